@@ -1,0 +1,1 @@
+"""The backend that keeps everything in this process' memory."""

@@ -1,0 +1,1 @@
+"""The Postgres backend: what differs from the shared SQL parts."""

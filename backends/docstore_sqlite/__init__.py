@@ -1,0 +1,1 @@
+"""The SQLite backend: what differs from the shared SQL parts."""

@@ -1,0 +1,1 @@
+"""An embedded document index: files, their bytes and their metadata, queried alike on every backend."""

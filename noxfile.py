@@ -1,0 +1,93 @@
+"""The one door to everything a developer does here: `python -m pip install nox && nox -s tests`.
+
+Every session runs under the interpreter that runs nox (3.11 or newer) unless `nox --force-python` names another.
+No session leaves out a backend: Postgres comes as a wheel, so there is nothing on the machine to be missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_venv = "yes"
+nox.options.default_venv_backend = "virtualenv"
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+CODE = ("docstore", "backends", "tests", "benchmarks", "examples", "noxfile.py")
+PARALLEL = ("-n", "2", "--dist", "loadfile")
+
+
+def group(*names: str) -> list[str]:
+    """Return the requirements of the named dependency groups of pyproject.toml."""
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+def present(*paths: str) -> list[str]:
+    """Return those of the paths that exist in this tree, in the order given."""
+    return [path for path in paths if (ROOT / path).exists()]
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Index a real folder of files, query it and say how long each step took."""
+    session.install("-e", ".[cli,extract,regex]")
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test on every backend; a skipped test fails the run."""
+    session.install("-e", ".[all]", *group("test"))
+    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting with ruff."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", *present(*CODE))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy --strict, and that the public names are fully typed with pyright."""
+    session.install("-e", ".[all]", *group("types"))
+    session.run("mypy", "--strict")
+    session.run("pyright", "--verifytypes", "docstore", "--ignoreexternal")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build sdist and wheel, install the wheel away from this tree and run the tests against it."""
+    built = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(built, ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--outdir", str(built), str(ROOT))
+    (package,) = built.glob("*.whl")
+    session.install("--force-reinstall", "--no-deps", str(package))
+    session.install(f"embedded-docstore[all] @ {package.as_uri()}", *group("test"))
+    session.chdir(_copy_of_tests(Path(session.create_tmp()) / "elsewhere"))
+    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL))
+
+
+def _copy_of_tests(target: Path) -> Path:
+    """Copy what the tests read, and no package, to a fresh folder."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in present("tests", "examples", "docs"):
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in present("pyproject.toml", "noxfile.py", "README.md", "ARCHITECTURE.md", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, target / name)
+    return target
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure; `nox -s bench -- --help` lists what can be measured."""
+    session.install("-e", ".[all]", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)

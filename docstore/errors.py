@@ -1,0 +1,267 @@
+"""Every error that docstore raises: one tree, so that one ``except`` line can be as wide or as narrow as wanted.
+
+::
+
+    DocstoreError
+    ├── FilterError (ValueError)             .path: where in the filter, e.g. $and/1/priority/$gte2
+    │   ├── FilterSyntaxError                the filter has the wrong form
+    │   ├── UnknownOperator                  a $-word that the language does not have   .operator .suggestion
+    │   ├── UnknownField                     a field that the record does not have      .field .suggestion
+    │   ├── FilterValueError                 an operand of the wrong type or value      .expected
+    │   ├── FilterTooComplex                 a bound was passed                         .bound .limit
+    │   └── NotPushed                        strict=True and a residual                 .reasons
+    ├── InvalidCursor (ValueError)
+    ├── InvalidSort (ValueError)             .field .suggestion
+    ├── InvalidPage (ValueError)             .argument
+    ├── InvalidDocument (ValueError)         .field .index
+    ├── NotFound (LookupError)               .id
+    ├── AlreadyExists                        .id
+    ├── RevisionConflict                     .id .expected .current
+    ├── InvalidTransition                    .id .status .action
+    ├── LeaseLost                            .id
+    ├── ScopeError (ValueError)
+    │   └── ScopeRequired
+    ├── BlobError                            .key
+    │   ├── BlobsNotConfigured
+    │   ├── BlobMissing
+    │   ├── BlobCorrupt
+    │   ├── ChecksumMismatch                 .expected .actual
+    │   └── SizeMismatch                     .expected .actual
+    └── BackendError                         .retryable
+        ├── StoreBusy
+        ├── StoreClosed
+        ├── SchemaTooNew                     .found .supported
+        ├── UnknownBackend
+        └── BackendNotInstalled
+
+The text of an error says what is wrong, where, and what was expected. What a program may want to read is on attributes,
+and every error survives :mod:`pickle` with them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AlreadyExists",
+    "BackendError",
+    "BackendNotInstalled",
+    "BlobCorrupt",
+    "BlobError",
+    "BlobMissing",
+    "BlobsNotConfigured",
+    "ChecksumMismatch",
+    "DocstoreError",
+    "FilterError",
+    "FilterSyntaxError",
+    "FilterTooComplex",
+    "FilterValueError",
+    "InvalidCursor",
+    "InvalidDocument",
+    "InvalidPage",
+    "InvalidSort",
+    "InvalidTransition",
+    "LeaseLost",
+    "NotFound",
+    "NotPushed",
+    "RevisionConflict",
+    "SchemaTooNew",
+    "ScopeError",
+    "ScopeRequired",
+    "SizeMismatch",
+    "StoreBusy",
+    "StoreClosed",
+    "UnknownBackend",
+    "UnknownField",
+    "UnknownOperator",
+]
+
+
+class DocstoreError(Exception):
+    """The base of every error that docstore raises.
+
+    Keyword arguments become attributes; an attribute that was not given keeps its class's default.
+    """
+
+    def __init__(self, message: str = "", /, **attributes: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(attributes)
+
+    @property
+    def message(self) -> str:
+        """The error's text."""
+        return str(self.args[0]) if self.args else ""
+
+
+class FilterError(DocstoreError, ValueError):
+    """A filter that cannot be run. ``path`` says where in it, ``""`` for the whole."""
+
+    path: str = ""
+
+
+class FilterSyntaxError(FilterError):
+    """A filter of the wrong form, such as a list where an object is needed."""
+
+
+class UnknownOperator(FilterError):
+    """A ``$``-word that the language does not have. ``suggestion`` is the nearest that it has, or ``None``."""
+
+    operator: str = ""
+    suggestion: str | None = None
+
+
+class UnknownField(FilterError):
+    """A field that the record does not have. ``suggestion`` is the nearest that it has, or ``None``."""
+
+    field: str = ""
+    suggestion: str | None = None
+
+
+class FilterValueError(FilterError):
+    """An operand of the wrong type or value. ``expected`` says what is allowed."""
+
+    expected: str = ""
+
+
+class FilterTooComplex(FilterError):
+    """A filter or search beyond a bound. ``bound`` names it, ``limit`` is its value."""
+
+    bound: str = ""
+    limit: int = 0
+
+
+class NotPushed(FilterError):
+    """``strict=True`` was asked for and a part of the filter cannot be run by the backend. ``reasons`` lists why."""
+
+    reasons: tuple[str, ...] = ()
+
+
+class InvalidCursor(DocstoreError, ValueError):
+    """A cursor that is damaged, or belongs to another filter, sort, search, scope or collection."""
+
+
+class InvalidSort(DocstoreError, ValueError):
+    """A sort that names no sortable field, or is of the wrong type."""
+
+    field: str = ""
+    suggestion: str | None = None
+
+
+class InvalidPage(DocstoreError, ValueError):
+    """A limit, offset, page or direction of the wrong type or out of range. ``argument`` names it."""
+
+    argument: str = ""
+
+
+class InvalidDocument(DocstoreError, ValueError):
+    """A document that cannot be stored. ``field`` says where; ``index`` is its place in an ``add_many``, else ``None``."""
+
+    field: str = ""
+    index: int | None = None
+
+
+class NotFound(DocstoreError, LookupError):
+    """No such record in this scope."""
+
+    id: str = ""
+
+
+class AlreadyExists(DocstoreError):
+    """The id is taken by a record with other bytes or fields."""
+
+    id: str = ""
+
+
+class RevisionConflict(DocstoreError):
+    """``if_revision`` no longer holds. ``current`` is the revision now."""
+
+    id: str = ""
+    expected: int = 0
+    current: int = 0
+
+
+class InvalidTransition(DocstoreError):
+    """The status does not allow this step. ``status`` is the status now, ``action`` the verb that was called."""
+
+    id: str = ""
+    status: str = ""
+    action: str = ""
+
+
+class LeaseLost(DocstoreError):
+    """The claim outlived its lease, or was taken over; nothing was written."""
+
+    id: str = ""
+
+
+class ScopeError(DocstoreError, ValueError):
+    """A scope that is empty, of the wrong type, or tries to widen the one in force."""
+
+
+class ScopeRequired(ScopeError):
+    """The store was opened with ``scope_required=True``: say ``store.scoped(...)`` or ``store.unscoped()``."""
+
+
+class BlobError(DocstoreError):
+    """The bytes of a document could not be stored or read. ``key`` is the storage key, or ``None``."""
+
+    key: str | None = None
+
+
+class BlobsNotConfigured(BlobError):
+    """The store was opened without ``blobs=`` and bytes were given or asked for."""
+
+
+class BlobMissing(BlobError):
+    """The document has no bytes, or its object is gone from the storage."""
+
+
+class BlobCorrupt(BlobError):
+    """The stored bytes do not have the size or sha256 that was recorded."""
+
+
+class ChecksumMismatch(BlobError):
+    """The bytes given do not have the ``sha256`` given; nothing was stored."""
+
+    expected: str = ""
+    actual: str = ""
+
+
+class SizeMismatch(BlobError):
+    """The bytes given do not have the ``size`` given; nothing was stored."""
+
+    expected: int = 0
+    actual: int = 0
+
+
+class BackendError(DocstoreError):
+    """The database failed. ``retryable`` is true where the same call may succeed later."""
+
+    retryable: bool = False
+
+
+class StoreBusy(BackendError):
+    """Other writers held the store for too long; the same call may succeed later."""
+
+    retryable: bool = True
+
+
+class StoreClosed(BackendError):
+    """The store was closed."""
+
+
+class SchemaTooNew(BackendError):
+    """The store was written by a newer docstore. ``found`` and ``supported`` are format versions."""
+
+    found: int = 0
+    supported: int = 0
+
+
+class UnknownBackend(BackendError, ValueError):
+    """No backend is registered for this URL. ``schemes`` lists those that are."""
+
+    schemes: tuple[str, ...] = ()
+
+
+class BackendNotInstalled(BackendError, ImportError):
+    """The backend needs a package that is not installed; the text names the command that installs it."""

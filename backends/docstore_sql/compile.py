@@ -1,0 +1,264 @@
+"""Expr → SQL: what the SQL backends share. A dialect adds how it reads JSON paths and searches text.
+
+Every fragment for a leaf is true or not; NULL counts as not, and ``Not`` turns NULL into false before it negates, so that a
+negative is the exact complement (rule 11).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from docstore.backend import Scope, SortKey
+from docstore.query.expr import (
+    Always,
+    And,
+    Compare,
+    Contains,
+    ElemMatch,
+    Exists,
+    Expr,
+    In,
+    Leaf,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Regex,
+    Size,
+    TypeIs,
+)
+from docstore.query.fields import Collection, Field, Kind
+from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
+from docstore_sql.tables import Tables
+
+__all__ = ["Compiler"]
+
+_SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+class Compiler(ABC):
+    """Compiles expressions over one collection. The table's alias is ``d``."""
+
+    mark: str
+    """The driver's placeholder."""
+
+    def __init__(self, collection: Collection, tables: Tables) -> None:
+        self.collection = collection
+        self.tables = tables
+
+    # -- logic -----------------------------------------------------------------------------------------------------------
+
+    def where(self, expr: Expr) -> Fragment:
+        """Return the condition for ``expr``."""
+        match expr:
+            case And(terms):
+                return both(map(self.where, terms))
+            case Or(terms):
+                return either(map(self.where, terms))
+            case Not(term):
+                return self.negated(self.where(term))
+            case _:
+                return self.leaf(expr)
+
+    def negated(self, inner: Fragment) -> Fragment:
+        """Return the complement of ``inner``, NULL counting as false."""
+        if inner is TRUE:
+            return FALSE
+        return TRUE if inner is FALSE else inner.wrapped("((", ") IS NOT TRUE)")
+
+    def scope(self, scope: Scope) -> Fragment:
+        """Return the condition that confines to ``scope``, by exact match."""
+        parts = (("tenant", scope.tenant), ("owner", scope.owner))
+        return both(Fragment(f"d.{name} = {self.mark}", (value,)) for name, value in parts if value is not None)
+
+    def leaf(self, leaf: Leaf) -> Fragment:
+        """Return the condition for one leaf: a constant, a search term, a JSON path or a column."""
+        match leaf:
+            case Always(value):
+                return TRUE if value else FALSE
+            case Occurs():
+                return self.occurs(leaf)
+            case _:
+                field = self.collection.column(leaf.path[0])
+                return self.json(leaf, field) if field.kind is Kind.JSON else self.scalar(leaf, field)
+
+    # -- columns ---------------------------------------------------------------------------------------------------------
+
+    def column(self, field: Field) -> str:
+        """Return the expression that reads ``field``, NULL where the record has ``None``."""
+        if field.name == "tenant":
+            return "NULLIF(d.tenant, '')"
+        if field.name == "content":
+            return self.tables.content_of("d")
+        return f"d.{field.name}"
+
+    def scalar(self, leaf: Leaf, field: Field) -> Fragment:
+        """Return the condition for a leaf on a field that is no JSON."""
+        match leaf:
+            case Compare(_, op, value):
+                return self.compare(field, op, value)
+            case In(_, values):
+                return self.among(field, values)
+            case Exists():
+                return Fragment(f"{self.column(field)} IS NOT NULL") if field.nullable else TRUE
+            case TypeIs(_, types):
+                return self.typed(field, types)
+            case Mod(_, divisor, remainder):
+                return Fragment(
+                    f"{self.column(field)} % {self.integer} = {self.integer}", (divisor, remainder)
+                )
+            case Regex() | Match():
+                return self.text(leaf, field)
+            case Size() | Contains() | ElemMatch() | Occurs() | Always():
+                return FALSE
+            case _:
+                assert_never(leaf)
+
+    @property
+    def integer(self) -> str:
+        """Return the placeholder for an int64."""
+        return self.mark
+
+    def compare(self, field: Field, op: str, value: Any) -> Fragment:
+        """Return a comparison of a column with a value of its own kind (rules 11 and 12)."""
+        column = self.column(field)
+        if value is None:
+            null = Fragment(f"{column} IS NULL") if field.nullable else FALSE
+            return null if op in ("eq", "gte", "lte") else FALSE
+        if field.kind is Kind.BOOLEAN:
+            return self._boolean(column, op, value)
+        if op == "eq":
+            if field.name == "tenant":
+                return Fragment(f"d.tenant = {self.mark}", (value,)) if value else FALSE
+            return Fragment(f"{column} = {self.mark}", (value,))
+        return Fragment(f"{column} {_SYMBOLS[op]} {self.mark}", (value,))
+
+    def _boolean(self, column: str, op: str, value: bool) -> Fragment:
+        kept = [
+            held
+            for held in (False, True)
+            if {"eq": held == value, "gt": held > value, "gte": held >= value, "lt": held < value, "lte": held <= value}[op]
+        ]
+        if len(kept) == 2:
+            return TRUE
+        return Fragment(column if kept[0] else f"NOT {column}") if kept else FALSE
+
+    def among(self, field: Field, values: Sequence[Any]) -> Fragment:
+        """Return ``$in``: one parameter holds the whole list."""
+        plain = [value for value in values if value is not None]
+        parts = [self.compare(field, "eq", None)] if len(plain) < len(values) else []
+        if field.kind is Kind.BOOLEAN:
+            parts += [self.compare(field, "eq", value) for value in plain]
+        elif len(plain) == 1:
+            parts.append(self.compare(field, "eq", plain[0]))
+        elif plain:
+            parts.append(self.listed(self.column(field), field, plain))
+        return either(parts)
+
+    def typed(self, field: Field, types: frozenset[str]) -> Fragment:
+        """Return ``$type`` on a column: its kind settles most of it (rule 15)."""
+        column = self.column(field)
+        there = Fragment(f"{column} IS NOT NULL") if field.nullable else TRUE
+        names = {
+            Kind.TEXT: {"string"}, Kind.STATUS: {"string"}, Kind.BOOLEAN: {"bool"}, Kind.INSTANT: {"date"},
+            Kind.INTEGER: {"number"}, Kind.JSON: set(),
+        }[field.kind]  # fmt: skip
+        if names & types:
+            return there
+        if field.kind is not Kind.INTEGER:
+            return FALSE
+        narrow = f"{column} BETWEEN -2147483648 AND 2147483647"
+        wide = f"{column} NOT BETWEEN -2147483648 AND 2147483647"
+        return either(Fragment(text) for name, text in (("int", narrow), ("long", wide)) if name in types)
+
+    # -- order -----------------------------------------------------------------------------------------------------------
+
+    def sort_key(self, key: SortKey) -> Fragment:
+        """Return the expression that ``key`` orders by."""
+        field = self.collection.column(key.path[0])
+        return self.json_sort_key(key) if field.kind is Kind.JSON else Fragment(self.column(field))
+
+    def sort_nullable(self, key: SortKey) -> bool:
+        """Return whether the expression of ``key`` can be NULL."""
+        field = self.collection.column(key.path[0])
+        return field.nullable and field.kind is not Kind.JSON
+
+    def order_by(self, order: Sequence[SortKey]) -> Fragment:
+        """Return the ORDER BY list."""
+        return joined(
+            ", ",
+            (self.sort_key(key).wrapped("", self.direction(key.descending, self.sort_nullable(key))) for key in order),
+        )
+
+    def direction(self, descending: bool, nullable: bool) -> str:
+        """Return the words behind a sort key; None comes first ascending and last descending."""
+        return " DESC" if descending else " ASC"
+
+    def after(self, order: Sequence[SortKey], position: Sequence[Any]) -> Fragment:
+        """Return the condition for rows strictly behind ``position``."""
+        if all(not self.sort_nullable(key) and key.descending == order[0].descending for key in order):
+            return self._after_row(order, position)
+        return self._after_steps(order, position)
+
+    def _after_row(self, order: Sequence[SortKey], position: Sequence[Any]) -> Fragment:
+        left = joined(", ", map(self.sort_key, order)).wrapped("(", ")")
+        right = joined(", ", map(self.sort_bound, order, position)).wrapped("(", ")")
+        return joined(" < " if order[0].descending else " > ", (left, right))
+
+    def _after_steps(self, order: Sequence[SortKey], position: Sequence[Any]) -> Fragment:
+        """Nest from the last key outwards: beyond on this key, or level on it and beyond on the rest."""
+        condition = FALSE
+        for key, value in reversed(list(zip(order, position, strict=True))):
+            column = self.sort_key(key)
+            condition = either((self._beyond(key, column, value), both((self._level(key, column, value), condition))))
+        return condition
+
+    def _beyond(self, key: SortKey, column: Fragment, value: Any) -> Fragment:
+        nullable = self.sort_nullable(key)
+        if nullable and value is None:
+            return FALSE if key.descending else column.wrapped("", " IS NOT NULL")
+        bound = self.sort_bound(key, value)
+        passed = Fragment(
+            f"{column.text} {'<' if key.descending else '>'} {bound.text}", column.values + bound.values
+        )
+        return either((passed, column.wrapped("", " IS NULL"))) if nullable and key.descending else passed
+
+    def _level(self, key: SortKey, column: Fragment, value: Any) -> Fragment:
+        if self.sort_nullable(key) and value is None:
+            return column.wrapped("", " IS NULL")
+        bound = self.sort_bound(key, value)
+        return Fragment(f"{column.text} = {bound.text}", column.values + bound.values)
+
+    def sort_bound(self, key: SortKey, value: Any) -> Fragment:
+        """Return a position's value under ``key``, bound."""
+        field = self.collection.column(key.path[0])
+        return self.json_sort_bound(value) if field.kind is Kind.JSON else Fragment(self.mark, (value,))
+
+    # -- what a dialect adds ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def json(self, leaf: Leaf, field: Field) -> Fragment:
+        """Return the condition for a leaf on a JSON path."""
+
+    @abstractmethod
+    def text(self, leaf: Regex | Match, field: Field) -> Fragment:
+        """Return the condition for a string operator on a text column."""
+
+    @abstractmethod
+    def occurs(self, leaf: Occurs) -> Fragment:
+        """Return the condition for a search term (rule 22)."""
+
+    @abstractmethod
+    def listed(self, column: str, field: Field, values: Sequence[Any]) -> Fragment:
+        """Return ``column`` being among ``values``, bound as one parameter."""
+
+    @abstractmethod
+    def json_sort_key(self, key: SortKey) -> Fragment:
+        """Return an expression, never NULL, that orders a JSON path by rule 20."""
+
+    @abstractmethod
+    def json_sort_bound(self, value: Any) -> Fragment:
+        """Return a sort value in the form of :meth:`json_sort_key`."""

@@ -1,0 +1,184 @@
+"""The tables: their names, and their columns as SQLAlchemy metadata (for creation, and for an application's own Alembic).
+
+One table a collection, the content apart so that listing never touches it, one table of blobs, one of the store's own settings.
+``tenant`` is never NULL (``''`` is none) and every unique key begins with it, so that the same tables can be partitioned by it.
+Instants are int64 microseconds since 1970-01-01T00:00:00Z.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
+
+__all__ = ["Tables", "columns_of", "make_metadata"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables' names, fit to stand in SQL text.
+
+    Attributes:
+        prefix: what every name begins with; letters, digits and underscores, at most 40.
+        schema: the Postgres schema; ``None`` is the connection's own.
+    """
+
+    prefix: str = "docstore_"
+    schema: str | None = None
+
+    def __post_init__(self) -> None:
+        for what, name in (("table prefix", self.prefix), ("schema", self.schema)):
+            if name is not None and not _NAME.match(name):
+                raise ValueError(f"{what} {name!r}: expected a letter, then up to 39 letters, digits or underscores")
+
+    def named(self, name: str) -> str:
+        """Return the table's name as SQL text."""
+        plain = f'"{self.prefix}{name}"'
+        return f'"{self.schema}".{plain}' if self.schema else plain
+
+    def of(self, collection: Collection) -> str:
+        """Return the collection's table."""
+        return self.named({"documents": "document", "extractions": "extraction"}[collection.name])
+
+    @property
+    def content(self) -> str:
+        """Return the table of extracted text."""
+        return self.named("content")
+
+    @property
+    def blob(self) -> str:
+        """Return the table of stored objects."""
+        return self.named("blob")
+
+    @property
+    def setting(self) -> str:
+        """Return the table of the store's own settings: its format version and clock."""
+        return self.named("setting")
+
+    def content_of(self, alias: str, column: str = "content") -> str:
+        """Return the expression that reads a document's content; the content table is keyed by the document's number."""
+        return f"(SELECT c.{column} FROM {self.content} AS c WHERE c.number = {alias}.number)"
+
+
+def columns_of(collection: Collection) -> tuple[Field, ...]:
+    """Return the fields that are columns of the collection's own table: all but the content."""
+    return tuple(
+        field for field in (*collection.fields.values(), *collection.private.values()) if field.name != "content"
+    )
+
+
+def _type_of(field: Field) -> Any:
+    text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+    return {
+        Kind.TEXT: text,
+        Kind.STATUS: text,
+        Kind.JSON: text,
+        Kind.INTEGER: sa.BigInteger(),
+        Kind.INSTANT: sa.BigInteger(),
+        Kind.BOOLEAN: sa.Boolean(),
+    }[field.kind]
+
+
+def _columns(collection: Collection) -> list[Any]:
+    columns: list[Any] = []
+    for field in columns_of(collection):
+        if field.name == "number":
+            continue
+        if field.name == "tenant":
+            columns.append(sa.Column("tenant", _type_of(field), nullable=False, server_default=""))
+        else:
+            columns.append(sa.Column(field.name, _type_of(field), nullable=field.nullable))
+    columns.append(sa.Column("filename_fold", _type_of(collection.column("filename")), nullable=False))
+    return columns
+
+
+def _record_table(name: str, collection: Collection, metadata: sa.MetaData, dialect: str, *constraints: Any) -> sa.Table:
+    """Make a record's table: on SQLite the number is the rowid, elsewhere an identity within a key that begins with tenant."""
+    if dialect == "sqlite":
+        number = sa.Column("number", sa.Integer, primary_key=True, autoincrement=True)
+        return sa.Table(name, metadata, number, *_columns(collection), *constraints, sqlite_autoincrement=True)
+    number = sa.Column("number", sa.BigInteger, sa.Identity(always=False), nullable=False)
+    key = sa.PrimaryKeyConstraint("tenant", "number", name=f"{name}_pkey")
+    return sa.Table(name, metadata, number, *_columns(collection), key, *constraints)
+
+
+def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
+    """Return the SQLAlchemy metadata of the newest format for ``dialect`` (``sqlite`` or ``postgresql``)."""
+    metadata = sa.MetaData(schema=tables.schema)
+    name = tables.prefix
+    document = _record_table(
+        f"{name}document", DOCUMENTS, metadata, dialect, sa.UniqueConstraint("tenant", "id", name=f"{name}document_id")
+    )
+    owner = sa.func.coalesce(document.c.owner, sa.text("''"))
+    external, version = document.c.external_id, document.c.version
+    sa.Index(f"{name}document_version", document.c.tenant, external, owner, version, unique=True,
+             sqlite_where=external.is_not(None), postgresql_where=external.is_not(None))  # fmt: skip
+    latest = sa.and_(external.is_not(None), document.c.is_latest)
+    sa.Index(f"{name}document_latest", document.c.tenant, external, owner, unique=True,
+             sqlite_where=latest, postgresql_where=latest)  # fmt: skip
+    sa.Index(f"{name}document_created", document.c.created_at, document.c.number)
+    sa.Index(f"{name}document_scope", document.c.tenant, document.c.owner, document.c.created_at, document.c.number)
+    waiting = document.c.status.in_([sa.literal_column("'pending'"), sa.literal_column("'processing'")])
+    sa.Index(f"{name}document_queue", document.c.status, document.c.number, sqlite_where=waiting, postgresql_where=waiting)
+    extraction = _record_table(
+        f"{name}extraction", EXTRACTIONS, metadata, dialect,
+        sa.UniqueConstraint("tenant", "id", name=f"{name}extraction_id"),
+        sa.ForeignKeyConstraint(["tenant", "document_id"], [document.c.tenant, document.c.id], ondelete="CASCADE",
+                                name=f"{name}extraction_document"),
+    )  # fmt: skip
+    sa.Index(f"{name}extraction_of", extraction.c.tenant, extraction.c.document_id)
+    sa.Index(f"{name}extraction_created", extraction.c.created_at, extraction.c.number)
+    _content_table(f"{name}content", metadata, dialect, document)
+    _blob_table(f"{name}blob", metadata)
+    sa.Table(f"{name}setting", metadata, sa.Column("name", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False))
+    if dialect == "postgresql":
+        sa.Index(f"{name}document_number", document.c.number)
+        sa.Index(f"{name}extraction_number", extraction.c.number)
+        sa.Index(f"{name}content_number", metadata.tables[_key(tables, "content")].c.number)
+    return metadata
+
+
+def _key(tables: Tables, name: str) -> str:
+    plain = f"{tables.prefix}{name}"
+    return f"{tables.schema}.{plain}" if tables.schema else plain
+
+
+def _content_table(name: str, metadata: sa.MetaData, dialect: str, document: sa.Table) -> sa.Table:
+    text = _type_of(DOCUMENTS.column("content"))
+    columns: list[Any] = [
+        sa.Column("content", text, nullable=False),
+        sa.Column("words", text, nullable=False),
+        sa.Column("symbols", text, nullable=False),
+    ]
+    if dialect == "sqlite":
+        target = sa.ForeignKey(document.c.number, ondelete="CASCADE")
+        return sa.Table(name, metadata, sa.Column("number", sa.Integer, target, primary_key=True, autoincrement=False), *columns)
+    return sa.Table(
+        name, metadata, sa.Column("tenant", text, nullable=False), sa.Column("number", sa.BigInteger, nullable=False), *columns,
+        sa.PrimaryKeyConstraint("tenant", "number", name=f"{name}_pkey"),
+        sa.ForeignKeyConstraint(["tenant", "number"], [document.c.tenant, document.c.number], ondelete="CASCADE",
+                                name=f"{name}_document"),
+    )  # fmt: skip
+
+
+def _blob_table(name: str, metadata: sa.MetaData) -> sa.Table:
+    text = _type_of(DOCUMENTS.column("id"))
+    table = sa.Table(
+        name, metadata,
+        sa.Column("tenant", text, nullable=False, server_default=""), sa.Column("key", text, nullable=False),
+        sa.Column("owner", text), sa.Column("sha256", text), sa.Column("size", sa.BigInteger),
+        sa.Column("state", text, nullable=False), sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("tenant", "key", name=f"{name}_pkey"),
+    )  # fmt: skip
+    sa.Index(f"{name}_key", table.c.key)
+    sa.Index(f"{name}_state", table.c.state, table.c.key,
+             sqlite_where=table.c.state != sa.literal_column("'live'"),
+             postgresql_where=table.c.state != sa.literal_column("'live'"))  # fmt: skip
+    return table

@@ -1,12 +1,13 @@
 """The one door to everything a developer does here: `python -m pip install nox && nox -s tests`.
 
-Every session runs under the interpreter that runs nox (3.11 or newer) unless `nox --force-python` names another.
-No session leaves out a backend: Postgres comes as a wheel, so there is nothing on the machine to be missing.
+Every session runs under the interpreter that runs nox (3.11 or newer) unless `nox --force-python` names
+another. No session leaves out a backend: Postgres comes as a wheel, so nothing on the machine can be missing.
 """
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -71,19 +72,19 @@ def wheel(session: nox.Session) -> None:
     (package,) = built.glob("*.whl")
     session.install("--force-reinstall", "--no-deps", str(package))
     session.install(f"embedded-docstore[all] @ {package.as_uri()}", *group("test"))
-    session.chdir(_copy_of_tests(Path(session.create_tmp()) / "elsewhere"))
-    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL))
+    with tempfile.TemporaryDirectory(prefix="docstore-wheel-") as elsewhere:
+        copy_tests(Path(elsewhere))
+        session.chdir(elsewhere)
+        session.run("pytest", "--no-skips", *(session.posargs or PARALLEL))
+        session.chdir(ROOT)
 
 
-def _copy_of_tests(target: Path) -> Path:
-    """Copy what the tests read, and no package, to a fresh folder."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for name in present("tests", "examples", "docs"):
+def copy_tests(target: Path) -> None:
+    """Copy what the tests read, and none of the packages, into a folder."""
+    for name in present("tests", "examples", "benchmarks", "docs"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in present("pyproject.toml", "noxfile.py", "README.md", "ARCHITECTURE.md", "CHANGELOG.md"):
+    for name in present("pyproject.toml", "noxfile.py", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, target / name)
-    return target
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Fixtures of every test: the backends' URLs, a Postgres and an S3 of our own; the rules for skips and chance."""
+"""Fixtures of every test: the backends' URLs, a Postgres and an S3 of our own; rules for skips and chance."""
 
 from __future__ import annotations
 

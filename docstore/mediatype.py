@@ -246,15 +246,15 @@ _NAMES: Final[dict[str, str]] = {
     "poetry.lock": "application/toml",
     "pipfile.lock": "application/json",
     "composer.lock": "application/json",
-} | dict.fromkeys(
+}
+_TEXT_NAMES: Final = (
     "readme license licence copying notice authors contributors maintainers owners codeowners changelog "
-    "changes history news todo install thanks acks credits version procfile".split(),
-    "text/plain",
+    "changes history news todo install thanks acks credits version procfile"
 )
 
-_TEXT_APPLICATIONS: Final = frozenset(
+_TEXT_APPLICATIONS: Final = (
     "application/xml application/javascript application/x-javascript application/x-sh application/sql "
-    "application/x-yaml application/graphql".split()
+    "application/x-yaml application/graphql"
 )
 _WORDS: Final = {"image": "image", "audio": "audio", "video": "video", "text": "text"}
 
@@ -266,6 +266,7 @@ _BY_SUFFIX = MappingProxyType(
         for suffix in suffixes.split()
     }
 )
+_BY_NAME = MappingProxyType(_NAMES | dict.fromkeys(_TEXT_NAMES.split(), "text/plain"))
 _BY_TYPE = MappingProxyType(
     {content_type: file_type for file_type, types in _TABLE.items() for content_type in types}
 )
@@ -283,8 +284,8 @@ def content_type_of(filename: str) -> str:
         A lower-case MIME type without parameters; `application/octet-stream` if nothing is known.
     """
     name = filename.replace("\\", "/").rpartition("/")[2].strip().lower()
-    if name in _NAMES:
-        return _NAMES[name]
+    if name in _BY_NAME:
+        return _BY_NAME[name]
     _, dot, suffix = name.rpartition(".")
     return _BY_SUFFIX.get(suffix, UNKNOWN) if dot else UNKNOWN
 
@@ -313,6 +314,6 @@ def _type_word(content_type: str) -> str:
         return _BY_TYPE[content_type]
     if content_type.endswith("+json"):
         return "json"
-    if content_type.endswith("+xml") or content_type in _TEXT_APPLICATIONS:
+    if content_type.endswith("+xml") or content_type in _TEXT_APPLICATIONS.split():
         return "text"
     return _WORDS.get(content_type.partition("/")[0], "other")

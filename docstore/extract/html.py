@@ -1,0 +1,88 @@
+"""The extractor of HTML: the words a reader would see, with the standard library's tokenizer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+from docstore.extract.base import Source
+from docstore.extract.decode import text_of
+
+__all__ = ["html_text"]
+
+_HIDDEN = frozenset({"script", "style", "template"})
+_BLOCK_TAGS = (
+    "address article aside blockquote br caption center dd details div dl dt fieldset figcaption figure "
+    "footer form h1 h2 h3 h4 h5 h6 head header hr legend li main nav ol option p pre section select "
+    "summary table tbody tfoot thead title tr ul"
+)
+_BLOCKS = frozenset(_BLOCK_TAGS.split())
+_CELLS = frozenset({"td", "th"})
+_STEP = 64 * 1024
+_BLANKS = re.compile(r"[^\S\n]+")
+_LINES = re.compile(r" ?\n[ \n]*")
+
+
+class _Reader(HTMLParser):
+    """Collects text, a line for each block, without what is never shown."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+        self.hidden: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a new line, a cell, a hidden part, or the words of a picture."""
+        if tag in _HIDDEN:
+            self.hidden.append(tag)
+        self._part(tag)
+        if tag == "img":
+            self.handle_data(" ".join(value for name, value in attrs if name == "alt" and value))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Treat `<x/>` as `<x>`, but never as the start of a hidden part that nothing ends."""
+        if tag not in _HIDDEN:
+            self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note the end of a block or a hidden part."""
+        if self.hidden and tag == self.hidden[-1]:
+            self.hidden.pop()
+        self._part(tag)
+
+    def handle_data(self, data: str) -> None:
+        """Keep text that is shown."""
+        if not self.hidden:
+            self.found.append(data)
+
+    def _part(self, tag: str) -> None:
+        if not self.hidden and tag in _BLOCKS:
+            self.found.append("\n")
+        elif not self.hidden and tag in _CELLS:
+            self.found.append(" ")
+
+    def take(self) -> str:
+        """Return what was collected since the last call."""
+        text = "".join(self.found)
+        self.found.clear()
+        return text
+
+
+def html_text(source: Source) -> Iterator[str]:
+    """Yield the visible text of an HTML page: title, text and alternative texts of pictures, a block a line.
+
+    Raises:
+        ExtractionError: the bytes are not text.
+    """
+    text, reader = text_of(source), _Reader()
+    for at in range(0, len(text), _STEP):
+        reader.feed(text[at : at + _STEP])
+        yield _tidy(reader.take())
+    reader.close()
+    yield _tidy(reader.take())
+
+
+def _tidy(text: str) -> str:
+    """Collapse blanks to one, and empty lines to none."""
+    return _LINES.sub("\n", _BLANKS.sub(" ", text))

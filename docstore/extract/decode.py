@@ -54,7 +54,7 @@ def decode(found: bytes, *, cut: bool = False) -> str:
         if found.startswith(mark):
             return _marked(found[len(mark) :], encoding, cut)
     if b"\0" in found[:_SAMPLE]:
-        return _marked(found, _utf16_without_mark(found[:_SAMPLE]), cut)
+        return _without_mark(found, cut)
     text = _tried(found, "utf-8", cut)
     _refuse_controls(found[:_SAMPLE], share=0.02 if text is None else 0.1)
     for encoding in (*_declared(found), "cp1252"):
@@ -77,14 +77,16 @@ def _marked(found: bytes, encoding: str, cut: bool) -> str:
     return text
 
 
-def _utf16_without_mark(sample: bytes) -> str:
-    """Name the byte order if nearly every other byte is zero, as in UTF-16 of Latin letters."""
-    half = max(len(sample) // 2, 1)
-    if sample[1::2].count(0) > 0.7 * half and sample[0::2].count(0) < 0.1 * half:
-        return "utf-16-le"
-    if sample[0::2].count(0) > 0.7 * half and sample[1::2].count(0) < 0.1 * half:
-        return "utf-16-be"
-    raise ExtractionError(f"binary, not text: a zero byte at offset {sample.index(0)}")
+def _without_mark(found: bytes, cut: bool) -> str:
+    """Decode UTF-16 if nearly every other byte is zero, as it is in Latin letters."""
+    sample = found[:_SAMPLE]
+    even, odd, half = sample[0::2].count(0), sample[1::2].count(0), len(sample) // 2
+    encoding = "utf-16-le" if odd > even else "utf-16-be"
+    alternate = max(even, odd) > 0.7 * half and min(even, odd) < 0.1 * half
+    text = _tried(found, encoding, cut) if alternate else None
+    if text is None:
+        raise ExtractionError(f"binary, not text: a zero byte at offset {sample.index(0)}")
+    return text
 
 
 def _refuse_controls(sample: bytes, share: float) -> None:

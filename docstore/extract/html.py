@@ -31,11 +31,13 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.found: list[str] = []
         self.hidden: list[str] = []
+        self.verbatim = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note a new line, a cell, a hidden part, or the words of a picture."""
         if tag in _HIDDEN:
             self.hidden.append(tag)
+        self.verbatim += tag == "pre"
         self._part(tag)
         if tag == "img":
             self.handle_data(" ".join(value for name, value in attrs if name == "alt" and value))
@@ -49,12 +51,13 @@ class _Reader(HTMLParser):
         """Note the end of a block or a hidden part."""
         if self.hidden and tag == self.hidden[-1]:
             self.hidden.pop()
+        self.verbatim = max(self.verbatim - (tag == "pre"), 0)
         self._part(tag)
 
     def handle_data(self, data: str) -> None:
         """Keep text that is shown."""
         if not self.hidden:
-            self.found.append(data)
+            self.found.append(data if self.verbatim else data.replace("\n", " "))
 
     def _part(self, tag: str) -> None:
         if not self.hidden and tag in _BLOCKS:

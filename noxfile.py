@@ -20,6 +20,7 @@ nox.options.default_venv_backend = "virtualenv"
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 CODE = ("docstore", "backends", "tests", "benchmarks", "examples", "noxfile.py")
+PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
 
 
@@ -83,7 +84,7 @@ def copy_tests(target: Path) -> None:
     """Copy what the tests read, and none of the packages, into a folder."""
     for name in present("tests", "examples", "benchmarks", "docs"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in present("pyproject.toml", "noxfile.py", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"):
+    for name in present("pyproject.toml", "noxfile.py", *PAGES):
         shutil.copy(ROOT / name, target / name)
 
 

@@ -78,7 +78,7 @@ def test_packages_import_only_along_the_arrows() -> None:
 
 
 def test_stages_of_a_query_and_decisions_do_no_io() -> None:
-    """Nothing in docstore.query and docstore.lifecycle imports a database, a filesystem or the store above it."""
+    """Nothing in docstore.query and docstore.lifecycle imports a database, a filesystem or the store."""
     wrong = [
         f"{path}:{line}: {name} imports {imported}; {' and '.join(PURE)} only decide, I/O is at the edge"
         for name, path in MODULES.items()

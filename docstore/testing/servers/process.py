@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from typing import Self
 
 
 class ServerError(RuntimeError):
@@ -12,8 +13,10 @@ class ServerError(RuntimeError):
 class ServerNotInstalled(ServerError):
     """The package a test server comes in is not installed; the message names the command that does it."""
 
-    def __init__(self, server: str, requirement: str) -> None:
-        super().__init__(f"{server} needs {requirement!r}: run  python -m pip install {requirement!r}")
+    @classmethod
+    def naming(cls, server: str, requirement: str) -> Self:
+        """Return the error for a server and the requirement pip would install it by."""
+        return cls(f"{server} needs {requirement!r}: run  python -m pip install {requirement!r}")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

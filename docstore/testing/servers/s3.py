@@ -39,7 +39,7 @@ class S3Server:
 
     def __init__(self) -> None:
         if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
-            raise ServerNotInstalled("the S3 test server", "moto[server]")
+            raise ServerNotInstalled.naming("the S3 test server", "moto[server]")
         self._pid = os.getpid()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _SERVE_S3],

@@ -1,0 +1,104 @@
+"""The store in memory: its state, who may change it, and how a change becomes visible.
+
+Writers take turns. A writer's changes lie over the state until its block ends; then, in one step that nobody
+reads in between, open snapshots keep what they saw and the state takes the changes. Readers never wait for a
+writer's block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from docstore.backend import EXACT, Judgement, Reader, SortKey, Writer
+from docstore.errors import StoreBusy
+from docstore.query.expr import Leaf
+from docstore.query.fields import Collection
+from docstore_memory.blocks import Counters, MemoryReader, MemoryWriter
+from docstore_memory.views import Overlay, State, View
+
+__all__ = ["MemoryBackend", "open_backend"]
+
+
+class MemoryBackend:
+    """A backend whose rows live and die with this object. Every thread of the process may use it.
+
+    Args:
+        busy_timeout: seconds that a writer waits for the one before it, at least 0.
+    """
+
+    name = "memory"
+
+    def __init__(self, *, busy_timeout: float = 30.0) -> None:
+        self._busy_timeout = busy_timeout
+        self._state = State()
+        self._counters = Counters()
+        self._snapshots: dict[int, Overlay] = {}
+        self._mutex = Lock()
+        self._turn = Lock()
+
+    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+        """Call every leaf exact: the evaluator runs them all."""
+        return EXACT
+
+    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
+        """Call every sort key exact."""
+        return EXACT
+
+    @contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
+        """Open a block for reading; ``snapshot=True`` where several reads must see one state."""
+        if not snapshot:
+            yield MemoryReader(View(self._state), self._mutex)
+            return
+        kept = Overlay()
+        with self._mutex:
+            self._snapshots[id(kept)] = kept
+        try:
+            yield MemoryReader(View(self._state, kept), self._mutex)
+        finally:
+            with self._mutex:
+                del self._snapshots[id(kept)]
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """Open a block for writing, committed when it ends without an exception.
+
+        Raises:
+            StoreBusy: another block went on for longer than ``busy_timeout``.
+        """
+        if not self._turn.acquire(timeout=self._busy_timeout):
+            raise StoreBusy(f"another writer has held the store for {self._busy_timeout:g} s; try again")
+        try:
+            changes = Overlay()
+            yield MemoryWriter(View(self._state, changes), self._mutex, self._counters)
+            self._commit(changes)
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._mutex:
+            self._state = State()
+
+    def _commit(self, changes: Overlay) -> None:
+        with self._mutex:
+            for kept in self._snapshots.values():
+                kept.keep(self._state, changes)
+            changes.apply(self._state)
+
+
+def open_backend(url: str = "memory://", *, busy_timeout: float = 30.0) -> MemoryBackend:
+    """Return a fresh, empty store in memory: the entry point of the scheme ``memory``.
+
+    Args:
+        url: ``memory://``; nothing may follow, no two stores share their rows.
+        busy_timeout: seconds that a writer waits for the one before it.
+
+    Raises:
+        ValueError: the URL names something.
+    """
+    if url.removeprefix("memory:").strip("/"):
+        raise ValueError(f"{url!r}: a store in memory has no name; write memory://")
+    return MemoryBackend(busy_timeout=busy_timeout)

@@ -1,0 +1,238 @@
+"""Blocks of reading and writing on the state in memory.
+
+Candidates are collected while nothing commits; records are immutable, so that the slow part, evaluating and
+sorting them, holds no lock.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection as Container
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from threading import Lock
+from typing import Any
+
+from docstore.query.evaluate import compile as compile_expr
+from docstore.query.order import is_after, sort_key_function
+
+from docstore.backend import BlobRow, BlobState, Duplicate, Query, Row, Scope, Statement
+from docstore.query.expr import TRUE
+from docstore.query.fields import EXTRACTIONS, Collection
+from docstore_memory.narrow import access, candidates
+from docstore_memory.records import Record
+from docstore_memory.views import Overlay, View
+
+__all__ = ["Counters", "MemoryReader", "MemoryWriter"]
+
+_EVERYWHERE = Scope()
+
+
+@dataclass(slots=True)
+class Counters:
+    """What survives a rollback: the last number of each collection and the last instant told."""
+
+    numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
+    instant: int = 0
+
+
+class MemoryReader:
+    """Reads of one view.
+
+    Args:
+        view: what to read.
+        mutex: held by whoever changes the base of the view.
+    """
+
+    def __init__(self, view: View, mutex: Lock) -> None:
+        self._view = view
+        self._mutex = mutex
+
+    def select(self, query: Query) -> Sequence[Row]:
+        """Return the rows of ``query`` in its order."""
+        found: Iterable[Record] = self._matching(query)
+        if query.after is not None:
+            position, order = query.after, query.order
+            found = (record for record in found if is_after(position, record.facts, order))
+        names = (*query.collection.light(), *sorted(query.include - set(query.collection.light())))
+        return [record.row(names) for record in _window(found, query)]
+
+    def count(self, query: Query, at_most: int | None = None) -> int:
+        """Count the rows of ``query``, at most ``at_most`` where it is given."""
+        return sum(1 for _ in islice(self._matching(query), at_most))
+
+    def blobs(
+        self, *, states: Container[BlobState] = (), before: int | None = None, after_key: str = "",
+        limit: int = 1000, keys: Sequence[str] | None = None, scope: Scope = _EVERYWHERE,
+    ) -> Sequence[BlobRow]:  # fmt: skip
+        """Return blob rows ordered by key, within all the bounds given."""
+        with self._mutex:
+            if keys is None:
+                rows = self._view.blobs()
+            else:
+                rows = [blob for key in set(keys) if (blob := self._view.blob(key)) is not None]
+        matching = (
+            blob
+            for blob in rows
+            if blob.key > after_key
+            and (not states or blob.state in states)
+            and (before is None or blob.at < before)
+            and (scope.tenant is None or blob.tenant == scope.tenant)
+            and (scope.owner is None or blob.owner == scope.owner)
+        )
+        return heapq.nsmallest(limit, matching, key=lambda blob: blob.key)
+
+    def explain(self, query: Query) -> Statement:
+        """Return in words how ``query`` would be run."""
+        with self._mutex:
+            stored = self._view.size(query.collection)
+        keys = ", ".join(("-" if key.descending else "") + ".".join(key.path) for key in query.order)
+        lines = [
+            f"{access(query.collection, query.where)} of {stored} {query.collection.name}",
+            f"keep those within tenant={query.scope.tenant!r}, owner={query.scope.owner!r}"
+            if query.scope != Scope() else "keep every scope",
+            "evaluate the filter on each" if query.where != TRUE else "no filter",
+            f"sort by {keys}; skip {query.offset}; take {'all' if query.limit is None else query.limit}",
+        ]  # fmt: skip
+        return Statement("\n".join(lines))
+
+    def _matching(self, query: Query) -> Iterable[Record]:
+        with self._mutex:
+            found: Iterable[Record] = candidates(self._view, query.collection, query.where)
+        for name, value in (("tenant", query.scope.tenant), ("owner", query.scope.owner)):
+            if value is not None:
+                found = _having(found, name, value)
+        if query.where == TRUE:
+            return found
+        test: Callable[[Mapping[str, Any]], bool] = compile_expr(query.where)
+        return (record for record in found if test(record.facts))
+
+
+class MemoryWriter(MemoryReader):
+    """Reads and writes laid over the base, for one writer at a time.
+
+    Args:
+        view: the base and the overlay that takes the changes.
+        mutex: as for a reader.
+        counters: numbers and clock, kept whatever becomes of the block.
+    """
+
+    def __init__(self, view: View, mutex: Lock, counters: Counters) -> None:
+        super().__init__(view, mutex)
+        self._counters = counters
+        assert view.overlay is not None
+        self.overlay: Overlay = view.overlay
+
+    def now(self) -> int:
+        """Return the process' clock in microseconds since the epoch, never less than before."""
+        self._counters.instant = max(self._counters.instant, time.time_ns() // 1000)
+        return self._counters.instant
+
+    def lock(self, *names: str) -> None:
+        """Do nothing: there is one writer at a time."""
+
+    def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
+        """Add rows; return their numbers.
+
+        Raises:
+            Duplicate: a unique key is taken; nothing of this call is kept.
+        """
+        layer, numbers = self.overlay.layers[collection.name], list[int]()
+        try:
+            for row in rows:
+                number = self._counters.numbers[collection.name] = self._counters.numbers[collection.name] + 1
+                record = Record.made(collection, {**row, "number": number})
+                self._check_unique(collection, record)
+                layer.put(record)
+                numbers.append(number)
+        except BaseException:
+            for number in numbers:
+                layer.remove(number)
+            raise
+        return numbers
+
+    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
+        """Set columns of one row; return whether it exists.
+
+        Raises:
+            Duplicate: a unique key is taken; the row is as before.
+        """
+        for record in self._view.find(collection, "number", number):
+            changed = record.changed(collection, changes)
+            self._check_unique(collection, changed)
+            self.overlay.layers[collection.name].put(changed)
+            return True
+        return False
+
+    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
+        """Remove rows, and the extractions of removed documents; return how many rows there were."""
+        removed = 0
+        for number in numbers:
+            for record in self._view.find(collection, "number", number):
+                self.overlay.layers[collection.name].remove(number)
+                removed += 1
+                if collection.name == "documents":
+                    self._delete_extractions(record)
+        return removed
+
+    def insert_blob(self, blob: BlobRow) -> None:
+        """Add a blob row.
+
+        Raises:
+            Duplicate: the key is taken.
+        """
+        if self._view.blob(blob.key) is not None:
+            raise Duplicate(f"blob key {blob.key!r} is taken")
+        self.overlay.blobs[blob.key] = blob
+
+    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
+        """Set fields of a blob row that is in one of ``states``; return whether it was."""
+        blob = self._view.blob(key)
+        if blob is None or blob.state not in states:
+            return False
+        self.overlay.blobs[key] = replace(blob, **changes)
+        return True
+
+    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
+        """Remove a blob row that is in one of ``states``; return whether it was."""
+        blob = self._view.blob(key)
+        if blob is None or blob.state not in states:
+            return False
+        self.overlay.blobs[key] = None
+        return True
+
+    def _delete_extractions(self, document: Record) -> None:
+        for extraction in self._view.find(EXTRACTIONS, "document_id", document.facts["id"]):
+            if extraction.facts["tenant"] == document.facts["tenant"]:
+                self.overlay.layers["extractions"].remove(extraction.number)
+
+    def _check_unique(self, collection: Collection, record: Record) -> None:
+        """Refuse a record whose id is taken in its tenant, or whose place in its version chain is."""
+        tenant, number = record.facts["tenant"], record.number
+        keys: dict[str, Hashable] = dict(record.keys())
+        for other in self._view.find(collection, "id", keys["id"]):
+            if other.number != number and other.facts["tenant"] == tenant:
+                raise Duplicate(f"id {keys['id']!r} is taken", constraint="id")
+        for index in ("version", "latest"):
+            taken = self._view.find(collection, index, keys[index]) if index in keys else ()
+            if any(other.number != number for other in taken):
+                raise Duplicate(f"{index} {keys[index]!r} is taken", constraint="version")
+
+
+def _having(records: Iterable[Record], name: str, value: str) -> Iterable[Record]:
+    return (record for record in records if record.facts[name] == value)
+
+
+def _window(records: Iterable[Record], query: Query) -> Sequence[Record]:
+    """Return the records at the query's offset and limit in its order."""
+    by = sort_key_function(query.order)
+
+    def key(record: Record) -> Any:
+        return by(record.facts)
+
+    if query.limit is None:
+        return sorted(records, key=key)[query.offset :]
+    end = query.offset + query.limit
+    return heapq.nsmallest(end, records, key=key)[query.offset :]

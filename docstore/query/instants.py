@@ -1,0 +1,175 @@
+"""Instants: from what users write to microseconds since 1970-01-01T00:00:00Z, and back.
+
+The rules are those of SEMANTICS, "Record fields".
+
+Everything behind the boundary counts in these microseconds; they reach from year 1 to year 9999 in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+__all__ = [
+    "MAX_INSTANT",
+    "MIN_INSTANT",
+    "format_instant",
+    "from_datetime",
+    "instant_text",
+    "parse_instant",
+    "to_datetime",
+]
+
+EXPECTED = "an aware datetime or RFC 3339 text such as '2026-01-31T09:30:00Z'"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
+_DAY = 86_400_000_000
+MIN_INSTANT = (date.min.toordinal() - _EPOCH_DAY) * _DAY
+"""0001-01-01T00:00:00Z."""
+MAX_INSTANT = (date.max.toordinal() - _EPOCH_DAY + 1) * _DAY - 1
+"""9999-12-31T23:59:59.999999Z."""
+
+_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_TIME = re.compile(
+    r"[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
+)
+
+
+def parse_instant(value: datetime | date | str, default_timezone: tzinfo | None = None) -> int:
+    """Return the instant that ``value`` names.
+
+    Args:
+        value: an aware ``datetime``, or RFC 3339 text: ``T``, ``t`` or one space before the time, one to nine
+            digits of a second (those after the sixth are cut off), ``Z``, ``z`` or an offset of less than a
+            day.
+        default_timezone: what a naive ``datetime``, a text without offset, or a bare date (its midnight) is
+            in; ``None``: they are errors.
+
+    Returns:
+        Microseconds since 1970-01-01T00:00:00Z.
+
+    Raises:
+        ValueError: anything else: 24:00, a 60th second, a date that does not exist, words such as ``now``, an
+            instant outside the years 1 to 9999 in UTC, another type. The text says what is wrong and what was
+            expected.
+    """
+    if isinstance(value, datetime):
+        return from_datetime(value, default_timezone)
+    if isinstance(value, date):
+        return from_datetime(datetime.combine(value, time()), default_timezone, f"the bare date {value}")
+    if isinstance(value, str):
+        return _parse_text(value, default_timezone)
+    raise ValueError(f"a {type(value).__name__} is no instant; expected {EXPECTED}")
+
+
+def from_datetime(value: datetime, default_timezone: tzinfo | None = None, name: str = "") -> int:
+    """Return ``value`` as microseconds since 1970-01-01T00:00:00Z, exactly.
+
+    Args:
+        value: an aware ``datetime``, or a naive one if there is a ``default_timezone``.
+        default_timezone: the time zone of a naive ``value``; ``None``: there is none.
+        name: how an error calls the value; ``""``: by its ISO text.
+
+    Raises:
+        ValueError: naive without a ``default_timezone``, or outside the years 1 to 9999 in UTC.
+    """
+    try:
+        offset = value.utcoffset()
+        if offset is None and default_timezone is not None:
+            value = value.replace(tzinfo=default_timezone)
+            offset = value.utcoffset()
+    except OverflowError:
+        raise _out_of_range(name or value.replace(tzinfo=None).isoformat()) from None
+    if offset is None:
+        name = name or f"the naive time {value.isoformat()}"
+        raise ValueError(f"{name} has no time zone; expected {EXPECTED}, or a store with a default_timezone")
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    local = (value.toordinal() - _EPOCH_DAY) * _DAY + seconds * 1_000_000 + value.microsecond
+    instant = local - offset // timedelta(microseconds=1)
+    if not MIN_INSTANT <= instant <= MAX_INSTANT:
+        raise _out_of_range(name or value.isoformat())
+    return instant
+
+
+def to_datetime(instant: int) -> datetime:
+    """Return ``instant``, microseconds since 1970-01-01T00:00:00Z, as an aware ``datetime`` in UTC.
+
+    Raises:
+        OverflowError: outside the years 1 to 9999.
+    """
+    return _EPOCH + timedelta(0, 0, instant)
+
+
+def format_instant(instant: int) -> str:
+    """Return ``instant``, microseconds since 1970-01-01T00:00:00Z, as RFC 3339 text: six digits, ``Z``."""
+    return to_datetime(instant).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def instant_text(value: datetime, default_timezone: tzinfo | None = None) -> str:
+    """Return ``value`` as JSON holds it (rule 4): RFC 3339 text in UTC, six digits, ``Z``.
+
+    Such texts order as the instants do.
+
+    Args:
+        value: an aware ``datetime``, or a naive one if there is a ``default_timezone``.
+        default_timezone: the time zone of a naive ``value``; ``None``: there is none.
+
+    Raises:
+        ValueError: naive without a ``default_timezone``, or outside the years 1 to 9999 in UTC.
+    """
+    return format_instant(from_datetime(value, default_timezone))
+
+
+def _out_of_range(name: str) -> ValueError:
+    return ValueError(f"{name} is outside the years 1 to 9999 in UTC; expected {EXPECTED}")
+
+
+def _parse_text(text: str, default_timezone: tzinfo | None) -> int:
+    dated = _DATE.match(text)
+    if dated is None:
+        raise ValueError(f"{_shown(text)} is no instant; expected {EXPECTED}")
+    day = _day(dated, text)
+    if dated.end() == len(text):
+        return from_datetime(datetime.combine(day, time()), default_timezone, f"the bare date {text!r}")
+    timed = _TIME.fullmatch(text, dated.end())
+    if timed is None:
+        raise ValueError(f"{_shown(text)} has no time that can be read after its date; expected {EXPECTED}")
+    hour, minute, second, fraction, zulu, sign, offset_hours, offset_minutes = timed.groups()
+    local = _local(text, day, (int(hour), int(minute), int(second)), (fraction or "")[:6].ljust(6, "0"))
+    if zulu is None and sign is None:
+        return from_datetime(local, default_timezone, f"the naive time {text!r}")
+    offset = 0 if zulu else _offset(text, sign, int(offset_hours), int(offset_minutes))
+    instant = from_datetime(local, UTC) - offset
+    if not MIN_INSTANT <= instant <= MAX_INSTANT:
+        raise _out_of_range(repr(text))
+    return instant
+
+
+def _day(dated: re.Match[str], text: str) -> date:
+    try:
+        return date(*map(int, dated.groups()))
+    except ValueError as wrong:
+        raise _unreal(text, "date", wrong) from None
+
+
+def _local(text: str, day: date, clock: tuple[int, int, int], micros: str) -> datetime:
+    try:
+        return datetime.combine(day, time(*clock, int(micros)))
+    except ValueError as wrong:
+        raise _unreal(text, "time", wrong) from None
+
+
+def _unreal(text: str, part: str, wrong: ValueError) -> ValueError:
+    return ValueError(f"{_shown(text)} names a {part} that does not exist ({wrong}); expected {EXPECTED}")
+
+
+def _offset(text: str, sign: str, hours: int, minutes: int) -> int:
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"{_shown(text)} has an offset of {hours:02}:{minutes:02}; expected at most 23:59")
+    size = (hours * 60 + minutes) * 60_000_000
+    return -size if sign == "-" else size
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= 64 else repr(text[:64]) + "…"

@@ -1,0 +1,164 @@
+"""Folding, words and symbols: rule 22 of SEMANTICS, and the stored forms against the definition."""
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docstore.query import text
+from docstore.query.expr import Occurs
+
+LETTERS = (
+    "aAbBzÄßéıİſΣσςЖжकि٣５०漢字かガﾞ゙゚ー〇々한글ᄀ𠀀𝔄𐐀🄰é̈ﬁ½²Ⅷ❶"
+    "_-–—*%\"'`~.,;:!?¨´¸ \t\n\u00a0\u2028\u200d\u00ad\ufffd🙂"
+)
+texts = st.one_of(st.text(st.sampled_from(LETTERS), max_size=30), st.text(max_size=30))
+
+
+@given(texts)
+def test_fold_is_the_formula(raw: str) -> None:
+    """fold(s) = NFKC(casefold(NFKC(s)))."""
+    expected = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).casefold())
+    assert expected == text.fold(raw)
+
+
+@pytest.mark.parametrize(
+    ("folded", "expected"),
+    [
+        ("report-2024_final.pdf", ["report", "2024", "final", "pdf"]),
+        ("straße42", ["straße42"]),
+        ("漢字かな한글abc", ["漢", "字", "か", "な", "한", "글", "abc"]),
+        ("二〇二四年", ["二", "〇", "二", "四", "年"]),
+        ("x漢y", ["x", "漢", "y"]),
+        ("हिन्दी शब्द", ["हिन्दी", "शब्द"]),
+        ("か゚a", ["か", "゚", "a"]),
+        ("e\u0301\u0323x", ["e\u0301\u0323x"]),
+        ("𠀀𐐨𐐩 🙂", ["𠀀", "𐐨𐐩"]),
+        ("❶a", ["a"]),
+        ("", []),
+        (" .,", []),
+    ],
+)
+def test_words_are_runs_of_letters_marks_and_digits(folded: str, expected: list[str]) -> None:
+    """Words are maximal runs of letters, marks and digits; each CJK, kana, Hangul character is its own."""
+    assert expected == text.words(folded)
+
+
+def _is_single(char: str) -> bool:
+    blocks = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "IDEOGRAPHIC", "BOPOMOFO", "HANGUL")
+    kana = ("HIRAGANA", "KATAKANA", "COMBINING KATAKANA")
+    return unicodedata.name(char, "").startswith(blocks + kana) and unicodedata.category(char)[0] in "LMN"
+
+
+def _words_by_hand(folded: str) -> list[str]:
+    found: list[str] = []
+    open_run = False
+    for char in folded:
+        single = _is_single(char)
+        wordly = single or unicodedata.category(char)[0] in "LM" or unicodedata.category(char) == "Nd"
+        if wordly and open_run and not single:
+            found[-1] += char
+        elif wordly:
+            found.append(char)
+        open_run = wordly and not single
+    return found
+
+
+by_name = st.characters(exclude_categories=["Cs", "Cn"]).filter(
+    lambda char: not 0x2E80 <= ord(char) <= 0x303F
+)
+
+
+@given(st.one_of(st.text(by_name, max_size=30), texts.map(text.fold)))
+def test_words_agree_with_a_scan_of_characters(folded: str) -> None:
+    """The patterns split as a scan does that asks for the category and name of each character."""
+    assert _words_by_hand(folded) == text.words(folded)
+
+
+@given(st.text(st.characters(max_codepoint=0x7F), max_size=40))
+def test_ascii_has_no_rule_of_its_own(folded: str) -> None:
+    """A character beyond ASCII elsewhere in the text changes nothing of the rest."""
+    assert text.words(folded) == text.words(folded + "\u00a0")
+    assert text.symbols(folded + "aé") == text.symbols(folded + "a")
+
+
+@given(texts)
+def test_words_and_symbols_take_the_text_apart(raw: str) -> None:
+    """Every character is in a word or in a run of symbols, and no symbol run has the separator."""
+    folded = text.fold(raw)
+    assert set(folded) == set("".join(text.words(folded)) + "".join(text.symbols(folded)))
+    assert [] == [run for run in text.symbols(folded) if text.SYMBOL_SEPARATOR in run or text.words(run)]
+
+
+def test_stored_words_begin_and_end_with_a_space() -> None:
+    """The stored form: each word after one space, and a space at the end."""
+    assert " annual report 2024 " == text.index_words("Annual — Report\n(2024)")
+
+
+@pytest.mark.parametrize("content", [None, "", "—!"])
+def test_no_words_are_stored_as_nothing(content: str | None) -> None:
+    """A content without words has the empty stored form, in which no term's words are found."""
+    assert "" == text.index_words(content)
+
+
+def test_symbols_are_stored_once() -> None:
+    """The stored symbols are the distinct maximal runs of what is between the words."""
+    assert [" ", " — ", "!?"] == text.index_symbols("x y — z — y!?").split("a")
+
+
+def _term(raw: str, prefix: bool, content: bool) -> Occurs:
+    folded = text.fold(raw)
+    return Occurs(folded, tuple(text.words(folded)), prefix, content)
+
+
+@given(texts.filter(bool), texts, st.none() | texts, st.booleans(), st.booleans())
+def test_stored_forms_agree_with_the_definition(
+    raw: str, filename: str, content: str | None, prefix: bool, looks: bool
+) -> None:
+    """A term occurs by the stored forms exactly where it occurs by the definition."""
+    term = _term(raw, prefix, looks)
+    found = text.occurs_in(term, text.fold(filename), text.index_words(content), text.index_symbols(content))
+    assert text.occurs(term, filename, content) == found
+
+
+@given(texts.filter(bool), texts, st.data())
+def test_stored_forms_agree_on_slices_of_the_content(cut: str, content: str, data: st.DataObject) -> None:
+    """The same where it is likely to occur: the term is a slice of the content."""
+    start = data.draw(st.integers(0, len(content)))
+    raw = content[start : data.draw(st.integers(start, len(content)))] or cut
+    term = _term(raw, data.draw(st.booleans()), True)
+    found = text.occurs_in(term, "", text.index_words(content), text.index_symbols(content))
+    assert text.occurs(term, "", content) == found
+
+
+@pytest.mark.parametrize(
+    ("raw", "prefix", "expected"),
+    [
+        ("annual rep", True, True),
+        ("annual rep", False, False),
+        ("nual", True, False),
+        ("report annual", True, False),
+        ("ANNUAL-REPORT", False, True),
+        ("—", True, True),
+        (" — ", False, True),
+        ("——", False, False),
+    ],
+)
+def test_a_terms_words_stand_side_by_side(raw: str, prefix: bool, expected: bool) -> None:
+    """In the content a term occurs as neighbouring words, the last perhaps begun; symbols as a substring."""
+    term = _term(raw, prefix, True)
+    content = "The Annual Report — 2024"
+    assert expected == text.occurs(term, "x.pdf", content)
+
+
+@pytest.mark.parametrize("sample", ["Der schnelle Fuchs, ", "Съешь же ещё этих", "漢字とかな、", "𐐀𐐁 🙂 é "])
+def test_a_megabyte_takes_well_under_a_second(sample: str) -> None:
+    """Indexing 1 MB of text costs well under a second of CPU."""
+    content = sample * (1_000_000 // len(sample))
+    text.index_words(sample)
+    before = time.process_time()
+    text.index_words(content)
+    text.index_symbols(content)
+    assert time.process_time() - before < 1.0

@@ -20,7 +20,8 @@ class Unprivileged:
 
     def __init__(self) -> None:
         entry = pwd.getpwnam("nobody")
-        self.uid, self.gid = entry.pw_uid, entry.pw_gid
+        self.uid: int = entry.pw_uid
+        self.gid: int = entry.pw_gid
 
 
 def postgres_binaries() -> Path:

@@ -53,7 +53,7 @@ class S3Server:
             self.close()
             code = self._process.returncode
             raise ServerError(f"the S3 test server ended with exit code {code} before it listened")
-        self.port = int(port)
+        self.port: int = int(port)
 
     @property
     def endpoint(self) -> str:

@@ -1,0 +1,200 @@
+"""SQLBackend: what the SQL backends share above a session: connections, blocks, and the schema's creation.
+
+Connections are taken raw from the SQLAlchemy engine's pool and set up once each; transactions are begun and ended by
+statements of our own. Whatever the driver raises leaves here as a BackendError with its cause kept.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from docstore.backend import EXACT, Judgement, SortKey, Writer
+from docstore.errors import BackendError, DocstoreError
+from docstore.query.expr import Leaf
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore_sql import schema
+from docstore_sql.compile import Compiler
+from docstore_sql.session import Session
+from docstore_sql.tables import Tables
+
+__all__ = ["SQLBackend"]
+
+
+class SQLBackend(ABC):
+    """A backend over one SQLAlchemy engine.
+
+    Args:
+        engine: where the store is.
+        tables: the tables' names.
+        owned: whether ``close`` disposes of the engine; false for an engine that the application brought.
+    """
+
+    name: str
+    session_type: ClassVar[type[Session]]
+    compiler_type: ClassVar[type[Compiler]]
+
+    def __init__(self, engine: sa.Engine, tables: Tables, *, owned: bool) -> None:
+        self.engine = engine
+        self.tables = tables
+        self.owned = owned
+        self.compilers: Mapping[str, Compiler] = {
+            collection.name: self.compiler_type(collection, tables) for collection in (DOCUMENTS, EXTRACTIONS)
+        }
+        self._pid = os.getpid()
+
+    # -- the seam --------------------------------------------------------------------------------------------------------
+
+    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+        """Say how far the database runs ``leaf``; all of it unless the dialect says otherwise."""
+        return EXACT
+
+    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
+        """Say whether the database orders by ``key``; it does."""
+        return EXACT
+
+    @contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[Session]:
+        """Open a block for reading."""
+        with self.translated(), self.checkout() as connection:
+            session = self.session(connection)
+            if not snapshot:
+                yield session
+                return
+            session.cursor.execute(self.begin_read)
+            try:
+                yield session
+            finally:
+                self._end(session, "ROLLBACK")
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open a block for writing; commit it at the end, roll it back on an exception."""
+        with self.translated(), self.write_lock(), self.checkout() as connection:
+            session = self.session(connection)
+            self.begin(session)
+            try:
+                yield session
+            except BaseException:
+                self._end(session, "ROLLBACK")
+                raise
+            session.cursor.execute("COMMIT")
+
+    @contextmanager
+    def join(self, connection: sa.Connection) -> Iterator[Session]:
+        """Open a write block on the application's connection, which commits it."""
+        with self.translated():
+            fairy = connection.connection
+            connection.begin() if not connection.in_transaction() else None
+            self.prepare(fairy)
+            yield self.session(fairy)
+
+    def close(self) -> None:
+        """Dispose of the engine, if it is ours."""
+        if self.owned:
+            self.engine.dispose()
+
+    # -- connections -----------------------------------------------------------------------------------------------------
+
+    def session(self, connection: Any) -> Session:
+        """Return a session on a raw connection."""
+        return self.session_type(connection.cursor(), self.tables, self.compilers)
+
+    @contextmanager
+    def checkout(self) -> Iterator[Any]:
+        """Take a raw connection from the pool, set up; a fork starts with a pool of its own."""
+        if os.getpid() != self._pid:
+            self.engine.dispose(close=False)
+            self._pid = os.getpid()
+            self.after_fork()
+        connection = self.engine.raw_connection()
+        try:
+            if "docstore" not in connection.info:
+                self.prepare(connection)
+                connection.info["docstore"] = True
+            yield connection
+        finally:
+            connection.close()
+
+    def after_fork(self) -> None:
+        """Make anew what a forked process must not share."""
+
+    @staticmethod
+    def _end(session: Session, how: str) -> None:
+        """End a transaction that failed; what the driver says of it must not hide the failure."""
+        try:
+            session.cursor.execute(how)
+        except Exception:
+            session.cursor.connection.close()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what the driver and the pool raise into BackendError."""
+        try:
+            yield
+        except DocstoreError:
+            raise
+        except Exception as error:
+            translated = self.translate(error)
+            if translated is None:
+                raise
+            raise translated from error
+
+    # -- the schema ------------------------------------------------------------------------------------------------------
+
+    def ensure_schema(self) -> None:
+        """Create the store, or bring it up to this format; one process at a time.
+
+        Raises:
+            SchemaTooNew: a newer docstore wrote it.
+        """
+        with self.translated(), self.engine.connect() as plain:
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            if schema.found_format(connection, self.tables) == schema.FORMAT:
+                return
+            with self.schema_transaction(connection):
+                found = schema.found_format(connection, self.tables)
+                if found is None:
+                    schema.create(connection, self.tables, self.extra_schema())
+                    found = schema.FORMAT
+            for step in schema.pending_steps(found):
+                with self.schema_transaction(connection):
+                    if schema.found_format(connection, self.tables) == step.to - 1:
+                        schema.run_step(connection, self.tables, step)
+
+    def extra_schema(self) -> list[str]:
+        """Return statements that the dialect adds to a fresh store."""
+        return []
+
+    # -- what a dialect adds ---------------------------------------------------------------------------------------------
+
+    begin_read: ClassVar[str]
+
+    @abstractmethod
+    def begin(self, session: Session) -> None:
+        """Begin a transaction for writing."""
+
+    @abstractmethod
+    def prepare(self, connection: Any) -> None:
+        """Set up a raw connection, once."""
+
+    @abstractmethod
+    def write_lock(self) -> AbstractContextManager[None]:
+        """Wait for the turn to write, where the engine has a single writer."""
+
+    @abstractmethod
+    def schema_transaction(self, connection: sa.Connection) -> AbstractContextManager[None]:
+        """Open a transaction that only one process at a time can hold, for the schema."""
+
+    @abstractmethod
+    def translate(self, error: Exception) -> BackendError | None:
+        """Return the BackendError for what the driver raised, or ``None`` if it is not the driver's."""
+
+
+def _conforms(backend: SQLBackend) -> AbstractContextManager[Writer]:
+    return backend.write()  # checked by mypy: a session is a Writer

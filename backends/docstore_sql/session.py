@@ -1,0 +1,300 @@
+"""Session: one block of reads or writes over a DBAPI cursor, shared by the SQL backends.
+
+Statements are text built from fixed pieces; the driver binds every value. A dialect adds its clock, its locks, how it inserts
+many rows at once, and how it shows a plan.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection as Container
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Statement
+from docstore.query.expr import Path
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.text import fold, index_symbols, index_words
+from docstore_sql.compile import Compiler
+from docstore_sql.fragment import Fragment, both
+from docstore_sql.tables import Tables, columns_of
+
+__all__ = ["Session", "content_columns"]
+
+_BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts")
+
+
+def content_columns(content: str) -> tuple[str, str, str]:
+    """Return what the content table keeps of ``content``: the text, its words and its symbols (rule 22)."""
+    return content, index_words(content), index_symbols(content)
+
+
+class Session(ABC):
+    """A :class:`~docstore.backend.Writer` on one DBAPI connection, within a transaction that its backend begins and ends."""
+
+    mark: ClassVar[str]
+
+    def __init__(self, cursor: Any, tables: Tables, compilers: Mapping[str, Compiler]) -> None:
+        self.cursor = cursor
+        self.tables = tables
+        self.compilers = compilers
+
+    # -- reading ---------------------------------------------------------------------------------------------------------
+
+    def select(self, query: Query) -> list[Row]:
+        """Return the rows of ``query`` in its order."""
+        names, statement = self.statement(query)
+        self.run(statement)
+        return self._rows(query.collection, names, self.cursor.fetchall())
+
+    def statement(self, query: Query) -> tuple[tuple[str, ...], Fragment]:
+        """Return the names of the columns read, and the statement."""
+        compiler = self.compilers[query.collection.name]
+        names = (*query.collection.light(), *sorted(query.include))
+        columns = ", ".join(self._read_column(name) for name in names)
+        parts = [Fragment(f"SELECT {columns} FROM {self.tables.of(query.collection)} AS d"), self.condition(query)]
+        parts.append(compiler.order_by(query.order).wrapped(" ORDER BY "))
+        parts.append(self._window(query))
+        if query.lock is not None:
+            parts.append(Fragment(self.row_lock(query.lock)))
+        return names, Fragment("".join(part.text for part in parts), sum((part.values for part in parts), ()))
+
+    def condition(self, query: Query) -> Fragment:
+        """Return the WHERE clause: the scope outermost, then the filter, then the position."""
+        compiler = self.compilers[query.collection.name]
+        parts = [compiler.scope(query.scope), compiler.where(query.where)]
+        if query.after is not None:
+            parts.append(compiler.after(query.order, query.after))
+        condition = both(parts)
+        return condition.wrapped(" WHERE ")
+
+    def _read_column(self, name: str) -> str:
+        return self.tables.content_of("d") if name == "content" else f"d.{name}"
+
+    def _window(self, query: Query) -> Fragment:
+        limit = Fragment("")
+        if query.limit is not None:
+            limit = Fragment(f" LIMIT {self.mark}", (query.limit,))
+        elif query.offset:
+            limit = Fragment(self.no_limit)
+        if not query.offset:
+            return limit
+        return Fragment(f"{limit.text} OFFSET {self.mark}", (*limit.values, query.offset))
+
+    no_limit: ClassVar[str] = ""
+
+    def row_lock(self, lock: str) -> str:
+        """Return the words that lock the rows read; none where there is a single writer."""
+        return ""
+
+    def count(self, query: Query, at_most: int | None = None) -> int:
+        """Count the rows of ``query``, up to ``at_most``."""
+        inner = self.condition(query).wrapped(f" FROM {self.tables.of(query.collection)} AS d")
+        if at_most is None:
+            self.run(inner.wrapped("SELECT count(*)"))
+        else:
+            limited = inner.wrapped("SELECT 1", f" LIMIT {self.mark}")
+            capped = Fragment(f"SELECT count(*) FROM ({limited.text}) AS capped", (*limited.values, at_most))
+            self.run(capped)
+        return int(self.cursor.fetchone()[0])
+
+    def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
+        """Count by a column of the table; JSON paths are the core's, unless the dialect knows better."""
+        field = query.collection.column(path[0])
+        if field.kind is Kind.JSON or field.heavy:
+            return None
+        column = self.compilers[query.collection.name].column(field)
+        body = self.condition(query).wrapped(f"SELECT {column}, count(*) FROM {self.tables.of(query.collection)} AS d", " GROUP BY 1")
+        self.run(body)
+        read = bool if field.kind is Kind.BOOLEAN else _same
+        return {None if value is None else read(value): int(n) for value, n in self.cursor.fetchall()}
+
+    def explain(self, query: Query) -> Statement:
+        """Return the statement of ``query`` and the engine's plan for it."""
+        _, statement = self.statement(query)
+        return Statement(statement.text, statement.values, self.plan_of(statement))
+
+    def blobs(
+        self, *, states: Container[BlobState] = (), before: int | None = None, after_key: str = "", limit: int = 1000,
+        keys: Sequence[str] | None = None, scope: Scope = Scope(),
+    ) -> list[BlobRow]:  # fmt: skip
+        """Return blob rows ordered by key."""
+        parts = [Fragment(f"b.key > {self.mark}", (after_key,))]
+        if states:
+            marks = ", ".join([self.mark] * len(states))
+            parts.append(Fragment(f"b.state IN ({marks})", tuple(states)))
+        if before is not None:
+            parts.append(Fragment(f"b.at < {self.mark}", (before,)))
+        if keys is not None:
+            parts.append(self.listed("b.key", keys))
+        parts += [
+            Fragment(f"b.{name} = {self.mark}", (value,))
+            for name, value in (("tenant", scope.tenant), ("owner", scope.owner))
+            if value is not None
+        ]
+        where = both(parts)
+        columns = ", ".join(f"b.{name}" for name in _BLOB_COLUMNS)
+        self.run(
+            Fragment(
+                f"SELECT {columns} FROM {self.tables.blob} AS b WHERE {where.text} ORDER BY b.key LIMIT {self.mark}",
+                (*where.values, limit),
+            )
+        )
+        return [BlobRow(row[0], row[1] or None, *row[2:]) for row in self.cursor.fetchall()]
+
+    # -- writing ---------------------------------------------------------------------------------------------------------
+
+    def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
+        """Add rows; return their numbers."""
+        numbers = self.insert_rows(collection, rows)
+        if collection is DOCUMENTS:
+            self._insert_contents(rows, numbers)
+        return numbers
+
+    def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        for row, number in zip(rows, numbers, strict=True):
+            content = row.get("content")
+            if content is not None:
+                self.insert_content(number, row.get("tenant") or "", content_columns(content))
+
+    def insert_names(self, collection: Collection) -> tuple[str, ...]:
+        """Return the columns that an insert names: all of the table's own but the number."""
+        return (*(field.name for field in columns_of(collection) if field.name != "number"), "filename_fold")
+
+    def insert_values(self, collection: Collection, row: Row) -> list[Any]:
+        """Return the values for :meth:`insert_names`."""
+        values = [row[field.name] for field in columns_of(collection) if field.name != "number"]
+        values[_TENANT_AT[collection.name]] = row["tenant"] or ""
+        values.append(fold(row["filename"]))
+        return values
+
+    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
+        """Set columns of one row; return whether it exists."""
+        changed = {name: value for name, value in changes.items() if name != "content"}
+        if "tenant" in changed:
+            changed["tenant"] = changed["tenant"] or ""
+        if "filename" in changed:
+            changed["filename_fold"] = fold(changed["filename"])
+        assignments = [self.assignment(name, value) for name, value in changed.items()]
+        sets = Fragment(", ".join(part.text for part in assignments), sum((part.values for part in assignments), ()))
+        if assignments:
+            where = f" WHERE number = {self.mark}"
+            self.guarded(Fragment(f"UPDATE {self.tables.of(collection)} SET {sets.text}{where}", (*sets.values, number)))
+        else:
+            self.run(Fragment(f"SELECT 1 FROM {self.tables.of(collection)} WHERE number = {self.mark}", (number,)))
+        exists = bool(self.cursor.rowcount == 1) if assignments else self.cursor.fetchone() is not None
+        if exists and "content" in changes:
+            self.replace_content(number, changes["content"])
+        return exists
+
+    def assignment(self, name: str, value: Any) -> Fragment:
+        """Return one ``column = value``, with what is derived from it."""
+        return Fragment(f"{name} = {self.mark}", (value,))
+
+    def replace_content(self, number: int, content: str | None) -> None:
+        """Set or remove the content of a document."""
+        self.delete_contents([number])
+        if content is not None:
+            self.run(Fragment(f"SELECT tenant FROM {self.tables.of(DOCUMENTS)} WHERE number = {self.mark}", (number,)))
+            tenant = self.cursor.fetchone()[0]
+            self.insert_content(number, tenant, content_columns(content))
+
+    def delete_contents(self, numbers: Sequence[int]) -> None:
+        """Remove the contents of documents."""
+        self.run(self.listed("number", numbers).wrapped(f"DELETE FROM {self.tables.content} WHERE "))
+
+    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
+        """Remove rows, of documents with their contents and extractions; return how many rows there were."""
+        chosen = self.listed("number", numbers)
+        table = self.tables.of(collection)
+        if collection is DOCUMENTS:
+            owned = chosen.wrapped(f"(tenant, document_id) IN (SELECT tenant, id FROM {table} WHERE ", ")")
+            self.run(owned.wrapped(f"DELETE FROM {self.tables.named('extraction')} WHERE "))
+            self.delete_contents(numbers)
+        self.run(chosen.wrapped(f"DELETE FROM {table} WHERE "))
+        return int(self.cursor.rowcount)
+
+    def insert_blob(self, blob: BlobRow) -> None:
+        """Add a blob row."""
+        marks = ", ".join([self.mark] * len(_BLOB_COLUMNS))
+        values = [getattr(blob, name) for name in _BLOB_COLUMNS]
+        values[1] = blob.tenant or ""
+        self.run(Fragment(f"INSERT INTO {self.tables.blob} ({', '.join(_BLOB_COLUMNS)}) VALUES ({marks})", tuple(values)))
+
+    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
+        """Set fields of a blob row if its state is among ``states``; return whether it was."""
+        unknown = changes.keys() - set(_BLOB_COLUMNS)
+        if unknown:
+            raise ValueError(f"no blob column {sorted(unknown)[0]!r}; the columns are {', '.join(_BLOB_COLUMNS)}")
+        sets = ", ".join(f"{name} = {self.mark}" for name in changes)
+        where = self._blob_in(key, states)
+        self.run(Fragment(f"UPDATE {self.tables.blob} SET {sets} WHERE {where.text}", (*changes.values(), *where.values)))
+        return bool(self.cursor.rowcount == 1)
+
+    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
+        """Remove a blob row if its state is among ``states``; return whether it was."""
+        self.run(self._blob_in(key, states).wrapped(f"DELETE FROM {self.tables.blob} WHERE "))
+        return bool(self.cursor.rowcount == 1)
+
+    def _blob_in(self, key: str, states: Container[BlobState]) -> Fragment:
+        marks = ", ".join([self.mark] * len(states))
+        return Fragment(f"key = {self.mark} AND state IN ({marks})", (key, *states))
+
+    # -- rows ------------------------------------------------------------------------------------------------------------
+
+    def _rows(self, collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]) -> list[Row]:
+        rows = [dict(zip(names, values, strict=True)) for values in fetched]
+        booleans = self.booleans(collection)
+        for row in rows:
+            row["tenant"] = row["tenant"] or None
+            for name in booleans:
+                row[name] = bool(row[name])
+        return rows
+
+    def booleans(self, collection: Collection) -> Sequence[str]:
+        """Return the columns that arrive as numbers and have to become bools."""
+        return ()
+
+    def run(self, statement: Fragment) -> None:
+        """Execute ``statement``."""
+        self.cursor.execute(statement.text, statement.values)
+
+    # -- what a dialect adds ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def guarded(self, statement: Fragment) -> None:
+        """Execute a write, raising Duplicate where a unique key is taken."""
+
+    @abstractmethod
+    def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
+        """Insert rows into the collection's own table; return their numbers; keep nothing if one is a Duplicate."""
+
+    @abstractmethod
+    def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
+        """Insert one row of content."""
+
+    @abstractmethod
+    def listed(self, column: str, values: Sequence[Any]) -> Fragment:
+        """Return ``column`` being among ``values`` (all numbers or all text), bound as one parameter."""
+
+    @abstractmethod
+    def plan_of(self, statement: Fragment) -> str:
+        """Return the engine's own plan for ``statement``, as text."""
+
+    @abstractmethod
+    def now(self) -> int:
+        """Return the clock, microseconds since the epoch."""
+
+    @abstractmethod
+    def lock(self, *names: str) -> None:
+        """Keep other blocks that name the same from going on until this one ends."""
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_TENANT_AT = {
+    collection.name: [field.name for field in columns_of(collection) if field.name != "number"].index("tenant")
+    for collection in (DOCUMENTS, EXTRACTIONS)
+}

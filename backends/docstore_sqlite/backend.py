@@ -1,0 +1,153 @@
+"""The SQLite backend: connection settings, the write lock, and what ``sqlite:`` URLs mean.
+
+WAL, ``synchronous=FULL`` (an acknowledged commit survives a power cut; NORMAL does not), writers by ``BEGIN IMMEDIATE`` under one
+fair lock, readers on connections of their own. A database in memory is one connection, shared in turn.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from docstore.errors import BackendError, StoreBusy
+from docstore_sql.backend import SQLBackend
+from docstore_sql.session import Session
+from docstore_sql.tables import Tables
+from docstore_sqlite.compile import SQLiteCompiler
+from docstore_sqlite.functions import register
+from docstore_sqlite.lock import lock_of
+from docstore_sqlite.session import SQLiteSession
+
+__all__ = ["SQLiteBackend", "open_backend"]
+
+
+class SQLiteBackend(SQLBackend):
+    """A store in one SQLite database.
+
+    Args:
+        engine: where it is.
+        tables: the tables' names.
+        owned: whether to dispose of the engine on close.
+        busy_timeout: seconds that a writer waits for its turn before StoreBusy.
+    """
+
+    name = "sqlite"
+    session_type: ClassVar[type[Session]] = SQLiteSession
+    compiler_type = SQLiteCompiler
+    begin_read: ClassVar[str] = "BEGIN"
+
+    def __init__(self, engine: sa.Engine, tables: Tables, *, owned: bool, busy_timeout: float = 30.0) -> None:
+        super().__init__(engine, tables, owned=owned)
+        self.busy_timeout = busy_timeout
+        self.path = _file_of(engine.url)
+        self.lock = lock_of(self.path)
+        self._single = threading.RLock() if self.path is None else None
+
+    @contextmanager
+    def checkout(self) -> Iterator[Any]:
+        """Take a connection; a database in memory has one, used in turn."""
+        if self._single is None:
+            with super().checkout() as connection:
+                yield connection
+            return
+        with self._single, super().checkout() as connection:
+            yield connection
+
+    def begin(self, session: Session) -> None:
+        """Begin as the writer at once, so that a busy database says so here."""
+        session.cursor.execute("BEGIN IMMEDIATE")
+
+    def prepare(self, connection: Any) -> None:
+        """Set up a connection: durability, waiting, and the evaluator's functions."""
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {int(self.busy_timeout * 1000)}")
+        cursor.execute("PRAGMA synchronous = FULL")
+        if self.path is not None and self.owned:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA cache_size = -32768")
+        cursor.close()
+        register(connection)
+
+    def write_lock(self) -> AbstractContextManager[None]:
+        """Wait for the turn to write."""
+        return self.lock.held(self.busy_timeout)
+
+    @contextmanager
+    def schema_transaction(self, connection: sa.Connection) -> Iterator[None]:
+        """Hold the write lock and an immediate transaction."""
+        with self.write_lock():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+
+    def translate(self, error: Exception) -> BackendError | None:
+        """Return the BackendError for what sqlite3 or the pool raised."""
+        cause = getattr(error, "orig", None) or error
+        text = str(cause)
+        if isinstance(error, sa.exc.TimeoutError):
+            return StoreBusy(f"no connection came free: {text}")
+        if not isinstance(cause, sqlite3.Error) and type(cause).__module__.split(".")[0] not in ("sqlite3", "pysqlite3"):
+            return BackendError(text) if isinstance(error, sa.exc.SQLAlchemyError) else None
+        if "locked" in text or "busy" in text:
+            return StoreBusy(f"SQLite: {text}; another program holds the database {self.path}")
+        return BackendError(f"SQLite: {text} (database {self.path or 'in memory'})", retryable="disk I/O" in text)
+
+    def close(self) -> None:
+        """Dispose of the engine under the write lock: the last connection to close checkpoints."""
+        if self.owned:
+            with self.write_lock():
+                super().close()
+
+
+def _file_of(url: sa.URL) -> str | None:
+    """Return the database's file, or ``None`` where it is in memory."""
+    name = url.database or ""
+    return None if name in ("", ":memory:") or "mode=memory" in name else name
+
+
+def open_backend(
+    url: str | sa.Engine,
+    *,
+    table_prefix: str = "docstore_",
+    busy_timeout: float = 30.0,
+    **engine_options: Any,
+) -> SQLiteBackend:
+    """Open (and create or upgrade) a store in SQLite.
+
+    Args:
+        url: ``sqlite:///path.db``, ``sqlite://`` (in memory), or an SQLAlchemy engine for SQLite.
+        table_prefix: what the tables' names begin with.
+        busy_timeout: seconds that a writer waits for its turn before StoreBusy; at least 0.
+        engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3 library.
+
+    Raises:
+        SchemaTooNew: a newer docstore wrote it.
+        BackendError: the file cannot be opened.
+    """
+    owned = not isinstance(url, sa.Engine)
+    engine = _make_engine(url, engine_options) if isinstance(url, str) else url
+    backend = SQLiteBackend(engine, Tables(table_prefix), owned=owned, busy_timeout=busy_timeout)
+    try:
+        backend.ensure_schema()
+    except BaseException:
+        if owned:
+            engine.dispose()
+        raise
+    return backend
+
+
+def _make_engine(url: str, options: dict[str, Any]) -> sa.Engine:
+    in_memory = _file_of(sa.make_url(url)) is None
+    pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 56}
+    connect_args = {"check_same_thread": False, "isolation_level": None, "cached_statements": 512}
+    return sa.create_engine(url, **{**pool, "connect_args": connect_args, **options})

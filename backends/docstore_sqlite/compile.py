@@ -1,0 +1,105 @@
+"""Expr → SQLite. Columns are compared by SQLite; conditions on JSON paths, and strings beyond it, by the registered evaluator.
+
+Everything is exact. Terms of a conjunction on one JSON field share one call, after the column's own conditions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from docstore.backend import SortKey
+from docstore.query.expr import Always, And, Expr, Match, Occurs, Regex, leaves
+from docstore.query.fields import Field, Kind
+from docstore.query.order import order_bytes
+from docstore.query.text import fold
+from docstore_sql.compile import Compiler
+from docstore_sql.fragment import Fragment, both, either
+from docstore_sqlite.functions import Predicate, SortExpression
+
+__all__ = ["SQLiteCompiler"]
+
+
+class SQLiteCompiler(Compiler):
+    """Compiles for SQLite."""
+
+    mark = "?"
+
+    def where(self, expr: Expr) -> Fragment:
+        """Return the condition for ``expr``; whatever is about one JSON field alone becomes one call of the evaluator."""
+        field = self._only_json_field(expr)
+        if field is not None:
+            return self._tested(expr, field)
+        if isinstance(expr, And):
+            return self._conjunction(expr)
+        return super().where(expr)
+
+    def _conjunction(self, expr: And) -> Fragment:
+        plain: list[Fragment] = []
+        by_field: dict[str, list[Expr]] = {}
+        for term in expr.terms:
+            field = self._only_json_field(term)
+            if field is None:
+                plain.append(self.where(term))
+            else:
+                by_field.setdefault(field.name, []).append(term)
+        calls = [
+            self._tested(terms[0] if len(terms) == 1 else And(tuple(terms)), self.collection.column(name))
+            for name, terms in by_field.items()
+        ]
+        return both(plain + calls)
+
+    def _only_json_field(self, expr: Expr) -> Field | None:
+        """Return the JSON field that every leaf of ``expr`` is about, or ``None``."""
+        names = set()
+        for leaf in leaves(expr):
+            if isinstance(leaf, Always | Occurs):
+                return None
+            names.add(leaf.path[0])
+        if len(names) != 1:
+            return None
+        field = self.collection.column(names.pop())
+        return field if field.kind is Kind.JSON else None
+
+    def _tested(self, expr: Expr, field: Field) -> Fragment:
+        predicate = Predicate(expr, field.name, json=field.kind is Kind.JSON)
+        return Fragment(f"docstore_test(?, {self.column(field)})", (predicate,))
+
+    def json(self, leaf: Any, field: Field) -> Fragment:
+        """Return the evaluator's call for one leaf."""
+        return self._tested(leaf, field)
+
+    def text(self, leaf: Regex | Match, field: Field) -> Fragment:
+        """Return a string operator on a text column: plain ones by SQLite, the rest by the evaluator."""
+        column = self.column(field)
+        match leaf:
+            case Match(_, "substring", text):
+                return Fragment(f"instr({column}, ?) > 0", (text,)) if text else Fragment(f"{column} IS NOT NULL")
+            case Match(_, "isubstring", text) if field.name == "filename" and text:
+                return Fragment("instr(d.filename_fold, ?) > 0", (fold(text),))
+            case Match(_, "starts_with", text):
+                return Fragment(f"substr({column}, 1, ?) = ?", (len(text), text))
+            case _:
+                return self._tested(leaf, field)
+
+    def occurs(self, leaf: Occurs) -> Fragment:
+        """Return a search term: a substring of the folded filename, or side by side among the content's words."""
+        parts = [Fragment("instr(d.filename_fold, ?) > 0", (leaf.text,))]
+        if leaf.content:
+            words = " " + " ".join(leaf.words) + ("" if leaf.prefix else " ")
+            column, text = ("words", words) if leaf.words else ("symbols", leaf.text)
+            parts.append(Fragment(f"coalesce(instr({self.tables.content_of('d', column)}, ?), 0) > 0", (text,)))
+        return either(parts)
+
+    def listed(self, column: str, field: Field, values: Sequence[Any]) -> Fragment:
+        """Return ``column`` being among ``values``, one JSON array bound."""
+        return Fragment(f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(values, ensure_ascii=False),))
+
+    def json_sort_key(self, key: SortKey) -> Fragment:
+        """Return the call that makes a JSON path's sort bytes."""
+        return Fragment(f"docstore_sort_key(?, d.{key.path[0]})", (SortExpression(key),))
+
+    def json_sort_bound(self, value: Any) -> Fragment:
+        """Return a sort value as the same bytes."""
+        return Fragment("?", (order_bytes(value),))

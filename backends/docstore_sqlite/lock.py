@@ -1,0 +1,146 @@
+"""The write lock: one writer at a time, in turn, over threads and processes.
+
+SQLite's own waiting polls and starves; this lock hands over in order. Threads queue up; processes pass a turnstile and a gate,
+two bytes of a side file: only the process in the turnstile may wait for the gate, so whoever leaves the gate has to queue
+again behind it. The locks on the file belong to the process (POSIX), so that a process has one WriteLock a file, shared by
+all stores on it; a fork starts with none held.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from docstore.errors import StoreBusy
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows: SQLite's own lock serialises processes
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["WriteLock", "lock_of"]
+
+_TURNSTILE, _GATE = 0, 1
+
+
+class WriteLock:
+    """A fair lock for the writers of one SQLite file.
+
+    Args:
+        path: the side file; ``None`` for a database that only this process can see.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self.path = path
+        self._file: int | None = None
+        self._fresh()
+
+    def _fresh(self) -> None:
+        """Begin with nobody holding or waiting: when made, and in a forked child, which inherits no lock."""
+        self._mutex = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._held = False
+
+    @contextmanager
+    def held(self, timeout: float) -> Iterator[None]:
+        """Hold the lock for a block.
+
+        Args:
+            timeout: seconds to wait for it.
+
+        Raises:
+            StoreBusy: others held it for longer than the timeout.
+        """
+        deadline = time.monotonic() + timeout
+        self._enter_thread(deadline)
+        try:
+            self._enter_process(deadline)
+            try:
+                yield
+            finally:
+                self._leave_process()
+        finally:
+            self._leave_thread()
+
+    def _enter_thread(self, deadline: float) -> None:
+        turn = threading.Lock()
+        with self._mutex:
+            if not self._held:
+                self._held = True
+                return
+            turn.acquire()
+            self._waiting.append(turn)
+        if turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return
+        with self._mutex:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                raise _busy()
+        # the turn came between the time-out and now: take it
+
+    def _leave_thread(self) -> None:
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
+
+    def _enter_process(self, deadline: float) -> None:
+        if self.path is None or fcntl is None:
+            return
+        if self._file is None:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            self._take(_TURNSTILE, deadline)
+            self._take(_GATE, deadline)
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _TURNSTILE)
+
+    def _take(self, which: int, deadline: float) -> None:
+        assert self._file is not None
+        pause = 0.0001
+        while True:
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, which)
+                return
+            except (BlockingIOError, PermissionError):
+                if time.monotonic() >= deadline:
+                    raise _busy() from None
+            time.sleep(pause)
+            pause = min(pause * 2, 0.002)
+
+    def _leave_process(self) -> None:
+        if self._file is not None and fcntl is not None:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _GATE)
+
+
+def _busy() -> StoreBusy:
+    return StoreBusy("other writers kept the store for longer than the busy timeout; try again later")
+
+
+_locks: dict[str, WriteLock] = {}
+_locks_mutex = threading.Lock()
+
+
+def lock_of(database: str | None) -> WriteLock:
+    """Return the process's lock for the database file at this path; ``None`` is a database of one store alone."""
+    if database is None:
+        return WriteLock(None)
+    path = os.path.realpath(database) + "-lock"
+    with _locks_mutex:
+        return _locks.setdefault(path, WriteLock(path))
+
+
+def _after_fork() -> None:
+    global _locks_mutex
+    _locks_mutex = threading.Lock()
+    for lock in _locks.values():
+        lock._fresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,137 @@
+"""Session on SQLite: numbers from the rowid, lists as one JSON array, a clock that never goes backwards."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from docstore.backend import Duplicate, Row
+from docstore.query.fields import Collection, Kind
+from docstore_sql.fragment import Fragment
+from docstore_sql.session import Session
+from docstore_sql.tables import columns_of
+
+__all__ = ["SQLiteSession", "is_integrity_error"]
+
+_CONSTRAINT = re.compile(r"document_(version|latest)|\.id\b")
+
+
+class _Clock:
+    """Wall-clock microseconds that never go backwards in this process."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._last = 0
+
+    def now(self) -> int:
+        with self._mutex:
+            self._last = max(self._last, time.time_ns() // 1000)
+            return self._last
+
+
+_clock = _Clock()
+
+
+def is_integrity_error(error: BaseException) -> bool:
+    """Return whether ``error`` says that a constraint failed, whichever sqlite3 module raised it."""
+    return isinstance(error, sqlite3.IntegrityError) or type(error).__name__ == "IntegrityError"
+
+
+def _duplicate(error: Exception) -> Duplicate:
+    found = _CONSTRAINT.search(str(error))
+    constraint = "" if found is None else "version" if found.group(1) else "id"
+    return Duplicate(str(error), constraint=constraint)
+
+
+class SQLiteSession(Session):
+    """A block on one SQLite connection."""
+
+    mark: ClassVar[str] = "?"
+    no_limit: ClassVar[str] = " LIMIT -1"
+
+    def booleans(self, collection: Collection) -> Sequence[str]:
+        """Return the columns that SQLite keeps as 0 and 1."""
+        return _BOOLEANS[collection.name] if collection.name in _BOOLEANS else _find_booleans(collection)
+
+    def guarded(self, statement: Fragment) -> None:
+        """Execute a write, raising Duplicate where a unique key is taken."""
+        try:
+            self.run(statement)
+        except Exception as error:
+            if is_integrity_error(error) and "UNIQUE" in str(error):
+                raise _duplicate(error) from error
+            raise
+
+    def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
+        """Insert rows: one by one statement, many with numbers taken ahead, within a savepoint."""
+        names = self.insert_names(collection)
+        table = self.tables.of(collection)
+        if len(rows) == 1:
+            marks = ", ".join("?" * len(names))
+            values = tuple(self.insert_values(collection, rows[0]))
+            self.guarded(Fragment(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values))
+            return [int(self.cursor.lastrowid)]
+        if not rows:
+            return []
+        first = self._next_number(table)
+        self.cursor.execute("SAVEPOINT docstore_rows")
+        try:
+            marks = ", ".join("?" * (len(names) + 1))
+            self.cursor.executemany(
+                f"INSERT INTO {table} (number, {', '.join(names)}) VALUES ({marks})",
+                [(number, *self.insert_values(collection, row)) for number, row in enumerate(rows, first)],
+            )
+        except Exception as error:
+            self.cursor.execute("ROLLBACK TO docstore_rows")
+            self.cursor.execute("RELEASE docstore_rows")
+            if is_integrity_error(error) and "UNIQUE" in str(error):
+                raise _duplicate(error) from error
+            raise
+        self.cursor.execute("RELEASE docstore_rows")
+        return list(range(first, first + len(rows)))
+
+    def _next_number(self, table: str) -> int:
+        self.cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.strip('"'),))
+        found = self.cursor.fetchone()
+        return 1 if found is None else int(found[0]) + 1
+
+    def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
+        """Insert one row of content; it is keyed by the number alone."""
+        self.cursor.execute(
+            f"INSERT INTO {self.tables.content} (number, content, words, symbols) VALUES (?, ?, ?, ?)", (number, *columns)
+        )
+
+    def listed(self, column: str, values: Sequence[Any]) -> Fragment:
+        """Return ``column`` being among ``values``, one JSON array bound."""
+        return Fragment(f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(list(values), ensure_ascii=False),))
+
+    def plan_of(self, statement: Fragment) -> str:
+        """Return EXPLAIN QUERY PLAN as an indented tree."""
+        self.cursor.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.values)
+        depth = {0: -1}
+        lines = []
+        for number, parent, _, text in self.cursor.fetchall():
+            depth[number] = depth.get(parent, -1) + 1
+            lines.append("  " * depth[number] + text)
+        return "\n".join(lines)
+
+    def now(self) -> int:
+        """Return the clock: this process's, which never goes backwards."""
+        return _clock.now()
+
+    def lock(self, *names: str) -> None:
+        """Do nothing: there is a single writer."""
+
+
+_BOOLEANS: dict[str, list[str]] = {}
+
+
+def _find_booleans(collection: Collection) -> list[str]:
+    return _BOOLEANS.setdefault(
+        collection.name, [field.name for field in columns_of(collection) if field.kind is Kind.BOOLEAN]
+    )

@@ -72,7 +72,7 @@ def wheel(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--outdir", str(built), str(ROOT))
     (package,) = built.glob("*.whl")
     session.install("--force-reinstall", "--no-deps", str(package))
-    session.install(f"embedded-docstore[all] @ {package.as_uri()}", *group("test"))
+    session.install(f"{package}[all]", *group("test"))
     with tempfile.TemporaryDirectory(prefix="docstore-wheel-") as elsewhere:
         copy_tests(Path(elsewhere))
         session.chdir(elsewhere)

@@ -1,0 +1,132 @@
+"""What the commands print: tables for people, JSON for programs, and text that cannot steer a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["document_table", "document_view", "note", "print_json", "record", "shown", "size_text", "stdout"]
+
+_PIPED_WIDTH = 200
+_STATUS_STYLES = {"completed": "green", "failed": "red", "processing": "yellow", "pending": "cyan"}
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def stdout() -> Console:
+    """Return a console on standard output, wide where that is no terminal, so that nothing is cut."""
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    return Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+
+
+def note(text: str) -> None:
+    """Print one line on standard error."""
+    print(shown(text), file=sys.stderr)
+
+
+def shown(text: object, *, lines: bool = False) -> str:
+    """Write text so that a terminal only shows it: controls and direction marks become escapes.
+
+    Arguments:
+        text: what to show.
+        lines: keep line feeds and tabs.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(c if c in kept else _safe(c) for c in str(text))
+
+
+def _safe(character: str) -> str:
+    if unicodedata.category(character) not in _UNSAFE:
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def size_text(size: int | None) -> str:
+    """Write a number of bytes for people, in steps of 1,000; None is a dash."""
+    if size is None:
+        return "–"
+    if size < 1000:
+        return f"{size} B"
+    amount, units = size / 1000, ["TB", "GB", "MB", "kB"]
+    while amount >= 999.95 and len(units) > 1:
+        amount /= 1000
+        units.pop()
+    return f"{amount:.1f} {units[-1]}"
+
+
+def moment(instant: datetime | None) -> str:
+    """Write an instant in UTC, to the second; None is a dash."""
+    return "–" if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def record(model: BaseModel) -> dict[str, Any]:
+    """Turn a record into what JSON can hold."""
+    return model.model_dump(mode="json")
+
+
+def print_json(value: object) -> None:
+    """Print JSON, two spaces deep; escapes where standard output cannot hold the characters."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeError:
+        text = json.dumps(value, indent=2)
+    print(text)
+
+
+def document_table(documents: Iterable[Any], *, chain: bool = False) -> Table:
+    """Lay documents out in a table.
+
+    Arguments:
+        documents: what to show, in this order.
+        chain: show version numbers, too.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("number", justify="right", no_wrap=True)
+    table.add_column("name", overflow="fold", ratio=1)
+    table.add_column("type", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("created (UTC)", no_wrap=True)
+    if chain:
+        table.add_column("version", justify="right", no_wrap=True)
+    table.add_column("id", no_wrap=True)
+    for document in documents:
+        table.add_row(*_cells(document, chain))
+    return table
+
+
+def _cells(document: Any, chain: bool) -> Sequence[Text]:
+    status = str(document.status)
+    cells = [
+        Text(str(document.number)),
+        Text(shown(document.external_id or document.filename)),
+        Text(document.file_type),
+        Text(size_text(document.size)),
+        Text(status, style=_STATUS_STYLES.get(status, "")),
+        Text(moment(document.created_at)),
+    ]
+    if chain:
+        cells.append(Text(f"{document.version}{' latest' if document.is_latest else ''}"))
+    return [*cells, Text(shown(document.id), style="dim")]
+
+
+def document_view(document: BaseModel) -> Table:
+    """Lay one document out, a field a line; fields that are None and the content are left out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in record(document).items():
+        if value is None or name == "content":
+            continue
+        text = json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, dict) else str(value)
+        table.add_row(name, Text(shown(text, lines=isinstance(value, dict))))
+    return table

@@ -1,0 +1,200 @@
+"""The commands that only read: `find`, `show`, `count`, `explain`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from pydantic import BaseModel
+
+from docstore.cli.options import filter_argument, opened, search_option, store_options
+from docstore.cli.output import document_table, document_view, note, print_json, record, shown, stdout
+from docstore.errors import NotFound
+from docstore.models import Document
+from docstore.store import Store
+
+__all__ = ["READ_COMMANDS"]
+
+_all_versions = click.option(
+    "--all-versions", is_flag=True, help="Older versions, too; without it only the latest of each file."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+@filter_argument
+@search_option
+@click.option("--sort", metavar="FIELD", multiple=True, help="Field, -FIELD for descending; may be repeated.")
+@click.option("--limit", type=int, default=50, show_default=True, help="Documents on a page, 0 to 1000.")
+@click.option("--page", type=int, help="Page number, from 1.")
+@click.option("--offset", type=int, help="Documents to leave out before the page.")
+@click.option("--cursor", metavar="TEXT", help="Go on where another page ended; it says its cursor.")
+@click.option("--total", is_flag=True, help="Count all that match, too.")
+@click.option("--content", is_flag=True, help="With --json: include the extracted text.")
+@_all_versions
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array of documents.")
+@store_options
+def find(
+    filter: dict[str, Any] | None,
+    search: str | None,
+    sort: tuple[str, ...],
+    limit: int,
+    page: int | None,
+    offset: int | None,
+    cursor: str | None,
+    total: bool,
+    content: bool,
+    all_versions: bool,
+    as_json: bool,
+    url: str,
+    blobs: str,
+) -> None:
+    """List documents that match FILTER, newest first.
+
+    FILTER is a JSON object in MongoDB's filter language over the document's fields (id, filename,
+    external_id, file_type, content_type, size, sha256, status, error, created_at, metadata.…); "-"
+    reads it from standard input. An indexed file has metadata.source.path, .folder and .modified.
+
+    \b
+    docstore find
+    docstore find '{"status": "failed"}' --total
+    docstore find '{"size": {"$gt": 1000000}}' --sort -size --limit 10
+    docstore find '{"metadata.source.folder": {"$startsWith": "reports/"}}' --search "q3 revenue"
+    docstore find --json | jq -r '.[].external_id'
+
+    --json prints one array on standard output; totals and the cursor of the next page go to standard
+    error. Exit status 0, also if nothing matches.
+    """
+    with opened(url, blobs) as store:
+        found = store.documents.find(
+            filter,
+            search=search,
+            sort=list(sort) or "-created_at",
+            limit=limit,
+            offset=offset or 0,
+            page=page,
+            cursor=cursor,
+            total=total,
+            latest_only=not all_versions,
+            include={"content"} if content and as_json else (),
+        )
+    if as_json:
+        print_json([_without_content(document, content) for document in found.items])
+    elif found.items:
+        stdout().print(document_table(found.items, chain=all_versions))
+    _say_where(found, as_json)
+
+
+def _without_content(document: Document, content: bool) -> dict[str, Any]:
+    fields = record(document)
+    if not content:
+        fields.pop("content", None)
+    return fields
+
+
+def _say_where(page: Any, as_json: bool) -> None:
+    """Say how many there are and how to go on: for people below the table, else on standard error."""
+    say = note if as_json else stdout().print
+    if page.total is not None:
+        say(f"{len(page.items):,} of {page.total:,} documents")
+    elif not page.items:
+        note("nothing matches")
+    if page.next_cursor is not None:
+        note(f"there are more: --cursor {page.next_cursor}")
+
+
+@click.command()
+@click.argument("name", metavar="ID")
+@click.option("--content", is_flag=True, help="Show the extracted text, too.")
+@_as_json
+@store_options
+def show(name: str, content: bool, as_json: bool, url: str, blobs: str) -> None:
+    """Show one document: all its fields, its metadata and, if asked, its text.
+
+    ID is a document's id, or its external_id (for an indexed file its path within the folder).
+
+    \b
+    docstore show 0198f2a4-7c1e-7d3a-9f00-5f2a31f0c9de
+    docstore show reports/2026/q3.pdf --content
+    docstore show reports/2026/q3.pdf --json | jq .metadata
+
+    Exit status 1 if there is no such document.
+    """
+    with opened(url, blobs) as store:
+        document = _document(store, name, content)
+    if as_json:
+        print_json(_without_content(document, content))
+        return
+    stdout().print(document_view(document))
+    if content:
+        click.echo("\n" + shown(document.content or "", lines=True))
+
+
+def _document(store: Store, name: str, content: bool) -> Document:
+    include = {"content"} if content else ()
+    try:
+        return store.documents.get(name, include=include)
+    except NotFound:
+        page = store.documents.find({"external_id": name}, limit=2, include=include)
+    if len(page.items) > 1:
+        raise click.ClickException(f"several owners have a document {name!r}; name it by its id")
+    if not page.items:
+        raise click.ClickException(f"no document has the id or external_id {name!r}")
+    return page.items[0]
+
+
+@click.command()
+@filter_argument
+@search_option
+@_all_versions
+@click.option("--json", "as_json", is_flag=True, help='Print {"count": n}.')
+@store_options
+def count(
+    filter: dict[str, Any] | None, search: str | None, all_versions: bool, as_json: bool, url: str, blobs: str
+) -> None:
+    """Print how many documents match FILTER (see: docstore find --help).
+
+    \b
+    docstore count
+    docstore count '{"file_type": "pdf"}' --search revenue
+    """
+    with opened(url, blobs) as store:
+        number = store.documents.count(filter, search=search, latest_only=not all_versions)
+    if as_json:
+        print_json({"count": number})
+    else:
+        click.echo(str(number))
+
+
+@click.command()
+@filter_argument
+@search_option
+@click.option("--sort", metavar="FIELD", multiple=True, help="Field, -FIELD for descending; may be repeated.")
+@_all_versions
+@_as_json
+@store_options
+def explain(
+    filter: dict[str, Any] | None,
+    search: str | None,
+    sort: tuple[str, ...],
+    all_versions: bool,
+    as_json: bool,
+    url: str,
+    blobs: str,
+) -> None:
+    """Say how FILTER would be run: what the database does, what is left to Python, and why.
+
+    \b
+    docstore explain '{"metadata.source.folder": "reports"}' --sort -size
+    """
+    with opened(url, blobs) as store:
+        plan = store.documents.explain(
+            filter, search=search, sort=list(sort) or "-created_at", latest_only=not all_versions
+        )
+    if as_json:
+        print_json(record(plan) if isinstance(plan, BaseModel) else str(plan))
+    else:
+        click.echo(shown(plan, lines=True))
+
+
+READ_COMMANDS = (find, show, count, explain)

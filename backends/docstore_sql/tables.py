@@ -98,6 +98,12 @@ def _columns(collection: Collection) -> list[Any]:
     return columns
 
 
+def _unique_id(name: str, dialect: str) -> sa.UniqueConstraint:
+    """An id is unique in its tenant. SQLite's key begins with the id, so that it also serves a look-up across tenants."""
+    columns = ("id", "tenant") if dialect == "sqlite" else ("tenant", "id")
+    return sa.UniqueConstraint(*columns, name=name)
+
+
 def _record_table(name: str, collection: Collection, metadata: sa.MetaData, dialect: str, *constraints: Any) -> sa.Table:
     """Make a record's table: on SQLite the number is the rowid, elsewhere an identity within a key that begins with tenant."""
     if dialect == "sqlite":
@@ -113,7 +119,7 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     metadata = sa.MetaData(schema=tables.schema)
     name = tables.prefix
     document = _record_table(
-        f"{name}document", DOCUMENTS, metadata, dialect, sa.UniqueConstraint("tenant", "id", name=f"{name}document_id")
+        f"{name}document", DOCUMENTS, metadata, dialect, _unique_id(f"{name}document_id", dialect)
     )
     owner = sa.func.coalesce(document.c.owner, sa.text("''"))
     external, version = document.c.external_id, document.c.version
@@ -128,7 +134,7 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     sa.Index(f"{name}document_queue", document.c.status, document.c.number, sqlite_where=waiting, postgresql_where=waiting)
     extraction = _record_table(
         f"{name}extraction", EXTRACTIONS, metadata, dialect,
-        sa.UniqueConstraint("tenant", "id", name=f"{name}extraction_id"),
+        _unique_id(f"{name}extraction_id", dialect),
         sa.ForeignKeyConstraint(["tenant", "document_id"], [document.c.tenant, document.c.id], ondelete="CASCADE",
                                 name=f"{name}extraction_document"),
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """States seen through changes: what a writer sees of its own, and what a snapshot keeps.
 
 Both are the same thing, a base state and an :class:`Overlay` that hides some of it and adds to it. A writer's
-overlay holds what it is about to do to the base; a snapshot's holds how the base was before the commits that it
-must not see.
+overlay holds what it is about to do to the base; a snapshot's holds how the base was before the commits that
+it must not see.
 """
 
 from __future__ import annotations

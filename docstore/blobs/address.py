@@ -1,0 +1,115 @@
+"""From a URL to the storage behind it: what a Blobs refuses, and how its filesystem is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from docstore.blobs.filesystem import FilesystemObjects
+from docstore.blobs.local import LocalObjects
+from docstore.blobs.memory import MemoryObjects
+from docstore.blobs.objects import Objects
+from docstore.blobs.s3 import S3Objects
+from docstore.blobs.source import is_url
+from docstore.errors import BlobError
+
+__all__ = ["build", "normalize", "without_secrets"]
+
+_LOCAL = ("file", "local")
+_S3 = ("s3", "s3a")
+_FRESH: Mapping[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+
+
+def normalize(url: str | os.PathLike[str], options: Mapping[str, Any]) -> str:
+    """Return the URL as it is kept: an absolute path for a folder, a fresh root for a bare ``memory://``.
+
+    Raises:
+        BlobError: nothing that can be a storage; no I/O is done to find out.
+    """
+    text = os.fsdecode(url)
+    if not text or "\0" in text:
+        raise BlobError(f"blobs={text!r}: expected a folder's path or an fsspec URL")
+    if isinstance(url, os.PathLike) or not is_url(text):
+        return _folder(text, options)
+    if "::" in text:
+        return text
+    scheme, _, rest = text.partition("://")
+    if scheme in _LOCAL:
+        return _folder(rest, options)
+    if scheme == "memory":
+        return text if rest.strip("/") else f"memory://docstore-{uuid4().hex}"
+    _require(scheme, rest)
+    return text
+
+
+def build(url: str, options: Mapping[str, Any]) -> Objects:
+    """Return the storage of a normalized URL, with a filesystem of its own.
+
+    Raises:
+        BlobError: the filesystem cannot be made, such as for want of its package.
+    """
+    if not is_url(url) or url.startswith("/"):
+        return LocalObjects(url)
+    try:
+        filesystem, root = _filesystem(url, options)
+    except Exception as error:
+        raise BlobError(f"cannot open the blob storage {without_secrets(url)}: {error}") from error
+    if url.startswith("memory://"):
+        return MemoryObjects(filesystem, root)
+    if hasattr(filesystem, "call_s3"):
+        return S3Objects(filesystem, root)
+    return FilesystemObjects(filesystem, root)
+
+
+def without_secrets(url: str) -> str:
+    """Return the URL without the user, password, query and fragment that it may carry."""
+    return "::".join(_bare(link) for link in url.split("::"))
+
+
+def _folder(path: str, options: Mapping[str, Any]) -> str:
+    if options:
+        raise BlobError(f"a local folder takes no storage options, {sorted(options)} were given")
+    if not path:
+        raise BlobError("blobs='file://': expected a folder's path after it")
+    return os.path.abspath(path)
+
+
+def _require(scheme: str, rest: str) -> None:
+    """Refuse a scheme that nothing serves, and an S3 without bucket."""
+    from fsspec.registry import known_implementations, registry
+
+    if scheme not in registry and scheme not in known_implementations:
+        raise BlobError(f"no fsspec filesystem is known for {scheme}://; for a folder, give its path")
+    if scheme in _S3:
+        if not rest.strip("/"):
+            raise BlobError(f"blobs='{scheme}://': expected a bucket after it")
+        if find_spec("s3fs") is None:
+            raise BlobError("s3:// needs s3fs: run  python -m pip install 'embedded-docstore[s3]'")
+
+
+def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    schemes = [link.partition("://")[0] for link in url.split("::")]
+    arguments = dict(options)
+    for scheme in _S3:
+        if schemes[0] == scheme:
+            arguments = {**_FRESH, **arguments}
+        elif scheme in schemes:
+            arguments[scheme] = {**_FRESH, **arguments.get(scheme, {})}
+    filesystem, root = url_to_fs(url, **arguments)
+    return filesystem, str(root)
+
+
+def _bare(link: str) -> str:
+    if "://" not in link:
+        return link
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return link.partition("://")[0] + "://…"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -1,0 +1,135 @@
+"""Blobs on any other fsspec filesystem, by single-object calls that never glob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from errno import EEXIST, EIO
+from typing import Any
+
+from docstore.blobs.objects import temporary_name
+from docstore.steps import reached
+
+__all__ = ["FilesystemObjects"]
+
+_BLOCK = 4_194_304
+
+
+class FilesystemObjects:
+    """Objects on an fsspec filesystem that is neither local, nor memory, nor S3, chained ones included.
+
+    An object is written under its own fresh key, which no row calls live before it is whole; a write that
+    fails removes it. How durable a closed file is, is the filesystem's word.
+    """
+
+    def __init__(self, filesystem: Any, root: str) -> None:
+        protocol = filesystem.protocol
+        self.name = f"the filesystem {protocol if isinstance(protocol, str) else protocol[0]!r}"
+        self._filesystem = filesystem
+        self._root = root.rstrip("/") + "/"
+
+    def put(self, key: str, chunks: Iterator[bytes]) -> None:
+        """Write a file, and look at it afterwards: a filesystem may lose the tail without an error."""
+        path = self._root + key
+        if self.size_of(key) is not None:
+            raise FileExistsError(EEXIST, "an object stands under this key", path)
+        self._filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        file = self._filesystem.open(path, "wb")
+        try:
+            self._fill(file, path, chunks)
+        except BaseException:
+            with suppress(Exception):
+                file.close()  # publishes what is there, so that it can be removed
+            with suppress(Exception):
+                self._filesystem.rm_file(path)
+            raise
+
+    def open(self, key: str) -> OpenHandle:
+        """Open a file."""
+        size = self.size_of(key)
+        if size is None:
+            raise FileNotFoundError(f"no such object: {key}")
+        return OpenHandle(self._filesystem.open(self._root + key, "rb"), size)
+
+    def size_of(self, key: str) -> int | None:
+        """Return a file's size."""
+        self._filesystem.invalidate_cache()
+        try:
+            found = self._filesystem.info(self._root + key)
+        except FileNotFoundError:
+            return None
+        return int(found["size"]) if found["type"] == "file" else None
+
+    def remove(self, key: str) -> None:
+        """Remove a file."""
+        with suppress(FileNotFoundError):
+            self._filesystem.rm_file(self._root + temporary_name(key))
+        reached("C2")
+        with suppress(FileNotFoundError):
+            self._filesystem.rm_file(self._root + key)
+
+    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+        """Walk the folders that can hold such paths, each listed alone and sorted."""
+        self._filesystem.invalidate_cache()
+        folder, found, _ = prefix.rpartition("/")
+        yield from self._walk(folder + "/" if found else "", prefix, after)
+
+    def sign(self, key: str, expires: int, disposition: str | None, content_type: str | None) -> str:
+        """Ask the filesystem, which is told no disposition: each has its own words for it."""
+        return str(self._filesystem.sign(self._root + key, expiration=expires))
+
+    def _fill(self, file: Any, path: str, chunks: Iterator[bytes]) -> None:
+        reached("P3.1")
+        count = 0
+        for chunk in chunks:
+            file.write(chunk)
+            count += len(chunk)
+        reached("P3.2")
+        file.close()
+        reached("P3.4")
+        self._filesystem.invalidate_cache()
+        if (size := self._filesystem.info(path)["size"]) != count:
+            raise OSError(EIO, f"{count} bytes were written and {size} are there", path)
+        reached("P3.5")
+
+    def _walk(self, folder: str, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+        for name, size in self._entries(folder):
+            if not (name.startswith(prefix) or prefix.startswith(name)):
+                continue
+            if name.endswith("/"):
+                if name > after or after.startswith(name):
+                    yield from self._walk(name, prefix, after)
+            elif name > after and name.startswith(prefix):
+                yield name, size
+
+    def _entries(self, folder: str) -> list[tuple[str, int]]:
+        path = (self._root + folder).rstrip("/")
+        with suppress(FileNotFoundError):
+            listed = self._filesystem.ls(path, detail=True)
+            entries = ((entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in listed)
+            return sorted(
+                (folder + name + ("/" if entry["type"] == "directory" else ""), int(entry["size"] or 0))
+                for name, entry in entries
+                if name
+            )
+        return []
+
+
+class OpenHandle:
+    """A file of the filesystem, open for reading."""
+
+    block = _BLOCK
+
+    def __init__(self, file: Any, size: int) -> None:
+        self._file = file
+        self.size = size
+
+    def read_at(self, position: int, amount: int) -> bytes:
+        """Return bytes from a position."""
+        if self._file.tell() != position:
+            self._file.seek(position)
+        return bytes(self._file.read(amount))
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()

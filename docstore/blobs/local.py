@@ -1,0 +1,186 @@
+"""Blobs in a folder of this machine.
+
+Written without fsspec: its local writer has no temporary file and no sync.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from errno import EEXIST
+from pathlib import Path
+
+from docstore.blobs.objects import temporary_name
+from docstore.steps import reached
+
+__all__ = ["LocalObjects", "sync_folder", "write_all"]
+
+_BLOCK = 262_144
+
+
+class LocalObjects:
+    """Objects as files below a folder, which is made when the first is written.
+
+    A write goes to a temporary file beside the target, is synced, renamed, and the folder synced: a reader
+    sees the whole file or none, and a file whose write was acknowledged survives a power cut.
+    """
+
+    name = "the local folder"
+
+    def __init__(self, root: str) -> None:
+        self._root = Path(root)
+        self._durable: set[Path] = set()
+
+    def put(self, key: str, chunks: Iterator[bytes]) -> None:
+        """Write a file; see :class:`~docstore.blobs.objects.Objects`."""
+        target, temporary = self._root / key, self._root / temporary_name(key)
+        self._make_folder(target.parent)
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                self._fill(file, chunks)
+            finally:
+                os.close(file)
+            reached("P3.3")
+            if os.path.lexists(target):
+                raise FileExistsError(EEXIST, "an object stands under this key", str(target))
+        except BaseException:
+            _unlink(temporary)
+            raise
+        self._publish(temporary, target)
+
+    def open(self, key: str) -> OpenFile:
+        """Open a file."""
+        return OpenFile(self._root / key)
+
+    def size_of(self, key: str) -> int | None:
+        """Return a file's size; ``None`` too if something else than a file has its name."""
+        try:
+            status = os.lstat(self._root / key)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def remove(self, key: str) -> None:
+        """Remove the temporary file first: a late writer then has nothing to rename."""
+        _unlink(self._root / temporary_name(key))
+        reached("C2")
+        _unlink(self._root / key)
+
+    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+        """Walk the folders that can hold such paths, each sorted."""
+        folder, found, _ = prefix.rpartition("/")
+        yield from self._walk(folder + "/" if found else "", prefix, after)
+
+    def sign(self, key: str, expires: int, disposition: str | None, content_type: str | None) -> str:
+        """Refuse: a folder has no URLs."""
+        raise NotImplementedError
+
+    def _fill(self, file: int, chunks: Iterator[bytes]) -> None:
+        reached("P3.1")
+        for chunk in chunks:
+            write_all(file, chunk)
+        reached("P3.2")
+        os.fsync(file)
+
+    def _publish(self, temporary: Path, target: Path) -> None:
+        try:
+            os.rename(temporary, target)
+            reached("P3.4")
+            sync_folder(target.parent)
+            reached("P3.5")
+        except BaseException:
+            _unlink(temporary)
+            _unlink(target)
+            raise
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder below the root, and it and those above it durable, once in the life of this object.
+
+        A folder that another process just made may not be synced yet: so those that were there are synced,
+        too.
+        """
+        if folder in self._durable and folder.is_dir():
+            return
+        missing = [path for path in (self._root, *self._root.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        steps = folder.relative_to(self._root).parts
+        below = [self._root.joinpath(*steps[: depth + 1]) for depth in range(len(steps))]
+        for path in (*reversed(below), *missing):
+            sync_folder(path.parent)
+        self._durable.add(folder)
+
+    def _walk(self, folder: str, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+        for name, entry in self._entries(folder):
+            if not (name.startswith(prefix) or prefix.startswith(name)):
+                continue
+            if name.endswith("/"):
+                if name > after or after.startswith(name):
+                    yield from self._walk(name, prefix, after)
+            elif name > after and name.startswith(prefix):
+                with suppress(FileNotFoundError):
+                    yield name, entry.stat(follow_symlinks=False).st_size
+
+    def _entries(self, folder: str) -> list[tuple[str, os.DirEntry[str]]]:
+        """Return a folder's entries by path below the root, folders ending in a slash, sorted by that."""
+        try:
+            with os.scandir(self._root / folder) as entries:
+                named = [(folder + entry.name + _slash(entry), entry) for entry in entries]
+        except FileNotFoundError:
+            return []
+        return sorted(named, key=lambda item: item[0])
+
+
+class OpenFile:
+    """A file open for reading."""
+
+    block = _BLOCK
+
+    def __init__(self, path: Path) -> None:
+        self._file = -1
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise FileNotFoundError(f"{path} is no regular file")
+        self.size = status.st_size
+
+    def read_at(self, position: int, amount: int) -> bytes:
+        """Return bytes from a position."""
+        return os.pread(self._file, amount, position)
+
+    def close(self) -> None:
+        """Close it."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _slash(entry: os.DirEntry[str]) -> str:
+    return "/" if entry.is_dir(follow_symlinks=False) else ""
+
+
+def write_all(file: int, chunk: bytes) -> None:
+    """Write the whole chunk to a file descriptor."""
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unlink(path: Path) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.unlink(path)

@@ -1,0 +1,220 @@
+"""Orders (rules 20 and 21): from what users ask for to sort keys, and from sort keys to comparable positions.
+
+``parse_sort`` makes an order, ``sort_value`` says what a record sorts by under one key, and
+``sort_key_function`` puts it into bytes (:mod:`docstore.query.collation`) so that plain comparison of bytes
+is the order. A record is a mapping from field name to value with its JSON fields decoded and its instants in
+microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from docstore.backend import EMPTY_ARRAY, SortKey, SortValue
+from docstore.errors import InvalidSort
+from docstore.limits import Limits
+from docstore.query.collation import compare, order_bytes
+from docstore.query.expr import Path
+from docstore.query.fields import Collection, Kind
+from docstore.query.paths import index_step, parse_path
+from docstore.query.values import NotJson, check_text
+
+__all__ = [
+    "after_function",
+    "compare",
+    "is_after",
+    "order_bytes",
+    "parse_sort",
+    "position_key",
+    "position_of",
+    "reverse_order",
+    "sort_key_function",
+    "sort_value",
+]
+
+_TURNED = bytes(255 - byte for byte in range(256))
+
+
+def parse_sort(sort: str | Sequence[str], collection: Collection, limits: Limits) -> tuple[SortKey, ...]:
+    """Return the order that ``sort`` asks for, ``number`` last.
+
+    What can no longer change the order is left out: keys behind ``number``, a key given twice, and a scalar
+    field in the other direction (``tags`` and ``-tags`` are two keys: the smallest and the largest element).
+    ``number`` itself is added, where it is not named, in the direction of the last key named.
+
+    Args:
+        sort: a field path, ``-`` before it for descending, or a list or tuple of 1 to ``limits.sort_keys`` of
+            them. A dot that belongs to a key is written ``\\.``, a backslash ``\\\\``.
+        collection: whose fields they are.
+        limits: the bounds.
+
+    Raises:
+        InvalidSort: another type, no key or too many, an unknown field, one that cannot be sorted by
+        (``content``), a step
+            below a scalar field, or a path that is too long.
+    """
+    named = [_parse_key(text, collection, limits) for text in _texts(sort, limits)]
+    order: list[SortKey] = []
+    for key in (*named, SortKey(("number",), named[-1].descending, named[-1].descending)):
+        if not any(key == earlier or _same_scalar(key, earlier, collection) for earlier in order):
+            order.append(key)
+        if key.path == ("number",):
+            break
+    return tuple(order)
+
+
+def reverse_order(order: Sequence[SortKey]) -> tuple[SortKey, ...]:
+    """Return the order in which ``order`` is walked backwards; what arrays stand for stays."""
+    return tuple(replace(key, descending=not key.descending) for key in order)
+
+
+def sort_value(record: Mapping[str, Any], key: SortKey) -> SortValue:
+    """Return what ``record`` sorts by under ``key`` (rule 20).
+
+    A path through arrays reaches a value by every element; an element that does not offer the next step
+    counts as null. Where the step is an index that the array has, that element is reached as well, and those
+    that do not offer the step as a key count for nothing. An element reached by an index at the end of the
+    path stands for itself, array or not.
+
+    Returns:
+        A field's own value; of a JSON value the smallest element reached, or the largest where
+        ``key.largest``; ``None`` for null and missing; ``EMPTY_ARRAY``.
+    """
+    name, *steps = key.path
+    value = record.get(name)
+    if not steps and not isinstance(value, list):
+        return value
+    reached = list(_reached(value, steps))
+    if len(reached) < 2:
+        return reached[0] if reached else None
+    return max(reached, key=order_bytes) if key.largest else min(reached, key=order_bytes)
+
+
+def position_of(record: Mapping[str, Any], order: Sequence[SortKey]) -> tuple[SortValue, ...]:
+    """Return the record's place in ``order``: its sort value under each key."""
+    return tuple(sort_value(record, key) for key in order)
+
+
+def position_key(position: Sequence[SortValue], order: Sequence[SortKey]) -> bytes:
+    """Return ``position`` as bytes: those of two positions compare as the positions do in ``order``."""
+    encoded = [
+        order_bytes(value).translate(_TURNED) if key.descending else order_bytes(value)
+        for value, key in zip(position, order, strict=True)
+    ]
+    return b"".join(encoded)
+
+
+def sort_key_function(order: Sequence[SortKey]) -> Callable[[Mapping[str, Any]], bytes]:
+    """Return a ``key`` for :meth:`list.sort` that sorts records in ``order``, descending keys included."""
+    order = tuple(order)
+    return lambda record: position_key(position_of(record, order), order)
+
+
+def after_function(
+    position: Sequence[SortValue], order: Sequence[SortKey]
+) -> Callable[[Mapping[str, Any]], bool]:
+    """Return what tells of many records whether they come strictly behind ``position`` in ``order``."""
+    order, bound = tuple(order), position_key(position, order)
+    return lambda record: position_key(position_of(record, order), order) > bound
+
+
+def is_after(position: Sequence[SortValue], record: Mapping[str, Any], order: Sequence[SortKey]) -> bool:
+    """Tell whether ``record`` comes strictly behind ``position`` in ``order``."""
+    return after_function(position, order)(record)
+
+
+def _reached(value: Any, steps: Sequence[str]) -> Iterator[SortValue]:
+    """Yield all that the path reaches, ``None`` for each miss."""
+    if isinstance(value, list):
+        yield from _reached_in_array(value, steps)
+    elif not steps:
+        yield value
+    elif isinstance(value, dict) and steps[0] in value:
+        yield from _reached(value[steps[0]], steps[1:])
+    else:
+        yield None
+
+
+def _reached_in_array(array: list[Any], steps: Sequence[str]) -> Iterator[SortValue]:
+    if not steps:
+        yield from array or (EMPTY_ARRAY,)
+        return
+    step, rest = steps[0], steps[1:]
+    index = index_step(step)
+    if index is not None and index >= len(array):
+        index = None
+    if index is not None:
+        element = array[index]
+        yield from _reached(element, rest) if rest else (element,)
+    for element in array:
+        if isinstance(element, dict) and step in element:
+            yield from _reached(element[step], rest)
+        elif index is None:
+            yield None
+
+
+def _same_scalar(key: SortKey, earlier: SortKey, collection: Collection) -> bool:
+    return key.path == earlier.path and collection.fields[key.path[0]].kind is not Kind.JSON
+
+
+def _texts(sort: str | Sequence[str], limits: Limits) -> list[str]:
+    texts = [sort] if isinstance(sort, str) else sort
+    expected = "expected a field path such as '-created_at', or a list of them"
+    if not isinstance(texts, list | tuple):
+        raise InvalidSort(f"sort is a {type(sort).__name__}; {expected}")
+    if not texts:
+        raise InvalidSort(f"sort is empty; {expected}")
+    if len(texts) > limits.sort_keys:
+        raise InvalidSort(f"sort has {len(texts)} keys; at most {limits.sort_keys} are allowed (sort_keys)")
+    for text in texts:
+        if not isinstance(text, str):
+            raise InvalidSort(f"sort has a {type(text).__name__} among its keys; {expected}")
+    return list(texts)
+
+
+def _parse_key(text: str, collection: Collection, limits: Limits) -> SortKey:
+    descending = text.startswith("-")
+    path = _parse_path(text[descending:], collection, limits)
+    return SortKey(path, descending, descending)
+
+
+def _parse_path(text: str, collection: Collection, limits: Limits) -> Path:
+    if len(text) > limits.operand_bytes:
+        raise InvalidSort(
+            f"sort path of {len(text)} characters; at most {limits.operand_bytes} (operand_bytes)"
+        )
+    try:
+        check_text(text)
+    except NotJson as wrong:
+        raise InvalidSort(f"sort path {text!r} is {wrong.reason}, which no key has", field=text) from None
+    path = parse_path(text)
+    if len(path) > limits.path_steps:
+        raise InvalidSort(
+            f"sort path {text!r} has {len(path)} steps; at most {limits.path_steps} (path_steps)"
+        )
+    field = collection.fields.get(path[0])
+    if field is None:
+        raise _unknown(path[0], text, collection)
+    if field.heavy:
+        raise InvalidSort(f"{field.name!r} cannot be sorted by", field=field.name)
+    if len(path) > 1 and field.kind is not Kind.JSON:
+        raise InvalidSort(
+            f"{field.name!r} is a {field.kind.value} and has nothing below it: {text!r}", field=text
+        )
+    return path
+
+
+def _unknown(name: str, text: str, collection: Collection) -> InvalidSort:
+    from difflib import get_close_matches
+
+    sortable = [field.name for field in collection.fields.values() if not field.heavy]
+    close = get_close_matches(name[:64], sortable, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(sortable)}"
+    if "metadata" in sortable and not close:
+        hint += "; free-form keys are below them, as in 'metadata.priority'"
+    shown = name if len(name) <= 64 else name[:64] + "…"
+    return InvalidSort(
+        f"unknown sort field {shown!r}; {hint}", field=name, suggestion=close[0] if close else None
+    )

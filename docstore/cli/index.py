@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from docstore.cli.indexing import Event, IndexOptions, index_folder
+from docstore.cli.indexing import Event, IndexOptions, Outcome, index_folder
 from docstore.cli.options import local_path, opened, sqlite_file, store_options
 from docstore.cli.output import note, shown
 from docstore.cli.walk import WalkOptions, walk
@@ -96,7 +96,7 @@ def own_places(url: str, blobs: str) -> Callable[[str], bool]:
     return own
 
 
-def summary(counts: Counter[str], seconds: float) -> str:
+def summary(counts: Counter[Outcome], seconds: float) -> str:
     """Say in one line what a run did."""
     files = sum(number for outcome, number in counts.items() if outcome != "passed")
     parts = [

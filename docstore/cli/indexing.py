@@ -22,7 +22,7 @@ from docstore.extract import ExtractLimits, Registry
 from docstore.models import Document, NewDocument
 from docstore.store import Store
 
-__all__ = ["Event", "IndexOptions", "Indexer", "index_folder"]
+__all__ = ["Event", "IndexOptions", "Indexer", "Outcome", "index_folder"]
 
 Outcome = Literal["added", "changed", "unchanged", "failed", "error", "passed"]
 

@@ -18,7 +18,7 @@ from docstore.extract.base import ExtractionError, ExtractLimits, Extractor, Sou
 from docstore.extract.html import html_text
 from docstore.extract.office import excel_text, powerpoint_text, word_text
 from docstore.extract.pdf import pdf_text
-from docstore.extract.text import csv_rows, json_text, plain
+from docstore.extract.text import csv_rows, json_rows, json_text, plain
 from docstore.mediatype import content_type_of
 
 __all__ = ["Registry", "builtin", "extract"]
@@ -72,7 +72,7 @@ def builtin() -> Registry:
         "text/csv": csv_rows,
         "text/tab-separated-values": csv_rows,
         "application/json": json_text,
-        "application/x-ndjson": plain,
+        "application/x-ndjson": json_rows,
         "application/pdf": pdf_text,
         "image/svg+xml": plain,
         "message/rfc822": plain,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from docstore.extract.base import Source
 from docstore.extract.decode import text_of
 
-__all__ = ["csv_rows", "json_text", "plain"]
+__all__ = ["csv_rows", "json_rows", "json_text", "plain"]
 
 
 def plain(source: Source) -> str:
@@ -45,18 +45,62 @@ def _delimiter(text: str) -> str:
     return max(",;\t|", key=first.count)
 
 
-def json_text(source: Source) -> str:
-    r"""Return JSON with its escapes resolved (`\u00e9` becomes é), so that a search finds the words.
+def json_text(source: Source) -> Iterator[str]:
+    r"""Yield the keys and values of JSON, `key: value` a line, strings with their escapes resolved.
 
-    JSON Lines, and what is not quite JSON (comments, a cut end), is returned as it stands.
+    So a search finds the words that stand there, also those that JSON writes as `\u00e9` or parts by
+    `\n`. What is not quite JSON (comments, a cut end) is yielded as it stands.
 
     Raises:
         ExtractionError: the bytes are not text.
     """
     text = text_of(source)
-    if "\\" not in text:
-        return text
     try:
-        return json.dumps(json.loads(text), ensure_ascii=False, indent=1)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        return text
+        yield text
+    else:
+        yield from _json_lines(value)
+
+
+def json_rows(source: Source) -> Iterator[str]:
+    """Yield JSON Lines as `json_text` does each of them; a line that is no JSON as it stands.
+
+    Raises:
+        ExtractionError: the bytes are not text.
+    """
+    for line in text_of(source).splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            yield f"{line}\n"
+        else:
+            yield from _json_lines(value)
+
+
+def _json_lines(value: object) -> Iterator[str]:
+    """Walk a value without recursion: it may be nested as deep as the parser allows."""
+    pending = [_children(value) or iter([("", value)])]
+    while pending:
+        key, below = next(pending[-1], (None, None))
+        if key is None:
+            pending.pop()
+            continue
+        children = _children(below)
+        if children is None:
+            yield f"{key}{_scalar(below)}\n"
+        else:
+            pending.append(children)
+            yield f"{key}\n" if key else ""
+
+
+def _children(value: object) -> Iterator[tuple[str, object]] | None:
+    if isinstance(value, dict):
+        return ((f"{key}: ", below) for key, below in value.items())
+    if isinstance(value, list):
+        return (("", below) for below in value)
+    return None
+
+
+def _scalar(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -98,11 +98,18 @@ def test_csv_that_is_none_is_read_as_text() -> None:
     assert extract(found, filename="x.csv") == found.decode()
 
 
-def test_json_is_read_with_its_escapes_resolved() -> None:
-    """Words that are stored as escapes are words in the text."""
-    text = extract(json.dumps({"name": "Žižkov", "n": [1, None]}).encode(), filename="x.json")
-    assert json.loads(text) == {"name": "Žižkov", "n": [1, None]}
-    assert "Žižkov" in text
+def test_json_is_read_as_keys_and_values() -> None:
+    """Words that are stored as escapes, or parted by escaped line feeds, are words in the text."""
+    found = {"name": "Žižkov\nPraha", "n": [1, None, True], "deep": {"x": {"y": 1.5}}, "": []}
+    assert extract(json.dumps(found).encode(), filename="x.json").split("\n") == [
+        "name: Žižkov", "Praha", "n: ", "1", "null", "true", "deep: ", "x: ", "y: 1.5", ": ", "",
+    ]  # fmt: skip
+    assert extract(b'"word"', filename="x.json") == "word\n"
+
+
+def test_json_lines_are_read_line_by_line() -> None:
+    """A line that is no JSON is kept as it is."""
+    assert extract(b'{"a": "\\u00e9"}\nnonsense\n[1]\n', filename="x.jsonl") == "a: é\nnonsense\n1\n"
 
 
 @pytest.mark.parametrize("found", [b'{"a": "\\u00e9', b'// note\n{"a": "\\n"}', b"[" * 100_000 + b"\\"])
@@ -113,7 +120,7 @@ def test_json_that_is_not_quite_json_is_read_as_text(found: bytes) -> None:
 
 def test_lone_surrogates_are_replaced() -> None:
     """What no database can hold becomes U+FFFD."""
-    assert extract(b'"x\\ud800y"', filename="x.json") == '"x\ufffdy"'
+    assert extract(b'"x\\ud800y"', filename="x.json") == "x\ufffdy\n"
 
 
 def test_html_gives_what_a_reader_sees() -> None:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 CODE = ("docstore", "backends", "tests", "benchmarks", "examples", "noxfile.py")
 PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE")
+INSTALLED = "import docstore, sys; assert docstore.__file__.startswith(sys.prefix), docstore.__file__"
 PARALLEL = ("-n", "2", "--dist", "loadfile")
 
 
@@ -76,6 +77,7 @@ def wheel(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory(prefix="docstore-wheel-") as elsewhere:
         copy_tests(Path(elsewhere))
         session.chdir(elsewhere)
+        session.run("python", "-I", "-c", INSTALLED)
         session.run("pytest", "--no-skips", *(session.posargs or PARALLEL))
         session.chdir(ROOT)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
@@ -84,13 +86,17 @@ def test_killing_the_process_ends_its_server() -> None:
         folder = Path(process.stdout.readline().strip())
         connection = psycopg.connect(f"postgresql://postgres@/postgres?host={folder}")
         process.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while folder.exists() and time.monotonic() < deadline:
+    with contextlib.closing(connection), pytest.raises(psycopg.OperationalError):
+        until(lambda: connection.execute("SELECT 1") is None)
+    until(lambda: not folder.exists())
+
+
+def until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something happened, looking twenty times a second; fail after that many seconds."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {seconds} seconds"
         time.sleep(0.05)
-    assert not folder.exists()
-    with pytest.raises(psycopg.OperationalError):
-        connection.execute("SELECT 1")
-    connection.close()
 
 
 def test_binaries_out_of_reach_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 SYMBOL_SEPARATOR = "a"
-"""Stands between the runs in :func:`index_symbols`: a letter, so no run has it, nor a term looked for there."""
+"""Stands between the runs in :func:`index_symbols`: a letter, so no run has it, nor a term sought there."""
 
 _SINGLE = (
     (0x1100, 0x11FF),  # Hangul Jamo
@@ -164,7 +164,7 @@ def _side_by_side(term: Occurs, found: list[str]) -> bool:
 
 
 class _Words(dict[int, int | str]):
-    """A table for :meth:`str.translate` that leaves words and spaces between; filled as characters are met."""
+    """A table for :meth:`str.translate` that leaves words and spaces; filled as characters are met."""
 
     def __missing__(self, code: int) -> int | str:
         if any(first <= code <= last for first, last in _SINGLE) and _category(code)[0] in "LMN":

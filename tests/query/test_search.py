@@ -1,0 +1,151 @@
+"""Searches: how they are split, and that nothing within the bounds raises."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docstore.errors import FilterTooComplex, FilterValueError
+from docstore.limits import Limits
+from docstore.query.expr import FALSE, TRUE, And, Expr, Not, Occurs
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore.query.search import parse_search
+from docstore.query.text import fold, occurs
+
+
+def term(text: str, *words: str) -> Occurs:
+    return Occurs(text, words, prefix=True)
+
+
+def phrase(text: str, *words: str) -> Occurs:
+    return Occurs(text, words, prefix=False)
+
+
+def parsed(search: str | None) -> Expr:
+    return parse_search(search, DOCUMENTS, Limits())
+
+
+def holds(expr: Expr, filename: str, content: str | None) -> bool:
+    match expr:
+        case And(terms):
+            return all(holds(each, filename, content) for each in terms)
+        case Not(inner):
+            return not holds(inner, filename, content)
+        case Occurs():
+            return occurs(expr, filename, content)
+    return expr == TRUE
+
+
+@pytest.mark.parametrize("empty", [None, "", " ", "\t\n\u00a0\u2028", "\0", " \0 ", '""', '-""', '"" -""'])
+def test_an_empty_search_matches_everything(empty: str | None) -> None:
+    """None, nothing, white space, NUL and empty phrases ask for nothing."""
+    assert TRUE == parsed(empty)
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("Report", term("report", "report")),
+        ("STRASSE", term("strasse", "strasse")),
+        ("straße", term("strasse", "strasse")),
+        ("a b", And((term("a", "a"), term("b", "b")))),
+        ("a\0b", And((term("a", "a"), term("b", "b")))),
+        ("a\u3000b", And((term("a", "a"), term("b", "b")))),
+        ("a a A", term("a", "a")),
+        ("q3-2024", term("q3-2024", "q3", "2024")),
+        ("漢字", term("漢字", "漢", "字")),
+        ("%", term("%")),
+        ("-a", Not(term("a", "a"))),
+        ("a -b", And((term("a", "a"), Not(term("b", "b"))))),
+        ("－a", Not(term("a", "a"))),
+        ("--a", Not(term("-a", "a"))),
+        ("a-b", term("a-b", "a", "b")),
+        ("-", term("-")),
+        ("--", Not(term("-"))),
+        ("a - b", And((term("a", "a"), term("-"), term("b", "b")))),
+        ('"Annual Report"', phrase("annual report", "annual", "report")),
+        ("＂Annual Report＂", phrase("annual report", "annual", "report")),
+        ('-"a b"', Not(phrase("a b", "a", "b"))),
+        ('"a" b', And((phrase("a", "a"), term("b", "b")))),
+        ('"a"b', And((phrase("a", "a"), term("b", "b")))),
+        ('"a\0b"', phrase("a b", "a", "b")),
+        ('" "', phrase(" ")),
+        ('"a b', And((term('"a', "a"), term("b", "b")))),
+        ('-"a', Not(term('"a', "a"))),
+        ('5" c', And((term('5"', "5"), term("c", "c")))),
+        ('a"b c"d', And((term('a"b', "a", "b"), term('c"d', "c", "d")))),
+        ('"', term('"')),
+        ("a¨b", And((term("a", "a"), term("\u0308b", "\u0308b")))),
+    ],
+)
+def test_a_search_is_folded_and_split(search: str, expected: Expr) -> None:
+    """Rule 22: folded, split on white space; "…" is a phrase, a leading - excludes."""
+    assert expected == parsed(search)
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [("\ud800", FALSE), ("a\udfff b", FALSE), ("-\ud800", TRUE), ("a -\ud800", term("a", "a"))],
+)
+def test_a_lone_surrogate_occurs_nowhere(search: str, expected: Expr) -> None:
+    """No stored text has a lone surrogate, so that a term with one matches nothing; and none raises."""
+    assert expected == parsed(search)
+
+
+@pytest.mark.parametrize(
+    ("search", "filename", "content", "expected"),
+    [
+        ("port", "Report.pdf", None, True),
+        ("port", "x", "the report", False),
+        ("rep", "x", "the report", True),
+        ('"rep"', "x", "the report", False),
+        ("annual rep", "x", "rep 1: annual", True),
+        ('"annual report"', "x", "The ANNUAL — report", True),
+        ("report -draft", "x", "report", True),
+        ("report -draft", "draft.txt", "report", False),
+        ("report -draft", "x", "report, drafted", False),
+        ("%", "x", "100 %", True),
+        ("%", "100%.txt", None, True),
+        ("_", "a-b", "a-b", False),
+        ("é", "cafe\u0301", None, True),
+    ],
+)
+def test_a_document_has_every_term_and_no_excluded_one(
+    search: str, filename: str, content: str | None, expected: bool
+) -> None:
+    """A document matches if every term occurs in its filename or content, and no excluded one does."""
+    assert expected == holds(parsed(search), filename, content)
+
+
+def test_extractions_are_searched_by_filename_alone() -> None:
+    """On extractions only the filename is searched."""
+    assert Occurs("a", ("a",), True, content=False) == parse_search("a", EXTRACTIONS, Limits())
+
+
+@given(st.text(max_size=60) | st.text('ab "-\0\ud800漢¨', max_size=20), st.text(max_size=20))
+def test_no_text_within_the_bounds_raises(search: str, content: str) -> None:
+    """Any text within the bounds is a search."""
+    assert holds(parsed(search), "report.pdf", content) in (True, False)
+
+
+@given(st.text("abcé漢.-_%", min_size=1, max_size=6), st.text("abcé漢.-_% ", max_size=8))
+def test_what_a_filename_has_is_found(piece: str, rest: str) -> None:
+    """In the filename a term occurs as a substring, however short it is."""
+    searched = f'"{piece}"'
+    assert holds(parsed(searched), rest + piece + rest, None) == (fold(piece) in fold(rest + piece + rest))
+
+
+def test_a_search_that_is_too_long_is_named() -> None:
+    """Longer than the bound is FilterTooComplex, counted in characters as given."""
+    assert TRUE != parsed("é" * 1000)
+    with pytest.raises(FilterTooComplex, match="1001 characters; at most 1000") as caught:
+        parsed("é" * 1001)
+    assert ("search_characters", 1000) == (caught.value.bound, caught.value.limit)
+
+
+@pytest.mark.parametrize("wrong", [5, b"a", ["a"], True, {"a": 1}])
+def test_a_search_that_is_no_text_is_refused(wrong: Any) -> None:
+    """Anything but text and None is FilterValueError."""
+    with pytest.raises(FilterValueError, match="expected text or None"):
+        parsed(wrong)

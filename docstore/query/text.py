@@ -51,7 +51,6 @@ _SINGLE = (
     (0xAC00, 0xD7FF),  # Hangul syllables, Jamo extended B
     (0xF900, 0xFAFF),  # CJK compatibility ideographs
     (0xFF66, 0xFFDC),  # halfwidth Katakana and Hangul
-    (0x16FF0, 0x16FF6),  # ideographic and Vietnamese reading marks
     (0x1AFF0, 0x1B16F),  # kana extensions
     (0x20000, 0x3FFFD),  # the ideographic planes
 )

@@ -1,0 +1,65 @@
+"""Globs as Postgres patterns: LIKE where there is no class, else a regular expression; both compare code points."""
+
+from __future__ import annotations
+
+import re
+
+from docstore.query.glob import CharacterClass, Token, Wild, glob_tokens
+from docstore_postgres.ranges import CodeRanges, bracket, literal
+from docstore_sql.fragment import Fragment
+
+__all__ = ["glob", "glob_is_exact", "like_text"]
+
+_MOST_RANGES = 200
+_SPECIAL = re.compile(r"([%_\\])")
+
+
+def like_text(text: str) -> str:
+    """Return ``text`` with what is special to LIKE quoted."""
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def glob(column: str, pattern: str, *, folded: bool = False) -> Fragment:
+    """Return the condition that the text ``column`` as a whole matches a glob.
+
+    Args:
+        column: an SQL expression; of folded text if ``folded``.
+        pattern: as the user wrote it.
+        folded: fold literals and classes.
+    """
+    tokens = glob_tokens(pattern, folded=folded)
+    if _ranges_of(tokens) in range(1, _MOST_RANGES + 1):
+        source = "".join(map(_regex_token, tokens))
+        return Fragment(f'{column} COLLATE "C" ~ %s', (f"^(?:{source})$",))
+    return Fragment(f'{column} COLLATE "C" LIKE %s', ("".join(map(_like_token, tokens)),))
+
+
+def glob_is_exact(pattern: str, *, folded: bool = False) -> bool:
+    """Return whether :func:`glob` is exact: not where its classes are too many, which then stand for any character."""
+    return _ranges_of(glob_tokens(pattern, folded=folded)) <= _MOST_RANGES
+
+
+def _ranges_of(tokens: tuple[Token, ...]) -> int:
+    return sum(len(token.ranges) + 1 for token in tokens if isinstance(token, CharacterClass))
+
+
+def _regex_token(token: Token) -> str:
+    match token:
+        case str():
+            return "".join(map(literal, token))
+        case Wild.ANY:
+            return ".*"
+        case Wild.ONE:
+            return "."
+        case CharacterClass(ranges, negated):
+            return bracket(CodeRanges((ord(first), ord(last)) for first, last in ranges), negated)
+
+
+def _like_token(token: Token) -> str:
+    match token:
+        case str():
+            return like_text(token)
+        case Wild.ANY:
+            return "%"
+        case _:
+            return "_"

@@ -1,0 +1,313 @@
+"""RE2 patterns as Postgres' regular expressions, character class by character class, so that both find the same strings.
+
+What the two could see differently is never left to Postgres: classes, ``.``, anchors and case are written out by code point, for
+the collation "C". What cannot be written so stands for anything, which makes the whole a superset: inexact. Both engines are
+automata, so a translated pattern has no catastrophic case either; large repetitions, which Postgres refuses, are inexact.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from docstore_postgres.ranges import ANY, LAST, NEWLINE, CodeRanges, bracket, complement, folded, literal
+
+__all__ = ["Translated", "translate"]
+
+_MOST_REPEATS = 255
+_MOST_SIZE = 1500
+_MOST_LINE_ANCHORS = 20
+_WORD = CodeRanges(((48, 57), (65, 90), (95, 95), (97, 122)))
+_PERL = {"d": CodeRanges(((48, 57),)), "s": CodeRanges(((9, 10), (12, 13), (32, 32))), "w": _WORD}
+_POSIX = {
+    "alnum": ((48, 57), (65, 90), (97, 122)), "alpha": ((65, 90), (97, 122)), "ascii": ((1, 127),),
+    "blank": ((9, 9), (32, 32)), "cntrl": ((1, 31), (127, 127)), "digit": ((48, 57),), "graph": ((33, 126),),
+    "lower": ((97, 122),), "print": ((32, 126),), "punct": ((33, 47), (58, 64), (91, 96), (123, 126)),
+    "space": ((9, 13), (32, 32)), "upper": ((65, 90),), "word": tuple(_WORD), "xdigit": ((48, 57), (65, 70), (97, 102)),
+}  # fmt: skip
+_CONTROL = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
+_ASSERTIONS = {"A": r"\A", "z": r"\Z", "b": r"\y"}
+_REPEAT = re.compile(r"\{([0-9]+)(,?)([0-9]*)\}")
+_GROUP = re.compile(r"\(\?(?:P?<[^>]*>|([imsU]*)(?:-([imsU]*))?([:)]))")
+_HEX = re.compile(r"\\x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]+)\})")
+_OCTAL = re.compile(r"\\(0[0-7]{0,2}|[1-7][0-7]{1,2})")
+_LINE_START, _LINE_END = r"(?<![^\u000a])", r"(?![^\u000a])"
+
+
+class _Unread(Exception):
+    """A construct that this module does not read; what is left of the pattern stands for anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A pattern for Postgres.
+
+    Attributes:
+        source: the regular expression, to be used under the collation "C".
+        exact: whether it finds what the RE2 pattern finds; else it finds that and perhaps more.
+    """
+
+    source: str
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part: its source, how large it becomes when repetitions are written out, and whether it only looks."""
+
+    source: str
+    size: int = 1
+    looks: bool = False
+
+
+@lru_cache(maxsize=256)
+def translate(pattern: str, flags: str = "") -> Translated | None:
+    """Return ``pattern`` for Postgres; ``None`` if nothing is left of it to narrow by.
+
+    Args:
+        pattern: one that RE2 accepts.
+        flags: a subset of ``ims``.
+    """
+    reader = _Reader(pattern, _Flags("i" in flags, "m" in flags, "s" in flags))
+    try:
+        piece = reader.alternatives()
+    except (_Unread, RecursionError):
+        return None
+    if reader.at < len(pattern) or piece.size > _MOST_SIZE or reader.line_anchors > _MOST_LINE_ANCHORS:
+        return None
+    return Translated(f"(?:{piece.source})", reader.exact)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flags:
+    folds: bool
+    lines: bool
+    dot_all: bool
+
+    def changed(self, on: str, off: str) -> _Flags:
+        names = {"i": "folds", "m": "lines", "s": "dot_all"}
+        changes = {names[letter]: True for letter in on if letter in names}
+        changes |= {names[letter]: False for letter in off if letter in names}
+        return replace(self, **changes)
+
+
+class _Reader:
+    """One pass over a pattern."""
+
+    def __init__(self, pattern: str, flags: _Flags) -> None:
+        self.pattern = pattern
+        self.at = 0
+        self.flags = flags
+        self.exact = True
+        self.line_anchors = 0
+
+    def _is_at(self, text: str) -> bool:
+        return self.pattern.startswith(text, self.at)
+
+    def alternatives(self) -> _Piece:
+        """Read up to the end or a closing parenthesis; flags set inside end with it."""
+        outer = self.flags
+        branches = [self._branch()]
+        while self._is_at("|"):
+            self.at += 1
+            branches.append(self._branch())
+        self.flags = outer
+        looks = all(branch.looks for branch in branches)
+        return _Piece("|".join(branch.source for branch in branches), sum(branch.size for branch in branches), looks)
+
+    def _branch(self) -> _Piece:
+        parts: list[_Piece] = []
+        while self.at < len(self.pattern) and self.pattern[self.at] not in "|)":
+            parts.append(self._repeated(self._atom()))
+        looks = all(part.looks for part in parts)
+        return _Piece("".join(part.source for part in parts), 1 + sum(part.size for part in parts), looks)
+
+    def _repeated(self, piece: _Piece) -> _Piece:
+        """Read quantifiers behind an atom; whether they are lazy does not change what matches."""
+        while (bounds := self._bounds()) is not None:
+            least, most = bounds
+            if piece.looks:
+                piece = piece if least else _Piece("", looks=True)
+            else:
+                piece = self._quantified(piece, least, most)
+        return piece
+
+    def _bounds(self) -> tuple[int, int | None] | None:
+        simple = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+        bounds: tuple[int, int | None]
+        character = self.pattern[self.at : self.at + 1]
+        if character and character in simple:
+            bounds = simple[character]
+            self.at += 1
+        elif (found := _REPEAT.match(self.pattern, self.at)) is not None:
+            least = int(found[1])
+            bounds = (least, int(found[3]) if found[3] else None if found[2] else least)
+            self.at = found.end()
+        else:
+            return None
+        self.at += self._is_at("?")
+        return bounds
+
+    def _quantified(self, piece: _Piece, least: int, most: int | None) -> _Piece:
+        if max(least, most or 0) > _MOST_REPEATS:
+            self.exact = False
+            least, most = min(least, _MOST_REPEATS), None
+        words = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((least, most))
+        bound = words or f"{{{least},{'' if most is None else most}}}"
+        times = max(least, most or 0, 1)
+        return _Piece(f"(?:{piece.source}){bound}", piece.size * times)
+
+    def _atom(self) -> _Piece:
+        character = self.pattern[self.at]
+        if character == "(":
+            return self._group()
+        if character == "[":
+            return self._class()
+        if character == "\\":
+            return self._escaped()
+        self.at += 1
+        if character == "^":
+            return self._line(_LINE_START) if self.flags.lines else _Piece(r"\A", looks=True)
+        if character == "$":
+            return self._line(_LINE_END) if self.flags.lines else _Piece(r"\Z", looks=True)
+        if character == ".":
+            return _Piece(ANY if self.flags.dot_all else bracket(CodeRanges([(NEWLINE, NEWLINE)]), negated=True))
+        return self._character(character)
+
+    def _line(self, source: str) -> _Piece:
+        self.line_anchors += 1
+        return _Piece(source, looks=True)
+
+    def _character(self, character: str) -> _Piece:
+        if not self.flags.folds or (character.isascii() and not character.isalpha()):
+            return _Piece(literal(character))
+        return self._set(CodeRanges([(ord(character), ord(character))]))
+
+    def _set(self, ranges: CodeRanges, negated: bool = False) -> _Piece:
+        """Return a set of characters; under ``i`` one with characters beyond ASCII stands for any."""
+        kept = folded(ranges) if self.flags.folds else ranges
+        if kept is None:
+            self.exact = False
+            return _Piece(ANY)
+        return _Piece(bracket(kept, negated))
+
+    def _group(self) -> _Piece:
+        outer = self.flags
+        found = _GROUP.match(self.pattern, self.at)
+        if found is not None and found[3] == ")":
+            self.flags = outer.changed(found[1] or "", found[2] or "")
+            self.at = found.end()
+            if self.at < len(self.pattern) and self.pattern[self.at] in "*+?{":
+                raise _Unread  # RE2 repeats what stands before the flags
+            return _Piece("", looks=True)
+        if found is None and self._is_at("(?"):
+            raise _Unread
+        self.at = found.end() if found is not None else self.at + 1
+        if found is not None and found[3] is not None:
+            self.flags = outer.changed(found[1] or "", found[2] or "")
+        inner = self.alternatives()
+        if not self._is_at(")"):
+            raise _Unread
+        self.at += 1
+        self.flags = outer
+        return _Piece(f"(?:{inner.source})", inner.size, inner.looks)
+
+    def _escaped(self) -> _Piece:
+        letter = self.pattern[self.at + 1 : self.at + 2]
+        if letter in _ASSERTIONS and letter:
+            self.at += 2
+            return _Piece(_ASSERTIONS[letter], looks=True)
+        if letter == "B":
+            return self._inside_characters()
+        if letter == "Q":
+            return self._quoted()
+        if (perl := _PERL.get(letter.lower())) is not None and letter:
+            self.at += 2
+            return self._set(perl, negated=letter.isupper())
+        return self._character(chr(self._code()))
+
+    def _inside_characters(self) -> _Piece:
+        """Leave out ``\\B``: RE2 finds it between the bytes of one character, too, where Postgres has no place."""
+        self.exact = False
+        self.at += 2
+        return _Piece("", looks=True)
+
+    def _quoted(self) -> _Piece:
+        close = self.pattern.find("\\E", self.at)
+        text = self.pattern[self.at + 2 : close if close >= 0 else None]
+        self.at = close + 2 if close >= 0 else len(self.pattern)
+        if len(text) != 1:
+            raise _Unread
+        return self._character(text)
+
+    def _code(self) -> int:
+        """Read an escape that stands for one character."""
+        for form in (_HEX, _OCTAL):
+            found = form.match(self.pattern, self.at)
+            if found is not None:
+                self.at = found.end()
+                digits = next(group for group in found.groups() if group)
+                return self._checked(int(digits, 16 if form is _HEX else 8))
+        letter = self.pattern[self.at + 1 : self.at + 2]
+        self.at += 2
+        if letter in _CONTROL:
+            return _CONTROL[letter]
+        if not letter or not letter.isascii() or letter.isalnum():
+            raise _Unread
+        return ord(letter)
+
+    @staticmethod
+    def _checked(code: int) -> int:
+        if not 1 <= code <= LAST:
+            raise _Unread
+        return code
+
+    def _class(self) -> _Piece:
+        self.at += 1
+        negated = self._is_at("^")
+        self.at += negated
+        ranges: list[tuple[int, int]] = []
+        first = True
+        while first or not self._is_at("]"):
+            ranges += self._member()
+            first = False
+        self.at += 1
+        return self._set(CodeRanges(ranges), negated)
+
+    def _member(self) -> list[tuple[int, int]]:
+        """Read a member of a class: a class by name, a character or a range."""
+        if self._is_at("[:"):
+            return self._posix()
+        letter = self.pattern[self.at + 1 : self.at + 2]
+        if self._is_at("\\") and letter and letter in "dswDSW":
+            return self._perl(letter)
+        low = high = self._class_character()
+        if self._is_at("-") and not self._is_at("-]"):
+            self.at += 1
+            high = self._class_character()
+        return [(low, high)]
+
+    def _class_character(self) -> int:
+        if self.at >= len(self.pattern):
+            raise _Unread
+        if self._is_at("\\"):
+            return self._code()
+        self.at += 1
+        return ord(self.pattern[self.at - 1])
+
+    def _perl(self, letter: str) -> list[tuple[int, int]]:
+        self.at += 2
+        ranges = _PERL[letter.lower()]
+        if letter.islower():
+            return list(ranges)
+        return list(complement((folded(ranges) or ranges) if self.flags.folds else ranges))
+
+    def _posix(self) -> list[tuple[int, int]]:
+        close = self.pattern.find(":]", self.at)
+        name = self.pattern[self.at + 2 : close]
+        ranges = CodeRanges(_POSIX.get(name.removeprefix("^"), ()))
+        if close < 0 or not ranges:
+            raise _Unread
+        self.at = close + 2
+        return list(complement(ranges) if name.startswith("^") else ranges)

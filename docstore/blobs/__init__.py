@@ -238,8 +238,11 @@ class Blobs:
         """The storage of this process: a filesystem with connections must not be used across a fork."""
         process = os.getpid()
         if self._built is None or self._built[0] != process:
-            self._built = (process, build(self._url, self._options))
+            self._built = (process, self._build())
         return self._built[1]
+
+    def _build(self) -> Objects:
+        return build(self._url, self._options)
 
     @contextmanager
     def _failures(self, action: str, key: str) -> Iterator[None]:

@@ -17,7 +17,7 @@ from docstore.blobs.s3 import S3Objects
 from docstore.blobs.source import is_url
 from docstore.errors import BlobError
 
-__all__ = ["build", "normalize", "without_secrets"]
+__all__ = ["build", "connect", "normalize", "objects_on", "without_secrets"]
 
 _LOCAL = ("file", "local")
 _S3 = ("s3", "s3a")
@@ -54,15 +54,26 @@ def build(url: str, options: Mapping[str, Any]) -> Objects:
     """
     if not is_url(url) or url.startswith("/"):
         return LocalObjects(url)
+    filesystem, root = connect(url, options)
+    return MemoryObjects(filesystem, root) if url.startswith("memory://") else objects_on(filesystem, root)
+
+
+def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return the fsspec filesystem of a URL and the path below which the objects are.
+
+    Raises:
+        BlobError: the filesystem cannot be made.
+    """
     try:
-        filesystem, root = _filesystem(url, options)
+        return _filesystem(url, options)
     except Exception as error:
         raise BlobError(f"cannot open the blob storage {without_secrets(url)}: {error}") from error
-    if url.startswith("memory://"):
-        return MemoryObjects(filesystem, root)
-    if hasattr(filesystem, "call_s3"):
-        return S3Objects(filesystem, root)
-    return FilesystemObjects(filesystem, root)
+
+
+def objects_on(filesystem: Any, root: str) -> Objects:
+    """Return the objects below a path of an fsspec filesystem that is neither local nor memory."""
+    s3 = hasattr(filesystem, "call_s3")
+    return S3Objects(filesystem, root) if s3 else FilesystemObjects(filesystem, root)
 
 
 def without_secrets(url: str) -> str:
@@ -102,7 +113,7 @@ def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         elif scheme in schemes:
             arguments[scheme] = {**_FRESH, **arguments.get(scheme, {})}
     filesystem, root = url_to_fs(url, **arguments)
-    return filesystem, str(root)
+    return filesystem, str(filesystem._strip_protocol(root))
 
 
 def _bare(link: str) -> str:

@@ -26,7 +26,7 @@ class FilesystemObjects:
         protocol = filesystem.protocol
         self.name = f"the filesystem {protocol if isinstance(protocol, str) else protocol[0]!r}"
         self._filesystem = filesystem
-        self._root = root.rstrip("/") + "/"
+        self._root = root.rstrip("/") + "/" if root else ""
 
     def put(self, key: str, chunks: Iterator[bytes]) -> None:
         """Write a file, and look at it afterwards: a filesystem may lose the tail without an error."""
@@ -34,14 +34,12 @@ class FilesystemObjects:
         if self.size_of(key) is not None:
             raise FileExistsError(EEXIST, "an object stands under this key", path)
         self._filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        file = self._filesystem.open(path, "wb")
+        file = None
         try:
+            file = self._filesystem.open(path, "wb")
             self._fill(file, path, chunks)
         except BaseException:
-            with suppress(Exception):
-                file.close()  # publishes what is there, so that it can be removed
-            with suppress(Exception):
-                self._filesystem.rm_file(path)
+            self._take_back(file, path)
             raise
 
     def open(self, key: str) -> OpenHandle:
@@ -91,6 +89,14 @@ class FilesystemObjects:
         if (size := self._filesystem.info(path)["size"]) != count:
             raise OSError(EIO, f"{count} bytes were written and {size} are there", path)
         reached("P3.5")
+
+    def _take_back(self, file: Any, path: str) -> None:
+        """Remove what a failed write left; closing its file publishes it, so that it can be removed."""
+        with suppress(Exception):
+            if file is not None:
+                file.close()
+        with suppress(Exception):
+            self._filesystem.rm_file(path)
 
     def _walk(self, folder: str, prefix: str, after: str) -> Iterator[tuple[str, int]]:
         for name, size in self._entries(folder):

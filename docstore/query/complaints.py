@@ -1,0 +1,90 @@
+"""How ``parse`` words its errors: what is wrong, where in the filter, what was expected, what was perhaps meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, NoReturn, TypeAlias
+
+from docstore.errors import (
+    FilterError,
+    FilterSyntaxError,
+    FilterTooComplex,
+    FilterValueError,
+    UnknownField,
+    UnknownOperator,
+)
+from docstore.query.values import type_name
+
+__all__ = [
+    "Where",
+    "bad_syntax",
+    "bad_value",
+    "nearest",
+    "shown",
+    "too_complex",
+    "unknown_field",
+    "unknown_operator",
+]
+
+Where: TypeAlias = tuple[str, ...]
+"""Keys and list indexes from the top of the filter to what an error is about."""
+
+_LONGEST_SHOWN = 60
+_LONGEST_GUESSED = 64
+
+
+def shown(value: Any) -> str:
+    """Return a short text for ``value`` in an error: its literal if it is a small scalar, else its type."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "…")
+    if value is None or isinstance(value, (bool, float)):
+        return repr(value)
+    if isinstance(value, int):
+        return repr(value) if value.bit_length() <= 128 else "a very large number"
+    return type_name(value)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of ``known`` that ``word`` was perhaps meant to be, or ``None``. Case and ``_`` weigh nothing."""
+    if len(word) > _LONGEST_GUESSED:
+        return None
+    plain = {name.lower().replace("_", ""): name for name in known}
+    found = get_close_matches(word.lower().replace("_", ""), plain, n=1, cutoff=0.6)
+    return plain[found[0]] if found else None
+
+
+def bad_syntax(where: Where, what: str, expected: str) -> NoReturn:
+    """Raise FilterSyntaxError."""
+    _fail(FilterSyntaxError, where, what, f"; expected {expected}")
+
+
+def bad_value(where: Where, what: str, expected: str) -> NoReturn:
+    """Raise FilterValueError."""
+    _fail(FilterValueError, where, what, f"; expected {expected}", expected=expected)
+
+
+def too_complex(where: Where, what: str, bound: str, limit: int) -> NoReturn:
+    """Raise FilterTooComplex for the bound named ``bound``, whose value is ``limit``."""
+    _fail(FilterTooComplex, where, what, f"; the limit {bound} is {limit:,}", bound=bound, limit=limit)
+
+
+def unknown_operator(where: Where, operator: str, known: Iterable[str], place: str) -> NoReturn:
+    """Raise UnknownOperator; ``known`` are those that stand in such a place, which ``place`` names."""
+    guess = nearest(operator, known)
+    meant = f"; did you mean {guess!r}?" if guess else f"; expected {place}"
+    what = f"unknown operator {shown(operator)}"
+    _fail(UnknownOperator, where, what, meant, operator=operator, suggestion=guess)
+
+
+def unknown_field(where: Where, field: str, known: Iterable[str], what: str, hint: str) -> NoReturn:
+    """Raise UnknownField; ``hint`` is said if no name in ``known`` is near."""
+    guess = nearest(field, known)
+    meant = f"; did you mean {guess!r}?" if guess else f"; {hint}"
+    _fail(UnknownField, where, what, meant, field=field, suggestion=guess)
+
+
+def _fail(kind: type[FilterError], where: Where, what: str, rest: str, **attributes: Any) -> NoReturn:
+    path = "/".join(where)
+    place = f"at {path if len(path) <= 300 else path[:300] + '…'}" if path else "at the top of the filter"
+    raise kind(f"{what} {place}{rest}", path=path, **attributes)

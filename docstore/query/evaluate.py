@@ -1,0 +1,260 @@
+"""What an Expr means: the reference that every backend must equal, the residual filter, and the memory backend's engine.
+
+``compile`` turns an Expr into closures once; ``matches`` is that and one call. A record maps field names to values: instants
+are ``int`` microseconds, JSON fields are decoded, and a field that is ``None`` is missing. Rule numbers are those of the
+project's SEMANTICS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from typing import Any, Literal, TypeAlias, assert_never
+
+from docstore.errors import InvalidDocument
+from docstore.limits import DEFAULT_LIMITS, Limits
+from docstore.query import predicates
+from docstore.query.expr import (
+    Always,
+    And,
+    Compare,
+    Contains,
+    ElemMatch,
+    Exists,
+    Expr,
+    In,
+    Leaf,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Path,
+    Regex,
+    Size,
+    TypeIs,
+)
+from docstore.query.normalize import normalize
+from docstore.query.parse import parse
+from docstore.query.paths import MISSING, Seen, reach, seen
+from docstore.query.predicates import Test
+from docstore.query.text import occurs
+from docstore.query.values import NotJson, plain, type_name
+
+__all__ = ["Predicate", "Seen", "compile", "matches", "matches_filter", "seen"]
+
+Predicate: TypeAlias = Callable[[Any], bool]
+_Root: TypeAlias = Literal["record", "free", "element", "value"]
+"""What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its fields, or the
+element itself."""
+
+
+def matches(expr: Expr, record: Mapping[str, Any], *, free: bool = False) -> bool:
+    """Tell whether ``record`` matches ``expr``.
+
+    Args:
+        expr: as ``parse`` or ``normalize`` made it.
+        record: field name → value; see the module's text.
+        free: ``record`` is a plain mapping with any keys, in which a ``None`` is null, not missing.
+    """
+    return compile(expr, free=free)(record)
+
+
+def compile(expr: Expr, *, free: bool = False) -> Predicate:
+    """Return a function that tells of one record after another whether it matches ``expr``.
+
+    Args:
+        expr: as ``parse`` or ``normalize`` made it.
+        free: as for :func:`matches`.
+    """
+    return _compile(expr, "free" if free else "record")
+
+
+def matches_filter(
+    filter: Mapping[str, Any] | None,
+    mapping: Mapping[str, Any],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    default_timezone: tzinfo | None = None,
+) -> bool:
+    """Tell whether a plain mapping, with any top-level keys, matches a filter.
+
+    Args:
+        filter: the filter; ``None`` and ``{}`` match everything.
+        mapping: the document: JSON values, and ``datetime``, which count as RFC 3339 text in UTC (rule 4).
+        limits: the bounds on both.
+        default_timezone: what naive ``datetime`` are in; ``None``: they are an error.
+
+    Returns:
+        Whether it matches.
+
+    Raises:
+        FilterError: the filter is not one.
+        InvalidDocument: the mapping is none, or holds what docstore does not store, such as NaN.
+    """
+    expr = normalize(parse(filter, None, limits=limits, default_timezone=default_timezone))
+    if not isinstance(mapping, Mapping):
+        raise InvalidDocument(f"a document must be a mapping, this is {type_name(mapping)}")
+    try:
+        document = plain(mapping, default_timezone=default_timezone, depth=limits.metadata_depth)
+    except NotJson as wrong:
+        field = "/".join(wrong.where)
+        text = f"{wrong.reason} at {field or 'the top'}; expected {wrong.expected}"
+        raise InvalidDocument(text, field=field) from None
+    return compile(expr, free=True)(document)
+
+
+def _compile(expr: Expr, root: _Root) -> Predicate:
+    match expr:
+        case Always(value):
+            return lambda record: value
+        case And(terms):
+            return _all_of([_compile(term, root) for term in terms])
+        case Or(terms):
+            return _any_of([_compile(term, root) for term in terms])
+        case Not(term):
+            positive = _compile(term, root)
+            return lambda record: not positive(record)
+        case _:
+            return _leaf(expr, root)
+
+
+def _all_of(terms: list[Predicate]) -> Predicate:
+    if len(terms) == 2:
+        first, second = terms
+        return lambda record: first(record) and second(record)
+
+    def run(record: Any) -> bool:
+        for term in terms:  # noqa: SIM110 - a generator costs more than the loop
+            if not term(record):
+                return False
+        return True
+
+    return run
+
+
+def _any_of(terms: list[Predicate]) -> Predicate:
+    if len(terms) == 2:
+        first, second = terms
+        return lambda record: first(record) or second(record)
+
+    def run(record: Any) -> bool:
+        for term in terms:  # noqa: SIM110 - a generator costs more than the loop
+            if term(record):
+                return True
+        return False
+
+    return run
+
+
+def _leaf(leaf: Leaf, root: _Root) -> Predicate:
+    match leaf:
+        case Compare(path):
+            return _sees(path, predicates.comparison(leaf), root)
+        case In(path):
+            return _sees(path, predicates.is_among(leaf), root)
+        case Exists(path):
+            return _sees(path, predicates.exists, root)
+        case TypeIs(path):
+            return _sees(path, predicates.has_type(leaf), root)
+        case Mod(path):
+            return _sees(path, predicates.divides(leaf), root)
+        case Regex(path, pattern, flags):
+            return _sees(path, predicates.matches_regex(pattern, flags), root)
+        case Match(path):
+            return _sees(path, predicates.matches_text(leaf), root)
+        case Size(path, length):
+            return _sees_array(path, predicates.has_size(length), root)
+        case Contains(path):
+            return _sees_array(path, predicates.has_members(leaf), root)
+        case ElemMatch(path):
+            return _sees_array(path, _has_element(leaf), root)
+        case Occurs():
+            return lambda record: occurs(leaf, record["filename"], record.get("content"))
+        case Always(value):
+            return lambda record: value
+        case _:
+            assert_never(leaf)
+
+
+def _has_element(leaf: ElemMatch) -> Test:
+    """Return the test of ``$elemMatch`` on an array (rule 17)."""
+    if leaf.of == "values":
+        holds = _compile(leaf.condition, "value")
+        return lambda array: type(array) is list and any(map(holds, array))
+    fits = _compile(leaf.condition, "element")
+
+    def test(array: Any) -> bool:
+        return type(array) is list and any(
+            fits(element) for element in array if type(element) is dict or type(element) is list
+        )
+
+    return test
+
+
+def _sees(path: Path, test: Test, root: _Root) -> Predicate:
+    """Ask ``test`` of every value seen at ``path`` (rules 8, 9): arrays by element and whole."""
+    if not path:
+        return test
+    if root == "element":
+        return lambda element: _reached(element, path, test)
+    if len(path) == 1:
+        return _sees_field(path[0], test, root)
+    return _sees_member(path, test)
+
+
+def _sees_field(name: str, test: Test, root: _Root) -> Predicate:
+    nothing = None if root == "record" else MISSING
+
+    def run(record: Any) -> bool:
+        value = record.get(name, nothing)
+        if type(value) is list:
+            return test(value) or any(map(test, value))
+        return test(MISSING if value is nothing else value)
+
+    return run
+
+
+def _sees_member(path: Path, test: Test) -> Predicate:
+    field, *inner, key = path
+    steps = path[1:]
+
+    def run(record: Any) -> bool:
+        start = value = record.get(field)
+        for step in inner:
+            if type(value) is not dict:
+                break
+            value = value.get(step)
+        if type(value) is dict:
+            value = value.get(key, MISSING)
+            if type(value) is list:
+                return test(value) or any(map(test, value))
+            return test(value)
+        if type(value) is not list:
+            return test(MISSING)
+        return _reached({"": start}, ("", *steps), test)
+
+    return run
+
+
+def _reached(value: Any, steps: Path, test: Test) -> bool:
+    for end, opened in reach(value, steps):
+        if test(end) or (opened and type(end) is list and any(map(test, end))):
+            return True
+    return False
+
+
+def _sees_array(path: Path, test: Test, root: _Root) -> Predicate:
+    """Ask ``test`` of what is at ``path`` itself, arrays unopened."""
+    if not path:
+        return test
+    if root == "element":
+        return lambda element: any(test(end) for end, _ in reach(element, path))
+
+    def run(record: Any) -> bool:
+        value = record.get(path[0])
+        if len(path) == 1:
+            return test(value)
+        return any(test(end) for end, _ in reach({"": value}, ("", *path[1:])))
+
+    return run

@@ -1,0 +1,104 @@
+"""Tidy an Expr: flat, without constants, double negations and repetitions. It never changes what matches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from docstore.query.expr import (
+    FALSE,
+    TRUE,
+    Always,
+    And,
+    Compare,
+    Contains,
+    ElemMatch,
+    Exists,
+    Expr,
+    In,
+    Leaf,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Regex,
+    Size,
+    TypeIs,
+)
+from docstore.query.values import identity
+from docstore.query.wire import expr_to_json
+
+__all__ = ["normalize"]
+
+
+def normalize(expr: Expr) -> Expr:
+    """Return an Expr that matches just what ``expr`` does, in its tidiest form.
+
+    ``And`` within ``And`` and ``Or`` within ``Or`` are flattened, ``TRUE`` and ``FALSE`` are worked out, ``Not(Not(x))`` is
+    ``x``, a group of one is its term, terms and list values that come twice are kept once. Idempotent.
+    """
+    match expr:
+        case And(terms):
+            return _group(And, terms, neutral=TRUE, deciding=FALSE)
+        case Or(terms):
+            return _group(Or, terms, neutral=FALSE, deciding=TRUE)
+        case Not(term):
+            return _negation(normalize(term))
+        case _:
+            return _leaf(expr)
+
+
+def _negation(term: Expr) -> Expr:
+    match term:
+        case Always(value):
+            return Always(not value)
+        case Not(inner):
+            return inner
+        case _:
+            return Not(term)
+
+
+def _group(kind: type[And] | type[Or], terms: Iterable[Expr], *, neutral: Always, deciding: Always) -> Expr:
+    kept: dict[str, Expr] = {}
+    for term in map(normalize, terms):
+        for inner in term.terms if isinstance(term, kind) else (term,):
+            if inner == deciding:
+                return deciding
+            if inner != neutral:
+                kept.setdefault(expr_to_json(inner), inner)
+    if not kept:
+        return neutral
+    return kind(tuple(kept.values())) if len(kept) > 1 else next(iter(kept.values()))
+
+
+def _leaf(leaf: Leaf) -> Leaf:
+    match leaf:
+        case In(path, values):
+            return _membership(In(path, _distinct(values)))
+        case Contains(path, values, every):
+            return Contains(path, _distinct(values), every) if every or values else FALSE
+        case ElemMatch(path, condition, of):
+            inner = normalize(condition)
+            return FALSE if inner == FALSE else ElemMatch(path, inner, of)
+        case Compare(path, op, None) if op != "eq":
+            return FALSE if op in ("gt", "lt") else Compare(path, "eq", None)
+        case TypeIs(_, types):
+            return leaf if types else FALSE
+        case Compare() | Exists() | Size() | Mod() | Regex() | Match() | Occurs() | Always():
+            return leaf
+        case _:
+            assert_never(leaf)
+
+
+def _membership(leaf: In) -> Leaf:
+    if not leaf.values:
+        return FALSE
+    return leaf if len(leaf.values) > 1 else Compare(leaf.path, "eq", leaf.values[0])
+
+
+def _distinct(values: tuple[object, ...]) -> tuple[object, ...]:
+    kept: dict[object, object] = {}
+    for value in values:
+        kept.setdefault(identity(value), value)
+    return tuple(kept.values())

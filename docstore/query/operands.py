@@ -1,0 +1,182 @@
+"""Operands: from what a caller wrote to what a field stores (SEMANTICS, "Record fields").
+
+A JSON path takes any JSON value; a record field only its own type, and ``None``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date, tzinfo
+from typing import Any, Literal, TypeAlias
+
+from docstore.limits import Limits
+from docstore.query.complaints import Where, bad_value, shown, too_complex
+from docstore.query.expr import FALSE, Compare, Exists, Expr, Json, Path
+from docstore.query.fields import STATUSES, Collection, Kind
+from docstore.query.instants import parse_instant
+from docstore.query.values import INT64_MAX, INT64_MIN, NotJson, by_value, canonical_size, check_text, plain
+
+__all__ = ["Op", "Rules", "Target", "compare_field", "field_operand", "json_operand", "text_operand", "whole_number"]
+
+Op: TypeAlias = Literal["eq", "gt", "gte", "lt", "lte"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one parse goes by.
+
+    Attributes:
+        collection: whose fields are the top-level names; ``None``: any name, any JSON.
+        limits: the bounds.
+        default_timezone: what naive times are in; ``None``: they are an error.
+    """
+
+    collection: Collection | None
+    limits: Limits
+    default_timezone: tzinfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What operators apply to.
+
+    Attributes:
+        path: the steps, ``()`` for an array's element itself.
+        kind: what the record's field holds; ``JSON`` for everything free.
+    """
+
+    path: Path
+    kind: Kind = Kind.JSON
+
+    @property
+    def is_json(self) -> bool:
+        """Whether any JSON value may be there."""
+        return self.kind is Kind.JSON
+
+
+_ALLOWED = {
+    Kind.TEXT: "text",
+    Kind.STATUS: f"one of {', '.join(map(repr, STATUSES))}",
+    Kind.INTEGER: "a whole number within 64 bits",
+    Kind.BOOLEAN: "true or false",
+    Kind.INSTANT: "an aware datetime or RFC 3339 text such as '2026-01-31T09:30:00Z'",
+}
+
+
+def json_operand(rules: Rules, value: Any, where: Where) -> Json:
+    """Return an operand against metadata as plain JSON; ``datetime`` become text (rule 4).
+
+    Raises:
+        FilterValueError: it is not JSON.
+        FilterTooComplex: it is too large or too deep.
+    """
+    limits = rules.limits
+    try:
+        operand = plain(value, default_timezone=rules.default_timezone, depth=limits.operand_depth)
+    except NotJson as wrong:
+        if wrong.too_deep:
+            too_complex(where, "an operand nested too deeply", "operand_depth", limits.operand_depth)
+        bad_value((*where, *wrong.where), wrong.reason, wrong.expected)
+    if isinstance(operand, (list, dict)) and canonical_size(operand) > limits.operand_bytes:
+        too_complex(where, "an operand too large", "operand_bytes", limits.operand_bytes)
+    return operand
+
+
+def text_operand(value: Any, where: Where, expected: str = "text") -> str:
+    """Return an operand that must be text.
+
+    Raises:
+        FilterValueError: it is not, or holds NUL or lone surrogates.
+    """
+    text = by_value(value)
+    if not isinstance(text, str):
+        bad_value(where, shown(text), expected)
+    try:
+        return check_text(text)
+    except NotJson as wrong:
+        bad_value(where, wrong.reason, wrong.expected)
+
+
+def whole_number(value: Any, where: Where, expected: str, *, truncate: bool = False) -> int:
+    """Return an operand that must be a whole number within int64, 2.0 included.
+
+    Args:
+        value: the operand.
+        where: its place.
+        expected: for the error.
+        truncate: cut off a fraction instead of refusing it.
+
+    Raises:
+        FilterValueError: it is none.
+    """
+    number = by_value(value)
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+        bad_value(where, shown(number), expected)
+    whole = int(number)
+    if (whole != number and not truncate) or not INT64_MIN <= whole <= INT64_MAX:
+        bad_value(where, shown(number), expected)
+    return whole
+
+
+def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Json:
+    """Return an operand as ``target`` stores it: any JSON, or the field's own type; ``None`` always.
+
+    On a number field a float that no stored number equals comes back as the float it is.
+
+    Raises:
+        FilterValueError: it is of the wrong type.
+        FilterTooComplex: it is too large or too deep.
+    """
+    if target.is_json:
+        return json_operand(rules, value, where)
+    operand = by_value(value)
+    if operand is None:
+        return None
+    match target.kind:
+        case Kind.TEXT:
+            return text_operand(operand, where, _ALLOWED[Kind.TEXT])
+        case Kind.STATUS if isinstance(operand, str) and operand in STATUSES:
+            return operand
+        case Kind.BOOLEAN if isinstance(operand, bool):
+            return operand
+        case Kind.INTEGER if isinstance(operand, (int, float)) and not isinstance(operand, bool):
+            return _number(operand, where)
+        case Kind.INSTANT if isinstance(operand, (str, date)):
+            return _instant(rules, operand, where)
+    bad_value(where, f"{shown(operand)} against a {target.kind.value} field", _ALLOWED[target.kind])
+
+
+def _number(number: int | float, where: Where) -> int | float:
+    if isinstance(number, int) and not INT64_MIN <= number <= INT64_MAX:
+        bad_value(where, "a whole number beyond 64 bits", _ALLOWED[Kind.INTEGER])
+    if not math.isfinite(number):
+        bad_value(where, shown(number), _ALLOWED[Kind.INTEGER])
+    whole = int(number)
+    return whole if whole == number and INT64_MIN <= whole <= INT64_MAX else number
+
+
+def _instant(rules: Rules, value: Any, where: Where) -> int:
+    try:
+        return parse_instant(value, rules.default_timezone)
+    except ValueError as wrong:
+        reason, _, expected = str(wrong).partition("; expected ")
+        bad_value(where, reason, expected or _ALLOWED[Kind.INSTANT])
+
+
+def compare_field(target: Target, op: Op, operand: Json) -> Expr:
+    """Return the comparison with ``operand``, which :func:`field_operand` made.
+
+    Null is worked out (rule 11), and so is a float that a number field cannot hold: the whole number next to it does.
+    """
+    if operand is None:
+        return FALSE if op in ("gt", "lt") else Compare(target.path, "eq", None)
+    if target.kind is not Kind.INTEGER or not isinstance(operand, float):
+        return Compare(target.path, op, operand)
+    if op == "eq":
+        return FALSE
+    above = op in ("gt", "gte")
+    if not INT64_MIN <= operand <= INT64_MAX:
+        return Exists(target.path) if above == (operand < 0) else FALSE
+    return Compare(target.path, "gt", math.floor(operand)) if above else Compare(target.path, "lt", math.ceil(operand))
+

@@ -1,0 +1,286 @@
+"""The operators on one field that stand for themselves: one reader an operator, in one table.
+
+``parse`` knows the operators that hold others (``$not``, ``$elemMatch``, ``$all``) and the logic; this module knows the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from docstore.query import regex
+from docstore.query.bounds import is_operators
+from docstore.query.complaints import Where, bad_syntax, bad_value, shown
+from docstore.query.expr import (
+    FALSE,
+    Contains,
+    Exists,
+    Expr,
+    In,
+    Json,
+    Match,
+    Mod,
+    Not,
+    Regex,
+    Size,
+    TypeIs,
+)
+from docstore.query.fields import Kind
+from docstore.query.operands import (
+    Op,
+    Rules,
+    Target,
+    compare_field,
+    field_operand,
+    json_operand,
+    text_operand,
+    whole_number,
+)
+from docstore.query.values import by_value, type_name
+
+__all__ = ["READERS", "array_only", "list_operand", "plain_value", "read_regex"]
+
+Reader: TypeAlias = Callable[[Rules, Target, Any, Where], Expr]
+"""Makes an Expr of an operator's operand, which stands at a place in the filter."""
+
+
+def plain_value(rules: Rules, target: Target, value: Any, where: Where) -> Expr:
+    """Read ``{field: value}`` and ``$eq`` (rule 10)."""
+    return compare_field(target, "eq", field_operand(rules, target, value, where))
+
+
+def array_only(target: Target, where: Where) -> None:
+    """Refuse an array operator on a record field that holds a single value.
+
+    Raises:
+        FilterValueError: ``target`` is such a field.
+    """
+    if not target.is_json:
+        what = f"an array operator on {target.path[0]!r}, a {target.kind.value} field"
+        bad_value(where, what, "a path into metadata or another JSON field")
+
+
+def list_operand(value: Any, where: Where, expected: str = "an array of values") -> list[Any]:
+    """Return an operand that must be an array; tuples count.
+
+    Raises:
+        FilterValueError: it is none.
+    """
+    if not isinstance(value, (list, tuple)):
+        bad_value(where, shown(value), expected)
+    return list(value)
+
+
+def _no_operators(value: Any, where: Where) -> None:
+    if is_operators(value):
+        bad_value(where, f"the operator {shown(next(iter(value)))} within a list of values", "plain values")
+
+
+def _comparison(op: Op) -> Reader:
+    def read(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+        return compare_field(target, op, field_operand(rules, target, operand, where))
+
+    return read
+
+
+def _not_equal(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    return Not(plain_value(rules, target, operand, where))
+
+
+def _in(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    values: list[Json] = []
+    for at, value in enumerate(list_operand(operand, where)):
+        here = (*where, str(at))
+        _no_operators(value, here)
+        member = field_operand(rules, target, value, here)
+        if target.is_json or not isinstance(member, float):
+            values.append(member)
+    return In(target.path, tuple(values)) if values else FALSE
+
+
+def _not_in(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    return Not(_in(rules, target, operand, where))
+
+
+def _exists(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    wanted = by_value(operand)
+    yes = not (wanted is None or (isinstance(wanted, (bool, int, float)) and wanted == 0))
+    return Exists(target.path) if yes else Not(Exists(target.path))
+
+
+_CODES = {
+    -1: "minKey",
+    1: "double",
+    2: "string",
+    3: "object",
+    4: "array",
+    5: "binData",
+    6: "undefined",
+    7: "objectId",
+    8: "bool",
+    9: "date",
+    10: "null",
+    11: "regex",
+    12: "dbPointer",
+    13: "javascript",
+    14: "symbol",
+    15: "javascriptWithScope",
+    16: "int",
+    17: "timestamp",
+    18: "long",
+    19: "decimal",
+    127: "maxKey",
+}
+_ALIASES = frozenset(_CODES.values()) | {"number"}
+_JSON_TYPES = frozenset({"null", "bool", "number", "string", "array", "object", "int", "long", "double"})
+_TYPES_EXPECTED = "one of null bool number string array object int long double date, a BSON alias or code"
+
+
+def _type(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    if isinstance(operand, (list, tuple)):
+        if not operand:
+            bad_value(where, "an empty array", "at least one type")
+        names = {_alias(value, (*where, str(at))) for at, value in enumerate(operand)}
+    else:
+        names = {_alias(operand, where)}
+    return _type_of_field(target, names)
+
+
+def _alias(value: Any, where: Where) -> str:
+    name = by_value(value)
+    if isinstance(name, (int, float)) and not isinstance(name, bool) and name in _CODES:
+        return _CODES[int(name)]
+    if not isinstance(name, str) or name not in _ALIASES:
+        bad_value(where, f"unknown type {shown(name)}", _TYPES_EXPECTED)
+    return name
+
+
+_KIND_TYPES = {Kind.TEXT: "string", Kind.STATUS: "string", Kind.BOOLEAN: "bool", Kind.INSTANT: "date"}
+
+
+def _type_of_field(target: Target, names: set[str]) -> Expr:
+    """On a record field the type is known beforehand: only whether there is a value remains, and the size of a number."""
+    if target.is_json:
+        types = frozenset(names) & _JSON_TYPES
+        return TypeIs(target.path, types) if types else FALSE
+    if target.kind is Kind.INTEGER:
+        if "number" in names or {"int", "long"} <= names:
+            return Exists(target.path)
+        types = frozenset(names) & {"int", "long"}
+        return TypeIs(target.path, types) if types else FALSE
+    return Exists(target.path) if _KIND_TYPES[target.kind] in names else FALSE
+
+
+def _size(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    array_only(target, where)
+    expected = "a whole number, 0 or more"
+    length = whole_number(operand, where, expected)
+    if length < 0:
+        bad_value(where, str(length), expected)
+    return Size(target.path, length)
+
+
+def _mod(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    if target.kind not in (Kind.JSON, Kind.INTEGER):
+        bad_value(where, f"$mod on a {target.kind.value} field", "a number field or a path into metadata")
+    expected = "[divisor, remainder], two numbers within 64 bits"
+    numbers = list_operand(operand, where, expected)
+    if len(numbers) != 2:
+        bad_value(where, f"an array of {len(numbers)}", expected)
+    divisor, remainder = (
+        whole_number(number, (*where, str(at)), "a number within 64 bits", truncate=True)
+        for at, number in enumerate(numbers)
+    )
+    if divisor == 0:
+        bad_value((*where, "0"), "the divisor 0", "a divisor other than 0")
+    return Mod(target.path, divisor, remainder)
+
+
+def _text_only(target: Target, where: Where) -> None:
+    if target.kind not in (Kind.JSON, Kind.TEXT, Kind.STATUS):
+        what = f"a text operator on {target.path[0]!r}, a {target.kind.value} field"
+        bad_value(where, what, "a text field or a path into metadata")
+
+
+def _match(kind: Literal["substring", "isubstring", "starts_with", "glob", "iglob"]) -> Reader:
+    def read(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+        _text_only(target, where)
+        return Match(target.path, kind, text_operand(operand, where))
+
+    return read
+
+
+def _contains(every: bool) -> Reader:
+    def read(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+        array_only(target, where)
+        listed = isinstance(operand, (list, tuple))
+        places = [(*where, str(at)) for at in range(len(operand))] if listed else [where]
+        values = []
+        for value, here in zip(operand if listed else [operand], places, strict=True):
+            _no_operators(value, here)
+            values.append(json_operand(rules, value, here))
+        return Contains(target.path, tuple(values), every) if every or values else FALSE
+
+    return read
+
+
+def read_regex(
+    rules: Rules, target: Target, pattern: Any, where: Where, siblings: Mapping[Any, Any] | None = None
+) -> Expr:
+    """Read a pattern: ``$regex`` with what its ``siblings`` say in ``$options``, or a compiled pattern alone (rule 18).
+
+    Raises:
+        FilterValueError: it is no pattern, RE2 refuses it, an option is unknown, or google-re2 is not installed.
+    """
+    _text_only(target, where)
+    text, options = _pattern(pattern, where)
+    if siblings is not None and "$options" in siblings:
+        place = (*where[:-1], "$options")
+        given = text_operand(siblings["$options"], place, "letters of i, m, s, x, u")
+        if given and options:
+            bad_value(place, "options beside a compiled pattern that has its own", "them in one place")
+        options = given or options
+    try:
+        return Regex(target.path, *regex.prepare(text, options))
+    except regex.BadPattern as wrong:
+        bad_value(where, str(wrong), "a regular expression in RE2 syntax, options of i m s x u")
+
+
+def _pattern(pattern: Any, where: Where) -> tuple[str, str]:
+    if not isinstance(pattern, re.Pattern):
+        return text_operand(pattern, where, "a regular expression as text"), ""
+    try:
+        text, options = regex.from_compiled(pattern)
+    except regex.BadPattern as wrong:
+        bad_value(where, str(wrong), "a regular expression in RE2 syntax")
+    return text_operand(text, where), options
+
+
+def _options(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    bad_syntax(where, f"$options ({type_name(operand)}) without $regex", "$regex beside it")
+
+
+READERS: dict[str, Reader] = {
+    "$eq": plain_value,
+    "$ne": _not_equal,
+    "$gt": _comparison("gt"),
+    "$gte": _comparison("gte"),
+    "$lt": _comparison("lt"),
+    "$lte": _comparison("lte"),
+    "$in": _in,
+    "$nin": _not_in,
+    "$exists": _exists,
+    "$type": _type,
+    "$size": _size,
+    "$mod": _mod,
+    "$substring": _match("substring"),
+    "$isubstring": _match("isubstring"),
+    "$startsWith": _match("starts_with"),
+    "$glob": _match("glob"),
+    "$iglob": _match("iglob"),
+    "$contains": _contains(True),
+    "$containsAny": _contains(False),
+    "$options": _options,
+}
+"""Operators whose operand holds no other operators, save ``$regex``, which also reads its sibling."""

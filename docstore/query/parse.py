@@ -1,0 +1,215 @@
+"""From a filter as users write it to an Expr: the only stage that knows ``$``-words.
+
+Bounds come first (``bounds``), so the recursion here is shallow. The logic and the operators that hold others are read here,
+all others in ``operators``; operands become what the field stores in ``operands``. Every error says where in the filter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import tzinfo
+from typing import Any
+
+from docstore.limits import DEFAULT_LIMITS, Limits
+from docstore.query.bounds import LOGIC, check_bounds, is_operators, of_records
+from docstore.query.complaints import (
+    Where,
+    bad_syntax,
+    bad_value,
+    shown,
+    unknown_field,
+    unknown_operator,
+)
+from docstore.query.expr import FALSE, TRUE, And, ElemMatch, Expr, Not, Or
+from docstore.query.fields import Collection, Kind
+from docstore.query.operands import Rules, Target
+from docstore.query.operators import READERS, array_only, list_operand, plain_value, read_regex
+from docstore.query.paths import parse_path
+from docstore.query.values import NotJson, by_value, check_text
+
+__all__ = ["FIELD_WORDS", "TOP_WORDS", "parse"]
+
+TOP_WORDS = (*LOGIC, "$comment")
+"""The ``$``-words that stand where a field's name would."""
+FIELD_WORDS = (*READERS, "$regex", "$not", "$elemMatch", "$all")
+"""The ``$``-words that stand below a field."""
+
+
+def parse(
+    filter: Mapping[str, Any] | None,
+    collection: Collection | None,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    default_timezone: tzinfo | None = None,
+) -> Expr:
+    """Read a filter.
+
+    Args:
+        filter: the filter; ``None`` and ``{}`` match everything. Compiled patterns of :mod:`re` stand for ``$regex``:
+            their text is read as RE2 reads it, with their flags.
+        collection: whose fields the top-level names are; ``None``: any name, holding any JSON.
+        limits: the bounds.
+        default_timezone: what naive times are in; ``None``: they are an error.
+
+    Returns:
+        The Expr, not yet normalized.
+
+    Raises:
+        FilterSyntaxError: the wrong form.
+        UnknownOperator, UnknownField: a word or name that there is not; ``suggestion`` is the nearest there is.
+        FilterValueError: an operand of the wrong type or value.
+        FilterTooComplex: a bound is passed; checked before all else.
+    """
+    if filter is None:
+        return TRUE
+    check_bounds(filter, limits)
+    return _filter(Rules(collection, limits, default_timezone), filter, ())
+
+
+def _filter(rules: Rules, filter: Any, where: Where) -> Expr:
+    terms = []
+    for key, operand in _members(filter, where, "a filter: an object of fields and operators"):
+        here = (*where, key)
+        if not key.startswith("$"):
+            terms.append(_field(rules, key, operand, here))
+        elif key in LOGIC:
+            terms.append(_logic(rules, key, operand, here))
+        elif key != "$comment":
+            place = "a field's name, or one of " + ", ".join(TOP_WORDS)
+            unknown_operator(here, key, _top_words_near(key), place)
+    return _all(terms)
+
+
+def _top_words_near(key: str) -> tuple[str, ...]:
+    return () if key in FIELD_WORDS else TOP_WORDS
+
+
+def _members(mapping: Any, where: Where, expected: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(mapping, Mapping):
+        bad_syntax(where, shown(mapping), expected)
+    for given, operand in mapping.items():
+        key = by_value(given)
+        if not isinstance(key, str):
+            bad_syntax(where, f"a key that is {shown(key)}", "keys that are text")
+        try:
+            check_text(key)
+        except NotJson as wrong:
+            bad_value(where, f"a key that is {wrong.reason}", wrong.expected)
+        yield key, operand
+
+
+def _all(terms: list[Expr]) -> Expr:
+    if not terms:
+        return TRUE
+    return terms[0] if len(terms) == 1 else And(tuple(terms))
+
+
+def _logic(rules: Rules, key: str, operand: Any, where: Where) -> Expr:
+    if not isinstance(operand, (list, tuple)) or not operand:
+        found = "an empty array" if isinstance(operand, (list, tuple)) else shown(operand)
+        bad_syntax(where, found, "a non-empty array of filters")
+    terms = tuple(_filter(rules, branch, (*where, str(at))) for at, branch in enumerate(operand))
+    if key == "$and":
+        return And(terms)
+    return Or(terms) if key == "$or" else Not(Or(terms))
+
+
+def _field(rules: Rules, key: str, operand: Any, where: Where) -> Expr:
+    return _condition(rules, _target(rules, key, where), operand, where)
+
+
+def _target(rules: Rules, key: str, where: Where) -> Target:
+    path = parse_path(key)
+    if rules.collection is None:
+        return Target(path)
+    fields = rules.collection.fields
+    field = fields.get(path[0])
+    if field is None:
+        what = f"unknown field {shown(path[0])}"
+        unknown_field(where, path[0], fields, what, "what documents carry beyond their fields is under 'metadata.'")
+    if len(path) > 1 and field.kind is not Kind.JSON:
+        what = f"{shown(key)} names something below {field.name!r}, which holds a single value"
+        unknown_field(where, key, (), what, f"expected {field.name!r} itself")
+    return Target(path, field.kind)
+
+
+def _condition(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    if isinstance(operand, re.Pattern):
+        return read_regex(rules, target, operand, where)
+    if is_operators(operand):
+        return _operators(rules, target, operand, where)
+    return plain_value(rules, target, operand, where)
+
+
+def _operators(rules: Rules, target: Target, operators: Mapping[Any, Any], where: Where) -> Expr:
+    terms = []
+    for word, operand in _members(operators, where, "operators"):
+        here = (*where, word)
+        if not word.startswith("$"):
+            bad_syntax(here, f"the plain key {shown(word)} among operators", "operators only, or a plain key first")
+        if word == "$options" and "$regex" in operators:
+            continue
+        terms.append(_operator(rules, target, word, operand, here, operators))
+    return _all(terms)
+
+
+def _operator(
+    rules: Rules, target: Target, word: str, operand: Any, where: Where, siblings: Mapping[Any, Any]
+) -> Expr:
+    match word:
+        case "$regex":
+            return read_regex(rules, target, operand, where, siblings)
+        case "$not":
+            return Not(_negated(rules, target, operand, where))
+        case "$elemMatch":
+            array_only(target, where)
+            return _element(rules, target, operand, where)
+        case "$all":
+            array_only(target, where)
+            return _every(rules, target, operand, where)
+        case _ if word in READERS:
+            return READERS[word](rules, target, operand, where)
+        case _:
+            near = () if word in TOP_WORDS else FIELD_WORDS
+            unknown_operator(where, word, near, "an operator on a field, such as " + ", ".join(FIELD_WORDS[:6]))
+
+
+def _negated(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    if isinstance(operand, re.Pattern):
+        return read_regex(rules, target, operand, where)
+    if not is_operators(operand):
+        found = "an empty object" if operand == {} else shown(operand)
+        bad_syntax(where, found, "operators; for a plain value use $ne")
+    return _operators(rules, target, operand, where)
+
+
+def _element(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    """Read ``$elemMatch``: operators on the element itself, or a filter over its fields (rule 17)."""
+    if not isinstance(operand, Mapping):
+        bad_syntax(where, shown(operand), "operators, or a filter over the element's fields")
+    free = Rules(None, rules.limits, rules.default_timezone)
+    if of_records(operand):
+        return ElemMatch(target.path, _filter(free, operand, where), "records")
+    return ElemMatch(target.path, _operators(free, Target(()), operand, where), "values")
+
+
+def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+    """Read ``$all``: every value by ``$eq``, or every ``$elemMatch`` (rule 16); an empty array matches nothing."""
+    values = list_operand(operand, where)
+    if not values:
+        return FALSE
+    words = [next(iter(value)) if is_operators(value) else None for value in values]
+    consistent = words[0] if words[0] == "$elemMatch" else None
+    terms = []
+    for at, (value, word) in enumerate(zip(values, words, strict=True)):
+        here = (*where, str(at))
+        if word != consistent:
+            bad_value(here, shown(value), "either plain values only or $elemMatch only")
+        if consistent is None:
+            terms.append(plain_value(rules, target, value, here))
+        elif len(value) > 1:
+            bad_value(here, "another key beside $elemMatch", "$elemMatch alone")
+        else:
+            terms.append(_element(rules, target, value["$elemMatch"], (*here, "$elemMatch")))
+    return _all(terms)

@@ -1,0 +1,155 @@
+"""Field paths: their text (rule 7) and what is seen at the end of one in a value (rules 6, 8, 9).
+
+``reach`` is the one walk; ``evaluate`` tests what it yields, ``order`` sorts by it, indexes store it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+from docstore.query.expr import Json, Path
+
+__all__ = ["MISSING", "End", "Missing", "Seen", "index_step", "parse_path", "path_text", "reach", "seen"]
+
+
+class Missing(Enum):
+    """What a path that leads nowhere leads to: not null (rule 1)."""
+
+    MISSING = "missing"
+
+
+MISSING: Final = Missing.MISSING
+
+End: TypeAlias = tuple[Json | Missing, bool]
+"""One place that a path leads to: the value there or ``MISSING``, and whether the value, should it be an array, is opened
+(false for an element reached by an index as the last step)."""
+
+
+def parse_path(text: str) -> Path:
+    r"""Split a field path into its steps: at dots, save ``\.``; ``\\`` is a backslash; an empty step is the empty key."""
+    if "\\" not in text:
+        return tuple(text.split("."))
+    steps: list[str] = []
+    step: list[str] = []
+    characters = iter(range(len(text)))
+    for at in characters:
+        character = text[at]
+        if character == "\\" and text[at + 1 : at + 2] in ("\\", "."):
+            step.append(text[next(characters)])
+        elif character == ".":
+            steps.append("".join(step))
+            step = []
+        else:
+            step.append(character)
+    return (*steps, "".join(step))
+
+
+def path_text(steps: Path) -> str:
+    """Return the text that :func:`parse_path` splits into ``steps``; they are one or more."""
+    return ".".join(step.replace("\\", "\\\\").replace(".", "\\.") for step in steps)
+
+
+def index_step(step: str) -> int | None:
+    """Return the array index that a step is: decimal, without leading zeros; ``None`` if it is none."""
+    if not (step.isascii() and step.isdigit()) or (step[0] == "0" and step != "0") or len(step) > 18:
+        return None
+    return int(step)
+
+
+def reach(value: Json, steps: Path) -> list[End]:
+    """Return every end of ``steps`` in ``value``.
+
+    A step into an object leads to its member, or to ``MISSING`` where there is none or the value is a scalar. A step that
+    meets an array is tried in every element that is an object, and, if it is an index, goes to that element as well; scalars
+    and arrays inside the array are passed over, so the list may be empty: then nothing is seen, not even missing (rule 9).
+
+    Args:
+        value: where the first step starts. An array here counts as an object of its indexes (rule 17).
+        steps: the path; none: the value itself is the one end, and is not opened.
+    """
+    ends: list[End] = []
+    if not steps:
+        return [(value, False)]
+    if type(value) is list:
+        index = index_step(steps[0])
+        if index is None or index >= len(value):
+            return [(MISSING, False)]
+        _descend(value[index], steps, 1, ends)
+    else:
+        _descend(value, steps, 0, ends)
+    return ends
+
+
+def _descend(value: Json, steps: Path, at: int, ends: list[End]) -> None:
+    for position in range(at, len(steps)):
+        if type(value) is list:
+            _spread(value, steps, position, ends)
+            return
+        if type(value) is not dict or steps[position] not in value:
+            ends.append((MISSING, False))
+            return
+        value = value[steps[position]]
+    ends.append((value, True))
+
+
+def _spread(array: list[Json], steps: Path, at: int, ends: list[End]) -> None:
+    for element in array:
+        if type(element) is dict:
+            _descend(element, steps, at, ends)
+    index = index_step(steps[at])
+    if index is None or index >= len(array):
+        return
+    element = array[index]
+    if at + 1 == len(steps):
+        ends.append((element, False))
+    elif type(element) is dict or type(element) is list:
+        _descend(element, steps, at + 1, ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an operator sees at a path (rules 8, 9).
+
+    Attributes:
+        ends: the places that the path leads to, as :func:`reach` gives them.
+    """
+
+    ends: tuple[End, ...]
+
+    @property
+    def values(self) -> list[Json]:
+        """Every value seen: of an opened array each element, then the array itself; missing is not among them."""
+        found: list[Json] = []
+        for value, opened in self.ends:
+            if opened and type(value) is list:
+                found.extend(value)
+            if value is not MISSING:
+                found.append(value)
+        return found
+
+    @property
+    def arrays(self) -> list[list[Json]]:
+        """The arrays at the path, each as one value: what ``$size``, ``$elemMatch`` and ``$contains`` see."""
+        return [value for value, _ in self.ends if type(value) is list]
+
+    @property
+    def missing(self) -> bool:
+        """Whether the path leads nowhere at some place: then it equals null there."""
+        return any(value is MISSING for value, _ in self.ends)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the path leads to a value, null included."""
+        return any(value is not MISSING for value, _ in self.ends)
+
+
+def seen(value: Json, steps: Path) -> Seen:
+    """Return what is seen in ``value`` at ``steps``; see :func:`reach` for how steps are taken.
+
+    For a record's path, ``value`` is the record itself (a ``dict`` by field name); leave ``None`` fields out of it, since
+    on record fields ``None`` counts as missing. With the field's own value and the path's remaining steps, an array there
+    would count as an object of its indexes, and ``()`` would not open it.
+    """
+    return Seen(tuple(reach(value, steps)))

@@ -1,0 +1,240 @@
+"""Regular expressions (rule 18): RE2's syntax and guarantees, by the optional package google-re2.
+
+``prepare`` is what ``parse`` calls; ``searcher`` is what ``evaluate`` and SQLite's registered function call;
+``required_literal`` is for backends that want to narrow before the exact test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+__all__ = ["INSTALL", "BadPattern", "from_compiled", "prepare", "required_literal", "searcher"]
+
+INSTALL = 'pip install "embedded-docstore[regex]"'
+
+_SPACES = " \t\n\r\f\v"
+_ABSENT = (
+    (r"\(\?<?[=!]", "RE2 has no look-around"),
+    (r"\\[1-9]|\\k|\(\?P=", "RE2 has no back-references"),
+    (r"\(\?>|[+*?}]\+", "RE2 has no atomic groups and no possessive quantifiers; it never backtracks"),
+)
+
+
+class BadPattern(ValueError):
+    """A pattern or options that cannot be used; the text says why."""
+
+
+def prepare(pattern: str, options: str = "") -> tuple[str, str]:
+    """Check a pattern and return it in the form that the Expr keeps.
+
+    Args:
+        pattern: RE2 syntax.
+        options: letters of ``i m s x u``; ``u`` changes nothing, ``x`` is translated away.
+
+    Returns:
+        The pattern without ``x``, and the other options that matter, a sorted subset of ``ims``.
+
+    Raises:
+        BadPattern: an unknown option, or a pattern that RE2 refuses; or google-re2 is not installed.
+    """
+    unknown = sorted(set(options) - set("imsxu"))
+    if unknown:
+        raise BadPattern(f"unknown option {unknown[0]!r}; the options are i, m, s, x and u")
+    if "x" in options:
+        pattern = _without_spaces(pattern)
+    flags = "".join(sorted(set(options) & set("ims")))
+    _compiled(pattern, flags)
+    return pattern, flags
+
+
+def from_compiled(compiled: re.Pattern[Any]) -> tuple[str, str]:
+    """Return the pattern and options that a compiled pattern of Python's stands for.
+
+    Its text is read as ``$regex`` reads it: ``\\d \\w \\b`` are ASCII, ``$`` without ``m`` is the very end.
+
+    Raises:
+        BadPattern: a pattern over bytes, or ``{,n}``, which Python and RE2 read differently.
+    """
+    if not isinstance(compiled.pattern, str):
+        raise BadPattern("a pattern over bytes; expected one over str")
+    text = re.sub(r"\A\(\?[aiLmsux]+\)", "", compiled.pattern)
+    if re.search(r"\{,[0-9]*\}", text):
+        raise BadPattern("{,n} means one thing to Python and another to RE2; write {0,n}")
+    letters = ((re.I, "i"), (re.M, "m"), (re.S, "s"), (re.X, "x"))
+    return text, "".join(letter for flag, letter in letters if compiled.flags & flag)
+
+
+@lru_cache(maxsize=256)
+def searcher(pattern: str, flags: str = "") -> Callable[[str], bool]:
+    """Return a function that tells whether a text has a match anywhere.
+
+    Args:
+        pattern: as :func:`prepare` returns it.
+        flags: a subset of ``ims``.
+
+    Raises:
+        BadPattern: as for :func:`prepare`.
+    """
+    search = _compiled(pattern, flags).search
+    return lambda text: search(text.encode("utf-8")) is not None
+
+
+def required_literal(pattern: str, flags: str = "") -> str:
+    """Return the longest text found that every match contains verbatim; ``""`` if there is none to be sure of.
+
+    With ``i`` only characters without case count. Alternatives, classes, groups and whatever is optional give nothing.
+    """
+    runs = _runs(pattern)
+    if "i" in flags:
+        runs = [part for run in runs for part in _caseless(run)]
+    return max(runs, key=len, default="")
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str, flags: str) -> Any:
+    try:
+        import re2
+    except ImportError:
+        raise BadPattern(f"$regex needs the package google-re2: {INSTALL}") from None
+    options = re2.Options()
+    options.log_errors = False
+    options.case_sensitive = "i" not in flags
+    options.dot_nl = "s" in flags
+    options.never_capture = True
+    try:
+        return re2.compile(f"(?m){pattern}" if "m" in flags else pattern, options)
+    except re2.error as wrong:
+        raise BadPattern(_reason(pattern, wrong)) from None
+
+
+def _reason(pattern: str, wrong: Exception) -> str:
+    said = wrong.args[0] if wrong.args else wrong
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    hint = next((hint for syntax, hint in _ABSENT if re.search(syntax, pattern)), "")
+    return f"{text} ({hint})" if hint else text
+
+
+def _tokens(pattern: str) -> list[str]:
+    """Split a pattern into escapes, classes, quotes and single characters; joined they are the pattern."""
+    tokens = []
+    at = 0
+    while at < len(pattern):
+        end = _token_end(pattern, at)
+        tokens.append(pattern[at:end])
+        at = end
+    return tokens
+
+
+def _token_end(pattern: str, at: int) -> int:
+    if pattern.startswith("\\Q", at):
+        close = pattern.find("\\E", at + 2)
+        return len(pattern) if close < 0 else close + 2
+    if pattern[at] == "\\":
+        return min(at + 2, len(pattern))
+    return _class_end(pattern, at) if pattern[at] == "[" else at + 1
+
+
+def _class_end(pattern: str, at: int) -> int:
+    place = at + 1
+    if pattern.startswith("^", place):
+        place += 1
+    if pattern.startswith("]", place):
+        place += 1
+    while place < len(pattern) and pattern[place] != "]":
+        if pattern[place] == "\\":
+            place += 2
+        elif pattern.startswith("[:", place) and (close := pattern.find(":]", place + 2)) >= 0:
+            place = close + 2
+        else:
+            place += 1
+    return min(place + 1, len(pattern))
+
+
+def _without_spaces(pattern: str) -> str:
+    """Take out what ``x`` lets a pattern carry: white space and comments, except escaped, quoted or in a class."""
+    kept: list[str] = []
+    comment = False
+    gap = False
+    for token in _tokens_of_x(pattern):
+        if comment:
+            comment = token != "\n"
+        elif token in _SPACES or token == "#":
+            comment = token == "#"
+            gap = True
+        else:
+            if gap and _joins(kept, token):
+                kept.append("(?:)")
+            kept.append(token)
+            gap = False
+    return "".join(kept)
+
+
+def _tokens_of_x(pattern: str) -> list[str]:
+    """Split as ``_tokens`` does, but a comment's text into single characters: it may hold brackets and backslashes."""
+    tokens: list[str] = []
+    at = 0
+    while at < len(pattern):
+        end = _token_end(pattern, at)
+        if pattern[at] == "#":
+            newline = pattern.find("\n", at)
+            end = len(pattern) if newline < 0 else newline + 1
+            tokens.extend(pattern[at:end])
+        else:
+            tokens.append(pattern[at:end])
+        at = end
+    return tokens
+
+
+def _joins(kept: list[str], after: str) -> bool:
+    """Tell whether the space between was what ended an escape, as in ``\\x4 1``."""
+    before = next((token for token in reversed(kept) if not token.isalnum()), "")
+    return after.isalnum() and before[:1] == "\\" and before[1:2].isalnum()
+
+
+_ENDS_RUN = set(".^$|()*+?{")
+
+
+def _runs(pattern: str) -> list[str]:
+    """Return the literal runs of a pattern; none where alternatives, inline flags or numeric escapes make it unsure."""
+    if re.search(r"\(\?[a-zA-Z]*-?[a-zA-Z]*\)|\\[pPx0-9]", pattern):
+        return []
+    runs = [""]
+    depth = 0
+    for token in _tokens(pattern):
+        if token in "()":
+            depth += 1 if token == "(" else -1
+        elif depth == 0 and token == "|":
+            return []
+        if depth or token in _ENDS_RUN:
+            if depth == 0 and token in "*?{":
+                runs[-1] = runs[-1][:-1]
+            runs.append("")
+            continue
+        literal = _literal(token)
+        runs[-1] += literal
+        if not literal:
+            runs.append("")
+    return _outside_braces(pattern, runs)
+
+
+def _outside_braces(pattern: str, runs: list[str]) -> list[str]:
+    return runs if "{" not in pattern else [run for run in runs if not re.search(r"[0-9},]", run)]
+
+
+def _literal(token: str) -> str:
+    if token.startswith("\\Q"):
+        return token[2:-2] if token.endswith("\\E") and len(token) > 3 else token[2:]
+    if token[0] == "\\":
+        return token[1:] if len(token) == 2 and token[1].isascii() and not token[1].isalnum() else ""
+    return "" if token[0] == "[" else token
+
+
+def _caseless(run: str) -> list[str]:
+    return "".join(c if not _has_case(c) else "\0" for c in run).split("\0")
+
+
+def _has_case(character: str) -> bool:
+    return not character.isascii() or character.isalpha()

@@ -1,0 +1,127 @@
+"""Expr as JSON text and back: what a registered SQL function gets and a cursor is bound to. Canonical, deterministic."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, assert_never
+
+from docstore.query.expr import (
+    Always,
+    And,
+    Compare,
+    Contains,
+    ElemMatch,
+    Exists,
+    Expr,
+    In,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Regex,
+    Size,
+    TypeIs,
+)
+from docstore.query.values import canonical_json
+
+__all__ = ["expr_from_json", "expr_to_json"]
+
+
+def expr_to_json(expr: Expr) -> str:
+    """Return ``expr`` as a compact JSON text: the same text for the same Expr, always.
+
+    Unlike ``==`` on expressions (Python holds ``1`` and ``True`` equal) two texts are equal only if the expressions mean
+    the same, so the text is also the right key for caches.
+    """
+    return canonical_json(_encode(expr))
+
+
+def expr_from_json(text: str) -> Expr:
+    """Return the Expr that :func:`expr_to_json` wrote.
+
+    Raises:
+        ValueError: the text is not one of its texts.
+    """
+    try:
+        return _decode(json.loads(text))
+    except (KeyError, TypeError, IndexError) as wrong:
+        raise ValueError(f"not an expression: {text[:80]!r}") from wrong
+
+
+def _encode(expr: Expr) -> list[Any]:
+    match expr:
+        case Always(value):
+            return ["always", value]
+        case And(terms):
+            return ["and", *map(_encode, terms)]
+        case Or(terms):
+            return ["or", *map(_encode, terms)]
+        case Not(term):
+            return ["not", _encode(term)]
+        case Compare(path, op, value):
+            return ["compare", path, op, value]
+        case In(path, values):
+            return ["in", path, values]
+        case Exists(path):
+            return ["exists", path]
+        case TypeIs(path, types):
+            return ["type", path, sorted(types)]
+        case Size(path, length):
+            return ["size", path, length]
+        case Mod(path, divisor, remainder):
+            return ["mod", path, divisor, remainder]
+        case Regex(path, pattern, flags):
+            return ["regex", path, pattern, flags]
+        case Match(path, kind, text):
+            return ["match", path, kind, text]
+        case Contains(path, values, every):
+            return ["contains", path, values, every]
+        case ElemMatch(path, condition, of):
+            return ["element", path, _encode(condition), of]
+        case Occurs(text, words, prefix, content):
+            return ["occurs", text, words, prefix, content]
+        case _:
+            assert_never(expr)
+
+
+def _decode(node: Any) -> Expr:
+    kind, *rest = node
+    if kind == "and":
+        return And(tuple(map(_decode, rest)))
+    if kind == "or":
+        return Or(tuple(map(_decode, rest)))
+    if kind == "not":
+        return Not(_decode(rest[0]))
+    if kind == "occurs":
+        text, words, prefix, content = rest
+        return Occurs(text, tuple(words), prefix, content)
+    if kind == "always":
+        return Always(rest[0])
+    return _decode_leaf(kind, tuple(rest[0]), rest[1:])
+
+
+def _decode_leaf(kind: str, path: tuple[str, ...], rest: list[Any]) -> Expr:
+    match kind, rest:
+        case "in", [values]:
+            return In(path, tuple(values))
+        case "contains", [values, every]:
+            return Contains(path, tuple(values), every)
+        case "type", [types]:
+            return TypeIs(path, frozenset(types))
+        case "element", [condition, of]:
+            return ElemMatch(path, _decode(condition), of)
+        case ("compare" | "exists" | "size" | "mod" | "regex" | "match"), _:
+            return _PLAIN[kind](path, *rest)
+        case _:
+            raise ValueError(f"not an expression: {kind!r}")
+
+
+_PLAIN: dict[str, Any] = {
+    "compare": Compare,
+    "exists": Exists,
+    "size": Size,
+    "mod": Mod,
+    "regex": Regex,
+    "match": Match,
+}

@@ -16,6 +16,7 @@ from docstore.backend import EMPTY_ARRAY, SortKey, SortValue
 from docstore.errors import InvalidSort
 from docstore.limits import Limits
 from docstore.query.collation import compare, order_bytes
+from docstore.query.complaints import nearest, shown
 from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind
 from docstore.query.paths import index_step, parse_path
@@ -196,7 +197,7 @@ def _parse_path(text: str, collection: Collection, limits: Limits) -> Path:
         )
     field = collection.fields.get(path[0])
     if field is None:
-        raise _unknown(path[0], text, collection)
+        raise _unknown(path[0], collection)
     if field.heavy:
         raise InvalidSort(f"{field.name!r} cannot be sorted by", field=field.name)
     if len(path) > 1 and field.kind is not Kind.JSON:
@@ -206,15 +207,8 @@ def _parse_path(text: str, collection: Collection, limits: Limits) -> Path:
     return path
 
 
-def _unknown(name: str, text: str, collection: Collection) -> InvalidSort:
-    from difflib import get_close_matches
-
+def _unknown(name: str, collection: Collection) -> InvalidSort:
     sortable = [field.name for field in collection.fields.values() if not field.heavy]
-    close = get_close_matches(name[:64], sortable, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(sortable)}"
-    if "metadata" in sortable and not close:
-        hint += "; free-form keys are below them, as in 'metadata.priority'"
-    shown = name if len(name) <= 64 else name[:64] + "…"
-    return InvalidSort(
-        f"unknown sort field {shown!r}; {hint}", field=name, suggestion=close[0] if close else None
-    )
+    close = nearest(name, sortable)
+    hint = f"did you mean {close!r}?" if close else f"the fields are {', '.join(sortable)}"
+    return InvalidSort(f"unknown sort field {shown(name)}; {hint}", field=name, suggestion=close)

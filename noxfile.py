@@ -67,19 +67,16 @@ def types(session: nox.Session) -> None:
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build sdist and wheel, install the wheel away from this tree and run the tests against it."""
-    built = Path(session.create_tmp()) / "dist"
-    shutil.rmtree(built, ignore_errors=True)
-    session.install("build")
-    session.run("python", "-m", "build", "--outdir", str(built), str(ROOT))
-    (package,) = built.glob("*.whl")
-    session.install("--force-reinstall", "--no-deps", str(package))
-    session.install(f"{package}[all]", *group("test"))
     with tempfile.TemporaryDirectory(prefix="docstore-wheel-") as elsewhere:
+        session.install("build")
+        session.run("python", "-m", "build", "--outdir", f"{elsewhere}/dist", str(ROOT))
+        (package,) = Path(elsewhere, "dist").glob("*.whl")
+        session.install("--force-reinstall", "--no-deps", str(package))
+        session.install(f"{package}[all]", *group("test"))
         copy_tests(Path(elsewhere))
-        session.chdir(elsewhere)
-        session.run("python", "-I", "-c", INSTALLED)
-        session.run("pytest", "--no-skips", *(session.posargs or PARALLEL))
-        session.chdir(ROOT)
+        with session.chdir(elsewhere):
+            session.run("python", "-I", "-c", INSTALLED)
+            session.run("pytest", "--no-skips", *(session.posargs or PARALLEL))
 
 
 def copy_tests(target: Path) -> None:

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
@@ -17,7 +16,12 @@ from uuid import uuid4
 from docstore.testing.servers.place import Unprivileged, postgres_binaries, private_folder, reachable
 from docstore.testing.servers.process import ServerError, end
 
-_WATCH = 'cat >/dev/null; "$0" -D "$1" -m immediate -s stop; exec rm -rf "$2"'
+_WATCH = """
+cat >/dev/null
+pid=$(head -n 1 "$0/data/postmaster.pid") && kill -QUIT "$pid" &&
+    while kill -0 "$pid" && [ -e "$0/data/postmaster.pid" ]; do sleep 0.1; done
+exec rm -rf "$0"
+"""
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -136,7 +140,7 @@ class PostgresServer:
             return
         options = " ".join(f"-c {name}='{value}'" for name, value in self._settings.items())
         self._control("start", "-l", str(self._log), "-o", options)
-        self._watch = self._spawn_watch([self._binary("pg_ctl"), self._data, str(self._folder)])
+        self._watch = self._spawn_watch()
 
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Stop the server and keep its files, so that `start` continues with them; do nothing if stopped.
@@ -220,12 +224,12 @@ class PostgresServer:
                 code, text = process.returncode, printed.decode(errors="replace")
                 raise ServerError(f"{name} failed with exit code {code}: {text}")
 
-    def _spawn_watch(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _spawn_watch(self) -> subprocess.Popen[bytes]:
         """Start a shell that stops the server and removes its files once its standard input ends."""
         return subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, *arguments],
+            ["/bin/sh", "-c", _WATCH, str(self._folder)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True, **self._identity(),
+            start_new_session=True, cwd="/",
         )  # fmt: skip
 
     def _unwatch(self) -> None:

@@ -1,0 +1,148 @@
+"""What callers give for a record's fields, checked and brought into the form that rows hold. No I/O.
+
+Every refusal is an InvalidDocument that says which field, what is wrong and what was expected.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from docstore.errors import InvalidDocument, ScopeError
+from docstore.limits import Limits
+from docstore.query.fields import STATUSES
+from docstore.query.instants import parse_instant
+from docstore.query.values import INT64_MAX, NotJson, by_value, canonical_size, check_text, plain
+
+__all__ = ["Checks", "collapsed", "scope_text"]
+
+KEY_BYTES = 800
+PREVIEW_CHARACTERS = 200
+
+
+def collapsed(content: str) -> str:
+    """Return the preview of ``content``: its first 200 characters with white space collapsed."""
+    return " ".join(content[: PREVIEW_CHARACTERS * 8].split())[:PREVIEW_CHARACTERS].rstrip()
+
+
+def scope_text(name: str, value: Any) -> str:
+    """Return a tenant or owner, checked.
+
+    Raises:
+        ScopeError: it is not a plain non-empty text of at most 800 bytes in UTF-8.
+    """
+    if type(value) is not str or not value:
+        raise ScopeError(f"{name}={value!r}: expected a non-empty str")
+    try:
+        size = len(check_text(value).encode())
+    except NotJson as wrong:
+        raise ScopeError(f"{name}: {wrong.reason}; expected {wrong.expected}") from None
+    if size > KEY_BYTES:
+        raise ScopeError(f"{name}: {size} bytes of UTF-8; expected at most {KEY_BYTES}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The checks under one store's bounds and time zone."""
+
+    limits: Limits
+    default_timezone: tzinfo | None
+
+    def text(self, field: str, value: Any) -> str:
+        """Return ``value`` as plain text without NUL and lone surrogates."""
+        value = by_value(value)
+        if not isinstance(value, str):
+            raise InvalidDocument(f"{field}: expected text, not {type(value).__name__}", field=field)
+        try:
+            return check_text(value)
+        except NotJson as wrong:
+            raise InvalidDocument(f"{field}: {wrong.reason}; expected {wrong.expected}", field=field) from None
+
+    def key(self, field: str, value: Any) -> str:
+        """Return an id: non-empty text of at most 800 bytes in UTF-8, so that every database can index it."""
+        text = self.text(field, value)
+        size = len(text.encode())
+        if not 0 < size <= KEY_BYTES:
+            raise InvalidDocument(f"{field}: {size} bytes of UTF-8; expected 1 to {KEY_BYTES}", field=field)
+        return text
+
+    def filename(self, value: Any) -> str:
+        """Return a filename, stored verbatim."""
+        text = self.text("filename", value)
+        if len(text) > self.limits.filename_characters:
+            raise InvalidDocument(
+                f"filename: {len(text)} characters; expected at most {self.limits.filename_characters}", field="filename"
+            )
+        return text
+
+    def content(self, value: Any) -> str:
+        """Return extracted text: NUL becomes U+FFFD."""
+        value = by_value(value)
+        return self.text("content", value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value)
+
+    def status(self, value: Any) -> str:
+        """Return one of the four words."""
+        text = self.text("status", value)
+        if text not in STATUSES:
+            raise InvalidDocument(f"status: {text!r} is none of {', '.join(STATUSES)}", field="status")
+        return text
+
+    def instant(self, field: str, value: Any) -> int:
+        """Return a datetime or RFC 3339 text as microseconds since the epoch."""
+        value = by_value(value) if not isinstance(value, datetime) else value
+        try:
+            return parse_instant(value, self.default_timezone)
+        except (ValueError, TypeError) as wrong:
+            raise InvalidDocument(f"{field}: {wrong}", field=field) from None
+
+    def size(self, value: Any) -> int:
+        """Return a number of bytes."""
+        return self.whole("size", value)
+
+    def whole(self, field: str, value: Any) -> int:
+        """Return a whole number from 0 within int64."""
+        value = by_value(value)
+        if type(value) is not int or not 0 <= value <= INT64_MAX:
+            raise InvalidDocument(f"{field}: {value!r}; expected a whole number of at least 0", field=field)
+        return int(value)
+
+    def sha256(self, value: Any) -> str:
+        """Return a sha256 as 64 lower-case hexadecimal digits."""
+        text = self.text("sha256", value).lower()
+        if len(text) != 64 or any(letter not in "0123456789abcdef" for letter in text):
+            raise InvalidDocument(f"sha256: {value!r}; expected 64 hexadecimal digits", field="sha256")
+        return text
+
+    def flag(self, field: str, value: Any) -> bool:
+        """Return a bool."""
+        if not isinstance(value, bool):
+            raise InvalidDocument(f"{field}: {value!r}; expected True or False", field=field)
+        return value
+
+    def object(self, field: str, value: Any) -> dict[str, Any]:
+        """Return a JSON object within the bounds, of Python's own types."""
+        if not isinstance(value, Mapping):
+            raise InvalidDocument(f"{field}: expected an object (a dict), not {type(value).__name__}", field=field)
+        try:
+            made: dict[str, Any] = plain(value, default_timezone=self.default_timezone, depth=self.limits.metadata_depth)
+        except NotJson as wrong:
+            where = ".".join((field, *wrong.where))
+            raise InvalidDocument(f"{where}: {wrong.reason}; expected {wrong.expected}", field=where) from None
+        return made
+
+    def json(self, field: str, value: Any) -> str:
+        """Return a JSON object's text, its keys in the order given."""
+        return self.json_text(field, self.object(field, value))
+
+    def json_text(self, field: str, value: dict[str, Any]) -> str:
+        """Return the text of a checked object, refusing one that is too large."""
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        if len(text) * 4 > self.limits.metadata_bytes and canonical_size(value) > self.limits.metadata_bytes:
+            raise InvalidDocument(
+                f"{field}: {canonical_size(value)} bytes of JSON; expected at most {self.limits.metadata_bytes}", field=field
+            )
+        return text

@@ -1,0 +1,157 @@
+"""Drafts: a new document as the caller gave it, validated, and not yet a row. Step P0 of the put protocol; no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docstore.backend import Scope
+from docstore.blobs.source import Source
+from docstore.checks import Checks, collapsed, scope_text
+from docstore.errors import InvalidDocument, ScopeError
+from docstore.mediatype import content_type_of, file_type_of
+from docstore.models import NewDocument
+
+if sys.version_info >= (3, 14):
+    from uuid import uuid7
+else:
+    from uuid_utils import uuid7
+
+__all__ = ["Draft", "draft_document", "new_id", "stamped"]
+
+_NAMES = frozenset(NewDocument.model_fields)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A new document: its row so far, and the bytes it is to have.
+
+    Attributes:
+        row: every column but the number; ``created_at`` and ``updated_at`` are ``None`` where the clock is to set them.
+        source: the bytes as given, or ``None``.
+        named: whether the caller gave the id, so that a repeated add is recognised.
+        dedupe: whether a document with the same bytes in the same scope stands in.
+    """
+
+    row: dict[str, Any]
+    source: Any
+    named: bool
+    dedupe: bool
+
+    def named_after(self, source: Source, checks: Checks) -> None:
+        """Take the filename from where the bytes come from, if the caller gave none."""
+        if self.row["filename"] is None:
+            self.row["filename"] = checks.filename(source.filename or "")
+        self.typed()
+
+    def typed(self) -> None:
+        """Settle what follows from the filename."""
+        row = self.row
+        row["filename"] = row["filename"] or ""
+        row["content_type"] = row["content_type"] or content_type_of(row["filename"])
+        row["file_type"] = file_type_of(row["content_type"], row["filename"])
+
+    def fingerprint(self) -> str | None:
+        """Return a digest of all that the caller asked for, with the bytes' size and sha256; ``None`` without an id of theirs."""
+        if not self.named:
+            return None
+        asked = {name: value for name, value in self.row.items() if name not in _NOT_ASKED}
+        text = json.dumps(asked, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+_NOT_ASKED = {"version", "is_latest", "attempts", "first_created_at", "revision", "file_type", "blob_key", "fingerprint",
+              "lease_token", "lease_worker", "lease_expires_at"}  # fmt: skip
+
+
+def new_id() -> str:
+    """Return a fresh UUIDv7 as text."""
+    return str(uuid7())
+
+
+def stamped(scope: Scope, tenant: Any, owner: Any) -> tuple[str | None, str | None]:
+    """Return the tenant and owner that a new record gets in ``scope``.
+
+    Raises:
+        ScopeError: one was given against the scope.
+    """
+    made = []
+    for name, given, fixed in (("tenant", tenant, scope.tenant), ("owner", owner, scope.owner)):
+        if given is not None:
+            scope_text(name, given)
+            if fixed is not None and given != fixed:
+                raise ScopeError(f"{name}={given!r}: this store is confined to {name}={fixed!r}")
+        made.append(fixed if fixed is not None else given)
+    return made[0], made[1]
+
+
+def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks: Checks) -> Draft:
+    """Validate a new document.
+
+    Raises:
+        InvalidDocument: a field is unknown, of the wrong type, or out of its bounds.
+        ScopeError: its tenant or owner is against the scope.
+    """
+    values = _values(given)
+    get = values.get
+    tenant, owner = stamped(scope, get("tenant"), get("owner"))
+
+    def optional(name: str, check: Any) -> Any:
+        value = get(name)
+        return None if value is None else check(value)
+
+    content = optional("content", checks.content)
+    preview = optional("preview", lambda value: checks.text("preview", value))
+    created_at = optional("created_at", lambda value: checks.instant("created_at", value))
+    updated_at = optional("updated_at", lambda value: checks.instant("updated_at", value))
+    row = {
+        "id": checks.key("id", values["id"]) if get("id") is not None else new_id(),
+        "external_id": optional("external_id", lambda value: checks.key("external_id", value)),
+        "version": 1,
+        "is_latest": True,
+        "tenant": tenant,
+        "owner": owner,
+        "filename": optional("filename", checks.filename),
+        "content_type": optional("content_type", lambda value: checks.key("content_type", value)),
+        "file_type": None,
+        "size": optional("size", checks.size),
+        "sha256": optional("sha256", checks.sha256),
+        "status": checks.status(values.get("status", "pending")),
+        "error": optional("error", lambda value: checks.text("error", value)),
+        "attempts": 0,
+        "metadata": checks.json("metadata", get("metadata")) if get("metadata") is not None else "{}",
+        "preview": collapsed(content) if preview is None and content is not None else preview,
+        "content": content,
+        "created_at": created_at,
+        "updated_at": updated_at if updated_at is not None else created_at,
+        "first_created_at": created_at,
+        "processed_at": optional("processed_at", lambda value: checks.instant("processed_at", value)),
+        "revision": 1,
+        "blob_key": None,
+        "fingerprint": None,
+        "lease_token": None,
+        "lease_worker": None,
+        "lease_expires_at": None,
+    }
+    dedupe = get("dedupe")
+    if dedupe not in (None, "sha256"):
+        raise InvalidDocument(f"dedupe: {dedupe!r}; expected 'sha256' or None", field="dedupe")
+    draft = Draft(row, get("source"), named=get("id") is not None, dedupe=dedupe is not None)
+    if draft.source is None:
+        draft.typed()
+    return draft
+
+
+def _values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(given, NewDocument):
+        return {name: getattr(given, name) for name in given.model_fields_set}
+    if not isinstance(given, Mapping):
+        raise InvalidDocument(f"expected a NewDocument or a mapping of add's keywords, not {type(given).__name__}")
+    for name in given:
+        if name not in _NAMES:
+            raise InvalidDocument(f"unknown field {name!r}: expected {', '.join(sorted(_NAMES))}", field=str(name))
+    return given

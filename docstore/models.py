@@ -1,0 +1,250 @@
+"""The records that users hold: frozen Pydantic models, made from the backend's rows in one place.
+
+All instants are aware UTC datetimes with microseconds; rows hold them as ``int`` microseconds, JSON fields as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import from_json
+
+from docstore.query.decode import JSON_FIELDS
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.instants import to_datetime
+
+__all__ = ["AddResult", "Document", "Extraction", "NewDocument", "Page", "Status", "record_from", "records_from"]
+
+T = TypeVar("T")
+
+
+class Status(StrEnum):
+    """Where a document or extraction stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Document(_Record):
+    """One version of a document.
+
+    Attributes:
+        id: UUIDv7 unless the caller gave one; unique in its tenant.
+        number: unique in the store, increasing, never reused.
+        external_id: the caller's name for the document over its versions, or ``None``.
+        version: 1 for the first with this ``external_id``, then 2 …
+        is_latest: whether no newer version exists.
+        tenant, owner: the scope it belongs to, ``None`` for none.
+        filename: stored verbatim.
+        content_type: MIME type.
+        file_type: one of ``pdf word excel powerpoint image audio video text html json archive other``.
+        size: bytes, ``None`` without bytes.
+        sha256: hex, ``None`` without bytes.
+        status: where it stands.
+        error: why it failed, or ``None``.
+        attempts: how often it was started or claimed.
+        metadata: free-form JSON.
+        preview: the first characters of the content, or ``None``.
+        content: the extracted text; ``None`` unless there is one and ``include={"content"}`` asked for it.
+        created_at, updated_at: instants.
+        first_created_at: ``created_at`` of version 1.
+        processed_at: when it was completed, or ``None``.
+        revision: 1, and one more with every change.
+    """
+
+    id: str
+    number: int
+    external_id: str | None = None
+    version: int = 1
+    is_latest: bool = True
+    tenant: str | None = None
+    owner: str | None = None
+    filename: str
+    content_type: str
+    file_type: str
+    size: int | None = None
+    sha256: str | None = None
+    status: Status
+    error: str | None = None
+    attempts: int = 0
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    preview: str | None = None
+    content: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    first_created_at: datetime
+    processed_at: datetime | None = None
+    revision: int = 1
+
+
+class Extraction(_Record):
+    """What was read out of a document, and its review by a person.
+
+    Attributes:
+        id: UUIDv7 unless the caller gave one; unique in its tenant.
+        number: unique among extractions, increasing, never reused.
+        document_id, filename, tenant, owner: its document's.
+        status, error: as on a document.
+        results: the extracted fields, or ``None``.
+        needs_review: whether a person should look at it.
+        is_reviewed, reviewed_at, reviewed_by, reviewed_results: the review, once there is one.
+        confidence_scores: a score a field, or ``None``.
+        review_flags: which fields are doubtful, or ``None``.
+        metadata: free-form JSON.
+        created_at, updated_at: instants.
+        revision: 1, and one more with every change.
+    """
+
+    id: str
+    number: int
+    document_id: str
+    filename: str
+    tenant: str | None = None
+    owner: str | None = None
+    status: Status
+    error: str | None = None
+    results: dict[str, Any] | None = None
+    needs_review: bool = False
+    is_reviewed: bool = False
+    reviewed_at: datetime | None = None
+    reviewed_by: str | None = None
+    reviewed_results: dict[str, Any] | None = None
+    confidence_scores: dict[str, float] | None = None
+    review_flags: dict[str, bool] | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    created_at: datetime
+    updated_at: datetime
+    revision: int = 1
+
+
+class NewDocument(BaseModel):
+    """A document to add: the keywords of :meth:`Documents.add`, and ``source``."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    source: Any = None
+    filename: str | None = None
+    content_type: str | None = None
+    metadata: Any = None
+    id: str | None = None
+    external_id: str | None = None
+    tenant: str | None = None
+    owner: str | None = None
+    status: str = "pending"
+    error: str | None = None
+    content: str | None = None
+    preview: str | None = None
+    created_at: Any = None
+    updated_at: Any = None
+    processed_at: Any = None
+    sha256: str | None = None
+    size: int | None = None
+    dedupe: str | None = None
+
+
+class AddResult(BaseModel):
+    """What ``add_many`` did.
+
+    Attributes:
+        ids: of the documents, in the order given.
+        added: how many are new.
+        existing: how many were there already (a repeated ``id``, or ``dedupe``).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    ids: list[str]
+    added: int
+    existing: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of documents, new or not."""
+        return len(self.ids)
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a listing: iterable, with a length, and fit to be a FastAPI response model.
+
+    Attributes:
+        items: the records, in the order asked for.
+        limit: as asked.
+        offset: as asked, or what ``page`` comes to; ``None`` on a page reached by a cursor.
+        page: as asked, else ``None``.
+        total: how many records match, where asked for.
+        total_is_exact: false only if ``total`` was capped and there are more.
+        has_more: whether records follow; true just where ``next_cursor`` is not ``None``.
+        next_cursor: forwards from behind the last item, or ``None``.
+        prev_cursor: backwards from before the first item, or ``None``.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[T]
+    limit: int
+    offset: int | None = None
+    page: int | None = None
+    total: int | None = None
+    total_is_exact: bool = True
+    has_more: bool = False
+    next_cursor: str | None = None
+    prev_cursor: str | None = None
+
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override]
+        """Iterate over the items."""
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.items)
+
+    def __bool__(self) -> bool:
+        """Be true even when empty, as any page is."""
+        return True
+
+
+_INSTANTS = {
+    collection.name: tuple(name for name, field in collection.fields.items() if field.kind is Kind.INSTANT)
+    for collection in (DOCUMENTS, EXTRACTIONS)
+}
+_STATUS = {status.value: status for status in Status}
+_DEFAULTS: dict[str, dict[str, Any]] = {"documents": {"content": None}, "extractions": {}}
+_NAMES = {collection.name: frozenset(collection.fields) for collection in (DOCUMENTS, EXTRACTIONS)}
+_TYPES: dict[str, type[BaseModel]] = {"documents": Document, "extractions": Extraction}
+
+
+def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
+    """Return the record for a backend's row.
+
+    The row comes from our own store and was validated on its way in, so the model is filled without validating it again.
+    """
+    values = {**_DEFAULTS[collection.name], **row}
+    for name in JSON_FIELDS[collection.name]:
+        text = values[name]
+        if text is not None:
+            values[name] = from_json(text)
+    for name in _INSTANTS[collection.name]:
+        at = values[name]
+        if at is not None:
+            values[name] = to_datetime(at)
+    values["status"] = _STATUS[values["status"]]
+    record = _TYPES[collection.name].__new__(_TYPES[collection.name])
+    object.__setattr__(record, "__dict__", values)
+    object.__setattr__(record, "__pydantic_fields_set__", set(_NAMES[collection.name]))
+    object.__setattr__(record, "__pydantic_extra__", None)
+    object.__setattr__(record, "__pydantic_private__", None)
+    return record
+
+
+def records_from(collection: Collection, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the records for rows, in order."""
+    return [record_from(collection, row) for row in rows]

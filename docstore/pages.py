@@ -1,0 +1,103 @@
+"""What callers ask of a page, checked: limit, offset, page number, cursor, direction, total, include. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from docstore.backend import SortKey, SortValue
+from docstore.errors import InvalidPage
+from docstore.query.cursor import Way
+from docstore.query.fields import Collection
+
+__all__ = ["Window", "check_at_most", "check_include", "check_window", "moved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of a listing is asked for.
+
+    Attributes:
+        limit: records on the page; 0 is none.
+        offset: records to skip; ``None`` with a cursor.
+        page: the page number asked for, or ``None``.
+        cursor: the cursor's text, or ``None``.
+        direction: which way to go from it, where that overrides the cursor's own.
+    """
+
+    limit: int
+    offset: int | None
+    page: int | None
+    cursor: str | None
+    direction: Way | None
+
+
+def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: Any, most: int) -> Window:
+    """Return the window asked for.
+
+    Raises:
+        InvalidPage: a value of the wrong type or out of range, or two ways of saying where at once.
+    """
+    _whole("limit", limit, 0, most)
+    _whole("offset", offset, 0, 2**63 - 1)
+    if page is not None:
+        _whole("page", page, 1, 2**63 - 1)
+        if max(limit, 1) * (page - 1) >= 2**63:
+            raise InvalidPage(f"page={page}: out of range", argument="page")
+    if cursor is not None and not isinstance(cursor, str):
+        raise InvalidPage(f"cursor: expected text, not {type(cursor).__name__}", argument="cursor")
+    if direction not in (None, "next", "prev"):
+        raise InvalidPage(f"direction={direction!r}: expected 'next' or 'prev'", argument="direction")
+    if direction is not None and cursor is None:
+        raise InvalidPage("direction goes with a cursor", argument="direction")
+    if sum((bool(offset), page is not None, cursor is not None)) > 1:
+        raise InvalidPage("give at most one of offset, page and cursor", argument="offset" if offset else "page")
+    if cursor is not None:
+        return Window(limit, None, None, cursor, direction)
+    return Window(limit, offset if page is None else limit * (page - 1), page, None, None)
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidPage(f"{name}={value!r}: expected a whole number from {least} to {most}", argument=name)
+
+
+def check_total(total: Any) -> int | bool:
+    """Return ``total`` checked: a bool, or a cap of at least 0."""
+    if not isinstance(total, bool):
+        _whole("total", total, 0, 2**62)
+    return total  # type: ignore[no-any-return]
+
+
+def check_at_most(at_most: Any) -> int | None:
+    """Return the cap of a count, or ``None``."""
+    if at_most is not None:
+        _whole("at_most", at_most, 0, 2**62)
+    return at_most  # type: ignore[no-any-return]
+
+
+def check_include(collection: Collection, include: Iterable[str]) -> frozenset[str]:
+    """Return the heavy fields to read.
+
+    Raises:
+        InvalidPage: it names a field that the record does not have.
+    """
+    if isinstance(include, str) or not isinstance(include, Iterable):
+        raise InvalidPage(f"include={include!r}: expected a set of field names", argument="include")
+    names = frozenset(include)
+    for name in names:
+        if name not in collection.fields:
+            known = ", ".join(name for name, field in collection.fields.items() if field.heavy) or "none"
+            raise InvalidPage(f"include names {name!r}; the heavy fields are: {known}", argument="include")
+    return frozenset(name for name in names if collection.fields[name].heavy)
+
+
+def moved(position: tuple[SortValue, ...], order: tuple[SortKey, ...], *, forwards: bool) -> tuple[SortValue, ...]:
+    """Return the position one step of ``number`` further (or back) in ``order``.
+
+    Numbers are whole, so that a position moved by one is on the other side of its own row and of no other: this turns
+    "behind the row" into "from the row on".
+    """
+    step = 1 if forwards != order[-1].descending else -1
+    return (*position[:-1], position[-1] + step)

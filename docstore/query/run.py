@@ -1,0 +1,81 @@
+"""run: fetch rows, apply the residual, refill, cut the page. Written once, for every backend and for both shells.
+
+A walk is a run of rows in one order, from a position on. Where the plan leaves nothing to the evaluator a page is one fetch;
+else batches are fetched behind one another by position until enough rows have passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from docstore.backend import CountsBy, Query, Reader, Row
+from docstore.query.decode import decode
+from docstore.query.evaluate import compile as compile_expr
+from docstore.query.expr import TRUE, Path
+from docstore.query.order import is_after, position_of, sort_key_function
+from docstore.query.plan import Plan
+
+__all__ = ["count", "grouped", "rows", "walk"]
+
+_FIRST_BATCH, _LAST_BATCH = 128, 2048
+
+
+def rows(reader: Reader, plan: Plan, query: Query) -> list[Row]:
+    """Return the rows of ``query`` that pass the plan's residual: ``limit`` of them behind ``offset``."""
+    if plan.window_pushed:
+        return list(reader.select(query))
+    stop = None if query.limit is None else query.offset + query.limit
+    return list(islice(walk(reader, plan, replace(query, offset=0, limit=None)), query.offset, stop))
+
+
+def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
+    """Yield the rows of ``query`` that pass the residual, in order, in batches; ``limit`` and ``offset`` are left aside."""
+    if not plan.sort_pushed:
+        yield from _sorted_here(reader, plan, query)
+        return
+    passes = _test_of(plan, query)
+    size, after = _FIRST_BATCH, query.after
+    while True:
+        batch = reader.select(replace(query, after=after, limit=size, offset=0))
+        yield from (row for row in batch if passes(row))
+        if len(batch) < size:
+            return
+        after = position_of(decode(query.collection, batch[-1]), query.order)
+        size = min(size * 2, _LAST_BATCH)
+
+
+def _test_of(plan: Plan, query: Query) -> Any:
+    if plan.residual == TRUE:
+        return lambda row: True
+    test = compile_expr(plan.residual)
+    return lambda row: test(decode(query.collection, row))
+
+
+def _sorted_here(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
+    """Sort what the backend cannot: all matching rows, by the order's own key."""
+    by_number = replace(query, order=Query(query.collection).order, after=None)
+    found = [(decode(query.collection, row), row) for row in walk(reader, replace(plan, sort_pushed=True), by_number)]
+    key = sort_key_function(query.order)
+    found.sort(key=lambda pair: key(pair[0]))
+    for record, row in found:
+        if query.after is None or is_after(query.after, record, query.order):
+            yield row
+
+
+def count(reader: Reader, plan: Plan, query: Query, at_most: int | None = None) -> int:
+    """Count the rows of ``query`` that pass the residual, up to ``at_most``."""
+    if plan.residual == TRUE:
+        return reader.count(query, at_most)
+    by_number = replace(query, order=Query(query.collection).order, after=None)
+    return sum(1 for _ in islice(walk(reader, replace(plan, sort_pushed=True), by_number), at_most))
+
+
+def grouped(reader: Reader, plan: Plan, query: Query, path: Path) -> dict[Any, int] | None:
+    """Return the backend's own counts by ``path``, or ``None`` if it has none for it."""
+    if plan.residual == TRUE and isinstance(reader, CountsBy):
+        found = reader.count_by(query, path)
+        return None if found is None else dict(found)
+    return None

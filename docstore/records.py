@@ -1,0 +1,454 @@
+"""Records: reading, the same on documents and extractions. Validate, plan, run within one block, cut the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from docstore.backend import Explains, Query, Reader, Row, Scope, SortKey
+from docstore.errors import FilterSyntaxError, FilterTooComplex, FilterValueError, NotFound, NotPushed, ScopeRequired
+from docstore.models import Page, record_from, records_from
+from docstore.pages import Window, check_at_most, check_include, check_total, check_window, moved
+from docstore.query import cursor as cursors
+from docstore.query import run
+from docstore.query.decode import decode
+from docstore.query.expr import TRUE, And, Compare, Expr, In
+from docstore.query.facets import counted, facet_path
+from docstore.query.fields import Collection
+from docstore.query.normalize import normalize
+from docstore.query.order import parse_sort, position_of, reverse_order
+from docstore.query.parse import parse
+from docstore.query.plan import Plan, make_plan
+from docstore.query.search import parse_search
+from docstore.query.values import NotJson, by_value, check_text
+from docstore.query.wire import expr_to_json
+from docstore.root import Root
+
+__all__ = ["Filter", "Records"]
+
+T = TypeVar("T")
+Filter = Mapping[str, Any]
+_LATEST = Compare(("is_latest",), "eq", True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """One listing: the query, its plan, and what its cursors are bound to."""
+
+    query: Query
+    plan: Plan
+    bound: bytes
+
+
+class Records(Generic[T]):
+    """What can be read of one collection; :class:`~docstore.documents.Documents` and Extractions add the writing."""
+
+    _collection: Collection
+
+    def __init__(self, root: Root, scope: Scope, *, confined: bool) -> None:
+        self._root = root
+        self._scope = scope
+        self._confined = confined
+
+    # -- public ----------------------------------------------------------------------------------------------------------
+
+    def find(
+        self, filter: Filter | None = None, *, search: str | None = None, sort: str | Sequence[str] = "-created_at",
+        limit: int = 50, offset: int = 0, page: int | None = None, cursor: str | None = None, direction: str | None = None,
+        total: bool | int = False, latest_only: bool = True, include: Iterable[str] = (), strict: bool = False,
+    ) -> Page[T]:  # fmt: skip
+        """List the records that match, a page at a time.
+
+        Args:
+            filter: the MongoDB-style filter; ``None`` and ``{}`` match everything.
+            search: words to be found in the filename or content; ``None`` and ``""`` match everything.
+            sort: a field path, ``-`` before it for descending, or a list of them. Ties are broken by ``number``.
+            limit: records on the page, 0 to 1000; 0 returns none, still with a total.
+            offset: records to skip. At most one of a non-zero ``offset``, ``page`` and ``cursor``.
+            page: the page's number, from 1.
+            cursor: a page's ``next_cursor`` or ``prev_cursor``; it belongs to this filter, search, sort, ``latest_only``, scope.
+            direction: ``"next"`` or ``"prev"``, overrides the way that the cursor goes; only with a cursor.
+            total: ``True`` counts all that match, a number counts up to there, ``False`` does not count.
+            latest_only: leave out versions that are not the newest of their ``external_id``; no effect on extractions.
+            include: heavy fields to read, ``{"content"}``.
+            strict: refuse what the backend cannot run by itself.
+
+        Returns:
+            The page. It, its total and its cursors come from one snapshot.
+
+        Raises:
+            FilterError: the filter or search is wrong; ``.path`` says where.
+            InvalidSort, InvalidPage, InvalidCursor: those are.
+            NotPushed: ``strict`` and the plan has a residual.
+
+        Example:
+            >>> page = store.documents.find({"metadata.tags": "important"}, sort="-created_at", limit=10, total=True)
+        """
+        self._ready()
+        window = check_window(
+            limit=limit, offset=offset, page=page, cursor=cursor, direction=direction, most=self._root.limits.page
+        )
+        counts = check_total(total)
+        listing = self._listing(filter, search, sort, latest_only, include)
+        if strict:
+            self._refuse_residual(listing.plan)
+        if window.cursor is not None:
+            return self._find_from(listing, window, counts)
+        snapshot = counts is not False or not listing.plan.window_pushed
+        with self._root.read(snapshot=snapshot) as reader:
+            return self._find_at(reader, listing, window, counts)
+
+    def iterate(
+        self, filter: Filter | None = None, *, search: str | None = None, sort: str | Sequence[str] = "number",
+        batch_size: int = 500, latest_only: bool = True, include: Iterable[str] = (),
+    ) -> Iterator[T]:  # fmt: skip
+        """Yield every record that matches, in constant memory.
+
+        The walk goes by position: it meets every record that existed throughout exactly once, whatever is added, changed or
+        deleted meanwhile, and holds no transaction open between batches.
+
+        Args:
+            filter, search, sort, latest_only, include: as for :meth:`find`.
+            batch_size: records read at a time, 1 to 1000.
+
+        Raises:
+            As :meth:`find`, before the first record.
+        """
+        self._ready()
+        window = check_window(limit=batch_size, offset=0, page=None, cursor=None, direction=None, most=self._root.limits.page)
+        if window.limit == 0:
+            check_window(limit=-1, offset=0, page=None, cursor=None, direction=None, most=self._root.limits.page)
+        listing = self._listing(filter, search, sort, latest_only, include)
+        return self._iterate(listing, batch_size)
+
+    def count(
+        self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True, at_most: int | None = None
+    ) -> int:
+        """Count the records that match.
+
+        Args:
+            filter, search, latest_only: as for :meth:`find`.
+            at_most: stop counting there; ``None`` counts all.
+
+        Raises:
+            FilterError: the filter or search is wrong.
+            InvalidPage: ``at_most`` is no whole number of at least 0.
+        """
+        self._ready()
+        most = check_at_most(at_most)
+        listing = self._listing(filter, search, "number", latest_only, ())
+        if most == 0:
+            return 0
+        with self._root.read(snapshot=not listing.plan.is_pushed) as reader:
+            return run.count(reader, listing.plan, listing.query, most)
+
+    def count_by(
+        self, field: str, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True, limit: int = 100
+    ) -> dict[Any, int]:
+        """Count the records that match by what they have at ``field``: facets.
+
+        Each record counts once for each different value that it has there: the elements of an array, one by one. ``None``
+        stands for null and missing. Arrays and objects themselves are not counted. ``true`` and ``1`` are different values and
+        Python's dictionaries do not tell them apart: where both occur, the bool is left out.
+
+        Args:
+            field: a field path, such as ``"status"`` or ``"metadata.tags"``.
+            filter, search, latest_only: as for :meth:`find`.
+            limit: values to return, the most frequent first, then in sort order; 1 to 10,000.
+
+        Raises:
+            FilterError: the filter or search is wrong, or ``field`` names no field.
+            InvalidPage: ``limit`` is out of range.
+        """
+        self._ready()
+        check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=10_000)
+        path = facet_path(field, self._collection, self._root.limits)
+        listing = self._listing(filter, search, "number", latest_only, ())
+        query = listing.query
+        if path[0] == "content":
+            query = replace(query, include=frozenset({"content"}))
+        with self._root.read(snapshot=True) as reader:
+            grouped = run.grouped(reader, listing.plan, query, path)
+            rows = run.walk(reader, listing.plan, query) if grouped is None else ()
+            return counted(grouped, (decode(self._collection, row) for row in rows), path, limit)
+
+    def exists(self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True) -> bool:
+        """Return whether any record matches.
+
+        Args:
+            filter, search, latest_only: as for :meth:`find`.
+
+        Raises:
+            FilterError: the filter or search is wrong.
+        """
+        return self.count(filter, search=search, latest_only=latest_only, at_most=1) > 0
+
+    def get(self, id: str, *, include: Iterable[str] = ()) -> T:
+        """Return the record with this id, whichever version it is.
+
+        Args:
+            id: compared exactly.
+            include: heavy fields to read.
+
+        Raises:
+            NotFound: there is none in this scope.
+            FilterValueError: the id is no text.
+        """
+        self._ready()
+        names = check_include(self._collection, include)
+        key = self._id(id)
+        with self._root.read() as reader:
+            return self._made(self._row(reader, key, include=names))
+
+    def get_many(self, ids: Iterable[str], *, include: Iterable[str] = ()) -> list[T]:
+        """Return the records with these ids, in the order asked, each once; those not found are left out.
+
+        Args:
+            ids: at most 10,000.
+            include: heavy fields to read.
+
+        Raises:
+            FilterValueError: an id is no text.
+            FilterTooComplex: too many ids.
+        """
+        self._ready()
+        names = check_include(self._collection, include)
+        asked = self._ids(ids)
+        if not asked:
+            return []
+        query = Query(self._collection, self._scope, In(("id",), tuple(asked)), include=names)
+        with self._root.read() as reader:
+            rows = self._run_exactly(reader, query)
+        found: dict[str, Row] = {}
+        for row in rows:
+            found.setdefault(row["id"], row)
+        return [self._made(found[id]) for id in asked if id in found]
+
+    def explain(
+        self, filter: Filter | None = None, *, search: str | None = None, sort: str | Sequence[str] = "-created_at",
+        limit: int = 50, offset: int = 0, page: int | None = None, cursor: str | None = None, direction: str | None = None,
+        total: bool | int = False, latest_only: bool = True, include: Iterable[str] = (), strict: bool = False,
+    ) -> Plan:  # fmt: skip
+        """Return how :meth:`find` with the same arguments would be run, without running it.
+
+        Returns:
+            The plan: what is pushed and what is residual and why, the statement, the database's own plan. ``str(plan)`` reads
+            well in a terminal.
+
+        Raises:
+            As :meth:`find`, but never NotPushed.
+        """
+        self._ready()
+        window = check_window(
+            limit=limit, offset=offset, page=page, cursor=cursor, direction=direction, most=self._root.limits.page
+        )
+        check_total(total)
+        listing = self._listing(filter, search, sort, latest_only, include)
+        query = listing.query
+        if window.cursor is not None:
+            query, _ = self._from_cursor(listing, window)
+        if listing.plan.window_pushed:
+            query = replace(query, limit=window.limit + 1, offset=window.offset or 0)
+        with self._root.read(snapshot=True) as reader:
+            if not isinstance(reader, Explains):
+                return listing.plan
+            shown = reader.explain(query)
+        return replace(
+            listing.plan, statement=shown.text, parameters=shown.parameters, database_plan=shown.plan, notes=shown.notes
+        )
+
+    # -- pages -----------------------------------------------------------------------------------------------------------
+
+    def _find_at(self, reader: Reader, listing: _Listing, window: Window, counts: bool | int) -> Page[T]:
+        offset = window.offset or 0
+        rows = self._fetch(reader, listing, replace(listing.query, limit=window.limit + 1, offset=offset), window.limit)
+        shown, more = rows[: window.limit], len(rows) > window.limit
+        return self._page(
+            reader, listing, window, counts, shown,
+            after=self._behind(listing, shown[-1]) if shown and more else None,
+            before=self._ahead(listing, shown[0]) if shown and offset else None,
+        )  # fmt: skip
+
+    def _find_from(self, listing: _Listing, window: Window, counts: bool | int) -> Page[T]:
+        query, way = self._from_cursor(listing, window)
+        with self._root.read(snapshot=True) as reader:
+            rows = self._fetch(reader, listing, replace(query, limit=window.limit + 1), window.limit)
+            shown, more = rows[: window.limit], len(rows) > window.limit
+            if way == "next":
+                before = self._ahead(listing, shown[0]) if shown else query.after
+                after = self._behind(listing, shown[-1]) if shown and more else None
+            else:
+                shown.reverse()
+                after = self._after_backwards(reader, listing, shown, query)
+                before = self._ahead(listing, shown[0]) if shown and more else None
+            if window.limit == 0:
+                after = before = None
+            return self._page(reader, listing, window, counts, shown, after=after, before=before)
+
+    def _after_backwards(self, reader: Reader, listing: _Listing, shown: list[Row], query: Query) -> Any:
+        """Return the way forwards from a page that was reached backwards: behind its last item, if anything is there."""
+        if not shown:
+            assert query.after is not None
+            return moved(query.after, listing.query.order, forwards=False)
+        behind = self._behind(listing, shown[-1])
+        forwards = replace(listing.query, after=behind, limit=1)
+        return behind if run.rows(reader, listing.plan, forwards) else None
+
+    def _fetch(self, reader: Reader, listing: _Listing, query: Query, limit: int) -> list[Row]:
+        return run.rows(reader, listing.plan, query) if limit else []
+
+    def _page(
+        self, reader: Reader, listing: _Listing, window: Window, counts: bool | int, shown: list[Row], *, after: Any, before: Any
+    ) -> Page[T]:
+        total, exact = self._total(reader, listing, counts)
+        return Page.model_construct(
+            items=[self._made(row) for row in shown],
+            limit=window.limit,
+            offset=window.offset,
+            page=window.page,
+            total=total,
+            total_is_exact=exact,
+            has_more=after is not None,
+            next_cursor=self._cursor(listing, after, "next"),
+            prev_cursor=self._cursor(listing, before, "prev"),
+        )
+
+    def _total(self, reader: Reader, listing: _Listing, counts: bool | int) -> tuple[int | None, bool]:
+        if counts is False:
+            return None, True
+        if counts is True:
+            return run.count(reader, listing.plan, listing.query), True
+        found = run.count(reader, listing.plan, listing.query, int(counts) + 1)
+        return min(found, int(counts)), found <= int(counts)
+
+    def _iterate(self, listing: _Listing, batch_size: int) -> Iterator[T]:
+        query = listing.query
+        while True:
+            with self._root.read(snapshot=not listing.plan.window_pushed) as reader:
+                rows = run.rows(reader, listing.plan, replace(query, limit=batch_size))
+            yield from records_from(self._collection, rows)
+            if len(rows) < batch_size:
+                return
+            query = replace(query, after=self._behind(listing, rows[-1]))
+
+    # -- positions -------------------------------------------------------------------------------------------------------
+
+    def _behind(self, listing: _Listing, row: Row) -> Any:
+        return position_of(decode(self._collection, row), listing.query.order)
+
+    def _ahead(self, listing: _Listing, row: Row) -> Any:
+        return moved(self._behind(listing, row), listing.query.order, forwards=False)
+
+    def _cursor(self, listing: _Listing, position: Any, way: cursors.Way) -> str | None:
+        if position is None:
+            return None
+        return cursors.encode(position, way, listing.bound, self._root.secrets)
+
+    def _from_cursor(self, listing: _Listing, window: Window) -> tuple[Query, cursors.Way]:
+        """Return the query that starts at the window's cursor, and which way it goes."""
+        query = listing.query
+        assert window.cursor is not None
+        position, way = cursors.decode(
+            window.cursor, listing.bound, query.order, self._collection, self._root.secrets, self._root.limits
+        )
+        way = window.direction or way
+        if way == "next":
+            return replace(query, after=position), way
+        turned = moved(position, query.order, forwards=True)
+        return replace(query, order=reverse_order(query.order), after=turned), way
+
+    # -- queries ---------------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        self._root.check_open()
+        if self._root.scope_required and not self._confined:
+            raise ScopeRequired(
+                "this store was opened with scope_required=True: use store.scoped(tenant=..., owner=...) or store.unscoped()"
+            )
+
+    def _listing(
+        self, filter: Filter | None, search: str | None, sort: str | Sequence[str], latest_only: bool, include: Iterable[str]
+    ) -> _Listing:
+        names = check_include(self._collection, include)
+        order = parse_sort(sort, self._collection, self._root.limits)
+        parsed = self._parsed(filter)
+        wanted = self._latest(latest_only)
+        expr = normalize(And((parsed, parse_search(search, self._collection, self._root.limits), wanted)))
+        query = Query(self._collection, self._scope, expr, order, include=names)
+        bound = cursors.binding(self._collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope)
+        return _Listing(*self._planned(query), bound)
+
+    def _latest(self, latest_only: bool) -> Expr:
+        return _LATEST if latest_only and "is_latest" in self._collection.fields else TRUE
+
+    def _parsed(self, filter: Filter | None) -> Expr:
+        return normalize(
+            parse(filter, self._collection, limits=self._root.limits, default_timezone=self._root.default_timezone)
+        )
+
+    def _planned(self, query: Query) -> tuple[Query, Plan]:
+        """Plan a query; what the residual reads is fetched, too."""
+        plan = make_plan(self._root.backend, self._collection, query.where, query.order)
+        include = query.include
+        if not plan.is_pushed and "content" in self._collection.fields:
+            include = include | ({"content"} if _reads_content(plan.residual) else set())
+        return replace(query, where=plan.pushed, include=include), plan
+
+    def _refuse_residual(self, plan: Plan) -> None:
+        if not plan.is_pushed:
+            reasons = tuple(f"{term.expr}: {term.reason}" for term in plan.terms if term.support.value != "exact")
+            raise NotPushed(
+                f"strict: the {plan.backend} backend cannot run all of this filter: {'; '.join(reasons)}", reasons=reasons
+            )
+
+    def _run_exactly(self, reader: Reader, query: Query) -> list[Row]:
+        """Run a query of the library's own."""
+        planned, plan = self._planned(query)
+        return run.rows(reader, plan, planned)
+
+    def _row(self, reader: Reader, id: str, *, include: frozenset[str] = frozenset(), lock: Any = None) -> Row:
+        query = Query(self._collection, self._scope, Compare(("id",), "eq", id), limit=1, include=include, lock=lock)
+        rows = self._run_exactly(reader, query)
+        if not rows:
+            raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {id!r}", id=id)
+        return rows[0]
+
+    def _made(self, row: Row) -> T:
+        made: T = record_from(self._collection, {name: row[name] for name in self._collection.fields if name in row})
+        return made
+
+    def _id(self, id: Any) -> str:
+        value = by_value(id)
+        if not isinstance(value, str):
+            raise FilterValueError(f"id: expected text, not {type(id).__name__}", path="id", expected="text")
+        try:
+            return check_text(value)
+        except NotJson:
+            raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {id!r}", id=value) from None
+
+    def _ids(self, ids: Iterable[Any]) -> list[str]:
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
+            raise FilterSyntaxError("ids: expected a list of texts", path="ids")
+        asked: dict[str, None] = {}
+        for at, id in enumerate(ids):
+            if at >= self._root.limits.list_length:
+                raise FilterTooComplex(
+                    f"more than {self._root.limits.list_length} ids", path="ids", bound="list_length",
+                    limit=self._root.limits.list_length,
+                )  # fmt: skip
+            try:
+                asked[self._id(id)] = None
+            except NotFound:
+                continue
+        return list(asked)
+
+
+def _reads_content(expr: Expr) -> bool:
+    from docstore.query.expr import Occurs, leaves
+
+    return any(
+        leaf.content if isinstance(leaf, Occurs) else getattr(leaf, "path", ("",))[0] == "content" for leaf in leaves(expr)
+    )
+
+

@@ -1,0 +1,84 @@
+"""open(url): from a URL to a backend, through the entry-point group ``docstore.backends``.
+
+The first-party backends register as any third party's does. Where no entry point is installed (a checkout on ``sys.path``), the
+first-party packages are found by their names.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from docstore.backend import Backend, Opener
+from docstore.errors import BackendNotInstalled, UnknownBackend
+
+__all__ = ["open_backend", "schemes"]
+
+GROUP = "docstore.backends"
+_FIRST_PARTY = {
+    "memory": "docstore_memory:open_backend",
+    "sqlite": "docstore_sqlite:open_backend",
+    "postgresql": "docstore_postgres:open_backend",
+}
+
+
+def schemes() -> tuple[str, ...]:
+    """Return the URL schemes that can be opened, in order."""
+    return tuple(sorted({*_FIRST_PARTY, *(point.name for point in entry_points(group=GROUP))}))
+
+
+def open_backend(url: Any, **options: Any) -> Backend:
+    """Open the backend for a URL or an SQLAlchemy engine; a Backend is returned as it is.
+
+    Raises:
+        UnknownBackend: no backend is registered for the scheme, or ``url`` is of another type.
+        BackendNotInstalled: a package that the backend needs is missing.
+    """
+    if isinstance(url, str):
+        return _opener(_scheme_of(url))(url, **options)
+    if isinstance(url, Backend):
+        if options:
+            raise TypeError(f"a Backend object takes no options here: {', '.join(sorted(options))}")
+        return url
+    dialect = getattr(getattr(url, "dialect", None), "name", None)
+    if isinstance(dialect, str):
+        return _opener(dialect)(url, **options)
+    raise UnknownBackend(
+        f"cannot open {type(url).__name__}: expected a URL, an SQLAlchemy Engine or a Backend", schemes=schemes()
+    )
+
+
+def _scheme_of(url: str) -> str:
+    scheme, colon, _ = url.partition(":")
+    if not colon:
+        raise UnknownBackend(
+            f"no scheme in {url!r}: expected a URL such as sqlite:///{url or 'docstore.db'}", schemes=schemes()
+        )
+    base = scheme.split("+")[0].lower()
+    return "postgresql" if base == "postgres" else base
+
+
+def _opener(scheme: str) -> Opener:
+    for point in entry_points(group=GROUP, name=scheme):
+        return _loaded(scheme, point.value)
+    if scheme in _FIRST_PARTY:
+        return _loaded(scheme, _FIRST_PARTY[scheme])
+    raise UnknownBackend(
+        f"no backend for {scheme!r}: those installed are {', '.join(schemes())}", schemes=schemes()
+    )
+
+
+def _loaded(scheme: str, target: str) -> Opener:
+    module, _, name = target.partition(":")
+    try:
+        opener: Opener = getattr(import_module(module), name)
+    except ImportError as error:
+        raise BackendNotInstalled(
+            f"the backend for {scheme!r} needs {error.name}: run  pip install \"embedded-docstore[{_extra(scheme)}]\""
+        ) from error
+    return opener
+
+
+def _extra(scheme: str) -> str:
+    return "postgres" if scheme == "postgresql" else "all"

@@ -1,0 +1,181 @@
+"""Store: what ``docstore.open`` returns. It holds the two collections and hands out narrower views of itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import tzinfo
+from typing import Any, Self
+
+from docstore.backend import Backend, Joins, Scope
+from docstore.blobs import Blobs
+from docstore.checks import scope_text
+from docstore.documents import Documents
+from docstore.errors import BackendError, ScopeError
+from docstore.extractions import Extractions
+from docstore.limits import Limits
+from docstore.query.cursor import signing_keys
+from docstore.registry import open_backend
+from docstore.root import Root
+
+__all__ = ["Store", "open"]
+
+_UNSET: Any = object()
+
+
+class Store:
+    """An open store, or a view of one that is confined to a tenant, an owner, or both.
+
+    Attributes:
+        documents: the documents.
+        extractions: what was read out of them.
+
+    A store may be used by several threads at once. Close it, or use it as a context manager; closing a view closes nothing.
+    """
+
+    documents: Documents
+    extractions: Extractions
+
+    def __init__(self, root: Root, scope: Scope = Scope(), *, confined: bool = False, is_view: bool = False) -> None:
+        self._root = root
+        self._scope = scope
+        self._confined = confined
+        self._is_view = is_view
+        self.documents = Documents(root, scope, confined=confined)
+        self.extractions = Extractions(root, scope, confined=confined)
+
+    # -- scope -----------------------------------------------------------------------------------------------------------
+
+    def scoped(self, *, tenant: str = _UNSET, owner: str = _UNSET) -> Store:
+        """Return a view that sees and touches only this tenant and/or owner, and stamps them on what it adds.
+
+        Args:
+            tenant, owner: non-empty texts; one left out keeps what is set already, at least one must be given.
+
+        Raises:
+            ScopeError: none was given, one is empty or no text, or another is set already.
+        """
+        given = {name: value for name, value in (("tenant", tenant), ("owner", owner)) if value is not _UNSET}
+        if not given:
+            raise ScopeError("scoped() needs tenant=, owner= or both")
+        for name, value in given.items():
+            scope_text(name, value)
+            fixed = getattr(self._scope, name)
+            if fixed is not None and fixed != value:
+                raise ScopeError(f"{name}={value!r}: this view is confined to {name}={fixed!r}; scopes only narrow")
+        return Store(self._root, replace(self._scope, **given), confined=True, is_view=True)
+
+    def unscoped(self) -> Store:
+        """Return a view of everything, said explicitly; needed where ``scope_required=True``.
+
+        Raises:
+            ScopeError: this view is confined to a scope already; scopes only narrow.
+        """
+        if self._scope != Scope():
+            raise ScopeError("this view is confined to a scope: scopes only narrow")
+        return Store(self._root, confined=True, is_view=True)
+
+    # -- transactions ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[Self]:
+        """Make several calls one commit: what this thread (or task) does with the store in the block is kept together or not at all.
+
+        Nothing of it is visible to others before the commit; an exception undoes it, bytes included. Calls inside see what came
+        before them. A block within a block takes part in the outer one.
+
+        Example:
+            >>> with store.transaction():
+            ...     first = store.documents.add(b"one", filename="1.txt")
+            ...     store.documents.update(other_id, metadata={"first": first.id})
+
+        Raises:
+            StoreBusy: others kept the store for too long.
+        """
+        self._root.check_open()
+        with self._root.transaction():
+            yield self
+
+    @contextmanager
+    def join(self, connection: Any) -> Iterator[Self]:
+        """Take part in the application's own transaction on the same database, for a block.
+
+        What the block does through this store happens on ``connection``: it is committed or rolled back with all else that
+        the application does there, by the application.
+
+        Args:
+            connection: an SQLAlchemy ``Connection`` on the database that the store is in.
+
+        Raises:
+            BackendError: the backend has no such connections.
+        """
+        self._root.check_open()
+        backend = self._root.backend
+        if not isinstance(backend, Joins):
+            raise BackendError(f"the {backend.name} backend cannot join a connection: use store.transaction()")
+        with backend.join(connection) as writer, self._root.within(writer):
+            yield self
+
+    # -- life ------------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the store; idempotent. Later calls raise StoreClosed. On a view it does nothing."""
+        if not self._is_view:
+            self._root.close()
+
+    def __enter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show the backend and the scope."""
+        scope = "".join(f" {name}={value!r}" for name, value in (("tenant", self._scope.tenant), ("owner", self._scope.owner)) if value)
+        return f"<Store {self._root.backend.name}{scope}{' closed' if self._root.closed else ''}>"
+
+
+def open(
+    url: Any = "sqlite:///docstore.db", *, blobs: str | os.PathLike[str] | Blobs | None = None, scope_required: bool = False,
+    default_timezone: tzinfo | None = None, limits: Limits | Mapping[str, int] | None = None,
+    cursor_secret: str | bytes | Sequence[str | bytes] | None = None, **options: Any,
+) -> Store:  # fmt: skip
+    """Open a store, creating or upgrading its schema.
+
+    Args:
+        url: ``memory://``, ``sqlite:///path.db``, ``sqlite://`` (in memory), ``postgresql://…``, any scheme registered under the
+            entry-point group ``docstore.backends``, an SQLAlchemy ``Engine``, or a ``Backend`` object.
+        blobs: where bytes go: a path, an fsspec URL, or :class:`Blobs`; ``None`` for documents without bytes.
+        scope_required: make the unscoped store's data methods raise ScopeRequired.
+        default_timezone: the time zone of naive times and bare dates; ``None`` refuses them.
+        limits: bounds other than the defaults, as :class:`Limits` or a mapping of some of its names.
+        cursor_secret: text or bytes that sign cursors; of several the first signs and all verify. ``None``: unsigned.
+        options: the backend's own, such as ``table_prefix``.
+
+    Returns:
+        The store; close it, or use it as a context manager.
+
+    Raises:
+        UnknownBackend, BackendNotInstalled: nothing can open ``url``.
+        SchemaTooNew: a newer docstore wrote the store.
+        BackendError: the database cannot be reached or opened.
+        ValueError: an argument is of the wrong form.
+
+    Example:
+        >>> with docstore.open("sqlite:///library.db", blobs="./files") as store:
+        ...     store.documents.add("report.pdf", metadata={"category": "finance"})
+    """
+    checked = Limits.of(limits)
+    secrets = signing_keys(cursor_secret)
+    if default_timezone is not None and not isinstance(default_timezone, tzinfo):
+        raise ValueError(f"default_timezone={default_timezone!r}: expected a tzinfo, such as datetime.UTC")
+    place = Blobs.of(blobs)
+    backend: Backend = open_backend(url, **options)
+    root = Root(
+        backend, place, limits=checked, default_timezone=default_timezone, secrets=secrets, scope_required=scope_required
+    )
+    return Store(root)

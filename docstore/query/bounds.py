@@ -1,14 +1,14 @@
-"""The bounds on a filter, checked before anything else looks at it: with a stack of its own, no recursion, no I/O.
+"""The bounds on a filter, checked before anything else looks at it: a stack of its own, no recursion, no I/O.
 
-The walk stops at the first bound that is passed, so a filter of any depth or size, and one that contains itself, costs
-milliseconds. What is merely wrong in form is left for ``parse`` to name.
+The walk stops at the first bound that is passed, so a filter of any depth or size, and one that contains
+itself, costs milliseconds. What is merely wrong in form is left for ``parse`` to name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from re import Pattern
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from docstore.limits import Limits
 from docstore.query.complaints import Where, too_complex
@@ -39,7 +39,7 @@ def is_operators(value: Any) -> bool:
 
 
 def of_records(condition: Mapping[Any, Any]) -> bool:
-    """Tell whether the operand of ``$elemMatch`` is a filter over an element's fields, not operators on the element."""
+    """Tell whether the operand of ``$elemMatch`` is a filter over an element's fields (else: operators)."""
     return not is_operators(condition) or next(iter(condition)) in (*LOGIC, "$comment")
 
 
@@ -186,7 +186,7 @@ class _Walk:
 
     @property
     def most_clauses(self) -> int:
-        """How many keys and empty filters one filter may have: more than legal predicates under legal nesting need."""
+        """Keys and empty filters that one filter may have: more than its predicates can need."""
         return self.limits.predicates * (self.limits.nesting + 4)
 
     def count_clause(self, where: Where) -> None:
@@ -204,9 +204,9 @@ class _Walk:
             self.fail(where, "a filter nested too deeply", "nesting", self.limits.nesting)
         return nesting + 1
 
-    def too_large(self, where: Where) -> None:
+    def too_large(self, where: Where) -> NoReturn:
         self.fail(where, "an operand too large", "operand_bytes", self.limits.operand_bytes)
 
     @staticmethod
-    def fail(where: Where, what: str, bound: str, limit: int) -> None:
-        too_complex(where, what, bound, limit)
+    def fail(where: Where, what: str, bound: str, limit: int) -> NoReturn:
+        raise too_complex(where, what, bound, limit)

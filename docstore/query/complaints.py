@@ -1,10 +1,13 @@
-"""How ``parse`` words its errors: what is wrong, where in the filter, what was expected, what was perhaps meant."""
+"""How ``parse`` words its errors: what is wrong, where in the filter, what was expected, perhaps meant.
+
+The functions return the error; the caller raises it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 from docstore.errors import (
     FilterError,
@@ -46,7 +49,7 @@ def shown(value: Any) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of ``known`` that ``word`` was perhaps meant to be, or ``None``. Case and ``_`` weigh nothing."""
+    """Return the one of ``known`` that ``word`` was perhaps meant to be, or ``None``. Case is nothing."""
     if len(word) > _LONGEST_GUESSED:
         return None
     plain = {name.lower().replace("_", ""): name for name in known}
@@ -54,37 +57,39 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return plain[found[0]] if found else None
 
 
-def bad_syntax(where: Where, what: str, expected: str) -> NoReturn:
-    """Raise FilterSyntaxError."""
-    _fail(FilterSyntaxError, where, what, f"; expected {expected}")
+def bad_syntax(where: Where, what: str, expected: str) -> FilterError:
+    """Return FilterSyntaxError."""
+    return _error(FilterSyntaxError, where, what, f"; expected {expected}")
 
 
-def bad_value(where: Where, what: str, expected: str) -> NoReturn:
-    """Raise FilterValueError."""
-    _fail(FilterValueError, where, what, f"; expected {expected}", expected=expected)
+def bad_value(where: Where, what: str, expected: str) -> FilterError:
+    """Return FilterValueError."""
+    return _error(FilterValueError, where, what, f"; expected {expected}", expected=expected)
 
 
-def too_complex(where: Where, what: str, bound: str, limit: int) -> NoReturn:
-    """Raise FilterTooComplex for the bound named ``bound``, whose value is ``limit``."""
-    _fail(FilterTooComplex, where, what, f"; the limit {bound} is {limit:,}", bound=bound, limit=limit)
+def too_complex(where: Where, what: str, bound: str, limit: int) -> FilterError:
+    """Return FilterTooComplex for the bound named ``bound``, whose value is ``limit``."""
+    return _error(
+        FilterTooComplex, where, what, f"; the limit {bound} is {limit:,}", bound=bound, limit=limit
+    )
 
 
-def unknown_operator(where: Where, operator: str, known: Iterable[str], place: str) -> NoReturn:
-    """Raise UnknownOperator; ``known`` are those that stand in such a place, which ``place`` names."""
+def unknown_operator(where: Where, operator: str, known: Iterable[str], place: str) -> FilterError:
+    """Return UnknownOperator; ``known`` are those that stand in such a place, which ``place`` names."""
     guess = nearest(operator, known)
     meant = f"; did you mean {guess!r}?" if guess else f"; expected {place}"
     what = f"unknown operator {shown(operator)}"
-    _fail(UnknownOperator, where, what, meant, operator=operator, suggestion=guess)
+    return _error(UnknownOperator, where, what, meant, operator=operator, suggestion=guess)
 
 
-def unknown_field(where: Where, field: str, known: Iterable[str], what: str, hint: str) -> NoReturn:
-    """Raise UnknownField; ``hint`` is said if no name in ``known`` is near."""
+def unknown_field(where: Where, field: str, known: Iterable[str], what: str, hint: str) -> FilterError:
+    """Return UnknownField; ``hint`` is said if no name in ``known`` is near."""
     guess = nearest(field, known)
     meant = f"; did you mean {guess!r}?" if guess else f"; {hint}"
-    _fail(UnknownField, where, what, meant, field=field, suggestion=guess)
+    return _error(UnknownField, where, what, meant, field=field, suggestion=guess)
 
 
-def _fail(kind: type[FilterError], where: Where, what: str, rest: str, **attributes: Any) -> NoReturn:
+def _error(kind: type[FilterError], where: Where, what: str, rest: str, **attributes: Any) -> FilterError:
     path = "/".join(where)
     place = f"at {path if len(path) <= 300 else path[:300] + '…'}" if path else "at the top of the filter"
-    raise kind(f"{what} {place}{rest}", path=path, **attributes)
+    return kind(f"{what} {place}{rest}", path=path, **attributes)

@@ -1,8 +1,8 @@
-"""What an Expr means: the reference that every backend must equal, the residual filter, and the memory backend's engine.
+"""What an Expr means: the reference for every backend, the residual filter, the memory backend's engine.
 
-``compile`` turns an Expr into closures once; ``matches`` is that and one call. A record maps field names to values: instants
-are ``int`` microseconds, JSON fields are decoded, and a field that is ``None`` is missing. Rule numbers are those of the
-project's SEMANTICS.
+``compile`` turns an Expr into closures once; ``matches`` is that and one call. A record maps field names to
+values: instants are ``int`` microseconds, JSON fields are decoded, and a field that is ``None`` is missing.
+Rule numbers are those of the project's SEMANTICS.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ __all__ = ["Predicate", "Seen", "compile", "matches", "matches_filter", "seen"]
 
 Predicate: TypeAlias = Callable[[Any], bool]
 _Root: TypeAlias = Literal["record", "free", "element", "value"]
-"""What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its fields, or the
-element itself."""
+"""What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its
+fields, or the element itself."""
 
 
 def matches(expr: Expr, record: Mapping[str, Any], *, free: bool = False) -> bool:

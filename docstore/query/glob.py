@@ -1,6 +1,7 @@
 """Globs (after rule 19): the whole value, ``*`` any run, ``?`` one character, ``[...]`` a class.
 
-Matching never backtracks: a glob is cut at its ``*`` into pieces of fixed length, each of which is found once, leftmost first.
+Matching never backtracks: a glob is cut at its ``*`` into pieces of fixed length, each of which is found
+once, leftmost first.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Wild(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CharacterClass:
-    """One character within (or, if ``negated``, outside) ``ranges``, which are inclusive; none: the empty class."""
+    """One character within (``negated``: outside) ``ranges``, which are inclusive; none: the empty class."""
 
     ranges: tuple[tuple[str, str], ...]
     negated: bool = False
@@ -43,8 +44,9 @@ def glob_tokens(pattern: str, *, folded: bool = False) -> tuple[Token, ...]:
 
     Args:
         pattern: as the user wrote it.
-        folded: fold literals and classes, to be matched against folded text. Wildcards are read before folding, so a
-            fullwidth ``＊`` stays ordinary. A class's member that folds to several characters counts as each of them.
+        folded: fold literals and classes, to be matched against folded text. Wildcards are read before
+            folding, so a fullwidth ``＊`` stays ordinary. A class's member that folds to several characters
+            counts as each of them.
 
     Returns:
         Its tokens: runs of ordinary characters joined, none empty.
@@ -74,7 +76,7 @@ def matcher(pattern: str, *, folded: bool = False) -> Callable[[str], bool]:
 
 
 def required_literals(pattern: str, *, folded: bool = False) -> list[str]:
-    """Return the runs of ordinary characters that a matching (``folded``: the folded) text contains, in their order."""
+    """Return the runs of ordinary characters that a matching text (or its fold) contains, in order."""
     return [token for token in glob_tokens(pattern, folded=folded) if isinstance(token, str)]
 
 
@@ -143,7 +145,7 @@ def _pieces(tokens: tuple[Token, ...]) -> list[list[Token]]:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What stands between two ``*``: text, or a pattern of Python's without any repetition; ``length`` characters long."""
+    """What stands between two ``*``, ``length`` characters: text, or a pattern without repetition."""
 
     text: str
     pattern: re.Pattern[str] | None

@@ -35,8 +35,9 @@ __all__ = ["normalize"]
 def normalize(expr: Expr) -> Expr:
     """Return an Expr that matches just what ``expr`` does, in its tidiest form.
 
-    ``And`` within ``And`` and ``Or`` within ``Or`` are flattened, ``TRUE`` and ``FALSE`` are worked out, ``Not(Not(x))`` is
-    ``x``, a group of one is its term, terms and list values that come twice are kept once. Idempotent.
+    ``And`` within ``And`` and ``Or`` within ``Or`` are flattened, ``TRUE`` and ``FALSE`` are worked out,
+    ``Not(Not(x))`` is ``x``, a group of one is its term, terms and list values that come twice are kept once.
+    Idempotent.
     """
     match expr:
         case And(terms):

@@ -17,7 +17,16 @@ from docstore.query.fields import STATUSES, Collection, Kind
 from docstore.query.instants import parse_instant
 from docstore.query.values import INT64_MAX, INT64_MIN, NotJson, by_value, canonical_size, check_text, plain
 
-__all__ = ["Op", "Rules", "Target", "compare_field", "field_operand", "json_operand", "text_operand", "whole_number"]
+__all__ = [
+    "Op",
+    "Rules",
+    "Target",
+    "compare_field",
+    "field_operand",
+    "json_operand",
+    "text_operand",
+    "whole_number",
+]
 
 Op: TypeAlias = Literal["eq", "gt", "gte", "lt", "lte"]
 
@@ -76,10 +85,12 @@ def json_operand(rules: Rules, value: Any, where: Where) -> Json:
         operand = plain(value, default_timezone=rules.default_timezone, depth=limits.operand_depth)
     except NotJson as wrong:
         if wrong.too_deep:
-            too_complex(where, "an operand nested too deeply", "operand_depth", limits.operand_depth)
-        bad_value((*where, *wrong.where), wrong.reason, wrong.expected)
+            raise too_complex(
+                where, "an operand nested too deeply", "operand_depth", limits.operand_depth
+            ) from None
+        raise bad_value((*where, *wrong.where), wrong.reason, wrong.expected) from None
     if isinstance(operand, (list, dict)) and canonical_size(operand) > limits.operand_bytes:
-        too_complex(where, "an operand too large", "operand_bytes", limits.operand_bytes)
+        raise too_complex(where, "an operand too large", "operand_bytes", limits.operand_bytes)
     return operand
 
 
@@ -91,11 +102,11 @@ def text_operand(value: Any, where: Where, expected: str = "text") -> str:
     """
     text = by_value(value)
     if not isinstance(text, str):
-        bad_value(where, shown(text), expected)
+        raise bad_value(where, shown(text), expected)
     try:
         return check_text(text)
     except NotJson as wrong:
-        bad_value(where, wrong.reason, wrong.expected)
+        raise bad_value(where, wrong.reason, wrong.expected) from None
 
 
 def whole_number(value: Any, where: Where, expected: str, *, truncate: bool = False) -> int:
@@ -111,11 +122,13 @@ def whole_number(value: Any, where: Where, expected: str, *, truncate: bool = Fa
         FilterValueError: it is none.
     """
     number = by_value(value)
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-        bad_value(where, shown(number), expected)
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise bad_value(where, shown(number), expected)
+    if isinstance(number, float) and not math.isfinite(number):
+        raise bad_value(where, shown(number), expected)
     whole = int(number)
     if (whole != number and not truncate) or not INT64_MIN <= whole <= INT64_MAX:
-        bad_value(where, shown(number), expected)
+        raise bad_value(where, shown(number), expected)
     return whole
 
 
@@ -144,14 +157,14 @@ def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Jso
             return _number(operand, where)
         case Kind.INSTANT if isinstance(operand, (str, date)):
             return _instant(rules, operand, where)
-    bad_value(where, f"{shown(operand)} against a {target.kind.value} field", _ALLOWED[target.kind])
+    raise bad_value(where, f"{shown(operand)} against a {target.kind.value} field", _ALLOWED[target.kind])
 
 
 def _number(number: int | float, where: Where) -> int | float:
     if isinstance(number, int) and not INT64_MIN <= number <= INT64_MAX:
-        bad_value(where, "a whole number beyond 64 bits", _ALLOWED[Kind.INTEGER])
+        raise bad_value(where, "a whole number beyond 64 bits", _ALLOWED[Kind.INTEGER])
     if not math.isfinite(number):
-        bad_value(where, shown(number), _ALLOWED[Kind.INTEGER])
+        raise bad_value(where, shown(number), _ALLOWED[Kind.INTEGER])
     whole = int(number)
     return whole if whole == number and INT64_MIN <= whole <= INT64_MAX else number
 
@@ -161,13 +174,14 @@ def _instant(rules: Rules, value: Any, where: Where) -> int:
         return parse_instant(value, rules.default_timezone)
     except ValueError as wrong:
         reason, _, expected = str(wrong).partition("; expected ")
-        bad_value(where, reason, expected or _ALLOWED[Kind.INSTANT])
+        raise bad_value(where, reason, expected or _ALLOWED[Kind.INSTANT]) from None
 
 
 def compare_field(target: Target, op: Op, operand: Json) -> Expr:
     """Return the comparison with ``operand``, which :func:`field_operand` made.
 
-    Null is worked out (rule 11), and so is a float that a number field cannot hold: the whole number next to it does.
+    Null is worked out (rule 11), and so is a float that a number field cannot hold: the whole number next to
+    it does.
     """
     if operand is None:
         return FALSE if op in ("gt", "lt") else Compare(target.path, "eq", None)
@@ -178,5 +192,8 @@ def compare_field(target: Target, op: Op, operand: Json) -> Expr:
     above = op in ("gt", "gte")
     if not INT64_MIN <= operand <= INT64_MAX:
         return Exists(target.path) if above == (operand < 0) else FALSE
-    return Compare(target.path, "gt", math.floor(operand)) if above else Compare(target.path, "lt", math.ceil(operand))
-
+    return (
+        Compare(target.path, "gt", math.floor(operand))
+        if above
+        else Compare(target.path, "lt", math.ceil(operand))
+    )

@@ -1,6 +1,7 @@
 """The operators on one field that stand for themselves: one reader an operator, in one table.
 
-``parse`` knows the operators that hold others (``$not``, ``$elemMatch``, ``$all``) and the logic; this module knows the rest.
+``parse`` knows the operators that hold others (``$not``, ``$elemMatch``, ``$all``) and the logic; this module
+knows the rest.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def array_only(target: Target, where: Where) -> None:
     """
     if not target.is_json:
         what = f"an array operator on {target.path[0]!r}, a {target.kind.value} field"
-        bad_value(where, what, "a path into metadata or another JSON field")
+        raise bad_value(where, what, "a path into metadata or another JSON field")
 
 
 def list_operand(value: Any, where: Where, expected: str = "an array of values") -> list[Any]:
@@ -68,13 +69,15 @@ def list_operand(value: Any, where: Where, expected: str = "an array of values")
         FilterValueError: it is none.
     """
     if not isinstance(value, (list, tuple)):
-        bad_value(where, shown(value), expected)
+        raise bad_value(where, shown(value), expected)
     return list(value)
 
 
 def _no_operators(value: Any, where: Where) -> None:
     if is_operators(value):
-        bad_value(where, f"the operator {shown(next(iter(value)))} within a list of values", "plain values")
+        raise bad_value(
+            where, f"the operator {shown(next(iter(value)))} within a list of values", "plain values"
+        )
 
 
 def _comparison(op: Op) -> Reader:
@@ -140,7 +143,7 @@ _TYPES_EXPECTED = "one of null bool number string array object int long double d
 def _type(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     if isinstance(operand, (list, tuple)):
         if not operand:
-            bad_value(where, "an empty array", "at least one type")
+            raise bad_value(where, "an empty array", "at least one type")
         names = {_alias(value, (*where, str(at))) for at, value in enumerate(operand)}
     else:
         names = {_alias(operand, where)}
@@ -152,7 +155,7 @@ def _alias(value: Any, where: Where) -> str:
     if isinstance(name, (int, float)) and not isinstance(name, bool) and name in _CODES:
         return _CODES[int(name)]
     if not isinstance(name, str) or name not in _ALIASES:
-        bad_value(where, f"unknown type {shown(name)}", _TYPES_EXPECTED)
+        raise bad_value(where, f"unknown type {shown(name)}", _TYPES_EXPECTED)
     return name
 
 
@@ -160,7 +163,7 @@ _KIND_TYPES = {Kind.TEXT: "string", Kind.STATUS: "string", Kind.BOOLEAN: "bool",
 
 
 def _type_of_field(target: Target, names: set[str]) -> Expr:
-    """On a record field the type is known beforehand: only whether there is a value remains, and the size of a number."""
+    """On a record field the type is known; whether there is a value remains, and a number's size."""
     if target.is_json:
         types = frozenset(names) & _JSON_TYPES
         return TypeIs(target.path, types) if types else FALSE
@@ -177,30 +180,32 @@ def _size(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     expected = "a whole number, 0 or more"
     length = whole_number(operand, where, expected)
     if length < 0:
-        bad_value(where, str(length), expected)
+        raise bad_value(where, str(length), expected)
     return Size(target.path, length)
 
 
 def _mod(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     if target.kind not in (Kind.JSON, Kind.INTEGER):
-        bad_value(where, f"$mod on a {target.kind.value} field", "a number field or a path into metadata")
+        raise bad_value(
+            where, f"$mod on a {target.kind.value} field", "a number field or a path into metadata"
+        )
     expected = "[divisor, remainder], two numbers within 64 bits"
     numbers = list_operand(operand, where, expected)
     if len(numbers) != 2:
-        bad_value(where, f"an array of {len(numbers)}", expected)
+        raise bad_value(where, f"an array of {len(numbers)}", expected)
     divisor, remainder = (
         whole_number(number, (*where, str(at)), "a number within 64 bits", truncate=True)
         for at, number in enumerate(numbers)
     )
     if divisor == 0:
-        bad_value((*where, "0"), "the divisor 0", "a divisor other than 0")
+        raise bad_value((*where, "0"), "the divisor 0", "a divisor other than 0")
     return Mod(target.path, divisor, remainder)
 
 
 def _text_only(target: Target, where: Where) -> None:
     if target.kind not in (Kind.JSON, Kind.TEXT, Kind.STATUS):
         what = f"a text operator on {target.path[0]!r}, a {target.kind.value} field"
-        bad_value(where, what, "a text field or a path into metadata")
+        raise bad_value(where, what, "a text field or a path into metadata")
 
 
 def _match(kind: Literal["substring", "isubstring", "starts_with", "glob", "iglob"]) -> Reader:
@@ -228,10 +233,11 @@ def _contains(every: bool) -> Reader:
 def read_regex(
     rules: Rules, target: Target, pattern: Any, where: Where, siblings: Mapping[Any, Any] | None = None
 ) -> Expr:
-    """Read a pattern: ``$regex`` with what its ``siblings`` say in ``$options``, or a compiled pattern alone (rule 18).
+    """Read ``$regex`` with the ``$options`` among its ``siblings``, or a compiled pattern alone (rule 18).
 
     Raises:
-        FilterValueError: it is no pattern, RE2 refuses it, an option is unknown, or google-re2 is not installed.
+        FilterValueError: it is no pattern, RE2 refuses it, an option is unknown, or google-re2 is not
+            installed.
     """
     _text_only(target, where)
     text, options = _pattern(pattern, where)
@@ -239,12 +245,14 @@ def read_regex(
         place = (*where[:-1], "$options")
         given = text_operand(siblings["$options"], place, "letters of i, m, s, x, u")
         if given and options:
-            bad_value(place, "options beside a compiled pattern that has its own", "them in one place")
+            raise bad_value(place, "options beside a compiled pattern that has its own", "them in one place")
         options = given or options
     try:
         return Regex(target.path, *regex.prepare(text, options))
     except regex.BadPattern as wrong:
-        bad_value(where, str(wrong), "a regular expression in RE2 syntax, options of i m s x u")
+        raise bad_value(
+            where, str(wrong), "a regular expression in RE2 syntax, options of i m s x u"
+        ) from None
 
 
 def _pattern(pattern: Any, where: Where) -> tuple[str, str]:
@@ -253,12 +261,12 @@ def _pattern(pattern: Any, where: Where) -> tuple[str, str]:
     try:
         text, options = regex.from_compiled(pattern)
     except regex.BadPattern as wrong:
-        bad_value(where, str(wrong), "a regular expression in RE2 syntax")
+        raise bad_value(where, str(wrong), "a regular expression in RE2 syntax") from None
     return text_operand(text, where), options
 
 
 def _options(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
-    bad_syntax(where, f"$options ({type_name(operand)}) without $regex", "$regex beside it")
+    raise bad_syntax(where, f"$options ({type_name(operand)}) without $regex", "$regex beside it")
 
 
 READERS: dict[str, Reader] = {

@@ -1,7 +1,8 @@
 """From a filter as users write it to an Expr: the only stage that knows ``$``-words.
 
-Bounds come first (``bounds``), so the recursion here is shallow. The logic and the operators that hold others are read here,
-all others in ``operators``; operands become what the field stores in ``operands``. Every error says where in the filter.
+Bounds come first (``bounds``), so the recursion here is shallow. The logic and the operators that hold others
+are read here, all others in ``operators``; operands become what the field stores in ``operands``. Every error
+says where in the filter.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def parse(
     """Read a filter.
 
     Args:
-        filter: the filter; ``None`` and ``{}`` match everything. Compiled patterns of :mod:`re` stand for ``$regex``:
-            their text is read as RE2 reads it, with their flags.
+        filter: the filter; ``None`` and ``{}`` match everything. Compiled patterns of :mod:`re` stand for
+            ``$regex``: their text is read as RE2 reads it, with their flags.
         collection: whose fields the top-level names are; ``None``: any name, holding any JSON.
         limits: the bounds.
         default_timezone: what naive times are in; ``None``: they are an error.
@@ -57,7 +58,7 @@ def parse(
 
     Raises:
         FilterSyntaxError: the wrong form.
-        UnknownOperator, UnknownField: a word or name that there is not; ``suggestion`` is the nearest there is.
+        UnknownOperator, UnknownField: a word or name that there is not; ``suggestion`` is the nearest one.
         FilterValueError: an operand of the wrong type or value.
         FilterTooComplex: a bound is passed; checked before all else.
     """
@@ -77,7 +78,7 @@ def _filter(rules: Rules, filter: Any, where: Where) -> Expr:
             terms.append(_logic(rules, key, operand, here))
         elif key != "$comment":
             place = "a field's name, or one of " + ", ".join(TOP_WORDS)
-            unknown_operator(here, key, _top_words_near(key), place)
+            raise unknown_operator(here, key, _top_words_near(key), place)
     return _all(terms)
 
 
@@ -87,15 +88,15 @@ def _top_words_near(key: str) -> tuple[str, ...]:
 
 def _members(mapping: Any, where: Where, expected: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(mapping, Mapping):
-        bad_syntax(where, shown(mapping), expected)
+        raise bad_syntax(where, shown(mapping), expected)
     for given, operand in mapping.items():
         key = by_value(given)
         if not isinstance(key, str):
-            bad_syntax(where, f"a key that is {shown(key)}", "keys that are text")
+            raise bad_syntax(where, f"a key that is {shown(key)}", "keys that are text")
         try:
             check_text(key)
         except NotJson as wrong:
-            bad_value(where, f"a key that is {wrong.reason}", wrong.expected)
+            raise bad_value(where, f"a key that is {wrong.reason}", wrong.expected) from None
         yield key, operand
 
 
@@ -108,7 +109,7 @@ def _all(terms: list[Expr]) -> Expr:
 def _logic(rules: Rules, key: str, operand: Any, where: Where) -> Expr:
     if not isinstance(operand, (list, tuple)) or not operand:
         found = "an empty array" if isinstance(operand, (list, tuple)) else shown(operand)
-        bad_syntax(where, found, "a non-empty array of filters")
+        raise bad_syntax(where, found, "a non-empty array of filters")
     terms = tuple(_filter(rules, branch, (*where, str(at))) for at, branch in enumerate(operand))
     if key == "$and":
         return And(terms)
@@ -127,10 +128,11 @@ def _target(rules: Rules, key: str, where: Where) -> Target:
     field = fields.get(path[0])
     if field is None:
         what = f"unknown field {shown(path[0])}"
-        unknown_field(where, path[0], fields, what, "what documents carry beyond their fields is under 'metadata.'")
+        hint = "what a record carries beyond its fields is below 'metadata'"
+        raise unknown_field(where, path[0], fields, what, hint)
     if len(path) > 1 and field.kind is not Kind.JSON:
         what = f"{shown(key)} names something below {field.name!r}, which holds a single value"
-        unknown_field(where, key, (), what, f"expected {field.name!r} itself")
+        raise unknown_field(where, key, (), what, f"expected {field.name!r} itself")
     return Target(path, field.kind)
 
 
@@ -147,7 +149,8 @@ def _operators(rules: Rules, target: Target, operators: Mapping[Any, Any], where
     for word, operand in _members(operators, where, "operators"):
         here = (*where, word)
         if not word.startswith("$"):
-            bad_syntax(here, f"the plain key {shown(word)} among operators", "operators only, or a plain key first")
+            what = f"the plain key {shown(word)} among operators"
+            raise bad_syntax(here, what, "operators only, or a plain key first")
         if word == "$options" and "$regex" in operators:
             continue
         terms.append(_operator(rules, target, word, operand, here, operators))
@@ -172,7 +175,8 @@ def _operator(
             return READERS[word](rules, target, operand, where)
         case _:
             near = () if word in TOP_WORDS else FIELD_WORDS
-            unknown_operator(where, word, near, "an operator on a field, such as " + ", ".join(FIELD_WORDS[:6]))
+            place = "an operator on a field, such as " + ", ".join(FIELD_WORDS[:6])
+            raise unknown_operator(where, word, near, place)
 
 
 def _negated(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
@@ -180,14 +184,14 @@ def _negated(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
         return read_regex(rules, target, operand, where)
     if not is_operators(operand):
         found = "an empty object" if operand == {} else shown(operand)
-        bad_syntax(where, found, "operators; for a plain value use $ne")
+        raise bad_syntax(where, found, "operators; for a plain value use $ne")
     return _operators(rules, target, operand, where)
 
 
 def _element(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     """Read ``$elemMatch``: operators on the element itself, or a filter over its fields (rule 17)."""
     if not isinstance(operand, Mapping):
-        bad_syntax(where, shown(operand), "operators, or a filter over the element's fields")
+        raise bad_syntax(where, shown(operand), "operators, or a filter over the element's fields")
     free = Rules(None, rules.limits, rules.default_timezone)
     if of_records(operand):
         return ElemMatch(target.path, _filter(free, operand, where), "records")
@@ -195,7 +199,7 @@ def _element(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
 
 
 def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
-    """Read ``$all``: every value by ``$eq``, or every ``$elemMatch`` (rule 16); an empty array matches nothing."""
+    """Read ``$all``: every value by ``$eq``, or every ``$elemMatch`` (rule 16); of nothing: nothing."""
     values = list_operand(operand, where)
     if not values:
         return FALSE
@@ -205,11 +209,11 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     for at, (value, word) in enumerate(zip(values, words, strict=True)):
         here = (*where, str(at))
         if word != consistent:
-            bad_value(here, shown(value), "either plain values only or $elemMatch only")
+            raise bad_value(here, shown(value), "either plain values only or $elemMatch only")
         if consistent is None:
             terms.append(plain_value(rules, target, value, here))
         elif len(value) > 1:
-            bad_value(here, "another key beside $elemMatch", "$elemMatch alone")
+            raise bad_value(here, "another key beside $elemMatch", "$elemMatch alone")
         else:
             terms.append(_element(rules, target, value["$elemMatch"], (*here, "$elemMatch")))
     return _all(terms)

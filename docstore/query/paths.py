@@ -23,12 +23,12 @@ class Missing(Enum):
 MISSING: Final = Missing.MISSING
 
 End: TypeAlias = tuple[Json | Missing, bool]
-"""One place that a path leads to: the value there or ``MISSING``, and whether the value, should it be an array, is opened
-(false for an element reached by an index as the last step)."""
+"""One place that a path leads to: the value there or ``MISSING``, and whether the value, if an array,
+is opened (false for an element reached by an index as the last step)."""
 
 
 def parse_path(text: str) -> Path:
-    r"""Split a field path into its steps: at dots, save ``\.``; ``\\`` is a backslash; an empty step is the empty key."""
+    r"""Split a field path at its dots, save ``\.``; ``\\`` is a backslash; an empty step is the empty key."""
     if "\\" not in text:
         return tuple(text.split("."))
     steps: list[str] = []
@@ -61,9 +61,10 @@ def index_step(step: str) -> int | None:
 def reach(value: Json, steps: Path) -> list[End]:
     """Return every end of ``steps`` in ``value``.
 
-    A step into an object leads to its member, or to ``MISSING`` where there is none or the value is a scalar. A step that
-    meets an array is tried in every element that is an object, and, if it is an index, goes to that element as well; scalars
-    and arrays inside the array are passed over, so the list may be empty: then nothing is seen, not even missing (rule 9).
+    A step into an object leads to its member, or to ``MISSING`` where there is none or the value is a scalar.
+    A step that meets an array is tried in every element that is an object, and, if it is an index, goes to
+    that element as well; scalars and arrays inside the array are passed over, so the list may be empty: then
+    nothing is seen, not even missing (rule 9).
 
     Args:
         value: where the first step starts. An array here counts as an object of its indexes (rule 17).
@@ -120,7 +121,7 @@ class Seen:
 
     @property
     def values(self) -> list[Json]:
-        """Every value seen: of an opened array each element, then the array itself; missing is not among them."""
+        """Every value seen, missing not: of an opened array each element, then the array itself."""
         found: list[Json] = []
         for value, opened in self.ends:
             if opened and type(value) is list:
@@ -148,8 +149,8 @@ class Seen:
 def seen(value: Json, steps: Path) -> Seen:
     """Return what is seen in ``value`` at ``steps``; see :func:`reach` for how steps are taken.
 
-    For a record's path, ``value`` is the record itself (a ``dict`` by field name); leave ``None`` fields out of it, since
-    on record fields ``None`` counts as missing. With the field's own value and the path's remaining steps, an array there
-    would count as an object of its indexes, and ``()`` would not open it.
+    For a record's path, ``value`` is the record itself (a ``dict`` by field name); leave ``None`` fields out
+    of it, since on record fields ``None`` counts as missing. With the field's own value and the path's
+    remaining steps, an array there would count as an object of its indexes, and ``()`` would not open it.
     """
     return Seen(tuple(reach(value, steps)))

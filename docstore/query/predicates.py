@@ -1,7 +1,7 @@
 """The tests that leaves put to one value: each returns a function of a value seen, or of ``MISSING``.
 
-``evaluate`` decides which values these are asked of. Every test is a closure over its operand and does no more than it must:
-SQLite calls them for each row.
+``evaluate`` decides which values these are asked of. Every test is a closure over its operand and does no
+more than it must: SQLite calls them for each row.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _is_null(value: Any) -> bool:
 def _equality(operand: Json) -> Test:
     kind = type(operand)
     if kind is str:
-        return lambda value: value == operand  # type: ignore[no-any-return]
+        return lambda value: value == operand
     if kind is bool:
         return lambda value: value is operand
     if kind is int or kind is float:
@@ -109,7 +109,9 @@ def has_type(leaf: TypeIs) -> Test:
     if "number" in numbers:
         kinds |= {int, float}
         return lambda value: type(value) in kinds
-    return lambda value: type(value) in kinds or (type(value) in (int, float) and _number_type(value) in numbers)
+    return lambda value: (
+        type(value) in kinds or (type(value) in (int, float) and _number_type(value) in numbers)
+    )
 
 
 def _number_type(value: float) -> str:

@@ -63,7 +63,7 @@ def from_compiled(compiled: re.Pattern[Any]) -> tuple[str, str]:
     text = re.sub(r"\A\(\?[aiLmsux]+\)", "", compiled.pattern)
     if re.search(r"\{,[0-9]*\}", text):
         raise BadPattern("{,n} means one thing to Python and another to RE2; write {0,n}")
-    letters = ((re.I, "i"), (re.M, "m"), (re.S, "s"), (re.X, "x"))
+    letters = ((re.IGNORECASE, "i"), (re.MULTILINE, "m"), (re.DOTALL, "s"), (re.VERBOSE, "x"))
     return text, "".join(letter for flag, letter in letters if compiled.flags & flag)
 
 
@@ -83,9 +83,10 @@ def searcher(pattern: str, flags: str = "") -> Callable[[str], bool]:
 
 
 def required_literal(pattern: str, flags: str = "") -> str:
-    """Return the longest text found that every match contains verbatim; ``""`` if there is none to be sure of.
+    """Return the longest text found that every match contains verbatim; ``""`` if none is sure.
 
-    With ``i`` only characters without case count. Alternatives, classes, groups and whatever is optional give nothing.
+    With ``i`` only characters without case count. Alternatives, classes, groups and whatever is optional give
+    nothing.
     """
     runs = _runs(pattern)
     if "i" in flags:
@@ -154,7 +155,7 @@ def _class_end(pattern: str, at: int) -> int:
 
 
 def _without_spaces(pattern: str) -> str:
-    """Take out what ``x`` lets a pattern carry: white space and comments, except escaped, quoted or in a class."""
+    """Take out white space and comments, as ``x`` does: not where escaped, quoted or in a class."""
     kept: list[str] = []
     comment = False
     gap = False
@@ -173,7 +174,7 @@ def _without_spaces(pattern: str) -> str:
 
 
 def _tokens_of_x(pattern: str) -> list[str]:
-    """Split as ``_tokens`` does, but a comment's text into single characters: it may hold brackets and backslashes."""
+    """Split as ``_tokens`` does, but comments into characters: they may hold brackets and backslashes."""
     tokens: list[str] = []
     at = 0
     while at < len(pattern):
@@ -198,7 +199,7 @@ _ENDS_RUN = set(".^$|()*+?{")
 
 
 def _runs(pattern: str) -> list[str]:
-    """Return the literal runs of a pattern; none where alternatives, inline flags or numeric escapes make it unsure."""
+    """Return the literal runs of a pattern; none where alternatives, flags or numeric escapes are."""
     if re.search(r"\(\?[a-zA-Z]*-?[a-zA-Z]*\)|\\[pPx0-9]", pattern):
         return []
     runs = [""]

@@ -19,13 +19,14 @@ __all__ = ["under"]
 def under(
     field: str, user_filter: Mapping[str, Any] | None, *, limits: Limits = DEFAULT_LIMITS
 ) -> dict[str, Any]:
-    r"""Return ``user_filter`` with every field it names moved below ``field``; nothing in it can name another.
+    r"""Return ``user_filter`` with every field it names moved below ``field``; it can name no other.
 
     ``under("metadata", {"a": 1, "$or": [{"b": 2}]})`` is ``{"metadata.a": 1, "$or": [{"metadata.b": 2}]}``.
 
     Args:
         field: a field path, ``\.`` for a dot within a key.
-        user_filter: any filter, checked as a whole; ``None`` and ``{}`` give ``{}``. Dots in its keys are steps.
+        user_filter: any filter, checked as a whole; ``None`` and ``{}`` give ``{}``. Dots in its keys are
+            steps.
         limits: the bounds that it is checked against.
 
     Returns:
@@ -37,7 +38,9 @@ def under(
     """
     name = by_value(field)
     if not isinstance(name, str) or name.startswith("$"):
-        raise FilterSyntaxError(f"{field!r} is no field to move a filter below; expected a field path such as 'metadata'")
+        raise FilterSyntaxError(
+            f"{field!r} is no field to move a filter below; expected a field path such as 'metadata'"
+        )
     parse(user_filter, None, limits=limits, default_timezone=UTC)
     return _moved(path_text(parse_path(name)), user_filter or {})
 

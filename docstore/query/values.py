@@ -1,7 +1,7 @@
 """JSON values: what is accepted from callers, and what equal, ordered and typed mean (rules 1–5, 12).
 
-``plain`` is the door: documents and operands pass it once, everything behind it holds exact ``None bool int float str list
-dict`` and needs no further check.
+``plain`` is the door: documents and operands pass it once, everything behind it holds exact ``None bool int
+float str list dict`` and needs no further check.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class NotJson(ValueError):
 def plain(value: Any, *, default_timezone: tzinfo | None = None, depth: int = 64) -> Json:
     """Return ``value`` as JSON of Python's own types.
 
-    Subclasses of ``str``, numbers and mappings, and enumerations over JSON types, count by their value; tuples are
-    arrays; ``datetime`` becomes RFC 3339 text in UTC (rule 4); -0.0 becomes 0.0.
+    Subclasses of ``str``, numbers and mappings, and enumerations over JSON types, count by their value;
+    tuples are arrays; ``datetime`` becomes RFC 3339 text in UTC (rule 4); -0.0 becomes 0.0.
 
     Args:
         value: anything.
@@ -91,7 +91,7 @@ def plain(value: Any, *, default_timezone: tzinfo | None = None, depth: int = 64
 
 
 def by_value(value: Any) -> Any:
-    """Return an enumeration's member or an instance of a subclass of ``str``, ``int`` or ``float`` by its value.
+    """Return an enumeration's member, or an instance of a subclass of ``str int float``, by its value.
 
     Anything else comes back as it is, the same object.
     """
@@ -170,7 +170,8 @@ def compare(a: Json, b: Json) -> int:
     """Order two JSON values: by type as in rule 20, then as in rule 12.
 
     Returns:
-        A negative number, 0 or a positive number. Null, numbers, strings, objects, arrays, booleans, in this order.
+        A negative number, 0 or a positive number. Null, numbers, strings, objects, arrays, booleans, in this
+        order.
     """
     rank = _RANK[type(a)]
     if rank != _RANK[type(b)]:
@@ -264,7 +265,9 @@ def _key(key: Any) -> str:
 
 def _refusal(value: Any) -> NotJson:
     if isinstance(value, re.Pattern):
-        return NotJson("a regular expression", "a plain value; regular expressions stand alone or after $regex and $not")
+        return NotJson(
+            "a regular expression", "a plain value; regular expressions stand alone or after $regex and $not"
+        )
     if isinstance(value, date):
         return NotJson("a bare date", "an aware datetime, or RFC 3339 text")
     return NotJson(f"a value of the type {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Expr as JSON text and back: what a registered SQL function gets and a cursor is bound to. Canonical, deterministic."""
+"""Expr as canonical JSON text and back: what a registered SQL function gets and a cursor is bound to."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = ["expr_from_json", "expr_to_json"]
 def expr_to_json(expr: Expr) -> str:
     """Return ``expr`` as a compact JSON text: the same text for the same Expr, always.
 
-    Unlike ``==`` on expressions (Python holds ``1`` and ``True`` equal) two texts are equal only if the expressions mean
-    the same, so the text is also the right key for caches.
+    Unlike ``==`` on expressions (Python holds ``1`` and ``True`` equal) two texts are equal only if the
+    expressions mean the same, so the text is also the right key for caches.
     """
     return canonical_json(_encode(expr))
 
@@ -102,6 +102,10 @@ def _decode(node: Any) -> Expr:
 
 
 def _decode_leaf(kind: str, path: tuple[str, ...], rest: list[Any]) -> Expr:
+    read: Any = _PLAIN.get(kind)
+    if read is not None:
+        leaf: Expr = read(path, *rest)
+        return leaf
     match kind, rest:
         case "in", [values]:
             return In(path, tuple(values))
@@ -111,8 +115,6 @@ def _decode_leaf(kind: str, path: tuple[str, ...], rest: list[Any]) -> Expr:
             return TypeIs(path, frozenset(types))
         case "element", [condition, of]:
             return ElemMatch(path, _decode(condition), of)
-        case ("compare" | "exists" | "size" | "mod" | "regex" | "match"), _:
-            return _PLAIN[kind](path, *rest)
         case _:
             raise ValueError(f"not an expression: {kind!r}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 
 from docstore.extract.base import Source
@@ -20,6 +21,7 @@ _BLOCK_TAGS = (
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
 _CELLS = frozenset({"td", "th"})
 _STEP = 64 * 1024
+_TAGS = re.compile("<[^>]*>?")
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 
@@ -82,8 +84,17 @@ def html_text(source: Source) -> Iterator[str]:
     for at in range(0, len(text), _STEP):
         reader.feed(text[at : at + _STEP])
         yield _tidy(reader.take())
-    reader.close()
-    yield _tidy(reader.take())
+    yield _tidy(reader.take() + ("" if reader.hidden else _rest(reader.rawdata)))
+
+
+def _rest(unread: str) -> str:
+    """Return the text of what the tokenizer waits to see the end of.
+
+    Its own `close` would try every `<` in it again, in time that grows with the square of the length.
+    """
+    if unread.startswith("<!--"):
+        return ""
+    return unescape(_TAGS.sub(" ", unread)).replace("\n", " ")
 
 
 def _tidy(text: str) -> str:

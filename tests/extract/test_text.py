@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import monotonic
 
 import pytest
 
@@ -141,6 +142,23 @@ def test_html_gives_what_a_reader_sees() -> None:
 def test_broken_html_raises_nothing(found: str) -> None:
     """However broken, HTML gives the text that can be seen in it."""
     assert isinstance(extract(found.encode(), filename="x.html"), str)
+
+
+@pytest.mark.parametrize("unit", ["<!--", "<a b=c", "<!--" + "x" * 60, "</", "&#", "<![CDATA["])
+def test_html_that_never_ends_is_read_in_bounded_time(unit: str) -> None:
+    """Markup that is opened again and again and never closed ends when the time is up, or little later."""
+    started = monotonic()
+    try:
+        extract(unit.encode() * 250_000, filename="x.html", limits=ExtractLimits(seconds=3))
+    except ExtractionError as error:
+        assert "gave up after 3 seconds" in error.message  # noqa: PT017 - either way is right, in time
+    assert monotonic() - started < 30
+
+
+@pytest.mark.parametrize("end", ["<script>alert('no')", "<style>no", "<!-- no", "<a href='no", "</p"])
+def test_an_open_end_hides_no_text_and_shows_no_code(end: str) -> None:
+    """What stands before markup that is never closed is kept, what is in it is not shown."""
+    assert extract(f"<p>yes {end}".encode(), filename="x.html").strip() == "yes"
 
 
 def test_html_in_pieces_is_the_same_text() -> None:

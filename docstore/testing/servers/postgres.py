@@ -113,7 +113,7 @@ class PostgresServer:
     def clear_database(self, url: str) -> None:
         """Drop everything in a database made by `create_database` and end the connections to it.
 
-        It takes a third of the time a fresh database does.
+        It takes a fraction of the time a fresh database does.
         """
         self.execute(_CLEAR, database=_database_name(url))
 

@@ -1,21 +1,28 @@
 """The seam: all that an implementer of a backend reads, and all that the core relies on.
 
-A backend stores rows and runs queries. It knows nothing of filters as users write them, of pages, cursors, status rules,
-versions or scopes' checks: the core has parsed, validated and planned before it calls, and does everything clever above the seam.
+A backend stores rows and runs queries. It knows nothing of filters as users write them, of pages, cursors,
+status rules, versions or scopes' checks: the core has parsed, validated and planned before it calls, and does
+everything clever above the seam.
 
 What the core promises a backend
-    - An :class:`~docstore.query.expr.Expr` has no ``$``-words, its bounds are checked, and it holds only leaves that
+    - An :class:`~docstore.query.expr.Expr` has no ``$``-words, its bounds are checked, and it holds only
+    leaves that
       :meth:`Backend.judge` called exact or inexact; a leaf under ``Not`` was called exact.
-    - ``limit`` is ``None`` or at least 1, ``offset`` at least 0; ``order`` is never empty and ends with ``number``.
+    - ``limit`` is ``None`` or at least 1, ``offset`` at least 0; ``order`` is never empty and ends with
+    ``number``.
     - ``after`` has one value a sort key. The core never passes both ``after`` and a non-zero ``offset``.
-    - Rows given to :meth:`Writer.insert` have every column of the collection but ``number``; text has no NUL and no lone
+    - Rows given to :meth:`Writer.insert` have every column of the collection but ``number``; text has no NUL
+    and no lone
       surrogates; JSON fields are valid JSON texts without NaN and infinities.
-    - Nothing is called after :meth:`Backend.close`; a :class:`Reader` or :class:`Writer` is used by one thread only, and not after its block.
+    - Nothing is called after :meth:`Backend.close`; a :class:`Reader` or :class:`Writer` is used by one
+    thread only, and not after its block.
 
 What a backend promises the core
-    - :meth:`Reader.select` and :meth:`Reader.count` answer exactly what :func:`docstore.query.evaluate.matches` says of each
+    - :meth:`Reader.select` and :meth:`Reader.count` answer exactly what
+    :func:`docstore.query.evaluate.matches` says of each
       row for exact leaves, and a superset for inexact ones; ``scope`` is ANDed outermost, by exact match.
-    - Everything read within one ``read(snapshot=True)`` or ``write()`` block comes from one snapshot, own writes included.
+    - Everything read within one ``read(snapshot=True)`` or ``write()`` block comes from one snapshot, own
+    writes included.
     - ``write()`` is atomic and, when it returns, durable; an exception in the block undoes it.
     - Errors of the engine arrive as :class:`~docstore.errors.BackendError`, with the cause kept.
 
@@ -24,7 +31,8 @@ Rows are plain dictionaries from field name to value: see :class:`~docstore.quer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection as Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection as Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -58,14 +66,15 @@ __all__ = [
 ]
 
 Row: TypeAlias = dict[str, Any]
-"""Field name → stored value. A select's rows hold the collection's light fields and those named in ``include``."""
+"""Field name → stored value. A select's rows hold the collection's light fields and those named in
+``include``."""
 
 
 class Support(Enum):
     """How far a backend can run a leaf.
 
-    ``EXACT``: it returns just what the evaluator would. ``INEXACT``: it returns that and perhaps more. ``UNSUPPORTED``: it
-    cannot narrow by it at all.
+    ``EXACT``: it returns just what the evaluator would. ``INEXACT``: it returns that and perhaps more.
+    ``UNSUPPORTED``: it cannot narrow by it at all.
     """
 
     EXACT = "exact"
@@ -92,7 +101,8 @@ class _EmptyArray(Enum):
 
 EMPTY_ARRAY = _EmptyArray.EMPTY_ARRAY
 SortValue: TypeAlias = Any
-"""What a record sorts by under one key: for a scalar field its stored value or ``None``; for a JSON path the JSON value of its
+"""What a record sorts by under one key: for a scalar field its stored value or ``None``; for a JSON path the
+JSON value of its
 smallest or largest element, ``None`` for null and missing alike, or ``EMPTY_ARRAY``."""
 
 
@@ -111,8 +121,8 @@ class SortKey:
     Attributes:
         path: what to sort by, the field's name first.
         descending: largest first.
-        largest: an array stands for its largest element, not its smallest. Equal to ``descending`` as users write it; when
-            the core walks an order backwards it turns ``descending`` and leaves this.
+        largest: an array stands for its largest element, not its smallest. Equal to ``descending`` as users
+            write it; when the core walks an order backwards it turns ``descending`` and leaves this.
     """
 
     path: Path
@@ -132,12 +142,14 @@ class Query:
         scope: ANDed outermost.
         where: the pushed part of the filter, search and ``latest_only``.
         order: sort keys, the last is ``number``.
-        after: sort values of a row (which need not exist any more); only rows strictly behind it in ``order`` count.
+        after: sort values of a row (which need not exist any more); only rows strictly behind it in ``order``
+            count.
         offset: rows to skip.
         limit: rows to return, at least 1; ``None`` is all.
         include: heavy and private fields to bring besides the light ones.
-        lock: in a write block, keep other writers from the rows until it ends: ``"wait"`` for those who hold them, or ``"skip"``
-            rows that are held. ``None`` takes no locks. A backend with a single writer may ignore it.
+        lock: in a write block, keep other writers from the rows until it ends: ``"wait"`` for those who hold
+            them, or ``"skip"`` rows that are held. ``None`` takes no locks. A backend with a single writer
+            may ignore it.
     """
 
     collection: Collection
@@ -162,7 +174,8 @@ class BlobRow:
         key: its storage key, never derived from user text and never used again.
         tenant, owner: of the document it was written for.
         sha256, size: hex and bytes; ``None`` while pending.
-        state: ``pending`` (intent written, bytes on their way), ``live``, ``dead`` (to be removed), ``swept`` (removed once).
+        state: ``pending`` (intent written, bytes on their way), ``live``, ``dead`` (to be removed), ``swept``
+            (removed once).
         at: microseconds since the epoch of the last change of state.
         attempts: failed removals so far.
     """
@@ -178,8 +191,10 @@ class BlobRow:
 
 
 class Duplicate(DocstoreError):
-    """A unique key is taken. ``constraint`` is ``id`` (tenant, id) or ``version`` (tenant, owner, external_id, version, or a second
-    latest); ``""`` where the engine does not tell."""
+    """A unique key is taken. ``constraint`` is ``id`` (tenant, id) or ``version`` (tenant, owner,
+    external_id, version, or a second
+    latest); ``""`` where the engine does not tell.
+    """
 
     constraint: str = ""
 
@@ -191,25 +206,33 @@ class Reader(Protocol):
         """Return the rows of ``query`` in its order."""
 
     def count(self, query: Query, at_most: int | None = None) -> int:
-        """Count the rows of ``query``, ignoring order, after, offset, limit and include; ``at_most`` may stop the count there."""
+        """Count the rows of ``query``, ignoring order, after, offset, limit and include; ``at_most`` may stop
+        the count there.
+        """
 
     def blobs(
         self, *, states: Container[BlobState] = (), before: int | None = None, after_key: str = "", limit: int = 1000,
         keys: Sequence[str] | None = None, scope: Scope = Scope(),
     ) -> Sequence[BlobRow]:  # fmt: skip
-        """Return blob rows ordered by key: of these states (none named: all), with ``at < before``, with key > ``after_key``, among
-        ``keys``, within ``scope``; at most ``limit``."""
+        """Return blob rows ordered by key: of these states (none named: all), with ``at < before``, with key
+        > ``after_key``, among
+        ``keys``, within ``scope``; at most ``limit``.
+        """
 
 
 class Writer(Reader, Protocol):
     """Reads and writes within one ``write`` block."""
 
     def now(self) -> int:
-        """Return the database's clock, microseconds since the epoch. Within a store it never goes backwards."""
+        """Return the database's clock, microseconds since the epoch. Within a store it never goes
+        backwards.
+        """
 
     def lock(self, *names: str) -> None:
-        """Keep every other block that calls ``lock`` with the same names waiting until this one ends. A backend with a single
-        writer need do nothing."""
+        """Keep every other block that calls ``lock`` with the same names waiting until this one ends. A
+        backend with a single
+        writer need do nothing.
+        """
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
         """Add rows; return their numbers, in order: increasing, never used before, unique in the collection.
@@ -232,8 +255,10 @@ class Writer(Reader, Protocol):
         """Add a blob row; its key is fresh."""
 
     def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
-        """Set fields of the blob row ``key`` if its state is among ``states``; return whether it was. Competing calls on one row are
-        serialised: exactly one of two that name the same state and leave it wins."""
+        """Set fields of the blob row ``key`` if its state is among ``states``; return whether it was.
+        Competing calls on one row are
+        serialised: exactly one of two that name the same state and leave it wins.
+        """
 
     def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
         """Remove the blob row ``key`` if its state is among ``states``; return whether it was."""
@@ -250,7 +275,9 @@ class Backend(Protocol):
         """Say how far this backend can run ``leaf``. Pure and fast; called for each leaf of each query."""
 
     def sorts(self, collection: Collection, key: SortKey) -> Judgement:
-        """Say whether this backend can order by ``key`` and compare ``after`` with it: exact, or unsupported (the core then sorts)."""
+        """Say whether this backend can order by ``key`` and compare ``after`` with it: exact, or unsupported
+        (the core then sorts).
+        """
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Reader]:
         """Open a block for reading. ``snapshot=True`` where several reads must see one state."""
@@ -268,7 +295,9 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a backend would run: the statement, its bound values, and the engine's own plan (``None`` if it has none)."""
+    """What a backend would run: the statement, its bound values, and the engine's own plan (``None`` if it
+    has none).
+    """
 
     text: str
     parameters: tuple[Any, ...] = ()

@@ -22,7 +22,9 @@ _CHANGEABLE = ("filename", "content_type", "metadata", "replace_metadata", "cont
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Return ``target`` with an RFC 7396 merge patch applied: objects merge, ``None`` removes, all else replaces."""
+    """Return ``target`` with an RFC 7396 merge patch applied: objects merge, ``None`` removes, all else
+    replaces.
+    """
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
@@ -49,9 +51,14 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
         if name not in _CHANGEABLE:
             raise InvalidDocument(_unknown(name), field=name)
     if "metadata" in changes and "replace_metadata" in changes:
-        raise InvalidDocument("give metadata (a patch) or replace_metadata (the whole), not both", field="metadata")
+        raise InvalidDocument(
+            "give metadata (a patch) or replace_metadata (the whole), not both", field="metadata"
+        )
     made: dict[str, Any] = {}
-    for name, check in (("filename", checks.filename), ("content_type", lambda value: checks.key("content_type", value))):
+    for name, check in (
+        ("filename", checks.filename),
+        ("content_type", lambda value: checks.key("content_type", value)),
+    ):
         if name in changes:
             made[name] = check(changes[name])
     for name in ("created_at", "updated_at"):
@@ -75,7 +82,9 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
         if patch is not None:
             columns["metadata"] = patched(checks, "metadata", row["metadata"], patch)
         if "content_type" in columns:
-            columns["file_type"] = file_type_of(columns["content_type"], columns.get("filename", row["filename"]))
+            columns["file_type"] = file_type_of(
+                columns["content_type"], columns.get("filename", row["filename"])
+            )
         return columns
 
     return apply

@@ -60,7 +60,9 @@ class Checks:
         try:
             return check_text(value)
         except NotJson as wrong:
-            raise InvalidDocument(f"{field}: {wrong.reason}; expected {wrong.expected}", field=field) from None
+            raise InvalidDocument(
+                f"{field}: {wrong.reason}; expected {wrong.expected}", field=field
+            ) from None
 
     def key(self, field: str, value: Any) -> str:
         """Return an id: non-empty text of at most 800 bytes in UTF-8, so that every database can index it."""
@@ -75,14 +77,17 @@ class Checks:
         text = self.text("filename", value)
         if len(text) > self.limits.filename_characters:
             raise InvalidDocument(
-                f"filename: {len(text)} characters; expected at most {self.limits.filename_characters}", field="filename"
+                f"filename: {len(text)} characters; expected at most {self.limits.filename_characters}",
+                field="filename",
             )
         return text
 
     def content(self, value: Any) -> str:
         """Return extracted text: NUL becomes U+FFFD."""
         value = by_value(value)
-        return self.text("content", value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value)
+        return self.text(
+            "content", value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+        )
 
     def status(self, value: Any) -> str:
         """Return one of the four words."""
@@ -126,12 +131,18 @@ class Checks:
     def object(self, field: str, value: Any) -> dict[str, Any]:
         """Return a JSON object within the bounds, of Python's own types."""
         if not isinstance(value, Mapping):
-            raise InvalidDocument(f"{field}: expected an object (a dict), not {type(value).__name__}", field=field)
+            raise InvalidDocument(
+                f"{field}: expected an object (a dict), not {type(value).__name__}", field=field
+            )
         try:
-            made: dict[str, Any] = plain(value, default_timezone=self.default_timezone, depth=self.limits.metadata_depth)
+            made: dict[str, Any] = plain(
+                value, default_timezone=self.default_timezone, depth=self.limits.metadata_depth
+            )
         except NotJson as wrong:
             where = ".".join((field, *wrong.where))
-            raise InvalidDocument(f"{where}: {wrong.reason}; expected {wrong.expected}", field=where) from None
+            raise InvalidDocument(
+                f"{where}: {wrong.reason}; expected {wrong.expected}", field=where
+            ) from None
         return made
 
     def json(self, field: str, value: Any) -> str:
@@ -143,6 +154,7 @@ class Checks:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         if len(text) * 4 > self.limits.metadata_bytes and canonical_size(value) > self.limits.metadata_bytes:
             raise InvalidDocument(
-                f"{field}: {canonical_size(value)} bytes of JSON; expected at most {self.limits.metadata_bytes}", field=field
+                f"{field}: {canonical_size(value)} bytes of JSON; expected at most {self.limits.metadata_bytes}",
+                field=field,
             )
         return text

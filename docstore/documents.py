@@ -11,7 +11,14 @@ from docstore.backend import Query, Row, SortKey, Writer
 from docstore.changes import document_changes
 from docstore.checks import Checks
 from docstore.drafts import Draft, draft_document
-from docstore.errors import BlobMissing, FilterSyntaxError, InvalidDocument, NotFound, RevisionConflict, ScopeError
+from docstore.errors import (
+    BlobMissing,
+    FilterSyntaxError,
+    InvalidDocument,
+    NotFound,
+    RevisionConflict,
+    ScopeError,
+)
 from docstore.lifecycle import status, versions
 from docstore.models import AddResult, Document, NewDocument, records_from
 from docstore.query.expr import And, Compare
@@ -30,7 +37,7 @@ class Documents(Records[Document]):
 
     _collection = DOCUMENTS
 
-    # -- adding ----------------------------------------------------------------------------------------------------------
+    # -- adding ------------------------------------------------------------------------------------
 
     def add(
         self, source: Any = None, *, filename: str | None = None, content_type: str | None = None,
@@ -42,20 +49,24 @@ class Documents(Records[Document]):
         """Store a document: its bytes, if it has any, and its fields, in one commit.
 
         Args:
-            source: a path, ``bytes``, a binary file object, an fsspec URL, or ``None`` for a document without bytes. It is streamed.
+            source: a path, ``bytes``, a binary file object, an fsspec URL, or ``None`` for a document without
+                bytes. It is streamed.
             filename: stored verbatim; by default the source's own name, else ``""``.
             content_type: MIME type; by default what the filename's ending says, on every machine the same.
             metadata: a JSON object; ``datetime`` values become RFC 3339 text in UTC.
-            id: by default a fresh UUIDv7. Given again with the same bytes and fields it returns the document that is there.
+            id: by default a fresh UUIDv7. Given again with the same bytes and fields it returns the document
+                that is there.
             external_id: your name for the document; adding it again makes the next version.
             tenant, owner: by default the scope's.
             status: ``pending``, ``processing``, ``completed`` or ``failed``.
             error: why it failed.
             content: extracted text; NUL becomes U+FFFD.
             preview: by default the first 200 characters of the content with white space collapsed.
-            created_at, updated_at, processed_at: aware ``datetime`` or RFC 3339 text; by default now, ``created_at``, ``None``.
+            created_at, updated_at, processed_at: aware ``datetime`` or RFC 3339 text; by default now,
+                ``created_at``, ``None``.
             sha256, size: what the bytes must have (hex, bytes); without a source they are recorded as told.
-            dedupe: ``"sha256"`` returns the document of this tenant and owner that has these bytes already, if there is one.
+            dedupe: ``"sha256"`` returns the document of this tenant and owner that has these bytes already,
+                if there is one.
 
         Returns:
             The document, new or (``id``, ``dedupe``) the one that was there.
@@ -80,7 +91,8 @@ class Documents(Records[Document]):
         """Add many documents, each batch in one commit.
 
         Args:
-            documents: :class:`NewDocument` objects, or mappings with the keywords of :meth:`add` and ``source``. Read lazily.
+            documents: :class:`NewDocument` objects, or mappings with the keywords of :meth:`add` and
+                ``source``. Read lazily.
             batch_size: documents a commit, 1 to 100,000.
             on_progress: called after each commit with the number of documents stored so far.
 
@@ -88,12 +100,15 @@ class Documents(Records[Document]):
             Their ids, in order, and how many are new.
 
         Raises:
-            InvalidDocument: a document cannot be stored; ``.index`` says which. Its batch is not written, earlier ones are.
+            InvalidDocument: a document cannot be stored; ``.index`` says which. Its batch is not written,
+                earlier ones are.
             Others: as :meth:`add`, for the whole batch.
         """
         self._ready()
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or not 1 <= batch_size <= 100_000:
-            raise InvalidDocument(f"batch_size={batch_size!r}: expected a whole number from 1 to 100000", field="batch_size")
+            raise InvalidDocument(
+                f"batch_size={batch_size!r}: expected a whole number from 1 to 100000", field="batch_size"
+            )
         ids: list[str] = []
         added = 0
         for batch in self._batches(documents, batch_size):
@@ -104,7 +119,9 @@ class Documents(Records[Document]):
                 on_progress(len(ids))
         return AddResult(ids=ids, added=added, existing=len(ids) - added)
 
-    def _batches(self, documents: Iterable[NewDocument | Mapping[str, Any]], size: int) -> Iterator[list[Draft]]:
+    def _batches(
+        self, documents: Iterable[NewDocument | Mapping[str, Any]], size: int
+    ) -> Iterator[list[Draft]]:
         numbered = enumerate(documents)
         while batch := [self._draft_at(index, given) for index, given in islice(numbered, size)]:
             yield batch
@@ -113,7 +130,9 @@ class Documents(Records[Document]):
         try:
             return draft_document(given, self._scope, self._checks)
         except InvalidDocument as wrong:
-            raise InvalidDocument(f"document {index}: {wrong.message}", field=wrong.field, index=index) from wrong
+            raise InvalidDocument(
+                f"document {index}: {wrong.message}", field=wrong.field, index=index
+            ) from wrong
         except ScopeError as wrong:
             raise ScopeError(f"document {index}: {wrong.message}") from wrong
 
@@ -124,17 +143,20 @@ class Documents(Records[Document]):
     def _checks(self) -> Checks:
         return Checks(self._root.limits, self._root.default_timezone)
 
-    # -- changing --------------------------------------------------------------------------------------------------------
+    # -- changing ----------------------------------------------------------------------------------
 
-    def update(self, id: str, *, if_revision: int | None = None, touch: bool = True, **changes: Any) -> Document:
+    def update(
+        self, id: str, *, if_revision: int | None = None, touch: bool = True, **changes: Any
+    ) -> Document:
         """Change a document's fields.
 
         Args:
             id: which.
             if_revision: refuse unless the revision is still this; ``None`` does not look.
             touch: set ``updated_at`` to now (unless it is among the changes).
-            changes: ``filename``, ``content_type``, ``metadata`` (an RFC 7396 merge patch: ``None`` removes a key), ``replace_metadata`` (the whole
-                of it), ``content``, ``preview``, ``error``, ``processed_at``, ``created_at``, ``updated_at``. The status has verbs of its own.
+            changes: ``filename``, ``content_type``, ``metadata`` (an RFC 7396 merge patch: ``None`` removes a
+                key), ``replace_metadata`` (the whole of it), ``content``, ``preview``, ``error``,
+                ``processed_at``, ``created_at``, ``updated_at``. The status has verbs of its own.
 
         Returns:
             The document as it is now, its revision one higher.
@@ -245,7 +267,12 @@ class Documents(Records[Document]):
         reached("D1")
 
     def _changed(
-        self, id: str, make: Callable[[Row, int], Mapping[str, Any]], *, if_revision: int | None = None, touch: bool = True
+        self,
+        id: str,
+        make: Callable[[Row, int], Mapping[str, Any]],
+        *,
+        if_revision: int | None = None,
+        touch: bool = True,
     ) -> Document:
         """Read a row for update, let ``make`` say what changes, write it."""
         key = self._id(id)
@@ -272,7 +299,7 @@ class Documents(Records[Document]):
         for extraction in writer.select(Query(EXTRACTIONS, where=where)):
             writer.update(EXTRACTIONS, extraction["number"], {"filename": filename})
 
-    # -- status ----------------------------------------------------------------------------------------------------------
+    # -- status ------------------------------------------------------------------------------------
 
     def start(self, id: str) -> Document:
         """Begin processing: pending → processing, one attempt more.
@@ -305,7 +332,9 @@ class Documents(Records[Document]):
         """
         self._ready()
         asked = {"content": content, "preview": preview, "metadata": metadata, "processed_at": processed_at}
-        make = document_changes({name: value for name, value in asked.items() if value is not None}, self._checks)
+        make = document_changes(
+            {name: value for name, value in asked.items() if value is not None}, self._checks
+        )
 
         def completed(row: Row, now: int) -> Mapping[str, Any]:
             return {"processed_at": now, **_to("complete", row), **make(row, now)}
@@ -338,10 +367,11 @@ class Documents(Records[Document]):
         self._ready()
         return self._changed(id, lambda row, now: {**_to("retry", row), "processed_at": None})
 
-    # -- versions --------------------------------------------------------------------------------------------------------
+    # -- versions ----------------------------------------------------------------------------------
 
     def versions(self, external_id: str) -> list[Document]:
-        """Return all versions with this external_id in this scope, the first first; of several owners or tenants one after another.
+        """Return all versions with this external_id in this scope, the first first; of several owners or
+        tenants one after another.
 
         Raises:
             NotFound: there is none.
@@ -350,7 +380,9 @@ class Documents(Records[Document]):
         key = self._id(external_id)
         order = tuple(SortKey((name,)) for name in ("tenant", "owner", "version", "number"))
         with self._root.read() as reader:
-            rows = self._run_exactly(reader, Query(DOCUMENTS, self._scope, Compare(("external_id",), "eq", key), order))
+            rows = self._run_exactly(
+                reader, Query(DOCUMENTS, self._scope, Compare(("external_id",), "eq", key), order)
+            )
         if not rows:
             raise NotFound(f"no document with the external_id {external_id!r}", id=key)
         return records_from(DOCUMENTS, rows)
@@ -367,7 +399,9 @@ class Documents(Records[Document]):
         """
         self._ready()
         key = self._id(external_id)
-        wanted = Compare(("is_latest",), "eq", True) if version is None else Compare(("version",), "eq", version)
+        wanted = (
+            Compare(("is_latest",), "eq", True) if version is None else Compare(("version",), "eq", version)
+        )
         where = And((Compare(("external_id",), "eq", key), wanted))
         with self._root.read() as reader:
             rows = self._run_exactly(reader, Query(DOCUMENTS, self._scope, where, limit=1))
@@ -376,7 +410,7 @@ class Documents(Records[Document]):
             raise NotFound(f"no document with the external_id {external_id!r}{which}", id=key)
         return self._made(rows[0])
 
-    # -- bytes -----------------------------------------------------------------------------------------------------------
+    # -- bytes -------------------------------------------------------------------------------------
 
     def _stored(self, id: str) -> Row:
         """Return a row that has bytes."""
@@ -394,7 +428,8 @@ class Documents(Records[Document]):
         Raises:
             NotFound: there is no such document in this scope.
             BlobMissing: it has no bytes, or they are gone.
-            BlobCorrupt: they are not those that were stored; a wrong size is found at once, a wrong sha256 at the end.
+            BlobCorrupt: they are not those that were stored; a wrong size is found at once, a wrong sha256 at
+                the end.
         """
         row = self._stored(id)
         return self._root.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"])
@@ -422,7 +457,8 @@ class Documents(Records[Document]):
         self._root.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
 
     def url(self, id: str, *, expires: int = 3600) -> str:
-        """Return a URL that reads a document's bytes without further credentials, under the document's filename.
+        """Return a URL that reads a document's bytes without further credentials, under the document's
+        filename.
 
         Args:
             id: which.

@@ -1,4 +1,6 @@
-"""Drafts: a new document as the caller gave it, validated, and not yet a row. Step P0 of the put protocol; no I/O."""
+"""Drafts: a new document as the caller gave it, validated, and not yet a row. Step P0 of the put protocol; no
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Draft:
     """A new document: its row so far, and the bytes it is to have.
 
     Attributes:
-        row: every column but the number; ``created_at`` and ``updated_at`` are ``None`` where the clock is to set them.
+        row: every column but the number; ``created_at`` and ``updated_at`` are ``None`` where the clock is to
+            set them.
         source: the bytes as given, or ``None``.
         named: whether the caller gave the id, so that a repeated add is recognised.
         dedupe: whether a document with the same bytes in the same scope stands in.
@@ -56,7 +59,9 @@ class Draft:
         row["file_type"] = file_type_of(row["content_type"], row["filename"])
 
     def fingerprint(self) -> str | None:
-        """Return a digest of all that the caller asked for, with the bytes' size and sha256; ``None`` without an id of theirs."""
+        """Return a digest of all that the caller asked for, with the bytes' size and sha256; ``None`` without
+        an id of theirs.
+        """
         if not self.named:
             return None
         asked = {name: value for name, value in self.row.items() if name not in _NOT_ASKED}
@@ -150,8 +155,12 @@ def _values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(given, NewDocument):
         return {name: getattr(given, name) for name in given.model_fields_set}
     if not isinstance(given, Mapping):
-        raise InvalidDocument(f"expected a NewDocument or a mapping of add's keywords, not {type(given).__name__}")
+        raise InvalidDocument(
+            f"expected a NewDocument or a mapping of add's keywords, not {type(given).__name__}"
+        )
     for name in given:
         if name not in _NAMES:
-            raise InvalidDocument(f"unknown field {name!r}: expected {', '.join(sorted(_NAMES))}", field=str(name))
+            raise InvalidDocument(
+                f"unknown field {name!r}: expected {', '.join(sorted(_NAMES))}", field=str(name)
+            )
     return given

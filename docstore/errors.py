@@ -1,4 +1,5 @@
-"""Every error that docstore raises: one tree, so that one ``except`` line can be as wide or as narrow as wanted.
+"""Every error that docstore raises: one tree, so that one ``except`` line can be as wide or as narrow as
+wanted.
 
 ::
 
@@ -34,8 +35,8 @@
         ├── UnknownBackend
         └── BackendNotInstalled
 
-The text of an error says what is wrong, where, and what was expected. What a program may want to read is on attributes,
-and every error survives :mod:`pickle` with them.
+The text of an error says what is wrong, where, and what was expected. What a program may want to read is on
+attributes, and every error survives :mod:`pickle` with them.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ class FilterSyntaxError(FilterError):
 
 
 class UnknownOperator(FilterError):
-    """A ``$``-word that the language does not have. ``suggestion`` is the nearest that it has, or ``None``."""
+    """A ``$``-word that the language does not have. ``suggestion`` is the nearest that it has, or
+    ``None``.
+    """
 
     operator: str = ""
     suggestion: str | None = None
@@ -131,7 +134,9 @@ class FilterTooComplex(FilterError):
 
 
 class NotPushed(FilterError):
-    """``strict=True`` was asked for and a part of the filter cannot be run by the backend. ``reasons`` lists why."""
+    """``strict=True`` was asked for and a part of the filter cannot be run by the backend. ``reasons`` lists
+    why.
+    """
 
     reasons: tuple[str, ...] = ()
 
@@ -154,7 +159,9 @@ class InvalidPage(DocstoreError, ValueError):
 
 
 class InvalidDocument(DocstoreError, ValueError):
-    """A document that cannot be stored. ``field`` says where; ``index`` is its place in an ``add_many``, else ``None``."""
+    """A document that cannot be stored. ``field`` says where; ``index`` is its place in an ``add_many``, else
+    ``None``.
+    """
 
     field: str = ""
     index: int | None = None
@@ -181,7 +188,9 @@ class RevisionConflict(DocstoreError):
 
 
 class InvalidTransition(DocstoreError):
-    """The status does not allow this step. ``status`` is the status now, ``action`` the verb that was called."""
+    """The status does not allow this step. ``status`` is the status now, ``action`` the verb that was
+    called.
+    """
 
     id: str = ""
     status: str = ""
@@ -199,7 +208,9 @@ class ScopeError(DocstoreError, ValueError):
 
 
 class ScopeRequired(ScopeError):
-    """The store was opened with ``scope_required=True``: say ``store.scoped(...)`` or ``store.unscoped()``."""
+    """The store was opened with ``scope_required=True``: say ``store.scoped(...)`` or
+    ``store.unscoped()``.
+    """
 
 
 class BlobError(DocstoreError):

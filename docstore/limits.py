@@ -21,7 +21,8 @@ class Limits:
         predicates: leaf operators in a filter.
         list_length: values in one ``$in``, ``$nin``, ``$all``, ``$contains`` or list of ids.
         path_steps: steps of one field path, the field's name included.
-        operand_bytes: UTF-8 bytes of one text operand (and of the canonical JSON of an array or object operand).
+        operand_bytes: UTF-8 bytes of one text operand (and of the canonical JSON of an array or object
+            operand).
         pattern_characters: characters of one ``$regex`` or glob.
         page: records on one page.
         metadata_bytes: UTF-8 bytes of the canonical JSON of one metadata object.

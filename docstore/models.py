@@ -1,6 +1,7 @@
 """The records that users hold: frozen Pydantic models, made from the backend's rows in one place.
 
-All instants are aware UTC datetimes with microseconds; rows hold them as ``int`` microseconds, JSON fields as text.
+All instants are aware UTC datetimes with microseconds; rows hold them as ``int`` microseconds, JSON fields as
+text.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from docstore.query.decode import JSON_FIELDS
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.instants import to_datetime
 
-__all__ = ["AddResult", "Document", "Extraction", "NewDocument", "Page", "Status", "record_from", "records_from"]
+__all__ = [
+    "AddResult",
+    "Document",
+    "Extraction",
+    "NewDocument",
+    "Page",
+    "Status",
+    "record_from",
+    "records_from",
+]
 
 T = TypeVar("T")
 
@@ -225,7 +235,8 @@ _TYPES: dict[str, type[BaseModel]] = {"documents": Document, "extractions": Extr
 def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
     """Return the record for a backend's row.
 
-    The row comes from our own store and was validated on its way in, so the model is filled without validating it again.
+    The row comes from our own store and was validated on its way in, so the model is filled without
+    validating it again.
     """
     values = {**_DEFAULTS[collection.name], **row}
     for name in JSON_FIELDS[collection.name]:

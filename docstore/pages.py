@@ -1,4 +1,6 @@
-"""What callers ask of a page, checked: limit, offset, page number, cursor, direction, total, include. No I/O."""
+"""What callers ask of a page, checked: limit, offset, page number, cursor, direction, total, include. No
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: 
     if direction is not None and cursor is None:
         raise InvalidPage("direction goes with a cursor", argument="direction")
     if sum((bool(offset), page is not None, cursor is not None)) > 1:
-        raise InvalidPage("give at most one of offset, page and cursor", argument="offset" if offset else "page")
+        raise InvalidPage(
+            "give at most one of offset, page and cursor", argument="offset" if offset else "page"
+        )
     if cursor is not None:
         return Window(limit, None, None, cursor, direction)
     return Window(limit, offset if page is None else limit * (page - 1), page, None, None)
@@ -93,11 +97,13 @@ def check_include(collection: Collection, include: Iterable[str]) -> frozenset[s
     return frozenset(name for name in names if collection.fields[name].heavy)
 
 
-def moved(position: tuple[SortValue, ...], order: tuple[SortKey, ...], *, forwards: bool) -> tuple[SortValue, ...]:
+def moved(
+    position: tuple[SortValue, ...], order: tuple[SortKey, ...], *, forwards: bool
+) -> tuple[SortValue, ...]:
     """Return the position one step of ``number`` further (or back) in ``order``.
 
-    Numbers are whole, so that a position moved by one is on the other side of its own row and of no other: this turns
-    "behind the row" into "from the row on".
+    Numbers are whole, so that a position moved by one is on the other side of its own row and of no other:
+    this turns "behind the row" into "from the row on".
     """
     step = 1 if forwards != order[-1].descending else -1
     return (*position[:-1], position[-1] + step)

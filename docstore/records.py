@@ -1,4 +1,6 @@
-"""Records: reading, the same on documents and extractions. Validate, plan, run within one block, cut the page."""
+"""Records: reading, the same on documents and extractions. Validate, plan, run within one block, cut the
+page.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from docstore.backend import Explains, Query, Reader, Row, Scope, SortKey
-from docstore.errors import FilterSyntaxError, FilterTooComplex, FilterValueError, NotFound, NotPushed, ScopeRequired
+from docstore.backend import Explains, Query, Reader, Row, Scope
+from docstore.errors import (
+    FilterSyntaxError,
+    FilterTooComplex,
+    FilterValueError,
+    NotFound,
+    NotPushed,
+    ScopeRequired,
+)
 from docstore.models import Page, record_from, records_from
 from docstore.pages import Window, check_at_most, check_include, check_total, check_window, moved
 from docstore.query import cursor as cursors
@@ -42,7 +51,9 @@ class _Listing:
 
 
 class Records(Generic[T]):
-    """What can be read of one collection; :class:`~docstore.documents.Documents` and Extractions add the writing."""
+    """What can be read of one collection; :class:`~docstore.documents.Documents` and Extractions add the
+    writing.
+    """
 
     _collection: Collection
 
@@ -51,7 +62,7 @@ class Records(Generic[T]):
         self._scope = scope
         self._confined = confined
 
-    # -- public ----------------------------------------------------------------------------------------------------------
+    # -- public ------------------------------------------------------------------------------------
 
     def find(
         self, filter: Filter | None = None, *, search: str | None = None, sort: str | Sequence[str] = "-created_at",
@@ -63,14 +74,17 @@ class Records(Generic[T]):
         Args:
             filter: the MongoDB-style filter; ``None`` and ``{}`` match everything.
             search: words to be found in the filename or content; ``None`` and ``""`` match everything.
-            sort: a field path, ``-`` before it for descending, or a list of them. Ties are broken by ``number``.
+            sort: a field path, ``-`` before it for descending, or a list of them. Ties are broken by
+                ``number``.
             limit: records on the page, 0 to 1000; 0 returns none, still with a total.
             offset: records to skip. At most one of a non-zero ``offset``, ``page`` and ``cursor``.
             page: the page's number, from 1.
-            cursor: a page's ``next_cursor`` or ``prev_cursor``; it belongs to this filter, search, sort, ``latest_only``, scope.
+            cursor: a page's ``next_cursor`` or ``prev_cursor``; it belongs to this filter, search, sort,
+                ``latest_only``, scope.
             direction: ``"next"`` or ``"prev"``, overrides the way that the cursor goes; only with a cursor.
             total: ``True`` counts all that match, a number counts up to there, ``False`` does not count.
-            latest_only: leave out versions that are not the newest of their ``external_id``; no effect on extractions.
+            latest_only: leave out versions that are not the newest of their ``external_id``; no effect on
+                extractions.
             include: heavy fields to read, ``{"content"}``.
             strict: refuse what the backend cannot run by itself.
 
@@ -87,7 +101,12 @@ class Records(Generic[T]):
         """
         self._ready()
         window = check_window(
-            limit=limit, offset=offset, page=page, cursor=cursor, direction=direction, most=self._root.limits.page
+            limit=limit,
+            offset=offset,
+            page=page,
+            cursor=cursor,
+            direction=direction,
+            most=self._root.limits.page,
         )
         counts = check_total(total)
         listing = self._listing(filter, search, sort, latest_only, include)
@@ -105,7 +124,8 @@ class Records(Generic[T]):
     ) -> Iterator[T]:  # fmt: skip
         """Yield every record that matches, in constant memory.
 
-        The walk goes by position: it meets every record that existed throughout exactly once, whatever is added, changed or
+        The walk goes by position: it meets every record that existed throughout exactly once, whatever is
+            added, changed or
         deleted meanwhile, and holds no transaction open between batches.
 
         Args:
@@ -116,14 +136,23 @@ class Records(Generic[T]):
             As :meth:`find`, before the first record.
         """
         self._ready()
-        window = check_window(limit=batch_size, offset=0, page=None, cursor=None, direction=None, most=self._root.limits.page)
+        window = check_window(
+            limit=batch_size, offset=0, page=None, cursor=None, direction=None, most=self._root.limits.page
+        )
         if window.limit == 0:
-            check_window(limit=-1, offset=0, page=None, cursor=None, direction=None, most=self._root.limits.page)
+            check_window(
+                limit=-1, offset=0, page=None, cursor=None, direction=None, most=self._root.limits.page
+            )
         listing = self._listing(filter, search, sort, latest_only, include)
         return self._iterate(listing, batch_size)
 
     def count(
-        self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True, at_most: int | None = None
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        latest_only: bool = True,
+        at_most: int | None = None,
     ) -> int:
         """Count the records that match.
 
@@ -144,13 +173,21 @@ class Records(Generic[T]):
             return run.count(reader, listing.plan, listing.query, most)
 
     def count_by(
-        self, field: str, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True, limit: int = 100
+        self,
+        field: str,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        latest_only: bool = True,
+        limit: int = 100,
     ) -> dict[Any, int]:
         """Count the records that match by what they have at ``field``: facets.
 
-        Each record counts once for each different value that it has there: the elements of an array, one by one. ``None``
-        stands for null and missing. Arrays and objects themselves are not counted. ``true`` and ``1`` are different values and
-        Python's dictionaries do not tell them apart: where both occur, the bool is left out.
+        Each record counts once for each different value that it has there: the elements of an array, one by
+            one. ``None``
+        stands for null and missing. Arrays and objects themselves are not counted. ``true`` and ``1`` are
+        different values and Python's dictionaries do not tell them apart: where both occur, the bool is left
+        out.
 
         Args:
             field: a field path, such as ``"status"`` or ``"metadata.tags"``.
@@ -173,7 +210,9 @@ class Records(Generic[T]):
             rows = run.walk(reader, listing.plan, query) if grouped is None else ()
             return counted(grouped, (decode(self._collection, row) for row in rows), path, limit)
 
-    def exists(self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True) -> bool:
+    def exists(
+        self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True
+    ) -> bool:
         """Return whether any record matches.
 
         Args:
@@ -233,7 +272,8 @@ class Records(Generic[T]):
         """Return how :meth:`find` with the same arguments would be run, without running it.
 
         Returns:
-            The plan: what is pushed and what is residual and why, the statement, the database's own plan. ``str(plan)`` reads
+            The plan: what is pushed and what is residual and why, the statement, the database's own plan.
+                ``str(plan)`` reads
             well in a terminal.
 
         Raises:
@@ -241,7 +281,12 @@ class Records(Generic[T]):
         """
         self._ready()
         window = check_window(
-            limit=limit, offset=offset, page=page, cursor=cursor, direction=direction, most=self._root.limits.page
+            limit=limit,
+            offset=offset,
+            page=page,
+            cursor=cursor,
+            direction=direction,
+            most=self._root.limits.page,
         )
         check_total(total)
         listing = self._listing(filter, search, sort, latest_only, include)
@@ -255,14 +300,20 @@ class Records(Generic[T]):
                 return listing.plan
             shown = reader.explain(query)
         return replace(
-            listing.plan, statement=shown.text, parameters=shown.parameters, database_plan=shown.plan, notes=shown.notes
+            listing.plan,
+            statement=shown.text,
+            parameters=shown.parameters,
+            database_plan=shown.plan,
+            notes=shown.notes,
         )
 
-    # -- pages -----------------------------------------------------------------------------------------------------------
+    # -- pages -------------------------------------------------------------------------------------
 
     def _find_at(self, reader: Reader, listing: _Listing, window: Window, counts: bool | int) -> Page[T]:
         offset = window.offset or 0
-        rows = self._fetch(reader, listing, replace(listing.query, limit=window.limit + 1, offset=offset), window.limit)
+        rows = self._fetch(
+            reader, listing, replace(listing.query, limit=window.limit + 1, offset=offset), window.limit
+        )
         shown, more = rows[: window.limit], len(rows) > window.limit
         return self._page(
             reader, listing, window, counts, shown,
@@ -287,7 +338,9 @@ class Records(Generic[T]):
             return self._page(reader, listing, window, counts, shown, after=after, before=before)
 
     def _after_backwards(self, reader: Reader, listing: _Listing, shown: list[Row], query: Query) -> Any:
-        """Return the way forwards from a page that was reached backwards: behind its last item, if anything is there."""
+        """Return the way forwards from a page that was reached backwards: behind its last item, if anything
+        is there.
+        """
         if not shown:
             assert query.after is not None
             return moved(query.after, listing.query.order, forwards=False)
@@ -299,7 +352,15 @@ class Records(Generic[T]):
         return run.rows(reader, listing.plan, query) if limit else []
 
     def _page(
-        self, reader: Reader, listing: _Listing, window: Window, counts: bool | int, shown: list[Row], *, after: Any, before: Any
+        self,
+        reader: Reader,
+        listing: _Listing,
+        window: Window,
+        counts: bool | int,
+        shown: list[Row],
+        *,
+        after: Any,
+        before: Any,
     ) -> Page[T]:
         total, exact = self._total(reader, listing, counts)
         return Page.model_construct(
@@ -332,7 +393,7 @@ class Records(Generic[T]):
                 return
             query = replace(query, after=self._behind(listing, rows[-1]))
 
-    # -- positions -------------------------------------------------------------------------------------------------------
+    # -- positions ---------------------------------------------------------------------------------
 
     def _behind(self, listing: _Listing, row: Row) -> Any:
         return position_of(decode(self._collection, row), listing.query.order)
@@ -358,7 +419,7 @@ class Records(Generic[T]):
         turned = moved(position, query.order, forwards=True)
         return replace(query, order=reverse_order(query.order), after=turned), way
 
-    # -- queries ---------------------------------------------------------------------------------------------------------
+    # -- queries -----------------------------------------------------------------------------------
 
     def _ready(self) -> None:
         self._root.check_open()
@@ -368,7 +429,12 @@ class Records(Generic[T]):
             )
 
     def _listing(
-        self, filter: Filter | None, search: str | None, sort: str | Sequence[str], latest_only: bool, include: Iterable[str]
+        self,
+        filter: Filter | None,
+        search: str | None,
+        sort: str | Sequence[str],
+        latest_only: bool,
+        include: Iterable[str],
     ) -> _Listing:
         names = check_include(self._collection, include)
         order = parse_sort(sort, self._collection, self._root.limits)
@@ -376,7 +442,9 @@ class Records(Generic[T]):
         wanted = self._latest(latest_only)
         expr = normalize(And((parsed, parse_search(search, self._collection, self._root.limits), wanted)))
         query = Query(self._collection, self._scope, expr, order, include=names)
-        bound = cursors.binding(self._collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope)
+        bound = cursors.binding(
+            self._collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope
+        )
         return _Listing(*self._planned(query), bound)
 
     def _latest(self, latest_only: bool) -> Expr:
@@ -384,7 +452,12 @@ class Records(Generic[T]):
 
     def _parsed(self, filter: Filter | None) -> Expr:
         return normalize(
-            parse(filter, self._collection, limits=self._root.limits, default_timezone=self._root.default_timezone)
+            parse(
+                filter,
+                self._collection,
+                limits=self._root.limits,
+                default_timezone=self._root.default_timezone,
+            )
         )
 
     def _planned(self, query: Query) -> tuple[Query, Plan]:
@@ -397,9 +470,12 @@ class Records(Generic[T]):
 
     def _refuse_residual(self, plan: Plan) -> None:
         if not plan.is_pushed:
-            reasons = tuple(f"{term.expr}: {term.reason}" for term in plan.terms if term.support.value != "exact")
+            reasons = tuple(
+                f"{term.expr}: {term.reason}" for term in plan.terms if term.support.value != "exact"
+            )
             raise NotPushed(
-                f"strict: the {plan.backend} backend cannot run all of this filter: {'; '.join(reasons)}", reasons=reasons
+                f"strict: the {plan.backend} backend cannot run all of this filter: {'; '.join(reasons)}",
+                reasons=reasons,
             )
 
     def _run_exactly(self, reader: Reader, query: Query) -> list[Row]:
@@ -407,15 +483,21 @@ class Records(Generic[T]):
         planned, plan = self._planned(query)
         return run.rows(reader, plan, planned)
 
-    def _row(self, reader: Reader, id: str, *, include: frozenset[str] = frozenset(), lock: Any = None) -> Row:
-        query = Query(self._collection, self._scope, Compare(("id",), "eq", id), limit=1, include=include, lock=lock)
+    def _row(
+        self, reader: Reader, id: str, *, include: frozenset[str] = frozenset(), lock: Any = None
+    ) -> Row:
+        query = Query(
+            self._collection, self._scope, Compare(("id",), "eq", id), limit=1, include=include, lock=lock
+        )
         rows = self._run_exactly(reader, query)
         if not rows:
             raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {id!r}", id=id)
         return rows[0]
 
     def _made(self, row: Row) -> T:
-        made: T = record_from(self._collection, {name: row[name] for name in self._collection.fields if name in row})
+        made: T = record_from(
+            self._collection, {name: row[name] for name in self._collection.fields if name in row}
+        )
         return made
 
     def _id(self, id: Any) -> str:
@@ -448,7 +530,6 @@ def _reads_content(expr: Expr) -> bool:
     from docstore.query.expr import Occurs, leaves
 
     return any(
-        leaf.content if isinstance(leaf, Occurs) else getattr(leaf, "path", ("",))[0] == "content" for leaf in leaves(expr)
+        leaf.content if isinstance(leaf, Occurs) else getattr(leaf, "path", ("",))[0] == "content"
+        for leaf in leaves(expr)
     )
-
-

@@ -1,7 +1,7 @@
 """open(url): from a URL to a backend, through the entry-point group ``docstore.backends``.
 
-The first-party backends register as any third party's does. Where no entry point is installed (a checkout on ``sys.path``), the
-first-party packages are found by their names.
+The first-party backends register as any third party's does. Where no entry point is installed (a checkout on
+``sys.path``), the first-party packages are found by their names.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def open_backend(url: Any, **options: Any) -> Backend:
     if isinstance(dialect, str):
         return _opener(dialect)(url, **options)
     raise UnknownBackend(
-        f"cannot open {type(url).__name__}: expected a URL, an SQLAlchemy Engine or a Backend", schemes=schemes()
+        f"cannot open {type(url).__name__}: expected a URL, an SQLAlchemy Engine or a Backend",
+        schemes=schemes(),
     )
 
 
@@ -53,7 +54,8 @@ def _scheme_of(url: str) -> str:
     scheme, colon, _ = url.partition(":")
     if not colon:
         raise UnknownBackend(
-            f"no scheme in {url!r}: expected a URL such as sqlite:///{url or 'docstore.db'}", schemes=schemes()
+            f"no scheme in {url!r}: expected a URL such as sqlite:///{url or 'docstore.db'}",
+            schemes=schemes(),
         )
     base = scheme.split("+")[0].lower()
     return "postgresql" if base == "postgres" else base
@@ -75,7 +77,7 @@ def _loaded(scheme: str, target: str) -> Opener:
         opener: Opener = getattr(import_module(module), name)
     except ImportError as error:
         raise BackendNotInstalled(
-            f"the backend for {scheme!r} needs {error.name}: run  pip install \"embedded-docstore[{_extra(scheme)}]\""
+            f'the backend for {scheme!r} needs {error.name}: run  pip install "embedded-docstore[{_extra(scheme)}]"'
         ) from error
     return opener
 

@@ -1,7 +1,8 @@
-"""Root: what all views of one open store share: the backend, the bytes, the bounds, and the transaction in force.
+"""Root: what all views of one open store share: the backend, the bytes, the bounds, and the transaction in
+force.
 
-Reads and writes enter the backend here and nowhere else, so that a transaction is joined, a closed store is refused and a lost
-race is tried again in one place.
+Reads and writes enter the backend here and nowhere else, so that a transaction is joined, a closed store is
+refused and a lost race is tried again in one place.
 """
 
 from __future__ import annotations
@@ -63,10 +64,12 @@ class Root:
             BlobsNotConfigured: the store was opened without.
         """
         if self.blobs is None:
-            raise BlobsNotConfigured("this store keeps no bytes: open it with blobs=, such as docstore.open(url, blobs='./files')")
+            raise BlobsNotConfigured(
+                "this store keeps no bytes: open it with blobs=, such as docstore.open(url, blobs='./files')"
+            )
         return self.blobs
 
-    # -- blocks ----------------------------------------------------------------------------------------------------------
+    # -- blocks ------------------------------------------------------------------------------------
 
     @property
     def in_transaction(self) -> bool:
@@ -97,7 +100,8 @@ class Root:
 
     @contextmanager
     def apart(self) -> Iterator[Writer]:
-        """Open a block for writing that commits by itself, where the backend has room for it beside the transaction in force.
+        """Open a block for writing that commits by itself, where the backend has room for it beside the
+        transaction in force.
 
         A backend with a single writer has not; the transaction itself then keeps others out until it ends.
         """

@@ -1,4 +1,6 @@
-"""Store: what ``docstore.open`` returns. It holds the two collections and hands out narrower views of itself."""
+"""Store: what ``docstore.open`` returns. It holds the two collections and hands out narrower views of
+itself.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,16 @@ class Store:
         documents: the documents.
         extractions: what was read out of them.
 
-    A store may be used by several threads at once. Close it, or use it as a context manager; closing a view closes nothing.
+    A store may be used by several threads at once. Close it, or use it as a context manager; closing a view
+    closes nothing.
     """
 
     documents: Documents
     extractions: Extractions
 
-    def __init__(self, root: Root, scope: Scope = Scope(), *, confined: bool = False, is_view: bool = False) -> None:
+    def __init__(
+        self, root: Root, scope: Scope = Scope(), *, confined: bool = False, is_view: bool = False
+    ) -> None:
         self._root = root
         self._scope = scope
         self._confined = confined
@@ -46,13 +51,14 @@ class Store:
         self.documents = Documents(root, scope, confined=confined)
         self.extractions = Extractions(root, scope, confined=confined)
 
-    # -- scope -----------------------------------------------------------------------------------------------------------
+    # -- scope -------------------------------------------------------------------------------------
 
     def scoped(self, *, tenant: str = _UNSET, owner: str = _UNSET) -> Store:
         """Return a view that sees and touches only this tenant and/or owner, and stamps them on what it adds.
 
         Args:
-            tenant, owner: non-empty texts; one left out keeps what is set already, at least one must be given.
+            tenant, owner: non-empty texts; one left out keeps what is set already, at least one must be
+                given.
 
         Raises:
             ScopeError: none was given, one is empty or no text, or another is set already.
@@ -64,7 +70,9 @@ class Store:
             scope_text(name, value)
             fixed = getattr(self._scope, name)
             if fixed is not None and fixed != value:
-                raise ScopeError(f"{name}={value!r}: this view is confined to {name}={fixed!r}; scopes only narrow")
+                raise ScopeError(
+                    f"{name}={value!r}: this view is confined to {name}={fixed!r}; scopes only narrow"
+                )
         return Store(self._root, replace(self._scope, **given), confined=True, is_view=True)
 
     def unscoped(self) -> Store:
@@ -77,14 +85,15 @@ class Store:
             raise ScopeError("this view is confined to a scope: scopes only narrow")
         return Store(self._root, confined=True, is_view=True)
 
-    # -- transactions ----------------------------------------------------------------------------------------------------
+    # -- transactions ------------------------------------------------------------------------------
 
     @contextmanager
     def transaction(self) -> Iterator[Self]:
-        """Make several calls one commit: what this thread (or task) does with the store in the block is kept together or not at all.
+        """Make several calls one commit: what this thread (or task) does with the store in the block is kept
+        together or not at all.
 
-        Nothing of it is visible to others before the commit; an exception undoes it, bytes included. Calls inside see what came
-        before them. A block within a block takes part in the outer one.
+        Nothing of it is visible to others before the commit; an exception undoes it, bytes included. Calls
+        inside see what came before them. A block within a block takes part in the outer one.
 
         Example:
             >>> with store.transaction():
@@ -102,7 +111,8 @@ class Store:
     def join(self, connection: Any) -> Iterator[Self]:
         """Take part in the application's own transaction on the same database, for a block.
 
-        What the block does through this store happens on ``connection``: it is committed or rolled back with all else that
+        What the block does through this store happens on ``connection``: it is committed or rolled back with
+            all else that
         the application does there, by the application.
 
         Args:
@@ -114,11 +124,13 @@ class Store:
         self._root.check_open()
         backend = self._root.backend
         if not isinstance(backend, Joins):
-            raise BackendError(f"the {backend.name} backend cannot join a connection: use store.transaction()")
+            raise BackendError(
+                f"the {backend.name} backend cannot join a connection: use store.transaction()"
+            )
         with backend.join(connection) as writer, self._root.within(writer):
             yield self
 
-    # -- life ------------------------------------------------------------------------------------------------------------
+    # -- life --------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the store; idempotent. Later calls raise StoreClosed. On a view it does nothing."""
@@ -135,7 +147,11 @@ class Store:
 
     def __repr__(self) -> str:
         """Show the backend and the scope."""
-        scope = "".join(f" {name}={value!r}" for name, value in (("tenant", self._scope.tenant), ("owner", self._scope.owner)) if value)
+        scope = "".join(
+            f" {name}={value!r}"
+            for name, value in (("tenant", self._scope.tenant), ("owner", self._scope.owner))
+            if value
+        )
         return f"<Store {self._root.backend.name}{scope}{' closed' if self._root.closed else ''}>"
 
 
@@ -147,13 +163,15 @@ def open(
     """Open a store, creating or upgrading its schema.
 
     Args:
-        url: ``memory://``, ``sqlite:///path.db``, ``sqlite://`` (in memory), ``postgresql://…``, any scheme registered under the
-            entry-point group ``docstore.backends``, an SQLAlchemy ``Engine``, or a ``Backend`` object.
+        url: ``memory://``, ``sqlite:///path.db``, ``sqlite://`` (in memory), ``postgresql://…``, any scheme
+            registered under the entry-point group ``docstore.backends``, an SQLAlchemy ``Engine``, or a
+            ``Backend`` object.
         blobs: where bytes go: a path, an fsspec URL, or :class:`Blobs`; ``None`` for documents without bytes.
         scope_required: make the unscoped store's data methods raise ScopeRequired.
         default_timezone: the time zone of naive times and bare dates; ``None`` refuses them.
         limits: bounds other than the defaults, as :class:`Limits` or a mapping of some of its names.
-        cursor_secret: text or bytes that sign cursors; of several the first signs and all verify. ``None``: unsigned.
+        cursor_secret: text or bytes that sign cursors; of several the first signs and all verify. ``None``:
+            unsigned.
         options: the backend's own, such as ``table_prefix``.
 
     Returns:
@@ -176,6 +194,11 @@ def open(
     place = Blobs.of(blobs)
     backend: Backend = open_backend(url, **options)
     root = Root(
-        backend, place, limits=checked, default_timezone=default_timezone, secrets=secrets, scope_required=scope_required
+        backend,
+        place,
+        limits=checked,
+        default_timezone=default_timezone,
+        secrets=secrets,
+        scope_required=scope_required,
     )
     return Store(root)

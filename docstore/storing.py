@@ -1,8 +1,8 @@
 """Storing documents: the put protocol, from a validated draft to a committed row (STORAGE: P2 to P5).
 
-``P2`` an intent row is committed, ``P3`` the bytes are written under a fresh key, ``P4`` one transaction turns the intent live and inserts
-the version. A collector that took the intent away meanwhile wins: the write is *fenced*, and starts again where its source can
-be read again. No user text is ever part of a key.
+``P2`` an intent row is committed, ``P3`` the bytes are written under a fresh key, ``P4`` one transaction
+turns the intent live and inserts the version. A collector that took the intent away meanwhile wins: the write
+is *fenced*, and starts again where its source can be read again. No user text is ever part of a key.
 """
 
 from __future__ import annotations
@@ -88,12 +88,16 @@ def put_bytes(root: Root, puts: Sequence[Any], commit: Callable[[], T]) -> T:
         _intend(root, puts)
         try:
             for put in puts:
-                written = root.bytes().write(put.key, put.source, size=put.draft.row["size"], sha256=put.draft.row["sha256"])
+                written = root.bytes().write(
+                    put.key, put.source, size=put.draft.row["size"], sha256=put.draft.row["sha256"]
+                )
                 _settle(put, written)
             return commit()
         except _Fenced as fenced:
             if not all(put.source.again() for put in puts):
-                raise StoreBusy("the bytes were collected before they were live, and cannot be read again") from fenced
+                raise StoreBusy(
+                    "the bytes were collected before they were live, and cannot be read again"
+                ) from fenced
         except BaseException as failed:
             _abandon(root, [put.key for put in puts], failed)
             raise
@@ -180,7 +184,9 @@ def _existing(writer: Writer, draft: Draft) -> Row | None:
         found = _select(writer, Compare(("id",), "eq", row["id"]), row["tenant"])
         if found is not None:
             if found["fingerprint"] != draft.fingerprint():
-                raise AlreadyExists(f"the id {row['id']!r} is taken by a document with other bytes or fields", id=row["id"])
+                raise AlreadyExists(
+                    f"the id {row['id']!r} is taken by a document with other bytes or fields", id=row["id"]
+                )
             return found
     if draft.dedupe and row["sha256"] is not None:
         writer.lock("sha256", row["tenant"] or "", row["owner"] or "", row["sha256"])

@@ -7,6 +7,7 @@ sorting them, holds no lock.
 from __future__ import annotations
 
 import heapq
+import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Collection as Container
@@ -15,12 +16,12 @@ from itertools import islice
 from threading import Lock
 from typing import Any
 
-from docstore.query.evaluate import compile as compile_expr
-from docstore.query.order import is_after, sort_key_function
-
 from docstore.backend import BlobRow, BlobState, Duplicate, Query, Row, Scope, Statement
-from docstore.query.expr import TRUE
+from docstore.query.evaluate import compile as compile_expr
+from docstore.query.expr import TRUE, Path
+from docstore.query.facets import counted
 from docstore.query.fields import EXTRACTIONS, Collection
+from docstore.query.order import after_function, sort_key_function
 from docstore_memory.narrow import access, candidates
 from docstore_memory.records import Record
 from docstore_memory.views import Overlay, View
@@ -54,14 +55,18 @@ class MemoryReader:
         """Return the rows of ``query`` in its order."""
         found: Iterable[Record] = self._matching(query)
         if query.after is not None:
-            position, order = query.after, query.order
-            found = (record for record in found if is_after(position, record.facts, order))
+            behind = after_function(query.after, query.order)
+            found = (record for record in found if behind(record.facts))
         names = (*query.collection.light(), *sorted(query.include - set(query.collection.light())))
         return [record.row(names) for record in _window(found, query)]
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, at most ``at_most`` where it is given."""
         return sum(1 for _ in islice(self._matching(query), at_most))
+
+    def count_by(self, query: Query, path: Path) -> Mapping[Any, int]:
+        """Count the rows of ``query`` by each scalar value seen at ``path``."""
+        return counted(None, (record.facts for record in self._matching(query)), path, sys.maxsize)
 
     def blobs(
         self, *, states: Container[BlobState] = (), before: int | None = None, after_key: str = "",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from docstore.query.expr import Path
 from docstore_postgres import jsonpath
-from docstore_sql.fragment import FALSE, Fragment, either, joined
+from docstore_sql.fragment import Fragment, either, joined
 
 __all__ = ["Root", "ends", "indexed", "is_missing", "tested"]
 
@@ -24,12 +24,14 @@ class Root:
         text: the SQL expression of a ``jsonb``.
         depth: how many ElemMatch it stands within; aliases are numbered by it.
         nullable: whether the expression can be NULL: then every path is missing.
+        whole: whether the path ``()`` is the value itself, an array not opened: an element under an ElemMatch of values.
         folds: the SQL expression of the record's folds (see ``index_folds``).
     """
 
     text: str
     depth: int = 0
     nullable: bool = False
+    whole: bool = False
     folds: str = "NULL::jsonb"
 
 
@@ -46,7 +48,7 @@ def tested(value: str, predicate: str) -> Fragment:
 def ends(root: Root, path: Path) -> Fragment:
     """Return a FROM item ``e<depth>(v, i)``: every value that ``path`` leads to, and whether it is not to be opened."""
     alias = f"e{root.depth}(v, i)"
-    if not path:
+    if not path and root.whole:
         return Fragment(f"(SELECT {root.text}, true) AS {alias}")
     if not indexed(path):
         return Fragment(f"(SELECT jsonb_path_query({root.text}, %s::jsonpath), false) AS {alias}", (jsonpath.reached(path),))
@@ -89,9 +91,9 @@ def _index_step(value: str, step: str) -> Fragment:
 
 def is_missing(root: Root, path: Path) -> Fragment:
     """Return the condition that ``path`` leads nowhere at some place (rule 9)."""
-    if not path:
-        return FALSE
     parts = [Fragment(f"{root.text} IS NULL")] if root.nullable else []
+    if not path:
+        return either(parts)
     plain = next((at for at in range(1, len(path)) if jsonpath.is_index(path[at])), len(path))
     parts.append(tested(root.text, jsonpath.missing(path[: plain + 1])))
     parts += [_missing_behind(root, path, at) for at in range(plain + 1, len(path))]

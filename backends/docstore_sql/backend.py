@@ -1,7 +1,7 @@
 """SQLBackend: what the SQL backends share above a session: connections, blocks, and the schema's creation.
 
-Connections are taken raw from the SQLAlchemy engine's pool and set up once each; transactions are begun and ended by
-statements of our own. Whatever the driver raises leaves here as a BackendError with its cause kept.
+Connections are taken raw from the SQLAlchemy engine's pool and set up once each; transactions are begun and
+ended by statements of our own. Whatever the driver raises leaves here as a BackendError with its cause kept.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SQLBackend(ABC):
         }
         self._pid = os.getpid()
 
-    # -- the seam --------------------------------------------------------------------------------------------------------
+    # -- the seam ----------------------------------------------------------------------------------
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Say how far the database runs ``leaf``; all of it unless the dialect says otherwise."""
@@ -99,7 +99,7 @@ class SQLBackend(ABC):
         if self.owned:
             self.engine.dispose()
 
-    # -- connections -----------------------------------------------------------------------------------------------------
+    # -- connections -------------------------------------------------------------------------------
 
     def session(self, connection: Any) -> Session:
         """Return a session on a raw connection."""
@@ -145,7 +145,7 @@ class SQLBackend(ABC):
                 raise
             raise translated from error
 
-    # -- the schema ------------------------------------------------------------------------------------------------------
+    # -- the schema --------------------------------------------------------------------------------
 
     def ensure_schema(self) -> None:
         """Create the store, or bring it up to this format; one process at a time.
@@ -171,7 +171,7 @@ class SQLBackend(ABC):
         """Return statements that the dialect adds to a fresh store."""
         return []
 
-    # -- what a dialect adds ---------------------------------------------------------------------------------------------
+    # -- what a dialect adds -----------------------------------------------------------------------
 
     begin_read: ClassVar[str]
 

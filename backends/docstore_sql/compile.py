@@ -1,7 +1,7 @@
 """Expr → SQL: what the SQL backends share. A dialect adds how it reads JSON paths and searches text.
 
-Every fragment for a leaf is true or not; NULL counts as not, and ``Not`` turns NULL into false before it negates, so that a
-negative is the exact complement (rule 11).
+Every fragment for a leaf is true or not; NULL counts as not, and ``Not`` turns NULL into false before it
+negates, so that a negative is the exact complement (rule 11).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Compiler(ABC):
         self.collection = collection
         self.tables = tables
 
-    # -- logic -----------------------------------------------------------------------------------------------------------
+    # -- logic -------------------------------------------------------------------------------------
 
     def where(self, expr: Expr) -> Fragment:
         """Return the condition for ``expr``."""
@@ -72,7 +72,9 @@ class Compiler(ABC):
     def scope(self, scope: Scope) -> Fragment:
         """Return the condition that confines to ``scope``, by exact match."""
         parts = (("tenant", scope.tenant), ("owner", scope.owner))
-        return both(Fragment(f"d.{name} = {self.mark}", (value,)) for name, value in parts if value is not None)
+        return both(
+            Fragment(f"d.{name} = {self.mark}", (value,)) for name, value in parts if value is not None
+        )
 
     def leaf(self, leaf: Leaf) -> Fragment:
         """Return the condition for one leaf: a constant, a search term, a JSON path or a column."""
@@ -85,7 +87,7 @@ class Compiler(ABC):
                 field = self.collection.column(leaf.path[0])
                 return self.json(leaf, field) if field.kind is Kind.JSON else self.scalar(leaf, field)
 
-    # -- columns ---------------------------------------------------------------------------------------------------------
+    # -- columns -----------------------------------------------------------------------------------
 
     def column(self, field: Field) -> str:
         """Return the expression that reads ``field``, NULL where the record has ``None``."""
@@ -140,7 +142,13 @@ class Compiler(ABC):
         kept = [
             held
             for held in (False, True)
-            if {"eq": held == value, "gt": held > value, "gte": held >= value, "lt": held < value, "lte": held <= value}[op]
+            if {
+                "eq": held == value,
+                "gt": held > value,
+                "gte": held >= value,
+                "lt": held < value,
+                "lte": held <= value,
+            }[op]
         ]
         if len(kept) == 2:
             return TRUE
@@ -174,7 +182,7 @@ class Compiler(ABC):
         wide = f"{column} NOT BETWEEN -2147483648 AND 2147483647"
         return either(Fragment(text) for name, text in (("int", narrow), ("long", wide)) if name in types)
 
-    # -- order -----------------------------------------------------------------------------------------------------------
+    # -- order -------------------------------------------------------------------------------------
 
     def sort_key(self, key: SortKey) -> Fragment:
         """Return the expression that ``key`` orders by."""
@@ -190,7 +198,10 @@ class Compiler(ABC):
         """Return the ORDER BY list."""
         return joined(
             ", ",
-            (self.sort_key(key).wrapped("", self.direction(key.descending, self.sort_nullable(key))) for key in order),
+            (
+                self.sort_key(key).wrapped("", self.direction(key.descending, self.sort_nullable(key)))
+                for key in order
+            ),
         )
 
     def direction(self, descending: bool, nullable: bool) -> str:
@@ -213,7 +224,9 @@ class Compiler(ABC):
         condition = FALSE
         for key, value in reversed(list(zip(order, position, strict=True))):
             column = self.sort_key(key)
-            condition = either((self._beyond(key, column, value), both((self._level(key, column, value), condition))))
+            condition = either(
+                (self._beyond(key, column, value), both((self._level(key, column, value), condition)))
+            )
         return condition
 
     def _beyond(self, key: SortKey, column: Fragment, value: Any) -> Fragment:
@@ -237,7 +250,7 @@ class Compiler(ABC):
         field = self.collection.column(key.path[0])
         return self.json_sort_bound(value) if field.kind is Kind.JSON else Fragment(self.mark, (value,))
 
-    # -- what a dialect adds ---------------------------------------------------------------------------------------------
+    # -- what a dialect adds -----------------------------------------------------------------------
 
     @abstractmethod
     def json(self, leaf: Leaf, field: Field) -> Fragment:

@@ -1,7 +1,9 @@
-"""The format version of a store in a database: creation, upgrades by numbered steps, refusal of what is newer.
+"""The format version of a store in a database: creation, upgrades by numbered steps, refusal of what is
+newer.
 
-The version stands in the setting table. A fresh store is created in the newest format at once; an older one is brought up by
-the steps after its own, each in a transaction of its own, so that a kill between two leaves a store of a known format.
+The version stands in the setting table. A fresh store is created in the newest format at once; an older one
+is brought up by the steps after its own, each in a transaction of its own, so that a kill between two leaves
+a store of a known format.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
         return None
     text = connection.exec_driver_sql(f"SELECT value FROM {tables.setting} WHERE name = 'format'").scalar()
     if text is None or not str(text).isdigit():
-        raise BackendError(f"table {tables.setting} holds no format version: this is not a docstore, or it was damaged")
+        raise BackendError(
+            f"table {tables.setting} holds no format version: this is not a docstore, or it was damaged"
+        )
     found = int(text)
     if found > FORMAT:
         raise SchemaTooNew(
@@ -53,7 +57,9 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
 
 
 def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ()) -> None:
-    """Create the tables in the newest format, and run the dialect's ``extra`` statements, within the caller's transaction."""
+    """Create the tables in the newest format, and run the dialect's ``extra`` statements, within the caller's
+    transaction.
+    """
     make_metadata(tables, connection.dialect.name).create_all(connection, checkfirst=False)
     for statement in extra:
         connection.exec_driver_sql(statement)

@@ -1,7 +1,7 @@
 """Session: one block of reads or writes over a DBAPI cursor, shared by the SQL backends.
 
-Statements are text built from fixed pieces; the driver binds every value. A dialect adds its clock, its locks, how it inserts
-many rows at once, and how it shows a plan.
+Statements are text built from fixed pieces; the driver binds every value. A dialect adds its clock, its
+locks, how it inserts many rows at once, and how it shows a plan.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def content_columns(content: str) -> tuple[str, str, str]:
 
 
 class Session(ABC):
-    """A :class:`~docstore.backend.Writer` on one DBAPI connection, within a transaction that its backend begins and ends."""
+    """A :class:`~docstore.backend.Writer` on one DBAPI connection, within a transaction that its backend
+    begins and ends.
+    """
 
     mark: ClassVar[str]
 
@@ -39,7 +41,7 @@ class Session(ABC):
         self.tables = tables
         self.compilers = compilers
 
-    # -- reading ---------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def select(self, query: Query) -> list[Row]:
         """Return the rows of ``query`` in its order."""
@@ -52,7 +54,10 @@ class Session(ABC):
         compiler = self.compilers[query.collection.name]
         names = (*query.collection.light(), *sorted(query.include))
         columns = ", ".join(self._read_column(name) for name in names)
-        parts = [Fragment(f"SELECT {columns} FROM {self.tables.of(query.collection)} AS d"), self.condition(query)]
+        parts = [
+            Fragment(f"SELECT {columns} FROM {self.tables.of(query.collection)} AS d"),
+            self.condition(query),
+        ]
         parts.append(compiler.order_by(query.order).wrapped(" ORDER BY "))
         parts.append(self._window(query))
         if query.lock is not None:
@@ -104,7 +109,9 @@ class Session(ABC):
         if field.kind is Kind.JSON or field.heavy:
             return None
         column = self.compilers[query.collection.name].column(field)
-        body = self.condition(query).wrapped(f"SELECT {column}, count(*) FROM {self.tables.of(query.collection)} AS d", " GROUP BY 1")
+        body = self.condition(query).wrapped(
+            f"SELECT {column}, count(*) FROM {self.tables.of(query.collection)} AS d", " GROUP BY 1"
+        )
         self.run(body)
         read = bool if field.kind is Kind.BOOLEAN else _same
         return {None if value is None else read(value): int(n) for value, n in self.cursor.fetchall()}
@@ -142,7 +149,7 @@ class Session(ABC):
         )
         return [BlobRow(row[0], row[1] or None, *row[2:]) for row in self.cursor.fetchall()]
 
-    # -- writing ---------------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Add rows; return their numbers."""
@@ -176,12 +183,20 @@ class Session(ABC):
         if "filename" in changed:
             changed["filename_fold"] = fold(changed["filename"])
         assignments = [self.assignment(name, value) for name, value in changed.items()]
-        sets = Fragment(", ".join(part.text for part in assignments), sum((part.values for part in assignments), ()))
+        sets = Fragment(
+            ", ".join(part.text for part in assignments), sum((part.values for part in assignments), ())
+        )
         if assignments:
             where = f" WHERE number = {self.mark}"
-            self.guarded(Fragment(f"UPDATE {self.tables.of(collection)} SET {sets.text}{where}", (*sets.values, number)))
+            self.guarded(
+                Fragment(
+                    f"UPDATE {self.tables.of(collection)} SET {sets.text}{where}", (*sets.values, number)
+                )
+            )
         else:
-            self.run(Fragment(f"SELECT 1 FROM {self.tables.of(collection)} WHERE number = {self.mark}", (number,)))
+            self.run(
+                Fragment(f"SELECT 1 FROM {self.tables.of(collection)} WHERE number = {self.mark}", (number,))
+            )
         exists = bool(self.cursor.rowcount == 1) if assignments else self.cursor.fetchone() is not None
         if exists and "content" in changes:
             self.replace_content(number, changes["content"])
@@ -195,7 +210,11 @@ class Session(ABC):
         """Set or remove the content of a document."""
         self.delete_contents([number])
         if content is not None:
-            self.run(Fragment(f"SELECT tenant FROM {self.tables.of(DOCUMENTS)} WHERE number = {self.mark}", (number,)))
+            self.run(
+                Fragment(
+                    f"SELECT tenant FROM {self.tables.of(DOCUMENTS)} WHERE number = {self.mark}", (number,)
+                )
+            )
             tenant = self.cursor.fetchone()[0]
             self.insert_content(number, tenant, content_columns(content))
 
@@ -219,16 +238,26 @@ class Session(ABC):
         marks = ", ".join([self.mark] * len(_BLOB_COLUMNS))
         values = [getattr(blob, name) for name in _BLOB_COLUMNS]
         values[1] = blob.tenant or ""
-        self.run(Fragment(f"INSERT INTO {self.tables.blob} ({', '.join(_BLOB_COLUMNS)}) VALUES ({marks})", tuple(values)))
+        self.run(
+            Fragment(
+                f"INSERT INTO {self.tables.blob} ({', '.join(_BLOB_COLUMNS)}) VALUES ({marks})", tuple(values)
+            )
+        )
 
     def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
         """Set fields of a blob row if its state is among ``states``; return whether it was."""
         unknown = changes.keys() - set(_BLOB_COLUMNS)
         if unknown:
-            raise ValueError(f"no blob column {sorted(unknown)[0]!r}; the columns are {', '.join(_BLOB_COLUMNS)}")
+            raise ValueError(
+                f"no blob column {sorted(unknown)[0]!r}; the columns are {', '.join(_BLOB_COLUMNS)}"
+            )
         sets = ", ".join(f"{name} = {self.mark}" for name in changes)
         where = self._blob_in(key, states)
-        self.run(Fragment(f"UPDATE {self.tables.blob} SET {sets} WHERE {where.text}", (*changes.values(), *where.values)))
+        self.run(
+            Fragment(
+                f"UPDATE {self.tables.blob} SET {sets} WHERE {where.text}", (*changes.values(), *where.values)
+            )
+        )
         return bool(self.cursor.rowcount == 1)
 
     def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
@@ -240,9 +269,11 @@ class Session(ABC):
         marks = ", ".join([self.mark] * len(states))
         return Fragment(f"key = {self.mark} AND state IN ({marks})", (key, *states))
 
-    # -- rows ------------------------------------------------------------------------------------------------------------
+    # -- rows --------------------------------------------------------------------------------------
 
-    def _rows(self, collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]) -> list[Row]:
+    def _rows(
+        self, collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]
+    ) -> list[Row]:
         rows = [dict(zip(names, values, strict=True)) for values in fetched]
         booleans = self.booleans(collection)
         for row in rows:
@@ -259,7 +290,7 @@ class Session(ABC):
         """Execute ``statement``."""
         self.cursor.execute(statement.text, statement.values)
 
-    # -- what a dialect adds ---------------------------------------------------------------------------------------------
+    # -- what a dialect adds -----------------------------------------------------------------------
 
     @abstractmethod
     def guarded(self, statement: Fragment) -> None:
@@ -267,7 +298,9 @@ class Session(ABC):
 
     @abstractmethod
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
-        """Insert rows into the collection's own table; return their numbers; keep nothing if one is a Duplicate."""
+        """Insert rows into the collection's own table; return their numbers; keep nothing if one is a
+        Duplicate.
+        """
 
     @abstractmethod
     def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
@@ -295,6 +328,8 @@ def _same(value: Any) -> Any:
 
 
 _TENANT_AT = {
-    collection.name: [field.name for field in columns_of(collection) if field.name != "number"].index("tenant")
+    collection.name: [field.name for field in columns_of(collection) if field.name != "number"].index(
+        "tenant"
+    )
     for collection in (DOCUMENTS, EXTRACTIONS)
 }

@@ -1,8 +1,9 @@
-"""The tables: their names, and their columns as SQLAlchemy metadata (for creation, and for an application's own Alembic).
+"""The tables: their names, and their columns as SQLAlchemy metadata (for creation, and for an application's
+own Alembic).
 
-One table a collection, the content apart so that listing never touches it, one table of blobs, one of the store's own settings.
-``tenant`` is never NULL (``''`` is none) and every unique key begins with it, so that the same tables can be partitioned by it.
-Instants are int64 microseconds since 1970-01-01T00:00:00Z.
+One table a collection, the content apart so that listing never touches it, one table of blobs, one of the
+store's own settings. ``tenant`` is never NULL (``''`` is none) and every unique key begins with it, so that
+the same tables can be partitioned by it. Instants are int64 microseconds since 1970-01-01T00:00:00Z.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Tables:
     def __post_init__(self) -> None:
         for what, name in (("table prefix", self.prefix), ("schema", self.schema)):
             if name is not None and not _NAME.match(name):
-                raise ValueError(f"{what} {name!r}: expected a letter, then up to 39 letters, digits or underscores")
+                raise ValueError(
+                    f"{what} {name!r}: expected a letter, then up to 39 letters, digits or underscores"
+                )
 
     def named(self, name: str) -> str:
         """Return the table's name as SQL text."""
@@ -62,14 +65,18 @@ class Tables:
         return self.named("setting")
 
     def content_of(self, alias: str, column: str = "content") -> str:
-        """Return the expression that reads a document's content; the content table is keyed by the document's number."""
+        """Return the expression that reads a document's content; the content table is keyed by the document's
+        number.
+        """
         return f"(SELECT c.{column} FROM {self.content} AS c WHERE c.number = {alias}.number)"
 
 
 def columns_of(collection: Collection) -> tuple[Field, ...]:
     """Return the fields that are columns of the collection's own table: all but the content."""
     return tuple(
-        field for field in (*collection.fields.values(), *collection.private.values()) if field.name != "content"
+        field
+        for field in (*collection.fields.values(), *collection.private.values())
+        if field.name != "content"
     )
 
 
@@ -99,16 +106,24 @@ def _columns(collection: Collection) -> list[Any]:
 
 
 def _unique_id(name: str, dialect: str) -> sa.UniqueConstraint:
-    """An id is unique in its tenant. SQLite's key begins with the id, so that it also serves a look-up across tenants."""
+    """An id is unique in its tenant. SQLite's key begins with the id, so that it also serves a look-up across
+    tenants.
+    """
     columns = ("id", "tenant") if dialect == "sqlite" else ("tenant", "id")
     return sa.UniqueConstraint(*columns, name=name)
 
 
-def _record_table(name: str, collection: Collection, metadata: sa.MetaData, dialect: str, *constraints: Any) -> sa.Table:
-    """Make a record's table: on SQLite the number is the rowid, elsewhere an identity within a key that begins with tenant."""
+def _record_table(
+    name: str, collection: Collection, metadata: sa.MetaData, dialect: str, *constraints: Any
+) -> sa.Table:
+    """Make a record's table: on SQLite the number is the rowid, elsewhere an identity within a key that
+    begins with tenant.
+    """
     if dialect == "sqlite":
         number = sa.Column("number", sa.Integer, primary_key=True, autoincrement=True)
-        return sa.Table(name, metadata, number, *_columns(collection), *constraints, sqlite_autoincrement=True)
+        return sa.Table(
+            name, metadata, number, *_columns(collection), *constraints, sqlite_autoincrement=True
+        )
     number = sa.Column("number", sa.BigInteger, sa.Identity(always=False), nullable=False)
     key = sa.PrimaryKeyConstraint("tenant", "number", name=f"{name}_pkey")
     return sa.Table(name, metadata, number, *_columns(collection), key, *constraints)
@@ -129,9 +144,17 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     sa.Index(f"{name}document_latest", document.c.tenant, external, owner, unique=True,
              sqlite_where=latest, postgresql_where=latest)  # fmt: skip
     sa.Index(f"{name}document_created", document.c.created_at, document.c.number)
-    sa.Index(f"{name}document_scope", document.c.tenant, document.c.owner, document.c.created_at, document.c.number)
+    sa.Index(
+        f"{name}document_scope", document.c.tenant, document.c.owner, document.c.created_at, document.c.number
+    )
     waiting = document.c.status.in_([sa.literal_column("'pending'"), sa.literal_column("'processing'")])
-    sa.Index(f"{name}document_queue", document.c.status, document.c.number, sqlite_where=waiting, postgresql_where=waiting)
+    sa.Index(
+        f"{name}document_queue",
+        document.c.status,
+        document.c.number,
+        sqlite_where=waiting,
+        postgresql_where=waiting,
+    )
     extraction = _record_table(
         f"{name}extraction", EXTRACTIONS, metadata, dialect,
         _unique_id(f"{name}extraction_id", dialect),
@@ -142,7 +165,12 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     sa.Index(f"{name}extraction_created", extraction.c.created_at, extraction.c.number)
     _content_table(f"{name}content", metadata, dialect, document)
     _blob_table(f"{name}blob", metadata)
-    sa.Table(f"{name}setting", metadata, sa.Column("name", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False))
+    sa.Table(
+        f"{name}setting",
+        metadata,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, nullable=False),
+    )
     if dialect == "postgresql":
         sa.Index(f"{name}document_number", document.c.number)
         sa.Index(f"{name}extraction_number", extraction.c.number)
@@ -164,7 +192,12 @@ def _content_table(name: str, metadata: sa.MetaData, dialect: str, document: sa.
     ]
     if dialect == "sqlite":
         target = sa.ForeignKey(document.c.number, ondelete="CASCADE")
-        return sa.Table(name, metadata, sa.Column("number", sa.Integer, target, primary_key=True, autoincrement=False), *columns)
+        return sa.Table(
+            name,
+            metadata,
+            sa.Column("number", sa.Integer, target, primary_key=True, autoincrement=False),
+            *columns,
+        )
     return sa.Table(
         name, metadata, sa.Column("tenant", text, nullable=False), sa.Column("number", sa.BigInteger, nullable=False), *columns,
         sa.PrimaryKeyConstraint("tenant", "number", name=f"{name}_pkey"),

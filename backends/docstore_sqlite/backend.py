@@ -1,7 +1,8 @@
 """The SQLite backend: connection settings, the write lock, and what ``sqlite:`` URLs mean.
 
-WAL, ``synchronous=FULL`` (an acknowledged commit survives a power cut; NORMAL does not), writers by ``BEGIN IMMEDIATE`` under one
-fair lock, readers on connections of their own. A database in memory is one connection, shared in turn.
+WAL, ``synchronous=FULL`` (an acknowledged commit survives a power cut; NORMAL does not), writers by ``BEGIN
+IMMEDIATE`` under one fair lock, readers on connections of their own. A database in memory is one connection,
+shared in turn.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import QueuePool, StaticPool
-
-from docstore.errors import BackendError, StoreBusy
 from docstore_sql.backend import SQLBackend
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from docstore.errors import BackendError, StoreBusy
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.functions import register
 from docstore_sqlite.lock import lock_of
@@ -96,11 +97,16 @@ class SQLiteBackend(SQLBackend):
         text = str(cause)
         if isinstance(error, sa.exc.TimeoutError):
             return StoreBusy(f"no connection came free: {text}")
-        if not isinstance(cause, sqlite3.Error) and type(cause).__module__.split(".")[0] not in ("sqlite3", "pysqlite3"):
+        if not isinstance(cause, sqlite3.Error) and type(cause).__module__.split(".")[0] not in (
+            "sqlite3",
+            "pysqlite3",
+        ):
             return BackendError(text) if isinstance(error, sa.exc.SQLAlchemyError) else None
         if "locked" in text or "busy" in text:
             return StoreBusy(f"SQLite: {text}; another program holds the database {self.path}")
-        return BackendError(f"SQLite: {text} (database {self.path or 'in memory'})", retryable="disk I/O" in text)
+        return BackendError(
+            f"SQLite: {text} (database {self.path or 'in memory'})", retryable="disk I/O" in text
+        )
 
     def close(self) -> None:
         """Dispose of the engine under the write lock: the last connection to close checkpoints."""
@@ -128,7 +134,8 @@ def open_backend(
         url: ``sqlite:///path.db``, ``sqlite://`` (in memory), or an SQLAlchemy engine for SQLite.
         table_prefix: what the tables' names begin with.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy; at least 0.
-        engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3 library.
+        engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
+            library.
 
     Raises:
         SchemaTooNew: a newer docstore wrote it.
@@ -148,6 +155,10 @@ def open_backend(
 
 def _make_engine(url: str, options: dict[str, Any]) -> sa.Engine:
     in_memory = _file_of(sa.make_url(url)) is None
-    pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 56}
+    pool: dict[str, Any] = (
+        {"poolclass": StaticPool}
+        if in_memory
+        else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 56}
+    )
     connect_args = {"check_same_thread": False, "isolation_level": None, "cached_statements": 512}
     return sa.create_engine(url, **{**pool, "connect_args": connect_args, **options})

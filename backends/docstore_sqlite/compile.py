@@ -1,6 +1,8 @@
-"""Expr → SQLite. Columns are compared by SQLite; conditions on JSON paths, and strings beyond it, by the registered evaluator.
+"""Expr → SQLite. Columns are compared by SQLite; conditions on JSON paths, and strings beyond it, by the
+registered evaluator.
 
-Everything is exact. Terms of a conjunction on one JSON field share one call, after the column's own conditions.
+Everything is exact. Terms of a conjunction on one JSON field share one call, after the column's own
+conditions.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from docstore_sql.compile import Compiler
+from docstore_sql.fragment import Fragment, both, either
+
 from docstore.backend import SortKey
 from docstore.query.expr import Always, And, Expr, Match, Occurs, Regex, leaves
 from docstore.query.fields import Field, Kind
 from docstore.query.order import order_bytes
 from docstore.query.text import fold
-from docstore_sql.compile import Compiler
-from docstore_sql.fragment import Fragment, both, either
 from docstore_sqlite.functions import Predicate, SortExpression
 
 __all__ = ["SQLiteCompiler"]
@@ -27,7 +30,9 @@ class SQLiteCompiler(Compiler):
     mark = "?"
 
     def where(self, expr: Expr) -> Fragment:
-        """Return the condition for ``expr``; whatever is about one JSON field alone becomes one call of the evaluator."""
+        """Return the condition for ``expr``; whatever is about one JSON field alone becomes one call of the
+        evaluator.
+        """
         field = self._only_json_field(expr)
         if field is not None:
             return self._tested(expr, field)
@@ -75,7 +80,11 @@ class SQLiteCompiler(Compiler):
         column = self.column(field)
         match leaf:
             case Match(_, "substring", text):
-                return Fragment(f"instr({column}, ?) > 0", (text,)) if text else Fragment(f"{column} IS NOT NULL")
+                return (
+                    Fragment(f"instr({column}, ?) > 0", (text,))
+                    if text
+                    else Fragment(f"{column} IS NOT NULL")
+                )
             case Match(_, "isubstring", text) if field.name == "filename" and text:
                 return Fragment("instr(d.filename_fold, ?) > 0", (fold(text),))
             case Match(_, "starts_with", text):
@@ -84,17 +93,23 @@ class SQLiteCompiler(Compiler):
                 return self._tested(leaf, field)
 
     def occurs(self, leaf: Occurs) -> Fragment:
-        """Return a search term: a substring of the folded filename, or side by side among the content's words."""
+        """Return a search term: a substring of the folded filename, or side by side among the content's
+        words.
+        """
         parts = [Fragment("instr(d.filename_fold, ?) > 0", (leaf.text,))]
         if leaf.content:
             words = " " + " ".join(leaf.words) + ("" if leaf.prefix else " ")
             column, text = ("words", words) if leaf.words else ("symbols", leaf.text)
-            parts.append(Fragment(f"coalesce(instr({self.tables.content_of('d', column)}, ?), 0) > 0", (text,)))
+            parts.append(
+                Fragment(f"coalesce(instr({self.tables.content_of('d', column)}, ?), 0) > 0", (text,))
+            )
         return either(parts)
 
     def listed(self, column: str, field: Field, values: Sequence[Any]) -> Fragment:
         """Return ``column`` being among ``values``, one JSON array bound."""
-        return Fragment(f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(values, ensure_ascii=False),))
+        return Fragment(
+            f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(values, ensure_ascii=False),)
+        )
 
     def json_sort_key(self, key: SortKey) -> Fragment:
         """Return the call that makes a JSON path's sort bytes."""

@@ -1,8 +1,8 @@
 """The functions that SQLite calls back: the evaluator and the sort order, registered on each connection.
 
-A predicate is compiled to a closure once a query and bound by a number; SQLite calls the closure a row. What a JSON path
-matches is therefore the evaluator's own answer, and never a matter of how SQLite reads JSON (its number parser is not exact,
-and its JSON functions go wrong on rare keys; see ARCHITECTURE.md).
+A predicate is compiled to a closure once a query and bound by a number; SQLite calls the closure a row. What
+a JSON path matches is therefore the evaluator's own answer, and never a matter of how SQLite reads JSON (its
+number parser is not exact, and its JSON functions go wrong on rare keys; see ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The write lock: one writer at a time, in turn, over threads and processes.
 
-SQLite's own waiting polls and starves; this lock hands over in order. Threads queue up; processes pass a turnstile and a gate,
-two bytes of a side file: only the process in the turnstile may wait for the gate, so whoever leaves the gate has to queue
-again behind it. The locks on the file belong to the process (POSIX), so that a process has one WriteLock a file, shared by
-all stores on it; a fork starts with none held.
+SQLite's own waiting polls and starves; this lock hands over in order. Threads queue up; processes pass a
+turnstile and a gate,
+two bytes of a side file: only the process in the turnstile may wait for the gate, so whoever leaves the gate
+has to queue again behind it. The locks on the file belong to the process (POSIX), so that a process has one
+WriteLock a file, shared by all stores on it; a fork starts with none held.
 """
 
 from __future__ import annotations
@@ -127,7 +128,9 @@ _locks_mutex = threading.Lock()
 
 
 def lock_of(database: str | None) -> WriteLock:
-    """Return the process's lock for the database file at this path; ``None`` is a database of one store alone."""
+    """Return the process's lock for the database file at this path; ``None`` is a database of one store
+    alone.
+    """
     if database is None:
         return WriteLock(None)
     path = os.path.realpath(database) + "-lock"

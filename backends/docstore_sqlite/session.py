@@ -10,11 +10,12 @@ import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from docstore.backend import Duplicate, Row
-from docstore.query.fields import Collection, Kind
 from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
 from docstore_sql.tables import columns_of
+
+from docstore.backend import Duplicate, Row
+from docstore.query.fields import Collection, Kind
 
 __all__ = ["SQLiteSession", "is_integrity_error"]
 
@@ -103,12 +104,15 @@ class SQLiteSession(Session):
     def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
         """Insert one row of content; it is keyed by the number alone."""
         self.cursor.execute(
-            f"INSERT INTO {self.tables.content} (number, content, words, symbols) VALUES (?, ?, ?, ?)", (number, *columns)
+            f"INSERT INTO {self.tables.content} (number, content, words, symbols) VALUES (?, ?, ?, ?)",
+            (number, *columns),
         )
 
     def listed(self, column: str, values: Sequence[Any]) -> Fragment:
         """Return ``column`` being among ``values``, one JSON array bound."""
-        return Fragment(f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(list(values), ensure_ascii=False),))
+        return Fragment(
+            f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(list(values), ensure_ascii=False),)
+        )
 
     def plan_of(self, statement: Fragment) -> str:
         """Return EXPLAIN QUERY PLAN as an indented tree."""

@@ -216,7 +216,7 @@ class Indexer:
             status="completed" if reading.error is None else "failed",
             content=reading.content,
             error=reading.error,
-            processed_at=datetime.now(UTC),
+            processed_at=datetime.now(UTC) if reading.error is None else None,
             size=reading.size if reading.source is not None else None,
             sha256=reading.sha256,
         )

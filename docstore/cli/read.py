@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from pydantic import BaseModel
 
 from docstore.cli.options import filter_argument, opened, search_option, store_options
 from docstore.cli.output import document_table, document_view, note, print_json, record, shown, stdout
 from docstore.errors import NotFound
 from docstore.models import Document
+from docstore.query.plan import Plan
+from docstore.query.show import show_expr
 from docstore.store import Store
 
 __all__ = ["READ_COMMANDS"]
@@ -192,9 +193,30 @@ def explain(
             filter, search=search, sort=list(sort) or "-created_at", latest_only=not all_versions
         )
     if as_json:
-        print_json(record(plan) if isinstance(plan, BaseModel) else str(plan))
+        print_json(plan_record(plan))
     else:
         click.echo(shown(plan, lines=True))
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """Turn a plan into what JSON can hold: predicates as one line of text each, the rest as it is."""
+    return {
+        "collection": plan.collection,
+        "backend": plan.backend,
+        "is_pushed": plan.is_pushed,
+        "sort_pushed": plan.sort_pushed,
+        "window_pushed": plan.window_pushed,
+        "pushed": show_expr(plan.pushed),
+        "residual": show_expr(plan.residual),
+        "terms": [
+            {"predicate": show_expr(term.expr), "support": term.support.value, "reason": term.reason}
+            for term in plan.terms
+        ],
+        "statement": plan.statement,
+        "parameters": [str(value) for value in plan.parameters],
+        "database_plan": plan.database_plan,
+        "notes": list(plan.notes),
+    }
 
 
 READ_COMMANDS = (find, show, count, explain)

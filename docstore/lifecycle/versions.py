@@ -1,4 +1,6 @@
-"""Version chains: one (tenant, owner, external_id), numbered from 1, exactly one latest. Run within a write block."""
+"""Version chains: one (tenant, owner, external_id), numbered from 1, exactly one latest. Run within a write
+block.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ def chain_of(row: Row) -> Chain | None:
 
 
 def lock_chains(writer: Writer, chains: Iterable[Chain]) -> None:
-    """Keep other writers from the chains, in one order for all, so that two writers cannot wait for each other."""
-    for tenant, owner, external_id in sorted(set(chains), key=lambda chain: tuple(part or "" for part in chain)):
+    """Keep other writers from the chains, in one order for all, so that two writers cannot wait for each
+    other.
+    """
+    for tenant, owner, external_id in sorted(
+        set(chains), key=lambda chain: tuple(part or "" for part in chain)
+    ):
         writer.lock("chain", tenant or "", owner or "", external_id)
 
 
@@ -39,7 +45,8 @@ def _heads(writer: Writer, chains: Sequence[Chain]) -> dict[Chain, Row]:
 
 
 def place(writer: Writer, rows: Sequence[Row]) -> None:
-    """Give each new row its version, its ``first_created_at`` and its ``is_latest``; turn the flag of those they follow.
+    """Give each new row its version, its ``first_created_at`` and its ``is_latest``; turn the flag of those
+    they follow.
 
     The rows' ``created_at`` are set. The chains are locked here.
     """

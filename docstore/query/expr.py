@@ -1,8 +1,9 @@
 """Expr: a parsed filter, the one form that every later stage reads.
 
-``parse`` makes it, ``normalize`` tidies it, ``plan`` splits it, backends compile it, ``evaluate`` states what it means.
-Values in it are plain JSON values (``None bool int float str list dict``); on instants they are ``int`` microseconds since the
-epoch. There are no negative leaves: ``$ne $nin $nor $not`` are :class:`Not` of the positive. Search is a leaf like the others.
+``parse`` makes it, ``normalize`` tidies it, ``plan`` splits it, backends compile it, ``evaluate`` states what
+it means. Values in it are plain JSON values (``None bool int float str list dict``); on instants they are
+``int`` microseconds since the epoch. There are no negative leaves: ``$ne $nin $nor $not`` are :class:`Not` of
+the positive. Search is a leaf like the others.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ __all__ = [
 
 Json: TypeAlias = Any
 Path: TypeAlias = tuple[str, ...]
-"""Steps from the record inwards: the field's name first. ``()`` inside an ElemMatch of values is the element itself."""
+"""Steps from the record inwards: the field's name first. ``()`` inside an ElemMatch of values is the element
+itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,10 @@ class Exists:
 
 @dataclass(frozen=True, slots=True)
 class TypeIs:
-    """``$type`` (rule 15). ``types`` holds names of ``null bool number string array object int long double date``;
-    empty (only aliases that match nothing were given) is false."""
+    """``$type`` (rule 15). ``types`` holds names of ``null bool number string array object int long double
+    date``;
+    empty (only aliases that match nothing were given) is false.
+    """
 
     path: Path
     types: frozenset[str]
@@ -125,8 +129,10 @@ class Mod:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """``$regex`` (rule 18): ``pattern`` in RE2 syntax is found in the string. ``flags`` is a sorted subset of ``ims``;
-    ``x`` was translated away by ``parse``."""
+    """``$regex`` (rule 18): ``pattern`` in RE2 syntax is found in the string. ``flags`` is a sorted subset of
+    ``ims``;
+    ``x`` was translated away by ``parse``.
+    """
 
     path: Path
     pattern: str
@@ -135,7 +141,9 @@ class Regex:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The string extensions (after rule 19). ``text`` is as the user wrote it; the ``i`` kinds compare folded text."""
+    """The string extensions (after rule 19). ``text`` is as the user wrote it; the ``i`` kinds compare folded
+    text.
+    """
 
     path: Path
     kind: Literal["substring", "isubstring", "starts_with", "glob", "iglob"]
@@ -144,7 +152,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """``$contains`` (``every``) and ``$containsAny``: the value at the path is an array that has all / any of ``values``."""
+    """``$contains`` (``every``) and ``$containsAny``: the value at the path is an array that has all / any of
+    ``values``.
+    """
 
     path: Path
     values: tuple[Json, ...]
@@ -155,8 +165,9 @@ class Contains:
 class ElemMatch:
     """``$elemMatch`` (rule 17): an array with one element that satisfies ``condition``.
 
-    ``of="values"``: the leaves of ``condition`` have the path ``()`` and are applied to the element, not opened.
-    ``of="records"``: their paths start at the element's own fields (an array element counts as an object of its indexes).
+    ``of="values"``: the leaves of ``condition`` have the path ``()`` and are applied to the element, not
+    opened. ``of="records"``: their paths start at the element's own fields (an array element counts as an
+    object of its indexes).
     """
 
     path: Path
@@ -166,11 +177,13 @@ class ElemMatch:
 
 @dataclass(frozen=True, slots=True)
 class Occurs:
-    """One term of a search (rule 22): it occurs in the filename or, where ``content`` is true, in the content.
+    """One term of a search (rule 22): it occurs in the filename or, where ``content`` is true, in the
+    content.
 
     Attributes:
         text: the folded term, to be found as a substring of the folded filename.
-        words: its words; to be found side by side among the content's words. Empty: ``text`` must be a substring of the content.
+        words: its words; to be found side by side among the content's words. Empty: ``text`` must be a
+            substring of the content.
         prefix: whether the last word may be the beginning of a word.
         content: whether the collection has content to look in.
     """

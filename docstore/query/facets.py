@@ -25,7 +25,9 @@ def facet_path(field: Any, collection: Collection, limits: Limits) -> Path:
     if field == "content" and "content" in collection.fields:
         return ("content",)
     try:
-        return parse_sort(f"{field}" if isinstance(field, str) and not field.startswith("-") else [], collection, limits)[0].path
+        return parse_sort(
+            f"{field}" if isinstance(field, str) and not field.startswith("-") else [], collection, limits
+        )[0].path
     except ValueError as wrong:
         raise UnknownField(f"count_by({field!r}): {wrong}", field=str(field), path=str(field)) from None
 
@@ -33,7 +35,9 @@ def facet_path(field: Any, collection: Collection, limits: Limits) -> Path:
 def counted(
     grouped: Mapping[Any, int] | None, records: Iterable[Mapping[str, Any]], path: Path, limit: int
 ) -> dict[Any, int]:
-    """Return the ``limit`` most frequent values and their counts, from the backend's groups or from the records."""
+    """Return the ``limit`` most frequent values and their counts, from the backend's groups or from the
+    records.
+    """
     counts: dict[tuple[bool, Any], int] = {}
     if grouped is not None:
         counts = {(isinstance(value, bool), value): n for value, n in grouped.items()}

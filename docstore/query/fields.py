@@ -1,4 +1,6 @@
-"""The records' fields and their kinds: what ``parse`` checks names and operands against, and backends make columns from."""
+"""The records' fields and their kinds: what ``parse`` checks names and operands against, and backends make
+columns from.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-__all__ = ["DOCUMENTS", "EXTRACTIONS", "Collection", "Field", "Kind", "STATUSES", "collection_named"]
+__all__ = ["DOCUMENTS", "EXTRACTIONS", "STATUSES", "Collection", "Field", "Kind", "collection_named"]
 
 STATUSES = ("pending", "processing", "completed", "failed")
 
@@ -15,8 +17,9 @@ STATUSES = ("pending", "processing", "completed", "failed")
 class Kind(Enum):
     """What a field holds, as the rows at the backend's seam hold it.
 
-    ``TEXT`` and ``STATUS`` are ``str``, ``INTEGER`` an ``int`` within int64, ``BOOLEAN`` a ``bool``, ``INSTANT`` an ``int``
-    of microseconds since 1970-01-01T00:00:00Z, ``JSON`` the canonical JSON text of a value (``None``: there is none).
+    ``TEXT`` and ``STATUS`` are ``str``, ``INTEGER`` an ``int`` within int64, ``BOOLEAN`` a ``bool``,
+    ``INSTANT`` an ``int`` of microseconds since 1970-01-01T00:00:00Z, ``JSON`` the canonical JSON text of a
+    value (``None``: there is none).
     """
 
     TEXT = "text"
@@ -51,8 +54,9 @@ class Collection:
     Attributes:
         name: ``documents`` or ``extractions``.
         fields: what users see, by name, in the order that records print them.
-        private: what the library keeps beside them in the same row; no filter, sort or record names these, rows bring them
-            only when a query's ``include`` does, and the library's own expressions may use them.
+        private: what the library keeps beside them in the same row; no filter, sort or record names these,
+            rows bring them only when a query's ``include`` does, and the library's own expressions may use
+            them.
     """
 
     name: str

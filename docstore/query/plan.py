@@ -1,7 +1,8 @@
 """plan: what the backend runs and what is left to the evaluator.
 
-Each leaf is *exact*, *inexact* (a superset) or *unsupported* in the backend's own word. Pushed is the strongest condition made of
-exact and inexact leaves that every match fulfils; the residual is what still has to be looked at, row by row.
+Each leaf is *exact*, *inexact* (a superset) or *unsupported* in the backend's own word. Pushed is the
+strongest condition made of exact and inexact leaves that every match fulfils; the residual is what still has
+to be looked at, row by row.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class PlanTerm:
 
     Attributes:
         expr: the predicate.
-        support: ``exact``, ``inexact`` (run by the backend, then rechecked) or ``unsupported`` (all of it residual).
+        support: ``exact``, ``inexact`` (run by the backend, then rechecked) or ``unsupported`` (all of it
+            residual).
         reason: why, where it is not exact.
     """
 
@@ -44,8 +46,8 @@ class Plan:
         residual: the condition left to the evaluator; TRUE if there is none.
         terms: every predicate and how it is run.
         order: the sort keys.
-        window_pushed: whether limit, offset and count are the backend's, which they are where the residual is TRUE and the
-            order is the backend's.
+        window_pushed: whether limit, offset and count are the backend's, which they are where the residual is
+            TRUE and the order is the backend's.
         sort_pushed: whether the backend orders the rows.
         statement: what the backend would run, or ``None`` if it cannot show it.
         parameters: the statement's bound values.
@@ -105,7 +107,9 @@ def _by_id(expr: Expr) -> dict[int, Leaf]:
 
 
 def _terms(expr: Expr, judgements: dict[int, Judgement]) -> list[PlanTerm]:
-    return [PlanTerm(leaf, judgements[id(leaf)].support, judgements[id(leaf)].reason) for leaf in leaves(expr)]
+    return [
+        PlanTerm(leaf, judgements[id(leaf)].support, judgements[id(leaf)].reason) for leaf in leaves(expr)
+    ]
 
 
 def _is_exact(expr: Expr, judgements: dict[int, Judgement]) -> bool:

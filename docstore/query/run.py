@@ -1,7 +1,8 @@
-"""run: fetch rows, apply the residual, refill, cut the page. Written once, for every backend and for both shells.
+"""run: fetch rows, apply the residual, refill, cut the page. Written once, for every backend and for both
+shells.
 
-A walk is a run of rows in one order, from a position on. Where the plan leaves nothing to the evaluator a page is one fetch;
-else batches are fetched behind one another by position until enough rows have passed.
+A walk is a run of rows in one order, from a position on. Where the plan leaves nothing to the evaluator a
+page is one fetch; else batches are fetched behind one another by position until enough rows have passed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def rows(reader: Reader, plan: Plan, query: Query) -> list[Row]:
 
 
 def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
-    """Yield the rows of ``query`` that pass the residual, in order, in batches; ``limit`` and ``offset`` are left aside."""
+    """Yield the rows of ``query`` that pass the residual, in order, in batches; ``limit`` and ``offset`` are
+    left aside.
+    """
     if not plan.sort_pushed:
         yield from _sorted_here(reader, plan, query)
         return
@@ -57,7 +60,10 @@ def _test_of(plan: Plan, query: Query) -> Any:
 def _sorted_here(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
     """Sort what the backend cannot: all matching rows, by the order's own key."""
     by_number = replace(query, order=Query(query.collection).order, after=None)
-    found = [(decode(query.collection, row), row) for row in walk(reader, replace(plan, sort_pushed=True), by_number)]
+    found = [
+        (decode(query.collection, row), row)
+        for row in walk(reader, replace(plan, sort_pushed=True), by_number)
+    ]
     key = sort_key_function(query.order)
     found.sort(key=lambda pair: key(pair[0]))
     for record, row in found:

@@ -113,15 +113,21 @@ def show_plan(plan: Plan) -> str:
     verdict = "all of it by the backend" if plan.is_pushed and plan.sort_pushed else "partly here, row by row"
     lines = [f"{plan.collection} on {plan.backend}: {verdict}", ""]
     lines += _terms(plan)
+    lines += textwrap.wrap(f"pushed     {show_expr(plan.pushed)}", _WIDTH, subsequent_indent=" " * 11)
     if not plan.is_pushed:
-        lines += [f"pushed     {show_expr(plan.pushed)}", f"residual   {show_expr(plan.residual)}"]
+        lines += textwrap.wrap(f"residual   {show_expr(plan.residual)}", _WIDTH, subsequent_indent=" " * 11)
     where = "" if plan.sort_pushed else "   (sorted here)"
     lines.append(f"order      {', '.join(map(_key, plan.order))}{where}")
-    lines.append(f"window     {'limit, offset and count by the backend' if plan.window_pushed else 'cut here'}")
+    lines.append(
+        f"window     {'limit, offset and count by the backend' if plan.window_pushed else 'cut here'}"
+    )
     if plan.statement is not None:
         lines += ["", "statement", *_block(plan.statement)]
         if plan.parameters:
-            lines += ["parameters", *(f"  {at}  {_short(str(value))}" for at, value in enumerate(plan.parameters, 1))]
+            lines += [
+                "parameters",
+                *(f"  {at}  {_short(str(value))}" for at, value in enumerate(plan.parameters, 1)),
+            ]
     if plan.database_plan:
         lines += ["", "database's plan", *(f"  {line}" for line in plan.database_plan.splitlines())]
     return "\n".join([*lines, *(f"note: {note}" for note in plan.notes)])
@@ -136,4 +142,11 @@ def _terms(plan: Plan) -> list[str]:
 
 
 def _block(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

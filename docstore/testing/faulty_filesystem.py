@@ -146,7 +146,7 @@ class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Read a range."""
 
         def act(cut: Callable[[bytes], bytes]) -> bytes:
-            return cut(self.target.cat_file(path, start, end, **options))
+            return cut(self.target.cat_file(path, start=start, end=end, **options))
 
         return self.faults.call("cat_file", act)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["KEYS", "SCALARS", "STEPS", "WORDS", "json_objects", "json_values", "scalars", "texts"]
+__all__ = ["KEYS", "NUMBERS", "SCALARS", "STEPS", "WORDS", "json_objects", "json_values", "scalars", "texts"]
 
 KEYS = (
     "a", "b", "c", "a", "b", "", "a.b", "$x", "$eq", "0", "1", "01", "-1", "%", "_", '"', "'", 'a"."b',

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from docstore.backend import Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Field, Kind
-from docstore.testing.strategies.values import WORDS, json_objects, json_values, texts
+from docstore.query.values import plain
+from docstore.testing.strategies.values import KEYS, NUMBERS, WORDS, json_objects, json_values, texts
 
 __all__ = ["INSTANTS", "World", "json_text", "worlds"]
 
@@ -75,17 +76,8 @@ def _walk(path: tuple[str, ...], value: Any) -> list[tuple[tuple[str, ...], Any]
 
 
 def json_text(value: Any) -> str:
-    """Return the JSON text of a value as rows hold it."""
-    kept = _without_negative_zero(value)
-    return json.dumps(kept, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _without_negative_zero(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_negative_zero(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_negative_zero(inner) for inner in value]
-    return 0.0 if isinstance(value, float) and value == 0 else value
+    """Return the JSON text of a value as rows hold it: keys in the order given."""
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def _filenames() -> st.SearchStrategy[str]:
@@ -111,13 +103,20 @@ def _column(field: Field) -> st.SearchStrategy[Any]:
             column = st.booleans()
         case Kind.INSTANT:
             column = st.sampled_from(INSTANTS)
-        case Kind.JSON if field.name == "metadata":
-            column = json_objects().map(json_text)
         case Kind.JSON:
-            column = st.one_of(json_objects(2), st.dictionaries(st.just("a"), json_values(3))).map(json_text)
+            column = _json_column(field.name).map(json_text)
         case Kind.TEXT:
             column = {"filename": _filenames(), "content": _contents()}.get(field.name, texts())
     return st.one_of(st.none(), column, column) if field.nullable else column
+
+
+def _json_column(name: str) -> st.SearchStrategy[dict[str, Any]]:
+    keys = st.sampled_from(KEYS)
+    if name == "confidence_scores":
+        return st.dictionaries(keys, st.sampled_from(NUMBERS).map(float), max_size=3)
+    if name == "review_flags":
+        return st.dictionaries(keys, st.booleans(), max_size=3)
+    return json_objects() if name == "metadata" else st.dictionaries(st.sampled_from("ab"), json_values(3))
 
 
 _NOT_DRAWN = {"id", "number", "external_id", "version", "is_latest", "tenant", "owner", "document_id"}

@@ -43,6 +43,7 @@ from docstore.query.expr import TRUE, Expr, Leaf, Path
 from docstore.query.fields import Collection
 
 __all__ = [
+    "ANYWHERE",
     "EMPTY_ARRAY",
     "EXACT",
     "Backend",
@@ -114,6 +115,10 @@ class Scope:
     owner: str | None = None
 
 
+ANYWHERE = Scope()
+"""The scope that confines to nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class SortKey:
     """One key of an order.
@@ -153,7 +158,7 @@ class Query:
     """
 
     collection: Collection
-    scope: Scope = Scope()
+    scope: Scope = ANYWHERE
     where: Expr = TRUE
     order: tuple[SortKey, ...] = (SortKey(("number",)),)
     after: tuple[SortValue, ...] | None = None
@@ -211,9 +216,15 @@ class Reader(Protocol):
         """
 
     def blobs(
-        self, *, states: Container[BlobState] = (), before: int | None = None, after_key: str = "", limit: int = 1000,
-        keys: Sequence[str] | None = None, scope: Scope = Scope(),
-    ) -> Sequence[BlobRow]:  # fmt: skip
+        self,
+        *,
+        states: Container[BlobState] = (),
+        before: int | None = None,
+        after_key: str = "",
+        limit: int = 1000,
+        keys: Sequence[str] | None = None,
+        scope: Scope = ANYWHERE,
+    ) -> Sequence[BlobRow]:
         """Return blob rows ordered by key: of these states (none named: all), with ``at < before``, with key
         > ``after_key``, among
         ``keys``, within ``scope``; at most ``limit``.

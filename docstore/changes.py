@@ -17,8 +17,18 @@ __all__ = ["Change", "document_changes", "merge_patch"]
 Change = Callable[[Row, int], dict[str, Any]]
 """From the row as it is, and now, to the columns to set."""
 
-_CHANGEABLE = ("filename", "content_type", "metadata", "replace_metadata", "content", "preview", "error", "processed_at",
-               "created_at", "updated_at")  # fmt: skip
+_CHANGEABLE = (
+    "filename",
+    "content_type",
+    "metadata",
+    "replace_metadata",
+    "content",
+    "preview",
+    "error",
+    "processed_at",
+    "created_at",
+    "updated_at",
+)
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

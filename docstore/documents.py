@@ -40,12 +40,27 @@ class Documents(Records[Document]):
     # -- adding ------------------------------------------------------------------------------------
 
     def add(
-        self, source: Any = None, *, filename: str | None = None, content_type: str | None = None,
-        metadata: Mapping[str, Any] | None = None, id: str | None = None, external_id: str | None = None,
-        tenant: str | None = None, owner: str | None = None, status: str = "pending", error: str | None = None,
-        content: str | None = None, preview: str | None = None, created_at: Any = None, updated_at: Any = None,
-        processed_at: Any = None, sha256: str | None = None, size: int | None = None, dedupe: str | None = None,
-    ) -> Document:  # fmt: skip
+        self,
+        source: Any = None,
+        *,
+        filename: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        external_id: str | None = None,
+        tenant: str | None = None,
+        owner: str | None = None,
+        status: str = "pending",
+        error: str | None = None,
+        content: str | None = None,
+        preview: str | None = None,
+        created_at: Any = None,
+        updated_at: Any = None,
+        processed_at: Any = None,
+        sha256: str | None = None,
+        size: int | None = None,
+        dedupe: str | None = None,
+    ) -> Document:
         """Store a document: its bytes, if it has any, and its fields, in one commit.
 
         Args:
@@ -85,9 +100,12 @@ class Documents(Records[Document]):
         return self._made(self._store([draft])[0].row)
 
     def add_many(
-        self, documents: Iterable[NewDocument | Mapping[str, Any]], *, batch_size: int = 1000,
+        self,
+        documents: Iterable[NewDocument | Mapping[str, Any]],
+        *,
+        batch_size: int = 1000,
         on_progress: Callable[[int], object] | None = None,
-    ) -> AddResult:  # fmt: skip
+    ) -> AddResult:
         """Add many documents, each batch in one commit.
 
         Args:
@@ -312,9 +330,15 @@ class Documents(Records[Document]):
         return self._changed(id, lambda row, now: {**_to("start", row), "attempts": row["attempts"] + 1})
 
     def complete(
-        self, id: str, *, content: str | None = None, preview: str | None = None, metadata: Mapping[str, Any] | None = None,
-        processed_at: Any = None, touch: bool = True,
-    ) -> Document:  # fmt: skip
+        self,
+        id: str,
+        *,
+        content: str | None = None,
+        preview: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        processed_at: Any = None,
+        touch: bool = True,
+    ) -> Document:
         """Finish processing: processing (or pending) → completed.
 
         Args:
@@ -489,5 +513,7 @@ def _check_revision(row: Row, expected: int | None) -> None:
     if expected is not None and row["revision"] != expected:
         raise RevisionConflict(
             f"document {row['id']!r} is at revision {row['revision']}, not {expected}",
-            id=row["id"], expected=expected, current=row["revision"],
-        )  # fmt: skip
+            id=row["id"],
+            expected=expected,
+            current=row["revision"],
+        )

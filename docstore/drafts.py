@@ -69,8 +69,19 @@ class Draft:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-_NOT_ASKED = {"version", "is_latest", "attempts", "first_created_at", "revision", "file_type", "blob_key", "fingerprint",
-              "lease_token", "lease_worker", "lease_expires_at"}  # fmt: skip
+_NOT_ASKED = {
+    "version",
+    "is_latest",
+    "attempts",
+    "first_created_at",
+    "revision",
+    "file_type",
+    "blob_key",
+    "fingerprint",
+    "lease_token",
+    "lease_worker",
+    "lease_expires_at",
+}
 
 
 def new_id() -> str:

@@ -65,10 +65,21 @@ class Records(Generic[T]):
     # -- public ------------------------------------------------------------------------------------
 
     def find(
-        self, filter: Filter | None = None, *, search: str | None = None, sort: str | Sequence[str] = "-created_at",
-        limit: int = 50, offset: int = 0, page: int | None = None, cursor: str | None = None, direction: str | None = None,
-        total: bool | int = False, latest_only: bool = True, include: Iterable[str] = (), strict: bool = False,
-    ) -> Page[T]:  # fmt: skip
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: str | Sequence[str] = "-created_at",
+        limit: int = 50,
+        offset: int = 0,
+        page: int | None = None,
+        cursor: str | None = None,
+        direction: str | None = None,
+        total: bool | int = False,
+        latest_only: bool = True,
+        include: Iterable[str] = (),
+        strict: bool = False,
+    ) -> Page[T]:
         """List the records that match, a page at a time.
 
         Args:
@@ -119,9 +130,15 @@ class Records(Generic[T]):
             return self._find_at(reader, listing, window, counts)
 
     def iterate(
-        self, filter: Filter | None = None, *, search: str | None = None, sort: str | Sequence[str] = "number",
-        batch_size: int = 500, latest_only: bool = True, include: Iterable[str] = (),
-    ) -> Iterator[T]:  # fmt: skip
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: str | Sequence[str] = "number",
+        batch_size: int = 500,
+        latest_only: bool = True,
+        include: Iterable[str] = (),
+    ) -> Iterator[T]:
         """Yield every record that matches, in constant memory.
 
         The walk goes by position: it meets every record that existed throughout exactly once, whatever is
@@ -265,10 +282,21 @@ class Records(Generic[T]):
         return [self._made(found[id]) for id in asked if id in found]
 
     def explain(
-        self, filter: Filter | None = None, *, search: str | None = None, sort: str | Sequence[str] = "-created_at",
-        limit: int = 50, offset: int = 0, page: int | None = None, cursor: str | None = None, direction: str | None = None,
-        total: bool | int = False, latest_only: bool = True, include: Iterable[str] = (), strict: bool = False,
-    ) -> Plan:  # fmt: skip
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: str | Sequence[str] = "-created_at",
+        limit: int = 50,
+        offset: int = 0,
+        page: int | None = None,
+        cursor: str | None = None,
+        direction: str | None = None,
+        total: bool | int = False,
+        latest_only: bool = True,
+        include: Iterable[str] = (),
+        strict: bool = False,
+    ) -> Plan:
         """Return how :meth:`find` with the same arguments would be run, without running it.
 
         Returns:
@@ -316,10 +344,14 @@ class Records(Generic[T]):
         )
         shown, more = rows[: window.limit], len(rows) > window.limit
         return self._page(
-            reader, listing, window, counts, shown,
+            reader,
+            listing,
+            window,
+            counts,
+            shown,
             after=self._behind(listing, shown[-1]) if shown and more else None,
             before=self._ahead(listing, shown[0]) if shown and offset else None,
-        )  # fmt: skip
+        )
 
     def _find_from(self, listing: _Listing, window: Window, counts: bool | int) -> Page[T]:
         query, way = self._from_cursor(listing, window)
@@ -516,9 +548,11 @@ class Records(Generic[T]):
         for at, id in enumerate(ids):
             if at >= self._root.limits.list_length:
                 raise FilterTooComplex(
-                    f"more than {self._root.limits.list_length} ids", path="ids", bound="list_length",
+                    f"more than {self._root.limits.list_length} ids",
+                    path="ids",
+                    bound="list_length",
                     limit=self._root.limits.list_length,
-                )  # fmt: skip
+                )
             try:
                 asked[self._id(id)] = None
             except NotFound:

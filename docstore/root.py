@@ -39,9 +39,15 @@ class Root:
     """
 
     def __init__(
-        self, backend: Backend, blobs: Blobs | None, *, limits: Limits, default_timezone: tzinfo | None,
-        secrets: tuple[bytes, ...], scope_required: bool,
-    ) -> None:  # fmt: skip
+        self,
+        backend: Backend,
+        blobs: Blobs | None,
+        *,
+        limits: Limits,
+        default_timezone: tzinfo | None,
+        secrets: tuple[bytes, ...],
+        scope_required: bool,
+    ) -> None:
         self.backend = backend
         self.blobs = blobs
         self.limits = limits

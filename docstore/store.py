@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, Self
 
-from docstore.backend import Backend, Joins, Scope
+from docstore.backend import ANYWHERE, Backend, Joins, Scope
 from docstore.blobs import Blobs
 from docstore.checks import scope_text
 from docstore.documents import Documents
@@ -42,7 +42,7 @@ class Store:
     extractions: Extractions
 
     def __init__(
-        self, root: Root, scope: Scope = Scope(), *, confined: bool = False, is_view: bool = False
+        self, root: Root, scope: Scope = ANYWHERE, *, confined: bool = False, is_view: bool = False
     ) -> None:
         self._root = root
         self._scope = scope
@@ -156,10 +156,15 @@ class Store:
 
 
 def open(
-    url: Any = "sqlite:///docstore.db", *, blobs: str | os.PathLike[str] | Blobs | None = None, scope_required: bool = False,
-    default_timezone: tzinfo | None = None, limits: Limits | Mapping[str, int] | None = None,
-    cursor_secret: str | bytes | Sequence[str | bytes] | None = None, **options: Any,
-) -> Store:  # fmt: skip
+    url: Any = "sqlite:///docstore.db",
+    *,
+    blobs: str | os.PathLike[str] | Blobs | None = None,
+    scope_required: bool = False,
+    default_timezone: tzinfo | None = None,
+    limits: Limits | Mapping[str, int] | None = None,
+    cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
+    **options: Any,
+) -> Store:
     """Open a store, creating or upgrading its schema.
 
     Args:

@@ -121,7 +121,7 @@ class SQLBackend(ABC):
         finally:
             connection.close()
 
-    def after_fork(self) -> None:
+    def after_fork(self) -> None:  # noqa: B027 - most dialects share nothing but the pool
         """Make anew what a forked process must not share."""
 
     @staticmethod

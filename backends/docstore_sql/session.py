@@ -11,7 +11,7 @@ from collections.abc import Collection as Container
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Statement
+from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, Statement
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold, index_symbols, index_words
@@ -122,9 +122,15 @@ class Session(ABC):
         return Statement(statement.text, statement.values, self.plan_of(statement))
 
     def blobs(
-        self, *, states: Container[BlobState] = (), before: int | None = None, after_key: str = "", limit: int = 1000,
-        keys: Sequence[str] | None = None, scope: Scope = Scope(),
-    ) -> list[BlobRow]:  # fmt: skip
+        self,
+        *,
+        states: Container[BlobState] = (),
+        before: int | None = None,
+        after_key: str = "",
+        limit: int = 1000,
+        keys: Sequence[str] | None = None,
+        scope: Scope = ANYWHERE,
+    ) -> list[BlobRow]:
         """Return blob rows ordered by key."""
         parts = [Fragment(f"b.key > {self.mark}", (after_key,))]
         if states:

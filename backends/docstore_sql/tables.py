@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
 
@@ -92,7 +93,7 @@ def _type_of(field: Field) -> Any:
     }[field.kind]
 
 
-def _columns(collection: Collection) -> list[Any]:
+def _columns(collection: Collection, dialect: str) -> list[Any]:
     columns: list[Any] = []
     for field in columns_of(collection):
         if field.name == "number":
@@ -102,6 +103,11 @@ def _columns(collection: Collection) -> list[Any]:
         else:
             columns.append(sa.Column(field.name, _type_of(field), nullable=field.nullable))
     columns.append(sa.Column("filename_fold", _type_of(collection.column("filename")), nullable=False))
+    if dialect == "postgresql":
+        for field in columns_of(collection):
+            if field.kind is Kind.JSON:
+                columns.append(sa.Column(f"{field.name}_json", JSONB, nullable=field.nullable))
+                columns.append(sa.Column(f"{field.name}_fold", JSONB))
     return columns
 
 
@@ -122,11 +128,11 @@ def _record_table(
     if dialect == "sqlite":
         number = sa.Column("number", sa.Integer, primary_key=True, autoincrement=True)
         return sa.Table(
-            name, metadata, number, *_columns(collection), *constraints, sqlite_autoincrement=True
+            name, metadata, number, *_columns(collection, dialect), *constraints, sqlite_autoincrement=True
         )
     number = sa.Column("number", sa.BigInteger, sa.Identity(always=False), nullable=False)
     key = sa.PrimaryKeyConstraint("tenant", "number", name=f"{name}_pkey")
-    return sa.Table(name, metadata, number, *_columns(collection), key, *constraints)
+    return sa.Table(name, metadata, number, *_columns(collection, dialect), key, *constraints)
 
 
 def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
@@ -138,11 +144,26 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     )
     owner = sa.func.coalesce(document.c.owner, sa.text("''"))
     external, version = document.c.external_id, document.c.version
-    sa.Index(f"{name}document_version", document.c.tenant, external, owner, version, unique=True,
-             sqlite_where=external.is_not(None), postgresql_where=external.is_not(None))  # fmt: skip
+    sa.Index(
+        f"{name}document_version",
+        document.c.tenant,
+        external,
+        owner,
+        version,
+        unique=True,
+        sqlite_where=external.is_not(None),
+        postgresql_where=external.is_not(None),
+    )
     latest = sa.and_(external.is_not(None), document.c.is_latest)
-    sa.Index(f"{name}document_latest", document.c.tenant, external, owner, unique=True,
-             sqlite_where=latest, postgresql_where=latest)  # fmt: skip
+    sa.Index(
+        f"{name}document_latest",
+        document.c.tenant,
+        external,
+        owner,
+        unique=True,
+        sqlite_where=latest,
+        postgresql_where=latest,
+    )
     sa.Index(f"{name}document_created", document.c.created_at, document.c.number)
     sa.Index(
         f"{name}document_scope", document.c.tenant, document.c.owner, document.c.created_at, document.c.number
@@ -156,11 +177,18 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
         postgresql_where=waiting,
     )
     extraction = _record_table(
-        f"{name}extraction", EXTRACTIONS, metadata, dialect,
+        f"{name}extraction",
+        EXTRACTIONS,
+        metadata,
+        dialect,
         _unique_id(f"{name}extraction_id", dialect),
-        sa.ForeignKeyConstraint(["tenant", "document_id"], [document.c.tenant, document.c.id], ondelete="CASCADE",
-                                name=f"{name}extraction_document"),
-    )  # fmt: skip
+        sa.ForeignKeyConstraint(
+            ["tenant", "document_id"],
+            [document.c.tenant, document.c.id],
+            ondelete="CASCADE",
+            name=f"{name}extraction_document",
+        ),
+    )
     sa.Index(f"{name}extraction_of", extraction.c.tenant, extraction.c.document_id)
     sa.Index(f"{name}extraction_created", extraction.c.created_at, extraction.c.number)
     _content_table(f"{name}content", metadata, dialect, document)
@@ -172,6 +200,14 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
         sa.Column("value", sa.Text, nullable=False),
     )
     if dialect == "postgresql":
+        sa.Index(f"{name}document_by_id", document.c.id)
+        sa.Index(f"{name}extraction_by_id", extraction.c.id)
+        sa.Index(
+            f"{name}document_metadata",
+            document.c.metadata_json,
+            postgresql_using="gin",
+            postgresql_ops={"metadata_json": "jsonb_path_ops"},
+        )
         sa.Index(f"{name}document_number", document.c.number)
         sa.Index(f"{name}extraction_number", extraction.c.number)
         sa.Index(f"{name}content_number", metadata.tables[_key(tables, "content")].c.number)
@@ -199,25 +235,42 @@ def _content_table(name: str, metadata: sa.MetaData, dialect: str, document: sa.
             *columns,
         )
     return sa.Table(
-        name, metadata, sa.Column("tenant", text, nullable=False), sa.Column("number", sa.BigInteger, nullable=False), *columns,
+        name,
+        metadata,
+        sa.Column("tenant", text, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        *columns,
         sa.PrimaryKeyConstraint("tenant", "number", name=f"{name}_pkey"),
-        sa.ForeignKeyConstraint(["tenant", "number"], [document.c.tenant, document.c.number], ondelete="CASCADE",
-                                name=f"{name}_document"),
-    )  # fmt: skip
+        sa.ForeignKeyConstraint(
+            ["tenant", "number"],
+            [document.c.tenant, document.c.number],
+            ondelete="CASCADE",
+            name=f"{name}_document",
+        ),
+    )
 
 
 def _blob_table(name: str, metadata: sa.MetaData) -> sa.Table:
     text = _type_of(DOCUMENTS.column("id"))
     table = sa.Table(
-        name, metadata,
-        sa.Column("tenant", text, nullable=False, server_default=""), sa.Column("key", text, nullable=False),
-        sa.Column("owner", text), sa.Column("sha256", text), sa.Column("size", sa.BigInteger),
-        sa.Column("state", text, nullable=False), sa.Column("at", sa.BigInteger, nullable=False),
+        name,
+        metadata,
+        sa.Column("tenant", text, nullable=False, server_default=""),
+        sa.Column("key", text, nullable=False),
+        sa.Column("owner", text),
+        sa.Column("sha256", text),
+        sa.Column("size", sa.BigInteger),
+        sa.Column("state", text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("tenant", "key", name=f"{name}_pkey"),
-    )  # fmt: skip
+    )
     sa.Index(f"{name}_key", table.c.key)
-    sa.Index(f"{name}_state", table.c.state, table.c.key,
-             sqlite_where=table.c.state != sa.literal_column("'live'"),
-             postgresql_where=table.c.state != sa.literal_column("'live'"))  # fmt: skip
+    sa.Index(
+        f"{name}_state",
+        table.c.state,
+        table.c.key,
+        sqlite_where=table.c.state != sa.literal_column("'live'"),
+        postgresql_where=table.c.state != sa.literal_column("'live'"),
+    )
     return table

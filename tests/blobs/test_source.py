@@ -19,6 +19,9 @@ def read(source: Source, limit: int | None = None) -> bytes:
     return b"".join(source.chunks(limit))
 
 
+NAMES = [(3, None), ("<stdin>", None), (b"/a/b.bin", "b.bin"), ("/", None)]
+
+
 class Stream:
     """A file object that can only be read, a few bytes at a time."""
 
@@ -108,7 +111,7 @@ def test_a_stream_is_read_once() -> None:
             read(source)
 
 
-@pytest.mark.parametrize(("name", "expected"), [(3, None), ("<stdin>", None), (b"/a/b.bin", "b.bin"), ("/", None)])
+@pytest.mark.parametrize(("name", "expected"), NAMES)
 def test_the_name_of_a_file_object_is_a_guess(name: object, expected: str | None) -> None:
     """Descriptors and names in angle brackets are no filenames."""
     file = io.BytesIO(b"")
@@ -184,7 +187,7 @@ def test_a_file_that_has_nothing_yet_is_refused() -> None:
 @pytest.mark.parametrize("thing", [3, None, object(), ["a"]])
 def test_what_has_no_bytes_is_refused(thing: object) -> None:
     """Anything else says what a source can be."""
-    with pytest.raises(InvalidDocument, match="expected a path, bytes, a binary file object or an fsspec URL"):
+    with pytest.raises(InvalidDocument, match="expected a path, bytes, a binary file object or an fsspec"):
         open_source(thing)  # type: ignore[arg-type]
 
 

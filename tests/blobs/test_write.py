@@ -153,7 +153,7 @@ def test_an_announced_multipart_upload_is_aborted_on_error(s3_blobs: Callable[[s
 
 
 def test_a_full_disk_is_a_blob_error_and_leaves_nothing(tmp_path: Path) -> None:
-    """When the system refuses more bytes, BlobError names the key and keeps the cause; the next write works."""
+    """When the system refuses more bytes, BlobError names the key and keeps the cause; the next one works."""
     blobs, key = Blobs(tmp_path), new_key()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, before[1]))

@@ -154,7 +154,8 @@ class Checks:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         if len(text) * 4 > self.limits.metadata_bytes and canonical_size(value) > self.limits.metadata_bytes:
             raise InvalidDocument(
-                f"{field}: {canonical_size(value)} bytes of JSON; expected at most {self.limits.metadata_bytes}",
+                f"{field}: {canonical_size(value)} bytes of JSON; "
+                f"expected at most {self.limits.metadata_bytes}",
                 field=field,
             )
         return text

@@ -108,7 +108,7 @@ class Records(Generic[T]):
             NotPushed: ``strict`` and the plan has a residual.
 
         Example:
-            >>> page = store.documents.find({"metadata.tags": "important"}, sort="-created_at", limit=10, total=True)
+            >>> page = store.documents.find({"metadata.tags": "important"}, limit=10, total=True)
         """
         self._ready()
         window = check_window(
@@ -457,7 +457,8 @@ class Records(Generic[T]):
         self._root.check_open()
         if self._root.scope_required and not self._confined:
             raise ScopeRequired(
-                "this store was opened with scope_required=True: use store.scoped(tenant=..., owner=...) or store.unscoped()"
+                "this store was opened with scope_required=True: "
+                "use store.scoped(tenant=..., owner=...) or store.unscoped()"
             )
 
     def _listing(

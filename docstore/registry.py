@@ -77,7 +77,8 @@ def _loaded(scheme: str, target: str) -> Opener:
         opener: Opener = getattr(import_module(module), name)
     except ImportError as error:
         raise BackendNotInstalled(
-            f'the backend for {scheme!r} needs {error.name}: run  pip install "embedded-docstore[{_extra(scheme)}]"'
+            f"the backend for {scheme!r} needs {error.name}: run  "
+            f'pip install "embedded-docstore[{_extra(scheme)}]"'
         ) from error
     return opener
 

@@ -49,7 +49,8 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
     found = int(text)
     if found > FORMAT:
         raise SchemaTooNew(
-            f"this store has format {found}; this docstore reads up to format {FORMAT}: upgrade the package embedded-docstore",
+            f"this store has format {found}; this docstore reads up to format {FORMAT}: "
+            "upgrade the package embedded-docstore",
             found=found,
             supported=FORMAT,
         )

@@ -149,7 +149,8 @@ class Session(ABC):
         columns = ", ".join(f"b.{name}" for name in _BLOB_COLUMNS)
         self.run(
             Fragment(
-                f"SELECT {columns} FROM {self.tables.blob} AS b WHERE {where.text} ORDER BY b.key LIMIT {self.mark}",
+                f"SELECT {columns} FROM {self.tables.blob} AS b WHERE {where.text}"
+                f" ORDER BY b.key LIMIT {self.mark}",
                 (*where.values, limit),
             )
         )
@@ -255,7 +256,7 @@ class Session(ABC):
         unknown = changes.keys() - set(_BLOB_COLUMNS)
         if unknown:
             raise ValueError(
-                f"no blob column {sorted(unknown)[0]!r}; the columns are {', '.join(_BLOB_COLUMNS)}"
+                f"no blob column {min(unknown)!r}; the columns are {', '.join(_BLOB_COLUMNS)}"
             )
         sets = ", ".join(f"{name} = {self.mark}" for name in changes)
         where = self._blob_in(key, states)

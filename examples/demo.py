@@ -72,8 +72,9 @@ def query(store: docstore.Store) -> None:
         print(f"   {len(page.items)} of {page.total:,}")
     with step("page 2 of the same, by its number"):
         show(documents.find(large, sort="-size", limit=5, page=2).items)
-    with step('a search: "read-only" attribute -class'):
-        page = documents.find(search='"read-only" attribute -class', sort="external_id", limit=5, total=True)
+    with step('a search: "file descriptor" socket -test'):
+        words = '"file descriptor" socket -test'
+        page = documents.find(search=words, sort="external_id", limit=5, total=True)
         show(page.items)
         print(f"   {len(page.items)} of {page.total:,}")
     with step("a search in PDF, Word, Excel and PowerPoint: marta"):

@@ -24,7 +24,7 @@ __all__ = ["index", "own_places"]
 _EVERY = 5.0  # seconds between two plain lines
 
 
-@click.command()
+@click.command(short_help="Put a folder into a store.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--hidden", is_flag=True, help="Take files and folders whose name begins with a dot, too.")
 @click.option("--follow-links", is_flag=True, help="Follow symbolic links; each folder is entered once.")
@@ -112,20 +112,22 @@ def summary(counts: Counter[Outcome], seconds: float) -> str:
 
 @contextmanager
 def _progress(folder: Path, options: IndexOptions, quiet: bool) -> Iterator[Callable[[Event], None]]:
+    report = _Report()
     if quiet:
-        yield lambda event: _report(event, note) if event.outcome == "error" else None
+        yield lambda event: report(event, note) if event.outcome == "error" else None
     elif sys.stderr.isatty():
         with _bar() as bar:
             files = sum(not entry.passed for entry in walk(folder, options.walk))
             task = bar.add_task("indexing", total=files)
 
             def on_event(event: Event) -> None:
-                _report(event, lambda line: bar.console.print(shown(line)))
+                report(event, lambda line: bar.console.print(shown(line), soft_wrap=True))
                 bar.advance(task, event.outcome != "passed")
 
             yield on_event
     else:
-        yield _Lines()
+        yield _Lines(report)
+    report.close()
 
 
 def _bar() -> Progress:
@@ -137,20 +139,37 @@ def _bar() -> Progress:
 class _Lines:
     """Plain lines on standard error: what failed at once, how far it is every few seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, report: _Report) -> None:
+        self.report = report
         self.files = 0
         self.said = monotonic()
 
     def __call__(self, event: Event) -> None:
         """Report one file."""
-        _report(event, note)
+        self.report(event, note)
         self.files += event.outcome != "passed"
         if monotonic() - self.said >= _EVERY:
             note(f"{self.files:,} files")
             self.said = monotonic()
 
 
-def _report(event: Event, say: Callable[[str], object]) -> None:
-    if event.outcome in ("failed", "error"):
-        word = "no text" if event.outcome == "failed" else "error"
-        say(f"{word}: {event.name}: {event.reason}")
+class _Report:
+    """Names each file that went wrong; files that nobody can read text from are counted by their type."""
+
+    def __init__(self) -> None:
+        self.textless: Counter[str] = Counter()
+
+    def __call__(self, event: Event, say: Callable[[str], object]) -> None:
+        """Report one file with `say`."""
+        reason = event.reason or ""
+        if event.outcome == "error":
+            say(f"error: {event.name}: {reason}")
+        elif event.outcome == "failed" and reason.startswith("no extractor"):
+            self.textless[reason] += 1
+        elif event.outcome == "failed":
+            say(f"no text: {event.name}: {reason}")
+
+    def close(self) -> None:
+        """Say on standard error how many files of which type have no text."""
+        for reason, number in self.textless.most_common():
+            note(f"no text: {number:,} {'file' if number == 1 else 'files'}: {reason}")

@@ -6,7 +6,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,9 +14,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["document_table", "document_view", "note", "print_json", "record", "shown", "size_text", "stdout"]
+__all__ = [
+    "document_table",
+    "document_view",
+    "note",
+    "print_json",
+    "print_table",
+    "record",
+    "shown",
+    "size_text",
+]
 
 _PIPED_WIDTH = 200
+_WIDE = 120  # columns from which a listing has room for ids
 _STATUS_STYLES = {"completed": "green", "failed": "red", "processing": "yellow", "pending": "cyan"}
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
@@ -25,6 +35,17 @@ def stdout() -> Console:
     """Return a console on standard output, wide where that is no terminal, so that nothing is cut."""
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
     return Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+
+
+def print_table(table: Table) -> None:
+    """Print a table on standard output, without blanks at the ends of lines where that is no terminal."""
+    console = stdout()
+    if sys.stdout.isatty():
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def note(text: str) -> None:
@@ -62,11 +83,6 @@ def size_text(size: int | None) -> str:
     return f"{amount:.1f} {units[-1]}"
 
 
-def moment(instant: datetime | None) -> str:
-    """Write an instant in UTC, to the second; None is a dash."""
-    return "–" if instant is None else instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def record(model: BaseModel) -> dict[str, Any]:
     """Turn a record into what JSON can hold."""
     return model.model_dump(mode="json")
@@ -83,12 +99,13 @@ def print_json(value: object) -> None:
 
 
 def document_table(documents: Iterable[Any], *, chain: bool = False) -> Table:
-    """Lay documents out in a table.
+    """Lay documents out in a table; their ids are in it where there is room for them.
 
     Arguments:
         documents: what to show, in this order.
         chain: show version numbers, too.
     """
+    wide = stdout().width >= _WIDE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("number", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold", ratio=1)
@@ -98,13 +115,14 @@ def document_table(documents: Iterable[Any], *, chain: bool = False) -> Table:
     table.add_column("created (UTC)", no_wrap=True)
     if chain:
         table.add_column("version", justify="right", no_wrap=True)
-    table.add_column("id", no_wrap=True)
+    if wide:
+        table.add_column("id", no_wrap=True)
     for document in documents:
-        table.add_row(*_cells(document, chain))
+        table.add_row(*_cells(document, chain, wide))
     return table
 
 
-def _cells(document: Any, chain: bool) -> Sequence[Text]:
+def _cells(document: Any, chain: bool, wide: bool) -> Sequence[Text]:
     status = str(document.status)
     cells = [
         Text(str(document.number)),
@@ -112,11 +130,11 @@ def _cells(document: Any, chain: bool) -> Sequence[Text]:
         Text(document.file_type),
         Text(size_text(document.size)),
         Text(status, style=_STATUS_STYLES.get(status, "")),
-        Text(moment(document.created_at)),
+        Text(document.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S" if wide else "%Y-%m-%d %H:%M")),
     ]
     if chain:
         cells.append(Text(f"{document.version}{' latest' if document.is_latest else ''}"))
-    return [*cells, Text(shown(document.id), style="dim")]
+    return [*cells, Text(shown(document.id), style="dim")] if wide else cells
 
 
 def document_view(document: BaseModel) -> Table:

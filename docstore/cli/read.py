@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
 
 from docstore.cli.options import filter_argument, opened, search_option, store_options
-from docstore.cli.output import document_table, document_view, note, print_json, record, shown, stdout
+from docstore.cli.output import (
+    document_table,
+    document_view,
+    note,
+    print_json,
+    print_table,
+    record,
+    shown,
+)
 from docstore.errors import NotFound
 from docstore.models import Document
 from docstore.query.plan import Plan
@@ -22,7 +31,7 @@ _all_versions = click.option(
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.command()
+@click.command(short_help="List documents that match a filter and a search.")
 @filter_argument
 @search_option
 @click.option("--sort", metavar="FIELD", multiple=True, help="Field, -FIELD for descending; may be repeated.")
@@ -82,7 +91,7 @@ def find(
     if as_json:
         print_json([_without_content(document, content) for document in found.items])
     elif found.items:
-        stdout().print(document_table(found.items, chain=all_versions))
+        print_table(document_table(found.items, chain=all_versions))
     _say_where(found, as_json)
 
 
@@ -95,7 +104,7 @@ def _without_content(document: Document, content: bool) -> dict[str, Any]:
 
 def _say_where(page: Any, as_json: bool) -> None:
     """Say how many there are and how to go on: for people below the table, else on standard error."""
-    say = note if as_json else stdout().print
+    say = note if as_json else click.echo
     if page.total is not None:
         say(f"{len(page.items):,} of {page.total:,} documents")
     elif not page.items:
@@ -104,7 +113,7 @@ def _say_where(page: Any, as_json: bool) -> None:
         note(f"there are more: --cursor {page.next_cursor}")
 
 
-@click.command()
+@click.command(short_help="Show one document.")
 @click.argument("name", metavar="ID")
 @click.option("--content", is_flag=True, help="Show the extracted text, too.")
 @_as_json
@@ -112,11 +121,13 @@ def _say_where(page: Any, as_json: bool) -> None:
 def show(name: str, content: bool, as_json: bool, url: str, blobs: str) -> None:
     """Show one document: all its fields, its metadata and, if asked, its text.
 
-    ID is a document's id, or its external_id (for an indexed file its path within the folder).
+    ID is a document's id, its external_id (for an indexed file its path within the folder), or the
+    number that a listing shows.
 
     \b
     docstore show 0198f2a4-7c1e-7d3a-9f00-5f2a31f0c9de
     docstore show reports/2026/q3.pdf --content
+    docstore show 1422
     docstore show reports/2026/q3.pdf --json | jq .metadata
 
     Exit status 1 if there is no such document.
@@ -126,7 +137,7 @@ def show(name: str, content: bool, as_json: bool, url: str, blobs: str) -> None:
     if as_json:
         print_json(_without_content(document, content))
         return
-    stdout().print(document_view(document))
+    print_table(document_view(document))
     if content:
         click.echo("\n" + shown(document.content or "", lines=True))
 
@@ -137,14 +148,16 @@ def _document(store: Store, name: str, content: bool) -> Document:
         return store.documents.get(name, include=include)
     except NotFound:
         page = store.documents.find({"external_id": name}, limit=2, include=include)
+    if not page.items and re.fullmatch("[0-9]{1,18}", name):
+        page = store.documents.find({"number": int(name)}, latest_only=False, include=include)
     if len(page.items) > 1:
         raise click.ClickException(f"several owners have a document {name!r}; name it by its id")
     if not page.items:
-        raise click.ClickException(f"no document has the id or external_id {name!r}")
+        raise click.ClickException(f"no document has the id, external_id or number {name!r}")
     return page.items[0]
 
 
-@click.command()
+@click.command(short_help="Count documents.")
 @filter_argument
 @search_option
 @_all_versions
@@ -167,7 +180,7 @@ def count(
         click.echo(str(number))
 
 
-@click.command()
+@click.command(short_help="Say how a filter would be run.")
 @filter_argument
 @search_option
 @click.option("--sort", metavar="FIELD", multiple=True, help="Field, -FIELD for descending; may be repeated.")

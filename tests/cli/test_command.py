@@ -56,9 +56,9 @@ def filled(place: list[str], docstore_: Run, folder: Path) -> list[str]:
 
 
 def test_index_says_what_it_did(place: list[str], docstore_: Run, folder: Path) -> None:
-    """One line of counts on standard output, a line on standard error for each file without text."""
+    """One line of counts on standard output; on standard error which types have no text, once."""
     status, out, err = docstore_("index", str(folder), *place)
-    assert (status, err) == (0, "no text: sub/photo.png: no extractor for image/png\n")
+    assert (status, err) == (0, "no text: 1 file: no extractor for image/png\n")
     assert out.startswith("3 files in ")
     assert out.endswith("2 added, 0 changed, 0 unchanged, 1 stored without text\n")
     status, out, err = docstore_("index", str(folder), *place)
@@ -131,20 +131,32 @@ def test_all_versions_are_listed_when_asked(filled: list[str], docstore_: Run, f
     assert docstore_("count", "--search", "spring", *filled)[1] == "0\n"
 
 
-def test_show_takes_an_id_or_a_path(filled: list[str], docstore_: Run) -> None:
-    """Both name the same document; --content adds its text, --json prints one object."""
+def test_show_takes_an_id_a_path_or_a_number(filled: list[str], docstore_: Run) -> None:
+    """All name the same document; --content adds its text, --json prints one object."""
     document = json.loads(docstore_("show", "plan.txt", "--json", *filled)[1])
     status, out, err = docstore_("show", document["id"], "--content", *filled)
     assert (status, err) == (0, "")
     assert out.endswith("\na plan for the spring\n")
     assert document["metadata"]["source"]["path"] == "plan.txt"
     assert document["id"] in out
+    assert json.loads(docstore_("show", str(document["number"]), "--json", *filled)[1]) == document
+
+
+def test_index_names_each_damaged_file(place: list[str], docstore_: Run, tmp_path: Path) -> None:
+    """A file of a type that can be read, but which cannot, is named; that is no failure of the run."""
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "cut.pdf").write_bytes(b"%PDF-1.4 cut")
+    status, _, err = docstore_("index", str(tmp_path / "damaged"), *place)
+    assert (status, err.count("\n")) == (0, 1)
+    assert err.startswith("no text: cut.pdf: cannot read as application/pdf; damaged or truncated?")
+    _, out, _ = docstore_("find", '{"status": "failed"}', "--json", *place)
+    assert [document["filename"] for document in json.loads(out)] == ["cut.pdf"]
 
 
 def test_show_of_nothing_has_status_1(filled: list[str], docstore_: Run) -> None:
     """One line says what was asked for."""
     assert docstore_("show", "none.txt", *filled) == (
-        1, "", "docstore: no document has the id or external_id 'none.txt'\n",
+        1, "", "docstore: no document has the id, external_id or number 'none.txt'\n",
     )  # fmt: skip
 
 

@@ -1,1 +1,5 @@
-"""The Postgres backend: what differs from the shared SQL parts."""
+"""The Postgres backend: psycopg 3, ``jsonb`` beside the canonical text, the whole filter language pushed down."""
+
+from docstore_postgres.backend import PostgresBackend, open_backend
+
+__all__ = ["PostgresBackend", "open_backend"]

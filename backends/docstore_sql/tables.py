@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
 
@@ -104,6 +103,8 @@ def _columns(collection: Collection, dialect: str) -> list[Any]:
             columns.append(sa.Column(field.name, _type_of(field), nullable=field.nullable))
     columns.append(sa.Column("filename_fold", _type_of(collection.column("filename")), nullable=False))
     if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import JSONB
+
         for field in columns_of(collection):
             if field.kind is Kind.JSON:
                 columns.append(sa.Column(f"{field.name}_json", JSONB, nullable=field.nullable))

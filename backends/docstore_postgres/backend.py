@@ -1,0 +1,210 @@
+"""The Postgres backend: connections, isolation, timeouts, and what ``postgresql:`` URLs mean.
+
+Reads of one statement run in autocommit; a snapshot is one ``REPEATABLE READ READ ONLY`` transaction; a write block is
+``READ COMMITTED`` with a synchronous commit. Whoever needs more than that locks by name (``Writer.lock``) or by row.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from psycopg.types.numeric import Int8Dumper
+
+from docstore.backend import Judgement
+from docstore.errors import BackendError
+from docstore.query.expr import Leaf
+from docstore.query.fields import Collection
+from docstore_postgres import functions
+from docstore_postgres.compile import PostgresCompiler
+from docstore_postgres.judge import judge
+from docstore_postgres.session import PostgresSession
+from docstore_postgres.translate import translated
+from docstore_sql.backend import SQLBackend
+from docstore_sql.session import Session
+from docstore_sql.tables import Tables
+
+__all__ = ["PostgresBackend", "Timeouts", "open_backend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long the server waits, in seconds; 0 is without end.
+
+    Attributes:
+        lock: for a row or a name that others hold, then StoreBusy.
+        statement: for one statement, then BackendError.
+        idle: for a transaction's next statement, then the server ends the connection.
+    """
+
+    lock: float = 30.0
+    statement: float = 300.0
+    idle: float = 600.0
+
+    def settings(self) -> dict[str, int]:
+        """Return them as the server's settings, in milliseconds."""
+        named = (("lock_timeout", self.lock), ("statement_timeout", self.statement), ("idle_in_transaction_session_timeout", self.idle))
+        return {name: int(seconds * 1000) for name, seconds in named}
+
+
+class PostgresBackend(SQLBackend):
+    """A store in one Postgres database.
+
+    Args:
+        engine: where it is.
+        tables: the tables' names.
+        owned: whether to dispose of the engine on close, and to set its connections up.
+        timeouts: how long the server waits.
+    """
+
+    name = "postgresql"
+    session_type: ClassVar[type[Session]] = PostgresSession
+    compiler_type = PostgresCompiler
+    begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+    def __init__(self, engine: sa.Engine, tables: Tables, *, owned: bool, timeouts: Timeouts = Timeouts()) -> None:
+        super().__init__(engine, tables, owned=owned)
+        self.timeouts = timeouts
+        settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
+        self._begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on{'' if owned else settings}"
+
+    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+        """Say how far Postgres runs ``leaf``."""
+        return judge(collection, leaf)
+
+    # -- connections -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def checkout(self) -> Iterator[Any]:
+        """Take a connection in autocommit; one that broke does not go back to the pool."""
+        with super().checkout() as connection:
+            driver = connection.driver_connection
+            autocommit = driver.autocommit
+            if not autocommit:
+                driver.autocommit = True
+            try:
+                yield connection
+            finally:
+                if driver.closed:
+                    connection.invalidate()
+                elif not autocommit:
+                    driver.autocommit = False
+
+    def prepare(self, connection: Any) -> None:
+        """Set up a connection of our own: timeouts, plans that know the values, integers of one width."""
+        if not self.owned:
+            return
+        driver = connection.driver_connection
+        driver.adapters.register_dumper(int, Int8Dumper)
+        settings = {**self.timeouts.settings(), "plan_cache_mode": "force_custom_plan"}
+        with driver.cursor() as cursor:
+            cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
+
+    def begin(self, session: Session) -> None:
+        """Begin a transaction that is durable once it is committed."""
+        session.cursor.execute(self._begin)
+
+    def write_lock(self) -> AbstractContextManager[None]:
+        """Do nothing: Postgres has many writers."""
+        return nullcontext()
+
+    # -- the schema ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def schema_transaction(self, connection: sa.Connection) -> Iterator[None]:
+        """Hold an advisory lock of the tables' names within a transaction."""
+        connection.exec_driver_sql("BEGIN")
+        try:
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 1))", (self.tables.setting,))
+            yield
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")
+
+    def extra_schema(self) -> list[str]:
+        """Return the statements that create the functions."""
+        return functions.statements(self.tables)
+
+    def translate(self, error: Exception) -> BackendError | None:
+        """Return the BackendError for what psycopg or the pool raised."""
+        return translated(error)
+
+    @contextmanager
+    def join(self, connection: sa.Connection) -> Iterator[Session]:
+        """Open a write block on the application's connection, which commits it; its settings stay as they are."""
+        with self.translated():
+            if not connection.in_transaction():
+                connection.begin()
+            yield self.session(connection.connection)
+
+
+def _refuse_ended(driver: Any, record: Any, proxy: Any) -> None:
+    """Tell the pool to make new connections if the server has closed this one: there is something to read then, the end."""
+    poll = select.poll()
+    if not driver.closed:
+        poll.register(driver.fileno(), select.POLLIN)
+    if driver.closed or poll.poll(0):
+        raise sa.exc.InvalidatePoolError("the server has closed the connection")
+
+
+def open_backend(
+    url: str | sa.Engine,
+    *,
+    table_prefix: str = "docstore_",
+    schema: str | None = None,
+    lock_timeout: float = 30.0,
+    statement_timeout: float = 300.0,
+    idle_timeout: float = 600.0,
+    **engine_options: Any,
+) -> PostgresBackend:
+    """Open (and create or upgrade) a store in Postgres.
+
+    Args:
+        url: ``postgresql://user@host/database`` (psycopg 3), or an SQLAlchemy engine for Postgres with psycopg.
+        table_prefix: what the names of tables and functions begin with.
+        schema: the schema that they are in; ``None`` is the first of the connection's search path. It must exist.
+        lock_timeout: seconds to wait for what others hold before StoreBusy; 0 is without end.
+        statement_timeout: seconds that one statement may take; 0 is without end.
+        idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.
+        engine_options: passed to ``sqlalchemy.create_engine``, such as ``pool_size=``.
+
+    Raises:
+        SchemaTooNew: a newer docstore wrote it.
+        BackendError: the database cannot be reached (``retryable``), or is no UTF-8 database.
+        ValueError: the engine is not one for psycopg.
+    """
+    timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
+    owned = not isinstance(url, sa.Engine)
+    engine = url if isinstance(url, sa.Engine) else _make_engine(url, engine_options)
+    if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
+        raise ValueError(f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg")
+    backend = PostgresBackend(engine, Tables(table_prefix, schema), owned=owned, timeouts=timeouts)
+    try:
+        _check_encoding(backend)
+        backend.ensure_schema()
+    except BaseException:
+        if owned:
+            engine.dispose()
+        raise
+    return backend
+
+
+def _make_engine(url: str, options: dict[str, Any]) -> sa.Engine:
+    parsed = sa.make_url(url).set(drivername="postgresql+psycopg")
+    pool: dict[str, Any] = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 30.0}
+    engine = sa.create_engine(parsed, **{"isolation_level": "AUTOCOMMIT", **pool, **options})
+    sa.event.listen(engine, "checkout", _refuse_ended)
+    return engine
+
+
+def _check_encoding(backend: PostgresBackend) -> None:
+    with backend.translated(), backend.checkout() as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        encoding = cursor.fetchone()[0]
+    if encoding != "UTF8":
+        raise BackendError(f"the database's encoding is {encoding}; docstore needs UTF8: CREATE DATABASE … ENCODING 'UTF8'")

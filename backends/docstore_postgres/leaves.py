@@ -1,0 +1,257 @@
+"""One leaf on a JSON path → SQL over ``jsonb`` (rules 6 to 18).
+
+What can be said in the path language is one bound ``jsonpath`` against the column, which the GIN index serves. The rest walks
+what the path reaches and asks in SQL. Nothing here raises in the database whatever a document holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, assert_never
+
+from docstore.query.expr import (
+    Always, And, Compare, Contains, ElemMatch, Exists, Expr, In, Leaf, Match, Mod, Not, Occurs, Or, Path, Regex, Size, TypeIs,
+)  # fmt: skip
+from docstore.query.text import fold
+from docstore_postgres import jsonpath, patterns, prefilter, regex
+from docstore_postgres.functions import order_function
+from docstore_postgres.judge import is_exact
+from docstore_postgres.reach import Root, ends, indexed, is_missing, tested
+from docstore_postgres.values import json_of
+from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
+from docstore_sql.tables import Tables
+
+__all__ = ["JsonLeaves"]
+
+_FEW = 64
+"""Up to so many scalars are written out in one jsonpath; more are one array, looked up by hash."""
+_SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_ARRAY = '$.type() == "array"'
+
+
+class JsonLeaves:
+    """Compiles leaves, and whole conditions within an ElemMatch, over a root."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    def where(self, expr: Expr, root: Root) -> Fragment:
+        """Return the condition for ``expr``, the paths of which start at ``root``."""
+        match expr:
+            case And(terms):
+                return both(self.where(term, root) for term in terms)
+            case Or(terms):
+                return either(self.where(term, root) for term in terms)
+            case Not(term):
+                return self.where(term, root).wrapped("((", ") IS NOT TRUE)") if is_exact(term) else TRUE
+            case Occurs():
+                return FALSE
+            case Always(value):
+                return TRUE if value else FALSE
+            case _:
+                return self.leaf(expr, expr.path, root)
+
+    def leaf(self, leaf: Leaf, path: Path, root: Root) -> Fragment:
+        """Return the condition for ``leaf`` at ``path`` from ``root``."""
+        match leaf:
+            case Compare(_, op, value):
+                return self._compare(root, path, op, value)
+            case In(_, values):
+                return self._among(root, path, values)
+            case Exists():
+                return self._exists(root, path)
+            case TypeIs(_, types):
+                return self._typed(root, path, types)
+            case Mod(_, divisor, remainder):
+                return self._tested(root, path, jsonpath.modulo(abs(divisor), remainder))
+            case Regex() | Match():
+                return self._string(root, path, leaf)
+            case Size(_, length):
+                return self._at_end(root, path, lambda v: tested(v, f"{_ARRAY} && $.size() == {length}"))
+            case Contains():
+                return self._contains(root, path, leaf)
+            case ElemMatch():
+                return self._element(root, path, leaf)
+            case Occurs() | Always():
+                return FALSE
+            case _:
+                assert_never(leaf)
+
+    # -- what is seen ----------------------------------------------------------------------------------------------------
+
+    def _tested(self, root: Root, path: Path, test: str | None) -> Fragment:
+        """Return that an element seen, no array, fulfils a test of the path language."""
+        if test is None:
+            return FALSE
+        if root.whole and not path:
+            return tested(root.text, f'$.type() != "array" && exists($ ? ({test}))')
+        if not indexed(path):
+            return tested(root.text, jsonpath.exists(path, test))
+        end = f"e{root.depth}"
+        opened = f"exists($ ? ({test}))"
+        condition = Fragment(
+            f"{end}.v @@ CASE WHEN {end}.i THEN %s::jsonpath ELSE %s::jsonpath END",
+            (f'$.type() != "array" && {opened}', opened),
+        )
+        return self._some_end(root, path, condition)
+
+    def _seen(self, root: Root, path: Path, holds: Callable[[str], Fragment]) -> Fragment:
+        """Return that a value seen, arrays themselves among them, fulfils a condition in SQL."""
+        end, element = f"e{root.depth}", f"s{root.depth}"
+        if root.whole and not path:
+            return holds(root.text)
+        inside = Fragment(
+            f"EXISTS (SELECT 1 FROM jsonb_array_elements(CASE WHEN NOT {end}.i AND jsonb_typeof({end}.v) = 'array' "
+            f"THEN {end}.v END) AS {element}(v) WHERE "
+        )
+        opened = joined("", (inside, holds(f"{element}.v"), Fragment(")")))
+        return self._some_end(root, path, either((holds(f"{end}.v"), opened)))
+
+    def _at_end(self, root: Root, path: Path, holds: Callable[[str], Fragment]) -> Fragment:
+        """Return that what the path leads to, arrays as a whole, fulfils a condition in SQL."""
+        if not path:
+            return holds(root.text)
+        return self._some_end(root, path, holds(f"e{root.depth}.v"))
+
+    def _some_end(self, root: Root, path: Path, condition: Fragment) -> Fragment:
+        return joined(" WHERE ", (ends(root, path), condition)).wrapped("EXISTS (SELECT 1 FROM ", ")")
+
+    def _exists(self, root: Root, path: Path) -> Fragment:
+        if not path:
+            return Fragment(f"{root.text} IS NOT NULL") if root.nullable else TRUE
+        if not indexed(path):
+            return tested(root.text, jsonpath.exists(path))
+        return ends(root, path).wrapped("EXISTS (SELECT 1 FROM ", ")")
+
+    # -- values ----------------------------------------------------------------------------------------------------------
+
+    def _compare(self, root: Root, path: Path, op: str, value: Any) -> Fragment:
+        if isinstance(value, list | dict):
+            return self._compare_composite(root, path, op, value)
+        found = self._tested(root, path, jsonpath.compared(op, value))
+        if value is None and op in ("eq", "gte", "lte"):
+            return either((found, is_missing(root, path)))
+        return found
+
+    def _compare_composite(self, root: Root, path: Path, op: str, value: Any) -> Fragment:
+        text = json_of(value)
+        if op == "eq":
+            found = self._seen(root, path, lambda v: Fragment(f"{v} = %s::jsonb", (text,)))
+            return both((prefilter.required(root, path, prefilter.inside(path, value)), found))
+        order = order_function(self.tables)
+        kind = "array" if isinstance(value, list) else "object"
+
+        def beyond(v: str) -> Fragment:
+            return Fragment(
+                f"CASE WHEN jsonb_typeof({v}) = '{kind}' THEN {order}({v}) {_SYMBOLS[op]} {order}(%s::jsonb) END", (text,)
+            )
+
+        return self._seen(root, path, beyond)
+
+    def _among(self, root: Root, path: Path, values: Sequence[Any]) -> Fragment:
+        plain = [value for value in values if value is not None]
+        parts = [self._compare(root, path, "eq", None)] if len(plain) < len(values) else []
+        if any(isinstance(value, list | dict) for value in plain) or len(plain) > _FEW:
+            texts = [json_of(value) for value in plain]
+            parts.append(self._seen(root, path, lambda v: Fragment(f"{v} = ANY(%s::jsonb[])", (texts,))))
+        elif plain:
+            parts.append(self._tested(root, path, prefilter.one_of(plain)))
+        return either(parts)
+
+    def _typed(self, root: Root, path: Path, types: frozenset[str]) -> Fragment:
+        parts = [self._tested(root, path, jsonpath.typed(types))]
+        if "array" in types:
+            if path and not indexed(path):
+                parts.append(tested(root.text, f'{jsonpath.reached(path)}.type() == "array"'))
+            else:
+                parts.append(self._at_end(root, path, lambda v: tested(v, _ARRAY)))
+        return either(parts)
+
+    # -- strings ---------------------------------------------------------------------------------------------------------
+
+    def _string(self, root: Root, path: Path, leaf: Regex | Match) -> Fragment:
+        if isinstance(leaf, Match) and leaf.kind == "starts_with":
+            return self._tested(root, path, jsonpath.starts_with(leaf.text))
+
+        def holds(v: str) -> Fragment:
+            condition = string_condition(f"({v} #>> '{{}}')", leaf, folded=_folded(v, root))
+            return condition.wrapped(f"CASE WHEN jsonb_typeof({v}) = 'string' THEN ", " END")
+
+        return self._seen(root, path, holds)
+
+    # -- arrays ----------------------------------------------------------------------------------------------------------
+
+    def _contains(self, root: Root, path: Path, leaf: Contains) -> Fragment:
+        texts = [json_of(value) for value in leaf.values]
+        narrow = prefilter.required(root, path, prefilter.members(path, leaf))
+
+        def holds(v: str) -> Fragment:
+            array = f"CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} END"
+            if not leaf.every:
+                return Fragment(f"EXISTS (SELECT 1 FROM jsonb_array_elements({array}) AS m(v) WHERE m.v = ANY(%s::jsonb[]))", (texts,))
+            there = tested(v, _ARRAY)
+            if not texts:
+                return there
+            lacking = (
+                "NOT EXISTS (SELECT 1 FROM unnest(%s::jsonb[]) AS w(v) WHERE w.v NOT IN "
+                f"(SELECT m.v FROM jsonb_array_elements({array}) AS m(v)))"
+            )
+            return both((there, Fragment(lacking, (texts,))))
+
+        return both((narrow, self._at_end(root, path, holds)))
+
+    def _element(self, root: Root, path: Path, leaf: ElemMatch) -> Fragment:
+        """Return ElemMatch: a walk over the elements; an array element counts as an object of its indexes."""
+        depth = root.depth + 1
+        element = f"x{depth}"
+        array = f"e{root.depth}.v" if path else root.text
+        items = f"jsonb_array_elements(CASE WHEN jsonb_typeof({array}) = 'array' THEN {array} END) AS {element}(v)"
+        inner = Root(f"{element}.v", depth, whole=leaf.of == "values", folds=root.folds)
+        if leaf.of == "records":
+            record = f"o{depth}"
+            items += f" CROSS JOIN LATERAL (SELECT {_as_object(f'{element}.v')}) AS {record}(v)"
+            inner = Root(f"{record}.v", depth, folds=root.folds)
+        condition = self.where(leaf.condition, inner)
+        if leaf.of == "records":
+            condition = both((Fragment(f"{inner.text} IS NOT NULL"), condition))
+        start = ends(root, path).wrapped("", " CROSS JOIN LATERAL ") if path else Fragment("")
+        found = joined("", (start, Fragment(f"{items} WHERE "), condition)).wrapped("EXISTS (SELECT 1 FROM ", ")")
+        return both((prefilter.required(root, path, prefilter.element(path, leaf)), found))
+
+
+def _as_object(value: str) -> str:
+    """Return an element as an object: an array's by its indexes, NULL of a scalar."""
+    indexes = f"SELECT coalesce(jsonb_object_agg(p.n - 1, p.v), '{{}}'::jsonb) FROM jsonb_array_elements({value}) WITH ORDINALITY AS p(v, n)"
+    return f"CASE jsonb_typeof({value}) WHEN 'object' THEN {value} WHEN 'array' THEN ({indexes}) END"
+
+
+def _folded(value: str, root: Root) -> str:
+    """Return the folded text of a string: as it was folded when it was written, else A–Z lowered."""
+    text = f"({value} #>> '{{}}')"
+    return f'coalesce({root.folds} ->> {text}, lower({text} COLLATE "C"))'
+
+
+def string_condition(text: str, leaf: Regex | Match, *, folded: str) -> Fragment:
+    """Return the condition of a string operator on an SQL text.
+
+    Args:
+        text: the expression of the text.
+        leaf: the operator.
+        folded: the expression of the folded text.
+    """
+    match leaf:
+        case Match(_, "substring", part):
+            return Fragment(f"strpos({text}, %s) > 0", (part,))
+        case Match(_, "isubstring", part):
+            return Fragment(f"strpos({folded}, %s) > 0", (fold(part),))
+        case Match(_, "starts_with", part):
+            return Fragment(f"starts_with({text}, %s)", (part,))
+        case Match(_, "glob", pattern):
+            return patterns.glob(text, pattern)
+        case Match(_, "iglob", pattern):
+            return patterns.glob(folded, pattern, folded=True)
+        case Regex(_, pattern, flags):
+            translated = regex.translate(pattern, flags)
+            return Fragment(f'{text} COLLATE "C" ~ %s', (translated.source,)) if translated else TRUE
+        case _:
+            raise AssertionError(leaf)

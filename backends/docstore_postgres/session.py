@@ -1,0 +1,185 @@
+"""Session on Postgres: numbers from the identity's sequence, COPY for many rows, arrays for lists, the server's clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from docstore.backend import Duplicate, Row
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore_postgres.values import index_folds, index_json
+from docstore_sql.fragment import Fragment
+from docstore_sql.session import Session, content_columns
+from docstore_sql.tables import columns_of
+
+__all__ = ["PostgresSession"]
+
+_SAVEPOINT = "docstore_statement"
+_COPIED_FROM = 8
+"""So many rows and more are copied; fewer are inserted one statement each."""
+
+
+def duplicate_of(error: psycopg.errors.UniqueViolation) -> Duplicate:
+    """Return the Duplicate for a unique key that is taken."""
+    name = error.diag.constraint_name or ""
+    constraint = "version" if name.endswith(("_version", "_latest")) else "id" if name.endswith("_id") else ""
+    return Duplicate(str(error), constraint=constraint)
+
+
+class PostgresSession(Session):
+    """A block on one psycopg connection."""
+
+    mark: ClassVar[str] = "%s"
+
+    def row_lock(self, lock: str) -> str:
+        """Return the words that lock the rows read."""
+        return " FOR UPDATE OF d SKIP LOCKED" if lock == "skip" else " FOR UPDATE OF d"
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the transaction alive, and nothing of the block, where a unique key turns out to be taken."""
+        connection = self.cursor.connection
+        in_transaction = not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE
+        if in_transaction:
+            self.cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
+        try:
+            yield
+        except psycopg.errors.UniqueViolation as error:
+            if in_transaction:
+                self.cursor.execute(f"ROLLBACK TO {_SAVEPOINT}")
+            raise duplicate_of(error) from error
+        if in_transaction:
+            self.cursor.execute(f"RELEASE {_SAVEPOINT}")
+
+    def guarded(self, statement: Fragment) -> None:
+        """Execute a write, raising Duplicate where a unique key is taken."""
+        with self.kept():
+            self.run(statement)
+
+    # -- rows ------------------------------------------------------------------------------------------------------------
+
+    def insert_names(self, collection: Collection) -> tuple[str, ...]:
+        """Return the columns that an insert names."""
+        return (*super().insert_names(collection), *_JSON_COLUMNS[collection.name])
+
+    def insert_values(self, collection: Collection, row: Row) -> list[Any]:
+        """Return the values for :meth:`insert_names`."""
+        values = super().insert_values(collection, row)
+        for name in _JSON_NAMES[collection.name]:
+            values += _derived(row[name])
+        return values
+
+    def assignment(self, name: str, value: Any) -> Fragment:
+        """Return one ``column = value``, of a JSON field with the columns made from it."""
+        plain = super().assignment(name, value)
+        if name not in _ALL_JSON:
+            return plain
+        return Fragment(f"{plain.text}, {name}_json = %s::jsonb, {name}_fold = %s::jsonb", (*plain.values, *_derived(value)))
+
+    def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
+        """Insert rows, many by COPY with numbers taken ahead; return their numbers."""
+        if not rows:
+            return []
+        names = self.insert_names(collection)
+        with self.kept():
+            if len(rows) >= _COPIED_FROM:
+                return self._copy_rows(collection, names, rows)
+            return [self._insert_row(collection, names, row) for row in rows]
+
+    def _insert_row(self, collection: Collection, names: Sequence[str], row: Row) -> int:
+        text = f"INSERT INTO {self.tables.of(collection)} ({', '.join(names)}) VALUES ({_MARKS[collection.name]}) RETURNING number"
+        self.cursor.execute(text, self.insert_values(collection, row))
+        return int(self.cursor.fetchone()[0])
+
+    def _copy_rows(self, collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> list[int]:
+        table = self.tables.of(collection)
+        self.cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass) FROM generate_series(1, %s)", (table, len(rows))
+        )
+        numbers = sorted(int(number) for (number,) in self.cursor.fetchall())
+        with self.cursor.copy(f"COPY {table} (number, {', '.join(names)}) FROM STDIN") as copy:
+            for number, row in zip(numbers, rows, strict=True):
+                copy.write_row((number, *self.insert_values(collection, row)))
+        return numbers
+
+    def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        kept = [(number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None]
+        if len(kept) < _COPIED_FROM:
+            super()._insert_contents(rows, numbers)
+            return
+        with self.cursor.copy(f"COPY {self.tables.content} (number, tenant, content, words, symbols) FROM STDIN") as copy:
+            for number, row in kept:
+                copy.write_row((number, row["tenant"] or "", *content_columns(row["content"])))
+
+    def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
+        """Insert one row of content."""
+        self.cursor.execute(
+            f"INSERT INTO {self.tables.content} (number, tenant, content, words, symbols) VALUES (%s, %s, %s, %s, %s)",
+            (number, tenant, *columns),
+        )
+
+    # -- statements ------------------------------------------------------------------------------------------------------
+
+    def listed(self, column: str, values: Sequence[Any]) -> Fragment:
+        """Return ``column`` being among ``values``, one array bound."""
+        kind = "bigint" if values and isinstance(values[0], int) else "text"
+        return Fragment(f"{column} = ANY(%s::{kind if values or column != 'number' else 'bigint'}[])", (list(values),))
+
+    def plan_of(self, statement: Fragment) -> str:
+        """Return EXPLAIN's lines."""
+        self.cursor.execute(f"EXPLAIN {statement.text}", statement.values)
+        return "\n".join(line for (line,) in self.cursor.fetchall())
+
+    def now(self) -> int:
+        """Return the server's clock; where it was set back, the last reading counts on."""
+        self.cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        server = self.cursor.connection.info
+        return _clocks.forwards((server.host, server.port, server.dbname), int(self.cursor.fetchone()[0]))
+
+    def lock(self, *names: str) -> None:
+        """Hold advisory locks until the transaction ends; taken in one order, so that two blocks cannot hold each other up."""
+        for name in sorted(set(names)):
+            self.cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",))
+
+
+def _derived(text: str | None) -> tuple[str | None, str | None]:
+    return (None, None) if text is None else (index_json(text), index_folds(text))
+
+
+def _json_names(collection: Collection) -> tuple[str, ...]:
+    return tuple(field.name for field in columns_of(collection) if field.kind is Kind.JSON)
+
+
+_JSON_NAMES = {collection.name: _json_names(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
+_JSON_COLUMNS = {
+    name: tuple(f"{field}_{kind}" for field in fields for kind in ("json", "fold")) for name, fields in _JSON_NAMES.items()
+}
+_ALL_JSON = frozenset(name for names in _JSON_NAMES.values() for name in names)
+_MARKS = {
+    collection.name: ", ".join(
+        ["%s"] * (len(columns_of(collection))) + ["%s::jsonb"] * len(_JSON_COLUMNS[collection.name])
+    )
+    for collection in (DOCUMENTS, EXTRACTIONS)
+}
+
+
+class _Clocks:
+    """The last reading of each server's clock in this process: what is read later is not less."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._last: dict[tuple[str, int, str], int] = {}
+
+    def forwards(self, where: tuple[str, int, str], read: int) -> int:
+        with self._mutex:
+            latest = max(read, self._last.get(where, read))
+            self._last[where] = latest
+            return latest
+
+
+_clocks = _Clocks()

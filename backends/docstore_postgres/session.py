@@ -56,10 +56,11 @@ class PostgresSession(Session):
         if in_transaction:
             self.cursor.execute(f"RELEASE {_SAVEPOINT}")
 
-    def guarded(self, statement: Fragment) -> None:
-        """Execute a write, raising Duplicate where a unique key is taken."""
+    def guarded(self, statement: Fragment) -> int:
+        """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""
         with self.kept():
             self.run(statement)
+            return int(self.cursor.rowcount)
 
     # -- rows ------------------------------------------------------------------------------------------------------------
 

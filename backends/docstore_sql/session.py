@@ -21,6 +21,8 @@ from docstore_sql.tables import Tables, columns_of
 
 __all__ = ["Session", "content_columns"]
 
+_UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
+"""Columns of unique keys: setting one of them may meet a Duplicate."""
 _BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts")
 
 
@@ -193,18 +195,14 @@ class Session(ABC):
         sets = Fragment(
             ", ".join(part.text for part in assignments), sum((part.values for part in assignments), ())
         )
+        table = self.tables.of(collection)
         if assignments:
-            where = f" WHERE number = {self.mark}"
-            self.guarded(
-                Fragment(
-                    f"UPDATE {self.tables.of(collection)} SET {sets.text}{where}", (*sets.values, number)
-                )
-            )
+            text = f"UPDATE {table} SET {sets.text} WHERE number = {self.mark}"
+            execute = self.run if _UNIQUE.isdisjoint(changed) else self.guarded
+            exists = execute(Fragment(text, (*sets.values, number))) == 1
         else:
-            self.run(
-                Fragment(f"SELECT 1 FROM {self.tables.of(collection)} WHERE number = {self.mark}", (number,))
-            )
-        exists = bool(self.cursor.rowcount == 1) if assignments else self.cursor.fetchone() is not None
+            self.run(Fragment(f"SELECT 1 FROM {table} WHERE number = {self.mark}", (number,)))
+            exists = self.cursor.fetchone() is not None
         if exists and "content" in changes:
             self.replace_content(number, changes["content"])
         return exists
@@ -293,15 +291,16 @@ class Session(ABC):
         """Return the columns that arrive as numbers and have to become bools."""
         return ()
 
-    def run(self, statement: Fragment) -> None:
-        """Execute ``statement``."""
+    def run(self, statement: Fragment) -> int:
+        """Execute ``statement``; return the driver's count of rows (-1 where it has none)."""
         self.cursor.execute(statement.text, statement.values)
+        return int(self.cursor.rowcount)
 
     # -- what a dialect adds -----------------------------------------------------------------------
 
     @abstractmethod
-    def guarded(self, statement: Fragment) -> None:
-        """Execute a write, raising Duplicate where a unique key is taken."""
+    def guarded(self, statement: Fragment) -> int:
+        """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""
 
     @abstractmethod
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:

@@ -59,14 +59,15 @@ class SQLiteSession(Session):
         """Return the columns that SQLite keeps as 0 and 1."""
         return _BOOLEANS[collection.name] if collection.name in _BOOLEANS else _find_booleans(collection)
 
-    def guarded(self, statement: Fragment) -> None:
-        """Execute a write, raising Duplicate where a unique key is taken."""
+    def guarded(self, statement: Fragment) -> int:
+        """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""
         try:
             self.run(statement)
         except Exception as error:
             if is_integrity_error(error) and "UNIQUE" in str(error):
                 raise _duplicate(error) from error
             raise
+        return int(self.cursor.rowcount)
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Insert rows: one by one statement, many with numbers taken ahead, within a savepoint."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import strategies as st
-
 from docstore.query.fields import Kind
-from docstore.testing.strategies.filters import Filter, filters
-from docstore.testing.strategies.paths import json_paths, written
-from docstore.testing.strategies.values import WORDS, texts
+from docstore.testing.strategies.choosing import Chooser
+from docstore.testing.strategies.filters import Filter, some_filter
+from docstore.testing.strategies.paths import json_path
+from docstore.testing.strategies.values import WORDS, text
 from docstore.testing.strategies.worlds import World
 
-__all__ = ["Ask", "asks", "searches", "sorts"]
+__all__ = ["Ask", "ask", "search", "sort"]
 
 
 @dataclass(frozen=True)
@@ -27,42 +26,39 @@ class Ask:
     latest_only: bool
 
 
-@st.composite
-def sorts(draw: st.DrawFn, world: World) -> tuple[str, ...]:
-    """Return up to three sort keys either way; nulls, ties and mixed types are likely."""
+def sort(choose: Chooser, world: World) -> tuple[str, ...]:
+    """Return up to three sort keys over fields and JSON paths, either way; ties and mixed types abound."""
     fields = world.collection.fields.values()
     own = [field.name for field in fields if not field.heavy and field.kind is not Kind.JSON]
-    paths = st.one_of(st.sampled_from(own), json_paths(world).map(lambda found: written(found[0])))
-    keys = draw(st.lists(paths, min_size=1, max_size=3, unique=True))
-    return tuple(draw(st.sampled_from(("", "-"))) + key for key in keys)
+    keys = choose.several(lambda: json_path(choose, world)[0] if choose.below(2) else choose.pick(own), 3, 1)
+    return tuple(choose.pick(("", "-")) + key for key in dict.fromkeys(keys))
 
 
-@st.composite
-def searches(draw: st.DrawFn, world: World) -> str:
-    """Return a search: words and parts of words of the records, phrases, exclusions, signs, short terms."""
-    stored = [text for name in ("filename", "content") for text in world.values(name) if text]
-    terms = draw(st.lists(_terms(stored), max_size=3))
-    return draw(st.sampled_from((" ", "  ", "\t", "\u3000"))).join(terms)
+def search(choose: Chooser, world: World) -> str:
+    """Return a search: words and parts of words of the records, phrases, exclusions, short terms."""
+    stored = [held for name in ("filename", "content") for held in world.values(name) if held]
+    terms = [_term(choose, stored) for _ in range(choose.pick((1, 1, 1, 2, 2, 3, 0)))]
+    return choose.pick((" ", "  ", "\t", "\u3000")).join(terms)
 
 
-@st.composite
-def _terms(draw: st.DrawFn, stored: list[str]) -> str:
-    text = draw(st.one_of(st.sampled_from((*stored, *WORDS)), st.sampled_from(stored or WORDS), texts()))
-    start = draw(st.integers(0, len(text)))
-    part = text[start : start + draw(st.integers(1, 8))]
-    form = draw(st.sampled_from(("{}", "{}", "{}", '"{}"', "-{}", '-"{}"', '"{}', "{}-")))
-    return form.format(draw(st.sampled_from((part, text, part.upper(), part.lower()))))
+def _term(choose: Chooser, stored: list[str]) -> str:
+    whole = choose.pick(stored) if stored and not choose.one_in(4) else choose.pick(WORDS)
+    if choose.one_in(8):
+        whole = text(choose)
+    start = choose.below(len(whole) + 1) if choose.one_in(3) else 0
+    part = whole[start : start + 1 + choose.below(8)]
+    form = choose.pick(("{}", "{}", "{}", '"{}"', '"{}"', "-{}", '-"{}"', '"{}', "{}-"))
+    return form.format(choose.pick((part, whole, part.upper(), part.lower())))
 
 
-@st.composite
-def asks(draw: st.DrawFn, world: World) -> Ask:
+def ask(choose: Chooser, world: World) -> Ask:
     """Return a whole question about the records of a world."""
     size = len(world.rows)
     return Ask(
-        filter=draw(filters(world)),
-        search=draw(st.one_of(st.none(), st.none(), searches(world))),
-        sort=draw(sorts(world)),
-        limit=draw(st.integers(0, size + 1)),
-        offset=draw(st.sampled_from((0, 0, 1, 2, size, size + 1))),
-        latest_only=draw(st.sampled_from((True, False, False))),
+        filter=some_filter(choose, world) if choose.below(3) else {},
+        search=search(choose, world) if choose.one_in(3) else None,
+        sort=sort(choose, world),
+        limit=size + 1 - choose.below(size + 2),
+        offset=choose.pick((0, 0, 1, 2, size, size + 1)),
+        latest_only=choose.one_in(3),
     )

@@ -5,112 +5,110 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hypothesis import strategies as st
+from docstore.testing.strategies.choosing import Chooser
+from docstore.testing.strategies.values import scalar, text, value
 
-from docstore.testing.strategies.values import json_values, scalars, texts
-
-__all__ = ["list_operands", "mods", "near", "plain_operands", "string_conditions", "type_operands"]
+__all__ = ["mod", "near", "plain_list", "plain_near", "string_condition", "types"]
 
 _TYPES = (
     "null", "bool", "number", "string", "array", "object", "int", "long", "double", "date", "decimal",
     "objectId", "binData", "regex", "timestamp", 10, 8, 2, 4, 3, 16, 18, 1, 9, 7, -1, 127,
 )  # fmt: skip
+_PATTERNS = (
+    ".", "^.$", "^$", "", "a|b", "[a-c]+", r"^\d+$", r"\bab\b", "(?i)A", "x*", r"\w+", r"\S", "^.{2,3}$", "é",
+    "[^a]", r"\.", "(a)(b)?", "^a", "b$", "a.b", "%", "_",
+)  # fmt: skip
+_GLOBS = ("*", "[a-z]*", "[!a]*", "[]]*", "[z-a]", "[a", "\\", "*\\", "[!]", "*%*", "_*", "?", "??*", "")
 
 
-def _neighbours(value: Any) -> list[Any]:
-    """Return what an engine may take for ``value``: another type's likeness, the next number, a case."""
-    match value:
+def _neighbours(stored: Any) -> list[Any]:
+    """Return what an engine may take for a value: another type's likeness, the next number, a case."""
+    match stored:
         case bool():
-            return [not value, int(value), str(value).lower()]
+            return [not stored, int(stored), str(stored).lower()]
         case int():
-            beside = [number for number in (value - 1, value + 1) if -(2**63) <= number < 2**63]
-            return [float(value), value == 1, str(value), *beside]
+            beside = [number for number in (stored - 1, stored + 1) if -(2**63) <= number < 2**63]
+            return [float(stored), stored == 1, str(stored), *beside]
         case float():
-            whole = [int(value)] if value.is_integer() and abs(value) < 2**63 else []
-            return [*whole, value / 2, str(value)]
+            whole = [int(stored)] if stored.is_integer() and abs(stored) < 2**63 else []
+            return [stored / 2, str(stored), *whole]
         case str():
-            return [value.swapcase(), value[:-1], value + "a", [value]]
+            return [stored.swapcase(), stored[:-1], stored + "a", [stored]]
         case list():
-            return [*value, [value], value[:-1], value[::-1]]
+            return [stored[:-1], stored[::-1], [stored], *stored]
         case dict():
-            return [*value.values(), {**value, "zz": 1}, dict(reversed(value.items())), {}]
+            return [dict(reversed(stored.items())), {}, {**stored, "zz": 1}, *stored.values()]
     return [False, 0, "", "null", [None], []]
 
 
-def near(value: Any) -> st.SearchStrategy[Any]:
-    """Return ``value`` often, then its neighbours, then anything."""
-    same = st.just(value)
-    return st.one_of(same, same, st.sampled_from(_neighbours(value) or [value]), scalars(), json_values(3))
+def near(choose: Chooser, stored: Any) -> Any:
+    """Return a stored value itself half of the time, else a neighbour or anything."""
+    match choose.below(8):
+        case 4 | 5:
+            return choose.pick(_neighbours(stored))
+        case 6:
+            return scalar(choose)
+        case 7:
+            return value(choose, 2)
+        case _:
+            return stored
 
 
-def _has_word(value: Any) -> bool:
-    return isinstance(value, dict) and next(iter(value), "").startswith("$")
+def plain_near(choose: Chooser, stored: Any) -> Any:
+    """Return an operand in which no operator can be read."""
+    made = near(choose, stored)
+    return {} if _has_word(made) else made
 
 
-def plain_operands(value: Any) -> st.SearchStrategy[Any]:
-    """Return operands in which no operator can be read."""
-    return near(value).filter(lambda operand: not _has_word(operand))
+def _has_word(operand: Any) -> bool:
+    return isinstance(operand, dict) and next(iter(operand), "").startswith("$")
 
 
-def list_operands(value: Any) -> st.SearchStrategy[list[Any]]:
-    """Return lists of up to four operands; of an array, parts of it often."""
-    some = st.lists(plain_operands(value), max_size=4)
-    if isinstance(value, list) and value:
-        return st.one_of(some, st.lists(st.sampled_from(value), max_size=3).map(_without_words))
-    return some
+def plain_list(choose: Chooser, stored: Any) -> list[Any]:
+    """Return up to three operands; of an array, some of its elements often."""
+    if isinstance(stored, list) and stored and choose.below(2):
+        picked = choose.several(lambda: choose.pick(stored), 3)
+        return [operand for operand in picked if not _has_word(operand)]
+    return choose.several(lambda: plain_near(choose, stored), 3)
 
 
-def _without_words(values: list[Any]) -> list[Any]:
-    return [value for value in values if not _has_word(value)]
-
-
-def type_operands() -> st.SearchStrategy[Any]:
+def types(choose: Chooser) -> Any:
     """Return one alias or code of ``$type``, or a few."""
-    one = st.sampled_from(_TYPES)
-    return st.one_of(one, st.lists(one, min_size=1, max_size=3))
+    if choose.one_in(3):
+        return choose.several(lambda: choose.pick(_TYPES), 3, 1)
+    return choose.pick(_TYPES)
 
 
-def mods() -> st.SearchStrategy[list[Any]]:
-    """Return divisor and remainder, fractions that are truncated among them."""
-    divisors = st.sampled_from((1, 2, 3, -3, 2.0, 2.9, 10, 2**53, 2**63 - 1, -(2**63)))
-    return st.tuples(divisors, st.sampled_from((0, 1, -1, 2, 1.5, 0.0))).map(list)
+def mod(choose: Chooser, stored: Any) -> list[Any]:
+    """Return a divisor and a remainder, the stored number's own often; fractions are truncated."""
+    divisor = choose.pick((2, 1, 3, -3, 2.0, 2.9, 10, 2**53, 2**63 - 1, -(2**63)))
+    if isinstance(stored, int) and not choose.one_in(4):
+        return [divisor, abs(stored) % abs(int(divisor)) * (-1 if stored < 0 else 1)]
+    return [divisor, choose.pick((0, 1, -1, 2, 1.5, 0.0))]
 
 
-@st.composite
-def string_conditions(draw: st.DrawFn, value: Any) -> dict[str, Any]:
-    """Return one operator on strings, its text or pattern made from a part of ``value``."""
-    text = value if isinstance(value, str) else draw(texts())
-    start = draw(st.integers(0, len(text)))
-    part = text[start : start + draw(st.integers(0, 4))]
-    word = draw(st.sampled_from(("$substring", "$isubstring", "$startsWith", "$glob", "$iglob", "$regex")))
+def string_condition(choose: Chooser, stored: Any) -> dict[str, Any]:
+    """Return one operator on strings, its text or pattern made from a part of a stored one."""
+    whole = stored if isinstance(stored, str) else text(choose)
+    start = choose.below(len(whole) + 1)
+    part = whole[start : start + choose.below(5)]
+    word = choose.pick(("$substring", "$isubstring", "$startsWith", "$glob", "$iglob", "$regex"))
     if word == "$regex":
-        return draw(_regexes(part))
+        return _regex(choose, part)
     if word in ("$glob", "$iglob"):
-        return {word: draw(_globs(text, part))}
-    return {word: draw(st.sampled_from((part, text, part.swapcase(), text[:1], text[-1:])))}
+        return {word: _glob(choose, whole, part)}
+    return {word: choose.pick((part, whole, part.swapcase(), whole[:1], whole[:2], whole[-1:]))}
 
 
-def _globs(text: str, part: str) -> st.SearchStrategy[str]:
+def _glob(choose: Chooser, whole: str, part: str) -> str:
     plain = re.sub(r"([*?\[\\])", r"\\\1", part)
-    return st.sampled_from(
-        (
-            f"*{plain}*", f"{plain}*", f"*{plain}", plain, "*", "?" * len(text), f"?{plain}*", text, part,
-            "[a-z]*", "[!a]*", "[]]*", "[z-a]", "[a", "\\", "*\\", "[!]", f"[{part}]*", "*%*", "_*",
-        )
-    )  # fmt: skip
+    inside = (f"*{plain}*", f"*{plain.swapcase()}*", f"{plain}*", f"*{plain}", f"?{plain}*", f"[{part}]*")
+    return choose.pick((*inside, whole, part, "?" * len(whole), choose.pick(_GLOBS)))
 
 
-@st.composite
-def _regexes(draw: st.DrawFn, part: str) -> dict[str, Any]:
+def _regex(choose: Chooser, part: str) -> dict[str, Any]:
     quoted = re.escape(part) if part.isascii() and part.isprintable() else "a"
-    pattern = draw(
-        st.sampled_from(
-            (
-                quoted, f"^{quoted}", f"{quoted}$", f"^{quoted}$", ".", "^.$", "^$", "", "a|b", "[a-c]+",
-                r"^\d+$", r"\bab\b", "(?i)A", "x*", r"\w+", r"\S", "^.{2,3}$", "é", "[^a]", r"\.", "(a)(b)?",
-                "^a", "b$", "a.b", "%", "_",
-            )
-        )
-    )  # fmt: skip
-    options = draw(st.sampled_from((None, None, "i", "m", "s", "ims", "", "x", "i")))
+    made = (quoted, f"^{quoted}", f"{quoted}$", f"^{quoted}$", quoted.swapcase() if quoted.isalpha() else ".")
+    pattern = choose.pick((*made, choose.pick(_PATTERNS), choose.pick(_PATTERNS)))
+    options = choose.pick((None, "i", "m", "s", "ims", "", "x", "i"))
     return {"$regex": pattern} if options is None else {"$regex": pattern, "$options": options}

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-
-from docstore.testing.strategies.values import STEPS, scalars
+from docstore.query.paths import path_text
+from docstore.testing.strategies.choosing import Chooser
+from docstore.testing.strategies.values import PLAIN_KEYS, STEPS, scalar
 from docstore.testing.strategies.worlds import World
 
-__all__ = ["json_paths", "written"]
+__all__ = ["json_path"]
+
+_LONGEST = 8
 
 
-def written(path: tuple[str, ...]) -> str:
-    r"""Return a path as users write it: steps joined by dots, ``\.`` and ``\\`` for those in a key."""
-    return ".".join(step.replace("\\", "\\\\").replace(".", "\\.") for step in path)
-
-
-@st.composite
-def json_paths(draw: st.DrawFn, world: World) -> tuple[tuple[str, ...], Any]:
+def json_path(choose: Chooser, world: World) -> tuple[str, Any]:
     """Return a path into a JSON field of the world's records, and a value to expect there."""
-    seen: tuple[tuple[tuple[str, ...], Any], ...] = world.seen
-    if seen and draw(st.integers(0, 5)) > 0:
-        path, value = draw(st.sampled_from(seen))
-        if len(path) <= 8:
-            return path, value
-    root = draw(st.sampled_from(world.json_fields))
-    step = st.one_of(st.sampled_from(("a", "b", "c", "0")), st.sampled_from(STEPS))
-    return (root, *draw(st.lists(step, max_size=3))), draw(scalars())
+    if world.seen and not choose.one_in(6):
+        path, value = choose.pick(world.seen)
+        if len(path) <= _LONGEST:
+            return path_text(path), value
+    steps = choose.several(lambda: choose.pick(STEPS if choose.one_in(3) else (*PLAIN_KEYS, "0")), 3)
+    return path_text((choose.pick(world.json_fields), *steps)), scalar(choose)

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import Any
 
-from hypothesis import strategies as st
+from docstore.testing.strategies.choosing import Chooser
 
-__all__ = ["KEYS", "NUMBERS", "SCALARS", "STEPS", "WORDS", "json_objects", "json_values", "scalars", "texts"]
+__all__ = [
+    "COMMON",
+    "KEYS",
+    "NUMBERS",
+    "PLAIN_KEYS",
+    "SCALARS",
+    "STEPS",
+    "STRINGS",
+    "WORDS",
+    "key",
+    "number",
+    "scalar",
+    "some_object",
+    "text",
+    "value",
+]
+
+PLAIN_KEYS = ("a", "b", "c")
+COMMON: tuple[Any, ...] = (1, "a", None, True, 2, "b", False, 1.0, 0, "")
+"""Scalars that two draws often share."""
 
 KEYS = (
-    "a", "b", "c", "a", "b", "", "a.b", "$x", "$eq", "0", "1", "01", "-1", "%", "_", '"', "'", 'a"."b',
+    "a", "b", "c", "", "a.b", "$x", "$eq", "0", "1", "01", "-1", "%", "_", '"', "'", 'a"."b',
     "\\", "a\\.b", "é", "e\u0301", "日本", "A", "[0]", "*", "a b", "\n", "😀", "{}", "#>", "?", ":p",
     "null", "number",
 )  # fmt: skip
-"""Keys of objects, the plain ones more often."""
+"""Keys of objects."""
 
 STEPS = (*KEYS, "0", "1", "2", "00", "10")
 """Steps of field paths: keys, and indexes with and without leading zeros."""
@@ -39,45 +60,63 @@ STRINGS = (
     "2026-01-01T00:00:00.000000Z", "2025-12-31T23:59:59.999999Z", "2026-01-01", "x" * 70,
 )  # fmt: skip
 
-SCALARS: tuple[Any, ...] = (None, True, False, *NUMBERS, *STRINGS)
+SCALARS: tuple[Any, ...] = (*COMMON, *NUMBERS, *STRINGS)
 """Scalars at the edges of each type."""
 
-_CODEPOINTS = st.characters(codec="utf-8", exclude_characters="\x00")
+
+def key(choose: Chooser) -> str:
+    """Return an object's key: ``a``, ``b`` or ``c`` most often."""
+    return choose.pick(KEYS if choose.one_in(4) else PLAIN_KEYS)
 
 
-def texts(max_size: int = 6) -> st.SearchStrategy[str]:
-    """Return texts without NUL and surrogates, mostly from the pool."""
-    pool = st.sampled_from(STRINGS)
-    return st.one_of(pool, pool, st.text(_CODEPOINTS, max_size=max_size))
+def text(choose: Chooser, size: int = 4) -> str:
+    """Return a text without NUL and surrogates: from the pool most often, else up to ``size`` characters."""
+    if not choose.one_in(4):
+        return choose.pick(STRINGS)
+    return "".join(choose.several(lambda: _character(choose), size))
 
 
-def scalars() -> st.SearchStrategy[Any]:
-    """Return null, booleans, numbers and strings, mostly plain ones that two draws share."""
-    return st.one_of(
-        st.sampled_from((None, True, False, 0, 1, 2, 1.0, "a", "b", "")),
-        st.sampled_from((None, True, False, 0, 1, 2, 1.0, "a", "b", "")),
-        st.sampled_from(NUMBERS),
-        st.sampled_from(STRINGS),
-        st.integers(-(2**63), 2**63 - 1),
-        st.floats(allow_nan=False, allow_infinity=False),
-        texts(),
-    )
+def _character(choose: Chooser) -> str:
+    code = 1 + choose.below(choose.pick((0x7F, 0x24F, 0xFFFF, 0x10FFFF)))
+    return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)
 
 
-def json_values(max_leaves: int = 6) -> st.SearchStrategy[Any]:
-    """Return JSON values of every type and mixture, arrays in arrays and empty ones included."""
-    return st.recursive(
-        scalars(),
-        lambda inner: st.one_of(
-            st.lists(inner, max_size=3),
-            st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
-            st.lists(st.dictionaries(st.sampled_from(("a", "b", "0")), inner, max_size=2), max_size=3),
-        ),
-        max_leaves=max_leaves,
-    )
+def number(choose: Chooser) -> int | float:
+    """Return a number: from the pool, any int64, or any finite double."""
+    match choose.below(4):
+        case 2:
+            return choose.below(2**64) - 2**63
+        case 3:
+            (double,) = struct.unpack("d", choose.below(2**64).to_bytes(8, "little"))
+            return double if math.isfinite(double) else 0.5
+        case _:
+            return choose.pick(NUMBERS)
 
 
-def json_objects(max_size: int = 4) -> st.SearchStrategy[dict[str, Any]]:
-    """Return JSON objects such as metadata: keys from the pool, ``a``, ``b`` and ``c`` often."""
-    keys = st.one_of(st.sampled_from(("a", "b", "c")), st.sampled_from(KEYS))
-    return st.dictionaries(keys, json_values(), max_size=max_size)
+def scalar(choose: Chooser) -> Any:
+    """Return null, a boolean, a number or a string, a common one most often."""
+    match choose.below(8):
+        case 7:
+            return text(choose)
+        case 6:
+            return number(choose)
+        case 5:
+            return choose.pick(SCALARS)
+        case _:
+            return choose.pick(COMMON)
+
+
+def value(choose: Chooser, depth: int = 3) -> Any:
+    """Return a JSON value of any type and mixture, arrays in arrays and empty ones included."""
+    if depth == 0 or choose.below(5) < 3:
+        return scalar(choose)
+    if choose.one_in(3):
+        return some_object(choose, depth)
+    if choose.one_in(3):
+        return choose.several(lambda: some_object(choose, depth), 3)
+    return choose.several(lambda: value(choose, depth - 1), 3)
+
+
+def some_object(choose: Chooser, depth: int = 3, size: int = 2) -> dict[str, Any]:
+    """Return a JSON object such as metadata, up to ``size`` keys."""
+    return dict(choose.several(lambda: (key(choose), value(choose, depth - 1)), size))

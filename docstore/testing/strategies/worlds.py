@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hypothesis import strategies as st
-
 from docstore.backend import Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Field, Kind
 from docstore.query.values import plain
-from docstore.testing.strategies.values import KEYS, NUMBERS, WORDS, json_objects, json_values, texts
+from docstore.testing.strategies.choosing import Chooser
+from docstore.testing.strategies.values import NUMBERS, WORDS, key, some_object, text
 
-__all__ = ["INSTANTS", "World", "json_text", "worlds"]
+__all__ = ["INSTANTS", "World", "json_text", "world"]
 
 _SECOND = 1_000_000
 INSTANTS = (
-    0, 1, -1, 1_767_225_600 * _SECOND, 1_767_225_600 * _SECOND - 1, 1_767_225_600 * _SECOND + 1,
+    1, 0, -1, 1_767_225_600 * _SECOND, 1_767_225_600 * _SECOND - 1, 1_767_225_600 * _SECOND + 1,
     951_782_400 * _SECOND, -86_400 * _SECOND, 253_402_300_799 * _SECOND + 999_999,
     1_700_000_000 * _SECOND + 123_456,
 )  # fmt: skip
@@ -80,93 +80,106 @@ def json_text(value: Any) -> str:
     return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def _filenames() -> st.SearchStrategy[str]:
-    words = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3)
-    joined = st.builds(lambda some, by: by.join(some), words, st.sampled_from((" ", "_", "-", ".", "", "/")))
-    return st.one_of(joined, joined, st.builds(lambda stem: f"{stem}.pdf", joined), texts().filter(bool))
+def _filename(choose: Chooser) -> str:
+    if choose.one_in(6):
+        return text(choose) or "-"
+    words = choose.several(lambda: choose.pick(WORDS), 3, 1)
+    return choose.pick((" ", "_", "-", ".", "", "/")).join(words) + choose.pick((".pdf", "", ".PDF", ".txt"))
 
 
-def _contents() -> st.SearchStrategy[str]:
-    separators = st.sampled_from((" ", "\n", ", ", "", "\t", ". "))
-    words = st.lists(st.sampled_from(WORDS), max_size=6)
-    return st.one_of(st.builds(lambda some, by: by.join(some), words, separators), texts(20))
+def _content(choose: Chooser) -> str:
+    if choose.one_in(6):
+        return text(choose, 12)
+    words = choose.several(lambda: choose.pick(WORDS), 5)
+    return choose.pick((" ", "\n", ", ", "", "\t", ". ")).join(words)
 
 
-def _column(field: Field) -> st.SearchStrategy[Any]:
+def _column(choose: Chooser, field: Field) -> Any:
     """Return what a column of this field can hold, chains, ids and scopes aside."""
+    if field.nullable and choose.one_in(4):
+        return None
     match field.kind:
         case Kind.STATUS:
-            column: st.SearchStrategy[Any] = st.sampled_from(STATUSES)
+            return choose.pick(STATUSES)
         case Kind.INTEGER:
-            column = st.sampled_from((0, 1, 2, 3, 10, 2**31, 2**53 + 1, 2**63 - 1))
+            return choose.pick((1, 0, 2, 3, 10, 2**31, 2**53, 2**53 + 1, 2**63 - 1))
         case Kind.BOOLEAN:
-            column = st.booleans()
+            return choose.below(2) == 1
         case Kind.INSTANT:
-            column = st.sampled_from(INSTANTS)
+            return choose.pick(INSTANTS)
         case Kind.JSON:
-            column = _json_column(field.name).map(json_text)
+            return json_text(_json_column(choose, field.name))
         case Kind.TEXT:
-            column = {"filename": _filenames(), "content": _contents()}.get(field.name, texts())
-    return st.one_of(st.none(), column, column) if field.nullable else column
+            made = {"filename": _filename, "content": _content}.get(field.name, text)
+            return made(choose)
 
 
-def _json_column(name: str) -> st.SearchStrategy[dict[str, Any]]:
-    keys = st.sampled_from(KEYS)
+def _json_column(choose: Chooser, name: str) -> dict[str, Any]:
     if name == "confidence_scores":
-        return st.dictionaries(keys, st.sampled_from(NUMBERS).map(float), max_size=3)
+        return {word: float(choose.pick(NUMBERS)) for word in choose.several(lambda: key(choose), 2)}
     if name == "review_flags":
-        return st.dictionaries(keys, st.booleans(), max_size=3)
-    return json_objects() if name == "metadata" else st.dictionaries(st.sampled_from("ab"), json_values(3))
+        return {word: choose.below(2) == 1 for word in choose.several(lambda: key(choose), 2)}
+    return some_object(choose, size=4 if name == "metadata" else 2)
 
 
 _NOT_DRAWN = {"id", "number", "external_id", "version", "is_latest", "tenant", "owner", "document_id"}
+_ALWAYS = {"metadata", "filename", "content", "results"}
 
 
-def _columns(collection: Collection) -> st.SearchStrategy[Row]:
+def _columns(choose: Chooser, collection: Collection) -> Row:
+    """Return columns of a row: those that questions are about, and a few others that are not plain."""
     fields = {**collection.fields, **collection.private}
-    drawn = {name: _column(field) for name, field in fields.items() if name not in _NOT_DRAWN}
-    return st.fixed_dictionaries(drawn)
+    return {
+        name: _column(choose, field) if name in _ALWAYS or choose.one_in(3) else _plain(field)
+        for name, field in fields.items()
+        if name not in _NOT_DRAWN
+    }
 
 
-@st.composite
-def _documents(draw: st.DrawFn, max_size: int) -> tuple[Row, ...]:
+def _plain(field: Field) -> Any:
+    plain_values = {Kind.TEXT: "a", Kind.STATUS: "pending", Kind.JSON: "{}", Kind.BOOLEAN: False}
+    return None if field.nullable else plain_values.get(field.kind, 1)
+
+
+def _documents(choose: Chooser, size: int, least: int) -> tuple[Row, ...]:
     rows: list[Row] = []
     last: dict[tuple[Any, ...], Row] = {}
-    for columns in draw(st.lists(_columns(DOCUMENTS), max_size=max_size)):
-        tenant, owner = draw(st.sampled_from(_TENANTS)), draw(st.sampled_from(_OWNERS))
-        external_id = draw(st.sampled_from((None, None, "x", "X")))
+    for _ in range(least + choose.below(size - least + 1)):
+        tenant, owner = choose.pick(_TENANTS), choose.pick(_OWNERS)
+        external_id = choose.pick((None, "x", None, "X"))
         chain = (tenant, owner, external_id)
         before = last.get(chain) if external_id is not None else None
         if before is not None:
             before["is_latest"] = False
-        row = {
-            **columns,
-            "id": _id(draw, len(rows)),
+        last[chain] = {
+            **_columns(choose, DOCUMENTS),
+            "id": _id(choose, len(rows)),
             "tenant": tenant,
             "owner": owner,
             "external_id": external_id,
             "version": 1 if before is None else before["version"] + 1,
             "is_latest": True,
         }
-        last[chain] = row
-        rows.append(row)
+        rows.append(last[chain])
     return tuple(rows)
 
 
-def _id(draw: st.DrawFn, place: int) -> str:
-    return draw(st.sampled_from(("{}", "id-{}", "{}%", "é{}", "ID {}"))).format(place)
+def _id(choose: Chooser, place: int) -> str:
+    return choose.pick(("{}", "id-{}", "{}%", "é{}", "ID {}")).format(place)
 
 
-@st.composite
-def worlds(draw: st.DrawFn, collection: Collection | None = None, *, max_size: int = 8) -> World:
-    """Return records of a collection (``None``: of either), up to ``max_size`` of them."""
-    chosen = collection or draw(st.sampled_from((DOCUMENTS, DOCUMENTS, EXTRACTIONS)))
-    if chosen is DOCUMENTS:
-        return World(DOCUMENTS, draw(_documents(max_size)))
-    documents = draw(_documents(3).filter(bool))
-    rows = []
-    for place, columns in enumerate(draw(st.lists(_columns(EXTRACTIONS), max_size=max_size))):
-        document = draw(st.sampled_from(documents))
+def _extractions(choose: Chooser, documents: tuple[Row, ...], size: int) -> Iterator[Row]:
+    for place in range(choose.below(size + 1)):
+        document = choose.pick(documents)
         inherited = {name: document[name] for name in ("tenant", "owner", "filename")}
-        rows.append({**columns, **inherited, "id": _id(draw, place), "document_id": document["id"]})
-    return World(EXTRACTIONS, tuple(rows), documents)
+        columns = _columns(choose, EXTRACTIONS)
+        yield {**columns, **inherited, "id": _id(choose, place), "document_id": document["id"]}
+
+
+def world(choose: Chooser, collection: Collection | None = None, *, size: int = 8) -> World:
+    """Return records of a collection (``None``: of either), up to ``size`` of them."""
+    chosen = collection or choose.pick((DOCUMENTS, DOCUMENTS, EXTRACTIONS))
+    if chosen is DOCUMENTS:
+        return World(DOCUMENTS, _documents(choose, size, 0))
+    documents = _documents(choose, 3, 1)
+    return World(EXTRACTIONS, tuple(_extractions(choose, documents, size)), documents)

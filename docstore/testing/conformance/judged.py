@@ -1,0 +1,69 @@
+"""A backend asked as the core asks it: only for what it judged that it can run, the rest evaluated here.
+
+So the tests of the seam hold for a backend of any capabilities, and still reach what it claims to run itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+from docstore.backend import Backend, Query, Reader, Row, Writer
+from docstore.query import run
+from docstore.query.expr import leaves
+from docstore.query.normalize import normalize
+from docstore.query.plan import Plan, make_plan
+
+__all__ = ["Judged"]
+
+
+class Judged:
+    """A backend whose readers and writers answer every query, with its own judgements for the rest.
+
+    Args:
+        backend: what is asked.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    @contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
+        """Open a block for reading."""
+        with self.backend.read(snapshot=snapshot) as reader:
+            yield cast(Reader, _Planned(self.backend, reader))
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """Open a block for writing."""
+        with self.backend.write() as writer:
+            yield cast(Writer, _Planned(self.backend, writer))
+
+
+class _Planned:
+    """A reader or writer that plans selects and counts, and is the backend's own in everything else."""
+
+    def __init__(self, backend: Backend, inner: Reader) -> None:
+        self._backend = backend
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def select(self, query: Query) -> Sequence[Row]:
+        return run.rows(self._inner, *self._planned(query))
+
+    def count(self, query: Query, at_most: int | None = None) -> int:
+        return run.count(self._inner, *self._planned(query), at_most)
+
+    def _planned(self, query: Query) -> tuple[Plan, Query]:
+        """Return the plan and what to fetch for it: what it pushes, and heavy fields for its residual."""
+        plan = make_plan(self._backend, query.collection, normalize(query.where), query.order)
+        read = {path[0] for leaf in leaves(plan.residual) if (path := getattr(leaf, "path", ()))}
+        heavy = {name for name in read if query.collection.column(name).heavy}
+        return plan, replace(query, where=plan.pushed, include=query.include | heavy)

@@ -1,0 +1,151 @@
+"""One language, one answer: generated questions over generated records, against the evaluator.
+
+Each function checks one rule on one generated case; ``suite`` makes a test of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from docstore.backend import Backend, Query, Scope, Support
+from docstore.errors import NotFound
+from docstore.query.expr import TRUE, Not, leaves
+from docstore.query.fields import Collection
+from docstore.query.normalize import normalize
+from docstore.store import Store
+from docstore.testing.conformance.cases import AskCase, CountCase, FilterCase, ScopeCase, ValueCase, WalkCase
+from docstore.testing.conformance.oracle import fill
+from docstore.testing.strategies.asks import Ask
+
+__all__ = [
+    "check_counts_by",
+    "check_cursors",
+    "check_filters",
+    "check_leaves",
+    "check_pages",
+    "check_scopes",
+    "check_values",
+]
+
+
+def check_leaves(backend: Backend, store: Store, case: FilterCase) -> None:
+    """What a backend calls exact is exact, also under a negation; what it calls inexact is a superset."""
+    oracle = fill(backend, case.world)
+    with backend.read() as reader:
+        for filter in case.filters:
+            for leaf in leaves(normalize(oracle.parsed(filter))):
+                expected = oracle.ids(leaf)
+                support = backend.judge(oracle.collection, leaf).support
+                if support is Support.UNSUPPORTED:
+                    continue
+                actual = [row["id"] for row in reader.select(Query(oracle.collection, where=leaf))]
+                if support is Support.INEXACT:
+                    assert set(expected) <= set(actual), leaf
+                    continue
+                assert expected == actual, leaf
+                others = [row["id"] for row in reader.select(Query(oracle.collection, where=Not(leaf)))]
+                assert oracle.ids(Not(leaf)) == others, Not(leaf)
+                assert len(expected) == reader.count(Query(oracle.collection, where=leaf)), leaf
+
+
+def check_filters(backend: Backend, store: Store, case: FilterCase) -> None:
+    """Every filter finds, counts and tells to exist what the evaluator says, no more and no less."""
+    oracle = fill(backend, case.world)
+    records = _records(store, oracle.collection)
+    for filter in case.filters:
+        expected = oracle.ids(oracle.parsed(filter))
+        found = records.find(filter, sort="number", limit=1000, latest_only=False)
+        assert expected == _ids(found), filter
+        assert len(expected) == records.count(filter, latest_only=False), filter
+        assert bool(expected) == records.exists(filter, latest_only=False), filter
+        assert expected == _ids(records.iterate(filter, latest_only=False, batch_size=2)), filter
+
+
+def check_pages(backend: Backend, store: Store, case: AskCase) -> None:
+    """Filter, search, ``latest_only``, sort, limit, offset and total together give the page that they say."""
+    oracle = fill(backend, case.world)
+    records = _records(store, oracle.collection)
+    for ask in case.asks:
+        everything = oracle.ordered(oracle.asked(ask), ask.sort)
+        page = records.find(**_arguments(ask), limit=ask.limit, offset=ask.offset, total=True)
+        assert everything[ask.offset : ask.offset + ask.limit] == _ids(page), ask
+        assert len(everything) == page.total, ask
+        assert page.total_is_exact, ask
+        assert (ask.limit > 0 and ask.offset + ask.limit < len(everything)) == page.has_more, ask
+
+
+def check_cursors(backend: Backend, store: Store, case: WalkCase) -> None:
+    """A walk by cursor, at any limit, meets every row once and in order, forwards and back again."""
+    oracle = fill(backend, case.world)
+    records = _records(store, oracle.collection)
+    expected = oracle.ordered(oracle.asked(case.ask), case.ask.sort)
+    arguments = _arguments(case.ask)
+    for limit in range(1, len(expected) + 2):
+        pages = [records.find(**arguments, limit=limit)]
+        while pages[-1].next_cursor is not None:
+            pages.append(records.find(**arguments, limit=limit, cursor=pages[-1].next_cursor))
+            assert len(pages) <= len(expected) + 1, (limit, case.ask)
+        assert expected == [id for page in pages for id in _ids(page)], (limit, case.ask)
+        assert pages[0].prev_cursor is None, (limit, case.ask)
+        for before, page in zip(reversed(pages[:-1]), reversed(pages[1:]), strict=True):
+            back = records.find(**arguments, limit=limit, cursor=page.prev_cursor)
+            assert _ids(before) == _ids(back), (limit, case.ask)
+
+
+def check_scopes(backend: Backend, store: Store, case: ScopeCase) -> None:
+    """A scope sees its own records whatever is asked; another's id is one that does not exist."""
+    oracle = fill(backend, case.world)
+    scope = Scope(case.tenant, case.owner)
+    parts = {"tenant": scope.tenant, "owner": scope.owner}
+    scoped = store.scoped(**{name: part for name, part in parts.items() if part is not None})
+    records = _records(scoped, oracle.collection)
+    inside = set(oracle.ids(TRUE, scope))
+    for ask in case.asks:
+        expected = oracle.ordered(oracle.asked(ask), ask.sort, scope)
+        page = records.find(**_arguments(ask), limit=1000, total=True)
+        assert expected == _ids(page), (scope, ask)
+        assert len(expected) == page.total, (scope, ask)
+    for record in oracle.records:
+        try:
+            found = records.get(record["id"]).id in inside
+        except NotFound:
+            found = record["id"] not in inside
+        assert found, (scope, record["id"])
+
+
+def check_counts_by(backend: Backend, store: Store, case: CountCase) -> None:
+    """``count_by`` counts the matching records by each scalar at the path, as counting one by one does."""
+    oracle = fill(backend, case.world)
+    records = _records(store, oracle.collection)
+    counted = records.count_by(case.field, case.filter, latest_only=False, limit=1000)
+    for value, count in counted.items():
+        both = {"$and": [case.filter, {case.field: {"$eq": value}}]}
+        assert count == records.count(both, latest_only=False), (case.field, value)
+
+
+def check_values(backend: Backend, store: Store, case: ValueCase) -> None:
+    """Metadata comes back with every type and every character that it was added with."""
+    added = store.documents.add(None, filename="values", metadata=case.metadata)
+    (found,) = store.documents.find({"id": added.id}).items
+    for document in (added, found, store.documents.get(added.id)):
+        assert repr(case.expected) == repr(document.metadata)
+    store.documents.delete(added.id)
+
+
+def _arguments(ask: Ask) -> dict[str, Any]:
+    """Return what ``find`` is given for a question, its window aside."""
+    return {
+        "filter": ask.filter,
+        "search": ask.search,
+        "sort": list(ask.sort),
+        "latest_only": ask.latest_only,
+    }
+
+
+def _ids(records: Iterable[Any]) -> list[str]:
+    return [record.id for record in records]
+
+
+def _records(store: Store, collection: Collection) -> Any:
+    return getattr(store, collection.name)

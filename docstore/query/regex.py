@@ -192,7 +192,7 @@ def _tokens_of_x(pattern: str) -> list[str]:
 def _joins(kept: list[str], after: str) -> bool:
     """Tell whether the space between was what ended an escape, as in ``\\x4 1``."""
     before = next((token for token in reversed(kept) if not token.isalnum()), "")
-    return after.isalnum() and before[:1] == "\\" and before[1:2].isalnum()
+    return after.isalnum() and len(before) == 2 and before[0] == "\\" and before[1].isalnum()
 
 
 _ENDS_RUN = set(".^$|()*+?{")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -335,3 +336,23 @@ def test_names_cannot_steer_the_terminal() -> None:
     """Escape sequences, direction marks and lone surrogates are shown, not sent."""
     assert shown("a\x1b[2Jb\u202ec\udcffd\ne é 日") == "a\\x1b[2Jb\\u202ec\\udcffd\\ne é 日"
     assert shown("a\n\tb\r", lines=True) == "a\n\tb\\r"
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(folder: Path, tmp_path: Path) -> None:
+    """With standard error on a terminal, `index` draws a bar with both numbers and clears it at the end."""
+    place = ["--store", f"sqlite:///{tmp_path / 'bar.db'}", "--blobs", str(tmp_path / "bytes")]
+    code = "import sys; from docstore.cli import main; sys.exit(main(sys.argv[1:]))"
+    leader, follower = os.openpty()
+    command = [sys.executable, "-c", code, "index", str(folder), *place]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen(command, stderr=follower, stdout=subprocess.PIPE, env=environment) as process:
+        os.close(follower)
+        drawn = b""
+        with open(leader, "rb", buffering=0) as terminal, suppress(OSError):  # EIO: the other end is closed
+            while found := terminal.read(4096):
+                drawn += found
+        assert process.stdout is not None
+        assert process.stdout.read().startswith(b"3 files in ")
+    assert process.returncode == 0
+    assert b"indexing" in drawn
+    assert b"3/3" in drawn

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeAlias
 from docstore.limits import Limits
 from docstore.query.complaints import Where, too_complex
 from docstore.query.paths import parse_path
+from docstore.query.values import by_value
 
 __all__ = ["LISTS", "LOGIC", "PATTERNS", "check_bounds", "is_operators", "of_records"]
 
@@ -34,13 +35,13 @@ def is_operators(value: Any) -> bool:
     """Tell whether ``value`` is a set of operators: an object whose first key begins with ``$`` (rule 10)."""
     if not isinstance(value, Mapping) or not value:
         return False
-    first = next(iter(value))
+    first = by_value(next(iter(value)))
     return isinstance(first, str) and first.startswith("$")
 
 
 def of_records(condition: Mapping[Any, Any]) -> bool:
     """Tell whether the operand of ``$elemMatch`` is a filter over an element's fields (else: operators)."""
-    return not is_operators(condition) or next(iter(condition)) in (*LOGIC, "$comment")
+    return not is_operators(condition) or by_value(next(iter(condition))) in (*LOGIC, "$comment")
 
 
 def check_bounds(filter: Any, limits: Limits) -> None:
@@ -75,8 +76,9 @@ class _Walk:
     def filter(self, mapping: Mapping[Any, Any], nesting: int, where: Where) -> None:
         if not mapping:
             self.count_clause(where)
-        for key, operand in mapping.items():
+        for given, operand in mapping.items():
             self.count_clause(where)
+            key = by_value(given)
             if not isinstance(key, str):
                 continue
             here = (*where, key[:100])
@@ -109,8 +111,9 @@ class _Walk:
             self.operand(operand, where)
 
     def operators(self, mapping: Mapping[Any, Any], nesting: int, where: Where) -> None:
-        for key, operand in mapping.items():
+        for given, operand in mapping.items():
             self.count_clause(where)
+            key = by_value(given)
             here = (*where, str(key)[:100])
             if key == "$not":
                 self.negation(operand, self.deeper(nesting, here), here)
@@ -138,7 +141,7 @@ class _Walk:
         if len(operand) > self.limits.list_length:
             self.fail(where, f"a list of {len(operand):,} values", "list_length", self.limits.list_length)
         for at, value in enumerate(operand):
-            if is_operators(value) and next(iter(value)) == "$elemMatch":
+            if is_operators(value) and by_value(next(iter(value))) == "$elemMatch":
                 self.tasks.append((False, value, nesting, (*where, str(at))))
             else:
                 self.operand(value, where)

@@ -146,14 +146,15 @@ def _condition(rules: Rules, target: Target, operand: Any, where: Where) -> Expr
 
 def _operators(rules: Rules, target: Target, operators: Mapping[Any, Any], where: Where) -> Expr:
     terms = []
-    for word, operand in _members(operators, where, "operators"):
+    members = dict(_members(operators, where, "operators"))
+    for word, operand in members.items():
         here = (*where, word)
         if not word.startswith("$"):
             what = f"the plain key {shown(word)} among operators"
             raise bad_syntax(here, what, "operators only, or a plain key first")
-        if word == "$options" and "$regex" in operators:
+        if word == "$options" and "$regex" in members:
             continue
-        terms.append(_operator(rules, target, word, operand, here, operators))
+        terms.append(_operator(rules, target, word, operand, here, members))
     return _all(terms)
 
 
@@ -203,7 +204,7 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     values = list_operand(operand, where)
     if not values:
         return FALSE
-    words = [next(iter(value)) if is_operators(value) else None for value in values]
+    words = [by_value(next(iter(value))) if is_operators(value) else None for value in values]
     consistent = words[0] if words[0] == "$elemMatch" else None
     terms = []
     for at, (value, word) in enumerate(zip(values, words, strict=True)):
@@ -215,5 +216,5 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
         elif len(value) > 1:
             raise bad_value(here, "another key beside $elemMatch", "$elemMatch alone")
         else:
-            terms.append(_element(rules, target, value["$elemMatch"], (*here, "$elemMatch")))
+            terms.append(_element(rules, target, next(iter(value.values())), (*here, "$elemMatch")))
     return _all(terms)

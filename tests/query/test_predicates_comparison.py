@@ -1,10 +1,11 @@
 """Predicates: rules 10 to 15."""
 
+import enum
 from typing import Any
 
 import pytest
 
-from docstore.errors import FilterSyntaxError, FilterValueError, UnknownOperator
+from docstore.errors import FilterSyntaxError, FilterTooComplex, FilterValueError, UnknownOperator
 from docstore.query.evaluate import matches_filter
 
 VALUES: list[Any] = [None, False, True, -1, 1.5, 2, 7.0, "", "a", "b", {}, {"a": 1}]
@@ -336,3 +337,26 @@ def test_suggestions(word: str, meant: str) -> None:
         matches_filter({"a": {word: 1}}, {})
     assert wrong.value.suggestion == meant
     assert meant in str(wrong.value)
+
+
+class Words(enum.Enum):
+    FIELD = "a"
+    AND = "$and"
+    GT = "$gt"
+    ALL = "$all"
+    ELEMENT = "$elemMatch"
+    REGEX = "$regex"
+    OPTIONS = "$options"
+
+
+def test_enumerations_as_keys() -> None:
+    """Rule 5: enumerations count by their value, as keys and operators too, and under the bounds."""
+    filter = {Words.AND: [{Words.FIELD: {Words.GT: 1}}]}
+    assert matches_filter(filter, {"a": 2})
+    assert not matches_filter(filter, {"a": 1})
+    assert matches_filter({Words.FIELD: {Words.ALL: [{Words.ELEMENT: {Words.GT: 1}}]}}, {"a": [2]})
+    assert matches_filter({Words.FIELD: {Words.OPTIONS: "i", Words.REGEX: "X"}}, {"a": "x"})
+    for _ in range(100_000):
+        filter = {Words.AND: [filter]}
+    with pytest.raises(FilterTooComplex):
+        matches_filter(filter, {})

@@ -11,7 +11,9 @@ import pytest
 
 BACKENDS = ("docstore_memory", "docstore_sql", "docstore_sqlite", "docstore_postgres")
 PACKAGES = ("docstore", *BACKENDS)
-SEAM = ("docstore.backend", "docstore.query", "docstore.errors", "docstore.models", "docstore.limits")
+SEAM = (
+    "docstore.backend", "docstore.query", "docstore.errors", "docstore.models", "docstore.limits", "docstore.waits",
+)  # fmt: skip
 
 # Which of our packages and modules may be imported, by who imports; everything else of ours may not.
 ALLOWED = {

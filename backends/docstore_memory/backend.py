@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from threading import Lock
 
 from docstore.backend import EXACT, Judgement, Reader, SortKey, Writer
-from docstore.errors import StoreBusy
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
+from docstore.waits import DIRECT, FairLock, Waits
 from docstore_memory.blocks import Counters, MemoryReader, MemoryWriter
 from docstore_memory.views import Overlay, State, View
 
@@ -26,17 +26,19 @@ class MemoryBackend:
 
     Args:
         busy_timeout: seconds that a writer waits for the one before it, at least 0.
+        waits: how to wait.
     """
 
     name = "memory"
 
-    def __init__(self, *, busy_timeout: float = 30.0) -> None:
+    def __init__(self, *, busy_timeout: float = 30.0, waits: Waits = DIRECT) -> None:
+        self.waits = waits
         self._busy_timeout = busy_timeout
         self._state = State()
         self._counters = Counters()
         self._snapshots: dict[int, Overlay] = {}
         self._mutex = Lock()
-        self._turn = Lock()
+        self._turn = FairLock()
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Call every leaf exact: the evaluator runs them all."""
@@ -68,14 +70,10 @@ class MemoryBackend:
         Raises:
             StoreBusy: another block went on for longer than ``busy_timeout``.
         """
-        if not self._turn.acquire(timeout=self._busy_timeout):
-            raise StoreBusy(f"another writer has held the store for {self._busy_timeout:g} s; try again")
-        try:
+        with self._turn.held(self.waits, self._busy_timeout):
             changes = Overlay()
             yield MemoryWriter(View(self._state, changes), self._mutex, self._counters)
             self._commit(changes)
-        finally:
-            self._turn.release()
 
     def close(self) -> None:
         """Forget everything."""
@@ -89,16 +87,19 @@ class MemoryBackend:
             changes.apply(self._state)
 
 
-def open_backend(url: str = "memory://", *, busy_timeout: float = 30.0) -> MemoryBackend:
+def open_backend(
+    url: str = "memory://", *, busy_timeout: float = 30.0, waits: Waits = DIRECT
+) -> MemoryBackend:
     """Return a fresh, empty store in memory: the entry point of the scheme ``memory``.
 
     Args:
         url: ``memory://``; nothing may follow, no two stores share their rows.
         busy_timeout: seconds that a writer waits for the one before it.
+        waits: how to wait.
 
     Raises:
         ValueError: the URL names something.
     """
     if url.removeprefix("memory:").strip("/"):
         raise ValueError(f"{url!r}: a store in memory has no name; write memory://")
-    return MemoryBackend(busy_timeout=busy_timeout)
+    return MemoryBackend(busy_timeout=busy_timeout, waits=waits)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,12 +19,13 @@ from docstore.backend import Judgement
 from docstore.errors import BackendError
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
+from docstore.waits import DIRECT, Waits
 from docstore_postgres import functions
 from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.judge import judge
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import translated
-from docstore_sql.backend import SQLBackend
+from docstore_sql.backend import SQLBackend, sync_side
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
@@ -59,6 +60,7 @@ class PostgresBackend(SQLBackend):
         tables: the tables' names.
         owned: whether to dispose of the engine on close, and to set its connections up.
         timeouts: how long the server waits.
+        waits: how to wait for what is no statement.
     """
 
     name = "postgresql"
@@ -66,8 +68,10 @@ class PostgresBackend(SQLBackend):
     compiler_type = PostgresCompiler
     begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-    def __init__(self, engine: sa.Engine, tables: Tables, *, owned: bool, timeouts: Timeouts = Timeouts()) -> None:
-        super().__init__(engine, tables, owned=owned)
+    def __init__(
+        self, engine: sa.Engine, tables: Tables, *, owned: bool, timeouts: Timeouts = Timeouts(), waits: Waits = DIRECT
+    ) -> None:
+        super().__init__(engine, tables, owned=owned, waits=waits)
         self.timeouts = timeouts
         settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
         self._begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on{'' if owned else settings}"
@@ -82,7 +86,7 @@ class PostgresBackend(SQLBackend):
     def checkout(self) -> Iterator[Any]:
         """Take a connection in autocommit; one that broke does not go back to the pool."""
         with super().checkout() as connection:
-            driver = connection.driver_connection
+            driver = connection.dbapi_connection
             autocommit = driver.autocommit
             if not autocommit:
                 driver.autocommit = True
@@ -98,10 +102,10 @@ class PostgresBackend(SQLBackend):
         """Set up a connection of our own: timeouts, plans that know the values, integers of one width."""
         if not self.owned:
             return
-        driver = connection.driver_connection
+        driver = connection.dbapi_connection
         driver.adapters.register_dumper(int, Int8Dumper)
         settings = {**self.timeouts.settings(), "plan_cache_mode": "force_custom_plan"}
-        with driver.cursor() as cursor:
+        with closing(driver.cursor()) as cursor:
             cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
 
     def begin(self, session: Session) -> None:
@@ -147,7 +151,7 @@ def _refuse_ended(driver: Any, record: Any, proxy: Any) -> None:
     """Tell the pool to make new connections if the server has closed this one: there is something to read then, the end."""
     poll = select.poll()
     if not driver.closed:
-        poll.register(driver.fileno(), select.POLLIN)
+        poll.register(record.driver_connection.fileno(), select.POLLIN)
     if driver.closed or poll.poll(0):
         raise sa.exc.InvalidatePoolError("the server has closed the connection")
 
@@ -160,6 +164,7 @@ def open_backend(
     lock_timeout: float = 30.0,
     statement_timeout: float = 300.0,
     idle_timeout: float = 600.0,
+    waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> PostgresBackend:
     """Open (and create or upgrade) a store in Postgres.
@@ -171,6 +176,7 @@ def open_backend(
         lock_timeout: seconds to wait for what others hold before StoreBusy; 0 is without end.
         statement_timeout: seconds that one statement may take; 0 is without end.
         idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.
+        waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``pool_size=``.
 
     Raises:
@@ -179,11 +185,11 @@ def open_backend(
         ValueError: the engine is not one for psycopg.
     """
     timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
-    owned = not isinstance(url, sa.Engine)
-    engine = url if isinstance(url, sa.Engine) else _make_engine(url, engine_options)
+    owned = isinstance(url, str)
+    engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
     if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
         raise ValueError(f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg")
-    backend = PostgresBackend(engine, Tables(table_prefix, schema), owned=owned, timeouts=timeouts)
+    backend = PostgresBackend(engine, Tables(table_prefix, schema), owned=owned, timeouts=timeouts, waits=waits)
     try:
         _check_encoding(backend)
         backend.ensure_schema()
@@ -194,16 +200,22 @@ def open_backend(
     return backend
 
 
-def _make_engine(url: str, options: dict[str, Any]) -> sa.Engine:
+def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
     parsed = sa.make_url(url).set(drivername="postgresql+psycopg")
     pool: dict[str, Any] = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 30.0}
-    engine = sa.create_engine(parsed, **{"isolation_level": "AUTOCOMMIT", **pool, **options})
+    given = {"isolation_level": "AUTOCOMMIT", **pool, **options}
+    if waits.is_async:
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        engine = create_async_engine(parsed, **given).sync_engine
+    else:
+        engine = sa.create_engine(parsed, **given)
     sa.event.listen(engine, "checkout", _refuse_ended)
     return engine
 
 
 def _check_encoding(backend: PostgresBackend) -> None:
-    with backend.translated(), backend.checkout() as connection, connection.cursor() as cursor:
+    with backend.translated(), backend.checkout() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("SHOW server_encoding")
         encoding = cursor.fetchone()[0]
     if encoding != "UTF8":

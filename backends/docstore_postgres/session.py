@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from sqlalchemy.util.concurrency import await_only
 
 from docstore.backend import Duplicate, Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
@@ -43,7 +44,7 @@ class PostgresSession(Session):
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Keep the transaction alive, and nothing of the block, where a unique key turns out to be taken."""
-        connection = self.cursor.connection
+        connection = self.connection.dbapi_connection
         in_transaction = not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE
         if in_transaction:
             self.cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
@@ -103,19 +104,30 @@ class PostgresSession(Session):
             "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass) FROM generate_series(1, %s)", (table, len(rows))
         )
         numbers = sorted(int(number) for (number,) in self.cursor.fetchall())
-        with self.cursor.copy(f"COPY {table} (number, {', '.join(names)}) FROM STDIN") as copy:
-            for number, row in zip(numbers, rows, strict=True):
-                copy.write_row((number, *self.insert_values(collection, row)))
+        self._copy(
+            f"COPY {table} (number, {', '.join(names)}) FROM STDIN",
+            ((number, *self.insert_values(collection, row)) for number, row in zip(numbers, rows, strict=True)),
+        )
         return numbers
+
+    def _copy(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        driver = self.connection.driver_connection
+        if isinstance(driver, psycopg.AsyncConnection):
+            await_only(_copy_async(driver, statement, rows))
+            return
+        with self.cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
 
     def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
         kept = [(number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None]
         if len(kept) < _COPIED_FROM:
             super()._insert_contents(rows, numbers)
             return
-        with self.cursor.copy(f"COPY {self.tables.content} (number, tenant, content, words, symbols) FROM STDIN") as copy:
-            for number, row in kept:
-                copy.write_row((number, row["tenant"] or "", *content_columns(row["content"])))
+        self._copy(
+            f"COPY {self.tables.content} (number, tenant, content, words, symbols) FROM STDIN",
+            ((number, row["tenant"] or "", *content_columns(row["content"])) for number, row in kept),
+        )
 
     def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
         """Insert one row of content."""
@@ -139,13 +151,19 @@ class PostgresSession(Session):
     def now(self) -> int:
         """Return the server's clock; where it was set back, the last reading counts on."""
         self.cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-        server = self.cursor.connection.info
+        server = self.connection.dbapi_connection.info
         return _clocks.forwards((server.host, server.port, server.dbname), int(self.cursor.fetchone()[0]))
 
     def lock(self, *names: str) -> None:
         """Hold advisory locks until the transaction ends; taken in one order, so that two blocks cannot hold each other up."""
         for name in sorted(set(names)):
             self.cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",))
+
+
+async def _copy_async(driver: psycopg.AsyncConnection[Any], statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    async with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        for row in rows:
+            await copy.write_row(row)
 
 
 def _derived(text: str | None) -> tuple[str | None, str | None]:

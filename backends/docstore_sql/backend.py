@@ -18,12 +18,13 @@ from docstore.backend import EXACT, Judgement, SortKey, Writer
 from docstore.errors import BackendError, DocstoreError
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore.waits import DIRECT, Waits
 from docstore_sql import schema
 from docstore_sql.compile import Compiler
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
-__all__ = ["SQLBackend"]
+__all__ = ["SQLBackend", "sync_side"]
 
 
 class SQLBackend(ABC):
@@ -33,16 +34,19 @@ class SQLBackend(ABC):
         engine: where the store is.
         tables: the tables' names.
         owned: whether ``close`` disposes of the engine; false for an engine that the application brought.
+        waits: how to wait for what is no statement; with an asynchronous one the engine is the synchronous side
+            of an AsyncEngine, and every call is made within its greenlet.
     """
 
     name: str
     session_type: ClassVar[type[Session]]
     compiler_type: ClassVar[type[Compiler]]
 
-    def __init__(self, engine: sa.Engine, tables: Tables, *, owned: bool) -> None:
+    def __init__(self, engine: sa.Engine, tables: Tables, *, owned: bool, waits: Waits = DIRECT) -> None:
         self.engine = engine
         self.tables = tables
         self.owned = owned
+        self.waits = waits
         self.compilers: Mapping[str, Compiler] = {
             collection.name: self.compiler_type(collection, tables) for collection in (DOCUMENTS, EXTRACTIONS)
         }
@@ -103,7 +107,7 @@ class SQLBackend(ABC):
 
     def session(self, connection: Any) -> Session:
         """Return a session on a raw connection."""
-        return self.session_type(connection.cursor(), self.tables, self.compilers)
+        return self.session_type(connection, self.tables, self.compilers)
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
@@ -130,7 +134,7 @@ class SQLBackend(ABC):
         try:
             session.cursor.execute(how)
         except Exception:
-            session.cursor.connection.close()
+            session.connection.dbapi_connection.close()
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -198,3 +202,16 @@ class SQLBackend(ABC):
 
 def _conforms(backend: SQLBackend) -> AbstractContextManager[Writer]:
     return backend.write()  # checked by mypy: a session is a Writer
+
+
+def sync_side(engine: Any, waits: Waits) -> sa.Engine:
+    """Return the engine that an application brought, of an AsyncEngine its synchronous side.
+
+    Raises:
+        ValueError: an AsyncEngine was brought to the blocking shell, or an Engine to the asynchronous one.
+    """
+    if engine.dialect.is_async != waits.is_async:
+        wanted = "docstore.open_async" if engine.dialect.is_async else "docstore.open"
+        raise ValueError(f"{type(engine).__name__} for {engine.dialect.name}: open it with {wanted}")
+    found: sa.Engine = getattr(engine, "sync_engine", engine)
+    return found

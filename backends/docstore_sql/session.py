@@ -38,8 +38,9 @@ class Session(ABC):
 
     mark: ClassVar[str]
 
-    def __init__(self, cursor: Any, tables: Tables, compilers: Mapping[str, Compiler]) -> None:
-        self.cursor = cursor
+    def __init__(self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler]) -> None:
+        self.connection = connection
+        self.cursor = connection.cursor()
         self.tables = tables
         self.compilers = compilers
 
@@ -256,6 +257,8 @@ class Session(ABC):
             raise ValueError(
                 f"no blob column {min(unknown)!r}; the columns are {', '.join(_BLOB_COLUMNS)}"
             )
+        if "tenant" in changes:
+            changes["tenant"] = changes["tenant"] or ""
         sets = ", ".join(f"{name} = {self.mark}" for name in changes)
         where = self._blob_in(key, states)
         self.run(

@@ -8,18 +8,18 @@ shared in turn.
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from docstore_sql.backend import SQLBackend
+from docstore_sql.backend import SQLBackend, sync_side
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from docstore.errors import BackendError, StoreBusy
+from docstore.waits import DIRECT, Waits
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.functions import register
 from docstore_sqlite.lock import lock_of
@@ -36,6 +36,7 @@ class SQLiteBackend(SQLBackend):
         tables: the tables' names.
         owned: whether to dispose of the engine on close.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy.
+        waits: how to wait.
     """
 
     name = "sqlite"
@@ -43,12 +44,20 @@ class SQLiteBackend(SQLBackend):
     compiler_type = SQLiteCompiler
     begin_read: ClassVar[str] = "BEGIN"
 
-    def __init__(self, engine: sa.Engine, tables: Tables, *, owned: bool, busy_timeout: float = 30.0) -> None:
-        super().__init__(engine, tables, owned=owned)
+    def __init__(
+        self,
+        engine: sa.Engine,
+        tables: Tables,
+        *,
+        owned: bool,
+        busy_timeout: float = 30.0,
+        waits: Waits = DIRECT,
+    ) -> None:
+        super().__init__(engine, tables, owned=owned, waits=waits)
         self.busy_timeout = busy_timeout
         self.path = _file_of(engine.url)
         self.lock = lock_of(self.path)
-        self._single = threading.RLock() if self.path is None else None
+        self._single = waits.lock(busy_timeout) if self.path is None else None
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
@@ -77,7 +86,7 @@ class SQLiteBackend(SQLBackend):
 
     def write_lock(self) -> AbstractContextManager[None]:
         """Wait for the turn to write."""
-        return self.lock.held(self.busy_timeout)
+        return self.lock.held(self.busy_timeout, self.waits)
 
     @contextmanager
     def schema_transaction(self, connection: sa.Connection) -> Iterator[None]:
@@ -126,6 +135,7 @@ def open_backend(
     *,
     table_prefix: str = "docstore_",
     busy_timeout: float = 30.0,
+    waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> SQLiteBackend:
     """Open (and create or upgrade) a store in SQLite.
@@ -134,6 +144,7 @@ def open_backend(
         url: ``sqlite:///path.db``, ``sqlite://`` (in memory), or an SQLAlchemy engine for SQLite.
         table_prefix: what the tables' names begin with.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy; at least 0.
+        waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
             library.
 
@@ -141,9 +152,10 @@ def open_backend(
         SchemaTooNew: a newer docstore wrote it.
         BackendError: the file cannot be opened.
     """
-    owned = not isinstance(url, sa.Engine)
-    engine = _make_engine(url, engine_options) if isinstance(url, str) else url
-    backend = SQLiteBackend(engine, Tables(table_prefix), owned=owned, busy_timeout=busy_timeout)
+    owned = isinstance(url, str)
+    engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
+    tables = Tables(table_prefix)
+    backend = SQLiteBackend(engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits)
     try:
         backend.ensure_schema()
     except BaseException:
@@ -153,12 +165,21 @@ def open_backend(
     return backend
 
 
-def _make_engine(url: str, options: dict[str, Any]) -> sa.Engine:
-    in_memory = _file_of(sa.make_url(url)) is None
+def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
+    parsed = sa.make_url(url)
+    in_memory = _file_of(parsed) is None
     pool: dict[str, Any] = (
         {"poolclass": StaticPool}
         if in_memory
         else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 56}
     )
     connect_args = {"check_same_thread": False, "isolation_level": None, "cached_statements": 512}
-    return sa.create_engine(url, **{**pool, "connect_args": connect_args, **options})
+    if not waits.is_async:
+        plain = parsed.set(drivername="sqlite")
+        return sa.create_engine(plain, **{**pool, "connect_args": connect_args, **options})
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    if not in_memory:  # a connection is a thread here, and more of them than this make no query faster
+        pool = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 60.0}
+    given = {**pool, "connect_args": connect_args, **options}
+    return create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), **given).sync_engine

@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from docstore.errors import StoreBusy
+from docstore.waits import DIRECT, FairLock, Waits
 
 try:
     import fcntl
@@ -38,70 +38,47 @@ class WriteLock:
     def __init__(self, path: str | None) -> None:
         self.path = path
         self._file: int | None = None
-        self._fresh()
-
-    def _fresh(self) -> None:
-        """Begin with nobody holding or waiting: when made, and in a forked child, which inherits no lock."""
-        self._mutex = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-        self._held = False
+        self._threads = FairLock()
 
     @contextmanager
-    def held(self, timeout: float) -> Iterator[None]:
+    def held(self, timeout: float, waits: Waits = DIRECT) -> Iterator[None]:
         """Hold the lock for a block.
 
         Args:
             timeout: seconds to wait for it.
+            waits: how to wait.
 
         Raises:
             StoreBusy: others held it for longer than the timeout.
         """
         deadline = time.monotonic() + timeout
-        self._enter_thread(deadline)
+        if not self._threads.acquire(waits, timeout):
+            raise _busy()
         try:
-            self._enter_process(deadline)
+            self._enter_process(deadline, waits)
             try:
                 yield
             finally:
                 self._leave_process()
         finally:
-            self._leave_thread()
+            self._threads.release()
 
-    def _enter_thread(self, deadline: float) -> None:
-        turn = threading.Lock()
-        with self._mutex:
-            if not self._held:
-                self._held = True
-                return
-            turn.acquire()
-            self._waiting.append(turn)
-        if turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            return
-        with self._mutex:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-                raise _busy()
-        # the turn came between the time-out and now: take it
+    def after_fork(self) -> None:
+        """Begin with nobody holding or waiting: a forked child inherits no lock."""
+        self._threads.forget()
 
-    def _leave_thread(self) -> None:
-        with self._mutex:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._held = False
-
-    def _enter_process(self, deadline: float) -> None:
+    def _enter_process(self, deadline: float, waits: Waits) -> None:
         if self.path is None or fcntl is None:
             return
         if self._file is None:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            self._take(_TURNSTILE, deadline)
-            self._take(_GATE, deadline)
+            self._take(_TURNSTILE, deadline, waits)
+            self._take(_GATE, deadline, waits)
         finally:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _TURNSTILE)
 
-    def _take(self, which: int, deadline: float) -> None:
+    def _take(self, which: int, deadline: float, waits: Waits) -> None:
         assert self._file is not None
         pause = 0.0001
         while True:
@@ -111,7 +88,7 @@ class WriteLock:
             except (BlockingIOError, PermissionError):
                 if time.monotonic() >= deadline:
                     raise _busy() from None
-            time.sleep(pause)
+            waits.sleep(pause)
             pause = min(pause * 2, 0.002)
 
     def _leave_process(self) -> None:
@@ -142,7 +119,7 @@ def _after_fork() -> None:
     global _locks_mutex
     _locks_mutex = threading.Lock()
     for lock in _locks.values():
-        lock._fresh()
+        lock.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -67,8 +67,8 @@ class BlobPromises:
         """As for a change; and it is gone once."""
         _fill(backend)
         with backend.write() as writer:
-            assert writer.delete_blob("c", ["dead",)] is False
-            assert writer.delete_blob("c", ["dead", "swept")] is True
-            assert writer.delete_blob("c", ["dead", "swept")] is False
+            assert writer.delete_blob("c", ["dead"]) is False
+            assert writer.delete_blob("c", ["dead", "swept"]) is True
+            assert writer.delete_blob("c", ["dead", "swept"]) is False
         with backend.read() as reader:
             assert list(_ROWS[:3]) == list(reader.blobs())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from docstore.query.paths import path_text
 from docstore.query.values import plain
-from docstore.testing.strategies.asks import Ask, ask
+from docstore.testing.strategies.asks import Ask, ask, search
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.filters import Filter, some_filter
+from docstore.testing.strategies.operands import near, plain_near, string_condition
 from docstore.testing.strategies.paths import json_path
 from docstore.testing.strategies.values import some_object
 from docstore.testing.strategies.worlds import World, world
@@ -22,8 +24,11 @@ __all__ = [
     "WalkCase",
     "ask_case",
     "count_case",
+    "equality_case",
     "filter_case",
     "scope_case",
+    "search_case",
+    "string_case",
     "value_case",
     "walk_case",
 ]
@@ -88,6 +93,41 @@ def filter_case(choose: Chooser) -> FilterCase:
     """Return records with up to six filters."""
     records = world(choose)
     return FilterCase(records, choose.several(lambda: some_filter(choose, records), 6, 1))
+
+
+def string_case(choose: Chooser) -> FilterCase:
+    """Return records with conditions on texts, one each: substrings, globs, patterns."""
+    records = world(choose)
+    texts = [(path_text(path), value) for path, value in records.seen if isinstance(value, str)]
+    texts += [("filename", value) for value in records.values("filename")]
+
+    def searched() -> Filter:
+        path, value = choose.pick(texts or [("filename", "")])
+        return {path: string_condition(choose, value)}
+
+    return FilterCase(records, choose.several(searched, 8, 4))
+
+
+def equality_case(choose: Chooser) -> FilterCase:
+    """Return records with equalities and orders, one each, whose operands are or resemble stored values."""
+    records = world(choose)
+
+    def compared() -> Filter:
+        path, value = json_path(choose, records)
+        word = choose.pick(("$eq", "$eq", "$lt", "$gte", "$ne"))
+        return {path: {word: near(choose, value) if word in ("$eq", "$ne") else plain_near(choose, value)}}
+
+    return FilterCase(records, choose.several(compared, 8, 4))
+
+
+def search_case(choose: Chooser) -> AskCase:
+    """Return records with up to eight searches."""
+    records = world(choose)
+
+    def searched() -> Ask:
+        return Ask({}, search(choose, records), ("number",), 1000, 0, False)
+
+    return AskCase(records, choose.several(searched, 8, 4))
 
 
 def ask_case(choose: Chooser) -> AskCase:

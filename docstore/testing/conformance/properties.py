@@ -10,6 +10,7 @@ from typing import Any
 
 from docstore.backend import Backend, Query, Scope, Support
 from docstore.errors import NotFound
+from docstore.models import Page
 from docstore.query.expr import TRUE, Not, leaves
 from docstore.query.fields import Collection
 from docstore.query.normalize import normalize
@@ -82,10 +83,7 @@ def check_cursors(backend: Backend, store: Store, case: WalkCase) -> None:
     expected = oracle.ordered(oracle.asked(case.ask), case.ask.sort)
     arguments = _arguments(case.ask)
     for limit in range(1, len(expected) + 2):
-        pages = [records.find(**arguments, limit=limit)]
-        while pages[-1].next_cursor is not None:
-            pages.append(records.find(**arguments, limit=limit, cursor=pages[-1].next_cursor))
-            assert len(pages) <= len(expected) + 1, (limit, case.ask)
+        pages = _pages(records, arguments, limit, len(expected) + 1)
         assert expected == [id for page in pages for id in _ids(page)], (limit, case.ask)
         assert pages[0].prev_cursor is None, (limit, case.ask)
         for before, page in zip(reversed(pages[:-1]), reversed(pages[1:]), strict=True):
@@ -106,6 +104,8 @@ def check_scopes(backend: Backend, store: Store, case: ScopeCase) -> None:
         page = records.find(**_arguments(ask), limit=1000, total=True)
         assert expected == _ids(page), (scope, ask)
         assert len(expected) == page.total, (scope, ask)
+        pages = _pages(records, _arguments(ask), 1, len(expected) + 1)
+        assert expected == [id for page in pages for id in _ids(page)], (scope, ask)
     for record in oracle.records:
         try:
             found = records.get(record["id"]).id in inside
@@ -141,6 +141,15 @@ def _arguments(ask: Ask) -> dict[str, Any]:
         "sort": list(ask.sort),
         "latest_only": ask.latest_only,
     }
+
+
+def _pages(records: Any, arguments: dict[str, Any], limit: int, most: int) -> list[Page[Any]]:
+    """Return the pages of a walk by cursor; more than ``most`` are none."""
+    pages = [records.find(**arguments, limit=limit)]
+    while pages[-1].next_cursor is not None:
+        pages.append(records.find(**arguments, limit=limit, cursor=pages[-1].next_cursor))
+        assert len(pages) <= most, (limit, arguments)
+    return pages
 
 
 def _ids(records: Iterable[Any]) -> list[str]:

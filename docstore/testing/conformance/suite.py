@@ -25,6 +25,9 @@ __all__ = ["PROPERTIES", "conformance_suite"]
 
 PROPERTIES: dict[str, tuple[Callable[..., None], Callable[[Chooser], Any]]] = {
     "test_leaves_are_what_they_were_judged": (properties.check_leaves, cases.filter_case),
+    "test_texts_are_found_as_they_are_written": (properties.check_leaves, cases.string_case),
+    "test_values_equal_their_equals_alone": (properties.check_leaves, cases.equality_case),
+    "test_searches_find_their_terms": (properties.check_pages, cases.search_case),
     "test_filters_match_what_the_evaluator_matches": (properties.check_filters, cases.filter_case),
     "test_pages_are_cut_from_the_order": (properties.check_pages, cases.ask_case),
     "test_cursors_meet_every_row_once": (properties.check_cursors, cases.walk_case),

@@ -18,6 +18,7 @@ _PATTERNS = (
     ".", "^.$", "^$", "", "a|b", "[a-c]+", r"^\d+$", r"\bab\b", "(?i)A", "x*", r"\w+", r"\S", "^.{2,3}$", "é",
     "[^a]", r"\.", "(a)(b)?", "^a", "b$", "a.b", "%", "_",
 )  # fmt: skip
+_SIGNS = ("%", "_", "*", "?", "[a]", "\\", ".", "$", "^", "'", '"', "a%", "_b", "%%", "")
 _GLOBS = ("*", "[a-z]*", "[!a]*", "[]]*", "[z-a]", "[a", "\\", "*\\", "[!]", "*%*", "_*", "?", "??*", "")
 
 
@@ -91,7 +92,7 @@ def string_condition(choose: Chooser, stored: Any) -> dict[str, Any]:
     """Return one operator on strings, its text or pattern made from a part of a stored one."""
     whole = stored if isinstance(stored, str) else text(choose)
     start = choose.below(len(whole) + 1)
-    part = whole[start : start + choose.below(5)]
+    part = choose.pick(_SIGNS) if choose.one_in(5) else whole[start : start + choose.below(5)]
     word = choose.pick(("$substring", "$isubstring", "$startsWith", "$glob", "$iglob", "$regex"))
     if word == "$regex":
         return _regex(choose, part)

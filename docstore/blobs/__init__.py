@@ -16,7 +16,7 @@ from docstore.blobs.address import build, normalize, without_secrets
 from docstore.blobs.disposition import attachment
 from docstore.blobs.local import sync_folder, write_all
 from docstore.blobs.metering import Meter, Written
-from docstore.blobs.objects import Found, Objects, classify, key_of_temporary, new_key
+from docstore.blobs.objects import QUARANTINE, Found, Objects, classify, key_of_temporary, new_key
 from docstore.blobs.reading import checked
 from docstore.blobs.source import CHUNK, Source, SourceLike, open_source
 from docstore.errors import BlobError, BlobMissing, DocstoreError
@@ -205,6 +205,22 @@ class Blobs:
         """
         with self._failures("delete", key):
             self._objects.remove(key)
+
+    def quarantine(self, name: str) -> None:
+        """Move something below ``quarantine/`` in the same storage, where only people remove it.
+
+        Args:
+            name: a key, or the path of a temporary file.
+
+        Raises:
+            BlobMissing: there is nothing under this name.
+            BlobError: the storage failed; it may then be in both places.
+        """
+        aside = QUARANTINE + name
+        with self.open(name) as file:
+            self.delete(aside)  # the rest of an earlier try
+            self.write(aside, iter(lambda: file.read(CHUNK), b""))
+        self.delete(name)
 
     def size_of(self, key: str) -> int | None:
         """Return an object's size in bytes, ``None`` if there is none.

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 from uuid import uuid4
 
 __all__ = [
+    "QUARANTINE",
     "Found",
     "FoundKind",
     "Objects",
@@ -23,7 +24,10 @@ __all__ = [
     "temporary_name",
 ]
 
-FoundKind: TypeAlias = Literal["object", "temporary", "foreign"]
+FoundKind: TypeAlias = Literal["object", "temporary", "quarantined", "foreign"]
+
+QUARANTINE = "quarantine/"
+"""Where repair puts what no row knows, for people to look at."""
 
 _KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(?=\1\2)[0-9a-f]{32}")
 _TEMPORARY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/\.(?=\1\2)([0-9a-f]{32})\.tmp")
@@ -36,8 +40,8 @@ class Found:
     Attributes:
         name: its key, or its path below the root if it is no object.
         size: in bytes.
-        kind: ``object`` (its name has the shape of a key), ``temporary`` (of a write that did not end), or
-            ``foreign``.
+        kind: ``object`` (its name has the shape of a key), ``temporary`` (of a write that did not end),
+            ``quarantined`` (put aside by repair), or ``foreign``.
     """
 
     name: str
@@ -122,4 +126,6 @@ def classify(name: str) -> FoundKind:
     """Say what a path below the root is by its shape."""
     if _KEY.fullmatch(name):
         return "object"
+    if name.startswith(QUARANTINE):
+        return "quarantined"
     return "temporary" if _TEMPORARY.fullmatch(name) else "foreign"

@@ -1,0 +1,47 @@
+"""Looking after a store: check, repair, collect, erase and stats, over a backend and the blobs beside it.
+
+The functions here know rows and bytes, not users: scopes are checked and errors of the surface raised by the
+store, which delegates to them. None may be called within a transaction of the same store.
+"""
+
+from __future__ import annotations
+
+from docstore.maintenance.check import ChecksIndexes, check
+from docstore.maintenance.collect import collect
+from docstore.maintenance.erase import erase
+from docstore.maintenance.repair import repair
+from docstore.maintenance.reports import (
+    Action,
+    CheckReport,
+    CollectReport,
+    EraseReport,
+    Finding,
+    FindingKind,
+    OnProgress,
+    Progress,
+    RepairReport,
+    Stats,
+    Total,
+)
+from docstore.maintenance.stats import DescribesItself, stats
+
+__all__ = [
+    "Action",
+    "CheckReport",
+    "ChecksIndexes",
+    "CollectReport",
+    "DescribesItself",
+    "EraseReport",
+    "Finding",
+    "FindingKind",
+    "OnProgress",
+    "Progress",
+    "RepairReport",
+    "Stats",
+    "Total",
+    "check",
+    "collect",
+    "erase",
+    "repair",
+    "stats",
+]

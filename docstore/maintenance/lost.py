@@ -1,0 +1,127 @@
+"""Repair of what is missing: documents whose bytes, or the rows of whose bytes, are gone or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from docstore.backend import Backend, BlobRow, Query, Row, Writer
+from docstore.blobs import Blobs, new_key
+from docstore.blobs.source import CHUNK
+from docstore.errors import BlobError
+from docstore.maintenance.commits import LIVE, PENDING, committed, documents_of
+from docstore.maintenance.proposals import Proposal, keep
+from docstore.maintenance.unneeded import row_of
+from docstore.query.expr import Compare
+from docstore.query.fields import DOCUMENTS
+
+__all__ = ["propose_for_lost"]
+
+_DONORS = 20
+
+
+def propose_for_lost(backend: Backend, blobs: Blobs, key: str) -> Proposal | None:
+    """Restore the row where the bytes are right, the bytes where another document has the same."""
+    with backend.read(snapshot=True) as reader:
+        document = documents_of(reader, [key]).get(key)
+        row = row_of(reader, key)
+    if document is None:
+        return None if row is None or row.state != "live" else keep("no document has it")
+    if _is_sound(blobs, key, document["size"], document["sha256"]):
+        return _propose_row(backend, document, row)
+    if row is not None and row.state == "live" and _is_sound(blobs, key, row.size, row.sha256):
+        return Proposal(
+            "restore",
+            "the row of the bytes and the bytes agree: the document takes their size and sha256",
+            lambda: _rewrite_document(backend, document, row),
+        )
+    donor = _donor(backend, blobs, document)
+    if donor is None:
+        wanted = f"{document['size']} bytes with sha256 {document['sha256']}"
+        return keep(f"no other document has these bytes: put a backup's object of {wanted} in its place")
+    return Proposal("copy", f"from {donor}", lambda: _copy(backend, blobs, document, donor))
+
+
+def _propose_row(backend: Backend, document: Row, row: BlobRow | None) -> Proposal | None:
+    facts = (document["size"], document["sha256"])
+    if row is not None and row.state == "live" and (row.size, row.sha256) == facts:
+        return None
+    return Proposal("restore", "the bytes are there and right", lambda: _restore_row(backend, document))
+
+
+def _restore_row(backend: Backend, document: Row) -> bool:
+    """Make the blob row say what the document and its bytes say."""
+    key, size, sha256 = document["blob_key"], document["size"], document["sha256"]
+
+    def work(writer: Writer) -> bool:
+        if key not in documents_of(writer, [key]):
+            return False
+        now = writer.now()
+        if (row := row_of(writer, key)) is None:
+            writer.insert_blob(BlobRow(key, document["tenant"], document["owner"], sha256, size, "live", now))
+            return True
+        return writer.update_blob(key, (row.state,), state="live", sha256=sha256, size=size, at=now)
+
+    return committed(backend, work)
+
+
+def _rewrite_document(backend: Backend, document: Row, row: BlobRow) -> bool:
+    return committed(
+        backend,
+        lambda writer: writer.update(
+            DOCUMENTS, document["number"], {"size": row.size, "sha256": row.sha256}
+        ),
+    )
+
+
+def _donor(backend: Backend, blobs: Blobs, document: Row) -> str | None:
+    """Return the key of a sound object with the document's bytes."""
+    where = Compare(("sha256",), "eq", document["sha256"])
+    query = Query(DOCUMENTS, where=where, limit=_DONORS, include=frozenset({"blob_key"}))
+    with backend.read() as reader:
+        keys = [row["blob_key"] for row in reader.select(query)]
+    for key in keys:
+        others = key is not None and key != document["blob_key"]
+        if others and _is_sound(blobs, key, document["size"], document["sha256"]):
+            return str(key)
+    return None
+
+
+def _copy(backend: Backend, blobs: Blobs, document: Row, donor: str) -> bool:
+    """Store the donor's bytes under a fresh key, as any write does, and let the document point at it."""
+    key, size, sha256 = new_key(), document["size"], document["sha256"]
+    intent = BlobRow(key, document["tenant"], document["owner"])
+
+    def intend(writer: Writer) -> None:
+        writer.insert_blob(BlobRow(intent.key, intent.tenant, intent.owner, at=writer.now()))
+
+    def finish(writer: Writer) -> bool:
+        now, old = writer.now(), document["blob_key"]
+        wanted = old in documents_of(writer, [old])
+        state = "live" if wanted else "dead"
+        if not writer.update_blob(key, PENDING, state=state, sha256=sha256, size=size, at=now):
+            return False
+        if wanted:
+            writer.update(DOCUMENTS, document["number"], {"blob_key": key})
+            writer.update_blob(old, LIVE, state="dead", at=now)
+        return wanted
+
+    committed(backend, intend)
+    blobs.write(key, _pieces(blobs, donor, size, sha256), size=size, sha256=sha256)
+    return committed(backend, finish)
+
+
+def _is_sound(blobs: Blobs, key: str, size: int | None, sha256: str | None) -> bool:
+    if size is None or sha256 is None:
+        return False
+    try:
+        for _ in _pieces(blobs, key, size, sha256):
+            pass
+    except BlobError:
+        return False
+    return True
+
+
+def _pieces(blobs: Blobs, key: str, size: int, sha256: str) -> Iterator[bytes]:
+    with blobs.open(key, size=size, sha256=sha256) as file:
+        while piece := file.read(CHUNK):
+            yield piece

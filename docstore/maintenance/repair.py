@@ -1,0 +1,106 @@
+"""Repair: what a check found is looked at once more, and put right where a second witness says how.
+
+Nothing is deleted: what no row knows is moved below ``quarantine/`` in the same storage, for people to look
+at and remove. Bytes that are lost come back only from another document that has the very same.
+"""
+
+from __future__ import annotations
+
+from docstore.backend import Backend
+from docstore.blobs import Blobs
+from docstore.errors import BlobError
+from docstore.maintenance.check import ChecksIndexes
+from docstore.maintenance.lost import propose_for_lost
+from docstore.maintenance.proposals import Proposal, keep
+from docstore.maintenance.reports import Action, CheckReport, Finding, OnProgress, RepairReport, tell
+from docstore.maintenance.unneeded import propose_for_dead, propose_for_extra, propose_for_intent
+
+__all__ = ["repair"]
+
+
+def repair(
+    backend: Backend,
+    blobs: Blobs | None,
+    report: CheckReport,
+    *,
+    dry_run: bool = True,
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+) -> RepairReport:
+    """Put right what a check found, or say what would be done.
+
+    Each finding is looked at again first: one that went away has no action. A document's lost bytes are
+    copied from another document with the same sha256 if there is one, and left as they are if not. Objects
+    that no row knows are moved below ``quarantine/``; live rows that no document has are marked dead, for
+    collection.
+
+    Args:
+        backend: where rows are.
+        blobs: where bytes are.
+        report: what :func:`check` returned, not long ago.
+        dry_run: change nothing.
+        force: take away more than a tenth of what is there, too.
+        on_progress: called after each finding with the stage ``repaired``.
+
+    Returns:
+        What was done, or would be.
+
+    Raises:
+        BlobError: more than a tenth would be taken away, and ``force`` is false; nothing was changed. Such a
+            report usually means that the database and the storage do not belong together.
+        BackendError: the database failed; what was done stays done.
+    """
+    proposed = [(finding, _propose(backend, blobs, finding)) for finding in report.findings]
+    needed = [(finding, proposal) for finding, proposal in proposed if proposal is not None]
+    removals = sum(proposal.removes for _, proposal in needed)
+    if not dry_run and not force:
+        _check_removals(removals, max(report.objects, report.blobs))
+    actions: list[Action] = []
+    for finding, proposal in needed:
+        actions.append(_acted(finding, proposal, dry_run))
+        tell(on_progress, "repaired", len(actions), finding.key)
+    return RepairReport(dry_run, tuple(actions), removals)
+
+
+def _acted(finding: Finding, proposal: Proposal, dry_run: bool) -> Action:
+    """Do what is proposed; a storage that fails in one place does not keep the rest from being repaired."""
+    if dry_run or proposal.act is None:
+        return Action(finding, proposal.verb, False, proposal.detail)
+    try:
+        return Action(finding, proposal.verb, proposal.act(), proposal.detail)
+    except BlobError as error:
+        return Action(finding, proposal.verb, False, f"{proposal.detail}; failed: {error}")
+
+
+def _check_removals(removals: int, total: int) -> None:
+    if removals * 10 > total:
+        raise BlobError(
+            f"repair would take away {removals} of {total} objects, more than a tenth: make sure that this"
+            " storage belongs to this database, then say force=True"
+        )
+
+
+def _propose(backend: Backend, blobs: Blobs | None, finding: Finding) -> Proposal | None:
+    """Return what to do about a finding, ``None`` if it is not there any more."""
+    if finding.kind == "index":
+        return _propose_for_index(backend)
+    if finding.kind == "foreign" or blobs is None:
+        return keep("not ours")
+    if finding.kind == "extra":
+        return propose_for_extra(backend, blobs, finding.key)
+    if finding.kind == "stale_pending":
+        return propose_for_intent(backend, finding.key)
+    if finding.kind == "stale_dead":
+        return propose_for_dead(backend, blobs, finding.key)
+    return propose_for_lost(backend, blobs, finding.key)
+
+
+def _propose_for_index(backend: Backend) -> Proposal:
+    if not isinstance(backend, ChecksIndexes):
+        return keep(f"the {backend.name} backend cannot rebuild its indexes")
+
+    def act() -> bool:
+        backend.rebuild_indexes()
+        return True
+
+    return Proposal("rebuild", "from the documents", act)

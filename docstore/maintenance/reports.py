@@ -1,0 +1,200 @@
+"""What maintenance tells: frozen records, each of which becomes JSON by :func:`dataclasses.asdict`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "Action",
+    "CheckReport",
+    "CollectReport",
+    "EraseReport",
+    "Finding",
+    "FindingKind",
+    "OnProgress",
+    "Progress",
+    "RepairReport",
+    "Stats",
+    "Total",
+    "tell",
+]
+
+FindingKind: TypeAlias = Literal[
+    "missing", "truncated", "corrupt", "extra", "stale_pending", "stale_dead", "foreign", "index"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long call is.
+
+    Attributes:
+        stage: what it is doing, such as ``documents`` or ``bytes``.
+        done: how many of them it has done.
+        position: the last key or name of this stage, from which an interrupted collection can go on;
+            ``""`` where the stage has no order by key.
+    """
+
+    stage: str
+    done: int
+    position: str = ""
+
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+
+
+def tell(on_progress: OnProgress | None, stage: str, done: int, position: str = "") -> None:
+    """Call ``on_progress`` if there is one."""
+    if on_progress is not None:
+        on_progress(Progress(stage, done, position))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes:
+        kind: ``missing`` (a document without its bytes), ``truncated`` (the object is shorter than recorded),
+            ``corrupt`` (it is longer, or has another sha256), ``extra`` (an object, a temporary file or a
+            live row that no document needs), ``stale_pending`` (an intent older than the grace period),
+            ``stale_dead`` (bytes that should have been removed by now), ``foreign`` (a file that is not
+            ours), ``index`` (what the backend derived does not fit the documents).
+        key: the storage key, or the path below the root of what is no object; ``""`` for an index.
+        document_id: the document concerned, ``None`` if there is none.
+        detail: what was seen, for people.
+    """
+
+    kind: FindingKind
+    key: str
+    document_id: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check saw.
+
+    Attributes:
+        level: ``size`` or ``hash``.
+        findings: what is wrong, empty if nothing is.
+        documents: document rows that were looked at.
+        blobs: live blob rows that were looked at.
+        objects: objects that stand in the storage, and belong to it by their names.
+        bytes: bytes that were read (level ``hash``).
+    """
+
+    level: str
+    findings: tuple[Finding, ...] = ()
+    documents: int = 0
+    blobs: int = 0
+    objects: int = 0
+    bytes: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What repair does about one finding.
+
+    Attributes:
+        finding: what was found.
+        verb: ``restore`` (the row is made to say what is there), ``copy`` (the bytes are copied from another
+            document that has them), ``quarantine`` (the object is moved below ``quarantine/``), ``bury`` (the
+            row is marked dead; collection removes the bytes), ``sweep`` (dead bytes are removed), ``rebuild``
+            (indexes are made anew), ``keep`` (nothing can or need be done).
+        done: whether it was done; false in a dry run.
+        detail: why, for people.
+    """
+
+    finding: Finding
+    verb: Literal["restore", "copy", "quarantine", "bury", "sweep", "rebuild", "keep"]
+    done: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What repair did, or would do.
+
+    Attributes:
+        dry_run: nothing was changed.
+        actions: one for each finding that is still there; findings that went away by themselves have none.
+        removals: how many of them take something away (``quarantine`` and ``bury``).
+    """
+
+    dry_run: bool
+    actions: tuple[Action, ...] = ()
+    removals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CollectReport:
+    """What a collection did.
+
+    Attributes:
+        expired: intents older than the grace period, now dead.
+        swept: dead objects whose bytes were removed.
+        dropped: swept rows removed after a second grace period.
+        orphans: objects and temporary files without a row that were removed.
+        failed: keys whose bytes could not be removed this time; the next collection tries again.
+    """
+
+    expired: int = 0
+    swept: int = 0
+    dropped: int = 0
+    orphans: int = 0
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EraseReport:
+    """What an erasure did.
+
+    Attributes:
+        documents: document rows removed, all versions.
+        blobs: objects whose bytes were removed.
+        failed: keys whose bytes could not be removed this time; collection tries again until they are.
+    """
+
+    documents: int = 0
+    blobs: int = 0
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many, and how large together (bytes)."""
+
+    count: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What is in a store.
+
+    Attributes:
+        backend: the backend's name.
+        documents: document rows, all versions.
+        latest: those of them that are the latest version.
+        extractions: extraction rows.
+        statuses: documents by status, all versions.
+        blobs: blob rows by state, those that are there.
+        location: where the bytes are, without credentials; ``None`` without blobs.
+        details: what the backend says of itself, such as its version.
+    """
+
+    backend: str
+    documents: int
+    latest: int
+    extractions: int
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    blobs: Mapping[str, Total] = field(default_factory=dict)
+    location: str | None = None
+    details: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,68 @@
+"""Stores on every backend with their bytes on every storage, and the two halves they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+import docstore
+from docstore.backend import Backend, BlobRow
+from docstore.blobs import Blobs
+from docstore.testing.servers import S3Server
+
+
+@dataclass
+class Place:
+    """An open store, and what maintenance is given."""
+
+    store: docstore.Store
+    backend: Backend
+    blobs: Blobs
+
+    def rows(self) -> dict[str, BlobRow]:
+        with self.backend.read() as reader:
+            return {row.key: row for row in reader.blobs()}
+
+    def states(self) -> dict[str, str]:
+        return {key: row.state for key, row in self.rows().items()}
+
+    def names(self) -> list[str]:
+        return [found.name for found in self.blobs.list()]
+
+    def key(self, size: int) -> str:
+        """Return the key of the one live blob of this size."""
+        (key,) = [row.key for row in self.rows().values() if row.size == size and row.state == "live"]
+        return key
+
+    def insert(self, *rows: BlobRow) -> None:
+        with self.backend.write() as writer:
+            for row in rows:
+                writer.insert_blob(row)
+
+
+@pytest.fixture
+def place(url: str, tmp_path: Path) -> Iterator[Place]:
+    """An empty store on every backend, its bytes in a folder."""
+    blobs = Blobs(tmp_path / "files")
+    with docstore.open(url, blobs=blobs) as store:
+        yield Place(store, store._root.backend, blobs)
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def anywhere(request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path) -> Iterator[Place]:
+    """An empty store on SQLite, its bytes on every storage."""
+    match request.param:
+        case "local":
+            blobs = Blobs(tmp_path / "files")
+        case "memory":
+            blobs = Blobs("memory://")
+        case _:
+            server: S3Server = request.getfixturevalue("s3_server")
+            bucket = server.create_bucket(f"test-{uuid4().hex}")
+            blobs = Blobs(f"{bucket}/p", **server.storage_options)
+    with docstore.open(sqlite_url, blobs=blobs) as store:
+        yield Place(store, store._root.backend, blobs)

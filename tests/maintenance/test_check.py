@@ -1,0 +1,381 @@
+"""Check finds every kind of damage, says nothing of a sound store, and repair puts right what can be."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import docstore
+from docstore.backend import BlobRow, Query
+from docstore.blobs import Blobs, new_key
+from docstore.blobs.objects import temporary_name
+from docstore.errors import BlobError, BlobsNotConfigured
+from docstore.maintenance import CheckReport, check, collect, repair
+from docstore.query.fields import DOCUMENTS
+from docstore.steps import hooked
+
+LONG_AGO = 1
+BODY = b"the bytes of a document"
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def found(report: CheckReport) -> list[tuple[str, str, str | None]]:
+    return sorted((one.kind, one.key, one.document_id) for one in report.findings)
+
+
+def add(place: Any, body: bytes = BODY) -> tuple[str, str]:
+    """Add a document; return its id and its key."""
+    before = set(place.rows())
+    document = place.store.documents.add(body, filename="a.txt")
+    (key,) = set(place.rows()) - before
+    return document.id, key
+
+
+def overwrite(place: Any, key: str, body: bytes) -> None:
+    place.blobs.delete(key)
+    place.blobs.write(key, [body])
+
+
+def change_row(place: Any, key: str, **changes: Any) -> None:
+    with place.backend.write() as writer:
+        assert writer.update_blob(key, ("pending", "live", "dead", "swept"), **changes)
+
+
+def drop_document(place: Any, id: str) -> None:
+    """Remove a document's row behind the store's back."""
+    with place.backend.write() as writer:
+        (row,) = [row for row in writer.select(Query(DOCUMENTS)) if row["id"] == id]
+        writer.delete(DOCUMENTS, [row["number"]])
+
+
+@pytest.mark.parametrize("level", ["size", "hash"])
+def test_a_sound_store_has_no_findings(place: Any, level: Any) -> None:
+    """Documents with and without bytes, replaced and deleted ones: nothing is reported, all is counted."""
+    for number in range(5):
+        place.store.documents.add(b"x" * number, filename="a", external_id="e")
+    place.store.documents.add(filename="no bytes")
+    place.store.documents.delete(place.store.documents.add(BODY, filename="gone").id)
+    report = check(place.backend, place.blobs, level)
+    assert report.findings == ()
+    assert report.ok is True
+    assert (report.documents, report.blobs, report.objects) == (6, 5, 6)
+    assert report.bytes == (10 if level == "hash" else 0)
+
+
+def test_an_empty_store_is_sound(place: Any) -> None:
+    """No documents, no bytes, no folder."""
+    assert check(place.backend, place.blobs, "hash").ok is True
+
+
+def missing(place: Any) -> Any:
+    id, key = add(place)
+    place.blobs.delete(key)
+    return ("missing", key, id)
+
+
+def truncated(place: Any) -> Any:
+    id, key = add(place)
+    overwrite(place, key, BODY[:-1])
+    return ("truncated", key, id)
+
+
+def longer(place: Any) -> Any:
+    id, key = add(place)
+    overwrite(place, key, BODY + b"!")
+    return ("corrupt", key, id)
+
+
+def flipped(place: Any) -> Any:
+    id, key = add(place)
+    overwrite(place, key, BODY[:-1] + b"!")
+    return ("corrupt", key, id)
+
+
+def orphan(place: Any) -> Any:
+    key = new_key()
+    place.blobs.write(key, [BODY])
+    return ("extra", key, None)
+
+
+def half(place: Any) -> Any:
+    name = temporary_name(new_key())
+    place.blobs.write(name, [BODY])
+    return ("extra", name, None)
+
+
+def unowned(place: Any) -> Any:
+    id, key = add(place)
+    drop_document(place, id)
+    return ("extra", key, None)
+
+
+def no_row(place: Any) -> Any:
+    id, key = add(place)
+    with place.backend.write() as writer:
+        assert writer.delete_blob(key, ("live",))
+    return ("missing", key, id)
+
+
+def buried(place: Any) -> Any:
+    id, key = add(place)
+    with place.backend.write() as writer:
+        assert writer.update_blob(key, ("live",), state="dead", at=writer.now())
+    return ("missing", key, id)
+
+
+def disagreeing(place: Any) -> Any:
+    id, key = add(place)
+    change_row(place, key, sha256="0" * 64)
+    return ("corrupt", key, id)
+
+
+def stale_intent(place: Any) -> Any:
+    key = new_key()
+    place.insert(BlobRow(key, at=LONG_AGO))
+    return ("stale_pending", key, None)
+
+
+def stale_dead(place: Any) -> Any:
+    key = new_key()
+    place.insert(BlobRow(key, size=1, state="dead", at=LONG_AGO))
+    place.blobs.write(key, [b"x"])
+    return ("stale_dead", key, None)
+
+
+def came_back(place: Any) -> Any:
+    key = new_key()
+    place.insert(BlobRow(key, size=1, state="swept", at=LONG_AGO))
+    place.blobs.write(key, [b"x"])
+    return ("stale_dead", key, None)
+
+
+def foreign(place: Any) -> Any:
+    place.blobs.write("README", [b"not ours"])
+    return ("foreign", "README", None)
+
+
+FORGIVEN = {"flipped": "size", "disagreeing": "size"}
+DAMAGES = (
+    missing, truncated, longer, flipped, orphan, half, unowned, no_row, buried, disagreeing, stale_intent,
+    stale_dead, came_back, foreign,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_each_kind_of_damage_is_found_alone(anywhere: Any, damage: Callable[[Any], Any]) -> None:
+    """Nothing else than the damage is reported, beside sound documents, on every storage."""
+    add(anywhere, b"sound")
+    expected = damage(anywhere)
+    report = check(anywhere.backend, anywhere.blobs, "hash")
+    assert (expected in found(report)) is True
+    assert {(kind, key) for kind, key, _ in found(report)} == {expected[:2]}
+    assert report.ok is False
+
+
+def test_all_damage_is_found_together(place: Any) -> None:
+    """On every backend, whatever else is damaged."""
+    for _ in range(3):
+        add(place, b"sound")
+    expected = {damage(place) for damage in DAMAGES}
+    assert set(found(check(place.backend, place.blobs, "hash"))) == expected
+
+
+def test_a_flipped_bit_takes_level_hash(place: Any) -> None:
+    """Level size reads no bytes; another word is refused."""
+    flipped(place)
+    assert check(place.backend, place.blobs, "size").ok is True
+    with pytest.raises(ValueError, match="size"):
+        check(place.backend, place.blobs, "deep")  # type: ignore[arg-type]
+
+
+def test_a_store_without_blobs_is_checked_without(place: Any) -> None:
+    """Without bytes none are needed; with some it is BlobsNotConfigured."""
+    place.store.documents.add(filename="no bytes")
+    assert check(place.backend, None).documents == 1
+    add(place)
+    with pytest.raises(BlobsNotConfigured):
+        check(place.backend, None)
+
+
+def test_nothing_is_found_while_writers_and_collectors_run(place: Any) -> None:
+    """A check beside writers, deleters and a collector at grace 0 reports nothing."""
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            while not stop.is_set():
+                work()
+                stop.wait(0.002)
+        except BaseException as error:
+            failures.append(error)
+
+    def write() -> None:
+        try:
+            document = place.store.documents.add(BODY, filename="a", external_id="e")
+        except docstore.StoreBusy:
+            return
+        if document.number % 2:
+            place.store.documents.delete(document.id)
+
+    works: list[Callable[[], object]] = [write, write, lambda: collect(place.backend, place.blobs, 0)]
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    reports = [check(place.backend, place.blobs, "hash") for _ in range(8)]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [finding for report in reports for finding in report.findings] == []
+
+
+@pytest.mark.parametrize("step", ["P2", "P3.1", "P3.3", "P3.4", "P4.2"])
+def test_a_write_under_way_is_no_finding(place: Any, step: str) -> None:
+    """At whatever step of a write the check looks."""
+    reports: list[CheckReport] = []
+
+    def look(reached: str) -> None:
+        if reached == step and not reports:
+            reports.append(check(place.backend, place.blobs, "hash"))
+
+    with hooked(look):
+        place.store.documents.add(BODY, filename="a")
+    assert [report.findings for report in reports] == [()]
+
+
+def repaired(place: Any, *damages: Callable[[Any], Any], dry_run: bool = False) -> Any:
+    for damage in damages:
+        damage(place)
+    report = check(place.backend, place.blobs, "hash")
+    return repair(place.backend, place.blobs, report, dry_run=dry_run, force=True)
+
+
+def test_a_dry_run_changes_nothing(place: Any) -> None:
+    """It is the default, names what would be done, and the next check finds the same."""
+    for damage in DAMAGES:
+        damage(place)
+    before = check(place.backend, place.blobs, "hash")
+    names, states = place.names(), place.states()
+    report = repair(place.backend, place.blobs, before)
+    assert report.dry_run is True
+    assert len(report.actions) == len(before.findings)
+    assert not any(action.done for action in report.actions)
+    assert (place.names(), place.states()) == (names, states)
+    assert found(check(place.backend, place.blobs, "hash")) == found(before)
+
+
+def test_repair_leaves_only_what_nobody_can_put_right(place: Any) -> None:
+    """After repair and collection, lost bytes and foreign files remain, and the rest is sound."""
+    sound, _ = add(place, b"sound")
+    lost = [missing(place), truncated(place), longer(place), flipped(place)]
+    for body, damage in enumerate((no_row, buried, disagreeing, orphan, half, unowned, stale_intent, came_back)):
+        damage(place)
+        assert body >= 0
+    place.blobs.write("README", [b"not ours"])
+    # None of the lost ones may be healed from the others here: they all have the same bytes.
+    for id in [document.id for document in place.store.documents.iterate()]:
+        assert place.store.documents.get(id).id == id
+    report = check(place.backend, place.blobs, "hash")
+    done = repair(place.backend, place.blobs, report, dry_run=False, force=True)
+    assert {action.verb for action in done.actions} >= {"restore", "quarantine", "bury", "sweep", "keep", "copy"}
+    assert len(lost) == 4
+    collect(place.backend, place.blobs, 0)
+    left = check(place.backend, place.blobs, "hash")
+    assert [(one.kind, one.key) for one in left.findings] == [("foreign", "README")]
+    for document in place.store.documents.iterate():
+        expected = b"sound" if document.id == sound else BODY
+        assert place.store.documents.read_bytes(document.id) == expected
+
+
+@pytest.mark.parametrize("damage", [missing, truncated, longer, flipped])
+def test_lost_bytes_without_a_twin_are_kept_as_they_are(place: Any, damage: Callable[[Any], Any]) -> None:
+    """Repair says what is needed and touches neither row nor object."""
+    report = repaired(place, damage)
+    names, states = place.names(), place.states()
+    (action,) = report.actions
+    assert (action.verb, action.done) == ("keep", False)
+    assert digest(BODY) in action.detail
+    assert (place.names(), place.states()) == (names, states)
+
+
+@pytest.mark.parametrize("damage", [missing, truncated, longer, flipped])
+def test_lost_bytes_are_copied_from_a_twin(place: Any, damage: Callable[[Any], Any]) -> None:
+    """Another document with the same sha256 gives its bytes; the wrong ones go by collection."""
+    twin, _ = add(place)
+    expected = damage(place)
+    report = repair(place.backend, place.blobs, check(place.backend, place.blobs, "hash"), dry_run=False)
+    assert [(action.verb, action.done) for action in report.actions] == [("copy", True)]
+    assert place.store.documents.read_bytes(expected[2]) == BODY
+    assert place.store.documents.read_bytes(twin) == BODY
+    assert check(place.backend, place.blobs, "hash").ok is True
+    collect(place.backend, place.blobs, 0)
+    assert len(place.names()) == 2
+
+
+@pytest.mark.parametrize("damage", [no_row, buried, disagreeing])
+def test_a_row_is_restored_from_the_bytes(place: Any, damage: Callable[[Any], Any]) -> None:
+    """Document and bytes agree: two witnesses against the row."""
+    _, key, id = damage(place)
+    report = repair(place.backend, place.blobs, check(place.backend, place.blobs, "hash"), dry_run=False)
+    assert {(action.verb, action.done) for action in report.actions} == {("restore", True)}
+    assert check(place.backend, place.blobs, "hash").ok is True
+    row = place.rows()[key]
+    assert (row.state, row.size, row.sha256) == ("live", len(BODY), digest(BODY))
+    assert place.store.documents.read_bytes(id) == BODY
+
+
+def test_what_no_row_knows_is_put_aside_whole(place: Any) -> None:
+    """Quarantined bytes stay readable below quarantine/, and neither check nor collection minds them."""
+    report = repaired(place, orphan, half)
+    assert [action.verb for action in report.actions] == ["quarantine", "quarantine"]
+    assert all(name.startswith("quarantine/") for name in place.names())
+    assert [place.blobs.read_bytes(name) for name in place.names()] == [BODY, BODY]
+    assert check(place.backend, place.blobs).ok is True
+    collect(place.backend, place.blobs, 0)
+    assert len(place.names()) == 2
+
+
+def test_repair_refuses_to_take_away_more_than_a_tenth(place: Any) -> None:
+    """A storage that does not belong to the database is not emptied: nothing is changed without force."""
+    for _ in range(17):
+        add(place)
+    orphan(place)
+    orphan(place)
+    report = check(place.backend, place.blobs)
+    names = place.names()
+    with pytest.raises(BlobError, match="2 of 19"):
+        repair(place.backend, place.blobs, report, dry_run=False)
+    assert place.names() == names
+    add(place)
+    report = check(place.backend, place.blobs)
+    assert repair(place.backend, place.blobs, report, dry_run=False).removals == 2
+
+
+def test_findings_that_went_away_have_no_action(place: Any) -> None:
+    """Each is looked at again before anything is done."""
+    _, key = add(place)
+    place.blobs.delete(key)
+    stranger = new_key()
+    place.blobs.write(stranger, [b"x"])
+    report = check(place.backend, place.blobs)
+    place.blobs.write(key, [BODY])
+    place.blobs.delete(stranger)
+    assert len(report.findings) == 2
+    assert repair(place.backend, place.blobs, report, dry_run=False, force=True).actions == ()
+
+
+def test_a_damaged_folder_is_an_error(place: Any, tmp_path: Path) -> None:
+    """A storage that cannot be listed is no storage without objects."""
+    add(place)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(BlobError):
+        check(place.backend, Blobs(tmp_path / "file"))

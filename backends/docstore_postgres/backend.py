@@ -48,7 +48,11 @@ class Timeouts:
 
     def settings(self) -> dict[str, int]:
         """Return them as the server's settings, in milliseconds."""
-        named = (("lock_timeout", self.lock), ("statement_timeout", self.statement), ("idle_in_transaction_session_timeout", self.idle))
+        named = (
+            ("lock_timeout", self.lock),
+            ("statement_timeout", self.statement),
+            ("idle_in_transaction_session_timeout", self.idle),
+        )
         return {name: int(seconds * 1000) for name, seconds in named}
 
 
@@ -69,7 +73,13 @@ class PostgresBackend(SQLBackend):
     begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
     def __init__(
-        self, engine: sa.Engine, tables: Tables, *, owned: bool, timeouts: Timeouts = Timeouts(), waits: Waits = DIRECT
+        self,
+        engine: sa.Engine,
+        tables: Tables,
+        *,
+        owned: bool,
+        timeouts: Timeouts = Timeouts(),
+        waits: Waits = DIRECT,
     ) -> None:
         super().__init__(engine, tables, owned=owned, waits=waits)
         self.timeouts = timeouts
@@ -123,7 +133,9 @@ class PostgresBackend(SQLBackend):
         """Hold an advisory lock of the tables' names within a transaction."""
         connection.exec_driver_sql("BEGIN")
         try:
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 1))", (self.tables.setting,))
+            connection.exec_driver_sql(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 1))", (self.tables.setting,)
+            )
             yield
         except BaseException:
             connection.exec_driver_sql("ROLLBACK")
@@ -188,8 +200,12 @@ def open_backend(
     owned = isinstance(url, str)
     engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
     if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
-        raise ValueError(f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg")
-    backend = PostgresBackend(engine, Tables(table_prefix, schema), owned=owned, timeouts=timeouts, waits=waits)
+        raise ValueError(
+            f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg"
+        )
+    backend = PostgresBackend(
+        engine, Tables(table_prefix, schema), owned=owned, timeouts=timeouts, waits=waits
+    )
     try:
         _check_encoding(backend)
         backend.ensure_schema()
@@ -219,4 +235,6 @@ def _check_encoding(backend: PostgresBackend) -> None:
         cursor.execute("SHOW server_encoding")
         encoding = cursor.fetchone()[0]
     if encoding != "UTF8":
-        raise BackendError(f"the database's encoding is {encoding}; docstore needs UTF8: CREATE DATABASE … ENCODING 'UTF8'")
+        raise BackendError(
+            f"the database's encoding is {encoding}; docstore needs UTF8: CREATE DATABASE … ENCODING 'UTF8'"
+        )

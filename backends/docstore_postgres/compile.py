@@ -46,7 +46,9 @@ class PostgresCompiler(Compiler):
     def scalar(self, leaf: Leaf, field: Field) -> Fragment:
         """Return the condition for a leaf on a column."""
         if isinstance(leaf, Mod):
-            return Fragment(f"mod({self.column(field)}, %s::bigint) = %s::bigint", (leaf.divisor, leaf.remainder))
+            return Fragment(
+                f"mod({self.column(field)}, %s::bigint) = %s::bigint", (leaf.divisor, leaf.remainder)
+            )
         return super().scalar(leaf, field)
 
     def compare(self, field: Field, op: str, value: Any) -> Fragment:
@@ -66,7 +68,11 @@ class PostgresCompiler(Compiler):
     def among(self, field: Field, values: Sequence[Any]) -> Fragment:
         """Return ``$in`` on a column; whole doubles count as the integers that they are."""
         if field.kind is Kind.INTEGER:
-            kept = [None if value is None else int(value) for value in values if value is None or value == int(value)]
+            kept = [
+                None if value is None else int(value)
+                for value in values
+                if value is None or value == int(value)
+            ]
             values = [value for value in kept if value is None or _INT64_MIN <= value <= _INT64_MAX]
         return super().among(field, values) if values else FALSE
 
@@ -84,7 +90,9 @@ class PostgresCompiler(Compiler):
     def sort_bound(self, key: SortKey, value: Any) -> Fragment:
         """Return a position's value under ``key``, bound."""
         field = self.collection.column(key.path[0])
-        return self.json_sort_bound(value) if field.kind is Kind.JSON else Fragment(self.bound(field), (value,))
+        return (
+            self.json_sort_bound(value) if field.kind is Kind.JSON else Fragment(self.bound(field), (value,))
+        )
 
     # -- JSON ------------------------------------------------------------------------------------------------------------
 
@@ -99,7 +107,9 @@ class PostgresCompiler(Compiler):
     def json_sort_key(self, key: SortKey) -> Fragment:
         """Return the bytes that a JSON path sorts by (rule 20)."""
         name, *steps = key.path
-        return Fragment(f"{sort_function(self.tables)}(d.{name}_json, %s::text[], %s::boolean)", (steps, key.largest))
+        return Fragment(
+            f"{sort_function(self.tables)}(d.{name}_json, %s::text[], %s::boolean)", (steps, key.largest)
+        )
 
     def json_sort_bound(self, value: Any) -> Fragment:
         """Return a sort value as the same bytes, made here."""

@@ -6,9 +6,11 @@ the database. ``<prefix>sort`` is rule 20 for one record and path. Both are immu
 
 from __future__ import annotations
 
+from typing import Any
+
 from docstore_sql.tables import Tables
 
-__all__ = ["order_function", "sort_function", "statements"]
+__all__ = ["compare_function", "order_function", "rank_of", "sort_function", "statements"]
 
 _TWO_63 = 2**63
 
@@ -18,6 +20,11 @@ def order_function(tables: Tables) -> str:
     return tables.named("order")
 
 
+def compare_function(tables: Tables) -> str:
+    """Return the name of the function that compares two arrays, or two objects, by rule 12: below 0, 0 or above."""
+    return tables.named("compare")
+
+
 def sort_function(tables: Tables) -> str:
     """Return the name of the function from ``jsonb``, steps and whether the largest counts, to the bytes that it sorts by."""
     return tables.named("sort")
@@ -25,7 +32,7 @@ def sort_function(tables: Tables) -> str:
 
 def statements(tables: Tables) -> list[str]:
     """Return the statements that create the functions."""
-    return [_number(tables), _order(tables), _reached(tables), _sort(tables)]
+    return [_number(tables), _order(tables), _compare(tables), _sort(tables)]
 
 
 def _function(name: str, signature: str, returns: str, body: str, language: str = "plpgsql") -> str:
@@ -43,8 +50,10 @@ DECLARE
     bits bytea;
     rest int := 0;
 BEGIN
-    IF near = 0 THEN
-        RETURN '\\x0380000000000000008000';
+    IF near > 0 AND near < 9007199254740992 THEN
+        RETURN '\\x03'::bytea || float8send(-near) || '\\x8000'::bytea;
+    ELSIF near = 0 THEN
+        RETURN '\\x0380000000000000008000'::bytea;
     END IF;
     IF abs(n) > 9007199254740992 AND abs(n) < {_TWO_63} THEN
         rest := n - CASE WHEN abs(near) >= {_TWO_63}::float8 THEN sign(n) * {_TWO_63} ELSE near::bigint::numeric END;
@@ -52,8 +61,7 @@ BEGIN
     IF near < 0 THEN
         bits := int8send(~(('x' || encode(float8send(near), 'hex'))::bit(64)::bigint));
     ELSE
-        bits := float8send(near);
-        bits := set_byte(bits, 0, get_byte(bits, 0) | 128);
+        bits := float8send(-near);
     END IF;
     RETURN '\\x03'::bytea || bits || substring(int4send(rest + 32768) FROM 3);
 END"""
@@ -89,66 +97,115 @@ END"""
     return _function(order, "v jsonb", "bytea", body)
 
 
-def _reached(tables: Tables) -> str:
-    """Bytes of all that a path reaches from an array on, one row each; an index counts only where the array has it."""
-    reached, order = tables.named("reached"), order_function(tables)
+_RANKS = ("null", "number", "string", "object", "array", "boolean")
+"""Postgres' names of the types in rule 20's order."""
+
+
+def rank_of(value: Any) -> tuple[str, tuple[str, ...]]:
+    """Return Postgres' name for the type of a JSON value, and those of the types that come before it."""
+    kinds = {type(None): 0, int: 1, float: 1, str: 2, dict: 3, list: 4, bool: 5}
+    rank = kinds[type(value)]
+    return _RANKS[rank], _RANKS[:rank]
+
+
+def _rank_gap(one: str, other: str) -> str:
+    """Return the expression of how far apart the types of two values are in rule 20's order."""
+    ranks = f"'{{{','.join(_RANKS)}}}'::text[]"
+    one, other = f"jsonb_typeof({one})", f"jsonb_typeof({other})"
+    return f"CASE WHEN {one} = {other} THEN 0 ELSE array_position({ranks}, {one}) - array_position({ranks}, {other}) END"
+
+
+def _compare(tables: Tables) -> str:
+    """Rule 12, element by element up to the first difference: most comparisons end at the first."""
+    compare = compare_function(tables)
     body = f"""
 DECLARE
-    element jsonb;
-    indexed boolean;
+    keys_a text[];
+    keys_b text[];
+    kind text := jsonb_typeof(a);
+    found int;
 BEGIN
-    IF v IS NULL THEN
-        RETURN NEXT '\\x02'::bytea;
-    ELSIF jsonb_typeof(v) <> 'array' THEN
-        IF at > cardinality(steps) THEN
-            RETURN NEXT {order}(v);
-        ELSIF jsonb_typeof(v) <> 'object' THEN
-            RETURN NEXT '\\x02'::bytea;
-        ELSE
-            RETURN QUERY SELECT {reached}(v -> steps[at], steps, at + 1);
-        END IF;
-    ELSIF at > cardinality(steps) THEN
-        IF jsonb_array_length(v) = 0 THEN
-            RETURN NEXT '\\x01'::bytea;
-        END IF;
-        RETURN QUERY SELECT {order}(e) FROM jsonb_array_elements(v) AS a(e);
-    ELSE
-        indexed := CASE WHEN steps[at] ~ '^(0|[1-9][0-9]{{0,8}})$' THEN steps[at]::int < jsonb_array_length(v) ELSE false END;
-        IF indexed AND at = cardinality(steps) THEN
-            RETURN NEXT {order}(v -> steps[at]::int);
-        ELSIF indexed THEN
-            RETURN QUERY SELECT {reached}(v -> steps[at]::int, steps, at + 1);
-        END IF;
-        FOR element IN SELECT e FROM jsonb_array_elements(v) AS a(e) LOOP
-            IF jsonb_typeof(element) = 'object' AND element ? steps[at] THEN
-                RETURN QUERY SELECT {reached}(element -> steps[at], steps, at + 1);
-            ELSIF NOT indexed THEN
-                RETURN NEXT '\\x02'::bytea;
+    CASE kind
+    WHEN 'string' THEN
+        RETURN CASE WHEN a = b THEN 0 WHEN (a #>> '{{}}') COLLATE "C" < (b #>> '{{}}') COLLATE "C" THEN -1 ELSE 1 END;
+    WHEN 'array' THEN
+        FOR n IN 0 .. least(jsonb_array_length(a), jsonb_array_length(b)) - 1 LOOP
+            found := {_rank_gap("a -> n", "b -> n")};
+            IF found = 0 THEN
+                found := {compare}(a -> n, b -> n);
+            END IF;
+            IF found <> 0 THEN
+                RETURN found;
             END IF;
         END LOOP;
-    END IF;
+        RETURN jsonb_array_length(a) - jsonb_array_length(b);
+    WHEN 'object' THEN
+        keys_a := ARRAY(SELECT k FROM jsonb_object_keys(a) AS j(k) ORDER BY k COLLATE "C");
+        keys_b := ARRAY(SELECT k FROM jsonb_object_keys(b) AS j(k) ORDER BY k COLLATE "C");
+        FOR n IN 1 .. least(cardinality(keys_a), cardinality(keys_b)) LOOP
+            found := {_rank_gap("a -> keys_a[n]", "b -> keys_b[n]")};
+            IF found = 0 AND keys_a[n] <> keys_b[n] THEN
+                found := CASE WHEN keys_a[n] COLLATE "C" < keys_b[n] COLLATE "C" THEN -1 ELSE 1 END;
+            END IF;
+            IF found = 0 THEN
+                found := {compare}(a -> keys_a[n], b -> keys_b[n]);
+            END IF;
+            IF found <> 0 THEN
+                RETURN found;
+            END IF;
+        END LOOP;
+        RETURN cardinality(keys_a) - cardinality(keys_b);
+    ELSE
+        RETURN CASE WHEN a = b THEN 0 WHEN a < b THEN -1 ELSE 1 END;
+    END CASE;
 END"""
-    return _function(reached, "v jsonb, steps text[], at int", "SETOF bytea", body)
+    return _function(compare, "a jsonb, b jsonb", "int", body)
 
 
 def _sort(tables: Tables) -> str:
-    """Rule 20: straight down while there are objects; the smallest or largest of all reached once there is an array."""
+    """Rule 20: straight down while there are objects; the smallest or largest of all reached from where there is an array.
+
+    An index counts only where the array has it; what it leads to as the last step is not opened. NULL: nothing is reached.
+    """
+    order, sort = order_function(tables), sort_function(tables)
     body = f"""
 DECLARE
-    at int := 1;
     last int := cardinality(steps);
+    outermost boolean := at = 1;
+    place int := -1;
+    element jsonb;
     found bytea;
+    best bytea;
 BEGIN
     WHILE at <= last AND jsonb_typeof(v) = 'object' LOOP
         v := v -> steps[at];
         at := at + 1;
     END LOOP;
-    IF v IS NULL OR jsonb_typeof(v) <> 'array' THEN
-        RETURN CASE WHEN v IS NULL OR at <= last THEN '\\x02'::bytea ELSE {order_function(tables)}(v) END;
+    IF v IS NULL THEN
+        RETURN '\\x02'::bytea;
+    ELSIF jsonb_typeof(v) <> 'array' THEN
+        RETURN CASE WHEN at <= last THEN '\\x02'::bytea ELSE {order}(v) END;
+    ELSIF at > last AND jsonb_array_length(v) = 0 THEN
+        RETURN '\\x01'::bytea;
+    ELSIF at <= last AND steps[at] ~ '^(0|[1-9][0-9]{{0,8}})$' THEN
+        place := CASE WHEN steps[at]::int < jsonb_array_length(v) THEN steps[at]::int ELSE -1 END;
     END IF;
-    FOR found IN SELECT r FROM {tables.named("reached")}(v, steps, at) AS s(r) ORDER BY (CASE WHEN largest THEN r END) DESC, r LIMIT 1 LOOP
-        RETURN found;
+    IF place >= 0 THEN
+        best := CASE WHEN at = last THEN {order}(v -> place) ELSE {sort}(v -> place, steps, largest, at + 1) END;
+    END IF;
+    FOR n IN 0 .. jsonb_array_length(v) - 1 LOOP
+        element := v -> n;
+        IF at > last THEN
+            found := {order}(element);
+        ELSIF jsonb_typeof(element) = 'object' AND element ? steps[at] THEN
+            found := {sort}(element -> steps[at], steps, largest, at + 1);
+        ELSE
+            found := CASE WHEN place < 0 THEN '\\x02'::bytea END;
+        END IF;
+        IF best IS NULL OR (CASE WHEN largest THEN found > best ELSE found < best END) THEN
+            best := coalesce(found, best);
+        END IF;
     END LOOP;
-    RETURN '\\x02'::bytea;
+    RETURN CASE WHEN outermost THEN coalesce(best, '\\x02'::bytea) ELSE best END;
 END"""
-    return _function(sort_function(tables), "v jsonb, steps text[], largest boolean", "bytea", body)
+    return _function(sort, "v jsonb, steps text[], largest boolean, at int DEFAULT 1", "bytea", body)

@@ -13,7 +13,18 @@ from typing import Any
 
 from docstore_postgres.values import number_of
 
-__all__ = ["any_of", "compared", "exists", "is_index", "missing", "modulo", "quoted", "reached", "starts_with", "typed"]
+__all__ = [
+    "any_of",
+    "compared",
+    "exists",
+    "is_index",
+    "missing",
+    "modulo",
+    "quoted",
+    "reached",
+    "starts_with",
+    "typed",
+]
 
 _INDEX = re.compile(r"(?:0|[1-9][0-9]*)\Z")
 _PLAIN = re.compile(r"[^A-Za-z0-9_ ]")
@@ -95,7 +106,13 @@ def compared(op: str, value: Any) -> str | None:
 
 
 def _compared_bool(op: str, value: bool) -> str | None:
-    held = {"eq": (value,), "gte": {value, True}, "lte": {value, False}, "gt": {True} - {value}, "lt": {False} - {value}}[op]
+    held = {
+        "eq": (value,),
+        "gte": {value, True},
+        "lte": {value, False},
+        "gt": {True} - {value},
+        "lt": {False} - {value},
+    }[op]
     tests = [f"@ == {'true' if each else 'false'}" for each in (False, True) if each in held]
     return f"({_TYPES['bool']} && ({any_of(tests)}))" if tests else None
 

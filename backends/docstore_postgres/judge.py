@@ -35,7 +35,9 @@ def judge(collection: Collection, leaf: Leaf) -> Judgement:
 def judge_string(leaf: Match | Regex) -> Judgement:
     """Say how far the pattern of ``leaf`` is exact, whatever it is asked of."""
     if isinstance(leaf, Match):
-        loose = leaf.kind in ("glob", "iglob") and not patterns.glob_is_exact(leaf.text, folded=leaf.kind == "iglob")
+        loose = leaf.kind in ("glob", "iglob") and not patterns.glob_is_exact(
+            leaf.text, folded=leaf.kind == "iglob"
+        )
         return _LOOSE_GLOB if loose else EXACT
     translated = regex.translate(leaf.pattern, leaf.flags)
     if translated is None:

@@ -14,7 +14,7 @@ from docstore.query.expr import (
 )  # fmt: skip
 from docstore.query.text import fold
 from docstore_postgres import jsonpath, patterns, prefilter, regex
-from docstore_postgres.functions import order_function
+from docstore_postgres.composite import sign
 from docstore_postgres.judge import is_exact
 from docstore_postgres.reach import Root, ends, indexed, is_missing, tested
 from docstore_postgres.values import json_of
@@ -67,7 +67,7 @@ class JsonLeaves:
             case Regex() | Match():
                 return self._string(root, path, leaf)
             case Size(_, length):
-                return self._at_end(root, path, lambda v: tested(v, f"{_ARRAY} && $.size() == {length}"))
+                return self._array(root, path, lambda array: f" && {array}.size() == {length}")
             case Contains():
                 return self._contains(root, path, leaf)
             case ElemMatch():
@@ -95,11 +95,27 @@ class JsonLeaves:
         )
         return self._some_end(root, path, condition)
 
-    def _seen(self, root: Root, path: Path, holds: Callable[[str], Fragment]) -> Fragment:
-        """Return that a value seen, arrays themselves among them, fulfils a condition in SQL."""
+    def _seen(
+        self, root: Root, path: Path, holds: Callable[[str], Fragment], only: str | None = None
+    ) -> Fragment:
+        """Return that a value seen, arrays themselves among them, fulfils a condition in SQL.
+
+        Args:
+            root: where the path starts.
+            path: the steps.
+            holds: the condition of an SQL expression.
+            only: a test of the path language that such values fulfil; no array does.
+        """
         end, element = f"e{root.depth}", f"s{root.depth}"
         if root.whole and not path:
             return holds(root.text)
+        if only is not None and not indexed(path):
+            steps = f"{jsonpath.reached(path)} ? ({only})"
+            start = Fragment(
+                f"EXISTS (SELECT 1 FROM jsonb_path_query({root.text}, %s::jsonpath) AS {element}(v) WHERE ",
+                (steps,),
+            )
+            return joined("", (start, holds(f"{element}.v"), Fragment(")")))
         inside = Fragment(
             f"EXISTS (SELECT 1 FROM jsonb_array_elements(CASE WHEN NOT {end}.i AND jsonb_typeof({end}.v) = 'array' "
             f"THEN {end}.v END) AS {element}(v) WHERE "
@@ -112,6 +128,23 @@ class JsonLeaves:
         if not path:
             return holds(root.text)
         return self._some_end(root, path, holds(f"e{root.depth}.v"))
+
+    def _array(self, root: Root, path: Path, also: Callable[[str], str]) -> Fragment:
+        """Return that an array is reached, as a whole, that fulfils a conjunction of the path language.
+
+        Args:
+            root: where the path starts.
+            path: the steps.
+            also: returns what follows the test for an array, given the path to it.
+        """
+        if not path or indexed(path):
+            return self._at_end(root, path, lambda v: tested(v, _ARRAY + also("$")))
+        *before, last = path
+        array = f"@.{jsonpath.quoted(last)}"
+        return tested(
+            root.text,
+            jsonpath.exists(before, f'@.type() == "object" && {array}.type() == "array"{also(array)}'),
+        )
 
     def _some_end(self, root: Root, path: Path, condition: Fragment) -> Fragment:
         return joined(" WHERE ", (ends(root, path), condition)).wrapped("EXISTS (SELECT 1 FROM ", ")")
@@ -138,12 +171,11 @@ class JsonLeaves:
         if op == "eq":
             found = self._seen(root, path, lambda v: Fragment(f"{v} = %s::jsonb", (text,)))
             return both((prefilter.required(root, path, prefilter.inside(path, value)), found))
-        order = order_function(self.tables)
         kind = "array" if isinstance(value, list) else "object"
 
         def beyond(v: str) -> Fragment:
-            return Fragment(
-                f"CASE WHEN jsonb_typeof({v}) = '{kind}' THEN {order}({v}) {_SYMBOLS[op]} {order}(%s::jsonb) END", (text,)
+            return sign(v, value, self.tables).wrapped(
+                f"CASE WHEN jsonb_typeof({v}) = '{kind}' THEN ", f" {_SYMBOLS[op]} 0 END"
             )
 
         return self._seen(root, path, beyond)
@@ -151,9 +183,13 @@ class JsonLeaves:
     def _among(self, root: Root, path: Path, values: Sequence[Any]) -> Fragment:
         plain = [value for value in values if value is not None]
         parts = [self._compare(root, path, "eq", None)] if len(plain) < len(values) else []
-        if any(isinstance(value, list | dict) for value in plain) or len(plain) > _FEW:
+        composite = any(isinstance(value, list | dict) for value in plain)
+        if composite or len(plain) > _FEW:
             texts = [json_of(value) for value in plain]
-            parts.append(self._seen(root, path, lambda v: Fragment(f"{v} = ANY(%s::jsonb[])", (texts,))))
+            only = None if composite else '@.type() != "array"'
+            parts.append(
+                self._seen(root, path, lambda v: Fragment(f"{v} = ANY(%s::jsonb[])", (texts,)), only)
+            )
         elif plain:
             parts.append(self._tested(root, path, prefilter.one_of(plain)))
         return either(parts)
@@ -177,28 +213,26 @@ class JsonLeaves:
             condition = string_condition(f"({v} #>> '{{}}')", leaf, folded=_folded(v, root))
             return condition.wrapped(f"CASE WHEN jsonb_typeof({v}) = 'string' THEN ", " END")
 
-        return self._seen(root, path, holds)
+        return self._seen(root, path, holds, only='@.type() == "string"')
 
     # -- arrays ----------------------------------------------------------------------------------------------------------
 
     def _contains(self, root: Root, path: Path, leaf: Contains) -> Fragment:
+        tests = prefilter.members(leaf)
+        if tests is not None:
+            return self._array(
+                root, path, lambda array: "".join(f" && exists({array} ? ({test}))" for test in tests)
+            )
         texts = [json_of(value) for value in leaf.values]
-        narrow = prefilter.required(root, path, prefilter.members(path, leaf))
 
         def holds(v: str) -> Fragment:
-            array = f"CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} END"
+            elements = f"jsonb_array_elements(CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} END) AS m(v)"
             if not leaf.every:
-                return Fragment(f"EXISTS (SELECT 1 FROM jsonb_array_elements({array}) AS m(v) WHERE m.v = ANY(%s::jsonb[]))", (texts,))
-            there = tested(v, _ARRAY)
-            if not texts:
-                return there
-            lacking = (
-                "NOT EXISTS (SELECT 1 FROM unnest(%s::jsonb[]) AS w(v) WHERE w.v NOT IN "
-                f"(SELECT m.v FROM jsonb_array_elements({array}) AS m(v)))"
-            )
-            return both((there, Fragment(lacking, (texts,))))
+                return Fragment(f"EXISTS (SELECT 1 FROM {elements} WHERE m.v = ANY(%s::jsonb[]))", (texts,))
+            lacking = f"NOT EXISTS (SELECT 1 FROM unnest(%s::jsonb[]) AS w(v) WHERE w.v NOT IN (SELECT m.v FROM {elements}))"
+            return both((tested(v, _ARRAY), Fragment(lacking, (texts,))))
 
-        return both((narrow, self._at_end(root, path, holds)))
+        return self._at_end(root, path, holds)
 
     def _element(self, root: Root, path: Path, leaf: ElemMatch) -> Fragment:
         """Return ElemMatch: a walk over the elements; an array element counts as an object of its indexes."""
@@ -209,13 +243,15 @@ class JsonLeaves:
         inner = Root(f"{element}.v", depth, whole=leaf.of == "values", folds=root.folds)
         if leaf.of == "records":
             record = f"o{depth}"
-            items += f" CROSS JOIN LATERAL (SELECT {_as_object(f'{element}.v')}) AS {record}(v)"
+            items += f" CROSS JOIN LATERAL (SELECT {_as_object(f'{element}.v')} OFFSET 0) AS {record}(v)"
             inner = Root(f"{record}.v", depth, folds=root.folds)
         condition = self.where(leaf.condition, inner)
         if leaf.of == "records":
             condition = both((Fragment(f"{inner.text} IS NOT NULL"), condition))
         start = ends(root, path).wrapped("", " CROSS JOIN LATERAL ") if path else Fragment("")
-        found = joined("", (start, Fragment(f"{items} WHERE "), condition)).wrapped("EXISTS (SELECT 1 FROM ", ")")
+        found = joined("", (start, Fragment(f"{items} WHERE "), condition)).wrapped(
+            "EXISTS (SELECT 1 FROM ", ")"
+        )
         return both((prefilter.required(root, path, prefilter.element(path, leaf)), found))
 
 

@@ -44,14 +44,15 @@ def inside(path: Path, value: Any) -> Iterator[str]:
             yield f"exists({jsonpath.reached(path)}{steps} ? ({test}))"
 
 
-def members(path: Path, leaf: Contains) -> Iterator[str]:
-    """Yield what ``$contains`` and ``$containsAny`` imply: the scalars wanted are among what is seen."""
-    scalars = [value for value in leaf.values if not isinstance(value, list | dict)]
-    if leaf.every:
-        tests = [jsonpath.compared("eq", value) for value in scalars if value is not None]
-        yield from (jsonpath.exists(path, test) for test in tests)
-    elif len(scalars) == len(leaf.values) <= _FEW:
-        yield jsonpath.exists(path, one_of(scalars))
+def members(leaf: Contains) -> list[str] | None:
+    """Return tests of the path language that are, each of some element, what ``leaf`` asks of an array.
+
+    ``None`` where arrays or objects are wanted, which the path language does not compare, or too many scalars.
+    """
+    if len(leaf.values) > _FEW or any(isinstance(value, list | dict) for value in leaf.values):
+        return None
+    tests = [test for value in leaf.values if (test := jsonpath.compared("eq", value)) is not None]
+    return tests if leaf.every else [jsonpath.any_of(tests)] if tests else None
 
 
 def element(path: Path, leaf: ElemMatch) -> Iterator[str]:
@@ -78,7 +79,9 @@ def _equality(term: Expr) -> str | None:
     match term:
         case Compare(_, "eq", value) if value is not None and not isinstance(value, list | dict):
             return jsonpath.compared("eq", value)
-        case In(_, values) if len(values) <= _FEW and all(value is not None and not isinstance(value, list | dict) for value in values):
+        case In(_, values) if len(values) <= _FEW and all(
+            value is not None and not isinstance(value, list | dict) for value in values
+        ):
             return one_of(values)
         case _:
             return None

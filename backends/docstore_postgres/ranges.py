@@ -49,7 +49,11 @@ def folded(ranges: CodeRanges) -> CodeRanges | None:
         return None
     more: list[Range] = list(ranges)
     for low, high, distance in ((65, 90, 32), (97, 122, -32)):
-        more += [(max(first, low) + distance, min(last, high) + distance) for first, last in ranges if first <= high and last >= low]
+        more += [
+            (max(first, low) + distance, min(last, high) + distance)
+            for first, last in ranges
+            if first <= high and last >= low
+        ]
     both = CodeRanges(more)
     beyond = [code for letter, code in _FOLDS if any(first <= ord(letter) <= last for first, last in both)]
     return CodeRanges([*both, *((code, code) for code in beyond)])
@@ -64,7 +68,9 @@ def bracket(ranges: CodeRanges, negated: bool = False) -> str:
     """Return the expression for one character within (``negated``: outside) ``ranges``; the empty set never matches."""
     if not ranges:
         return ANY if negated else "(?!)"
-    body = "".join(_escape(first) if first == last else f"{_escape(first)}-{_escape(last)}" for first, last in ranges)
+    body = "".join(
+        _escape(first) if first == last else f"{_escape(first)}-{_escape(last)}" for first, last in ranges
+    )
     return f"[{'^' if negated else ''}{body}]"
 
 

@@ -51,7 +51,10 @@ def ends(root: Root, path: Path) -> Fragment:
     if not path and root.whole:
         return Fragment(f"(SELECT {root.text}, true) AS {alias}")
     if not indexed(path):
-        return Fragment(f"(SELECT jsonb_path_query({root.text}, %s::jsonpath), false) AS {alias}", (jsonpath.reached(path),))
+        return Fragment(
+            f"(SELECT jsonb_path_query({root.text}, %s::jsonpath), false) AS {alias}",
+            (jsonpath.reached(path),),
+        )
     chain, last, at_end = _chain(root, path)
     unopened = f"{last}.i" if at_end else "false"
     return Fragment(f"(SELECT {last}.v, {unopened} FROM {chain.text}) AS {alias}", chain.values)
@@ -73,7 +76,9 @@ def _chain(root: Root, path: Path) -> tuple[Fragment, str, bool]:
         else:
             stop = next((n for n in range(max(at, 1), len(path)) if jsonpath.is_index(path[n])), len(path))
             steps = jsonpath.reached(path[at:stop])
-            parts.append(Fragment(f"{lateral}jsonb_path_query({value}, %s::jsonpath) AS {alias}(v)", (steps,)))
+            parts.append(
+                Fragment(f"{lateral}jsonb_path_query({value}, %s::jsonpath) AS {alias}(v)", (steps,))
+            )
             at = stop
         value = f"{alias}.v"
     return joined(" CROSS JOIN ", parts), value.removesuffix(".v"), by_index
@@ -107,5 +112,7 @@ def _missing_behind(root: Root, path: Path, at: int) -> Fragment:
     stepped = tested(f"{last}.v", f"{lacks} || ({_SCALAR})")
     if by_index:
         unstepped = tested(f"{last}.v", lacks)
-        stepped = joined(" ELSE ", (unstepped.wrapped(f"CASE WHEN {last}.i THEN "), stepped)).wrapped("", " END")
+        stepped = joined(" ELSE ", (unstepped.wrapped(f"CASE WHEN {last}.i THEN "), stepped)).wrapped(
+            "", " END"
+        )
     return joined(" WHERE ", (chain, stepped)).wrapped("EXISTS (SELECT 1 FROM ", ")")

@@ -114,7 +114,9 @@ class _Reader:
             branches.append(self._branch())
         self.flags = outer
         looks = all(branch.looks for branch in branches)
-        return _Piece("|".join(branch.source for branch in branches), sum(branch.size for branch in branches), looks)
+        return _Piece(
+            "|".join(branch.source for branch in branches), sum(branch.size for branch in branches), looks
+        )
 
     def _branch(self) -> _Piece:
         parts: list[_Piece] = []
@@ -172,7 +174,9 @@ class _Reader:
         if character == "$":
             return self._line(_LINE_END) if self.flags.lines else _Piece(r"\Z", looks=True)
         if character == ".":
-            return _Piece(ANY if self.flags.dot_all else bracket(CodeRanges([(NEWLINE, NEWLINE)]), negated=True))
+            return _Piece(
+                ANY if self.flags.dot_all else bracket(CodeRanges([(NEWLINE, NEWLINE)]), negated=True)
+            )
         return self._character(character)
 
     def _line(self, source: str) -> _Piece:

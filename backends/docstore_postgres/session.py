@@ -45,7 +45,9 @@ class PostgresSession(Session):
     def kept(self) -> Iterator[None]:
         """Keep the transaction alive, and nothing of the block, where a unique key turns out to be taken."""
         connection = self.connection.dbapi_connection
-        in_transaction = not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE
+        in_transaction = (
+            not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE
+        )
         if in_transaction:
             self.cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
         try:
@@ -81,7 +83,10 @@ class PostgresSession(Session):
         plain = super().assignment(name, value)
         if name not in _ALL_JSON:
             return plain
-        return Fragment(f"{plain.text}, {name}_json = %s::jsonb, {name}_fold = %s::jsonb", (*plain.values, *_derived(value)))
+        return Fragment(
+            f"{plain.text}, {name}_json = %s::jsonb, {name}_fold = %s::jsonb",
+            (*plain.values, *_derived(value)),
+        )
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Insert rows, many by COPY with numbers taken ahead; return their numbers."""
@@ -101,12 +106,16 @@ class PostgresSession(Session):
     def _copy_rows(self, collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> list[int]:
         table = self.tables.of(collection)
         self.cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass) FROM generate_series(1, %s)", (table, len(rows))
+            "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass) FROM generate_series(1, %s)",
+            (table, len(rows)),
         )
         numbers = sorted(int(number) for (number,) in self.cursor.fetchall())
         self._copy(
             f"COPY {table} (number, {', '.join(names)}) FROM STDIN",
-            ((number, *self.insert_values(collection, row)) for number, row in zip(numbers, rows, strict=True)),
+            (
+                (number, *self.insert_values(collection, row))
+                for number, row in zip(numbers, rows, strict=True)
+            ),
         )
         return numbers
 
@@ -120,7 +129,9 @@ class PostgresSession(Session):
                 copy.write_row(row)
 
     def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
-        kept = [(number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None]
+        kept = [
+            (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None
+        ]
         if len(kept) < _COPIED_FROM:
             super()._insert_contents(rows, numbers)
             return
@@ -141,7 +152,9 @@ class PostgresSession(Session):
     def listed(self, column: str, values: Sequence[Any]) -> Fragment:
         """Return ``column`` being among ``values``, one array bound."""
         kind = "bigint" if values and isinstance(values[0], int) else "text"
-        return Fragment(f"{column} = ANY(%s::{kind if values or column != 'number' else 'bigint'}[])", (list(values),))
+        return Fragment(
+            f"{column} = ANY(%s::{kind if values or column != 'number' else 'bigint'}[])", (list(values),)
+        )
 
     def plan_of(self, statement: Fragment) -> str:
         """Return EXPLAIN's lines."""
@@ -157,10 +170,14 @@ class PostgresSession(Session):
     def lock(self, *names: str) -> None:
         """Hold advisory locks until the transaction ends; taken in one order, so that two blocks cannot hold each other up."""
         for name in sorted(set(names)):
-            self.cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",))
+            self.cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",)
+            )
 
 
-async def _copy_async(driver: psycopg.AsyncConnection[Any], statement: str, rows: Iterable[Sequence[Any]]) -> None:
+async def _copy_async(
+    driver: psycopg.AsyncConnection[Any], statement: str, rows: Iterable[Sequence[Any]]
+) -> None:
     async with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
         for row in rows:
             await copy.write_row(row)
@@ -176,7 +193,8 @@ def _json_names(collection: Collection) -> tuple[str, ...]:
 
 _JSON_NAMES = {collection.name: _json_names(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
 _JSON_COLUMNS = {
-    name: tuple(f"{field}_{kind}" for field in fields for kind in ("json", "fold")) for name, fields in _JSON_NAMES.items()
+    name: tuple(f"{field}_{kind}" for field in fields for kind in ("json", "fold"))
+    for name, fields in _JSON_NAMES.items()
 }
 _ALL_JSON = frozenset(name for names in _JSON_NAMES.values() for name in names)
 _MARKS = {

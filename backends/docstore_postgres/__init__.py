@@ -1,4 +1,4 @@
-"""The Postgres backend: psycopg 3, ``jsonb`` beside the canonical text, the whole filter language pushed down."""
+"""The Postgres backend: psycopg 3, ``jsonb`` beside the canonical text, the filter language pushed down."""
 
 from docstore_postgres.backend import PostgresBackend, open_backend
 

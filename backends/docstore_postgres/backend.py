@@ -1,7 +1,8 @@
 """The Postgres backend: connections, isolation, timeouts, and what ``postgresql:`` URLs mean.
 
-Reads of one statement run in autocommit; a snapshot is one ``REPEATABLE READ READ ONLY`` transaction; a write block is
-``READ COMMITTED`` with a synchronous commit. Whoever needs more than that locks by name (``Writer.lock``) or by row.
+Reads of one statement run in autocommit; a snapshot is one ``REPEATABLE READ READ ONLY`` transaction; a write
+block is ``READ COMMITTED`` with a synchronous commit. Whoever needs more than that locks by name
+(``Writer.lock``) or by row.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
+from docstore_sql.backend import SQLBackend, sync_side
+from docstore_sql.session import Session
+from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
 
 from docstore.backend import Judgement
@@ -25,9 +29,6 @@ from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.judge import judge
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import translated
-from docstore_sql.backend import SQLBackend, sync_side
-from docstore_sql.session import Session
-from docstore_sql.tables import Tables
 
 __all__ = ["PostgresBackend", "Timeouts", "open_backend"]
 
@@ -84,13 +85,14 @@ class PostgresBackend(SQLBackend):
         super().__init__(engine, tables, owned=owned, waits=waits)
         self.timeouts = timeouts
         settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
-        self._begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on{'' if owned else settings}"
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on"
+        self._begin = begin if owned else begin + settings
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Say how far Postgres runs ``leaf``."""
         return judge(collection, leaf)
 
-    # -- connections -----------------------------------------------------------------------------------------------------
+    # -- connections -----------------------------------------------------------------------------------------
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
@@ -126,7 +128,7 @@ class PostgresBackend(SQLBackend):
         """Do nothing: Postgres has many writers."""
         return nullcontext()
 
-    # -- the schema ------------------------------------------------------------------------------------------------------
+    # -- the schema ------------------------------------------------------------------------------------------
 
     @contextmanager
     def schema_transaction(self, connection: sa.Connection) -> Iterator[None]:
@@ -152,7 +154,7 @@ class PostgresBackend(SQLBackend):
 
     @contextmanager
     def join(self, connection: sa.Connection) -> Iterator[Session]:
-        """Open a write block on the application's connection, which commits it; its settings stay as they are."""
+        """Open a write block on the application's connection, which commits it; its settings stay."""
         with self.translated():
             if not connection.in_transaction():
                 connection.begin()
@@ -160,7 +162,7 @@ class PostgresBackend(SQLBackend):
 
 
 def _refuse_ended(driver: Any, record: Any, proxy: Any) -> None:
-    """Tell the pool to make new connections if the server has closed this one: there is something to read then, the end."""
+    """Have the pool connect anew if the server has closed this connection: then its end is there to read."""
     poll = select.poll()
     if not driver.closed:
         poll.register(record.driver_connection.fileno(), select.POLLIN)
@@ -182,9 +184,11 @@ def open_backend(
     """Open (and create or upgrade) a store in Postgres.
 
     Args:
-        url: ``postgresql://user@host/database`` (psycopg 3), or an SQLAlchemy engine for Postgres with psycopg.
+        url: ``postgresql://user@host/database`` (psycopg 3), or an SQLAlchemy engine for Postgres with
+            psycopg.
         table_prefix: what the names of tables and functions begin with.
-        schema: the schema that they are in; ``None`` is the first of the connection's search path. It must exist.
+        schema: the schema that they are in; ``None`` is the first of the connection's search path. It must
+            exist.
         lock_timeout: seconds to wait for what others hold before StoreBusy; 0 is without end.
         statement_timeout: seconds that one statement may take; 0 is without end.
         idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.

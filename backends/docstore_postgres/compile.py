@@ -1,10 +1,14 @@
-"""Expr → Postgres: columns compared with cast parameters, JSON paths by :mod:`docstore_postgres.leaves`, search by ``strpos``."""
+"""Expr → Postgres: columns with cast parameters, JSON paths by the leaves, search by ``strpos``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from typing import Any
+
+from docstore_sql.compile import Compiler
+from docstore_sql.fragment import FALSE, Fragment, both, either
+from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
 from docstore.query.collation import order_bytes
@@ -13,9 +17,6 @@ from docstore.query.fields import Collection, Field, Kind
 from docstore_postgres.functions import sort_function
 from docstore_postgres.leaves import JsonLeaves, string_condition
 from docstore_postgres.reach import Root
-from docstore_sql.compile import Compiler
-from docstore_sql.fragment import FALSE, Fragment, both, either
-from docstore_sql.tables import Tables
 
 __all__ = ["PostgresCompiler"]
 
@@ -32,7 +33,7 @@ class PostgresCompiler(Compiler):
         super().__init__(collection, tables)
         self.leaves = JsonLeaves(tables)
 
-    # -- columns ---------------------------------------------------------------------------------------------------------
+    # -- columns ---------------------------------------------------------------------------------------------
 
     @property
     def integer(self) -> str:
@@ -94,7 +95,7 @@ class PostgresCompiler(Compiler):
             self.json_sort_bound(value) if field.kind is Kind.JSON else Fragment(self.bound(field), (value,))
         )
 
-    # -- JSON ------------------------------------------------------------------------------------------------------------
+    # -- JSON ------------------------------------------------------------------------------------------------
 
     def json(self, leaf: Any, field: Field) -> Fragment:
         """Return the condition for a leaf on a JSON path."""
@@ -115,7 +116,7 @@ class PostgresCompiler(Compiler):
         """Return a sort value as the same bytes, made here."""
         return Fragment("%s::bytea", (order_bytes(value),))
 
-    # -- text ------------------------------------------------------------------------------------------------------------
+    # -- text ------------------------------------------------------------------------------------------------
 
     def text(self, leaf: Regex | Match, field: Field) -> Fragment:
         """Return a string operator on a text column; beyond the filename, folding is known of ASCII alone."""
@@ -130,12 +131,12 @@ class PostgresCompiler(Compiler):
         return either((beyond, condition))
 
     def occurs(self, leaf: Occurs) -> Fragment:
-        """Return a search term: a substring of the folded filename, or side by side among the content's words."""
+        """Return a search term: a substring of the folded filename, or side by side in the content."""
         parts = [Fragment("strpos(d.filename_fold, %s) > 0", (leaf.text,))]
         if leaf.content:
             words = " " + " ".join(leaf.words) + ("" if leaf.prefix else " ")
             column, text = ("words", words) if leaf.words else ("symbols", leaf.text)
             there = "c.tenant = d.tenant AND c.number = d.number"
-            found = f"EXISTS (SELECT 1 FROM {self.tables.content} AS c WHERE {there} AND strpos(c.{column}, %s) > 0)"
-            parts.append(Fragment(found, (text,)))
+            rows = f"SELECT 1 FROM {self.tables.content} AS c WHERE {there} AND strpos(c.{column}, %s) > 0"
+            parts.append(Fragment(f"EXISTS ({rows})", (text,)))
         return either(parts)

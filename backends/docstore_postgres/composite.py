@@ -1,16 +1,18 @@
-"""Order against an array or object (rule 12), as SQL: the first element or member decides most comparisons where it stands.
+"""Order against an array or object (rule 12), as SQL: the first element or member decides mostly.
 
-Only what is level so far calls the function that compares from start to end, which costs tens of microseconds.
+Only what is level so far calls the function that compares from start to end, which costs tens of
+microseconds.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from docstore_postgres.functions import compare_function, rank_of
-from docstore_postgres.values import json_of
 from docstore_sql.fragment import Fragment
 from docstore_sql.tables import Tables
+
+from docstore_postgres.functions import compare_function, rank_of
+from docstore_postgres.values import json_of
 
 __all__ = ["sign"]
 

@@ -1,7 +1,8 @@
 """SQL functions that are created with the tables: the order of values as bytes, and what a record sorts by.
 
-``<prefix>order`` writes the bytes of :mod:`docstore.query.collation`, so that positions made in Python compare with keys made in
-the database. ``<prefix>sort`` is rule 20 for one record and path. Both are immutable: an index may hold what they return.
+``<prefix>order`` writes the bytes of :mod:`docstore.query.collation`, so that positions made in Python
+compare with keys made in the database. ``<prefix>sort`` is rule 20 for one record and path. Both are
+immutable: an index may hold what they return.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ def order_function(tables: Tables) -> str:
 
 
 def compare_function(tables: Tables) -> str:
-    """Return the name of the function that compares two arrays, or two objects, by rule 12: below 0, 0 or above."""
+    """Return the name of the function that compares two arrays or objects by rule 12: below 0, 0, above."""
     return tables.named("compare")
 
 
 def sort_function(tables: Tables) -> str:
-    """Return the name of the function from ``jsonb``, steps and whether the largest counts, to the bytes that it sorts by."""
+    """Return the name of the function from ``jsonb``, steps and whether the largest counts to sort bytes."""
     return tables.named("sort")
 
 
@@ -43,7 +44,7 @@ def _function(name: str, signature: str, returns: str, body: str, language: str 
 
 
 def _number(tables: Tables) -> str:
-    """Bytes of a number: the nearest double, turned so that bytes order it, then the whole number that it lacks."""
+    """Bytes of a number: the nearest double, turned so that bytes order it, then what it lacks."""
     body = f"""
 DECLARE
     near float8 := n::float8;
@@ -56,7 +57,8 @@ BEGIN
         RETURN '\\x0380000000000000008000'::bytea;
     END IF;
     IF abs(n) > 9007199254740992 AND abs(n) < {_TWO_63} THEN
-        rest := n - CASE WHEN abs(near) >= {_TWO_63}::float8 THEN sign(n) * {_TWO_63} ELSE near::bigint::numeric END;
+        rest := n - CASE WHEN abs(near) >= {_TWO_63}::float8 THEN sign(n) * {_TWO_63} ELSE
+        near::bigint::numeric END;
     END IF;
     IF near < 0 THEN
         bits := int8send(~(('x' || encode(float8send(near), 'hex'))::bit(64)::bigint));
@@ -86,7 +88,8 @@ BEGIN
             FROM jsonb_array_elements(v) WITH ORDINALITY AS e(element, place);
         RETURN '\\x06'::bytea || coalesce(inner_bytes, '') || '\\x00'::bytea;
     WHEN 'object' THEN
-        SELECT string_agg(substring(bytes FOR 1) || name || '\\x0001'::bytea || substring(bytes FROM 2), ''::bytea ORDER BY name)
+        SELECT string_agg(substring(bytes FOR 1) || name || '\\x0001'::bytea || substring(bytes FROM 2),
+        ''::bytea ORDER BY name)
             INTO inner_bytes
             FROM (SELECT convert_to(key, 'UTF8'), {order}(value) FROM jsonb_each(v)) AS p(name, bytes);
         RETURN '\\x05'::bytea || coalesce(inner_bytes, '') || '\\x00'::bytea;
@@ -112,7 +115,8 @@ def _rank_gap(one: str, other: str) -> str:
     """Return the expression of how far apart the types of two values are in rule 20's order."""
     ranks = f"'{{{','.join(_RANKS)}}}'::text[]"
     one, other = f"jsonb_typeof({one})", f"jsonb_typeof({other})"
-    return f"CASE WHEN {one} = {other} THEN 0 ELSE array_position({ranks}, {one}) - array_position({ranks}, {other}) END"
+    gap = f"array_position({ranks}, {one}) - array_position({ranks}, {other})"
+    return f"CASE WHEN {one} = {other} THEN 0 ELSE {gap} END"
 
 
 def _compare(tables: Tables) -> str:
@@ -127,7 +131,8 @@ DECLARE
 BEGIN
     CASE kind
     WHEN 'string' THEN
-        RETURN CASE WHEN a = b THEN 0 WHEN (a #>> '{{}}') COLLATE "C" < (b #>> '{{}}') COLLATE "C" THEN -1 ELSE 1 END;
+        RETURN CASE WHEN a = b THEN 0 WHEN (a #>> '{{}}') COLLATE "C" < (b #>> '{{}}') COLLATE "C" THEN -1
+        ELSE 1 END;
     WHEN 'array' THEN
         FOR n IN 0 .. least(jsonb_array_length(a), jsonb_array_length(b)) - 1 LOOP
             found := {_rank_gap("a -> n", "b -> n")};
@@ -163,9 +168,10 @@ END"""
 
 
 def _sort(tables: Tables) -> str:
-    """Rule 20: straight down while there are objects; the smallest or largest of all reached from where there is an array.
+    """Rule 20: down through objects; from an array on, the smallest or largest of all reached.
 
-    An index counts only where the array has it; what it leads to as the last step is not opened. NULL: nothing is reached.
+    An index counts only where the array has it; what it leads to as the last step is not opened. NULL:
+    nothing is reached.
     """
     order, sort = order_function(tables), sort_function(tables)
     body = f"""
@@ -191,7 +197,8 @@ BEGIN
         place := CASE WHEN steps[at]::int < jsonb_array_length(v) THEN steps[at]::int ELSE -1 END;
     END IF;
     IF place >= 0 THEN
-        best := CASE WHEN at = last THEN {order}(v -> place) ELSE {sort}(v -> place, steps, largest, at + 1) END;
+        best := CASE WHEN at = last THEN {order}(v -> place) ELSE {sort}(v -> place, steps, largest, at + 1)
+        END;
     END IF;
     FOR n IN 0 .. jsonb_array_length(v) - 1 LOOP
         element := v -> n;

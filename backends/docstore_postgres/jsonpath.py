@@ -1,8 +1,9 @@
 """Pieces of SQL/JSON path text, each bound as a value when it is whole.
 
-All paths are lax: a member step opens an array, one level, and tries its elements that are objects, which is rule 6 as long as
-the step is no decimal index. A filter ``? (…)`` opens an array, too, so that ``@`` stands for the elements; the types are asked
-for in every test, because a comparison would open what is inside once more.
+All paths are lax: a member step opens an array, one level, and tries its elements that are objects, which is
+rule 6 as long as the step is no decimal index. A filter ``? (…)`` opens an array, too, so that ``@`` stands
+for the elements; the types are asked for in every test, because a comparison would open what is inside once
+more.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def reached(path: Sequence[str]) -> str:
 
 
 def exists(path: Sequence[str], test: str | None = None) -> str:
-    """Return the predicate that something, satisfying ``test``, is reached; arrays at the end are opened for the test."""
+    """Return the predicate that something satisfying ``test`` is reached; the test opens arrays at the end."""
     return f"exists({reached(path)} ? ({test}))" if test else f"exists({reached(path)})"
 
 
@@ -93,7 +94,7 @@ def any_of(parts: Iterable[str]) -> str:
 
 
 def compared(op: str, value: Any) -> str | None:
-    """Return the test of one element against a scalar (rules 11 and 12), or ``None`` if nothing can satisfy it."""
+    """Return the test of one element against a scalar (rules 11, 12); ``None`` if nothing satisfies it."""
     match value:
         case None:
             return _TYPES["null"] if op in ("eq", "gte", "lte") else None
@@ -118,7 +119,7 @@ def _compared_bool(op: str, value: bool) -> str | None:
 
 
 def typed(types: Iterable[str]) -> str | None:
-    """Return the test that an element is of one of these types, arrays aside (rule 15); ``None`` if nothing is."""
+    """Return the test for one of these types, arrays aside (rule 15); ``None`` if nothing is of them."""
     tests = [_TYPES[name] for name in sorted(types) if name in _TYPES]
     return f"({any_of(tests)})" if tests else None
 

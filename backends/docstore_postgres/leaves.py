@@ -1,7 +1,8 @@
 """One leaf on a JSON path → SQL over ``jsonb`` (rules 6 to 18).
 
-What can be said in the path language is one bound ``jsonpath`` against the column, which the GIN index serves. The rest walks
-what the path reaches and asks in SQL. Nothing here raises in the database whatever a document holds.
+What can be said in the path language is one bound ``jsonpath`` against the column, which the GIN index
+serves. The rest walks what the path reaches and asks in SQL. Nothing here raises in the database whatever a
+document holds.
 """
 
 from __future__ import annotations
@@ -9,8 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
+from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
+from docstore_sql.tables import Tables
+
 from docstore.query.expr import (
-    Always, And, Compare, Contains, ElemMatch, Exists, Expr, In, Leaf, Match, Mod, Not, Occurs, Or, Path, Regex, Size, TypeIs,
+    Always,
+    And,
+    Compare,
+    Contains,
+    ElemMatch,
+    Exists,
+    Expr,
+    In,
+    Leaf,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Path,
+    Regex,
+    Size,
+    TypeIs,
 )  # fmt: skip
 from docstore.query.text import fold
 from docstore_postgres import jsonpath, patterns, prefilter, regex
@@ -18,8 +39,6 @@ from docstore_postgres.composite import sign
 from docstore_postgres.judge import is_exact
 from docstore_postgres.reach import Root, ends, indexed, is_missing, tested
 from docstore_postgres.values import json_of
-from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
-from docstore_sql.tables import Tables
 
 __all__ = ["JsonLeaves"]
 
@@ -77,7 +96,7 @@ class JsonLeaves:
             case _:
                 assert_never(leaf)
 
-    # -- what is seen ----------------------------------------------------------------------------------------------------
+    # -- what is seen ----------------------------------------------------------------------------------------
 
     def _tested(self, root: Root, path: Path, test: str | None) -> Fragment:
         """Return that an element seen, no array, fulfils a test of the path language."""
@@ -117,7 +136,8 @@ class JsonLeaves:
             )
             return joined("", (start, holds(f"{element}.v"), Fragment(")")))
         inside = Fragment(
-            f"EXISTS (SELECT 1 FROM jsonb_array_elements(CASE WHEN NOT {end}.i AND jsonb_typeof({end}.v) = 'array' "
+            "EXISTS (SELECT 1 FROM jsonb_array_elements("
+            f"CASE WHEN NOT {end}.i AND jsonb_typeof({end}.v) = 'array' "
             f"THEN {end}.v END) AS {element}(v) WHERE "
         )
         opened = joined("", (inside, holds(f"{element}.v"), Fragment(")")))
@@ -156,7 +176,7 @@ class JsonLeaves:
             return tested(root.text, jsonpath.exists(path))
         return ends(root, path).wrapped("EXISTS (SELECT 1 FROM ", ")")
 
-    # -- values ----------------------------------------------------------------------------------------------------------
+    # -- values ----------------------------------------------------------------------------------------------
 
     def _compare(self, root: Root, path: Path, op: str, value: Any) -> Fragment:
         if isinstance(value, list | dict):
@@ -203,7 +223,7 @@ class JsonLeaves:
                 parts.append(self._at_end(root, path, lambda v: tested(v, _ARRAY)))
         return either(parts)
 
-    # -- strings ---------------------------------------------------------------------------------------------------------
+    # -- strings ---------------------------------------------------------------------------------------------
 
     def _string(self, root: Root, path: Path, leaf: Regex | Match) -> Fragment:
         if isinstance(leaf, Match) and leaf.kind == "starts_with":
@@ -215,7 +235,7 @@ class JsonLeaves:
 
         return self._seen(root, path, holds, only='@.type() == "string"')
 
-    # -- arrays ----------------------------------------------------------------------------------------------------------
+    # -- arrays ----------------------------------------------------------------------------------------------
 
     def _contains(self, root: Root, path: Path, leaf: Contains) -> Fragment:
         tests = prefilter.members(leaf)
@@ -229,7 +249,10 @@ class JsonLeaves:
             elements = f"jsonb_array_elements(CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} END) AS m(v)"
             if not leaf.every:
                 return Fragment(f"EXISTS (SELECT 1 FROM {elements} WHERE m.v = ANY(%s::jsonb[]))", (texts,))
-            lacking = f"NOT EXISTS (SELECT 1 FROM unnest(%s::jsonb[]) AS w(v) WHERE w.v NOT IN (SELECT m.v FROM {elements}))"
+            wanted = (
+                f"SELECT 1 FROM unnest(%s::jsonb[]) AS w(v) WHERE w.v NOT IN (SELECT m.v FROM {elements})"
+            )
+            lacking = f"NOT EXISTS ({wanted})"
             return both((tested(v, _ARRAY), Fragment(lacking, (texts,))))
 
         return self._at_end(root, path, holds)
@@ -239,7 +262,8 @@ class JsonLeaves:
         depth = root.depth + 1
         element = f"x{depth}"
         array = f"e{root.depth}.v" if path else root.text
-        items = f"jsonb_array_elements(CASE WHEN jsonb_typeof({array}) = 'array' THEN {array} END) AS {element}(v)"
+        opened = f"CASE WHEN jsonb_typeof({array}) = 'array' THEN {array} END"
+        items = f"jsonb_array_elements({opened}) AS {element}(v)"
         inner = Root(f"{element}.v", depth, whole=leaf.of == "values", folds=root.folds)
         if leaf.of == "records":
             record = f"o{depth}"
@@ -257,7 +281,8 @@ class JsonLeaves:
 
 def _as_object(value: str) -> str:
     """Return an element as an object: an array's by its indexes, NULL of a scalar."""
-    indexes = f"SELECT coalesce(jsonb_object_agg(p.n - 1, p.v), '{{}}'::jsonb) FROM jsonb_array_elements({value}) WITH ORDINALITY AS p(v, n)"
+    items = f"jsonb_array_elements({value}) WITH ORDINALITY AS p(v, n)"
+    indexes = f"SELECT coalesce(jsonb_object_agg(p.n - 1, p.v), '{{}}'::jsonb) FROM {items}"
     return f"CASE jsonb_typeof({value}) WHEN 'object' THEN {value} WHEN 'array' THEN ({indexes}) END"
 
 

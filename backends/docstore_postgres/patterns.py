@@ -1,12 +1,13 @@
-"""Globs as Postgres patterns: LIKE where there is no class, else a regular expression; both compare code points."""
+"""Globs as Postgres patterns: LIKE where there is no class, else a regular expression; both by code point."""
 
 from __future__ import annotations
 
 import re
 
+from docstore_sql.fragment import Fragment
+
 from docstore.query.glob import CharacterClass, Token, Wild, glob_tokens
 from docstore_postgres.ranges import CodeRanges, bracket, literal
-from docstore_sql.fragment import Fragment
 
 __all__ = ["glob", "glob_is_exact", "like_text"]
 
@@ -35,7 +36,7 @@ def glob(column: str, pattern: str, *, folded: bool = False) -> Fragment:
 
 
 def glob_is_exact(pattern: str, *, folded: bool = False) -> bool:
-    """Return whether :func:`glob` is exact: not where its classes are too many, which then stand for any character."""
+    """Return whether :func:`glob` is exact: not where its classes, too many, stand for any character."""
     return _ranges_of(glob_tokens(pattern, folded=folded)) <= _MOST_RANGES
 
 

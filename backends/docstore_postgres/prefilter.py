@@ -1,4 +1,4 @@
-"""What a condition on a JSON path requires, in the path language: implied conditions that the GIN index serves.
+"""What a condition on a JSON path requires, in the path language, for the GIN index.
 
 A condition that walks arrays in SQL cannot use the index; one that it implies can, and stands before it.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from docstore_sql.fragment import TRUE, Fragment
+
 from docstore.query.expr import And, Compare, Contains, ElemMatch, Expr, In, Path
 from docstore_postgres import jsonpath
 from docstore_postgres.reach import Root, indexed, tested
-from docstore_sql.fragment import TRUE, Fragment
 
 __all__ = ["element", "inside", "members", "one_of", "required"]
 
@@ -21,7 +22,7 @@ _FEW = 64
 
 
 def required(root: Root, path: Path, predicates: Iterator[str]) -> Fragment:
-    """Return the conjunction of up to eight implied predicates at ``path``; TRUE within an element or behind an index."""
+    """Return up to eight implied predicates at ``path``; TRUE within an element or behind an index."""
     if root.depth or indexed(path):
         return TRUE
     kept = [predicate for predicate, _ in zip(predicates, range(_MOST), strict=False)]
@@ -29,7 +30,7 @@ def required(root: Root, path: Path, predicates: Iterator[str]) -> Fragment:
 
 
 def one_of(values: Sequence[Any]) -> str | None:
-    """Return the test that an element equals one of these scalars, none of them null; ``None``: there are none."""
+    """Return the test that an element equals one of these scalars, none null; ``None``: there are none."""
     tests = [test for value in values if (test := jsonpath.compared("eq", value)) is not None]
     return f"({jsonpath.any_of(tests)})" if tests else None
 
@@ -47,7 +48,8 @@ def inside(path: Path, value: Any) -> Iterator[str]:
 def members(leaf: Contains) -> list[str] | None:
     """Return tests of the path language that are, each of some element, what ``leaf`` asks of an array.
 
-    ``None`` where arrays or objects are wanted, which the path language does not compare, or too many scalars.
+    ``None`` where arrays or objects are wanted, which the path language does not compare, or too many
+    scalars.
     """
     if len(leaf.values) > _FEW or any(isinstance(value, list | dict) for value in leaf.values):
         return None

@@ -1,4 +1,4 @@
-"""Sets of characters, and how Postgres' regular expressions write them: by code point, so that nothing in them is special."""
+"""Sets of characters, and how Postgres' regular expressions write them: by code point."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Range: TypeAlias = tuple[int, int]
 
 
 class CodeRanges(tuple[Range, ...]):
-    """Inclusive ranges of code points from 1 on, in order, without overlaps. Made from ranges in any order."""
+    """Inclusive ranges of code points from 1 on, in order, without overlaps. Made from any ranges."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ _FOLDS = (("K", 0x212A), ("S", 0x17F))
 
 
 def folded(ranges: CodeRanges) -> CodeRanges | None:
-    """Return the characters and those that differ from them in case alone; ``None`` where they are not all ASCII."""
+    """Return the characters and those that differ in case alone; ``None`` where they are not all ASCII."""
     if ranges and ranges[-1][1] > 127:
         return None
     more: list[Range] = list(ranges)
@@ -65,7 +65,7 @@ def literal(character: str) -> str:
 
 
 def bracket(ranges: CodeRanges, negated: bool = False) -> str:
-    """Return the expression for one character within (``negated``: outside) ``ranges``; the empty set never matches."""
+    """Return the expression for one character within (``negated``: outside) ``ranges``, or for none."""
     if not ranges:
         return ANY if negated else "(?!)"
     body = "".join(

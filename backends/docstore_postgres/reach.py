@@ -1,13 +1,14 @@
-"""Where a path leads in ``jsonb``, as SQL: the ends of rules 6 to 9, for any path, indexes among its steps or not."""
+"""Where a path leads in ``jsonb``, as SQL: the ends of rules 6 to 9, for paths with indexes too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from docstore_sql.fragment import Fragment, either, joined
+
 from docstore.query.expr import Path
 from docstore_postgres import jsonpath
-from docstore_sql.fragment import Fragment, either, joined
 
 __all__ = ["Root", "ends", "indexed", "is_missing", "tested"]
 
@@ -24,7 +25,8 @@ class Root:
         text: the SQL expression of a ``jsonb``.
         depth: how many ElemMatch it stands within; aliases are numbered by it.
         nullable: whether the expression can be NULL: then every path is missing.
-        whole: whether the path ``()`` is the value itself, an array not opened: an element under an ElemMatch of values.
+        whole: whether the path ``()`` is the value itself, an array not opened: an element under an ElemMatch
+            of values.
         folds: the SQL expression of the record's folds (see ``index_folds``).
     """
 
@@ -36,7 +38,7 @@ class Root:
 
 
 def indexed(path: Sequence[str]) -> bool:
-    """Return whether a step of ``path`` can be an index; the first, on an object, is a key whatever it looks like."""
+    """Return whether a step of ``path`` can be an index; the first, on an object, is a key anyway."""
     return any(map(jsonpath.is_index, path[1:]))
 
 
@@ -46,7 +48,7 @@ def tested(value: str, predicate: str) -> Fragment:
 
 
 def ends(root: Root, path: Path) -> Fragment:
-    """Return a FROM item ``e<depth>(v, i)``: every value that ``path`` leads to, and whether it is not to be opened."""
+    """Return a FROM item ``e<depth>(v, i)``: each value that ``path`` leads to, and whether it stays whole."""
     alias = f"e{root.depth}(v, i)"
     if not path and root.whole:
         return Fragment(f"(SELECT {root.text}, true) AS {alias}")
@@ -61,7 +63,7 @@ def ends(root: Root, path: Path) -> Fragment:
 
 
 def _chain(root: Root, path: Path) -> tuple[Fragment, str, bool]:
-    """Return FROM items that lead along ``path``, the alias of the last, and whether it tells what was reached by an index."""
+    """Return FROM items along ``path``, the alias of the last, and whether an index was its step."""
     parts: list[Fragment] = []
     value = root.text
     at = 0
@@ -85,7 +87,7 @@ def _chain(root: Root, path: Path) -> tuple[Fragment, str, bool]:
 
 
 def _index_step(value: str, step: str) -> Fragment:
-    """Return what an index leads to: the member of that name of objects, and the element at that place of an array."""
+    """Return what an index leads to: the member of that name, and the element at that place of an array."""
     member = Fragment(f"SELECT jsonb_path_query({value}, %s::jsonpath), false", (jsonpath.reached((step,)),))
     if int(step) > _LARGEST_INDEX:
         return member
@@ -106,7 +108,7 @@ def is_missing(root: Root, path: Path) -> Fragment:
 
 
 def _missing_behind(root: Root, path: Path, at: int) -> Fragment:
-    """Return the condition that the step at ``at`` leads nowhere; a scalar reached by an index is not stepped from."""
+    """Return that the step at ``at`` leads nowhere; a scalar reached by an index is not stepped from."""
     chain, last, by_index = _chain(root, path[:at])
     lacks = _LACKS.format(jsonpath.quoted(path[at]))
     stepped = tested(f"{last}.v", f"{lacks} || ({_SCALAR})")

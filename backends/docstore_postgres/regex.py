@@ -1,8 +1,9 @@
-"""RE2 patterns as Postgres' regular expressions, character class by character class, so that both find the same strings.
+"""RE2 patterns as Postgres' regular expressions, written out so that both find the same strings.
 
-What the two could see differently is never left to Postgres: classes, ``.``, anchors and case are written out by code point, for
-the collation "C". What cannot be written so stands for anything, which makes the whole a superset: inexact. Both engines are
-automata, so a translated pattern has no catastrophic case either; large repetitions, which Postgres refuses, are inexact.
+What the two could see differently is never left to Postgres: classes, ``.``, anchors and case are written out
+by code point, for the collation "C". What cannot be written so stands for anything, which makes the whole a
+superset: inexact. Both engines are automata, so a translated pattern has no catastrophic case either; large
+repetitions, which Postgres refuses, are inexact.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _POSIX = {
     "alnum": ((48, 57), (65, 90), (97, 122)), "alpha": ((65, 90), (97, 122)), "ascii": ((1, 127),),
     "blank": ((9, 9), (32, 32)), "cntrl": ((1, 31), (127, 127)), "digit": ((48, 57),), "graph": ((33, 126),),
     "lower": ((97, 122),), "print": ((32, 126),), "punct": ((33, 47), (58, 64), (91, 96), (123, 126)),
-    "space": ((9, 13), (32, 32)), "upper": ((65, 90),), "word": tuple(_WORD), "xdigit": ((48, 57), (65, 70), (97, 102)),
+    "space": ((9, 13), (32, 32)), "upper": ((65, 90),), "word": tuple(_WORD),
+    "xdigit": ((48, 57), (65, 70), (97, 102)),
 }  # fmt: skip
 _CONTROL = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _ASSERTIONS = {"A": r"\A", "z": r"\Z", "b": r"\y"}
@@ -54,7 +56,7 @@ class Translated:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A part: its source, how large it becomes when repetitions are written out, and whether it only looks."""
+    """A part: its source, its size with repetitions written out, and whether it only looks."""
 
     source: str
     size: int = 1
@@ -232,7 +234,7 @@ class _Reader:
         return self._character(chr(self._code()))
 
     def _inside_characters(self) -> _Piece:
-        """Leave out ``\\B``: RE2 finds it between the bytes of one character, too, where Postgres has no place."""
+        """Leave out ``\\B``: RE2 finds it between the bytes of one character, too."""
         self.exact = False
         self.at += 2
         return _Piece("", looks=True)

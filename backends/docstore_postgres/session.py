@@ -1,4 +1,4 @@
-"""Session on Postgres: numbers from the identity's sequence, COPY for many rows, arrays for lists, the server's clock."""
+"""Session on Postgres: numbers from a sequence, COPY for many rows, arrays for lists, its clock."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import psycopg
+from docstore_sql.fragment import Fragment
+from docstore_sql.session import Session, content_columns
+from docstore_sql.tables import columns_of
 from psycopg.pq import TransactionStatus
 from sqlalchemy.util.concurrency import await_only
 
 from docstore.backend import Duplicate, Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.values import index_folds, index_json
-from docstore_sql.fragment import Fragment
-from docstore_sql.session import Session, content_columns
-from docstore_sql.tables import columns_of
 
 __all__ = ["PostgresSession"]
 
@@ -65,7 +65,7 @@ class PostgresSession(Session):
             self.run(statement)
             return int(self.cursor.rowcount)
 
-    # -- rows ------------------------------------------------------------------------------------------------------------
+    # -- rows ------------------------------------------------------------------------------------------------
 
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names."""
@@ -99,8 +99,10 @@ class PostgresSession(Session):
             return [self._insert_row(collection, names, row) for row in rows]
 
     def _insert_row(self, collection: Collection, names: Sequence[str], row: Row) -> int:
-        text = f"INSERT INTO {self.tables.of(collection)} ({', '.join(names)}) VALUES ({_MARKS[collection.name]}) RETURNING number"
-        self.cursor.execute(text, self.insert_values(collection, row))
+        into = f"INSERT INTO {self.tables.of(collection)} ({', '.join(names)})"
+        self.cursor.execute(
+            f"{into} VALUES ({_MARKS[collection.name]}) RETURNING number", self.insert_values(collection, row)
+        )
         return int(self.cursor.fetchone()[0])
 
     def _copy_rows(self, collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> list[int]:
@@ -143,11 +145,12 @@ class PostgresSession(Session):
     def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
         """Insert one row of content."""
         self.cursor.execute(
-            f"INSERT INTO {self.tables.content} (number, tenant, content, words, symbols) VALUES (%s, %s, %s, %s, %s)",
+            f"INSERT INTO {self.tables.content} (number, tenant, content, words, symbols) "
+            "VALUES (%s, %s, %s, %s, %s)",
             (number, tenant, *columns),
         )
 
-    # -- statements ------------------------------------------------------------------------------------------------------
+    # -- statements ------------------------------------------------------------------------------------------
 
     def listed(self, column: str, values: Sequence[Any]) -> Fragment:
         """Return ``column`` being among ``values``, one array bound."""
@@ -168,7 +171,7 @@ class PostgresSession(Session):
         return _clocks.forwards((server.host, server.port, server.dbname), int(self.cursor.fetchone()[0]))
 
     def lock(self, *names: str) -> None:
-        """Hold advisory locks until the transaction ends; taken in one order, so that two blocks cannot hold each other up."""
+        """Hold advisory locks until the transaction ends, taken in one order so that no two blocks deadlock."""
         for name in sorted(set(names)):
             self.cursor.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",)

@@ -1,7 +1,8 @@
 """JSON values as Postgres keeps them beside the canonical text: numbers exact, folded strings at hand.
 
-``jsonb`` reads a number as the decimal that is written. A large double is therefore written as the whole number that it is, so
-that Postgres compares what the evaluator compares; a double with a fraction is the shortest decimal that reads back as it.
+``jsonb`` reads a number as the decimal that is written. A large double is therefore written as the whole
+number that it is, so that Postgres compares what the evaluator compares; a double with a fraction is the
+shortest decimal that reads back as it.
 """
 
 from __future__ import annotations
@@ -45,15 +46,15 @@ def json_of(value: Any) -> str:
 
 
 def ascii_lower(text: str) -> str:
-    """Return ``text`` with A–Z lowered and nothing else changed, as ``lower`` does under Postgres' collation "C"."""
+    """Return ``text`` with A–Z lowered and nothing else changed, as ``lower`` does under collation "C"."""
     return text.translate(_ASCII_LOWER)
 
 
 def index_folds(text: str) -> str | None:
     """Return what Postgres cannot fold itself: a JSON object from string to folded string.
 
-    It holds the strings among the values of ``text`` (keys are not values) that fold to something else than their letters A–Z
-    lowered.
+    It holds the strings among the values of ``text`` (keys are not values) that fold to something else than
+    their letters A–Z lowered.
 
     Args:
         text: a JSON text.

@@ -36,11 +36,11 @@ class BlobPromises:
         """All that is given must hold; ``before`` is exclusive; no keys are none."""
         _fill(backend)
         with backend.read() as reader:
-            assert [_ROWS[0], _ROWS[2]] == list(reader.blobs(states=("pending", "dead")))
+            assert [_ROWS[0], _ROWS[2]] == list(reader.blobs(states=["pending", "dead"]))
             assert [_ROWS[0], _ROWS[3]] == list(reader.blobs(before=20))
             assert [_ROWS[1], _ROWS[3]] == list(reader.blobs(keys=["c", "ab", "c", "nowhere"]))
             assert list(reader.blobs(keys=[])) == []
-            assert list(reader.blobs(keys=["aa"], states=("live",))) == []
+            assert list(reader.blobs(keys=["aa"], states=["live"])) == []
 
     def test_blob_rows_are_found_by_scope(self, backend: Backend) -> None:
         """A scope's part that is ``None`` does not confine."""

@@ -10,8 +10,9 @@ from docstore.query.values import plain
 from docstore.testing.strategies.asks import Ask, ask, search
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.filters import Filter, some_filter
-from docstore.testing.strategies.operands import near, plain_near, string_condition
+from docstore.testing.strategies.operands import string_condition
 from docstore.testing.strategies.paths import json_path
+from docstore.testing.strategies.themes import THEMES, themed
 from docstore.testing.strategies.values import some_object
 from docstore.testing.strategies.worlds import World, world
 
@@ -24,11 +25,11 @@ __all__ = [
     "WalkCase",
     "ask_case",
     "count_case",
-    "equality_case",
     "filter_case",
     "scope_case",
     "search_case",
     "string_case",
+    "themed_case",
     "value_case",
     "walk_case",
 ]
@@ -95,6 +96,11 @@ def filter_case(choose: Chooser) -> FilterCase:
     return FilterCase(records, choose.several(lambda: some_filter(choose, records), 6, 1))
 
 
+def themed_case(choose: Chooser, theme: str) -> FilterCase:
+    """Return records with values of one theme, that engines confuse, and filters that tell them apart."""
+    return FilterCase(*themed(choose, theme))
+
+
 def string_case(choose: Chooser) -> FilterCase:
     """Return records with conditions on texts, one each: substrings, globs, patterns."""
     records = world(choose)
@@ -106,18 +112,6 @@ def string_case(choose: Chooser) -> FilterCase:
         return {path: string_condition(choose, value)}
 
     return FilterCase(records, choose.several(searched, 8, 4))
-
-
-def equality_case(choose: Chooser) -> FilterCase:
-    """Return records with equalities and orders, one each, whose operands are or resemble stored values."""
-    records = world(choose)
-
-    def compared() -> Filter:
-        path, value = json_path(choose, records)
-        word = choose.pick(("$eq", "$eq", "$lt", "$gte", "$ne"))
-        return {path: {word: near(choose, value) if word in ("$eq", "$ne") else plain_near(choose, value)}}
-
-    return FilterCase(records, choose.several(compared, 8, 4))
 
 
 def search_case(choose: Chooser) -> AskCase:
@@ -138,6 +132,11 @@ def ask_case(choose: Chooser) -> AskCase:
 
 def walk_case(choose: Chooser) -> WalkCase:
     """Return records with a question that most of them answer."""
+    if choose.below(2):
+        records, _ = themed(choose, choose.pick(list(THEMES)))
+        keys = ("metadata.a", "-metadata.a", "filename", "-filename", "size", "-size")
+        sort = tuple(choose.several(lambda: choose.pick(keys), 2, 1))
+        return WalkCase(records, Ask({}, None, sort, 1, 0, False))
     records = world(choose)
     question = ask(choose, records)
     if choose.below(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -20,13 +21,20 @@ from docstore.testing.conformance.uniqueness import UniquePromises
 from docstore.testing.conformance.writes import WritePromises
 from docstore.testing.harness import Harness
 from docstore.testing.strategies import Chooser, choosers
+from docstore.testing.strategies.themes import THEMES
 
 __all__ = ["PROPERTIES", "conformance_suite"]
 
 PROPERTIES: dict[str, tuple[Callable[..., None], Callable[[Chooser], Any]]] = {
     "test_leaves_are_what_they_were_judged": (properties.check_leaves, cases.filter_case),
     "test_texts_are_found_as_they_are_written": (properties.check_leaves, cases.string_case),
-    "test_values_equal_their_equals_alone": (properties.check_leaves, cases.equality_case),
+    **{
+        f"test_look_alikes_are_told_apart_of_{theme}": (
+            properties.check_leaves,
+            partial(cases.themed_case, theme=theme),
+        )
+        for theme in THEMES
+    },
     "test_searches_find_their_terms": (properties.check_pages, cases.search_case),
     "test_filters_match_what_the_evaluator_matches": (properties.check_filters, cases.filter_case),
     "test_pages_are_cut_from_the_order": (properties.check_pages, cases.ask_case),

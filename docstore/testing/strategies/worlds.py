@@ -14,7 +14,7 @@ from docstore.query.values import plain
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.values import NUMBERS, WORDS, key, some_object, text
 
-__all__ = ["INSTANTS", "World", "json_text", "world"]
+__all__ = ["INSTANTS", "World", "document_rows", "json_text", "world"]
 
 _SECOND = 1_000_000
 INSTANTS = (
@@ -126,11 +126,11 @@ _NOT_DRAWN = {"id", "number", "external_id", "version", "is_latest", "tenant", "
 _ALWAYS = {"metadata", "filename", "content", "results"}
 
 
-def _columns(choose: Chooser, collection: Collection) -> Row:
+def _columns(choose: Chooser, collection: Collection, plain: bool = False) -> Row:
     """Return columns of a row: those that questions are about, and a few others that are not plain."""
     fields = {**collection.fields, **collection.private}
     return {
-        name: _column(choose, field) if name in _ALWAYS or choose.one_in(3) else _plain(field)
+        name: _column(choose, field) if not plain and (name in _ALWAYS or choose.one_in(3)) else _plain(field)
         for name, field in fields.items()
         if name not in _NOT_DRAWN
     }
@@ -141,7 +141,8 @@ def _plain(field: Field) -> Any:
     return None if field.nullable else plain_values.get(field.kind, 1)
 
 
-def _documents(choose: Chooser, size: int, least: int) -> tuple[Row, ...]:
+def document_rows(choose: Chooser, size: int, least: int, *, plain: bool = False) -> tuple[Row, ...]:
+    """Return ``least`` to ``size`` documents, some versions of one another; ``plain``: alike in the rest."""
     rows: list[Row] = []
     last: dict[tuple[Any, ...], Row] = {}
     for _ in range(least + choose.below(size - least + 1)):
@@ -152,7 +153,7 @@ def _documents(choose: Chooser, size: int, least: int) -> tuple[Row, ...]:
         if before is not None:
             before["is_latest"] = False
         last[chain] = {
-            **_columns(choose, DOCUMENTS),
+            **_columns(choose, DOCUMENTS, plain),
             "id": _id(choose, len(rows)),
             "tenant": tenant,
             "owner": owner,
@@ -180,6 +181,6 @@ def world(choose: Chooser, collection: Collection | None = None, *, size: int = 
     """Return records of a collection (``None``: of either), up to ``size`` of them."""
     chosen = collection or choose.pick((DOCUMENTS, DOCUMENTS, EXTRACTIONS))
     if chosen is DOCUMENTS:
-        return World(DOCUMENTS, _documents(choose, size, 0))
-    documents = _documents(choose, 3, 1)
+        return World(DOCUMENTS, document_rows(choose, size, 0))
+    documents = document_rows(choose, 3, 1)
     return World(EXTRACTIONS, tuple(_extractions(choose, documents, size)), documents)

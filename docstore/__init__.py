@@ -1,6 +1,7 @@
 """An embedded document index: files, their bytes and their metadata, queried alike on every backend."""
 
 from docstore.blobs import Blobs
+from docstore.claims import Claim
 from docstore.errors import (
     AlreadyExists,
     BackendError,
@@ -40,6 +41,7 @@ from docstore.query.evaluate import matches_filter as matches
 from docstore.query.plan import Plan
 from docstore.query.under import under
 from docstore.store import Store, open
+from docstore.workers import ProcessReport
 
 __all__ = [
     "AddResult",
@@ -52,6 +54,7 @@ __all__ = [
     "Blobs",
     "BlobsNotConfigured",
     "ChecksumMismatch",
+    "Claim",
     "DocstoreError",
     "Document",
     "Extraction",
@@ -71,6 +74,7 @@ __all__ = [
     "NotPushed",
     "Page",
     "Plan",
+    "ProcessReport",
     "RevisionConflict",
     "SchemaTooNew",
     "ScopeError",

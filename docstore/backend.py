@@ -23,8 +23,12 @@ What a backend promises the core
       row for exact leaves, and a superset for inexact ones; ``scope`` is ANDed outermost, by exact match.
     - Everything read within one ``read(snapshot=True)`` or ``write()`` block comes from one snapshot, own
     writes included.
-    - ``write()`` is atomic and, when it returns, durable; an exception in the block undoes it.
-    - Errors of the engine arrive as :class:`~docstore.errors.BackendError`, with the cause kept.
+    - ``write()`` is atomic and, when it returns, durable; an exception in the block undoes it. Where the
+    connection is lost during the
+      commit, so that nobody can say whether it happened, it raises a BackendError with ``outcome_unknown``.
+    - Where several writers can work at once, the backend's attribute ``single_writer`` is false (a missing
+    one means true). - Errors of the engine arrive as :class:`~docstore.errors.BackendError`, with the cause
+    kept.
 
 Rows are plain dictionaries from field name to value: see :class:`~docstore.query.fields.Kind` for the types.
 """
@@ -54,7 +58,9 @@ __all__ = [
     "Explains",
     "Joins",
     "Judgement",
+    "KeepsClock",
     "Lock",
+    "Nests",
     "Query",
     "Reader",
     "Row",
@@ -240,9 +246,8 @@ class Writer(Reader, Protocol):
         """
 
     def lock(self, *names: str) -> None:
-        """Keep every other block that calls ``lock`` with the same names waiting until this one ends. A
-        backend with a single
-        writer need do nothing.
+        """Keep every other block that locks one of these names waiting until this one ends. A backend with a
+        single writer need do nothing.
         """
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
@@ -330,6 +335,28 @@ class CountsBy(Protocol):
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
         """Count the rows of ``query`` by each scalar value seen at ``path``; ``None``: not for this path."""
+
+
+@runtime_checkable
+class Nests(Protocol):
+    """A writer that can undo a part of its block (optional; without it a call that fails within a transaction
+    spoils all of it).
+    """
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Open a part of the block: an exception in it undoes what it did, and the block goes on from there.
+        Parts may be nested.
+        """
+
+
+@runtime_checkable
+class KeepsClock(Protocol):
+    """A writer whose clock is kept in the store (optional; the core otherwise takes :meth:`Writer.now`)."""
+
+    def kept_now(self) -> int:
+        """Return what :meth:`Writer.now` does; once the block is committed no process is told less, whatever
+        its own clock says.
+        """
 
 
 @runtime_checkable

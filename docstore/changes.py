@@ -92,9 +92,8 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
         if patch is not None:
             columns["metadata"] = patched(checks, "metadata", row["metadata"], patch)
         if "content_type" in columns:
-            columns["file_type"] = file_type_of(
-                columns["content_type"], columns.get("filename", row["filename"])
-            )
+            filename = columns["filename"] if "filename" in columns else row["filename"]
+            columns["file_type"] = file_type_of(columns["content_type"], filename)
         return columns
 
     return apply

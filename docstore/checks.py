@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from math import isfinite
 from typing import Any
 
 from docstore.errors import InvalidDocument, ScopeError
@@ -127,6 +128,29 @@ class Checks:
         if not isinstance(value, bool):
             raise InvalidDocument(f"{field}: {value!r}; expected True or False", field=field)
         return value
+
+    def scores(self, value: Any) -> dict[str, float]:
+        """Return confidence scores: a number for each field."""
+        made = self.object("confidence_scores", value)
+        for name, score in made.items():
+            if isinstance(score, bool) or not isinstance(score, int | float):
+                raise InvalidDocument(
+                    f"confidence_scores.{name}: {score!r}; expected a number",
+                    field=f"confidence_scores.{name}",
+                )
+        return {name: float(score) for name, score in made.items()}
+
+    def flags(self, value: Any) -> dict[str, bool]:
+        """Return review flags: True or False for each field."""
+        made = self.object("review_flags", value)
+        return {name: self.flag(f"review_flags.{name}", flag) for name, flag in made.items()}
+
+    def threshold(self, value: Any) -> float:
+        """Return the score below which a field is flagged."""
+        value = by_value(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise InvalidDocument(f"review_below: {value!r}; expected a number", field="review_below")
+        return float(value)
 
     def object(self, field: str, value: Any) -> dict[str, Any]:
         """Return a JSON object within the bounds, of Python's own types."""

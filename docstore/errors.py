@@ -28,7 +28,7 @@ wanted.
     │   ├── BlobCorrupt
     │   ├── ChecksumMismatch                 .expected .actual
     │   └── SizeMismatch                     .expected .actual
-    └── BackendError                         .retryable
+    └── BackendError                         .retryable .transient .outcome_unknown
         ├── StoreBusy
         ├── StoreClosed
         ├── SchemaTooNew                     .found .supported
@@ -246,9 +246,20 @@ class SizeMismatch(BlobError):
 
 
 class BackendError(DocstoreError):
-    """The database failed. ``retryable`` is true where the same call may succeed later."""
+    """The database failed.
+
+    Attributes:
+        retryable: the same call may succeed later.
+        transient: the engine undid the transaction for another's sake; the store runs it again at once, a few
+            times.
+        outcome_unknown: the connection was lost while the transaction was being committed, so that it may
+            have happened. The store looks before it tries again; the error arrives only where looking could
+            not tell.
+    """
 
     retryable: bool = False
+    transient: bool = False
+    outcome_unknown: bool = False
 
 
 class StoreBusy(BackendError):

@@ -2,14 +2,264 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from docstore.backend import Query, Row, Writer
+from docstore.errors import AlreadyExists, NotFound
+from docstore.extraction_changes import draft_extraction, extraction_changes, row_of_extraction
+from docstore.lifecycle import status
+from docstore.lifecycle.review import reviewed
 from docstore.models import Extraction
-from docstore.query.fields import EXTRACTIONS
-from docstore.records import Records
+from docstore.query.expr import And, Compare
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore.writing import Make, Writes, check_revision_argument
 
 __all__ = ["Extractions"]
 
+_PRIVATE = frozenset({"fingerprint"})
 
-class Extractions(Records[Extraction]):
+
+class Extractions(Writes[Extraction]):
     """The extractions of a store, within its scope."""
 
     _collection = EXTRACTIONS
+
+    def add(
+        self,
+        document_id: str,
+        results: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        status: str = "completed",
+        error: str | None = None,
+        confidence_scores: Mapping[str, float] | None = None,
+        review_flags: Mapping[str, bool] | None = None,
+        review_below: float | None = None,
+        needs_review: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        created_at: Any = None,
+        updated_at: Any = None,
+    ) -> Extraction:
+        """Store what was read out of a document. It has the document's filename, tenant and owner, and goes
+        when it goes.
+
+        Args:
+            document_id: of which document.
+            results: a JSON object, or ``None`` for none yet.
+            id: by default a fresh UUIDv7. Given again with the same arguments it returns the extraction that
+                is there.
+            status: ``pending``, ``processing``, ``completed`` or ``failed``.
+            error: why it failed.
+            confidence_scores: a number for each field.
+            review_flags: True for each field that is doubtful.
+            review_below: flags every field that is scored below; those given in ``review_flags`` stay
+                flagged.
+            needs_review: whether a person should look; ``None``: if any field is flagged.
+            metadata: a JSON object.
+            created_at, updated_at: aware ``datetime`` or RFC 3339 text; by default now, ``created_at``.
+
+        Raises:
+            NotFound: there is no such document in this scope.
+            InvalidDocument: a field cannot be stored; nothing was done.
+            AlreadyExists: the id is taken by an extraction that was added with other arguments.
+        """
+        self._ready()
+        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        key = self._id(document_id)
+        draft = draft_extraction({**given, "document_id": key}, self._checks)
+        tried = False
+
+        def work(writer: Writer) -> Row:
+            nonlocal tried
+            document = self._document(writer, key)
+            if tried or draft["fingerprint"] is not None:
+                found = self._added(writer, draft, document)
+                if found is not None:
+                    return found
+            tried = True
+            row = row_of_extraction(draft, document, writer.now())
+            row["number"] = writer.insert(EXTRACTIONS, [row])[0]
+            return row
+
+        return self._made(self._root.written(work, recognises=True))
+
+    def _document(self, writer: Writer, id: str) -> Row:
+        """Return the document's row, locked, so that no rename passes by."""
+        query = Query(DOCUMENTS, self._scope, Compare(("id",), "eq", id), limit=1, lock="wait")
+        rows = self._run_exactly(writer, query)
+        if not rows:
+            raise NotFound(f"no document with the id {id!r}", id=id)
+        return rows[0]
+
+    def _added(self, writer: Writer, draft: Row, document: Row) -> Row | None:
+        """Return the extraction that has the draft's id in the document's tenant.
+
+        Raises:
+            AlreadyExists: it is another one.
+        """
+        where = And((Compare(("id",), "eq", draft["id"]), Compare(("tenant",), "eq", document["tenant"])))
+        rows = self._run_exactly(writer, Query(EXTRACTIONS, where=where, limit=1, include=_PRIVATE))
+        if rows and rows[0]["fingerprint"] != draft["fingerprint"]:
+            text = f"the id {draft['id']!r} is taken by an extraction with other fields"
+            raise AlreadyExists(text, id=draft["id"])
+        return rows[0] if rows else None
+
+    # -- status ------------------------------------------------------------------------------------
+
+    def start(self, id: str) -> Extraction:
+        """Begin: pending → processing.
+
+        Raises:
+            NotFound: there is none in this scope.
+            InvalidTransition: it is not pending.
+        """
+        self._ready()
+        return self._changed(id, lambda row, now: _to("start", row))
+
+    def complete(
+        self,
+        id: str,
+        results: Mapping[str, Any],
+        *,
+        confidence_scores: Mapping[str, float] | None = None,
+        review_flags: Mapping[str, bool] | None = None,
+        review_below: float | None = None,
+        needs_review: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        touch: bool = True,
+    ) -> Extraction:
+        """Finish: processing (or pending) → completed.
+
+        Args:
+            id: which.
+            results: a JSON object.
+            confidence_scores, review_flags, review_below, needs_review: as for :meth:`add`; ``None`` leaves
+                what is there.
+            metadata: an RFC 7396 merge patch.
+            touch: set ``updated_at`` to now.
+
+        Raises:
+            NotFound: there is none in this scope.
+            InvalidTransition: it is completed or failed already.
+            InvalidDocument: a field cannot be stored.
+        """
+        self._ready()
+        asked = {
+            "confidence_scores": confidence_scores,
+            "review_flags": review_flags,
+            "review_below": review_below,
+            "needs_review": needs_review,
+            "metadata": metadata,
+        }
+        given = {name: value for name, value in asked.items() if value is not None}
+        text = self._checks.json("results", results)
+        make = extraction_changes(given, self._checks)
+        return self._changed(
+            id, lambda row, now: {**_to("complete", row), **make(row, now), "results": text}, touch=touch
+        )
+
+    def fail(self, id: str, error: str) -> Extraction:
+        """Give up: processing (or pending) → failed.
+
+        Args:
+            id: which.
+            error: the reason, for people.
+
+        Raises:
+            NotFound: there is none in this scope.
+            InvalidTransition: it is completed or failed already.
+            InvalidDocument: the reason is no text.
+        """
+        self._ready()
+        reason = self._checks.text("error", error)
+        return self._changed(id, lambda row, now: {**_to("fail", row), "error": reason})
+
+    # -- changing ----------------------------------------------------------------------------------
+
+    def update(
+        self, id: str, *, if_revision: int | None = None, touch: bool = True, **changes: Any
+    ) -> Extraction:
+        """Change an extraction's fields.
+
+        Args:
+            id: which.
+            if_revision: refuse unless the revision is still this; ``None`` does not look.
+            touch: set ``updated_at`` to now (unless it is among the changes).
+            changes: ``results``, ``confidence_scores``, ``review_flags`` (each whole; ``None`` for none),
+                ``review_below``, ``needs_review``, ``metadata`` (an RFC 7396 merge patch),
+                ``replace_metadata``, ``error``, ``created_at``, ``updated_at``. Status and review have verbs
+                of their own; the filename is the document's.
+
+        Returns:
+            The extraction as it is now, its revision one higher.
+
+        Raises:
+            NotFound: there is none in this scope.
+            RevisionConflict: the revision moved on; ``.current`` is what it is.
+            InvalidDocument: a change is unknown or cannot be stored.
+        """
+        self._ready()
+        return self._changed(
+            id, extraction_changes(changes, self._checks), if_revision=if_revision, touch=touch
+        )
+
+    def review(
+        self, id: str, reviewed_results: Mapping[str, Any], *, reviewed_by: str, reviewed_at: Any = None
+    ) -> Extraction:
+        """Write down a person's review: ``is_reviewed``, ``reviewed_at``, ``reviewed_by`` and
+        ``reviewed_results``, at once.
+
+        What was extracted stays in ``results``, and ``needs_review`` as it was. A later review replaces an
+        earlier one.
+
+        Args:
+            id: which.
+            reviewed_results: a JSON object: the results as they should be.
+            reviewed_by: who, non-empty text.
+            reviewed_at: when; by default now.
+
+        Raises:
+            NotFound: there is none in this scope.
+            InvalidDocument: a value cannot be stored.
+        """
+        self._ready()
+        text = self._checks.json("reviewed_results", reviewed_results)
+        by = self._checks.key("reviewed_by", reviewed_by)
+        at = None if reviewed_at is None else self._checks.instant("reviewed_at", reviewed_at)
+        make: Make = lambda row, now: reviewed(text, by, now if at is None else at)  # noqa: E731
+        return self._changed(id, make)
+
+    def delete(self, id: str, *, if_revision: int | None = None) -> None:
+        """Remove an extraction.
+
+        Args:
+            id: which.
+            if_revision: refuse unless the revision is still this.
+
+        Raises:
+            NotFound: there is none in this scope.
+            RevisionConflict: the revision moved on.
+        """
+        self._ready()
+        key, expected = self._id(id), check_revision_argument(if_revision)
+        tried = False
+
+        def work(writer: Writer) -> None:
+            nonlocal tried
+            try:
+                row = self._row(writer, key, lock="wait")
+            except NotFound:
+                if tried:  # removed by the commit whose outcome was unknown
+                    return
+                raise
+            self._check_revision(row, expected)
+            tried = True
+            writer.delete(EXTRACTIONS, [row["number"]])
+
+        self._root.written(work, recognises=True)
+
+
+def _to(action: str, row: Row) -> Row:
+    """Return what every step of the status writes."""
+    return {"status": status.after(action, row["status"], row["id"]), "error": None}

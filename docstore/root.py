@@ -2,28 +2,68 @@
 force.
 
 Reads and writes enter the backend here and nowhere else, so that a transaction is joined, a closed store is
-refused and a lost race is tried again in one place.
+refused, a lost race is tried again and a commit of unknown outcome is looked up in one place.
 """
 
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TypeVar
 
-from docstore.backend import Backend, Duplicate, Reader, Writer
+from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Writer
 from docstore.blobs import Blobs
-from docstore.errors import BackendError, BlobsNotConfigured, StoreBusy, StoreClosed
+from docstore.errors import BackendError, BlobsNotConfigured, DocstoreError, StoreBusy, StoreClosed
 from docstore.limits import Limits
+from docstore.waits import DIRECT, Waits
 
 __all__ = ["Root"]
 
 T = TypeVar("T")
 _TRIES = 8
+_PENDING: tuple[BlobState, ...] = ("pending",)
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """The block that the calls of one thread or task take part in.
+
+    Attributes:
+        writer: of the block.
+        keys: storage keys that bytes were written under for it; they are to go if it fails.
+        ended: whether the block is over; a context that was copied meanwhile may still name it.
+        spoiled: what failed half-way in a block whose writer cannot undo a part.
+    """
+
+    writer: Writer
+    keys: list[str] = field(default_factory=list)
+    ended: bool = False
+    spoiled: BaseException | None = None
+
+    def check(self) -> None:
+        """Refuse to go on if a part of it failed and could not be undone."""
+        if self.spoiled is not None:
+            raise BackendError(
+                "a call within this transaction failed, and the transaction with it"
+            ) from self.spoiled
+
+    @contextmanager
+    def part(self) -> Iterator[Writer]:
+        """Let a call be kept or undone by itself."""
+        self.check()
+        if isinstance(self.writer, Nests):
+            with self.writer.savepoint():
+                yield self.writer
+            return
+        try:
+            yield self.writer
+        except BaseException as failed:
+            self.spoiled = failed
+            raise
 
 
 class Root:
@@ -39,15 +79,9 @@ class Root:
     """
 
     def __init__(
-        self,
-        backend: Backend,
-        blobs: Blobs | None,
-        *,
-        limits: Limits,
-        default_timezone: tzinfo | None,
-        secrets: tuple[bytes, ...],
-        scope_required: bool,
-    ) -> None:
+        self, backend: Backend, blobs: Blobs | None, *, limits: Limits, default_timezone: tzinfo | None,
+        secrets: tuple[bytes, ...], scope_required: bool,
+    ) -> None:  # fmt: skip
         self.backend = backend
         self.blobs = blobs
         self.limits = limits
@@ -56,7 +90,8 @@ class Root:
         self.scope_required = scope_required
         self.closed = False
         self.single_writer: bool = getattr(backend, "single_writer", True)
-        self._current: ContextVar[Writer | None] = ContextVar("docstore_transaction", default=None)
+        self.waits: Waits = getattr(backend, "waits", DIRECT)
+        self._current: ContextVar[_Transaction | None] = ContextVar("docstore_transaction", default=None)
 
     def check_open(self) -> None:
         """Raise StoreClosed if the store was closed."""
@@ -77,29 +112,37 @@ class Root:
 
     # -- blocks ------------------------------------------------------------------------------------
 
+    def _in_force(self) -> _Transaction | None:
+        current = self._current.get()
+        return None if current is None or current.ended else current
+
     @property
     def in_transaction(self) -> bool:
         """Whether the caller is within ``store.transaction()`` or a joined connection."""
-        return self._current.get() is not None
+        return self._in_force() is not None
 
     @contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
         """Open a block for reading, or read within the transaction in force."""
         self.check_open()
-        current = self._current.get()
+        current = self._in_force()
         if current is not None:
-            yield current
+            current.check()
+            yield current.writer
             return
         with self.backend.read(snapshot=snapshot) as reader:
             yield reader
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
-        """Open a block for writing, or write within the transaction in force."""
+        """Open a block for writing, or write within the transaction in force, where it is kept or undone by
+        itself.
+        """
         self.check_open()
-        current = self._current.get()
+        current = self._in_force()
         if current is not None:
-            yield current
+            with current.part() as writer:
+                yield writer
             return
         with self.backend.write() as writer:
             yield writer
@@ -119,15 +162,18 @@ class Root:
         with self.backend.write() as writer:
             yield writer
 
-    def written(self, work: Callable[[Writer], T]) -> T:
+    def written(self, work: Callable[[Writer], T], *, recognises: bool = False) -> T:
         """Run ``work`` in a write block and return its result; a lost race is run again, a few times.
+
+        Args:
+            work: reads and writes; it is run anew from its beginning.
+            recognises: whether ``work``, run again after a commit of unknown outcome, finds out by looking
+                whether it was done.
 
         Raises:
             StoreBusy: others won every time.
+            BackendError: the database failed; ``outcome_unknown`` where that cannot be found out.
         """
-        if self.in_transaction:
-            with self.write() as writer:
-                return work(writer)
         for attempt in range(_TRIES):
             try:
                 with self.write() as writer:
@@ -136,29 +182,71 @@ class Root:
                 if attempt == _TRIES - 1:
                     raise StoreBusy(f"lost to other writers {_TRIES} times: {lost}") from lost
             except BackendError as failed:
-                if not getattr(failed, "transient", False) or attempt == _TRIES - 1:
+                again = failed.transient or (failed.outcome_unknown and recognises)
+                if not again or self.in_transaction or attempt == _TRIES - 1:
                     raise
-            time.sleep(random.uniform(0, 0.002 * 2**attempt))
+            self.waits.sleep(random.uniform(0, 0.002 * 2**attempt))
         raise AssertionError("unreachable")
 
-    @contextmanager
-    def transaction(self, block: Callable[[], object] | None = None) -> Iterator[Writer]:
-        """Make one write block the transaction in force for what this thread or task calls within."""
-        if self._current.get() is not None:
-            with self.write() as writer:
-                yield writer
-            return
-        with self.backend.write() as writer, self.within(writer):
-            yield writer
+    # -- transactions ------------------------------------------------------------------------------
 
     @contextmanager
-    def within(self, writer: Writer) -> Iterator[None]:
-        """Make ``writer`` the transaction in force for a block."""
-        token = self._current.set(writer)
+    def transaction(self) -> Iterator[Writer]:
+        """Make one write block the transaction in force for what this thread or task calls within."""
+        self.check_open()
+        current = self._in_force()
+        if current is not None:
+            with current.part() as writer:
+                yield writer
+            return
+        keys: list[str] = []
         try:
-            yield
+            with self.backend.write() as writer, self.within(writer, keys) as current:
+                yield writer
+                current.check()
+        except BaseException as failed:
+            self.withdraw(keys, failed)
+            raise
+
+    @contextmanager
+    def within(self, writer: Writer, keys: list[str] | None = None) -> Iterator[_Transaction]:
+        """Make ``writer`` the transaction in force for a block."""
+        current = _Transaction(writer, [] if keys is None else keys)
+        token = self._current.set(current)
+        try:
+            yield current
         finally:
+            current.ended = True
             self._current.reset(token)
+
+    def promise(self, keys: Sequence[str]) -> None:
+        """Remember keys that bytes are being written under, so that they go if the transaction in force
+        fails.
+        """
+        current = self._in_force()
+        if current is not None:
+            current.keys.extend(keys)
+
+    def withdraw(self, keys: Sequence[str], failed: BaseException) -> None:
+        """Give up bytes that a failed block wrote: their intents are marked dead, those without a row removed
+        at once.
+
+        What cannot be done now, and why, is noted on ``failed``; the collector does it later. Bytes that turn
+        out to be live are left.
+        """
+        if not keys:
+            return
+        try:
+            with self.apart() as writer:
+                now = writer.now()
+                for key in keys:
+                    writer.update_blob(key, _PENDING, state="dead", at=now)
+                known = {blob.key for blob in writer.blobs(keys=keys, limit=len(keys))}
+            if not self.in_transaction:
+                for key in (key for key in keys if key not in known):
+                    self.bytes().delete(key)
+        except (DocstoreError, OSError) as also:
+            failed.add_note(f"and the bytes could not be withdrawn, they will be collected: {also}")
 
     def close(self) -> None:
         """Close the backend; idempotent."""

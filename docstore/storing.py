@@ -7,28 +7,31 @@ is *fenced*, and starts again where its source can be read again. No user text i
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from docstore.backend import BlobRow, Query, Row, Scope, Writer
+from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer
 from docstore.blobs import Written, new_key, open_source
 from docstore.blobs.source import Source
 from docstore.checks import Checks
 from docstore.drafts import Draft
-from docstore.errors import AlreadyExists, BackendError, DocstoreError, StoreBusy
+from docstore.errors import AlreadyExists, BlobError, ChecksumMismatch, DocstoreError, SizeMismatch, StoreBusy
 from docstore.lifecycle import versions
-from docstore.query.expr import And, Compare
+from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.root import Root
 from docstore.steps import reached
 
-__all__ = ["Stored", "forget_blobs", "put_bytes", "store_drafts"]
+__all__ = ["Put", "Stored", "forget_blobs", "make_live", "put_bytes", "store_drafts"]
 
 T = TypeVar("T")
 _FENCED_TRIES = 3
 _PRIVATE = frozenset({"fingerprint", "blob_key"})
+_PENDING: tuple[BlobState, ...] = ("pending",)
+_LIVE: tuple[BlobState, ...] = ("live",)
 
 
 class _Fenced(DocstoreError):
@@ -44,12 +47,39 @@ class Stored:
 
 
 @dataclass(slots=True)
-class _Put:
-    """A draft under way: its open source, and the key its bytes stand under."""
+class Put:
+    """Bytes on their way into the store.
+
+    Attributes:
+        source: where they come from.
+        tenant, owner: whose they are.
+        size, sha256: what they must have; ``None`` takes what comes.
+        key: the storage key of the try under way.
+        written: what was stored under it.
+    """
+
+    source: Source
+    tenant: str | None
+    owner: str | None
+    size: int | None = None
+    sha256: str | None = None
+    key: str = ""
+    written: Written = field(default_factory=lambda: Written(0, ""))
+
+
+@dataclass(slots=True)
+class _Item:
+    """A draft under way, and its bytes."""
 
     draft: Draft
-    source: Source | None = None
-    key: str | None = None
+    put: Put | None = None
+
+    def settle(self) -> None:
+        """Take what was learned of the bytes into the row."""
+        if self.put is not None:
+            self.draft.row.update(
+                size=self.put.written.size, sha256=self.put.written.sha256, blob_key=self.put.key
+            )
 
 
 def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[Stored]:
@@ -62,142 +92,187 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     """
     reached("P0")
     with ExitStack() as stack:
-        puts = [_opened(root, checks, draft, stack) for draft in drafts]
-        pending = [put for put in puts if put.source is not None]
+        items = [_opened(root, checks, draft, stack) for draft in drafts]
+        puts = [item.put for item in items if item.put is not None]
 
         def commit() -> list[Stored]:
-            return root.written(lambda writer: _commit(writer, puts))
+            for item in items:
+                item.settle()
+            inserting = _Insertion(items)
+            return root.written(inserting.run, recognises=True)
 
-        stored = put_bytes(root, pending, commit) if pending else commit()
+        stored = put_bytes(root, puts, commit) if puts else commit()
     reached("P5")
     return stored
 
 
-def _opened(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> _Put:
+def _opened(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> _Item:
     if draft.source is None:
-        return _Put(draft)
+        return _Item(draft)
     root.bytes()
-    source = stack.enter_context(open_source(draft.source))
+    source = stack.enter_context(root.waits.run(open_source, draft.source))
     draft.named_after(source, checks)
-    return _Put(draft, source)
+    row = draft.row
+    return _Item(draft, Put(source, row["tenant"], row["owner"], row["size"], row["sha256"]))
 
 
-def put_bytes(root: Root, puts: Sequence[Any], commit: Callable[[], T]) -> T:
-    """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced."""
+# -- bytes -----------------------------------------------------------------------------------------
+
+
+def put_bytes(root: Root, puts: Sequence[Put], commit: Callable[[], T]) -> T:
+    """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced.
+
+    Raises:
+        StoreBusy: the collector took the intents, and a source cannot be read again.
+        BlobError: the bytes are not what was said, or cannot be stored.
+    """
     for _ in range(_FENCED_TRIES):
         _intend(root, puts)
         try:
             for put in puts:
-                written = root.bytes().write(
-                    put.key, put.source, size=put.draft.row["size"], sha256=put.draft.row["sha256"]
-                )
-                _settle(put, written)
+                put.written = _write(root, put)
             return commit()
         except _Fenced as fenced:
+            root.withdraw([put.key for put in puts], fenced)
             if not all(put.source.again() for put in puts):
                 raise StoreBusy(
                     "the bytes were collected before they were live, and cannot be read again"
                 ) from fenced
         except BaseException as failed:
-            _abandon(root, [put.key for put in puts], failed)
+            root.withdraw([put.key for put in puts], failed)
             raise
     raise StoreBusy(f"the bytes were collected before they were live, {_FENCED_TRIES} times")
 
 
-def _settle(put: _Put, written: Written) -> None:
-    put.draft.row.update(size=written.size, sha256=written.sha256, blob_key=put.key)
-
-
-def _intend(root: Root, puts: Sequence[_Put]) -> None:
+def _intend(root: Root, puts: Sequence[Put]) -> None:
     """P2: commit an intent for each put, before a byte is written."""
     for put in puts:
         put.key = new_key()
+    root.promise([put.key for put in puts])
     with root.apart() as writer:
         now = writer.now()
         for put in puts:
-            row = put.draft.row
-            assert put.key is not None
-            writer.insert_blob(BlobRow(put.key, row["tenant"], row["owner"], at=now))
+            writer.insert_blob(BlobRow(put.key, put.tenant, put.owner, at=now))
     reached("P2")
 
 
-def _abandon(root: Root, keys: Sequence[str | None], failed: BaseException) -> None:
-    """Leave the intents of a failed write to the collector, at once; if even that fails, they age."""
-    if root.in_transaction and root.single_writer:
-        return
+def _write(root: Root, put: Put) -> Written:
+    """P3: write the bytes. A collector that takes the intent meanwhile removes them under the writer's
+    hands.
+    """
     try:
+        return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)
+    except (ChecksumMismatch, SizeMismatch):
+        raise
+    except BlobError as failed:
         with root.apart() as writer:
-            now = writer.now()
-            for key in keys:
-                if key is not None:
-                    writer.update_blob(key, ("pending",), state="dead", at=now)
-    except (BackendError, OSError) as also:
-        failed.add_note(f"and the intent could not be withdrawn, it will be collected: {also}")
+            if writer.blobs(keys=[put.key], states=_PENDING, limit=1):
+                raise
+        raise _Fenced(f"the intent of {put.key} was collected") from failed
 
 
-def _commit(writer: Writer, puts: Sequence[_Put]) -> list[Stored]:
-    """P4: turn the intents live and insert the versions, or find that they are there already."""
-    now = writer.now()
-    stored: list[Stored | None] = []
-    new: list[_Put] = []
-    for put in puts:
-        found = _existing(writer, put.draft)
-        stored.append(None if found is None else Stored(found, is_new=False))
-        if found is None:
-            new.append(put)
-        elif put.key is not None:
-            writer.update_blob(put.key, ("pending",), state="dead", at=now)
-    rows = [_finished(put, now) for put in new]
-    _make_live(writer, new, now)
-    versions.place(writer, rows)
-    numbers = writer.insert(DOCUMENTS, rows)
-    for row, number in zip(rows, numbers, strict=True):
-        row["number"] = number
-    reached("P4.1")
-    fresh = iter(rows)
-    return [Stored(next(fresh), is_new=True) if one is None else one for one in stored]
+def make_live(writer: Writer, put: Put, now: int) -> None:
+    """Turn an intent live: the fence. It loses to a collector that took the intent before."""
+    size, sha256 = put.written.size, put.written.sha256
+    if not writer.update_blob(put.key, _PENDING, state="live", at=now, sha256=sha256, size=size):
+        raise _Fenced(f"the intent of {put.key} was collected")
 
 
-def _make_live(writer: Writer, new: Sequence[_Put], now: int) -> None:
-    for put in new:
-        row = put.draft.row
-        if put.key is not None and not writer.update_blob(
-            put.key, ("pending",), state="live", at=now, sha256=row["sha256"], size=row["size"]
-        ):
-            raise _Fenced(f"the intent of {put.key} was collected")
+# -- rows ------------------------------------------------------------------------------------------
 
 
-def _finished(put: _Put, now: int) -> Row:
+class _Insertion:
+    """P4: turn the intents live and insert the versions, or find that they are there already.
+
+    It may run several times; after a commit of unknown outcome it knows its own rows by their ids.
+    """
+
+    def __init__(self, items: Sequence[_Item]) -> None:
+        self._items = items
+        self._tried: set[str] = set()
+
+    def run(self, writer: Writer) -> list[Stored]:
+        """Insert what is not there; return a row for each draft, in order."""
+        now = writer.now()
+        rows: list[Row] = []
+        stored: list[Stored] = []
+        known = self._known(writer)
+        for item in self._items:
+            found = self._existing(writer, item.draft, known)
+            if found is None:
+                row = _finished(item.draft, now)
+                rows.append(row)
+                known[_by_id(row)] = known[_by_bytes(row)] = row
+                if item.put is not None:
+                    make_live(writer, item.put, now)
+                stored.append(Stored(row, True))
+                continue
+            if item.put is not None and found.get("blob_key") != item.put.key:
+                writer.update_blob(item.put.key, _PENDING, state="dead", at=now)
+            stored.append(Stored(found, found["id"] in self._tried))
+        self._insert(writer, rows)
+        return stored
+
+    def _insert(self, writer: Writer, rows: list[Row]) -> None:
+        versions.place(writer, rows)
+        for row, number in zip(rows, writer.insert(DOCUMENTS, rows) if rows else (), strict=True):
+            row["number"] = number
+        self._tried.update(row["id"] for row in rows)
+        reached("P4.1")
+
+    def _asks_by_id(self, draft: Draft) -> bool:
+        return draft.named or draft.row["id"] in self._tried
+
+    def _known(self, writer: Writer) -> dict[Any, Row]:
+        """Return the documents that have one of the ids asked for."""
+        ids = [item.draft.row["id"] for item in self._items if self._asks_by_id(item.draft)]
+        known: dict[Any, Row] = {}
+        for at in range(0, len(ids), 1000):
+            where = In(("id",), tuple(dict.fromkeys(ids[at : at + 1000])))
+            known.update(
+                (_by_id(row), row) for row in writer.select(Query(DOCUMENTS, where=where, include=_PRIVATE))
+            )
+        return known
+
+    def _existing(self, writer: Writer, draft: Draft, known: dict[Any, Row]) -> Row | None:
+        """Return the document that ``draft`` asks for, if it is there or earlier in this batch: by its id, or
+        by its bytes.
+        """
+        wanted = draft.row
+        found = known.get(_by_id(wanted)) if self._asks_by_id(draft) else None
+        if found is not None:
+            if found["fingerprint"] != draft.fingerprint():
+                text = f"the id {wanted['id']!r} is taken by a document with other bytes or fields"
+                raise AlreadyExists(text, id=wanted["id"])
+            return found
+        if draft.dedupe and wanted["sha256"] is not None:
+            writer.lock(f"bytes/{zlib.crc32(wanted['sha256'].encode())}")
+            return known.get(_by_bytes(wanted)) or _of_bytes(writer, wanted)
+        return None
+
+
+def _by_id(row: Row) -> Any:
+    return ("id", row["tenant"], row["id"])
+
+
+def _by_bytes(row: Row) -> Any:
+    return ("bytes", row["tenant"], row["owner"], row["sha256"])
+
+
+def _finished(draft: Draft, now: int) -> Row:
     """Return the row to insert; the draft keeps what was asked, for the next try."""
-    row = dict(put.draft.row)
-    row["fingerprint"] = put.draft.fingerprint()
+    row = dict(draft.row)
+    row["fingerprint"] = draft.fingerprint()
     row["created_at"] = now if row["created_at"] is None else row["created_at"]
     row["updated_at"] = now if row["updated_at"] is None else row["updated_at"]
     row["first_created_at"] = row["created_at"]
     return row
 
 
-def _existing(writer: Writer, draft: Draft) -> Row | None:
-    """Return the document that ``draft`` asks for, if it is there: by its id, or by its bytes."""
-    row = draft.row
-    if draft.named:
-        found = _select(writer, Compare(("id",), "eq", row["id"]), row["tenant"])
-        if found is not None:
-            if found["fingerprint"] != draft.fingerprint():
-                raise AlreadyExists(
-                    f"the id {row['id']!r} is taken by a document with other bytes or fields", id=row["id"]
-                )
-            return found
-    if draft.dedupe and row["sha256"] is not None:
-        writer.lock("sha256", row["tenant"] or "", row["owner"] or "", row["sha256"])
-        same = And((Compare(("sha256",), "eq", row["sha256"]), Compare(("owner",), "eq", row["owner"])))
-        return _select(writer, same, row["tenant"])
-    return None
-
-
-def _select(writer: Writer, where: Any, tenant: str | None) -> Row | None:
-    where = And((Compare(("tenant",), "eq", tenant), where))
-    found = writer.select(Query(DOCUMENTS, Scope(), where, limit=1, include=_PRIVATE))
+def _of_bytes(writer: Writer, wanted: Row) -> Row | None:
+    """Return the first document of the same tenant and owner with the same bytes."""
+    same = And(tuple(Compare((name,), "eq", wanted[name]) for name in ("sha256", "tenant", "owner")))
+    found = writer.select(Query(DOCUMENTS, Scope(), same, limit=1, include=_PRIVATE))
     return found[0] if found else None
 
 
@@ -206,4 +281,4 @@ def forget_blobs(writer: Writer, keys: Sequence[str | None]) -> None:
     now = writer.now()
     for key in keys:
         if key is not None:
-            writer.update_blob(key, ("live",), state="dead", at=now)
+            writer.update_blob(key, _LIVE, state="dead", at=now)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import heapq
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from threading import Lock
@@ -24,7 +25,7 @@ from docstore.query.fields import EXTRACTIONS, Collection
 from docstore.query.order import after_function, sort_key_function
 from docstore_memory.narrow import access, candidates
 from docstore_memory.records import Record
-from docstore_memory.views import Overlay, View
+from docstore_memory.views import Layer, Overlay, View
 
 __all__ = ["Counters", "MemoryReader", "MemoryWriter"]
 
@@ -127,8 +128,40 @@ class MemoryWriter(MemoryReader):
     def __init__(self, view: View, mutex: Lock, counters: Counters) -> None:
         super().__init__(view, mutex)
         self._counters = counters
+        self._undo: list[Callable[[], object]] | None = None
         assert view.overlay is not None
         self.overlay: Overlay = view.overlay
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Open a part of the block: an exception in it undoes what it did."""
+        outer, mine = self._undo, list[Callable[[], object]]()
+        self._undo = mine
+        try:
+            yield
+        except BaseException:
+            for step in reversed(mine):
+                step()
+            raise
+        else:
+            if outer is not None:
+                outer += mine
+        finally:
+            self._undo = outer
+
+    def _layer(self, collection: str, number: int) -> Layer:
+        """Return the layer in which the record of this number is about to change."""
+        layer = self.overlay.layers[collection]
+        if self._undo is not None:
+            self._undo.append(layer.restoring(number))
+        return layer
+
+    def _set_blob(self, key: str, blob: BlobRow | None) -> None:
+        blobs = self.overlay.blobs
+        if self._undo is not None:
+            before, present = blobs.get(key), key in blobs
+            self._undo.append(lambda: blobs.update({key: before}) if present else blobs.pop(key, None))
+        blobs[key] = blob
 
     def now(self) -> int:
         """Return the process' clock in microseconds since the epoch, never less than before."""
@@ -144,17 +177,17 @@ class MemoryWriter(MemoryReader):
         Raises:
             Duplicate: a unique key is taken; nothing of this call is kept.
         """
-        layer, numbers = self.overlay.layers[collection.name], list[int]()
+        numbers = list[int]()
         try:
             for row in rows:
                 number = self._counters.numbers[collection.name] = self._counters.numbers[collection.name] + 1
                 record = Record.made(collection, {**row, "number": number})
                 self._check_unique(collection, record)
-                layer.put(record)
+                self._layer(collection.name, number).put(record)
                 numbers.append(number)
         except BaseException:
             for number in numbers:
-                layer.remove(number)
+                self._layer(collection.name, number).remove(number)
             raise
         return numbers
 
@@ -167,7 +200,7 @@ class MemoryWriter(MemoryReader):
         for record in self._view.find(collection, "number", number):
             changed = record.changed(collection, changes)
             self._check_unique(collection, changed)
-            self.overlay.layers[collection.name].put(changed)
+            self._layer(collection.name, number).put(changed)
             return True
         return False
 
@@ -176,7 +209,7 @@ class MemoryWriter(MemoryReader):
         removed = 0
         for number in numbers:
             for record in self._view.find(collection, "number", number):
-                self.overlay.layers[collection.name].remove(number)
+                self._layer(collection.name, number).remove(number)
                 removed += 1
                 if collection.name == "documents":
                     self._delete_extractions(record)
@@ -190,14 +223,14 @@ class MemoryWriter(MemoryReader):
         """
         if self._view.blob(blob.key) is not None:
             raise Duplicate(f"blob key {blob.key!r} is taken")
-        self.overlay.blobs[blob.key] = blob
+        self._set_blob(blob.key, blob)
 
     def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
         """Set fields of a blob row that is in one of ``states``; return whether it was."""
         blob = self._view.blob(key)
         if blob is None or blob.state not in states:
             return False
-        self.overlay.blobs[key] = replace(blob, **changes)
+        self._set_blob(key, replace(blob, **changes))
         return True
 
     def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
@@ -205,13 +238,13 @@ class MemoryWriter(MemoryReader):
         blob = self._view.blob(key)
         if blob is None or blob.state not in states:
             return False
-        self.overlay.blobs[key] = None
+        self._set_blob(key, None)
         return True
 
     def _delete_extractions(self, document: Record) -> None:
         for extraction in self._view.find(EXTRACTIONS, "document_id", document.facts["id"]):
             if extraction.facts["tenant"] == document.facts["tenant"]:
-                self.overlay.layers["extractions"].remove(extraction.number)
+                self._layer("extractions", extraction.number).remove(extraction.number)
 
     def _check_unique(self, collection: Collection, record: Record) -> None:
         """Refuse a record whose id is taken in its tenant, or whose place in its version chain is."""

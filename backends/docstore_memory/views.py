@@ -7,7 +7,7 @@ it must not see.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from docstore.backend import BlobRow
@@ -41,6 +41,20 @@ class Layer:
         """Let no record of this number count."""
         self.hidden.add(number)
         self.table.remove(number)
+
+    def restoring(self, number: int) -> Callable[[], None]:
+        """Return what makes the record of this number count as it does now."""
+        was_hidden, record = number in self.hidden, self.table.records.get(number)
+
+        def restore() -> None:
+            if record is None:
+                self.table.remove(number)
+            else:
+                self.table.put(record)
+            if not was_hidden:
+                self.hidden.discard(number)
+
+        return restore
 
 
 @dataclass(slots=True)

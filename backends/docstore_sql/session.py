@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection as Container
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, Statement
@@ -43,6 +44,19 @@ class Session(ABC):
         self.cursor = connection.cursor()
         self.tables = tables
         self.compilers = compilers
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Open a part of the block: an exception in it undoes what it did."""
+        self.cursor.execute("SAVEPOINT docstore_part")
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # a connection that is gone has undone everything
+                self.cursor.execute("ROLLBACK TO SAVEPOINT docstore_part")
+                self.cursor.execute("RELEASE SAVEPOINT docstore_part")
+            raise
+        self.cursor.execute("RELEASE SAVEPOINT docstore_part")
 
     # -- reading -----------------------------------------------------------------------------------
 

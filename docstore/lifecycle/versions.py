@@ -4,6 +4,8 @@ block.
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Iterable, Sequence
 
 from docstore.backend import Query, Row, Scope, SortKey, Writer
@@ -14,6 +16,7 @@ __all__ = ["Chain", "chain_of", "lock_chains", "place", "promote"]
 
 Chain = tuple[str | None, str | None, str]
 """Tenant, owner, external_id."""
+_BUCKETS = 1024
 
 
 def chain_of(row: Row) -> Chain | None:
@@ -22,13 +25,14 @@ def chain_of(row: Row) -> Chain | None:
 
 
 def lock_chains(writer: Writer, chains: Iterable[Chain]) -> None:
-    """Keep other writers from the chains, in one order for all, so that two writers cannot wait for each
-    other.
+    """Keep other writers from the chains until the block ends.
+
+    A chain is locked by the bucket that its name falls in: however many a batch touches, the engine holds a
+    bounded number of locks.
     """
-    for tenant, owner, external_id in sorted(
-        set(chains), key=lambda chain: tuple(part or "" for part in chain)
-    ):
-        writer.lock("chain", tenant or "", owner or "", external_id)
+    buckets = {zlib.crc32(json.dumps(chain).encode()) % _BUCKETS for chain in chains}
+    if buckets:
+        writer.lock(*(f"chain/{bucket}" for bucket in sorted(buckets)))
 
 
 def _heads(writer: Writer, chains: Sequence[Chain]) -> dict[Chain, Row]:

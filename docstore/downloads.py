@@ -1,0 +1,83 @@
+"""A document's bytes: opened, read, written to a file, or signed for others to read."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+from docstore.backend import Row
+from docstore.errors import BlobMissing
+from docstore.models import Document
+from docstore.query.fields import DOCUMENTS
+from docstore.records import Records
+
+__all__ = ["Downloads"]
+
+_PRIVATE = frozenset({"blob_key"})
+
+
+class Downloads(Records[Document]):
+    """The part of the documents that reads their bytes."""
+
+    _collection = DOCUMENTS
+
+    def _stored(self, id: str) -> Row:
+        """Return a row that has bytes."""
+        self._ready()
+        blobs_key = self._id(id)
+        with self._root.read() as reader:
+            row = self._row(reader, blobs_key, include=_PRIVATE)
+        if row["blob_key"] is None:
+            raise BlobMissing(f"document {id!r} has no bytes", key=None)
+        return row
+
+    def open(self, id: str) -> BinaryIO:
+        """Open a document's bytes for reading; size and sha256 are checked on the way.
+
+        Raises:
+            NotFound: there is no such document in this scope.
+            BlobMissing: it has no bytes, or they are gone.
+            BlobCorrupt: they are not those that were stored; a wrong size is found at once, a wrong sha256 at
+                the end.
+        """
+        row = self._stored(id)
+        return self._root.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"])
+
+    def read_bytes(self, id: str) -> bytes:
+        """Return a document's bytes, checked.
+
+        Raises:
+            As :meth:`open`.
+        """
+        row = self._stored(id)
+        return self._root.bytes().read_bytes(row["blob_key"], size=row["size"], sha256=row["sha256"])
+
+    def download(self, id: str, path: str | os.PathLike[str]) -> None:
+        """Write a document's bytes to a file, whole and checked, or not at all.
+
+        Args:
+            id: which.
+            path: the file; one that is there is replaced.
+
+        Raises:
+            As :meth:`open`; and OSError where the file cannot be written.
+        """
+        row = self._stored(id)
+        self._root.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
+
+    def url(self, id: str, *, expires: int = 3600) -> str:
+        """Return a URL that reads a document's bytes without further credentials, under the document's
+        filename.
+
+        Args:
+            id: which.
+            expires: seconds that it works, at least 1.
+
+        Raises:
+            NotFound, BlobMissing: as :meth:`open`.
+            BlobError: the filesystem cannot sign URLs.
+        """
+        row = self._stored(id)
+        return self._root.bytes().url(
+            row["blob_key"], expires=expires, filename=row["filename"], content_type=row["content_type"]
+        )

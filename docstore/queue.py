@@ -1,0 +1,313 @@
+"""The queue: the steps of a document's status, claims with leases, and the workers that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from math import isfinite
+from secrets import token_hex
+from typing import Any
+
+from docstore.backend import KeepsClock, Query, Row, Writer
+from docstore.changes import document_changes
+from docstore.claims import Claim
+from docstore.errors import BackendError, InvalidDocument, NotFound
+from docstore.lifecycle import claims, status
+from docstore.models import Document
+from docstore.query import run
+from docstore.query.expr import And, Expr, In
+from docstore.query.fields import DOCUMENTS
+from docstore.query.instants import to_datetime
+from docstore.query.normalize import normalize
+from docstore.records import Filter
+from docstore.workers import ProcessReport, Workers
+from docstore.writing import Make, Writes
+
+__all__ = ["Queue"]
+
+_MOST_CLAIMED = 1000
+_MOST_SECONDS = 10 * 366 * 86_400
+
+
+class Queue(Writes[Document]):
+    """The part of the documents that processes them."""
+
+    _collection = DOCUMENTS
+
+    # -- status ------------------------------------------------------------------------------------
+
+    def start(self, id: str) -> Document:
+        """Begin processing: pending → processing, one attempt more.
+
+        Raises:
+            NotFound: there is none in this scope.
+            InvalidTransition: it is not pending.
+        """
+        self._ready()
+        return self._changed(id, lambda row, now: {**_to("start", row), "attempts": row["attempts"] + 1})
+
+    def complete(
+        self,
+        id: str,
+        *,
+        content: str | None = None,
+        preview: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        processed_at: Any = None,
+        touch: bool = True,
+    ) -> Document:
+        """Finish processing: processing (or pending) → completed.
+
+        Args:
+            id: which.
+            content: the extracted text; ``None`` leaves what is there.
+            preview: by default the first 200 characters of ``content``.
+            metadata: an RFC 7396 merge patch.
+            processed_at: by default now.
+            touch: set ``updated_at`` to now.
+
+        Raises:
+            NotFound: there is none in this scope.
+            InvalidTransition: it is completed or failed already.
+            InvalidDocument: a field cannot be stored.
+        """
+        self._ready()
+        make = self._completing(
+            content=content, preview=preview, metadata=metadata, processed_at=processed_at
+        )
+        return self._changed(id, make, touch=touch)
+
+    def fail(self, id: str, error: str) -> Document:
+        """Give up on processing: processing (or pending) → failed.
+
+        Args:
+            id: which.
+            error: the reason, for people.
+
+        Raises:
+            NotFound: there is none in this scope.
+            InvalidTransition: it is completed or failed already.
+            InvalidDocument: the reason is no text.
+        """
+        self._ready()
+        return self._changed(id, self._failing(error))
+
+    def retry(self, id: str) -> Document:
+        """Process again: failed or completed → pending. The error is cleared; ``attempts`` goes on counting.
+
+        Raises:
+            NotFound: there is none in this scope.
+            InvalidTransition: it is pending or processing.
+        """
+        self._ready()
+        return self._changed(id, lambda row, now: {**_to("retry", row), "processed_at": None})
+
+    # -- claims ------------------------------------------------------------------------------------
+
+    def claim(
+        self, limit: int = 1, *, filter: Filter | None = None, lease: float = 300.0, worker: str | None = None
+    ) -> list[Claim]:
+        """Take documents out of the queue, for this caller alone: pending → processing, one attempt more.
+
+        Documents whose lease ran out count as pending; those that were :meth:`start`\\ ed without a lease do
+        not. The oldest (by ``number``) come first, every version counts. A worker that dies is found out by
+        its lease.
+
+        Args:
+            limit: how many at most, 1 to 1000.
+            filter: which of them; ``None`` is any.
+            lease: seconds that they are held, unless :meth:`Claim.heartbeat` says longer; more than 0.
+            worker: a name for people, kept while the claim holds.
+
+        Returns:
+            The claims, possibly none.
+
+        Raises:
+            FilterError: the filter is wrong.
+            InvalidDocument: ``limit``, ``lease`` or ``worker`` is of the wrong type or out of range.
+        """
+        self._ready()
+        return self._claim(limit, filter, lease, worker, None)
+
+    def process(
+        self,
+        handler: Callable[[Document], Mapping[str, Any] | str | None],
+        *,
+        workers: int = 1,
+        on_progress: Callable[[int], object] | None = None,
+        max_attempts: int = 3,
+        filter: Filter | None = None,
+        lease: float = 300.0,
+        worker: str | None = None,
+    ) -> ProcessReport:
+        """Claim and handle documents in threads until none is left to claim.
+
+        While a handler runs its lease is prolonged. A handler that raises gives its document back to the
+        queue, until the document had ``max_attempts``: then it is failed, with the exception as its error. So
+        is one whose worker died as
+            often. Ctrl-C lets the
+        handlers under way finish and then returns; a second one gives up on them.
+
+        Args:
+            handler: called with each document (``processing``, without its content), in several threads at
+                once where ``workers`` is more than 1. It returns the content, or a mapping of
+                :meth:`complete`'s keywords, or ``None``.
+            workers: threads, 1 to 256.
+            on_progress: called after each document with the number finished so far, by one thread at a time.
+            max_attempts: claims and starts that a document may have, at least 1.
+            filter: which documents; ``None`` is any.
+            lease: seconds after which a silent worker counts as dead; more than 0.
+            worker: a name for people, kept on what is claimed.
+
+        Returns:
+            What became of the documents.
+
+        Raises:
+            FilterError, InvalidDocument: an argument is wrong.
+            BackendError: the database failed, or this is called within a transaction; what was done stays.
+
+        Example:
+            >>> report = store.documents.process(lambda document:
+            store.documents.read_bytes(document.id).decode(), workers=4) >>> print(report.completed,
+            report.failed)
+        """
+        self._ready()
+        _check_count("workers", workers, 256)
+        _check_count("max_attempts", max_attempts, 2**31)
+        _check_lease(lease)
+        self._parsed(filter)
+        if self._root.in_transaction:
+            raise BackendError("process() commits as it goes: call it outside of a transaction")
+
+        def take() -> Claim | None:
+            return next(iter(self._claim(1, filter, lease, worker, max_attempts)), None)
+
+        def put_back(claim: Claim, failure: BaseException) -> Document:
+            make = self._failing_again(failure, max_attempts)
+            return self._held(claim.document.id, claim.token, make)
+
+        return Workers(handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress).run()
+
+    def _claim(
+        self, limit: int, filter: Filter | None, lease: float, worker: str | None, max_attempts: int | None
+    ) -> list[Claim]:
+        """Claim; with ``max_attempts``, fail what was lost so often instead."""
+        _check_count("limit", limit, _MOST_CLAIMED)
+        span = _check_lease(lease)
+        name = None if worker is None else self._checks.text("worker", worker)
+        wanted = self._parsed(filter)
+        token, tried = token_hex(16), list[Row]()
+
+        def work(writer: Writer) -> list[Row]:
+            now = writer.kept_now() if isinstance(writer, KeepsClock) else writer.now()
+            kept = self._still(writer, tried, token)
+            if kept:  # by the commit whose outcome was unknown
+                return kept
+            tried.clear()
+            while True:
+                rows = self._claimable(writer, wanted, now, limit - len(tried))
+                lost = [
+                    row for row in rows if max_attempts is not None and claims.is_spent(row, max_attempts)
+                ]
+                for row in lost:
+                    self._write(writer, row, claims.given_up(row["attempts"]), now, touch=True)
+                for row in (row for row in rows if row not in lost):
+                    tried.append(
+                        self._write(
+                            writer, row, claims.claimed(row, token, name, now + span), now, touch=True
+                        )
+                    )
+                if not lost:
+                    return list(tried)
+
+        return [
+            Claim(self._made(row), token, to_datetime(row["lease_expires_at"]), float(lease), self)
+            for row in self._root.written(work, recognises=True)
+        ]
+
+    def _claimable(self, writer: Writer, wanted: Expr, now: int, limit: int) -> list[Row]:
+        """Return rows that may be claimed, locked, those that others are just claiming left out."""
+        if limit < 1:
+            return []
+        where = normalize(And((wanted, claims.claimable(now))))
+        query = Query(DOCUMENTS, self._scope, where, include=claims.LEASE, lock="skip", limit=limit)
+        planned, plan = self._planned(query)
+        return run.rows(writer, plan, planned)
+
+    def _still(self, writer: Writer, tried: Sequence[Row], token: str) -> list[Row]:
+        """Return those of the rows that have the token."""
+        if not tried:
+            return []
+        where = In(("number",), tuple(row["number"] for row in tried))
+        rows = self._run_exactly(writer, Query(DOCUMENTS, self._scope, where, include=claims.LEASE))
+        return [row for row in rows if row["lease_token"] == token]
+
+    def _held(self, id: str, token: str, make: Make, *, touch: bool = True) -> Document:
+        """Write to a document if the claim with this token holds it."""
+
+        def held(row: Row, now: int) -> Mapping[str, Any]:
+            return make(claims.check_held(row, id, token, now), now)
+
+        self._root.check_open()
+        try:
+            return self._changed(id, held, touch=touch, include=claims.LEASE)
+        except NotFound:
+            claims.check_held(None, id, token, 0)
+            raise
+
+    def _prolong(self, id: str, token: str, lease: float) -> datetime:
+        """Move the end of a lease if the claim with this token holds it; the revision stays."""
+        span = _check_lease(lease)
+
+        def work(writer: Writer) -> int:
+            now: int = writer.now()
+            row = claims.check_held(self._row(writer, id, include=claims.LEASE, lock="wait"), id, token, now)
+            writer.update(DOCUMENTS, row["number"], {"lease_expires_at": now + span})
+            return now + span
+
+        try:
+            return to_datetime(self._root.written(work, recognises=True))
+        except NotFound:
+            claims.check_held(None, id, token, 0)
+            raise
+
+    # -- what the steps write ----------------------------------------------------------------------
+
+    def _completing(self, **asked: Any) -> Make:
+        make = document_changes(
+            {name: value for name, value in asked.items() if value is not None}, self._checks
+        )
+        return lambda row, now: {"processed_at": now, **_to("complete", row), **make(row, now)}
+
+    def _failing(self, error: str) -> Make:
+        reason = self._checks.text("error", error)
+        return lambda row, now: {**_to("fail", row), "error": reason}
+
+    def _releasing(self, error: str | None) -> Make:
+        reason = None if error is None else self._checks.text("error", error)
+        return lambda row, now: claims.released(reason)
+
+    def _failing_again(self, failure: BaseException, max_attempts: int) -> Make:
+        text = f"{type(failure).__name__}: {failure}".replace("\0", "\N{REPLACEMENT CHARACTER}")
+        reason = text.encode("utf-8", "replace").decode()
+        return lambda row, now: claims.after_failure(row["attempts"], max_attempts, reason)
+
+
+def _to(action: str, row: Row) -> dict[str, Any]:
+    """Return what every step of the status writes: the new status, no error, no lease."""
+    return {**claims.NO_LEASE, "status": status.after(action, row["status"], row["id"]), "error": None}
+
+
+def _check_count(name: str, value: Any, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise InvalidDocument(f"{name}={value!r}: expected a whole number from 1 to {most}", field=name)
+
+
+def _check_lease(lease: Any) -> int:
+    """Return a lease in microseconds."""
+    number = isinstance(lease, int | float) and not isinstance(lease, bool)
+    if not number or not isfinite(lease) or not 0 < lease <= _MOST_SECONDS:
+        raise InvalidDocument(
+            f"lease={lease!r}: expected seconds, more than 0 and at most {_MOST_SECONDS}", field="lease"
+        )
+    return max(1, int(lease * 1_000_000))

@@ -1,0 +1,106 @@
+"""Writing single records: read for update, check, write, and know one's own write again. Shared by both
+collections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from docstore.backend import Row, Writer
+from docstore.checks import Checks
+from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict
+from docstore.records import Records
+
+__all__ = ["Make", "Writes"]
+
+T = TypeVar("T")
+Make = Callable[[Row, int], Mapping[str, Any]]
+"""From the row as it is, and now, to the columns to set; or the exception that says why not."""
+
+
+class Writes(Records[T]):
+    """What both collections need to change a record."""
+
+    @property
+    def _checks(self) -> Checks:
+        return Checks(self._root.limits, self._root.default_timezone)
+
+    @property
+    def _noun(self) -> str:
+        return self._collection.name.rstrip("s")
+
+    def _changed(
+        self,
+        id: str,
+        make: Make,
+        *,
+        if_revision: int | None = None,
+        touch: bool = True,
+        include: frozenset[str] = frozenset(),
+        along: Callable[[Writer, Row, int], None] | None = None,
+    ) -> T:
+        """Read a row for update, let ``make`` say what changes, write it, and do ``along`` (with the row as
+        it was, and now).
+
+        ``include`` names private columns that ``make`` or ``along`` reads.
+        """
+        key, expected = self._id(id), check_revision_argument(if_revision)
+        tried: Row | None = None
+
+        def work(writer: Writer) -> Row:
+            nonlocal tried
+            row = self._row(writer, key, include=include, lock="wait")
+            if tried is not None and _recognised(row, tried):
+                return row
+            self._check_revision(row, expected)
+            now = writer.now()
+            tried = self._write(writer, row, make(row, now), now, touch=touch)
+            if along is not None:
+                along(writer, row, now)
+            return tried
+
+        return self._made(self._root.written(work, recognises=True))
+
+    def _write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
+        """Write changes to a row, its revision one higher; return the row as it is then."""
+        written = {**({"updated_at": now} if touch else {}), **changes, "revision": row["revision"] + 1}
+        if not writer.update(self._collection, row["number"], written):
+            raise NotFound(f"no {self._noun} with the id {row['id']!r}", id=row["id"])
+        return {**row, **{name: value for name, value in written.items() if name in row}}
+
+    def _check_revision(self, row: Row, expected: int | None) -> None:
+        if expected is not None and row["revision"] != expected:
+            raise RevisionConflict(
+                f"{self._noun} {row['id']!r} is at revision {row['revision']}, not {expected}",
+                id=row["id"], expected=expected, current=row["revision"],
+            )  # fmt: skip
+
+
+def check_revision_argument(if_revision: Any) -> int | None:
+    """Return the argument.
+
+    Raises:
+        InvalidDocument: it is neither ``None`` nor a whole number.
+    """
+    if if_revision is not None and (not isinstance(if_revision, int) or isinstance(if_revision, bool)):
+        raise InvalidDocument(
+            f"if_revision={if_revision!r}: expected a whole number or None", field="if_revision"
+        )
+    return if_revision
+
+
+def _recognised(row: Row, tried: Row) -> bool:
+    """Return whether the row is what was written before the connection was lost; if it is not, nothing was
+    written then.
+
+    Raises:
+        BackendError: it was changed more than once since, so that nobody can say.
+    """
+    if row["revision"] > tried["revision"]:
+        raise BackendError(
+            f"the connection was lost while {row['id']!r} was being changed, and it was changed since: "
+            f"look before you repeat it",
+            retryable=True, outcome_unknown=True,
+        )  # fmt: skip
+    return row == tried

@@ -69,6 +69,7 @@ __all__ = [
     "SortValue",
     "Statement",
     "Support",
+    "Translates",
     "Writer",
 ]
 
@@ -357,6 +358,16 @@ class KeepsClock(Protocol):
         """Return what :meth:`Writer.now` does; once the block is committed no process is told less, whatever
         its own clock says.
         """
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """A backend that turns the engine's errors into BackendError within a block, too (optional; else only
+    where the block ends).
+    """
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Let every error of the engine that is raised within arrive as BackendError."""
 
 
 @runtime_checkable

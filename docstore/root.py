@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TypeVar
 
-from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Writer
+from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Translates, Writer
 from docstore.blobs import Blobs
 from docstore.errors import BackendError, BlobsNotConfigured, DocstoreError, StoreBusy, StoreClosed
 from docstore.limits import Limits
@@ -128,7 +128,8 @@ class Root:
         current = self._in_force()
         if current is not None:
             current.check()
-            yield current.writer
+            with self._translated():
+                yield current.writer
             return
         with self.backend.read(snapshot=snapshot) as reader:
             yield reader
@@ -141,11 +142,15 @@ class Root:
         self.check_open()
         current = self._in_force()
         if current is not None:
-            with current.part() as writer:
+            with self._translated(), current.part() as writer:
                 yield writer
             return
         with self.backend.write() as writer:
             yield writer
+
+    def _translated(self) -> AbstractContextManager[None]:
+        """Translate the engine's errors within the transaction in force, call by call."""
+        return self.backend.translated() if isinstance(self.backend, Translates) else nullcontext()
 
     @contextmanager
     def apart(self) -> Iterator[Writer]:
@@ -200,12 +205,19 @@ class Root:
                 yield writer
             return
         keys: list[str] = []
+        own: BaseException | None = None
         try:
             with self.backend.write() as writer, self.within(writer, keys) as current:
-                yield writer
+                try:
+                    yield writer
+                except BaseException as raised:
+                    own = raised
+                    raise
                 current.check()
         except BaseException as failed:
-            self.withdraw(keys, failed)
+            self.withdraw(keys, failed if own is None else own)
+            if own is not None and own is not failed:
+                raise own from own.__cause__  # the caller's own exception arrives as it was raised
             raise
 
     @contextmanager

@@ -69,6 +69,7 @@ class PostgresBackend(SQLBackend):
     """
 
     name = "postgresql"
+    single_writer = False
     session_type: ClassVar[type[Session]] = PostgresSession
     compiler_type = PostgresCompiler
     begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -123,6 +124,10 @@ class PostgresBackend(SQLBackend):
     def begin(self, session: Session) -> None:
         """Begin a transaction that is durable once it is committed."""
         session.cursor.execute(self._begin)
+
+    def is_lost(self, session: Session) -> bool:
+        """Return whether the connection is gone."""
+        return bool(session.connection.driver_connection.closed)
 
     def write_lock(self) -> AbstractContextManager[None]:
         """Do nothing: Postgres has many writers."""

@@ -15,6 +15,8 @@ _BUSY = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.TooManyConnections,
 )
+_TRANSIENT = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+"""The server undid this transaction for another's sake."""
 _AWAY = ("08", "57P")
 """SQLSTATEs of a connection that failed, and of a server that stops, starts or crashed."""
 
@@ -28,7 +30,7 @@ def translated(error: Exception) -> BackendError | None:
         return BackendError(f"Postgres: {cause}") if isinstance(error, sa.exc.SQLAlchemyError) else None
     text = str(cause).strip()
     if isinstance(cause, _BUSY):
-        return StoreBusy(f"Postgres: {text}")
+        return StoreBusy(f"Postgres: {text}", transient=isinstance(cause, _TRANSIENT))
     state = cause.sqlstate
     away = isinstance(cause, psycopg.OperationalError) and (state is None or state.startswith(_AWAY))
     return BackendError(f"Postgres: {text}", retryable=away)

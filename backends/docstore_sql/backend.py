@@ -87,7 +87,25 @@ class SQLBackend(ABC):
             except BaseException:
                 self._end(session, "ROLLBACK")
                 raise
+            self._commit(session)
+
+    def _commit(self, session: Session) -> None:
+        """Commit; where the connection is lost meanwhile nobody can say whether it happened, and the error says that."""
+        try:
             session.cursor.execute("COMMIT")
+        except Exception as error:
+            failed = self.translate(error)
+            if failed is None:
+                raise
+            if self.is_lost(session):
+                failed.retryable = failed.outcome_unknown = True
+            else:
+                self._end(session, "ROLLBACK")
+            raise failed from error
+
+    def is_lost(self, session: Session) -> bool:
+        """Return whether the connection is gone, so that what was sent last may or may not have been done."""
+        return False
 
     @contextmanager
     def join(self, connection: sa.Connection) -> Iterator[Session]:

@@ -226,7 +226,11 @@ class _Check:
         keys = sorted({owned[found.name] for found in suspected})
         rows = committed(self._backend, lambda writer: writer.blobs(keys=keys, limit=len(keys)))
         states = {row.key: row.state for row in rows}
-        return [found for found in suspected if _is_extra(found, states)]
+        return [found for found in suspected if _is_extra(found, states) and not self._is_needed(found)]
+
+    def _is_needed(self, found: Found) -> bool:
+        """Return whether a document has this object, though its row is lost: that was reported already."""
+        return found.kind == "object" and _compact(found.name) in self._needed
 
 
 def _is_extra(found: Found, states: Mapping[str, BlobState]) -> bool:

@@ -14,7 +14,7 @@ from itertools import islice
 from docstore.backend import Backend, BlobRow, BlobState, Writer
 from docstore.blobs import Blobs, Found, key_of_temporary
 from docstore.errors import BlobError
-from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed
+from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed, documents_of
 from docstore.maintenance.reports import CollectReport, OnProgress, tell
 from docstore.steps import reached
 
@@ -150,14 +150,15 @@ def _remove_orphans(
 
     An intent is committed before its bytes are written, and no key is used twice: what was listed and has no
     row will never have one. The rows are read in a write block, so that on an engine with a single writer a
-    transaction that holds both an intent and its bytes has ended.
+    transaction that holds both an intent and its bytes has ended. What a document has, though its row was
+    lost by damage, is left for repair.
     """
     done, seen, failed = 0, 0, list[str]()
     while batch := list(islice(found, _LISTED)):
         reached("C7")
         seen += len(batch)
         keys = {key for one in batch if (key := owner_of(one)) is not None}
-        for key in sorted(keys - _known(backend, keys)):
+        for key in sorted(_without_row(backend, keys)):
             try:
                 blobs.delete(key)
             except BlobError:
@@ -176,11 +177,13 @@ def owner_of(found: Found) -> str | None:
     return key_of_temporary(found.name) if found.kind == "temporary" else None
 
 
-def _known(backend: Backend, keys: set[str]) -> set[str]:
+def _without_row(backend: Backend, keys: set[str]) -> set[str]:
     if not keys:
-        return set()
+        return keys
     with backend.write() as writer:
-        return {row.key for row in writer.blobs(keys=sorted(keys), limit=len(keys))}
+        keys = keys - {row.key for row in writer.blobs(keys=sorted(keys), limit=len(keys))}
+    with backend.read() as reader:
+        return keys - documents_of(reader, sorted(keys)).keys()
 
 
 def _delete(blobs: Blobs, rows: Sequence[BlobRow]) -> tuple[list[BlobRow], list[BlobRow]]:

@@ -22,7 +22,7 @@ def propose_for_extra(backend: Backend, blobs: Blobs, name: str) -> Proposal | N
     key = key_of_temporary(name) or name
     row = committed(backend, lambda writer: row_of(writer, key))
     if row is None or (key != name and row.state == "live"):
-        if blobs.size_of(name) is None:
+        if blobs.size_of(name) is None or (key == name and _documented(backend, key)):
             return None
 
         def act() -> bool:

@@ -162,7 +162,6 @@ def foreign(place: Any) -> Any:
     return ("foreign", "README", None)
 
 
-FORGIVEN = {"flipped": "size", "disagreeing": "size"}
 DAMAGES = (
     missing, truncated, longer, flipped, orphan, half, unowned, no_row, buried, disagreeing, stale_intent,
     stale_dead, came_back, foreign,
@@ -205,8 +204,13 @@ def test_a_store_without_blobs_is_checked_without(place: Any) -> None:
         check(place.backend, None)
 
 
-def test_nothing_is_found_while_writers_and_collectors_run(place: Any) -> None:
-    """A check beside writers, deleters and a collector at grace 0 reports nothing."""
+@pytest.mark.parametrize(("grace", "kinds"), [(60, set()), (0, {"extra"})])
+def test_nothing_is_found_while_writers_and_collectors_run(place: Any, grace: float, kinds: set[str]) -> None:
+    """A check beside writers, deleters and a collector reports nothing.
+
+    At grace 0 the collector takes intents under their writers' hands, whose bytes then stand there without a
+    row until they, too, are collected: that may be seen.
+    """
     failures: list[BaseException] = []
     stop = threading.Event()
 
@@ -226,7 +230,7 @@ def test_nothing_is_found_while_writers_and_collectors_run(place: Any) -> None:
         if document.number % 2:
             place.store.documents.delete(document.id)
 
-    works: list[Callable[[], object]] = [write, write, lambda: collect(place.backend, place.blobs, 0)]
+    works: list[Callable[[], object]] = [write, write, lambda: collect(place.backend, place.blobs, grace)]
     threads = [threading.Thread(target=run, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
@@ -235,10 +239,10 @@ def test_nothing_is_found_while_writers_and_collectors_run(place: Any) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert [finding for report in reports for finding in report.findings] == []
+    assert {finding.kind for report in reports for finding in report.findings} <= kinds
 
 
-@pytest.mark.parametrize("step", ["P2", "P3.1", "P3.3", "P3.4", "P4.2"])
+@pytest.mark.parametrize("step", ["P2", "P3.1", "P3.3", "P3.4", "P5"])
 def test_a_write_under_way_is_no_finding(place: Any, step: str) -> None:
     """At whatever step of a write the check looks."""
     reports: list[CheckReport] = []
@@ -274,20 +278,17 @@ def test_a_dry_run_changes_nothing(place: Any) -> None:
 
 
 def test_repair_leaves_only_what_nobody_can_put_right(place: Any) -> None:
-    """After repair and collection, lost bytes and foreign files remain, and the rest is sound."""
+    """After repair and collection only foreign files are found: lost bytes came from their twins."""
     sound, _ = add(place, b"sound")
-    lost = [missing(place), truncated(place), longer(place), flipped(place)]
-    for body, damage in enumerate((no_row, buried, disagreeing, orphan, half, unowned, stale_intent, came_back)):
+    for damage in (missing, truncated, longer, flipped):
         damage(place)
-        assert body >= 0
+    for damage in (no_row, buried, disagreeing, orphan, half, unowned, stale_intent, came_back):
+        damage(place)
     place.blobs.write("README", [b"not ours"])
-    # None of the lost ones may be healed from the others here: they all have the same bytes.
-    for id in [document.id for document in place.store.documents.iterate()]:
-        assert place.store.documents.get(id).id == id
     report = check(place.backend, place.blobs, "hash")
     done = repair(place.backend, place.blobs, report, dry_run=False, force=True)
-    assert {action.verb for action in done.actions} >= {"restore", "quarantine", "bury", "sweep", "keep", "copy"}
-    assert len(lost) == 4
+    verbs = {action.verb for action in done.actions}
+    assert verbs == {"restore", "quarantine", "bury", "sweep", "keep", "copy"}
     collect(place.backend, place.blobs, 0)
     left = check(place.backend, place.blobs, "hash")
     assert [(one.kind, one.key) for one in left.findings] == [("foreign", "README")]

@@ -1,5 +1,6 @@
 """An embedded document index: files, their bytes and their metadata, queried alike on every backend."""
 
+from docstore.aio import AsyncStore, open_async
 from docstore.blobs import Blobs
 from docstore.claims import Claim
 from docstore.errors import (
@@ -46,6 +47,7 @@ from docstore.workers import ProcessReport
 __all__ = [
     "AddResult",
     "AlreadyExists",
+    "AsyncStore",
     "BackendError",
     "BackendNotInstalled",
     "BlobCorrupt",
@@ -89,6 +91,7 @@ __all__ = [
     "UnknownOperator",
     "matches",
     "open",
+    "open_async",
     "under",
 ]
 __version__ = "0.1.0"

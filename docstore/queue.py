@@ -171,6 +171,21 @@ class Queue(Writes[Document]):
             store.documents.read_bytes(document.id).decode(), workers=4) >>> print(report.completed,
             report.failed)
         """
+        self._check_processing(workers=workers, max_attempts=max_attempts, filter=filter, lease=lease)
+
+        def take() -> Claim | None:
+            return self._take(filter=filter, lease=lease, worker=worker, max_attempts=max_attempts)
+
+        def put_back(claim: Claim, failure: BaseException) -> Document:
+            return self._put_back(claim, failure, max_attempts)
+
+        return Workers(handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress).run()
+
+    # what both shells' ``process`` is made of
+
+    def _check_processing(
+        self, *, workers: int, max_attempts: int, filter: Filter | None, lease: float
+    ) -> None:
         self._ready()
         _check_count("workers", workers, 256)
         _check_count("max_attempts", max_attempts, 2**31)
@@ -179,14 +194,13 @@ class Queue(Writes[Document]):
         if self._root.in_transaction:
             raise BackendError("process() commits as it goes: call it outside of a transaction")
 
-        def take() -> Claim | None:
-            return next(iter(self._claim(1, filter, lease, worker, max_attempts)), None)
+    def _take(
+        self, *, filter: Filter | None, lease: float, worker: str | None, max_attempts: int
+    ) -> Claim | None:
+        return next(iter(self._claim(1, filter, lease, worker, max_attempts)), None)
 
-        def put_back(claim: Claim, failure: BaseException) -> Document:
-            make = self._failing_again(failure, max_attempts)
-            return self._held(claim.document.id, claim.token, make)
-
-        return Workers(handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress).run()
+    def _put_back(self, claim: Claim, failure: BaseException, max_attempts: int) -> Document:
+        return self._held(claim.document.id, claim.token, self._failing_again(failure, max_attempts))
 
     def _claim(
         self, limit: int, filter: Filter | None, lease: float, worker: str | None, max_attempts: int | None

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import signature
 from typing import Any
 
 from docstore.backend import Backend, Opener
 from docstore.errors import BackendNotInstalled, UnknownBackend
+from docstore.waits import DIRECT, Waits
 
 __all__ = ["open_backend", "schemes"]
 
@@ -28,26 +30,40 @@ def schemes() -> tuple[str, ...]:
     return tuple(sorted({*_FIRST_PARTY, *(point.name for point in entry_points(group=GROUP))}))
 
 
-def open_backend(url: Any, **options: Any) -> Backend:
+def open_backend(url: Any, waits: Waits = DIRECT, /, **options: Any) -> Backend:
     """Open the backend for a URL or an SQLAlchemy engine; a Backend is returned as it is.
+
+    Args:
+        url: as for :func:`docstore.open`.
+        waits: of the shell; an opener that has a parameter ``waits`` is given it, and its backend then says the
+            same in its attribute ``waits``.
+        options: the backend's own.
 
     Raises:
         UnknownBackend: no backend is registered for the scheme, or ``url`` is of another type.
         BackendNotInstalled: a package that the backend needs is missing.
     """
     if isinstance(url, str):
-        return _opener(_scheme_of(url))(url, **options)
+        return _opened(_opener(_scheme_of(url)), url, waits, options)
     if isinstance(url, Backend):
         if options:
             raise TypeError(f"a Backend object takes no options here: {', '.join(sorted(options))}")
         return url
     dialect = getattr(getattr(url, "dialect", None), "name", None)
     if isinstance(dialect, str):
-        return _opener(dialect)(url, **options)
+        return _opened(_opener(dialect), url, waits, options)
     raise UnknownBackend(
         f"cannot open {type(url).__name__}: expected a URL, an SQLAlchemy Engine or a Backend",
         schemes=schemes(),
     )
+
+
+def _opened(opener: Opener, url: Any, waits: Waits, options: dict[str, Any]) -> Backend:
+    if waits is DIRECT:
+        return opener(url, **options)
+    if "waits" in signature(opener).parameters:
+        return opener(url, waits=waits, **options)
+    return waits.run(opener, url, **options)
 
 
 def _scheme_of(url: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, Self
 
-from docstore.backend import ANYWHERE, Backend, Joins, Scope
+from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
 from docstore.checks import scope_text
 from docstore.documents import Documents
@@ -21,8 +21,9 @@ from docstore.limits import Limits
 from docstore.query.cursor import signing_keys
 from docstore.registry import open_backend
 from docstore.root import Root
+from docstore.waits import DIRECT, Waits
 
-__all__ = ["Store", "open"]
+__all__ = ["Store", "check_unscoped", "narrowed", "open", "open_root"]
 
 _UNSET: Any = object()
 
@@ -63,17 +64,7 @@ class Store:
         Raises:
             ScopeError: none was given, one is empty or no text, or another is set already.
         """
-        given = {name: value for name, value in (("tenant", tenant), ("owner", owner)) if value is not _UNSET}
-        if not given:
-            raise ScopeError("scoped() needs tenant=, owner= or both")
-        for name, value in given.items():
-            scope_text(name, value)
-            fixed = getattr(self._scope, name)
-            if fixed is not None and fixed != value:
-                raise ScopeError(
-                    f"{name}={value!r}: this view is confined to {name}={fixed!r}; scopes only narrow"
-                )
-        return Store(self._root, replace(self._scope, **given), confined=True, is_view=True)
+        return Store(self._root, narrowed(self._scope, tenant, owner), confined=True, is_view=True)
 
     def unscoped(self) -> Store:
         """Return a view of everything, said explicitly; needed where ``scope_required=True``.
@@ -81,8 +72,7 @@ class Store:
         Raises:
             ScopeError: this view is confined to a scope already; scopes only narrow.
         """
-        if self._scope != Scope():
-            raise ScopeError("this view is confined to a scope: scopes only narrow")
+        check_unscoped(self._scope)
         return Store(self._root, confined=True, is_view=True)
 
     # -- transactions ------------------------------------------------------------------------------
@@ -155,6 +145,27 @@ class Store:
         return f"<Store {self._root.backend.name}{scope}{' closed' if self._root.closed else ''}>"
 
 
+def narrowed(scope: Scope, tenant: str = _UNSET, owner: str = _UNSET) -> Scope:
+    """Return a scope confined further; arguments and errors as for :meth:`Store.scoped`."""
+    given = {name: value for name, value in (("tenant", tenant), ("owner", owner)) if value is not _UNSET}
+    if not given:
+        raise ScopeError("scoped() needs tenant=, owner= or both")
+    for name, value in given.items():
+        scope_text(name, value)
+        fixed = getattr(scope, name)
+        if fixed is not None and fixed != value:
+            raise ScopeError(
+                f"{name}={value!r}: this view is confined to {name}={fixed!r}; scopes only narrow"
+            )
+    return replace(scope, **given)
+
+
+def check_unscoped(scope: Scope) -> None:
+    """Raise ScopeError if ``scope`` confines to anything."""
+    if scope != Scope():
+        raise ScopeError("this view is confined to a scope: scopes only narrow")
+
+
 def open(
     url: Any = "sqlite:///docstore.db",
     *,
@@ -192,13 +203,39 @@ def open(
         >>> with docstore.open("sqlite:///library.db", blobs="./files") as store:
         ...     store.documents.add("report.pdf", metadata={"category": "finance"})
     """
+    return Store(
+        open_root(
+            url,
+            DIRECT,
+            blobs=blobs,
+            scope_required=scope_required,
+            default_timezone=default_timezone,
+            limits=limits,
+            cursor_secret=cursor_secret,
+            options=options,
+        )
+    )
+
+
+def open_root(
+    url: Any,
+    waits: Waits,
+    *,
+    blobs: str | os.PathLike[str] | Blobs | None,
+    scope_required: bool,
+    default_timezone: tzinfo | None,
+    limits: Limits | Mapping[str, int] | None,
+    cursor_secret: str | bytes | Sequence[str | bytes] | None,
+    options: Mapping[str, Any],
+) -> Root:
+    """Check the arguments of :func:`open` and open what all views of the store share; ``waits`` is the shell's."""
     checked = Limits.of(limits)
     secrets = signing_keys(cursor_secret)
     if default_timezone is not None and not isinstance(default_timezone, tzinfo):
         raise ValueError(f"default_timezone={default_timezone!r}: expected a tzinfo, such as datetime.UTC")
     place = Blobs.of(blobs)
-    backend: Backend = open_backend(url, **options)
-    root = Root(
+    backend = open_backend(url, waits, **options)
+    return Root(
         backend,
         place,
         limits=checked,
@@ -206,4 +243,3 @@ def open(
         secrets=secrets,
         scope_required=scope_required,
     )
-    return Store(root)

@@ -30,6 +30,7 @@ class MemoryBackend:
     """
 
     name = "memory"
+    reads_at_once = True
 
     def __init__(self, *, busy_timeout: float = 30.0, waits: Waits = DIRECT) -> None:
         self.waits = waits

@@ -1,0 +1,297 @@
+"""AsyncDocuments: adding, changing and removing documents, their status, and their bytes, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from docstore.aio.bridge import waited
+from docstore.aio.claims import AsyncClaim
+from docstore.aio.files import AsyncFile
+from docstore.aio.records import AsyncRecords
+from docstore.aio.sources import readable
+from docstore.aio.workers import AsyncHandler, AsyncWorkers
+from docstore.claims import Claim
+from docstore.documents import Documents
+from docstore.errors import DocstoreError
+from docstore.models import AddResult, Document, NewDocument
+from docstore.records import Filter
+from docstore.root import Root
+from docstore.workers import ProcessReport
+
+__all__ = ["AsyncDocuments"]
+
+
+class AsyncDocuments(AsyncRecords[Document, Documents]):
+    """The documents of a store, within its scope: :class:`~docstore.documents.Documents`, awaited.
+
+    A ``source`` may also be an async iterable of bytes, or a file whose ``read`` is a coroutine function, such as
+    Starlette's ``UploadFile``. Sources are read, and bytes written, in a thread. A call that is cancelled leaves
+    nothing behind, or all of it where the commit was done already.
+    """
+
+    def _make(self, root: Root) -> Documents:
+        return Documents(root, self._scope, confined=self._confined)
+
+    # -- adding ------------------------------------------------------------------------------------
+
+    async def add(
+        self,
+        source: Any = None,
+        *,
+        filename: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        external_id: str | None = None,
+        tenant: str | None = None,
+        owner: str | None = None,
+        status: str = "pending",
+        error: str | None = None,
+        content: str | None = None,
+        preview: str | None = None,
+        created_at: Any = None,
+        updated_at: Any = None,
+        processed_at: Any = None,
+        sha256: str | None = None,
+        size: int | None = None,
+        dedupe: str | None = None,
+    ) -> Document:
+        """Store a document, its bytes and its fields, in one commit: :meth:`Documents.add`, awaited.
+
+        Example:
+            >>> document = await store.documents.add(upload, metadata={"category": "finance"})
+        """
+        documents = await self._blocking()
+        return await self._shell.run(
+            documents.add, readable(source, asyncio.get_running_loop()), filename=filename, content_type=content_type, metadata=metadata,
+            id=id, external_id=external_id, tenant=tenant, owner=owner, status=status, error=error,
+            content=content, preview=preview, created_at=created_at, updated_at=updated_at,
+            processed_at=processed_at, sha256=sha256, size=size, dedupe=dedupe,
+        )  # fmt: skip
+
+    async def add_many(
+        self,
+        documents: Iterable[NewDocument | Mapping[str, Any]] | AsyncIterable[NewDocument | Mapping[str, Any]],
+        *,
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> AddResult:
+        """Add many documents, each batch in one commit: :meth:`Documents.add_many`, awaited.
+
+        ``documents`` may be an async iterable, ``on_progress`` a coroutine function.
+        """
+        blocking = await self._blocking()
+        told = None if on_progress is None else partial(_told, asyncio.get_running_loop(), on_progress)
+        return await self._shell.run(
+            blocking.add_many, _given(asyncio.get_running_loop(), documents), batch_size=batch_size, on_progress=told
+        )
+
+    # -- changing ----------------------------------------------------------------------------------
+
+    async def update(
+        self,
+        id: str,
+        *,
+        source: Any = None,
+        sha256: str | None = None,
+        size: int | None = None,
+        if_revision: int | None = None,
+        touch: bool = True,
+        **changes: Any,
+    ) -> Document:
+        """Change a document's fields, its bytes, or both: :meth:`Documents.update`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(
+            documents.update, id, source=readable(source, asyncio.get_running_loop()), sha256=sha256, size=size, if_revision=if_revision,
+            touch=touch, **changes,
+        )  # fmt: skip
+
+    async def update_many(self, filter: Filter, *, touch: bool = True, **changes: Any) -> int:
+        """Change all documents that match, in one commit: :meth:`Documents.update_many`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(documents.update_many, filter, touch=touch, **changes)
+
+    async def delete(self, id: str, *, if_revision: int | None = None) -> None:
+        """Remove a document, its extractions, and then its bytes: :meth:`Documents.delete`, awaited."""
+        documents = await self._blocking()
+        await self._shell.run(documents.delete, id, if_revision=if_revision)
+
+    async def delete_many(self, filter: Filter) -> int:
+        """Remove all documents that match, in one commit: :meth:`Documents.delete_many`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(documents.delete_many, filter)
+
+    # -- versions ----------------------------------------------------------------------------------
+
+    async def versions(self, external_id: str) -> list[Document]:
+        """Return all versions with this external_id: :meth:`Documents.versions`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.read(documents.versions, external_id)
+
+    async def get_by_external_id(self, external_id: str, *, version: int | None = None) -> Document:
+        """Return one version of a document: :meth:`Documents.get_by_external_id`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.read(documents.get_by_external_id, external_id, version=version)
+
+    # -- status ------------------------------------------------------------------------------------
+
+    async def start(self, id: str) -> Document:
+        """Begin processing, pending → processing: :meth:`Documents.start`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(documents.start, id)
+
+    async def complete(
+        self,
+        id: str,
+        *,
+        content: str | None = None,
+        preview: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        processed_at: Any = None,
+        touch: bool = True,
+    ) -> Document:
+        """Finish processing, processing (or pending) → completed: :meth:`Documents.complete`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(
+            documents.complete, id, content=content, preview=preview, metadata=metadata,
+            processed_at=processed_at, touch=touch,
+        )  # fmt: skip
+
+    async def fail(self, id: str, error: str) -> Document:
+        """Give up on processing, processing (or pending) → failed: :meth:`Documents.fail`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(documents.fail, id, error)
+
+    async def retry(self, id: str) -> Document:
+        """Process again, failed or completed → pending: :meth:`Documents.retry`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(documents.retry, id)
+
+    # -- the queue ---------------------------------------------------------------------------------
+
+    async def claim(
+        self, limit: int = 1, *, filter: Filter | None = None, lease: float = 300.0, worker: str | None = None
+    ) -> list[AsyncClaim]:
+        """Take documents out of the queue, for this caller alone: :meth:`Documents.claim`, awaited."""
+        documents = await self._blocking()
+        work = partial(documents.claim, limit, filter=filter, lease=lease, worker=worker)
+        claims = await self._shell.run_undoing(work, _release)
+        return [AsyncClaim(self._shell, claim) for claim in claims]
+
+    async def process(
+        self,
+        handler: AsyncHandler,
+        *,
+        workers: int = 1,
+        on_progress: Callable[[int], object] | None = None,
+        max_attempts: int = 3,
+        filter: Filter | None = None,
+        lease: float = 300.0,
+        worker: str | None = None,
+    ) -> ProcessReport:
+        """Claim and handle documents in tasks until none is left to claim: :meth:`Documents.process`, awaited.
+
+        Args:
+            handler: a coroutine function, run on the loop, or a plain function, run in a thread. It takes a
+                document and returns its content, or a mapping of :meth:`complete`'s keywords, or ``None``.
+            workers: documents handled at once, 1 to 256.
+            on_progress: called after each document with the number finished; may be a coroutine function.
+            max_attempts, filter, lease, worker: as for :meth:`Documents.process`.
+
+        Raises:
+            As :meth:`Documents.process`; when the caller is cancelled, what was being handled goes back to the
+            queue first.
+        """
+        documents = await self._blocking()
+        await self._shell.run(
+            documents._check_processing, workers=workers, max_attempts=max_attempts, filter=filter, lease=lease
+        )
+
+        async def take() -> AsyncClaim | None:
+            work = partial(documents._take, filter=filter, lease=lease, worker=worker, max_attempts=max_attempts)
+            claim = await self._shell.run_undoing(work, lambda claim: _release([claim] if claim else []))
+            return None if claim is None else AsyncClaim(self._shell, claim)
+
+        async def put_back(claim: AsyncClaim, failure: BaseException) -> Document:
+            return await self._shell.run(documents._put_back, claim._claim, failure, max_attempts)
+
+        tasks = AsyncWorkers(
+            handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress
+        )
+        return await tasks.run()
+
+    # -- bytes -------------------------------------------------------------------------------------
+
+    async def open(self, id: str) -> AsyncFile:
+        """Open a document's bytes for reading: :meth:`Documents.open`, awaited; a file that is awaited, too.
+
+        Example:
+            >>> async with await store.documents.open(document.id) as file:
+            ...     first = await file.read(1000)
+        """
+        documents = await self._blocking()
+        return AsyncFile(
+            await self._shell.run_undoing(partial(documents.open, id), lambda file: file.close())
+        )
+
+    async def read_bytes(self, id: str) -> bytes:
+        """Return a document's bytes, checked: :meth:`Documents.read_bytes`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(documents.read_bytes, id)
+
+    async def download(self, id: str, path: str | os.PathLike[str]) -> None:
+        """Write a document's bytes to a file, whole and checked: :meth:`Documents.download`, awaited."""
+        documents = await self._blocking()
+        await self._shell.run(documents.download, id, path)
+
+    async def url(self, id: str, *, expires: int = 3600) -> str:
+        """Return a URL that reads a document's bytes: :meth:`Documents.url`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.run(documents.url, id, expires=expires)
+
+
+def _release(claims: list[Claim]) -> None:
+    for claim in claims:
+        try:
+            claim.release()
+        except DocstoreError:
+            continue  # the lease then runs out
+
+
+def _told(loop: asyncio.AbstractEventLoop, on_progress: Callable[[int], object], count: int) -> None:
+    """Report progress from within a call of the core."""
+    told = on_progress(count)
+    if inspect.isawaitable(told):
+        waited(told, loop)
+
+
+def _given(
+    loop: asyncio.AbstractEventLoop,
+    documents: Iterable[NewDocument | Mapping[str, Any]] | AsyncIterable[NewDocument | Mapping[str, Any]],
+) -> Iterator[NewDocument | Mapping[str, Any]]:
+    """Yield what is to be added, within a call of the core, with sources that the core can read."""
+    plain = _awaited(loop, aiter(documents)) if isinstance(documents, AsyncIterable) else documents
+    for one in plain:
+        if isinstance(one, NewDocument):
+            source = readable(one.source, loop)
+            yield one if source is one.source else one.model_copy(update={"source": source})
+        elif "source" in (one if isinstance(one, Mapping) else ()):  # type: ignore[redundant-expr]
+            yield {**one, "source": readable(one["source"], loop)}
+        else:
+            yield one
+
+
+def _awaited(
+    loop: asyncio.AbstractEventLoop,
+    documents: AsyncIterator[NewDocument | Mapping[str, Any]],
+) -> Iterator[NewDocument | Mapping[str, Any]]:
+    async def advance() -> NewDocument | Mapping[str, Any] | None:
+        return await anext(documents, None)
+
+    while (one := waited(advance(), loop)) is not None:
+        yield one

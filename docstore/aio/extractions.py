@@ -1,0 +1,96 @@
+"""AsyncExtractions: what was read out of documents, awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from docstore.aio.records import AsyncRecords
+from docstore.extractions import Extractions
+from docstore.models import Extraction
+from docstore.root import Root
+
+__all__ = ["AsyncExtractions"]
+
+
+class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
+    """The extractions of a store, within its scope: :class:`~docstore.extractions.Extractions`, awaited."""
+
+    def _make(self, root: Root) -> Extractions:
+        return Extractions(root, self._scope, confined=self._confined)
+
+    async def add(
+        self,
+        document_id: str,
+        results: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        status: str = "completed",
+        error: str | None = None,
+        confidence_scores: Mapping[str, float] | None = None,
+        review_flags: Mapping[str, bool] | None = None,
+        review_below: float | None = None,
+        needs_review: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        created_at: Any = None,
+        updated_at: Any = None,
+    ) -> Extraction:
+        """Store what was read out of a document: :meth:`Extractions.add`, awaited."""
+        extractions = await self._blocking()
+        return await self._shell.run(
+            extractions.add, document_id, results, id=id, status=status, error=error,
+            confidence_scores=confidence_scores, review_flags=review_flags, review_below=review_below,
+            needs_review=needs_review, metadata=metadata, created_at=created_at, updated_at=updated_at,
+        )  # fmt: skip
+
+    async def start(self, id: str) -> Extraction:
+        """Begin, pending → processing: :meth:`Extractions.start`, awaited."""
+        extractions = await self._blocking()
+        return await self._shell.run(extractions.start, id)
+
+    async def complete(
+        self,
+        id: str,
+        results: Mapping[str, Any],
+        *,
+        confidence_scores: Mapping[str, float] | None = None,
+        review_flags: Mapping[str, bool] | None = None,
+        review_below: float | None = None,
+        needs_review: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        touch: bool = True,
+    ) -> Extraction:
+        """Finish, processing (or pending) → completed: :meth:`Extractions.complete`, awaited."""
+        extractions = await self._blocking()
+        return await self._shell.run(
+            extractions.complete, id, results, confidence_scores=confidence_scores, review_flags=review_flags,
+            review_below=review_below, needs_review=needs_review, metadata=metadata, touch=touch,
+        )  # fmt: skip
+
+    async def fail(self, id: str, error: str) -> Extraction:
+        """Give up, processing (or pending) → failed: :meth:`Extractions.fail`, awaited."""
+        extractions = await self._blocking()
+        return await self._shell.run(extractions.fail, id, error)
+
+    async def update(
+        self, id: str, *, if_revision: int | None = None, touch: bool = True, **changes: Any
+    ) -> Extraction:
+        """Change an extraction's fields: :meth:`Extractions.update`, awaited."""
+        extractions = await self._blocking()
+        return await self._shell.run(
+            extractions.update, id, if_revision=if_revision, touch=touch, **changes
+        )
+
+    async def review(
+        self, id: str, reviewed_results: Mapping[str, Any], *, reviewed_by: str, reviewed_at: Any = None
+    ) -> Extraction:
+        """Write down a person's review: :meth:`Extractions.review`, awaited."""
+        extractions = await self._blocking()
+        return await self._shell.run(
+            extractions.review, id, reviewed_results, reviewed_by=reviewed_by, reviewed_at=reviewed_at
+        )
+
+    async def delete(self, id: str, *, if_revision: int | None = None) -> None:
+        """Remove an extraction: :meth:`Extractions.delete`, awaited."""
+        extractions = await self._blocking()
+        await self._shell.run(extractions.delete, id, if_revision=if_revision)

@@ -1,0 +1,170 @@
+"""AsyncRecords: reading, the same on documents and extractions, awaited."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+from docstore.aio.shell import Shell
+from docstore.backend import Scope
+from docstore.models import Page
+from docstore.query.plan import Plan
+from docstore.records import Filter, Records
+from docstore.root import Root
+
+__all__ = ["AsyncRecords"]
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Records[Any])
+
+
+class AsyncRecords(ABC, Generic[T, S]):
+    """What can be read of one collection, by the methods of :class:`~docstore.records.Records`, awaited.
+
+    Each method takes, returns and raises what the blocking one does.
+    """
+
+    def __init__(self, shell: Shell, scope: Scope, *, confined: bool) -> None:
+        self._shell = shell
+        self._scope = scope
+        self._confined = confined
+        self._made: S | None = None
+
+    @abstractmethod
+    def _make(self, root: Root) -> S:
+        """Return the blocking collection."""
+
+    async def _blocking(self) -> S:
+        """Return the blocking collection, the store opened if it is not yet."""
+        root = await self._shell.root()
+        if self._made is None:
+            self._made = self._make(root)
+        return self._made
+
+    async def find(
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: str | Sequence[str] = "-created_at",
+        limit: int = 50,
+        offset: int = 0,
+        page: int | None = None,
+        cursor: str | None = None,
+        direction: str | None = None,
+        total: bool | int = False,
+        latest_only: bool = True,
+        include: Iterable[str] = (),
+        strict: bool = False,
+    ) -> Page[T]:
+        """List the records that match, a page at a time: :meth:`Records.find`, awaited.
+
+        Example:
+            >>> page = await store.documents.find({"metadata.tags": "important"}, limit=10, total=True)
+        """
+        records = await self._blocking()
+        return await self._shell.read(
+            records.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page, cursor=cursor,
+            direction=direction, total=total, latest_only=latest_only, include=include, strict=strict,
+        )  # fmt: skip
+
+    async def iterate(
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: str | Sequence[str] = "number",
+        batch_size: int = 500,
+        latest_only: bool = True,
+        include: Iterable[str] = (),
+    ) -> AsyncIterator[T]:
+        """Yield every record that matches, in constant memory: :meth:`Records.iterate`, with ``async for``.
+
+        Example:
+            >>> async for document in store.documents.iterate({"status": "pending"}):
+            ...     print(document.filename)
+        """
+        records = await self._blocking()
+        found: Iterator[T] = await self._shell.read(
+            records.iterate, filter, search=search, sort=sort, batch_size=batch_size, latest_only=latest_only,
+            include=include,
+        )  # fmt: skip
+        while batch := await self._shell.read(_taken, found, batch_size):
+            for record in batch:
+                yield record
+
+    async def count(
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        latest_only: bool = True,
+        at_most: int | None = None,
+    ) -> int:
+        """Count the records that match: :meth:`Records.count`, awaited."""
+        records = await self._blocking()
+        return await self._shell.read(
+            records.count, filter, search=search, latest_only=latest_only, at_most=at_most
+        )
+
+    async def count_by(
+        self,
+        field: str,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        latest_only: bool = True,
+        limit: int = 100,
+    ) -> dict[Any, int]:
+        """Count the records that match by what they have at ``field``: :meth:`Records.count_by`, awaited."""
+        records = await self._blocking()
+        return await self._shell.read(
+            records.count_by, field, filter, search=search, latest_only=latest_only, limit=limit
+        )
+
+    async def exists(
+        self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True
+    ) -> bool:
+        """Return whether any record matches: :meth:`Records.exists`, awaited."""
+        records = await self._blocking()
+        return await self._shell.read(records.exists, filter, search=search, latest_only=latest_only)
+
+    async def get(self, id: str, *, include: Iterable[str] = ()) -> T:
+        """Return the record with this id, whichever version it is: :meth:`Records.get`, awaited."""
+        records = await self._blocking()
+        record: T = await self._shell.read(records.get, id, include=include)
+        return record
+
+    async def get_many(self, ids: Iterable[str], *, include: Iterable[str] = ()) -> list[T]:
+        """Return the records with these ids, in the order asked: :meth:`Records.get_many`, awaited."""
+        records = await self._blocking()
+        return await self._shell.read(records.get_many, ids, include=include)
+
+    async def explain(
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: str | Sequence[str] = "-created_at",
+        limit: int = 50,
+        offset: int = 0,
+        page: int | None = None,
+        cursor: str | None = None,
+        direction: str | None = None,
+        total: bool | int = False,
+        latest_only: bool = True,
+        include: Iterable[str] = (),
+        strict: bool = False,
+    ) -> Plan:
+        """Return how :meth:`find` with the same arguments would be run: :meth:`Records.explain`, awaited."""
+        records = await self._blocking()
+        return await self._shell.read(
+            records.explain, filter, search=search, sort=sort, limit=limit, offset=offset, page=page, cursor=cursor,
+            direction=direction, total=total, latest_only=latest_only, include=include, strict=strict,
+        )  # fmt: skip
+
+
+def _taken(records: Iterator[T], amount: int) -> list[T]:
+    return [*islice(records, amount)]

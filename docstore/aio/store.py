@@ -1,0 +1,196 @@
+"""AsyncStore: what ``docstore.open_async`` returns. The store of the core, awaited."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import tzinfo
+from functools import partial
+from typing import Any, Self
+
+from docstore.aio.blobs import BridgedBlobs
+from docstore.aio.bridge import LoopWaits
+from docstore.aio.documents import AsyncDocuments
+from docstore.aio.extractions import AsyncExtractions
+from docstore.aio.shell import Shell
+from docstore.backend import ANYWHERE, Scope
+from docstore.blobs import Blobs
+from docstore.errors import BackendNotInstalled
+from docstore.limits import Limits
+from docstore.root import Root
+from docstore.store import Store, check_unscoped, narrowed, open_root
+
+__all__ = ["AsyncStore", "open_async"]
+
+_UNSET: Any = object()
+
+
+class AsyncStore:
+    """An asynchronous store, or a view of one that is confined to a tenant, an owner, or both.
+
+    Attributes:
+        documents: the documents.
+        extractions: what was read out of them.
+
+    Its methods are those of :class:`~docstore.store.Store`, awaited. Many tasks of one event loop may use it at
+    once; it belongs to the loop, and the process, that it is opened in. ``async with`` and ``await`` open it, as
+    does the first call. A call that is cancelled has ended when its CancelledError arrives: no transaction, lock or
+    connection is left behind, and no part of what it wrote.
+    """
+
+    documents: AsyncDocuments
+    extractions: AsyncExtractions
+
+    def __init__(
+        self, shell: Shell, scope: Scope = ANYWHERE, *, confined: bool = False, is_view: bool = False
+    ) -> None:
+        self._shell = shell
+        self._scope = scope
+        self._confined = confined
+        self._is_view = is_view
+        self.documents = AsyncDocuments(shell, scope, confined=confined)
+        self.extractions = AsyncExtractions(shell, scope, confined=confined)
+
+    async def _blocking(self) -> Store:
+        return Store(await self._shell.root(), self._scope, confined=self._confined, is_view=self._is_view)
+
+    # -- scope -------------------------------------------------------------------------------------
+
+    def scoped(self, *, tenant: str = _UNSET, owner: str = _UNSET) -> AsyncStore:
+        """Return a view that sees and touches only this tenant and/or owner: :meth:`Store.scoped`.
+
+        It does no I/O; awaiting the view opens the store and returns the view.
+
+        Raises:
+            ScopeError: none was given, one is empty or no text, or another is set already.
+        """
+        given: dict[str, Any] = {}
+        if tenant is not _UNSET:
+            given["tenant"] = tenant
+        if owner is not _UNSET:
+            given["owner"] = owner
+        return AsyncStore(self._shell, narrowed(self._scope, **given), confined=True, is_view=True)
+
+    def unscoped(self) -> AsyncStore:
+        """Return a view of everything, said explicitly: :meth:`Store.unscoped`.
+
+        Raises:
+            ScopeError: this view is confined to a scope already; scopes only narrow.
+        """
+        check_unscoped(self._scope)
+        return AsyncStore(self._shell, confined=True, is_view=True)
+
+    # -- transactions ------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Self]:
+        """Make several calls one commit: :meth:`Store.transaction`, with ``async with``.
+
+        Calls of this task, and of tasks started in the block, take part in it, one after another; a task that goes
+        on after the block gets a BackendError. A cancellation undoes the block.
+
+        Example:
+            >>> async with store.transaction():
+            ...     first = await store.documents.add(b"one", filename="1.txt")
+            ...     await store.documents.update(other_id, metadata={"first": first.id})
+        """
+        store = await self._blocking()
+        async with self._shell.block(store.transaction()):
+            yield self
+
+    @asynccontextmanager
+    async def join(self, connection: Any) -> AsyncIterator[Self]:
+        """Take part in the application's own transaction on the same database, for a block: :meth:`Store.join`.
+
+        Args:
+            connection: an SQLAlchemy ``AsyncConnection`` on the database that the store is in.
+
+        Raises:
+            BackendError: the backend has no such connections.
+        """
+        store = await self._blocking()
+        async with self._shell.block(store.join(getattr(connection, "sync_connection", connection))):
+            yield self
+
+    # -- life --------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Close the store; idempotent. Later calls raise StoreClosed. On a view it does nothing."""
+        if not self._is_view:
+            await self._shell.close()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Open the store and return it."""
+        yield from self._shell.root().__await__()
+        return self
+
+    async def __aenter__(self) -> Self:
+        """Open the store and return it."""
+        return await self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Close the store."""
+        await self.close()
+
+    def __repr__(self) -> str:
+        """Show the scope."""
+        scope = "".join(
+            f" {name}={value!r}"
+            for name, value in (("tenant", self._scope.tenant), ("owner", self._scope.owner))
+            if value
+        )
+        return f"<AsyncStore{scope}{' closed' if self._shell.closed else ''}>"
+
+
+def open_async(
+    url: Any = "sqlite:///docstore.db",
+    *,
+    blobs: str | os.PathLike[str] | Blobs | None = None,
+    scope_required: bool = False,
+    default_timezone: tzinfo | None = None,
+    limits: Limits | Mapping[str, int] | None = None,
+    cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
+    **options: Any,
+) -> AsyncStore:
+    """Open an asynchronous store, creating or upgrading its schema.
+
+    Postgres is spoken to by psycopg's own asynchronous connections, without threads; SQLite through aiosqlite, a
+    thread a connection; memory directly. Bytes are read and written in threads. A backend of a third party that
+    has no asynchronous side runs in threads.
+
+    Args:
+        url: as for :func:`docstore.open`; instead of an ``Engine``, an ``AsyncEngine``.
+        blobs, scope_required, default_timezone, limits, cursor_secret, options: as for :func:`docstore.open`.
+
+    Returns:
+        The store, not yet open: use it with ``async with``, or await it and close it.
+
+    Raises:
+        As :func:`docstore.open`, when it is opened.
+        BackendNotInstalled: greenlet or aiosqlite is missing; it names the command that installs them.
+
+    Example:
+        >>> async with docstore.open_async("postgresql:///library", blobs="./files") as store:
+        ...     await store.documents.add("report.pdf")
+        >>> store = await docstore.open_async("sqlite:///library.db")
+        >>> await store.close()
+    """
+    opening = partial(
+        _open, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone, limits=limits,
+        cursor_secret=cursor_secret, options=options,
+    )  # fmt: skip
+    return AsyncStore(Shell(opening))
+
+
+def _open(url: Any, **arguments: Any) -> Root:
+    waits = LoopWaits()
+    try:
+        root = open_root(url, waits, **arguments)
+    except ImportError as missing:
+        raise BackendNotInstalled(
+            f'open_async needs {missing.name or missing}: run  pip install "embedded-docstore[async]"'
+        ) from missing
+    if root.waits is waits and root.blobs is not None:
+        root.blobs = BridgedBlobs(root.blobs, waits)
+    return root

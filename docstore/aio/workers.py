@@ -1,0 +1,143 @@
+"""AsyncWorkers: the tasks of ``process``: claim, handle while the lease is kept alive, write what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+from docstore.aio.bridge import in_thread, unbroken
+from docstore.aio.claims import AsyncClaim
+from docstore.errors import BackendError, DocstoreError, LeaseLost
+from docstore.models import Document, Status
+from docstore.workers import ProcessReport, _asked
+
+__all__ = ["AsyncHandler", "AsyncWorkers"]
+
+_KEPT_ERRORS = 100
+_BEATS = 3
+
+Result: TypeAlias = Mapping[str, Any] | str | None
+AsyncHandler: TypeAlias = Callable[[Document], Awaitable[Result]] | Callable[[Document], Result]
+"""A coroutine function, run on the loop, or a plain function, run in a thread."""
+
+
+class AsyncWorkers:
+    """One run of ``process``.
+
+    Args:
+        handler: called with each document.
+        take: claims the next document, ``None`` if there is none.
+        put_back: ends a claim whose handler failed; returns the document as it is then.
+        workers: tasks.
+        lease: seconds of a claim.
+        on_progress: called with the number of documents finished so far; may be a coroutine function.
+    """
+
+    def __init__(
+        self,
+        handler: AsyncHandler,
+        take: Callable[[], Awaitable[AsyncClaim | None]],
+        put_back: Callable[[AsyncClaim, BaseException], Awaitable[Document]],
+        *,
+        workers: int,
+        lease: float,
+        on_progress: Callable[[int], object] | None,
+    ) -> None:
+        self._handler = handler
+        self._take = take
+        self._put_back = put_back
+        self._workers = workers
+        self._lease = lease
+        self._on_progress = on_progress
+        self._active: dict[str, AsyncClaim] = {}
+        self._counts = {"completed": 0, "failed": 0, "retried": 0, "lost": 0}
+        self._errors: list[tuple[str, str]] = []
+
+    async def run(self) -> ProcessReport:
+        """Work until nothing is left to claim.
+
+        Raises:
+            Exception: the first that the database or ``on_progress`` raised; the other handlers are cancelled.
+            CancelledError: the caller was cancelled; what was being handled is back in the queue.
+        """
+        begun = time.monotonic()
+        heart = asyncio.ensure_future(self._beat())
+        tasks = [asyncio.ensure_future(self._work()) for _ in range(self._workers)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for task in (heart, *tasks):
+                task.cancel()
+            await unbroken(_all(heart, *tasks))
+        seconds = time.monotonic() - begun
+        return ProcessReport.model_validate({**self._counts, "errors": self._errors, "seconds": seconds})
+
+    async def _work(self) -> None:
+        while (claim := await self._take()) is not None:
+            self._active[claim.document.id] = claim
+            try:
+                outcome = await self._outcome(claim)
+            except LeaseLost:
+                outcome = "lost"
+            finally:
+                self._active.pop(claim.document.id, None)
+            await self._count(outcome)
+
+    async def _outcome(self, claim: AsyncClaim) -> str:
+        """Run the handler and end the claim; return what to count."""
+        try:
+            await claim.complete(**_asked(await self._handled(claim.document)))
+        except (LeaseLost, BackendError):
+            raise
+        except Exception as failure:
+            ended = await self._put_back(claim, failure)
+            if len(self._errors) < _KEPT_ERRORS:
+                self._errors.append((claim.document.id, ended.error or ""))
+            return "failed" if ended.status is Status.FAILED else "retried"
+        except BaseException:
+            await unbroken(_given_back(claim))
+            raise
+        return "completed"
+
+    async def _handled(self, document: Document) -> Any:
+        if inspect.iscoroutinefunction(self._handler):
+            return await self._handler(document)
+        result = await in_thread(partial(self._handler, document))
+        return await result if inspect.isawaitable(result) else result
+
+    async def _count(self, outcome: str) -> None:
+        self._counts[outcome] += 1
+        if self._on_progress is not None and outcome in ("completed", "failed"):
+            told = self._on_progress(self._counts["completed"] + self._counts["failed"])
+            if inspect.isawaitable(told):
+                await told
+
+    async def _beat(self) -> None:
+        """Prolong the leases of what is being handled, until cancelled."""
+        while True:
+            await asyncio.sleep(self._lease / _BEATS)
+            for id, claim in list(self._active.items()):
+                try:
+                    await claim.heartbeat()
+                except LeaseLost:
+                    self._active.pop(id, None)
+                except DocstoreError:
+                    continue  # the database is away: the next beat may reach it, else the lease runs out
+
+
+async def _given_back(claim: AsyncClaim) -> None:
+    """Release a claim; where that fails, its lease runs out."""
+    try:
+        await claim.release()
+    except DocstoreError:
+        return
+
+
+async def _all(*tasks: asyncio.Future[Any]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -150,8 +150,8 @@ class PostgresBackend(SQLBackend):
         connection.exec_driver_sql("COMMIT")
 
     def extra_schema(self) -> list[str]:
-        """Return the statements that create the functions."""
-        return functions.statements(self.tables)
+        """Return the statements that create the functions, and the sequence that remembers the clock."""
+        return [*functions.statements(self.tables), f"CREATE SEQUENCE {self.tables.named('clock')}"]
 
     def translate(self, error: Exception) -> BackendError | None:
         """Return the BackendError for what psycopg or the pool raised."""

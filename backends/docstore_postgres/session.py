@@ -36,6 +36,7 @@ class PostgresSession(Session):
     """A block on one psycopg connection."""
 
     mark: ClassVar[str] = "%s"
+    appends: ClassVar[bool] = True
 
     def row_lock(self, lock: str) -> str:
         """Return the words that lock the rows read."""
@@ -170,8 +171,25 @@ class PostgresSession(Session):
         server = self.connection.dbapi_connection.info
         return _clocks.forwards((server.host, server.port, server.dbname), int(self.cursor.fetchone()[0]))
 
+    def kept_now(self) -> int:
+        """Return the server's clock, and let a sequence remember it: it waits for nobody, and is told in
+        order.
+        """
+        clock = self.tables.named("clock")
+        self.cursor.execute(
+            f"SELECT setval(%s::regclass, greatest(c.last_value, %s)) FROM {clock} AS c", (clock, self.now())
+        )
+        return int(self.cursor.fetchone()[0])
+
+    def try_lock(self, name: str) -> bool:
+        """Take an advisory lock until the transaction ends, if it is free."""
+        self.cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",)
+        )
+        return bool(self.cursor.fetchone()[0])
+
     def lock(self, *names: str) -> None:
-        """Hold advisory locks until the transaction ends, taken in one order so that no two blocks deadlock."""
+        """Hold advisory locks until the transaction ends, taken in one order."""
         for name in sorted(set(names)):
             self.cursor.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",)

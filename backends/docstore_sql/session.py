@@ -19,6 +19,7 @@ from docstore.query.text import fold, index_symbols, index_words
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables, columns_of
+from docstore_sql.tally import COUNTED, Tally
 
 __all__ = ["Session", "content_columns"]
 
@@ -38,12 +39,15 @@ class Session(ABC):
     """
 
     mark: ClassVar[str]
+    appends: ClassVar[bool] = False
+    """Whether counts are kept as rows that add up, for many writers at once."""
 
     def __init__(self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler]) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
         self.tables = tables
         self.compilers = compilers
+        self.tally = Tally(self)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -111,6 +115,9 @@ class Session(ABC):
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, up to ``at_most``."""
+        known = self.tally.count(query)
+        if known is not None:
+            return known if at_most is None else min(known, at_most)
         inner = self.condition(query).wrapped(f" FROM {self.tables.of(query.collection)} AS d")
         if at_most is None:
             self.run(inner.wrapped("SELECT count(*)"))
@@ -125,6 +132,9 @@ class Session(ABC):
         field = query.collection.column(path[0])
         if field.kind is Kind.JSON or field.heavy:
             return None
+        known = self.tally.count_by(query, field.name)
+        if known is not None:
+            return known
         column = self.compilers[query.collection.name].column(field)
         body = self.condition(query).wrapped(
             f"SELECT {column}, count(*) FROM {self.tables.of(query.collection)} AS d", " GROUP BY 1"
@@ -180,6 +190,7 @@ class Session(ABC):
         numbers = self.insert_rows(collection, rows)
         if collection is DOCUMENTS:
             self._insert_contents(rows, numbers)
+            self.tally.add(self.tally.of_rows(rows))
         return numbers
 
     def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
@@ -211,6 +222,8 @@ class Session(ABC):
             ", ".join(part.text for part in assignments), sum((part.values for part in assignments), ())
         )
         table = self.tables.of(collection)
+        counted = collection is DOCUMENTS and not changed.keys().isdisjoint(COUNTED)
+        before = self.tally.of_numbers([number]) if counted else None
         if assignments:
             text = f"UPDATE {table} SET {sets.text} WHERE number = {self.mark}"
             execute = self.run if _UNIQUE.isdisjoint(changed) else self.guarded
@@ -218,6 +231,8 @@ class Session(ABC):
         else:
             self.run(Fragment(f"SELECT 1 FROM {table} WHERE number = {self.mark}", (number,)))
             exists = self.cursor.fetchone() is not None
+        if before is not None:
+            self.tally.add(self.tally.moved(before, changed))
         if exists and "content" in changes:
             self.replace_content(number, changes["content"])
         return exists
@@ -250,6 +265,7 @@ class Session(ABC):
             owned = chosen.wrapped(f"(tenant, document_id) IN (SELECT tenant, id FROM {table} WHERE ", ")")
             self.run(owned.wrapped(f"DELETE FROM {self.tables.named('extraction')} WHERE "))
             self.delete_contents(numbers)
+            self.tally.add(self.tally.of_numbers(numbers), -1)
         self.run(chosen.wrapped(f"DELETE FROM {table} WHERE "))
         return int(self.cursor.rowcount)
 
@@ -268,9 +284,7 @@ class Session(ABC):
         """Set fields of a blob row if its state is among ``states``; return whether it was."""
         unknown = changes.keys() - set(_BLOB_COLUMNS)
         if unknown:
-            raise ValueError(
-                f"no blob column {min(unknown)!r}; the columns are {', '.join(_BLOB_COLUMNS)}"
-            )
+            raise ValueError(f"no blob column {min(unknown)!r}; the columns are {', '.join(_BLOB_COLUMNS)}")
         if "tenant" in changes:
             changes["tenant"] = changes["tenant"] or ""
         sets = ", ".join(f"{name} = {self.mark}" for name in changes)
@@ -336,6 +350,10 @@ class Session(ABC):
     @abstractmethod
     def plan_of(self, statement: Fragment) -> str:
         """Return the engine's own plan for ``statement``, as text."""
+
+    def try_lock(self, name: str) -> bool:
+        """Take the lock of this name until the block ends if nobody has it; return whether it was taken."""
+        return True
 
     @abstractmethod
     def now(self) -> int:

@@ -60,6 +60,11 @@ class Tables:
         return self.named("blob")
 
     @property
+    def tally(self) -> str:
+        """Return the table of counts by tenant, owner, status and ``is_latest``."""
+        return self.named("tally")
+
+    @property
     def setting(self) -> str:
         """Return the table of the store's own settings: its format version and clock."""
         return self.named("setting")
@@ -194,6 +199,7 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     sa.Index(f"{name}extraction_created", extraction.c.created_at, extraction.c.number)
     _content_table(f"{name}content", metadata, dialect, document)
     _blob_table(f"{name}blob", metadata)
+    _tally_table(f"{name}tally", metadata, dialect)
     sa.Table(
         f"{name}setting",
         metadata,
@@ -274,4 +280,22 @@ def _blob_table(name: str, metadata: sa.MetaData) -> sa.Table:
         sqlite_where=table.c.state != sa.literal_column("'live'"),
         postgresql_where=table.c.state != sa.literal_column("'live'"),
     )
+    return table
+
+
+def _tally_table(name: str, metadata: sa.MetaData, dialect: str) -> sa.Table:
+    """Make the table of counts: a row a count on SQLite, elsewhere rows that add up to it."""
+    text = _type_of(DOCUMENTS.column("id"))
+    key = [
+        sa.Column("tenant", text, nullable=False),
+        sa.Column("owner", text, nullable=False),
+        sa.Column("is_latest", sa.Boolean, nullable=False),
+        sa.Column("status", text, nullable=False),
+    ]
+    n = sa.Column("n", sa.BigInteger, nullable=False)
+    if dialect == "sqlite":
+        unique = sa.PrimaryKeyConstraint(*(column.name for column in key), name=f"{name}_pkey")
+        return sa.Table(name, metadata, *key, n, unique, sqlite_with_rowid=False)
+    table = sa.Table(name, metadata, *key, n)
+    sa.Index(f"{name}_key", *key)
     return table

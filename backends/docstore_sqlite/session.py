@@ -29,9 +29,9 @@ class _Clock:
         self._mutex = threading.Lock()
         self._last = 0
 
-    def now(self) -> int:
+    def now(self, at_least: int = 0) -> int:
         with self._mutex:
-            self._last = max(self._last, time.time_ns() // 1000)
+            self._last = max(self._last, at_least, time.time_ns() // 1000)
             return self._last
 
 
@@ -128,6 +128,21 @@ class SQLiteSession(Session):
     def now(self) -> int:
         """Return the clock: this process's, which never goes backwards."""
         return _clock.now()
+
+    def kept_now(self) -> int:
+        """Return the clock, and keep it in the store: a later process whose clock was set back goes on from
+        there.
+        """
+        setting = self.tables.setting
+        self.cursor.execute(f"SELECT value FROM {setting} WHERE name = 'clock'")
+        kept = self.cursor.fetchone()
+        now = _clock.now(0 if kept is None else int(kept[0]))
+        self.cursor.execute(
+            f"INSERT INTO {setting} (name, value) VALUES ('clock', ?) ON CONFLICT (name) DO UPDATE SET "
+            f"value = excluded.value",
+            (str(now),),
+        )
+        return now
 
     def lock(self, *names: str) -> None:
         """Do nothing: there is a single writer."""

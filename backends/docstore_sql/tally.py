@@ -1,0 +1,162 @@
+"""The tally: how many documents there are of each tenant, owner, status and ``is_latest``, kept in the
+transaction of every write.
+
+A count by these alone, which is what status bars, totals of unfiltered listings and quotas ask for, adds up a
+few rows instead of reading a million. Where there is one writer a count is one row that is raised and
+lowered. Where there are many that row would be what they all wait for: there each write appends what it
+changed, and now and then a writer adds up what has gathered, without waiting for anybody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import random
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from docstore.backend import Query, Row
+from docstore.query.expr import TRUE, And, Compare, Expr, In
+from docstore.query.fields import DOCUMENTS
+from docstore_sql.fragment import Fragment, both
+
+if TYPE_CHECKING:
+    from docstore_sql.session import Session
+
+__all__ = ["COUNTED", "Tally"]
+
+COUNTED = ("tenant", "owner", "is_latest", "status")
+"""The columns that a count is kept by. No tenant and no owner are ``''``."""
+_COLUMNS = ", ".join(COUNTED)
+_OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
+_FOLDED_ONCE_IN = 64
+
+Key: TypeAlias = tuple[str, str, bool, str]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A condition on the counted columns, column by column: the values that each may have."""
+
+    values: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def narrow(self, name: str, values: Iterable[Any]) -> None:
+        """Let a column have these values only, of those it may have."""
+        wanted = tuple("" if value is None else value for value in values)
+        self.values[name] = tuple(v for v in self.values.get(name, wanted) if v in wanted)
+
+
+def _asked(query: Query) -> _Asked | None:
+    """Return what ``query`` asks of the counted columns, ``None`` if it asks anything else."""
+    if query.collection is not DOCUMENTS:
+        return None
+    asked = _Asked()
+    for name, value in (("tenant", query.scope.tenant), ("owner", query.scope.owner)):
+        if value is not None:
+            asked.narrow(name, [value])
+    terms: list[Expr] = [query.where]
+    while terms:
+        match terms.pop():
+            case And(inner):
+                terms.extend(inner)
+            case Compare((name,), "eq", value) if name in COUNTED:
+                asked.narrow(name, [value])
+            case In((name,), values) if name in COUNTED:
+                asked.narrow(name, values)
+            case term if term != TRUE:
+                return None
+    return asked
+
+
+class Tally:
+    """The counts, seen through one session.
+
+    Args:
+        session: the block.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._table = session.tables.tally
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def count(self, query: Query) -> int | None:
+        """Return how many rows ``query`` has, ``None`` if the tally cannot tell."""
+        asked = _asked(query)
+        if asked is None:
+            return None
+        self._session.run(self._where(asked).wrapped(f"SELECT coalesce(sum(n), 0) FROM {self._table}"))
+        return int(self._session.cursor.fetchone()[0])
+
+    def count_by(self, query: Query, name: str) -> Mapping[Any, int] | None:
+        """Return how many rows of ``query`` have each value of a column, ``None`` if the tally cannot
+        tell.
+        """
+        asked = _asked(query) if name in COUNTED else None
+        if asked is None:
+            return None
+        start = f"SELECT {name}, sum(n) FROM {self._table}"
+        self._session.run(self._where(asked).wrapped(start, f" GROUP BY {name} HAVING sum(n) <> 0"))
+        found = self._session.cursor.fetchall()
+        if name == "is_latest":
+            return {bool(value): int(n) for value, n in found}
+        return {value or None: int(n) for value, n in found}
+
+    def _where(self, asked: _Asked) -> Fragment:
+        mark = self._session.mark
+        parts = [
+            Fragment(f"{name} IN ({', '.join([mark] * len(values))})" if values else "1 = 0", values)
+            for name, values in asked.values.items()
+        ]
+        return both(parts).wrapped(" WHERE ") if parts else Fragment("")
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def of_rows(self, rows: Iterable[Row]) -> Counter[Key]:
+        """Count rows that are about to be stored."""
+        return Counter(
+            (row["tenant"] or "", row["owner"] or "", row["is_latest"], row["status"]) for row in rows
+        )
+
+    def of_numbers(self, numbers: Sequence[int]) -> Counter[Key]:
+        """Count the stored rows of these numbers, and keep others from changing them."""
+        source = f"SELECT {_OF_ROW} FROM {self._session.tables.of(DOCUMENTS)} AS d WHERE "
+        self._session.run(
+            self._session.listed("number", numbers).wrapped(source, self._session.row_lock("wait"))
+        )
+        found = self._session.cursor.fetchall()
+        return Counter((tenant, owner, bool(latest), word) for tenant, owner, latest, word in found)
+
+    def moved(self, before: Counter[Key], changed: Mapping[str, Any]) -> Counter[Key]:
+        """Return what changes where rows counted ``before`` get these columns."""
+        change: Counter[Key] = Counter()
+        given = {name: changed[name] for name in COUNTED if name in changed}
+        for key, n in before.items():
+            after = {**dict(zip(COUNTED, key, strict=True)), **given}
+            change[after["tenant"] or "", after["owner"] or "", after["is_latest"], after["status"]] += n
+        change.subtract(before)
+        return change
+
+    def add(self, change: Mapping[Key, int], sign: int = 1) -> None:
+        """Raise or lower the counts."""
+        rows = [(*key, sign * n) for key, n in sorted(change.items()) if n]
+        if not rows:
+            return
+        marks = ", ".join([self._session.mark] * (len(COUNTED) + 1))
+        insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES ({marks})"
+        if self._session.appends:
+            self._session.cursor.executemany(insert, rows)
+            if random() * _FOLDED_ONCE_IN < 1:
+                self.fold()
+        else:
+            raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
+            self._session.cursor.executemany(raised, rows)
+
+    def fold(self) -> None:
+        """Replace what was appended by its sums, unless another writer is just doing so."""
+        if not self._session.try_lock("tally"):
+            return
+        gone = f"WITH gone AS (DELETE FROM {self._table} RETURNING {_COLUMNS}, n) "
+        sums = f"SELECT {_COLUMNS}, sum(n) FROM gone GROUP BY {_COLUMNS} HAVING sum(n) <> 0"
+        self._session.run(Fragment(f"{gone}INSERT INTO {self._table} ({_COLUMNS}, n) {sums}"))

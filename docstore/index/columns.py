@@ -1,0 +1,172 @@
+"""Columns: one value a record, kept as bit slices, so that a comparison is a dozen set operations however many values there are.
+
+Slice ``j`` is the set of the records whose value has bit ``j``, counted from the most significant, in a form whose order as
+unsigned integers is the order of the values: the sixteen first bytes of a date, a double with its sign turned. Slices that are
+empty in all records cost nothing, and a comparison ends where no record is left undecided.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from typing import Final
+
+from docstore.index.bits import EMPTY, SMALL, Bits, intersection, minus, union
+from docstore.index.keys import DATES, WIDTHS
+
+__all__ = ["Slices", "compared", "date_ordinal", "double_ordinal", "equal_to_any", "raw_slices", "slice_key", "smallest"]
+
+Slices = Callable[[int], Bits]
+"""Slice ``j`` of a column."""
+
+_SIGN: Final = 1 << 63
+_ALL: Final = (1 << 64) - 1
+_TABLES: Final = tuple(bytes(value >> (7 - bit) & 1 for value in range(256)) for bit in range(8))
+_DIGITS: Final = tuple(bytes(48 + (value >> (7 - bit) & 1) for value in range(256)) for bit in range(8))
+
+
+def slice_key(column: bytes, at: int) -> bytes:
+    """Return the key under which slice ``at`` of a column is stored."""
+    return column + bytes((0x80 + at,))
+
+
+def double_ordinal(value: float) -> int:
+    """Return a double's place among all doubles, 64 bits."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", value or 0.0))
+    return int(bits ^ (_ALL if bits & _SIGN else _SIGN))
+
+
+def date_ordinal(text: str) -> int:
+    """Return the place of a text by its first sixteen bytes, 128 bits."""
+    return int.from_bytes(text.encode()[:16].ljust(16, b"\0"), "big")
+
+
+def raw_slices(column: bytes, members: Sequence[int], values: bytes) -> Iterator[tuple[int, list[int] | tuple[int, int]]]:
+    """Yield the slices of a column of ``members``, ascending, and their values as :meth:`Node.column` gives them.
+
+    Yields:
+        ``(j, what)`` for each slice that is not empty; ``what`` is a list of numbers, or, where the members are without gaps,
+        an integer and how far it has to be shifted left. On doubles the sign is not turned yet in ``values``; it is in the slices.
+    """
+    width = WIDTHS[column]
+    if not members:
+        return
+    dense = members[-1] - members[0] + 1 == len(members)
+    sign = values[0::width].translate(_TABLES[0]) if column != DATES else b""
+    negative = b"\1" in sign
+    for byte in range(width):
+        part = values[byte::width]
+        if not negative and byte and part.count(0) == len(part):
+            continue
+        for bit in range(8):
+            at = byte * 8 + bit
+            flags = part.translate(_TABLES[bit])
+            if column != DATES:
+                flags = _turned(flags, sign, negative, at)
+            if b"\1" not in flags:
+                continue
+            if dense:
+                yield at, (int(flags[::-1].translate(_AS_DIGITS), 2), members[0])
+            else:
+                yield at, list(compress(members, flags))
+
+
+_AS_DIGITS: Final = bytes(48 + (value & 1) for value in range(256))
+
+
+def _turned(flags: bytes, sign: bytes, negative: bool, at: int) -> bytes:
+    """Turn the bits of doubles: the sign always, the others where it is set."""
+    if at == 0:
+        return bytes(sign).translate(_FLIP)
+    if not negative:
+        return flags
+    size = len(flags)
+    return (int.from_bytes(flags, "big") ^ int.from_bytes(sign, "big")).to_bytes(size, "big")
+
+
+_FLIP: Final = bytes(1 - (value & 1) for value in range(256))
+
+
+def compared(slices: Slices, column: bytes, present: Bits, ordinal: int) -> tuple[Bits, Bits, Bits]:
+    """Return which of ``present`` have a lesser, the same and a greater value than ``ordinal``."""
+    bits = WIDTHS[column] * 8
+    lesser, greater, level = EMPTY, EMPTY, present
+    for at in range(bits):
+        if not level:
+            break
+        ones = intersection(level, slices(at))
+        if ordinal >> (bits - 1 - at) & 1:
+            if ones is not level:
+                rest = minus(level, ones)
+                lesser = union(lesser, rest)
+            level = ones
+        elif ones:
+            greater = union(greater, ones)
+            level = minus(level, ones)
+    return lesser, level, greater
+
+
+def equal_to_any(slices: Slices, column: bytes, present: Bits, ordinals: Sequence[int]) -> Bits:
+    """Return which of ``present`` have one of the values, by going down the slices with all of them at once."""
+    bits = WIDTHS[column] * 8
+    found: list[Bits] = []
+    stack = [(present, sorted(set(ordinals)), 0)]
+    while stack:
+        level, wanted, at = stack.pop()
+        while at < bits and level:
+            place = bits - 1 - at
+            ones = intersection(level, slices(at))
+            high = [value for value in wanted if value >> place & 1]
+            at += 1
+            if len(high) == len(wanted):
+                level = ones
+                continue
+            zeros = minus(level, ones) if ones else level
+            if high:
+                stack.append((ones, high, at))
+                wanted = [value for value in wanted if not value >> place & 1]
+            level = zeros
+        if level:
+            found.append(level)
+    result = EMPTY
+    for one in found:
+        result = union(result, one)
+    return result
+
+
+def smallest(slices: Slices, column: bytes, among: Bits, number: int, *, largest: bool = False) -> tuple[Bits, Bits]:
+    """Return ``number`` of ``among`` that come first by value, or a few more, in two parts.
+
+    Args:
+        slices, column: where the values are; all of ``among`` have one.
+        among: the records.
+        number: how many are wanted, at least 1.
+        largest: those with the greatest values instead.
+
+    Returns:
+        Records that are surely among the first ``number``, and those among which the rest of them are: as a rule few, but all that
+        share the last one's value are there. None left out comes before one of either part.
+    """
+    kept, left, wanted = EMPTY, among, number
+    guess = among.count
+    for at in range(WIDTHS[column] * 8):
+        if left.listed and left.count <= 2 * wanted + 16:
+            break
+        ones = intersection(left, slices(at))
+        rest = minus(left, ones) if ones else left
+        first, second = (ones, rest) if largest else (rest, ones)
+        if not first or not second:
+            continue
+        guess //= 2
+        if first.at_least(wanted):
+            left = first
+        else:
+            kept = union(kept, first)
+            wanted -= first.count
+            left = second
+        if guess < SMALL // 2 and not left.listed:
+            guess = left.count
+            if guess <= SMALL:
+                left = Bits.of(left.members)
+    return kept, left

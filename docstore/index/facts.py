@@ -1,0 +1,213 @@
+"""What a record holds at every path, as the evaluator sees it (rules 6, 8, 9): the one function that yields facts.
+
+Records are poured into a tree of :class:`Node`, one a path; a node collects, key by key, the numbers of the records. Elements of
+an array count at the array's own path, their members at the paths below; steps by index are not among the paths, whoever plans
+knows which records have arrays on the way (:mod:`docstore.index.bounds`).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from docstore.index.keys import (
+    ARRAY, DATES, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, WIDTHS, is_dated, number_key, size_key, text_key,
+)  # fmt: skip
+from docstore.query.expr import Path
+from docstore.query.fields import Collection, Kind
+
+__all__ = ["EVERY", "MOST_VALUES", "WILD", "Node", "indexed_fields", "pour"]
+
+EVERY: Final = b"\x00"
+"""The key, at the root, of all records there are."""
+
+WILD: Final = b"\x0f"
+"""The key, at the root, of records that hold too much to be indexed: every filter looks at them."""
+
+MOST_VALUES: Final = 4096
+"""A record with more JSON values than this is wild."""
+
+_TEXTS: Final = frozenset({"tenant", "owner", "content_type", "file_type", "status", "reviewed_by"})
+_EXACT: Final = 1 << 53
+NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
+
+
+def indexed_fields(collection: Collection) -> tuple[str, ...]:
+    """Return the fields whose facts are kept: JSON, numbers, instants, booleans, and the texts with few different values."""
+    return tuple(
+        name
+        for name, field in collection.fields.items()
+        if not field.heavy and name != "number" and (field.kind not in (Kind.TEXT, Kind.STATUS) or name in _TEXTS)
+    )
+
+
+class Node:
+    """One path, and what records hold there.
+
+    Attributes:
+        children: the paths one step longer.
+        posts: the numbers of the records by key, ascending; a number may come twice in a row.
+        numbers, floats: the column of numbers, record by record.
+        dated, dates: the column of dates; 16 bytes a record.
+        last: the text last put in the column of dates.
+    """
+
+    __slots__ = ("children", "dated", "dates", "floats", "last", "numbers", "posts")
+
+    def __init__(self) -> None:
+        self.children: dict[str, Node] = {}
+        self.posts: dict[bytes, array[int]] = {}
+        self.numbers: array[int] = array(NUMBERS_TYPE)
+        self.floats: array[float] = array("d")
+        self.dated: array[int] = array(NUMBERS_TYPE)
+        self.dates = bytearray()
+        self.last = ""
+
+    def child(self, step: str) -> Node:
+        """Return the node one step further, made if there is none."""
+        found = self.children.get(step)
+        if found is None:
+            found = self.children[step] = Node()
+        return found
+
+    def post(self, key: bytes, number: int) -> None:
+        """Note that the record has the fact ``key`` here."""
+        found = self.posts.get(key)
+        if found is None:
+            self.posts[key] = array(NUMBERS_TYPE, (number,))
+        elif found[-1] != number:
+            found.append(number)
+
+    def at(self, path: Path) -> Node | None:
+        """Return the node at a path below, or ``None``."""
+        node: Node | None = self
+        for step in path:
+            node = node.children.get(step) if node is not None else None
+        return node
+
+    def walk(self, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+        """Yield this node and all below, with their paths."""
+        stack = [(path, self)]
+        while stack:
+            at, node = stack.pop()
+            yield at, node
+            stack.extend(((*at, step), child) for step, child in node.children.items())
+
+    def column(self, key: bytes) -> tuple[Sequence[int], bytes]:
+        """Return a column: the records' numbers, and their values in as many bytes each as the column is wide, big-endian."""
+        if key == DATES:
+            return self.dated, bytes(self.dates)
+        floats = array("d", self.floats)
+        floats.byteswap()
+        return self.numbers, floats.tobytes()
+
+
+def pour(root: Node, fields: Mapping[str, bool], record: Mapping[str, Any], number: int) -> None:
+    """Add the facts of one record.
+
+    Args:
+        root: where to; records come in the order of their numbers.
+        fields: the indexed fields by name, and whether each is JSON.
+        record: as the evaluator reads it.
+        number: of the record.
+    """
+    root.post(EVERY, number)
+    for name, json in fields.items():
+        value = record.get(name)
+        if value is None:
+            continue
+        if json and _size(value, MOST_VALUES) < 0:
+            root.post(WILD, number)
+            continue
+        _see(root.child(name), value, number)
+
+
+def _size(value: Any, left: int) -> int:
+    """Return what is left of ``left`` after counting the values within; negative as soon as it is known to be."""
+    left -= 1
+    if type(value) is dict:
+        value = value.values()
+    elif type(value) is not list:
+        return left
+    left -= len(value)
+    for inner in value:
+        kind = type(inner)
+        if kind is dict or kind is list:
+            left = _size(inner, left)
+            if left < 0:
+                break
+    return left
+
+
+def _see(node: Node, value: Any, number: int) -> None:
+    """Note what is seen at the end of a path: the value, and of an array each element, too."""
+    kind = type(value)
+    if kind is str:
+        _see_text(node, value, number)
+    elif kind is dict:
+        node.post(OBJECT, number)
+        _enter(node, value, number)
+    elif kind is list:
+        node.post(ARRAY, number)
+        node.post(size_key(len(value)), number)
+        for element in value:
+            if type(element) is list:
+                node.post(ARRAY, number)
+            else:
+                _see(node, element, number)
+    elif kind is bool:
+        node.post(TRUE if value else FALSE, number)
+    elif value is None:
+        node.post(NULL, number)
+    else:
+        _see_number(node, value, number)
+
+
+def _enter(node: Node, members: Mapping[str, Any], number: int) -> None:
+    children = node.children
+    for step, value in members.items():
+        child = children.get(step)
+        if child is None:
+            child = children[step] = Node()
+        _see(child, value, number)
+
+
+def _see_text(node: Node, text: str, number: int) -> None:
+    seen = node.posts.get(STRING)
+    if seen is None:
+        node.posts[STRING] = array(NUMBERS_TYPE, (number,))
+    elif seen[-1] != number:
+        seen.append(number)
+    else:
+        if node.dated and node.dated[-1] == number:
+            node.dated.pop()
+            del node.dates[-WIDTHS[DATES] :]
+            node.post(text_key(node.last), number)
+        node.post(text_key(text), number)
+        return
+    if is_dated(text):
+        node.dated.append(number)
+        node.dates += text[:16].encode()[:16].ljust(16, b"\0")
+        node.last = text
+    else:
+        node.post(text_key(text), number)
+
+
+def _see_number(node: Node, value: float, number: int) -> None:
+    seen = node.posts.get(NUMBER)
+    if seen is None:
+        node.posts[NUMBER] = array(NUMBERS_TYPE, (number,))
+    elif seen[-1] != number:
+        seen.append(number)
+    else:
+        if node.numbers and node.numbers[-1] == number:
+            node.numbers.pop()
+            node.post(number_key(node.floats.pop()), number)
+        node.post(number_key(value), number)
+        return
+    if -_EXACT <= value <= _EXACT or float(value) == value:
+        node.numbers.append(number)
+        node.floats.append(value or 0.0)
+    else:
+        node.post(number_key(value), number)

@@ -1,0 +1,78 @@
+"""Bulk facts in memory: a set for each path and key, folded from the changes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+
+from docstore.index.bits import EMPTY, Bits, minus, union, union_all
+from docstore.index.facts import NUMBERS_TYPE, Node
+from docstore.index.keys import DATES, NUMBERS
+from docstore.index.layers import Record, Segment, Tree, column_slices
+from docstore.index.source import MOST_KEYS
+from docstore.query.expr import Path
+
+__all__ = ["Folded", "sets_of"]
+
+
+def sets_of(node: Node) -> Iterator[tuple[bytes, Bits]]:
+    """Yield a node's facts: each key, slices of columns among them, and who has it."""
+    for key, members in node.posts.items():
+        yield key, Bits(members, None)
+    for column, members in ((NUMBERS, node.numbers), (DATES, node.dated)):
+        if members:
+            yield column, Bits.of(members)
+            yield from column_slices(node, column).items()
+
+
+class Folded:
+    """A :class:`~docstore.index.layers.Stored` in dictionaries."""
+
+    def __init__(self) -> None:
+        self._facts: dict[Path, dict[bytes, Bits]] = {}
+
+    def post(self, path: Path, key: bytes) -> Bits:
+        """Return the records that have the fact."""
+        return self._facts.get(path, {}).get(key, EMPTY)
+
+    def posts(self, path: Path, keys: Sequence[bytes]) -> Bits:
+        """Return the records that have any of the facts."""
+        here = self._facts.get(path, {})
+        return union_all(here[key] for key in keys if key in here)
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the keys of a range, or ``None`` if there are too many."""
+        found = sorted(key for key in self._facts.get(path, ()) if first <= key < end)
+        return found if len(found) <= MOST_KEYS else None
+
+    def fold(self, fields: Mapping[str, bool], before: Mapping[int, Record], segments: Sequence[Segment]) -> None:
+        """Take up changes.
+
+        Args:
+            fields: the indexed fields.
+            before: the changed records as they were when last folded; new ones are not among them.
+            segments: the changed records that still exist.
+        """
+        if before:
+            gone = Bits.of(sorted(before))
+            for path, node in Tree(fields, before).root.walk():
+                here = self._facts[path]
+                for key, _ in sets_of(node):
+                    left = _compact(minus(here.get(key, EMPTY), gone))
+                    if left:
+                        here[key] = left
+                    else:
+                        here.pop(key, None)
+        now = Tree(fields, {number: record for segment in segments for number, record in segment.alive().items()})
+        for path, node in now.root.walk():
+            here = self._facts.setdefault(path, {})
+            for key, bits in sets_of(node):
+                old = here.get(key)
+                here[key] = _compact(bits if old is None else union(old, bits))
+
+
+def _compact(bits: Bits) -> Bits:
+    """Return the set in one form only: a compact list or an integer."""
+    if bits.listed:
+        return Bits(array(NUMBERS_TYPE, bits.members), None)
+    return Bits.of_integer(bits.integer)

@@ -1,0 +1,95 @@
+"""Filters on the index: what surely matches and what can match, beside what the evaluator says of each record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from docstore.index.bounds import bounds
+from docstore.index.facts import indexed_fields
+from docstore.index.layers import Layers
+from docstore.index.memory import Folded
+from docstore.limits import DEFAULT_LIMITS
+from docstore.query.decode import decode
+from docstore.query.evaluate import matches
+from docstore.query.fields import DOCUMENTS, Collection, Kind
+from docstore.query.normalize import normalize
+from docstore.query.parse import parse
+from docstore.testing.conformance.cases import FilterCase, filter_case
+from docstore.testing.strategies import choosers
+
+STAGES = ("folded", "beside", "half", "changed")
+
+
+def fields_of(collection: Collection) -> dict[str, bool]:
+    """Return the indexed fields and whether each is JSON."""
+    return {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
+
+
+def layers(collection: Collection, records: dict[int, Any], stage: str) -> Layers:
+    """Return the index of records, folded or not."""
+    fields, stored = fields_of(collection), Folded()
+    empty = Layers(fields, stored)
+    if stage == "beside":
+        return empty.changed(records)
+    if stage == "folded":
+        stored.fold(fields, {}, empty.changed(records).segments)
+        return Layers(fields, stored)
+    first = {number: record for number, record in records.items() if number % 2}
+    if stage == "half":
+        stored.fold(fields, {}, empty.changed(first).segments)
+        return Layers(fields, stored).changed({n: r for n, r in records.items() if n not in first})
+    turned = dict(zip(records, reversed(records.values()), strict=True))
+    old = {**turned, 1000: {"metadata": {"a": 1}}}
+    stored.fold(fields, {}, empty.changed(old).segments)
+    changed = Layers(fields, stored).changed({**first, 1000: None}).changed(records)
+    stored.fold(fields, old, changed.segments)
+    return Layers(fields, stored)
+
+
+def check(case: FilterCase, stage: str) -> None:
+    """Compare the bounds with the evaluator's answers."""
+    records = {
+        number: {**decode(case.world.collection, row), "number": number} for number, row in enumerate(case.world.rows, 1)
+    }
+    source = layers(case.world.collection, records, stage)
+    for filter in case.filters:
+        expr = normalize(parse(filter, case.world.collection, limits=DEFAULT_LIMITS, default_timezone=None))
+        expected = {number for number, record in records.items() if matches(expr, record)}
+        found = bounds(expr, source)
+        assert set(found.low.members) <= expected <= set(found.high.members), (filter, found, expected)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(choose=choosers())
+def test_what_matches_lies_between_the_bounds(choose: Any, stage: str) -> None:
+    """Low ⊆ what the evaluator matches ⊆ high, whether the records are in bulk, beside it, or changed since."""
+    check(filter_case(choose), stage)
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"metadata.a": 1}, {"metadata.a": {"$ne": 1}}, {"metadata.a": {"$in": ["x", 2, None]}}, {"metadata.a": None},
+        {"metadata.a": {"$exists": True}}, {"metadata.a": {"$type": "string"}}, {"metadata.a": {"$size": 2}},
+        {"metadata.a": {"$all": [1, 2]}}, {"metadata.a": {"$gte": 1, "$lt": 3}}, {"metadata.a": {"$gt": "2026-01"}},
+        {"metadata.a": {"$glob": "x*"}}, {"metadata.a": {"$regex": "^x"}}, {"status": "pending"}, {"created_at": {"$gt": 5}},
+        {"metadata.a": {"$nin": [True, "x"]}}, {"$nor": [{"metadata.a": 1}, {"metadata.b.c": 1}]},
+    ],
+)  # fmt: skip
+def test_most_predicates_are_exact(filter: dict[str, Any]) -> None:
+    """Equality, lists, ranges, existence, types, sizes, their negatives, and tests of few different texts need no evaluator."""
+    values: list[Any] = [{"a": 1}, {"a": [1, 2]}, {"a": "x"}, {"a": "xy"}, {}, {"a": None}, {"a": 2.5}, {"b": {"c": 1}}, {"a": True}]
+    records = {
+        number: {"metadata": value, "status": "pending", "created_at": number} for number, value in enumerate(values, 1)
+    }
+    if isinstance(filter.get("created_at"), dict):
+        filter = {"created_at": {"$gt": "1970-01-01T00:00:00.000004Z"}}
+    expr = normalize(parse(filter, DOCUMENTS, limits=DEFAULT_LIMITS, default_timezone=None))
+    found = bounds(expr, layers(DOCUMENTS, records, "folded"))
+    expected = {number for number, record in records.items() if matches(expr, record)}
+    assert found.exact
+    assert expected == set(found.low.members)

@@ -39,6 +39,7 @@ from docstore.errors import (
 from docstore.limits import Limits
 from docstore.models import AddResult, Document, Extraction, NewDocument, Page, Status
 from docstore.query.evaluate import matches_filter as matches
+from docstore.query.instants import instant
 from docstore.query.plan import Plan
 from docstore.query.under import under
 from docstore.store import Store, open
@@ -89,6 +90,7 @@ __all__ = [
     "UnknownBackend",
     "UnknownField",
     "UnknownOperator",
+    "instant",
     "matches",
     "open",
     "open_async",

@@ -15,6 +15,7 @@ __all__ = [
     "MIN_INSTANT",
     "format_instant",
     "from_datetime",
+    "instant",
     "instant_text",
     "parse_instant",
     "to_datetime",
@@ -61,6 +62,32 @@ def parse_instant(value: datetime | date | str, default_timezone: tzinfo | None 
     if isinstance(value, str):
         return _parse_text(value, default_timezone)
     raise ValueError(f"a {type(value).__name__} is no instant; expected {EXPECTED}")
+
+
+def instant(value: datetime | date | str, default_timezone: tzinfo | None = None) -> datetime:
+    """Return the instant that ``value`` names, read as docstore reads instants everywhere.
+
+    For services that take times from outside: it is strict about their form, and lets a service that has a
+    time zone of its own take naive times from a store that refuses them.
+
+    Args:
+        value: an aware ``datetime``, or RFC 3339 text: ``T``, ``t`` or one space before the time, one to nine
+            digits of a second (those after the sixth are cut off), ``Z``, ``z`` or an offset of less than a
+            day.
+        default_timezone: what a naive ``datetime``, a text without offset, or a bare date (its midnight) is
+            in; ``None``: they are errors.
+
+    Returns:
+        An aware ``datetime`` in UTC.
+
+    Raises:
+        ValueError: anything else; the text says what is wrong and what was expected.
+
+    Example:
+        >>> docstore.instant("2026-01-31T09:30:00+01:00")
+        datetime.datetime(2026, 1, 31, 8, 30, tzinfo=datetime.timezone.utc)
+    """
+    return to_datetime(parse_instant(value, default_timezone))
 
 
 def from_datetime(value: datetime, default_timezone: tzinfo | None = None, name: str = "") -> int:

@@ -249,10 +249,20 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         documents = await self._blocking()
         await self._shell.run(documents.download, id, path)
 
+    async def locations(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return where documents' bytes are kept, all in one query: :meth:`Documents.locations`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.read(documents.locations, ids)
+
     async def url(self, id: str, *, expires: int = 3600) -> str:
         """Return a URL that reads a document's bytes: :meth:`Documents.url`, awaited."""
         documents = await self._blocking()
         return await self._shell.run(documents.url, id, expires=expires)
+
+    async def locations(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return where documents' bytes are kept: :meth:`Documents.locations`, awaited."""
+        documents = await self._blocking()
+        return await self._shell.read(documents.locations, ids)
 
 
 def _release(claims: list[Claim]) -> None:

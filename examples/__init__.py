@@ -1,0 +1,1 @@
+"""Services made of docstore: one small application for each of five list APIs, and a demonstration."""

@@ -12,10 +12,11 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
 from docstore.query.collation import order_bytes
-from docstore.query.expr import Leaf, Match, Mod, Occurs, Regex
+from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Regex
 from docstore.query.fields import Collection, Field, Kind
 from docstore_postgres.functions import sort_function
 from docstore_postgres.leaves import JsonLeaves, string_condition
+from docstore_postgres.predicates import merged
 from docstore_postgres.reach import Root
 
 __all__ = ["PostgresCompiler"]
@@ -32,6 +33,18 @@ class PostgresCompiler(Compiler):
     def __init__(self, collection: Collection, tables: Tables) -> None:
         super().__init__(collection, tables)
         self.leaves = JsonLeaves(tables)
+
+    # -- logic -----------------------------------------------------------------------------------------
+
+    def where(self, expr: Expr) -> Fragment:
+        """Return the condition for ``expr``; predicates on one JSON column are made one."""
+        match expr:
+            case And(terms):
+                return both(merged(map(self.where, terms), "&&"))
+            case Or(terms):
+                return either(merged(map(self.where, terms), "||"))
+            case _:
+                return super().where(expr)
 
     # -- columns ---------------------------------------------------------------------------------------------
 

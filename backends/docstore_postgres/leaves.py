@@ -34,9 +34,10 @@ from docstore.query.expr import (
     TypeIs,
 )  # fmt: skip
 from docstore.query.text import fold
-from docstore_postgres import jsonpath, patterns, prefilter, regex
+from docstore_postgres import jsonpath, patterns, predicates, prefilter, regex
 from docstore_postgres.composite import sign
 from docstore_postgres.judge import is_exact
+from docstore_postgres.predicates import merged
 from docstore_postgres.reach import Root, ends, indexed, is_missing, tested
 from docstore_postgres.values import json_of
 
@@ -58,9 +59,9 @@ class JsonLeaves:
         """Return the condition for ``expr``, the paths of which start at ``root``."""
         match expr:
             case And(terms):
-                return both(self.where(term, root) for term in terms)
+                return both(merged((self.where(term, root) for term in terms), "&&"))
             case Or(terms):
-                return either(self.where(term, root) for term in terms)
+                return either(merged((self.where(term, root) for term in terms), "||"))
             case Not(term):
                 return self.where(term, root).wrapped("((", ") IS NOT TRUE)") if is_exact(term) else TRUE
             case Occurs():
@@ -181,6 +182,9 @@ class JsonLeaves:
     def _compare(self, root: Root, path: Path, op: str, value: Any) -> Fragment:
         if isinstance(value, list | dict):
             return self._compare_composite(root, path, op, value)
+        direct = predicates.compared(root, path, op, value)
+        if direct is not None:
+            return tested(root.text, direct)
         found = self._tested(root, path, jsonpath.compared(op, value))
         if value is None and op in ("eq", "gte", "lte"):
             return either((found, is_missing(root, path)))
@@ -211,7 +215,9 @@ class JsonLeaves:
                 self._seen(root, path, lambda v: Fragment(f"{v} = ANY(%s::jsonb[])", (texts,)), only)
             )
         elif plain:
-            parts.append(self._tested(root, path, prefilter.one_of(plain)))
+            direct = predicates.among(root, path, plain)
+            test = None if direct is None else tested(root.text, direct)
+            parts.append(test or self._tested(root, path, prefilter.one_of(plain)))
         return either(parts)
 
     def _typed(self, root: Root, path: Path, types: frozenset[str]) -> Fragment:

@@ -22,15 +22,36 @@ BACKENDS = ("memory", "sqlite", "postgres")
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    made.add_argument("--size", default="10k", help="documents: 1k, 10k, 100k, 1M, or several with commas (default 10k)")
-    made.add_argument("--backend", default="memory,sqlite,postgres", help="which, with commas (default: all three)")
-    made.add_argument("--workload", default=None, help="W2, W12 (all of them), W12a …, with commas (default: all)")
+    made.add_argument(
+        "--size", default="10k", help="documents: 1k, 10k, 100k, 1M, or several with commas (default 10k)"
+    )
+    made.add_argument(
+        "--backend", default="memory,sqlite,postgres", help="which, with commas (default: all three)"
+    )
+    made.add_argument(
+        "--workload", default=None, help="W2, W12 (all of them), W12a …, with commas (default: all)"
+    )
     made.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
     made.add_argument("--seed", type=int, default=1, help="of the documents (default 1)")
-    made.add_argument("--work", type=Path, default=None, help="folder that keeps what is built for the next run (default: a temporary one)")
-    made.add_argument("--postgres", default=None, metavar="URL", help="a server to use and keep (default: one of our own, with fsync on)")
+    made.add_argument(
+        "--work",
+        type=Path,
+        default=None,
+        help="folder that keeps what is built for the next run (default: a temporary one)",
+    )
+    made.add_argument(
+        "--postgres",
+        default=None,
+        metavar="URL",
+        help="a server to use and keep (default: one of our own, with fsync on)",
+    )
     made.add_argument("--fresh", action="store_true", help="build docstore's stores anew")
-    made.add_argument("--out", type=Path, default=None, help="folder for report.md and the plots (default: only lines on the terminal)")
+    made.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        help="folder for report.md and the plots (default: only lines on the terminal)",
+    )
     return made
 
 
@@ -39,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     results: list[Result] = []
     with ExitStack() as stack:
-        work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="docstore-bench-")))
+        work = options.work or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="docstore-bench-"))
+        )
         work.mkdir(parents=True, exist_ok=True)
         for result in measured(options, work, stack):
             results.append(result)
@@ -62,16 +85,28 @@ def measured(options: argparse.Namespace, work: Path, stack: ExitStack) -> Itera
 
 
 def _on(
-    backend: str, size: int, content: bool, works: list[Workload], known: dict, options: argparse.Namespace, work: Path, stack: ExitStack
+    backend: str,
+    size: int,
+    content: bool,
+    works: list[Workload],
+    known: dict,
+    options: argparse.Namespace,
+    work: Path,
+    stack: ExitStack,
 ) -> Iterator[Result]:
     with ExitStack() as inner:
         place = inner.enter_context(_place(backend, size, content, options, work, stack))
         if place.built is not None:
-            print(f"built {backend} {size:,}{' with content' if content else ''}: {place.built * 1e6:.1f} µs a document", flush=True)
+            print(
+                f"built {backend} {size:,}{' with content' if content else ''}: {place.built * 1e6:.1f} µs a document",
+                flush=True,
+            )
         yield from reading(place, works, known, size, rounds=options.rounds)
 
 
-def _place(backend: str, size: int, content: bool, options: argparse.Namespace, work: Path, stack: ExitStack) -> "ExitStack[Place]":
+def _place(
+    backend: str, size: int, content: bool, options: argparse.Namespace, work: Path, stack: ExitStack
+) -> ExitStack[Place]:
     match backend:
         case "memory":
             return memory_place(size, options.seed, content=content)

@@ -19,7 +19,16 @@ from benchmarks.measure import Clock, cpu_clock
 from benchmarks.oracle import PAGE, Truth
 from benchmarks.workloads import HALF, Workload
 
-__all__ = ["build", "copy_hand", "database", "insert_one", "is_built", "prepare", "references", "server_clock"]
+__all__ = [
+    "build",
+    "copy_hand",
+    "database",
+    "insert_one",
+    "is_built",
+    "prepare",
+    "references",
+    "server_clock",
+]
 
 Reference = Callable[[], Any]
 TABLE = (
@@ -70,7 +79,16 @@ def build(connection: Any, docs: Iterator[Doc], content: bool) -> None:
 def values(doc: Doc, content: bool = False) -> tuple[Any, ...]:
     """Return the columns of a document."""
     meta = json.dumps(doc.metadata, ensure_ascii=False, separators=(",", ":"))
-    return (doc.at + 1, str(uuid4()), doc.filename, doc.owner, doc.status, doc.created, meta, content_of(doc) if content else None)
+    return (
+        doc.at + 1,
+        str(uuid4()),
+        doc.filename,
+        doc.owner,
+        doc.status,
+        doc.created,
+        meta,
+        content_of(doc) if content else None,
+    )
 
 
 def copy_hand(connection: Any, docs: Iterator[Doc], content: bool = False) -> None:
@@ -92,7 +110,9 @@ def prepare(connection: Any) -> None:
 
 def server_clock(connection: Any) -> Clock:
     """Return the CPU seconds of this thread and of the server's processes for clients; this thread's alone if they cannot be read."""
-    rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'").fetchall()
+    rows = connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    ).fetchall()
     files = [path for (pid,) in rows if (path := Path(f"/proc/{pid}/schedstat")).exists()]
 
     def clock() -> float:
@@ -125,21 +145,36 @@ def references(work: Workload, hands: dict[str, Any], truth: Truth) -> dict[str,
         case "W4b":
             return {"btree": _page(hand, f"{_SELECT} WHERE {_OWNED} {_NEWEST} OFFSET %s", truth.depth)}
         case "W4c":
-            found = hand.execute(f"SELECT created, seq FROM hand WHERE {_OWNED} {_NEWEST} OFFSET %s", (truth.depth - 1,)).fetchone()
-            return {"btree": _page(hand, f"{_SELECT} WHERE {_OWNED} AND (created, seq) < (%s, %s) {_NEWEST}", *found)}
+            found = hand.execute(
+                f"SELECT created, seq FROM hand WHERE {_OWNED} {_NEWEST} OFFSET %s", (truth.depth - 1,)
+            ).fetchone()
+            return {
+                "btree": _page(
+                    hand, f"{_SELECT} WHERE {_OWNED} AND (created, seq) < (%s, %s) {_NEWEST}", *found
+                )
+            }
         case "W5":
             where = """meta @> '{"author": {"name": "author-04242"}}'"""
-            return {"GIN": _page(hand, _first(where)), "planner": _page(hand, f"{_SELECT} WHERE {where} {_NEWEST}")}
+            return {
+                "GIN": _page(hand, _first(where)),
+                "planner": _page(hand, f"{_SELECT} WHERE {where} {_NEWEST}"),
+            }
         case "W6":
             return {"planner": _one(hand, "SELECT count(*) FROM hand WHERE (meta -> 'priority')::int >= 6")}
         case "W7":
             id = hand.execute("SELECT id FROM hand WHERE seq = 4242").fetchone()[0]
-            return {"by id": lambda: _record(hand.execute(f"SELECT {COLUMNS} FROM hand WHERE id = %s", (id,)).fetchone())}
+            return {
+                "by id": lambda: _record(
+                    hand.execute(f"SELECT {COLUMNS} FROM hand WHERE id = %s", (id,)).fetchone()
+                )
+            }
         case "W8a" | "W8b":
             where = "(strpos(lower(content), %s) > 0 OR strpos(filename, %s) > 0)"
             return {"planner": _page(hand, f"{_SELECT} WHERE {where} {_NEWEST}", work.search, work.search)}
         case "W9a" | "W9b" | "W9c" | "W9d":
-            pattern = {"W9a": "%report%", "W9b": "%-0004242.%", "W9c": "%.pdf", "W9d": "%-000424_.%"}[work.name]
+            pattern = {"W9a": "%report%", "W9b": "%-0004242.%", "W9c": "%.pdf", "W9d": "%-000424_.%"}[
+                work.name
+            ]
             return {"planner": _page(hand, f"{_SELECT} WHERE filename LIKE %s {_NEWEST}", pattern)}
         case _:
             return {}
@@ -154,7 +189,13 @@ def _first(where: str) -> str:
 def _walked(hand: Any, where: str, bound: int, *values: Any) -> Reference:
     """Look at the newest ``bound`` rows; if the page does not fill, find all matches."""
     newest = "SELECT * FROM hand WHERE created >= %s ORDER BY created DESC, seq DESC LIMIT %s OFFSET 0"
-    walk = _page(hand, f"SELECT filename, meta FROM ({newest}) AS hand WHERE {where} {_NEWEST}", *values, bound, *values)
+    walk = _page(
+        hand,
+        f"SELECT filename, meta FROM ({newest}) AS hand WHERE {where} {_NEWEST}",
+        *values,
+        bound,
+        *values,
+    )
     rest = _page(hand, _first(where), *values)
 
     def call() -> Any:

@@ -39,7 +39,9 @@ _SEED_A = (
     "json_extract(meta, '$.category') = 'finance' AND EXISTS (SELECT 1 FROM json_each(meta, '$.tags') WHERE value = 'important')"
     " AND (json_extract(meta, '$.priority') >= 8 OR json_extract(meta, '$.author.department') = 'audit') AND created >= ?"
 )
-_SEED_B2 = "tag = 'important' AND category = 'finance' AND created >= ? AND (priority >= 8 OR department = 'audit')"
+_SEED_B2 = (
+    "tag = 'important' AND category = 'finance' AND created >= ? AND (priority >= 8 OR department = 'audit')"
+)
 _SIDE = f"SELECT seq FROM side WHERE {_SEED_B2} {_NEWEST}"
 _OWNED = "owner = 'owner-03' AND status = 'completed'"
 _FROM_SIDE = f"SELECT doc.filename, doc.meta FROM ({_SIDE}) AS s JOIN doc USING (seq)"
@@ -106,14 +108,22 @@ def references(work: Workload, hands: dict[str, sqlite3.Connection], truth: Trut
                 "A": _one(a, f"SELECT count(*) FROM doc WHERE {_SEED_A}", HALF),
                 "B2": _one(b, f"SELECT count(*) FROM side WHERE {_SEED_B2}", HALF),
             }
-            pages = {"A": _page(a, f"{_SELECT} WHERE {_SEED_A} {_NEWEST}", HALF), "B2": _page(b, _FROM_SIDE, HALF)}
+            pages = {
+                "A": _page(a, f"{_SELECT} WHERE {_SEED_A} {_NEWEST}", HALF),
+                "B2": _page(b, _FROM_SIDE, HALF),
+            }
             return {name: _both(pages[name], count) for name, count in counts.items()}
         case "W4a":
-            return {"A": _page(a, f"{_SELECT} WHERE {_OWNED} {_NEWEST}"), "B": _page(b, f"{_SELECT} WHERE {_OWNED} {_NEWEST}")}
+            return {
+                "A": _page(a, f"{_SELECT} WHERE {_OWNED} {_NEWEST}"),
+                "B": _page(b, f"{_SELECT} WHERE {_OWNED} {_NEWEST}"),
+            }
         case "W4b":
             return {"B": _page(b, f"{_SELECT} WHERE {_OWNED} {_NEWEST} OFFSET ?", truth.depth)}
         case "W4c":
-            found = b.execute(f"SELECT created, seq FROM doc WHERE {_OWNED} {_NEWEST} OFFSET ?", (truth.depth - 1,)).fetchone()
+            found = b.execute(
+                f"SELECT created, seq FROM doc WHERE {_OWNED} {_NEWEST} OFFSET ?", (truth.depth - 1,)
+            ).fetchone()
             return {"B": _page(b, f"{_SELECT} WHERE {_OWNED} AND (created, seq) < (?, ?) {_NEWEST}", *found)}
         case "W5":
             where = "json_extract(meta, '$.author.name') = ?"
@@ -125,12 +135,16 @@ def references(work: Workload, hands: dict[str, sqlite3.Connection], truth: Trut
         case "W7":
             id = a.execute("SELECT id FROM doc WHERE seq = 4242").fetchone()[0]
             columns = "id, seq, filename, owner, status, created, meta"
-            return {"A": lambda: _record(a.execute(f"SELECT {columns} FROM doc WHERE id = ?", (id,)).fetchone())}
+            return {
+                "A": lambda: _record(a.execute(f"SELECT {columns} FROM doc WHERE id = ?", (id,)).fetchone())
+            }
         case "W8a" | "W8b":
             walk = f"{_SELECT} JOIN content USING (seq) WHERE instr(text, ?) OR instr(filename, ?) {_NEWEST}"
             return {"A": _page(a, walk, work.search, work.search)}
         case "W9a" | "W9b" | "W9c" | "W9d":
-            pattern = {"W9a": "*report*", "W9b": "*-0004242.*", "W9c": "*.pdf", "W9d": "*-000424?.*"}[work.name]
+            pattern = {"W9a": "*report*", "W9b": "*-0004242.*", "W9c": "*.pdf", "W9d": "*-000424?.*"}[
+                work.name
+            ]
             return {"A": _page(a, f"{_SELECT} WHERE filename GLOB ? {_NEWEST}", pattern)}
         case _:
             return {}

@@ -22,7 +22,18 @@ SPAN = 100_000_000_000_000
 CATEGORIES = ("finance", "legal", "sales", "hr", "research", "support", "press", "board")
 DEPARTMENTS = ("north", "south", "east", "west", "audit", "tax")
 TAGS = ("important", "draft", "q1", "q2", "q3", "q4", "public", "internal", "signed", "scan")
-STATUSES = ("completed", "completed", "completed", "completed", "completed", "completed", "completed", "pending", "failed", "failed")
+STATUSES = (
+    "completed",
+    "completed",
+    "completed",
+    "completed",
+    "completed",
+    "completed",
+    "completed",
+    "pending",
+    "failed",
+    "failed",
+)
 STEMS = ("report", "invoice", "minutes", "contract", "memo", "slides", "offer", "photo", "notes", "budget")
 ENDINGS = ("pdf", "pdf", "pdf", "pdf", "docx", "docx", "xlsx", "txt", "png", "html")
 WORDS = (

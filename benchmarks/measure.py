@@ -33,7 +33,11 @@ class Figure:
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], *, rounds: int = 7, clock: Clock = cpu_clock, budget: float = 20.0
+    contenders: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 7,
+    clock: Clock = cpu_clock,
+    budget: float = 20.0,
 ) -> dict[str, Figure]:
     """Time every contender in every round; at least three rounds, no new one once ``budget`` wall seconds have passed."""
     repeats = {name: _repeats(call, clock) for name, call in contenders.items()}

@@ -41,7 +41,11 @@ def depth_of(size: int) -> int:
 def truths(works: Sequence[Workload], size: int, seed: int, folder: Path) -> dict[str, Truth]:
     """Return the answers, remembered in a file of ``folder`` because the documents never change."""
     kept = folder / f"truths-{size}-{seed}.json"
-    known = {name: Truth(**found) for name, found in json.loads(kept.read_text()).items()} if kept.exists() else {}
+    known = (
+        {name: Truth(**found) for name, found in json.loads(kept.read_text()).items()}
+        if kept.exists()
+        else {}
+    )
     missing = [work for work in works if work.name not in known]
     if missing:
         known |= _computed(missing, size, seed)

@@ -38,14 +38,19 @@ class Place:
     built: float | None = None
 
 
-def load(store: docstore.Store, size: int, seed: int, *, content: bool = False, metadata: bool = True) -> float:
+def load(
+    store: docstore.Store, size: int, seed: int, *, content: bool = False, metadata: bool = True
+) -> float:
     """Put the documents into a store; return the seconds of it, the generator's own taken off."""
     begun = time.perf_counter()
     for doc in corpus(size, seed):
         new_document(doc, content=content, metadata=metadata)
     generated = time.perf_counter() - begun
     begun = time.perf_counter()
-    store.documents.add_many((new_document(doc, content=content, metadata=metadata) for doc in corpus(size, seed)), batch_size=5_000)
+    store.documents.add_many(
+        (new_document(doc, content=content, metadata=metadata) for doc in corpus(size, seed)),
+        batch_size=5_000,
+    )
     return time.perf_counter() - begun - generated
 
 
@@ -63,10 +68,19 @@ def sqlite_place(work: Path, size: int, seed: int, *, content: bool, fresh: bool
     folder = work / f"sqlite-{size}-{seed}{'-text' if content else ''}"
     if fresh:
         shutil.rmtree(folder / "store", ignore_errors=True)
-    built = _once(folder / "store", lambda made: _build_store(f"sqlite:///{made}/store.db", size, seed, content))
+    built = _once(
+        folder / "store", lambda made: _build_store(f"sqlite:///{made}/store.db", size, seed, content)
+    )
     for schema in ("A", "B"):
-        _once(folder / schema, lambda made, schema=schema: by_hand_sqlite.build(made / "hand.db", schema, corpus(size, seed), content))
-    hands = {schema: sqlite3.connect(folder / schema / "hand.db", isolation_level=None) for schema in ("A", "B")}
+        _once(
+            folder / schema,
+            lambda made, schema=schema: by_hand_sqlite.build(
+                made / "hand.db", schema, corpus(size, seed), content
+            ),
+        )
+    hands = {
+        schema: sqlite3.connect(folder / schema / "hand.db", isolation_level=None) for schema in ("A", "B")
+    }
     for connection in hands.values():
         by_hand_sqlite.prepare(connection)
     try:

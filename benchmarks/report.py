@@ -15,10 +15,22 @@ __all__ = ["line", "markdown", "write"]
 
 def line(result: Result) -> str:
     """Return one result as a line."""
-    beside = [f"{name} {_figure(result, name)} (×{result.ratio_to(name)[0]:.2f})" for name in result.figures if name != LIBRARY]
+    beside = [
+        f"{name} {_figure(result, name)} (×{result.ratio_to(name)[0]:.2f})"
+        for name in result.figures
+        if name != LIBRARY
+    ]
     verdict = {True: "met", False: "MISSED", None: ""}[result.met]
     return "  ".join(
-        [f"{result.workload:5}", f"{result.backend:8}", f"{result.size:>9,}", f"{_figure(result, LIBRARY):>12}", *beside, _target(result), verdict]
+        [
+            f"{result.workload:5}",
+            f"{result.backend:8}",
+            f"{result.size:>9,}",
+            f"{_figure(result, LIBRARY):>12}",
+            *beside,
+            _target(result),
+            verdict,
+        ]
     ).rstrip()
 
 
@@ -35,7 +47,10 @@ def _target(result: Result) -> str:
 
 def markdown(results: Iterable[Result]) -> str:
     """Return the results as a table."""
-    rows = ["| workload | | backend | documents | docstore | by hand: time, ratio (least–most) | target | |", "|---|---|---|--:|--:|---|---|---|"]
+    rows = [
+        "| workload | | backend | documents | docstore | by hand: time, ratio (least–most) | target | |",
+        "|---|---|---|--:|--:|---|---|---|",
+    ]
     for result in results:
         beside = []
         for name in result.figures:

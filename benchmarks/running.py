@@ -67,7 +67,13 @@ class Result:
 
 
 def reading(
-    place: Place, works: Sequence[Workload], truths: dict[str, Truth], size: int, *, rounds: int, by_hand: bool = True
+    place: Place,
+    works: Sequence[Workload],
+    truths: dict[str, Truth],
+    size: int,
+    *,
+    rounds: int,
+    by_hand: bool = True,
 ) -> Iterator[Result]:
     """Measure the workloads on a place, one after another."""
     for work in works:
@@ -79,7 +85,9 @@ def reading(
             calls |= by_hand_postgres.references(work, place.hands, truth)
         for name, call in calls.items():
             if not is_right(work, answer := call(), truth):
-                raise WrongAnswer(f"{work.name} on {place.name}: {name} answered {answer!r}, the oracle {truth!r}")
+                raise WrongAnswer(
+                    f"{work.name} on {place.name}: {name} answered {answer!r}, the oracle {truth!r}"
+                )
         figures = interleaved(calls, rounds=rounds, clock=place.clock)
         allowed = ALLOWED[place.name] + (ALLOWED_CURSOR if work.kind == "cursor" else 0.0)
         yield Result(work.name, work.title, place.name, size, figures, work.target.get(place.name), allowed)

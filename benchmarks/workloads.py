@@ -87,7 +87,9 @@ def _author(doc: Doc) -> Any:
 
 
 def _says(word: str) -> Callable[[Doc], bool]:
-    return lambda doc: word in doc.filename or any(w.startswith(word) for w in content_of(doc).lower().rstrip(".").split())
+    return lambda doc: (
+        word in doc.filename or any(w.startswith(word) for w in content_of(doc).lower().rstrip(".").split())
+    )
 
 
 def _adversary(name: str, title: str, filter: dict[str, Any], test: Callable[[Doc], bool]) -> Workload:
@@ -143,4 +145,8 @@ _NAME_SET = frozenset(NAMES)
 def named(pattern: str | None) -> list[Workload]:
     """Return the workloads whose name is one of a comma-separated list, a whole family by its number; ``None``: all."""
     wanted = None if pattern is None else set(pattern.split(","))
-    return [work for work in WORKLOADS if wanted is None or work.name in wanted or work.name.rstrip("abcdefghij") in wanted]
+    return [
+        work
+        for work in WORKLOADS
+        if wanted is None or work.name in wanted or work.name.rstrip("abcdefghij") in wanted
+    ]

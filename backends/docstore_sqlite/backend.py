@@ -21,8 +21,10 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from docstore.errors import BackendError, StoreBusy
 from docstore.waits import DIRECT, Waits
 from docstore_sqlite.compile import SQLiteCompiler
+from docstore_sqlite.folding import register_folding
 from docstore_sqlite.functions import register
 from docstore_sqlite.lock import lock_of
+from docstore_sqlite.postings import FIELDS, Shared, schema_of
 from docstore_sqlite.session import SQLiteSession
 
 __all__ = ["SQLiteBackend", "open_backend"]
@@ -57,6 +59,7 @@ class SQLiteBackend(SQLBackend):
         self.busy_timeout = busy_timeout
         self.path = _file_of(engine.url)
         self.lock = lock_of(self.path)
+        self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
         self._single = waits.lock(busy_timeout) if self.path is None else None
 
     @contextmanager
@@ -69,9 +72,31 @@ class SQLiteBackend(SQLBackend):
         with self._single, super().checkout() as connection:
             yield connection
 
+    def session(self, connection: Any) -> SQLiteSession:
+        """Return a session on a raw connection, which shares what the process knows of the index."""
+        return SQLiteSession(connection, self.tables, self.compilers, self.index)
+
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
         session.cursor.execute("BEGIN IMMEDIATE")
+        assert isinstance(session, SQLiteSession)
+        session.indexed.private = True
+
+    @contextmanager
+    def join(self, connection: sa.Connection) -> Iterator[Session]:
+        """Open a write block on the application's connection, which may hold what is not committed."""
+        with super().join(connection) as session:
+            assert isinstance(session, SQLiteSession)
+            session.indexed.private = True
+            yield session
+
+    def after_fork(self) -> None:
+        """Forget what the parent knew of the index."""
+        self.index = {name: Shared() for name in FIELDS}
+
+    def extra_schema(self) -> list[str]:
+        """Return the statements that make the index's tables."""
+        return schema_of(self.tables)
 
     def prepare(self, connection: Any) -> None:
         """Set up a connection: durability, waiting, and the evaluator's functions."""
@@ -83,6 +108,7 @@ class SQLiteBackend(SQLBackend):
         cursor.execute("PRAGMA cache_size = -32768")
         cursor.close()
         register(connection)
+        register_folding(connection)
 
     def write_lock(self) -> AbstractContextManager[None]:
         """Wait for the turn to write."""

@@ -18,7 +18,7 @@ from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import Expr
 from docstore.query.order import order_bytes, sort_value
 
-__all__ = ["Predicate", "SortExpression", "register"]
+__all__ = ["Member", "Predicate", "SortExpression", "register"]
 
 _numbers = itertools.count(1)
 _closures: dict[int, Callable[[Any], Any]] = {}
@@ -83,6 +83,28 @@ class SortExpression(_Bound):
 
     def __repr__(self) -> str:
         return f"<{self.key}>"
+
+
+class Member(_Bound):
+    """A set of numbers, as a test of membership.
+
+    Args:
+        raw: a bit a number, little-endian bytes.
+    """
+
+    __slots__ = ("size",)
+
+    def __init__(self, raw: bytes) -> None:
+        end = len(raw) << 3
+
+        def holds(number: int) -> bool:
+            return number < end and bool(raw[number >> 3] >> (number & 7) & 1)
+
+        super().__init__(holds)
+        self.size = end
+
+    def __repr__(self) -> str:
+        return f"<a set of numbers below {self.size}>"
 
 
 def _apply(number: int, value: Any) -> Any:

@@ -7,15 +7,19 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
-from docstore_sql.tables import columns_of
+from docstore_sql.tables import Tables, columns_of
 
-from docstore.backend import Duplicate, Row
-from docstore.query.fields import Collection, Kind
+from docstore.backend import Duplicate, Query, Row, Statement
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore_sqlite.indexed import Indexed
+from docstore_sqlite.postings import FIELDS, Shared
 
 __all__ = ["SQLiteSession", "is_integrity_error"]
 
@@ -54,6 +58,91 @@ class SQLiteSession(Session):
 
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
+
+    def __init__(
+        self,
+        connection: Any,
+        tables: Tables,
+        compilers: Mapping[str, Compiler],
+        shared: Mapping[str, Shared] | None = None,
+    ) -> None:
+        super().__init__(connection, tables, compilers)
+        private = {name: Shared() for name in FIELDS}
+        self.indexed = Indexed(self, tables, private if shared is None else shared)
+
+    # -- reading by the index ----------------------------------------------------------------------
+
+    @contextmanager
+    def one_state(self) -> Iterator[None]:
+        """Let several statements see one state of the database, within a transaction or not."""
+        if self.connection.in_transaction:
+            yield
+            return
+        self.cursor.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.cursor.execute("ROLLBACK")
+
+    def select(self, query: Query) -> list[Row]:
+        """Return the rows of ``query`` in its order, found by the index where it helps."""
+        if not self.indexed.serves(query):
+            return super().select(query)
+        with self.one_state():
+            _, statement = self.indexed.select(query)
+            self.run(statement)
+            return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
+
+    def count(self, query: Query, at_most: int | None = None) -> int:
+        """Count the rows of ``query``: by the tally, else by the index."""
+        known = self.tally.count(query)
+        if known is not None or not self.indexed.serves(query):
+            return super().count(query, at_most)
+        with self.one_state():
+            return self.indexed.count(query, at_most)
+
+    def explain(self, query: Query) -> Statement:
+        """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""
+        if not self.indexed.serves(query):
+            return super().explain(query)
+        with self.one_state():
+            way, statement = self.indexed.select(query)
+            return Statement(statement.text, statement.values, self.plan_of(statement), (str(way),))
+
+    def names_read(self, query: Query) -> tuple[str, ...]:
+        """Return the names of the columns that ``query`` reads."""
+        return (*query.collection.light(), *sorted(query.include))
+
+    def selected(self, query: Query) -> str:
+        """Return those columns as SQL text."""
+        return ", ".join(map(self._read_column, self.names_read(query)))
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
+        """Add rows and note them for the index; return their numbers."""
+        numbers = super().insert(collection, rows)
+        self.indexed.inserted(collection, numbers)
+        return numbers
+
+    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
+        """Set columns of one row, noted for the index as it was; return whether it exists."""
+        self.indexed.changing(collection, number, changes)
+        exists = super().update(collection, number, changes)
+        self.indexed.changed(collection)
+        return exists
+
+    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
+        """Remove rows, noted for the index as they were; return how many there were."""
+        chosen = self.listed("number", numbers)
+        self.indexed.deleting(collection, chosen)
+        if collection is DOCUMENTS:
+            table = self.tables.of(DOCUMENTS)
+            owned = chosen.wrapped(f"(tenant, document_id) IN (SELECT tenant, id FROM {table} WHERE ", ")")
+            self.indexed.deleting(EXTRACTIONS, owned)
+        removed = super().delete(collection, numbers)
+        self.indexed.changed(collection)
+        return removed
 
     def booleans(self, collection: Collection) -> Sequence[str]:
         """Return the columns that SQLite keeps as 0 and 1."""

@@ -16,12 +16,43 @@ from docstore.index.bits import EMPTY, Bits, intersection, minus, union, union_a
 from docstore.index.columns import compared, date_ordinal, double_ordinal, equal_to_any, slice_key
 from docstore.index.facts import EVERY, WILD
 from docstore.index.keys import (
-    ARRAY, DATES, FALSE, KINDS, NULL, NUMBER, NUMBERS, OBJECT, STRING, TRUE, is_dated, number_key, size_key, text_key, text_of,
+    ARRAY,
+    DATES,
+    FALSE,
+    KINDS,
+    NULL,
+    NUMBER,
+    NUMBERS,
+    OBJECT,
+    STRING,
+    TRUE,
+    is_dated,
+    number_key,
+    size_key,
+    text_key,
+    text_of,
 )  # fmt: skip
 from docstore.index.source import Source
 from docstore.query import predicates
 from docstore.query.expr import (
-    Always, And, Compare, Contains, ElemMatch, Exists, Expr, In, Leaf, Match, Mod, Not, Occurs, Or, Path, Regex, Size, TypeIs,
+    Always,
+    And,
+    Compare,
+    Contains,
+    ElemMatch,
+    Exists,
+    Expr,
+    In,
+    Leaf,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Path,
+    Regex,
+    Size,
+    TypeIs,
 )  # fmt: skip
 from docstore.query.paths import index_step
 

@@ -12,7 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from docstore.index.keys import (
-    ARRAY, DATES, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, WIDTHS, is_dated, number_key, size_key, text_key,
+    ARRAY,
+    DATES,
+    FALSE,
+    NULL,
+    NUMBER,
+    OBJECT,
+    STRING,
+    TRUE,
+    WIDTHS,
+    is_dated,
+    number_key,
+    size_key,
+    text_key,
 )  # fmt: skip
 from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind

@@ -54,6 +54,13 @@ class Tree:
             pour(self.root, fields, records[number], number)
         self._columns: dict[tuple[Path, bytes], dict[bytes, Bits]] = {}
 
+    @classmethod
+    def of(cls, root: Node) -> Tree:
+        """Return the facts of a node and all below as a tree of its own."""
+        tree = cls({}, {})
+        tree.root = root
+        return tree
+
     def post(self, path: Path, key: bytes) -> Bits:
         """Return the records that have the fact."""
         node = self.root.at(path)
@@ -127,6 +134,7 @@ class Layers:
         self.segments = tuple(segments)
         self.stale = stale
         self.cache: dict[tuple[Path, bytes], Bits] = {}
+        self.answers: dict[str, Any] = {}
 
     def changed(self, records: Mapping[int, Record | None]) -> Layers:
         """Return these layers with records changed or added, or, where ``None``, removed."""
@@ -136,6 +144,12 @@ class Layers:
             last = segments.pop()
             segments[-1] = Segment(self.fields, {**segments[-1].alive(), **last.alive()})
         return Layers(self.fields, self.stored, segments, union(self.stale, Bits.of(sorted(records))))
+
+    def on(self, stored: Stored) -> Layers:
+        """Return the same layers reading the same bulk in another way; what was worked out is shared."""
+        other = Layers(self.fields, stored, self.segments, self.stale)
+        other.cache, other.answers = self.cache, self.answers
+        return other
 
     def kept(self, name: str) -> bool:
         """Return whether the facts of this field are kept."""

@@ -1,0 +1,192 @@
+"""Changes to the index in SQLite: noted row by row in the same transaction, folded into the bulk when there are enough.
+
+A note holds the number of the row and, where the row is not new, its indexed columns as they were: what the bulk says of it is
+worked out from the first note since the last fold, so that nothing else of the bulk has to be looked at. Folding sorts the facts
+of all changed rows by path, chunk and key and merges them in this order: neighbours in the table are written together, and the
+memory it takes is that of the changes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic_core import from_json
+
+from docstore.index.bits import Bits, minus
+from docstore.index.chunks import merged, packed, packed_integer, removed, split
+from docstore.index.columns import raw_slices, slice_key
+from docstore.index.facts import Node
+from docstore.index.keys import DATES, NUMBERS
+from docstore.index.layers import Tree
+from docstore.query.expr import Path
+from docstore.query.fields import Collection
+from docstore_sqlite.postings import FIELDS, IndexTables, columns, steps_text
+
+__all__ = ["FOLD", "FOLD_BULK", "decoded", "fold", "generation_name", "note_new", "note_old", "register_folding"]
+
+FOLD = 1024
+"""Changes that are folded at once, as a rule."""
+
+FOLD_BULK = 8192
+"""The same, of blocks that write many rows."""
+
+_MASK = (1 << 65_536) - 1
+
+
+def register_folding(connection: Any) -> None:
+    """Register on a raw connection what folding calls a row."""
+    connection.create_function("docstore_merged", 2, merged, deterministic=True)
+    connection.create_function("docstore_removed", 2, removed, deterministic=True)
+
+
+def generation_name(collection: Collection) -> str:
+    """Return the setting that counts the folds of a collection."""
+    return f"index generation of {collection.name}"
+
+
+def note_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Sequence[int]) -> None:
+    """Note rows just inserted."""
+    statement = f"INSERT INTO {names.changes[collection.name]} (number, is_new) VALUES (?, 1)"
+    if len(numbers) == 1:
+        cursor.execute(statement, (numbers[0],))
+    else:
+        cursor.executemany(statement, [(number,) for number in numbers])
+
+
+def note_old(cursor: Any, names: IndexTables, collection: Collection, where: str, values: Sequence[Any]) -> None:
+    """Note rows about to change or go, as they are.
+
+    Args:
+        cursor: in the writer's transaction.
+        names: the tables.
+        collection: whose rows.
+        where: the condition, SQL text.
+        values: bound in it.
+    """
+    listed = columns(collection)
+    cursor.execute(
+        f"INSERT INTO {names.changes[collection.name]} (number, is_new, {listed}) "
+        f"SELECT number, 0, {listed} FROM {names.rows[collection.name]} WHERE {where}",
+        tuple(values),
+    )
+
+
+def decoded(collection: Collection, values: Sequence[Any]) -> dict[str, Any]:
+    """Return the indexed columns of a row as the evaluator reads them."""
+    record: dict[str, Any] = {}
+    for (name, json), value in zip(FIELDS[collection.name].items(), values, strict=True):
+        if json:
+            record[name] = None if value is None else from_json(value)
+        else:
+            record[name] = value
+    record["tenant"] = record["tenant"] or None
+    for name in _BOOLEANS & record.keys():
+        record[name] = bool(record[name])
+    return record
+
+
+_BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
+
+
+def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
+    """Take all changes noted into the bulk, and begin a generation."""
+    changes = names.changes[collection.name]
+    fields = FIELDS[collection.name]
+    listed = columns(collection)
+    rows = cursor.execute(
+        f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} GROUP BY number) AND NOT is_new"
+    ).fetchall()
+    before = Tree(fields, {row[0]: decoded(collection, row[1:]) for row in rows}) if rows else None
+    rows = cursor.execute(
+        f"SELECT number, {listed} FROM {names.rows[collection.name]} WHERE number IN (SELECT number FROM {changes})"
+    ).fetchall()
+    now = Tree(fields, {row[0]: decoded(collection, row[1:]) for row in rows})
+    rows = []
+    _Folding(cursor, names, collection).run(now, before)
+    cursor.execute(
+        f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE SET value = value + 1",
+        (generation_name(collection),),
+    )
+    cursor.execute(f"DELETE FROM {changes}")
+
+
+class _Folding:
+    """One fold: the facts of changed rows before and now, and the tables they are merged into."""
+
+    def __init__(self, cursor: Any, names: IndexTables, collection: Collection) -> None:
+        self.cursor = cursor
+        self.names = names
+        self.collection = collection
+
+    def run(self, now: Tree, before: Tree | None) -> None:
+        """Remove what is no more, add what is new."""
+        added: list[tuple[int, int, bytes, bytes]] = []
+        if before is not None:
+            self._remove(before, now)
+        for path, node in now.root.walk():
+            if node.posts:
+                id = self._path(path)
+                old = before.root.at(path) if before is not None else None
+                added.extend((id, chunk, key, bits) for key, chunk, bits in _pieces(node, old))
+        added.sort(key=lambda piece: piece[:3])
+        self.cursor.executemany(
+            f"INSERT INTO {self.names.posting} (path, chunk, key, bits) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (path, chunk, key) DO UPDATE SET bits = docstore_merged(bits, excluded.bits)",
+            added,
+        )
+
+    def _remove(self, before: Tree, now: Tree) -> None:
+        gone: list[tuple[bytes, int, int, bytes]] = []
+        for path, node in before.root.walk():
+            if node.posts:
+                id = self._path(path)
+                new = now.root.at(path)
+                gone.extend((bits, id, chunk, key) for key, chunk, bits in _pieces(node, new))
+        gone.sort(key=lambda piece: piece[1:])
+        posting = self.names.posting
+        where = "WHERE path = ? AND chunk = ? AND key = ?"
+        self.cursor.executemany(f"UPDATE {posting} SET bits = docstore_removed(bits, ?) {where}", gone)
+        self.cursor.executemany(f"DELETE FROM {posting} {where} AND length(bits) = 0", [piece[1:] for piece in gone])
+
+    def _path(self, path: Path) -> int:
+        given = (self.collection.name, steps_text(path))
+        self.cursor.execute(f"INSERT OR IGNORE INTO {self.names.path} (collection, steps) VALUES (?, ?)", given)
+        self.cursor.execute(f"SELECT id FROM {self.names.path} WHERE collection = ? AND steps = ?", given)
+        return int(self.cursor.fetchone()[0])
+
+
+def _pieces(node: Node, other: Node | None) -> Iterator[tuple[bytes, int, bytes]]:
+    """Yield the facts of a node that are not the other's, as ``(key, chunk, form)``."""
+    there = None if other is None else Tree.of(other)
+    for key, members in node.posts.items():
+        yield from _split(key, members, there)
+    for column, members in ((NUMBERS, node.numbers), (DATES, node.dated)):
+        if not members:
+            continue
+        yield from _split(column, members, there)
+        for at, what in raw_slices(column, members, node.column(column)[1]):
+            key = slice_key(column, at)
+            if isinstance(what, tuple) and there is None:
+                yield from _integer_pieces(key, *what)
+            else:
+                listed = Bits.of_integer(what[0]).members if isinstance(what, tuple) else what
+                shift = what[1] if isinstance(what, tuple) else 0
+                yield from _split(key, [number + shift for number in listed], there)
+
+
+def _split(key: bytes, members: Sequence[int], there: Tree | None) -> Iterator[tuple[bytes, int, bytes]]:
+    if there is not None:
+        members = minus(Bits.of(members), there.post((), key)).members
+    for chunk, places in split(members).items():
+        yield key, chunk, packed(places)
+
+
+def _integer_pieces(key: bytes, integer: int, shift: int) -> Iterator[tuple[bytes, int, bytes]]:
+    chunk, rest = shift >> 16, integer << (shift & 0xFFFF)
+    while rest:
+        piece = rest & _MASK
+        if piece:
+            yield key, chunk, packed_integer(piece)
+        rest >>= 65_536
+        chunk += 1

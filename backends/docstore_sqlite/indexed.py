@@ -1,0 +1,276 @@
+"""One session's view of the index: the layers of its snapshot, and the rows that a query comes down to.
+
+Layers that show committed changes alone are shared by the process; a block that has written sees its own changes, and shares
+nothing. ``connection.total_changes`` tells its states apart: it grows with every row written, undone ones too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from docstore_sql.fragment import Fragment, both
+from docstore_sql.tables import Tables
+
+from docstore.backend import Query
+from docstore.index import window
+from docstore.index.bounds import Bounds
+from docstore.index.layers import Layers, Record
+from docstore.query.expr import And, Compare, Expr
+from docstore.query.fields import Collection
+from docstore_sqlite.folding import (
+    FOLD,
+    FOLD_BULK,
+    decoded,
+    fold,
+    generation_name,
+    note_new,
+    note_old,
+)  # fmt: skip
+from docstore_sqlite.functions import Member
+from docstore_sqlite.narrow import LISTED, Way, scoped, sets_for, uses_index, walk_length, walkable
+from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns
+
+__all__ = ["Indexed"]
+
+_WALK_LEAST = 256
+_ROUND = 128
+_SOUGHT = 20_000
+
+
+class Indexed:
+    """The index as one session sees it.
+
+    Args:
+        session: the block; its compilers, cursor and connection are used.
+        shared: by collection, what the process knows.
+        private: whether what the block reads may be uncommitted.
+    """
+
+    def __init__(self, session: Any, tables: Tables, shared: Mapping[str, Shared]) -> None:
+        self.session = session
+        self.cursor = session.cursor
+        self.tables = tables
+        self.names = IndexTables.of(tables)
+        self.shared = shared
+        self.private = False
+        self._own: dict[str, tuple[tuple[int, int, int], Layers]] = {}
+        self._bulk = 0
+
+    # -- layers ----------------------------------------------------------------------------------------
+
+    def layers(self, collection: Collection) -> Layers:
+        """Return the index of this snapshot. Call within a transaction."""
+        name = collection.name
+        generation, last, numbers = self._token(collection)
+        shared = self.shared[name]
+        token, layers, kept = shared.token, shared.layers, shared.kept
+        if self.private:
+            return self._private(collection, (generation, last, self._written()), numbers)
+        stored = Postings(self.cursor, self.names, name, kept, shared.paths, _chunks(numbers))
+        if layers is not None and token == (generation, last):
+            return layers.on(stored)
+        if layers is not None and token[0] == generation and token[1] < last:
+            layers = layers.on(stored).changed(self._changed(collection, token[1]))
+        else:
+            fresh = token < (generation, last)
+            kept = Kept() if token[0] != generation else kept
+            stored = Postings(self.cursor, self.names, name, kept, shared.paths, _chunks(numbers))
+            layers = Layers(FIELDS[name], stored).changed(self._changed(collection, 0))
+            if not fresh:
+                return layers
+        shared.token, shared.layers, shared.kept = (generation, last), layers, kept
+        return layers
+
+    def _private(self, collection: Collection, token: tuple[int, int, int], numbers: int) -> Layers:
+        name = collection.name
+        found = self._own.get(name)
+        if found is None or found[0] != token:
+            shared = self.shared[name]
+            same = shared.token[0] == token[0]
+            stored = Postings(
+                self.cursor, self.names, name, shared.kept if same else Kept(), None, _chunks(numbers)
+            )
+            layers = Layers(FIELDS[name], stored)
+            found = self._own[name] = (token, layers.changed(self._changed(collection, 0)))
+        return found[1]
+
+    def _token(self, collection: Collection) -> tuple[int, int, int]:
+        names = self.names
+        self.cursor.execute(
+            f"SELECT (SELECT value FROM {names.setting} WHERE name = ?), (SELECT max(seq) FROM "
+            f"{names.changes[collection.name]}), (SELECT max(number) FROM {names.rows[collection.name]})",
+            (generation_name(collection),),
+        )
+        generation, last, numbers = self.cursor.fetchone()
+        return int(generation or 0), last or 0, numbers or 0
+
+    def _written(self) -> int:
+        raw = self.session.connection
+        changes: int = getattr(raw, "driver_connection", raw).total_changes
+        return changes
+
+    def _changed(self, collection: Collection, behind: int) -> dict[int, Record | None]:
+        """Return the rows noted behind a change, as they are now; ``None`` for those that are gone."""
+        changes, rows = self.names.changes[collection.name], self.names.rows[collection.name]
+        self.cursor.execute(f"SELECT DISTINCT number FROM {changes} WHERE seq > ?", (behind,))
+        found: dict[int, Record | None] = dict.fromkeys((row[0] for row in self.cursor.fetchall()), None)
+        if found:
+            self.cursor.execute(
+                f"SELECT number, {columns(collection)} FROM {rows} WHERE number IN "
+                f"(SELECT number FROM {changes} WHERE seq > ?)",
+                (behind,),
+            )
+            for row in self.cursor.fetchall():
+                found[row[0]] = decoded(collection, row[1:])
+        return found
+
+    # -- changes ---------------------------------------------------------------------------------------
+
+    def inserted(self, collection: Collection, numbers: Sequence[int]) -> None:
+        """Note rows just inserted."""
+        if numbers:
+            note_new(self.cursor, self.names, collection, numbers)
+            self._noted(collection, len(numbers))
+
+    def changing(self, collection: Collection, number: int, names: Iterable[str]) -> None:
+        """Note a row about to be updated, if a column of the index is among ``names``."""
+        if not FIELDS[collection.name].keys().isdisjoint(names):
+            note_old(self.cursor, self.names, collection, "number = ?", (number,))
+
+    def deleting(self, collection: Collection, where: Fragment) -> None:
+        """Note rows about to be deleted."""
+        note_old(self.cursor, self.names, collection, where.text, where.values)
+
+    def changed(self, collection: Collection) -> None:
+        """Fold, after an update or a delete, if many changes are noted."""
+        self._noted(collection, 1)
+
+    def _noted(self, collection: Collection, rows: int) -> None:
+        self._bulk += rows
+        changes = self.names.changes[collection.name]
+        self.cursor.execute(f"SELECT max(seq) FROM {changes}")
+        last = self.cursor.fetchone()[0] or 0
+        if last >= (FOLD_BULK if self._bulk >= FOLD // 4 else FOLD):
+            fold(self.cursor, self.names, collection)
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def serves(self, query: Query) -> bool:
+        """Return whether the index may help with ``query``."""
+        return uses_index(query, scoped(query), FIELDS[query.collection.name])
+
+    def select(self, query: Query) -> tuple[Way, Fragment]:
+        """Return how the rows of ``query`` are found, and the statement that reads them. Call within a transaction."""
+        layers, terms = self.layers(query.collection), scoped(query)
+        if query.limit is not None and walkable(query.order) and query.offset + query.limit <= _WALK_LEAST:
+            numbers = self._walk(query, terms, layers)
+            if numbers is not None:
+                return Way("walk"), self._reading(replace(query, after=None, offset=0, limit=None), numbers, checked=True)
+        found = sets_for(terms, layers)
+        way = Way("list", found.low.count, 0 if found.exact else found.high.count - found.low.count)
+        high, slack = found.high, 0
+        if high.count <= LISTED and (not found.exact or high.count <= 64 or query.limit is None):
+            return way, self._reading(query, high.members, checked=found.exact)
+        if found.exact and query.limit is not None and window.can_cut(query.order, query.after, layers):
+            if query.after is not None:
+                high, slack = window.after(high, query.order, query.after, layers)
+            cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
+            if cut is not None:
+                reading = self._reading(replace(query, offset=cut.skip), cut.members.members, checked=True)
+                return replace(way, kind="cut"), reading
+        if found.high.count <= LISTED:
+            return way, self._reading(query, found.high.members, checked=found.exact)
+        return replace(way, kind="scan"), self._scanning(query, found)
+
+    def count(self, query: Query, at_most: int | None) -> int:
+        """Count the rows of ``query``. Call within a transaction."""
+        found = sets_for(scoped(query), self.layers(query.collection))
+        sure = found.low.count
+        if found.exact or (at_most is not None and sure >= at_most):
+            return sure if at_most is None else min(sure, at_most)
+        compiler = self.session.compilers[query.collection.name]
+        table, unsure = self.tables.of(query.collection), found.unsure
+        if unsure.count <= _SOUGHT:
+            source, values = f"json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value", (_listed(unsure.members),)
+            where = compiler.where(And(scoped(query)))
+        else:
+            source, values = f"{table} AS d", ()
+            where = both((Fragment("docstore_test(?, d.number)", (Member(unsure.raw),)), compiler.where(And(scoped(query)))))
+        left = -1 if at_most is None else at_most - sure
+        text = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where.text} LIMIT ?)"
+        self.cursor.execute(text, (*values, *where.values, left))
+        return sure + int(self.cursor.fetchone()[0])
+
+    def _walk(self, query: Query, terms: Sequence[Expr], layers: Layers) -> list[int] | None:
+        """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not fill it."""
+        timed = tuple(term for term in terms if isinstance(term, Compare) and term.path == ("created_at",))
+        found = sets_for(tuple(term for term in terms if term not in timed), layers)
+        if not found.exact or found.high.listed:
+            return None
+        compiler = self.session.compilers[query.collection.name]
+        parts = [compiler.where(term) for term in timed]
+        if query.after is not None:
+            parts.append(compiler.after(query.order, query.after))
+        way = "DESC" if query.order[0].descending else "ASC"
+        where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
+        raw, wanted = found.high.raw, query.offset + (query.limit or 0)
+        length = walk_length(wanted, len(raw) * 8)
+        self.cursor.execute(
+            f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{where.text} "
+            f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",
+            (*where.values, length),
+        )
+        passed, ended = self._tested(raw, wanted, length)
+        return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
+
+    def _tested(self, raw: bytes, wanted: int, length: int) -> tuple[list[int], bool]:
+        """Read numbers until enough are in the set ``raw``; return those, and whether there are no more rows."""
+        end, seen = len(raw) << 3, 0
+        passed: list[int] = []
+        while len(passed) < wanted and seen < length:
+            rows = self.cursor.fetchmany(_ROUND)
+            passed += [n for (n,) in rows if n < end and raw[n >> 3] >> (n & 7) & 1]
+            seen += len(rows)
+            if len(rows) < _ROUND:
+                return passed, seen < length
+        return passed, False
+
+    def _reading(self, query: Query, numbers: Sequence[int], *, checked: bool) -> Fragment:
+        """Return the statement that reads some rows by number; those not ``checked`` are put to the filter."""
+        compiler = self.session.compilers[query.collection.name]
+        parts = [] if checked else [compiler.where(And(scoped(query)))]
+        if query.after is not None:
+            parts.append(compiler.after(query.order, query.after))
+        source = f"json_each(?) AS j CROSS JOIN {self.tables.of(query.collection)} AS d ON d.number = j.value"
+        return self._statement(query, source, (_listed(numbers),), parts)
+
+    def _scanning(self, query: Query, found: Bounds) -> Fragment:
+        """Return the statement that reads in the order of the query, a bit test a row."""
+        compiler = self.session.compilers[query.collection.name]
+        parts = [Fragment("docstore_test(?, d.number)", (Member(found.high.raw),))]
+        if not found.exact:
+            parts.append(compiler.where(And(scoped(query))))
+        if query.after is not None:
+            parts.append(compiler.after(query.order, query.after))
+        return self._statement(query, f"{self.tables.of(query.collection)} AS d", (), parts)
+
+    def _statement(self, query: Query, source: str, values: tuple[Any, ...], parts: Sequence[Fragment]) -> Fragment:
+        compiler = self.session.compilers[query.collection.name]
+        where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
+        order = compiler.order_by(query.order)
+        limit = -1 if query.limit is None else query.limit
+        text = (
+            f"SELECT {self.session.selected(query)} FROM {source}{where.text} ORDER BY {order.text} LIMIT ? OFFSET ?"
+        )
+        return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
+
+
+def _chunks(numbers: int) -> int:
+    return (numbers >> 16) + 1
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return json.dumps(list(numbers), separators=(",", ":"))

@@ -1,0 +1,119 @@
+"""Reading by the index: from a query to the rows to look at, and how they are found.
+
+The filter's sets come first (:mod:`docstore.index.bounds`). Then, in this order:
+
+*walk*: along the newest rows on the index of ``created_at``, a bit test a row, for as many rows as a page's worth of frequent
+matches needs; where matches are frequent that fills the page, and nothing was counted or sorted.
+*cut*: where the order's first key is a column, the window's rows are picked out by bit slices, wherever they lie; the
+number of matches, their place in the order and the depth of the page hardly count.
+*list*: few matches are read and sorted.
+*scan*: what is left (many matches in an order by JSON paths) is SQLite's, with a bit test a row.
+
+What the sets leave open is put to the evaluator in the same statement. No choice changes the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from math import isqrt
+
+from docstore.backend import Query, SortKey
+from docstore.index.bounds import Bounds, bounds, leaf_bounds
+from docstore.index.layers import Layers
+from docstore.query.expr import TRUE, And, Compare, Expr, In, Leaf, leaves
+from docstore.query.wire import expr_to_json
+
+__all__ = ["LISTED", "Way", "scoped", "sets_for", "uses_index", "walk_length", "walkable"]
+
+LISTED = 4000
+"""Up to so many matches are read and sorted without further ado."""
+
+_KEYS = frozenset({"id", "number", "document_id", "external_id", "sha256", "blob_key"})
+_WALK_LEAST, _WALK_MOST = 512, 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the rows of a query are found; shown by ``explain``.
+
+    Attributes:
+        kind: ``walk``, ``cut``, ``list`` or ``scan``.
+        sure: how many surely match, where counted.
+        unsure: how many the evaluator has to look at, where counted.
+    """
+
+    kind: str
+    sure: int | None = None
+    unsure: int | None = None
+
+    def __str__(self) -> str:
+        """Return this as a remark of ``explain``."""
+        if self.sure is None:
+            return "index: walk the first rows of the order, a bit test each"
+        look = f", {self.unsure} to be looked at" if self.unsure else ""
+        how = {"cut": "cut by bit slices", "list": "read and sorted", "scan": "a bit test for each row in order"}[self.kind]
+        return f"index: {self.sure} match{look}; {how}"
+
+
+def conjuncts(where: Expr) -> tuple[Expr, ...]:
+    """Return the terms that all must hold."""
+    if where == TRUE:
+        return ()
+    return where.terms if isinstance(where, And) else (where,)
+
+
+def scoped(query: Query) -> tuple[Expr, ...]:
+    """Return the terms of the filter and of the scope."""
+    parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
+    scope = tuple(Compare((name,), "eq", value) for name, value in parts if value is not None)
+    return (*scope, *conjuncts(query.where))
+
+
+def is_keyed(terms: Sequence[Expr]) -> bool:
+    """Return whether a term asks for rows by a key that SQLite has an index on."""
+    return any(
+        len(term.path) == 1 and term.path[0] in _KEYS
+        for term in terms
+        if isinstance(term, In) or (isinstance(term, Compare) and term.op == "eq" and term.value is not None)
+    )
+
+
+def uses_index(query: Query, terms: Sequence[Expr], kept: Container[str]) -> bool:
+    """Return whether the index may help: a term is about facts, or the page is deep."""
+    if query.lock is not None or is_keyed(terms):
+        return False
+    plain = all(isinstance(term, Compare) and term.path == ("is_latest",) for term in terms)
+    if plain:
+        return query.offset > 200
+    return any(getattr(leaf, "path", ("",))[0] in kept for term in terms for leaf in leaves(term))
+
+
+def sets_for(terms: Sequence[Expr], layers: Layers) -> Bounds:
+    """Return the bounds of a conjunction; answers for leaves are kept beside the layers."""
+    answers = layers.answers
+
+    def of(leaf: Leaf) -> Bounds:
+        key = expr_to_json(leaf)
+        found = answers.get(key)
+        if found is None:
+            found = leaf_bounds(leaf, layers)
+            if len(answers) >= 256:
+                answers.pop(next(iter(answers)), None)
+            answers[key] = found
+        return found
+
+    if len(terms) == 1:
+        return bounds(terms[0], layers, of)
+    return bounds(And(tuple(terms)), layers, of)
+
+
+def walkable(order: Sequence[SortKey]) -> bool:
+    """Return whether SQLite's index of ``created_at`` has this order."""
+    paths = tuple(key.path for key in order)
+    return paths == (("created_at",), ("number",)) and order[0].descending == order[1].descending
+
+
+def walk_length(wanted: int, total: int) -> int:
+    """Return how many rows to walk before giving up: about the root of wanted times all."""
+    return min(_WALK_MOST, max(_WALK_LEAST, isqrt(max(wanted, 1) * max(total, 1)) // 2))

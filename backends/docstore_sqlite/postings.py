@@ -1,0 +1,211 @@
+"""The index's bulk in SQLite: sets of numbers as blobs, one a path, chunk of 65,536 numbers, and key.
+
+The key comes behind the chunk: a fold of fresh rows then writes to one small region of the table, and a look-up seeks once a chunk.
+What was read is kept in the process for as long as no fold has happened; the generation, a number in the setting table, tells.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from docstore_sql.tables import Tables
+
+from docstore.index.bits import EMPTY, Bits, union_all
+from docstore.index.chunks import assemble
+from docstore.index.facts import indexed_fields
+from docstore.index.layers import Layers
+from docstore.index.source import MOST_KEYS
+from docstore.query.expr import Path
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+
+__all__ = ["FIELDS", "IndexTables", "Kept", "Postings", "Shared", "columns", "schema_of", "steps_text"]
+
+_CACHE_BYTES = 96 << 20
+
+FIELDS: Mapping[str, Mapping[str, bool]] = {
+    collection.name: {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
+    for collection in (DOCUMENTS, EXTRACTIONS)
+}
+"""The indexed fields of each collection, and whether each is JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexTables:
+    """The names of the index's tables, as SQL text."""
+
+    posting: str
+    path: str
+    changes: Mapping[str, str]
+    setting: str
+    rows: Mapping[str, str]
+
+    @classmethod
+    def of(cls, tables: Tables) -> IndexTables:
+        """Return the names for a store."""
+        return cls(
+            tables.named("posting"),
+            tables.named("path"),
+            {"documents": tables.named("document_change"), "extractions": tables.named("extraction_change")},
+            tables.setting,
+            {collection.name: tables.of(collection) for collection in (DOCUMENTS, EXTRACTIONS)},
+        )
+
+
+def columns(collection: Collection) -> str:
+    """Return the indexed columns, as SQL text."""
+    return ", ".join(FIELDS[collection.name])
+
+
+def schema_of(tables: Tables) -> list[str]:
+    """Return the statements that make the index's tables."""
+    names = IndexTables.of(tables)
+    changes = [
+        f"CREATE TABLE {names.changes[collection.name]} (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, "
+        f"is_new INTEGER NOT NULL, {columns(collection)})"
+        for collection in (DOCUMENTS, EXTRACTIONS)
+    ]
+    return [
+        f"CREATE TABLE {names.posting} (path INTEGER NOT NULL, chunk INTEGER NOT NULL, key BLOB NOT NULL, bits BLOB NOT NULL, "
+        "PRIMARY KEY (path, chunk, key)) WITHOUT ROWID",
+        f"CREATE TABLE {names.path} (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, steps TEXT NOT NULL, "
+        "UNIQUE (collection, steps))",
+        *changes,
+    ]
+
+
+def steps_text(path: Path) -> str:
+    """Return a path as it stands in the table of paths."""
+    return json.dumps(path, ensure_ascii=False)
+
+
+class Kept:
+    """Sets read from the bulk of one generation, the oldest forgotten beyond a bound. Used by many threads."""
+
+    def __init__(self, most: int = _CACHE_BYTES) -> None:
+        self._most = most
+        self._sets: dict[Any, tuple[Any, int]] = {}
+        self._weight = 0
+        self._mutex = threading.Lock()
+
+    def get(self, place: Any) -> Any:
+        """Return what is kept, or ``None``."""
+        found = self._sets.get(place)
+        return None if found is None else found[0]
+
+    def put(self, place: Any, value: Any, weight: int) -> None:
+        """Keep a value that takes about ``weight`` bytes."""
+        with self._mutex:
+            self._weight += weight - self._sets.get(place, (None, 0))[1]
+            self._sets[place] = (value, weight)
+            while self._weight > self._most and len(self._sets) > 1:
+                oldest = next(iter(self._sets))
+                self._weight -= self._sets.pop(oldest)[1]
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all sessions of a process share of one collection's index.
+
+    Attributes:
+        token: the generation and the last change that ``layers`` have seen, as committed.
+        layers: the bulk of that generation and the changes since.
+        kept: sets of that generation's bulk.
+        paths: ids of paths, as committed.
+    """
+
+    token: tuple[int, int] = (-1, 0)
+    layers: Layers | None = None
+    kept: Kept = field(default_factory=Kept)
+    paths: dict[Path, int] = field(default_factory=dict)
+
+
+class Postings:
+    """A :class:`~docstore.index.layers.Stored` read through one cursor.
+
+    Args:
+        cursor: on a connection within a transaction.
+        names: the tables.
+        collection: whose facts.
+        kept: sets read before, of this generation.
+        paths: ids known; ``None`` where what is read is not committed.
+        chunks: how many chunks of numbers there are.
+    """
+
+    def __init__(
+        self, cursor: Any, names: IndexTables, collection: str, kept: Kept, paths: dict[Path, int] | None, chunks: int
+    ) -> None:
+        self._cursor = cursor
+        self._names = names
+        self._collection = collection
+        self._kept = kept
+        self._paths = paths
+        self._chunks = json.dumps(list(range(chunks)))
+
+    def post(self, path: Path, key: bytes) -> Bits:
+        """Return the records that have the fact."""
+        found: Bits | None = self._kept.get((path, key))
+        if found is None:
+            found = self._load(path, key)
+            self._kept.put((path, key), found, 2 * found.weight)
+        return found
+
+    def posts(self, path: Path, keys: Sequence[bytes]) -> Bits:
+        """Return the records that have any of the facts."""
+        if len(keys) < 8:
+            return union_all(self.post(path, key) for key in keys)
+        found: dict[bytes, list[tuple[int, bytes]]] = {}
+        for start in range(0, len(keys), 500):
+            some = keys[start : start + 500]
+            marks = ", ".join("?" * len(some))
+            rows = self._cursor.execute(
+                f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key IN ({marks}) "
+                "AND chunk IN (SELECT value FROM json_each(?))",
+                (self._path(path), *some, self._chunks),
+            )
+            for key, chunk, bits in rows:
+                found.setdefault(key, []).append((chunk, bits))
+        return union_all(assemble(sorted(pieces)) for pieces in found.values())
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the keys of a range, or ``None`` if there are too many rows of them."""
+        place = (path, first, end)
+        found = self._kept.get(place)
+        if found is None:
+            rows = self._cursor.execute(
+                f"SELECT key FROM {self._names.posting} WHERE path = ? AND chunk IN (SELECT value FROM json_each(?)) "
+                "AND key >= ? AND key < ? LIMIT ?",
+                (self._path(path), self._chunks, first, end, MOST_KEYS + 1),
+            ).fetchall()
+            found = sorted({row[0] for row in rows}) if len(rows) <= MOST_KEYS else ()
+            self._kept.put(place, found, 80 * len(found) + 100)
+        return found if isinstance(found, list) else None
+
+    def _load(self, path: Path, key: bytes) -> Bits:
+        id = self._path(path)
+        if id is None:
+            return EMPTY
+        rows = self._cursor.execute(
+            f"SELECT chunk, bits FROM {self._names.posting} WHERE path = ? AND key = ? AND chunk IN (SELECT value FROM json_each(?))",
+            (id, key, self._chunks),
+        ).fetchall()
+        rows.sort()
+        return assemble(rows)
+
+    def _path(self, path: Path) -> int | None:
+        known = None if self._paths is None else self._paths.get(path)
+        if known is not None:
+            return known
+        found = self._cursor.execute(
+            f"SELECT id FROM {self._names.path} WHERE collection = ? AND steps = ?", (self._collection, steps_text(path))
+        ).fetchone()
+        if found is None:
+            return None
+        if self._paths is not None:
+            self._paths[path] = found[0]
+        return int(found[0])
+
+

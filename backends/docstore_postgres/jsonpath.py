@@ -68,7 +68,7 @@ def reached(path: Sequence[str]) -> str:
 
 
 def exists(path: Sequence[str], test: str | None = None) -> str:
-    """Return the predicate that something satisfying ``test`` is reached; the test opens arrays at the end."""
+    """Return the predicate that something satisfying ``test`` is reached; the test opens a last array."""
     return f"exists({reached(path)} ? ({test}))" if test else f"exists({reached(path)})"
 
 

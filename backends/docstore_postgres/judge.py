@@ -1,4 +1,4 @@
-"""How far Postgres runs a leaf, and why not all the way: regular expressions that differ, folding it lacks."""
+"""How far Postgres runs a leaf, and why not all the way: patterns it reads otherwise, folding."""
 
 from __future__ import annotations
 

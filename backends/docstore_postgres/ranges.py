@@ -21,6 +21,7 @@ class CodeRanges(tuple[Range, ...]):
     __slots__ = ()
 
     def __new__(cls, ranges: Iterable[Range]) -> CodeRanges:
+        """Sort and merge ``ranges``."""
         merged: list[Range] = []
         for first, last in sorted((max(first, 1), last) for first, last in ranges if last >= max(first, 1)):
             if merged and first <= merged[-1][1] + 1:

@@ -48,7 +48,7 @@ def tested(value: str, predicate: str) -> Fragment:
 
 
 def ends(root: Root, path: Path) -> Fragment:
-    """Return a FROM item ``e<depth>(v, i)``: each value that ``path`` leads to, and whether it stays whole."""
+    """Return a FROM item ``e<depth>(v, i)``: each value that ``path`` leads to, and if it stays whole."""
     alias = f"e{root.depth}(v, i)"
     if not path and root.whole:
         return Fragment(f"(SELECT {root.text}, true) AS {alias}")

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import FastAPI, HTTPException, Request, Security
+from fastapi import FastAPI, HTTPException, Query, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, StringConstraints
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 import docstore
@@ -19,6 +19,12 @@ import docstore
 Keys = Mapping[str, Mapping[str, Any]]
 Instant = Annotated[datetime, BeforeValidator(lambda value: docstore.instant(value, UTC))]
 """RFC 3339 text as a request has it; without an offset, and a bare date, it is UTC."""
+
+PLAIN = r"^[^\x00]*$"
+Text = Annotated[str, StringConstraints(pattern=PLAIN)]
+"""What can be a name or an id."""
+Offset = Annotated[int, Query(ge=0, le=2**63 - 1)]
+"""How many records to skip, as a query parameter."""
 
 
 class Caller(NamedTuple):

@@ -67,7 +67,7 @@ def create_app(store: docstore.Store, keys: Keys, *, offset: timedelta = timedel
     @app.get("/api/v1/documents/get_documents")
     def get_documents(
         who: Annotated[Caller, Depends(caller)],
-        page: Annotated[int, Query(ge=1)] = 1,
+        page: Annotated[int, Query(ge=1, le=2**53)] = 1,
         limit: Annotated[int, Query(ge=1, le=1000)] = 10,
         status_filter: docstore.Status | None = None,
         search: str | None = None,

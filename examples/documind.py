@@ -10,10 +10,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
 import docstore
-from examples._shared import Caller, Instant, Keys, application, by_header, callers, from_environment
+from examples._shared import (
+    Caller,
+    Instant,
+    Keys,
+    Offset,
+    Text,
+    application,
+    by_header,
+    callers,
+    from_environment,
+)
 
 SORTS = {name: name for name in ("created_at", "updated_at", "status")} | {"original_filename": "filename"}
 FORBIDDEN = "You don't have permission to access these extractions"
@@ -60,17 +70,17 @@ def create_app(store: docstore.Store, keys: Keys) -> FastAPI:
     @app.get("/api/v1/data/extractions", response_model_exclude_unset=True)
     def list_extractions(
         who: Annotated[Caller, Depends(caller)],
-        document_id: str | None = None,
+        document_id: Text | None = None,
         status: docstore.Status | None = None,
         needs_review: bool | None = None,
         is_reviewed: bool | None = None,
-        original_filename: str | None = None,
+        original_filename: Text | None = None,
         created_after: Instant | None = None,
         created_before: Instant | None = None,
-        organization_id: str | None = None,
-        sort_by: str = "created_at",
+        organization_id: Text | None = None,
+        sort_by: Annotated[str, WithJsonSchema({"enum": list(SORTS)})] = "created_at",
         sort_order: Literal["asc", "desc"] = "desc",
-        skip: Annotated[int, Query(ge=0)] = 0,
+        skip: Offset = 0,
         limit: Annotated[int, Query(ge=1, le=100)] = 100,
     ) -> Listing:
         if sort_by not in SORTS:

@@ -10,14 +10,31 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 import docstore
 from examples._shared import Caller, Instant, Keys, application, by_header, callers, from_environment
 
 CODES = {401: "UNAUTHORIZED", 404: "RESOURCE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 422: "VALIDATION_ERROR"}
 SORTS = {"first_created_at": "first_created_at", "last_created_at": "created_at"}
-DateFilter = dict[Literal["$eq", "$ne", "$gt", "$lt", "$gte", "$lte", "$in", "$nin"], Instant | list[Instant]]
+WHOLE = BeforeValidator(lambda at: int(at) if isinstance(at, float) and at % 1 == 0 else at)
+"""In JSON, 1 and 1.0 are the same number."""
+DateFilter = TypedDict(
+    "DateFilter",
+    {
+        "$eq": Instant,
+        "$ne": Instant,
+        "$gt": Instant,
+        "$lt": Instant,
+        "$gte": Instant,
+        "$lte": Instant,
+        "$in": list[Instant],
+        "$nin": list[Instant],
+    },
+    total=False,
+)
+with_config(ConfigDict(extra="forbid"))(DateFilter)
 
 
 class Asked(BaseModel):
@@ -25,12 +42,12 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    document_ids: list[int] | None = None
+    document_ids: list[Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WHOLE]] | None = None
     metadata_filter: dict[str, Any] | None = None
     created_at_filter: DateFilter | None = None
     updated_at_filter: DateFilter | None = None
-    offset: Annotated[int, Field(ge=0)] = 0
-    limit: Annotated[int, Field(ge=1, le=100)] = 10
+    offset: Annotated[int, Field(ge=0, le=2**63 - 1), WHOLE] = 0
+    limit: Annotated[int, Field(ge=1, le=100), WHOLE] = 10
     sort_field: Literal["first_created_at", "last_created_at"] = "last_created_at"
     sort_order: Literal["asc", "desc"] = "desc"
     latest_only: bool = True

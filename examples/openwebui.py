@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 import docstore
-from examples._shared import Caller, Keys, application, by_bearer, callers, from_environment
+from examples._shared import Caller, Keys, Offset, Text, application, by_bearer, callers, from_environment
 
 PREFIXES = ("/api/files", "/api/v1/files")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,8 +67,8 @@ def create_app(store: docstore.Store, keys: Keys) -> FastAPI:
 
     def search_files(
         who: Annotated[Caller, Depends(caller)],
-        filename: str,
-        skip: Annotated[int, Query(ge=0)] = 0,
+        filename: Text,
+        skip: Offset = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         content: bool = True,
     ) -> list[File]:

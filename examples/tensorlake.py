@@ -10,19 +10,40 @@ The vendor's Python SDK (0.5.152) sends ``filename`` where the API document says
 camelCase names: it is known by its User-Agent, and finds those beside the documented ones.
 """
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Form, Header, HTTPException, Query, UploadFile
+from fastapi import Depends, FastAPI, Form, Header, Query, UploadFile
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Json, WithJsonSchema
 
 import docstore
-from examples._shared import Caller, Instant, Keys, application, by_bearer, callers, from_environment
+from examples._shared import (
+    PLAIN,
+    Caller,
+    Instant,
+    Keys,
+    Text,
+    application,
+    by_bearer,
+    callers,
+    from_environment,
+)
 
 PATH = "/documents/v2/files"
 MOST = 1000
+NONE: dict[str, str] = {}
+Labels = Annotated[
+    Json[dict[Text, Text]],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": PLAIN},
+            "additionalProperties": {"type": "string", "pattern": PLAIN},
+        }
+    ),
+]
+"""A JSON object of strings, in a form's field."""
 FOR_SDK = {
     "id": "file_id",
     "name": "file_name",
@@ -79,8 +100,8 @@ def create_app(store: docstore.Store, keys: Keys) -> FastAPI:
         cursor: str | None = None,
         direction: Literal["next", "prev"] | None = None,
         limit: Annotated[int, Query(ge=0)] = 25,
-        file_name: str | None = None,
-        filename: Annotated[str | None, Query(include_in_schema=False)] = None,
+        file_name: Text | None = None,
+        filename: Annotated[Text | None, Query(include_in_schema=False)] = None,
         created_after: Instant | None = None,
         created_before: Instant | None = None,
         user_agent: Annotated[str, Header(include_in_schema=False)] = "",
@@ -103,13 +124,13 @@ def create_app(store: docstore.Store, keys: Keys) -> FastAPI:
     @app.put(PATH)
     @app.post(PATH)
     def upload(
-        who: Annotated[Caller, Depends(caller)], file: UploadFile, labels: Annotated[str, Form()] = "{}"
+        who: Annotated[Caller, Depends(caller)], file: UploadFile, labels: Annotated[Labels, Form()] = NONE
     ) -> Uploaded:
         document = who.store.documents.add(
             file.file,
             filename=file.filename or "",
             content_type=file.content_type or None,
-            metadata=_labels(labels),
+            metadata=labels,
             dedupe="sha256",
         )
         return Uploaded(file_id=document.id, created_at=document.created_at)
@@ -131,16 +152,6 @@ def _shown(document: docstore.Document) -> File:
         created_at=document.created_at,
         labels=document.metadata,
     )
-
-
-def _labels(text: str) -> dict[str, str]:
-    try:
-        labels = json.loads(text)
-    except (ValueError, RecursionError):
-        labels = None
-    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
-        raise HTTPException(400, "labels: expected a JSON object of strings")
-    return labels
 
 
 def _for_sdk(page: Files) -> JSONResponse:

@@ -79,7 +79,8 @@ class Adds(Writes[Document]):
         self._ready()
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
         draft = draft_document(given, self._scope, self._checks)
-        return self._made(self._store([draft])[0].row)
+        row = self._store([draft])[0].row
+        return self._made({**row, "content": None})
 
     def add_many(
         self,

@@ -1,0 +1,324 @@
+"""A plain model of a store: lists and dictionaries, no index, no SQL, no lock. What a store does must be what this does.
+
+It knows what the public API promises of writing: ids, versions, status, claims, extractions, scopes. It leaves out what filters mean
+(the evaluator says that) and the clock; a claim's lease is either far from its end or over at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from docstore.changes import merge_patch
+from docstore.errors import (
+    AlreadyExists,
+    InvalidTransition,
+    LeaseLost,
+    NotFound,
+    RevisionConflict,
+    ScopeError,
+)
+
+__all__ = ["Model", "ModelDocument", "ModelExtraction", "Where"]
+
+Where = tuple[str | None, str | None]
+"""A scope: tenant and owner; ``None`` does not confine."""
+
+_FROM = {
+    "start": ("pending",),
+    "complete": ("pending", "processing"),
+    "fail": ("pending", "processing"),
+    "retry": ("failed", "completed"),
+}
+_TO = {"start": "processing", "complete": "completed", "fail": "failed", "retry": "pending"}
+
+
+@dataclass
+class ModelDocument:
+    """One version of a document."""
+
+    id: str
+    tenant: str | None
+    owner: str | None
+    filename: str
+    external_id: str | None
+    metadata: dict[str, Any]
+    content: str | None
+    bytes: bytes | None
+    status: str
+    asked: Any
+    version: int = 1
+    is_latest: bool = True
+    error: str | None = None
+    attempts: int = 0
+    revision: int = 1
+    lease: tuple[str, bool] | None = None  # token, and whether it is over at once
+
+    @property
+    def chain(self) -> tuple[str | None, str | None, str | None]:
+        """The version chain that it belongs to."""
+        return self.tenant, self.owner, self.external_id
+
+
+@dataclass
+class ModelExtraction:
+    """One extraction."""
+
+    id: str
+    document: ModelDocument
+    results: dict[str, Any] | None
+    status: str
+    asked: Any
+    error: str | None = None
+    reviewed: dict[str, Any] | None = None
+    revision: int = 1
+
+
+@dataclass
+class Model:
+    """All documents and extractions, in the order in which they were added."""
+
+    documents: list[ModelDocument] = field(default_factory=list)
+    extractions: list[ModelExtraction] = field(default_factory=list)
+
+    def copy(self) -> Model:
+        """Return a copy to go back to."""
+        return deepcopy(self)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def seen(self, where: Where) -> list[ModelDocument]:
+        """Return the documents within a scope."""
+        return [document for document in self.documents if _within(document, where)]
+
+    def get(self, where: Where, id: str) -> ModelDocument:
+        """Return the first document with this id in a scope."""
+        for document in self.seen(where):
+            if document.id == id:
+                return document
+        raise NotFound(f"no document with the id {id!r}", id=id)
+
+    def seen_extractions(self, where: Where) -> list[ModelExtraction]:
+        """Return the extractions within a scope."""
+        return [extraction for extraction in self.extractions if _within(extraction.document, where)]
+
+    def get_extraction(self, where: Where, id: str) -> ModelExtraction:
+        """Return the first extraction with this id in a scope."""
+        for extraction in self.seen_extractions(where):
+            if extraction.id == id:
+                return extraction
+        raise NotFound(f"no extraction with the id {id!r}", id=id)
+
+    # -- documents ---------------------------------------------------------------------------------
+
+    def add(
+        self,
+        where: Where,
+        new_id: str,
+        *,
+        id: str | None = None,
+        tenant: str | None = None,
+        owner: str | None = None,
+        source: bytes | None = None,
+        filename: str = "",
+        external_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        content: str | None = None,
+        status: str = "pending",
+        dedupe: str | None = None,
+    ) -> ModelDocument:
+        """Add a document; ``new_id`` is the id it gets where none is given."""
+        for fixed, given in zip(where, (tenant, owner), strict=True):
+            if fixed is not None and given is not None and fixed != given:
+                raise ScopeError("another scope")
+        tenant, owner = where[0] or tenant, where[1] or owner
+        asked = (tenant, owner, source, filename, external_id, dict(metadata or {}), content, status)
+        taken = self._first(id=id, tenant=tenant) if id is not None else None
+        if taken is not None:
+            if taken.asked != asked:
+                raise AlreadyExists("taken", id=id)
+            return taken
+        if dedupe is not None and source is not None:
+            same = self._first(bytes=source, tenant=tenant, owner=owner)
+            if same is not None:
+                return same
+        made = ModelDocument(
+            id if id is not None else new_id,
+            tenant,
+            owner,
+            filename,
+            external_id,
+            dict(metadata or {}),
+            content,
+            source,
+            status,
+            asked,
+        )
+        self._place(made)
+        self.documents.append(made)
+        return made
+
+    def _first(self, **wanted: Any) -> ModelDocument | None:
+        for document in self.documents:
+            if all(getattr(document, name) == value for name, value in wanted.items()):
+                return document
+        return None
+
+    def _place(self, made: ModelDocument) -> None:
+        if made.external_id is None:
+            return
+        for other in self.documents:
+            if other.chain == made.chain and other.is_latest:
+                other.is_latest = False
+                made.version = other.version + 1
+
+    def update(
+        self, where: Where, id: str, *, if_revision: int | None = None, **changes: Any
+    ) -> ModelDocument:
+        """Change a document."""
+        document = self.get(where, id)
+        _check_revision(document, if_revision)
+        self._change(document, changes)
+        return document
+
+    def _change(self, document: ModelDocument, changes: Mapping[str, Any]) -> None:
+        if "metadata" in changes:
+            document.metadata = merge_patch(document.metadata, changes["metadata"])
+        if "replace_metadata" in changes:
+            document.metadata = changes["replace_metadata"]
+        for name in ("filename", "content", "error"):
+            if name in changes:
+                setattr(document, name, changes[name])
+        if "source" in changes:
+            document.bytes = changes["source"]
+        document.revision += 1
+
+    def update_many(self, where: Where, filenames: Iterable[str], **changes: Any) -> int:
+        """Change all documents with one of the filenames."""
+        wanted = set(filenames)
+        found = [document for document in self.seen(where) if document.filename in wanted]
+        for document in found:
+            self._change(document, changes)
+        return len(found)
+
+    def delete(self, where: Where, id: str, *, if_revision: int | None = None) -> None:
+        """Remove a document."""
+        document = self.get(where, id)
+        _check_revision(document, if_revision)
+        self._remove(document)
+
+    def delete_many(self, where: Where, filenames: Iterable[str]) -> int:
+        """Remove all documents with one of the filenames."""
+        wanted = set(filenames)
+        found = [document for document in self.seen(where) if document.filename in wanted]
+        for document in found:
+            self._remove(document)
+        return len(found)
+
+    def _remove(self, document: ModelDocument) -> None:
+        self.documents = [other for other in self.documents if other is not document]
+        self.extractions = [one for one in self.extractions if one.document is not document]
+        left = [other for other in self.documents if other.chain == document.chain]
+        if document.external_id is not None and document.is_latest and left:
+            max(left, key=lambda other: other.version).is_latest = True
+
+    # -- status and claims -------------------------------------------------------------------------
+
+    def step(self, where: Where, action: str, id: str, **given: Any) -> ModelDocument:
+        """Take a step of the status: ``start``, ``complete``, ``fail`` or ``retry``."""
+        document = self.get(where, id)
+        if document.status not in _FROM[action]:
+            raise InvalidTransition("no", id=id, status=document.status, action=action)
+        document.status, document.error, document.lease = _TO[action], given.get("error"), None
+        document.attempts += action == "start"
+        document.revision += 1
+        if given.get("content") is not None:
+            document.content = given["content"]
+        if given.get("metadata") is not None:
+            document.metadata = merge_patch(document.metadata, given["metadata"])
+        return document
+
+    def claim(self, where: Where, limit: int, over: bool) -> list[ModelDocument]:
+        """Claim the oldest documents; ``over``: under a lease that ends at once."""
+        free = [document for document in self.seen(where) if _is_free(document)][:limit]
+        for document in free:
+            document.status, document.error = "processing", None
+            document.attempts += 1
+            document.revision += 1
+        return free
+
+    def end(self, document: ModelDocument, token: str, action: str, **given: Any) -> ModelDocument:
+        """End a claim by ``complete``, ``fail`` or ``release``."""
+        self.hold(document, token)
+        if action != "release":
+            return self.step((document.tenant, document.owner), action, document.id, **given)
+        document.status, document.error, document.lease = "pending", given.get("error"), None
+        document.revision += 1
+        return document
+
+    def hold(self, document: ModelDocument, token: str) -> None:
+        """Refuse a claim that does not hold any more."""
+        alive = any(document is other for other in self.documents)
+        if not alive or document.status != "processing" or document.lease != (token, False):
+            raise LeaseLost("lost", id=document.id)
+
+    # -- extractions -------------------------------------------------------------------------------
+
+    def extract(
+        self,
+        where: Where,
+        new_id: str,
+        document_id: str,
+        results: dict[str, Any] | None,
+        *,
+        id: str | None = None,
+        status: str = "completed",
+    ) -> ModelExtraction:
+        """Add an extraction."""
+        document = self.get(where, document_id)
+        asked = (document.id, results, status)
+        for one in self.extractions:
+            if id is not None and one.id == id and one.document.tenant == document.tenant:
+                if one.asked != asked:
+                    raise AlreadyExists("taken", id=id)
+                return one
+        made = ModelExtraction(id if id is not None else new_id, document, results, status, asked)
+        self.extractions.append(made)
+        return made
+
+    def step_extraction(self, where: Where, action: str, id: str, **given: Any) -> ModelExtraction:
+        """Take a step of an extraction's status: ``start``, ``complete`` or ``fail``."""
+        one = self.get_extraction(where, id)
+        if one.status not in _FROM[action]:
+            raise InvalidTransition("no", id=id, status=one.status, action=action)
+        one.status, one.error = _TO[action], given.get("error")
+        one.results = given.get("results", one.results)
+        one.revision += 1
+        return one
+
+    def review(self, where: Where, id: str, results: dict[str, Any]) -> ModelExtraction:
+        """Write a review."""
+        one = self.get_extraction(where, id)
+        one.reviewed, one.revision = results, one.revision + 1
+        return one
+
+    def delete_extraction(self, where: Where, id: str) -> None:
+        """Remove an extraction."""
+        gone = self.get_extraction(where, id)
+        self.extractions = [one for one in self.extractions if one is not gone]
+
+
+def _within(document: ModelDocument, where: Where) -> bool:
+    return where[0] in (None, document.tenant) and where[1] in (None, document.owner)
+
+
+def _is_free(document: ModelDocument) -> bool:
+    over = document.lease is not None and document.lease[1]
+    return document.status == "pending" or (document.status == "processing" and over)
+
+
+def _check_revision(document: ModelDocument, expected: int | None) -> None:
+    if expected is not None and expected != document.revision:
+        raise RevisionConflict("no", id=document.id, expected=expected, current=document.revision)

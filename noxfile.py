@@ -88,6 +88,13 @@ def copy_tests(target: Path) -> None:
 
 
 @nox.session
+def parity(session: nox.Session) -> None:
+    """Compare every backend with the evaluator on 200,000 generated pairs; `-- --help` lists the options."""
+    session.install("-e", ".[all]", *group("test"))
+    session.run("python", "-m", "docstore.testing.parity", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure; `nox -s bench -- --help` lists what can be measured."""
     session.install("-e", ".[all]", *group("bench"))

@@ -12,11 +12,12 @@ from typing import Any, cast
 
 from docstore.backend import Backend, Query, Reader, Row, Writer
 from docstore.query import run
-from docstore.query.expr import leaves
+from docstore.query.expr import Expr, Occurs, leaves
+from docstore.query.fields import Collection
 from docstore.query.normalize import normalize
 from docstore.query.plan import Plan, make_plan
 
-__all__ = ["Judged"]
+__all__ = ["Judged", "read_also"]
 
 
 class Judged:
@@ -64,6 +65,12 @@ class _Planned:
     def _planned(self, query: Query) -> tuple[Plan, Query]:
         """Return the plan and what to fetch for it: what it pushes, and heavy fields for its residual."""
         plan = make_plan(self._backend, query.collection, normalize(query.where), query.order)
-        read = {path[0] for leaf in leaves(plan.residual) if (path := getattr(leaf, "path", ()))}
-        heavy = {name for name in read if query.collection.column(name).heavy}
-        return plan, replace(query, where=plan.pushed, include=query.include | heavy)
+        include = query.include | read_also(query.collection, plan.residual)
+        return plan, replace(query, where=plan.pushed, include=include)
+
+
+def read_also(collection: Collection, residual: Expr) -> frozenset[str]:
+    """Return the heavy fields that have to be read to evaluate a residual."""
+    read = {path[0] for leaf in leaves(residual) if (path := getattr(leaf, "path", ()))}
+    read |= {"content" for leaf in leaves(residual) if isinstance(leaf, Occurs) and leaf.content}
+    return frozenset(name for name in read if collection.column(name).heavy)

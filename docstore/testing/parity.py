@@ -1,0 +1,232 @@
+"""Parity: generated records and questions, answered by several backends, compared with the evaluator.
+
+The long form of the conformance suite's comparison: chance instead of Hypothesis, many questions to each set
+of records, so that hundreds of thousands of (records, filter) pairs take minutes. ``python -m
+docstore.testing.parity --help`` runs it on every first-party backend; the same seed asks the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any
+
+from docstore.backend import Backend, Query
+from docstore.errors import DocstoreError, FilterError
+from docstore.limits import DEFAULT_LIMITS
+from docstore.query import run
+from docstore.query.fields import Collection
+from docstore.query.normalize import normalize
+from docstore.query.order import parse_sort
+from docstore.query.parse import parse
+from docstore.query.plan import make_plan
+from docstore.registry import open_backend
+from docstore.testing.conformance.cases import AskCase, ask_case, string_case, themed_case
+from docstore.testing.conformance.judged import read_also
+from docstore.testing.conformance.oracle import Oracle, fill
+from docstore.testing.strategies import RandomChooser
+from docstore.testing.strategies.asks import Ask, ask
+from docstore.testing.strategies.choosing import Chooser
+from docstore.testing.strategies.themes import THEMES
+from docstore.testing.strategies.worlds import world
+
+__all__ = ["Difference", "Tally", "compare", "first_party"]
+
+_ASKS = 16
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One wrong answer: the seed that makes the records and the question, and both answers."""
+
+    backend: str
+    seed: int
+    ask: Ask
+    expected: tuple[list[str], int]
+    actual: tuple[list[str], int] | str
+
+    def __str__(self) -> str:
+        """Return the case as lines to start from."""
+        answers = f"  expected {self.expected}\n  actual   {self.actual}"
+        return f"{self.backend}, seed {self.seed}: {self.ask}\n{answers}"
+
+
+@dataclass
+class Tally:
+    """What a comparison found.
+
+    Attributes:
+        pairs: questions asked, each on its own set of records.
+        pushed: of them, how many each backend ran with an empty residual.
+        differences: the wrong answers.
+    """
+
+    pairs: int = 0
+    pushed: dict[str, int] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Return the counts as a line a backend."""
+        lines = [f"{self.pairs} (records, filter) pairs, {len(self.differences)} differences"]
+        for name, pushed in self.pushed.items():
+            lines.append(f"{name:<22} empty residual: {pushed / max(self.pairs, 1):7.2%}")
+        return "\n".join(lines)
+
+
+def compare(
+    backends: Mapping[str, Backend],
+    pairs: int,
+    seed: int,
+    *,
+    on_progress: Callable[[Tally], object] | None = None,
+) -> Tally:
+    """Ask every backend ``pairs`` questions and compare its answers and counts with the evaluator's.
+
+    Args:
+        backends: by name; whatever they hold is removed.
+        pairs: questions to ask, at least 1.
+        seed: of the first set of records; each further one has the next.
+        on_progress: called after each set of records.
+    """
+    tally = Tally(pushed=dict.fromkeys(backends, 0))
+    while tally.pairs < pairs:
+        case = _case(RandomChooser(seed))
+        oracles = {name: fill(backend, case.world) for name, backend in backends.items()}
+        for question in case.asks[: pairs - tally.pairs]:
+            if not _accepted(question, case.world.collection):
+                continue
+            tally.pairs += 1
+            for name, backend in backends.items():
+                _ask(backend, name, oracles[name], question, seed, tally)
+        seed += 1
+        if on_progress is not None:
+            on_progress(tally)
+    return tally
+
+
+def _case(choose: Chooser) -> AskCase:
+    """Return records and questions of one of the suite's kinds, most of them whole questions about
+    anything."""
+    kind = choose.below(4)
+    if kind < 2:
+        records = world(choose, size=10)
+        return AskCase(records, [ask(choose, records) for _ in range(_ASKS)])
+    if kind == 2:
+        case = ask_case(choose)
+        return AskCase(case.world, case.asks + [ask(choose, case.world) for _ in range(_ASKS)])
+    narrow = themed_case(choose, choose.pick(list(THEMES))) if choose.below(2) else string_case(choose)
+    size = len(narrow.world.rows)
+    sort = ("-created_at",) if size % 2 else ("number",)
+    asks = [Ask(chosen, None, sort, 1000, 0, False) for chosen in narrow.filters]
+    return AskCase(narrow.world, asks)
+
+
+def _accepted(question: Ask, collection: Collection) -> bool:
+    """Return whether the language has this filter; chance also puts operators where only values may be."""
+    try:
+        parse(question.filter, collection)
+    except FilterError:
+        return False
+    return True
+
+
+def _ask(backend: Backend, name: str, oracle: Oracle, question: Ask, seed: int, tally: Tally) -> None:
+    expr = oracle.asked(question)
+    every = oracle.ordered(expr, question.sort)
+    stop = question.offset + question.limit
+    expected = (every[question.offset : stop], len(every))
+    actual: tuple[list[str], int] | str
+    try:
+        pushed, actual = _answer(backend, oracle.collection, question, expr)
+        tally.pushed[name] += pushed
+    except DocstoreError as error:
+        actual = f"{type(error).__name__}: {error}"
+    if actual != expected:
+        tally.differences.append(Difference(name, seed, question, expected, actual))
+
+
+def _answer(
+    backend: Backend, collection: Collection, question: Ask, expr: Any
+) -> tuple[bool, tuple[list[str], int]]:
+    """Run one question as the store does; return whether all was pushed, the ids of its page, and the
+    total."""
+    order = parse_sort(list(question.sort), collection, DEFAULT_LIMITS)
+    plan = make_plan(backend, collection, normalize(expr), order)
+    query = Query(collection, where=plan.pushed, order=order, include=read_also(collection, plan.residual))
+    with backend.read(snapshot=True) as reader:
+        total = run.count(reader, plan, query)
+        if not question.limit:
+            return plan.is_pushed, ([], total)
+        page = replace(query, offset=question.offset, limit=question.limit)
+        return plan.is_pushed, ([row["id"] for row in run.rows(reader, plan, page)], total)
+
+
+@contextmanager
+def first_party(names: Sequence[str] = ()) -> Iterator[dict[str, Backend]]:
+    """Open the first-party backends on empty stores, Postgres on a server of its own; close them at the end.
+
+    Args:
+        names: of ``memory``, ``sqlite``, ``pysqlite3`` (the newest SQLite library) and ``postgres``; none:
+            all of them.
+
+    Raises:
+        ImportError: a package that one of them needs is missing.
+    """
+    with ExitStack() as stack:
+        opened: dict[str, Backend] = {}
+        for name in names or ("memory", "sqlite", "pysqlite3", "postgres"):
+            backend = _OPENERS[name](stack)
+            stack.callback(backend.close)
+            opened[name] = backend
+        yield opened
+
+
+def _open_pysqlite3(stack: ExitStack) -> Backend:
+    newest = import_module("pysqlite3.dbapi2")
+    return open_backend("sqlite://", module=newest)
+
+
+def _open_postgres(stack: ExitStack) -> Backend:
+    from docstore.testing.servers import PostgresServer
+
+    server = stack.enter_context(PostgresServer())
+    return open_backend(server.create_database())
+
+
+_OPENERS: dict[str, Callable[[ExitStack], Backend]] = {
+    "memory": lambda stack: open_backend("memory://"),
+    "sqlite": lambda stack: open_backend("sqlite://"),
+    "pysqlite3": _open_pysqlite3,
+    "postgres": _open_postgres,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the comparison from the command line; return 1 if there is a difference."""
+    parser = argparse.ArgumentParser(prog="python -m docstore.testing.parity", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=200_000, help="questions to ask (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the first records (default: %(default)s)")
+    parser.add_argument(
+        "--backend", action="append", choices=list(_OPENERS), help="only this one; may be repeated"
+    )
+    parser.add_argument("--show", type=int, default=10, help="differences to print (default: %(default)s)")
+    chosen = parser.parse_args(arguments)
+    with first_party(chosen.backend or ()) as backends:
+        tally = compare(backends, chosen.pairs, chosen.seed, on_progress=_progress)
+    for difference in tally.differences[: chosen.show]:
+        print(difference)
+    print(f"seed {chosen.seed}: {tally}")
+    return 1 if tally.differences else 0
+
+
+def _progress(tally: Tally) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{tally.pairs} pairs, {len(tally.differences)} differences", end="", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

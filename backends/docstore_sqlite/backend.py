@@ -26,6 +26,7 @@ from docstore_sqlite.functions import register
 from docstore_sqlite.lock import lock_of
 from docstore_sqlite.postings import FIELDS, Shared, schema_of
 from docstore_sqlite.session import SQLiteSession
+from docstore_sqlite.threaded import ThreadedSession, in_its_thread
 
 __all__ = ["SQLiteBackend", "open_backend"]
 
@@ -74,7 +75,8 @@ class SQLiteBackend(SQLBackend):
 
     def session(self, connection: Any) -> SQLiteSession:
         """Return a session on a raw connection, which shares what the process knows of the index."""
-        return SQLiteSession(connection, self.tables, self.compilers, self.index)
+        made = ThreadedSession if self.waits.is_async else SQLiteSession
+        return made(connection, self.tables, self.compilers, self.index)
 
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
@@ -100,6 +102,12 @@ class SQLiteBackend(SQLBackend):
 
     def prepare(self, connection: Any) -> None:
         """Set up a connection: durability, waiting, and the evaluator's functions."""
+        if self.waits.is_async:
+            in_its_thread(connection, lambda: self._prepare(connection.driver_connection._conn))
+        else:
+            self._prepare(connection)
+
+    def _prepare(self, connection: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {int(self.busy_timeout * 1000)}")
         cursor.execute("PRAGMA synchronous = FULL")

@@ -75,7 +75,7 @@ class SQLiteSession(Session):
     @contextmanager
     def one_state(self) -> Iterator[None]:
         """Let several statements see one state of the database, within a transaction or not."""
-        if self.connection.in_transaction:
+        if self.connection.driver_connection.in_transaction:
             yield
             return
         self.cursor.execute("BEGIN")

@@ -50,7 +50,14 @@ class BridgedBlobs(Blobs):
         if isinstance(chunks, Source):
             stop = partial(_stop_all, stopped, chunks)
             chunks = chunks.chunks(None if size is None else size + 1)
-        work = partial(self._blobs.write, key, _until(stopped, chunks), size=size, sha256=sha256)
+        pieces = _until(stopped, chunks)
+
+        def work() -> Written:
+            written = self._blobs.write(key, pieces, size=size, sha256=sha256)
+            if stopped.is_set():  # whole, but nobody will ever point at it: the key is fresh
+                self._blobs.delete(key)
+            return written
+
         return waited(in_thread(work, stop=stop), asyncio.get_running_loop())
 
     def open(self, key: str, *, size: int | None = None, sha256: str | None = None) -> BinaryIO:

@@ -73,9 +73,11 @@ class AwaitedSource:
     def _next(self) -> Any:
         if self._stopped:
             raise OSError("the reading was cancelled")
-        self._pending = asyncio.run_coroutine_threadsafe(self._advance(), self._loop)
+        self._pending = pending = asyncio.run_coroutine_threadsafe(self._advance(), self._loop)
+        if self._stopped:  # between the two lines above, when nothing was pending yet
+            pending.cancel()
         try:
-            return self._pending.result()
+            return pending.result()
         except CancelledError as error:
             raise OSError("the reading was cancelled") from error
 

@@ -19,11 +19,9 @@ from docstore.blobs import Blobs
 from docstore.errors import BackendNotInstalled
 from docstore.limits import Limits
 from docstore.root import Root
-from docstore.store import Store, check_unscoped, narrowed, open_root
+from docstore.store import _UNSET, Store, check_unscoped, narrowed, open_root
 
 __all__ = ["AsyncStore", "open_async"]
-
-_UNSET: Any = object()
 
 
 class AsyncStore:
@@ -65,12 +63,7 @@ class AsyncStore:
         Raises:
             ScopeError: none was given, one is empty or no text, or another is set already.
         """
-        given: dict[str, Any] = {}
-        if tenant is not _UNSET:
-            given["tenant"] = tenant
-        if owner is not _UNSET:
-            given["owner"] = owner
-        return AsyncStore(self._shell, narrowed(self._scope, **given), confined=True, is_view=True)
+        return AsyncStore(self._shell, narrowed(self._scope, tenant, owner), confined=True, is_view=True)
 
     def unscoped(self) -> AsyncStore:
         """Return a view of everything, said explicitly: :meth:`Store.unscoped`.

@@ -1,0 +1,166 @@
+"""A session for the asynchronous shell: each call of the core is one visit to the thread of its connection.
+
+aiosqlite keeps a connection in a thread of its own. A query of this backend is several short statements, and
+visiting that thread for each costs more than they do; so the blocking session itself lives in the thread, and a
+whole ``select`` or ``insert`` is sent there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection as Container
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from docstore_sql.compile import Compiler
+from docstore_sql.tables import Tables
+from sqlalchemy.util.concurrency import await_only
+
+from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, Statement
+from docstore.query.expr import Path
+from docstore.query.fields import Collection
+from docstore_sqlite.postings import Shared
+from docstore_sqlite.session import SQLiteSession
+
+__all__ = ["ThreadedSession", "in_its_thread"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def in_its_thread(connection: Any, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``work`` in the thread of a connection of aiosqlite's, and let other tasks run meanwhile.
+
+    Args:
+        connection: from the pool of an AsyncEngine's synchronous side.
+        work: whatever has to be done there.
+    """
+    driver = connection.driver_connection
+    # aiosqlite has no public call for this; every one of its methods is made of it.
+    done: T = await_only(driver._execute(partial(work, *args, **kwargs)))
+    return done
+
+
+class _Raw:
+    """The connection of sqlite3 below aiosqlite's, as a session of the blocking shell uses one."""
+
+    def __init__(self, raw: Any) -> None:
+        self.driver_connection = self.dbapi_connection = raw
+        self.cursor = raw.cursor
+
+
+class _Cursor:
+    """Executes single statements in the session's thread: BEGIN, COMMIT, ROLLBACK, SAVEPOINT."""
+
+    def __init__(self, session: ThreadedSession) -> None:
+        self._session = session
+
+    def execute(self, text: str) -> None:
+        """Execute one statement."""
+        self._session.visit(_execute, self._session.inner, text)
+
+
+class ThreadedSession(SQLiteSession):
+    """A :class:`SQLiteSession` whose calls happen in the thread of its connection.
+
+    Args:
+        connection: from the pool of an AsyncEngine's synchronous side.
+        tables, compilers, shared: as for the session itself.
+
+    Attributes:
+        inner: the session in the thread.
+    """
+
+    def __init__(
+        self,
+        connection: Any,
+        tables: Tables,
+        compilers: Mapping[str, Compiler],
+        shared: Mapping[str, Shared] | None = None,
+    ) -> None:
+        self.connection = connection
+        self.inner: SQLiteSession = self.visit(_begin, connection.driver_connection, tables, compilers, shared)
+        self.indexed = self.inner.indexed
+        self.tally = self.inner.tally
+        self.cursor = _Cursor(self)
+        self.tables = tables
+        self.compilers = compilers
+
+    def visit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``work`` in the connection's thread."""
+        return in_its_thread(self.connection, work, *args, **kwargs)
+
+    def select(self, query: Query) -> list[Row]:
+        """Return the rows of ``query`` in its order."""
+        return self.visit(self.inner.select, query)
+
+    def count(self, query: Query, at_most: int | None = None) -> int:
+        """Count the rows of ``query``, up to ``at_most``."""
+        return self.visit(self.inner.count, query, at_most)
+
+    def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
+        """Count by a column, ``None`` where the core has to."""
+        return self.visit(self.inner.count_by, query, path)
+
+    def explain(self, query: Query) -> Statement:
+        """Return the statement of ``query`` and the plan for it."""
+        return self.visit(self.inner.explain, query)
+
+    def blobs(
+        self,
+        *,
+        states: Container[BlobState] = (),
+        before: int | None = None,
+        after_key: str = "",
+        limit: int = 1000,
+        keys: Sequence[str] | None = None,
+        scope: Scope = ANYWHERE,
+    ) -> list[BlobRow]:
+        """Return blob rows ordered by key."""
+        return self.visit(
+            self.inner.blobs,
+            states=states,
+            before=before,
+            after_key=after_key,
+            limit=limit,
+            keys=keys,
+            scope=scope,
+        )
+
+    def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
+        """Add rows; return their numbers."""
+        return self.visit(self.inner.insert, collection, rows)
+
+    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
+        """Set columns of one row; return whether it exists."""
+        return self.visit(self.inner.update, collection, number, changes)
+
+    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
+        """Remove rows; return how many there were."""
+        return self.visit(self.inner.delete, collection, numbers)
+
+    def insert_blob(self, blob: BlobRow) -> None:
+        """Add a blob row."""
+        self.visit(self.inner.insert_blob, blob)
+
+    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
+        """Set fields of a blob row if its state is among ``states``; return whether it was."""
+        return self.visit(self.inner.update_blob, key, states, **changes)
+
+    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
+        """Remove a blob row if its state is among ``states``; return whether it was."""
+        return self.visit(self.inner.delete_blob, key, states)
+
+    def kept_now(self) -> int:
+        """Return the clock that is kept in the store."""
+        return self.visit(self.inner.kept_now)
+
+
+def _begin(
+    driver: Any, tables: Tables, compilers: Mapping[str, Compiler], shared: Mapping[str, Shared] | None
+) -> SQLiteSession:
+    return SQLiteSession(_Raw(driver._conn), tables, compilers, shared)
+
+
+def _execute(session: SQLiteSession, text: str) -> None:
+    session.cursor.execute(text)

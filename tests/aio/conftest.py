@@ -1,0 +1,54 @@
+"""What the tests of the asynchronous shell share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+import docstore
+
+Test: TypeAlias = Callable[[docstore.AsyncStore], Awaitable[Any]]
+Run: TypeAlias = Callable[[Test], Any]
+
+
+@pytest.fixture
+def run(url: str, tmp_path: Path) -> Run:
+    """Run a coroutine function with an open store, on every backend, within half a minute."""
+
+    async def opened(test: Test) -> Any:
+        async with asyncio.timeout(60), docstore.open_async(url, blobs=tmp_path / "files") as store:
+            return await test(store)
+
+    return lambda test: asyncio.run(opened(test))
+
+
+@pytest.fixture
+def ticking() -> Callable[[], AbstractAsyncContextManager[Callable[[], float]]]:
+    """Watch the loop for a block; the function it yields returns the longest time that nothing else ran."""
+    return _ticking
+
+
+@asynccontextmanager
+async def _ticking(seconds: float = 0.005) -> AsyncIterator[Callable[[], float]]:
+    """Watch the loop: the function yielded returns the longest time, in seconds, that it let nothing else run."""
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(seconds)
+            longest = max(longest, loop.time() - before - seconds)
+
+    task = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    try:
+        yield lambda: longest
+    finally:
+        task.cancel()

@@ -110,7 +110,8 @@ def compare(
 
 def _case(choose: Chooser) -> AskCase:
     """Return records and questions of one of the suite's kinds, most of them whole questions about
-    anything."""
+    anything.
+    """
     kind = choose.below(4)
     if kind < 2:
         records = world(choose, size=10)
@@ -153,7 +154,8 @@ def _answer(
     backend: Backend, collection: Collection, question: Ask, expr: Any
 ) -> tuple[bool, tuple[list[str], int]]:
     """Run one question as the store does; return whether all was pushed, the ids of its page, and the
-    total."""
+    total.
+    """
     order = parse_sort(list(question.sort), collection, DEFAULT_LIMITS)
     plan = make_plan(backend, collection, normalize(expr), order)
     query = Query(collection, where=plan.pushed, order=order, include=read_also(collection, plan.residual))

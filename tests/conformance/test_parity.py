@@ -1,5 +1,4 @@
-"""The backends agree with the evaluator on generated questions; `nox -s parity` is the long form.
-form."""
+"""The backends agree with the evaluator on generated questions; `nox -s parity` is the long form."""
 
 from importlib.util import find_spec
 

@@ -19,11 +19,12 @@ from docstore.index.columns import raw_slices, slice_key
 from docstore.index.facts import Node
 from docstore.index.keys import DATES, NUMBERS
 from docstore.index.layers import Tree
+from docstore.index.texts import document_tokens
 from docstore.query.expr import Path
-from docstore.query.fields import Collection
+from docstore.query.fields import DOCUMENTS, Collection
 from docstore_sqlite.postings import FIELDS, IndexTables, columns, steps_text
 
-__all__ = ["FOLD", "FOLD_BULK", "decoded", "fold", "generation_name", "note_new", "note_old", "register_folding"]
+__all__ = ["FOLD", "FOLD_BULK", "Folding", "add_texts", "decoded", "fold", "generation_name", "note_new", "note_old", "register_folding"]
 
 FOLD = 1024
 """Changes that are folded at once, as a rule."""
@@ -47,14 +48,16 @@ def generation_name(collection: Collection) -> str:
 
 def note_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Sequence[int]) -> None:
     """Note rows just inserted."""
-    statement = f"INSERT INTO {names.changes[collection.name]} (number, is_new) VALUES (?, 1)"
+    statement = f"INSERT INTO {names.changes[collection.name]} (number, is_new, has_text) VALUES (?, 1, 1)"
     if len(numbers) == 1:
         cursor.execute(statement, (numbers[0],))
     else:
         cursor.executemany(statement, [(number,) for number in numbers])
 
 
-def note_old(cursor: Any, names: IndexTables, collection: Collection, where: str, values: Sequence[Any]) -> None:
+def note_old(
+    cursor: Any, names: IndexTables, collection: Collection, where: str, values: Sequence[Any], *, has_text: bool = False
+) -> None:
     """Note rows about to change or go, as they are.
 
     Args:
@@ -63,11 +66,12 @@ def note_old(cursor: Any, names: IndexTables, collection: Collection, where: str
         collection: whose rows.
         where: the condition, SQL text.
         values: bound in it.
+        has_text: whether the filename or the content are about to change.
     """
     listed = columns(collection)
     cursor.execute(
-        f"INSERT INTO {names.changes[collection.name]} (number, is_new, {listed}) "
-        f"SELECT number, 0, {listed} FROM {names.rows[collection.name]} WHERE {where}",
+        f"INSERT INTO {names.changes[collection.name]} (number, is_new, has_text, {listed}) "
+        f"SELECT number, 0, {int(has_text)}, {listed} FROM {names.rows[collection.name]} WHERE {where}",
         tuple(values),
     )
 
@@ -103,7 +107,9 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     ).fetchall()
     now = Tree(fields, {row[0]: decoded(collection, row[1:]) for row in rows})
     rows = []
-    _Folding(cursor, names, collection).run(now, before)
+    Folding(cursor, names, collection).run(now, before)
+    if collection is DOCUMENTS:
+        add_texts(cursor, names, f"d.number IN (SELECT number FROM {changes} WHERE has_text)")
     cursor.execute(
         f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE SET value = value + 1",
         (generation_name(collection),),
@@ -111,7 +117,24 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     cursor.execute(f"DELETE FROM {changes}")
 
 
-class _Folding:
+def add_texts(cursor: Any, names: IndexTables, where: str) -> None:
+    """Add the tokens of documents to the index of texts; what it says of them already stays, as it may find too many.
+
+    Args:
+        cursor: in the writer's transaction.
+        names: the tables.
+        where: which documents, SQL text over ``d``.
+    """
+    rows = cursor.execute(
+        f"SELECT d.number, d.filename, d.filename_fold, c.words FROM {names.rows[DOCUMENTS.name]} AS d "
+        f"LEFT JOIN {names.content} AS c ON c.number = d.number WHERE {where} ORDER BY d.number"
+    )
+    while some := rows.fetchmany(500):
+        tokens = [(row[0], document_tokens(row[1], row[2], row[3] or "")) for row in some]
+        cursor.connection.executemany(f"INSERT INTO {names.text} (rowid, tokens) VALUES (?, ?)", tokens)
+
+
+class Folding:
     """One fold: the facts of changed rows before and now, and the tables they are merged into."""
 
     def __init__(self, cursor: Any, names: IndexTables, collection: Collection) -> None:

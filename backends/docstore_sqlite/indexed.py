@@ -16,10 +16,12 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Query
 from docstore.index import window
+from docstore.index.bits import EMPTY, union
 from docstore.index.bounds import Bounds
 from docstore.index.layers import Layers, Record
-from docstore.query.expr import And, Compare, Expr
-from docstore.query.fields import Collection
+from docstore.index.texts import asked
+from docstore.query.expr import And, Compare, Expr, Leaf
+from docstore.query.fields import DOCUMENTS, Collection
 from docstore_sqlite.folding import (
     FOLD,
     FOLD_BULK,
@@ -38,6 +40,7 @@ __all__ = ["Indexed"]
 _WALK_LEAST = 256
 _ROUND = 128
 _SOUGHT = 20_000
+_TEXTS = frozenset({"filename", "content"})
 
 
 class Indexed:
@@ -137,8 +140,9 @@ class Indexed:
 
     def changing(self, collection: Collection, number: int, names: Iterable[str]) -> None:
         """Note a row about to be updated, if a column of the index is among ``names``."""
-        if not FIELDS[collection.name].keys().isdisjoint(names):
-            note_old(self.cursor, self.names, collection, "number = ?", (number,))
+        has_text = not _TEXTS.isdisjoint(names)
+        if has_text or not FIELDS[collection.name].keys().isdisjoint(names):
+            note_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)
 
     def deleting(self, collection: Collection, where: Fragment) -> None:
         """Note rows about to be deleted."""
@@ -169,7 +173,7 @@ class Indexed:
             numbers = self._walk(query, terms, layers)
             if numbers is not None:
                 return Way("walk"), self._reading(replace(query, after=None, offset=0, limit=None), numbers, checked=True)
-        found = sets_for(terms, layers)
+        found = self._sets(terms, layers, query)
         way = Way("list", found.low.count, 0 if found.exact else found.high.count - found.low.count)
         high, slack = found.high, 0
         if high.count <= LISTED and (not found.exact or high.count <= 64 or query.limit is None):
@@ -183,11 +187,15 @@ class Indexed:
                 return replace(way, kind="cut"), reading
         if found.high.count <= LISTED:
             return way, self._reading(query, found.high.members, checked=found.exact)
+        if not found.exact and query.limit is not None and window.can_cut(query.order, query.after, layers):
+            numbers = self._rounds(query, found, layers)
+            if numbers is not None:
+                return replace(way, kind="rounds"), self._reading(replace(query, after=None), numbers, checked=True)
         return replace(way, kind="scan"), self._scanning(query, found)
 
     def count(self, query: Query, at_most: int | None) -> int:
         """Count the rows of ``query``. Call within a transaction."""
-        found = sets_for(scoped(query), self.layers(query.collection))
+        found = self._sets(scoped(query), self.layers(query.collection), query)
         sure = found.low.count
         if found.exact or (at_most is not None and sure >= at_most):
             return sure if at_most is None else min(sure, at_most)
@@ -204,10 +212,53 @@ class Indexed:
         self.cursor.execute(text, (*values, *where.values, left))
         return sure + int(self.cursor.fetchone()[0])
 
+    def _sets(self, terms: Sequence[Expr], layers: Layers, query: Query) -> Bounds:
+        """Return the bounds of the terms; what texts the documents have is asked of the index of texts."""
+        return sets_for(terms, layers, self._text if query.collection is DOCUMENTS else None)
+
+    def _text(self, leaf: Leaf, layers: Layers) -> Bounds | None:
+        question = asked(leaf)
+        if question is None:
+            return None
+        assert isinstance(layers.stored, Postings)
+        found = layers.stored.texts(question)
+        return None if found is None else Bounds(EMPTY, union(found, layers.stale))
+
+    def _rounds(self, query: Query, found: Bounds, layers: Layers) -> list[int] | None:
+        """Return the first numbers that pass, of ever more that come first in the order; ``None`` if they are rare among them."""
+        high, slack = found.high, 0
+        if query.after is not None:
+            high, slack = window.after(high, query.order, query.after, layers)
+        wanted = query.offset + (query.limit or 0)
+        size = 4 * wanted + slack + _ROUND
+        while size <= 4 * _SOUGHT:
+            cut = window.cut(high, query.order, 0, size, layers)
+            if cut is None:
+                return None
+            passed = self._passing(query, cut.members.members)
+            if len(passed) >= wanted or cut.members.count >= high.count:
+                return passed
+            size *= 8
+        return None
+
+    def _passing(self, query: Query, numbers: Sequence[int]) -> list[int]:
+        """Return those of some rows that match the filter and stand behind the position."""
+        compiler = self.session.compilers[query.collection.name]
+        parts = [compiler.where(And(scoped(query)))]
+        if query.after is not None:
+            parts.append(compiler.after(query.order, query.after))
+        where = both(parts)
+        table = self.tables.of(query.collection)
+        self.cursor.execute(
+            f"SELECT d.number FROM json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value WHERE {where.text}",
+            (_listed(numbers), *where.values),
+        )
+        return [row[0] for row in self.cursor.fetchall()]
+
     def _walk(self, query: Query, terms: Sequence[Expr], layers: Layers) -> list[int] | None:
         """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not fill it."""
         timed = tuple(term for term in terms if isinstance(term, Compare) and term.path == ("created_at",))
-        found = sets_for(tuple(term for term in terms if term not in timed), layers)
+        found = self._sets(tuple(term for term in terms if term not in timed), layers, query)
         if not found.exact or found.high.listed:
             return None
         compiler = self.session.compilers[query.collection.name]

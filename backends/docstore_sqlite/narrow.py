@@ -14,14 +14,15 @@ What the sets leave open is put to the evaluator in the same statement. No choic
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from math import isqrt
 
 from docstore.backend import Query, SortKey
 from docstore.index.bounds import Bounds, bounds, leaf_bounds
 from docstore.index.layers import Layers
-from docstore.query.expr import TRUE, And, Compare, Expr, In, Leaf, leaves
+from docstore.index.texts import asked
+from docstore.query.expr import TRUE, And, Compare, Expr, In, Leaf, Occurs, leaves
 from docstore.query.wire import expr_to_json
 
 __all__ = ["LISTED", "Way", "scoped", "sets_for", "uses_index", "walk_length", "walkable"]
@@ -38,7 +39,7 @@ class Way:
     """How the rows of a query are found; shown by ``explain``.
 
     Attributes:
-        kind: ``walk``, ``cut``, ``list`` or ``scan``.
+        kind: ``walk``, ``cut``, ``rounds``, ``list`` or ``scan``.
         sure: how many surely match, where counted.
         unsure: how many the evaluator has to look at, where counted.
     """
@@ -52,7 +53,7 @@ class Way:
         if self.sure is None:
             return "index: walk the first rows of the order, a bit test each"
         look = f", {self.unsure} to be looked at" if self.unsure else ""
-        how = {"cut": "cut by bit slices", "list": "read and sorted", "scan": "a bit test for each row in order"}[self.kind]
+        how = {"rounds": "cut by bit slices and looked at in rounds", "cut": "cut by bit slices", "list": "read and sorted", "scan": "a bit test for each row in order"}[self.kind]
         return f"index: {self.sure} match{look}; {how}"
 
 
@@ -86,18 +87,30 @@ def uses_index(query: Query, terms: Sequence[Expr], kept: Container[str]) -> boo
     plain = all(isinstance(term, Compare) and term.path == ("is_latest",) for term in terms)
     if plain:
         return query.offset > 200
-    return any(getattr(leaf, "path", ("",))[0] in kept for term in terms for leaf in leaves(term))
+    return any(
+        isinstance(leaf, Occurs) or getattr(leaf, "path", ("",))[0] in kept or asked(leaf) is not None
+        for term in terms
+        for leaf in leaves(term)
+    )
 
 
-def sets_for(terms: Sequence[Expr], layers: Layers) -> Bounds:
-    """Return the bounds of a conjunction; answers for leaves are kept beside the layers."""
+def sets_for(
+    terms: Sequence[Expr], layers: Layers, text: Callable[[Leaf, Layers], Bounds | None] | None = None
+) -> Bounds:
+    """Return the bounds of a conjunction; answers for leaves are kept beside the layers.
+
+    Args:
+        terms: all must hold; none: every record.
+        layers: the index.
+        text: answers for leaves on texts, ``None`` where it cannot.
+    """
     answers = layers.answers
 
     def of(leaf: Leaf) -> Bounds:
         key = expr_to_json(leaf)
         found = answers.get(key)
         if found is None:
-            found = leaf_bounds(leaf, layers)
+            found = (text(leaf, layers) if text is not None else None) or leaf_bounds(leaf, layers)
             if len(answers) >= 256:
                 answers.pop(next(iter(answers)), None)
             answers[key] = found

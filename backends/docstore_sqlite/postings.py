@@ -26,6 +26,9 @@ __all__ = ["FIELDS", "IndexTables", "Kept", "Postings", "Shared", "columns", "sc
 
 _CACHE_BYTES = 96 << 20
 
+MOST_FOUND = 20_000
+"""Texts that more documents have are no help: walking the order meets one of them soon."""
+
 FIELDS: Mapping[str, Mapping[str, bool]] = {
     collection.name: {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
     for collection in (DOCUMENTS, EXTRACTIONS)
@@ -39,6 +42,8 @@ class IndexTables:
 
     posting: str
     path: str
+    text: str
+    content: str
     changes: Mapping[str, str]
     setting: str
     rows: Mapping[str, str]
@@ -49,6 +54,8 @@ class IndexTables:
         return cls(
             tables.named("posting"),
             tables.named("path"),
+            tables.named("text"),
+            tables.content,
             {"documents": tables.named("document_change"), "extractions": tables.named("extraction_change")},
             tables.setting,
             {collection.name: tables.of(collection) for collection in (DOCUMENTS, EXTRACTIONS)},
@@ -65,7 +72,7 @@ def schema_of(tables: Tables) -> list[str]:
     names = IndexTables.of(tables)
     changes = [
         f"CREATE TABLE {names.changes[collection.name]} (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, "
-        f"is_new INTEGER NOT NULL, {columns(collection)})"
+        f"is_new INTEGER NOT NULL, has_text INTEGER NOT NULL, {columns(collection)})"
         for collection in (DOCUMENTS, EXTRACTIONS)
     ]
     return [
@@ -73,6 +80,7 @@ def schema_of(tables: Tables) -> list[str]:
         "PRIMARY KEY (path, chunk, key)) WITHOUT ROWID",
         f"CREATE TABLE {names.path} (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, steps TEXT NOT NULL, "
         "UNIQUE (collection, steps))",
+        f"CREATE VIRTUAL TABLE {names.text} USING fts5(tokens, content='', columnsize=0, detail=none, tokenize='ascii')",
         *changes,
     ]
 
@@ -183,6 +191,18 @@ class Postings:
             found = sorted({row[0] for row in rows}) if len(rows) <= MOST_KEYS else ()
             self._kept.put(place, found, 80 * len(found) + 100)
         return found if isinstance(found, list) else None
+
+    def texts(self, asked: str) -> Bits | None:
+        """Return the documents whose texts are what is asked for, and perhaps more; ``None`` if they are very many."""
+        place = ("", asked)
+        found = self._kept.get(place)
+        if found is None:
+            rows = self._cursor.execute(
+                f"SELECT rowid FROM {self._names.text} WHERE {self._names.text} MATCH ? LIMIT ?", (asked, MOST_FOUND + 1)
+            ).fetchall()
+            found = Bits.of(sorted(row[0] for row in rows)) if len(rows) <= MOST_FOUND else ()
+            self._kept.put(place, found, 40 * len(rows) + 100)
+        return found if isinstance(found, Bits) else None
 
     def _load(self, path: Path, key: bytes) -> Bits:
         id = self._path(path)

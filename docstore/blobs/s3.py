@@ -149,11 +149,10 @@ class S3Objects:
                 MultipartUpload={"Parts": parts},
                 IfNoneMatch="*",
             )
-        except OSError as error:
-            # The upload is gone: a first try whose answer was lost completed it, or a collector aborted it.
-            # The server checked each part's SHA-256, so an object of this size under this key is ours and
-            # whole.
-            if not (_refused(error) or isinstance(error, FileNotFoundError)) or self.size_of(key) != size:
+        except OSError:
+            # Its answer may be all that was lost, and a repetition finds no upload any more. The server
+            # checked each part's SHA-256, so an object of this size under this key is ours and whole.
+            if self.size_of(key) != size:
                 raise
 
     def _believe(self, key: str, size: int) -> None:

@@ -15,8 +15,9 @@ from docstore.backend import EXACT, Judgement, Reader, SortKey, Writer
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
 from docstore.waits import DIRECT, FairLock, Waits
-from docstore_memory.blocks import Counters, MemoryReader, MemoryWriter
+from docstore_memory.reading import MemoryReader
 from docstore_memory.views import Overlay, State, View
+from docstore_memory.writing import Counters, MemoryWriter
 
 __all__ = ["MemoryBackend", "open_backend"]
 

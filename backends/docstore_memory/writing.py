@@ -1,35 +1,22 @@
-"""Blocks of reading and writing on the state in memory.
-
-Candidates are collected while nothing commits; records are immutable, so that the slow part, evaluating and
-sorting them, holds no lock.
-"""
+"""Blocks of writing: changes laid over the state in memory, for one writer at a time."""
 
 from __future__ import annotations
 
-import heapq
-import sys
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from threading import Lock
 from typing import Any
 
-from docstore.backend import BlobRow, BlobState, Duplicate, Query, Row, Scope, Statement
-from docstore.query.evaluate import compile as compile_expr
-from docstore.query.expr import TRUE, Path
-from docstore.query.facets import counted
+from docstore.backend import BlobRow, BlobState, Duplicate, Row
 from docstore.query.fields import EXTRACTIONS, Collection
-from docstore.query.order import after_function, sort_key_function
-from docstore_memory.narrow import access, candidates
+from docstore_memory.reading import MemoryReader
 from docstore_memory.records import Record
 from docstore_memory.views import Layer, Overlay, View
 
-__all__ = ["Counters", "MemoryReader", "MemoryWriter"]
-
-_EVERYWHERE = Scope()
+__all__ = ["Counters", "MemoryWriter"]
 
 
 @dataclass(slots=True)
@@ -38,82 +25,6 @@ class Counters:
 
     numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
     instant: int = 0
-
-
-class MemoryReader:
-    """Reads of one view.
-
-    Args:
-        view: what to read.
-        mutex: held by whoever changes the base of the view.
-    """
-
-    def __init__(self, view: View, mutex: Lock) -> None:
-        self._view = view
-        self._mutex = mutex
-
-    def select(self, query: Query) -> Sequence[Row]:
-        """Return the rows of ``query`` in its order."""
-        found: Iterable[Record] = self._matching(query)
-        if query.after is not None:
-            behind = after_function(query.after, query.order)
-            found = (record for record in found if behind(record.facts))
-        names = (*query.collection.light(), *sorted(query.include - set(query.collection.light())))
-        return [record.row(names) for record in _window(found, query)]
-
-    def count(self, query: Query, at_most: int | None = None) -> int:
-        """Count the rows of ``query``, at most ``at_most`` where it is given."""
-        return sum(1 for _ in islice(self._matching(query), at_most))
-
-    def count_by(self, query: Query, path: Path) -> Mapping[Any, int]:
-        """Count the rows of ``query`` by each scalar value seen at ``path``."""
-        return counted(None, (record.facts for record in self._matching(query)), path, sys.maxsize)
-
-    def blobs(
-        self, *, states: Container[BlobState] = (), before: int | None = None, after_key: str = "",
-        limit: int = 1000, keys: Sequence[str] | None = None, scope: Scope = _EVERYWHERE,
-    ) -> Sequence[BlobRow]:  # fmt: skip
-        """Return blob rows ordered by key, within all the bounds given."""
-        with self._mutex:
-            if keys is None:
-                rows = self._view.blobs()
-            else:
-                rows = [blob for key in set(keys) if (blob := self._view.blob(key)) is not None]
-        matching = (
-            blob
-            for blob in rows
-            if blob.key > after_key
-            and (not states or blob.state in states)
-            and (before is None or blob.at < before)
-            and (scope.tenant is None or blob.tenant == scope.tenant)
-            and (scope.owner is None or blob.owner == scope.owner)
-        )
-        return heapq.nsmallest(limit, matching, key=lambda blob: blob.key)
-
-    def explain(self, query: Query) -> Statement:
-        """Return in words how ``query`` would be run."""
-        with self._mutex:
-            stored = self._view.size(query.collection)
-        keys = ", ".join(("-" if key.descending else "") + ".".join(key.path) for key in query.order)
-        lines = [
-            f"{access(query.collection, query.where)} of {stored} {query.collection.name}",
-            f"keep those within tenant={query.scope.tenant!r}, owner={query.scope.owner!r}"
-            if query.scope != Scope() else "keep every scope",
-            "evaluate the filter on each" if query.where != TRUE else "no filter",
-            f"sort by {keys}; skip {query.offset}; take {'all' if query.limit is None else query.limit}",
-        ]  # fmt: skip
-        return Statement("\n".join(lines))
-
-    def _matching(self, query: Query) -> Iterable[Record]:
-        with self._mutex:
-            found: Iterable[Record] = candidates(self._view, query.collection, query.where)
-        for name, value in (("tenant", query.scope.tenant), ("owner", query.scope.owner)):
-            if value is not None:
-                found = _having(found, name, value)
-        if query.where == TRUE:
-            return found
-        test: Callable[[Mapping[str, Any]], bool] = compile_expr(query.where)
-        return (record for record in found if test(record.facts))
 
 
 class MemoryWriter(MemoryReader):
@@ -257,20 +168,3 @@ class MemoryWriter(MemoryReader):
             taken = self._view.find(collection, index, keys[index]) if index in keys else ()
             if any(other.number != number for other in taken):
                 raise Duplicate(f"{index} {keys[index]!r} is taken", constraint="version")
-
-
-def _having(records: Iterable[Record], name: str, value: str) -> Iterable[Record]:
-    return (record for record in records if record.facts[name] == value)
-
-
-def _window(records: Iterable[Record], query: Query) -> Sequence[Record]:
-    """Return the records at the query's offset and limit in its order."""
-    by = sort_key_function(query.order)
-
-    def key(record: Record) -> Any:
-        return by(record.facts)
-
-    if query.limit is None:
-        return sorted(records, key=key)[query.offset :]
-    end = query.offset + query.limit
-    return heapq.nsmallest(end, records, key=key)[query.offset :]

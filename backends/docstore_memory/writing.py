@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection as Container
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection as Container
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock

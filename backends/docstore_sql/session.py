@@ -44,10 +44,15 @@ class Session(ABC):
 
     def __init__(self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler]) -> None:
         self.connection = connection
-        self.cursor = connection.cursor()
+        self.cursor = self.cursor_on(connection)
         self.tables = tables
         self.compilers = compilers
         self.tally = Tally(self)
+
+    @staticmethod
+    def cursor_on(connection: Any) -> Any:
+        """Return the cursor that the session's statements run on."""
+        return connection.cursor()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -1,53 +1,141 @@
-"""From a pushed filter to the records that can match it: the place where indexes come in.
+"""From a query to the records that match it, or can: by a key, or by the facts of the index.
 
-What is returned is a superset of what matches; the evaluator decides on each. Whatever index is added later
-answers here.
+Records of the overlay, a writer's own changes or what a snapshot has kept, are few and always looked at; the index speaks of
+the base. Everything here is done while nothing commits, and what is returned may be read after.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
+from docstore.backend import Query
+from docstore.index import window
+from docstore.index.bits import Bits, minus
+from docstore.index.bounds import Bounds
+from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import And, Compare, Expr, In
-from docstore.query.fields import Collection
+from docstore.query.order import after_function
 from docstore_memory.records import Record
-from docstore_memory.views import View
+from docstore_memory.views import Layer, View
 
-__all__ = ["Access", "access", "candidates"]
+__all__ = ["candidates", "counted_records", "described", "first_records", "within"]
 
 _KEYS = ("number", "id", "document_id", "external_id")
+_FIRST_ROUND, _LAST_ROUND = 256, 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How candidates are found: the keys of one index, or every record (``index`` is ``None``)."""
-
-    index: str | None = None
-    keys: tuple[Any, ...] = ()
-
-    def __str__(self) -> str:
-        if self.index is None:
-            return "scan every record"
-        if len(self.keys) == 1:
-            return f"look up {self.index} = {self.keys[0]!r}"
-        return f"look up {len(self.keys)} values of {self.index}"
+def within(record: Record, query: Query) -> bool:
+    """Return whether a record is in the query's scope."""
+    facts, scope = record.facts, query.scope
+    return (scope.tenant is None or facts["tenant"] == scope.tenant) and (
+        scope.owner is None or facts["owner"] == scope.owner
+    )
 
 
-def access(collection: Collection, where: Expr) -> Access:
-    """Return the access with the fewest keys that ``where`` allows."""
-    options = [option for term in _conjuncts(where) if (option := _keys_of(collection, term)) is not None]
-    return min(options, key=lambda option: len(option.keys), default=Access())
+def candidates(view: View, query: Query) -> tuple[list[Record], list[Record]]:
+    """Return the records that surely match, and those that have to be looked at."""
+    keys = _keys(query)
+    if keys is not None:
+        index, values = keys
+        found = (record for value in values for record in view.find(query.collection, index, value))
+        return [], list({record.number: record for record in found}.values())
+    bounds, layer = _bounds(view, query)
+    records = view.base.tables[query.collection.name].records
+    beside = [] if layer is None else list(layer.table.records.values())
+    sure = [records[number] for number in bounds.low.members]
+    return sure, [*(records[number] for number in bounds.unsure.members), *beside]
 
 
-def candidates(view: View, collection: Collection, where: Expr) -> list[Record]:
-    """Return each record that can match ``where`` once."""
-    chosen = access(collection, where)
-    if chosen.index is None:
-        return view.all(collection)
-    found = (record for key in chosen.keys for record in view.find(collection, chosen.index, key))
-    return list({record.number: record for record in found}.values())
+def counted_records(view: View, mutex: Lock, query: Query) -> tuple[int, list[Record]]:
+    """Return how many records surely match, and those that have to be looked at."""
+    with mutex:
+        if _keys(query) is not None:
+            return 0, candidates(view, query)[1]
+        bounds, layer = _bounds(view, query)
+        records = view.base.tables[query.collection.name].records
+        beside = [] if layer is None else list(layer.table.records.values())
+        return bounds.low.count, [*(records[number] for number in bounds.unsure.members), *beside]
+
+
+def first_records(view: View, mutex: Lock, query: Query) -> tuple[list[Record], int] | None:
+    """Return matching records among which the query's window is, and how many of them to skip once they are sorted and those
+    not behind its position are left out; ``None`` where the order is not one that the index can cut."""
+    with mutex:
+        if query.limit is None or _keys(query) is not None:
+            return None
+        layers = view.base.indexes[query.collection.name].layers()
+        if not window.can_cut(query.order, query.after, layers):
+            return None
+        bounds, layer = _bounds(view, query)
+        high, slack = bounds.high, 0
+        if query.after is not None:
+            high, slack = window.after(high, query.order, query.after, layers)
+        test = compile_expr(query.where)
+        beside = [] if layer is None else list(layer.table.records.values())
+        found = [record for record in beside if within(record, query) and test(record.facts)]
+        if bounds.exact and not found:
+            cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
+            return None if cut is None else (_records(view, query, cut.members), cut.skip)
+        return _rounds(view, query, bounds, high, slack, found)
+
+
+def _rounds(
+    view: View, query: Query, bounds: Bounds, high: Bits, slack: int, found: list[Record]
+) -> tuple[list[Record], int] | None:
+    """Look at ever more of the records that come first, until enough of them match."""
+    layers = view.base.indexes[query.collection.name].layers()
+    wanted = query.offset + (query.limit or 0) + slack
+    behind = None if query.after is None else after_function(query.after, query.order)
+    test, size = compile_expr(query.where), _FIRST_ROUND + 2 * wanted
+    while size <= _LAST_ROUND:
+        cut = window.cut(high, query.order, 0, size, layers)
+        if cut is None:
+            return None
+        passed = [
+            record
+            for record in _records(view, query, cut.members)
+            if (behind is None or behind(record.facts)) and within(record, query) and test(record.facts)
+        ]
+        if len(passed) >= wanted or cut.members.count >= high.count:
+            return [*passed, *found], query.offset
+        size *= 8
+    return None
+
+
+def described(view: View, query: Query) -> str:
+    """Return in words how candidates are found."""
+    keys = _keys(query)
+    if keys is not None:
+        index, values = keys
+        return f"look up {index} = {values[0]!r}" if len(values) == 1 else f"look up {len(values)} values of {index}"
+    bounds, _ = _bounds(view, query)
+    return f"facts: {bounds.low.count} match, {bounds.unsure.count} to be looked at,"
+
+
+def _records(view: View, query: Query, members: Bits) -> list[Record]:
+    records = view.base.tables[query.collection.name].records
+    return [records[number] for number in members.members]
+
+
+def _bounds(view: View, query: Query) -> tuple[Bounds, Layer | None]:
+    """Return the bounds of the base's records that count, and what is laid over them, if anything is."""
+    parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
+    scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
+    found = view.base.indexes[query.collection.name].find((*scope, *_conjuncts(query.where)))
+    layer = None if view.overlay is None else view.overlay.layers[query.collection.name]
+    if layer is None or not layer.hidden:
+        return found, None
+    hidden = Bits.of(sorted(layer.hidden))
+    low = minus(found.low, hidden)
+    return Bounds(low, low if found.exact else minus(found.high, hidden)), layer
+
+
+def _keys(query: Query) -> tuple[str, tuple[Any, ...]] | None:
+    """Return the key that has the fewest values to look up, where the filter asks for one."""
+    options = [option for term in _conjuncts(query.where) if (option := _keys_of(query, term)) is not None]
+    return min(options, key=lambda option: len(option[1]), default=None)
 
 
 def _conjuncts(where: Expr) -> Iterator[Expr]:
@@ -59,7 +147,7 @@ def _conjuncts(where: Expr) -> Iterator[Expr]:
         yield where
 
 
-def _keys_of(collection: Collection, term: Expr) -> Access | None:
+def _keys_of(query: Query, term: Expr) -> tuple[str, tuple[Any, ...]] | None:
     """Return the index keys that a term asks for, if it does; ``None`` values are in no index."""
     match term:
         case Compare((name,), "eq", value):
@@ -68,6 +156,6 @@ def _keys_of(collection: Collection, term: Expr) -> Access | None:
             keys = values
         case _:
             return None
-    if name not in _KEYS or name not in collection.fields:
+    if name not in _KEYS or name not in query.collection.fields:
         return None
-    return Access(name, keys) if all(isinstance(key, str | int | float) for key in keys) else None
+    return (name, keys) if all(isinstance(key, str | int | float) for key in keys) else None

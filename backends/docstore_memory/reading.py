@@ -10,7 +10,8 @@ import heapq
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Collection as Container
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from threading import Lock
 from typing import Any
 
@@ -19,7 +20,7 @@ from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, Path
 from docstore.query.facets import counted
 from docstore.query.order import after_function, sort_key_function
-from docstore_memory.narrow import access, candidates
+from docstore_memory.narrow import candidates, counted_records, described, first_records, within
 from docstore_memory.records import Record
 from docstore_memory.views import View
 
@@ -42,16 +43,26 @@ class MemoryReader:
 
     def select(self, query: Query) -> Sequence[Row]:
         """Return the rows of ``query`` in its order."""
-        found: Iterable[Record] = self._matching(query)
+        found = first_records(self._view, self._mutex, query)
+        skip = query.offset
+        if found is None:
+            records: Iterable[Record] = self._matching(query)
+        else:
+            records, skip = found
         if query.after is not None:
             behind = after_function(query.after, query.order)
-            found = (record for record in found if behind(record.facts))
+            records = (record for record in records if behind(record.facts))
         names = (*query.collection.light(), *sorted(query.include - set(query.collection.light())))
-        return [record.row(names) for record in _window(found, query)]
+        return [record.row(names) for record in _window(records, replace(query, offset=skip))]
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, at most ``at_most`` where it is given."""
-        return sum(1 for _ in islice(self._matching(query), at_most))
+        sure, left = counted_records(self._view, self._mutex, query)
+        if at_most is not None and sure >= at_most:
+            return at_most
+        test = compile_expr(query.where)
+        open_ = (record for record in left if within(record, query) and test(record.facts))
+        return sure + sum(1 for _ in islice(open_, None if at_most is None else at_most - sure))
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int]:
         """Count the rows of ``query`` by each scalar value seen at ``path``."""
@@ -82,30 +93,22 @@ class MemoryReader:
         """Return in words how ``query`` would be run."""
         with self._mutex:
             stored = self._view.size(query.collection)
+            way = described(self._view, query)
         keys = ", ".join(("-" if key.descending else "") + ".".join(key.path) for key in query.order)
         lines = [
-            f"{access(query.collection, query.where)} of {stored} {query.collection.name}",
+            f"{way} of {stored} {query.collection.name}",
             f"keep those within tenant={query.scope.tenant!r}, owner={query.scope.owner!r}"
             if query.scope != Scope() else "keep every scope",
-            "evaluate the filter on each" if query.where != TRUE else "no filter",
+            "evaluate the filter where the facts leave it open" if query.where != TRUE else "no filter",
             f"sort by {keys}; skip {query.offset}; take {'all' if query.limit is None else query.limit}",
         ]  # fmt: skip
         return Statement("\n".join(lines))
 
     def _matching(self, query: Query) -> Iterable[Record]:
         with self._mutex:
-            found: Iterable[Record] = candidates(self._view, query.collection, query.where)
-        for name, value in (("tenant", query.scope.tenant), ("owner", query.scope.owner)):
-            if value is not None:
-                found = _having(found, name, value)
-        if query.where == TRUE:
-            return found
+            sure, unsure = candidates(self._view, query)
         test: Callable[[Mapping[str, Any]], bool] = compile_expr(query.where)
-        return (record for record in found if test(record.facts))
-
-
-def _having(records: Iterable[Record], name: str, value: str) -> Iterable[Record]:
-    return (record for record in records if record.facts[name] == value)
+        return chain(sure, (record for record in unsure if within(record, query) and test(record.facts)))
 
 
 def _window(records: Iterable[Record], query: Query) -> Sequence[Record]:

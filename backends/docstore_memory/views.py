@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from docstore.backend import BlobRow
 from docstore.query.fields import Collection
+from docstore_memory.index import Index, indexes
 from docstore_memory.records import Record, Table
 
 __all__ = ["Layer", "Overlay", "State", "View"]
@@ -23,6 +24,7 @@ class State:
 
     tables: dict[str, Table] = field(default_factory=lambda: {"documents": Table(), "extractions": Table()})
     blobs: dict[str, BlobRow] = field(default_factory=dict)
+    indexes: dict[str, Index] = field(default_factory=indexes)
 
 
 @dataclass(slots=True)
@@ -80,7 +82,11 @@ class Overlay:
     def apply(self, base: State) -> None:
         """Make these changes to the base."""
         for name, layer in self.layers.items():
-            table, records = base.tables[name], layer.table.records
+            table, records, index = base.tables[name], layer.table.records, base.indexes[name]
+            for number in sorted(layer.hidden):
+                old, new = table.records.get(number), records.get(number)
+                if old is not None or new is not None:
+                    index.note(number, old and old.facts, new and new.facts)
             for number in layer.hidden:
                 if number not in records:
                     table.remove(number)

@@ -19,7 +19,7 @@ from docstore.index import window
 from docstore.index.bits import EMPTY, union
 from docstore.index.bounds import Bounds
 from docstore.index.layers import Layers, Record
-from docstore.index.texts import asked
+from docstore.index.texts import asked, fts5
 from docstore.query.expr import And, Compare, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore_sqlite.folding import (
@@ -221,7 +221,7 @@ class Indexed:
         if question is None:
             return None
         assert isinstance(layers.stored, Postings)
-        found = layers.stored.texts(question)
+        found = layers.stored.texts(fts5(question))
         return None if found is None else Bounds(EMPTY, union(found, layers.stale))
 
     def _rounds(self, query: Query, found: Bounds, layers: Layers) -> list[int] | None:
@@ -259,7 +259,7 @@ class Indexed:
         """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not fill it."""
         timed = tuple(term for term in terms if isinstance(term, Compare) and term.path == ("created_at",))
         found = self._sets(tuple(term for term in terms if term not in timed), layers, query)
-        if not found.exact or found.high.listed:
+        if found.high.listed:
             return None
         compiler = self.session.compilers[query.collection.name]
         parts = [compiler.where(term) for term in timed]
@@ -269,13 +269,28 @@ class Indexed:
         where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
         raw, wanted = found.high.raw, query.offset + (query.limit or 0)
         length = walk_length(wanted, len(raw) * 8)
-        self.cursor.execute(
+        walked = Fragment(
             f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{where.text} "
             f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",
             (*where.values, length),
         )
+        if not found.exact:
+            return self._walk_looking(query, walked, found, wanted)
+        self.session.run(walked)
         passed, ended = self._tested(raw, wanted, length)
         return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
+
+    def _walk_looking(self, query: Query, walked: Fragment, found: Bounds, wanted: int) -> list[int] | None:
+        """Walk and put each row to the filter, where the sets leave it open."""
+        compiler = self.session.compilers[query.collection.name]
+        test = both((Fragment("docstore_test(?, w.number)", (Member(found.high.raw),)), compiler.where(And(scoped(query)))))
+        self.cursor.execute(
+            f"SELECT w.number FROM ({walked.text}) AS w CROSS JOIN {self.tables.of(query.collection)} AS d "
+            f"ON d.number = w.number WHERE {test.text} LIMIT ?",
+            (*walked.values, *test.values, wanted),
+        )
+        passed = [row[0] for row in self.cursor.fetchall()]
+        return passed[query.offset :] if len(passed) >= wanted else None
 
     def _tested(self, raw: bytes, wanted: int, length: int) -> tuple[list[int], bool]:
         """Read numbers until enough are in the set ``raw``; return those, and whether there are no more rows."""

@@ -139,7 +139,7 @@ def leaf_bounds(leaf: Leaf, source: Source) -> Bounds:
     """Return what ``source`` says of one leaf."""
     if isinstance(leaf, Always):
         return exactly(source.post((), EVERY) if leaf.value else EMPTY)
-    if isinstance(leaf, Occurs) or not source.kept(leaf.path[0]):
+    if isinstance(leaf, Occurs) or leaf.path[0] == "filename" or not source.kept(leaf.path[0]):
         return Bounds(EMPTY, source.post((), EVERY))
     found = _seen(leaf, source)
     doubtful = _indexed(leaf.path, source)

@@ -26,8 +26,10 @@ from docstore.index.keys import (
     size_key,
     text_key,
 )  # fmt: skip
+from docstore.index.texts import document_tokens
 from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind
+from docstore.query.text import fold, index_words
 
 __all__ = ["EVERY", "MOST_VALUES", "WILD", "Node", "indexed_fields", "pour"]
 
@@ -120,7 +122,7 @@ def pour(root: Node, fields: Mapping[str, bool], record: Mapping[str, Any], numb
 
     Args:
         root: where to; records come in the order of their numbers.
-        fields: the indexed fields by name, and whether each is JSON.
+        fields: the indexed fields by name, and whether each is JSON. ``filename`` among them stands for the tokens of texts.
         record: as the evaluator reads it.
         number: of the record.
     """
@@ -129,10 +131,26 @@ def pour(root: Node, fields: Mapping[str, bool], record: Mapping[str, Any], numb
         value = record.get(name)
         if value is None:
             continue
+        if name == "filename":
+            _name(root.child(name), record, number)
+            continue
         if json and _size(value, MOST_VALUES) < 0:
             root.post(WILD, number)
             continue
         _see(root.child(name), value, number)
+
+
+def _name(node: Node, record: Mapping[str, Any], number: int) -> None:
+    """Note the pieces of the filename and the words of the content, where they are kept among the facts."""
+    name: str = record["filename"]
+    tokens = document_tokens(name, fold(name), index_words(record.get("content")))
+    posts = node.posts
+    for token in tokens.encode().split(b" "):
+        found = posts.get(token)
+        if found is None:
+            posts[token] = array(NUMBERS_TYPE, (number,))
+        else:
+            found.append(number)
 
 
 def _size(value: Any, left: int) -> int:

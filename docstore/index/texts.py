@@ -9,12 +9,13 @@ beginning of its token, and a piece of one or two characters is the beginning of
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from docstore.query.expr import Compare, Expr, Match, Occurs
 from docstore.query.glob import required_literals
 from docstore.query.text import fold
 
-__all__ = ["asked", "document_tokens", "name_tokens", "word_tokens"]
+__all__ = ["Alternatives", "asked", "document_tokens", "fts5", "name_tokens", "word_tokens"]
 
 _PAD = "\0\0"
 _MOST_TOKENS = 24
@@ -59,41 +60,42 @@ def word_tokens(found: Iterable[str]) -> set[str]:
     return {"w" + word.translate(_WRITTEN) for word in found if word}
 
 
-def asked(leaf: Expr) -> str | None:
-    """Return what to ask for, in FTS5's language: all that can match ``leaf`` is found by it; ``None``: there is nothing to ask."""
+Alternatives: TypeAlias = tuple[tuple[str, ...], ...]
+"""Tokens, all of one of the alternatives at least; ``*`` behind a token: the beginning of one."""
+
+
+def fts5(alternatives: Alternatives) -> str:
+    """Return what to ask for in the language of SQLite's FTS5."""
+    return " OR ".join(f"({' AND '.join(tokens)})" for tokens in alternatives)
+
+
+def asked(leaf: Expr) -> Alternatives | None:
+    """Return what to ask for: all that can match ``leaf`` is found by it; ``None``: there is nothing to ask."""
     match leaf:
         case Occurs(text, found, prefix, content):
-            name = _all(_piece(text))
             if not content:
-                return name
-            return f"({name}) OR ({_all(_words(found, prefix))})" if found else None
+                return _either(_piece(text))
+            return _either(_piece(text), _words(found, prefix)) if found else None
         case Match(("filename",), "substring" | "starts_with", text):
-            return _either(_piece(fold(text)), _piece(text)) if text else None
+            return _either(_piece(fold(text)), _piece(text))
         case Match(("filename",), "isubstring", text):
-            return _all(_piece(fold(text))) if fold(text) else None
+            return _either(_piece(fold(text)))
         case Match(("filename",), "glob", text):
             pieces = required_literals(text)
-            folded, raw = [t for p in pieces for t in _piece(fold(p))], [t for p in pieces for t in _piece(p)]
-            return _either(folded, raw)
+            return _either([t for p in pieces for t in _piece(fold(p))], [t for p in pieces for t in _piece(p)])
         case Match(("filename",), "iglob", text):
-            tokens = [token for piece in required_literals(text, folded=True) for token in _piece(piece)]
-            return _all(tokens) if tokens else None
-        case Compare(("filename",), "eq", str(text)) if text:
+            return _either([token for piece in required_literals(text, folded=True) for token in _piece(piece)])
+        case Compare(("filename",), "eq", str(text)):
             return _either(_piece(fold(text)), _piece(text))
         case _:
             return None
 
 
-def _either(folded: Sequence[str], raw: Sequence[str]) -> str | None:
-    """Ask for the folded form, which stands for names in ASCII, or the raw one, for all others."""
-    if not folded or not raw:
+def _either(*options: Sequence[str]) -> Alternatives | None:
+    """Ask for any of the options; of texts, the folded form stands for names in ASCII, the raw one for all others."""
+    if not all(options):
         return None
-    one, other = _all(folded), _all(raw)
-    return one if one == other else f"({one}) OR ({other})"
-
-
-def _all(tokens: Sequence[str]) -> str:
-    return " AND ".join(dict.fromkeys(tokens))
+    return tuple(dict.fromkeys(tuple(dict.fromkeys(tokens)) for tokens in options))
 
 
 def _piece(text: str) -> list[str]:

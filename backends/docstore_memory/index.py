@@ -1,0 +1,110 @@
+"""The index of one collection in memory: facts folded in bulk, and the commits since, taken up when somebody asks.
+
+The same algebra as on every backend (:mod:`docstore.index`); what differs is that the bulk is dictionaries, and that the pieces of
+filenames and the words of contents are facts like the others, at the path of the filename.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from docstore.index.bits import EMPTY, Bits, intersection, union_all
+from docstore.index.bounds import Bounds, bounds, leaf_bounds
+from docstore.index.facts import indexed_fields
+from docstore.index.layers import Layers
+from docstore.index.memory import Folded
+from docstore.index.texts import Alternatives, asked
+from docstore.query.expr import And, Expr, Leaf
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.wire import expr_to_json
+
+__all__ = ["Index", "indexes"]
+
+_FOLD = 16_384
+_NAMES = ("filename",)
+_ANSWERS = 256
+
+
+class Index:
+    """Which records of a collection match a filter, as far as facts tell. Use it while nothing commits.
+
+    Args:
+        collection: whose records.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self.fields = {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
+        if collection is DOCUMENTS:
+            self.fields["filename"] = False
+        self._stored = Folded()
+        self._layers = Layers(self.fields, self._stored)
+        self._before: dict[int, Mapping[str, Any] | None] = {}
+        self._coming: dict[int, Mapping[str, Any] | None] = {}
+
+    def note(self, number: int, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
+        """Take up a change of one record; ``None``: there was, or is, none."""
+        self._before.setdefault(number, before)
+        self._coming[number] = now
+        if len(self._before) >= _FOLD:
+            self._fold()
+
+    def layers(self) -> Layers:
+        """Return the facts as they are now."""
+        if self._coming:
+            self._layers = self._layers.changed(self._coming)
+            self._coming = {}
+        return self._layers
+
+    def _fold(self) -> None:
+        folded = {number: record for number, record in self._before.items() if record is not None}
+        self._stored.fold(self.fields, folded, self.layers().segments)
+        self._before = {}
+        self._layers = Layers(self.fields, self._stored)
+
+    def find(self, terms: Sequence[Expr]) -> Bounds:
+        """Return the bounds of a conjunction."""
+        layers = self.layers()
+        answers = layers.answers
+
+        def of(leaf: Leaf) -> Bounds:
+            key = expr_to_json(leaf)
+            found = answers.get(key)
+            if found is None:
+                if len(answers) >= _ANSWERS:
+                    answers.pop(next(iter(answers)))
+                found = answers[key] = self._leaf(leaf, layers)
+            return found
+
+        return bounds(And(tuple(terms)), layers, of)
+
+    def _leaf(self, leaf: Leaf, layers: Layers) -> Bounds:
+        alternatives = asked(leaf) if "filename" in self.fields else None
+        if alternatives is not None:
+            return Bounds(EMPTY, _texts(alternatives, layers))
+        return leaf_bounds(leaf, layers)
+
+
+def _texts(alternatives: Alternatives, layers: Layers) -> Bits:
+    """Return the records that have all the tokens of one of the alternatives."""
+    found = []
+    for tokens in alternatives:
+        sets = sorted((_token(token, layers) for token in tokens), key=lambda bits: not bits.listed)
+        every = sets[0]
+        for bits in sets[1:]:
+            every = intersection(every, bits)
+        found.append(every)
+    return union_all(found)
+
+
+def _token(token: str, layers: Layers) -> Bits:
+    if not token.endswith("*"):
+        return layers.post(_NAMES, token.encode())
+    first = token[:-1].encode()
+    keys = layers.keys(_NAMES, first, first + b"\x7f")
+    return layers.posts(_NAMES, keys) if keys is not None else layers.post((), b"\x00")
+
+
+def indexes() -> dict[str, Index]:
+    """Return an empty index a collection."""
+    return {collection.name: Index(collection) for collection in (DOCUMENTS, EXTRACTIONS)}

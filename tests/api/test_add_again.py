@@ -29,7 +29,13 @@ def test_the_retry_is_compared_with_what_was_added(store: docstore.Store) -> Non
 
 @pytest.mark.parametrize(
     "other",
-    [{"filename": "b.txt"}, {"metadata": {"n": 2}}, {"external_id": "f"}, {"content": "t"}, {"source": b"bytez"}],
+    [
+        {"filename": "b.txt"},
+        {"metadata": {"n": 2}},
+        {"external_id": "f"},
+        {"content": "t"},
+        {"source": b"bytez"},
+    ],
 )
 def test_the_same_id_with_anything_else_is_refused(store: docstore.Store, other: dict[str, Any]) -> None:
     """AlreadyExists names the id, and nothing is changed."""
@@ -42,7 +48,9 @@ def test_the_same_id_with_anything_else_is_refused(store: docstore.Store, other:
 
 def test_a_batch_knows_its_own_ids(store: docstore.Store) -> None:
     """The same id twice in one batch is one document; with other fields it is refused."""
-    result = store.documents.add_many([{"id": "x", "filename": "a"}, {"id": "x", "filename": "a"}, {"id": "y"}])
+    result = store.documents.add_many(
+        [{"id": "x", "filename": "a"}, {"id": "x", "filename": "a"}, {"id": "y"}]
+    )
     assert (["x", "x", "y"], 2, 1) == (result.ids, result.added, result.existing)
     with pytest.raises(docstore.AlreadyExists):
         store.documents.add_many([{"id": "z", "filename": "a"}, {"id": "z", "filename": "b"}])

@@ -36,6 +36,7 @@ from docstore.errors import (
     UnknownField,
     UnknownOperator,
 )
+from docstore.filter_type import Filter
 from docstore.limits import Limits
 from docstore.models import AddResult, Document, Extraction, NewDocument, Page, Status
 from docstore.query.evaluate import matches_filter as matches
@@ -61,6 +62,7 @@ __all__ = [
     "DocstoreError",
     "Document",
     "Extraction",
+    "Filter",
     "FilterError",
     "FilterSyntaxError",
     "FilterTooComplex",

@@ -1,0 +1,118 @@
+"""Filter: a filter as a type, for Pydantic models and FastAPI parameters. Validated by the parser, at the door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema, from_json
+
+from docstore.errors import FilterError, FilterSyntaxError
+from docstore.models import Document, Extraction
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore.query.narrowed import below_metadata
+from docstore.query.operator_schema import filter_schema
+from docstore.query.parse import parse
+
+__all__ = ["Filter"]
+
+_RECORDS: dict[Any, Collection] = {Document: DOCUMENTS, Extraction: EXTRACTIONS}
+
+
+class _Filter:
+    """A filter that was checked: the runtime side of :data:`Filter`.
+
+    It is no mapping, so that FastAPI takes a parameter of this type from the query string unless it is told
+    ``Body()``. Its values are plain dictionaries, fit for ``find``.
+    """
+
+    model: ClassVar[type[BaseModel] | None] = None
+    collection: ClassVar[Collection] = DOCUMENTS
+
+    def __class_getitem__(cls, model: type[BaseModel]) -> type[_Filter]:
+        """Return the type narrowed to a record (``Document``, ``Extraction``) or to a metadata model."""
+        if not isinstance(model, type) or not issubclass(model, BaseModel):  # type: ignore[redundant-expr]
+            raise TypeError(f"Filter[{model!r}]: expected a Pydantic model of the metadata")
+        collection = _RECORDS.get(model)
+        narrowed = {"model": model} if collection is None else {"collection": collection}
+        return type(f"Filter[{model.__name__}]", (cls,), {**narrowed, "__module__": cls.__module__})
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema: the parser as a validator, from a mapping or its JSON text."""
+        return core_schema.no_info_plain_validator_function(
+            cls._validated, serialization=core_schema.plain_serializer_function_ser_schema(_same)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the JSON Schema: the fields, and below them the operators."""
+        return filter_schema(cls.collection, cls.model)
+
+    @classmethod
+    def _validated(cls, given: Any) -> dict[str, Any]:
+        try:
+            filter = _read(given)
+            if cls.model is not None:
+                filter = below_metadata(filter, cls.model)
+            parse(filter, cls.collection)
+        except FilterError as wrong:
+            raise _as_validation(wrong, given) from wrong
+        return filter
+
+
+def _read(given: Any) -> dict[str, Any]:
+    if isinstance(given, str):
+        try:
+            given = from_json(given)
+        except ValueError as error:
+            raise FilterSyntaxError(f"the filter is no JSON: {error}", path="") from error
+    if not isinstance(given, dict):
+        kind = type(given).__name__
+        raise FilterSyntaxError(f"the filter is of type {kind}; expected an object", path="")
+    return given
+
+
+def _as_validation(wrong: FilterError, given: Any) -> ValidationError:
+    """Return Pydantic's error: its location goes on into the filter, its context holds path and suggestion."""
+    steps = [int(step) if step.isdecimal() else step for step in wrong.path.split("/")] if wrong.path else []
+    context = {"path": wrong.path, "suggestion": getattr(wrong, "suggestion", None)}
+    text = wrong.message.replace("{", "(").replace("}", ")")
+    error = PydanticCustomError(_kind(wrong), text, context)
+    details = InitErrorDetails(type=error, loc=tuple(steps), input=given)
+    return ValidationError.from_exception_data("Filter", [details])
+
+
+def _kind(wrong: FilterError) -> str:
+    """Return ``unknown_operator`` for UnknownOperator."""
+    name = type(wrong).__name__
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAliasType, TypeVar
+
+    _Model = TypeVar("_Model", default=Any)
+    Filter = TypeAliasType("Filter", dict[str, Any], type_params=(_Model,))
+else:
+    Filter = type("Filter", (_Filter,), {"__module__": __name__, "__doc__": _Filter.__doc__})
+"""A filter, as a type for Pydantic and FastAPI; its values are dictionaries that ``find`` takes.
+
+- ``Filter`` is a filter over documents, ``Filter[docstore.Extraction]`` one over extractions.
+- ``Filter[InvoiceMetadata]``, with a Pydantic model, is a filter over metadata alone: it names the model's fields
+  (``vendor``, ``lines.amount``; ``metadata.vendor`` is the same), and nothing in it can name another field. The
+  value is moved below ``metadata``, ready for ``find``.
+
+A wrong filter is a validation error whose location leads into the filter, with ``path`` and ``suggestion`` in its
+context. JSON text is read, too; a FastAPI parameter of this type is taken from the query string, with ``Body()``
+from the body.
+
+Example:
+    >>> @app.get("/invoices")
+    ... def invoices(filter: docstore.Filter[InvoiceMetadata] | None = None) -> docstore.Page[docstore.Document]:
+    ...     return store.documents.find(filter)
+"""

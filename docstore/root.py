@@ -13,12 +13,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Translates, Writer
 from docstore.blobs import Blobs
 from docstore.errors import BackendError, BlobsNotConfigured, DocstoreError, StoreBusy, StoreClosed
 from docstore.limits import Limits
+from docstore.query.recent import Recent
 from docstore.waits import DIRECT, Waits
 
 __all__ = ["Root"]
@@ -88,6 +89,7 @@ class Root:
         self.default_timezone = default_timezone
         self.secrets = secrets
         self.scope_required = scope_required
+        self.listings: Recent[Any] = Recent()
         self.closed = False
         self.single_writer: bool = getattr(backend, "single_writer", True)
         self.waits: Waits = getattr(backend, "waits", DIRECT)
@@ -205,9 +207,23 @@ class Root:
                 yield writer
             return
         keys: list[str] = []
+        try:
+            with self.taking_part(self.backend.write(), keys) as writer:
+                yield writer
+        except BaseException as failed:
+            self.withdraw(keys, failed)
+            raise
+
+    @contextmanager
+    def taking_part(
+        self, block: AbstractContextManager[Writer], keys: list[str] | None = None
+    ) -> Iterator[Writer]:
+        """Make a write block the transaction in force; what the caller raises in it arrives as it was
+        raised.
+        """
         own: BaseException | None = None
         try:
-            with self.backend.write() as writer, self.within(writer, keys) as current:
+            with block as writer, self.within(writer, keys) as current:
                 try:
                     yield writer
                 except BaseException as raised:
@@ -215,10 +231,9 @@ class Root:
                     raise
                 current.check()
         except BaseException as failed:
-            self.withdraw(keys, failed if own is None else own)
-            if own is not None and own is not failed:
-                raise own from own.__cause__  # the caller's own exception arrives as it was raised
-            raise
+            if own is None or own is failed:
+                raise
+            raise own from own.__cause__
 
     @contextmanager
     def within(self, writer: Writer, keys: list[str] | None = None) -> Iterator[_Transaction]:

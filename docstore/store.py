@@ -117,7 +117,7 @@ class Store:
             raise BackendError(
                 f"the {backend.name} backend cannot join a connection: use store.transaction()"
             )
-        with backend.join(connection) as writer, self._root.within(writer):
+        with self._root.taking_part(backend.join(connection)):
             yield self
 
     # -- life --------------------------------------------------------------------------------------

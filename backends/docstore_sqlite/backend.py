@@ -89,6 +89,8 @@ class SQLiteBackend(SQLBackend):
         """Open a write block on the application's connection, which may hold what is not committed."""
         with super().join(connection) as session:
             assert isinstance(session, SQLiteSession)
+            if not connection.connection.driver_connection.in_transaction:  # sqlite3 itself begins late
+                session.cursor.execute("BEGIN IMMEDIATE")
             session.indexed.private = True
             yield session
 
@@ -110,7 +112,8 @@ class SQLiteBackend(SQLBackend):
     def _prepare(self, connection: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {int(self.busy_timeout * 1000)}")
-        cursor.execute("PRAGMA synchronous = FULL")
+        if not connection.in_transaction:  # of a joined connection: its application has settled that
+            cursor.execute("PRAGMA synchronous = FULL")
         if self.path is not None and self.owned:
             cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA cache_size = -32768")
@@ -118,9 +121,32 @@ class SQLiteBackend(SQLBackend):
         register(connection)
         register_folding(connection)
 
+    @contextmanager
+    def join(self, connection: sa.Connection) -> Iterator[Session]:
+        """Open a write block on the application's connection, as the writer from here on, until it
+        commits.
+        """
+        with self.translated():
+            if not connection.in_transaction():
+                connection.begin()
+            joined = connection.connection
+            under_way = joined.driver_connection is not None and joined.driver_connection.in_transaction
+            self.prepare(joined)
+            session = self.session(joined)
+            if not under_way:
+                session.cursor.execute("BEGIN IMMEDIATE")
+            yield session
+
     def write_lock(self) -> AbstractContextManager[None]:
         """Wait for the turn to write."""
         return self.lock.held(self.busy_timeout, self.waits)
+
+    def ensure_schema(self) -> None:
+        """Turn the file to WAL before anybody works on it, while no writer of ours does; then as everywhere."""
+        if self.path is not None and self.owned:
+            with self.translated(), self.write_lock(), self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        super().ensure_schema()
 
     @contextmanager
     def schema_transaction(self, connection: sa.Connection) -> Iterator[None]:

@@ -24,9 +24,11 @@ from docstore.errors import BackendError
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
 from docstore.waits import DIRECT, Waits
-from docstore_postgres import functions
+from docstore_postgres import finding, functions
 from docstore_postgres.compile import PostgresCompiler
+from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
+from docstore_postgres.paging import Reading
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import translated
 
@@ -85,6 +87,7 @@ class PostgresBackend(SQLBackend):
     ) -> None:
         super().__init__(engine, tables, owned=owned, waits=waits)
         self.timeouts = timeouts
+        self._reading: Reading | None = None
         settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on"
         self._begin = begin if owned else begin + settings
@@ -111,13 +114,29 @@ class PostgresBackend(SQLBackend):
                 elif not autocommit:
                     driver.autocommit = False
 
+    def session(self, connection: Any) -> PostgresSession:
+        """Return a session on a raw connection; the first one looks at what the indexes can find."""
+        if self._reading is None:
+            self._reading = Reading(Finder(self.tables, self._has_trigrams(connection)))
+        return PostgresSession(connection, self.tables, self.compilers, self._reading)
+
+    def _has_trigrams(self, connection: Any) -> bool:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(
+                "SELECT indexdef LIKE %s FROM pg_indexes"
+                " WHERE indexname = %s AND schemaname = coalesce(%s, current_schema)",
+                ("%gin_trgm_ops%", f"{self.tables.prefix}document_names", self.tables.schema),
+            )
+            found = cursor.fetchone()
+        return bool(found and found[0])
+
     def prepare(self, connection: Any) -> None:
-        """Set up a connection of our own: timeouts, plans that know the values, integers of one width."""
+        """Set up a connection of our own: timeouts, plans without delay, integers of one width."""
         if not self.owned:
             return
         driver = connection.dbapi_connection
         driver.adapters.register_dumper(int, Int8Dumper)
-        settings = {**self.timeouts.settings(), "plan_cache_mode": "force_custom_plan"}
+        settings = {**self.timeouts.settings(), "jit": "off", "work_mem": "'16MB'"}
         with closing(driver.cursor()) as cursor:
             cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
 
@@ -150,8 +169,10 @@ class PostgresBackend(SQLBackend):
         connection.exec_driver_sql("COMMIT")
 
     def extra_schema(self) -> list[str]:
-        """Return the statements that create the functions, and the sequence that remembers the clock."""
-        return [*functions.statements(self.tables), f"CREATE SEQUENCE {self.tables.named('clock')}"]
+        """Return the statements for functions, indexes over them, and the sequence of the clock."""
+        searched = finding.statements(self.tables)
+        clock = f"CREATE SEQUENCE {self.tables.named('clock')}"
+        return [*functions.statements(self.tables), *searched, clock]
 
     def translate(self, error: Exception) -> BackendError | None:
         """Return the BackendError for what psycopg or the pool raised."""

@@ -10,7 +10,7 @@ from docstore_sql.compile import Compiler
 from docstore_sql.fragment import FALSE, Fragment, both, either
 from docstore_sql.tables import Tables
 
-from docstore.backend import SortKey
+from docstore.backend import Scope, SortKey
 from docstore.query.collation import order_bytes
 from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Regex
 from docstore.query.fields import Collection, Field, Kind
@@ -45,6 +45,11 @@ class PostgresCompiler(Compiler):
                 return either(merged(map(self.where, terms), "||"))
             case _:
                 return super().where(expr)
+
+    def scope(self, scope: Scope) -> Fragment:
+        """Return the condition that confines to ``scope``; the index of tenants holds those that are one."""
+        plain = super().scope(scope)
+        return plain if scope.tenant is None else plain.wrapped("", " AND d.tenant <> ''")
 
     # -- columns ---------------------------------------------------------------------------------------------
 
@@ -150,6 +155,7 @@ class PostgresCompiler(Compiler):
             words = " " + " ".join(leaf.words) + ("" if leaf.prefix else " ")
             column, text = ("words", words) if leaf.words else ("symbols", leaf.text)
             there = "c.tenant = d.tenant AND c.number = d.number"
-            rows = f"SELECT 1 FROM {self.tables.content} AS c WHERE {there} AND strpos(c.{column}, %s) > 0"
-            parts.append(Fragment(f"EXISTS ({rows})", (text,)))
+            # of one row: EXISTS could be turned into a look at all of them first
+            found = f"(SELECT strpos(c.{column}, %s) > 0 FROM {self.tables.content} AS c WHERE {there})"
+            parts.append(Fragment(found, (text,)))
         return either(parts)

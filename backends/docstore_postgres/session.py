@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import psycopg
+from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session, content_columns
-from docstore_sql.tables import columns_of
+from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
-from sqlalchemy.util.concurrency import await_only
 
-from docstore.backend import Duplicate, Row
+from docstore.backend import Duplicate, Query, Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore_postgres.awaited import AwaitedCursor, cursor_on
+from docstore_postgres.drive import is_point, is_walkable
+from docstore_postgres.paging import Page, Reading, page
 from docstore_postgres.values import index_folds, index_json
 
 __all__ = ["PostgresSession"]
@@ -37,6 +40,48 @@ class PostgresSession(Session):
 
     mark: ClassVar[str] = "%s"
     appends: ClassVar[bool] = True
+    cursor_on = staticmethod(cursor_on)
+
+    def __init__(
+        self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler], reading: Reading
+    ) -> None:
+        super().__init__(connection, tables, compilers)
+        self.reading = reading
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def select(self, query: Query) -> list[Row]:
+        """Return the rows of ``query`` in its order, found the way that its condition asks for."""
+        if is_walkable(query):
+            names, wanted = self._page(query)
+            return self._rows(query.collection, names, page(self, wanted, self.reading.drives))
+        names, statement = self.statement(query)
+        return self._rows(query.collection, names, self.fetch(statement, prepare=is_point(query)))
+
+    def _page(self, query: Query) -> tuple[tuple[str, ...], Page]:
+        compiler = self.compilers[query.collection.name]
+        names = (*query.collection.light(), *sorted(query.include))
+        columns = ", ".join(self._read_column(name) for name in names)
+        condition = self.reading.condition(query, compiler)
+        return names, Page(query, compiler, self.tables, columns, condition)
+
+    def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
+        """Run ``statement``, prepared once for all its values or planned for these; return its rows."""
+        self.cursor.execute(statement.text, statement.values, prepare=prepare)
+        rows: list[tuple[Any, ...]] = self.cursor.fetchall()
+        return rows
+
+    def run(self, statement: Fragment) -> int:
+        """Execute ``statement``; one that reads is planned for its values."""
+        self.cursor.execute(
+            statement.text, statement.values, prepare=False if statement.text.startswith("SELECT") else None
+        )
+        return int(self.cursor.rowcount)
+
+    def last_number(self, query: Query) -> int:
+        """Return the largest number in the collection's table, 0 if it is empty."""
+        self.cursor.execute(f"SELECT coalesce(max(number), 0) FROM {self.tables.of(query.collection)}")
+        return int(self.cursor.fetchone()[0])
 
     def row_lock(self, lock: str) -> str:
         """Return the words that lock the rows read."""
@@ -123,9 +168,8 @@ class PostgresSession(Session):
         return numbers
 
     def _copy(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        driver = self.connection.driver_connection
-        if isinstance(driver, psycopg.AsyncConnection):
-            await_only(_copy_async(driver, statement, rows))
+        if isinstance(self.cursor, AwaitedCursor):
+            self.cursor.copy_in(statement, rows)
             return
         with self.cursor.copy(statement) as copy:
             for row in rows:
@@ -194,14 +238,6 @@ class PostgresSession(Session):
             self.cursor.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",)
             )
-
-
-async def _copy_async(
-    driver: psycopg.AsyncConnection[Any], statement: str, rows: Iterable[Sequence[Any]]
-) -> None:
-    async with driver.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        for row in rows:
-            await copy.write_row(row)
 
 
 def _derived(text: str | None) -> tuple[str | None, str | None]:

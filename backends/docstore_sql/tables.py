@@ -171,9 +171,7 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
         postgresql_where=latest,
     )
     sa.Index(f"{name}document_created", document.c.created_at, document.c.number)
-    sa.Index(
-        f"{name}document_scope", document.c.tenant, document.c.owner, document.c.created_at, document.c.number
-    )
+    _scope_indexes(name, document, dialect)
     waiting = document.c.status.in_([sa.literal_column("'pending'"), sa.literal_column("'processing'")])
     sa.Index(
         f"{name}document_queue",
@@ -219,6 +217,18 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
         sa.Index(f"{name}extraction_number", extraction.c.number)
         sa.Index(f"{name}content_number", metadata.tables[_key(tables, "content")].c.number)
     return metadata
+
+
+def _scope_indexes(name: str, document: sa.Table, dialect: str) -> None:
+    """Index the documents of a tenant and of an owner by time; on Postgres only where there is one."""
+    columns = document.c
+    if dialect == "sqlite":
+        sa.Index(f"{name}document_scope", columns.tenant, columns.owner, columns.created_at, columns.number)
+        return
+    some_owner, some_tenant = columns.owner.is_not(None), columns.tenant != sa.literal_column("''")
+    order = columns.created_at, columns.number
+    sa.Index(f"{name}document_owner", columns.owner, *order, postgresql_where=some_owner)
+    sa.Index(f"{name}document_tenant", columns.tenant, *order, postgresql_where=some_tenant)
 
 
 def _key(tables: Tables, name: str) -> str:

@@ -1,0 +1,138 @@
+"""Which way to a page: walk the order first, within bounds, and find by an index only where that fails.
+
+Postgres knows nothing of what is inside JSON and text, and its planner, told to choose, is wrong by orders of
+magnitude. So the newest √(k·N) rows are looked at: if the page fills, the answer is right; if not, matches
+are few, and to find all of them first is cheap. What a condition turned out to hold is remembered, so that
+the next page of it goes the right way at once.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from docstore_sql.fragment import Fragment
+
+from docstore.backend import Query
+from docstore.query.expr import And, Compare, Expr
+
+__all__ = ["Drives", "Way", "bounds_of", "furthest_walk", "is_point", "is_walkable", "key_of"]
+
+_FIRST = 256
+"""Rows looked at where nothing is known of a condition."""
+_REMEMBERED = 1_000
+_RETRIED = 64
+"""So many queries go straight to the index before a walk is tried again."""
+_MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class Way:
+    """What is known of one condition.
+
+    Attributes:
+        rate: of the rows looked at last, the part that matched.
+        asked: queries since the last walk.
+    """
+
+    rate: float
+    asked: int = 0
+
+
+class Drives:
+    """What one backend remembers of the conditions it has met; shared by its threads."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._ways: OrderedDict[Hashable, Way] = OrderedDict()
+        self._rows: dict[str, tuple[float, int]] = {}
+
+    def first(self, key: Hashable, wanted: int, furthest: int, *, found: bool) -> int:
+        """Return how many rows to walk first; 0 for none, where an index finds all and that was better.
+
+        Args:
+            key: of the condition.
+            wanted: matches that fill the page.
+            furthest: rows that are worth walking.
+            found: whether an index finds the matches.
+        """
+        some = min(furthest, _FIRST + 8 * wanted)
+        with self._mutex:
+            way = self._ways.get(key)
+            if way is None:
+                return some
+            way.asked += 1
+            if wanted <= way.rate * furthest:
+                return furthest
+            if found and way.asked < _RETRIED:
+                return 0
+            way.asked = 0
+            return some
+
+    def further(self, wanted: int, furthest: int, *, walked: int, matched: int, found: bool) -> int:
+        """Return how far to walk when the first walk did not fill the page; 0 for no further."""
+        if walked >= furthest or (found and matched * furthest < wanted * walked):
+            return 0
+        return furthest
+
+    def remember(self, key: Hashable, rate: float) -> None:
+        """Keep what part of the rows looked at met the condition."""
+        with self._mutex:
+            self._ways.pop(key, None)
+            self._ways[key] = Way(rate)
+            if len(self._ways) > _REMEMBERED:
+                self._ways.popitem(last=False)
+
+    def rows(self, collection: str, count: Callable[[], int]) -> int:
+        """Return about how many rows there are, as ``count`` said within the last minute."""
+        now = time.monotonic()
+        asked, rows = self._rows.get(collection, (-_MINUTE, 0))
+        if now - asked >= _MINUTE:
+            rows = count()
+            self._rows[collection] = (now, rows)
+        return rows
+
+
+def furthest_walk(wanted: int, rows: int) -> int:
+    """Return how many rows are worth walking for ``wanted`` matches: fewer are found cheaply."""
+    return math.isqrt(wanted * max(rows, 1)) + wanted
+
+
+def is_walkable(query: Query) -> bool:
+    """Return whether an index gives the order of ``query``, and there is a way to choose."""
+    names = [key.path[0] for key in query.order]
+    alike = len({key.descending for key in query.order}) == 1
+    return (
+        query.limit is not None
+        and query.lock is None
+        and alike
+        and names in (["created_at", "number"], ["number"])
+        and not is_point(query)
+    )
+
+
+def is_point(query: Query) -> bool:
+    """Return whether ``query`` asks for one row by its key: any plan for it is the plan."""
+    where = query.where
+    return isinstance(where, Compare) and where.op == "eq" and where.path in (("id",), ("number",))
+
+
+def bounds_of(query: Query) -> Expr:
+    """Return the part of the condition that the order's index narrows by: ranges of its key, one owner."""
+    first = query.order[0]
+    terms = query.where.terms if isinstance(query.where, And) else (query.where,)
+    compared = [term for term in terms if isinstance(term, Compare) and term.value is not None]
+    return And(tuple(term for term in compared if term.path == first.path or _confines(term)))
+
+
+def _confines(term: Compare) -> bool:
+    return term.op == "eq" and term.path in (("owner",), ("tenant",))
+
+
+def key_of(condition: Fragment) -> Hashable:
+    """Return what a condition is remembered by: its text and its values."""
+    return condition.text, repr(condition.values)

@@ -1,0 +1,159 @@
+"""The statements of a page, a bounded walk of the order or all matches found first; and the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from docstore_sql.compile import Compiler
+from docstore_sql.fragment import Fragment, both, joined
+from docstore_sql.tables import Tables
+
+from docstore.backend import Query
+from docstore.query.expr import Expr
+from docstore_postgres.drive import Drives, bounds_of, furthest_walk, key_of
+from docstore_postgres.finding import Finder
+
+__all__ = ["Condition", "Page", "Reading", "Runs", "page"]
+
+_KEPT = 256
+
+
+class Runs(Protocol):
+    """What runs a statement and returns its rows."""
+
+    def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
+        """Run ``statement``, prepared once for all its values or planned for these."""
+
+    def last_number(self, query: Query) -> int:
+        """Return the largest number in the collection's table, 0 if it is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A filter, compiled.
+
+    Attributes:
+        where: what it was compiled from.
+        whole: all of it.
+        bounds: the part that the order's own index narrows by.
+        prefilters: what an index finds that stands before it.
+        found: whether an index finds a superset of it.
+        key: what it is remembered by.
+    """
+
+    where: Expr
+    whole: Fragment
+    bounds: Fragment
+    prefilters: tuple[Fragment, ...]
+    found: bool
+    key: Hashable
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the sessions of one backend share.
+
+    Attributes:
+        finder: what its indexes find.
+        drives: what it remembers of conditions.
+        compiled: conditions compiled lately, by the identity of what they were compiled from.
+    """
+
+    finder: Finder
+    drives: Drives = field(default_factory=Drives)
+    compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
+
+    def condition(self, query: Query, compiler: Compiler) -> Condition:
+        """Return the condition of ``query``, compiled now or lately."""
+        name = (id(query.where), query.order[0].path[0])
+        known = self.compiled.get(name)
+        if known is not None and known.where is query.where:
+            return known
+        whole, finder = compiler.where(query.where), self.finder
+        made = Condition(
+            query.where,
+            whole,
+            compiler.where(bounds_of(query)),
+            tuple(finder.prefilters(query.collection, query.where)),
+            finder.finds(query.collection, query.where),
+            key_of(whole),
+        )
+        if len(self.compiled) >= _KEPT:
+            self.compiled.clear()
+        self.compiled[name] = made
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page to be read.
+
+    Attributes:
+        query: what is asked, with a limit.
+        compiler: of its collection.
+        tables: the tables' names.
+        columns: the SELECT list.
+        condition: the filter, compiled.
+    """
+
+    query: Query
+    compiler: Compiler
+    tables: Tables
+    columns: str
+    condition: Condition
+
+    @property
+    def wanted(self) -> int:
+        """Matches that fill the page and what lies before it."""
+        return self.query.offset + (self.query.limit or 0)
+
+    def walk(self, bound: int) -> Fragment:
+        """Return the statement that looks at the first ``bound`` rows of the order and no further."""
+        inner = both([self._scope(), self.condition.bounds, *self._after()])
+        rows = joined("", (self._from(inner), self._order(), Fragment(" LIMIT %s", (bound,))))
+        return self._outer(rows, self.condition.whole.wrapped(" WHERE "))
+
+    def find(self) -> Fragment:
+        """Return the statement that finds all matches, by an index, before it orders them."""
+        inner = both([*self.condition.prefilters, self._scope(), self.condition.whole, *self._after()])
+        return self._outer(self._from(inner).wrapped("", " OFFSET 0"), Fragment(""))
+
+    def _scope(self) -> Fragment:
+        return self.compiler.scope(self.query.scope)
+
+    def _after(self) -> list[Fragment]:
+        query = self.query
+        return [] if query.after is None else [self.compiler.after(query.order, query.after)]
+
+    def _from(self, condition: Fragment) -> Fragment:
+        table = self.tables.of(self.query.collection)
+        return condition.wrapped(f"SELECT d.* FROM {table} AS d WHERE ")
+
+    def _order(self) -> Fragment:
+        return self.compiler.order_by(self.query.order).wrapped(" ORDER BY ")
+
+    def _outer(self, rows: Fragment, condition: Fragment) -> Fragment:
+        start = rows.wrapped(f"SELECT {self.columns} FROM (", ") AS d")
+        window = Fragment(" LIMIT %s", (self.query.limit,))
+        if self.query.offset:
+            window = Fragment(" LIMIT %s OFFSET %s", (self.query.limit, self.query.offset))
+        return joined("", (start, condition, self._order(), window))
+
+
+def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
+    """Return the rows of a page."""
+    query, wanted, condition = page.query, page.wanted, page.condition
+    rows = drives.rows(query.collection.name, lambda: runs.last_number(query))
+    furthest = furthest_walk(wanted, rows)
+    bound = drives.first(condition.key, wanted, furthest, found=condition.found)
+    while bound:
+        read = runs.fetch(page.walk(bound), prepare=True)
+        if len(read) == query.limit:
+            drives.remember(condition.key, max(wanted / bound, wanted / furthest))
+            return read
+        matched = len(read) + (query.offset if read else 0)
+        drives.remember(condition.key, matched / bound)
+        bound = drives.further(wanted, furthest, walked=bound, matched=matched, found=condition.found)
+    return runs.fetch(page.find(), prepare=condition.found)

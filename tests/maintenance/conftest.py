@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -42,6 +43,25 @@ class Place:
         with self.backend.write() as writer:
             for row in rows:
                 writer.insert_blob(row)
+
+
+class Meanwhile:
+    """A backend or blobs that let something happen before each call of the named methods."""
+
+    def __init__(self, thing: Backend | Blobs, **before: Callable[[], object]) -> None:
+        self._thing = thing
+        self._before = before
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._before:
+            self._before[name]()
+        return getattr(self._thing, name)
+
+
+@pytest.fixture
+def meanwhile() -> type[Meanwhile]:
+    """Make backends and blobs that let something happen meanwhile."""
+    return Meanwhile
 
 
 @pytest.fixture

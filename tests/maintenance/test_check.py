@@ -256,6 +256,26 @@ def test_a_write_under_way_is_no_finding(place: Any, step: str) -> None:
     assert [report.findings for report in reports] == [()]
 
 
+def test_what_goes_meanwhile_is_no_finding(place: Any, meanwhile: Any) -> None:
+    """An object whose row was read as missing, and that is gone by then, was a collector's."""
+    _, key, _ = orphan(place)
+    passing = meanwhile(place.backend, write=lambda: place.blobs.delete(key))
+    assert check(passing, place.blobs).findings == ()
+
+
+def test_what_is_deleted_meanwhile_is_not_missing(place: Any, meanwhile: Any) -> None:
+    """A document that is deleted after its row was read misses nothing."""
+    document, key = add(place)
+
+    def delete() -> None:
+        if place.store.documents.count():
+            place.store.documents.delete(document)
+            collect(place.backend, place.blobs, 0)
+
+    assert check(place.backend, meanwhile(place.blobs, list=delete), "hash").findings == ()
+    assert place.blobs.size_of(key) is None
+
+
 def repaired(place: Any, *damages: Callable[[Any], Any], dry_run: bool = False) -> Any:
     for damage in damages:
         damage(place)

@@ -81,6 +81,19 @@ def test_a_write_under_way_is_fenced(place: Any) -> None:
     assert check(place.backend, place.blobs, "hash").ok is True
 
 
+def test_what_is_added_during_the_erasure_is_whole_or_gone(place: Any, meanwhile: Any) -> None:
+    """A document that is committed between its steps is erased, or keeps its bytes: none is left without."""
+
+    def add() -> None:
+        place.store.documents.add(b"bytes", filename="a", tenant="t")
+
+    fill(place)
+    erase(meanwhile(place.backend, read=add), place.blobs, Scope("t"))
+    left = list(place.store.documents.iterate({"tenant": "t"}))
+    assert left != []
+    assert [place.store.documents.read_bytes(document.id) for document in left] == [b"bytes"] * len(left)
+
+
 def test_an_erasure_that_dies_goes_on(place: Any) -> None:
     """Killed on the way, the same call finishes."""
 

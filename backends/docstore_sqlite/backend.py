@@ -84,16 +84,6 @@ class SQLiteBackend(SQLBackend):
         assert isinstance(session, SQLiteSession)
         session.indexed.private = True
 
-    @contextmanager
-    def join(self, connection: sa.Connection) -> Iterator[Session]:
-        """Open a write block on the application's connection, which may hold what is not committed."""
-        with super().join(connection) as session:
-            assert isinstance(session, SQLiteSession)
-            if not connection.connection.driver_connection.in_transaction:  # sqlite3 itself begins late
-                session.cursor.execute("BEGIN IMMEDIATE")
-            session.indexed.private = True
-            yield session
-
     def after_fork(self) -> None:
         """Forget what the parent knew of the index."""
         self.index = {name: Shared() for name in FIELDS}
@@ -135,6 +125,7 @@ class SQLiteBackend(SQLBackend):
             session = self.session(joined)
             if not under_way:
                 session.cursor.execute("BEGIN IMMEDIATE")
+            session.indexed.private = True
             yield session
 
     def write_lock(self) -> AbstractContextManager[None]:

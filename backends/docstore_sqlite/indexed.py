@@ -18,6 +18,7 @@ from docstore.backend import Query
 from docstore.index import window
 from docstore.index.bits import EMPTY, union
 from docstore.index.bounds import Bounds
+from docstore.index.facts import EVERY
 from docstore.index.layers import Layers, Record
 from docstore.index.texts import asked, fts5
 from docstore.query.expr import And, Compare, Expr, Leaf
@@ -32,7 +33,7 @@ from docstore_sqlite.folding import (
     note_old,
 )  # fmt: skip
 from docstore_sqlite.functions import Member
-from docstore_sqlite.narrow import LISTED, Way, scoped, sets_for, uses_index, walk_length, walkable
+from docstore_sqlite.narrow import LISTED, Way, known, scoped, sets_for, uses_index, walk_length, walkable
 from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns
 
 __all__ = ["Indexed"]
@@ -257,18 +258,22 @@ class Indexed:
 
     def _walk(self, query: Query, terms: Sequence[Expr], layers: Layers) -> list[int] | None:
         """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not fill it."""
+        wanted = query.offset + (query.limit or 0)
+        whole, total = known(terms, layers), 8 * len(layers.post((), EVERY).raw)
+        length = walk_length(wanted, total)
+        if whole is not None and whole.high.is_rarer(wanted, length, total):
+            return None
         timed = tuple(term for term in terms if isinstance(term, Compare) and term.path == ("created_at",))
         found = self._sets(tuple(term for term in terms if term not in timed), layers, query)
-        if found.high.listed:
+        if found.high.is_rarer(wanted, length, total):
             return None
+        raw = found.high.raw
         compiler = self.session.compilers[query.collection.name]
         parts = [compiler.where(term) for term in timed]
         if query.after is not None:
             parts.append(compiler.after(query.order, query.after))
         way = "DESC" if query.order[0].descending else "ASC"
         where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
-        raw, wanted = found.high.raw, query.offset + (query.limit or 0)
-        length = walk_length(wanted, len(raw) * 8)
         walked = Fragment(
             f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{where.text} "
             f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",

@@ -25,8 +25,9 @@ from docstore.index.texts import asked
 from docstore.query.expr import TRUE, And, Compare, Expr, In, Leaf, Occurs, leaves
 from docstore.query.wire import expr_to_json
 
-__all__ = ["LISTED", "Way", "scoped", "sets_for", "uses_index", "walk_length", "walkable"]
+__all__ = ["LISTED", "Way", "known", "scoped", "sets_for", "uses_index", "walk_length", "walkable"]
 
+_ANSWERS = 256
 LISTED = 4000
 """Up to so many matches are read and sorted without further ado."""
 
@@ -111,14 +112,32 @@ def sets_for(
         found = answers.get(key)
         if found is None:
             found = (text(leaf, layers) if text is not None else None) or leaf_bounds(leaf, layers)
-            if len(answers) >= 256:
+            if len(answers) >= _ANSWERS:
                 answers.pop(next(iter(answers)), None)
             answers[key] = found
         return found
 
     if len(terms) == 1:
         return bounds(terms[0], layers, of)
-    return bounds(And(tuple(terms)), layers, of)
+    key = answer_key(terms)
+    found: Bounds | None = answers.get(key)
+    if found is None:
+        found = bounds(And(tuple(terms)), layers, of)
+        if len(answers) >= _ANSWERS:
+            answers.pop(next(iter(answers)), None)
+        answers[key] = found
+    return found
+
+
+def answer_key(terms: Sequence[Expr]) -> str:
+    """Return the key under which the answer for a conjunction is kept."""
+    return "".join(map(expr_to_json, terms))
+
+
+def known(terms: Sequence[Expr], layers: Layers) -> Bounds | None:
+    """Return the bounds of a conjunction if they were worked out before."""
+    found: Bounds | None = layers.answers.get(answer_key(terms))
+    return found
 
 
 def walkable(order: Sequence[SortKey]) -> bool:

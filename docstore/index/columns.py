@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Final
 
-from docstore.index.bits import EMPTY, SMALL, Bits, intersection, minus, union
+from docstore.index.bits import EMPTY, Bits, intersection, minus, union
 from docstore.index.keys import DATES, WIDTHS
 
-__all__ = ["Slices", "compared", "date_ordinal", "double_ordinal", "equal_to_any", "raw_slices", "slice_key", "smallest"]
+__all__ = ["Slices", "compared", "date_ordinal", "double_ordinal", "equal_to_any", "raw_slices", "slice_key", "window"]
 
 Slices = Callable[[int], Bits]
 """Slice ``j`` of a column."""
 
+_LISTED: Final = 8192
 _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
 _TABLES: Final = tuple(bytes(value >> (7 - bit) & 1 for value in range(256)) for bit in range(8))
@@ -135,38 +136,76 @@ def equal_to_any(slices: Slices, column: bytes, present: Bits, ordinals: Sequenc
     return result
 
 
-def smallest(slices: Slices, column: bytes, among: Bits, number: int, *, largest: bool = False) -> tuple[Bits, Bits]:
-    """Return ``number`` of ``among`` that come first by value, or a few more, in two parts.
+def window(
+    slices: Slices, varying: Sequence[int], among: Bits, offset: int, limit: int, *, largest: bool = False
+) -> tuple[Bits, int]:
+    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many of them to skip.
 
     Args:
-        slices, column: where the values are; all of ``among`` have one.
+        slices: of the column; all of ``among`` have a value in it.
+        varying: the slices that may tell them apart, the most significant first.
         among: the records.
-        number: how many are wanted, at least 1.
-        largest: those with the greatest values instead.
+        offset, limit: the window, in the order of the values.
+        largest: the greatest values come first.
 
     Returns:
-        Records that are surely among the first ``number``, and those among which the rest of them are: as a rule few, but all that
-        share the last one's value are there. None left out comes before one of either part.
+        As a rule few more than ``limit`` records, but all that share the first or the last one's value are there. They stand without
+        gaps in the order: whoever sorts them and skips has the window.
     """
-    kept, left, wanted = EMPTY, among, number
-    guess = among.count
-    for at in range(WIDTHS[column] * 8):
-        if left.listed and left.count <= 2 * wanted + 16:
-            break
-        ones = intersection(left, slices(at))
-        rest = minus(left, ones) if ones else left
-        first, second = (ones, rest) if largest else (rest, ones)
-        if not first or not second:
+    end = offset + limit
+    for place, at in enumerate(varying):
+        if among.listed or among.is_under(_LISTED):
+            members, skip = _listed_window(slices, varying[place:], among.members, offset, end - offset, largest)
+            return Bits.of(sorted(members)), skip
+        ones = intersection(among, slices(at))
+        rest = minus(among, ones)
+        if not ones or not rest:
             continue
-        guess //= 2
-        if first.at_least(wanted):
-            left = first
+        first, second = (ones, rest) if largest else (rest, ones)
+        if not offset and first.at_least(end):
+            among = _small(first)
+            continue
+        count = first.count
+        if end <= count:
+            among = _small(first)
+        elif offset >= count:
+            among, offset, end = _small(second), offset - count, end - count
         else:
-            kept = union(kept, first)
-            wanted -= first.count
-            left = second
-        if guess < SMALL // 2 and not left.listed:
-            guess = left.count
-            if guess <= SMALL:
-                left = Bits.of(left.members)
-    return kept, left
+            left, skip = window(slices, varying[place + 1 :], _small(first), offset, count - offset, largest=largest)
+            right, _ = window(slices, varying[place + 1 :], _small(second), 0, end - count, largest=largest)
+            return union(left, right), skip
+    return among, offset
+
+
+def _listed_window(
+    slices: Slices, varying: Sequence[int], members: Sequence[int], offset: int, limit: int, largest: bool
+) -> tuple[Sequence[int], int]:
+    """Do the same with a short list: each slice parts it in two."""
+    for place, at in enumerate(varying):
+        if len(members) <= 2 * limit + 16:
+            break
+        raw = slices(at).raw
+        end = len(raw) << 3
+        ones = [n for n in members if n < end and raw[n >> 3] >> (n & 7) & 1]
+        if not ones or len(ones) == len(members):
+            continue
+        held = set(ones)
+        rest = [n for n in members if n not in held]
+        first, second = (ones, rest) if largest else (rest, ones)
+        if offset + limit <= len(first):
+            members = first
+        elif offset >= len(first):
+            members, offset = second, offset - len(first)
+        else:
+            behind = varying[place + 1 :]
+            left, skip = _listed_window(slices, behind, first, offset, len(first) - offset, largest)
+            right, _ = _listed_window(slices, behind, second, 0, offset + limit - len(first), largest)
+            return [*left, *right], skip
+    return members, offset
+
+
+def _small(bits: Bits) -> Bits:
+    """List a set that has become small, so that what follows is proportional to it."""
+    if not bits.listed and bits.seems_small():
+        bits.members  # noqa: B018 - lists them
+    return bits

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from docstore.index.bits import EMPTY, Bits, minus, union, union_all
 from docstore.index.columns import raw_slices, slice_key
 from docstore.index.facts import Node, pour
-from docstore.index.keys import DATES, NUMBERS
+from docstore.index.keys import DATES, NUMBERS, WIDTHS
 from docstore.index.source import MOST_KEYS
 from docstore.query.expr import Path
 
@@ -169,6 +169,16 @@ class Layers:
         """Return the records that have any of the facts."""
         found = self.stored.posts(path, keys)
         return self._laid(found, path, keys) if self.segments else found
+
+    def varying(self, path: Path, column: bytes) -> Sequence[int]:
+        """Return the slices of a column that tell its records apart, the most significant first."""
+        place = f"{column!r} of {path!r}"
+        found = self.answers.get(place)
+        if found is None:
+            present = self.post(path, column)
+            slices = ((at, self.post(path, slice_key(column, at))) for at in range(8 * WIDTHS[column]))
+            found = self.answers[place] = [at for at, bits in slices if bits and bits != present]
+        return found  # type: ignore[no-any-return]
 
     def _laid(self, found: Bits, path: Path, keys: Sequence[bytes]) -> Bits:
         found = minus(found, self.stale)

@@ -26,5 +26,8 @@ class Source(Protocol):
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more than MOST_KEYS."""
 
+    def varying(self, path: Path, column: bytes) -> Sequence[int]:
+        """Return the slices of a column that tell its records apart, the most significant first."""
+
     def kept(self, name: str) -> bool:
         """Return whether the facts of this field are kept at all."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from docstore.backend import SortKey
-from docstore.index.bits import EMPTY, Bits, intersection, minus, union
+from docstore.index import columns
+from docstore.index.bits import Bits, intersection, minus, union
 from docstore.index.bounds import number_column
-from docstore.index.columns import compared, double_ordinal, smallest
+from docstore.index.columns import compared, double_ordinal
 from docstore.index.keys import NUMBERS
 from docstore.index.source import Source
 
@@ -81,13 +82,8 @@ def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: 
     if minus(found, source.post(key.path, NUMBERS)):
         return None
     slices = number_column(key.path, source)
-    passed, rest = EMPTY, found
-    if offset >= _DENSE // 16:
-        passed, _ = smallest(slices, NUMBERS, found, offset, largest=key.descending)
-        rest = minus(found, passed)
-    skip = offset - passed.count
-    kept, left = smallest(slices, NUMBERS, rest, skip + limit, largest=key.descending)
-    return Cut(union(kept, left), skip)
+    varying = source.varying(key.path, NUMBERS)
+    return Cut(*columns.window(slices, varying, found, offset, limit, largest=key.descending))
 
 
 def _by_number(found: Bits, descending: bool, offset: int, limit: int) -> Cut:

@@ -13,7 +13,17 @@ from docstore.errors import InvalidPage
 from docstore.query.cursor import Way
 from docstore.query.fields import Collection
 
-__all__ = ["Window", "check_at_most", "check_include", "check_window", "moved"]
+__all__ = [
+    "Window",
+    "check_at_most",
+    "check_batch",
+    "check_include",
+    "check_total",
+    "check_window",
+    "stepped",
+]
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,16 @@ def _whole(name: str, value: Any, least: int, most: int) -> None:
         raise InvalidPage(f"{name}={value!r}: expected a whole number from {least} to {most}", argument=name)
 
 
+def check_batch(size: Any, most: int) -> int:
+    """Return how many records are read at a time, 1 to ``most``.
+
+    Raises:
+        InvalidPage: another number, or none.
+    """
+    _whole("batch_size", size, 1, most)
+    return size  # type: ignore[no-any-return]
+
+
 def check_total(total: Any) -> int | bool:
     """Return ``total`` checked: a bool, or a cap of at least 0."""
     if not isinstance(total, bool):
@@ -97,13 +117,14 @@ def check_include(collection: Collection, include: Iterable[str]) -> frozenset[s
     return frozenset(name for name in names if collection.fields[name].heavy)
 
 
-def moved(
+def stepped(
     position: tuple[SortValue, ...], order: tuple[SortKey, ...], *, forwards: bool
 ) -> tuple[SortValue, ...]:
     """Return the position one step of ``number`` further (or back) in ``order``.
 
     Numbers are whole, so that a position moved by one is on the other side of its own row and of no other:
-    this turns "behind the row" into "from the row on".
+    this turns "behind the row" into "from the row on". At the ends of int64, where only a forged cursor
+    stands, there is no further step.
     """
     step = 1 if forwards != order[-1].descending else -1
-    return (*position[:-1], position[-1] + step)
+    return (*position[:-1], min(max(position[-1] + step, _INT64_MIN), _INT64_MAX))

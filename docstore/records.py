@@ -4,8 +4,9 @@ page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import Explains, Query, Reader, Row, Scope
@@ -17,8 +18,10 @@ from docstore.errors import (
     NotPushed,
     ScopeRequired,
 )
-from docstore.models import Page, record_from, records_from
-from docstore.pages import Window, check_at_most, check_include, check_total, check_window, moved
+from docstore.iteration import Iteration
+from docstore.listing import Cut, Listing, Position, after, behind, cut_at, cut_from, total_of
+from docstore.models import Page, record_from
+from docstore.pages import Window, check_at_most, check_batch, check_include, check_total, check_window
 from docstore.query import cursor as cursors
 from docstore.query import run
 from docstore.query.decode import decode
@@ -26,9 +29,10 @@ from docstore.query.expr import TRUE, And, Compare, Expr, In
 from docstore.query.facets import counted, facet_path
 from docstore.query.fields import Collection
 from docstore.query.normalize import normalize
-from docstore.query.order import parse_sort, position_of, reverse_order
+from docstore.query.order import parse_sort
 from docstore.query.parse import parse
 from docstore.query.plan import Plan, make_plan
+from docstore.query.recent import spelled
 from docstore.query.search import parse_search
 from docstore.query.values import NotJson, by_value, check_text
 from docstore.query.wire import expr_to_json
@@ -39,15 +43,6 @@ __all__ = ["Filter", "Records"]
 T = TypeVar("T")
 Filter = Mapping[str, Any]
 _LATEST = Compare(("is_latest",), "eq", True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """One listing: the query, its plan, and what its cursors are bound to."""
-
-    query: Query
-    plan: Plan
-    bound: bytes
 
 
 class Records(Generic[T]):
@@ -123,11 +118,16 @@ class Records(Generic[T]):
         listing = self._listing(filter, search, sort, latest_only, include)
         if strict:
             self._refuse_residual(listing.plan)
-        if window.cursor is not None:
-            return self._find_from(listing, window, counts)
-        snapshot = counts is not False or not listing.plan.window_pushed
+        if window.cursor is None:
+            snapshot = counts is not False or not listing.plan.window_pushed
+            with self._root.read(snapshot=snapshot) as reader:
+                return self._page(reader, listing, window, counts, cut_at(reader, listing, window))
+        position, way = self._place(listing, window.cursor)
+        way = window.direction or way
+        snapshot = counts is not False or not listing.plan.window_pushed or way == "prev"
         with self._root.read(snapshot=snapshot) as reader:
-            return self._find_at(reader, listing, window, counts)
+            cut = cut_from(reader, listing, position, way, window.limit)
+            return self._page(reader, listing, window, counts, cut)
 
     def iterate(
         self,
@@ -138,30 +138,47 @@ class Records(Generic[T]):
         batch_size: int = 500,
         latest_only: bool = True,
         include: Iterable[str] = (),
-    ) -> Iterator[T]:
+        cursor: str | None = None,
+    ) -> Iteration[T]:
         """Yield every record that matches, in constant memory.
 
         The walk goes by position: it meets every record that existed throughout exactly once, whatever is
-            added, changed or
-        deleted meanwhile, and holds no transaction open between batches.
+        added, changed or deleted meanwhile, and holds no transaction open between batches.
 
         Args:
             filter, search, sort, latest_only, include: as for :meth:`find`.
             batch_size: records read at a time, 1 to 1000.
+            cursor: where to begin: the ``cursor`` of a walk that was left, or of a page of :meth:`find`; it
+                belongs to this filter, search, sort, ``latest_only`` and scope. Whichever way it points, the
+                walk goes forwards. ``None``: the beginning.
+
+        Returns:
+            An iterator. Its ``cursor`` says where it stands, so that a walk can be left and taken up again.
 
         Raises:
             As :meth:`find`, before the first record.
+
+        Example:
+            >>> walk = store.documents.iterate({"status": "completed"}, cursor=saved)
+            >>> for document in walk:
+            ...     handle(document)
+            ...     saved = walk.cursor
         """
         self._ready()
+        size = check_batch(batch_size, self._root.limits.page)
         window = check_window(
-            limit=batch_size, offset=0, page=None, cursor=None, direction=None, most=self._root.limits.page
+            limit=size, offset=0, page=None, cursor=cursor, direction=None, most=self._root.limits.page
         )
-        if window.limit == 0:
-            check_window(
-                limit=-1, offset=0, page=None, cursor=None, direction=None, most=self._root.limits.page
-            )
         listing = self._listing(filter, search, sort, latest_only, include)
-        return self._iterate(listing, batch_size)
+        start = None if window.cursor is None else self._place(listing, window.cursor)[0]
+        return Iteration(
+            partial(self._batch, listing, size),
+            size,
+            partial(self._shown, listing),
+            position=partial(behind, listing),
+            text=lambda position: self._cursor(listing, position, "next") or "",
+            start=start,
+        )
 
     def count(
         self,
@@ -320,7 +337,8 @@ class Records(Generic[T]):
         listing = self._listing(filter, search, sort, latest_only, include)
         query = listing.query
         if window.cursor is not None:
-            query, _ = self._from_cursor(listing, window)
+            position, way = self._place(listing, window.cursor)
+            query = after(query, position, window.direction or way)
         if listing.plan.window_pushed:
             query = replace(query, limit=window.limit + 1, offset=window.offset or 0)
         with self._root.read(snapshot=True) as reader:
@@ -337,119 +355,44 @@ class Records(Generic[T]):
 
     # -- pages -------------------------------------------------------------------------------------
 
-    def _find_at(self, reader: Reader, listing: _Listing, window: Window, counts: bool | int) -> Page[T]:
-        offset = window.offset or 0
-        rows = self._fetch(
-            reader, listing, replace(listing.query, limit=window.limit + 1, offset=offset), window.limit
-        )
-        shown, more = rows[: window.limit], len(rows) > window.limit
-        return self._page(
-            reader,
-            listing,
-            window,
-            counts,
-            shown,
-            after=self._behind(listing, shown[-1]) if shown and more else None,
-            before=self._ahead(listing, shown[0]) if shown and offset else None,
-        )
-
-    def _find_from(self, listing: _Listing, window: Window, counts: bool | int) -> Page[T]:
-        query, way = self._from_cursor(listing, window)
-        with self._root.read(snapshot=True) as reader:
-            rows = self._fetch(reader, listing, replace(query, limit=window.limit + 1), window.limit)
-            shown, more = rows[: window.limit], len(rows) > window.limit
-            if way == "next":
-                before = self._ahead(listing, shown[0]) if shown else query.after
-                after = self._behind(listing, shown[-1]) if shown and more else None
-            else:
-                shown.reverse()
-                after = self._after_backwards(reader, listing, shown, query)
-                before = self._ahead(listing, shown[0]) if shown and more else None
-            if window.limit == 0:
-                after = before = None
-            return self._page(reader, listing, window, counts, shown, after=after, before=before)
-
-    def _after_backwards(self, reader: Reader, listing: _Listing, shown: list[Row], query: Query) -> Any:
-        """Return the way forwards from a page that was reached backwards: behind its last item, if anything
-        is there.
-        """
-        if not shown:
-            assert query.after is not None
-            return moved(query.after, listing.query.order, forwards=False)
-        behind = self._behind(listing, shown[-1])
-        forwards = replace(listing.query, after=behind, limit=1)
-        return behind if run.rows(reader, listing.plan, forwards) else None
-
-    def _fetch(self, reader: Reader, listing: _Listing, query: Query, limit: int) -> list[Row]:
-        return run.rows(reader, listing.plan, query) if limit else []
-
     def _page(
-        self,
-        reader: Reader,
-        listing: _Listing,
-        window: Window,
-        counts: bool | int,
-        shown: list[Row],
-        *,
-        after: Any,
-        before: Any,
+        self, reader: Reader, listing: Listing, window: Window, counts: bool | int, cut: Cut
     ) -> Page[T]:
-        total, exact = self._total(reader, listing, counts)
+        total, exact = total_of(reader, listing, counts)
         return Page.model_construct(
-            items=[self._made(row) for row in shown],
+            items=[self._shown(listing, row) for row in cut.rows],
             limit=window.limit,
             offset=window.offset,
             page=window.page,
             total=total,
             total_is_exact=exact,
-            has_more=after is not None,
-            next_cursor=self._cursor(listing, after, "next"),
-            prev_cursor=self._cursor(listing, before, "prev"),
+            has_more=cut.next is not None,
+            next_cursor=self._cursor(listing, cut.next, "next"),
+            prev_cursor=self._cursor(listing, cut.prev, "prev"),
         )
 
-    def _total(self, reader: Reader, listing: _Listing, counts: bool | int) -> tuple[int | None, bool]:
-        if counts is False:
-            return None, True
-        if counts is True:
-            return run.count(reader, listing.plan, listing.query), True
-        found = run.count(reader, listing.plan, listing.query, int(counts) + 1)
-        return min(found, int(counts)), found <= int(counts)
+    def _batch(self, listing: Listing, size: int, start: Position | None) -> list[Row]:
+        with self._root.read(snapshot=not listing.plan.window_pushed) as reader:
+            return run.rows(reader, listing.plan, replace(listing.query, limit=size, after=start))
 
-    def _iterate(self, listing: _Listing, batch_size: int) -> Iterator[T]:
-        query = listing.query
-        while True:
-            with self._root.read(snapshot=not listing.plan.window_pushed) as reader:
-                rows = run.rows(reader, listing.plan, replace(query, limit=batch_size))
-            yield from records_from(self._collection, rows)
-            if len(rows) < batch_size:
-                return
-            query = replace(query, after=self._behind(listing, rows[-1]))
+    def _shown(self, listing: Listing, row: Row) -> T:
+        """Return the record of a listing's row, without what only the residual read."""
+        if "content" in row and "content" not in listing.include:
+            row = {name: value for name, value in row.items() if name != "content"}
+        made: T = record_from(self._collection, row)
+        return made
 
-    # -- positions ---------------------------------------------------------------------------------
-
-    def _behind(self, listing: _Listing, row: Row) -> Any:
-        return position_of(decode(self._collection, row), listing.query.order)
-
-    def _ahead(self, listing: _Listing, row: Row) -> Any:
-        return moved(self._behind(listing, row), listing.query.order, forwards=False)
-
-    def _cursor(self, listing: _Listing, position: Any, way: cursors.Way) -> str | None:
+    def _cursor(self, listing: Listing, position: Position | None, way: cursors.Way) -> str | None:
         if position is None:
             return None
         return cursors.encode(position, way, listing.bound, self._root.secrets)
 
-    def _from_cursor(self, listing: _Listing, window: Window) -> tuple[Query, cursors.Way]:
-        """Return the query that starts at the window's cursor, and which way it goes."""
-        query = listing.query
-        assert window.cursor is not None
-        position, way = cursors.decode(
-            window.cursor, listing.bound, query.order, self._collection, self._root.secrets, self._root.limits
+    def _place(self, listing: Listing, text: str) -> tuple[Position, cursors.Way]:
+        """Return where a cursor stands in a listing, and which way it goes."""
+        root = self._root
+        return cursors.decode(
+            text, listing.bound, listing.query.order, self._collection, root.secrets, root.limits
         )
-        way = window.direction or way
-        if way == "next":
-            return replace(query, after=position), way
-        turned = moved(position, query.order, forwards=True)
-        return replace(query, order=reverse_order(query.order), after=turned), way
 
     # -- queries -----------------------------------------------------------------------------------
 
@@ -468,8 +411,22 @@ class Records(Generic[T]):
         sort: str | Sequence[str],
         latest_only: bool,
         include: Iterable[str],
-    ) -> _Listing:
-        names = check_include(self._collection, include)
+    ) -> Listing:
+        names, scope = check_include(self._collection, include), self._scope
+        key = spelled((
+            self._collection.name, scope.tenant, scope.owner, filter, search, sort, latest_only, sorted(names)
+        ))  # fmt: skip
+        found: Listing | None = self._root.listings.get(key)
+        return found or self._root.listings.put(key, self._listed(filter, search, sort, latest_only, names))
+
+    def _listed(
+        self,
+        filter: Filter | None,
+        search: str | None,
+        sort: str | Sequence[str],
+        latest_only: bool,
+        names: frozenset[str],
+    ) -> Listing:
         order = parse_sort(sort, self._collection, self._root.limits)
         parsed = self._parsed(filter)
         wanted = self._latest(latest_only)
@@ -478,7 +435,7 @@ class Records(Generic[T]):
         bound = cursors.binding(
             self._collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope
         )
-        return _Listing(*self._planned(query), bound)
+        return Listing(*self._planned(query), names, bound)
 
     def _latest(self, latest_only: bool) -> Expr:
         return _LATEST if latest_only and "is_latest" in self._collection.fields else TRUE
@@ -502,12 +459,11 @@ class Records(Generic[T]):
         return replace(query, where=plan.pushed, include=include), plan
 
     def _refuse_residual(self, plan: Plan) -> None:
-        if not plan.is_pushed:
-            reasons = tuple(
-                f"{term.expr}: {term.reason}" for term in plan.terms if term.support.value != "exact"
-            )
+        if not (plan.is_pushed and plan.sort_pushed):
+            reasons = (*plan.reasons(), *plan.sort_reasons)
             raise NotPushed(
-                f"strict: the {plan.backend} backend cannot run all of this filter: {'; '.join(reasons)}",
+                f"strict: the {plan.backend} backend cannot run all of this query by itself: "
+                f"{'; '.join(reasons)}; without strict=True the rest is done here, row by row",
                 reasons=reasons,
             )
 

@@ -7,16 +7,21 @@ to be looked at, row by row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
 from docstore.query.expr import TRUE, And, Expr, Leaf, Not, Or, leaves
 from docstore.query.fields import Collection
 from docstore.query.normalize import normalize
+from docstore.query.paths import path_text
+from docstore.query.show import show_expr, show_plan
 
 __all__ = ["Plan", "PlanTerm", "make_plan"]
+
+Judgements: TypeAlias = Mapping[int, Judgement]
+"""The backend's word on each leaf of an expression, by the leaf's ``id``: the expression keeps them alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,9 @@ class PlanTerm:
 
     Attributes:
         expr: the predicate.
-        support: ``exact``, ``inexact`` (run by the backend, then rechecked) or ``unsupported`` (all of it
-            residual).
+        support: ``exact``, ``inexact`` (run by the backend, then rechecked) or ``unsupported`` (residual: all
+            of it is left to the evaluator). A predicate that the backend could run by itself is less than
+            exact where it stands under an ``$or`` or ``$nor`` with one that the backend cannot.
         reason: why, where it is not exact.
     """
 
@@ -49,6 +55,7 @@ class Plan:
         window_pushed: whether limit, offset and count are the backend's, which they are where the residual is
             TRUE and the order is the backend's.
         sort_pushed: whether the backend orders the rows.
+        sort_reasons: the keys that it cannot order by, and why.
         statement: what the backend would run, or ``None`` if it cannot show it.
         parameters: the statement's bound values.
         database_plan: the database's own plan, or ``None``.
@@ -63,6 +70,7 @@ class Plan:
     order: tuple[SortKey, ...] = ()
     window_pushed: bool = True
     sort_pushed: bool = True
+    sort_reasons: tuple[str, ...] = ()
     statement: str | None = None
     parameters: tuple[Any, ...] = ()
     database_plan: str | None = None
@@ -73,50 +81,90 @@ class Plan:
         """Whether the backend runs all of it."""
         return self.residual == TRUE
 
-    def __str__(self) -> str:
-        """Return the plan as lines for a terminal."""
-        from docstore.query.show import show_plan
+    def reasons(self) -> tuple[str, ...]:
+        """Return the predicates that the backend does not run exactly, and why."""
+        return tuple(
+            f"{show_expr(term.expr)}: {term.reason or 'not run by the backend'}"
+            for term in self.terms
+            if term.support is not Support.EXACT
+        )
 
+    def __str__(self) -> str:
+        """Return the plan as lines for a terminal, as wide as the terminal is (80 to 120 columns)."""
         return show_plan(self)
 
 
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
-    judgements = {leaf_id: backend.judge(collection, leaf) for leaf_id, leaf in _by_id(expr).items()}
-    if all(judgement.support is Support.EXACT for judgement in judgements.values()):
-        pushed, residual = expr, TRUE
-    else:
-        conjuncts = expr.terms if isinstance(expr, And) else (expr,)
+    judgements = {id(leaf): backend.judge(collection, leaf) for leaf in leaves(expr)}
+    conjuncts = expr.terms if isinstance(expr, And) else (expr,)
+    left = tuple(term for term in conjuncts if not _is_exact(term, judgements))
+    pushed: Expr = expr
+    residual: Expr = TRUE
+    if left:
         pushed = normalize(And(tuple(_project(term, judgements) for term in conjuncts)))
-        residual = normalize(And(tuple(term for term in conjuncts if not _is_exact(term, judgements))))
-    sort_pushed = all(backend.sorts(collection, key).support is Support.EXACT for key in order)
+        residual = normalize(And(left))
+    unsorted = _sort_reasons(backend, collection, order)
     return Plan(
         collection=collection.name,
         backend=backend.name,
         pushed=pushed,
         residual=residual,
-        terms=tuple(_terms(expr, judgements)),
+        terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, judgements)),
         order=tuple(order),
-        window_pushed=residual == TRUE and sort_pushed,
-        sort_pushed=sort_pushed,
+        window_pushed=not left and not unsorted,
+        sort_pushed=not unsorted,
+        sort_reasons=unsorted,
     )
 
 
-def _by_id(expr: Expr) -> dict[int, Leaf]:
-    return {id(leaf): leaf for leaf in leaves(expr)}
+def _sort_reasons(backend: Backend, collection: Collection, order: Sequence[SortKey]) -> tuple[str, ...]:
+    """Return the keys that the backend cannot order by, and why."""
+    judged = [(key, backend.sorts(collection, key)) for key in order]
+    return tuple(
+        f"sort by {path_text(key.path)}: {judgement.reason or 'not run by the backend'}"
+        for key, judgement in judged
+        if judgement.support is not Support.EXACT
+    )
 
 
-def _terms(expr: Expr, judgements: dict[int, Judgement]) -> list[PlanTerm]:
-    return [
-        PlanTerm(leaf, judgements[id(leaf)].support, judgements[id(leaf)].reason) for leaf in leaves(expr)
-    ]
+def _terms(conjunct: Expr, judgements: Judgements) -> Iterator[PlanTerm]:
+    """Yield what becomes of each leaf: what is exact by itself may stand beside what is not."""
+    if _is_exact(conjunct, judgements):
+        for leaf in leaves(conjunct):
+            yield PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason)
+        return
+    for leaf, narrows in _narrowing(conjunct, judgements):
+        judgement = judgements[id(leaf)]
+        if judgement.support is not Support.EXACT and narrows == (judgement.support is Support.INEXACT):
+            yield PlanTerm(leaf, judgement.support, judgement.reason)
+        elif narrows:
+            yield PlanTerm(leaf, Support.INEXACT, "exact, but checked again with what stands beside it")
+        else:
+            yield PlanTerm(leaf, Support.UNSUPPORTED, "of no use without what stands beside it")
 
 
-def _is_exact(expr: Expr, judgements: dict[int, Judgement]) -> bool:
+def _narrowing(expr: Expr, judgements: Judgements) -> Iterator[tuple[Leaf, bool]]:
+    """Yield each leaf with whether it is in what :func:`_project` leaves of ``expr``."""
+    match expr:
+        case And(terms):
+            for term in terms:
+                yield from _narrowing(term, judgements)
+        case Or(terms):
+            useless = any(normalize(_project(term, judgements)) == TRUE for term in terms)
+            for term in terms:
+                yield from ((leaf, narrows and not useless) for leaf, narrows in _narrowing(term, judgements))
+        case Not(term):
+            yield from ((leaf, _is_exact(term, judgements)) for leaf in leaves(term))
+        case _:
+            yield expr, judgements[id(expr)].support is not Support.UNSUPPORTED
+
+
+def _is_exact(expr: Expr, judgements: Judgements) -> bool:
     return all(judgements[id(leaf)].support is Support.EXACT for leaf in leaves(expr))
 
 
-def _project(expr: Expr, judgements: dict[int, Judgement]) -> Expr:
+def _project(expr: Expr, judgements: Judgements) -> Expr:
     """Return the strongest superset of ``expr`` that the backend can run.
 
     A negative is pushed only if all under it is exact: the complement of a superset is no superset.

@@ -7,16 +7,18 @@ page is one fetch; else batches are fetched behind one another by position until
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from docstore.backend import CountsBy, Query, Reader, Row
 from docstore.query.decode import decode
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, Path
-from docstore.query.order import is_after, position_of, sort_key_function
+from docstore.query.order import position_key, position_of, sort_key_function
 from docstore.query.plan import Plan
 
 __all__ = ["count", "grouped", "rows", "walk"]
@@ -29,7 +31,10 @@ def rows(reader: Reader, plan: Plan, query: Query) -> list[Row]:
     if plan.window_pushed:
         return list(reader.select(query))
     stop = None if query.limit is None else query.offset + query.limit
-    return list(islice(walk(reader, plan, replace(query, offset=0, limit=None)), query.offset, stop))
+    unbounded = replace(query, offset=0, limit=None)
+    if plan.sort_pushed:
+        return list(islice(walk(reader, plan, unbounded), query.offset, stop))
+    return _sorted_here(reader, plan, unbounded, stop)[query.offset :]
 
 
 def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
@@ -37,7 +42,7 @@ def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
     left aside.
     """
     if not plan.sort_pushed:
-        yield from _sorted_here(reader, plan, query)
+        yield from _sorted_here(reader, plan, query, None)
         return
     passes = _test_of(plan, query)
     size, after = _FIRST_BATCH, query.after
@@ -57,26 +62,34 @@ def _test_of(plan: Plan, query: Query) -> Any:
     return lambda row: test(decode(query.collection, row))
 
 
-def _sorted_here(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
-    """Sort what the backend cannot: all matching rows, by the order's own key."""
-    by_number = replace(query, order=Query(query.collection).order, after=None)
-    found = [
-        (decode(query.collection, row), row)
-        for row in walk(reader, replace(plan, sort_pushed=True), by_number)
-    ]
+def _sorted_here(reader: Reader, plan: Plan, query: Query, stop: int | None) -> list[Row]:
+    """Return the first ``stop`` rows in an order that is not the backend's: all are read, no more held."""
     key = sort_key_function(query.order)
-    found.sort(key=lambda pair: key(pair[0]))
-    for record, row in found:
-        if query.after is None or is_after(query.after, record, query.order):
-            yield row
+    bound = None if query.after is None else position_key(query.after, query.order)
+    found: Iterator[tuple[bytes, Row]] = (
+        (key(decode(query.collection, row)), row) for row in _by_number(reader, plan, query)
+    )
+    if bound is not None:
+        found = ((place, row) for place, row in found if place > bound)
+    chosen = sorted(found, key=_place) if stop is None else heapq.nsmallest(stop, found, key=_place)
+    return [row for _, row in chosen]
+
+
+_place = itemgetter(0)
+
+
+def _by_number(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
+    """Yield all rows that pass, wherever they stand in the query's own order."""
+    by_number = replace(query, order=Query(query.collection).order, after=None)
+    return walk(reader, replace(plan, sort_pushed=True), by_number)
 
 
 def count(reader: Reader, plan: Plan, query: Query, at_most: int | None = None) -> int:
     """Count the rows of ``query`` that pass the residual, up to ``at_most``."""
     if plan.residual == TRUE:
-        return reader.count(query, at_most)
-    by_number = replace(query, order=Query(query.collection).order, after=None)
-    return sum(1 for _ in islice(walk(reader, replace(plan, sort_pushed=True), by_number), at_most))
+        found = reader.count(query, at_most)
+        return found if at_most is None else min(found, at_most)
+    return sum(1 for _ in islice(_by_number(reader, plan, query), at_most))
 
 
 def grouped(reader: Reader, plan: Plan, query: Query, path: Path) -> dict[Any, int] | None:

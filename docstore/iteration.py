@@ -1,0 +1,82 @@
+"""Iteration: what ``iterate`` returns, a walk over all that match that knows where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from docstore.backend import Row
+from docstore.listing import Position
+
+__all__ = ["Iteration"]
+
+T = TypeVar("T")
+
+
+class Iteration(Iterator[T], Generic[T]):
+    """Records one after another, read a batch at a time; no transaction is open between batches.
+
+    Args:
+        batch: returns the next rows behind a position (``None``: from the beginning), at most ``size``.
+        size: rows in a batch.
+        made: makes the record of a row.
+        position: returns the position behind a row.
+        text: writes a position as a cursor.
+        start: where to begin; ``None`` is the beginning.
+    """
+
+    def __init__(
+        self,
+        batch: Callable[[Position | None], list[Row]],
+        size: int,
+        made: Callable[[Row], T],
+        *,
+        position: Callable[[Row], Position],
+        text: Callable[[Position], str],
+        start: Position | None = None,
+    ) -> None:
+        self._batch = batch
+        self._size = size
+        self._made = made
+        self._position = position
+        self._text = text
+        self._start = start
+        self._rows: list[Row] = []
+        self._taken = 0
+        self._ended = False
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the walk stands: behind the record it yielded last.
+
+        ``iterate(…, cursor=…)`` goes on from there, in another process, too; so does ``find`` with the same
+        filter, search, sort, ``latest_only`` and scope. ``None`` before the first record of a walk from the
+        beginning. It stays after the last record: a walk from it meets what came behind since.
+        """
+        position = self._position(self._rows[self._taken - 1]) if self._taken else self._start
+        return None if position is None else self._text(position)
+
+    def __iter__(self) -> Iteration[T]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> T:
+        """Return the next record."""
+        if not self.fetch():
+            raise StopIteration
+        row = self._rows[self._taken]
+        self._taken += 1
+        return self._made(row)
+
+    def fetch(self) -> bool:
+        """Read the next batch if the last one is used up; return whether there is a record to yield."""
+        if self._taken < len(self._rows):
+            return True
+        if self._ended:
+            return False
+        start = self._position(self._rows[-1]) if self._rows else self._start
+        rows = self._batch(start)
+        self._ended = len(rows) < self._size
+        if rows:
+            self._start, self._rows, self._taken = start, rows, 0
+        return bool(rows)

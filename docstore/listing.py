@@ -1,0 +1,119 @@
+"""Listings: one planned question, the pages cut from it, and the positions that cursors stand at.
+
+Between :mod:`docstore.records`, which checks what callers ask, and :mod:`docstore.query.run`, which fetches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from pydantic_core import from_json
+
+from docstore.backend import Query, Reader, Row, SortValue
+from docstore.pages import Window, stepped
+from docstore.query import run
+from docstore.query.cursor import Way
+from docstore.query.fields import Kind
+from docstore.query.order import position_of, reverse_order
+from docstore.query.plan import Plan
+
+__all__ = ["Cut", "Listing", "Position", "after", "behind", "cut_at", "cut_from", "total_of"]
+
+Position: TypeAlias = tuple[SortValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One question.
+
+    Attributes:
+        query: what the backend is asked, its window aside.
+        plan: what is left to the evaluator.
+        include: the heavy fields that the caller asked for; the query may read more for the residual.
+        bound: what its cursors are bound to.
+    """
+
+    query: Query
+    plan: Plan
+    include: frozenset[str]
+    bound: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The rows of one page, and the positions before and behind it, where there is a way on."""
+
+    rows: list[Row]
+    prev: Position | None = None
+    next: Position | None = None
+
+
+def cut_at(reader: Reader, listing: Listing, window: Window) -> Cut:
+    """Return the page behind the window's offset; one row beyond its limit tells whether there are more."""
+    if not window.limit:
+        return Cut([])
+    offset = window.offset or 0
+    found = run.rows(reader, listing.plan, replace(listing.query, limit=window.limit + 1, offset=offset))
+    shown = found[: window.limit]
+    return Cut(
+        shown,
+        prev=_before(listing, shown[0]) if shown and offset else None,
+        next=behind(listing, shown[-1]) if len(found) > window.limit else None,
+    )
+
+
+def cut_from(reader: Reader, listing: Listing, position: Position, way: Way, limit: int) -> Cut:
+    """Return the page that begins (or, backwards, ends) at a position; an empty one has the way back only."""
+    if not limit:
+        return Cut([])
+    found = run.rows(reader, listing.plan, replace(after(listing.query, position, way), limit=limit + 1))
+    shown, more = found[:limit], len(found) > limit
+    if way == "next":
+        if not shown:
+            return Cut([], prev=position)
+        return Cut(shown, _before(listing, shown[0]), behind(listing, shown[-1]) if more else None)
+    if not shown:
+        return Cut([], next=position)
+    shown.reverse()
+    return Cut(shown, _before(listing, shown[0]) if more else None, _onwards(reader, listing, shown[-1]))
+
+
+def after(query: Query, position: Position, way: Way) -> Query:
+    """Return the query for the rows behind a position, or backwards for those before it."""
+    if way == "next":
+        return replace(query, after=position)
+    return replace(
+        query, order=reverse_order(query.order), after=stepped(position, query.order, forwards=True)
+    )
+
+
+def behind(listing: Listing, row: Row) -> Position:
+    """Return the position just behind a row."""
+    order, fields = listing.query.order, listing.query.collection.fields
+    json_fields = {key.path[0] for key in order if fields[key.path[0]].kind is Kind.JSON}
+    texts = {name: row[name] for name in json_fields if row[name] is not None}
+    decoded = {name: from_json(text) for name, text in texts.items()}
+    return position_of({**row, **decoded} if decoded else row, order)
+
+
+def total_of(reader: Reader, listing: Listing, counts: bool | int) -> tuple[int | None, bool]:
+    """Return how many match, counted up to ``counts`` if that is a number, and whether that is all."""
+    if counts is False:
+        return None, True
+    if counts is True:
+        return run.count(reader, listing.plan, listing.query), True
+    found = run.count(reader, listing.plan, listing.query, counts + 1)
+    return min(found, counts), found <= counts
+
+
+def _before(listing: Listing, row: Row) -> Position:
+    return stepped(behind(listing, row), listing.query.order, forwards=False)
+
+
+def _onwards(reader: Reader, listing: Listing, last: Row) -> Position | None:
+    """Return the way forwards from a page that was reached backwards, if anything is there."""
+    position = behind(listing, last)
+    read = frozenset() if listing.plan.is_pushed else listing.query.include
+    following = replace(listing.query, after=position, limit=1, include=read)
+    return position if run.rows(reader, listing.plan, following) else None

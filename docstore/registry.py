@@ -6,6 +6,8 @@ The first-party backends register as any third party's does. Where no entry poin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from inspect import signature
@@ -27,7 +29,13 @@ _FIRST_PARTY = {
 
 def schemes() -> tuple[str, ...]:
     """Return the URL schemes that can be opened, in order."""
-    return tuple(sorted({*_FIRST_PARTY, *(point.name for point in entry_points(group=GROUP))}))
+    return tuple(sorted({*_FIRST_PARTY, *_registered()}))
+
+
+@cache
+def _registered() -> Mapping[str, str]:
+    """Return what is registered, by scheme. Read once a process: it takes milliseconds."""
+    return {point.name: point.value for point in entry_points(group=GROUP)}
 
 
 def open_backend(url: Any, waits: Waits = DIRECT, /, **options: Any) -> Backend:
@@ -78,10 +86,9 @@ def _scheme_of(url: str) -> str:
 
 
 def _opener(scheme: str) -> Opener:
-    for point in entry_points(group=GROUP, name=scheme):
-        return _loaded(scheme, point.value)
-    if scheme in _FIRST_PARTY:
-        return _loaded(scheme, _FIRST_PARTY[scheme])
+    target = _registered().get(scheme) or _FIRST_PARTY.get(scheme)
+    if target is not None:
+        return _loaded(scheme, target)
     raise UnknownBackend(
         f"no backend for {scheme!r}: those installed are {', '.join(schemes())}", schemes=schemes()
     )

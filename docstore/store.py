@@ -7,28 +7,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import tzinfo
 from typing import Any, Self
 
 from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
-from docstore.checks import scope_text
 from docstore.documents import Documents
-from docstore.errors import BackendError, ScopeError
+from docstore.errors import BackendError
 from docstore.extractions import Extractions
 from docstore.limits import Limits
 from docstore.query.cursor import signing_keys
 from docstore.registry import open_backend
 from docstore.root import Root
+from docstore.scopes import UNSET as _UNSET
+from docstore.scopes import check_unscoped, narrowed
+from docstore.upkeep import Upkeep
 from docstore.waits import DIRECT, Waits
 
 __all__ = ["Store", "check_unscoped", "narrowed", "open", "open_root"]
 
-_UNSET: Any = object()
 
-
-class Store:
+class Store(Upkeep):
     """An open store, or a view of one that is confined to a tenant, an owner, or both.
 
     Attributes:
@@ -143,27 +142,6 @@ class Store:
             if value
         )
         return f"<Store {self._root.backend.name}{scope}{' closed' if self._root.closed else ''}>"
-
-
-def narrowed(scope: Scope, tenant: str = _UNSET, owner: str = _UNSET) -> Scope:
-    """Return a scope confined further; arguments and errors as for :meth:`Store.scoped`."""
-    given = {name: value for name, value in (("tenant", tenant), ("owner", owner)) if value is not _UNSET}
-    if not given:
-        raise ScopeError("scoped() needs tenant=, owner= or both")
-    for name, value in given.items():
-        scope_text(name, value)
-        fixed = getattr(scope, name)
-        if fixed is not None and fixed != value:
-            raise ScopeError(
-                f"{name}={value!r}: this view is confined to {name}={fixed!r}; scopes only narrow"
-            )
-    return replace(scope, **given)
-
-
-def check_unscoped(scope: Scope) -> None:
-    """Raise ScopeError if ``scope`` confines to anything."""
-    if scope != Scope():
-        raise ScopeError("this view is confined to a scope: scopes only narrow")
 
 
 def open(

@@ -14,17 +14,19 @@ from docstore.aio.bridge import LoopWaits
 from docstore.aio.documents import AsyncDocuments
 from docstore.aio.extractions import AsyncExtractions
 from docstore.aio.shell import Shell
+from docstore.aio.upkeep import AsyncUpkeep
 from docstore.backend import ANYWHERE, Scope
 from docstore.blobs import Blobs
 from docstore.errors import BackendNotInstalled
 from docstore.limits import Limits
 from docstore.root import Root
-from docstore.store import _UNSET, Store, check_unscoped, narrowed, open_root
+from docstore.scopes import UNSET as _UNSET
+from docstore.store import Store, check_unscoped, narrowed, open_root
 
 __all__ = ["AsyncStore", "open_async"]
 
 
-class AsyncStore:
+class AsyncStore(AsyncUpkeep):
     """An asynchronous store, or a view of one that is confined to a tenant, an owner, or both.
 
     Attributes:

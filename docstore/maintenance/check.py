@@ -7,10 +7,11 @@ first, then rows, then looking for the bytes again. So nothing that merely came 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from docstore.backend import Backend, BlobRow, BlobState, Query, Row
+from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope
 from docstore.blobs import Blobs, Found
 from docstore.blobs.source import CHUNK
 from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured
@@ -43,6 +44,7 @@ def check(
     level: Level = "size",
     *,
     grace: float = 86_400.0,
+    scope: Scope = ANYWHERE,
     on_progress: OnProgress | None = None,
 ) -> CheckReport:
     """Compare documents, blob rows and stored objects.
@@ -52,6 +54,8 @@ def check(
         blobs: where bytes are; ``None`` is enough for a store that never had any.
         level: ``size`` compares names and sizes, by listing; ``hash`` also reads every byte.
         grace: seconds after which an intent, or dead bytes, count as stale.
+        scope: confine it to a tenant and owner. What has no row is then not looked for, nor are indexes
+            compared: they are nobody's.
         on_progress: called after each batch, with the stages ``documents``, ``blobs`` and ``objects``.
 
     Returns:
@@ -64,24 +68,29 @@ def check(
     """
     if level not in ("size", "hash"):
         raise ValueError(f"level={level!r}: expected 'size' or 'hash'")
-    walk = _Check(backend, level, on_progress)
+    walk = _Check(backend, level, scope, on_progress)
     walk.compare_documents()
     if blobs is not None:
         walk.compare_bytes(blobs)
-        walk.compare_objects(blobs)
+        if scope == ANYWHERE:
+            walk.compare_objects(blobs)
         walk.look_for_stale(blobs, grace)
     elif walk.any_blobs():
         raise BlobsNotConfigured("this store has bytes: open it with blobs= to check them")
-    walk.look_at_indexes()
+    if scope == ANYWHERE:
+        walk.look_at_indexes()
     return walk.report()
 
 
 class _Check:
     """One check under way."""
 
-    def __init__(self, backend: Backend, level: Level, on_progress: OnProgress | None) -> None:
+    def __init__(
+        self, backend: Backend, level: Level, scope: Scope, on_progress: OnProgress | None
+    ) -> None:
         self._backend = backend
         self._level = level
+        self._scope = scope
         self._on_progress = on_progress
         self._findings: list[Finding] = []
         self._needed: set[bytes] = set()
@@ -94,12 +103,12 @@ class _Check:
 
     def any_blobs(self) -> bool:
         with self._backend.read() as reader:
-            return bool(reader.blobs(limit=1))
+            return bool(reader.blobs(limit=1, scope=self._scope))
 
     def compare_documents(self) -> None:
         """Compare documents with the rows of their blobs, each batch in one snapshot."""
         after: tuple[int] | None = None
-        query = Query(DOCUMENTS, limit=_BATCH, include=frozenset({"blob_key"}))
+        query = Query(DOCUMENTS, self._scope, limit=_BATCH, include=frozenset({"blob_key"}))
         while True:
             with self._backend.read(snapshot=True) as reader:
                 rows = reader.select(_after(query, after))
@@ -116,7 +125,7 @@ class _Check:
     def compare_bytes(self, blobs: Blobs) -> None:
         """Compare live rows with their objects: rows first, then bytes, then the rows again."""
         after = ""
-        for rows in batches_of(self._backend, LIVE):
+        for rows in batches_of(self._backend, LIVE, scope=self._scope):
             sizes = _sizes(blobs, {row.key for row in rows}, after, rows[-1].key)
             after = rows[-1].key
             suspected: dict[str, tuple[FindingKind, str]] = {}
@@ -150,13 +159,13 @@ class _Check:
         def old(now: int) -> int:
             return now - int(grace * 1_000_000)
 
-        for rows in batches_of(self._backend, PENDING, before=old):
+        for rows in batches_of(self._backend, PENDING, before=old, scope=self._scope):
             for row in rows:
                 self._add("stale_pending", row.key, None, "its write never ended; collect removes it")
-        for rows in batches_of(self._backend, DEAD, before=old):
+        for rows in batches_of(self._backend, DEAD, before=old, scope=self._scope):
             for row in rows:
                 self._add("stale_dead", row.key, None, f"not removed yet, after {row.attempts} failures")
-        for rows in batches_of(self._backend, SWEPT, before=old):
+        for rows in batches_of(self._backend, SWEPT, before=old, scope=self._scope):
             for row in rows:
                 if blobs.size_of(row.key) is not None:
                     detail = "a late writer stored it again; collect removes it"
@@ -252,7 +261,7 @@ def _until(listing: Iterator[Found], last: str) -> Iterator[Found]:
 
 
 def _after(query: Query, after: tuple[int] | None) -> Query:
-    return Query(query.collection, after=after, limit=query.limit, include=query.include)
+    return replace(query, after=after)
 
 
 def _compact(key: str) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
-from docstore.backend import Backend, BlobRow, BlobState, Writer
+from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Scope, Writer
 from docstore.blobs import Blobs, Found, key_of_temporary
 from docstore.errors import BlobError
 from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed, documents_of
@@ -31,6 +31,7 @@ def collect(
     *,
     prefix: str = "",
     after: str = "",
+    scope: Scope = ANYWHERE,
     on_progress: OnProgress | None = None,
 ) -> CollectReport:
     """Remove the bytes that no document needs any more, and those of writes that did not end.
@@ -42,6 +43,8 @@ def collect(
             0 is right, too: a writer that is still at it is fenced, and starts again.
         prefix: names that the last pass is confined to; ``""`` is all. Keys begin with two hex digits.
         after: name after which the last pass begins, the ``position`` of an interrupted one.
+        scope: confine it to the rows of a tenant and owner. The last pass is then left out: an object without
+            a row is nobody's.
         on_progress: called after each batch, with the stages ``expired``, ``swept``, ``dropped`` and
             ``listed``.
 
@@ -55,16 +58,22 @@ def collect(
     """
     if type(grace) not in (int, float) or not 0 <= grace < float("inf"):
         raise ValueError(f"grace={grace!r}: expected seconds, 0 or more")
-    expired = _expire(backend, grace, on_progress)
-    dead = batches_of(backend, DEAD)
+    expired = _expire(backend, grace, scope, on_progress)
+    dead = batches_of(backend, DEAD, scope=scope)
     swept, failed = sweep(backend, blobs, dead, on_progress=on_progress)
-    dropped, failed_again = _drop(backend, blobs, grace, on_progress)
+    dropped, failed_again = _drop(backend, blobs, grace, scope, on_progress)
+    if scope != ANYWHERE:
+        return CollectReport(expired, swept, dropped, 0, (*failed, *failed_again))
     orphans, left = _remove_orphans(backend, blobs, blobs.list(prefix, after=after), on_progress)
     return CollectReport(expired, swept, dropped, orphans, (*failed, *failed_again, *left))
 
 
 def batches_of(
-    backend: Backend, states: tuple[BlobState, ...], *, before: Callable[[int], int] | None = None
+    backend: Backend,
+    states: tuple[BlobState, ...],
+    *,
+    before: Callable[[int], int] | None = None,
+    scope: Scope = ANYWHERE,
 ) -> Iterator[Sequence[BlobRow]]:
     """Yield blob rows by key, each batch from a block of its own; rows may change while they are looked at.
 
@@ -72,6 +81,7 @@ def batches_of(
         backend: where rows are.
         states: those that are wanted.
         before: makes, of the database's clock, the instant before which they must have got there.
+        scope: whose.
     """
     limit = None
     if before is not None:
@@ -80,7 +90,7 @@ def batches_of(
     after = ""
     while True:
         with backend.read() as reader:
-            rows = reader.blobs(states=states, before=limit, after_key=after, limit=_BATCH)
+            rows = reader.blobs(states=states, before=limit, after_key=after, limit=_BATCH, scope=scope)
         if not rows:
             return
         yield rows
@@ -118,10 +128,10 @@ def sweep(
     return done, failed
 
 
-def _expire(backend: Backend, grace: float, on_progress: OnProgress | None) -> int:
+def _expire(backend: Backend, grace: float, scope: Scope, on_progress: OnProgress | None) -> int:
     """Mark intents older than the grace period dead: each competes with its writer's commit on one row."""
     done = 0
-    for rows in batches_of(backend, PENDING, before=lambda now: _older(now, grace)):
+    for rows in batches_of(backend, PENDING, before=lambda now: _older(now, grace), scope=scope):
         done += committed(backend, partial(_mark_dead, rows=rows))
         reached("C1")
         tell(on_progress, "expired", done, rows[-1].key)
@@ -129,11 +139,11 @@ def _expire(backend: Backend, grace: float, on_progress: OnProgress | None) -> i
 
 
 def _drop(
-    backend: Backend, blobs: Blobs, grace: float, on_progress: OnProgress | None
+    backend: Backend, blobs: Blobs, grace: float, scope: Scope, on_progress: OnProgress | None
 ) -> tuple[int, list[str]]:
     """Remove once more what a late writer may have stored since, and then the row."""
     done, failed = 0, list[str]()
-    for rows in batches_of(backend, SWEPT, before=lambda now: _older(now, grace)):
+    for rows in batches_of(backend, SWEPT, before=lambda now: _older(now, grace), scope=scope):
         gone, left = _delete(blobs, rows)
         failed += [row.key for row in left]
         reached("C5")

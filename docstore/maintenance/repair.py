@@ -6,7 +6,7 @@ at and remove. Bytes that are lost come back only from another document that has
 
 from __future__ import annotations
 
-from docstore.backend import Backend
+from docstore.backend import ANYWHERE, Backend, Query, Scope
 from docstore.blobs import Blobs
 from docstore.errors import BlobError
 from docstore.maintenance.check import ChecksIndexes
@@ -14,6 +14,8 @@ from docstore.maintenance.lost import propose_for_lost
 from docstore.maintenance.proposals import Proposal, keep
 from docstore.maintenance.reports import Action, CheckReport, Finding, OnProgress, RepairReport, tell
 from docstore.maintenance.unneeded import propose_for_dead, propose_for_extra, propose_for_intent
+from docstore.query.expr import Compare
+from docstore.query.fields import DOCUMENTS
 
 __all__ = ["repair"]
 
@@ -25,6 +27,7 @@ def repair(
     *,
     dry_run: bool = True,
     force: bool = False,
+    scope: Scope = ANYWHERE,
     on_progress: OnProgress | None = None,
 ) -> RepairReport:
     """Put right what a check found, or say what would be done.
@@ -40,6 +43,7 @@ def repair(
         report: what :func:`check` returned, not long ago.
         dry_run: change nothing.
         force: take away more than a tenth of what is there, too.
+        scope: touch only what belongs to this tenant and owner; other findings have no action.
         on_progress: called after each finding with the stage ``repaired``.
 
     Returns:
@@ -50,7 +54,11 @@ def repair(
             report usually means that the database and the storage do not belong together.
         BackendError: the database failed; what was done stays done.
     """
-    proposed = [(finding, _propose(backend, blobs, finding)) for finding in report.findings]
+    proposed = [
+        (finding, _propose(backend, blobs, finding))
+        for finding in report.findings
+        if scope == ANYWHERE or _is_theirs(backend, scope, finding)
+    ]
     needed = [(finding, proposal) for finding, proposal in proposed if proposal is not None]
     removals = sum(proposal.removes for _, proposal in needed)
     if not dry_run and not force:
@@ -78,6 +86,15 @@ def _check_removals(removals: int, total: int) -> None:
             f"repair would take away {removals} of {total} objects, more than a tenth: make sure that this"
             " storage belongs to this database, then say force=True"
         )
+
+
+def _is_theirs(backend: Backend, scope: Scope, finding: Finding) -> bool:
+    """Return whether a finding is of a document, or of the row of an object, of this scope."""
+    where = Compare(("blob_key",), "eq", finding.key)
+    with backend.read() as reader:
+        if finding.key and reader.blobs(keys=[finding.key], scope=scope, limit=1):
+            return True
+        return bool(finding.key and reader.select(Query(DOCUMENTS, scope, where, limit=1)))
 
 
 def _propose(backend: Backend, blobs: Blobs | None, finding: Finding) -> Proposal | None:

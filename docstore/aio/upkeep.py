@@ -1,0 +1,74 @@
+"""AsyncUpkeep: looking after an asynchronous store. The methods of Upkeep, awaited."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from docstore.aio.shell import Shell
+from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
+from docstore.scopes import UNSET
+from docstore.store import Store
+
+__all__ = ["AsyncUpkeep"]
+
+
+class AsyncUpkeep(ABC):
+    """What both :class:`~docstore.aio.store.AsyncStore` and its views can do to stay in order."""
+
+    _shell: Shell
+
+    @abstractmethod
+    async def _blocking(self) -> Store:
+        """Return the blocking view of the same scope."""
+
+    async def check(
+        self,
+        level: Literal["size", "hash"] = "size",
+        *,
+        grace: float = 86_400.0,
+        on_progress: OnProgress | None = None,
+    ) -> CheckReport:
+        """Compare documents, the rows of their bytes and the bytes themselves: :meth:`Store.check`."""
+        store = await self._blocking()
+        return await self._shell.run(store.check, level, grace=grace, on_progress=on_progress)
+
+    async def repair(
+        self,
+        report: CheckReport,
+        *,
+        dry_run: bool = True,
+        force: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> RepairReport:
+        """Put right what a check found, or say what would be done: :meth:`Store.repair`."""
+        store = await self._blocking()
+        return await self._shell.run(
+            store.repair, report, dry_run=dry_run, force=force, on_progress=on_progress
+        )
+
+    async def collect(
+        self,
+        grace: float = 86_400.0,
+        *,
+        prefix: str = "",
+        after: str = "",
+        on_progress: OnProgress | None = None,
+    ) -> CollectReport:
+        """Remove the bytes that no document needs any more: :meth:`Store.collect`."""
+        store = await self._blocking()
+        return await self._shell.run(
+            store.collect, grace, prefix=prefix, after=after, on_progress=on_progress
+        )
+
+    async def stats(self) -> Stats:
+        """Count documents, extractions and bytes: :meth:`Store.stats`."""
+        store = await self._blocking()
+        return await self._shell.run(store.stats)
+
+    async def erase(
+        self, *, tenant: str = UNSET, owner: str = UNSET, on_progress: OnProgress | None = None
+    ) -> EraseReport:
+        """Remove everything of a tenant and/or owner, at once and for good: :meth:`Store.erase`."""
+        store = await self._blocking()
+        return await self._shell.run(store.erase, tenant=tenant, owner=owner, on_progress=on_progress)

@@ -1,0 +1,183 @@
+"""Upkeep: looking after a store. The methods that a Store has for it, over :mod:`docstore.maintenance`.
+
+They work on the whole store, or in a scoped view on what is that tenant's and owner's alone. None can be part
+of a transaction: each commits in batches of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from docstore import maintenance
+from docstore.backend import Scope
+from docstore.errors import BackendError, ScopeRequired
+from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
+from docstore.root import Root
+from docstore.scopes import UNSET, narrowed
+
+__all__ = ["Upkeep"]
+
+
+class Upkeep:
+    """What both :class:`~docstore.store.Store` and its views can do to stay in order."""
+
+    _root: Root
+    _scope: Scope
+    _confined: bool
+
+    def check(
+        self,
+        level: Literal["size", "hash"] = "size",
+        *,
+        grace: float = 86_400.0,
+        on_progress: OnProgress | None = None,
+    ) -> CheckReport:
+        """Compare documents, the rows of their bytes and the bytes themselves; change nothing.
+
+        It is right while others write: what came or went meanwhile is no finding. In a scoped view it sees
+            only
+        what is of that scope, so that objects without a row and indexes are left to the whole store's check.
+
+        Args:
+            level: ``size`` compares names and sizes, by listing; ``hash`` also reads every byte.
+            grace: seconds after which a write that did not end, or dead bytes, count as stale.
+            on_progress: called after each batch with a :class:`~docstore.maintenance.Progress`.
+
+        Returns:
+            What was found; ``.ok`` says whether that is nothing.
+
+        Raises:
+            ValueError: another level.
+            BlobsNotConfigured: the store has bytes and was opened without ``blobs=``.
+            BackendError, BlobError: the database or the storage failed.
+        """
+        self._look_after("check")
+        root = self._root
+        return maintenance.check(
+            root.backend, root.blobs, level, grace=grace, scope=self._scope, on_progress=on_progress
+        )
+
+    def repair(
+        self,
+        report: CheckReport,
+        *,
+        dry_run: bool = True,
+        force: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> RepairReport:
+        """Put right what a check found, or say what would be done. Nothing is deleted on one witness.
+
+        Args:
+            report: what :meth:`check` returned, not long ago; each finding is looked at again. In a scoped
+                view findings of others have no action.
+            dry_run: change nothing.
+            force: take away more than a tenth of what is there, too.
+            on_progress: called after each finding.
+
+        Returns:
+            What was done, or would be.
+
+        Raises:
+            BlobError: more than a tenth would be taken away, and ``force`` is false; nothing was changed.
+            BackendError: the database failed; what was done stays done.
+        """
+        self._look_after("repair")
+        root = self._root
+        return maintenance.repair(
+            root.backend, root.blobs, report,
+            dry_run=dry_run, force=force, scope=self._scope, on_progress=on_progress,
+        )  # fmt: skip
+
+    def collect(
+        self,
+        grace: float = 86_400.0,
+        *,
+        prefix: str = "",
+        after: str = "",
+        on_progress: OnProgress | None = None,
+    ) -> CollectReport:
+        """Remove the bytes that no document needs any more, and those of writes that did not end.
+
+        Call it from time to time, such as nightly. It is fenced, not timed: right with ``grace=0`` beside
+        writers and other collectors, and it may be killed and run again. A store without bytes has nothing to
+        collect.
+
+        Args:
+            grace: seconds after which a write that did not end counts as abandoned.
+            prefix: names that the listing of the storage is confined to; ``""`` is all. Keys begin with two
+                hex digits.
+            after: name after which that listing begins: the ``position`` of an interrupted one.
+            on_progress: called after each batch.
+
+        Returns:
+            What was done. An object that cannot be removed now is named there, and removed next time.
+
+        Raises:
+            BlobsNotConfigured: there are bytes to collect and the store was opened without ``blobs=``.
+            BackendError: the database failed or is busy; what was done stays done.
+            BlobError: the storage cannot be listed.
+            ValueError: ``grace`` is negative or no number.
+        """
+        self._look_after("collect")
+        root = self._root
+        if root.blobs is None and not self._any_blobs():
+            return CollectReport()
+        return maintenance.collect(
+            root.backend, root.bytes(), grace,
+            prefix=prefix, after=after, scope=self._scope, on_progress=on_progress,
+        )  # fmt: skip
+
+    def stats(self) -> Stats:
+        """Count documents, extractions and bytes, from one snapshot; within the scope of a scoped view.
+
+        Returns:
+            The counts, and what the backend says of itself. Bytes are those recorded: the storage is not
+            looked at.
+
+        Raises:
+            BackendError: the database failed.
+        """
+        self._look_after("stats")
+        return maintenance.stats(self._root.backend, self._root.blobs, self._scope)
+
+    def erase(
+        self, *, tenant: str = UNSET, owner: str = UNSET, on_progress: OnProgress | None = None
+    ) -> EraseReport:
+        """Remove everything of a tenant and/or owner, at once and for good: documents of all versions,
+        extractions, and every byte ever written for them, writes under way included.
+
+        Killed on the way, the same call goes on.
+
+        Args:
+            tenant, owner: whose, non-empty texts. A scoped view needs neither: it erases its own, and a part
+                that is given narrows that.
+            on_progress: called after each batch.
+
+        Returns:
+            What was removed, and the keys whose bytes could not be removed yet: collection does, until they
+                are.
+
+        Raises:
+            ScopeError: nobody was named, or one whom this view is not confined to.
+            BlobsNotConfigured: bytes were written for the scope and the store was opened without ``blobs=``.
+            BackendError: the database failed; what was done stays done.
+        """
+        named = tenant is not UNSET or owner is not UNSET
+        self._look_after("erase", names_scope=named)
+        scope = narrowed(self._scope, tenant, owner) if named else self._scope
+        return maintenance.erase(self._root.backend, self._root.blobs, scope, on_progress=on_progress)
+
+    def _look_after(self, what: str, *, names_scope: bool = False) -> None:
+        """Refuse what cannot be done now, or here."""
+        self._root.check_open()
+        if self._root.scope_required and not self._confined and not names_scope:
+            raise ScopeRequired(
+                f"{what}: this store asks for a scope: say store.scoped(...) or store.unscoped()"
+            )
+        if self._root.in_transaction:
+            raise BackendError(f"{what} cannot be part of a transaction: call it outside of the block")
+
+    def _any_blobs(self) -> bool:
+        with self._root.read() as reader:
+            return bool(reader.blobs(scope=self._scope, limit=1))
+

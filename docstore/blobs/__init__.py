@@ -32,6 +32,7 @@ class Blobs:
     What ``url`` names is not touched before the first read or write; only its form and the installed packages
     are looked at. ``memory://name`` is one place for all that name it in this process; a bare ``memory://``
     is a fresh place each time. S3 is opened anew in each process, so that a store can be used after a fork.
+    Give each store a place of its own: collection removes objects that have no row in the store's database.
 
     Example:
         >>> blobs = docstore.Blobs("s3://bucket/prefix", key="…", secret="…")

@@ -17,6 +17,8 @@ from docstore.backend import SortKey
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import Expr
 from docstore.query.order import order_bytes, sort_value
+from docstore.query.paths import path_text
+from docstore.query.show import show_expr
 
 __all__ = ["Member", "Predicate", "SortExpression", "register"]
 
@@ -64,7 +66,7 @@ class Predicate(_Bound):
         self.expr = expr
 
     def __repr__(self) -> str:
-        return f"<{self.expr}>"
+        return f"<{show_expr(self.expr)}>"
 
 
 class SortExpression(_Bound):
@@ -82,7 +84,7 @@ class SortExpression(_Bound):
         self.key = key
 
     def __repr__(self) -> str:
-        return f"<{self.key}>"
+        return f"<sort key of {path_text(self.key.path)}>"
 
 
 class Member(_Bound):

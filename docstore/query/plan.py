@@ -16,7 +16,8 @@ from docstore.query.expr import TRUE, And, Expr, Leaf, Not, Or, leaves
 from docstore.query.fields import Collection
 from docstore.query.normalize import normalize
 from docstore.query.paths import path_text
-from docstore.query.show import show_expr, show_plan
+from docstore.query.plan_text import plan_text
+from docstore.query.show import show_expr
 
 __all__ = ["Plan", "PlanTerm", "make_plan"]
 
@@ -91,7 +92,7 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the plan as lines for a terminal, as wide as the terminal is (80 to 120 columns)."""
-        return show_plan(self)
+        return plan_text(self)
 
 
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:

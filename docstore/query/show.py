@@ -1,12 +1,10 @@
-"""show: a plan and its predicates as lines for a terminal."""
+"""show: an Expr on one line, for plans and for errors."""
 
 from __future__ import annotations
 
 import json
-import textwrap
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, assert_never
 
-from docstore.backend import SortKey
 from docstore.query.expr import (
     Always,
     And,
@@ -27,15 +25,26 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
+from docstore.query.instants import format_instant
 from docstore.query.paths import path_text
 
-if TYPE_CHECKING:
-    from docstore.query.plan import Plan
-
-__all__ = ["show_expr", "show_plan"]
+__all__ = ["shortened", "show_expr"]
 
 _SIGNS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_WIDTH = 100
+_WORDS = {
+    "substring": "has the substring",
+    "isubstring": "has (case aside) the substring",
+    "starts_with": "starts with",
+    "glob": "is like",
+    "iglob": "is (case aside) like",
+}
+_INSTANTS = frozenset(
+    (field.name,)
+    for collection in (DOCUMENTS, EXTRACTIONS)
+    for field in (*collection.fields.values(), *collection.private.values())
+    if field.kind is Kind.INSTANT
+)
 _LONGEST_VALUE = 60
 
 
@@ -62,9 +71,9 @@ def _show_leaf(leaf: Leaf) -> str:
         case Always(value):
             return "true" if value else "false"
         case Compare(path, op, value):
-            return f"{_path(path)} {_SIGNS[op]} {_value(value)}"
+            return f"{_path(path)} {_SIGNS[op]} {_value(value, path)}"
         case In(path, values):
-            return f"{_path(path)} in {_values(values)}"
+            return f"{_path(path)} in {_values(values, path)}"
         case Exists(path):
             return f"{_path(path)} exists"
         case TypeIs(path, types):
@@ -74,9 +83,9 @@ def _show_leaf(leaf: Leaf) -> str:
         case Mod(path, divisor, remainder):
             return f"{_path(path)} mod {divisor} = {remainder}"
         case Regex(path, pattern, flags):
-            return f"{_path(path)} matches /{_short(pattern)}/{flags}"
+            return f"{_path(path)} matches /{shortened(pattern)}/{flags}"
         case Match(path, kind, text):
-            return f"{_path(path)} {kind} {_value(text)}"
+            return f"{_path(path)} {_WORDS[kind]} {_value(text)}"
         case Contains(path, values, every):
             return f"{_path(path)} contains {'all' if every else 'any'} of {_values(values)}"
         case ElemMatch(path, condition, _):
@@ -91,62 +100,17 @@ def _path(path: Path) -> str:
     return path_text(path) if path else "it"
 
 
-def _value(value: Any) -> str:
-    return _short(json.dumps(value, ensure_ascii=False))
+def _value(value: Any, path: Path = ()) -> str:
+    if path in _INSTANTS and isinstance(value, int):
+        return format_instant(value)
+    return shortened(json.dumps(value, ensure_ascii=False))
 
 
-def _values(values: tuple[Any, ...]) -> str:
-    shown = ", ".join(_value(value) for value in values[:5])
-    return f"[{shown}, … {len(values)} in all]" if len(values) > 5 else f"[{shown}]"
+def _values(values: tuple[Any, ...], path: Path = ()) -> str:
+    shown = ", ".join(_value(value, path) for value in values[:5])
+    return f"[{shown}, … {len(values):,} in all]" if len(values) > 5 else f"[{shown}]"
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """Return ``text``, cut at 60 characters."""
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
-
-
-def _key(key: SortKey) -> str:
-    return f"{path_text(key.path)}{' descending' if key.descending else ''}"
-
-
-def show_plan(plan: Plan) -> str:
-    """Return the plan as lines: what runs where and why, the statement, the database's own plan."""
-    verdict = "all of it by the backend" if plan.is_pushed and plan.sort_pushed else "partly here, row by row"
-    lines = [f"{plan.collection} on {plan.backend}: {verdict}", ""]
-    lines += _terms(plan)
-    lines += textwrap.wrap(f"pushed     {show_expr(plan.pushed)}", _WIDTH, subsequent_indent=" " * 11)
-    if not plan.is_pushed:
-        lines += textwrap.wrap(f"residual   {show_expr(plan.residual)}", _WIDTH, subsequent_indent=" " * 11)
-    where = "" if plan.sort_pushed else "   (sorted here)"
-    lines.append(f"order      {', '.join(map(_key, plan.order))}{where}")
-    lines.append(
-        f"window     {'limit, offset and count by the backend' if plan.window_pushed else 'cut here'}"
-    )
-    if plan.statement is not None:
-        lines += ["", "statement", *_block(plan.statement)]
-        if plan.parameters:
-            lines += [
-                "parameters",
-                *(f"  {at}  {_short(str(value))}" for at, value in enumerate(plan.parameters, 1)),
-            ]
-    if plan.database_plan:
-        lines += ["", "database's plan", *(f"  {line}" for line in plan.database_plan.splitlines())]
-    return "\n".join([*lines, *(f"note: {note}" for note in plan.notes)])
-
-
-def _terms(plan: Plan) -> list[str]:
-    if not plan.terms:
-        return ["filter     none: every record"]
-    rows = [(term.support.value, show_expr(term.expr), term.reason) for term in plan.terms]
-    wide = min(max(len(text) for _, text, _ in rows), 70)
-    return [f"{support:<11}{text:<{wide}}  {reason}".rstrip() for support, text, reason in rows]
-
-
-def _block(text: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent="  ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -216,7 +216,8 @@ def test_the_same_bytes_have_the_same_id(clients: Any) -> None:
 @pytest.mark.parametrize("url", ["memory"], indirect=True)
 @pytest.mark.parametrize(
     "labels",
-    ["", "x", "[]", "1", "null", '{"a": 1}', '{"a": null}', '{"a": {"b": "c"}}', "[" * 100_000, '{"a": "\\u0000"}',
+    ["", "x", "[]", "1", "null", '{"a": 1}', '{"a": null}', '{"a": {"b": "c"}}', "[" * 100_000,
+     '{"a": "\\u0000"}',
      '{"a": "\\ud800"}', '{"a": NaN}', '{"' + "a" * 2_000_000 + '": ""}'],
     ids=range(13),
 )  # fmt: skip

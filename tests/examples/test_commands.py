@@ -1,0 +1,111 @@
+"""Each application is started by the command in its docstring and answers the curl call beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import httpx
+import pytest
+
+import docstore
+
+ROOT = Path(__file__).parents[2]
+MODULES = ("docsense", "openwebui", "documind", "tensorlake", "fieldwise")
+
+
+def commands(module: str) -> list[str]:
+    """Return the commands of a module's docstring: to start it, then the calls."""
+    text = (import_module(f"examples.{module}").__doc__ or "").replace("\\\n", " ")
+    return [line for line in text.splitlines() if re.match(r"DOCSTORE|curl", line)]
+
+
+@contextmanager
+def served(command: str, folder: Path) -> Iterator[str]:
+    """Run a command of a docstring on a free port of 127.0.0.1 and on an empty folder; yield its URL."""
+    *settings, program, factory, target = shlex.split(command)
+    assert (program, factory) == ("uvicorn", "--factory")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, **dict(one.split("=", 1) for one in settings)}
+    environment["DOCSTORE_URL"] = f"sqlite:///{folder}/docstore.db"
+    if "DOCSTORE_BLOBS" in environment:
+        environment["DOCSTORE_BLOBS"] = str(folder / environment["DOCSTORE_BLOBS"])
+    run = [sys.executable, "-m", "uvicorn", "--factory", target, "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(run, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            _await(process, f"http://127.0.0.1:{port}/openapi.json", folder / "log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    for _ in range(300):
+        assert process.poll() is None, log.read_text()
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"no answer at {url}: {log.read_text()}")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_docstring_is_true(module: str, tmp_path: Path) -> None:
+    """The command starts it, and each curl call is answered with 200 and JSON."""
+    start, *calls = commands(module)
+    assert calls
+    curl = shutil.which("curl")
+    assert curl is not None, "curl is needed for the calls of the docstrings"
+    with served(start, tmp_path) as url:
+        for call in calls:
+            arguments = shlex.split(call.replace("http://127.0.0.1:8000", url))[1:]
+            asked = [curl, "-sS", "--fail-with-body", "--max-time", "30", *arguments]
+            answered = subprocess.run(asked, cwd=ROOT, capture_output=True, check=False)
+            assert answered.returncode == 0, answered
+            json.loads(answered.stdout)
+
+
+@pytest.mark.parametrize("keys", ["", "{}", "[]", '"k1"', "{", '{"k1": {}}'])
+def test_no_keys_no_service(keys: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without keys, or with keys that say nothing, `main` refuses to start."""
+    monkeypatch.setenv("DOCSTORE_KEYS", keys)
+    monkeypatch.setenv("DOCSTORE_URL", f"sqlite:///{tmp_path}/docstore.db")
+    with pytest.raises(ValueError):
+        import_module("examples.docsense").main()
+
+
+def test_the_store_is_closed_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the application's life ends its store is closed."""
+    from fastapi.testclient import TestClient
+
+    opened: list[docstore.Store] = []
+    real = docstore.open
+
+    def remember(*given: str, **options: str) -> docstore.Store:
+        opened.append(real(*given, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(docstore, "open", remember)
+    monkeypatch.setenv("DOCSTORE_KEYS", '{"k1": {"tenant": "acme"}}')
+    monkeypatch.setenv("DOCSTORE_URL", "memory://")
+    with TestClient(import_module("examples.docsense").main()) as client:
+        assert client.get("/openapi.json").status_code == 200
+    with pytest.raises(docstore.StoreClosed):
+        opened[0].documents.count()

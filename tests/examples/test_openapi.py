@@ -1,0 +1,51 @@
+"""Each application against its own OpenAPI document: schemathesis asks, and looks at every answer."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+import docstore
+
+MODULES = {
+    "docsense": {"x-api-key": "k1"},
+    "openwebui": {"Authorization": "Bearer k1"},
+    "documind": {"X-API-Key": "k1"},
+    "tensorlake": {"Authorization": "Bearer k1"},
+    "fieldwise": {"X-API-Key": "k1"},
+}
+# What a JSON Schema cannot say: that a text is a cursor of ours, an object a filter.
+REFUSES_MORE = ("GET /documents/v2/files", "POST /api/v1/documents/list")
+EXAMPLES = 20
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("url", ["memory", "sqlite", "postgres"], indirect=True)
+@pytest.mark.filterwarnings("default")  # of schemathesis and of what it is made of
+def test_answers_are_as_documented(store: docstore.Store, module: str) -> None:
+    """No answer is a server's error, undocumented, of another form, or given without a key."""
+    view = store.scoped(tenant="acme", owner="1")
+    view.extractions.add(view.documents.add(b"x", filename="a.pdf", metadata={"a": "b"}).id, {"a": 1})
+    app = import_module(f"examples.{module}").create_app(store, {"k1": {"tenant": "acme", "owner": "1"}})
+    operations = [
+        found.ok() for found in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()
+    ]
+    assert operations
+    for operation in operations:
+        _try(operation, MODULES[module])
+
+
+def _try(operation: Any, headers: dict[str, str]) -> None:
+    excluded = [positive_data_acceptance] if operation.label in REFUSES_MORE else []
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(case=operation.as_strategy())
+    def check(case: Any) -> None:
+        case.call_and_validate(headers=headers, excluded_checks=excluded)
+
+    check()

@@ -113,7 +113,8 @@ def rank_of(value: Any) -> tuple[str, tuple[str, ...]]:
 
 def _rank_gap(one: str, other: str) -> str:
     """Return the expression of how far apart the types of two values are in rule 20's order."""
-    ranks = f"'{{{','.join(_RANKS)}}}'::text[]"
+    quoted = ",".join(f'"{rank}"' for rank in _RANKS)  # a bare null in an array's text is NULL, no word
+    ranks = f"'{{{quoted}}}'::text[]"
     one, other = f"jsonb_typeof({one})", f"jsonb_typeof({other})"
     gap = f"array_position({ranks}, {one}) - array_position({ranks}, {other})"
     return f"CASE WHEN {one} = {other} THEN 0 ELSE {gap} END"

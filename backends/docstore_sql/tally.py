@@ -27,6 +27,7 @@ __all__ = ["COUNTED", "Tally"]
 
 COUNTED = ("tenant", "owner", "is_latest", "status")
 """The columns that a count is kept by. No tenant and no owner are ``''``."""
+_OPTIONAL = ("tenant", "owner")
 _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
 _FOLDED_ONCE_IN = 64
@@ -41,8 +42,13 @@ class _Asked:
     values: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def narrow(self, name: str, values: Iterable[Any]) -> None:
-        """Let a column have these values only, of those it may have."""
-        wanted = tuple("" if value is None else value for value in values)
+        """Let a column have these values only, of those it may have.
+
+        ``None`` is kept as ``''`` where there may be none, and is no value elsewhere; no record has an empty text.
+        """
+        nothing = [""] if name in _OPTIONAL else []
+        given = [value for value in values if value != ""]
+        wanted = tuple(v for value in given for v in (nothing if value is None else [value]))
         self.values[name] = tuple(v for v in self.values.get(name, wanted) if v in wanted)
 
 

@@ -95,6 +95,24 @@ def parity(session: nox.Session) -> None:
 
 
 @nox.session
+def sdk(session: nox.Session) -> None:
+    """Let the vendor's own Python SDK page through the application examples/tensorlake.py."""
+    session.install("-e", ".[all]", *group("sdk"))
+    session.run("pytest", "--no-skips", "tests/examples/sdk_tensorlake.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run the examples in docs/, then build the pages into site/; `nox -s docs -- serve` shows them instead."""
+    session.install("-e", ".[all]", *group("docs", "test"))
+    if session.posargs:
+        session.run("zensical", *session.posargs)
+        return
+    session.run("pytest", "--no-skips", "tests/test_docs.py")
+    session.run("zensical", "build", "--clean", "--strict")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure; `nox -s bench -- --help` lists what can be measured."""
     session.install("-e", ".[all]", *group("bench"))

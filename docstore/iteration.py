@@ -56,6 +56,11 @@ class Iteration(Iterator[T], Generic[T]):
         position = self._position(self._rows[self._taken - 1]) if self._taken else self._start
         return None if position is None else self._text(position)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next record is at hand, without reading a batch."""
+        return self._taken < len(self._rows)
+
     def __iter__(self) -> Iteration[T]:
         """Return itself."""
         return self
@@ -70,7 +75,7 @@ class Iteration(Iterator[T], Generic[T]):
 
     def fetch(self) -> bool:
         """Read the next batch if the last one is used up; return whether there is a record to yield."""
-        if self._taken < len(self._rows):
+        if self.is_ready:
             return True
         if self._ended:
             return False

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from docstore.aio.shell import Shell
 from docstore.backend import Scope
+from docstore.iteration import Iteration
 from docstore.models import Page
 from docstore.query.plan import Plan
 from docstore.records import Filter, Records
 from docstore.root import Root
 
-__all__ = ["AsyncRecords"]
+__all__ = ["AsyncIteration", "AsyncRecords"]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Records[Any])
@@ -70,7 +70,7 @@ class AsyncRecords(ABC, Generic[T, S]):
             direction=direction, total=total, latest_only=latest_only, include=include, strict=strict,
         )  # fmt: skip
 
-    async def iterate(
+    def iterate(
         self,
         filter: Filter | None = None,
         *,
@@ -79,21 +79,23 @@ class AsyncRecords(ABC, Generic[T, S]):
         batch_size: int = 500,
         latest_only: bool = True,
         include: Iterable[str] = (),
-    ) -> AsyncIterator[T]:
+        cursor: str | None = None,
+    ) -> AsyncIteration[T]:
         """Yield every record that matches, in constant memory: :meth:`Records.iterate`, with ``async for``.
 
         Example:
             >>> async for document in store.documents.iterate({"status": "pending"}):
             ...     print(document.filename)
         """
-        records = await self._blocking()
-        found: Iterator[T] = await self._shell.read(
-            records.iterate, filter, search=search, sort=sort, batch_size=batch_size, latest_only=latest_only,
-            include=include,
-        )  # fmt: skip
-        while batch := await self._shell.read(_taken, found, batch_size):
-            for record in batch:
-                yield record
+
+        async def begin() -> Iteration[T]:
+            records = await self._blocking()
+            return await self._shell.read(
+                records.iterate, filter, search=search, sort=sort, batch_size=batch_size,
+                latest_only=latest_only, include=include, cursor=cursor,
+            )  # fmt: skip
+
+        return AsyncIteration(begin, self._shell)
 
     async def count(
         self,
@@ -166,5 +168,32 @@ class AsyncRecords(ABC, Generic[T, S]):
         )  # fmt: skip
 
 
-def _taken(records: Iterator[T], amount: int) -> list[T]:
-    return [*islice(records, amount)]
+class AsyncIteration(AsyncIterator[T], Generic[T]):
+    """What ``iterate`` returns: :class:`~docstore.iteration.Iteration`, each batch awaited.
+
+    Args:
+        begin: starts the walk; called for the first record.
+        shell: of the store.
+    """
+
+    def __init__(self, begin: Callable[[], Awaitable[Iteration[T]]], shell: Shell) -> None:
+        self._begin = begin
+        self._shell = shell
+        self._walk: Iteration[T] | None = None
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the walk stands: behind the record it yielded last; ``None`` before the first one."""
+        return None if self._walk is None else self._walk.cursor
+
+    def __aiter__(self) -> AsyncIteration[T]:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> T:
+        """Return the next record."""
+        if self._walk is None:
+            self._walk = await self._begin()
+        if not self._walk.is_ready and not await self._shell.read(self._walk.fetch):
+            raise StopAsyncIteration
+        return next(self._walk)

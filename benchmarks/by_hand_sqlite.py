@@ -18,7 +18,7 @@ from benchmarks.corpus import Doc, content_of
 from benchmarks.oracle import PAGE, Truth
 from benchmarks.workloads import HALF, Workload
 
-__all__ = ["build", "insert_one", "prepare", "references", "tables"]
+__all__ = ["build", "insert_many", "insert_one", "prepare", "references", "tables"]
 
 Reference = Callable[[], Any]
 _COLUMNS = "seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, filename TEXT NOT NULL, owner TEXT, status TEXT, created INTEGER, meta TEXT"
@@ -65,6 +65,13 @@ def insert_one(connection: sqlite3.Connection, doc: Doc) -> None:
     """Insert one document and commit."""
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(_INSERT, values(doc))
+    connection.execute("COMMIT")
+
+
+def insert_many(connection: sqlite3.Connection, docs: list[Doc]) -> None:
+    """Insert documents in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(_INSERT, map(values, docs))
     connection.execute("COMMIT")
 
 

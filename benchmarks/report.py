@@ -35,14 +35,15 @@ def line(result: Result) -> str:
 
 
 def _figure(result: Result, name: str) -> str:
-    return f"{result.figures[name].median * 1000:.3f} ms"
+    took = result.figures[name].median * 1000
+    return f"{took:.3f} ms" if took >= 0.1 else f"{took * 1000:.1f} µs"
 
 
 def _target(result: Result) -> str:
     if result.target is None:
         return ""
     number, reference = result.target
-    return f"≤ {number:g} ms" if reference == "ms" else f"≤ {number:g} × {reference}"
+    return f"≤ {number:g} {reference}" if reference in ("ms", "µs") else f"≤ {number:g} × {reference}"
 
 
 def markdown(results: Iterable[Result]) -> str:
@@ -64,10 +65,13 @@ def markdown(results: Iterable[Result]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def write(results: list[Result], folder: Path, command: str) -> Path:
+def write(results: list[Result], lines: list[str], folder: Path, command: str) -> Path:
     """Write the report into a folder; return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.md"
     machine = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.machine()}, {sys.platform}"
-    path.write_text(f"# Measurements\n\n`{command}`\n\n{machine}\n\n{markdown(results)}", encoding="utf-8")
+    notes = "".join(f"- {each}\n" for each in lines)
+    path.write_text(
+        f"# Measurements\n\n`{command}`\n\n{machine}\n\n{markdown(results)}\n{notes}", encoding="utf-8"
+    )
     return path

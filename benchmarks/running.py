@@ -18,6 +18,7 @@ LIBRARY = "docstore"
 ALLOWED = {"memory": 0.0, "sqlite": 60e-6, "postgres": 100e-6}
 """Seconds of library on top of a hand-written page, which the targets allow."""
 ALLOWED_CURSOR = 30e-6
+_UNITS = {"ms": 1e3, "µs": 1e6}
 
 
 class WrongAnswer(Exception):
@@ -59,8 +60,8 @@ class Result:
         if self.target is None:
             return None
         number, reference = self.target
-        if reference == "ms":
-            return self.ours.median * 1000 <= number
+        if reference in _UNITS:
+            return self.ours.median * _UNITS[reference] <= number
         if reference not in self.figures:
             return None
         return self.ours.median <= number * self.figures[reference].median + self.allowed

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from docstore import maintenance
+from docstore import indexes, maintenance
 from docstore.backend import Scope
 from docstore.errors import BackendError, ScopeRequired
+from docstore.indexes import Advice
 from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
 from docstore.root import Root
 from docstore.scopes import UNSET, narrowed
@@ -166,6 +167,60 @@ class Upkeep:
         self._look_after("erase", names_scope=named)
         scope = narrowed(self._scope, tenant, owner) if named else self._scope
         return maintenance.erase(self._root.backend, self._root.blobs, scope, on_progress=on_progress)
+
+    def create_index(self, *fields: str) -> bool:
+        """Keep the documents in an order of fields, for sorting by metadata paths or for equalities that go with an order.
+
+        Filters need none: every path is indexed without being asked. Making one takes time in proportion to the documents
+        there are, in one transaction.
+
+        Args:
+            fields: one or several field paths, ``-`` before one for descending; paths through arrays are allowed.
+
+        Returns:
+            Whether the index is new; the same one again is left as it is.
+
+        Raises:
+            InvalidSort: a path is none that can be sorted by.
+            BackendError: the backend keeps no declared indexes, or the database failed.
+
+        Example:
+            >>> store.create_index("metadata.priority")
+            >>> store.create_index("owner", "status", "-created_at")
+        """
+        self._look_after("create_index")
+        return indexes.create_index(self._root.backend, fields, self._root.limits)
+
+    def drop_index(self, *fields: str) -> bool:
+        """Remove an index that :meth:`create_index` made of the same fields.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            InvalidSort: a path is none that can be sorted by.
+            BackendError: the backend keeps no declared indexes, or the database failed.
+        """
+        self._look_after("drop_index")
+        return indexes.drop_index(self._root.backend, fields, self._root.limits)
+
+    def indexes(self) -> list[tuple[str, ...]]:
+        """Return the fields of each declared index, in the order of their making.
+
+        Raises:
+            BackendError: the database failed.
+        """
+        self._look_after("indexes")
+        return indexes.declared(self._root.backend)
+
+    def advise(self) -> list[Advice]:
+        """Return the indexes that would have helped with the queries of this process, the one that would save most time first.
+
+        Raises:
+            BackendError: the database failed.
+        """
+        self._look_after("advise")
+        return indexes.advise(self._root.backend)
 
     def _look_after(self, what: str, *, names_scope: bool = False) -> None:
         """Refuse what cannot be done now, or here."""

@@ -7,7 +7,7 @@ writer's block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 
@@ -38,6 +38,7 @@ class MemoryBackend:
         self._busy_timeout = busy_timeout
         self._state = State()
         self._counters = Counters()
+        self._declared: dict[str, list[tuple[SortKey, ...]]] = {}
         self._snapshots: dict[int, Overlay] = {}
         self._mutex = Lock()
         self._turn = FairLock()
@@ -81,6 +82,32 @@ class MemoryBackend:
         """Forget everything."""
         with self._mutex:
             self._state = State()
+
+    # -- indexes -----------------------------------------------------------------------------------
+
+    def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Note a declared index; return whether it is new. In memory every path is indexed anyway, and this changes nothing."""
+        known = self._declared.setdefault(collection.name, [])
+        if tuple(keys) in known:
+            return False
+        known.append(tuple(keys))
+        return True
+
+    def drop_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Forget a declared index; return whether it was there."""
+        known = self._declared.get(collection.name, [])
+        if tuple(keys) not in known:
+            return False
+        known.remove(tuple(keys))
+        return True
+
+    def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
+        """Return the keys of each declared index."""
+        return list(self._declared.get(collection.name, ()))
+
+    def seen_orders(self, collection: Collection) -> dict[tuple[SortKey, ...], tuple[int, float]]:
+        """Return no order: none would be faster for an index being declared."""
+        return {}
 
     def _commit(self, changes: Overlay) -> None:
         with self._mutex:

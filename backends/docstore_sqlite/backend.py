@@ -7,8 +7,9 @@ shared in turn.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
@@ -18,9 +19,12 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from docstore.backend import SortKey
 from docstore.errors import BackendError, StoreBusy
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.waits import DIRECT, Waits
 from docstore_sqlite.compile import SQLiteCompiler
+from docstore_sqlite.declared import register_order
 from docstore_sqlite.folding import register_folding
 from docstore_sqlite.functions import register
 from docstore_sqlite.lock import lock_of
@@ -70,6 +74,8 @@ class SQLiteBackend(SQLBackend):
             with super().checkout() as connection:
                 yield connection
             return
+        if os.getpid() != self._pid:
+            raise BackendError("a database in SQLite's memory does not follow a fork: open one in each process")
         with self._single, super().checkout() as connection:
             yield connection
 
@@ -83,6 +89,63 @@ class SQLiteBackend(SQLBackend):
         session.cursor.execute("BEGIN IMMEDIATE")
         assert isinstance(session, SQLiteSession)
         session.indexed.private = True
+
+    # -- indexes -----------------------------------------------------------------------------------
+
+    def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Make an index of rows in the order of ``keys``; return whether it is new."""
+        with self.write() as session:
+            made = session.create_index(collection, keys)
+        self._read_indexes(collection)
+        return made
+
+    def drop_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Remove a declared index; return whether it was there."""
+        with self.write() as session:
+            dropped = session.drop_index(collection, keys)
+        self._read_indexes(collection)
+        return dropped
+
+    def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
+        """Return the keys of each declared index."""
+        return self._read_indexes(collection)
+
+    def seen_orders(self, collection: Collection) -> dict[tuple[SortKey, ...], tuple[int, float]]:
+        """Return, of the orders that no index had, how often each was asked for and the seconds that took."""
+        return dict(self.index[collection.name].orders)
+
+    def _read_indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
+        with self.read() as session:
+            known = session.indexes(collection)
+        compiler = self.compilers[collection.name]
+        assert isinstance(compiler, SQLiteCompiler)
+        compiler.declared = tuple(known)
+        return list(known)
+
+    def check_indexes(self) -> Iterator[tuple[str | None, str]]:
+        """Yield what of the index is not as the rows say."""
+        with self.read(snapshot=True) as session:
+            found = session.index_differences()
+        yield from ((None, difference) for difference in found)
+
+    def rebuild_indexes(self) -> None:
+        """Make the index anew from the rows."""
+        with self.write() as session:
+            session.rebuild_index()
+
+    @contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[SQLiteSession]:
+        """Open a block for reading."""
+        with super().read(snapshot=snapshot) as session:
+            assert isinstance(session, SQLiteSession)
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[SQLiteSession]:
+        """Open a block for writing."""
+        with super().write() as session:
+            assert isinstance(session, SQLiteSession)
+            yield session
 
     def after_fork(self) -> None:
         """Forget what the parent knew of the index."""
@@ -110,6 +173,7 @@ class SQLiteBackend(SQLBackend):
         cursor.close()
         register(connection)
         register_folding(connection)
+        register_order(connection)
 
     @contextmanager
     def join(self, connection: sa.Connection) -> Iterator[Session]:
@@ -135,9 +199,13 @@ class SQLiteBackend(SQLBackend):
     def ensure_schema(self) -> None:
         """Turn the file to WAL before anybody works on it, while no writer of ours does; then as everywhere."""
         if self.path is not None and self.owned:
-            with self.translated(), self.write_lock(), self.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            with self.translated(), self.engine.connect() as connection:
+                if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+                    with self.write_lock():
+                        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         super().ensure_schema()
+        for collection in (DOCUMENTS, EXTRACTIONS):
+            self._read_indexes(collection)
 
     @contextmanager
     def schema_transaction(self, connection: sa.Connection) -> Iterator[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from docstore_sql.compile import Compiler
@@ -19,6 +20,7 @@ from docstore.query.expr import Always, And, Expr, Match, Occurs, Regex, leaves
 from docstore.query.fields import Field, Kind
 from docstore.query.order import order_bytes
 from docstore.query.text import fold
+from docstore_sqlite.declared import key_expression
 from docstore_sqlite.functions import Predicate, SortExpression
 
 __all__ = ["SQLiteCompiler"]
@@ -28,6 +30,8 @@ class SQLiteCompiler(Compiler):
     """Compiles for SQLite."""
 
     mark = "?"
+    declared: Sequence[tuple[SortKey, ...]] = ()
+    """The keys of each declared index."""
 
     def where(self, expr: Expr) -> Fragment:
         """Return the condition for ``expr``; whatever is about one JSON field alone becomes one call of the
@@ -112,7 +116,10 @@ class SQLiteCompiler(Compiler):
         )
 
     def json_sort_key(self, key: SortKey) -> Fragment:
-        """Return the call that makes a JSON path's sort bytes."""
+        """Return the call that makes a JSON path's sort bytes; where an index was declared over it, in its words."""
+        plain = replace(key, descending=False)
+        if any(replace(known, descending=False) == plain for keys in self.declared for known in keys):
+            return Fragment(key_expression(plain, self.collection, "d."))
         return Fragment(f"docstore_sort_key(?, d.{key.path[0]})", (SortExpression(key),))
 
     def json_sort_bound(self, value: Any) -> Fragment:

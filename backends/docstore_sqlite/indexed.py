@@ -7,14 +7,15 @@ nothing. ``connection.total_changes`` tells its states apart: it grows with ever
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables
 
-from docstore.backend import Query
+from docstore.backend import Query, Row
 from docstore.index import window
 from docstore.index.bits import EMPTY, union
 from docstore.index.bounds import Bounds
@@ -23,6 +24,7 @@ from docstore.index.layers import Layers, Record
 from docstore.index.texts import asked, fts5
 from docstore.query.expr import And, Compare, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, Collection
+from docstore_sqlite.declared import has_order
 from docstore_sqlite.folding import (
     FOLD,
     FOLD_BULK,
@@ -164,8 +166,24 @@ class Indexed:
     # -- reading ---------------------------------------------------------------------------------------
 
     def serves(self, query: Query) -> bool:
-        """Return whether the index may help with ``query``."""
-        return uses_index(query, scoped(query), FIELDS[query.collection.name])
+        """Return whether the index may help with ``query``: not where a declared one has all that is asked."""
+        terms = scoped(query)
+        indexes = self.session.compilers[query.collection.name].declared
+        if indexes and has_order(indexes, terms, query.order, query.collection):
+            return False
+        return uses_index(query, terms, FIELDS[query.collection.name])
+
+    def timed(self, query: Query, select: Callable[[Query], list[Row]]) -> list[Row]:
+        """Select, and take the time where rows have to be sorted by a JSON path that no index is declared for."""
+        if len(query.order[0].path) == 1:
+            return select(query)
+        indexes = self.session.compilers[query.collection.name].declared
+        if indexes and has_order(indexes, (), query.order, query.collection):
+            return select(query)
+        begun = time.perf_counter()
+        rows = select(query)
+        self.shared[query.collection.name].sorted_by_hand(query.order, time.perf_counter() - begun)
+        return rows
 
     def select(self, query: Query) -> tuple[Way, Fragment]:
         """Return how the rows of ``query`` are found, and the statement that reads them. Call within a transaction."""

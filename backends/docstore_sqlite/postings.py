@@ -14,6 +14,7 @@ from typing import Any
 
 from docstore_sql.tables import Tables
 
+from docstore.backend import SortKey
 from docstore.index.bits import EMPTY, Bits, union_all
 from docstore.index.chunks import assemble
 from docstore.index.facts import indexed_fields
@@ -123,12 +124,20 @@ class Shared:
         layers: the bulk of that generation and the changes since.
         kept: sets of that generation's bulk.
         paths: ids of paths, as committed.
+        orders: of orders that nothing had an index for, how many queries, and their seconds.
     """
 
     token: tuple[int, int] = (-1, 0)
     layers: Layers | None = None
     kept: Kept = field(default_factory=Kept)
     paths: dict[Path, int] = field(default_factory=dict)
+    orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
+
+    def sorted_by_hand(self, order: tuple[SortKey, ...], seconds: float) -> None:
+        """Remember that rows had to be sorted, for advice; at most of a hundred orders."""
+        if len(self.orders) < 100 or order in self.orders:
+            queries, before = self.orders.get(order, (0, 0.0))
+            self.orders[order] = (queries + 1, before + seconds)
 
 
 class Postings:

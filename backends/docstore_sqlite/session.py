@@ -16,10 +16,12 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables, columns_of
 
-from docstore.backend import Duplicate, Query, Row, Statement
+from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore_sqlite import declared
 from docstore_sqlite.indexed import Indexed
 from docstore_sqlite.postings import FIELDS, Shared
+from docstore_sqlite.upkeep import index_differences, rebuild_index
 
 __all__ = ["SQLiteSession", "is_integrity_error"]
 
@@ -87,11 +89,14 @@ class SQLiteSession(Session):
     def select(self, query: Query) -> list[Row]:
         """Return the rows of ``query`` in its order, found by the index where it helps."""
         if not self.indexed.serves(query):
-            return super().select(query)
+            return self.indexed.timed(query, super().select)
         with self.one_state():
-            _, statement = self.indexed.select(query)
-            self.run(statement)
-            return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
+            return self.indexed.timed(query, self._select_by_index)
+
+    def _select_by_index(self, query: Query) -> list[Row]:
+        _, statement = self.indexed.select(query)
+        self.run(statement)
+        return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``: by the tally, else by the index."""
@@ -108,6 +113,28 @@ class SQLiteSession(Session):
         with self.one_state():
             way, statement = self.indexed.select(query)
             return Statement(statement.text, statement.values, self.plan_of(statement), (str(way),))
+
+    # -- declared indexes and upkeep ---------------------------------------------------------------
+
+    def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Make a declared index; return whether it is new."""
+        return declared.create(self.cursor, self.tables, collection, keys)
+
+    def drop_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Remove a declared index; return whether it was there."""
+        return declared.drop(self.cursor, self.tables, collection, keys)
+
+    def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
+        """Return the keys of each declared index."""
+        return declared.read(self.cursor, self.tables, collection)
+
+    def index_differences(self) -> list[str]:
+        """Return how the index differs from the rows, in words; none: it is right."""
+        return index_differences(self)
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the rows."""
+        rebuild_index(self)
 
     def names_read(self, query: Query) -> tuple[str, ...]:
         """Return the names of the columns that ``query`` reads."""

@@ -16,7 +16,7 @@ from docstore_sql.compile import Compiler
 from docstore_sql.tables import Tables
 from sqlalchemy.util.concurrency import await_only
 
-from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, Statement
+from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, SortKey, Statement
 from docstore.query.expr import Path
 from docstore.query.fields import Collection
 from docstore_sqlite.postings import Shared
@@ -101,6 +101,26 @@ class ThreadedSession(SQLiteSession):
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
         """Count by a column, ``None`` where the core has to."""
         return self.visit(self.inner.count_by, query, path)
+
+    def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Make a declared index; return whether it is new."""
+        return self.visit(self.inner.create_index, collection, keys)
+
+    def drop_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Remove a declared index; return whether it was there."""
+        return self.visit(self.inner.drop_index, collection, keys)
+
+    def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
+        """Return the keys of each declared index."""
+        return self.visit(self.inner.indexes, collection)
+
+    def index_differences(self) -> list[str]:
+        """Return how the index differs from the rows, in words; none: it is right."""
+        return self.visit(self.inner.index_differences)
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the rows."""
+        self.visit(self.inner.rebuild_index)
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query`` and the plan for it."""

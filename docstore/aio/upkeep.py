@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Literal
 
 from docstore.aio.shell import Shell
+from docstore.indexes import Advice
 from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
 from docstore.scopes import UNSET
 from docstore.store import Store
@@ -72,3 +73,23 @@ class AsyncUpkeep(ABC):
         """Remove everything of a tenant and/or owner, at once and for good: :meth:`Store.erase`."""
         store = await self._blocking()
         return await self._shell.run(store.erase, tenant=tenant, owner=owner, on_progress=on_progress)
+
+    async def create_index(self, *fields: str) -> bool:
+        """Keep the documents in an order of fields: :meth:`Store.create_index`."""
+        store = await self._blocking()
+        return await self._shell.run(store.create_index, *fields)
+
+    async def drop_index(self, *fields: str) -> bool:
+        """Remove a declared index: :meth:`Store.drop_index`."""
+        store = await self._blocking()
+        return await self._shell.run(store.drop_index, *fields)
+
+    async def indexes(self) -> list[tuple[str, ...]]:
+        """Return the fields of each declared index: :meth:`Store.indexes`."""
+        store = await self._blocking()
+        return await self._shell.run(store.indexes)
+
+    async def advise(self) -> list[Advice]:
+        """Return the indexes that would have helped: :meth:`Store.advise`."""
+        store = await self._blocking()
+        return await self._shell.run(store.advise)

@@ -103,7 +103,7 @@ def sdk(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples in docs/, then build the pages into site/; `nox -s docs -- serve` shows them instead."""
+    """Run the examples in docs/, then build the pages into site/; `-- serve` shows them instead."""
     session.install("-e", ".[all]", *group("docs", "test"))
     if session.posargs:
         session.run("zensical", *session.posargs)

@@ -1,0 +1,23 @@
+"""Griffe extension: turns the docstrings' roles and doubled backquotes into the site's Markdown."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import griffe
+
+_ROLE = re.compile(r":[a-z]+:`~?([^`]+)`")
+
+
+def _short(found: re.Match[str]) -> str:
+    return f"`{found.group(1).removeprefix('docstore.')}`"
+
+
+class Roles(griffe.Extension):
+    """Rewrites the roles of every docstring that is collected."""
+
+    def on_instance(self, *, obj: griffe.Object, **options: Any) -> None:
+        """Rewrite one object's docstring before it is parsed."""
+        if obj.docstring is not None:
+            obj.docstring.value = _ROLE.sub(_short, obj.docstring.value).replace("``", "`")

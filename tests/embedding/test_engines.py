@@ -1,0 +1,192 @@
+"""Stores on the application's own engine, in its transactions, beside its tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import docstore
+
+METADATA = sa.MetaData()
+ORDERS = sa.Table(
+    "orders", METADATA, sa.Column("id", sa.Integer, primary_key=True), sa.Column("document_id", sa.Text)
+)
+
+
+@pytest.fixture(params=["sqlite", "sqlite-file", "postgres"])
+def engine_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, as SQLAlchemy has it."""
+    if request.param == "postgres":
+        url = str(request.getfixturevalue("postgres_url"))
+        return url.replace("postgresql:", "postgresql+psycopg:")
+    return "sqlite://" if request.param == "sqlite" else f"sqlite:///{tmp_path}/app.db"
+
+
+@pytest.fixture
+def engine(engine_url: str) -> Iterator[sa.Engine]:
+    """The application's engine, its own table made."""
+    made = sa.create_engine(engine_url)
+    METADATA.create_all(made)
+    yield made
+    made.dispose()
+
+
+def orders(engine: sa.Engine) -> int:
+    """Count the application's rows."""
+    with engine.connect() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(ORDERS)).scalar_one())
+
+
+def test_an_engine_stays_the_applications(engine: sa.Engine) -> None:
+    """A store on an engine works beside the application's tables, and closing it leaves the engine in use."""
+    with docstore.open(engine) as store:
+        store.documents.add(filename="x", metadata={"n": 1})
+        assert 1 == store.documents.count({"metadata.n": 1})
+    with engine.begin() as connection:
+        connection.execute(ORDERS.insert().values(document_id="x"))
+    assert 1 == orders(engine)
+    with docstore.open(engine) as again:
+        assert 1 == again.documents.count()
+
+
+def test_a_joined_block_is_the_applications_commit(engine: sa.Engine) -> None:
+    """What a joined block does is committed with the application's own rows, by the application."""
+    with docstore.open(engine) as store:
+        with engine.begin() as connection, store.join(connection):
+            document = store.documents.add(filename="x")
+            store.documents.add_many({"filename": f"{number}"} for number in range(10))
+            connection.execute(ORDERS.insert().values(document_id=document.id))
+            assert 11 == store.documents.count()
+        assert (11, 1) == (store.documents.count(), orders(engine))
+
+
+def test_a_joined_block_is_undone_with_the_application(engine: sa.Engine) -> None:
+    """When the application rolls back, nothing of the joined block is left, its own rows neither."""
+    with docstore.open(engine) as store:
+        with pytest.raises(KeyError), engine.begin() as connection, store.join(connection):
+            store.documents.add_many({"filename": f"{number}"} for number in range(10))
+            connection.execute(ORDERS.insert().values(document_id="x"))
+            raise KeyError
+        assert (0, 0) == (store.documents.count(), orders(engine))
+        store.documents.add(filename="after")
+        assert 1 == store.documents.count()
+
+
+def test_memory_has_no_connections_to_join() -> None:
+    """A store in memory cannot join, and says what to use."""
+    with docstore.open("memory://") as store:
+        with pytest.raises(docstore.BackendError, match=r"store\.transaction"), store.join(object()):
+            pass
+
+
+def async_url(url: str) -> str:
+    """Return the asynchronous form of an engine's URL."""
+    return url.replace("sqlite:", "sqlite+aiosqlite:")
+
+
+def test_an_async_engine_and_its_transactions(engine_url: str) -> None:
+    """`open_async` takes an AsyncEngine and joins AsyncConnections, committed and rolled back alike."""
+
+    async def main() -> None:
+        engine = create_async_engine(async_url(engine_url))
+        async with engine.begin() as connection:
+            await connection.run_sync(METADATA.create_all)
+        async with docstore.open_async(engine) as store:
+            async with engine.begin() as connection, store.join(connection):
+                document = await store.documents.add(filename="x")
+                await connection.execute(ORDERS.insert().values(document_id=document.id))
+            with pytest.raises(KeyError):
+                async with engine.begin() as connection, store.join(connection):
+                    await store.documents.add_many({"filename": f"{number}"} for number in range(10))
+                    await connection.execute(ORDERS.insert().values(document_id="y"))
+                    raise KeyError
+            assert 1 == await store.documents.count()
+            async with engine.connect() as connection:
+                counted = await connection.execute(sa.select(sa.func.count()).select_from(ORDERS))
+                assert 1 == counted.scalar_one()
+        await engine.dispose()
+
+    asyncio.run(main())
+
+
+def test_the_wrong_kind_of_engine_is_refused(tmp_path: Path) -> None:
+    """An AsyncEngine is not for `open`, an Engine not for `open_async`; each error names the other."""
+    url = f"sqlite:///{tmp_path}/app.db"
+    with pytest.raises(ValueError, match=r"docstore\.open_async"):
+        docstore.open(create_async_engine(async_url(url)))
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match=r"open it with docstore\.open$"):
+            await docstore.open_async(sa.create_engine(url))
+
+    asyncio.run(main())
+
+
+def test_prefixes_keep_stores_apart(engine: sa.Engine) -> None:
+    """Two prefixes in one database are two stores; every table of theirs bears the prefix."""
+    before = set(sa.inspect(engine).get_table_names())
+    with docstore.open(engine, table_prefix="a_") as one, docstore.open(engine, table_prefix="b_") as two:
+        one.documents.add(filename="x")
+        assert (1, 0) == (one.documents.count(), two.documents.count())
+    tables = set(sa.inspect(engine).get_table_names()) - before
+    assert tables
+    assert all(name.startswith(("a_", "b_")) for name in tables)
+
+
+@pytest.mark.parametrize("prefix", ["", "1x", 'a"b', "a; DROP", "x" * 41])
+def test_a_prefix_is_a_plain_word(prefix: str) -> None:
+    """A prefix that could be anything but part of a name is refused."""
+    with pytest.raises(ValueError, match="table prefix"):
+        docstore.open("sqlite://", table_prefix=prefix)
+
+
+def test_a_schema_of_postgres(postgres_url: str) -> None:
+    """`schema=` puts the tables there, and a store there is another than one elsewhere."""
+    engine = sa.create_engine(
+        postgres_url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool
+    )
+    with engine.begin() as connection:
+        connection.execute(sa.schema.CreateSchema("library"))
+    with docstore.open(postgres_url, schema="library") as there, docstore.open(postgres_url) as here:
+        there.documents.add(filename="x", metadata={"n": [1, 2]}, content="some words")
+        assert 1 == there.documents.count({"metadata.n": 2, "content": {"$substring": "word"}})
+        assert 0 == here.documents.count()
+    assert "docstore_document" in sa.inspect(engine).get_table_names(schema="library")
+
+
+def test_several_stores_in_one_process(tmp_path: Path, postgres_url: str) -> None:
+    """Stores of all kinds live side by side, blocking and asynchronous, and know nothing of each other."""
+
+    async def main() -> None:
+        urls = ("memory://", "sqlite://", f"sqlite:///{tmp_path}/a.db", postgres_url)
+        for number, url in enumerate(urls):
+            with docstore.open(url, blobs=f"{tmp_path}/{number}") as one:
+                one.documents.add(b"1", filename="one")
+                async with docstore.open_async("memory://") as other, other.transaction():
+                    await other.documents.add(filename="other")
+                    assert ["one"] == [document.filename for document in one.documents.find()]
+                    assert ["other"] == [document.filename for document in await other.documents.find()]
+
+    asyncio.run(main())
+
+
+def test_both_shells_on_one_file(tmp_path: Path) -> None:
+    """A blocking and an asynchronous store on the same file share its write lock: none finds it busy."""
+    url = f"sqlite:///{tmp_path}/a.db"
+
+    async def main() -> None:
+        with docstore.open(url) as blocking:
+            async with docstore.open_async(url) as store:
+                adding = [store.documents.add(filename=f"{number}") for number in range(20)]
+                threads = [
+                    asyncio.to_thread(blocking.documents.add, filename=f"t{number}") for number in range(20)
+                ]
+                await asyncio.gather(*adding, *threads)
+                assert 40 == await store.documents.count() == blocking.documents.count()
+
+    asyncio.run(main())

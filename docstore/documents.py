@@ -120,11 +120,15 @@ class Documents(Queue, Adds, Downloads):
                 reached("P4.1")
 
             def commit() -> Document:
-                return self._changed(
+                changed = self._changed(
                     id, with_bytes, if_revision=expected, touch=touch, include=_PRIVATE, along=along
                 )
+                self._root.committed("P4.2")
+                return changed
 
-            return put_bytes(self._root, [put], commit)
+            replaced = put_bytes(self._root, [put], commit)
+        reached("P5")
+        return replaced
 
     def update_many(self, filter: Filter, *, touch: bool = True, **changes: Any) -> int:
         """Change all documents that match, every version, in one commit and in bounded memory.
@@ -190,7 +194,7 @@ class Documents(Queue, Adds, Downloads):
             self._remove(writer, [row])
 
         self._root.written(work, recognises=True)
-        reached("D2")
+        self._root.committed("D2")
 
     def delete_many(self, filter: Filter) -> int:
         """Remove all documents that match, every version, in one commit and in bounded memory.
@@ -221,7 +225,7 @@ class Documents(Queue, Adds, Downloads):
             return removed
 
         count = self._root.written(work)
-        reached("D2")
+        self._root.committed("D2")
         return count
 
     def _chosen(self, filter: Filter) -> tuple[Query, Plan]:

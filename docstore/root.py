@@ -20,6 +20,7 @@ from docstore.blobs import Blobs
 from docstore.errors import BackendError, BlobsNotConfigured, DocstoreError, StoreBusy, StoreClosed
 from docstore.limits import Limits
 from docstore.query.recent import Recent
+from docstore.steps import reached
 from docstore.waits import DIRECT, Waits
 
 __all__ = ["Root"]
@@ -195,6 +196,11 @@ class Root:
             self.waits.sleep(random.uniform(0, 0.002 * 2**attempt))
         raise AssertionError("unreachable")
 
+    def committed(self, step: str) -> None:
+        """Tell the crash hook of a step that comes after a commit; a part of a transaction has none yet."""
+        if not self.in_transaction:
+            reached(step)
+
     # -- transactions ------------------------------------------------------------------------------
 
     @contextmanager
@@ -210,6 +216,7 @@ class Root:
         try:
             with self.taking_part(self.backend.write(), keys) as writer:
                 yield writer
+            self.committed("P4.2")
         except BaseException as failed:
             self.withdraw(keys, failed)
             raise

@@ -15,7 +15,7 @@ Step        Reached when
 ``P3.4``    the object stands under its key; its folder is not yet synced (local), it was not looked at (S3)
 ``P3.5``    the bytes are durable
 ``P4.1``    the final transaction's statements ran; it is not committed
-``P4.2``    the final transaction is committed
+``P4.2``    the final transaction, or that of ``store.transaction()``, is committed
 ``P5``      just before the caller gets the answer
 ``D1``      a deletion's statements ran; it is not committed
 ``D2``      a deletion is committed, its bytes are dead and still there

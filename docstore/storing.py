@@ -99,7 +99,9 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
             for item in items:
                 item.settle()
             inserting = _Insertion(items)
-            return root.written(inserting.run, recognises=True)
+            stored = root.written(inserting.run, recognises=True)
+            root.committed("P4.2")
+            return stored
 
         stored = put_bytes(root, puts, commit) if puts else commit()
     reached("P5")

@@ -48,7 +48,7 @@ class Claim:
             LeaseLost: the claim no longer holds.
         """
         self.expires_at = self._queue._prolong(
-            self.document.id, self.token, self.lease if lease is None else lease
+            self.document, self.token, self.lease if lease is None else lease
         )
         return self.expires_at
 
@@ -70,7 +70,7 @@ class Claim:
         make = self._queue._completing(
             content=content, preview=preview, metadata=metadata, processed_at=processed_at
         )
-        return self._queue._held(self.document.id, self.token, make, touch=touch)
+        return self._queue._held(self.document, self.token, make, touch=touch)
 
     def fail(self, error: str) -> Document:
         """Give up: the document is failed, the claim over.
@@ -82,7 +82,7 @@ class Claim:
             LeaseLost: the claim no longer holds; nothing was written.
             InvalidDocument: the reason is no text.
         """
-        return self._queue._held(self.document.id, self.token, self._queue._failing(error))
+        return self._queue._held(self.document, self.token, self._queue._failing(error))
 
     def release(self, error: str | None = None) -> Document:
         """Give the document back: it is pending again, the claim over. The attempt counts.
@@ -94,4 +94,4 @@ class Claim:
             LeaseLost: the claim no longer holds; nothing was written.
             InvalidDocument: the reason is no text.
         """
-        return self._queue._held(self.document.id, self.token, self._queue._releasing(error))
+        return self._queue._held(self.document, self.token, self._queue._releasing(error))

@@ -183,8 +183,8 @@ class Documents(Queue, Adds, Downloads):
         def work(writer: Writer) -> None:
             nonlocal tried
             try:
-                _lock_chains(writer, [self._row(writer, key)])
-                row = self._row(writer, key, include=_PRIVATE, lock="wait")
+                _lock_chains(writer, [self._mine(writer, key, lock=None)])
+                row = self._mine(writer, key, include=_PRIVATE)
             except NotFound:
                 if tried:  # removed by the commit whose outcome was unknown
                     return

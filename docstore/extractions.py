@@ -72,7 +72,7 @@ class Extractions(Writes[Extraction]):
 
         def work(writer: Writer) -> Row:
             nonlocal tried
-            document = self._document(writer, key)
+            document = self._mine(writer, key, collection=DOCUMENTS)  # locked: no rename passes by
             if tried or draft["fingerprint"] is not None:
                 found = self._added(writer, draft, document)
                 if found is not None:
@@ -83,14 +83,6 @@ class Extractions(Writes[Extraction]):
             return row
 
         return self._made(self._root.written(work, recognises=True))
-
-    def _document(self, writer: Writer, id: str) -> Row:
-        """Return the document's row, locked, so that no rename passes by."""
-        query = Query(DOCUMENTS, self._scope, Compare(("id",), "eq", id), limit=1, lock="wait")
-        rows = self._run_exactly(writer, query)
-        if not rows:
-            raise NotFound(f"no document with the id {id!r}", id=id)
-        return rows[0]
 
     def _added(self, writer: Writer, draft: Row, document: Row) -> Row | None:
         """Return the extraction that has the draft's id in the document's tenant.
@@ -248,7 +240,7 @@ class Extractions(Writes[Extraction]):
         def work(writer: Writer) -> None:
             nonlocal tried
             try:
-                row = self._row(writer, key, lock="wait")
+                row = self._mine(writer, key)
             except NotFound:
                 if tried:  # removed by the commit whose outcome was unknown
                     return

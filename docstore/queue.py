@@ -200,7 +200,7 @@ class Queue(Writes[Document]):
         return next(iter(self._claim(1, filter, lease, worker, max_attempts)), None)
 
     def _put_back(self, claim: Claim, failure: BaseException, max_attempts: int) -> Document:
-        return self._held(claim.document.id, claim.token, self._failing_again(failure, max_attempts))
+        return self._held(claim.document, claim.token, self._failing_again(failure, max_attempts))
 
     def _claim(
         self, limit: int, filter: Filter | None, lease: float, worker: str | None, max_attempts: int | None
@@ -256,33 +256,34 @@ class Queue(Writes[Document]):
         rows = self._run_exactly(writer, Query(DOCUMENTS, self._scope, where, include=claims.LEASE))
         return [row for row in rows if row["lease_token"] == token]
 
-    def _held(self, id: str, token: str, make: Make, *, touch: bool = True) -> Document:
+    def _held(self, held: Document, token: str, make: Make, *, touch: bool = True) -> Document:
         """Write to a document if the claim with this token holds it."""
 
-        def held(row: Row, now: int) -> Mapping[str, Any]:
-            return make(claims.check_held(row, id, token, now), now)
+        def checked(row: Row, now: int) -> Mapping[str, Any]:
+            return make(claims.check_held(row, held.id, token, now), now)
 
         self._root.check_open()
         try:
-            return self._changed(id, held, touch=touch, include=claims.LEASE)
+            return self._changed(held.id, checked, touch=touch, include=claims.LEASE, number=held.number)
         except NotFound:
-            claims.check_held(None, id, token, 0)
+            claims.check_held(None, held.id, token, 0)
             raise
 
-    def _prolong(self, id: str, token: str, lease: float) -> datetime:
+    def _prolong(self, held: Document, token: str, lease: float) -> datetime:
         """Move the end of a lease if the claim with this token holds it; the revision stays."""
         span = _check_lease(lease)
 
         def work(writer: Writer) -> int:
             now: int = writer.now()
-            row = claims.check_held(self._row(writer, id, include=claims.LEASE, lock="wait"), id, token, now)
+            found = self._mine(writer, held.id, include=claims.LEASE, number=held.number)
+            row = claims.check_held(found, held.id, token, now)
             writer.update(DOCUMENTS, row["number"], {"lease_expires_at": now + span})
             return now + span
 
         try:
             return to_datetime(self._root.written(work, recognises=True))
         except NotFound:
-            claims.check_held(None, id, token, 0)
+            claims.check_held(None, held.id, token, 0)
             raise
 
     # -- what the steps write ----------------------------------------------------------------------

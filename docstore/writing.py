@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from docstore.backend import Row, Writer
+from docstore.backend import Lock, Query, Row, Writer
 from docstore.checks import Checks
-from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict
+from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict, ScopeError
+from docstore.query.expr import Compare
+from docstore.query.fields import Collection
 from docstore.records import Records
 
 __all__ = ["Make", "Writes"]
@@ -26,6 +28,36 @@ class Writes(Records[T]):
     def _checks(self) -> Checks:
         return Checks(self._root.limits, self._root.default_timezone)
 
+    def _mine(
+        self,
+        writer: Writer,
+        id: str,
+        *,
+        include: frozenset[str] = frozenset(),
+        lock: Lock | None = "wait",
+        collection: Collection | None = None,
+        number: int | None = None,
+    ) -> Row:
+        """Return the row with this id (of this ``number``, where it is known), locked: the one there is in
+        this scope.
+
+        Raises:
+            NotFound: there is none.
+            ScopeError: several tenants have one, and the scope names none of them.
+        """
+        wanted = self._collection if collection is None else collection
+        where = Compare(("id",), "eq", id) if number is None else Compare(("number",), "eq", number)
+        query = Query(wanted, self._scope, where, limit=2, include=include, lock=lock)
+        rows = self._run_exactly(writer, query)
+        noun = wanted.name.rstrip("s")
+        if not rows:
+            raise NotFound(f"no {noun} with the id {id!r}", id=id)
+        if len(rows) > 1:
+            raise ScopeError(
+                f"several tenants have a {noun} with the id {id!r}: say which with scoped(tenant=...)"
+            )
+        return rows[0]
+
     @property
     def _noun(self) -> str:
         return self._collection.name.rstrip("s")
@@ -38,6 +70,7 @@ class Writes(Records[T]):
         if_revision: int | None = None,
         touch: bool = True,
         include: frozenset[str] = frozenset(),
+        number: int | None = None,
         along: Callable[[Writer, Row, int], None] | None = None,
     ) -> T:
         """Read a row for update, let ``make`` say what changes, write it, and do ``along`` (with the row as
@@ -50,7 +83,7 @@ class Writes(Records[T]):
 
         def work(writer: Writer) -> Row:
             nonlocal tried
-            row = self._row(writer, key, include=include, lock="wait")
+            row = self._mine(writer, key, include=include, number=number)
             if tried is not None and _recognised(row, tried):
                 return row
             self._check_revision(row, expected)

@@ -1,7 +1,8 @@
-"""The state machine: any sequence of calls of the API, made on a store and on the plain model, must come to the same.
+"""The state machine: any sequence of calls of the API, made on a store and on the plain model, must come to
+the same.
 
-Every step is an operation of the model with its arguments; :class:`StoreMachine` runs it on both and compares what comes back, the error
-or the record, and then everything that any scope can see.
+Every step is an operation of the model with its arguments; :class:`StoreMachine` runs it on both and compares
+what comes back, the error or the record, and then everything that any scope can see.
 """
 
 from __future__ import annotations
@@ -273,7 +274,7 @@ class StoreMachine(RuleBasedStateMachine):
         if found is None:
             return None
         claim, document = found
-        return (lambda: claim.heartbeat() and None), lambda made: self.model.hold(document(), claim.token)
+        return lambda: _nothing(claim.heartbeat()), lambda made: self.model.hold(document(), claim.token)
 
     def _extract(self, where: Where, document: str, results: Any, given: dict[str, Any]) -> Any:
         real = self._view(where).extractions
@@ -321,6 +322,10 @@ def _outcome(call: Callable[[], Any]) -> tuple[Any, DocstoreError | None]:
         return call(), None
     except DocstoreError as error:
         return None, error
+
+
+def _nothing(_: object) -> None:
+    """Leave a result aside."""
 
 
 def _counted(values: Any) -> dict[Any, int]:

@@ -1,7 +1,9 @@
-"""A plain model of a store: lists and dictionaries, no index, no SQL, no lock. What a store does must be what this does.
+"""A plain model of a store: lists and dictionaries, no index, no SQL, no lock. What a store does must be what
+this does.
 
-It knows what the public API promises of writing: ids, versions, status, claims, extractions, scopes. It leaves out what filters mean
-(the evaluator says that) and the clock; a claim's lease is either far from its end or over at once.
+It knows what the public API promises of writing: ids, versions, status, claims, extractions, scopes. It
+leaves out what filters mean (the evaluator says that) and the clock; a claim's lease is either far from its
+end or over at once.
 """
 
 from __future__ import annotations
@@ -100,6 +102,12 @@ class Model:
                 return document
         raise NotFound(f"no document with the id {id!r}", id=id)
 
+    def mine(self, where: Where, id: str) -> ModelDocument:
+        """Return the document to change: there must be one only."""
+        if len([one for one in self.seen(where) if one.id == id]) > 1:
+            raise ScopeError("several tenants")
+        return self.get(where, id)
+
     def seen_extractions(self, where: Where) -> list[ModelExtraction]:
         """Return the extractions within a scope."""
         return [extraction for extraction in self.extractions if _within(extraction.document, where)]
@@ -110,6 +118,12 @@ class Model:
             if extraction.id == id:
                 return extraction
         raise NotFound(f"no extraction with the id {id!r}", id=id)
+
+    def my_extraction(self, where: Where, id: str) -> ModelExtraction:
+        """Return the extraction to change: there must be one only."""
+        if len([one for one in self.seen_extractions(where) if one.id == id]) > 1:
+            raise ScopeError("several tenants")
+        return self.get_extraction(where, id)
 
     # -- documents ---------------------------------------------------------------------------------
 
@@ -178,7 +192,7 @@ class Model:
         self, where: Where, id: str, *, if_revision: int | None = None, **changes: Any
     ) -> ModelDocument:
         """Change a document."""
-        document = self.get(where, id)
+        document = self.mine(where, id)
         _check_revision(document, if_revision)
         self._change(document, changes)
         return document
@@ -205,7 +219,7 @@ class Model:
 
     def delete(self, where: Where, id: str, *, if_revision: int | None = None) -> None:
         """Remove a document."""
-        document = self.get(where, id)
+        document = self.mine(where, id)
         _check_revision(document, if_revision)
         self._remove(document)
 
@@ -228,9 +242,11 @@ class Model:
 
     def step(self, where: Where, action: str, id: str, **given: Any) -> ModelDocument:
         """Take a step of the status: ``start``, ``complete``, ``fail`` or ``retry``."""
-        document = self.get(where, id)
+        return self._step(self.mine(where, id), action, **given)
+
+    def _step(self, document: ModelDocument, action: str, **given: Any) -> ModelDocument:
         if document.status not in _FROM[action]:
-            raise InvalidTransition("no", id=id, status=document.status, action=action)
+            raise InvalidTransition("no", id=document.id, status=document.status, action=action)
         document.status, document.error, document.lease = _TO[action], given.get("error"), None
         document.attempts += action == "start"
         document.revision += 1
@@ -253,7 +269,7 @@ class Model:
         """End a claim by ``complete``, ``fail`` or ``release``."""
         self.hold(document, token)
         if action != "release":
-            return self.step((document.tenant, document.owner), action, document.id, **given)
+            return self._step(document, action, **given)
         document.status, document.error, document.lease = "pending", given.get("error"), None
         document.revision += 1
         return document
@@ -277,7 +293,7 @@ class Model:
         status: str = "completed",
     ) -> ModelExtraction:
         """Add an extraction."""
-        document = self.get(where, document_id)
+        document = self.mine(where, document_id)
         asked = (document.id, results, status)
         for one in self.extractions:
             if id is not None and one.id == id and one.document.tenant == document.tenant:
@@ -290,7 +306,7 @@ class Model:
 
     def step_extraction(self, where: Where, action: str, id: str, **given: Any) -> ModelExtraction:
         """Take a step of an extraction's status: ``start``, ``complete`` or ``fail``."""
-        one = self.get_extraction(where, id)
+        one = self.my_extraction(where, id)
         if one.status not in _FROM[action]:
             raise InvalidTransition("no", id=id, status=one.status, action=action)
         one.status, one.error = _TO[action], given.get("error")
@@ -300,13 +316,13 @@ class Model:
 
     def review(self, where: Where, id: str, results: dict[str, Any]) -> ModelExtraction:
         """Write a review."""
-        one = self.get_extraction(where, id)
+        one = self.my_extraction(where, id)
         one.reviewed, one.revision = results, one.revision + 1
         return one
 
     def delete_extraction(self, where: Where, id: str) -> None:
         """Remove an extraction."""
-        gone = self.get_extraction(where, id)
+        gone = self.my_extraction(where, id)
         self.extractions = [one for one in self.extractions if one is not gone]
 
 

@@ -16,15 +16,21 @@ CLASSES = [
     if inspect.isclass(value) and issubclass(value, errors.DocstoreError)
 ]
 MIXED = {
-    "FilterError": ValueError, "InvalidCursor": ValueError, "InvalidSort": ValueError, "InvalidPage": ValueError,
-    "InvalidDocument": ValueError, "NotFound": LookupError, "ScopeError": ValueError, "BackendNotInstalled": ImportError,
-}  # fmt: skip
+    "FilterError": ValueError,
+    "InvalidCursor": ValueError,
+    "InvalidSort": ValueError,
+    "InvalidPage": ValueError,
+    "InvalidDocument": ValueError,
+    "NotFound": LookupError,
+    "ScopeError": ValueError,
+    "BackendNotInstalled": ImportError,
+}
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_errors_survive_pickling(kind: type[errors.DocstoreError]) -> None:
     """Text, class and attributes come back."""
-    attributes = {name: "x" for name in getattr(kind, "__annotations__", {})}
+    attributes = dict.fromkeys(getattr(kind, "__annotations__", {}), "x")
     error = kind("the text", **attributes, extra=[1])
     copy = pickle.loads(pickle.dumps(error))
     assert (type(error), error.args, vars(error)) == (type(copy), copy.args, vars(copy))

@@ -73,7 +73,8 @@ def test_work_of_dead_workers_is_given_up_after_max_attempts(store: docstore.Sto
     report = store.documents.process(lambda document: seen.append(document.id), max_attempts=2)
     assert ([], 0) == (seen, report.completed)
     ended = store.documents.get(made.id)
-    assert ("failed", 2) == (ended.status, ended.attempts) and "2 attempts" in (ended.error or "")
+    assert ("failed", 2) == (ended.status, ended.attempts)
+    assert "2 attempts" in (ended.error or "")
     store.documents.retry(made.id)
     assert 1 == store.documents.process(lambda document: None, max_attempts=2).completed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,8 +43,17 @@ def test_a_claim_can_be_narrowed_by_a_filter(store: docstore.Store) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"limit": 0}, {"limit": True}, {"limit": 1001}, {"lease": 0}, {"lease": -1}, {"lease": float("nan")}]
-    + [{"lease": float("inf")}, {"lease": "1"}, {"worker": 3}],
+    [
+        {"limit": 0},
+        {"limit": True},
+        {"limit": 1001},
+        {"lease": 0},
+        {"lease": -1},
+        {"lease": float("nan")},
+        {"lease": float("inf")},
+        {"lease": "1"},
+        {"worker": 3},
+    ],
 )
 def test_wrong_arguments_claim_nothing(store: docstore.Store, arguments: dict[str, Any]) -> None:
     """Refused before any I/O."""
@@ -64,7 +74,7 @@ def test_a_claim_ends_once(store: docstore.Store) -> None:
             claim.heartbeat,
             claim.complete,
             claim.release,
-            lambda: claim.fail("x"),
+            partial(claim.fail, "x"),
         ]
         for call in calls:
             with pytest.raises(docstore.LeaseLost) as caught:

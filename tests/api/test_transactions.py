@@ -148,7 +148,8 @@ def test_bytes_that_fail_within_a_transaction_leave_it_usable(store: docstore.St
     assert [made.id] == [one.id for one in store.documents.iterate()]
     collect(store._root.backend, store._root.bytes(), grace=0)
     collect(store._root.backend, store._root.bytes(), grace=0)
-    assert 1 == objects(tmp_path) and check(store._root.backend, store._root.bytes(), level="hash").ok
+    assert 1 == objects(tmp_path)
+    assert check(store._root.backend, store._root.bytes(), level="hash").ok
 
 
 # -- joining ---------------------------------------------------------------------------------------
@@ -207,7 +208,8 @@ def test_joined_calls_are_rolled_back_with_the_applications_rows(
     shared.documents.add(b"more")
     collect(shared._root.backend, shared._root.bytes(), grace=0)
     collect(shared._root.backend, shared._root.bytes(), grace=0)
-    assert 2 == objects(tmp_path) and check(shared._root.backend, shared._root.bytes(), level="hash").ok
+    assert 2 == objects(tmp_path)
+    assert check(shared._root.backend, shared._root.bytes(), level="hash").ok
 
 
 def test_memory_has_no_connection_to_join() -> None:

@@ -23,7 +23,8 @@ def test_adding_an_external_id_again_makes_the_next_version(store: docstore.Stor
     assert [3] == latest_of(store, "report")
     assert made[2].id == store.documents.get_by_external_id("report").id
     assert made[0].id == store.documents.get_by_external_id("report", version=1).id
-    assert 1 == store.documents.count() and 3 == store.documents.count(latest_only=False)
+    assert 1 == store.documents.count()
+    assert 3 == store.documents.count(latest_only=False)
 
 
 def test_a_batch_continues_the_chain(store: docstore.Store) -> None:

@@ -7,6 +7,7 @@ refused, a lost race is tried again and a commit of unknown outcome is looked up
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -39,15 +40,19 @@ class _Transaction:
         keys: storage keys that bytes were written under for it; they are to go if it fails.
         ended: whether the block is over; a context that was copied meanwhile may still name it.
         spoiled: what failed half-way in a block whose writer cannot undo a part.
+        process: that it was begun in; a fork copies the record of a block, and must not use its connection.
     """
 
     writer: Writer
     keys: list[str] = field(default_factory=list)
     ended: bool = False
     spoiled: BaseException | None = None
+    process: int = field(default_factory=os.getpid)
 
     def check(self) -> None:
-        """Refuse to go on if a part of it failed and could not be undone."""
+        """Refuse to go on if a part of it failed and could not be undone, or after a fork."""
+        if self.process != os.getpid():
+            raise BackendError("this transaction belongs to the process that was forked: end it there")
         if self.spoiled is not None:
             raise BackendError(
                 "a call within this transaction failed, and the transaction with it"

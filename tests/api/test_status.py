@@ -93,7 +93,7 @@ def test_counts_by_status_follow_every_write(store: docstore.Store) -> None:
     check()
     store.documents.delete(made[4].id)
     check()
-    with pytest.raises(KeyError), store.transaction():
+    with pytest.raises(KeyError), store.transaction():  # noqa: PT012
         store.documents.add()
         check()
         raise KeyError

@@ -45,7 +45,9 @@ def test_a_transaction_is_kept_together(store: docstore.Store) -> None:
         assert 2 == store.documents.count(latest_only=False) == len(store.documents.versions("a"))
     assert (b"new", b"older") == (store.documents.read_bytes(new.id), store.documents.read_bytes(old.id))
     assert ("completed", True, False) == (
-        store.documents.get(new.id).status, store.documents.get(new.id).is_latest, store.documents.get(old.id).is_latest,
+        store.documents.get(new.id).status,
+        store.documents.get(new.id).is_latest,
+        store.documents.get(old.id).is_latest,
     )  # fmt: skip
     assert 1 == store.extractions.count()
 
@@ -54,7 +56,7 @@ def test_a_failed_transaction_leaves_nothing(store: docstore.Store, tmp_path: Pa
     """Rows, versions, extractions and bytes are as before; the caller's exception arrives unchanged."""
     old = store.documents.add(b"old", external_id="a")
     failure = Undone()
-    with pytest.raises(Undone) as caught, store.transaction():
+    with pytest.raises(Undone) as caught, store.transaction():  # noqa: PT012
         store.documents.add(b"new", external_id="a")
         store.documents.update(old.id, source=b"older")
         store.documents.delete_many({"external_id": "a"})
@@ -116,13 +118,13 @@ def test_a_transaction_within_a_transaction_takes_part_in_it(store: docstore.Sto
     """The inner is undone alone if it fails and the outer goes on; with the outer it is undone always."""
     with store.transaction():
         store.documents.add(id="a")
-        with pytest.raises(Undone), store.transaction():
+        with pytest.raises(Undone), store.transaction():  # noqa: PT012
             store.documents.add(id="b")
             raise Undone
         with store.transaction():
             store.documents.add(id="c")
     assert ["a", "c"] == [one.id for one in store.documents.iterate()]
-    with pytest.raises(Undone), store.transaction():
+    with pytest.raises(Undone), store.transaction():  # noqa: PT012
         with store.transaction():
             store.documents.add(id="d")
         raise Undone
@@ -132,7 +134,7 @@ def test_a_transaction_within_a_transaction_takes_part_in_it(store: docstore.Sto
 def test_a_view_takes_part_in_its_stores_transaction(store: docstore.Store) -> None:
     """And the other way round."""
     view = store.scoped(tenant="t")
-    with pytest.raises(Undone), view.transaction():
+    with pytest.raises(Undone), view.transaction():  # noqa: PT012
         store.documents.add(id="a")
         view.documents.add(id="b")
         raise Undone
@@ -194,7 +196,7 @@ def test_joined_calls_are_rolled_back_with_the_applications_rows(
 ) -> None:
     """Nothing of either stays, and the store can be used on."""
     old = shared.documents.add(b"old", external_id="a")
-    with pytest.raises(Undone), engine.begin() as connection:
+    with pytest.raises(Undone), engine.begin() as connection:  # noqa: PT012
         insert(connection, "first")
         with shared.join(connection):
             shared.documents.add(b"bytes", external_id="a")

@@ -31,7 +31,7 @@ class LocalObjects:
 
     def __init__(self, root: str) -> None:
         self._root = Path(root)
-        self._durable: set[Path] = set()
+        self._durable: set[int] = set()
 
     def put(self, key: str, chunks: Iterator[bytes]) -> None:
         """Write a file; see :class:`~docstore.blobs.objects.Objects`."""
@@ -102,7 +102,8 @@ class LocalObjects:
         A folder that another process just made may not be synced yet: so those that were there are synced,
         too.
         """
-        if folder in self._durable and folder.is_dir():
+        known = hash(folder.as_posix())  # a number each: there are 65,536 folders in the end
+        if known in self._durable and folder.is_dir():
             return
         missing = [path for path in (self._root, *self._root.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,7 @@ class LocalObjects:
         below = [self._root.joinpath(*steps[: depth + 1]) for depth in range(len(steps))]
         for path in (*reversed(below), *missing):
             sync_folder(path.parent)
-        self._durable.add(folder)
+        self._durable.add(known)
 
     def _walk(self, folder: str, prefix: str, after: str) -> Iterator[tuple[str, int]]:
         for name, entry in self._entries(folder):

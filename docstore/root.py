@@ -22,6 +22,7 @@ from docstore.errors import BackendError, BlobsNotConfigured, DocstoreError, Sto
 from docstore.limits import Limits
 from docstore.query.recent import Recent
 from docstore.steps import reached
+from docstore.telemetry import SLOW, Watch
 from docstore.waits import DIRECT, Waits
 
 __all__ = ["Root"]
@@ -83,11 +84,12 @@ class Root:
         default_timezone: of naive times; ``None`` refuses them.
         secrets: keys that sign cursors: the first signs, all verify; empty: cursors are unsigned.
         scope_required: whether the unscoped root refuses to be used.
+        slow_query: seconds from which a query is logged; ``None``: never.
     """
 
     def __init__(
         self, backend: Backend, blobs: Blobs | None, *, limits: Limits, default_timezone: tzinfo | None,
-        secrets: tuple[bytes, ...], scope_required: bool,
+        secrets: tuple[bytes, ...], scope_required: bool, slow_query: float | None = SLOW,
     ) -> None:  # fmt: skip
         self.backend = backend
         self.blobs = blobs
@@ -97,6 +99,7 @@ class Root:
         self.scope_required = scope_required
         self.listings: Recent[Any] = Recent()
         self.closed = False
+        self.watching = Watch(backend.name, slow_query)
         self.single_writer: bool = getattr(backend, "single_writer", True)
         self.waits: Waits = getattr(backend, "waits", DIRECT)
         self._current: ContextVar[_Transaction | None] = ContextVar("docstore_transaction", default=None)
@@ -189,7 +192,7 @@ class Root:
         """
         for attempt in range(_TRIES):
             try:
-                with self.write() as writer:
+                with self.watching("write"), self.write() as writer:
                     return work(writer)
             except Duplicate as lost:
                 if attempt == _TRIES - 1:

@@ -22,6 +22,7 @@ from docstore.root import Root
 from docstore.scopes import UNSET as _UNSET
 from docstore.scopes import check_unscoped, narrowed
 from docstore.upkeep import Upkeep
+from docstore.telemetry import SLOW, Watch
 from docstore.waits import DIRECT, Waits
 
 __all__ = ["Store", "check_unscoped", "narrowed", "open", "open_root"]
@@ -152,6 +153,7 @@ def open(
     default_timezone: tzinfo | None = None,
     limits: Limits | Mapping[str, int] | None = None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
+    slow_query: float | None = SLOW,
     **options: Any,
 ) -> Store:
     """Open a store, creating or upgrading its schema.
@@ -166,6 +168,8 @@ def open(
         limits: bounds other than the defaults, as :class:`Limits` or a mapping of some of its names.
         cursor_secret: text or bytes that sign cursors; of several the first signs and all verify. ``None``:
             unsigned.
+        slow_query: seconds from which a query is logged, one line with its plan's fingerprint, by the logger
+            ``docstore.query`` as a warning; 0 logs all, ``None`` none.
         options: the backend's own, such as ``table_prefix``.
 
     Returns:
@@ -190,6 +194,7 @@ def open(
             default_timezone=default_timezone,
             limits=limits,
             cursor_secret=cursor_secret,
+            slow_query=slow_query,
             options=options,
         )
     )
@@ -204,6 +209,7 @@ def open_root(
     default_timezone: tzinfo | None,
     limits: Limits | Mapping[str, int] | None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None,
+    slow_query: float | None,
     options: Mapping[str, Any],
 ) -> Root:
     """Check the arguments of :func:`open` and open what all views of the store share; ``waits`` is the shell's."""
@@ -211,6 +217,7 @@ def open_root(
     secrets = signing_keys(cursor_secret)
     if default_timezone is not None and not isinstance(default_timezone, tzinfo):
         raise ValueError(f"default_timezone={default_timezone!r}: expected a tzinfo, such as datetime.UTC")
+    Watch("", slow_query)  # a wrong value is told before anything is opened
     place = Blobs.of(blobs)
     backend = open_backend(url, waits, **options)
     return Root(
@@ -220,4 +227,5 @@ def open_root(
         default_timezone=default_timezone,
         secrets=secrets,
         scope_required=scope_required,
+        slow_query=slow_query,
     )

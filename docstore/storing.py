@@ -163,7 +163,8 @@ def _write(root: Root, put: Put) -> Written:
     hands.
     """
     try:
-        return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)
+        with root.watching("put"):
+            return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)
     except (ChecksumMismatch, SizeMismatch):
         raise
     except BlobError as failed:

@@ -22,6 +22,7 @@ from docstore.limits import Limits
 from docstore.root import Root
 from docstore.scopes import UNSET as _UNSET
 from docstore.store import Store, check_unscoped, narrowed, open_root
+from docstore.telemetry import SLOW
 
 __all__ = ["AsyncStore", "open_async"]
 
@@ -146,6 +147,7 @@ def open_async(
     default_timezone: tzinfo | None = None,
     limits: Limits | Mapping[str, int] | None = None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
+    slow_query: float | None = SLOW,
     **options: Any,
 ) -> AsyncStore:
     """Open an asynchronous store, creating or upgrading its schema.
@@ -156,7 +158,7 @@ def open_async(
 
     Args:
         url: as for :func:`docstore.open`; instead of an ``Engine``, an ``AsyncEngine``.
-        blobs, scope_required, default_timezone, limits, cursor_secret, options: as for :func:`docstore.open`.
+        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, options: as for :func:`docstore.open`.
 
     Returns:
         The store, not yet open: use it with ``async with``, or await it and close it.
@@ -173,7 +175,7 @@ def open_async(
     """
     opening = partial(
         _open, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone, limits=limits,
-        cursor_secret=cursor_secret, options=options,
+        cursor_secret=cursor_secret, slow_query=slow_query, options=options,
     )  # fmt: skip
     return AsyncStore(Shell(opening))
 

@@ -14,6 +14,7 @@ import click
 from docstore.cli.index import index
 from docstore.cli.output import shown
 from docstore.cli.read import READ_COMMANDS
+from docstore.cli.work import QUEUE_COMMANDS
 from docstore.errors import (
     BackendNotInstalled,
     DocstoreError,
@@ -64,7 +65,7 @@ def app() -> None:
     """
 
 
-for _command in (index, *READ_COMMANDS):
+for _command in (index, *READ_COMMANDS, *QUEUE_COMMANDS):
     app.add_command(_command)
 
 

@@ -23,7 +23,7 @@ CUTS = ("before", "after")
 
 
 class Cut(MemoryBackend):
-    """A backend whose next commits are cut: undone (``before``) or done (``after``), and the caller cannot tell."""
+    """A backend whose next commits are cut: undone (``before``) or done (``after``); who can tell?"""
 
     cuts: list[str]
 
@@ -120,7 +120,7 @@ def test_bytes_of_a_cut_commit_are_live_exactly_once(store: docstore.Store, back
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_what_cannot_be_recognised_is_told(store: docstore.Store, backend: Cut, cut: str) -> None:
-    """Changes of many, and whole transactions, are not repeated: the error says that the outcome is unknown."""
+    """Changes of many, and whole transactions, are not repeated: the error says that nobody knows."""
     store.documents.add()
     for call in (lambda: store.documents.update_many({}, metadata={"a": 1}), lambda: one_transaction(store)):
         backend.cuts = [cut]

@@ -60,11 +60,11 @@ class Faults:
         error: Callable[[], Exception] = lambda: OSError(EIO, "injected fault"),
     ) -> None:
         self._at = at
-        self._fault = fault
+        self.fault = fault
         self._only = only
         self._times = times
         self._seconds = seconds
-        self._error = error
+        self.error = error
         self._lock = threading.Lock()
         self.calls: list[str] = []
         self.fired = 0
@@ -76,17 +76,18 @@ class Faults:
             name: of the call.
             act: does it; it passes the bytes that it writes or reads through the function that it is given.
         """
-        fault = self._next(name)
+        fault = self.meet(name)
         if fault == "before":
-            raise self._error()
+            raise self.error()
         if fault == "delay":
             time.sleep(self._seconds)
         answer = act(_cut if fault == "cut" else _whole)
         if fault == "after":
-            raise self._error()
+            raise self.error()
         return answer
 
-    def _next(self, name: str) -> Fault | None:
+    def meet(self, name: str) -> Fault | None:
+        """Count a call and return how it is to fail; ``None`` if it is not."""
         if self._only is not None and name not in self._only:
             return None
         with self._lock:
@@ -94,7 +95,7 @@ class Faults:
             if not self._at or not self._at <= len(self.calls) < self._at + self._times:
                 return None
             self.fired += 1
-            return self._fault
+            return self.fault
 
 
 class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The commands of the queue: `work` reads the text of pending documents, `status` says how many stand where."""
+"""The commands of the queue: `work` reads the text of pending documents, `status` counts them."""
 
 from __future__ import annotations
 

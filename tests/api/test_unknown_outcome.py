@@ -1,4 +1,4 @@
-"""A connection cut during COMMIT: nobody can say whether it happened, so the store looks before it tries again."""
+"""A connection cut during COMMIT: nobody knows whether it happened; the store looks before it tries again."""
 
 from __future__ import annotations
 

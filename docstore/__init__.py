@@ -44,6 +44,7 @@ from docstore.query.instants import instant
 from docstore.query.plan import Plan
 from docstore.query.under import under
 from docstore.store import Store, open
+from docstore.transfer import copy, diff
 from docstore.workers import ProcessReport
 
 __all__ = [
@@ -92,6 +93,8 @@ __all__ = [
     "UnknownBackend",
     "UnknownField",
     "UnknownOperator",
+    "copy",
+    "diff",
     "instant",
     "matches",
     "open",

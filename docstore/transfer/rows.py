@@ -1,0 +1,152 @@
+"""What of a row goes from one store to another, and what makes two rows the same.
+
+Kept exactly: every field that users see but ``number`` (the target counts its own, in the same order), and of
+the private columns the fingerprint of the call that added the record and the lease of a claim. ``blob_key``
+is a place in one storage: the bytes get a fresh one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from docstore.backend import Backend, Query, Reader, Row
+from docstore.query import run
+from docstore.query.decode import decode
+from docstore.query.expr import In
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore.query.plan import make_plan
+from docstore.query.values import canonical_json
+from docstore.store import Store
+
+__all__ = [
+    "COMPARED",
+    "PRIVATE",
+    "Fingerprint",
+    "Key",
+    "Sum",
+    "batches",
+    "differing",
+    "exactly",
+    "found_by_id",
+    "key_of",
+]
+
+Key = tuple[str | None, str]
+"""Tenant and id: what a record is known by in every store."""
+
+PRIVATE = {
+    DOCUMENTS.name: ("fingerprint", "lease_token", "lease_worker", "lease_expires_at"),
+    EXTRACTIONS.name: ("fingerprint",),
+}
+"""The private columns that are kept."""
+COMPARED = {
+    collection.name: tuple(name for name in collection.fields if name != "number")
+    for collection in (DOCUMENTS, EXTRACTIONS)
+}
+"""The fields that two records must share to be the same."""
+_READ = {
+    DOCUMENTS.name: frozenset({"content", "blob_key", *PRIVATE["documents"]}),
+    EXTRACTIONS.name: frozenset(PRIVATE["extractions"]),
+}
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a store holds, in short: equal for equal contents, in whatever order, on every backend.
+
+    Attributes:
+        documents: how many, all versions.
+        extractions: how many.
+        bytes: of the documents that have their bytes stored, as recorded.
+        digest: 64 hex digits: the sum, modulo 2^256, of the sha256 of every record. A record counts with all
+            its fields but ``number``, a document with the sha256 and size of its bytes, and whether they are
+            stored.
+    """
+
+    documents: int
+    extractions: int
+    bytes: int
+    digest: str
+
+
+class Sum:
+    """A fingerprint under way.
+
+    Args:
+        stored: whether it matters that a document's bytes are stored; false compares rows alone.
+    """
+
+    def __init__(self, *, stored: bool = True) -> None:
+        self._stored = stored
+        self._counts = {DOCUMENTS.name: 0, EXTRACTIONS.name: 0}
+        self._bytes = 0
+        self._sum = 0
+
+    def add(self, collection: Collection, row: Row) -> None:
+        """Count a row that was read with all that is compared."""
+        stored = self._stored and row.get("blob_key") is not None
+        self._counts[collection.name] += 1
+        self._bytes += (row["size"] or 0) if stored else 0
+        record = _compared(collection, row)
+        text = canonical_json([collection.name, stored, record])
+        self._sum = (self._sum + int.from_bytes(hashlib.sha256(text.encode()).digest())) % 2**256
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What was counted so far."""
+        documents, extractions = self._counts[DOCUMENTS.name], self._counts[EXTRACTIONS.name]
+        return Fingerprint(documents, extractions, self._bytes, f"{self._sum:064x}")
+
+
+def _compared(collection: Collection, row: Row) -> dict[str, Any]:
+    decoded = decode(collection, row)
+    return {name: decoded[name] for name in COMPARED[collection.name]}
+
+
+def differing(collection: Collection, one: Row, other: Row, *, ignored: Iterable[str] = ()) -> list[str]:
+    """Return the names of the fields in which two rows differ."""
+    mine, theirs = _compared(collection, one), _compared(collection, other)
+    return [
+        name
+        for name in COMPARED[collection.name]
+        if name not in ignored and canonical_json(mine[name]) != canonical_json(theirs[name])
+    ]
+
+
+def key_of(row: Row) -> Key:
+    """Return what a row is known by."""
+    return row["tenant"], row["id"]
+
+
+def exactly(backend: Backend, reader: Reader, query: Query) -> list[Row]:
+    """Run a query of the library's own on any backend, whatever it leaves to the core."""
+    plan = make_plan(backend, query.collection, query.where, query.order)
+    return run.rows(reader, plan, replace(query, where=plan.pushed))
+
+
+def batches(store: Store, collection: Collection) -> Iterator[list[Row]]:
+    """Yield all rows of a store's scope by number, with all that is kept, each batch from a block of its
+    own.
+    """
+    after: tuple[int] | None = None
+    query = Query(collection, store._scope, limit=_BATCH, include=_READ[collection.name])
+    while True:
+        with store._root.read() as reader:
+            rows = exactly(store._root.backend, reader, replace(query, after=after))
+        if not rows:
+            return
+        yield rows
+        after = (rows[-1]["number"],)
+
+
+def found_by_id(store: Store, reader: Reader, collection: Collection, ids: Sequence[str]) -> dict[Key, Row]:
+    """Return the rows with these ids of all tenants, whatever the scope, by tenant and id."""
+    if not ids:
+        return {}
+    where = In(("id",), tuple(dict.fromkeys(ids)))
+    query = Query(collection, where=where, include=_READ[collection.name])
+    return {key_of(row): row for row in exactly(store._root.backend, reader, query)}

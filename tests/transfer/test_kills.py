@@ -1,0 +1,81 @@
+"""A copy killed at every step of its way, and run again: complete, and nothing doubled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+import docstore
+from docstore.blobs import Blobs
+from docstore.testing.servers import S3Server
+
+KILLED = 77
+PROGRAM = """
+import json, os, sys, docstore
+from docstore.blobs import Blobs
+from docstore.steps import hooked
+source, files, target, place, options, step, left = json.loads(sys.argv[1])
+
+def kill(reached):
+    global left
+    left -= reached == step
+    if left == 0:
+        os._exit(77)
+
+with docstore.open(source, blobs=files) as one, docstore.open(target, blobs=Blobs(place, **options)) as other:
+    with hooked(kill):
+        docstore.copy(one, other)
+"""
+STEPS = (("P2", 1), ("P3.1", 2), ("P3.2", 1), ("P3.4", 2), ("P3.5", 1), ("P4.1", 1), ("P5", 1), ("P4.1", 2))
+"""Each step with the time it is reached at which the process dies."""
+
+
+@pytest.fixture(params=[("sqlite", "local"), ("postgres", "s3")], ids="-".join)
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str, dict[str, Any]]:
+    """Where to copy to: URL, place of the bytes, and what its filesystem is told."""
+    database, storage = request.param
+    url = (
+        request.getfixturevalue("postgres_url")
+        if database == "postgres"
+        else f"sqlite:///{tmp_path}/other.db"
+    )
+    if storage == "local":
+        return url, str(tmp_path / "other"), {}
+    server: S3Server = request.getfixturevalue("s3_server")
+    return url, f"{server.create_bucket(f'test-{uuid4().hex}')}/p", server.storage_options
+
+
+def test_a_killed_copy_goes_on(
+    sqlite_url: str, tmp_path: Path, other: tuple[str, str, dict[str, Any]]
+) -> None:
+    """At each step what is there is whole, and another run completes it."""
+    files = str(tmp_path / "files")
+    with docstore.open(sqlite_url, blobs=files) as source:
+        for n in range(330):
+            source.documents.add(
+                b"%d" % n if n % 30 == 0 else None, filename=f"{n}", external_id=f"{n % 100}"
+            )
+    url, place, options = other
+    for step, times in STEPS:
+        asked = json.dumps([sqlite_url, files, url, place, options, step, times])
+        ended = subprocess.run([sys.executable, "-c", PROGRAM, asked], timeout=120, check=False)
+        assert ended.returncode == KILLED, (step, times)
+        with docstore.open(url, blobs=Blobs(place, **options)) as target:
+            assert [] == [one for one in target.check("hash").findings if one.kind != "extra"], (step, times)
+            chains = target.documents.count_by("external_id", limit=1000)
+            assert set(chains.values()) <= {1}, "a chain has two latest versions"
+    with (
+        docstore.open(sqlite_url, blobs=files) as source,
+        docstore.open(url, blobs=Blobs(place, **options)) as target,
+    ):
+        assert docstore.copy(source, target).ok
+        assert docstore.diff(source, target, level="hash").same
+        target.collect(0)
+        target.collect(0)
+        assert target.check("hash", grace=0).ok

@@ -83,7 +83,7 @@ def copy_tests(target: Path) -> None:
     """Copy what the tests read, and none of the packages, into a folder."""
     for name in present("tests", "examples", "benchmarks", "docs"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in present("pyproject.toml", "noxfile.py", *PAGES):
+    for name in present("pyproject.toml", "noxfile.py", "zensical.toml", *PAGES):
         shutil.copy(ROOT / name, target / name)
 
 

@@ -1,6 +1,7 @@
 """Declared indexes, neutral of the backend: what ``create_index`` names, what there is, and what would help.
 
-Every path is indexed without being asked (:mod:`docstore.index`); a declared index keeps the documents in an order, for sorting by
+Every path is indexed without being asked (:mod:`docstore.index`); a declared index keeps the documents in
+an order, for sorting by
 metadata paths and for a few equalities and an order that belong together.
 """
 
@@ -17,7 +18,16 @@ from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.order import parse_sort
 from docstore.query.paths import path_text
 
-__all__ = ["Advice", "DeclaresIndexes", "advise", "create_index", "declared", "drop_index", "fields_of", "index_keys"]
+__all__ = [
+    "Advice",
+    "DeclaresIndexes",
+    "advise",
+    "create_index",
+    "declared",
+    "drop_index",
+    "fields_of",
+    "index_keys",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,11 @@ def drop_index(backend: Any, fields: Sequence[Any], limits: Limits) -> bool:
 
 def declared(backend: Any) -> list[tuple[str, ...]]:
     """Return the fields of each declared index."""
-    return [fields_of(keys) for keys in backend.indexes(DOCUMENTS)] if isinstance(backend, DeclaresIndexes) else []
+    return (
+        [fields_of(keys) for keys in backend.indexes(DOCUMENTS)]
+        if isinstance(backend, DeclaresIndexes)
+        else []
+    )
 
 
 def advise(backend: Any) -> list[Advice]:

@@ -86,7 +86,9 @@ class MemoryBackend:
     # -- indexes -----------------------------------------------------------------------------------
 
     def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
-        """Note a declared index; return whether it is new. In memory every path is indexed anyway, and this changes nothing."""
+        """Note a declared index; return whether it is new. In memory every path is indexed anyway, and
+        this changes nothing.
+        """
         known = self._declared.setdefault(collection.name, [])
         if tuple(keys) in known:
             return False

@@ -1,6 +1,8 @@
-"""The index of one collection in memory: facts folded in bulk, and the commits since, taken up when somebody asks.
+"""The index of one collection in memory: facts folded in bulk, and the commits since, taken up when
+somebody asks.
 
-The same algebra as on every backend (:mod:`docstore.index`); what differs is that the bulk is dictionaries, and that the pieces of
+The same algebra as on every backend (:mod:`docstore.index`); what differs is that the bulk is
+dictionaries, and that the pieces of
 filenames and the words of contents are facts like the others, at the path of the filename.
 """
 

@@ -1,6 +1,7 @@
 """From a query to the records that match it, or can: by a key, or by the facts of the index.
 
-Records of the overlay, a writer's own changes or what a snapshot has kept, are few and always looked at; the index speaks of
+Records of the overlay, a writer's own changes or what a snapshot has kept, are few and always looked at;
+the index speaks of
 the base. Everything here is done while nothing commits, and what is returned may be read after.
 """
 
@@ -60,8 +61,10 @@ def counted_records(view: View, mutex: Lock, query: Query) -> tuple[int, list[Re
 
 
 def first_records(view: View, mutex: Lock, query: Query) -> tuple[list[Record], int] | None:
-    """Return matching records among which the query's window is, and how many of them to skip once they are sorted and those
-    not behind its position are left out; ``None`` where the order is not one that the index can cut."""
+    """Return matching records among which the query's window is, and how many of them to skip once they
+    are sorted and those
+    not behind its position are left out; ``None`` where the order is not one that the index can cut.
+    """
     with mutex:
         if query.limit is None or _keys(query) is not None:
             return None
@@ -109,7 +112,11 @@ def described(view: View, query: Query) -> str:
     keys = _keys(query)
     if keys is not None:
         index, values = keys
-        return f"look up {index} = {values[0]!r}" if len(values) == 1 else f"look up {len(values)} values of {index}"
+        return (
+            f"look up {index} = {values[0]!r}"
+            if len(values) == 1
+            else f"look up {len(values)} values of {index}"
+        )
     bounds, _ = _bounds(view, query)
     return f"facts: {bounds.low.count} match, {bounds.unsure.count} to be looked at,"
 

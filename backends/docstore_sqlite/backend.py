@@ -75,7 +75,9 @@ class SQLiteBackend(SQLBackend):
                 yield connection
             return
         if os.getpid() != self._pid:
-            raise BackendError("a database in SQLite's memory does not follow a fork: open one in each process")
+            raise BackendError(
+                "a database in SQLite's memory does not follow a fork: open one in each process"
+            )
         with self._single, super().checkout() as connection:
             yield connection
 
@@ -197,7 +199,9 @@ class SQLiteBackend(SQLBackend):
         return self.lock.held(self.busy_timeout, self.waits)
 
     def ensure_schema(self) -> None:
-        """Turn the file to WAL before anybody works on it, while no writer of ours does; then as everywhere."""
+        """Turn the file to WAL before anybody works on it, while no writer of ours does; then as
+        everywhere.
+        """
         if self.path is not None and self.owned:
             with self.translated(), self.engine.connect() as connection:
                 if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":

@@ -1,8 +1,11 @@
 """Declared indexes in SQLite: the documents in an order of fields and metadata paths.
 
-The expression of the index and that of a query come from :func:`key_expression`, both with the path as a literal: SQLite takes an
-index only where the texts are the same. What a user wrote is in it as hexadecimal digits, never as itself. A database with such
-an index can be written to only where ``docstore_order`` is registered, which is on every connection of this library.
+The expression of the index and that of a query come from :func:`key_expression`, both with the path as a
+literal: SQLite takes an
+index only where the texts are the same. What a user wrote is in it as hexadecimal digits, never as itself.
+A database with such
+an index can be written to only where ``docstore_order`` is registered, which is on every connection of
+this library.
 """
 
 from __future__ import annotations
@@ -47,7 +50,9 @@ def _order_of(said: bytes) -> Callable[[str | None], bytes]:
 
 def register_order(connection: Any) -> None:
     """Register on a raw connection what indexes over JSON paths are made of."""
-    connection.create_function("docstore_order", 2, lambda said, text: _order_of(said)(text), deterministic=True)
+    connection.create_function(
+        "docstore_order", 2, lambda said, text: _order_of(said)(text), deterministic=True
+    )
 
 
 def _name(tables: Tables, collection: Collection, keys: Sequence[SortKey]) -> str:
@@ -72,7 +77,10 @@ def create(cursor: Any, tables: Tables, collection: Collection, keys: Sequence[S
     known = read(cursor, tables, collection)
     if tuple(keys) in known:
         return False
-    parts = [key_expression(replace(key, descending=False), collection) + (" DESC" if key.descending else "") for key in keys]
+    parts = [
+        key_expression(replace(key, descending=False), collection) + (" DESC" if key.descending else "")
+        for key in keys
+    ]
     parts.append("number" + (" DESC" if keys[-1].descending else ""))
     name = _name(tables, collection, keys)
     cursor.execute(f'CREATE INDEX "{name}" ON {tables.of(collection)} ({", ".join(parts)})')
@@ -93,19 +101,28 @@ def drop(cursor: Any, tables: Tables, collection: Collection, keys: Sequence[Sor
 def _write(cursor: Any, tables: Tables, collection: Collection, known: Sequence[Sequence[SortKey]]) -> None:
     said = json.dumps([[[list(key.path), key.descending, key.largest] for key in keys] for keys in known])
     cursor.execute(
-        f"INSERT INTO {tables.setting} (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        f"INSERT INTO {tables.setting} (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
+        "value = excluded.value",
         (_setting(collection), said),
     )
 
 
 def has_order(
-    indexes: Sequence[Sequence[SortKey]], terms: Sequence[Expr], order: Sequence[SortKey], collection: Collection
+    indexes: Sequence[Sequence[SortKey]],
+    terms: Sequence[Expr],
+    order: Sequence[SortKey],
+    collection: Collection,
 ) -> bool:
     """Return whether a declared index begins with equalities among ``terms`` and goes on in ``order``.
 
-    Terms besides those equalities and ``is_latest`` speak against it: many rows in order might be passed over.
+    Terms besides those equalities and ``is_latest`` speak against it: many rows in order might be passed
+    over.
     """
-    equal = {term.path for term in terms if isinstance(term, Compare) and term.op == "eq" and term.value is not None}
+    equal = {
+        term.path
+        for term in terms
+        if isinstance(term, Compare) and term.op == "eq" and term.value is not None
+    }
     scalar = {path for path in equal if len(path) == 1 and collection.column(path[0]).kind is not Kind.JSON}
     for keys in indexes:
         fixed = 0
@@ -120,7 +137,11 @@ def has_order(
 def _follows(keys: Sequence[SortKey], order: Sequence[SortKey]) -> bool:
     """Return whether index keys, then ``number``, have the order, forwards or backwards."""
     wanted = [key for key in order if key.path != ("number",)]
-    if not keys or len(keys) != len(wanted) or any(k.path != w.path or k.largest != w.largest for k, w in zip(keys, wanted, strict=True)):
+    if (
+        not keys
+        or len(keys) != len(wanted)
+        or any(k.path != w.path or k.largest != w.largest for k, w in zip(keys, wanted, strict=True))
+    ):
         return False
     turned = {k.descending != w.descending for k, w in zip(keys, wanted, strict=True)}
     last = order[-1].descending != keys[-1].descending

@@ -1,8 +1,12 @@
-"""Changes to the index in SQLite: noted row by row in the same transaction, folded into the bulk when there are enough.
+"""Changes to the index in SQLite: noted row by row in the same transaction, folded into the bulk when
+there are enough.
 
-A note holds the number of the row and, where the row is not new, its indexed columns as they were: what the bulk says of it is
-worked out from the first note since the last fold, so that nothing else of the bulk has to be looked at. Folding sorts the facts
-of all changed rows by path, chunk and key and merges them in this order: neighbours in the table are written together, and the
+A note holds the number of the row and, where the row is not new, its indexed columns as they were: what
+the bulk says of it is
+worked out from the first note since the last fold, so that nothing else of the bulk has to be looked at.
+Folding sorts the facts
+of all changed rows by path, chunk and key and merges them in this order: neighbours in the table are
+written together, and the
 memory it takes is that of the changes alone.
 """
 
@@ -24,7 +28,18 @@ from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore_sqlite.postings import FIELDS, IndexTables, columns, steps_text
 
-__all__ = ["FOLD", "FOLD_BULK", "Folding", "add_texts", "decoded", "fold", "generation_name", "note_new", "note_old", "register_folding"]
+__all__ = [
+    "FOLD",
+    "FOLD_BULK",
+    "Folding",
+    "add_texts",
+    "decoded",
+    "fold",
+    "generation_name",
+    "note_new",
+    "note_old",
+    "register_folding",
+]
 
 FOLD = 1024
 """Changes that are folded at once, as a rule."""
@@ -56,7 +71,13 @@ def note_new(cursor: Any, names: IndexTables, collection: Collection, numbers: S
 
 
 def note_old(
-    cursor: Any, names: IndexTables, collection: Collection, where: str, values: Sequence[Any], *, has_text: bool = False
+    cursor: Any,
+    names: IndexTables,
+    collection: Collection,
+    where: str,
+    values: Sequence[Any],
+    *,
+    has_text: bool = False,
 ) -> None:
     """Note rows about to change or go, as they are.
 
@@ -99,11 +120,13 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     fields = FIELDS[collection.name]
     listed = columns(collection)
     rows = cursor.execute(
-        f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} GROUP BY number) AND NOT is_new"
+        f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} GROUP "
+        "BY number) AND NOT is_new"
     ).fetchall()
     before = Tree(fields, {row[0]: decoded(collection, row[1:]) for row in rows}) if rows else None
     rows = cursor.execute(
-        f"SELECT number, {listed} FROM {names.rows[collection.name]} WHERE number IN (SELECT number FROM {changes})"
+        f"SELECT number, {listed} FROM {names.rows[collection.name]} WHERE number IN (SELECT number "
+        f"FROM {changes})"
     ).fetchall()
     now = Tree(fields, {row[0]: decoded(collection, row[1:]) for row in rows})
     rows = []
@@ -111,14 +134,16 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     if collection is DOCUMENTS:
         add_texts(cursor, names, f"d.number IN (SELECT number FROM {changes} WHERE has_text)")
     cursor.execute(
-        f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE SET value = value + 1",
+        f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
+        "SET value = value + 1",
         (generation_name(collection),),
     )
     cursor.execute(f"DELETE FROM {changes}")
 
 
 def add_texts(cursor: Any, names: IndexTables, where: str) -> None:
-    """Add the tokens of documents to the index of texts; what it says of them already stays, as it may find too many.
+    """Add the tokens of documents to the index of texts; what it says of them already stays, as it may
+    find too many.
 
     Args:
         cursor: in the writer's transaction.
@@ -170,11 +195,15 @@ class Folding:
         posting = self.names.posting
         where = "WHERE path = ? AND chunk = ? AND key = ?"
         self.cursor.executemany(f"UPDATE {posting} SET bits = docstore_removed(bits, ?) {where}", gone)
-        self.cursor.executemany(f"DELETE FROM {posting} {where} AND length(bits) = 0", [piece[1:] for piece in gone])
+        self.cursor.executemany(
+            f"DELETE FROM {posting} {where} AND length(bits) = 0", [piece[1:] for piece in gone]
+        )
 
     def _path(self, path: Path) -> int:
         given = (self.collection.name, steps_text(path))
-        self.cursor.execute(f"INSERT OR IGNORE INTO {self.names.path} (collection, steps) VALUES (?, ?)", given)
+        self.cursor.execute(
+            f"INSERT OR IGNORE INTO {self.names.path} (collection, steps) VALUES (?, ?)", given
+        )
         self.cursor.execute(f"SELECT id FROM {self.names.path} WHERE collection = ? AND steps = ?", given)
         return int(self.cursor.fetchone()[0])
 

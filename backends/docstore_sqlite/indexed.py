@@ -1,7 +1,9 @@
 """One session's view of the index: the layers of its snapshot, and the rows that a query comes down to.
 
-Layers that show committed changes alone are shared by the process; a block that has written sees its own changes, and shares
-nothing. ``connection.total_changes`` tells its states apart: it grows with every row written, undone ones too.
+Layers that show committed changes alone are shared by the process; a block that has written sees its own
+changes, and shares
+nothing. ``connection.total_changes`` tells its states apart: it grows with every row written, undone ones
+too.
 """
 
 from __future__ import annotations
@@ -166,7 +168,7 @@ class Indexed:
     # -- reading ---------------------------------------------------------------------------------------
 
     def serves(self, query: Query) -> bool:
-        """Return whether the index may help with ``query``: not where a declared one has all that is asked."""
+        """Return whether the index may help with ``query``: not where a declared one has all of it."""
         terms = scoped(query)
         indexes = self.session.compilers[query.collection.name].declared
         if indexes and has_order(indexes, terms, query.order, query.collection):
@@ -174,7 +176,9 @@ class Indexed:
         return uses_index(query, terms, FIELDS[query.collection.name])
 
     def timed(self, query: Query, select: Callable[[Query], list[Row]]) -> list[Row]:
-        """Select, and take the time where rows have to be sorted by a JSON path that no index is declared for."""
+        """Select, and take the time where rows have to be sorted by a JSON path that no index is declared
+        for.
+        """
         if len(query.order[0].path) == 1:
             return select(query)
         indexes = self.session.compilers[query.collection.name].declared
@@ -186,12 +190,16 @@ class Indexed:
         return rows
 
     def select(self, query: Query) -> tuple[Way, Fragment]:
-        """Return how the rows of ``query`` are found, and the statement that reads them. Call within a transaction."""
+        """Return how the rows of ``query`` are found, and the statement that reads them. Call within a
+        transaction.
+        """
         layers, terms = self.layers(query.collection), scoped(query)
         if query.limit is not None and walkable(query.order) and query.offset + query.limit <= _WALK_LEAST:
             numbers = self._walk(query, terms, layers)
             if numbers is not None:
-                return Way("walk"), self._reading(replace(query, after=None, offset=0, limit=None), numbers, checked=True)
+                return Way("walk"), self._reading(
+                    replace(query, after=None, offset=0, limit=None), numbers, checked=True
+                )
         found = self._sets(terms, layers, query)
         way = Way("list", found.low.count, 0 if found.exact else found.high.count - found.low.count)
         high, slack = found.high, 0
@@ -209,7 +217,9 @@ class Indexed:
         if not found.exact and query.limit is not None and window.can_cut(query.order, query.after, layers):
             numbers = self._rounds(query, found, layers)
             if numbers is not None:
-                return replace(way, kind="rounds"), self._reading(replace(query, after=None), numbers, checked=True)
+                return replace(way, kind="rounds"), self._reading(
+                    replace(query, after=None), numbers, checked=True
+                )
         return replace(way, kind="scan"), self._scanning(query, found)
 
     def count(self, query: Query, at_most: int | None) -> int:
@@ -220,12 +230,21 @@ class Indexed:
             return sure if at_most is None else min(sure, at_most)
         compiler = self.session.compilers[query.collection.name]
         table, unsure = self.tables.of(query.collection), found.unsure
+        values: tuple[str, ...] = ()
         if unsure.count <= _SOUGHT:
-            source, values = f"json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value", (_listed(unsure.members),)
+            source, values = (
+                f"json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value",
+                (_listed(unsure.members),),
+            )
             where = compiler.where(And(scoped(query)))
         else:
-            source, values = f"{table} AS d", ()
-            where = both((Fragment("docstore_test(?, d.number)", (Member(unsure.raw),)), compiler.where(And(scoped(query)))))
+            source = f"{table} AS d"
+            where = both(
+                (
+                    Fragment("docstore_test(?, d.number)", (Member(unsure.raw),)),
+                    compiler.where(And(scoped(query))),
+                )
+            )
         left = -1 if at_most is None else at_most - sure
         text = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where.text} LIMIT ?)"
         self.cursor.execute(text, (*values, *where.values, left))
@@ -244,7 +263,9 @@ class Indexed:
         return None if found is None else Bounds(EMPTY, union(found, layers.stale))
 
     def _rounds(self, query: Query, found: Bounds, layers: Layers) -> list[int] | None:
-        """Return the first numbers that pass, of ever more that come first in the order; ``None`` if they are rare among them."""
+        """Return the first numbers that pass, of ever more that come first in the order; ``None`` if they
+        are rare among them.
+        """
         high, slack = found.high, 0
         if query.after is not None:
             high, slack = window.after(high, query.order, query.after, layers)
@@ -269,13 +290,16 @@ class Indexed:
         where = both(parts)
         table = self.tables.of(query.collection)
         self.cursor.execute(
-            f"SELECT d.number FROM json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value WHERE {where.text}",
+            f"SELECT d.number FROM json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value "
+            f"WHERE {where.text}",
             (_listed(numbers), *where.values),
         )
         return [row[0] for row in self.cursor.fetchall()]
 
     def _walk(self, query: Query, terms: Sequence[Expr], layers: Layers) -> list[int] | None:
-        """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not fill it."""
+        """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not
+        fill it.
+        """
         wanted = query.offset + (query.limit or 0)
         whole, total = known(terms, layers), 8 * len(layers.post((), EVERY).raw)
         length = walk_length(wanted, total)
@@ -306,7 +330,12 @@ class Indexed:
     def _walk_looking(self, query: Query, walked: Fragment, found: Bounds, wanted: int) -> list[int] | None:
         """Walk and put each row to the filter, where the sets leave it open."""
         compiler = self.session.compilers[query.collection.name]
-        test = both((Fragment("docstore_test(?, w.number)", (Member(found.high.raw),)), compiler.where(And(scoped(query)))))
+        test = both(
+            (
+                Fragment("docstore_test(?, w.number)", (Member(found.high.raw),)),
+                compiler.where(And(scoped(query))),
+            )
+        )
         self.cursor.execute(
             f"SELECT w.number FROM ({walked.text}) AS w CROSS JOIN {self.tables.of(query.collection)} AS d "
             f"ON d.number = w.number WHERE {test.text} LIMIT ?",
@@ -316,7 +345,9 @@ class Indexed:
         return passed[query.offset :] if len(passed) >= wanted else None
 
     def _tested(self, raw: bytes, wanted: int, length: int) -> tuple[list[int], bool]:
-        """Read numbers until enough are in the set ``raw``; return those, and whether there are no more rows."""
+        """Read numbers until enough are in the set ``raw``; return those, and whether there are no more
+        rows.
+        """
         end, seen = len(raw) << 3, 0
         passed: list[int] = []
         while len(passed) < wanted and seen < length:
@@ -328,7 +359,7 @@ class Indexed:
         return passed, False
 
     def _reading(self, query: Query, numbers: Sequence[int], *, checked: bool) -> Fragment:
-        """Return the statement that reads some rows by number; those not ``checked`` are put to the filter."""
+        """Return the statement that reads rows by number; those not ``checked`` are put to the filter."""
         compiler = self.session.compilers[query.collection.name]
         parts = [] if checked else [compiler.where(And(scoped(query)))]
         if query.after is not None:
@@ -346,14 +377,15 @@ class Indexed:
             parts.append(compiler.after(query.order, query.after))
         return self._statement(query, f"{self.tables.of(query.collection)} AS d", (), parts)
 
-    def _statement(self, query: Query, source: str, values: tuple[Any, ...], parts: Sequence[Fragment]) -> Fragment:
+    def _statement(
+        self, query: Query, source: str, values: tuple[Any, ...], parts: Sequence[Fragment]
+    ) -> Fragment:
         compiler = self.session.compilers[query.collection.name]
         where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
         order = compiler.order_by(query.order)
         limit = -1 if query.limit is None else query.limit
-        text = (
-            f"SELECT {self.session.selected(query)} FROM {source}{where.text} ORDER BY {order.text} LIMIT ? OFFSET ?"
-        )
+        selected = self.session.selected(query)
+        text = f"SELECT {selected} FROM {source}{where.text} ORDER BY {order.text} LIMIT ? OFFSET ?"
         return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
 
 

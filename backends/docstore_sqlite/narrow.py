@@ -2,9 +2,11 @@
 
 The filter's sets come first (:mod:`docstore.index.bounds`). Then, in this order:
 
-*walk*: along the newest rows on the index of ``created_at``, a bit test a row, for as many rows as a page's worth of frequent
+*walk*: along the newest rows on the index of ``created_at``, a bit test a row, for as many rows as a
+page's worth of frequent
 matches needs; where matches are frequent that fills the page, and nothing was counted or sorted.
-*cut*: where the order's first key is a column, the window's rows are picked out by bit slices, wherever they lie; the
+*cut*: where the order's first key is a column, the window's rows are picked out by bit slices, wherever
+they lie; the
 number of matches, their place in the order and the depth of the page hardly count.
 *list*: few matches are read and sorted.
 *scan*: what is left (many matches in an order by JSON paths) is SQLite's, with a bit test a row.
@@ -54,7 +56,12 @@ class Way:
         if self.sure is None:
             return "index: walk the first rows of the order, a bit test each"
         look = f", {self.unsure} to be looked at" if self.unsure else ""
-        how = {"rounds": "cut by bit slices and looked at in rounds", "cut": "cut by bit slices", "list": "read and sorted", "scan": "a bit test for each row in order"}[self.kind]
+        how = {
+            "rounds": "cut by bit slices and looked at in rounds",
+            "cut": "cut by bit slices",
+            "list": "read and sorted",
+            "scan": "a bit test for each row in order",
+        }[self.kind]
         return f"index: {self.sure} match{look}; {how}"
 
 

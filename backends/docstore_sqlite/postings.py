@@ -1,7 +1,9 @@
 """The index's bulk in SQLite: sets of numbers as blobs, one a path, chunk of 65,536 numbers, and key.
 
-The key comes behind the chunk: a fold of fresh rows then writes to one small region of the table, and a look-up seeks once a chunk.
-What was read is kept in the process for as long as no fold has happened; the generation, a number in the setting table, tells.
+The key comes behind the chunk: a fold of fresh rows then writes to one small region of the table, and a
+look-up seeks once a chunk.
+What was read is kept in the process for as long as no fold has happened; the generation, a number in the
+setting table, tells.
 """
 
 from __future__ import annotations
@@ -77,11 +79,13 @@ def schema_of(tables: Tables) -> list[str]:
         for collection in (DOCUMENTS, EXTRACTIONS)
     ]
     return [
-        f"CREATE TABLE {names.posting} (path INTEGER NOT NULL, chunk INTEGER NOT NULL, key BLOB NOT NULL, bits BLOB NOT NULL, "
+        f"CREATE TABLE {names.posting} (path INTEGER NOT NULL, chunk INTEGER NOT NULL, key BLOB NOT "
+        "NULL, bits BLOB NOT NULL, "
         "PRIMARY KEY (path, chunk, key)) WITHOUT ROWID",
         f"CREATE TABLE {names.path} (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, steps TEXT NOT NULL, "
         "UNIQUE (collection, steps))",
-        f"CREATE VIRTUAL TABLE {names.text} USING fts5(tokens, content='', columnsize=0, detail=none, tokenize='ascii')",
+        f"CREATE VIRTUAL TABLE {names.text} USING fts5(tokens, content='', columnsize=0, "
+        "detail=none, tokenize='ascii')",
         *changes,
     ]
 
@@ -92,7 +96,7 @@ def steps_text(path: Path) -> str:
 
 
 class Kept:
-    """Sets read from the bulk of one generation, the oldest forgotten beyond a bound. Used by many threads."""
+    """Sets read from the bulk of one generation, the oldest forgotten beyond a bound; for many threads."""
 
     def __init__(self, most: int = _CACHE_BYTES) -> None:
         self._most = most
@@ -153,7 +157,13 @@ class Postings:
     """
 
     def __init__(
-        self, cursor: Any, names: IndexTables, collection: str, kept: Kept, paths: dict[Path, int] | None, chunks: int
+        self,
+        cursor: Any,
+        names: IndexTables,
+        collection: str,
+        kept: Kept,
+        paths: dict[Path, int] | None,
+        chunks: int,
     ) -> None:
         self._cursor = cursor
         self._names = names
@@ -193,7 +203,8 @@ class Postings:
         found = self._kept.get(place)
         if found is None:
             rows = self._cursor.execute(
-                f"SELECT key FROM {self._names.posting} WHERE path = ? AND chunk IN (SELECT value FROM json_each(?)) "
+                f"SELECT key FROM {self._names.posting} WHERE path = ? AND chunk IN (SELECT value FROM "
+                "json_each(?)) "
                 "AND key >= ? AND key < ? LIMIT ?",
                 (self._path(path), self._chunks, first, end, MOST_KEYS + 1),
             ).fetchall()
@@ -202,12 +213,15 @@ class Postings:
         return found if isinstance(found, list) else None
 
     def texts(self, asked: str) -> Bits | None:
-        """Return the documents whose texts are what is asked for, and perhaps more; ``None`` if they are very many."""
+        """Return the documents whose texts are what is asked for, and perhaps more; ``None`` if they are
+        very many.
+        """
         place = ("", asked)
         found = self._kept.get(place)
         if found is None:
             rows = self._cursor.execute(
-                f"SELECT rowid FROM {self._names.text} WHERE {self._names.text} MATCH ? LIMIT ?", (asked, MOST_FOUND + 1)
+                f"SELECT rowid FROM {self._names.text} WHERE {self._names.text} MATCH ? LIMIT ?",
+                (asked, MOST_FOUND + 1),
             ).fetchall()
             found = Bits.of(sorted(row[0] for row in rows)) if len(rows) <= MOST_FOUND else ()
             self._kept.put(place, found, 40 * len(rows) + 100)
@@ -218,7 +232,8 @@ class Postings:
         if id is None:
             return EMPTY
         rows = self._cursor.execute(
-            f"SELECT chunk, bits FROM {self._names.posting} WHERE path = ? AND key = ? AND chunk IN (SELECT value FROM json_each(?))",
+            f"SELECT chunk, bits FROM {self._names.posting} WHERE path = ? AND key = ? AND chunk IN "
+            "(SELECT value FROM json_each(?))",
             (id, key, self._chunks),
         ).fetchall()
         rows.sort()
@@ -229,12 +244,11 @@ class Postings:
         if known is not None:
             return known
         found = self._cursor.execute(
-            f"SELECT id FROM {self._names.path} WHERE collection = ? AND steps = ?", (self._collection, steps_text(path))
+            f"SELECT id FROM {self._names.path} WHERE collection = ? AND steps = ?",
+            (self._collection, steps_text(path)),
         ).fetchone()
         if found is None:
             return None
         if self._paths is not None:
             self._paths[path] = found[0]
         return int(found[0])
-
-

@@ -1,7 +1,8 @@
 """A session for the asynchronous shell: each call of the core is one visit to the thread of its connection.
 
 aiosqlite keeps a connection in a thread of its own. A query of this backend is several short statements, and
-visiting that thread for each costs more than they do; so the blocking session itself lives in the thread, and a
+visiting that thread for each costs more than they do; so the blocking session itself lives in the thread,
+and a
 whole ``select`` or ``insert`` is sent there at once.
 """
 
@@ -79,7 +80,8 @@ class ThreadedSession(SQLiteSession):
         shared: Mapping[str, Shared] | None = None,
     ) -> None:
         self.connection = connection
-        self.inner: SQLiteSession = self.visit(_begin, connection.driver_connection, tables, compilers, shared)
+        driver = connection.driver_connection
+        self.inner: SQLiteSession = self.visit(_begin, driver, tables, compilers, shared)
         self.indexed = self.inner.indexed
         self.tally = self.inner.tally
         self.cursor = _Cursor(self)

@@ -1,4 +1,6 @@
-"""Looking after the index: is it what the rows say, and making it anew. Both go chunk by chunk, in bounded memory."""
+"""Looking after the index: is it what the rows say, and making it anew. Both go chunk by chunk, in bounded
+memory.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ _MOST = 100
 
 
 def index_differences(session: Any) -> list[str]:
-    """Return how the index differs from what the rows say, at most a hundred differences in words; none: it is right.
+    """Return how the index differs from what the rows say, at most a hundred differences in words; none:
+    it is right.
 
     Args:
         session: a block of the SQLite backend, reading one state or writing.
@@ -46,7 +49,8 @@ def rebuild_index(session: Any) -> None:
     for collection in (DOCUMENTS, EXTRACTIONS):
         known = (collection.name,)
         cursor.execute(
-            f"DELETE FROM {names.posting} WHERE path IN (SELECT id FROM {names.path} WHERE collection = ?)", known
+            f"DELETE FROM {names.posting} WHERE path IN (SELECT id FROM {names.path} WHERE collection = ?)",
+            known,
         )
         cursor.execute(f"DELETE FROM {names.changes[collection.name]}")
         for records in _batches(cursor, names, collection):
@@ -55,7 +59,8 @@ def rebuild_index(session: Any) -> None:
             cursor.execute(f"INSERT INTO {names.text} ({names.text}) VALUES ('delete-all')")
             add_texts(cursor, names, "1")
         cursor.execute(
-            f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE SET value = value + 1",
+            f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
+            "SET value = value + 1",
             (generation_name(collection),),
         )
 
@@ -64,7 +69,8 @@ def _batches(cursor: Any, names: IndexTables, collection: Collection) -> Iterato
     last = -1
     while True:
         cursor.execute(
-            f"SELECT number, {columns(collection)} FROM {names.rows[collection.name]} WHERE number > ? ORDER BY number LIMIT ?",
+            f"SELECT number, {columns(collection)} FROM {names.rows[collection.name]} WHERE number > ? "
+            "ORDER BY number LIMIT ?",
             (last, _BATCH),
         )
         rows = cursor.fetchall()
@@ -78,7 +84,9 @@ def _differences(cursor: Any, names: IndexTables, collection: Collection) -> Ite
     changes, rows = names.changes[collection.name], names.rows[collection.name]
     cursor.execute(f"SELECT id, steps FROM {names.path} WHERE collection = ?", (collection.name,))
     paths = {int(id): tuple(json.loads(steps)) for id, steps in cursor.fetchall()}
-    cursor.execute(f"SELECT DISTINCT number >> 16 FROM {rows} UNION SELECT DISTINCT number >> 16 FROM {changes}")
+    cursor.execute(
+        f"SELECT DISTINCT number >> 16 FROM {rows} UNION SELECT DISTINCT number >> 16 FROM {changes}"
+    )
     chunks = {int(row[0]) for row in cursor.fetchall()}
     for id in paths:
         cursor.execute(f"SELECT DISTINCT chunk FROM {names.posting} WHERE path = ?", (id,))
@@ -88,15 +96,20 @@ def _differences(cursor: Any, names: IndexTables, collection: Collection) -> Ite
         stored = _stored(cursor, names, paths, chunk)
         for path, key in sorted(expected.keys() | stored.keys()):
             if expected.get((path, key)) != stored.get((path, key)):
-                yield f"{collection.name}: the facts {key!r} at {'.'.join(path)!r} of numbers from {chunk * CHUNK} on are wrong"
+                where = f"at {'.'.join(path)!r} of numbers from {chunk * CHUNK} on"
+                yield f"{collection.name}: the facts {key!r} {where} are wrong"
 
 
-def _expected(cursor: Any, names: IndexTables, collection: Collection, chunk: int) -> dict[tuple[Path, bytes], int]:
+def _expected(
+    cursor: Any, names: IndexTables, collection: Collection, chunk: int
+) -> dict[tuple[Path, bytes], int]:
     """Return what the bulk should hold of a chunk: unchanged rows as they are, changed ones as they were."""
     changes, rows, listed = names.changes[collection.name], names.rows[collection.name], columns(collection)
     window = (chunk * CHUNK, (chunk + 1) * CHUNK - 1)
     cursor.execute(
-        f"SELECT number, {listed} FROM {rows} WHERE number BETWEEN ? AND ? AND number NOT IN (SELECT number FROM {changes})", window
+        f"SELECT number, {listed} FROM {rows} WHERE number BETWEEN ? AND ? AND number NOT IN "
+        f"(SELECT number FROM {changes})",
+        window,
     )
     records = {row[0]: decoded(collection, row[1:]) for row in cursor.fetchall()}
     cursor.execute(
@@ -108,12 +121,14 @@ def _expected(cursor: Any, names: IndexTables, collection: Collection, chunk: in
     found: dict[tuple[Path, bytes], int] = {}
     for path, node in Tree(FIELDS[collection.name], records).root.walk():
         for key, bits in sets_of(node):
-            for _, places in split(bits.members).items():
+            for places in split(bits.members).values():
                 found[(path, key)] = assemble([(0, packed(places))]).integer
     return found
 
 
-def _stored(cursor: Any, names: IndexTables, paths: dict[int, Path], chunk: int) -> dict[tuple[Path, bytes], int]:
+def _stored(
+    cursor: Any, names: IndexTables, paths: dict[int, Path], chunk: int
+) -> dict[tuple[Path, bytes], int]:
     found: dict[tuple[Path, bytes], int] = {}
     for id, path in paths.items():
         cursor.execute(f"SELECT key, bits FROM {names.posting} WHERE path = ? AND chunk = ?", (id, chunk))

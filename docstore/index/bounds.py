@@ -1,8 +1,11 @@
 """Filter → sets: which records surely match (*low*) and which can match at all (*high*).
 
-Most predicates are exact, both sets are one. Where they differ, the records between them are for the evaluator. The algebra is
-Kleene's: AND and OR work on each side, NOT turns the sides around, so that negatives stay exact complements (rule 11).
-What makes a leaf inexact: operands that are arrays or objects, ``$elemMatch``, numeric steps and nulls behind arrays, tests of
+Most predicates are exact, both sets are one. Where they differ, the records between them are for the
+evaluator. The algebra is
+Kleene's: AND and OR work on each side, NOT turns the sides around, so that negatives stay exact
+complements (rule 11).
+What makes a leaf inexact: operands that are arrays or objects, ``$elemMatch``, numeric steps and nulls
+behind arrays, tests of
 texts where there are too many different ones, and wild records.
 """
 
@@ -151,8 +154,12 @@ def leaf_bounds(leaf: Leaf, source: Source) -> Bounds:
 
 
 def _indexed(path: Path, source: Source) -> Bits:
-    """Return the records with an array where ``path`` has a step that may be an index: facts do not cover those."""
-    return union_all(source.post(path[:at], ARRAY) for at in range(1, len(path)) if index_step(path[at]) is not None)
+    """Return the records with an array where ``path`` has a step that may be an index: facts do not cover
+    those.
+    """
+    return union_all(
+        source.post(path[:at], ARRAY) for at in range(1, len(path)) if index_step(path[at]) is not None
+    )
 
 
 def _seen(leaf: Any, source: Source) -> Bounds:
@@ -179,7 +186,9 @@ def _seen(leaf: Any, source: Source) -> Bounds:
         case Contains(path, values, every):
             return _contains(path, values, every, source)
         case ElemMatch(path, condition, of):
-            return Bounds(EMPTY, intersection(source.post(path, ARRAY), _element(path, condition, of, source)))
+            return Bounds(
+                EMPTY, intersection(source.post(path, ARRAY), _element(path, condition, of, source))
+            )
         case _:
             assert_never(leaf)
 
@@ -189,7 +198,9 @@ def _exists(path: Path, source: Source) -> Bits:
 
 
 def _null(path: Path, source: Source) -> Bounds:
-    """Null or missing (rules 9 and 11): what is behind an array needs a look, where something lacks the path."""
+    """Null or missing (rules 9 and 11): what is behind an array needs a look, where something lacks the
+    path.
+    """
     every = source.post((), EVERY)
     arrays = union_all(source.post(path[:at], ARRAY) for at in range(1, len(path)))
     null = source.post(path, NULL)
@@ -289,7 +300,9 @@ def _date_range(leaf: Compare, source: Source) -> Bounds:
 
 
 def _key_range(leaf: Compare, key: bytes, kind: bytes, source: Source) -> Bounds:
-    """Return the records with a value key in the range; where there are too many keys, all that have such keys are unsure."""
+    """Return the records with a value key in the range; where there are too many keys, all that have such
+    keys are unsure.
+    """
     first, end = (key, bytes((kind[0] + 1,))) if leaf.op in ("gt", "gte") else (kind, key + b"\0")
     keys = source.keys(leaf.path, first, end)
     if keys is None:
@@ -333,7 +346,13 @@ def _texts(path: Path, test: Callable[[Any], bool], start: bytes, source: Source
 
 
 def _typed(path: Path, types: frozenset[str], source: Source) -> Bounds:
-    kinds = {"null": (NULL,), "bool": (FALSE, TRUE), "string": (STRING,), "array": (ARRAY,), "object": (OBJECT,)}
+    kinds = {
+        "null": (NULL,),
+        "bool": (FALSE, TRUE),
+        "string": (STRING,),
+        "array": (ARRAY,),
+        "object": (OBJECT,),
+    }
     keys = [key for name, found in kinds.items() if name in types for key in found]
     numeric = types & {"number", "int", "long", "double", "date"}
     found = union_all(source.post(path, key) for key in keys)
@@ -356,7 +375,9 @@ def _contains(path: Path, values: Sequence[Any], every: bool, source: Source) ->
 
 
 def _element(path: Path, condition: Expr, of: str, source: Source) -> Bits:
-    """Return the records in which an element may satisfy ``condition``: each positive leaf is asked of the array's own path."""
+    """Return the records in which an element may satisfy ``condition``: each positive leaf is asked of the
+    array's own path.
+    """
     match condition:
         case And(terms):
             found = source.post((), EVERY)

@@ -1,6 +1,8 @@
-"""Chunks: how a set of numbers is kept in a database, 65,536 numbers to a piece, in the shortest of three forms.
+"""Chunks: how a set of numbers is kept in a database, 65,536 numbers to a piece, in the shortest of three
+forms.
 
-The first byte says which: ``00`` the numbers, two bytes each; ``01`` a bitmap, cut off behind its last 1; ``02`` two bytes for an
+The first byte says which: ``00`` the numbers, two bytes each; ``01`` a bitmap, cut off behind its last 1;
+``02`` two bytes for an
 end (less one), then the numbers below the end that are *not* in the set. Bytes are little-endian everywhere.
 """
 

@@ -1,7 +1,10 @@
-"""Columns: one value a record, kept as bit slices, so that a comparison is a dozen set operations however many values there are.
+"""Columns: one value a record, kept as bit slices, so that a comparison is a dozen set operations however
+many values there are.
 
-Slice ``j`` is the set of the records whose value has bit ``j``, counted from the most significant, in a form whose order as
-unsigned integers is the order of the values: the sixteen first bytes of a date, a double with its sign turned. Slices that are
+Slice ``j`` is the set of the records whose value has bit ``j``, counted from the most significant, in a
+form whose order as
+unsigned integers is the order of the values: the sixteen first bytes of a date, a double with its sign
+turned. Slices that are
 empty in all records cost nothing, and a comparison ends where no record is left undecided.
 """
 
@@ -15,7 +18,16 @@ from typing import Final
 from docstore.index.bits import EMPTY, Bits, intersection, minus, union
 from docstore.index.keys import DATES, WIDTHS
 
-__all__ = ["Slices", "compared", "date_ordinal", "double_ordinal", "equal_to_any", "raw_slices", "slice_key", "window"]
+__all__ = [
+    "Slices",
+    "compared",
+    "date_ordinal",
+    "double_ordinal",
+    "equal_to_any",
+    "raw_slices",
+    "slice_key",
+    "window",
+]
 
 Slices = Callable[[int], Bits]
 """Slice ``j`` of a column."""
@@ -43,12 +55,17 @@ def date_ordinal(text: str) -> int:
     return int.from_bytes(text.encode()[:16].ljust(16, b"\0"), "big")
 
 
-def raw_slices(column: bytes, members: Sequence[int], values: bytes) -> Iterator[tuple[int, list[int] | tuple[int, int]]]:
-    """Yield the slices of a column of ``members``, ascending, and their values as :meth:`Node.column` gives them.
+def raw_slices(
+    column: bytes, members: Sequence[int], values: bytes
+) -> Iterator[tuple[int, list[int] | tuple[int, int]]]:
+    """Yield the slices of a column of ``members``, ascending, and their values as :meth:`Node.column`
+    gives them.
 
     Yields:
-        ``(j, what)`` for each slice that is not empty; ``what`` is a list of numbers, or, where the members are without gaps,
-        an integer and how far it has to be shifted left. On doubles the sign is not turned yet in ``values``; it is in the slices.
+        ``(j, what)`` for each slice that is not empty; ``what`` is a list of numbers, or, where the
+        members are without gaps,
+        an integer and how far it has to be shifted left. On doubles the sign is not turned yet in
+        ``values``; it is in the slices.
     """
     width = WIDTHS[column]
     if not members:
@@ -109,7 +126,9 @@ def compared(slices: Slices, column: bytes, present: Bits, ordinal: int) -> tupl
 
 
 def equal_to_any(slices: Slices, column: bytes, present: Bits, ordinals: Sequence[int]) -> Bits:
-    """Return which of ``present`` have one of the values, by going down the slices with all of them at once."""
+    """Return which of ``present`` have one of the values, by going down the slices with all of them at
+    once.
+    """
     bits = WIDTHS[column] * 8
     found: list[Bits] = []
     stack = [(present, sorted(set(ordinals)), 0)]
@@ -139,7 +158,8 @@ def equal_to_any(slices: Slices, column: bytes, present: Bits, ordinals: Sequenc
 def window(
     slices: Slices, varying: Sequence[int], among: Bits, offset: int, limit: int, *, largest: bool = False
 ) -> tuple[Bits, int]:
-    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many of them to skip.
+    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many of
+    them to skip.
 
     Args:
         slices: of the column; all of ``among`` have a value in it.
@@ -149,13 +169,16 @@ def window(
         largest: the greatest values come first.
 
     Returns:
-        As a rule few more than ``limit`` records, but all that share the first or the last one's value are there. They stand without
+        As a rule few more than ``limit`` records, but all that share the first or the last one's value are
+        there. They stand without
         gaps in the order: whoever sorts them and skips has the window.
     """
     end = offset + limit
     for place, at in enumerate(varying):
         if among.listed or among.is_under(_LISTED):
-            members, skip = _listed_window(slices, varying[place:], among.members, offset, end - offset, largest)
+            members, skip = _listed_window(
+                slices, varying[place:], among.members, offset, end - offset, largest
+            )
             return Bits.of(sorted(members)), skip
         ones = intersection(among, slices(at))
         rest = minus(among, ones)
@@ -171,7 +194,9 @@ def window(
         elif offset >= count:
             among, offset, end = _small(second), offset - count, end - count
         else:
-            left, skip = window(slices, varying[place + 1 :], _small(first), offset, count - offset, largest=largest)
+            left, skip = window(
+                slices, varying[place + 1 :], _small(first), offset, count - offset, largest=largest
+            )
             right, _ = window(slices, varying[place + 1 :], _small(second), 0, end - count, largest=largest)
             return union(left, right), skip
     return among, offset

@@ -1,7 +1,10 @@
-"""What a record holds at every path, as the evaluator sees it (rules 6, 8, 9): the one function that yields facts.
+"""What a record holds at every path, as the evaluator sees it (rules 6, 8, 9): the one function that
+yields facts.
 
-Records are poured into a tree of :class:`Node`, one a path; a node collects, key by key, the numbers of the records. Elements of
-an array count at the array's own path, their members at the paths below; steps by index are not among the paths, whoever plans
+Records are poured into a tree of :class:`Node`, one a path; a node collects, key by key, the numbers of
+the records. Elements of
+an array count at the array's own path, their members at the paths below; steps by index are not among the
+paths, whoever plans
 knows which records have arrays on the way (:mod:`docstore.index.bounds`).
 """
 
@@ -48,11 +51,15 @@ NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
 
 
 def indexed_fields(collection: Collection) -> tuple[str, ...]:
-    """Return the fields whose facts are kept: JSON, numbers, instants, booleans, and the texts with few different values."""
+    """Return the fields whose facts are kept: JSON, numbers, instants, booleans, and the texts with few
+    different values.
+    """
     return tuple(
         name
         for name, field in collection.fields.items()
-        if not field.heavy and name != "number" and (field.kind not in (Kind.TEXT, Kind.STATUS) or name in _TEXTS)
+        if not field.heavy
+        and name != "number"
+        and (field.kind not in (Kind.TEXT, Kind.STATUS) or name in _TEXTS)
     )
 
 
@@ -109,7 +116,9 @@ class Node:
             stack.extend(((*at, step), child) for step, child in node.children.items())
 
     def column(self, key: bytes) -> tuple[Sequence[int], bytes]:
-        """Return a column: the records' numbers, and their values in as many bytes each as the column is wide, big-endian."""
+        """Return a column: the records' numbers, and their values in as many bytes each as the column is
+        wide, big-endian.
+        """
         if key == DATES:
             return self.dated, bytes(self.dates)
         floats = array("d", self.floats)
@@ -122,7 +131,8 @@ def pour(root: Node, fields: Mapping[str, bool], record: Mapping[str, Any], numb
 
     Args:
         root: where to; records come in the order of their numbers.
-        fields: the indexed fields by name, and whether each is JSON. ``filename`` among them stands for the tokens of texts.
+        fields: the indexed fields by name, and whether each is JSON. ``filename`` among them stands for
+            the tokens of texts.
         record: as the evaluator reads it.
         number: of the record.
     """
@@ -154,7 +164,9 @@ def _name(node: Node, record: Mapping[str, Any], number: int) -> None:
 
 
 def _size(value: Any, left: int) -> int:
-    """Return what is left of ``left`` after counting the values within; negative as soon as it is known to be."""
+    """Return what is left of ``left`` after counting the values within; negative as soon as it is known to
+    be.
+    """
     left -= 1
     if type(value) is dict:
         value = value.values()

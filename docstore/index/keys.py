@@ -1,8 +1,11 @@
 """Keys: the names of what a record holds at a path, as bytes.
 
-A fact is (path, key, record number). One-byte keys are *kinds* (the path leads to a value of this type), and two columns: a record
-that has exactly one number at a path is in the path's column of numbers, one with exactly one text that begins like a date in its
-column of dates (:mod:`docstore.index.columns`); both are cheap for many distinct values and answer ranges. All other numbers
+A fact is (path, key, record number). One-byte keys are *kinds* (the path leads to a value of this type),
+and two columns: a record
+that has exactly one number at a path is in the path's column of numbers, one with exactly one text that
+begins like a date in its
+column of dates (:mod:`docstore.index.columns`); both are cheap for many distinct values and answer ranges.
+All other numbers
 and texts are facts with the value in the key, whose order as bytes is the order of the values::
 
     01 … 07        null, false, true, number, text, array, object
@@ -62,7 +65,9 @@ def text_key(text: str) -> bytes:
 
 
 def text_start(text: str) -> bytes:
-    """Return the key at which long texts from ``text`` on begin: none that is less or equal has a lesser one."""
+    """Return the key at which long texts from ``text`` on begin: none that is less or equal has a lesser
+    one.
+    """
     return b"t" + text.encode()[:_START]
 
 
@@ -73,7 +78,9 @@ def text_of(key: bytes) -> str | None:
 
 def is_dated(text: str) -> bool:
     """Return whether a text begins like a date, ``2026-03``, and goes in the column of dates."""
-    return len(text) > 6 and text[4] == "-" and text[:4].isdigit() and text[5:7].isdigit() and text[:7].isascii()
+    return (
+        len(text) > 6 and text[4] == "-" and text[:4].isdigit() and text[5:7].isdigit() and text[:7].isascii()
+    )
 
 
 def is_whole(key: bytes) -> bool:

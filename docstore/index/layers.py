@@ -1,7 +1,9 @@
 """Layers: facts kept in bulk, and the records changed since laid over them, as one source.
 
-Bulk facts (a :class:`Stored`) are expensive to change one by one. Records that changed are left out of them and kept beside, in
-segments whose facts are worked out when first asked for; segments of like size are merged, so that there are few. When the changes
+Bulk facts (a :class:`Stored`) are expensive to change one by one. Records that changed are left out of
+them and kept beside, in
+segments whose facts are worked out when first asked for; segments of like size are merged, so that there
+are few. When the changes
 are many, the bulk takes them up (*folds*), and everything begins anew.
 """
 
@@ -128,7 +130,13 @@ class Layers:
         stale: the numbers of all changed records.
     """
 
-    def __init__(self, fields: Mapping[str, bool], stored: Stored, segments: Sequence[Segment] = (), stale: Bits = EMPTY) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, bool],
+        stored: Stored,
+        segments: Sequence[Segment] = (),
+        stale: Bits = EMPTY,
+    ) -> None:
         self.fields = fields
         self.stored = stored
         self.segments = tuple(segments)
@@ -139,7 +147,9 @@ class Layers:
     def changed(self, records: Mapping[int, Record | None]) -> Layers:
         """Return these layers with records changed or added, or, where ``None``, removed."""
         segments = [segment.without(records) for segment in self.segments]
-        segments.append(Segment(self.fields, {number: record for number, record in records.items() if record is not None}))
+        segments.append(
+            Segment(self.fields, {number: record for number, record in records.items() if record is not None})
+        )
         while len(segments) > 1 and len(segments[-1].records) * 2 >= len(segments[-2].records):
             last = segments.pop()
             segments[-1] = Segment(self.fields, {**segments[-1].alive(), **last.alive()})
@@ -173,12 +183,12 @@ class Layers:
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""
         place = f"{column!r} of {path!r}"
-        found = self.answers.get(place)
+        found: list[int] | None = self.answers.get(place)
         if found is None:
             present = self.post(path, column)
             slices = ((at, self.post(path, slice_key(column, at))) for at in range(8 * WIDTHS[column]))
             found = self.answers[place] = [at for at, bits in slices if bits and bits != present]
-        return found  # type: ignore[no-any-return]
+        return found
 
     def _laid(self, found: Bits, path: Path, keys: Sequence[bytes]) -> Bits:
         found = minus(found, self.stale)
@@ -192,5 +202,3 @@ class Layers:
             return found
         every = {*found, *(key for segment in self.segments for key in segment.tree.keys(path, first, end))}
         return sorted(every) if len(every) <= MOST_KEYS else None
-
-

@@ -45,7 +45,9 @@ class Folded:
         found = sorted(key for key in self._facts.get(path, ()) if first <= key < end)
         return found if len(found) <= MOST_KEYS else None
 
-    def fold(self, fields: Mapping[str, bool], before: Mapping[int, Record], segments: Sequence[Segment]) -> None:
+    def fold(
+        self, fields: Mapping[str, bool], before: Mapping[int, Record], segments: Sequence[Segment]
+    ) -> None:
         """Take up changes.
 
         Args:
@@ -63,7 +65,9 @@ class Folded:
                         here[key] = left
                     else:
                         here.pop(key, None)
-        now = Tree(fields, {number: record for segment in segments for number, record in segment.alive().items()})
+        now = Tree(
+            fields, {number: record for segment in segments for number, record in segment.alive().items()}
+        )
         for path, node in now.root.walk():
             here = self._facts.setdefault(path, {})
             for key, bits in sets_of(node):

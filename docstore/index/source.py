@@ -1,4 +1,6 @@
-"""Source: where the planner of filters gets its sets from. Implemented by a tree of facts in memory and by tables of a database."""
+"""Source: where the planner of filters gets its sets from. Implemented by a tree of facts in memory and by
+tables of a database.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from docstore.query.expr import Path
 __all__ = ["MOST_KEYS", "Source"]
 
 MOST_KEYS = 20_000
-"""So many keys of one path are gone through to answer a predicate; where there are more, it is left to the evaluator."""
+"""So many keys of one path are gone through to answer a predicate; where there are more, it is left to the
+evaluator.
+"""
 
 
 class Source(Protocol):
@@ -24,7 +28,9 @@ class Source(Protocol):
         """Return the records that have any of the facts."""
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
-        """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more than MOST_KEYS."""
+        """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more
+        than MOST_KEYS.
+        """
 
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""

@@ -1,9 +1,13 @@
 """Tokens of filenames and contents for a full-text index of any engine, and what to ask of it.
 
-The index is a prefilter: what it finds is a superset, the exact folded test decides (rule 22). A token is ASCII letters and digits, so
-that no engine's tokenizer changes it: ``n`` and three characters of the folded filename, for each place in it, or ``w`` and a word of
-the content. Every character but ``a-y0-9`` is written as ``z`` and five hexadecimal digits: the beginning of a word stays the
-beginning of its token, and a piece of one or two characters is the beginning of tokens, too (the name's end is padded).
+The index is a prefilter: what it finds is a superset, the exact folded test decides (rule 22). A token is
+ASCII letters and digits, so
+that no engine's tokenizer changes it: ``n`` and three characters of the folded filename, for each place in
+it, or ``w`` and a word of
+the content. Every character but ``a-y0-9`` is written as ``z`` and five hexadecimal digits: the beginning
+of a word stays the
+beginning of its token, and a piece of one or two characters is the beginning of tokens, too (the name's
+end is padded).
 """
 
 from __future__ import annotations
@@ -70,7 +74,9 @@ def fts5(alternatives: Alternatives) -> str:
 
 
 def asked(leaf: Expr) -> Alternatives | None:
-    """Return what to ask for: all that can match ``leaf`` is found by it; ``None``: there is nothing to ask."""
+    """Return what to ask for: all that can match ``leaf`` is found by it; ``None``: there is nothing to
+    ask.
+    """
     match leaf:
         case Occurs(text, found, prefix, content):
             if not content:
@@ -82,9 +88,13 @@ def asked(leaf: Expr) -> Alternatives | None:
             return _either(_piece(fold(text)))
         case Match(("filename",), "glob", text):
             pieces = required_literals(text)
-            return _either([t for p in pieces for t in _piece(fold(p))], [t for p in pieces for t in _piece(p)])
+            return _either(
+                [t for p in pieces for t in _piece(fold(p))], [t for p in pieces for t in _piece(p)]
+            )
         case Match(("filename",), "iglob", text):
-            return _either([token for piece in required_literals(text, folded=True) for token in _piece(piece)])
+            return _either(
+                [token for piece in required_literals(text, folded=True) for token in _piece(piece)]
+            )
         case Compare(("filename",), "eq", str(text)):
             return _either(_piece(fold(text)), _piece(text))
         case _:
@@ -92,14 +102,18 @@ def asked(leaf: Expr) -> Alternatives | None:
 
 
 def _either(*options: Sequence[str]) -> Alternatives | None:
-    """Ask for any of the options; of texts, the folded form stands for names in ASCII, the raw one for all others."""
+    """Ask for any of the options; of texts, the folded form stands for names in ASCII, the raw one for all
+    others.
+    """
     if not all(options):
         return None
     return tuple(dict.fromkeys(tuple(dict.fromkeys(tokens)) for tokens in options))
 
 
 def _piece(text: str) -> list[str]:
-    """Return the tokens that a name with ``text`` in it has; of fewer than three characters, a beginning of one."""
+    """Return the tokens that a name with ``text`` in it has; of fewer than three characters, a beginning
+    of one.
+    """
     written = [_WRITTEN[ord(character)] for character in text]
     if not written:
         return []

@@ -1,11 +1,15 @@
-"""The window of an order: which of many records come first, decided on the index's columns alone as far as it can be.
+"""The window of an order: which of many records come first, decided on the index's columns alone as far as
+it can be.
 
-An order whose first key is a column of numbers, or ``number`` itself, can be cut without reading a row: by bit slices
-(:mod:`docstore.index.columns`) or by the sets' own order. Records that share the last value are left for whoever reads the rows.
+An order whose first key is a column of numbers, or ``number`` itself, can be cut without reading a row: by
+bit slices
+(:mod:`docstore.index.columns`) or by the sets' own order. Records that share the last value are left for
+whoever reads the rows.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +41,9 @@ class Cut:
 
 
 def can_cut(order: Sequence[SortKey], position: Sequence[Any] | None, source: Source) -> bool:
-    """Return whether :func:`cut` and :func:`after` may serve ``order``: its first key is ``number``, or in a column of numbers."""
+    """Return whether :func:`cut` and :func:`after` may serve ``order``: its first key is ``number``, or in
+    a column of numbers.
+    """
     path = order[0].path
     if path == ("number",):
         return True
@@ -66,12 +72,18 @@ def after(found: Bits, order: Sequence[SortKey], position: Sequence[Any], source
 
 
 def _beyond(found: Bits, descending: bool, number: int) -> Bits:
-    below = Bits.of_integer((1 << max(number + (not descending), 0)) - 1)
+    end = number + (not descending)
+    if found.listed:
+        at = bisect_left(found.members, end)
+        return Bits.of(found.members[:at] if descending else found.members[at:])
+    end = min(max(end, 0), found.integer.bit_length())  # a forged cursor may name any number
+    below = Bits.of_integer((1 << end) - 1)
     return intersection(found, below) if descending else minus(found, below)
 
 
 def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut | None:
-    """Return a superset, as small as can be, of the records ``offset`` to ``offset + limit`` of ``found`` in ``order``.
+    """Return a superset, as small as can be, of the records ``offset`` to ``offset + limit`` of ``found``
+    in ``order``.
 
     Returns:
         ``None`` where a value stands beside the column (a number beyond 2^53).
@@ -89,8 +101,10 @@ def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: 
 def _by_number(found: Bits, descending: bool, offset: int, limit: int) -> Cut:
     if found.listed or found.count <= _DENSE:
         members = found.members
-        chosen = members[max(0, len(members) - offset - limit) : max(0, len(members) - offset)] if descending else (
-            members[offset : offset + limit]
+        chosen = (
+            members[max(0, len(members) - offset - limit) : max(0, len(members) - offset)]
+            if descending
+            else (members[offset : offset + limit])
         )
         return Cut(Bits.of(chosen), 0)
     integer, shift = found.integer, 0

@@ -17,7 +17,10 @@ def store(tmp_path: Path) -> Iterator[docstore.Store]:
     with docstore.open(f"sqlite:///{tmp_path}/store.db") as opened:
         for n in range(40):
             opened.documents.add(
-                filename=f"{n}.txt", owner=f"o{n % 3}", metadata={"rank": n * 7 % 11, "tags": [n % 5, "x"]}, created_at=None
+                filename=f"{n}.txt",
+                owner=f"o{n % 3}",
+                metadata={"rank": n * 7 % 11, "tags": [n % 5, "x"]},
+                created_at=None,
             )
         yield opened
 
@@ -37,7 +40,9 @@ def store(tmp_path: Path) -> Iterator[docstore.Store]:
 def test_the_database_uses_a_declared_index(
     store: docstore.Store, fields: tuple[str, ...], filter: dict[str, str], sort: str | list[str]
 ) -> None:
-    """EXPLAIN QUERY PLAN names the index for a query it was declared for, and the page is what it was without."""
+    """EXPLAIN QUERY PLAN names the index for a query it was declared for, and the page is what it was
+    without.
+    """
     before = [doc.id for doc in store.documents.find(filter, sort=sort)]
     turned = isinstance(sort, str) and sort == "-metadata.rank"
     assert store.create_index(*fields)
@@ -66,11 +71,11 @@ def test_a_declared_index_outlives_the_store(tmp_path: Path) -> None:
     """A store opened again knows the indexes of the database."""
     url = f"sqlite:///{tmp_path}/store.db"
     with docstore.open(url) as store:
-        store.create_index("metadata.it's \"odd\".x")
-        store.documents.add(filename="a", metadata={"it's \"odd\"": {"x": 1}})
+        store.create_index('metadata.it\'s "odd".x')
+        store.documents.add(filename="a", metadata={'it\'s "odd"': {"x": 1}})
     with docstore.open(url) as store:
-        assert [("metadata.it's \"odd\".x",)] == store.indexes()
-        assert "declared" in (store.documents.explain(sort="metadata.it's \"odd\".x").database_plan or "")
+        assert [('metadata.it\'s "odd".x',)] == store.indexes()
+        assert "declared" in (store.documents.explain(sort='metadata.it\'s "odd".x').database_plan or "")
 
 
 def test_advice_names_the_order_that_was_sorted_by_hand(store: docstore.Store) -> None:

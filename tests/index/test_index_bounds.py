@@ -1,4 +1,6 @@
-"""Filters on the index: what surely matches and what can match, beside what the evaluator says of each record."""
+"""Filters on the index: what surely matches and what can match, beside what the evaluator says of each
+record.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ def layers(collection: Collection, records: dict[int, Any], stage: str) -> Layer
 def check(case: FilterCase, stage: str) -> None:
     """Compare the bounds with the evaluator's answers."""
     records = {
-        number: {**decode(case.world.collection, row), "number": number} for number, row in enumerate(case.world.rows, 1)
+        number: {**decode(case.world.collection, row), "number": number}
+        for number, row in enumerate(case.world.rows, 1)
     }
     source = layers(case.world.collection, records, stage)
     for filter in case.filters:
@@ -66,25 +69,51 @@ def check(case: FilterCase, stage: str) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(choose=choosers())
 def test_what_matches_lies_between_the_bounds(choose: Any, stage: str) -> None:
-    """Low ⊆ what the evaluator matches ⊆ high, whether the records are in bulk, beside it, or changed since."""
+    """Low ⊆ what the evaluator matches ⊆ high, whether the records are in bulk, beside it, or changed
+    since.
+    """
     check(filter_case(choose), stage)
 
 
 @pytest.mark.parametrize(
     "filter",
     [
-        {"metadata.a": 1}, {"metadata.a": {"$ne": 1}}, {"metadata.a": {"$in": ["x", 2, None]}}, {"metadata.a": None},
-        {"metadata.a": {"$exists": True}}, {"metadata.a": {"$type": "string"}}, {"metadata.a": {"$size": 2}},
-        {"metadata.a": {"$all": [1, 2]}}, {"metadata.a": {"$gte": 1, "$lt": 3}}, {"metadata.a": {"$gt": "2026-01"}},
-        {"metadata.a": {"$glob": "x*"}}, {"metadata.a": {"$regex": "^x"}}, {"status": "pending"}, {"created_at": {"$gt": 5}},
-        {"metadata.a": {"$nin": [True, "x"]}}, {"$nor": [{"metadata.a": 1}, {"metadata.b.c": 1}]},
+        {"metadata.a": 1},
+        {"metadata.a": {"$ne": 1}},
+        {"metadata.a": {"$in": ["x", 2, None]}},
+        {"metadata.a": None},
+        {"metadata.a": {"$exists": True}},
+        {"metadata.a": {"$type": "string"}},
+        {"metadata.a": {"$size": 2}},
+        {"metadata.a": {"$all": [1, 2]}},
+        {"metadata.a": {"$gte": 1, "$lt": 3}},
+        {"metadata.a": {"$gt": "2026-01"}},
+        {"metadata.a": {"$glob": "x*"}},
+        {"metadata.a": {"$regex": "^x"}},
+        {"status": "pending"},
+        {"created_at": {"$gt": 5}},
+        {"metadata.a": {"$nin": [True, "x"]}},
+        {"$nor": [{"metadata.a": 1}, {"metadata.b.c": 1}]},
     ],
-)  # fmt: skip
+)
 def test_most_predicates_are_exact(filter: dict[str, Any]) -> None:
-    """Equality, lists, ranges, existence, types, sizes, their negatives, and tests of few different texts need no evaluator."""
-    values: list[Any] = [{"a": 1}, {"a": [1, 2]}, {"a": "x"}, {"a": "xy"}, {}, {"a": None}, {"a": 2.5}, {"b": {"c": 1}}, {"a": True}]
+    """Equality, lists, ranges, existence, types, sizes, their negatives, and tests of few different texts
+    need no evaluator.
+    """
+    values: list[Any] = [
+        {"a": 1},
+        {"a": [1, 2]},
+        {"a": "x"},
+        {"a": "xy"},
+        {},
+        {"a": None},
+        {"a": 2.5},
+        {"b": {"c": 1}},
+        {"a": True},
+    ]
     records = {
-        number: {"metadata": value, "status": "pending", "created_at": number} for number, value in enumerate(values, 1)
+        number: {"metadata": value, "status": "pending", "created_at": number}
+        for number, value in enumerate(values, 1)
     }
     if isinstance(filter.get("created_at"), dict):
         filter = {"created_at": {"$gt": "1970-01-01T00:00:00.000004Z"}}

@@ -1,8 +1,11 @@
-"""The index through whatever happens to its rows: it stays what the rows say, and answers as the evaluator does."""
+"""The index through whatever happens to its rows: it stays what the rows say, and answers as the evaluator
+does.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +22,45 @@ from docstore.index.memory import Folded
 from docstore.query.evaluate import matches_filter
 
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 3), st.floats(-2, 2).map(lambda x: round(x, 1)),
-    st.sampled_from(["a", "b", "é", "x" * 50, "2026-01-02", "2026-01-02T03:04:05.000000Z", "2026-02-01T00:00:00.000000Z"]),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(-2, 2).map(lambda x: round(x, 1)),
+    st.sampled_from(
+        ["a", "b", "é", "x" * 50, "2026-01-02", "2026-01-02T03:04:05.000000Z", "2026-02-01T00:00:00.000000Z"]
+    ),
+)
 METADATA = st.dictionaries(
     st.sampled_from("pqr"),
-    st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("pq"), inner, max_size=2),
-                 max_leaves=4),
+    st.recursive(
+        VALUES,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("pq"), inner, max_size=2),
+        max_leaves=4,
+    ),
     max_size=3,
-)  # fmt: skip
+)
 FILTERS: list[dict[str, Any]] = [
-    {"p": 1}, {"p": {"$ne": "a"}}, {"p": None}, {"p": {"$gte": 0, "$lt": 2}}, {"p.q": {"$exists": True}}, {"q": {"$in": ["a", 1, None]}},
-    {"p": {"$gt": "2026-01-02"}}, {"p": {"$size": 1}}, {"p.0": 1}, {"$or": [{"p": True}, {"q": {"$regex": "^x"}}]},
-    {"p": {"$elemMatch": {"$gt": 0}}}, {"q": {"$type": "string"}}, {"r": {"$lte": "b"}}, {"p": {"$contains": ["a"]}},
-]  # fmt: skip
+    {"p": 1},
+    {"p": {"$ne": "a"}},
+    {"p": None},
+    {"p": {"$gte": 0, "$lt": 2}},
+    {"p.q": {"$exists": True}},
+    {"q": {"$in": ["a", 1, None]}},
+    {"p": {"$gt": "2026-01-02"}},
+    {"p": {"$size": 1}},
+    {"p.0": 1},
+    {"$or": [{"p": True}, {"q": {"$regex": "^x"}}]},
+    {"p": {"$elemMatch": {"$gt": 0}}},
+    {"q": {"$type": "string"}},
+    {"r": {"$lte": "b"}},
+    {"p": {"$contains": ["a"]}},
+]
 
 
 class Machine(RuleBasedStateMachine):
-    """Documents that come, change and go, in transactions that end well or not, in stores that are opened again."""
+    """Documents that come, change and go, in transactions that end well or not, in stores that are opened
+    again.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +79,10 @@ class Machine(RuleBasedStateMachine):
     @rule(metadata=st.lists(METADATA, min_size=1, max_size=6), fails=st.booleans())
     def add(self, metadata: list[dict[str, Any]], fails: bool) -> None:
         """Add documents, all or none."""
-        self._within(fails, lambda: {self.store.documents.add(filename="a.txt", metadata=one).id: one for one in metadata})
+        self._within(
+            fails,
+            lambda: {self.store.documents.add(filename="a.txt", metadata=one).id: one for one in metadata},
+        )
 
     @rule(data=st.data(), metadata=METADATA, fails=st.booleans())
     def replace(self, data: st.DataObject, metadata: dict[str, Any], fails: bool) -> None:
@@ -146,7 +173,9 @@ class MemoryMachine(Machine):
 
     def check_index(self) -> None:
         index = self.backend._state.indexes["documents"]
-        records = {number: record.facts for number, record in self.backend._state.tables["documents"].records.items()}
+        records = {
+            number: record.facts for number, record in self.backend._state.tables["documents"].records.items()
+        }
         anew = Folded()
         empty = type(index)(docstore.query.fields.DOCUMENTS)
         anew.fold(index.fields, {}, empty.layers().changed(records).segments)
@@ -158,13 +187,17 @@ class MemoryMachine(Machine):
 
 @pytest.mark.parametrize("machine", [SQLiteMachine, MemoryMachine])
 def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Additions, updates, deletions, rollbacks and reopening leave an index equal to one made anew, and right answers."""
+    """Additions, updates, deletions, rollbacks and reopening leave an index equal to one made anew, and
+    right answers.
+    """
     monkeypatch.setattr("docstore_sqlite.indexed.FOLD", 4)
     monkeypatch.setattr("docstore_sqlite.indexed.FOLD_BULK", 4)
     monkeypatch.setattr("docstore_memory.index._FOLD", 4)
     from hypothesis.stateful import run_state_machine_as_test
 
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=12, deadline=None))
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=25, stateful_step_count=12, deadline=None)
+    )
 
 
 def test_check_finds_a_wrong_index_and_repair_puts_it_right(tmp_path: Path) -> None:
@@ -194,3 +227,16 @@ def test_a_second_process_sees_changes_and_folds(tmp_path: Path, monkeypatch: py
             assert n == other.documents.count({"metadata.n": {"$gte": 1}})
             assert n // 4 == other.documents.count({"metadata.p": "changed"})
             assert id == other.documents.find({"metadata.n": n}).items[0].id
+
+
+def test_what_was_undone_is_forgotten(tmp_path: Path) -> None:
+    """An answer from within a transaction that was rolled back is not taken for that of the next change."""
+    with docstore.open(f"sqlite:///{tmp_path}/store.db") as store:
+        id = store.documents.add(filename="a", metadata={"p": "old"}).id
+        with suppress(RuntimeError), store.transaction():
+            store.documents.update(id, metadata={"p": "undone"})
+            assert 1 == store.documents.count({"metadata.p": "undone"})
+            raise RuntimeError
+        store.documents.update(id, metadata={"p": "new"})
+        assert 0 == store.documents.count({"metadata.p": "undone"})
+        assert 1 == store.documents.count({"metadata.p": "new"})

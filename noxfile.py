@@ -88,6 +88,14 @@ def copy_tests(target: Path) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Kill, cut and fill up stores at length: the long forms of tests/faults; `-- -k kills` picks some."""
+    session.install("-e", ".[all]", *group("test"))
+    environment = {"DOCSTORE_FAULTS": "long"}
+    session.run("pytest", "--no-skips", "-s", *(session.posargs or ()), "tests/faults", env=environment)
+
+
+@nox.session
 def parity(session: nox.Session) -> None:
     """Compare every backend with the evaluator on 200,000 generated pairs; `-- --help` lists the options."""
     session.install("-e", ".[all]", *group("test"))

@@ -61,7 +61,8 @@ def kill_loop(
         What was found; ``.faults`` are to be 0 and empty.
     """
     chance = random.Random(seed)
-    open_store().close()  # creates the schema, and warms what the forks inherit
+    with open_store() as store:  # creates the schema, and warms what the forks inherit
+        store.check()
     ledger, free = Ledger(), list[str]()
     beside = _Beside(open_store, chance, ledger.tally) if collects else None
     running = [_Writing(open_store, chance, free, largest) for _ in range(writers)]

@@ -6,6 +6,7 @@ with the process that started them, also when it is killed: each reads a pipe wh
 
 from docstore.testing.servers.postgres import PostgresServer
 from docstore.testing.servers.process import ServerError, ServerNotInstalled
+from docstore.testing.servers.proxy import S3Proxy
 from docstore.testing.servers.s3 import S3Server
 
-__all__ = ["PostgresServer", "S3Server", "ServerError", "ServerNotInstalled"]
+__all__ = ["PostgresServer", "S3Proxy", "S3Server", "ServerError", "ServerNotInstalled"]

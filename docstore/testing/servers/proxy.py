@@ -1,0 +1,159 @@
+"""A proxy on 127.0.0.1 before an S3 server, that answers 500, drops replies after the effect, and cuts bodies."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import socket
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, Self, TypeAlias
+
+__all__ = ["FAULTS", "S3Proxy", "WireFault"]
+
+WireFault: TypeAlias = Literal["error", "drop", "cut request", "cut reply"]
+FAULTS: tuple[WireFault, ...] = ("error", "drop", "cut request", "cut reply")
+_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
+
+
+class S3Proxy:
+    """Passes requests on to a server on this machine, and lets some of them fail.
+
+    ``error`` answers 500 and passes nothing on; ``drop`` passes the request on and closes the connection instead
+    of answering; ``cut request`` passes on all but the last byte of the body and closes both sides; ``cut reply``
+    answers with all but the last byte of the body, or of the head where there is no body.
+
+    Example:
+        >>> with S3Server() as server, S3Proxy(server.port, rate=0.1, seed=7) as proxy:
+        ...     blobs = docstore.Blobs("s3://files", **{**server.storage_options, **proxy.storage_options})
+
+    Args:
+        port: of the server.
+        rate: the part of the requests that fail, 0 to 1.
+        seed: of which fail, and how.
+        faults: those that are meant.
+
+    Attributes:
+        fired: how often each fault happened; the counts of the process that made the proxy.
+    """
+
+    def __init__(
+        self, port: int, *, rate: float = 0.0, seed: int = 0, faults: tuple[WireFault, ...] = FAULTS
+    ) -> None:
+        self.rate = rate
+        self.fired: dict[str, int] = dict.fromkeys(faults, 0)
+        self._target = port
+        self._faults = faults
+        self._chance = random.Random(seed)
+        self._mutex = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the proxy, ``http://127.0.0.1:port``."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        """What s3fs must be told to go through the proxy, in place of the server's own."""
+        return {
+            "key": "testing",
+            "secret": "testing",
+            "client_kwargs": {"endpoint_url": self.endpoint, "region_name": "us-east-1"},
+        }
+
+    def next_fault(self) -> WireFault | None:
+        """Return how the next request is to fail; ``None`` if it is not."""
+        with self._mutex:
+            if self._chance.random() >= self.rate:
+                return None
+            fault = self._chance.choice(self._faults)
+            self.fired[fault] += 1
+            return fault
+
+    def forward(self, method: str, path: str, headers: Any, body: bytes, *, cut: bool) -> Any:
+        """Send a request to the server; return its answer, read to the end, ``None`` if it was cut."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._target, timeout=60)
+        with suppress(http.client.HTTPException, ConnectionError):
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers.items():
+                if name.lower() not in ("expect", "connection"):
+                    connection.putheader(name, value)
+            connection.endheaders(body[:-1] if cut else body)
+            if not cut:
+                answer = connection.getresponse()
+                read = answer.read()
+                connection.close()
+                return answer, read
+        connection.close()
+        return None
+
+    def close(self) -> None:
+        """Stop; idempotent."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+    proxy: S3Proxy
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients are killed on purpose."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def _pass(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.server.proxy.next_fault()
+        if fault == "error":
+            self.send_error(500, "injected fault")
+            self.close_connection = True
+            return
+        cut = fault == "cut request"
+        answered = self.server.proxy.forward(self.command, self.path, self.headers, body, cut=cut)
+        if answered is None or fault == "drop":
+            self._hang_up()
+            return
+        self._answer(*answered, cut=fault == "cut reply")
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass
+
+    def _answer(self, answer: Any, body: bytes, *, cut: bool) -> None:
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP:
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(body))
+        self.send_header("Content-Length", length or "0")
+        if cut and not body:
+            self._hang_up()  # the head is still in the buffer
+            return
+        self.end_headers()
+        self.wfile.write(body[:-1] if cut else body)
+        if cut:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)

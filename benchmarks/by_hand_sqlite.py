@@ -146,7 +146,7 @@ def references(work: Workload, hands: dict[str, sqlite3.Connection], truth: Trut
                 "A": lambda: _record(a.execute(f"SELECT {columns} FROM doc WHERE id = ?", (id,)).fetchone())
             }
         case "W8a" | "W8b":
-            walk = f"{_SELECT} JOIN content USING (seq) WHERE instr(text, ?) OR instr(filename, ?) {_NEWEST}"
+            walk = f"{_SELECT} JOIN content USING (seq) WHERE instr(lower(text), ?) OR instr(filename, ?) {_NEWEST}"
             return {"A": _page(a, walk, work.search, work.search)}
         case "W9a" | "W9b" | "W9c" | "W9d":
             pattern = {"W9a": "*report*", "W9b": "*-0004242.*", "W9c": "*.pdf", "W9d": "*-000424?.*"}[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -64,7 +65,8 @@ class Result:
             return self.ours.median * _UNITS[reference] <= number
         if reference not in self.figures:
             return None
-        return self.ours.median <= number * self.figures[reference].median + self.allowed
+        pairs = zip(self.ours.rounds, self.figures[reference].rounds, strict=False)
+        return statistics.median(one - number * other for one, other in pairs) <= self.allowed
 
 
 def reading(

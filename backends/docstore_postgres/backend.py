@@ -8,7 +8,7 @@ block is ``READ COMMITTED`` with a synchronous commit. Whoever needs more than t
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,13 +19,14 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
 
-from docstore.backend import Judgement
+from docstore.backend import Judgement, SortKey
 from docstore.errors import BackendError
 from docstore.query.expr import Leaf
-from docstore.query.fields import Collection
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.waits import DIRECT, Waits
-from docstore_postgres import finding, functions
+from docstore_postgres import declared, finding, functions
 from docstore_postgres.compile import PostgresCompiler
+from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
 from docstore_postgres.paging import Reading
@@ -118,7 +119,43 @@ class PostgresBackend(SQLBackend):
         """Return a session on a raw connection; the first one looks at what the indexes can find."""
         if self._reading is None:
             self._reading = Reading(Finder(self.tables, self._has_trigrams(connection)))
+            self._read_indexes(connection)
         return PostgresSession(connection, self.tables, self.compilers, self._reading)
+
+    def _read_indexes(self, connection: Any) -> None:
+        assert self._reading is not None
+        with closing(connection.cursor()) as cursor:
+            for collection in (DOCUMENTS, EXTRACTIONS):
+                self._reading.declared[collection.name] = declared.read(cursor, self.tables, collection)
+
+    # -- declared indexes ------------------------------------------------------------------------------------
+
+    def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Make an index of records in the order of ``keys``; return whether it is new."""
+        return self._declare(declared.create, collection, keys)
+
+    def drop_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
+        """Remove a declared index; return whether it was there."""
+        return self._declare(declared.drop, collection, keys)
+
+    def _declare(
+        self, change: Callable[[Any, Declared], bool], collection: Collection, keys: Sequence[SortKey]
+    ) -> bool:
+        with self.write() as session:
+            session.lock("indexes")
+            changed = change(session.cursor, Declared(collection, self.tables, tuple(keys)))
+        with self.translated(), self.checkout() as connection:
+            self._read_indexes(connection)
+        return changed
+
+    def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
+        """Return the keys of each declared index."""
+        with self.read() as session:
+            return [one.keys for one in declared.read(session.cursor, self.tables, collection)]
+
+    def seen_orders(self, collection: Collection) -> dict[tuple[SortKey, ...], tuple[int, float]]:
+        """Return, of the orders that no index had, how often each was asked for and the seconds that took."""
+        return dict(self._reading.orders) if self._reading and collection is DOCUMENTS else {}
 
     def _has_trigrams(self, connection: Any) -> bool:
         with closing(connection.cursor()) as cursor:
@@ -204,6 +241,7 @@ def open_backend(
     lock_timeout: float = 30.0,
     statement_timeout: float = 300.0,
     idle_timeout: float = 600.0,
+    upgrade: bool = True,
     waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> PostgresBackend:
@@ -218,11 +256,13 @@ def open_backend(
         lock_timeout: seconds to wait for what others hold before StoreBusy; 0 is without end.
         statement_timeout: seconds that one statement may take; 0 is without end.
         idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.
+        upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
         waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``pool_size=``.
 
     Raises:
         SchemaTooNew: a newer docstore wrote it.
+        UpgradeNeeded: it is older, or not there, and ``upgrade`` is false.
         BackendError: the database cannot be reached (``retryable``), or is no UTF-8 database.
         ValueError: the engine is not one for psycopg.
     """
@@ -238,7 +278,7 @@ def open_backend(
     )
     try:
         _check_encoding(backend)
-        backend.ensure_schema()
+        backend.ensure_schema(upgrade=upgrade)
     except BaseException:
         if owned:
             engine.dispose()

@@ -99,7 +99,7 @@ class Drives:
 
 def furthest_walk(wanted: int, rows: int) -> int:
     """Return how many rows are worth walking for ``wanted`` matches: fewer are found cheaply."""
-    return math.isqrt(wanted * max(rows, 1)) + wanted
+    return 2 * math.isqrt(wanted * max(rows, 1)) + wanted  # a row walked costs a third of a match found
 
 
 def is_walkable(query: Query) -> bool:

@@ -10,8 +10,9 @@ from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 
-from docstore.backend import Query
+from docstore.backend import Query, SortKey
 from docstore.query.expr import Expr
+from docstore_postgres.declared import Declared
 from docstore_postgres.drive import Drives, bounds_of, furthest_walk, key_of
 from docstore_postgres.finding import Finder
 
@@ -59,11 +60,21 @@ class Reading:
         finder: what its indexes find.
         drives: what it remembers of conditions.
         compiled: conditions compiled lately, by the identity of what they were compiled from.
+        declared: the declared indexes, by collection.
+        orders: of the orders that no index has, how often they were asked for and the seconds that took.
     """
 
     finder: Finder
     drives: Drives = field(default_factory=Drives)
     compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
+    declared: dict[str, list[Declared]] = field(default_factory=dict)
+    orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
+
+    def note(self, order: tuple[SortKey, ...], seconds: float) -> None:
+        """Remember that an order was asked for that no index has."""
+        asked, spent = self.orders.get(order, (0, 0.0))
+        if asked or len(self.orders) < _KEPT:
+            self.orders[order] = (asked + 1, spent + seconds)
 
     def condition(self, query: Query, compiler: Compiler) -> Condition:
         """Return the condition of ``query``, compiled now or lately."""

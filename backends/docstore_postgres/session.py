@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import psycopg
 from docstore_sql.compile import Compiler
-from docstore_sql.fragment import Fragment
+from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.session import Session, content_columns
 from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
 
-from docstore.backend import Duplicate, Query, Row
+from docstore.backend import Duplicate, Query, Row, Statement
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.awaited import AwaitedCursor, cursor_on
-from docstore_postgres.drive import is_point, is_walkable
+from docstore_postgres.declared import matching
+from docstore_postgres.drive import furthest_walk, is_point, is_walkable
 from docstore_postgres.paging import Page, Reading, page
 from docstore_postgres.values import index_folds, index_json
 
@@ -52,15 +54,59 @@ class PostgresSession(Session):
 
     def select(self, query: Query) -> list[Row]:
         """Return the rows of ``query`` in its order, found the way that its condition asks for."""
+        statement = self._ordered(query)
+        if statement is not None:
+            names, fetched = self._page_names(query), self.fetch(statement, prepare=False)
+            if not fetched or not fetched[0][-1]:
+                return self._rows(query.collection, names, [row[:-1] for row in fetched])
         if is_walkable(query):
             names, wanted = self._page(query)
             return self._rows(query.collection, names, page(self, wanted, self.reading.drives))
+        begun = time.perf_counter()
         names, statement = self.statement(query)
-        return self._rows(query.collection, names, self.fetch(statement, prepare=is_point(query)))
+        rows = self._rows(query.collection, names, self.fetch(statement, prepare=is_point(query)))
+        if query.limit is not None and query.lock is None and not is_point(query):
+            self.reading.note(query.order, time.perf_counter() - begun)
+        return rows
+
+    def explain(self, query: Query) -> Statement:
+        """Return the statement that a page begins with, Postgres' plan for it, and how it may go on."""
+        statement = self._ordered(query)
+        if statement is None and is_walkable(query):
+            _, wanted = self._page(query)
+            rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
+            bound = furthest_walk(wanted.wanted, rows)
+            statement = wanted.walk(bound)
+            after = "finds all matches by an index" if wanted.condition.found else "reads all rows"
+            note = f"looks at up to {bound} rows in order; where these do not fill the page, {after}"
+            return Statement(statement.text, statement.values, self.plan_of(statement), (note,))
+        if statement is None:
+            return super().explain(query)
+        return Statement(statement.text, statement.values, self.plan_of(statement), ("a declared index",))
+
+    def _ordered(self, query: Query) -> Fragment | None:
+        """Return the statement in the order of a declared index; its last column says if that fails."""
+        found = matching(self.reading.declared.get(query.collection.name, ()), query)
+        if found is None or query.lock is not None:
+            return None
+        compiler = self.compilers[query.collection.name]
+        parts = [compiler.scope(query.scope), compiler.where(query.where)]
+        if query.after is not None:
+            after = found.after(query.order, query.after)
+            if after is None:
+                return None
+            parts.append(after)
+        columns = ", ".join([*map(self._read_column, self._page_names(query)), found.has_long()])
+        start = f"SELECT {columns} FROM {self.tables.of(query.collection)} AS d WHERE "
+        statement = both(parts).wrapped(start, f" ORDER BY {found.order_by(query.order)}")
+        return joined("", (statement, self._window(query)))
+
+    def _page_names(self, query: Query) -> tuple[str, ...]:
+        return (*query.collection.light(), *sorted(query.include))
 
     def _page(self, query: Query) -> tuple[tuple[str, ...], Page]:
         compiler = self.compilers[query.collection.name]
-        names = (*query.collection.light(), *sorted(query.include))
+        names = self._page_names(query)
         columns = ", ".join(self._read_column(name) for name in names)
         condition = self.reading.condition(query, compiler)
         return names, Page(query, compiler, self.tables, columns, condition)

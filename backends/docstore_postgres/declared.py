@@ -1,0 +1,210 @@
+"""Declared indexes in Postgres: the documents in an order of fields and metadata paths.
+
+A b-tree refuses values over 2.7 kB, so an index holds the beginnings of texts and of what JSON paths sort
+by. Where no document has a longer one, the order of the beginnings is the order: a second index holds those
+that have, nobody as a rule, and a statement that uses the order says with each row whether there is any.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from docstore_sql.fragment import Fragment, joined
+from docstore_sql.tables import Tables
+
+from docstore.backend import Query, SortKey, SortValue
+from docstore.query.collation import order_bytes
+from docstore.query.expr import And, Compare
+from docstore.query.fields import Collection, Kind
+from docstore_postgres.functions import sort_function
+
+__all__ = ["Declared", "create", "drop", "matching", "read"]
+
+_BYTES, _CHARACTERS = 1_200, 300
+Keys = tuple[SortKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One declared index: the one source of its own expressions and of those in queries."""
+
+    collection: Collection
+    tables: Tables
+    keys: Keys
+
+    @property
+    def name(self) -> str:
+        """The name of the index."""
+        said = json.dumps([[list(key.path), key.descending, key.largest] for key in self.keys])
+        return f"{self.tables.prefix}declared_{blake2b(said.encode(), digest_size=8).hexdigest()}"
+
+    def kind(self, key: SortKey) -> Kind:
+        """Return the kind of a key's field."""
+        return self.collection.column(key.path[0]).kind
+
+    def whole(self, key: SortKey) -> str:
+        """Return the expression of all that a key sorts by."""
+        field, *steps = key.path
+        if self.kind(key) is not Kind.JSON:
+            return f"d.{field}"
+        listed = ", ".join(_literal(step) for step in steps)
+        largest = str(key.largest).lower()
+        return f"{sort_function(self.tables)}(d.{field}_json, ARRAY[{listed}]::text[], {largest})"
+
+    def beginning(self, key: SortKey) -> str:
+        """Return the expression that the index holds of a key."""
+        match self.kind(key):
+            case Kind.JSON:
+                return f"substring({self.whole(key)} FROM 1 FOR {_BYTES})"
+            case Kind.TEXT:
+                return f"left({self.whole(key)}, {_CHARACTERS})"
+            case _:
+                return self.whole(key)
+
+    def long(self) -> str:
+        """Return the condition that a document has more of some key than the index holds."""
+        lengths = {Kind.JSON: ("octet_length", _BYTES), Kind.TEXT: ("char_length", _CHARACTERS)}
+        bounded = [(key, *lengths[self.kind(key)]) for key in self.keys if self.kind(key) in lengths]
+        return " OR ".join(f"{name}({self.whole(key)}) > {most}" for key, name, most in bounded) or "false"
+
+    def ordered(self, key: SortKey, descending: bool) -> str:
+        """Return a key's expression and direction: ``None`` first ascending, last descending."""
+        nulls = (
+            ""
+            if self.kind(key) is Kind.JSON or not self.collection.column(key.path[0]).nullable
+            else " NULLS "
+        )
+        way = " DESC" if descending else " ASC"
+        return f"({self.beginning(key)}){way}{nulls and nulls + ('LAST' if descending else 'FIRST')}"
+
+    def statements(self) -> list[str]:
+        """Return the statements that make the index."""
+        table = self.tables.of(self.collection)
+        last = " DESC" if self.keys[-1].descending else ""
+        parts = [*(self.ordered(key, key.descending) for key in self.keys), f"number{last}"]
+        made = [f'CREATE INDEX "{self.name}" ON {table} ({", ".join(parts)})'.replace("d.", "")]
+        if self.long() != "false":
+            made.append(
+                f'CREATE INDEX "{self.name}_long" ON {table} (number) WHERE {self.long()}'.replace("d.", "")
+            )
+        return made
+
+    def order_by(self, order: Sequence[SortKey]) -> str:
+        """Return the ORDER BY list for an order that the index has."""
+        named = [self.ordered(key, key.descending) for key in order if key.path != ("number",)]
+        return ", ".join([*named, f"d.number{' DESC' if order[-1].descending else ''}"])
+
+    def has_long(self) -> str:
+        """Return the expression of whether any document has more of a key than the index holds."""
+        condition = self.long().replace("d.", "l.")
+        table = self.tables.of(self.collection)
+        return "false" if condition == "false" else f"EXISTS (SELECT 1 FROM {table} AS l WHERE {condition})"
+
+    def after(self, order: Sequence[SortKey], position: Sequence[SortValue]) -> Fragment | None:
+        """Return the condition for rows behind a position, where one comparison of rows says it."""
+        plain = all(key.descending == order[0].descending for key in order)
+        if not plain or any(self._is_nullable(key) for key in order):
+            return None
+        bounds = [self._bound(key, value) for key, value in zip(order, position, strict=True)]
+        if any(bound is None for bound in bounds):
+            return None
+        left = ", ".join("d.number" if key.path == ("number",) else self.beginning(key) for key in order)
+        right = joined(", ", [bound for bound in bounds if bound is not None])
+        return right.wrapped(f"({left}) {'<' if order[0].descending else '>'} (", ")")
+
+    def _is_nullable(self, key: SortKey) -> bool:
+        return self.kind(key) is not Kind.JSON and self.collection.column(key.path[0]).nullable
+
+    def _bound(self, key: SortKey, value: Any) -> Fragment | None:
+        match self.kind(key):
+            case Kind.JSON:
+                said = order_bytes(value)
+                return Fragment("%s::bytea", (said,)) if len(said) <= _BYTES else None
+            case Kind.TEXT | Kind.STATUS:
+                return Fragment("%s::text", (value,)) if len(value) <= _CHARACTERS else None
+            case Kind.BOOLEAN:
+                return Fragment("%s::boolean", (value,))
+            case _:
+                return Fragment("%s::bigint", (value,))
+
+
+def _literal(text: str) -> str:
+    """Return a text as an SQL literal that holds nothing but hexadecimal digits of what a user wrote."""
+    return "U&'" + "".join(f"\\+{ord(character):06x}" for character in text) + "'"
+
+
+def matching(declared: Sequence[Declared], query: Query) -> Declared | None:
+    """Return the index that begins with equalities of ``query`` and goes on in its order, if there is one."""
+    terms = query.where.terms if isinstance(query.where, And) else (query.where,)
+    equal = {
+        term.path
+        for term in terms
+        if isinstance(term, Compare) and term.op == "eq" and term.value is not None
+    }
+    scalar = {path for path in equal if len(path) == 1}
+    wanted = [(key.path, key.descending, key.largest) for key in query.order if key.path != ("number",)]
+    down = query.order[-1].descending
+    for one in declared:
+        keys = list(one.keys)
+        while keys and keys[0].path in scalar:
+            keys.pop(0)
+        turned = down != one.keys[-1].descending
+        has = [(key.path, key.descending != turned, key.largest) for key in keys]
+        if wanted and has == wanted:
+            return one
+    return None
+
+
+def read(cursor: Any, tables: Tables, collection: Collection) -> list[Declared]:
+    """Return the declared indexes."""
+    cursor.execute(
+        f"SELECT value FROM {tables.setting} WHERE name = %s", (f"indexes of {collection.name}",)
+    )
+    found = cursor.fetchone()
+    listed = [] if found is None else json.loads(found[0])
+    return [
+        Declared(
+            collection, tables, tuple(SortKey(tuple(path), down, largest) for path, down, largest in keys)
+        )
+        for keys in listed
+    ]
+
+
+def create(cursor: Any, one: Declared) -> bool:
+    """Make an index, in the writer's transaction; return whether it is new. Others wait to write."""
+    known = read(cursor, one.tables, one.collection)
+    if one in known:
+        return False
+    # an index is built and analysed under a search_path of its own, which our functions are not in
+    name = f"{sort_function(one.tables)}(jsonb, text[], boolean, int)"
+    cursor.execute(f"ALTER FUNCTION {name} SET search_path FROM CURRENT")
+    for statement in one.statements():
+        cursor.execute(statement)
+    _keep(cursor, one, [*known, one])
+    return True
+
+
+def drop(cursor: Any, one: Declared) -> bool:
+    """Remove an index, in the writer's transaction; return whether it was there."""
+    known = read(cursor, one.tables, one.collection)
+    if one not in known:
+        return False
+    schema = f'"{one.tables.schema}".' if one.tables.schema else ""
+    cursor.execute(f'DROP INDEX IF EXISTS {schema}"{one.name}", {schema}"{one.name}_long"')
+    _keep(cursor, one, [other for other in known if other != one])
+    return True
+
+
+def _keep(cursor: Any, one: Declared, known: Sequence[Declared]) -> None:
+    said = json.dumps(
+        [[[list(key.path), key.descending, key.largest] for key in each.keys] for each in known]
+    )
+    cursor.execute(
+        f"INSERT INTO {one.tables.setting} (name, value) VALUES (%s, %s)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (f"indexes of {one.collection.name}", said),
+    )

@@ -1,4 +1,6 @@
-"""Filter: a filter as a type, for Pydantic models and FastAPI parameters. Validated by the parser, at the door."""
+"""Filter: a filter as a type, for Pydantic models and FastAPI parameters. Validated by the parser, at the
+door.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class _Filter:
         )
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         """Return the JSON Schema: the fields, and below them the operators."""
         return filter_schema(cls.collection, cls.model)
 
@@ -74,7 +78,9 @@ def _read(given: Any) -> dict[str, Any]:
 
 
 def _as_validation(wrong: FilterError, given: Any) -> ValidationError:
-    """Return Pydantic's error: its location goes on into the filter, its context holds path and suggestion."""
+    """Return Pydantic's error: its location goes on into the filter, its context holds path and
+    suggestion.
+    """
     steps = [int(step) if step.isdecimal() else step for step in wrong.path.split("/")] if wrong.path else []
     context = {"path": wrong.path, "suggestion": getattr(wrong, "suggestion", None)}
     text = wrong.message.replace("{", "(").replace("}", ")")
@@ -103,16 +109,17 @@ else:
 """A filter, as a type for Pydantic and FastAPI; its values are dictionaries that ``find`` takes.
 
 - ``Filter`` is a filter over documents, ``Filter[docstore.Extraction]`` one over extractions.
-- ``Filter[InvoiceMetadata]``, with a Pydantic model, is a filter over metadata alone: it names the model's fields
-  (``vendor``, ``lines.amount``; ``metadata.vendor`` is the same), and nothing in it can name another field. The
-  value is moved below ``metadata``, ready for ``find``.
+- ``Filter[InvoiceMetadata]``, with a Pydantic model, is a filter over metadata alone: it names the model's
+fields
+  (``vendor``, ``lines.amount``; ``metadata.vendor`` is the same), and nothing in it can name another
+  field. The value is moved below ``metadata``, ready for ``find``.
 
-A wrong filter is a validation error whose location leads into the filter, with ``path`` and ``suggestion`` in its
-context. JSON text is read, too; a FastAPI parameter of this type is taken from the query string, with ``Body()``
-from the body.
+A wrong filter is a validation error whose location leads into the filter, with ``path`` and ``suggestion``
+in its context. JSON text is read, too; a FastAPI parameter of this type is taken from the query string, with
+``Body()`` from the body.
 
 Example:
     >>> @app.get("/invoices")
-    ... def invoices(filter: docstore.Filter[InvoiceMetadata] | None = None) -> docstore.Page[docstore.Document]:
-    ...     return store.documents.find(filter)
+    ... def invoices(filter: docstore.Filter[InvoiceMetadata] | None = None) ->
+    docstore.Page[docstore.Document]: ...     return store.documents.find(filter)
 """

@@ -43,9 +43,9 @@ def open_backend(url: Any, waits: Waits = DIRECT, /, **options: Any) -> Backend:
 
     Args:
         url: as for :func:`docstore.open`.
-        waits: of the shell; an opener that has a parameter ``waits`` is given it, and its backend then says the
-            same in its attribute ``waits``.
-        options: the backend's own.
+        waits: of the shell; an opener that has a parameter ``waits`` is given it, and its backend then
+            says the same in its attribute ``waits``.
+        options: the backend's own; ``upgrade`` is left out where the opener has no such parameter.
 
     Raises:
         UnknownBackend: no backend is registered for the scheme, or ``url`` is of another type.
@@ -67,6 +67,8 @@ def open_backend(url: Any, waits: Waits = DIRECT, /, **options: Any) -> Backend:
 
 
 def _opened(opener: Opener, url: Any, waits: Waits, options: dict[str, Any]) -> Backend:
+    if "upgrade" in options and "upgrade" not in signature(opener).parameters:
+        options = {name: value for name, value in options.items() if name != "upgrade"}
     if waits is DIRECT:
         return opener(url, **options)
     if "waits" in signature(opener).parameters:

@@ -21,8 +21,8 @@ from docstore.registry import open_backend
 from docstore.root import Root
 from docstore.scopes import UNSET as _UNSET
 from docstore.scopes import check_unscoped, narrowed
-from docstore.upkeep import Upkeep
 from docstore.telemetry import SLOW, Watch
+from docstore.upkeep import Upkeep
 from docstore.waits import DIRECT, Waits
 
 __all__ = ["Store", "check_unscoped", "narrowed", "open", "open_root"]
@@ -212,7 +212,9 @@ def open_root(
     slow_query: float | None,
     options: Mapping[str, Any],
 ) -> Root:
-    """Check the arguments of :func:`open` and open what all views of the store share; ``waits`` is the shell's."""
+    """Check the arguments of :func:`open` and open what all views of the store share; ``waits`` is the
+    shell's.
+    """
     checked = Limits.of(limits)
     secrets = signing_keys(cursor_secret)
     if default_timezone is not None and not isinstance(default_timezone, tzinfo):

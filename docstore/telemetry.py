@@ -36,7 +36,8 @@ class Watch:
 
     Args:
         backend: its backend's name.
-        slow_query: seconds from which a query is logged (logger ``docstore.query``, level WARNING); ``None``: never.
+        slow_query: seconds from which a query is logged (logger ``docstore.query``, level WARNING);
+            ``None``: never.
     """
 
     def __init__(self, backend: str, slow_query: float | None) -> None:
@@ -133,7 +134,9 @@ def _instruments() -> tuple[Any, Any] | None:
 
 
 def fingerprint(plan: Plan) -> str:
-    """Return twelve hex digits that are the same for all plans of one shape: paths and operators, no values."""
+    """Return twelve hex digits that are the same for all plans of one shape: paths and operators, no
+    values.
+    """
     order = ",".join(f"{'-' if key.descending else ''}{'.'.join(key.path)}" for key in plan.order)
     parts = (plan.backend, plan.collection, _shape(plan.pushed), _shape(plan.residual), order)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

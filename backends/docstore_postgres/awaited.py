@@ -1,4 +1,6 @@
-"""A cursor for the asynchronous shell: psycopg's own asynchronous one, awaited from within the core's greenlet."""
+"""A cursor for the asynchronous shell: psycopg's own asynchronous one, awaited from within the core's
+greenlet.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ __all__ = ["AwaitedCursor", "cursor_on"]
 def cursor_on(connection: Any) -> Any:
     """Return a cursor on a connection of the pool, which is psycopg's blocking or asynchronous one."""
     driver = connection.driver_connection
-    return AwaitedCursor(driver.cursor()) if isinstance(driver, psycopg.AsyncConnection) else connection.cursor()
+    return (
+        AwaitedCursor(driver.cursor()) if isinstance(driver, psycopg.AsyncConnection) else connection.cursor()
+    )
 
 
 class AwaitedCursor:
@@ -32,9 +36,7 @@ class AwaitedCursor:
         """How many rows the last statement wrote or returned."""
         return self._cursor.rowcount
 
-    def execute(
-        self, text: str, values: Sequence[Any] | None = None, *, prepare: bool | None = None
-    ) -> None:
+    def execute(self, text: str, values: Sequence[Any] | None = None, *, prepare: bool | None = None) -> None:
         """Execute one statement; ``prepare`` as psycopg has it."""
         await_only(self._cursor.execute(text.encode(), values, prepare=prepare))
 

@@ -1,6 +1,8 @@
-"""The asynchronous shell: ``docstore.open_async`` and what it returns, over the same core as the blocking one.
+"""The asynchronous shell: ``docstore.open_async`` and what it returns, over the same core as the blocking
+one.
 
-Every method is written out with its signature and awaits the blocking one, which :mod:`docstore.aio.bridge` runs.
+Every method is written out with its signature and awaits the blocking one, which
+:mod:`docstore.aio.bridge` runs.
 """
 
 from docstore.aio.claims import AsyncClaim

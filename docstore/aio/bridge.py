@@ -1,9 +1,10 @@
 """The bridge between the event loop and the core, which is written as plain calls: two drivers.
 
-:func:`drive` runs a call of the core in a greenlet of SQLAlchemy's; where it has to wait (a driver's I/O, a lock,
-a file) it hands what it waits for to the event loop and goes on when that is done. Each call is a task of its
-own, so that a cancellation is delivered into the core once, and what the core then does to clean up is not
-cancelled again. :class:`Threads` runs calls in threads, for a backend that knows nothing of event loops.
+:func:`drive` runs a call of the core in a greenlet of SQLAlchemy's; where it has to wait (a driver's I/O,
+a lock, a file) it hands what it waits for to the event loop and goes on when that is done. Each call is a
+task of its own, so that a cancellation is delivered into the core once, and what the core then does to
+clean up is not cancelled again. :class:`Threads` runs calls in threads, for a backend that knows nothing
+of event loops.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ async def drive(
     Args:
         work: called in a greenlet.
         context: the context to run in; ``None`` is a copy of the caller's.
-        undo: called in a greenlet, too, with the result of a ``work`` that was done when the cancellation came,
-            so that what it opened is closed.
+        undo: called in a greenlet, too, with the result of a ``work`` that was done when the cancellation
+            came, so that what it opened is closed.
 
     Raises:
         CancelledError: the caller was cancelled; ``work`` has ended by then, one way or the other.
@@ -73,7 +74,9 @@ async def unbroken(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _ended(future: asyncio.Future[Any]) -> None:
-    """Wait until ``future`` is done, however often the caller is cancelled meanwhile; its failure is taken note of."""
+    """Wait until ``future`` is done, however often the caller is cancelled meanwhile; its failure is taken
+    note of.
+    """
     while not future.done():
         try:
             await asyncio.wait((future,))
@@ -84,7 +87,9 @@ async def _ended(future: asyncio.Future[Any]) -> None:
 
 
 def waited(awaitable: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
-    """Wait for ``awaitable`` from within a call of the core, whichever driver runs it, and return its result."""
+    """Wait for ``awaitable`` from within a call of the core, whichever driver runs it, and return its
+    result.
+    """
     from sqlalchemy.util.concurrency import await_only, in_greenlet
 
     if in_greenlet():
@@ -162,7 +167,9 @@ class Threads:
             return await unbroken(_result(task))
         except asyncio.CancelledError:
             if task.exception() is None:
-                await unbroken(in_thread(partial(undo, task.result()), executor=self._executor, context=context))
+                await unbroken(
+                    in_thread(partial(undo, task.result()), executor=self._executor, context=context)
+                )
             raise
 
     def alone(self) -> Threads:
@@ -236,7 +243,9 @@ class _TaskLock:
 
     def __enter__(self) -> None:
         if not self._lock.acquire(self._waits, self._timeout):
-            raise StoreBusy(f"other tasks kept the store for longer than {self._timeout:g} s; try again later")
+            raise StoreBusy(
+                f"other tasks kept the store for longer than {self._timeout:g} s; try again later"
+            )
 
     def __exit__(self, *exception: object) -> None:
         self._lock.release()

@@ -29,9 +29,9 @@ __all__ = ["AsyncDocuments"]
 class AsyncDocuments(AsyncRecords[Document, Documents]):
     """The documents of a store, within its scope: :class:`~docstore.documents.Documents`, awaited.
 
-    A ``source`` may also be an async iterable of bytes, or a file whose ``read`` is a coroutine function, such as
-    Starlette's ``UploadFile``. Sources are read, and bytes written, in a thread. A call that is cancelled leaves
-    nothing behind, or all of it where the commit was done already.
+    A ``source`` may also be an async iterable of bytes, or a file whose ``read`` is a coroutine function,
+    such as Starlette's ``UploadFile``. Sources are read, and bytes written, in a thread. A call that is
+    cancelled leaves nothing behind, or all of it where the commit was done already.
     """
 
     def _make(self, root: Root) -> Documents:
@@ -67,9 +67,10 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             >>> document = await store.documents.add(upload, metadata={"category": "finance"})
         """
         documents = await self._blocking()
+        given = readable(source, asyncio.get_running_loop())
         return await self._shell.run(
-            documents.add, readable(source, asyncio.get_running_loop()), filename=filename, content_type=content_type, metadata=metadata,
-            id=id, external_id=external_id, tenant=tenant, owner=owner, status=status, error=error,
+            documents.add, given, filename=filename, content_type=content_type, metadata=metadata, id=id,
+            external_id=external_id, tenant=tenant, owner=owner, status=status, error=error,
             content=content, preview=preview, created_at=created_at, updated_at=updated_at,
             processed_at=processed_at, sha256=sha256, size=size, dedupe=dedupe,
         )  # fmt: skip
@@ -88,7 +89,10 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         blocking = await self._blocking()
         told = None if on_progress is None else partial(_told, asyncio.get_running_loop(), on_progress)
         return await self._shell.run(
-            blocking.add_many, _given(asyncio.get_running_loop(), documents), batch_size=batch_size, on_progress=told
+            blocking.add_many,
+            _given(asyncio.get_running_loop(), documents),
+            batch_size=batch_size,
+            on_progress=told,
         )
 
     # -- changing ----------------------------------------------------------------------------------
@@ -106,8 +110,9 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
     ) -> Document:
         """Change a document's fields, its bytes, or both: :meth:`Documents.update`, awaited."""
         documents = await self._blocking()
+        given = readable(source, asyncio.get_running_loop())
         return await self._shell.run(
-            documents.update, id, source=readable(source, asyncio.get_running_loop()), sha256=sha256, size=size, if_revision=if_revision,
+            documents.update, id, source=given, sha256=sha256, size=size, if_revision=if_revision,
             touch=touch, **changes,
         )  # fmt: skip
 
@@ -194,7 +199,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         lease: float = 300.0,
         worker: str | None = None,
     ) -> ProcessReport:
-        """Claim and handle documents in tasks until none is left to claim: :meth:`Documents.process`, awaited.
+        """Claim and handle documents in tasks until none is left to claim: :meth:`Documents.process`,
+        awaited.
 
         Args:
             handler: a coroutine function, run on the loop, or a plain function, run in a thread. It takes a
@@ -204,25 +210,29 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             max_attempts, filter, lease, worker: as for :meth:`Documents.process`.
 
         Raises:
-            As :meth:`Documents.process`; when the caller is cancelled, what was being handled goes back to the
-            queue first.
+            As :meth:`Documents.process`; when the caller is cancelled, what was being handled goes back to
+            the queue first.
         """
         documents = await self._blocking()
         await self._shell.run(
-            documents._check_processing, workers=workers, max_attempts=max_attempts, filter=filter, lease=lease
+            documents._check_processing,
+            workers=workers,
+            max_attempts=max_attempts,
+            filter=filter,
+            lease=lease,
         )
 
         async def take() -> AsyncClaim | None:
-            work = partial(documents._take, filter=filter, lease=lease, worker=worker, max_attempts=max_attempts)
+            work = partial(
+                documents._take, filter=filter, lease=lease, worker=worker, max_attempts=max_attempts
+            )
             claim = await self._shell.run_undoing(work, lambda claim: _release([claim] if claim else []))
             return None if claim is None else AsyncClaim(self._shell, claim)
 
         async def put_back(claim: AsyncClaim, failure: BaseException) -> Document:
             return await self._shell.run(documents._put_back, claim._claim, failure, max_attempts)
 
-        tasks = AsyncWorkers(
-            handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress
-        )
+        tasks = AsyncWorkers(handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress)
         return await tasks.run()
 
     # -- bytes -------------------------------------------------------------------------------------
@@ -258,11 +268,6 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         """Return a URL that reads a document's bytes: :meth:`Documents.url`, awaited."""
         documents = await self._blocking()
         return await self._shell.run(documents.url, id, expires=expires)
-
-    async def locations(self, ids: Iterable[str]) -> dict[str, str]:
-        """Return where documents' bytes are kept: :meth:`Documents.locations`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.read(documents.locations, ids)
 
 
 def _release(claims: list[Claim]) -> None:

@@ -77,9 +77,7 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
     ) -> Extraction:
         """Change an extraction's fields: :meth:`Extractions.update`, awaited."""
         extractions = await self._blocking()
-        return await self._shell.run(
-            extractions.update, id, if_revision=if_revision, touch=touch, **changes
-        )
+        return await self._shell.run(extractions.update, id, if_revision=if_revision, touch=touch, **changes)
 
     async def review(
         self, id: str, reviewed_results: Mapping[str, Any], *, reviewed_by: str, reviewed_at: Any = None

@@ -66,8 +66,9 @@ class AsyncRecords(ABC, Generic[T, S]):
         """
         records = await self._blocking()
         return await self._shell.read(
-            records.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page, cursor=cursor,
-            direction=direction, total=total, latest_only=latest_only, include=include, strict=strict,
+            records.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
+            cursor=cursor, direction=direction, total=total, latest_only=latest_only,
+            include=include, strict=strict,
         )  # fmt: skip
 
     def iterate(
@@ -163,8 +164,9 @@ class AsyncRecords(ABC, Generic[T, S]):
         """Return how :meth:`find` with the same arguments would be run: :meth:`Records.explain`, awaited."""
         records = await self._blocking()
         return await self._shell.read(
-            records.explain, filter, search=search, sort=sort, limit=limit, offset=offset, page=page, cursor=cursor,
-            direction=direction, total=total, latest_only=latest_only, include=include, strict=strict,
+            records.explain, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
+            cursor=cursor, direction=direction, total=total, latest_only=latest_only,
+            include=include, strict=strict,
         )  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""Shell: what all views of one asynchronous store share. It opens the store on its loop and drives the core."""
+"""Shell: what all views of one asynchronous store share. It opens the store on its loop and drives the
+core.
+"""
 
 from __future__ import annotations
 

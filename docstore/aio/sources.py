@@ -17,8 +17,8 @@ def readable(source: Any, loop: asyncio.AbstractEventLoop) -> Any:
     """Return what the core can read for a source.
 
     Args:
-        source: a source of the blocking shell, which is returned as it is; an async iterable of bytes; or a file
-            whose ``read`` is a coroutine function, such as an upload of Starlette's.
+        source: a source of the blocking shell, which is returned as it is; an async iterable of bytes; or
+            a file whose ``read`` is a coroutine function, such as an upload of Starlette's.
         loop: that an awaited source belongs to.
     """
     if hasattr(source, "__aiter__") and not inspect.iscoroutinefunction(getattr(source, "read", None)):

@@ -34,10 +34,10 @@ class AsyncStore(AsyncUpkeep):
         documents: the documents.
         extractions: what was read out of them.
 
-    Its methods are those of :class:`~docstore.store.Store`, awaited. Many tasks of one event loop may use it at
-    once; it belongs to the loop, and the process, that it is opened in. ``async with`` and ``await`` open it, as
-    does the first call. A call that is cancelled has ended when its CancelledError arrives: no transaction, lock or
-    connection is left behind, and no part of what it wrote.
+    Its methods are those of :class:`~docstore.store.Store`, awaited. Many tasks of one event loop may use
+    it at once; it belongs to the loop, and the process, that it is opened in. ``async with`` and ``await``
+    open it, as does the first call. A call that is cancelled has ended when its CancelledError arrives: no
+    transaction, lock or connection is left behind, and no part of what it wrote.
     """
 
     documents: AsyncDocuments
@@ -83,8 +83,8 @@ class AsyncStore(AsyncUpkeep):
     async def transaction(self) -> AsyncIterator[Self]:
         """Make several calls one commit: :meth:`Store.transaction`, with ``async with``.
 
-        Calls of this task, and of tasks started in the block, take part in it, one after another; a task that goes
-        on after the block gets a BackendError. A cancellation undoes the block.
+        Calls of this task, and of tasks started in the block, take part in it, one after another; a task
+        that goes on after the block gets a BackendError. A cancellation undoes the block.
 
         Example:
             >>> async with store.transaction():
@@ -97,7 +97,8 @@ class AsyncStore(AsyncUpkeep):
 
     @asynccontextmanager
     async def join(self, connection: Any) -> AsyncIterator[Self]:
-        """Take part in the application's own transaction on the same database, for a block: :meth:`Store.join`.
+        """Take part in the application's own transaction on the same database, for a block:
+        :meth:`Store.join`.
 
         Args:
             connection: an SQLAlchemy ``AsyncConnection`` on the database that the store is in.
@@ -152,13 +153,14 @@ def open_async(
 ) -> AsyncStore:
     """Open an asynchronous store, creating or upgrading its schema.
 
-    Postgres is spoken to by psycopg's own asynchronous connections, without threads; SQLite through aiosqlite, a
-    thread a connection; memory directly. Bytes are read and written in threads. A backend of a third party that
-    has no asynchronous side runs in threads.
+    Postgres is spoken to by psycopg's own asynchronous connections, without threads; SQLite through
+    aiosqlite, a thread a connection; memory directly. Bytes are read and written in threads. A backend of
+    a third party that has no asynchronous side runs in threads.
 
     Args:
         url: as for :func:`docstore.open`; instead of an ``Engine``, an ``AsyncEngine``.
-        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, options: as for :func:`docstore.open`.
+        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, options: as for
+            :func:`docstore.open`.
 
     Returns:
         The store, not yet open: use it with ``async with``, or await it and close it.
@@ -174,8 +176,8 @@ def open_async(
         >>> await store.close()
     """
     opening = partial(
-        _open, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone, limits=limits,
-        cursor_secret=cursor_secret, slow_query=slow_query, options=options,
+        _open, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone,
+        limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, options=options,
     )  # fmt: skip
     return AsyncStore(Shell(opening))
 

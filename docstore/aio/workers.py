@@ -1,4 +1,6 @@
-"""AsyncWorkers: the tasks of ``process``: claim, handle while the lease is kept alive, write what became of it."""
+"""AsyncWorkers: the tasks of ``process``: claim, handle while the lease is kept alive, write what became
+of it.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,8 @@ class AsyncWorkers:
         """Work until nothing is left to claim.
 
         Raises:
-            Exception: the first that the database or ``on_progress`` raised; the other handlers are cancelled.
+            Exception: the first that the database or ``on_progress`` raised; the other handlers are
+            cancelled.
             CancelledError: the caller was cancelled; what was being handled is back in the queue.
         """
         begun = time.monotonic()

@@ -34,9 +34,7 @@ def _checked(filter: Mapping[str, Any], model: type[BaseModel], where: Where) ->
     checked: dict[str, Any] = {}
     for key, operand in filter.items():
         if key in LOGIC:
-            parts = [
-                _checked(part, model, (*where, key, str(index))) for index, part in enumerate(operand)
-            ]
+            parts = [_checked(part, model, (*where, key, str(index))) for index, part in enumerate(operand)]
             checked[key] = parts
         elif key.startswith("$"):
             checked[key] = operand
@@ -82,7 +80,9 @@ def _names(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that an annotation holds, through optionals and lists; ``None``: anything may follow."""
+    """Return the model that an annotation holds, through optionals and lists; ``None``: anything may
+    follow.
+    """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     origin = get_origin(annotation)

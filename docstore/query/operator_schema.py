@@ -86,9 +86,7 @@ def _logic(word: str) -> dict[str, Any]:
 
 def _named(value: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of what stands at a named field: a value, or operators by their names."""
-    return {
-        "anyOf": [value, {"type": "object", "minProperties": 1, "propertyNames": {"enum": [*OPERATORS]}}]
-    }
+    return {"anyOf": [value, {"type": "object", "minProperties": 1, "propertyNames": {"enum": [*OPERATORS]}}]}
 
 
 def _operand() -> dict[str, Any]:

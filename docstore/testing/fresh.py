@@ -18,9 +18,9 @@ def fresh_store(url: str, blobs: Any = "memory://") -> Iterator[docstore.Store]:
     """Open an empty store for a block, and remove it afterwards.
 
     Args:
-        url: ``memory://`` and ``sqlite://`` are fresh by themselves; ``sqlite:///path.db`` is a file beside that
-            path, ``postgresql://…`` a schema of its own in that database; any other scheme is opened as it is and
-            has to be fresh by itself.
+        url: ``memory://`` and ``sqlite://`` are fresh by themselves; ``sqlite:///path.db`` is a file
+            beside that path, ``postgresql://…`` a schema of its own in that database; any other scheme is
+            opened as it is and has to be fresh by itself.
         blobs: as for :func:`docstore.open`.
     """
     if url.startswith("postgres"):

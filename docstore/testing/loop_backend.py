@@ -1,4 +1,6 @@
-"""LoopBackend: a backend of the asynchronous shell behind the blocking seam, so that one suite tests both shells."""
+"""LoopBackend: a backend of the asynchronous shell behind the blocking seam, so that one suite tests both
+shells.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ T = TypeVar("T")
 class LoopBackend:
     """A backend as ``docstore.open_async`` has it, on an event loop of its own, called from anywhere.
 
-    Every call of the seam is a coroutine on that loop, run by the same bridge as the calls of an ``AsyncStore``.
+    Every call of the seam is a coroutine on that loop, run by the same bridge as the calls of an
+    ``AsyncStore``.
 
     Args:
         url: as for :func:`docstore.open_async`.

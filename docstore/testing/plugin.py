@@ -1,6 +1,7 @@
 """The pytest plugin: stores as fixtures, so that a test of an application on docstore is one argument long.
 
-It is loaded by pytest itself (entry point ``pytest11``) and imports nothing heavy before a fixture is asked for.
+It is loaded by pytest itself (entry point ``pytest11``) and imports nothing heavy before a fixture is
+asked for.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--docstore-url",
         default="memory://",
         metavar="URL",
-        help="where the fixture `docstore` opens its stores: memory:// (default), sqlite://, sqlite:///path.db, "
-        "postgresql://…, or a registered scheme. Each test has a store of its own there, removed afterwards.",
+        help="where the fixture `docstore` opens its stores: memory:// (default), sqlite://, "
+        "sqlite:///path.db, postgresql://…, or a registered scheme. "
+        "Each test has a store of its own there, removed afterwards.",
     )
 
 
@@ -56,7 +58,9 @@ def docstore_postgres(_docstore_postgres_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def docstore_s3(docstore_url: str, _docstore_s3_server: S3Server) -> Iterator[Store]:
-    """A fresh, empty store with its bytes in S3: a server of the tests' own, from the package ``moto[server]``."""
+    """A fresh, empty store with its bytes in S3: a server of the tests' own, from the package
+    ``moto[server]``.
+    """
     from docstore import Blobs
 
     bucket = _docstore_s3_server.create_bucket(f"test-{uuid4().hex}")

@@ -35,7 +35,9 @@ def ticking() -> Callable[[], AbstractAsyncContextManager[Callable[[], float]]]:
 
 @asynccontextmanager
 async def _ticking(seconds: float = 0.005) -> AsyncIterator[Callable[[], float]]:
-    """Watch the loop: the function yielded returns the longest time, in seconds, that it let nothing else run."""
+    """Watch the loop: the function yielded returns the longest time, in seconds, that it let nothing else
+    run.
+    """
     longest = 0.0
 
     async def tick() -> None:

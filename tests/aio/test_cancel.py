@@ -33,7 +33,9 @@ def files(folder: Path) -> list[Path]:
 
 
 async def accounted(store: docstore.AsyncStore, folder: Path, *, live: int) -> bool:
-    """Whether so many blobs are live and have a file, and each other file is dead, for the collector to take."""
+    """Whether so many blobs are live and have a file, and each other file is dead, for the collector to
+    take.
+    """
     root = await store._shell.root()
 
     def rows() -> dict[str, str]:
@@ -55,7 +57,9 @@ async def cancelled(task: asyncio.Task[Any]) -> bool:
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
 def test_a_cancelled_add_is_whole_or_absent(run: Run, tmp_path: Path, after: int) -> None:
-    """Cancelled after so many rounds of the loop, an add has left nothing visible, no byte and no connection."""
+    """Cancelled after so many rounds of the loop, an add has left nothing visible, no byte and no
+    connection.
+    """
 
     async def test(store: docstore.AsyncStore) -> None:
         await store
@@ -101,7 +105,9 @@ def test_a_cancellation_at_each_step(run: Run, tmp_path: Path, step: str) -> Non
 
 
 def test_a_cancellation_that_is_repeated(run: Run) -> None:
-    """Cancelled over and over, as some frameworks do, a transaction is still rolled back and its lock released."""
+    """Cancelled over and over, as some frameworks do, a transaction is still rolled back and its lock
+    released.
+    """
 
     async def test(store: docstore.AsyncStore) -> None:
         inside = asyncio.Event()

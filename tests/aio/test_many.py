@@ -13,7 +13,9 @@ Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 
 
 def test_a_thousand_finds_at_once(run: Run) -> None:
-    """A thousand concurrent finds all answer, on every backend; on Postgres and in memory without any thread."""
+    """A thousand concurrent finds all answer, on every backend; on Postgres and in memory without any
+    thread.
+    """
 
     async def test(store: docstore.AsyncStore) -> None:
         await store.documents.add_many({"filename": f"{n}", "metadata": {"n": n % 10}} for n in range(50))

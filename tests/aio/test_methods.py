@@ -48,7 +48,9 @@ def shape(method: Any) -> list[tuple[str, Any, Any]]:
 
 @pytest.mark.parametrize("awaited", [awaited for _, awaited in PAIRS])
 def test_every_method_is_written_out(awaited: type) -> None:
-    """No method is made at runtime: each is a function with a docstring in the module of a class that has it."""
+    """No method is made at runtime: each is a function with a docstring in the module of a class that has
+    it.
+    """
     for name, method in methods(awaited).items():
         assert method.__module__.startswith("docstore.aio"), name
         assert method.__doc__, name

@@ -75,7 +75,9 @@ def test_plain_handlers_run_in_a_thread(run: Run) -> None:
 
 
 def test_failures_are_tried_again(run: Run) -> None:
-    """A handler that raises gives its document back until it had its attempts, then the document is failed."""
+    """A handler that raises gives its document back until it had its attempts, then the document is
+    failed.
+    """
 
     async def test(store: docstore.AsyncStore) -> None:
         document = await store.documents.add(filename="x")

@@ -49,8 +49,8 @@ def test_the_errors_are_the_same(run: Run) -> None:
         assert "metadata.n/$gte2" == wrong.value.path
         with pytest.raises(docstore.NotFound):
             await store.documents.get("none")
+        added = await store.documents.add(filename="x")
         with pytest.raises(docstore.RevisionConflict):
-            added = await store.documents.add(filename="x")
             await store.documents.update(added.id, if_revision=7, filename="y")
 
     run(test)
@@ -217,9 +217,7 @@ def test_another_loop_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["greenlet", "aiosqlite"])
-def test_a_missing_package_is_named(
-    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_is_named(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without greenlet or aiosqlite the error names the command that installs them."""
     import builtins
     import importlib.util

@@ -52,7 +52,7 @@ def test_an_exception_undoes_the_block(run: Run) -> None:
 
     async def test(store: docstore.AsyncStore) -> None:
         kept = await store.documents.add(filename="kept")
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError):  # noqa: PT012
             async with store.transaction():
                 await store.documents.add(b"gone", filename="gone")
                 await store.documents.update(kept.id, filename="changed")
@@ -63,13 +63,15 @@ def test_an_exception_undoes_the_block(run: Run) -> None:
 
 
 def test_a_block_within_a_block_is_undone_alone(run: Run) -> None:
-    """An inner block that raises is undone where the backend can; the outer one goes on or is refused as a whole."""
+    """An inner block that raises is undone where the backend can; the outer one goes on or is refused as a
+    whole.
+    """
 
     async def test(store: docstore.AsyncStore) -> None:
         try:
             async with store.transaction():
                 await store.documents.add(filename="outer")
-                with pytest.raises(KeyError):
+                with pytest.raises(KeyError):  # noqa: PT012
                     async with store.transaction():
                         await store.documents.add(filename="inner")
                         raise KeyError
@@ -87,7 +89,7 @@ def test_tasks_of_a_block_take_turns(run: Run) -> None:
     """Tasks started in a block take part in it, and their calls do not disturb each other."""
 
     async def test(store: docstore.AsyncStore) -> None:
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError):  # noqa: PT012
             async with store.transaction():
                 await asyncio.gather(*(_add_and_read(store, number) for number in range(20)))
                 assert 20 == await store.documents.count()
@@ -126,7 +128,9 @@ def test_a_task_that_outlives_its_block_is_told(run: Run) -> None:
 
 
 def test_waiting_writers_do_not_stop_the_loop(run: Run, ticking: Any) -> None:
-    """While one task's transaction is open, writers wait in line without blocking the loop, then all go on."""
+    """While one task's transaction is open, writers wait in line without blocking the loop, then all go
+    on.
+    """
 
     async def test(store: docstore.AsyncStore) -> None:
         holding = asyncio.Event()
@@ -140,9 +144,7 @@ def test_waiting_writers_do_not_stop_the_loop(run: Run, ticking: Any) -> None:
         holder = asyncio.create_task(hold())
         await holding.wait()
         async with ticking() as longest:
-            writers = [
-                asyncio.create_task(store.documents.add(filename=f"{number}")) for number in range(12)
-            ]
+            writers = [asyncio.create_task(store.documents.add(filename=f"{number}")) for number in range(12)]
             await asyncio.sleep(0.2)
             assert longest() < 0.15
             assert not any(task.done() for task in writers) or not _single_writer(store)

@@ -51,8 +51,8 @@ def test_a_filter_is_a_dictionary() -> None:
 @pytest.mark.parametrize(
     ("filter", "loc", "path", "kind", "suggestion"),
     [
-        ({"$and": [{"metadata.n": {"$gte2": 1}}]}, ("$and", 0, "metadata.n", "$gte2"), "$and/0/metadata.n/$gte2",
-         "unknown_operator", "$gte"),
+        ({"$and": [{"metadata.n": {"$gte2": 1}}]}, ("$and", 0, "metadata.n", "$gte2"),
+         "$and/0/metadata.n/$gte2", "unknown_operator", "$gte"),
         ({"statos": "completed"}, ("statos",), "statos", "unknown_field", "status"),
         ({"status": "done"}, ("status",), "status", "filter_value_error", None),
         ([], (), "", "filter_syntax_error", None),
@@ -69,7 +69,9 @@ def test_an_error_leads_into_the_filter(
 
 
 def test_a_model_narrows_to_metadata() -> None:
-    """`Filter[Model]` names the model's fields, nested ones and aliases too, and is moved below `metadata`."""
+    """`Filter[Model]` names the model's fields, nested ones and aliases too, and is moved below
+    `metadata`.
+    """
     filter = {"vendor": "x", "$or": [{"lines.amount": {"$gt": 1}}, {"lines.0.note": None}, {"dueDate": "y"}]}
     expected = {
         "metadata.vendor": "x",

@@ -33,9 +33,7 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 @pytest.mark.parametrize("kind", ["sqlite_url", "postgres_url"])
-def test_a_store_goes_on_in_both_processes(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_a_store_goes_on_in_both_processes(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """After a fork parent and child use the same store, each over connections of its own."""
     with docstore.open(request.getfixturevalue(kind), blobs=tmp_path / "files") as store:
         store.documents.add(b"before", filename="before")
@@ -98,7 +96,9 @@ def test_sqlite_in_memory_is_refused_in_the_child() -> None:
 
 
 def test_an_asynchronous_store_is_refused_in_the_child(tmp_path: Path) -> None:
-    """An event loop does not survive a fork, so an asynchronous store says that each process needs its own."""
+    """An event loop does not survive a fork, so an asynchronous store says that each process needs its
+    own.
+    """
     store = docstore.open_async(f"sqlite:///{tmp_path}/a.db")
 
     async def ask() -> None:

@@ -55,10 +55,10 @@ def test_alembic_leaves_our_tables_alone(page: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-def test_our_metadata_is_what_is_there(
-    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    """`make_metadata` names the tables and columns that opening a store makes: Alembic would add and drop none."""
+def test_our_metadata_is_what_is_there(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """`make_metadata` names the tables and columns that opening a store makes: Alembic would add and drop
+    none.
+    """
     if dialect == "sqlite":
         engine = sa.create_engine(f"sqlite:///{tmp_path}/app.db")
     else:

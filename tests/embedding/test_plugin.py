@@ -13,7 +13,7 @@ import pytest
 import docstore
 from docstore.testing.fresh import fresh_store
 
-TESTS = '''
+TESTS = """
 seen = []
 
 def test_one(docstore):
@@ -28,7 +28,7 @@ def test_another(docstore):
 
 def test_options(docstore_url):
     assert docstore_url == "%s"
-'''
+"""
 
 SERVERS = """
 import pytest
@@ -103,7 +103,7 @@ def test_loading_the_plugin_imports_no_backend() -> None:
     code = (
         "import sys, docstore.testing.plugin; "
         "print([name for name in sys.modules if name.partition('.')[0] in "
-        "('sqlalchemy', 'psycopg', 'moto', 's3fs', 'docstore_sqlite', 'docstore_postgres', 'docstore_memory')])"
+        "('sqlalchemy', 'psycopg', 'moto', 's3fs', 'docstore_sqlite', 'docstore_postgres')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "[]" == done.stdout.strip()

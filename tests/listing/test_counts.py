@@ -37,7 +37,7 @@ FACETS: tuple[tuple[str, dict[Any, int]], ...] = (
     ("metadata.tags", {"x": 2, None: 2, "y": 1}),
     ("metadata.n", {1: 3, None: 1, 2: 1}),
     ("metadata.who.name", {"é": 3, None: 4, "ê": 1}),
-    ("metadata.who.0.name", {None: 5, "é": 1}),
+    ("metadata.who.0.name", {None: 6, "é": 1}),
     ("metadata", {}),
     ("content", {None: 5, "words": 1}),
 )  # fmt: skip
@@ -54,7 +54,7 @@ def test_facets_count_each_record_once_a_value(
 
 
 def test_facets_are_of_what_matches(filled: docstore.Store) -> None:
-    """Filter, search, ``latest_only``, scope and limit count as in a listing; an unknown field is an error."""
+    """Filter, search, scope and limit count as in a listing; an unknown field is an error."""
     documents = filled.documents
     assert {"completed": 2} == documents.count_by("status", {"metadata.tags": "x"})
     assert {"pending": 1} == documents.count_by("status", search="words")

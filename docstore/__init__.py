@@ -35,6 +35,7 @@ from docstore.errors import (
     UnknownBackend,
     UnknownField,
     UnknownOperator,
+    UpgradeNeeded,
 )
 from docstore.filter_type import Filter
 from docstore.limits import Limits
@@ -45,6 +46,7 @@ from docstore.query.plan import Plan
 from docstore.query.under import under
 from docstore.store import Store, open
 from docstore.transfer import copy, diff
+from docstore.upgrading import upgrade
 from docstore.workers import ProcessReport
 
 __all__ = [
@@ -93,6 +95,7 @@ __all__ = [
     "UnknownBackend",
     "UnknownField",
     "UnknownOperator",
+    "UpgradeNeeded",
     "copy",
     "diff",
     "instant",
@@ -100,5 +103,6 @@ __all__ = [
     "open",
     "open_async",
     "under",
+    "upgrade",
 ]
 __version__ = "0.1.0"

@@ -32,6 +32,7 @@ wanted.
         ├── StoreBusy
         ├── StoreClosed
         ├── SchemaTooNew                     .found .supported
+        ├── UpgradeNeeded                    .found .supported .steps
         ├── UnknownBackend
         └── BackendNotInstalled
 
@@ -75,6 +76,7 @@ __all__ = [
     "UnknownBackend",
     "UnknownField",
     "UnknownOperator",
+    "UpgradeNeeded",
 ]
 
 
@@ -277,6 +279,18 @@ class SchemaTooNew(BackendError):
 
     found: int = 0
     supported: int = 0
+
+
+class UpgradeNeeded(BackendError):
+    """The store is older than this docstore, or not there, and was to be opened with ``upgrade=False``.
+
+    ``found`` is its format version (0: there is no store), ``supported`` that of this docstore, ``steps``
+    say what an upgrade would do, one after another.
+    """
+
+    found: int = 0
+    supported: int = 0
+    steps: tuple[str, ...] = ()
 
 
 class UnknownBackend(BackendError, ValueError):

@@ -169,21 +169,28 @@ class SQLBackend(ABC):
 
     # -- the schema --------------------------------------------------------------------------------
 
-    def ensure_schema(self) -> None:
-        """Create the store, or bring it up to this format; one process at a time.
+    def ensure_schema(self, *, upgrade: bool = True) -> None:
+        """Create the store, or bring it up to this format; one process at a time, a transaction a step.
+
+        Args:
+            upgrade: whether to do so; false only looks.
 
         Raises:
             SchemaTooNew: a newer docstore wrote it.
+            UpgradeNeeded: there is something to do, and ``upgrade`` is false.
         """
         with self.translated(), self.engine.connect() as plain:
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-            if schema.found_format(connection, self.tables) == schema.FORMAT:
+            found = schema.found_format(connection, self.tables)
+            if found == schema.newest():
                 return
+            if not upgrade:
+                raise schema.upgrade_needed(found, self.tables.setting)
             with self.schema_transaction(connection):
                 found = schema.found_format(connection, self.tables)
                 if found is None:
                     schema.create(connection, self.tables, self.extra_schema())
-                    found = schema.FORMAT
+                    found = schema.newest()
             for step in schema.pending_steps(found):
                 with self.schema_transaction(connection):
                     if schema.found_format(connection, self.tables) == step.to - 1:

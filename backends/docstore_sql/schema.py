@@ -13,15 +13,21 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from docstore.errors import BackendError, SchemaTooNew
+from docstore.errors import BackendError, SchemaTooNew, UpgradeNeeded
 from docstore_sql.tables import Tables, make_metadata
 
-__all__ = ["FORMAT", "STEPS", "Step", "create", "found_format", "pending_steps", "run_step"]
+__all__ = ["STEPS", "Step", "create", "found_format", "newest", "pending_steps", "run_step", "upgrade_needed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One upgrade: from format ``to - 1`` to ``to``, within one transaction."""
+    """One upgrade: from format ``to - 1`` to ``to``, within one transaction.
+
+    Attributes:
+        to: the format that the store then has.
+        what: what it does, in a few words, for people.
+        run: does it; it must not commit.
+    """
 
     to: int
     what: str
@@ -29,7 +35,12 @@ class Step:
 
 
 STEPS: Sequence[Step] = ()
-FORMAT = 1 + len(STEPS)
+"""Every upgrade there has been, in order: to format 2, 3, … Once released, a step is never changed."""
+
+
+def newest() -> int:
+    """Return the format that this docstore writes, and the newest that it reads."""
+    return 1 + len(STEPS)
 
 
 def found_format(connection: sa.Connection, tables: Tables) -> int | None:
@@ -47,12 +58,12 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
             f"table {tables.setting} holds no format version: this is not a docstore, or it was damaged"
         )
     found = int(text)
-    if found > FORMAT:
+    if found > newest():
         raise SchemaTooNew(
-            f"this store has format {found}; this docstore reads up to format {FORMAT}: "
+            f"this store has format {found}; this docstore reads up to format {newest()}: "
             "upgrade the package embedded-docstore",
             found=found,
-            supported=FORMAT,
+            supported=newest(),
         )
     return found
 
@@ -64,12 +75,33 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     make_metadata(tables, connection.dialect.name).create_all(connection, checkfirst=False)
     for statement in extra:
         connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"INSERT INTO {tables.setting} (name, value) VALUES ('format', '{FORMAT}')")
+    connection.exec_driver_sql(f"INSERT INTO {tables.setting} (name, value) VALUES ('format', '{newest()}')")
 
 
 def pending_steps(found: int) -> list[Step]:
     """Return the steps that a store of format ``found`` lacks."""
     return [step for step in STEPS if step.to > found]
+
+
+def upgrade_needed(found: int | None, where: str) -> UpgradeNeeded:
+    """Return the error that says what an upgrade would do to a store of format ``found`` (``None``: no
+    store).
+
+    Args:
+        found: its format.
+        where: what the store is called in the text.
+    """
+    steps = tuple(f"format {step.to}: {step.what}" for step in pending_steps(found or 1))
+    if found is None:
+        steps = (f"create the tables of format {newest()}",)
+    there = "there is no store" if found is None else f"the store has format {found}"
+    text = f"{there} in {where}, this docstore needs format {newest()}: {'; '.join(steps)}"
+    return UpgradeNeeded(
+        f"{text}. Run  docstore upgrade, or open it with upgrade=True",
+        found=found or 0,
+        supported=newest(),
+        steps=steps,
+    )
 
 
 def run_step(connection: sa.Connection, tables: Tables, step: Step) -> None:

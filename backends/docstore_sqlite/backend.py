@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from docstore_sql.backend import SQLBackend, sync_side
+from docstore_sql.schema import upgrade_needed
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, StaticPool
@@ -198,16 +199,16 @@ class SQLiteBackend(SQLBackend):
         """Wait for the turn to write."""
         return self.lock.held(self.busy_timeout, self.waits)
 
-    def ensure_schema(self) -> None:
+    def ensure_schema(self, *, upgrade: bool = True) -> None:
         """Turn the file to WAL before anybody works on it, while no writer of ours does; then as
         everywhere.
         """
-        if self.path is not None and self.owned:
+        if self.path is not None and self.owned and upgrade:
             with self.translated(), self.engine.connect() as connection:
                 if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
                     with self.write_lock():
                         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        super().ensure_schema()
+        super().ensure_schema(upgrade=upgrade)
         for collection in (DOCUMENTS, EXTRACTIONS):
             self._read_indexes(collection)
 
@@ -258,6 +259,7 @@ def open_backend(
     *,
     table_prefix: str = "docstore_",
     busy_timeout: float = 30.0,
+    upgrade: bool = True,
     waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> SQLiteBackend:
@@ -267,12 +269,14 @@ def open_backend(
         url: ``sqlite:///path.db``, ``sqlite://`` (in memory), or an SQLAlchemy engine for SQLite.
         table_prefix: what the tables' names begin with.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy; at least 0.
+        upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
         waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
             library.
 
     Raises:
         SchemaTooNew: a newer docstore wrote it.
+        UpgradeNeeded: it is older, or not there, and ``upgrade`` is false.
         BackendError: the file cannot be opened.
     """
     owned = isinstance(url, str)
@@ -280,7 +284,9 @@ def open_backend(
     tables = Tables(table_prefix)
     backend = SQLiteBackend(engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits)
     try:
-        backend.ensure_schema()
+        if not upgrade and backend.path is not None and not os.path.exists(backend.path):
+            raise upgrade_needed(None, backend.path)
+        backend.ensure_schema(upgrade=upgrade)
     except BaseException:
         if owned:
             engine.dispose()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from docstore.transfer.comparing import diff, fingerprint
 from docstore.transfer.copying import copy
+from docstore.transfer.exporting import export_lines
+from docstore.transfer.importing import import_lines
 from docstore.transfer.reports import CopyReport, Diff, Difference, Failure, Transferred
 from docstore.transfer.rows import Fingerprint
 
@@ -20,5 +22,7 @@ __all__ = [
     "Transferred",
     "copy",
     "diff",
+    "export_lines",
     "fingerprint",
+    "import_lines",
 ]

@@ -20,12 +20,19 @@ class LazyFile:
     def __init__(self, opening: Callable[[], BinaryIO]) -> None:
         self._opening = opening
         self._file: BinaryIO | None = None
+        self._ended = False
 
     def read(self, amount: int = -1, /) -> bytes:
         """Return up to ``amount`` bytes, ``b""`` at the end."""
+        if self._ended:
+            return b""
         if self._file is None:
             self._file = self._opening()
-        return self._file.read(amount)
+        piece = self._file.read(amount)
+        if not piece and amount:
+            self.close()
+            self._ended = True
+        return piece
 
     def seekable(self) -> bool:
         """Return true: it can be rewound."""
@@ -40,6 +47,7 @@ class LazyFile:
         if (offset, whence) != (0, 0):
             raise ValueError(f"a file on its way can only be rewound, not moved to {offset}")
         self.close()
+        self._ended = False
         return 0
 
     def close(self) -> None:

@@ -89,6 +89,9 @@ def receive_documents(target: Store, incoming: Sequence[Incoming], *, replace: b
             text = f"a version of these documents is taken by another: {busy.__cause__}"
             raise AlreadyExists(text) from busy
         raise
+    finally:
+        for put in puts:
+            put.source.close()
     reached("P5")
     return receipt
 

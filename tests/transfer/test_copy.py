@@ -106,7 +106,7 @@ def test_a_target_goes_on_by_itself(source: docstore.Store, opens: Opens, url: s
 def test_what_is_there_otherwise_is_an_error_or_replaced(
     source: docstore.Store, opens: Opens, url: str
 ) -> None:
-    """Another document under the same id stops the copy; with ``replace`` the source's fields and bytes win."""
+    """Another document under the same id stops the copy; with ``replace`` the source wins."""
     target = opens(url)
     docstore.copy(source, target)
     source.documents.update("given", source=b"other bytes", metadata={"changed": 1}, filename="new name")

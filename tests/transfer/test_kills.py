@@ -63,6 +63,8 @@ def test_a_killed_copy_goes_on(
             )
     url, place, options = other
     for step, times in STEPS:
+        if options and step == "P3.1":  # of large objects only
+            continue
         asked = json.dumps([sqlite_url, files, url, place, options, step, times])
         ended = subprocess.run([sys.executable, "-c", PROGRAM, asked], timeout=120, check=False)
         assert ended.returncode == KILLED, (step, times)

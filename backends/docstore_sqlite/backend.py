@@ -308,7 +308,9 @@ def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
         return sa.create_engine(plain, **{**pool, "connect_args": connect_args, **options})
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    if not in_memory:  # a connection is a thread here, and more of them than this make no query faster
+    if in_memory:  # a task cancelled while the pool resets its connection would lose it, and all data
+        pool["pool_reset_on_return"] = None
+    else:  # a connection is a thread here, and more of them than this make no query faster
         pool = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 60.0}
     given = {**pool, "connect_args": connect_args, **options}
     return create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), **given).sync_engine

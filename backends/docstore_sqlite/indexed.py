@@ -209,7 +209,7 @@ class Indexed:
             if query.after is not None:
                 high, slack = window.after(high, query.order, query.after, layers)
             cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
-            if cut is not None:
+            if cut is not None and cut.members.count <= _SOUGHT:
                 reading = self._reading(replace(query, offset=cut.skip), cut.members.members, checked=True)
                 return replace(way, kind="cut"), reading
         if found.high.count <= LISTED:

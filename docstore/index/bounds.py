@@ -59,7 +59,7 @@ from docstore.query.expr import (
 )  # fmt: skip
 from docstore.query.paths import index_step
 
-__all__ = ["Bounds", "bounds", "exactly", "number_column"]
+__all__ = ["Bounds", "bounds", "exactly"]
 
 Searching = Callable[[Leaf], "Bounds | None"]
 
@@ -252,11 +252,6 @@ def _in_column(path: Path, column: bytes, ordinals: Sequence[int], source: Sourc
 
 def _slices(path: Path, column: bytes, source: Source) -> Callable[[int], Bits]:
     return lambda at: source.post(path, slice_key(column, at))
-
-
-def number_column(path: Path, source: Source) -> Callable[[int], Bits]:
-    """Return the slices of the column of numbers at a path."""
-    return _slices(path, NUMBERS, source)
 
 
 def _ordered(leaf: Compare, source: Source) -> Bounds:

@@ -155,31 +155,42 @@ def equal_to_any(slices: Slices, column: bytes, present: Bits, ordinals: Sequenc
     return result
 
 
+Tie = Callable[[Bits, int, int], tuple[Bits, int]]
+"""What cuts records that share a value: of these, from an offset, so many; returns what to sort and how
+many to skip.
+"""
+
+
 def window(
-    slices: Slices, varying: Sequence[int], among: Bits, offset: int, limit: int, *, largest: bool = False
+    slices: Slices,
+    varying: Sequence[int],
+    among: Bits,
+    offset: int,
+    limit: int,
+    tie: Tie,
+    *,
+    largest: bool = False,
 ) -> tuple[Bits, int]:
-    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many of
-    them to skip.
+    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many to
+    skip.
 
     Args:
         slices: of the column; all of ``among`` have a value in it.
         varying: the slices that may tell them apart, the most significant first.
         among: the records.
         offset, limit: the window, in the order of the values.
+        tie: cuts what no slice tells apart.
         largest: the greatest values come first.
 
     Returns:
-        As a rule few more than ``limit`` records, but all that share the first or the last one's value are
-        there. They stand without
-        gaps in the order: whoever sorts them and skips has the window.
+        Few more than ``limit`` records, as far as ``tie`` can tell them apart. They stand without gaps in
+        the order: whoever
+        sorts them and skips has the window.
     """
     end = offset + limit
     for place, at in enumerate(varying):
         if among.listed or among.is_under(_LISTED):
-            members, skip = _listed_window(
-                slices, varying[place:], among.members, offset, end - offset, largest
-            )
-            return Bits.of(sorted(members)), skip
+            return _listed_window(slices, varying[place:], among.members, offset, end - offset, tie, largest)
         ones = intersection(among, slices(at))
         rest = minus(among, ones)
         if not ones or not rest:
@@ -194,21 +205,26 @@ def window(
         elif offset >= count:
             among, offset, end = _small(second), offset - count, end - count
         else:
-            left, skip = window(
-                slices, varying[place + 1 :], _small(first), offset, count - offset, largest=largest
-            )
-            right, _ = window(slices, varying[place + 1 :], _small(second), 0, end - count, largest=largest)
+            behind = varying[place + 1 :]
+            left, skip = window(slices, behind, _small(first), offset, count - offset, tie, largest=largest)
+            right, _ = window(slices, behind, _small(second), 0, end - count, tie, largest=largest)
             return union(left, right), skip
-    return among, offset
+    return tie(among, offset, end - offset)
 
 
 def _listed_window(
-    slices: Slices, varying: Sequence[int], members: Sequence[int], offset: int, limit: int, largest: bool
-) -> tuple[Sequence[int], int]:
+    slices: Slices,
+    varying: Sequence[int],
+    members: Sequence[int],
+    offset: int,
+    limit: int,
+    tie: Tie,
+    largest: bool,
+) -> tuple[Bits, int]:
     """Do the same with a short list: each slice parts it in two."""
     for place, at in enumerate(varying):
         if len(members) <= 2 * limit + 16:
-            break
+            return Bits.of(members), offset
         raw = slices(at).raw
         end = len(raw) << 3
         ones = [n for n in members if n < end and raw[n >> 3] >> (n & 7) & 1]
@@ -223,10 +239,11 @@ def _listed_window(
             members, offset = second, offset - len(first)
         else:
             behind = varying[place + 1 :]
-            left, skip = _listed_window(slices, behind, first, offset, len(first) - offset, largest)
-            right, _ = _listed_window(slices, behind, second, 0, offset + limit - len(first), largest)
-            return [*left, *right], skip
-    return members, offset
+            left, skip = _listed_window(slices, behind, first, offset, len(first) - offset, tie, largest)
+            count = offset + limit - len(first)
+            right, _ = _listed_window(slices, behind, second, 0, count, tie, largest)
+            return union(left, right), skip
+    return tie(Bits.of(members), offset, limit)
 
 
 def _small(bits: Bits) -> Bits:

@@ -1,30 +1,49 @@
-"""The window of an order: which of many records come first, decided on the index's columns alone as far as
-it can be.
+"""The window of an order: which of many records come first, decided on the facts as far as they can decide.
 
-An order whose first key is a column of numbers, or ``number`` itself, can be cut without reading a row: by
-bit slices
-(:mod:`docstore.index.columns`) or by the sets' own order. Records that share the last value are left for
-whoever reads the rows.
+A sort key parts the records into groups that follow one another (rule 20): those without a value, numbers,
+texts, objects,
+false, true. Numbers are cut by bit slices (:mod:`docstore.index.columns`), texts value by value; records
+that share a value are
+cut by the next key, in the end by ``number``. So a window costs the same wherever it lies and however many
+share a value. What the
+facts cannot order, arrays above all, is left to whoever reads the rows.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from docstore.backend import SortKey
+from docstore.backend import EMPTY_ARRAY, SortKey
 from docstore.index import columns
-from docstore.index.bits import Bits, intersection, minus, union
-from docstore.index.bounds import number_column
-from docstore.index.columns import compared, double_ordinal
-from docstore.index.keys import NUMBERS
+from docstore.index.bits import EMPTY, Bits, intersection, minus, union, union_all
+from docstore.index.columns import compared, date_ordinal, double_ordinal, slice_key
+from docstore.index.facts import WILD
+from docstore.index.keys import (
+    ARRAY,
+    DATES,
+    FALSE,
+    NUMBER,
+    NUMBERS,
+    OBJECT,
+    STRING,
+    TRUE,
+    WIDTHS,
+    is_dated,
+    text_key,
+)  # fmt: skip
 from docstore.index.source import Source
+from docstore.query.expr import Path
 
 __all__ = ["Cut", "after", "can_cut", "cut"]
 
 _DENSE = 4096
+_EXACT = 1 << 53
+_MOST_TEXTS = 2000
+_GROUPS = (NUMBER, STRING, OBJECT, FALSE, TRUE)
+"""The kinds of values in ascending order, behind what has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +60,105 @@ class Cut:
 
 
 def can_cut(order: Sequence[SortKey], position: Sequence[Any] | None, source: Source) -> bool:
-    """Return whether :func:`cut` and :func:`after` may serve ``order``: its first key is ``number``, or in
-    a column of numbers.
-    """
+    """Return whether :func:`cut` and :func:`after` may serve ``order``, as far as the first key tells."""
     path = order[0].path
     if path == ("number",):
         return True
-    if len(path) > 1 or path[0] not in COLUMNS or not source.kept(path[0]):
+    if path == ("filename",) or not source.kept(path[0]) or _has_arrays(path, source):
         return False
-    return position is None or abs(position[0]) <= _EXACT
+    value = None if position is None else position[0]
+    if value is EMPTY_ARRAY or isinstance(value, list | dict):
+        return False
+    return not isinstance(value, int | float) or isinstance(value, bool) or abs(value) <= _EXACT
 
 
-_EXACT = 1 << 53
-COLUMNS = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
-"""Record fields that are numbers and never ``None``."""
+def _has_arrays(path: Path, source: Source) -> bool:
+    return bool(source.post((), WILD)) or any(source.post(path[:at], ARRAY) for at in range(1, len(path) + 1))
+
+
+def _groups(found: Bits, path: Path, source: Source) -> Iterator[tuple[bytes, Bits]]:
+    """Yield ``found`` in ascending groups, each with the kind of its values; ``b""``: none."""
+    parts = [(kind, intersection(found, source.post(path, kind))) for kind in _GROUPS]
+    yield b"", minus(found, union_all(bits for _, bits in parts))
+    yield from parts
 
 
 def after(found: Bits, order: Sequence[SortKey], position: Sequence[Any], source: Source) -> tuple[Bits, int]:
-    """Return what of ``found`` can come strictly behind ``position``, and how many of those may not."""
+    """Return what of ``found`` can come strictly behind ``position``, and how many of those may not.
+
+    The first key of ``order`` is one that :func:`can_cut` allows.
+    """
     key, value = order[0], position[0]
     if key.path == ("number",):
         return _beyond(found, key.descending, value), 0
-    present = source.post(key.path, NUMBERS)
-    slices = number_column(key.path, source)
-    lesser, level, greater = compared(slices, NUMBERS, intersection(found, present), double_ordinal(value))
-    beyond = union(minus(found, present), lesser if key.descending else greater)
-    if order[1].path == ("number",):
-        return union(beyond, _beyond(level, order[1].descending, position[1])), 0
-    return union(beyond, level), level.count
+    kind = _kind(value)
+    groups = list(_groups(found, key.path, source))
+    at = [group for group, _ in groups].index(kind)
+    rest = groups[:at] if key.descending else groups[at + 1 :]
+    beyond = [bits for _, bits in rest]
+    parted = _parted(groups[at][1], kind, key.path, value, source)
+    if parted is None:
+        return union_all((*beyond, groups[at][1])), groups[at][1].count
+    lesser, level, greater = parted
+    beyond.append(lesser if key.descending else greater)
+    if not level or (kind == STRING and level.count > 1 and not _is_one(level, key.path, value, source)):
+        return union_all((*beyond, level)), level.count
+    if not can_cut(order[1:], position[1:], source):
+        return union_all((*beyond, level)), level.count
+    inner, slack = after(level, order[1:], position[1:], source)
+    return union_all((*beyond, inner)), slack
+
+
+def _kind(value: Any) -> bytes:
+    if isinstance(value, bool):
+        return TRUE if value else FALSE
+    if isinstance(value, str):
+        return STRING
+    return b"" if value is None else NUMBER
+
+
+def _parted(
+    group: Bits, kind: bytes, path: Path, value: Any, source: Source
+) -> tuple[Bits, Bits, Bits] | None:
+    """Return what of a group comes before, may be level with, and comes behind a value of its kind; ``None``:
+    not known.
+    """
+    if kind == NUMBER:
+        column = source.post(path, NUMBERS)
+        lesser, level, greater = compared(
+            _slices(path, NUMBERS, source), NUMBERS, intersection(group, column), double_ordinal(value)
+        )
+        beside = minus(group, column)
+        return union(lesser, beside), level, union(greater, beside)
+    if kind != STRING:
+        return EMPTY, group, EMPTY
+    keys = _texts(path, source)
+    dates = intersection(group, source.post(path, DATES))
+    if keys is None:
+        return None
+    lesser, level, greater = compared(_slices(path, DATES, source), DATES, dates, date_ordinal(value))
+    sought = text_key(value)
+    low, high = [key for key in keys if key < sought], [key for key in keys if key > sought]
+    return (
+        union(lesser, intersection(group, source.posts(path, low))),
+        union(level, intersection(group, source.post(path, sought))),
+        union(greater, intersection(group, source.posts(path, high))),
+    )
+
+
+def _is_one(level: Bits, path: Path, value: str, source: Source) -> bool:
+    """Return whether all of ``level`` have just this text, not only one that begins like it."""
+    return not is_dated(value) or len(value.encode()) < WIDTHS[DATES]
+
+
+def _texts(path: Path, source: Source) -> Sequence[bytes] | None:
+    """Return the keys of the texts at a path, ``None`` if they are many or too long to be ordered by their
+    keys.
+    """
+    keys = source.keys(path, b"s", b"u")
+    if keys is None or len(keys) > _MOST_TEXTS or any(key[:1] == b"t" for key in keys):
+        return None
+    return keys
 
 
 def _beyond(found: Bits, descending: bool, number: int) -> Bits:
@@ -85,17 +175,96 @@ def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: 
     """Return a superset, as small as can be, of the records ``offset`` to ``offset + limit`` of ``found``
     in ``order``.
 
+    The first key of ``order`` is one that :func:`can_cut` allows.
+
     Returns:
-        ``None`` where a value stands beside the column (a number beyond 2^53).
+        ``None`` where the facts do not order the records well enough.
     """
     key = order[0]
     if key.path == ("number",):
         return _by_number(found, key.descending, offset, limit)
-    if minus(found, source.post(key.path, NUMBERS)):
-        return None
-    slices = number_column(key.path, source)
-    varying = source.varying(key.path, NUMBERS)
-    return Cut(*columns.window(slices, varying, found, offset, limit, largest=key.descending))
+    groups = list(_groups(found, key.path, source))
+    taken: list[Bits] = []
+    skip: int | None = None
+    for kind, bits in reversed(groups) if key.descending else groups:
+        count = bits.count
+        if offset >= count:
+            offset -= count
+            continue
+        part = _cut_group(bits, kind, order, offset, min(limit, count - offset), source)
+        if part is None:
+            return None
+        taken.append(part.members)
+        skip = part.skip if skip is None else skip
+        limit -= count - offset
+        offset = 0
+        if limit <= 0:
+            break
+    return Cut(union_all(taken), skip or 0)
+
+
+def _cut_group(
+    bits: Bits, kind: bytes, order: Sequence[SortKey], offset: int, limit: int, source: Source
+) -> Cut | None:
+    key = order[0]
+    if kind == NUMBER:
+        if minus(bits, source.post(key.path, NUMBERS)):
+            return None
+        slices, varying = _slices(key.path, NUMBERS, source), source.varying(key.path, NUMBERS)
+
+        def tie(level: Bits, offset: int, limit: int) -> tuple[Bits, int]:
+            part = _cut_level(level, order, offset, limit, source)
+            return part.members, part.skip
+
+        return Cut(*columns.window(slices, varying, bits, offset, limit, tie, largest=key.descending))
+    if kind == STRING:
+        return _cut_texts(bits, order, offset, limit, source)
+    if kind == OBJECT:
+        return Cut(bits, offset) if bits.count <= _DENSE else None
+    return _cut_level(bits, order, offset, limit, source)
+
+
+def _cut_level(level: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut:
+    """Cut records that share the first key's value by the next; where that cannot be, all are left."""
+    part = cut(level, order[1:], offset, limit, source) if can_cut(order[1:], None, source) else None
+    return Cut(level, offset) if part is None else part
+
+
+def _cut_texts(bits: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut | None:
+    key = order[0]
+    if bits.count <= 4 * limit + offset:
+        return Cut(bits, offset)
+    keys = _texts(key.path, source)
+    dates = intersection(bits, source.post(key.path, DATES))
+    if keys is None or (dates and keys):
+        return Cut(bits, offset) if bits.count <= _DENSE else None
+    if dates:
+        slices, varying = _slices(key.path, DATES, source), source.varying(key.path, DATES)
+        largest = key.descending
+        return Cut(*columns.window(slices, varying, bits, offset, limit, _all_of, largest=largest))
+    taken: list[Bits] = []
+    skip: int | None = None
+    for text in reversed(keys) if key.descending else keys:
+        level = intersection(bits, source.post(key.path, text))
+        if offset >= level.count:
+            offset -= level.count
+            continue
+        part = _cut_level(level, order, offset, min(limit, level.count - offset), source)
+        taken.append(part.members)
+        skip = part.skip if skip is None else skip
+        limit -= level.count - offset
+        offset = 0
+        if limit <= 0:
+            break
+    return Cut(union_all(taken), skip or 0)
+
+
+def _all_of(level: Bits, offset: int, limit: int) -> tuple[Bits, int]:
+    return level, offset
+
+
+def _slices(path: Path, column: bytes, source: Source) -> columns.Slices:
+    return lambda at: source.post(path, slice_key(column, at))
 
 
 def _by_number(found: Bits, descending: bool, offset: int, limit: int) -> Cut:

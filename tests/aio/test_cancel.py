@@ -196,6 +196,23 @@ def test_many_finds_cancelled_at_random(run: Run) -> None:
     run(test)
 
 
+def test_nothing_is_lost_wherever_a_find_is_cancelled(run: Run) -> None:
+    """A find cancelled after any number of rounds of the loop loses neither its connection nor any data."""
+
+    async def test(store: docstore.AsyncStore) -> None:
+        await store.documents.add(filename="x")
+        for rounds in range(60):
+            task = asyncio.create_task(store.documents.find({"metadata.n": None}, total=True))
+            for _ in range(rounds):
+                await asyncio.sleep(0.0002 if rounds % 2 else 0)
+            task.cancel()
+            await cancelled(task)
+            assert 1 == await store.documents.count()
+        assert idle(store)
+
+    run(test)
+
+
 def test_a_timeout_frees_what_was_opened(run: Run) -> None:
     """A transaction entered under a timeout that has run out does not stay open."""
 

@@ -99,7 +99,8 @@ class Drives:
 
 def furthest_walk(wanted: int, rows: int) -> int:
     """Return how many rows are worth walking for ``wanted`` matches: fewer are found cheaply."""
-    return 2 * math.isqrt(wanted * max(rows, 1)) + wanted  # a row walked costs a third of a match found
+    furthest = 2 * math.isqrt(wanted * max(rows, 1)) + wanted  # a row walked costs a third of a match found
+    return min(furthest, 2**63 - 1)  # as many as LIMIT takes
 
 
 def is_walkable(query: Query) -> bool:

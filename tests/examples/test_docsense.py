@@ -128,13 +128,14 @@ def test_bad_values_are_422_in_the_envelope(clients: Any, query: str) -> None:
     assert body.keys() == {"status", "message", "result"}
 
 
-@pytest.mark.parametrize(
-    "search", ["%00", "%ff%fe", "%F0%9F%98%80", '"', '"-', "-", "*", "OR", "' OR 1=1 --", "%25_"]
-)
-def test_any_search_is_answered(clients: Any, first: docstore.Store, search: str) -> None:
+SEARCHES = ["%00", "%ff%fe", "%F0%9F%98%80", '"', '"-', "-", "*", "OR", "' OR 1=1 --", "%25_"]
+
+
+def test_any_search_is_answered(clients: Any, first: docstore.Store) -> None:
     """A search is words, whatever characters it has."""
     first.documents.add(filename="a.txt")
-    assert clients("docsense").get(f"{PATH}?search={search}").status_code == 200
+    for search in SEARCHES:
+        assert clients("docsense").get(f"{PATH}?search={search}").status_code == 200, search
 
 
 @pytest.mark.parametrize("url", ["memory"], indirect=True)

@@ -122,29 +122,29 @@ def test_limits(clients: Any, first: docstore.Store) -> None:
         assert (1000, True) == (len(page["items"]), page["has_more"])
 
 
-@pytest.mark.parametrize(
-    ("params", "expected"),
-    [
-        ({"file_name": "File"}, [6, 5, 4, 3, 2, 1, 0]),
-        ({"file_name": "file"}, []),
-        ({"file_name": ""}, [6, 5, 4, 3, 2, 1, 0]),
-        ({"file_name": "5.t"}, [5]),
-        ({"filename": "5.t"}, [5]),
-        ({"file_name": "%"}, []),
-        ({"file_name": "*"}, []),
-        ({"file_name": "e_5"}, []),
-        ({"created_after": "2024-01-02T00:00:00Z", "created_before": "2024-01-02T00:00:00Z"}, [5, 4, 3, 2]),
-        ({"created_after": "2024-01-02T00:00:00.000001Z"}, [6]),
-        ({"created_after": "2024-01-02T01:00:00+01:00", "file_name": "6"}, [6]),
-        ({"created_before": "2024-01-01"}, [1, 0]),
-        ({"created_before": "2024-01-01T00:00:00"}, [1, 0]),
-    ],
-)
+FILTERED: list[tuple[dict[str, str], list[int]]] = [
+    ({"file_name": "File"}, [6, 5, 4, 3, 2, 1, 0]),
+    ({"file_name": "file"}, []),
+    ({"file_name": ""}, [6, 5, 4, 3, 2, 1, 0]),
+    ({"file_name": "5.t"}, [5]),
+    ({"filename": "5.t"}, [5]),
+    ({"file_name": "%"}, []),
+    ({"file_name": "*"}, []),
+    ({"file_name": "e_5"}, []),
+    ({"created_after": "2024-01-02T00:00:00Z", "created_before": "2024-01-02T00:00:00Z"}, [5, 4, 3, 2]),
+    ({"created_after": "2024-01-02T00:00:00.000001Z"}, [6]),
+    ({"created_after": "2024-01-02T01:00:00+01:00", "file_name": "6"}, [6]),
+    ({"created_before": "2024-01-01"}, [1, 0]),
+    ({"created_before": "2024-01-01T00:00:00"}, [1, 0]),
+]
+
+
 @pytest.mark.usefixtures("seven")
-def test_filters(clients: Any, params: dict[str, str], expected: list[int]) -> None:
+def test_filters(clients: Any) -> None:
     """A case-sensitive substring, and inclusive bounds of time."""
-    page = get(clients("tensorlake"), **params)
-    assert [f"File {number}.txt" for number in expected] == names(page)
+    for params, expected in FILTERED:
+        page = get(clients("tensorlake"), **params)
+        assert [f"File {number}.txt" for number in expected] == names(page), params
 
 
 @pytest.mark.usefixtures("seven")

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import docstore
 
@@ -41,29 +42,30 @@ with docstore.open(url) as store:
 """
 
 
+def side_by_side(commands: list[list[str]]) -> list[tuple[str, str]]:
+    """Start processes, let them begin once all are ready, and return what each printed and complained of."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with ExitStack() as stack:
+        started = [stack.enter_context(subprocess.Popen(command, text=True, **pipes)) for command in commands]
+        stack.callback(lambda: [process.kill() for process in started])
+        for process in started:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            line = process.stdout.readline()
+            assert "ready\n" == line, process.stderr.read()
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return [process.communicate() for process in started]
+
+
 def test_eight_processes_share_one_sqlite_file(sqlite_url: str, many: Callable[[int, int], int]) -> None:
     """No `database is locked`; the slowest has at least a fifth of the fastest's share; no raise is lost."""
     with docstore.open(sqlite_url) as store:
         store.documents.add(id="counter", metadata={"n": 0})
     command = [sys.executable, "-c", _WRITER, sqlite_url]
-    writers = [
-        subprocess.Popen(
-            [*command, str(n), str(many(3, 30))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(8)
-    ]
-    for writer in writers:
-        assert writer.stdout is not None
-        assert "ready\n" == writer.stdout.readline()
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    said = [writer.communicate() for writer in writers]
+    said = side_by_side([[*command, str(n), str(many(3, 30))] for n in range(8)])
     assert [""] * 8 == [errors for _, errors in said]
     results = [json.loads(output) for output, _ in said]
     print(json.dumps(results))
@@ -91,24 +93,7 @@ def test_four_worker_processes_do_everything_once(
     """4 processes on one queue: each document is completed by one of them, in one attempt."""
     total = many(100, 1000)
     shared.documents.add_many([{"filename": str(n)} for n in range(total)])
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _WORKER, shared_url, str(n)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(4)
-    ]
-    for worker in workers:
-        assert worker.stdout is not None
-        worker.stdout.readline()
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    said = [worker.communicate() for worker in workers]
+    said = side_by_side([[sys.executable, "-c", _WORKER, shared_url, str(n)] for n in range(4)])
     assert [""] * 4 == [errors for _, errors in said]
     print(said)
     assert total == sum(int(output) for output, _ in said)

@@ -32,10 +32,10 @@ from docstore.query.normalize import normalize
 from docstore.query.order import parse_sort
 from docstore.query.parse import parse
 from docstore.query.plan import Plan, make_plan
-from docstore.query.recent import spelled
 from docstore.query.search import parse_search
 from docstore.query.values import NotJson, by_value, check_text
 from docstore.query.wire import expr_to_json
+from docstore.recent import spelled
 from docstore.root import Root
 
 __all__ = ["Filter", "Records"]

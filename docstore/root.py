@@ -20,7 +20,7 @@ from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Trans
 from docstore.blobs import Blobs
 from docstore.errors import BackendError, BlobsNotConfigured, DocstoreError, StoreBusy, StoreClosed
 from docstore.limits import Limits
-from docstore.query.recent import Recent
+from docstore.recent import Recent
 from docstore.steps import reached
 from docstore.telemetry import SLOW, Watch
 from docstore.waits import DIRECT, Waits

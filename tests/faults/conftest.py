@@ -66,7 +66,7 @@ class Ground:
             return findings + (standing if len(standing) != wanted else [])
 
 
-@pytest.fixture(params=["sqlite-local", "sqlite-s3", "postgres-local", "postgres-s3"])
+@pytest.fixture
 def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
     """Each database with each storage that outlives a process."""
     database, storage = request.param.split("-")

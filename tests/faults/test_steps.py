@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,8 +88,22 @@ def reaching(ground: Any, name: str) -> list[str]:
     return seen
 
 
-@pytest.mark.parametrize("name", WORKS)
-def test_killed_at_every_step(ground: Any, name: str, tmp_path: Path) -> None:
+SHORT = {
+    "sqlite-local": set(WORKS) - {"add large"},
+    "sqlite-s3": {"add large"},
+    "postgres-local": {"together", "collect"},
+    "postgres-s3": {"replace"},
+}
+"""What the short form kills where; the long form kills everything everywhere, each time that a step is reached."""
+LONG = os.environ.get("DOCSTORE_FAULTS") == "long"
+
+
+@pytest.mark.parametrize(
+    ("ground", "name"),
+    [(place, name) for place in SHORT for name in WORKS if LONG or name in SHORT[place]],
+    indirect=["ground"],
+)
+def test_killed_at_every_step(ground: Any, name: str) -> None:
     """For each time that a step is reached: before or after, never between; then healed by a collection."""
     work, after = WORKS[name]
     seen = reaching(ground, name)
@@ -97,6 +112,8 @@ def test_killed_at_every_step(ground: Any, name: str, tmp_path: Path) -> None:
     assert [] == ground.healed()
     assert set(seen) <= set(STEPS)
     for at, step in enumerate(seen):
+        if step in seen[:at] and not LONG:
+            continue
         with ground.open() as store:
             begin(store)
 

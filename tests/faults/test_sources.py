@@ -1,0 +1,186 @@
+"""Full disks, failing syncs and bad sources: a named error, nothing visible, and the store works on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import docstore
+from docstore.errors import BackendError, BlobError, SizeMismatch
+from docstore.testing.crashes import Child
+
+MIB = 1_048_576
+
+
+class Stream:
+    """A source without a name that yields so many bytes and then raises, ends, or never ends."""
+
+    def __init__(self, size: int | None, failure: Exception | None = None) -> None:
+        self.left = size
+        self.given = 0
+        self.failure = failure
+
+    def read(self, amount: int) -> bytes:
+        if self.left is not None:
+            amount = min(amount, self.left)
+            self.left -= amount
+        if not amount and self.failure is not None:
+            raise self.failure
+        self.given += amount
+        return b"x" * amount
+
+
+def is_whole(store: docstore.Store, count: int = 1) -> None:
+    """Nothing is visible but what was there, no bytes are left, and the store takes the next document."""
+    assert count == store.documents.count()
+    store.collect(0)
+    store.collect(0)
+    assert count == len(list(store._root.bytes().list()))
+    assert b"next" == store.documents.read_bytes(store.documents.add(b"next", id="next").id)
+    assert () == store.check("hash", grace=0).findings
+    store.documents.delete("next")
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 3 * MIB])
+def test_a_source_that_raises(store: docstore.Store, size: int) -> None:
+    """At byte k, in add, replace and within a transaction: its own exception arrives, unchanged."""
+    old = store.documents.add(b"old")
+    failure = ZeroDivisionError("mine")
+    for call in (
+        lambda: store.documents.add(Stream(size, failure)),
+        lambda: store.documents.update(old.id, source=Stream(size, failure)),
+    ):
+        with pytest.raises(ZeroDivisionError) as caught:
+            call()
+        assert failure is caught.value
+    with store.transaction(), pytest.raises(ZeroDivisionError):
+        store.documents.add(Stream(size, failure))
+    assert b"old" == store.documents.read_bytes(old.id)
+    is_whole(store)
+
+
+@pytest.mark.parametrize("size", [0, 5, None])
+def test_a_source_that_lies(store: docstore.Store, size: int | None) -> None:
+    """One that is shorter, longer or never ends is SizeMismatch; it is not read beyond what was said, and one byte."""
+    store.documents.add(b"old")
+    for said in (3, MIB):
+        source = Stream(size)
+        with pytest.raises(SizeMismatch):
+            store.documents.add(source, size=said)
+        assert source.given <= said + 1
+    is_whole(store)
+
+
+@contextmanager
+def files_at_most(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def in_child(work: Callable[[], None]) -> None:
+    """Run ``work`` in a process of its own, whose limits are its own."""
+    child = Child(lambda tell: work())
+    assert 0 == child.wait()
+    child.close()
+
+
+def test_a_full_disk_for_the_bytes(sqlite_url: str, tmp_path: Path) -> None:
+    """Bytes that do not fit are a BlobError; nothing of them is left; smaller ones go in at once."""
+
+    def work() -> None:
+        with docstore.open(sqlite_url, blobs=tmp_path / "files") as store:
+            old = store.documents.add(b"old")
+            with files_at_most(4 * MIB):
+                for call in (
+                    lambda: store.documents.add(Stream(8 * MIB)),
+                    lambda: store.documents.update(old.id, source=Stream(8 * MIB)),
+                ):
+                    with pytest.raises(BlobError, match="too large|No space"):
+                        call()
+                is_whole(store)
+            assert b"old" == store.documents.read_bytes(old.id)
+
+    in_child(work)
+
+
+def test_a_full_disk_for_the_database(sqlite_url: str, tmp_path: Path) -> None:
+    """Rows that do not fit are a BackendError; nothing of them is left; with room again all works."""
+
+    def work() -> None:
+        with docstore.open(sqlite_url, blobs=tmp_path / "files") as store:
+            store.documents.add(b"old")
+            log = os.path.getsize(f"{tmp_path / 'docstore.db'}-wal")
+            with files_at_most(log + 300_000):
+                with pytest.raises(BackendError, match="full|disk I/O"):
+                    store.documents.add_many({"content": "word " * 100_000} for _ in range(10))
+                assert 1 == store.documents.count()
+            is_whole(store)
+
+    in_child(work)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root; the limits above stand for it")
+def test_a_small_disk(tmp_path: Path) -> None:
+    """A tmpfs of 4 MiB fills up under bytes and database: a named error; with room again, what was acknowledged is there."""
+    import subprocess
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        return  # a container whose root may not mount
+    try:
+        with docstore.open(f"sqlite:///{disk / 'docstore.db'}", blobs=disk / "files") as store:
+            added: list[str] = []
+            with pytest.raises((BlobError, BackendError)):
+                while True:
+                    added.append(store.documents.add(Stream(300_000)).id)
+            assert len(added) > 5
+            assert added == [one.id for one in store.documents.iterate()]
+            grown = ["mount", "-o", "remount,size=16m", disk]
+            subprocess.run(grown, check=True)  # a delete, too, needs room for its log
+            is_whole(store, len(added))
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_sync_that_fails(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EIO from each fsync of an add and a replace in turn: BlobError, the old bytes stay, nothing is left."""
+    real, state = os.fsync, {"left": 0}
+
+    def fsync(file: int) -> None:
+        state["left"] -= 1
+        if state["left"] == 0:
+            raise OSError(errno.EIO, "injected")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with docstore.open(sqlite_url, blobs=tmp_path / "files") as store:
+        old = store.documents.add(b"old")
+        at = 0
+        while True:
+            at += 1
+            state["left"] = at
+            try:
+                store.documents.update(old.id, source=b"new")
+            except BlobError:
+                state["left"] = 0
+                assert b"old" == store.documents.read_bytes(old.id)
+                is_whole(store)
+            else:
+                break
+        assert at > 2

@@ -31,7 +31,7 @@ from docstore_sqlite.functions import register
 from docstore_sqlite.lock import lock_of
 from docstore_sqlite.postings import FIELDS, Shared, schema_of
 from docstore_sqlite.session import SQLiteSession
-from docstore_sqlite.threaded import ThreadedSession, in_its_thread
+from docstore_sqlite.threaded import ThreadedSession, in_its_thread, put_right
 
 __all__ = ["SQLiteBackend", "open_backend"]
 
@@ -72,15 +72,24 @@ class SQLiteBackend(SQLBackend):
     def checkout(self) -> Iterator[Any]:
         """Take a connection; a database in memory has one, used in turn."""
         if self._single is None:
-            with super().checkout() as connection:
+            with super().checkout() as connection, self._put_right(connection):
                 yield connection
             return
         if os.getpid() != self._pid:
             raise BackendError(
                 "a database in SQLite's memory does not follow a fork: open one in each process"
             )
-        with self._single, super().checkout() as connection:
+        with self._single, super().checkout() as connection, self._put_right(connection):
             yield connection
+
+    @contextmanager
+    def _put_right(self, connection: Any) -> Iterator[None]:
+        """Give a connection back without a transaction, wherever a task was cancelled."""
+        try:
+            yield
+        finally:
+            if self.waits.is_async:
+                put_right(connection)
 
     def session(self, connection: Any) -> SQLiteSession:
         """Return a session on a raw connection, which shares what the process knows of the index."""
@@ -308,9 +317,8 @@ def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
         return sa.create_engine(plain, **{**pool, "connect_args": connect_args, **options})
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    if in_memory:  # a task cancelled while the pool resets its connection would lose it, and all data
-        pool["pool_reset_on_return"] = None
-    else:  # a connection is a thread here, and more of them than this make no query faster
+    if not in_memory:  # a connection is a thread here, and more of them than this make no query faster
         pool = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 60.0}
-    given = {**pool, "connect_args": connect_args, **options}
+    # A task cancelled while the pool resets a connection would lose it, and with it a database in memory.
+    given = {**pool, "pool_reset_on_return": None, "connect_args": connect_args, **options}
     return create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), **given).sync_engine

@@ -8,8 +8,10 @@ whole ``select`` or ``insert`` is sent there at once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Container
+from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,7 +25,7 @@ from docstore.query.fields import Collection
 from docstore_sqlite.postings import Shared
 from docstore_sqlite.session import SQLiteSession
 
-__all__ = ["ThreadedSession", "in_its_thread"]
+__all__ = ["ThreadedSession", "in_its_thread", "put_right"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,10 +38,31 @@ def in_its_thread(connection: Any, work: Callable[P, T], *args: P.args, **kwargs
         connection: from the pool of an AsyncEngine's synchronous side.
         work: whatever has to be done there.
     """
-    driver = connection.driver_connection
+    return await_only(_visit(connection.driver_connection, partial(work, *args, **kwargs)))
+
+
+async def _visit(driver: Any, work: Callable[[], T]) -> T:
+    """Wait for ``work``. A cancellation interrupts its statement, and arrives when the thread is done with it."""
     # aiosqlite has no public call for this; every one of its methods is made of it.
-    done: T = await_only(driver._execute(partial(work, *args, **kwargs)))
-    return done
+    task: asyncio.Task[T] = asyncio.ensure_future(driver._execute(work))
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        while not task.done():
+            driver._conn.interrupt()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,), timeout=0.05)
+        if not task.cancelled():
+            task.exception()
+        raise
+    return task.result()
+
+
+def put_right(connection: Any) -> None:
+    """Roll back what a cancelled call left open on a connection that goes back to the pool."""
+    driver = connection.driver_connection
+    if driver is not None and driver.in_transaction:
+        in_its_thread(connection, driver._conn.rollback)
 
 
 class _Raw:

@@ -213,6 +213,26 @@ def test_nothing_is_lost_wherever_a_find_is_cancelled(run: Run) -> None:
     run(test)
 
 
+def test_a_long_query_is_interrupted(tmp_path: Path) -> None:
+    """A query of SQLite that takes long ends soon after its task was cancelled."""
+
+    async def main() -> None:
+        async with docstore.open_async(f"sqlite:///{tmp_path}/a.db") as store:
+            await store.documents.add_many(
+                {"filename": f"{number}", "metadata": {"text": "a" * 2000}} for number in range(4000)
+            )
+            slow = {"metadata.text": {"$regex": "(a|b)*c$"}}
+            begun = asyncio.get_running_loop().time()
+            task = asyncio.create_task(store.documents.count(slow))
+            await asyncio.sleep(0.05)
+            task.cancel()
+            assert await cancelled(task)
+            assert asyncio.get_running_loop().time() - begun < 5
+            assert 4000 == await store.documents.count()
+
+    asyncio.run(main())
+
+
 def test_a_timeout_frees_what_was_opened(run: Run) -> None:
     """A transaction entered under a timeout that has run out does not stay open."""
 

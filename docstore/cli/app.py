@@ -14,6 +14,8 @@ import click
 from docstore.cli.index import index
 from docstore.cli.output import shown
 from docstore.cli.read import READ_COMMANDS
+from docstore.cli.transfer import TRANSFER_COMMANDS
+from docstore.cli.upkeep import UPKEEP_COMMANDS
 from docstore.cli.work import QUEUE_COMMANDS
 from docstore.errors import (
     BackendNotInstalled,
@@ -65,7 +67,7 @@ def app() -> None:
     """
 
 
-for _command in (index, *READ_COMMANDS, *QUEUE_COMMANDS):
+for _command in (index, *READ_COMMANDS, *QUEUE_COMMANDS, *UPKEEP_COMMANDS, *TRANSFER_COMMANDS):
     app.add_command(_command)
 
 

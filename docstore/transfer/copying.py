@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from docstore.backend import Row
 from docstore.blobs import Blobs
-from docstore.errors import BlobCorrupt, BlobMissing
+from docstore.errors import BlobCorrupt, BlobError, BlobMissing
 from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.store import Store
@@ -63,6 +63,7 @@ def copy(
             what was copied stays.
         ScopeError: a document is not of the target's scope.
         BlobsNotConfigured: the source has bytes, and one of the stores was opened without ``blobs=``.
+        BlobError: both stores have their bytes in the same place.
         BackendError, BlobError: a database or a storage failed; run it again.
 
     Example:
@@ -72,6 +73,7 @@ def copy(
     """
     source._look_after("copy")
     target._look_after("copy")
+    _check_places(source, target)
     tally = Tally(target, replace=replace, on_progress=on_progress)
     for rows in batches(source, DOCUMENTS):
         tally.take_documents([_incoming(source, row, bytes) for row in rows])
@@ -81,6 +83,14 @@ def copy(
         return CopyReport(tally.transferred)
     mine, theirs = verify_copy(source, target, stored=bytes, on_progress=on_progress)
     return CopyReport(tally.transferred, mine, theirs)
+
+
+def _check_places(source: Store, target: Store) -> None:
+    """Refuse two stores with one place for their bytes: a collection of one would take those of the other."""
+    one, other = source._root.blobs, target._root.blobs
+    apart = source._root is not target._root and one is not None and other is not None
+    if apart and one is not None and other is not None and one.location == other.location:
+        raise BlobError(f"both stores keep their bytes in {one.location}: each needs a place of its own")
 
 
 def _incoming(source: Store, row: Row, bytes: bool) -> Incoming:

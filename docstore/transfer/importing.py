@@ -141,7 +141,7 @@ class _Reading:
         if place == "beside":
             assert self._folder is not None
             return Incoming(row, partial(_opened, file_beside(self._folder, row["sha256"])))
-        spool = stack.enter_context(TemporaryFile(prefix="docstore-import-"))
+        spool = stack.enter_context(TemporaryFile(prefix="docstore-import-"))  # noqa: SIM115 - closed by it
         self._spool(spool)
         return Incoming(row, partial(_rewound, spool))
 

@@ -1,0 +1,325 @@
+"""The commands that look after a store: check, repair, collect, stats, erase, upgrade."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+import docstore
+from docstore.cli.options import opened, sqlite_file, store_options
+from docstore.cli.output import note, print_json, print_table, shown, size_text
+from docstore.cli.progress import told
+from docstore.maintenance import Action, Finding, RepairReport, Stats
+from docstore.store import Store
+
+__all__ = ["UPKEEP_COMMANDS", "quiet_option", "scope_options", "within"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_DAY = 86_400.0
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+_grace = click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=_DAY,
+    show_default=True,
+    metavar="SECONDS",
+    help="Age from which a write that did not end, or dead bytes, count as left behind.",
+)
+_level = click.option(
+    "--level",
+    type=click.Choice(["size", "hash"]),
+    default="size",
+    show_default=True,
+    help="size: names and sizes; hash: also read every byte and compare its sha256.",
+)
+
+
+def scope_options(command: F) -> F:
+    """Add `--tenant` and `--owner`, which confine a command."""
+    command = click.option("--owner", metavar="NAME", help="Confine it to this owner.")(command)
+    return click.option("--tenant", metavar="NAME", help="Confine it to this tenant.")(command)
+
+
+def within(store: Store, tenant: str | None, owner: str | None) -> Store:
+    """Return the view of a store that the options of a command ask for; all of it if they ask for none."""
+    given = {name: value for name, value in (("tenant", tenant), ("owner", owner)) if value is not None}
+    return store.scoped(**given) if given else store
+
+
+@click.command(short_help="Compare documents with their bytes.")
+@_level
+@_grace
+@_as_json
+@quiet_option
+@scope_options
+@store_options
+def check(
+    level: Any,
+    grace: float,
+    as_json: bool,
+    quiet: bool,
+    tenant: str | None,
+    owner: str | None,
+    url: str,
+    blobs: str,
+) -> int:
+    """Compare documents, the rows of their bytes and the bytes themselves. Changes nothing.
+
+    It may run while others write. Findings: missing, truncated, corrupt (bytes of a document); extra (bytes
+    that no document has), stale_pending and stale_dead (what a collection should have removed), foreign
+    (files that are not docstore's), index (derived data that does not fit).
+
+    \b
+    docstore check
+    docstore check --level hash --json | jq '.findings[] | select(.kind == "missing")'
+
+    Exit status 0 if nothing was found, 1 if something was.
+    """
+    with opened(url, blobs) as store, told("checking", quiet=quiet) as on_progress:
+        report = within(store, tenant, owner).check(level, grace=grace, on_progress=on_progress)
+    if as_json:
+        print_json({**asdict(report), "ok": report.ok})
+    else:
+        _print_findings(report.findings)
+        read = f", {size_text(report.bytes)} read" if level == "hash" else ""
+        counts = (
+            f"{report.documents:,} documents, {report.blobs:,} with bytes, {report.objects:,} objects{read}"
+        )
+        click.echo(f"{counts}: {_counted(report.findings)}")
+    return 0 if report.ok else 1
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "nothing found"
+    kinds = Counter(finding.kind for finding in findings)
+    return (
+        f"{len(findings):,} found ({', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())})"
+    )
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    if not findings:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("kind", "document", "key", "what"):
+        table.add_column(name, overflow="fold")
+    for finding in findings:
+        cells = (finding.kind, finding.document_id or "–", finding.key, finding.detail)
+        table.add_row(*(Text(shown(cell)) for cell in cells))
+    print_table(table)
+
+
+@click.command(short_help="Put right what a check finds.")
+@_level
+@click.option("--apply", "apply", is_flag=True, help="Do it; without, only say what would be done.")
+@click.option("--force", is_flag=True, help="Take away more than a tenth of what is there, too.")
+@_grace
+@_as_json
+@quiet_option
+@scope_options
+@store_options
+def repair(
+    level: Any, apply: bool, force: bool, grace: float, as_json: bool, quiet: bool,
+    tenant: str | None, owner: str | None, url: str, blobs: str,
+) -> int:  # fmt: skip
+    """Check, and put right what was found, or say what would be done.
+
+    Nothing is deleted: bytes that no row knows are moved below quarantine/ in the same storage, and lost
+    bytes come back only from another document that has the very same.
+
+    \b
+    docstore repair                     what would be done
+    docstore repair --level hash --apply
+
+    Exit status 0 if nothing is left to do, 1 if something is.
+    """
+    with opened(url, blobs) as store, told("repairing", quiet=quiet) as on_progress:
+        view = within(store, tenant, owner)
+        found = view.check(level, grace=grace, on_progress=on_progress)
+        report = view.repair(found, dry_run=not apply, force=force, on_progress=on_progress)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _print_actions(report)
+    return 0 if all(action.done for action in report.actions) else 1
+
+
+def _print_actions(report: RepairReport) -> None:
+    for action in report.actions:
+        click.echo(f"{_verb(action, report.dry_run)}: {shown(_subject(action))}: {shown(action.detail)}")
+    done = sum(action.done for action in report.actions)
+    if not report.actions:
+        click.echo("nothing to repair")
+    elif report.dry_run:
+        note(f"{len(report.actions):,} findings; nothing was changed: --apply does it")
+    else:
+        click.echo(f"{done:,} of {len(report.actions):,} repaired")
+
+
+def _verb(action: Action, dry_run: bool) -> str:
+    if action.done or action.verb == "keep":
+        return action.verb
+    return f"would {action.verb}" if dry_run else f"could not {action.verb}"
+
+
+def _subject(action: Action) -> str:
+    finding = action.finding
+    named = finding.key if finding.document_id is None else f"document {finding.document_id}"
+    return f"{finding.kind} {named}".rstrip()
+
+
+@click.command(short_help="Remove bytes that no document needs.")
+@_grace
+@click.option("--prefix", default="", metavar="TEXT", help="List only keys that begin with it, such as 3f.")
+@click.option("--after", default="", metavar="KEY", help="Begin the listing after this key.")
+@_as_json
+@quiet_option
+@scope_options
+@store_options
+def collect(
+    grace: float, prefix: str, after: str, as_json: bool, quiet: bool,
+    tenant: str | None, owner: str | None, url: str, blobs: str,
+) -> int:  # fmt: skip
+    """Remove the bytes of deleted and replaced documents, and of writes that did not end.
+
+    Run it from time to time, such as nightly; it is safe beside writers and beside itself, and may be
+    stopped and run again.
+
+    \b
+    docstore collect
+    docstore collect --grace 3600 --prefix 3f      one part of a large storage
+
+    Exit status 1 if some bytes could not be removed; the next run tries again.
+    """
+    with opened(url, blobs) as store, told("collecting", quiet=quiet) as on_progress:
+        view = within(store, tenant, owner)
+        report = view.collect(grace, prefix=prefix, after=after, on_progress=on_progress)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        parts = [f"{report.swept:,} removed", f"{report.expired:,} unfinished writes withdrawn"]
+        parts += [f"{report.orphans:,} without a row removed", f"{report.dropped:,} rows dropped"]
+        click.echo("; ".join(parts))
+        for key in report.failed:
+            note(f"could not be removed now: {key}")
+    return 1 if report.failed else 0
+
+
+@click.command(short_help="Count what is in a store.")
+@_as_json
+@scope_options
+@store_options
+def stats(as_json: bool, tenant: str | None, owner: str | None, url: str, blobs: str) -> None:
+    """Count documents, extractions and bytes, and say what the backend says of itself.
+
+    \b
+    docstore stats
+    docstore stats --tenant acme --json | jq .blobs.live.bytes
+    """
+    with opened(url, blobs) as store:
+        counted = within(store, tenant, owner).stats()
+    if as_json:
+        print_json(asdict(counted))
+    else:
+        print_table(_stats_table(counted))
+
+
+def _stats_table(counted: Stats) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows: list[tuple[str, object]] = [
+        ("backend", counted.backend),
+        ("documents", f"{counted.documents:,} ({counted.latest:,} latest versions)"),
+        *((f"  {word}", f"{count:,}") for word, count in counted.statuses.items()),
+        ("extractions", f"{counted.extractions:,}"),
+        ("bytes", counted.location or "nowhere"),
+        *(
+            (f"  {state}", f"{total.count:,}, {size_text(total.bytes)}")
+            for state, total in counted.blobs.items()
+        ),
+        *counted.details.items(),
+    ]
+    for name, value in rows:
+        table.add_row(Text(shown(name)), Text(shown(value)))
+    return table
+
+
+@click.command(short_help="Remove everything of a tenant or owner.")
+@click.option("--yes", is_flag=True, help="Do it; without, only say what there is.")
+@_as_json
+@quiet_option
+@scope_options
+@store_options
+def erase(
+    yes: bool, as_json: bool, quiet: bool, tenant: str | None, owner: str | None, url: str, blobs: str
+) -> int:
+    """Remove all documents of a tenant and/or owner for good, with every byte ever written for them.
+
+    \b
+    docstore erase --tenant acme          what there is of them
+    docstore erase --tenant acme --yes    remove it
+
+    Exit status 1 if some bytes could not be removed yet (the next collect tries again), or nothing was
+    done for want of --yes.
+    """
+    if tenant is None and owner is None:
+        raise click.UsageError("say whose: --tenant, --owner or both")
+    with opened(url, blobs) as store, told("erasing", quiet=quiet) as on_progress:
+        view = within(store, tenant, owner)
+        if not yes:
+            return _say_what_is_there(view.stats(), as_json)
+        report = view.erase(on_progress=on_progress)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        click.echo(f"{report.documents:,} documents and {report.blobs:,} objects erased")
+        for key in report.failed:
+            note(f"could not be removed now: {key}")
+    return 1 if report.failed else 0
+
+
+def _say_what_is_there(counted: Stats, as_json: bool) -> int:
+    print_json(asdict(counted)) if as_json else print_table(_stats_table(counted))
+    note("nothing was erased: --yes does it")
+    return 1
+
+
+@click.command(short_help="Bring a store up to this docstore.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@_as_json
+@store_options
+def upgrade(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
+    """Bring a store's tables up to the format of this docstore. Opening a store does the same.
+
+    Each step is one transaction, and only one process at a time runs any; it may be killed and run again.
+
+    \b
+    docstore upgrade --dry-run
+    docstore upgrade --store postgresql://localhost/docs
+
+    Exit status 1 if a dry run finds something to do.
+    """
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        raise click.ClickException(f"no store at {url}")
+    report = docstore.upgrade(url, dry_run=dry_run)
+    if as_json:
+        print_json(asdict(report))
+    elif not report.steps:
+        click.echo("nothing to do")
+    for step in () if as_json else report.steps:
+        click.echo(f"{'would do' if dry_run else 'done'}: {step}")
+    return 1 if dry_run and report.steps else 0
+
+
+UPKEEP_COMMANDS = (check, repair, collect, stats, erase, upgrade)

@@ -25,6 +25,8 @@ __all__ = ["Session", "content_columns"]
 
 _UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
 """Columns of unique keys: setting one of them may meet a Duplicate."""
+_READ: dict[tuple[type, Tables, str, frozenset[str]], tuple[tuple[str, ...], str]] = {}
+"""The columns that a select reads, by what it includes: few different ones."""
 _BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts")
 
 
@@ -78,17 +80,32 @@ class Session(ABC):
     def statement(self, query: Query) -> tuple[tuple[str, ...], Fragment]:
         """Return the names of the columns read, and the statement."""
         compiler = self.compilers[query.collection.name]
-        names = (*query.collection.light(), *sorted(query.include))
-        columns = ", ".join(self._read_column(name) for name in names)
         parts = [
-            Fragment(f"SELECT {columns} FROM {self.tables.of(query.collection)} AS d"),
+            Fragment(f"SELECT {self.selected(query)} FROM {self.tables.of(query.collection)} AS d"),
             self.condition(query),
         ]
         parts.append(compiler.order_by(query.order).wrapped(" ORDER BY "))
         parts.append(self._window(query))
         if query.lock is not None:
             parts.append(Fragment(self.row_lock(query.lock)))
-        return names, Fragment("".join(part.text for part in parts), sum((part.values for part in parts), ()))
+        statement = Fragment("".join(part.text for part in parts), sum((part.values for part in parts), ()))
+        return self.names_read(query), statement
+
+    def names_read(self, query: Query) -> tuple[str, ...]:
+        """Return the names of the columns that ``query`` reads."""
+        return self._columns_read(query)[0]
+
+    def selected(self, query: Query) -> str:
+        """Return those columns as SQL text."""
+        return self._columns_read(query)[1]
+
+    def _columns_read(self, query: Query) -> tuple[tuple[str, ...], str]:
+        place = (type(self), self.tables, query.collection.name, query.include)
+        found = _READ.get(place)
+        if found is None:
+            names = (*query.collection.light(), *sorted(query.include))
+            found = _READ[place] = (names, ", ".join(map(self._read_column, names)))
+        return found
 
     def condition(self, query: Query) -> Fragment:
         """Return the WHERE clause: the scope outermost, then the filter, then the position."""

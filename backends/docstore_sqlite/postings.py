@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from docstore_sql.tables import Tables
@@ -51,10 +52,11 @@ class IndexTables:
     setting: str
     rows: Mapping[str, str]
 
-    @classmethod
-    def of(cls, tables: Tables) -> IndexTables:
+    @staticmethod
+    @lru_cache(maxsize=16)
+    def of(tables: Tables) -> IndexTables:
         """Return the names for a store."""
-        return cls(
+        return IndexTables(
             tables.named("posting"),
             tables.named("path"),
             tables.named("text"),

@@ -136,14 +136,6 @@ class SQLiteSession(Session):
         """Make the index anew from the rows."""
         rebuild_index(self)
 
-    def names_read(self, query: Query) -> tuple[str, ...]:
-        """Return the names of the columns that ``query`` reads."""
-        return (*query.collection.light(), *sorted(query.include))
-
-    def selected(self, query: Query) -> str:
-        """Return those columns as SQL text."""
-        return ", ".join(map(self._read_column, self.names_read(query)))
-
     # -- writing -----------------------------------------------------------------------------------
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:

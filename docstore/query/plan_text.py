@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["plan_text"]
 
 _LABEL = 10
+_LONGEST_LINE = 2_000
 _LABELS = {Support.EXACT: "exact", Support.INEXACT: "inexact", Support.UNSUPPORTED: "residual"}
 _CLAUSES = re.compile(r"\(|\)| (?=FROM |CROSS JOIN |WHERE |ORDER BY |LIMIT )| (?=AND )")
 
@@ -61,7 +62,7 @@ def _statement(plan: Plan, width: int) -> list[str]:
     if not plan.parameters:
         return lines
     wide = len(str(len(plan.parameters)))
-    bound = [f"  {at:>{wide}}  {shortened(str(value))}" for at, value in enumerate(plan.parameters, 1)]
+    bound = [f"  {at:>{wide}}  {shortened(repr(value))}" for at, value in enumerate(plan.parameters, 1)]
     return [*lines, "", "parameters", *bound]
 
 
@@ -92,6 +93,8 @@ def _wrapped(lines: list[str], width: int) -> list[str]:
     found: list[str] = []
     for line in lines:
         text = line.lstrip()
+        if len(text) > _LONGEST_LINE:
+            text = f"{text[:_LONGEST_LINE]} … {len(text) - _LONGEST_LINE:,} characters more"
         indent = "  " + " " * min(len(line) - len(text), width // 2)
         found += textwrap.wrap(
             text, width, initial_indent=indent, subsequent_indent=indent + "    ", break_on_hyphens=False

@@ -1,0 +1,507 @@
+
+
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET transaction_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+
+
+
+COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
+
+
+
+CREATE FUNCTION public.docstore_compare(a jsonb, b jsonb) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+DECLARE
+    keys_a text[];
+    keys_b text[];
+    kind text := jsonb_typeof(a);
+    found int;
+BEGIN
+    CASE kind
+    WHEN 'string' THEN
+        RETURN CASE WHEN a = b THEN 0 WHEN (a #>> '{}') COLLATE "C" < (b #>> '{}') COLLATE "C" THEN -1
+        ELSE 1 END;
+    WHEN 'array' THEN
+        FOR n IN 0 .. least(jsonb_array_length(a), jsonb_array_length(b)) - 1 LOOP
+            found := CASE WHEN jsonb_typeof(a -> n) = jsonb_typeof(b -> n) THEN 0 ELSE array_position('{"null","number","string","object","array","boolean"}'::text[], jsonb_typeof(a -> n)) - array_position('{"null","number","string","object","array","boolean"}'::text[], jsonb_typeof(b -> n)) END;
+            IF found = 0 THEN
+                found := "docstore_compare"(a -> n, b -> n);
+            END IF;
+            IF found <> 0 THEN
+                RETURN found;
+            END IF;
+        END LOOP;
+        RETURN jsonb_array_length(a) - jsonb_array_length(b);
+    WHEN 'object' THEN
+        keys_a := ARRAY(SELECT k FROM jsonb_object_keys(a) AS j(k) ORDER BY k COLLATE "C");
+        keys_b := ARRAY(SELECT k FROM jsonb_object_keys(b) AS j(k) ORDER BY k COLLATE "C");
+        FOR n IN 1 .. least(cardinality(keys_a), cardinality(keys_b)) LOOP
+            found := CASE WHEN jsonb_typeof(a -> keys_a[n]) = jsonb_typeof(b -> keys_b[n]) THEN 0 ELSE array_position('{"null","number","string","object","array","boolean"}'::text[], jsonb_typeof(a -> keys_a[n])) - array_position('{"null","number","string","object","array","boolean"}'::text[], jsonb_typeof(b -> keys_b[n])) END;
+            IF found = 0 AND keys_a[n] <> keys_b[n] THEN
+                found := CASE WHEN keys_a[n] COLLATE "C" < keys_b[n] COLLATE "C" THEN -1 ELSE 1 END;
+            END IF;
+            IF found = 0 THEN
+                found := "docstore_compare"(a -> keys_a[n], b -> keys_b[n]);
+            END IF;
+            IF found <> 0 THEN
+                RETURN found;
+            END IF;
+        END LOOP;
+        RETURN cardinality(keys_a) - cardinality(keys_b);
+    ELSE
+        RETURN CASE WHEN a = b THEN 0 WHEN a < b THEN -1 ELSE 1 END;
+    END CASE;
+END$$;
+
+
+
+CREATE FUNCTION public.docstore_grams(name text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$SELECT array_to_tsvector(array(SELECT substr(name, i, 3) FROM generate_series(1, char_length(name)) AS i))$$;
+
+
+
+CREATE FUNCTION public.docstore_order(v jsonb) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+DECLARE
+    inner_bytes bytea;
+BEGIN
+    CASE jsonb_typeof(v)
+    WHEN 'string' THEN
+        RETURN '\x04'::bytea || convert_to(v #>> '{}', 'UTF8') || '\x0001'::bytea;
+    WHEN 'number' THEN
+        RETURN "docstore_order_number"((v #>> '{}')::numeric);
+    WHEN 'boolean' THEN
+        RETURN CASE WHEN v = 'true'::jsonb THEN '\x0702'::bytea ELSE '\x0701'::bytea END;
+    WHEN 'array' THEN
+        SELECT string_agg("docstore_order"(element), ''::bytea ORDER BY place) INTO inner_bytes
+            FROM jsonb_array_elements(v) WITH ORDINALITY AS e(element, place);
+        RETURN '\x06'::bytea || coalesce(inner_bytes, '') || '\x00'::bytea;
+    WHEN 'object' THEN
+        SELECT string_agg(substring(bytes FOR 1) || name || '\x0001'::bytea || substring(bytes FROM 2),
+        ''::bytea ORDER BY name)
+            INTO inner_bytes
+            FROM (SELECT convert_to(key, 'UTF8'), "docstore_order"(value) FROM jsonb_each(v)) AS p(name, bytes);
+        RETURN '\x05'::bytea || coalesce(inner_bytes, '') || '\x00'::bytea;
+    ELSE
+        RETURN '\x02'::bytea;
+    END CASE;
+END$$;
+
+
+
+CREATE FUNCTION public.docstore_order_number(n numeric) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+DECLARE
+    near float8 := n::float8;
+    bits bytea;
+    rest int := 0;
+BEGIN
+    IF near > 0 AND near < 9007199254740992 THEN
+        RETURN '\x03'::bytea || float8send(-near) || '\x8000'::bytea;
+    ELSIF near = 0 THEN
+        RETURN '\x0380000000000000008000'::bytea;
+    END IF;
+    IF abs(n) > 9007199254740992 AND abs(n) < 9223372036854775808 THEN
+        rest := n - CASE WHEN abs(near) >= 9223372036854775808::float8 THEN sign(n) * 9223372036854775808 ELSE
+        near::bigint::numeric END;
+    END IF;
+    IF near < 0 THEN
+        bits := int8send(~(('x' || encode(float8send(near), 'hex'))::bit(64)::bigint));
+    ELSE
+        bits := float8send(-near);
+    END IF;
+    RETURN '\x03'::bytea || bits || substring(int4send(rest + 32768) FROM 3);
+END$$;
+
+
+
+CREATE FUNCTION public.docstore_sort(v jsonb, steps text[], largest boolean, at integer DEFAULT 1) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $_$
+DECLARE
+    last int := cardinality(steps);
+    outermost boolean := at = 1;
+    place int := -1;
+    element jsonb;
+    found bytea;
+    best bytea;
+BEGIN
+    WHILE at <= last AND jsonb_typeof(v) = 'object' LOOP
+        v := v -> steps[at];
+        at := at + 1;
+    END LOOP;
+    IF v IS NULL THEN
+        RETURN '\x02'::bytea;
+    ELSIF jsonb_typeof(v) <> 'array' THEN
+        RETURN CASE WHEN at <= last THEN '\x02'::bytea ELSE "docstore_order"(v) END;
+    ELSIF at > last AND jsonb_array_length(v) = 0 THEN
+        RETURN '\x01'::bytea;
+    ELSIF at <= last AND steps[at] ~ '^(0|[1-9][0-9]{0,8})$' THEN
+        place := CASE WHEN steps[at]::int < jsonb_array_length(v) THEN steps[at]::int ELSE -1 END;
+    END IF;
+    IF place >= 0 THEN
+        best := CASE WHEN at = last THEN "docstore_order"(v -> place) ELSE "docstore_sort"(v -> place, steps, largest, at + 1)
+        END;
+    END IF;
+    FOR n IN 0 .. jsonb_array_length(v) - 1 LOOP
+        element := v -> n;
+        IF at > last THEN
+            found := "docstore_order"(element);
+        ELSIF jsonb_typeof(element) = 'object' AND element ? steps[at] THEN
+            found := "docstore_sort"(element -> steps[at], steps, largest, at + 1);
+        ELSE
+            found := CASE WHEN place < 0 THEN '\x02'::bytea END;
+        END IF;
+        IF best IS NULL OR (CASE WHEN largest THEN found > best ELSE found < best END) THEN
+            best := coalesce(found, best);
+        END IF;
+    END LOOP;
+    RETURN CASE WHEN outermost THEN coalesce(best, '\x02'::bytea) ELSE best END;
+END$_$;
+
+
+
+CREATE FUNCTION public.docstore_terms(words text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$SELECT array_to_tsvector(CASE WHEN octet_length(words) <= 400 THEN string_to_array(btrim(words, ' '), ' ') WHEN octet_length(words) <= 900000 THEN array(SELECT DISTINCT left(word, 400) FROM unnest(string_to_array(btrim(words, ' '), ' ')) AS word WHERE word <> '') ELSE ARRAY['*'] END)$$;
+
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+
+CREATE TABLE public.docstore_blob (
+    tenant text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
+    owner text COLLATE pg_catalog."C",
+    sha256 text COLLATE pg_catalog."C",
+    size bigint,
+    state text NOT NULL COLLATE pg_catalog."C",
+    at bigint NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL
+);
+
+
+
+CREATE SEQUENCE public.docstore_clock
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+
+CREATE TABLE public.docstore_content (
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    number bigint NOT NULL,
+    content text NOT NULL COLLATE pg_catalog."C",
+    words text NOT NULL COLLATE pg_catalog."C",
+    symbols text NOT NULL COLLATE pg_catalog."C"
+);
+
+
+
+CREATE TABLE public.docstore_document (
+    number bigint NOT NULL,
+    id text NOT NULL COLLATE pg_catalog."C",
+    external_id text COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    is_latest boolean NOT NULL,
+    tenant text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    owner text COLLATE pg_catalog."C",
+    filename text NOT NULL COLLATE pg_catalog."C",
+    content_type text NOT NULL COLLATE pg_catalog."C",
+    file_type text NOT NULL COLLATE pg_catalog."C",
+    size bigint,
+    sha256 text COLLATE pg_catalog."C",
+    status text NOT NULL COLLATE pg_catalog."C",
+    error text COLLATE pg_catalog."C",
+    attempts bigint NOT NULL,
+    metadata text NOT NULL COLLATE pg_catalog."C",
+    preview text COLLATE pg_catalog."C",
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    first_created_at bigint NOT NULL,
+    processed_at bigint,
+    revision bigint NOT NULL,
+    blob_key text COLLATE pg_catalog."C",
+    fingerprint text COLLATE pg_catalog."C",
+    lease_token text COLLATE pg_catalog."C",
+    lease_worker text COLLATE pg_catalog."C",
+    lease_expires_at bigint,
+    filename_fold text NOT NULL COLLATE pg_catalog."C",
+    metadata_json jsonb NOT NULL,
+    metadata_fold jsonb
+);
+
+
+
+ALTER TABLE public.docstore_document ALTER COLUMN number ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.docstore_document_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+
+CREATE TABLE public.docstore_extraction (
+    number bigint NOT NULL,
+    id text NOT NULL COLLATE pg_catalog."C",
+    document_id text NOT NULL COLLATE pg_catalog."C",
+    filename text NOT NULL COLLATE pg_catalog."C",
+    tenant text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    owner text COLLATE pg_catalog."C",
+    status text NOT NULL COLLATE pg_catalog."C",
+    error text COLLATE pg_catalog."C",
+    results text COLLATE pg_catalog."C",
+    needs_review boolean NOT NULL,
+    is_reviewed boolean NOT NULL,
+    reviewed_at bigint,
+    reviewed_by text COLLATE pg_catalog."C",
+    reviewed_results text COLLATE pg_catalog."C",
+    confidence_scores text COLLATE pg_catalog."C",
+    review_flags text COLLATE pg_catalog."C",
+    metadata text NOT NULL COLLATE pg_catalog."C",
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    revision bigint NOT NULL,
+    fingerprint text COLLATE pg_catalog."C",
+    filename_fold text NOT NULL COLLATE pg_catalog."C",
+    results_json jsonb,
+    results_fold jsonb,
+    reviewed_results_json jsonb,
+    reviewed_results_fold jsonb,
+    confidence_scores_json jsonb,
+    confidence_scores_fold jsonb,
+    review_flags_json jsonb,
+    review_flags_fold jsonb,
+    metadata_json jsonb NOT NULL,
+    metadata_fold jsonb
+);
+
+
+
+ALTER TABLE public.docstore_extraction ALTER COLUMN number ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.docstore_extraction_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+
+CREATE TABLE public.docstore_setting (
+    name text NOT NULL,
+    value text NOT NULL
+);
+
+
+
+CREATE TABLE public.docstore_tally (
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    owner text NOT NULL COLLATE pg_catalog."C",
+    is_latest boolean NOT NULL,
+    status text NOT NULL COLLATE pg_catalog."C",
+    n bigint NOT NULL
+);
+
+
+
+INSERT INTO public.docstore_blob VALUES ('t', 'e3/8e/e38e87c7963741ddb1f4b8896fed7c0b', 'o', 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 9, 'live', 1795308164971333, 0);
+INSERT INTO public.docstore_blob VALUES ('t', 'e3/42/e342e3ec54154bc7a7ce36f60f6bf2fe', 'o', 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 9, 'live', 1795308164971333, 0);
+INSERT INTO public.docstore_blob VALUES ('t', '0d/bc/0dbcf46bfd894cbba712d2de2563da86', 'o', '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 9, 'live', 1795308164971333, 0);
+INSERT INTO public.docstore_blob VALUES ('', 'c9/58/c9585446d2854a9ba7285507c7abba8b', NULL, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0, 'live', 1795308164971333, 0);
+
+
+
+INSERT INTO public.docstore_content VALUES ('t', 1, 'Grüße Nummer 1, 日本語', ' grüsse nummer 1 日 本 語 ', ' a, ');
+INSERT INTO public.docstore_content VALUES ('t', 2, 'Grüße Nummer 2, 日本語', ' grüsse nummer 2 日 本 語 ', ' a, ');
+INSERT INTO public.docstore_content VALUES ('t', 3, 'Grüße Nummer 3, 日本語', ' grüsse nummer 3 日 本 語 ', ' a, ');
+
+
+
+INSERT INTO public.docstore_document VALUES (1, 'chain-1', 'chain', 1, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 'pending', NULL, 0, '{"n":1,"tags":["a",{"b":[1,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 1, 日本語', 1767268800000001, 1767268800000001, 1767268800000001, NULL, 1, 'e3/8e/e38e87c7963741ddb1f4b8896fed7c0b', '0786ad24791e8b6a5d52aa202de7d31a', NULL, NULL, NULL, 'chain.txt', '{"n": 1, "a.b": {"": "é"}, "tags": ["a", {"b": [1, null, 1.5]}]}', NULL);
+INSERT INTO public.docstore_document VALUES (2, 'chain-2', 'chain', 2, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 'pending', NULL, 0, '{"n":2,"tags":["a",{"b":[2,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 2, 日本語', 1767355200000002, 1767355200000002, 1767268800000001, NULL, 1, 'e3/42/e342e3ec54154bc7a7ce36f60f6bf2fe', '7e9dac12ea9db2440d30925d154c9b88', NULL, NULL, NULL, 'chain.txt', '{"n": 2, "a.b": {"": "é"}, "tags": ["a", {"b": [2, null, 1.5]}]}', NULL);
+INSERT INTO public.docstore_document VALUES (3, 'chain-3', 'chain', 3, true, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 'pending', NULL, 0, '{"n":3,"tags":["a",{"b":[3,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 3, 日本語', 1767441600000003, 1767441600000003, 1767268800000001, NULL, 1, '0d/bc/0dbcf46bfd894cbba712d2de2563da86', '659e8f0e435007fcff5635efd3a02e4c', NULL, NULL, NULL, 'chain.txt', '{"n": 3, "a.b": {"": "é"}, "tags": ["a", {"b": [3, null, 1.5]}]}', NULL);
+INSERT INTO public.docstore_document VALUES (4, 'empty', NULL, 1, true, '', NULL, 'empty', 'application/octet-stream', 'other', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'pending', NULL, 0, '{"big":4611686018427387904,"float":1e+16}', NULL, 1795308158738704, 1795308158738704, 1795308158738704, NULL, 1, 'c9/58/c9585446d2854a9ba7285507c7abba8b', '76ce861885c649c825c2c54a89aeb5f9', NULL, NULL, NULL, 'empty', '{"big": 4611686018427387904, "float": 10000000000000000}', NULL);
+INSERT INTO public.docstore_document VALUES (5, 'bare', NULL, 1, true, 'u', NULL, '../bare', 'application/octet-stream', 'other', 5, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'pending', NULL, 0, '{}', NULL, 1795308158752865, 1795308158752865, 1795308158752865, NULL, 1, NULL, '718c736d90f008bb4377d4c6bb106b45', NULL, NULL, NULL, '../bare', '{}', NULL);
+INSERT INTO public.docstore_document VALUES (6, 'failed', NULL, 1, true, '', NULL, 'failed.pdf', 'application/pdf', 'pdf', NULL, NULL, 'failed', 'no text', 0, '{}', NULL, 1795308158762238, 1795308158771712, 1795308158762238, NULL, 2, NULL, '61b0ef82a7e027afeabbd365f0d78bba', NULL, NULL, NULL, 'failed.pdf', '{}', NULL);
+INSERT INTO public.docstore_document VALUES (7, 'claimed', NULL, 1, true, '', NULL, 'claimed', 'application/octet-stream', 'other', NULL, NULL, 'processing', NULL, 1, '{}', NULL, 1795308158782981, 1795308158792773, 1795308158782981, NULL, 2, NULL, 'd4347f6ff6d449576aa800208f231fbd', '07fe46031ccbbff2cc639c4b3a71a7cf', 'w', 1795308159792773, 'claimed', '{}', NULL);
+
+
+
+INSERT INTO public.docstore_extraction VALUES (1, 'e', 'chain-1', 'Chain.TXT', 't', 'o', 'completed', NULL, '{"total":1.0}', true, true, 1767960000000009, 'ann', '{"total":2}', '{"total":50.0}', '{"total":true}', '{}', 1795308158841402, 1795308158849297, 2, '2f8deb5033dd33075f37fd8cc3e43f4e', 'chain.txt', '{"total": 1.0}', NULL, '{"total": 2}', NULL, '{"total": 50.0}', NULL, '{"total": true}', NULL, '{}', NULL);
+
+
+
+INSERT INTO public.docstore_setting VALUES ('format', '1');
+
+
+
+INSERT INTO public.docstore_tally VALUES ('', '', true, 'failed', 1);
+INSERT INTO public.docstore_tally VALUES ('', '', true, 'pending', 1);
+INSERT INTO public.docstore_tally VALUES ('', '', true, 'processing', 1);
+INSERT INTO public.docstore_tally VALUES ('t', 'o', false, 'pending', 2);
+INSERT INTO public.docstore_tally VALUES ('t', 'o', true, 'pending', 1);
+INSERT INTO public.docstore_tally VALUES ('u', '', true, 'pending', 1);
+
+
+
+SELECT pg_catalog.setval('public.docstore_clock', 1, false);
+
+
+
+SELECT pg_catalog.setval('public.docstore_document_number_seq', 7, true);
+
+
+
+SELECT pg_catalog.setval('public.docstore_extraction_number_seq', 1, true);
+
+
+
+ALTER TABLE ONLY public.docstore_blob
+    ADD CONSTRAINT docstore_blob_pkey PRIMARY KEY (tenant, key);
+
+
+
+ALTER TABLE ONLY public.docstore_content
+    ADD CONSTRAINT docstore_content_pkey PRIMARY KEY (tenant, number);
+
+
+
+ALTER TABLE ONLY public.docstore_document
+    ADD CONSTRAINT docstore_document_id UNIQUE (tenant, id);
+
+
+
+ALTER TABLE ONLY public.docstore_document
+    ADD CONSTRAINT docstore_document_pkey PRIMARY KEY (tenant, number);
+
+
+
+ALTER TABLE ONLY public.docstore_extraction
+    ADD CONSTRAINT docstore_extraction_id UNIQUE (tenant, id);
+
+
+
+ALTER TABLE ONLY public.docstore_extraction
+    ADD CONSTRAINT docstore_extraction_pkey PRIMARY KEY (tenant, number);
+
+
+
+ALTER TABLE ONLY public.docstore_setting
+    ADD CONSTRAINT docstore_setting_pkey PRIMARY KEY (name);
+
+
+
+CREATE INDEX docstore_blob_key ON public.docstore_blob USING btree (key);
+
+
+
+CREATE INDEX docstore_blob_state ON public.docstore_blob USING btree (state, key) WHERE (state <> 'live'::text);
+
+
+
+CREATE INDEX docstore_content_number ON public.docstore_content USING btree (number);
+
+
+
+CREATE INDEX docstore_content_terms ON public.docstore_content USING gin (public.docstore_terms(words)) WITH (gin_pending_list_limit='512');
+
+
+
+CREATE INDEX docstore_document_by_id ON public.docstore_document USING btree (id);
+
+
+
+CREATE INDEX docstore_document_created ON public.docstore_document USING btree (created_at, number);
+
+
+
+CREATE UNIQUE INDEX docstore_document_latest ON public.docstore_document USING btree (tenant, external_id, COALESCE(owner, ''::text)) WHERE ((external_id IS NOT NULL) AND is_latest);
+
+
+
+CREATE INDEX docstore_document_metadata ON public.docstore_document USING gin (metadata_json jsonb_path_ops);
+
+
+
+CREATE INDEX docstore_document_names ON public.docstore_document USING gin (filename_fold public.gin_trgm_ops) WITH (gin_pending_list_limit='512');
+
+
+
+CREATE INDEX docstore_document_number ON public.docstore_document USING btree (number);
+
+
+
+CREATE INDEX docstore_document_owner ON public.docstore_document USING btree (owner, created_at, number) WHERE (owner IS NOT NULL);
+
+
+
+CREATE INDEX docstore_document_queue ON public.docstore_document USING btree (status, number) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+
+
+
+CREATE INDEX docstore_document_tenant ON public.docstore_document USING btree (tenant, created_at, number) WHERE (tenant <> ''::text);
+
+
+
+CREATE UNIQUE INDEX docstore_document_version ON public.docstore_document USING btree (tenant, external_id, COALESCE(owner, ''::text), version) WHERE (external_id IS NOT NULL);
+
+
+
+CREATE INDEX docstore_extraction_by_id ON public.docstore_extraction USING btree (id);
+
+
+
+CREATE INDEX docstore_extraction_created ON public.docstore_extraction USING btree (created_at, number);
+
+
+
+CREATE INDEX docstore_extraction_number ON public.docstore_extraction USING btree (number);
+
+
+
+CREATE INDEX docstore_extraction_of ON public.docstore_extraction USING btree (tenant, document_id);
+
+
+
+CREATE INDEX docstore_tally_key ON public.docstore_tally USING btree (tenant, owner, is_latest, status);
+
+
+
+ALTER TABLE ONLY public.docstore_content
+    ADD CONSTRAINT docstore_content_document FOREIGN KEY (tenant, number) REFERENCES public.docstore_document(tenant, number) ON DELETE CASCADE;
+
+
+
+ALTER TABLE ONLY public.docstore_extraction
+    ADD CONSTRAINT docstore_extraction_document FOREIGN KEY (tenant, document_id) REFERENCES public.docstore_document(tenant, id) ON DELETE CASCADE;
+
+
+
+

@@ -42,7 +42,7 @@ def in_its_thread(connection: Any, work: Callable[P, T], *args: P.args, **kwargs
 
 
 async def _visit(driver: Any, work: Callable[[], T]) -> T:
-    """Wait for ``work``. A cancellation interrupts its statement, and arrives when the thread is done with it."""
+    """Wait for ``work``. A cancellation interrupts its statement, and arrives when the thread is done."""
     # aiosqlite has no public call for this; every one of its methods is made of it.
     task: asyncio.Task[T] = asyncio.ensure_future(driver._execute(work))
     try:

@@ -28,7 +28,8 @@ class Child:
     """A forked process that runs one function, and a pipe on which it tells what it did.
 
     Args:
-        work: what it runs; it is given ``tell``, which writes one line to the pipe at once, whole. It ends with
+        work: what it runs; it is given ``tell``, which writes one line to the pipe at once, whole. It ends
+        with
             exit code 0 when it returns, else with 1 and the traceback on standard error.
     """
 

@@ -58,7 +58,8 @@ class FaultyBackend:
 
     Args:
         target: does the work. Closing this one leaves it open.
-        faults: which call fails and how: ``before``, ``after`` or ``delay``. What it raises is a BackendError,
+        faults: which call fails and how: ``before``, ``after`` or ``delay``. What it raises is a
+        BackendError,
             ``outcome_unknown`` at a ``commit``; the error that the faults would make is its cause.
         seconds: how long ``delay`` waits.
 

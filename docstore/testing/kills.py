@@ -1,6 +1,7 @@
 """Kill loops: writers killed at random instants, a collector at grace 0 and a checker beside, nothing lost.
 
-:func:`kill_loop` works on any backend and storage; what it counts is a :class:`~docstore.testing.ledger.Tally`.
+:func:`kill_loop` works on any backend and storage; what it counts is a
+:class:`~docstore.testing.ledger.Tally`.
 Every process is a fork of this one, so open no store in it before.
 """
 
@@ -101,12 +102,12 @@ class _Writing:
         self._lines: list[str] = []
         full = len(free) > _KEPT
         seed, mine = chance.getrandbits(64), list(self._mine)
-        self._child = Child(
-            lambda tell: _Writer(open_store, seed, mine, largest, full).run(Telling(tell))
-        )
+        self._child = Child(lambda tell: _Writer(open_store, seed, mine, largest, full).run(Telling(tell)))
 
     def wait(self, lines: int, chance: random.Random) -> None:
-        """Wait until it told so many lines, and then for a random part of what one takes, to be in the midst."""
+        """Wait until it told so many lines, and then for a random part of what one takes, to be in the
+        midst.
+        """
         begun = time.monotonic()
         for _ in range(lines):
             line = self._child.told(_STALLED)
@@ -212,9 +213,7 @@ class _Writer:
 class _Beside:
     """The collector at grace 0 and the checker that run beside the writers."""
 
-    def __init__(
-        self, open_store: Callable[[], docstore.Store], chance: random.Random, tally: Tally
-    ) -> None:
+    def __init__(self, open_store: Callable[[], docstore.Store], chance: random.Random, tally: Tally) -> None:
         self._open = open_store
         self._chance = chance
         self._tally = tally
@@ -252,7 +251,9 @@ def _collect(open_store: Callable[[], docstore.Store], tell: Callable[[str], Non
 
 
 def _check(open_store: Callable[[], docstore.Store], tell: Callable[[str], None]) -> None:
-    """Check every byte; at grace 0 the collector may take an intent from under its writer, whose bytes are then extra."""
+    """Check every byte; at grace 0 the collector may take an intent from under its writer, whose bytes are
+    then extra.
+    """
     store = _opened(open_store)
     while True:
         try:

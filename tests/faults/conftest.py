@@ -30,7 +30,9 @@ def seed() -> int:
 
 @pytest.fixture(scope="session")
 def s3_session() -> Any:
-    """A botocore session whose parsed descriptions of services the forks inherit: a client takes a tenth of the time."""
+    """A botocore session whose parsed descriptions of services the forks inherit: a client takes a tenth of
+    the time.
+    """
     from aiobotocore.session import AioSession
 
     return AioSession()
@@ -56,7 +58,9 @@ class Ground:
         return docstore.open(self.url, blobs=self.blobs)
 
     def healed(self) -> list[Any]:
-        """Collect at grace 0, twice, and return what a check of every byte finds, and what stands there needlessly."""
+        """Collect at grace 0, twice, and return what a check of every byte finds, and what stands there
+        needlessly.
+        """
         with self.open() as store:
             store.collect(0)
             store.collect(0)
@@ -72,4 +76,4 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
     database, storage = request.param.split("-")
     url = request.getfixturevalue(f"{database}_url")
     blobs = tmp_path / "files" if storage == "local" else request.getfixturevalue("s3_blobs")()
-    yield Ground(url, blobs)
+    return Ground(url, blobs)

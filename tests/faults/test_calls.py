@@ -1,4 +1,6 @@
-"""Every call to the database and to the storage fails in turn: before, after, never between; then all works again."""
+"""Every call to the database and to the storage fails in turn: before, after, never between; then all works
+again.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def tried(work: Work, store: docstore.Store) -> bool:
 @pytest.mark.parametrize("fault", ["before", "after"])
 @pytest.mark.parametrize("name", WORKS)
 def test_every_call_to_the_database(url: str, name: str, fault: Fault, tmp_path: Path) -> None:
-    """Each read, write, begin and commit fails once: what returns was done, and a named error left before or after."""
+    """Each read, write, begin and commit fails once: what returns was done, and a named error left before or
+    after.
+    """
     work, after = WORKS[name]
     number, fired = 0, 1
     with docstore.open(url, blobs=tmp_path / "files") as plain:
@@ -90,7 +94,9 @@ def test_a_cut_commit_is_found_out(url: str, fault: Fault, tmp_path: Path) -> No
             work, after = WORKS[name]
             begin(plain)
             faults = Faults(1 if name == "delete" else 2, fault, only={"commit"})
-            assert tried(work, docstore.open(FaultyBackend(plain._root.backend, faults), blobs=tmp_path / "files"))
+            assert tried(
+                work, docstore.open(FaultyBackend(plain._root.backend, faults), blobs=tmp_path / "files")
+            )
             assert 1 == faults.fired
             look(plain, after, True)
 
@@ -126,7 +132,9 @@ def sweep(plain: docstore.Store, url: str, fault: Fault, work: Work, after: dict
 
 
 def test_what_the_faulty_backend_leaves_alone(tmp_path: Path) -> None:
-    """Without a fault it is the backend: indexes, transactions, grouping; it cannot cut, and a delay only waits."""
+    """Without a fault it is the backend: indexes, transactions, grouping; it cannot cut, and a delay only
+    waits.
+    """
     with docstore.open("memory://", blobs=tmp_path) as plain:
         faults = Faults(1, "delay", times=1000)
         store = docstore.open(FaultyBackend(plain._root.backend, faults, seconds=0.0), blobs=tmp_path)

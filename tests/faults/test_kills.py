@@ -1,4 +1,6 @@
-"""Writers killed by SIGKILL at random instants, a collector at grace 0 and a checker beside: nothing is lost."""
+"""Writers killed by SIGKILL at random instants, a collector at grace 0 and a checker beside: nothing is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ SOUND = (0, 0, 0, 0, 0, [])
 def report(what: str, seed: int, tally: Tally) -> None:
     """Say what was reached; `pytest -s` shows it."""
     print(
-        f"\n{what}: seed {seed}, {tally.kills} kills, {tally.acknowledged} acknowledged, {tally.unknown} unknown,"
+        f"\n{what}: seed {seed}, {tally.kills} kills, {tally.acknowledged} acknowledged, {tally.unknown} unknown,"  # noqa: E501
         f" {tally.refused} refused, {tally.collections} collections and {tally.checks} checks beside,"
         f" {tally.documents} documents left; lost, mixed, dangling, corrupt, untracked: {tally.faults[:5]}"
     )
@@ -58,7 +60,9 @@ def test_on_postgres_that_crashes_too(tmp_path: Path, long: bool, seed: int) -> 
 def test_on_s3_through_a_bad_wire(
     sqlite_url: str, s3_server: S3Server, s3_blobs: Callable[..., Blobs], long: bool, seed: int
 ) -> None:
-    """200 kills (long), 8 (short) while requests fail, replies are dropped after the effect and bodies are cut."""
+    """200 kills (long), 8 (short) while requests fail, replies are dropped after the effect and bodies are
+    cut.
+    """
     with S3Proxy(s3_server.port, rate=0.05 if long else 0.03, seed=seed) as proxy:
         blobs = s3_blobs(**proxy.storage_options)
 

@@ -68,7 +68,9 @@ def test_a_source_that_raises(store: docstore.Store, size: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 5, None])
 def test_a_source_that_lies(store: docstore.Store, size: int | None) -> None:
-    """One that is shorter, longer or never ends is SizeMismatch; it is not read beyond what was said, and one byte."""
+    """One that is shorter, longer or never ends is SizeMismatch; it is not read beyond what was said, and
+    one byte.
+    """
     store.documents.add(b"old")
     for said in (3, MIB):
         source = Stream(size)
@@ -109,7 +111,7 @@ def test_a_full_disk_for_the_bytes(sqlite_url: str, tmp_path: Path) -> None:
                     lambda: store.documents.add(Stream(8 * MIB)),
                     lambda: store.documents.update(old.id, source=Stream(8 * MIB)),
                 ):
-                    with pytest.raises(BlobError, match="too large|No space"):
+                    with pytest.raises(BlobError, match=r"too large|No space"):
                         call()
                 is_whole(store)
             assert b"old" == store.documents.read_bytes(old.id)
@@ -125,7 +127,7 @@ def test_a_full_disk_for_the_database(sqlite_url: str, tmp_path: Path) -> None:
             store.documents.add(b"old")
             log = os.path.getsize(f"{tmp_path / 'docstore.db'}-wal")
             with files_at_most(log + 300_000):
-                with pytest.raises(BackendError, match="full|disk I/O"):
+                with pytest.raises(BackendError, match=r"full|disk I/O"):
                     store.documents.add_many({"content": "word " * 100_000} for _ in range(10))
                 assert 1 == store.documents.count()
             is_whole(store)
@@ -135,7 +137,9 @@ def test_a_full_disk_for_the_database(sqlite_url: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root; the limits above stand for it")
 def test_a_small_disk(tmp_path: Path) -> None:
-    """A tmpfs of 4 MiB fills up under bytes and database: a named error; with room again, what was acknowledged is there."""
+    """A tmpfs of 4 MiB fills up under bytes and database: a named error; with room again, what was
+    acknowledged is there.
+    """
     import subprocess
 
     disk = tmp_path / "disk"
@@ -146,7 +150,7 @@ def test_a_small_disk(tmp_path: Path) -> None:
     try:
         with docstore.open(f"sqlite:///{disk / 'docstore.db'}", blobs=disk / "files") as store:
             added: list[str] = []
-            with pytest.raises((BlobError, BackendError)):
+            with pytest.raises((BlobError, BackendError)):  # noqa: PT012 - it is the one that does not fit
                 while True:
                     added.append(store.documents.add(Stream(300_000)).id)
             assert len(added) > 5

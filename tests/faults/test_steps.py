@@ -24,7 +24,9 @@ def state_of(store: docstore.Store) -> State:
 
 
 def begin(store: docstore.Store) -> None:
-    """Leave something for each protocol to do: documents, dead bytes, a stale intent, a swept row, an orphan."""
+    """Leave something for each protocol to do: documents, dead bytes, a stale intent, a swept row, an
+    orphan.
+    """
     store.documents.add(b"kept", id="kept", filename="kept")
     store.documents.add(b"old", id="old", filename="old")
     backend, blobs = store._root.backend, store._root.bytes()
@@ -94,7 +96,9 @@ SHORT = {
     "postgres-local": {"together", "collect"},
     "postgres-s3": {"replace"},
 }
-"""What the short form kills where; the long form kills everything everywhere, each time that a step is reached."""
+"""What the short form kills where; the long form kills everything everywhere, each time that a step is
+reached.
+"""
 LONG = os.environ.get("DOCSTORE_FAULTS") == "long"
 
 
@@ -148,7 +152,9 @@ class Died(BaseException):
 
 @pytest.mark.parametrize("name", WORKS)
 def test_memory_is_left_before_or_after(url: str, name: str) -> None:
-    """What dies with its process cannot be killed: a death of the thread at each step leaves before or after."""
+    """What dies with its process cannot be killed: a death of the thread at each step leaves before or
+    after.
+    """
     work, after = WORKS[name]
     at = 0
     while True:

@@ -1,4 +1,6 @@
-"""A proxy on 127.0.0.1 before an S3 server, that answers 500, drops replies after the effect, and cuts bodies."""
+"""A proxy on 127.0.0.1 before an S3 server, that answers 500, drops replies after the effect, and cuts
+bodies.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,10 @@ _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-leng
 class S3Proxy:
     """Passes requests on to a server on this machine, and lets some of them fail.
 
-    ``error`` answers 500 and passes nothing on; ``drop`` passes the request on and closes the connection instead
-    of answering; ``cut request`` passes on all but the last byte of the body and closes both sides; ``cut reply``
+    ``error`` answers 500 and passes nothing on; ``drop`` passes the request on and closes the connection
+    instead
+    of answering; ``cut request`` passes on all but the last byte of the body and closes both sides; ``cut
+    reply``
     answers with all but the last byte of the body, or of the head where there is no body.
 
     Example:
@@ -136,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(*answered, cut=fault == "cut reply")
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass  # noqa: N815 - the names that the base class calls
 
     def _answer(self, answer: Any, body: bytes, *, cut: bool) -> None:
         self.send_response_only(answer.status, answer.reason)

@@ -1,0 +1,577 @@
+"""The sixteen promises of docs/storage-promises.md: each has a check that holds, and fails on a mutant that
+breaks it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docstore_sql import schema
+from docstore_sql.compile import Compiler
+from docstore_sql.fragment import Fragment
+from docstore_sql.session import Session
+from docstore_sqlite.backend import SQLiteBackend
+
+import docstore
+from docstore import storing
+from docstore.blobs import local, metering
+from docstore.errors import BackendError, BlobError, DocstoreError, NotFound
+from docstore.root import Root
+from docstore.steps import STEPS, hooked
+from docstore.testing.crashes import crashed_at
+from docstore.testing.faulty_backend import FaultyBackend
+from docstore.testing.faulty_filesystem import Faults
+
+Patch = pytest.MonkeyPatch
+collecting_module = import_module("docstore.maintenance.collect")
+erasing_module = import_module("docstore.maintenance.erase")
+
+
+@dataclass
+class Place:
+    """Where a check works: a folder of its own."""
+
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.folder / 'docstore.db'}"
+
+    def open(self, url: Any = None) -> docstore.Store:
+        return docstore.open(self.url if url is None else url, blobs=self.folder / "files")
+
+
+# -- the checks ------------------------------------------------------------------------------------
+
+
+def acknowledged_is_durable(place: Place) -> None:
+    """1. What was acknowledged is there after the process died, and the database syncs fully."""
+    with place.open() as store, store._root.backend.write() as writer:
+        cursor = writer.connection.cursor()  # type: ignore[attr-defined]
+        assert [2] == [level for (level,) in cursor.execute("PRAGMA synchronous")]
+    assert crashed_at("P5", lambda: place.open().documents.add(b"x", id="a"))
+    with place.open() as store:
+        assert b"x" == store.documents.read_bytes("a")
+
+
+def rows_never_dangle(place: Place) -> None:
+    """2. Whatever step a write dies at, no row points at missing or wrong bytes."""
+    with place.open() as store:
+        store.documents.add(b"old", id="a")
+    for step in STEPS[:10]:
+        crashed_at(step, lambda: place.open().documents.update("a", source=b"new bytes"))
+        with place.open() as store:
+            assert store.documents.read_bytes("a") in (b"old", b"new bytes")
+            assert not [one for one in store.check("hash").findings if one.kind != "extra"]
+
+
+def bytes_are_written_once(place: Place) -> None:
+    """3. A replacement has a key of its own, the old bytes stay as they are, and no key tells of a name."""
+    with place.open() as store:
+        made = store.documents.add(b"old", filename="../../etc/passwd", external_id="secret")
+        blobs = store._root.bytes()
+        (old,) = [found.name for found in blobs.list()]
+        store.documents.update(made.id, source=b"new")
+        names = [found.name for found in blobs.list()]
+        assert (2, b"old") == (len(names), blobs.read_bytes(old))
+        assert not any(word in name for name in names for word in ("passwd", "secret", ".."))
+        with suppress(BlobError):
+            blobs.write(old, [b"again"])
+        assert b"old" == blobs.read_bytes(old)
+
+
+def readers_see_whole_files(place: Place) -> None:
+    """4. At no step of a replacement is there a part of a file under a key; an open reader keeps its
+    version.
+    """
+    body = os.urandom(100_000)
+    with place.open() as store:
+        made = store.documents.add(body)
+        seen: list[int] = []
+
+        def look(step: str) -> None:
+            sizes = {found.size for found in store._root.bytes().list() if found.kind == "object"}
+            seen.extend(sizes - {len(body)})
+            assert store.documents.read_bytes(made.id) in (body, body[::-1])
+
+        with store.documents.open(made.id) as reader:
+            begun = reader.read(10)
+            with hooked(lambda step: look(step) if step < "P4" else None):
+                store.documents.update(made.id, source=body[::-1])
+            assert body == begun + reader.read()
+        assert [] == seen
+
+
+def failures_leave_nothing(place: Place) -> None:
+    """5. A source that raises or lies leaves no row, no bytes, no temporary file, and the store works."""
+
+    class Raising:
+        def read(self, amount: int) -> bytes:
+            raise ZeroDivisionError
+
+    with place.open() as store:
+        for call in (lambda: store.documents.add(Raising()), lambda: store.documents.add(b"four", size=5)):
+            with suppress(ZeroDivisionError, DocstoreError):
+                call()
+        assert 0 == store.documents.count()
+        assert [] == list(store._root.bytes().list())
+        assert b"x" == store.documents.read_bytes(store.documents.add(b"x").id)
+
+
+def bytes_go_after_the_commit(place: Place) -> None:
+    """6. A deletion that was not committed has taken no bytes; a removal that fails is tried until it works."""
+    with place.open() as store:
+        store.documents.add(b"x", id="a")
+    assert crashed_at("D1", lambda: place.open().documents.delete("a"))
+    with place.open() as store:
+        assert b"x" == store.documents.read_bytes("a")
+        store.documents.delete("a")
+        blobs = store._root.bytes()
+        remove, tries = blobs.delete, [1]
+
+        def failing(key: str) -> None:
+            if tries:
+                tries.pop()
+                raise BlobError("not now", key=key)
+            remove(key)
+
+        blobs.delete = failing  # type: ignore[method-assign]
+        for _ in range(3):
+            store.collect(3600)
+        assert [] == list(blobs.list())
+
+
+def collection_is_fenced(place: Place) -> None:
+    """7. A collector at grace 0 between any two steps of a write takes nothing that is acknowledged."""
+    with place.open() as store:
+        for step in ("P2", "P3.1", "P3.3", "P3.5"):
+            left = [step]
+
+            def collector(reached: str, left: list[str] = left) -> None:
+                if reached in left:
+                    left.remove(reached)
+                    store.collect(0)
+
+            with hooked(collector):
+                made = store.documents.add(step.encode())
+            assert step.encode() == store.documents.read_bytes(made.id)
+        assert store.check("hash").ok
+
+
+def retries_are_safe(place: Place) -> None:
+    """8. However a commit is cut, the caller's repetition ends in one document."""
+    with place.open() as plain:
+        for fault in ("before", "after"):
+            broken = FaultyBackend(plain._root.backend, Faults(2, fault, only={"commit"}))  # type: ignore[arg-type]
+            store = place.open(broken)
+            try:
+                store.documents.add(fault.encode(), filename=fault)
+            except BackendError:
+                store.documents.add(fault.encode(), filename=fault)
+            assert 1 == plain.documents.count({"filename": fault})
+        plain.collect(0)
+        assert plain.check("hash", grace=0).ok
+
+
+def no_update_is_lost(place: Place) -> None:
+    """9. Eight writers that change what they read lose nothing and meet no locked database; a claim is
+    exclusive.
+    """
+    with place.open() as store:
+        store.documents.add(id="a", metadata={"n": 0})
+        failures: list[BaseException] = []
+
+        def count() -> None:
+            try:
+                done = 0
+                while done < 3:
+                    now = store.documents.get("a")
+                    with suppress(docstore.RevisionConflict):
+                        store.documents.update(
+                            "a", metadata={"n": now.metadata["n"] + 1}, if_revision=now.revision
+                        )
+                        done += 1
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=count) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [] == failures
+        assert 24 == store.documents.get("a").metadata["n"]
+        (claim,) = store.documents.claim()
+        assert [] == store.documents.claim()
+        claim.complete()
+
+
+def backends_agree(place: Place) -> None:
+    """10. Memory and SQLite give the same pages for filters, sorts and cursors; `nox -s parity` does it
+    200,000 times.
+    """
+    filters: list[Any] = [
+        {},
+        {"metadata.n": {"$gt": 2}},
+        {"metadata.t": {"$ne": "a"}},
+        {"metadata.n": {"$in": [1, "a", None]}},
+    ]
+    answers = []
+    for url in ("memory://", place.url):
+        with place.open(url) as store:
+            for number in range(12):
+                value = {"n": number % 5, "t": "ab"[number % 2]} if number % 3 else {"n": [number, "x"]}
+                store.documents.add(id=f"d{number}", metadata=value)
+            pages = [
+                store.documents.find(one, sort=["-metadata.n", "id"], limit=5, cursor=cursor)
+                for one in filters
+                for cursor in (
+                    None,
+                    store.documents.find(one, sort=["-metadata.n", "id"], limit=5).next_cursor,
+                )
+            ]
+            answers.append([[one.id for one in page.items] for page in pages])
+    assert answers[0] == answers[1]
+
+
+def rejected_before_anything(place: Place) -> None:
+    """11. What cannot be stored or asked is a named error before any call to the database, and changes
+    nothing.
+    """
+    with place.open() as plain:
+        faults = Faults()
+        documents = place.open(FaultyBackend(plain._root.backend, faults)).documents
+        calls: list[Callable[[], object]] = [
+            lambda: documents.add(b"x", metadata={"a": float("nan")}),
+            lambda: documents.add(b"x", sha256="short"),
+            lambda: documents.add(b"x", filename="a\0b"),
+            lambda: documents.find({"$nope": 1}),
+            lambda: documents.find(limit=-1),
+            lambda: documents.find(cursor="garbage"),
+            lambda: documents.update("a", nothing=1),
+        ]
+        for call in calls:
+            with suppress(DocstoreError):
+                call()
+                raise AssertionError("it was taken")
+        assert [] == faults.calls
+        assert not (place.folder / "files").exists()
+
+
+def bad_documents_break_nothing(place: Place) -> None:
+    """12. Odd values and lost bytes of one document leave the listing of all others as it is."""
+    odd: list[Any] = [
+        2**63 - 1,
+        -0.5,
+        [[]],
+        {"": {"": None}},
+        "\u200f",
+        "x" * 10_000,
+        [1, "1", None, {"n": 1}],
+        True,
+    ]
+    with place.open() as store:
+        for number, value in enumerate(odd):
+            store.documents.add(
+                b"x", id=f"d{number}", metadata={"n": value}, filename="bad" if number == 3 else "good"
+            )
+        blobs = store._root.bytes()
+        for found in list(blobs.list())[:1]:
+            blobs.delete(found.name)
+        for asked in ({}, {"metadata.n": {"$gt": 1}}, {"metadata.n": {"$regex": "1"}}, {"metadata.n.n": 1}):
+            listed = [one.id for one in store.documents.iterate(asked, sort=["metadata.n"])]
+            assert len(listed) == store.documents.count(asked)
+        assert len(odd) == len(list(store.documents.iterate()))
+
+
+def scopes_hold(place: Place) -> None:
+    """13. What a user writes stays a value, a scope stays exact: another's document is as a missing one."""
+    name = "x' OR '1'='1"
+    with place.open() as store:
+        store.scoped(tenant="other").documents.add(id="theirs", metadata={"a": name})
+        mine = store.scoped(tenant=name).documents
+        mine.add(id="mine", metadata={"a": name, name: 1})
+        for asked in ({}, {"metadata.a": name}, {"$or": [{}, {"tenant": "other"}]}, {"id": {"$ne": "mine"}}):
+            assert {one.id for one in mine.iterate(asked)} <= {"mine"}
+        assert ["mine"] == [one.id for one in mine.iterate({"metadata.a": name}, sort=[f"metadata.{name}"])]
+        errors = []
+        for id in ("theirs", "missing"):
+            try:
+                mine.get(id)
+            except NotFound as error:
+                errors.append(str(error).replace(id, "…"))
+        assert 2 == len(errors)
+        assert errors[0] == errors[1]
+
+
+def work_is_bounded(place: Place) -> None:
+    """14. Depth, nodes, lists, texts and pages have bounds, met before anything is run."""
+    deep: Any = {"id": "a"}
+    for _ in range(17):
+        deep = {"$and": [deep]}
+    with place.open() as store:
+        for asked, limit in (
+            (deep, 10),
+            ({"id": {"$in": ["a"] * 10_001}}, 10),
+            ({"$or": [{"metadata.a": 1}] * 501}, 10),
+            ({"filename": "x" * 65_537}, 10),
+            ({"filename": {"$regex": "x" * 1_001}}, 10),
+            ({}, 1_001),
+        ):
+            refused = False
+            try:
+                store.documents.find(asked, limit=limit)
+            except DocstoreError:
+                refused = True
+            assert refused
+
+
+def erasure_reaches_everything(place: Place) -> None:
+    """15. Nothing of an owner stays: rows, live, dead and pending bytes, names in rows."""
+    with place.open() as store:
+        view = store.scoped(owner="gone")
+        view.documents.add(b"live", id="a")
+        view.documents.delete(view.documents.add(b"dead").id)
+    assert crashed_at("P3.5", lambda: place.open().scoped(owner="gone").documents.add(b"pending"))
+    with place.open() as store:
+        store.documents.add(b"kept")
+        store.erase(owner="gone")
+        assert 1 == store.documents.count()
+        assert [4] == [found.size for found in store._root.bytes().list()]
+        with store._root.backend.read() as reader:
+            assert [None] * 4 == [row.owner for row in reader.blobs()]
+
+
+def upgrades_are_whole(place: Place) -> None:
+    """16. An upgrade that is killed has done nothing, the next one does it, and an older docstore refuses
+    politely.
+    """
+    dying = [True]
+
+    def run(connection: Any, tables: Any) -> None:
+        connection.exec_driver_sql("CREATE TABLE half (a INTEGER)")
+        if dying:
+            os._exit(86)
+        connection.exec_driver_sql("CREATE TABLE other_half (a INTEGER)")
+
+    place.open().close()
+    kept = schema.STEPS
+    newest = 1 + len(kept)
+    try:
+        schema.STEPS = (*kept, schema.Step(newest + 1, "two tables", run))
+        crashed_at("P0", lambda: place.open())
+        dying.clear()
+        place.open().close()
+        schema.STEPS = kept
+        refused = None
+        try:
+            place.open()
+        except docstore.SchemaTooNew as error:
+            refused = (error.found, error.supported)
+        assert (newest + 1, newest) == refused
+    finally:
+        schema.STEPS = kept
+
+
+# -- the mutants -----------------------------------------------------------------------------------
+
+
+def acknowledge_without_commit(patch: Patch) -> None:
+    class Undone(Exception):
+        pass
+
+    def written(self: Root, work: Any, *, recognises: bool = False) -> Any:
+        with suppress(Undone), self.write() as writer:
+            done = work(writer)
+            raise Undone
+        return done
+
+    patch.setattr(Root, "written", written)
+
+
+def sync_nothing(patch: Patch) -> None:
+    prepare = SQLiteBackend._prepare
+
+    def lazy(self: SQLiteBackend, connection: Any) -> None:
+        prepare(self, connection)
+        connection.execute("PRAGMA synchronous = OFF")
+
+    patch.setattr(SQLiteBackend, "_prepare", lazy)
+
+
+def rows_before_bytes(patch: Patch) -> None:
+    put_bytes = storing.put_bytes
+    late: list[Callable[[], object]] = []
+
+    def postponed(root: Any, put: Any) -> Any:
+        body = b"".join(put.source.chunks())
+        late.append(lambda: root.bytes().write(put.key, [body]))
+        return metering.Written(len(body), sha256(body).hexdigest())
+
+    def put_then_write(root: Any, puts: Any, commit: Any) -> Any:
+        done = put_bytes(root, puts, commit)
+        while late:
+            late.pop()()
+        return done
+
+    patch.setattr(storing, "_write", postponed)
+    patch.setattr(storing, "put_bytes", put_then_write)
+    patch.setattr("docstore.documents.put_bytes", put_then_write)
+
+
+def lose_the_tail(patch: Patch) -> None:
+    patch.setattr(local, "write_all", lambda file, chunk: os.write(file, chunk[:-1]))
+
+
+def one_key_for_all(patch: Patch) -> None:
+    patch.setattr(storing, "new_key", lambda: "aa/bb/aabb" + "0" * 28)
+
+
+def overwrite_objects(patch: Patch) -> None:
+    patch.setattr(local.os.path, "lexists", lambda path: False)
+
+
+def write_in_place(patch: Patch) -> None:
+    patch.setattr(local, "temporary_name", lambda key: key)
+    patch.setattr(local.os.path, "lexists", lambda path: False)
+
+
+def leave_temporary_files(patch: Patch) -> None:
+    patch.setattr(local, "_unlink", lambda path: None)
+
+
+def believe_any_size(patch: Patch) -> None:
+    patch.setattr(metering.Meter, "_compare", lambda self: None)
+
+
+def delete_bytes_first(patch: Patch) -> None:
+    remove = docstore.documents.Documents._remove
+
+    def eager(self: Any, writer: Any, rows: Any) -> None:
+        for row in rows:
+            self._root.bytes().delete(row["blob_key"])
+        remove(self, writer, rows)
+
+    patch.setattr(docstore.documents.Documents, "_remove", eager)
+
+
+def forget_failed_removals(patch: Patch) -> None:
+    def once(blobs: Any, rows: Any) -> Any:
+        for row in rows:
+            with suppress(BlobError):
+                blobs.delete(row.key)
+        return list(rows), []
+
+    patch.setattr(collecting_module, "_delete", once)
+    patch.setattr(collecting_module, "_drop", lambda *args: (0, []))
+    patch.setattr(collecting_module, "_remove_orphans", lambda *args: (0, []))
+
+
+def no_fence(patch: Patch) -> None:
+    def unfenced(writer: Any, put: Any, now: int) -> None:
+        made = put.written
+        states = ("pending", "live", "dead", "swept")
+        writer.update_blob(put.key, states, state="live", at=now, sha256=made.sha256, size=made.size)
+
+    patch.setattr(storing, "make_live", unfenced)
+
+
+def recognise_nothing(patch: Patch) -> None:
+    written = Root.written
+    patch.setattr(Root, "written", lambda self, work, *, recognises=False: written(self, work))
+
+
+def ignore_revisions(patch: Patch) -> None:
+    patch.setattr(docstore.documents.Documents, "_check_revision", lambda self, row, expected: None)
+
+
+def drop_a_row(patch: Patch) -> None:
+    rows = Session._rows
+    patch.setattr(Session, "_rows", lambda self, *args: rows(self, *args)[:4])
+
+
+def check_no_metadata(patch: Patch) -> None:
+    patch.setattr("docstore.checks.Checks.object", lambda self, field, value: {})
+
+
+def choke_on_one(patch: Patch) -> None:
+    whole = docstore.models.record_from
+
+    def choking(collection: Any, row: Any) -> Any:
+        if row.get("filename") == "bad":
+            raise ValueError("a document that cannot be read")
+        return whole(collection, row)
+
+    for module in ("models", "records"):
+        patch.setattr(f"docstore.{module}.record_from", choking)
+
+
+def forget_the_scope(patch: Patch) -> None:
+    patch.setattr("docstore.store.narrowed", lambda scope, tenant, owner: scope)
+
+
+def splice_into_sql(patch: Patch) -> None:
+    patch.setattr(Compiler, "scope", lambda self, scope: Fragment(f"tenant = '{scope.tenant}'"))
+
+
+def no_bounds(patch: Patch) -> None:
+    loose = docstore.limits.Limits(**dict.fromkeys(docstore.limits.Limits.__dataclass_fields__, 10**9))
+    patch.setattr("docstore.limits.Limits.of", classmethod(lambda cls, given: loose))
+
+
+def erase_only_documents(patch: Patch) -> None:
+    patch.setattr(erasing_module, "_bury_intents", lambda backend, scope: None)
+
+
+def upgrade_without_transaction(patch: Patch) -> None:
+    patch.setattr(SQLiteBackend, "schema_transaction", lambda self, connection: nullcontext())
+
+
+PROMISES: dict[int, tuple[Callable[[Place], None], tuple[Callable[[Patch], None], ...]]] = {
+    1: (acknowledged_is_durable, (acknowledge_without_commit, sync_nothing)),
+    2: (rows_never_dangle, (rows_before_bytes, lose_the_tail)),
+    3: (bytes_are_written_once, (one_key_for_all, overwrite_objects)),
+    4: (readers_see_whole_files, (write_in_place,)),
+    5: (failures_leave_nothing, (leave_temporary_files, believe_any_size)),
+    6: (bytes_go_after_the_commit, (delete_bytes_first, forget_failed_removals)),
+    7: (collection_is_fenced, (no_fence,)),
+    8: (retries_are_safe, (recognise_nothing,)),
+    9: (no_update_is_lost, (ignore_revisions,)),
+    10: (backends_agree, (drop_a_row,)),
+    11: (rejected_before_anything, (check_no_metadata,)),
+    12: (bad_documents_break_nothing, (choke_on_one,)),
+    13: (scopes_hold, (forget_the_scope, splice_into_sql)),
+    14: (work_is_bounded, (no_bounds,)),
+    15: (erasure_reaches_everything, (erase_only_documents,)),
+    16: (upgrades_are_whole, (upgrade_without_transaction,)),
+}
+
+
+@pytest.mark.parametrize("number", PROMISES)
+def test_a_promise_holds(number: int, tmp_path: Path) -> None:
+    """Its check passes on the library as it is."""
+    PROMISES[number][0](Place(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("number", "mutant"),
+    [(number, mutant) for number, (_, mutants) in PROMISES.items() for mutant in mutants],
+)
+def test_a_mutant_breaks_its_promise(
+    number: int, mutant: Callable[[Patch], None], tmp_path: Path, monkeypatch: Patch
+) -> None:
+    """Its check fails on a library that does not keep it: by what it asserts, or by an error in place of an
+    answer.
+    """
+    mutant(monkeypatch)
+    with pytest.raises((AssertionError, DocstoreError, ValueError)):
+        PROMISES[number][0](Place(tmp_path))

@@ -12,7 +12,7 @@ from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.store import Store
 from docstore.transfer.reports import Diff, Difference
-from docstore.transfer.rows import Fingerprint, Sum, batches, differing, found_by_id, key_of
+from docstore.transfer.rows import Fingerprint, Sum, batches, differing, found_by_id, key_of, look_after
 
 __all__ = ["diff", "fingerprint", "verify_copy"]
 
@@ -31,7 +31,7 @@ def fingerprint(store: Store, *, stored: bool = True, on_progress: OnProgress | 
     Raises:
         BackendError: the database failed.
     """
-    store._look_after("fingerprint")
+    look_after("fingerprint", store)
     total, done = Sum(stored=stored), 0
     for collection in (DOCUMENTS, EXTRACTIONS):
         for rows in batches(store, collection):
@@ -72,8 +72,7 @@ def diff(
     """
     if level not in ("rows", "hash"):
         raise ValueError(f"level={level!r}: expected 'rows' or 'hash'")
-    a._look_after("diff")
-    b._look_after("diff")
+    look_after("diff", a, b)
     comparison = _Comparison(a, b, level == "hash", bytes, on_progress)
     for collection in (DOCUMENTS, EXTRACTIONS):
         comparison.forth(collection)

@@ -16,7 +16,7 @@ from docstore.transfer.annexes import receive_extractions
 from docstore.transfer.comparing import verify_copy
 from docstore.transfer.receiving import Incoming, receive_documents
 from docstore.transfer.reports import CopyReport, Failure, Transferred
-from docstore.transfer.rows import batches
+from docstore.transfer.rows import batches, look_after
 
 __all__ = ["Tally", "copy"]
 
@@ -71,8 +71,7 @@ def copy(
         ...     with docstore.open("postgresql:///new", blobs="s3://bucket/new") as target:
         ...         assert docstore.copy(source, target).ok
     """
-    source._look_after("copy")
-    target._look_after("copy")
+    look_after("copy", source, target)
     _check_places(source, target)
     tally = Tally(target, replace=replace, on_progress=on_progress)
     for rows in batches(source, DOCUMENTS):

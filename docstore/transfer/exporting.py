@@ -15,7 +15,7 @@ from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.store import Store
 from docstore.transfer.lines import FORMAT, BytesPlace, encode_line, record_of
-from docstore.transfer.rows import Fingerprint, Sum, batches
+from docstore.transfer.rows import Fingerprint, Sum, batches, look_after
 
 __all__ = ["export_lines", "file_beside"]
 
@@ -51,7 +51,7 @@ def export_lines(
         BlobsNotConfigured: the store has bytes and was opened without ``blobs=``.
         OSError: the file or folder cannot be written.
     """
-    store._look_after("export")
+    look_after("export", store)
     place: BytesPlace = "none" if not bytes else "inline" if files is None else "beside"
     folder = None if files is None or not bytes else Path(files)
     file.write(encode_line({"docstore": FORMAT, "bytes": place}))

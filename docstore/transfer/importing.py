@@ -23,7 +23,7 @@ from docstore.transfer.exporting import file_beside
 from docstore.transfer.lines import FORMAT, BytesPlace, decode_line, row_of
 from docstore.transfer.receiving import Incoming
 from docstore.transfer.reports import Transferred
-from docstore.transfer.rows import Sum
+from docstore.transfer.rows import Sum, look_after
 
 __all__ = ["import_lines"]
 
@@ -62,7 +62,7 @@ def import_lines(
         SizeMismatch, ChecksumMismatch: bytes are not what their document says.
         BlobsNotConfigured: there are bytes, and the store was opened without ``blobs=``.
     """
-    store._look_after("import")
+    look_after("import", store)
     reading = _Reading(store, file, None if files is None else Path(files))
     tally = Tally(store, replace=replace, on_progress=on_progress)
     for batch in reading.batches():

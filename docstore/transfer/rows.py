@@ -32,6 +32,7 @@ __all__ = [
     "exactly",
     "found_by_id",
     "key_of",
+    "look_after",
 ]
 
 Key = tuple[str | None, str]
@@ -115,6 +116,19 @@ def differing(collection: Collection, one: Row, other: Row, *, ignored: Iterable
         for name in COMPARED[collection.name]
         if name not in ignored and canonical_json(mine[name]) != canonical_json(theirs[name])
     ]
+
+
+def look_after(what: str, *stores: Store) -> None:
+    """Refuse what is no open store, asks for a scope, or is within a transaction.
+
+    Raises:
+        TypeError: something else than a Store, such as an AsyncStore.
+        StoreClosed, ScopeRequired, BackendError: as for any upkeep.
+    """
+    for store in stores:
+        if not isinstance(store, Store):
+            raise TypeError(f"{what}: {type(store).__name__}; expected a Store, of docstore.open(...)")
+        store._look_after(what)
 
 
 def key_of(row: Row) -> Key:

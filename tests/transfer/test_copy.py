@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import docstore
 from docstore.blobs import Blobs
 from docstore.maintenance import Progress
 from docstore.testing.servers import S3Server
-from docstore.transfer import fingerprint
+from docstore.transfer import export_lines, fingerprint, import_lines
 from tests.transfer.conftest import Opens
 
 EVERYTHING: dict[str, Any] = {"latest_only": False, "include": {"content"}}
@@ -260,3 +261,38 @@ def test_a_fingerprint_does_not_hang_on_the_order(opens: Opens) -> None:
     other.documents.update("a", metadata={"x": 1}, touch=False)
     assert fingerprint(one) != fingerprint(other)
     assert (3, 0, 3) == (fingerprint(one).documents, fingerprint(one).extractions, fingerprint(one).bytes)
+
+
+def test_an_asynchronous_store_is_refused(source: docstore.Store) -> None:
+    """Copies are made of blocking stores; another is a TypeError that says so."""
+    with pytest.raises(TypeError, match="AsyncStore"):
+        docstore.copy(source, docstore.open_async("memory://"))  # type: ignore[arg-type]
+
+
+def test_two_stores_have_two_places(source: docstore.Store, opens: Opens) -> None:
+    """Bytes cannot go where the source's are: a collection of one store would take those of the other."""
+    with pytest.raises(docstore.BlobError, match="place of its own"):
+        docstore.copy(source, opens(blobs=source._root.blobs))
+
+
+def test_memory_does_not_grow_with_the_bytes(opens: Opens, tmp_path: Path) -> None:
+    """Copied, exported and imported, a document of 48 MB needs less than 16 MB."""
+    source, target, third = opens(), opens(), opens()
+    (tmp_path / "large").write_bytes(bytes(48_000_000))
+    large = source.documents.add(tmp_path / "large")
+    tracemalloc.start()
+    try:
+        assert docstore.copy(source, target).ok
+        with (tmp_path / "lines").open("w+b") as file:
+            export_lines(target, file)
+            file.seek(0)
+            import_lines(third, file)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16_000_000
+    assert (large.size, large.sha256) == (
+        third.documents.get(large.id).size,
+        third.documents.get(large.id).sha256,
+    )
+    assert third.check("hash").ok

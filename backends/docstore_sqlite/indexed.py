@@ -143,19 +143,21 @@ class Indexed:
             note_new(self.cursor, self.names, collection, numbers)
             self._noted(collection, len(numbers))
 
-    def changing(self, collection: Collection, number: int, names: Iterable[str]) -> None:
-        """Note a row about to be updated, if a column of the index is among ``names``."""
+    def changing(self, collection: Collection, number: int, names: Iterable[str]) -> bool:
+        """Note a row about to be updated, if ``names`` has a column of the index; return whether it has."""
         has_text = not _TEXTS.isdisjoint(names)
-        if has_text or not FIELDS[collection.name].keys().isdisjoint(names):
-            note_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)
+        if not has_text and FIELDS[collection.name].keys().isdisjoint(names):
+            return False
+        note_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)
+        return True
 
     def deleting(self, collection: Collection, where: Fragment) -> None:
         """Note rows about to be deleted."""
         note_old(self.cursor, self.names, collection, where.text, where.values)
 
-    def changed(self, collection: Collection) -> None:
+    def changed(self, collection: Collection, rows: int = 1) -> None:
         """Fold, after an update or a delete, if many changes are noted."""
-        self._noted(collection, 1)
+        self._noted(collection, rows)
 
     def _noted(self, collection: Collection, rows: int) -> None:
         self._bulk += rows

@@ -146,9 +146,10 @@ class SQLiteSession(Session):
 
     def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
         """Set columns of one row, noted for the index as it was; return whether it exists."""
-        self.indexed.changing(collection, number, changes)
+        noted = self.indexed.changing(collection, number, changes)
         exists = super().update(collection, number, changes)
-        self.indexed.changed(collection)
+        if noted:
+            self.indexed.changed(collection)
         return exists
 
     def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
@@ -160,7 +161,9 @@ class SQLiteSession(Session):
             owned = chosen.wrapped(f"(tenant, document_id) IN (SELECT tenant, id FROM {table} WHERE ", ")")
             self.indexed.deleting(EXTRACTIONS, owned)
         removed = super().delete(collection, numbers)
-        self.indexed.changed(collection)
+        self.indexed.changed(collection, len(numbers))
+        if collection is DOCUMENTS:
+            self.indexed.changed(EXTRACTIONS)
         return removed
 
     def booleans(self, collection: Collection) -> Sequence[str]:

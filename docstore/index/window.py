@@ -42,6 +42,7 @@ __all__ = ["Cut", "after", "can_cut", "cut"]
 _DENSE = 4096
 _EXACT = 1 << 53
 _MOST_TEXTS = 2000
+_NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
 _GROUPS = (NUMBER, STRING, OBJECT, FALSE, TRUE)
 """The kinds of values in ascending order, behind what has none."""
 
@@ -183,6 +184,8 @@ def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: 
     key = order[0]
     if key.path == ("number",):
         return _by_number(found, key.descending, offset, limit)
+    if len(key.path) == 1 and key.path[0] in _NEVER_NONE:
+        return _cut_group(found, NUMBER, order, offset, limit, source)
     groups = list(_groups(found, key.path, source))
     taken: list[Bits] = []
     skip: int | None = None

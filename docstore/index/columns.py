@@ -189,7 +189,7 @@ def window(
     """
     end = offset + limit
     for place, at in enumerate(varying):
-        if among.listed or (not place and among.is_under(_LISTED)):  # a whole answer is kept, and stays listed
+        if among.listed or (not place and among.is_under(_LISTED)):  # whole answers stay listed
             return _listed_window(slices, varying[place:], among.members, offset, end - offset, tie, largest)
         ones = intersection(among, slices(at))
         rest = minus(among, ones)

@@ -120,12 +120,12 @@ class Records(Generic[T]):
             self._refuse_residual(listing.plan)
         if window.cursor is None:
             snapshot = counts is not False or not listing.plan.window_pushed
-            with self._root.watching("find", listing.plan), self._root.read(snapshot=snapshot) as reader:
+            with self._root.read(snapshot=snapshot) as reader, self._root.watching("find", listing.plan):
                 return self._page(reader, listing, window, counts, cut_at(reader, listing, window))
         position, way = self._place(listing, window.cursor)
         way = window.direction or way
         snapshot = counts is not False or not listing.plan.window_pushed or way == "prev"
-        with self._root.watching("find", listing.plan), self._root.read(snapshot=snapshot) as reader:
+        with self._root.read(snapshot=snapshot) as reader, self._root.watching("find", listing.plan):
             cut = cut_from(reader, listing, position, way, window.limit)
             return self._page(reader, listing, window, counts, cut)
 
@@ -204,7 +204,7 @@ class Records(Generic[T]):
         if most == 0:
             return 0
         snapshot = not listing.plan.is_pushed
-        with self._root.watching("count", listing.plan), self._root.read(snapshot=snapshot) as reader:
+        with self._root.read(snapshot=snapshot) as reader, self._root.watching("count", listing.plan):
             return run.count(reader, listing.plan, listing.query, most)
 
     def count_by(
@@ -240,7 +240,7 @@ class Records(Generic[T]):
         query = listing.query
         if path[0] == "content":
             query = replace(query, include=frozenset({"content"}))
-        with self._root.watching("count_by", listing.plan), self._root.read(snapshot=True) as reader:
+        with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
             grouped = run.grouped(reader, listing.plan, query, path)
             rows = run.walk(reader, listing.plan, query) if grouped is None else ()
             return counted(grouped, (decode(self._collection, row) for row in rows), path, limit)
@@ -374,7 +374,7 @@ class Records(Generic[T]):
 
     def _batch(self, listing: Listing, size: int, start: Position | None) -> list[Row]:
         snapshot = not listing.plan.window_pushed
-        with self._root.watching("iterate", listing.plan), self._root.read(snapshot=snapshot) as reader:
+        with self._root.read(snapshot=snapshot) as reader, self._root.watching("iterate", listing.plan):
             return run.rows(reader, listing.plan, replace(listing.query, limit=size, after=start))
 
     def _shown(self, listing: Listing, row: Row) -> T:

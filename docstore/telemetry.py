@@ -6,6 +6,7 @@ filter's values is ever told, only its shape: a plan's *fingerprint* is the same
 Spans are ``docstore.find``, ``docstore.iterate`` (one a batch), ``docstore.count``, ``docstore.count_by``,
 ``docstore.write`` (one a commit) and ``docstore.put`` (the bytes of a document). The histogram
 ``docstore.operation.duration`` counts them in seconds.
+A query's time begins when it has its connection: waiting for a free one is not slow SQL.
 """
 
 from __future__ import annotations

@@ -169,13 +169,16 @@ class Upkeep:
         return maintenance.erase(self._root.backend, self._root.blobs, scope, on_progress=on_progress)
 
     def create_index(self, *fields: str) -> bool:
-        """Keep the documents in an order of fields, for sorting by metadata paths or for equalities that go with an order.
+        """Keep the documents in an order of fields, for sorting by metadata paths or for equalities that go
+        with an order.
 
-        Filters need none: every path is indexed without being asked. Making one takes time in proportion to the documents
+        Filters need none: every path is indexed without being asked. Making one takes time in proportion to
+            the documents
         there are, in one transaction.
 
         Args:
-            fields: one or several field paths, ``-`` before one for descending; paths through arrays are allowed.
+            fields: one or several field paths, ``-`` before one for descending; paths through arrays are
+                allowed.
 
         Returns:
             Whether the index is new; the same one again is left as it is.
@@ -214,7 +217,8 @@ class Upkeep:
         return indexes.declared(self._root.backend)
 
     def advise(self) -> list[Advice]:
-        """Return the indexes that would have helped with the queries of this process, the one that would save most time first.
+        """Return the indexes that would have helped with the queries of this process, the one that would save
+        most time first.
 
         Raises:
             BackendError: the database failed.
@@ -235,4 +239,3 @@ class Upkeep:
     def _any_blobs(self) -> bool:
         with self._root.read() as reader:
             return bool(reader.blobs(scope=self._scope, limit=1))
-

@@ -12,7 +12,8 @@ import pytest
 BACKENDS = ("docstore_memory", "docstore_sql", "docstore_sqlite", "docstore_postgres")
 PACKAGES = ("docstore", *BACKENDS)
 SEAM = (
-    "docstore.backend", "docstore.index", "docstore.query", "docstore.errors", "docstore.models", "docstore.limits", "docstore.waits",
+    "docstore.backend", "docstore.index", "docstore.query", "docstore.errors", "docstore.models",
+    "docstore.limits", "docstore.waits",
 )  # fmt: skip
 
 # Which of our packages and modules may be imported, by who imports; everything else of ours may not.

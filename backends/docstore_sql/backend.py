@@ -34,8 +34,8 @@ class SQLBackend(ABC):
         engine: where the store is.
         tables: the tables' names.
         owned: whether ``close`` disposes of the engine; false for an engine that the application brought.
-        waits: how to wait for what is no statement; with an asynchronous one the engine is the synchronous side
-            of an AsyncEngine, and every call is made within its greenlet.
+        waits: how to wait for what is no statement; with an asynchronous one the engine is the synchronous
+            side of an AsyncEngine, and every call is made within its greenlet.
     """
 
     name: str
@@ -90,7 +90,8 @@ class SQLBackend(ABC):
             self._commit(session)
 
     def _commit(self, session: Session) -> None:
-        """Commit; where the connection is lost meanwhile nobody can say whether it happened, and the error says that."""
+        """Commit; where the connection is lost meanwhile nobody can say whether it happened, and the error
+        says that."""
         try:
             session.cursor.execute("COMMIT")
         except Exception as error:

@@ -44,7 +44,8 @@ class _Asked:
     def narrow(self, name: str, values: Iterable[Any]) -> None:
         """Let a column have these values only, of those it may have.
 
-        ``None`` is kept as ``''`` where there may be none, and is no value elsewhere; no record has an empty text.
+        ``None`` is kept as ``''`` where there may be none, and is no value elsewhere; no record has an empty
+        text.
         """
         nothing = [""] if name in _OPTIONAL else []
         given = [value for value in values if value != ""]

@@ -1,1 +1,4 @@
-"""One query is a straight line: fields, parse, expr, normalize, plan, run, evaluate, order, cursor; one module a stage."""
+"""One query is a straight line, one module a stage.
+
+fields, parse, expr, normalize, plan, run, evaluate, order, cursor.
+"""

@@ -28,9 +28,12 @@ def names(page: Any) -> list[str]:
     return [document.filename for document in page]
 
 
-@pytest.mark.parametrize("sort", ["metadata.v", "-metadata.v", ["metadata.n", "-metadata.v"], "filename", "-size"])
+@pytest.mark.parametrize(
+    "sort", ["metadata.v", "-metadata.v", ["metadata.n", "-metadata.v"], "filename", "-size"]
+)
 def test_the_order_is_the_same_with_the_index(store: docstore.Store, sort: Any) -> None:
-    """A declared index changes how pages are found, forwards and by cursor, never what is on them (rule 20)."""
+    """A declared index changes how pages are found, forwards and by cursor, never what is on them (rule
+    20)."""
     before = list(store.documents.iterate(sort=sort, batch_size=37))
     store.create_index(*([sort] if isinstance(sort, str) else sort))
     assert names(before) == names(store.documents.iterate(sort=sort, batch_size=37))

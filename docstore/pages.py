@@ -10,6 +10,7 @@ from typing import Any
 
 from docstore.backend import SortKey, SortValue
 from docstore.errors import InvalidPage
+from docstore.query.complaints import shown
 from docstore.query.cursor import Way
 from docstore.query.fields import Collection
 
@@ -60,7 +61,7 @@ def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: 
     if cursor is not None and not isinstance(cursor, str):
         raise InvalidPage(f"cursor: expected text, not {type(cursor).__name__}", argument="cursor")
     if direction not in (None, "next", "prev"):
-        raise InvalidPage(f"direction={direction!r}: expected 'next' or 'prev'", argument="direction")
+        raise InvalidPage(f"direction={shown(direction)}: expected 'next' or 'prev'", argument="direction")
     if direction is not None and cursor is None:
         raise InvalidPage("direction goes with a cursor", argument="direction")
     if sum((bool(offset), page is not None, cursor is not None)) > 1:
@@ -74,7 +75,9 @@ def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: 
 
 def _whole(name: str, value: Any, least: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InvalidPage(f"{name}={value!r}: expected a whole number from {least} to {most}", argument=name)
+        raise InvalidPage(
+            f"{name}={shown(value)}: expected a whole number from {least} to {most}", argument=name
+        )
 
 
 def check_batch(size: Any, most: int) -> int:
@@ -108,12 +111,14 @@ def check_include(collection: Collection, include: Iterable[str]) -> frozenset[s
         InvalidPage: it names a field that the record does not have.
     """
     if isinstance(include, str) or not isinstance(include, Iterable):
-        raise InvalidPage(f"include={include!r}: expected a set of field names", argument="include")
-    names = frozenset(include)
+        raise InvalidPage(f"include={shown(include)}: expected a set of field names", argument="include")
+    names = list(include)
     for name in names:
-        if name not in collection.fields:
+        if not isinstance(name, str) or name not in collection.fields:
             known = ", ".join(name for name, field in collection.fields.items() if field.heavy) or "none"
-            raise InvalidPage(f"include names {name!r}; the heavy fields are: {known}", argument="include")
+            raise InvalidPage(
+                f"include names {shown(name)}; the heavy fields are: {known}", argument="include"
+            )
     return frozenset(name for name in names if collection.fields[name].heavy)
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 from docstore.errors import UnknownField
 from docstore.limits import Limits
+from docstore.query.complaints import shown
 from docstore.query.expr import Path
 from docstore.query.fields import Collection
 from docstore.query.order import compare, parse_sort
 from docstore.query.paths import seen
 
 __all__ = ["counted", "facet_path"]
+
+_LONGEST_NAME = 200
 
 
 def facet_path(field: Any, collection: Collection, limits: Limits) -> Path:
@@ -22,14 +25,19 @@ def facet_path(field: Any, collection: Collection, limits: Limits) -> Path:
     Raises:
         UnknownField: it names no field of the collection.
     """
+    if not isinstance(field, str) or field.startswith("-"):
+        raise _unknown(field, "expected a field path such as 'status' or 'metadata.tags'")
     if field == "content" and "content" in collection.fields:
         return ("content",)
     try:
-        return parse_sort(
-            f"{field}" if isinstance(field, str) and not field.startswith("-") else [], collection, limits
-        )[0].path
+        return parse_sort(field, collection, limits)[0].path
     except ValueError as wrong:
-        raise UnknownField(f"count_by({field!r}): {wrong}", field=str(field), path=str(field)) from None
+        raise _unknown(field, str(wrong)) from None
+
+
+def _unknown(field: Any, why: str) -> UnknownField:
+    name = field[:_LONGEST_NAME] if isinstance(field, str) else shown(field)
+    return UnknownField(f"count_by({shown(field)}): {why}", field=name, path=name)
 
 
 def counted(

@@ -91,7 +91,8 @@ class SQLBackend(ABC):
 
     def _commit(self, session: Session) -> None:
         """Commit; where the connection is lost meanwhile nobody can say whether it happened, and the error
-        says that."""
+        says that.
+        """
         try:
             session.cursor.execute("COMMIT")
         except Exception as error:

@@ -13,6 +13,7 @@ import pytest
 import docstore
 from docstore.blobs import Blobs
 from docstore.maintenance import Progress
+from docstore.steps import hooked
 from docstore.testing.servers import S3Server
 from docstore.transfer import export_lines, fingerprint, import_lines
 from tests.transfer.conftest import Opens
@@ -174,6 +175,8 @@ def test_a_copy_without_bytes_is_completed_by_one_with(
         target.documents.read_bytes("given")
     assert ("bytes",) == docstore.diff(source, target).differences[0].fields
     assert docstore.diff(source, target, bytes=False).same
+    assert fingerprint(source) != fingerprint(target)
+    assert fingerprint(source, stored=False) == fingerprint(target, stored=False)
     report = docstore.copy(source, target)
     assert report.ok
     assert report.transferred.replaced == target.stats().blobs["live"].count
@@ -296,3 +299,21 @@ def test_memory_does_not_grow_with_the_bytes(opens: Opens, tmp_path: Path) -> No
         third.documents.get(large.id).sha256,
     )
     assert third.check("hash").ok
+
+
+def test_a_fenced_copy_reads_its_bytes_again(opens: Opens, url: str) -> None:
+    """A collector that takes the intents away beside the copy only makes it start its batch anew."""
+    source, target = opens(), opens(url)
+    for n in range(3):
+        source.documents.add(b"bytes %d" % n, filename=f"{n}")
+    fired: list[str] = []
+
+    def collector(reached: str) -> None:
+        if reached == "P3.5" and not fired:
+            fired.append(reached)
+            target.collect(0)
+
+    with hooked(collector):
+        assert docstore.copy(source, target).ok
+    assert ["P3.5"] == fired
+    assert docstore.diff(source, target, level="hash").same

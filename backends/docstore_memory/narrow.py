@@ -24,7 +24,7 @@ from docstore_memory.views import Layer, View
 __all__ = ["candidates", "counted_records", "described", "first_records", "within"]
 
 _KEYS = ("number", "id", "document_id", "external_id")
-_FIRST_ROUND, _LAST_ROUND = 256, 65_536
+_FIRST_ROUND, _LAST_ROUND = 32, 65_536
 
 
 def within(record: Record, query: Query) -> bool:
@@ -103,7 +103,7 @@ def _rounds(
         ]
         if len(passed) >= wanted or cut.members.count >= high.count:
             return [*passed, *found], query.offset
-        size *= 8
+        size *= 4
     return None
 
 

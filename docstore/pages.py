@@ -112,7 +112,7 @@ def check_include(collection: Collection, include: Iterable[str]) -> frozenset[s
     """
     if isinstance(include, str) or not isinstance(include, Iterable):
         raise InvalidPage(f"include={shown(include)}: expected a set of field names", argument="include")
-    names = list(include)
+    names: list[Any] = list(include)
     for name in names:
         if not isinstance(name, str) or name not in collection.fields:
             known = ", ".join(name for name, field in collection.fields.items() if field.heavy) or "none"

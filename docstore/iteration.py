@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Generic, TypeVar
 
 from docstore.backend import Row
@@ -11,14 +12,19 @@ from docstore.listing import Position
 __all__ = ["Iteration"]
 
 T = TypeVar("T")
+_AHEAD = 16
+_LONG, _DEAR = 0.05, 0.0002
+"""Seconds of a batch, and of a row in it, from which reading more at once pays."""
+_LARGE = 8_000_000
+"""Characters that a batch may grow to."""
 
 
 class Iteration(Iterator[T], Generic[T]):
     """Records one after another, read a batch at a time; no transaction is open between batches.
 
     Args:
-        batch: returns the next rows behind a position (``None``: from the beginning), at most ``size``.
-        size: rows in a batch.
+        batch: returns the rows behind a position (``None``: from the beginning), at most so many.
+        size: rows in a batch; more are read ahead where finding the place took longer than reading them.
         made: makes the record of a row.
         position: returns the position behind a row.
         text: writes a position as a cursor.
@@ -27,7 +33,7 @@ class Iteration(Iterator[T], Generic[T]):
 
     def __init__(
         self,
-        batch: Callable[[Position | None], list[Row]],
+        batch: Callable[[Position | None, int], list[Row]],
         size: int,
         made: Callable[[Row], T],
         *,
@@ -37,6 +43,7 @@ class Iteration(Iterator[T], Generic[T]):
     ) -> None:
         self._batch = batch
         self._size = size
+        self._most = size * _AHEAD
         self._made = made
         self._position = position
         self._text = text
@@ -80,8 +87,20 @@ class Iteration(Iterator[T], Generic[T]):
         if self._ended:
             return False
         start = self._position(self._rows[-1]) if self._rows else self._start
-        rows = self._batch(start)
+        begun = perf_counter()
+        rows = self._batch(start, self._size)
         self._ended = len(rows) < self._size
         if rows:
             self._start, self._rows, self._taken = start, rows, 0
+            self._adapt(perf_counter() - begun)
         return bool(rows)
+
+    def _adapt(self, took: float) -> None:
+        """Read twice as many next time, if a batch costs much whatever its size, and the rows are small."""
+        dear = took > _LONG and took > _DEAR * len(self._rows)
+        if dear and 2 * self._size <= self._most and 2 * _characters(self._rows) <= _LARGE:
+            self._size *= 2
+
+
+def _characters(rows: list[Row]) -> int:
+    return sum(len(value) for row in rows for value in row.values() if isinstance(value, str))

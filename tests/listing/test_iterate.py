@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import docstore
+from docstore import iteration
 
 
 @pytest.fixture
@@ -96,20 +97,49 @@ def test_an_asynchronous_iteration_has_the_same_cursor(sqlite_url: str) -> None:
     assert ["3", "4", "5", "6", "7", "8"] == found
 
 
+def peak_of(store: docstore.Store, sort: str) -> int:
+    """Return the most bytes that a walk over the store held, once it had been walked before."""
+    for _ in store.documents.iterate(sort=sort, batch_size=50):
+        pass
+    tracemalloc.start()
+    assert store.documents.count() == sum(1 for _ in store.documents.iterate(sort=sort, batch_size=50))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def add(store: docstore.Store, number: int, characters: int) -> None:
+    metadata = {"text": "x" * characters}
+    store.documents.add_many([{"filename": f"f{n % 7}", "metadata": metadata} for n in range(number)])
+
+
 @pytest.mark.parametrize("sort", ["number", "-created_at", "filename"])
-def test_an_iteration_holds_a_batch_and_no_more(sqlite_url: str, sort: str) -> None:
+def test_an_iteration_holds_a_batch_and_no_more(
+    sqlite_url: str, sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Memory does not grow with the number of records."""
+    monkeypatch.setattr(iteration, "_LONG", 1e9)
     with docstore.open(sqlite_url) as store:
-        metadata = {"text": "x" * 2000}
-        peaks = []
-        for _ in range(2):
-            store.documents.add_many([{"filename": f"f{n % 7}", "metadata": metadata} for n in range(1500)])
-            for _ in store.documents.iterate(sort=sort, batch_size=50):
-                pass
-            tracemalloc.start()
-            met = sum(1 for _ in store.documents.iterate(sort=sort, batch_size=50))
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-        assert 3000 == met
-        assert peaks[1] < 1.5 * peaks[0], peaks
-        assert peaks[1] < 1_500_000, peaks
+        add(store, 1000, 2000)
+        first = peak_of(store, sort)
+        add(store, 1500, 2000)
+        second = peak_of(store, sort)
+        assert second < 1.5 * first, (first, second)
+        assert second < 1_000_000, second
+
+
+def test_an_iteration_that_reads_ahead_holds_little(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where batches take long more is read at once: up to 16 times as much, while it is small."""
+    monkeypatch.setattr(iteration, "_LONG", 0.0)
+    monkeypatch.setattr(iteration, "_DEAR", 0.0)
+    monkeypatch.setattr(iteration, "_LARGE", 400_000)
+    with docstore.open(sqlite_url) as store:
+        add(store, 1500, 4000)
+        assert peak_of(store, "number") < 2_500_000
+        for size in (1, 7, 50):
+            everything = [one.number for one in store.documents.iterate(batch_size=size)]
+            assert list(range(1, 1501)) == everything
+        monkeypatch.setattr(iteration, "_LARGE", 10_000_000)
+        walk = store.documents.iterate(batch_size=10)
+        assert 1500 == len(list(walk))
+        assert 160 == walk._size

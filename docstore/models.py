@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
@@ -42,7 +42,7 @@ class Status(StrEnum):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
 
 class Document(_Record):
@@ -140,7 +140,7 @@ class Extraction(_Record):
 class NewDocument(BaseModel):
     """A document to add: the keywords of :meth:`Documents.add`, and ``source``."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     source: Any = None
     filename: str | None = None
@@ -171,7 +171,7 @@ class AddResult(BaseModel):
         existing: how many were there already (a repeated ``id``, or ``dedupe``).
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     ids: list[str]
     added: int
@@ -197,7 +197,7 @@ class Page(BaseModel, Generic[T]):
         prev_cursor: backwards from before the first item, or ``None``.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     items: list[T]
     limit: int

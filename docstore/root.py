@@ -98,8 +98,8 @@ class Root:
         self.secrets = secrets
         self.scope_required = scope_required
         self.listings: Recent[Any] = Recent()
-        self.closed = False
-        self.watching = Watch(backend.name, slow_query)
+        self.closed: bool = False
+        self.watching: Watch = Watch(backend.name, slow_query)
         self.single_writer: bool = getattr(backend, "single_writer", True)
         self.waits: Waits = getattr(backend, "waits", DIRECT)
         self._current: ContextVar[_Transaction | None] = ContextVar("docstore_transaction", default=None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,7 +37,7 @@ class ProcessReport(BaseModel):
         interrupted: whether Ctrl-C ended it before the queue was empty.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     completed: int = 0
     failed: int = 0

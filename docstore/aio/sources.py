@@ -49,7 +49,7 @@ class AwaitedSource:
         self._pending: Future[Any] | None = None
         self._stopped = False
         name = getattr(origin, "filename", None)
-        self.name = name if isinstance(name, str) else getattr(origin, "name", None)
+        self.name: str | None = name if isinstance(name, str) else getattr(origin, "name", None)
 
     def read(self, amount: int, /) -> bytes:
         """Return up to ``amount`` bytes, ``b""`` at the end; what the source raises arrives unchanged."""

@@ -24,7 +24,7 @@ class FilesystemObjects:
 
     def __init__(self, filesystem: Any, root: str) -> None:
         protocol = filesystem.protocol
-        self.name = f"the filesystem {protocol if isinstance(protocol, str) else protocol[0]!r}"
+        self.name: str = f"the filesystem {protocol if isinstance(protocol, str) else protocol[0]!r}"
         self._filesystem = filesystem
         self._root = root.rstrip("/") + "/" if root else ""
 

@@ -146,7 +146,7 @@ class OpenFile:
         if not stat.S_ISREG(status.st_mode):
             self.close()
             raise FileNotFoundError(f"{path} is no regular file")
-        self.size = status.st_size
+        self.size: int = status.st_size
 
     def read_at(self, position: int, amount: int) -> bytes:
         """Return bytes from a position."""

@@ -91,7 +91,7 @@ class OpenMemory:
 
     def __init__(self, file: io.BytesIO) -> None:
         self._file = file
-        self.size = file.getbuffer().nbytes
+        self.size: int = file.getbuffer().nbytes
 
     def read_at(self, position: int, amount: int) -> bytes:
         """Return bytes from a position."""

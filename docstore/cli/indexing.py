@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from docstore.cli.reading import Reading, read_file, source_metadata
 from docstore.cli.walk import Entry, WalkOptions, walk
+from docstore.documents import Documents
 from docstore.errors import ChecksumMismatch, InvalidDocument, SizeMismatch
 from docstore.extract import ExtractLimits, Registry
 from docstore.models import Document, NewDocument
@@ -109,7 +110,7 @@ class Indexer:
     """One run over one folder."""
 
     def __init__(self, store: Store, options: IndexOptions) -> None:
-        self.documents = store.documents
+        self.documents: Documents = store.documents
         self.options = options
         self.waiting: list[tuple[Reading, Document | None]] = []
 

@@ -24,7 +24,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _DAY = 86_400.0
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+quiet_option: Callable[[Any], Any] = click.option(
+    "--quiet", "-q", is_flag=True, help="No progress on standard error."
+)
 _grace = click.option(
     "--grace",
     type=click.FloatRange(min=0),

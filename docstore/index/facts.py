@@ -82,8 +82,8 @@ class Node:
         self.numbers: array[int] = array(NUMBERS_TYPE)
         self.floats: array[float] = array("d")
         self.dated: array[int] = array(NUMBERS_TYPE)
-        self.dates = bytearray()
-        self.last = ""
+        self.dates: bytearray = bytearray()
+        self.last: str = ""
 
     def child(self, step: str) -> Node:
         """Return the node one step further, made if there is none."""

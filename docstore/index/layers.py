@@ -51,7 +51,7 @@ class Tree:
     """The facts of a few records, worked out: a tree of nodes and the sets made of it so far."""
 
     def __init__(self, fields: Mapping[str, bool], records: Mapping[int, Record]) -> None:
-        self.root = Node()
+        self.root: Node = Node()
         for number in sorted(records):
             pour(self.root, fields, records[number], number)
         self._columns: dict[tuple[Path, bytes], dict[bytes, Bits]] = {}
@@ -91,8 +91,8 @@ class Segment:
     __slots__ = ("_tree", "dead", "fields", "records")
 
     def __init__(self, fields: Mapping[str, bool], records: Mapping[int, Record]) -> None:
-        self.fields = fields
-        self.records = records
+        self.fields: Mapping[str, bool] = fields
+        self.records: Mapping[int, Record] = records
         self.dead: frozenset[int] = frozenset()
         self._tree: Tree | None = None
 
@@ -139,7 +139,7 @@ class Layers:
     ) -> None:
         self.fields = fields
         self.stored = stored
-        self.segments = tuple(segments)
+        self.segments: tuple[Segment, ...] = tuple(segments)
         self.stale = stale
         self.cache: dict[tuple[Path, bytes], Bits] = {}
         self.answers: dict[str, Any] = {}

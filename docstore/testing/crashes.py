@@ -39,7 +39,7 @@ class Child:
         sys.stderr.flush()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 where threads are about
-            self.pid = os.fork()
+            self.pid: int = os.fork()
         if self.pid == 0:
             os.close(self._read)
             _run(work, write)

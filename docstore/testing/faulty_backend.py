@@ -73,7 +73,7 @@ class FaultyBackend:
         self.target = target
         self.faults = faults
         self.seconds = seconds
-        self.name = target.name
+        self.name: str = target.name
         self.single_writer: bool = getattr(target, "single_writer", True)
         self.waits: Waits = getattr(target, "waits", DIRECT)
 

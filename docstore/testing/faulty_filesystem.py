@@ -67,7 +67,7 @@ class Faults:
         self.error = error
         self._lock = threading.Lock()
         self.calls: list[str] = []
-        self.fired = 0
+        self.fired: int = 0
 
     def call(self, name: str, act: Callable[[Callable[[bytes], bytes]], Any]) -> Any:
         """Count a call and do it, or fail as told.

@@ -95,7 +95,7 @@ class Ledger:
     def __init__(self) -> None:
         self.states: dict[str, str | None] = {}
         self.open: list[dict[str, tuple[str | None, str | None]]] = []
-        self.tally = Tally()
+        self.tally: Tally = Tally()
 
     def read(self, lines: list[str]) -> set[str]:
         """Take in all that one worker told; return the ids whose state became unknown."""

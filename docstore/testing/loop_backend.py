@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from docstore.aio.bridge import LoopWaits, drive
 from docstore.backend import (
     ANYWHERE,
+    Backend,
     BlobRow,
     BlobState,
     CountsBy,
@@ -57,11 +58,11 @@ class LoopBackend:
         self._thread = Thread(target=self._loop.run_forever, name="docstore-loop", daemon=True)
         self._thread.start()
         try:
-            self.target = self.call(partial(open_backend, url, LoopWaits(), **options))
+            self.target: Backend = self.call(partial(open_backend, url, LoopWaits(), **options))
         except BaseException:
             self._stop()
             raise
-        self.name = self.target.name
+        self.name: str = self.target.name
         self.single_writer: bool = getattr(self.target, "single_writer", True)
 
     def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -128,8 +128,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = self.open_store()
-        self.model = Model()
+        self.store: Store = self.open_store()
+        self.model: Model = Model()
         self.claims: list[tuple[Claim, int]] = []
 
     def teardown(self) -> None:

@@ -1,4 +1,6 @@
-"""The suite on the asynchronous shell: every call of the seam a coroutine, over aiosqlite and psycopg's async side."""
+"""The suite on the asynchronous shell: every call of the seam a coroutine, over aiosqlite and psycopg's
+async side.
+"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -128,7 +128,7 @@ def failures_leave_nothing(place: Place) -> None:
 
 
 def bytes_go_after_the_commit(place: Place) -> None:
-    """6. A deletion that was not committed has taken no bytes; a removal that fails is tried until it works."""
+    """6. A deletion that was not committed has taken no bytes; a failed removal is tried until it works."""
     with place.open() as store:
         store.documents.add(b"x", id="a")
     assert crashed_at("D1", lambda: place.open().documents.delete("a"))

@@ -1,4 +1,5 @@
-"""A user's program that uses every public name; it is read by type checkers, and its functions are not called.
+"""A user's program that uses every public name; it is read by type checkers, and its functions are not
+called.
 
 ``typing.assert_type`` says what each call is known to return.
 """
@@ -84,7 +85,9 @@ def reading(store: docstore.Store) -> None:
 
 def writing(store: docstore.Store) -> None:
     """Add, change and remove."""
-    added = store.documents.add("report.pdf", metadata={"a": 1}, created_at=docstore.instant("2026-01-01T00:00:00Z"))
+    added = store.documents.add(
+        "report.pdf", metadata={"a": 1}, created_at=docstore.instant("2026-01-01T00:00:00Z")
+    )
     result = store.documents.add_many([docstore.NewDocument(source=b"x", filename="x"), {"filename": "y"}])
     assert_type(result, docstore.AddResult)
     assert_type(store.documents.update(added.id, if_revision=1, metadata={"a": None}), docstore.Document)
@@ -96,7 +99,9 @@ def writing(store: docstore.Store) -> None:
     assert_type(store.documents.read_bytes(added.id), bytes)
     store.documents.download(added.id, "copy.pdf")
     assert_type(store.documents.url(added.id, expires=60), str)
-    extraction = store.extractions.add(added.id, {"total": 1}, review_below=80, confidence_scores={"total": 50.0})
+    extraction = store.extractions.add(
+        added.id, {"total": 1}, review_below=80, confidence_scores={"total": 50.0}
+    )
     store.extractions.review(extraction.id, {"total": 2}, reviewed_by="ada")
     store.documents.delete(added.id)
     assert_type(store.documents.delete_many({"status": "failed"}), int)

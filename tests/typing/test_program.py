@@ -21,7 +21,9 @@ def used() -> set[str]:
     return {
         node.attr
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "docstore"
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "docstore"
     }
 
 
@@ -37,7 +39,8 @@ def test_every_public_name_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("mypy", "--strict", "--no-incremental", "--config-file="), ("pyright", "--pythonpath", sys.executable)]
+    "command",
+    [("mypy", "--strict", "--no-incremental", "--config-file="), ("pyright", "--pythonpath", sys.executable)],
 )
 def test_type_checkers_find_nothing(command: tuple[str, ...], tmp_path: Path) -> None:
     """mypy --strict and pyright are clean on the program, copied away from this project's own settings."""

@@ -45,7 +45,7 @@ class Oracle:
     def __init__(self, collection: Collection, rows: Sequence[Row], numbers: Sequence[int]) -> None:
         self.collection = collection
         numbered = ({**row, "number": number} for row, number in zip(rows, numbers, strict=True))
-        self.records = [decode(collection, row) for row in numbered]
+        self.records: list[dict[str, Any]] = [decode(collection, row) for row in numbered]
 
     def parsed(self, filter: dict[str, Any]) -> Expr:
         """Return a filter in users' words as the core reads it."""

@@ -112,8 +112,8 @@ def new_key() -> str:
 
 def temporary_name(key: str) -> str:
     """Return the path, beside the object, of the temporary file that becomes it."""
-    folder, _, digits = key.rpartition("/")
-    return f"{folder}/.{digits}.tmp"
+    folder, slash, name = key.rpartition("/")
+    return f"{folder}{slash}.{name}.tmp"
 
 
 def key_of_temporary(name: str) -> str | None:

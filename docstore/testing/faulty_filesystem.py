@@ -27,7 +27,7 @@ from docstore.blobs import Blobs
 from docstore.blobs.address import connect, objects_on
 from docstore.blobs.objects import Objects
 
-__all__ = ["Fault", "Faults", "FaultyFileSystem", "faulty_blobs"]
+__all__ = ["Fault", "Faults", "faulty_blobs"]
 
 Fault: TypeAlias = Literal["before", "after", "cut", "delay"]
 
@@ -98,7 +98,7 @@ class Faults:
             return self.fault
 
 
-class FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc]
+class _FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """An fsspec filesystem over another, each of whose calls goes through :class:`Faults`.
 
     On S3 the requests themselves count, by their names in boto3 (``put_object``, ``head_object``, …).
@@ -201,7 +201,7 @@ class _FaultyBlobs(Blobs):
 
     def _build(self) -> Objects:
         filesystem, root = connect(self._url, self._options)
-        return objects_on(FaultyFileSystem(filesystem, self._faults), root)
+        return objects_on(_FaultyFileSystem(filesystem, self._faults), root)
 
 
 def faulty_blobs(url: str, faults: Faults, **storage_options: Any) -> Blobs:

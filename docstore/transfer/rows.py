@@ -38,7 +38,7 @@ __all__ = [
 Key = tuple[str | None, str]
 """Tenant and id: what a record is known by in every store."""
 
-PRIVATE = {
+PRIVATE: dict[str, tuple[str, ...]] = {
     DOCUMENTS.name: ("fingerprint", "lease_token", "lease_worker", "lease_expires_at"),
     EXTRACTIONS.name: ("fingerprint",),
 }

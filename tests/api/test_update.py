@@ -192,14 +192,14 @@ def test_delete_many_takes_bytes_and_extractions_along(store: docstore.Store) ->
 
 @pytest.mark.parametrize("verb", ["update_many", "delete_many"])
 def test_the_many_need_bounded_memory(sqlite_url: str, verb: str) -> None:
-    """More documents take hardly more memory: what is held is a batch, and what the index folds at once."""
-    peaks = []
+    """What is held is a batch of 2,048 and what the index folds at once, 17 MB; all the rows would be 60."""
     with docstore.open(sqlite_url) as store:
-        for count in (12_000, 20_000):
-            store.documents.add_many([{"metadata": {"text": "x" * 100}} for _ in range(count)])
-            tracemalloc.start()
-            arguments = {"metadata": {"a": 1}} if verb == "update_many" else {}
-            assert count <= getattr(store.documents, verb)({}, **arguments)
-            peaks.append(tracemalloc.get_traced_memory()[1])
+        store.documents.add_many([{"metadata": {"text": "x" * 100}} for _ in range(14_000)])
+        arguments: dict[str, Any] = {"metadata": {"a": 1}} if verb == "update_many" else {}
+        tracemalloc.start()
+        try:
+            assert 14_000 == getattr(store.documents, verb)({}, **arguments)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
             tracemalloc.stop()
-    assert peaks[1] < 1.3 * peaks[0]
+    assert peak < 32_000_000

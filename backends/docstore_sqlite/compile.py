@@ -16,7 +16,7 @@ from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, either
 
 from docstore.backend import SortKey
-from docstore.query.expr import Always, And, Expr, Match, Occurs, Regex, leaves
+from docstore.query.expr import Always, And, Expr, Match, Occurs, Or, Regex, leaves
 from docstore.query.fields import Field, Kind
 from docstore.query.order import order_bytes
 from docstore.query.text import fold
@@ -24,6 +24,10 @@ from docstore_sqlite.declared import key_expression
 from docstore_sqlite.functions import Predicate, SortExpression
 
 __all__ = ["SQLiteCompiler"]
+
+
+_TOGETHER = 4
+"""So many alternatives on one text column are one call of the evaluator; fewer are left to SQLite."""
 
 
 class SQLiteCompiler(Compiler):
@@ -42,6 +46,9 @@ class SQLiteCompiler(Compiler):
             return self._tested(expr, field)
         if isinstance(expr, And):
             return self._conjunction(expr)
+        column = self._only_text_column(expr) if isinstance(expr, Or) else None
+        if column is not None:
+            return self._tested(expr, column)
         return super().where(expr)
 
     def _conjunction(self, expr: And) -> Fragment:
@@ -70,6 +77,14 @@ class SQLiteCompiler(Compiler):
             return None
         field = self.collection.column(names.pop())
         return field if field.kind is Kind.JSON else None
+
+    def _only_text_column(self, expr: Or) -> Field | None:
+        """Return the text column that all the terms of ``expr`` are about: read once, tested once."""
+        if len(expr.terms) < _TOGETHER:
+            return None
+        names = {term.path[0] if isinstance(term, Regex | Match) else None for term in expr.terms}
+        name = names.pop()
+        return None if names or name is None else self.collection.column(name)
 
     def _tested(self, expr: Expr, field: Field) -> Fragment:
         predicate = Predicate(expr, field.name, json=field.kind is Kind.JSON)

@@ -7,7 +7,7 @@ Rule numbers are those of the project's SEMANTICS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -111,12 +111,29 @@ def _compile(expr: Expr, root: _Root) -> Predicate:
         case And(terms):
             return _all_of([_compile(term, root) for term in terms])
         case Or(terms):
-            return _any_of([_compile(term, root) for term in terms])
+            return _any_of(_alternatives(terms, root))
         case Not(term):
             positive = _compile(term, root)
             return lambda record: not positive(record)
         case _:
             return _leaf(expr, root)
+
+
+def _alternatives(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
+    """Compile the terms of an Or; those on the texts at one path become one test of each text."""
+    compiled: list[Predicate] = []
+    texts: dict[Path, list[Regex | Match]] = {}
+    for term in terms:
+        if isinstance(term, Regex | Match):
+            texts.setdefault(term.path, []).append(term)
+        else:
+            compiled.append(_compile(term, root))
+    for path, leaves in texts.items():
+        alone = len(leaves) == 1
+        compiled.append(
+            _leaf(leaves[0], root) if alone else _sees(path, predicates.matches_any(leaves), root)
+        )
+    return compiled
 
 
 def _all_of(terms: list[Predicate]) -> Predicate:

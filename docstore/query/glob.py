@@ -17,7 +17,9 @@ from typing import TypeAlias
 
 from docstore.query.text import fold
 
-__all__ = ["CharacterClass", "Token", "Wild", "glob_tokens", "matcher", "required_literals"]
+__all__ = [
+    "CharacterClass", "Token", "Wild", "folded_matcher", "glob_tokens", "matcher", "required_literals",
+]  # fmt: skip
 
 
 class Wild(Enum):
@@ -70,9 +72,22 @@ def matcher(pattern: str, *, folded: bool = False) -> Callable[[str], bool]:
         pattern: a glob.
         folded: compare folded text (``$iglob``); the function folds what it is given.
     """
-    pieces = [_Piece.of(tokens) for tokens in _pieces(glob_tokens(pattern, folded=folded))]
-    test = pieces[0].is_whole if len(pieces) == 1 else lambda text: _in_order(pieces, text)
+    test = folded_matcher(pattern) if folded else _matcher(glob_tokens(pattern))
     return (lambda text: test(fold(text))) if folded else test
+
+
+@lru_cache(maxsize=512)
+def folded_matcher(pattern: str) -> Callable[[str], bool]:
+    """Return a function that tells whether a text that is folded already matches ``pattern`` (``$iglob``)."""
+    return _matcher(glob_tokens(pattern, folded=True))
+
+
+def _matcher(tokens: tuple[Token, ...]) -> Callable[[str], bool]:
+    pieces = [_Piece.of(piece) for piece in _pieces(tokens)]
+    if len(pieces) == 1:
+        return pieces[0].is_whole
+    literal = max((token for token in tokens if isinstance(token, str)), key=len, default="")
+    return lambda text: literal in text and _in_order(pieces, text)
 
 
 def required_literals(pattern: str, *, folded: bool = False) -> list[str]:

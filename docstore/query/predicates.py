@@ -6,14 +6,14 @@ more than it must: SQLite calls them for each row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
-from docstore.query.expr import Compare, Contains, In, Json, Match, Mod, TypeIs
-from docstore.query.glob import matcher
+from docstore.query.expr import Compare, Contains, In, Json, Match, Mod, Regex, TypeIs
+from docstore.query.glob import folded_matcher, matcher
 from docstore.query.paths import MISSING
-from docstore.query.regex import searcher
+from docstore.query.regex import any_searcher, searcher
 from docstore.query.text import fold
 from docstore.query.values import INT64_MAX, INT64_MIN, compare, equal, identity
 
@@ -26,6 +26,7 @@ __all__ = [
     "has_size",
     "has_type",
     "is_among",
+    "matches_any",
     "matches_regex",
     "matches_text",
 ]
@@ -160,6 +161,29 @@ def matches_text(leaf: Match) -> Test:
         case "glob" | "iglob":
             whole = matcher(text, folded=leaf.kind == "iglob")
             return lambda value: type(value) is str and whole(value)
+
+
+def matches_any(leaves: Sequence[Regex | Match]) -> Test:
+    """Return the test of whether a text matches one of many leaves: it is folded once for all of them."""
+    patterns = [(leaf.pattern, leaf.flags) for leaf in leaves if isinstance(leaf, Regex)]
+    others = [leaf for leaf in leaves if isinstance(leaf, Match)]
+    plain = [matches_text(leaf) for leaf in others if leaf.kind not in ("isubstring", "iglob")]
+    if patterns:
+        plain.append(any_searcher(patterns))
+    pieces = [fold(leaf.text) for leaf in others if leaf.kind == "isubstring"]
+    globs = [folded_matcher(leaf.text) for leaf in others if leaf.kind == "iglob"]
+
+    def test(value: Any) -> bool:
+        if type(value) is not str:
+            return False
+        if any(each(value) for each in plain):
+            return True
+        if not pieces and not globs:
+            return False
+        folded = fold(value)
+        return any(piece in folded for piece in pieces) or any(each(folded) for each in globs)
+
+    return test
 
 
 def has_members(leaf: Contains) -> Test:

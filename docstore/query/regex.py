@@ -7,14 +7,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["INSTALL", "BadPattern", "from_compiled", "prepare", "required_literal", "searcher"]
+__all__ = [
+    "INSTALL", "BadPattern", "any_searcher", "from_compiled", "prepare", "required_literal", "searcher",
+]  # fmt: skip
 
 INSTALL = 'pip install "embedded-docstore[regex]"'
 
+_ALTERNATIVES = 100
 _SPACES = " \t\n\r\f\v"
 _ABSENT = (
     (r"\(\?<?[=!]", "RE2 has no look-around"),
@@ -80,6 +83,35 @@ def searcher(pattern: str, flags: str = "") -> Callable[[str], bool]:
     """
     search = _compiled(pattern, flags).search
     return lambda text: search(text.encode("utf-8")) is not None
+
+
+def any_searcher(patterns: Iterable[tuple[str, str]]) -> Callable[[str], bool]:
+    """Return a function that tells whether a text has a match of any of the patterns.
+
+    Many patterns are tried at once, as alternatives of a few: then a text is read a few times only.
+
+    Args:
+        patterns: pattern and flags of each, as :func:`prepare` returns them.
+    """
+    by_flags: dict[str, list[str]] = {}
+    tests: list[Callable[[str], bool]] = []
+    for pattern, flags in patterns:
+        if r"\Q" in pattern:  # it may quote up to the end, what is behind it included
+            tests.append(searcher(pattern, flags))
+        else:
+            by_flags.setdefault(flags, []).append(pattern)
+    for flags, alike in by_flags.items():
+        for start in range(0, len(alike), _ALTERNATIVES):
+            tests += _together(alike[start : start + _ALTERNATIVES], flags)
+    return tests[0] if len(tests) == 1 else lambda text: any(test(text) for test in tests)
+
+
+def _together(patterns: list[str], flags: str) -> list[Callable[[str], bool]]:
+    """Return one search for all the patterns, or one each where RE2 finds them too large together."""
+    try:
+        return [searcher("|".join(f"(?:{pattern})" for pattern in patterns), flags)]
+    except BadPattern:
+        return [searcher(pattern, flags) for pattern in patterns]
 
 
 def required_literal(pattern: str, flags: str = "") -> str:

@@ -10,7 +10,7 @@ from docstore.errors import FilterError, FilterSyntaxError, FilterValueError
 from docstore.query import regex
 from docstore.query.evaluate import matches_filter
 from docstore.query.glob import CharacterClass, Wild, glob_tokens, matcher, required_literals
-from docstore.query.regex import prepare, required_literal, searcher
+from docstore.query.regex import BadPattern, any_searcher, prepare, required_literal, searcher
 
 
 @pytest.mark.parametrize(
@@ -283,3 +283,52 @@ def test_globs_do_not_backtrack() -> None:
 def test_searchers_take_long_text() -> None:
     """Rule 18: linear time."""
     assert not searcher("(a*)*b")("a" * 100_000)
+
+
+MANY = ["a+b", r"^x\d", r"(?i)ÉT", "z|y$", r"\Q(|", r"\Ew", "[)]", "q(?:r|s)t", "^$", r"(?s)m.n"]
+TEXTS = [
+    "aab",
+    "AAB",
+    "x7",
+    "0x7",
+    "été",
+    "Été",
+    "zoo",
+    "day",
+    "days",
+    "(|",
+    "ew",
+    "w",
+    ")",
+    "qst",
+    "",
+    "m\nn",
+    "é",
+]
+
+
+@pytest.mark.parametrize("flags", ["", "i", "m", "s", "ims"])
+def test_many_patterns_are_tried_at_once(flags: str) -> None:
+    """A text matches any of many patterns just if it matches one of them, whatever each of them quotes."""
+    together = any_searcher([(pattern, flags) for pattern in MANY] * 30)
+    for text in TEXTS:
+        assert any(searcher(pattern, flags)(text) for pattern in MANY) == together(text), text
+    assert not any_searcher([])("a")
+    with pytest.raises(BadPattern):
+        any_searcher([("a", ""), ("(", "")])
+
+
+def test_many_alternatives_are_one_test_of_each_text() -> None:
+    """An ``$or`` of text operators on one path matches what its terms match, elements of arrays included."""
+    words = ("$substring", "$isubstring", "$startsWith", "$glob", "$iglob")
+    terms: list[Any] = [{"a": {word: text}} for text in ("Foo*", "b?r", "éÉ") for word in words]
+    terms += [{"a": {"$regex": "^z+$", "$options": options}} for options in ("", "i")]
+    values: list[Any] = [
+        "Foo*", "xfoo*x", "b?r", "BAR", "ÉÉ", "éé", "ZZ", "Xy", 1, None, "", [], ["no", "bar"], [["bar"]], {"a": "z"},
+    ]  # fmt: skip
+    for value in values:
+        expected = any(matches_filter(term, {"a": value}) for term in terms)
+        assert expected == matches_filter({"$or": terms}, {"a": value}), value
+        assert expected != matches_filter({"$nor": terms}, {"a": value}), value
+        nested = {"$or": [{"c": 1}, {"b": {"$elemMatch": {"$or": terms}}}]}
+        assert expected == matches_filter(nested, {"b": [{"a": value}]}), value

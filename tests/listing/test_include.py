@@ -43,6 +43,14 @@ def fill(store: docstore.Store) -> None:
     ])  # fmt: skip
 
 
+def run(url: str, statement: str) -> None:
+    """Execute a statement behind the store's back."""
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(sa.text(statement))
+    engine.dispose()
+
+
 @pytest.fixture(params=SQL)
 def sql_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store in an SQL database."""
@@ -70,10 +78,7 @@ def test_listing_works_while_the_content_is_hidden(sql_url: str) -> None:
     with docstore.open(sql_url) as store:
         fill(store)
         expected = {name: repr(ask(store.documents)) for name, ask in LISTINGS.items() if name != "explain"}
-    engine = sa.create_engine(sql_url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE docstore_content RENAME TO hidden"))
-    engine.dispose()
+    run(sql_url, "ALTER TABLE docstore_content RENAME TO hidden")
     with docstore.open(sql_url) as store:
         for name, ask in LISTINGS.items():
             answer = ask(store.documents)
@@ -81,8 +86,7 @@ def test_listing_works_while_the_content_is_hidden(sql_url: str) -> None:
         for ask in NAMED.values():
             with pytest.raises(docstore.BackendError):
                 ask(store.documents)
-    with sa.create_engine(sql_url.replace("postgresql:", "postgresql+psycopg:")).begin() as connection:
-        connection.execute(sa.text("ALTER TABLE hidden RENAME TO docstore_content"))
+    run(sql_url, "ALTER TABLE hidden RENAME TO docstore_content")
 
 
 def test_content_comes_where_it_is_named(store: docstore.Store) -> None:

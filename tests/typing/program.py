@@ -50,6 +50,11 @@ def opening() -> docstore.Store:
     )
 
 
+def upgrading() -> tuple[str, ...]:
+    """Say what opening a store of an older format would change."""
+    return docstore.upgrade("sqlite:///library.db", dry_run=True).steps
+
+
 def reading(store: docstore.Store) -> None:
     """Read documents and extractions."""
     page = store.documents.find(
@@ -192,6 +197,8 @@ def failing(store: docstore.Store) -> str | None:
         return lost.key
     except docstore.BlobError:
         return None
+    except docstore.UpgradeNeeded as needed:
+        return f"{needed.found} {needed.supported} {len(needed.steps)}"
     except (docstore.StoreBusy, docstore.StoreClosed, docstore.SchemaTooNew) as failed:
         return f"{failed.retryable}"
     except (docstore.UnknownBackend, docstore.BackendNotInstalled, docstore.BackendError):

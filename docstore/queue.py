@@ -8,10 +8,10 @@ from math import isfinite
 from secrets import token_hex
 from typing import Any
 
-from docstore.backend import KeepsClock, Query, Row, Writer
+from docstore.backend import KeepsClock, Lock, Query, Row, Writer
 from docstore.changes import document_changes
 from docstore.claims import Claim
-from docstore.errors import BackendError, InvalidDocument, NotFound
+from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound
 from docstore.lifecycle import claims, status
 from docstore.models import Document
 from docstore.query import run
@@ -111,7 +111,7 @@ class Queue(Writes[Document]):
 
         Documents whose lease ran out count as pending; those that were :meth:`start`\\ ed without a lease do
         not. The oldest (by ``number``) come first, every version counts. A worker that dies is found out by
-        its lease.
+        its lease. A call that is cancelled (by Ctrl-C, or its task) leaves nothing claimed.
 
         Args:
             limit: how many at most, 1 to 1000.
@@ -234,10 +234,34 @@ class Queue(Writes[Document]):
                 if not lost:
                     return list(tried)
 
+        try:
+            rows = self._root.written(work, recognises=True)
+        except Exception:
+            raise
+        except BaseException as stopped:  # maybe in the middle of the commit: nobody will get the claims
+            self._give_back(tried, token, stopped)
+            raise
         return [
             Claim(self._made(row), token, to_datetime(row["lease_expires_at"]), float(lease), self)
-            for row in self._root.written(work, recognises=True)
+            for row in rows
         ]
+
+    def _give_back(self, tried: Sequence[Row], token: str, stopped: BaseException) -> None:
+        """Release what a claim that was cancelled has committed all the same; where that fails, its lease
+        runs out.
+        """
+        if not tried or self._root.in_transaction:  # a part of a transaction is undone
+            return
+
+        def work(writer: Writer) -> None:
+            now: int = writer.now()
+            for row in self._still(writer, tried, token, lock="wait"):  # behind a commit still under way
+                self._write(writer, row, claims.released(None), now, touch=True)
+
+        try:
+            self._root.written(work, recognises=True)
+        except DocstoreError as also:
+            stopped.add_note(f"and what was claimed could not be given back, its lease runs out: {also}")
 
     def _claimable(self, writer: Writer, wanted: Expr, now: int, limit: int) -> list[Row]:
         """Return rows that may be claimed, locked, those that others are just claiming left out."""
@@ -248,12 +272,15 @@ class Queue(Writes[Document]):
         planned, plan = self._planned(query)
         return run.rows(writer, plan, planned)
 
-    def _still(self, writer: Writer, tried: Sequence[Row], token: str) -> list[Row]:
+    def _still(
+        self, writer: Writer, tried: Sequence[Row], token: str, lock: Lock | None = None
+    ) -> list[Row]:
         """Return those of the rows that have the token."""
         if not tried:
             return []
         where = In(("number",), tuple(row["number"] for row in tried))
-        rows = self._run_exactly(writer, Query(DOCUMENTS, self._scope, where, include=claims.LEASE))
+        query = Query(DOCUMENTS, self._scope, where, include=claims.LEASE, lock=lock)
+        rows = self._run_exactly(writer, query)
         return [row for row in rows if row["lease_token"] == token]
 
     def _held(self, held: Document, token: str, make: Make, *, touch: bool = True) -> Document:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Any, ClassVar
 
@@ -119,6 +120,10 @@ class Workers:
             while not self._stop.is_set():
                 claim = self._take()
                 if claim is None:
+                    break
+                if self._stop.is_set():  # meanwhile: nobody is to begin with it any more
+                    with suppress(DocstoreError):  # its lease then runs out
+                        claim.release()
                     break
                 self._handle(claim)
         except BaseException as failure:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from docstore.aio.bridge import in_thread, unbroken
 from docstore.aio.claims import AsyncClaim
-from docstore.errors import BackendError, DocstoreError, LeaseLost
+from docstore.errors import DocstoreError, InvalidDocument, LeaseLost
 from docstore.models import Document, Status
 from docstore.workers import ProcessReport, _asked
 
@@ -93,20 +93,28 @@ class AsyncWorkers:
             await self._count(outcome)
 
     async def _outcome(self, claim: AsyncClaim) -> str:
-        """Run the handler and end the claim; return what to count."""
+        """Run the handler and end the claim; return what to count. A cancellation gives the claim back."""
         try:
-            await claim.complete(**_asked(await self._handled(claim.document)))
-        except (LeaseLost, BackendError):
+            try:
+                asked = _asked(await self._handled(claim.document))
+            except Exception as failure:
+                return await self._failed(claim, failure)
+            try:
+                await claim.complete(**asked)
+            except (InvalidDocument, TypeError) as failure:
+                return await self._failed(claim, failure)
+        except Exception:
             raise
-        except Exception as failure:
-            ended = await self._put_back(claim, failure)
-            if len(self._errors) < _KEPT_ERRORS:
-                self._errors.append((claim.document.id, ended.error or ""))
-            return "failed" if ended.status is Status.FAILED else "retried"
         except BaseException:
             await unbroken(_given_back(claim))
             raise
         return "completed"
+
+    async def _failed(self, claim: AsyncClaim, failure: Exception) -> str:
+        ended = await self._put_back(claim, failure)
+        if len(self._errors) < _KEPT_ERRORS:
+            self._errors.append((ended.id, ended.error or ""))
+        return "failed" if ended.status is Status.FAILED else "retried"
 
     async def _handled(self, document: Document) -> Any:
         if inspect.iscoroutinefunction(self._handler):

@@ -18,7 +18,6 @@ The backend below is not closed by that: it is the caller's.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -58,10 +57,11 @@ class FaultyBackend:
 
     Args:
         target: does the work. Closing this one leaves it open.
-        faults: which call fails and how: ``before``, ``after`` or ``delay``. What it raises is a
-        BackendError,
-            ``outcome_unknown`` at a ``commit``; the error that the faults would make is its cause.
-        seconds: how long ``delay`` waits.
+        faults: which call fails and how: ``before``, ``after``, ``delay`` or ``late``. What it raises is a
+            BackendError, ``outcome_unknown`` at a ``commit``; the error that the faults would make is its
+            cause.
+        seconds: how long ``delay`` and ``late`` wait; as the backend waits, so that a task can be cancelled
+            meanwhile.
 
     Raises:
         ValueError: the faults are to ``cut``, which only bytes can be.
@@ -101,9 +101,11 @@ class FaultyBackend:
             if fault == "before":
                 raise self.failure("commit")
             if fault == "delay":
-                time.sleep(self.seconds)
+                self.waits.sleep(self.seconds)
         if fault == "after":
             raise self.failure("commit")
+        if fault == "late":
+            self.waits.sleep(self.seconds)
 
     def translated(self) -> AbstractContextManager[None]:
         """Translate the engine's errors, if the backend does."""
@@ -127,10 +129,12 @@ class FaultyBackend:
         if fault == "before":
             raise self.failure(name)
         if fault == "delay":
-            time.sleep(self.seconds)
+            self.waits.sleep(self.seconds)
         answer = act()
         if fault == "after":
             raise self.failure(name)
+        if fault == "late":
+            self.waits.sleep(self.seconds)
         return answer
 
     def failure(self, name: str) -> BackendError:

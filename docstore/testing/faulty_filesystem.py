@@ -29,7 +29,7 @@ from docstore.blobs.objects import Objects
 
 __all__ = ["Fault", "Faults", "faulty_blobs"]
 
-Fault: TypeAlias = Literal["before", "after", "cut", "delay"]
+Fault: TypeAlias = Literal["before", "after", "cut", "delay", "late"]
 
 
 class Faults:
@@ -38,10 +38,11 @@ class Faults:
     Args:
         at: the number of the first call that fails, from 1; 0 lets none fail.
         fault: ``before`` raises and does nothing, ``after`` does it and raises, ``cut`` loses the last byte
-            that the call writes or reads and raises nothing, ``delay`` waits and then does it.
+            that the call writes or reads and raises nothing, ``delay`` waits and then does it, ``late`` does
+            it and waits before it answers.
         only: the calls that count, such as ``{"write", "close", "put_object"}``; ``None`` counts all.
         times: how many calls in a row fail.
-        seconds: how long ``delay`` waits.
+        seconds: how long ``delay`` and ``late`` wait.
         error: makes what is raised.
 
     Attributes:
@@ -84,6 +85,8 @@ class Faults:
         answer = act(_cut if fault == "cut" else _whole)
         if fault == "after":
             raise self.error()
+        if fault == "late":
+            time.sleep(self._seconds)
         return answer
 
     def meet(self, name: str) -> Fault | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 import docstore
+from docstore.testing.faulty_backend import FaultyBackend
+from docstore.testing.faulty_filesystem import Fault, Faults
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 
@@ -108,6 +111,92 @@ def test_a_cancelled_run_gives_its_documents_back(run: Run) -> None:
             await task
         assert 3 == await store.documents.count({"status": "pending"})
         assert 3 == len(await store.documents.claim(3))
+
+    run(test)
+
+
+@asynccontextmanager
+async def slow_commit(store: docstore.AsyncStore, number: int, fault: Fault) -> AsyncIterator[Faults]:
+    """Let commit ``number`` from now on take a second, before or after its effect."""
+    faults = Faults(number, fault, only={"commit"})
+    root = await store._shell.root()
+    plain = root.backend
+    root.backend = FaultyBackend(plain, faults, seconds=1)
+    try:
+        yield faults
+    finally:
+        root.backend = plain
+
+
+async def cancelled_in(task: asyncio.Task[Any], faults: Faults) -> None:
+    """Cancel a task when the fault has fired."""
+    while not faults.fired:
+        await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_claim_that_is_cancelled_leaves_nothing_claimed(run: Run) -> None:
+    """Even if its commit was done already, and only the answer did not come."""
+
+    async def test(store: docstore.AsyncStore) -> None:
+        await store.documents.add_many({"filename": f"{number}"} for number in range(3))
+        async with slow_commit(store, 1, "late") as faults:
+            await cancelled_in(asyncio.create_task(store.documents.claim(2)), faults)
+        assert {"pending": 3} == await store.documents.count_by("status")
+        assert 3 == len(await store.documents.claim(3))
+
+    run(test)
+
+
+def test_a_run_that_is_cancelled_while_it_claims_gives_that_back(run: Run) -> None:
+    """One worker handles, the other's claim is committed and unanswered: both documents are pending again."""
+
+    async def test(store: docstore.AsyncStore) -> None:
+        await store.documents.add_many({"filename": f"{number}"} for number in range(3))
+        handling = asyncio.Event()
+
+        async def handle(document: docstore.Document) -> None:
+            handling.set()
+            await asyncio.sleep(60)
+
+        async with slow_commit(store, 2, "late") as faults:
+            task = asyncio.create_task(store.documents.process(handle, workers=2))
+            await handling.wait()
+            await cancelled_in(task, faults)
+        assert {"pending": 3} == await store.documents.count_by("status")
+
+    run(test)
+
+
+def test_a_run_that_is_cancelled_while_it_puts_back_gives_that_back(run: Run) -> None:
+    """A failure that is being written when the cancellation comes leaves no claim behind."""
+
+    async def test(store: docstore.AsyncStore) -> None:
+        await store.documents.add(filename="x")
+
+        async def handle(document: docstore.Document) -> None:
+            raise ValueError("no")
+
+        async with slow_commit(store, 2, "delay") as faults:
+            await cancelled_in(asyncio.create_task(store.documents.process(handle)), faults)
+        assert {"pending": 1} == await store.documents.count_by("status")
+
+    run(test)
+
+
+def test_a_backends_error_in_a_handler_is_the_handlers(run: Run) -> None:
+    """What a handler raises fails its document and not the run, whatever it is."""
+
+    async def test(store: docstore.AsyncStore) -> None:
+        await store.documents.add(filename="x")
+
+        async def handle(document: docstore.Document) -> None:
+            raise docstore.BackendError("another database")
+
+        report = await store.documents.process(handle, max_attempts=1)
+        assert (0, 1) == (report.completed, report.failed)
 
     run(test)
 

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 import docstore
+from docstore.testing.faulty_backend import FaultyBackend
+from docstore.testing.faulty_filesystem import Faults
+from docstore.waits import Waits
 
 OVER = 1e-6
 """Seconds of a lease that is over when the next call is made."""
@@ -196,3 +199,22 @@ def test_the_clock_of_leases_is_kept_in_the_store(sqlite_url: str, monkeypatch: 
         store.documents.add()
         [later] = store.documents.claim(5)
         assert later.document.updated_at > claim.expires_at
+
+
+class _Interrupted(Waits):
+    """Ctrl-C comes while something is waited for."""
+
+    def sleep(self, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("fault", ["delay", "late"])
+def test_a_claim_that_is_interrupted_leaves_nothing_claimed(store: docstore.Store, fault: Any) -> None:
+    """By Ctrl-C before its commit, or when the commit is done and its answer has not come."""
+    store.documents.add_many([{} for _ in range(3)])
+    broken = FaultyBackend(store._root.backend, Faults(1, fault, only={"commit"}))
+    broken.waits = _Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        docstore.open(broken).documents.claim(2)
+    assert {"pending": 3} == store.documents.count_by("status")
+    assert 3 == len(store.documents.claim(3))

@@ -17,7 +17,9 @@ from docstore.blobs.objects import temporary_name
 from docstore.errors import BlobError
 from docstore.maintenance import Progress, collect
 from docstore.steps import hooked
+from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults, faulty_blobs
+from docstore.waits import Waits
 
 LONG_AGO = 1
 
@@ -238,3 +240,22 @@ def test_a_multipart_upload_left_by_a_killed_writer_goes(anywhere: Any) -> None:
     assert collect(anywhere.backend, anywhere.blobs, 60).swept == 1
     assert anywhere.names() == []
     assert not hasattr(objects, "_uploads") or objects._uploads(key) == []
+
+
+def test_a_deadlocks_victim_waits_as_its_backend_does(place: Any) -> None:
+    """Between two tries of a block the backend's way of waiting is asked, so that no event loop is held up."""
+
+    class Counting(Waits):
+        slept = 0
+
+        def sleep(self, seconds: float) -> None:
+            self.slept += 1
+
+    class Victim(FaultyBackend):
+        def failure(self, name: str) -> docstore.BackendError:
+            return docstore.BackendError("deadlock", transient=True)
+
+    place.store.documents.delete(place.store.documents.add(b"gone", filename="x").id)
+    backend = Victim(place.backend, Faults(2, only={"commit"}, times=3))
+    backend.waits = waits = Counting()
+    assert (1, 3) == (collect(backend, place.blobs, 3600).swept, waits.slept)

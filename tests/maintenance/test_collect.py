@@ -243,7 +243,7 @@ def test_a_multipart_upload_left_by_a_killed_writer_goes(anywhere: Any) -> None:
 
 
 def test_a_deadlocks_victim_waits_as_its_backend_does(place: Any) -> None:
-    """Between two tries of a block the backend's way of waiting is asked, so that no event loop is held up."""
+    """Between two tries of a block the backend says how to wait, so that no event loop is held up."""
 
     class Counting(Waits):
         slept = 0

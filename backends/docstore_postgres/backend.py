@@ -7,7 +7,6 @@ block is ``READ COMMITTED`` with a synchronous commit. Whoever needs more than t
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.waits import DIRECT, Waits
 from docstore_postgres import declared, finding, functions
 from docstore_postgres.compile import PostgresCompiler
+from docstore_postgres.connections import AtHand, Held, Read, has_ended
 from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
@@ -89,6 +89,7 @@ class PostgresBackend(SQLBackend):
         super().__init__(engine, tables, owned=owned, waits=waits)
         self.timeouts = timeouts
         self._reading: Reading | None = None
+        self._at_hand = AtHand(engine, self._held) if owned and not waits.is_async else None
         settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on"
         self._begin = begin if owned else begin + settings
@@ -99,9 +100,22 @@ class PostgresBackend(SQLBackend):
 
     # -- connections -----------------------------------------------------------------------------------------
 
+    def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
+        """Open a block for reading; one that needs no snapshot is no transaction."""
+        if self._at_hand is None:
+            return super().read(snapshot=snapshot)
+        return Read(self._at_hand, self.begin_read if snapshot else None, self.translate)
+
     @contextmanager
     def checkout(self) -> Iterator[Any]:
         """Take a connection in autocommit; one that broke does not go back to the pool."""
+        if self._at_hand is not None:
+            held = self._at_hand.take()
+            try:
+                yield held.fairy
+            finally:
+                self._at_hand.give(held)
+            return
         with super().checkout() as connection:
             driver = connection.dbapi_connection
             autocommit = driver.autocommit
@@ -114,6 +128,23 @@ class PostgresBackend(SQLBackend):
                     connection.invalidate()
                 elif not autocommit:
                     driver.autocommit = False
+
+    def _held(self, fairy: Any) -> Held:
+        """Set a connection up that is new from the pool, or was there."""
+        try:
+            if "docstore" not in fairy.info:
+                self.prepare(fairy)
+                fairy.info["docstore"] = True
+            return Held(fairy, self.session)
+        except BaseException:
+            fairy.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connections, if they are ours."""
+        if self._at_hand is not None:
+            self._at_hand.close()
+        super().close()
 
     def session(self, connection: Any) -> PostgresSession:
         """Return a session on a raw connection; the first one looks at what the indexes can find."""
@@ -225,11 +256,8 @@ class PostgresBackend(SQLBackend):
 
 
 def _refuse_ended(driver: Any, record: Any, proxy: Any) -> None:
-    """Have the pool connect anew if the server has closed this connection: then its end is there to read."""
-    poll = select.poll()
-    if not driver.closed:
-        poll.register(record.driver_connection.fileno(), select.POLLIN)
-    if driver.closed or poll.poll(0):
+    """Have the pool connect anew if the server has closed this connection."""
+    if driver.closed or has_ended(record.driver_connection):
         raise sa.exc.InvalidatePoolError("the server has closed the connection")
 
 
@@ -280,8 +308,7 @@ def open_backend(
         _check_encoding(backend)
         backend.ensure_schema(upgrade=upgrade)
     except BaseException:
-        if owned:
-            engine.dispose()
+        backend.close()
         raise
     return backend
 

@@ -62,9 +62,12 @@ class SQLBackend(ABC):
         """Say whether the database orders by ``key``; it does."""
         return EXACT
 
-    @contextmanager
-    def read(self, *, snapshot: bool = False) -> Iterator[Session]:
+    def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block for reading."""
+        return self._read(snapshot)
+
+    @contextmanager
+    def _read(self, snapshot: bool) -> Iterator[Session]:
         with self.translated(), self.checkout() as connection:
             session = self.session(connection)
             if not snapshot:
@@ -133,9 +136,7 @@ class SQLBackend(ABC):
     def checkout(self) -> Iterator[Any]:
         """Take a raw connection from the pool, set up; a fork starts with a pool of its own."""
         if os.getpid() != self._pid:
-            self.engine.dispose(close=False)
-            self._pid = os.getpid()
-            self.after_fork()
+            self.forked()
         connection = self.engine.raw_connection()
         try:
             if "docstore" not in connection.info:
@@ -144,6 +145,12 @@ class SQLBackend(ABC):
             yield connection
         finally:
             connection.close()
+
+    def forked(self) -> None:
+        """Begin anew in a forked process: its parent's connections are not its own."""
+        self.engine.dispose(close=False)
+        self._pid = os.getpid()
+        self.after_fork()
 
     def after_fork(self) -> None:  # noqa: B027 - most dialects share nothing but the pool
         """Make anew what a forked process must not share."""

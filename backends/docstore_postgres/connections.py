@@ -1,0 +1,191 @@
+"""Connections at hand: those used last stay out of the engine's pool, each with its session set up.
+
+Taking a connection from SQLAlchemy's pool and giving it back costs more CPU than a whole look-up by key. So
+the ones that come free wait here, the last one first; the pool has those that never came by, makes new ones,
+and bounds how many there are. It gets back what anybody waits for, and whatever did not end at rest.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
+
+from docstore.errors import BackendError, DocstoreError
+from docstore_postgres.session import PostgresSession
+
+__all__ = ["AtHand", "Held", "Read", "has_ended"]
+
+_IDLE = TransactionStatus.IDLE
+_forked: list[object] = []
+"""Connections of the process that this one was forked from: never touched, not even by the collector."""
+
+
+def has_ended(driver: Any) -> bool:
+    """Return whether the server has closed the connection: then its end is there to read."""
+    if driver.closed:
+        return True
+    poll = select.poll()
+    poll.register(driver.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class Held:
+    """A connection that is in use, or at hand.
+
+    Attributes:
+        fairy: the pool's wrapper of it.
+        driver: psycopg's connection.
+    """
+
+    __slots__ = ("_make", "_session", "driver", "fairy")
+
+    def __init__(self, fairy: Any, make: Callable[[Any], PostgresSession]) -> None:
+        self.fairy = fairy
+        self.driver = fairy.dbapi_connection
+        self._make = make
+        self._session: PostgresSession | None = None
+
+    @property
+    def session(self) -> PostgresSession:
+        """The session that its reads run on, made when it is first asked for."""
+        if self._session is None:
+            self._session = self._make(self.fairy)
+        return self._session
+
+    def drop(self) -> None:
+        """Give the connection back to the pool, one that broke as broken."""
+        if self.driver.closed:
+            self.fairy.invalidate()
+        self.fairy.close()
+
+
+class AtHand:
+    """The connections of one engine that wait for their next use.
+
+    Args:
+        engine: whose pool they are from; none waits here unless it is a plain pool that keeps connections
+            for good.
+        held: sets one up that is new from the pool.
+    """
+
+    def __init__(self, engine: sa.Engine, held: Callable[[Any], Held]) -> None:
+        pool = engine.pool
+        plain = type(pool) is sa.pool.QueuePool and pool._recycle == -1 and not pool._pre_ping
+        self._engine = engine
+        self._held = held
+        self._most = pool.size() if plain else 0  # type: ignore[attr-defined]
+        self._mutex = threading.Lock()
+        self._waiting: deque[Held] = deque()
+        self._pid = os.getpid()
+        self._asking = 0
+        """Threads that the pool is to serve: what comes free meanwhile goes there."""
+
+    def take(self) -> Held:
+        """Return a connection that lives, set up; a fork starts with none."""
+        if os.getpid() != self._pid:
+            self._forget()
+        while True:
+            with self._mutex:
+                if not self._waiting:
+                    self._asking += 1
+                    break
+                held = self._waiting.pop()
+            if not has_ended(held.driver):
+                return held
+            held.fairy.invalidate()
+            held.fairy.close()
+        try:
+            return self._held(self._engine.raw_connection())
+        finally:
+            with self._mutex:
+                self._asking -= 1
+
+    def give(self, held: Held) -> None:
+        """Take a connection back, to wait here if it is at rest."""
+        if held.driver.pgconn.transaction_status == _IDLE:
+            with self._mutex:
+                if not self._asking and len(self._waiting) < self._most:
+                    self._waiting.append(held)
+                    return
+        held.drop()
+
+    def close(self) -> None:
+        """Give all that wait back to the pool; none waits here again."""
+        with self._mutex:
+            self._most = 0
+            waiting, self._waiting = self._waiting, deque()
+        for held in waiting:
+            held.drop()
+
+    def _forget(self) -> None:
+        """Leave all to the process that this one was forked from."""
+        _forked.append(self._waiting)
+        self._waiting, self._mutex, self._asking = deque(), threading.Lock(), 0
+        self._engine.dispose(close=False)
+        self._pid = os.getpid()
+
+
+class Read:
+    """A block for reading on a connection that was at hand; one that needs no snapshot is no transaction.
+
+    Args:
+        at_hand: where connections are.
+        begin: the statement that begins a snapshot, ``None`` for none.
+        translate: returns the error for what the driver or the pool raised, ``None`` if neither did.
+    """
+
+    __slots__ = ("_at_hand", "_begin", "_held", "_translate")
+
+    def __init__(
+        self, at_hand: AtHand, begin: str | None, translate: Callable[[Exception], BackendError | None]
+    ) -> None:
+        self._at_hand = at_hand
+        self._begin = begin
+        self._translate = translate
+
+    def __enter__(self) -> PostgresSession:
+        """Take a connection, and begin."""
+        try:
+            self._held = self._at_hand.take()
+            return self._start(self._held)
+        except Exception as error:
+            self._raise(error)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End, and give the connection back."""
+        held = self._held
+        if self._begin is not None:
+            try:
+                held.session.cursor.execute("ROLLBACK")
+            except Exception:  # what the driver says of the end must not hide the failure
+                held.driver.close()
+        self._at_hand.give(held)
+        if isinstance(error, Exception):
+            self._raise(error)
+
+    def _start(self, held: Held) -> PostgresSession:
+        try:
+            session = held.session
+            if self._begin is not None:
+                session.cursor.execute(self._begin)
+            return session
+        except BaseException:
+            self._at_hand.give(held)
+            raise
+
+    def _raise(self, error: Exception) -> None:
+        """Raise what an error of the driver or the pool means; return if it is another."""
+        translated = None if isinstance(error, DocstoreError) else self._translate(error)
+        if translated is not None:
+            raise translated from error

@@ -16,7 +16,7 @@ from docstore.errors import InvalidDocument, ScopeError
 from docstore.limits import Limits
 from docstore.query.fields import STATUSES
 from docstore.query.instants import parse_instant
-from docstore.query.values import INT64_MAX, NotJson, by_value, canonical_size, check_text, plain
+from docstore.query.values import INT64_MAX, NotJson, by_value, canonical_size, check_text, plain, plain_text
 
 __all__ = ["Checks", "collapsed", "scope_text"]
 
@@ -37,6 +37,8 @@ def scope_text(name: str, value: Any) -> str:
     """
     if type(value) is not str or not value:
         raise ScopeError(f"{name}={value!r}: expected a non-empty str")
+    if len(value) <= KEY_BYTES and value.isascii() and "\0" not in value:
+        return value
     try:
         size = len(check_text(value).encode())
     except NotJson as wrong:
@@ -55,6 +57,8 @@ class Checks:
 
     def text(self, field: str, value: Any) -> str:
         """Return ``value`` as plain text without NUL and lone surrogates."""
+        if type(value) is str and value.isascii() and "\0" not in value:
+            return value
         value = by_value(value)
         if not isinstance(value, str):
             raise InvalidDocument(f"{field}: expected text, not {type(value).__name__}", field=field)
@@ -68,7 +72,7 @@ class Checks:
     def key(self, field: str, value: Any) -> str:
         """Return an id: non-empty text of at most 800 bytes in UTF-8, so that every database can index it."""
         text = self.text(field, value)
-        size = len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode())
         if not 0 < size <= KEY_BYTES:
             raise InvalidDocument(f"{field}: {size} bytes of UTF-8; expected 1 to {KEY_BYTES}", field=field)
         return text
@@ -92,6 +96,8 @@ class Checks:
 
     def status(self, value: Any) -> str:
         """Return one of the four words."""
+        if type(value) is str and value in STATUSES:
+            return value
         text = self.text("status", value)
         if text not in STATUSES:
             raise InvalidDocument(f"status: {text!r} is none of {', '.join(STATUSES)}", field="status")
@@ -171,6 +177,10 @@ class Checks:
 
     def json(self, field: str, value: Any) -> str:
         """Return a JSON object's text, its keys in the order given."""
+        if type(value) is dict:
+            text = plain_text(value, self.limits.metadata_depth)
+            if text is not None and len(text) <= self.limits.metadata_bytes:
+                return text.decode()
         return self.json_text(field, self.object(field, value))
 
     def json_text(self, field: str, value: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ else:
 __all__ = ["Draft", "draft_document", "new_id", "stamped"]
 
 _NAMES = frozenset(NewDocument.model_fields)
+_INSTANTS = ("created_at", "updated_at", "processed_at")
 
 
 @dataclass(slots=True)
@@ -112,40 +113,52 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
         InvalidDocument: a field is unknown, of the wrong type, or out of its bounds.
         ScopeError: its tenant or owner is against the scope.
     """
-    values = _values(given)
-    get = values.get
+    get = _values(given).get
     tenant, owner = stamped(scope, get("tenant"), get("owner"))
-
-    def optional(name: str, check: Any) -> Any:
-        value = get(name)
-        return None if value is None else check(value)
-
-    content = optional("content", checks.content)
-    preview = optional("preview", lambda value: checks.text("preview", value))
-    created_at = optional("created_at", lambda value: checks.instant("created_at", value))
-    updated_at = optional("updated_at", lambda value: checks.instant("updated_at", value))
+    if (id := get("id")) is not None:
+        id = checks.key("id", id)
+    if (external_id := get("external_id")) is not None:
+        external_id = checks.key("external_id", external_id)
+    if (filename := get("filename")) is not None:
+        filename = checks.filename(filename)
+    if (content_type := get("content_type")) is not None:
+        content_type = checks.key("content_type", content_type)
+    if (error := get("error")) is not None:
+        error = checks.text("error", error)
+    if (content := get("content")) is not None:
+        content = checks.content(content)
+    if (preview := get("preview")) is not None:
+        preview = checks.text("preview", preview)
+    elif content is not None:
+        preview = collapsed(content)
+    if (size := get("size")) is not None:
+        size = checks.size(size)
+    if (sha256 := get("sha256")) is not None:
+        sha256 = checks.sha256(sha256)
+    metadata, source, dedupe = get("metadata"), get("source"), get("dedupe")
+    created_at, updated_at, processed_at = (_instant(checks, name, get(name)) for name in _INSTANTS)
     row = {
-        "id": checks.key("id", values["id"]) if get("id") is not None else new_id(),
-        "external_id": optional("external_id", lambda value: checks.key("external_id", value)),
+        "id": new_id() if id is None else id,
+        "external_id": external_id,
         "version": 1,
         "is_latest": True,
         "tenant": tenant,
         "owner": owner,
-        "filename": optional("filename", checks.filename),
-        "content_type": optional("content_type", lambda value: checks.key("content_type", value)),
+        "filename": filename,
+        "content_type": content_type,
         "file_type": None,
-        "size": optional("size", checks.size),
-        "sha256": optional("sha256", checks.sha256),
-        "status": checks.status(values.get("status", "pending")),
-        "error": optional("error", lambda value: checks.text("error", value)),
+        "size": size,
+        "sha256": sha256,
+        "status": checks.status(get("status", "pending")),
+        "error": error,
         "attempts": 0,
-        "metadata": checks.json("metadata", get("metadata")) if get("metadata") is not None else "{}",
-        "preview": collapsed(content) if preview is None and content is not None else preview,
+        "metadata": "{}" if metadata is None else checks.json("metadata", metadata),
+        "preview": preview,
         "content": content,
         "created_at": created_at,
-        "updated_at": updated_at if updated_at is not None else created_at,
+        "updated_at": created_at if updated_at is None else updated_at,
         "first_created_at": created_at,
-        "processed_at": optional("processed_at", lambda value: checks.instant("processed_at", value)),
+        "processed_at": processed_at,
         "revision": 1,
         "blob_key": None,
         "fingerprint": None,
@@ -153,13 +166,16 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
         "lease_worker": None,
         "lease_expires_at": None,
     }
-    dedupe = get("dedupe")
-    if dedupe not in (None, "sha256"):
+    if dedupe is not None and dedupe != "sha256":
         raise InvalidDocument(f"dedupe: {dedupe!r}; expected 'sha256' or None", field="dedupe")
-    draft = Draft(row, get("source"), named=get("id") is not None, dedupe=dedupe is not None)
-    if draft.source is None:
+    draft = Draft(row, source, id is not None, dedupe is not None)
+    if source is None:
         draft.typed()
     return draft
+
+
+def _instant(checks: Checks, name: str, value: Any) -> int | None:
+    return None if value is None else checks.instant(name, value)
 
 
 def _values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -169,8 +185,8 @@ def _values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
         raise InvalidDocument(
             f"expected a NewDocument or a mapping of add's keywords, not {type(given).__name__}"
         )
-    for name in given:
-        if name not in _NAMES:
+    if not _NAMES.issuperset(given):
+        for name in (name for name in given if name not in _NAMES):
             raise InvalidDocument(
                 f"unknown field {name!r}: expected {', '.join(sorted(_NAMES))}", field=str(name)
             )

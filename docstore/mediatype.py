@@ -6,6 +6,7 @@ that index one folder store the same `content_type` and `file_type`. Nothing her
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -283,7 +284,9 @@ def content_type_of(filename: str) -> str:
     Returns:
         A lower-case MIME type without parameters; `application/octet-stream` if nothing is known.
     """
-    name = filename.replace("\\", "/").rpartition("/")[2].strip().lower()
+    name = filename.strip().lower()
+    if "/" in name or "\\" in name:
+        name = name.replace("\\", "/").rpartition("/")[2].strip()
     if name in _BY_NAME:
         return _BY_NAME[name]
     _, dot, suffix = name.rpartition(".")
@@ -302,13 +305,20 @@ def file_type_of(content_type: str, filename: str) -> str:
         `pdf word excel powerpoint image audio video text html json archive` or `other`. CSV counts
         as `excel`; source code, Markdown, XML and YAML are `text`.
     """
-    bare = content_type.partition(";")[0].strip().lower()
-    found = _type_word(bare)
+    bare, found = _bare(content_type)
     if found == "other" and (bare == UNKNOWN or bare not in _BY_TYPE):
         return _type_word(content_type_of(filename))
     return found
 
 
+@lru_cache(maxsize=1024)
+def _bare(content_type: str) -> tuple[str, str]:
+    """Return a MIME type without case and parameters, and the kind of file that it says by itself."""
+    bare = content_type.partition(";")[0].strip().lower()
+    return bare, _type_word(bare)
+
+
+@lru_cache(maxsize=1024)
 def _type_word(content_type: str) -> str:
     if content_type in _BY_TYPE:
         return _BY_TYPE[content_type]

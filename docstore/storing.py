@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer
 from docstore.blobs import Written, new_key, open_source
@@ -38,8 +38,7 @@ class _Fenced(DocstoreError):
     """The intent was collected before the bytes were live."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One committed row, and whether it is new."""
 
     row: Row
@@ -200,12 +199,14 @@ class _Insertion:
         rows: list[Row] = []
         stored: list[Stored] = []
         known = self._known(writer)
+        looks = any(item.draft.dedupe or self._asks_by_id(item.draft) for item in self._items)
         for item in self._items:
-            found = self._existing(writer, item.draft, known)
+            found = self._existing(writer, item.draft, known) if looks else None
             if found is None:
                 row = _finished(item.draft, now)
                 rows.append(row)
-                known[_by_id(row)] = known[_by_bytes(row)] = row
+                if looks:
+                    known[_by_id(row)] = known[_by_bytes(row)] = row
                 if item.put is not None:
                     make_live(writer, item.put, now)
                 stored.append(Stored(row, True))
@@ -265,9 +266,12 @@ def _by_bytes(row: Row) -> Any:
 def _finished(draft: Draft, now: int) -> Row:
     """Return the row to insert; the draft keeps what was asked, for the next try."""
     row = dict(draft.row)
-    row["fingerprint"] = draft.fingerprint()
-    row["created_at"] = now if row["created_at"] is None else row["created_at"]
-    row["updated_at"] = now if row["updated_at"] is None else row["updated_at"]
+    if draft.named:
+        row["fingerprint"] = draft.fingerprint()
+    if row["created_at"] is None:
+        row["created_at"] = now
+    if row["updated_at"] is None:
+        row["updated_at"] = now
     row["first_created_at"] = row["created_at"]
     return row
 

@@ -101,6 +101,9 @@ def from_datetime(value: datetime, default_timezone: tzinfo | None = None, name:
     Raises:
         ValueError: naive without a ``default_timezone``, or outside the years 1 to 9999 in UTC.
     """
+    if type(value) is datetime and value.tzinfo is UTC:
+        since = value - _EPOCH
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     try:
         offset = value.utcoffset()
         if offset is None and default_timezone is not None:

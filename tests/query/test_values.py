@@ -1,6 +1,7 @@
 """Values: rules 1 to 5, and how values compare (12, 20)."""
 
 import enum
+import json
 import math
 import re
 from collections import OrderedDict
@@ -9,6 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from docstore.errors import FilterValueError, InvalidDocument
 from docstore.query.evaluate import matches_filter
@@ -21,6 +24,7 @@ from docstore.query.values import (
     equal,
     identity,
     plain,
+    plain_text,
 )
 
 BIG = 2**53
@@ -190,3 +194,43 @@ def test_canonical_json() -> None:
     """Bounds: sizes are UTF-8 bytes of canonical JSON."""
     assert canonical_json({"b": [1, 1.0, 1e16], "a": "é\u2028"}) == '{"a":"é\u2028","b":[1,1.0,1e+16]}'
     assert canonical_size("é") == 4
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+_NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | _TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(_TEXT, inner),
+    max_leaves=12,
+)
+
+
+@given(_VALUES)
+def test_the_short_way_writes_what_the_long_way_writes(value: Any) -> None:
+    """Where plain_text gives a text it is the one that json.dumps writes of what plain returns."""
+    text = plain_text(value)
+    if text is not None:
+        expected = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        assert text.decode() == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": "\0"}, {"a": "\ud800"}, {"\ud800": 1}, {"a\0": 1}, {1: 2}, {"a": 2**63}, {"a": [-(2**63) - 1]},
+        {"a": math.nan}, {"a": -math.inf}, {"a": -0.0}, {"a": 1e16}, {"a": 1e-5}, {"a": (1,)},
+        {"a": Colour.RED}, {"a": Word("x")}, {Word("x"): 1}, {"a": Level.LOW}, {"a": b"x"},
+        {"a": datetime(2026, 1, 1, tzinfo=UTC)}, {"a": [[[]]]}, OrderedDict(a=1),
+        MappingProxyType({"a": 1}), "text", 1, None,
+    ],
+)  # fmt: skip
+def test_the_short_way_leaves_to_the_long_way_what_must_be_looked_at(value: Any) -> None:
+    """What plain would change or refuse, or where the two writers of numbers differ, has no short way."""
+    assert plain_text(value, 3) is None
+
+
+def test_the_short_way_is_taken_by_what_metadata_mostly_are() -> None:
+    """An object of texts, numbers, booleans and null, nested, is written at once, its keys in their order."""
+    value = {"b": 'é "q" \\ \n\x1f\u2028', "a": [1, 0.0, -0.5, True, None, {}], "n": {"i": 2**63 - 1}}
+    expected = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert (plain_text(value) or b"").decode() == expected

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from errno import EIO
+from io import BytesIO
 from typing import Any
 
 from docstore.blobs.objects import temporary_name
@@ -44,7 +45,7 @@ class S3Objects:
     def put(self, key: str, chunks: Iterator[bytes]) -> None:
         """Store in one request or in many, by what the first 8 MiB show."""
         parts = _parts(chunks)
-        first = next(parts, bytearray())
+        first = next(parts, b"")
         if len(first) < SMALL:
             self._put_whole(key, first)
             size = len(first)
@@ -108,7 +109,7 @@ class S3Objects:
         with suppress(FileNotFoundError):
             self._call("delete_object", key)
 
-    def _put_whole(self, key: str, body: bytearray) -> None:
+    def _put_whole(self, key: str, body: bytes) -> None:
         reached("P3.2")
         try:
             self._call("put_object", key, Body=body, IfNoneMatch="*", ChecksumSHA256=_checksum(body))
@@ -116,7 +117,7 @@ class S3Objects:
             if not _refused(error) or self._digest(key, len(body)) != hashlib.sha256(body).hexdigest():
                 raise
 
-    def _put_parts(self, key: str, first: bytearray, parts: Iterator[bytearray]) -> int:
+    def _put_parts(self, key: str, first: bytes, parts: Iterator[bytes]) -> int:
         upload = self._call("create_multipart_upload", key, ChecksumAlgorithm="SHA256")["UploadId"]
         try:
             reached("P3.1")
@@ -133,7 +134,7 @@ class S3Objects:
             raise
         return size
 
-    def _put_part(self, key: str, upload: str, number: int, body: bytearray) -> dict[str, Any]:
+    def _put_part(self, key: str, upload: str, number: int, body: bytes) -> dict[str, Any]:
         checksum = _checksum(body)
         answer = self._call(
             "upload_part", key, UploadId=upload, PartNumber=number, Body=body, ChecksumSHA256=checksum
@@ -191,25 +192,27 @@ class OpenObject:
         """Do nothing: each range is a request of its own."""
 
 
-def _parts(chunks: Iterator[bytes]) -> Iterator[bytearray]:
-    """Gather chunks into parts: 8 MiB each up to the 999th, and 8 MiB more with each further thousand."""
-    held = bytearray()
+def _parts(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Gather chunks into parts: 8 MiB each up to the 999th, and 8 MiB more with each further thousand.
+
+    A part is ``bytes``: of them botocore makes a file anew for each try, which is sent piece by piece.
+    """
+    held = BytesIO()
     number = 1
     for chunk in chunks:
         left = memoryview(chunk)
         while left:
-            room = SMALL * (1 + number // 1000) - len(held)
-            held += left[:room]
-            left = left[room:]
-            if len(held) == SMALL * (1 + number // 1000):
-                yield held
-                held = bytearray()
+            full = SMALL * (1 + number // 1000)
+            left = left[held.write(left[: full - held.tell()]) :]
+            if held.tell() == full:
+                yield held.getvalue()
+                held = BytesIO()
                 number += 1
-    if held:
-        yield held
+    if held.tell():
+        yield held.getvalue()
 
 
-def _checksum(body: bytearray) -> str:
+def _checksum(body: bytes) -> str:
     return b64encode(hashlib.sha256(body).digest()).decode("ascii")
 
 

@@ -165,7 +165,7 @@ class _FaultyFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _request(self, request: Callable[..., Any], method: str, arguments: dict[str, Any]) -> Any:
         def act(cut: Callable[[bytes], bytes]) -> Any:
             if "Body" in arguments:
-                return request(method, **{**arguments, "Body": cut(bytes(arguments["Body"]))})
+                return request(method, **{**arguments, "Body": cut(arguments["Body"])})
             return request(method, **arguments)
 
         return self.faults.call(method, act)

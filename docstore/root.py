@@ -132,18 +132,17 @@ class Root:
         """Whether the caller is within ``store.transaction()`` or a joined connection."""
         return self._in_force() is not None
 
-    @contextmanager
-    def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
+    def read(self, *, snapshot: bool = False) -> AbstractContextManager[Reader]:
         """Open a block for reading, or read within the transaction in force."""
         self.check_open()
         current = self._in_force()
-        if current is not None:
-            current.check()
-            with self._translated():
-                yield current.writer
-            return
-        with self.backend.read(snapshot=snapshot) as reader:
-            yield reader
+        return self.backend.read(snapshot=snapshot) if current is None else self._reading_in(current)
+
+    @contextmanager
+    def _reading_in(self, current: _Transaction) -> Iterator[Reader]:
+        current.check()
+        with self._translated():
+            yield current.writer
 
     @contextmanager
     def write(self) -> Iterator[Writer]:

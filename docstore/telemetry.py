@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from functools import cache
@@ -54,7 +54,9 @@ class Watch:
         if self._idle:
             return _NOTHING
         timed = _Timed(self, operation, plan)
-        return timed if self._instruments is None else self._spanned(timed, operation, plan)
+        if self._instruments is None or not self._instruments[2]():
+            return timed
+        return self._spanned(timed, operation, plan)
 
     def told(self, operation: str, plan: Plan | None, seconds: float) -> None:
         """Log a query that was slow."""
@@ -68,7 +70,7 @@ class Watch:
     @contextmanager
     def _spanned(self, timed: _Timed, operation: str, plan: Plan | None) -> Iterator[None]:
         assert self._instruments is not None
-        tracer, duration = self._instruments
+        tracer, duration, _ = self._instruments
         told = {"docstore.operation": operation, "docstore.backend": self._backend}
         if plan is not None:
             told["docstore.collection"] = plan.collection
@@ -121,8 +123,10 @@ _NOTHING = _Nothing()
 
 
 @cache
-def _instruments() -> tuple[Any, Any] | None:
-    """Return OpenTelemetry's tracer and our histogram, ``None`` where its API is not installed."""
+def _instruments() -> tuple[Any, Any, Callable[[], bool]] | None:
+    """Return OpenTelemetry's tracer, our histogram, and what tells whether anybody listens to either now;
+    ``None`` where its API is not installed.
+    """
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.trace") is None:
         return None
     from opentelemetry import metrics, trace
@@ -131,7 +135,16 @@ def _instruments() -> tuple[Any, Any] | None:
     duration = meter.create_histogram(
         "docstore.operation.duration", unit="s", description="Time that operations of the store took."
     )
-    return trace.get_tracer("docstore"), duration
+
+    def is_heard() -> bool:
+        return not (_is_of_api(trace.get_tracer_provider()) and _is_of_api(metrics.get_meter_provider()))
+
+    return trace.get_tracer("docstore"), duration, is_heard
+
+
+def _is_of_api(provider: Any) -> bool:
+    """Return whether a provider is one of the API's own, which tell nobody: no SDK was set up."""
+    return type(provider).__module__.startswith(("opentelemetry.trace", "opentelemetry.metrics"))
 
 
 def fingerprint(plan: Plan) -> str:

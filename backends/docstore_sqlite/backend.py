@@ -28,6 +28,7 @@ from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.declared import register_order
 from docstore_sqlite.folding import register_folding
 from docstore_sqlite.functions import register
+from docstore_sqlite.kept import Idle, Reading
 from docstore_sqlite.lock import lock_of
 from docstore_sqlite.postings import FIELDS, Shared, schema_of
 from docstore_sqlite.session import SQLiteSession
@@ -45,12 +46,15 @@ class SQLiteBackend(SQLBackend):
         owned: whether to dispose of the engine on close.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy.
         waits: how to wait.
+        keeps: whether a few connections are kept at hand beside the engine's pool.
     """
 
     name = "sqlite"
     session_type: ClassVar[type[Session]] = SQLiteSession
     compiler_type = SQLiteCompiler
     begin_read: ClassVar[str] = "BEGIN"
+    _inherited: ClassVar[list[SQLiteSession]] = []
+    """What forks left alone: closing a connection that another process has is asking for trouble."""
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class SQLiteBackend(SQLBackend):
         owned: bool,
         busy_timeout: float = 30.0,
         waits: Waits = DIRECT,
+        keeps: bool = False,
     ) -> None:
         super().__init__(engine, tables, owned=owned, waits=waits)
         self.busy_timeout = busy_timeout
@@ -67,10 +72,22 @@ class SQLiteBackend(SQLBackend):
         self.lock = lock_of(self.path)
         self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
         self._single = waits.lock(busy_timeout) if self.path is None else None
+        self._idle = Idle(self._connected, self.session) if keeps else None
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
-        """Take a connection; a database in memory has one, used in turn."""
+        """Take a connection, one that is kept at hand if there is; a database in memory has one, used in
+        turn.
+        """
+        kept = self._kept()
+        if kept is not None and self._idle is not None:
+            try:
+                yield kept.connection
+            except BaseException:
+                self._idle.give_failed(kept)
+                raise
+            self._idle.give(kept)
+            return
         if self._single is None:
             with super().checkout() as connection, self._put_right(connection):
                 yield connection
@@ -81,6 +98,22 @@ class SQLiteBackend(SQLBackend):
             )
         with self._single, super().checkout() as connection, self._put_right(connection):
             yield connection
+
+    def _kept(self) -> SQLiteSession | None:
+        """Take a session that reads on a connection kept at hand, ``None`` if none is kept or free."""
+        if self._idle is None:
+            return None
+        if os.getpid() != self._pid:
+            self.forked()
+        return self._idle.take()
+
+    def _connected(self) -> Any:
+        """Return a connection of sqlite3 that the pool knows nothing of any more, set up."""
+        wrapped = self.engine.raw_connection()
+        raw = wrapped.driver_connection
+        wrapped.detach()
+        self._prepare(raw)
+        return raw
 
     @contextmanager
     def _put_right(self, connection: Any) -> Iterator[None]:
@@ -145,9 +178,14 @@ class SQLiteBackend(SQLBackend):
         with self.write() as session:
             session.rebuild_index()
 
-    @contextmanager
-    def read(self, *, snapshot: bool = False) -> Iterator[SQLiteSession]:
+    def read(self, *, snapshot: bool = False) -> AbstractContextManager[SQLiteSession]:
         """Open a block for reading."""
+        if self._idle is None:
+            return self._read_pooled(snapshot)
+        return Reading(self._kept, self._idle, snapshot, self._read_pooled, self.translate)
+
+    @contextmanager
+    def _read_pooled(self, snapshot: bool) -> Iterator[SQLiteSession]:
         with super().read(snapshot=snapshot) as session:
             assert isinstance(session, SQLiteSession)
             yield session
@@ -160,8 +198,10 @@ class SQLiteBackend(SQLBackend):
             yield session
 
     def after_fork(self) -> None:
-        """Forget what the parent knew of the index."""
+        """Forget what the parent knew of the index, and leave it its connections."""
         self.index = {name: Shared() for name in FIELDS}
+        if self._idle is not None:
+            self._inherited.extend(self._idle.forget())
 
     def extra_schema(self) -> list[str]:
         """Return the statements that make the index's tables."""
@@ -254,6 +294,8 @@ class SQLiteBackend(SQLBackend):
         """Dispose of the engine under the write lock: the last connection to close checkpoints."""
         if self.owned:
             with self.write_lock():
+                if self._idle is not None:
+                    self._idle.close()
                 super().close()
 
 
@@ -291,14 +333,15 @@ def open_backend(
     owned = isinstance(url, str)
     engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
     tables = Tables(table_prefix)
-    backend = SQLiteBackend(engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits)
+    keeps = owned and not waits.is_async and _file_of(engine.url) is not None and not engine_options
+    backend = SQLiteBackend(engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits, keeps=keeps)
     try:
         if not upgrade and backend.path is not None and not os.path.exists(backend.path):
             raise upgrade_needed(None, backend.path)
         backend.ensure_schema(upgrade=upgrade)
     except BaseException:
         if owned:
-            engine.dispose()
+            backend.close()
         raise
     return backend
 

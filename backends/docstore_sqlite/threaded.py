@@ -22,6 +22,7 @@ from sqlalchemy.util.concurrency import await_only
 from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, SortKey, Statement
 from docstore.query.expr import Path
 from docstore.query.fields import Collection
+from docstore_sqlite.kept import Raw
 from docstore_sqlite.postings import Shared
 from docstore_sqlite.session import SQLiteSession
 
@@ -63,14 +64,6 @@ def put_right(connection: Any) -> None:
     driver = connection.driver_connection
     if driver is not None and driver.in_transaction:
         in_its_thread(connection, driver._conn.rollback)
-
-
-class _Raw:
-    """The connection of sqlite3 below aiosqlite's, as a session of the blocking shell uses one."""
-
-    def __init__(self, raw: Any) -> None:
-        self.driver_connection = self.dbapi_connection = raw
-        self.cursor = raw.cursor
 
 
 class _Cursor:
@@ -204,7 +197,7 @@ class ThreadedSession(SQLiteSession):
 def _begin(
     driver: Any, tables: Tables, compilers: Mapping[str, Compiler], shared: Mapping[str, Shared] | None
 ) -> SQLiteSession:
-    return SQLiteSession(_Raw(driver._conn), tables, compilers, shared)
+    return SQLiteSession(Raw(driver._conn), tables, compilers, shared)
 
 
 def _execute(session: SQLiteSession, text: str) -> None:

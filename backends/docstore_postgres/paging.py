@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, joined
@@ -15,6 +15,7 @@ from docstore.query.expr import Expr
 from docstore_postgres.declared import Declared
 from docstore_postgres.drive import Drives, bounds_of, furthest_walk, key_of
 from docstore_postgres.finding import Finder
+from docstore_postgres.slots import Slot, filled, slots_of
 
 __all__ = ["Condition", "Page", "Reading", "Runs", "page"]
 
@@ -42,6 +43,7 @@ class Condition:
         prefilters: what an index finds that stands before it.
         found: whether an index finds a superset of it.
         key: what it is remembered by.
+        texts: statements made for it, their values left open, by what else they depend on.
     """
 
     where: Expr
@@ -50,6 +52,7 @@ class Condition:
     prefilters: tuple[Fragment, ...]
     found: bool
     key: Hashable
+    texts: dict[Hashable, Fragment] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Reading:
         drives: what it remembers of conditions.
         compiled: conditions compiled lately, by the identity of what they were compiled from.
         declared: the declared indexes, by collection.
+        points: the statements of one row by its id: the names of their columns and their texts.
         orders: of the orders that no index has, how often they were asked for and the seconds that took.
     """
 
@@ -68,6 +72,7 @@ class Reading:
     drives: Drives = field(default_factory=Drives)
     compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
     declared: dict[str, list[Declared]] = field(default_factory=dict)
+    points: dict[Hashable, tuple[tuple[str, ...], str]] = field(default_factory=dict)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
 
     def note(self, order: tuple[SortKey, ...], seconds: float) -> None:
@@ -122,12 +127,36 @@ class Page:
 
     def walk(self, bound: int) -> Fragment:
         """Return the statement that looks at the first ``bound`` rows of the order and no further."""
-        inner = both([self._scope(), self.condition.bounds, *self._after()])
-        rows = joined("", (self._from(inner), self._order(), Fragment(" LIMIT %s", (bound,))))
-        return self._outer(rows, self.condition.whole.wrapped(" WHERE "))
+        return self._statement("walk", bound)
 
     def find(self) -> Fragment:
         """Return the statement that finds all matches, by an index, before it orders them."""
+        return self._statement("find", 0)
+
+    def _statement(self, name: Literal["walk", "find"], bound: int) -> Fragment:
+        """Return a statement for this page's values; it was made before for a page that differs in nothing
+        else.
+        """
+        query, texts = self.query, self.condition.texts
+        scope = query.scope
+        key = (
+            name, query.order, self.columns, bool(query.offset), query.after is None,
+            scope.tenant is None, scope.owner is None,
+        )  # fmt: skip
+        made = texts.get(key)
+        if made is None:
+            opened = replace(self, query=slots_of(query))
+            made = texts[key] = opened.walking() if name == "walk" else opened.finding()
+        return filled(made, query, bound)
+
+    def walking(self) -> Fragment:
+        """Return the statement of :meth:`walk`, how far it looks left open."""
+        inner = both([self._scope(), self.condition.bounds, *self._after()])
+        rows = joined("", (self._from(inner), self._order(), Fragment(" LIMIT %s", (Slot.BOUND,))))
+        return self._outer(rows, self.condition.whole.wrapped(" WHERE "))
+
+    def finding(self) -> Fragment:
+        """Return the statement of :meth:`find`."""
         inner = both([*self.condition.prefilters, self._scope(), self.condition.whole, *self._after()])
         return self._outer(self._from(inner).wrapped("", " OFFSET 0"), Fragment(""))
 

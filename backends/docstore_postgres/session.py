@@ -15,7 +15,8 @@ from docstore_sql.session import Session, content_columns
 from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
 
-from docstore.backend import Duplicate, Query, Row, Statement
+from docstore.backend import Duplicate, Query, Row, SortKey, Statement
+from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.awaited import AwaitedCursor, cursor_on
 from docstore_postgres.declared import matching
@@ -26,6 +27,7 @@ from docstore_postgres.values import index_folds, index_json
 __all__ = ["PostgresSession"]
 
 _SAVEPOINT = "docstore_statement"
+_BY_NUMBER = (SortKey(("number",)),)
 _COPIED_FROM = 8
 """So many rows and more are copied; fewer are inserted one statement each."""
 
@@ -54,6 +56,8 @@ class PostgresSession(Session):
 
     def select(self, query: Query) -> list[Row]:
         """Return the rows of ``query`` in its order, found the way that its condition asks for."""
+        if is_point(query):
+            return self._point(query)
         statement = self._ordered(query)
         if statement is not None:
             names, fetched = self._page_names(query), self.fetch(statement, prepare=False)
@@ -64,10 +68,31 @@ class PostgresSession(Session):
             return self._rows(query.collection, names, page(self, wanted, self.reading.drives))
         begun = time.perf_counter()
         names, statement = self.statement(query)
-        rows = self._rows(query.collection, names, self.fetch(statement, prepare=is_point(query)))
-        if query.limit is not None and query.lock is None and not is_point(query):
+        rows = self._rows(query.collection, names, self.fetch(statement, prepare=False))
+        if query.limit is not None and query.lock is None:
             self.reading.note(query.order, time.perf_counter() - begun)
         return rows
+
+    def _point(self, query: Query) -> list[Row]:
+        """Return the row of one key, by a statement that differs in its values alone from the last one."""
+        where, scope = query.where, query.scope
+        assert isinstance(where, Compare)
+        plain = isinstance(where.value, str) and query.order == _BY_NUMBER
+        if not plain or query.after is not None or query.offset:
+            names, statement = self.statement(query)
+            return self._rows(query.collection, names, self.fetch(statement, prepare=True))
+        key = (
+            query.collection.name, query.include, where.path, scope.tenant is None, scope.owner is None,
+            query.limit is None, query.lock,
+        )  # fmt: skip
+        made = self.reading.points.get(key)
+        if made is None:
+            names, statement = self.statement(query)
+            made = self.reading.points[key] = names, statement.text
+        names, text = made
+        given = (scope.tenant, scope.owner, where.value, query.limit)
+        values = tuple(value for value in given if value is not None)
+        return self._rows(query.collection, names, self.fetch(Fragment(text, values), prepare=True))
 
     def explain(self, query: Query) -> Statement:
         """Return the statement that a page begins with, Postgres' plan for it, and how it may go on."""
@@ -86,8 +111,9 @@ class PostgresSession(Session):
 
     def _ordered(self, query: Query) -> Fragment | None:
         """Return the statement in the order of a declared index; its last column says if that fails."""
-        found = matching(self.reading.declared.get(query.collection.name, ()), query)
-        if found is None or query.lock is not None:
+        declared = self.reading.declared.get(query.collection.name)
+        found = matching(declared, query) if declared and query.lock is None else None
+        if found is None:
             return None
         compiler = self.compilers[query.collection.name]
         parts = [compiler.scope(query.scope), compiler.where(query.where)]
@@ -106,10 +132,9 @@ class PostgresSession(Session):
 
     def _page(self, query: Query) -> tuple[tuple[str, ...], Page]:
         compiler = self.compilers[query.collection.name]
-        names = self._page_names(query)
-        columns = ", ".join(self._read_column(name) for name in names)
+        names = self.names_read(query)
         condition = self.reading.condition(query, compiler)
-        return names, Page(query, compiler, self.tables, columns, condition)
+        return names, Page(query, compiler, self.tables, self.selected(query), condition)
 
     def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
         """Run ``statement``, prepared once for all its values or planned for these; return its rows."""

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from threading import Event
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from docstore.aio.bridge import in_thread, waited
 from docstore.blobs import Blobs, Found, Source, Written
+from docstore.blobs.source import CHUNK
 from docstore.waits import Waits
 
 __all__ = ["BridgedBlobs"]
 
+T = TypeVar("T")
 _LISTED = 1000
 
 
@@ -68,6 +70,15 @@ class BridgedBlobs(Blobs):
         """Return an object's bytes."""
         return self._waits.run(self._blobs.read_bytes, key, size=size, sha256=sha256)
 
+    def verify(self, key: str, *, size: int | None = None, sha256: str | None = None) -> int:
+        """Read an object to its end, a piece at a time."""
+        with self.open(key, size=size, sha256=sha256) as file:
+            return sum(iter(lambda: len(self._waits.run(file.read, CHUNK)), 0))
+
+    def duplicate(self, key: str, to: str, *, size: int, sha256: str) -> Written:
+        """Store an object's bytes under a fresh key, too."""
+        return self._waits.run(self._blobs.duplicate, key, to, size=size, sha256=sha256)
+
     def download(
         self, key: str, path: str | os.PathLike[str], *, size: int | None = None, sha256: str | None = None
     ) -> None:
@@ -86,13 +97,23 @@ class BridgedBlobs(Blobs):
         """Remove an object."""
         self._waits.run(self._blobs.delete, key)
 
+    def quarantine(self, name: str) -> None:
+        """Move something aside."""
+        self._waits.run(self._blobs.quarantine, name)
+
     def size_of(self, key: str) -> int | None:
         """Return an object's size."""
         return self._waits.run(self._blobs.size_of, key)
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[Found]:
         """Walk what stands in the storage, a thousand names at a time."""
-        found = self._blobs.list(prefix, after=after)
+        yield from self._batched(self._blobs.list(prefix, after=after))
+
+    def unfinished(self, prefix: str = "") -> Iterator[str]:
+        """Walk the keys of writes that did not end, a thousand at a time."""
+        yield from self._batched(self._blobs.unfinished(prefix))
+
+    def _batched(self, found: Iterator[T]) -> Iterator[T]:
         while batch := self._waits.run(lambda: [*islice(found, _LISTED)]):
             yield from batch
 

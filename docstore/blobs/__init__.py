@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
-from uuid import uuid4
 
 from docstore.blobs.address import build, normalize, without_secrets
 from docstore.blobs.disposition import attachment
-from docstore.blobs.local import sync_folder, write_all
+from docstore.blobs.local import fill_file
 from docstore.blobs.metering import Meter, Written
 from docstore.blobs.objects import QUARANTINE, Found, Objects, classify, key_of_temporary, new_key
 from docstore.blobs.reading import checked
@@ -148,6 +147,35 @@ class Blobs:
         with self.open(key, size=size, sha256=sha256) as file:
             return file.read()
 
+    def verify(self, key: str, *, size: int | None = None, sha256: str | None = None) -> int:
+        """Read an object to its end, checked; arguments and errors as for :meth:`open`.
+
+        Returns:
+            How many bytes it has.
+        """
+        with self.open(key, size=size, sha256=sha256) as file:
+            return sum(iter(lambda: len(file.read(CHUNK)), 0))
+
+    def duplicate(self, key: str, to: str, *, size: int, sha256: str) -> Written:
+        """Store an object's bytes under a fresh key, too, checked on the way.
+
+        Args:
+            key: its key.
+            to: of :func:`new_key`, never written before.
+            size: bytes it must have.
+            sha256: hex digest it must have.
+
+        Returns:
+            Size and sha256 of what was stored.
+
+        Raises:
+            BlobMissing: there is no such object.
+            BlobCorrupt: it is not what was stored.
+            BlobError: the storage failed.
+        """
+        with self.open(key, size=size, sha256=sha256) as file:
+            return self.write(to, iter(lambda: file.read(CHUNK), b""), size=size, sha256=sha256)
+
     def download(
         self, key: str, path: str | os.PathLike[str], *, size: int | None = None, sha256: str | None = None
     ) -> None:
@@ -168,7 +196,7 @@ class Blobs:
         if os.path.lexists(target) and not os.path.isfile(target):
             raise BlobError(f"cannot download to {target}: it is there and is no regular file", key=key)
         with self.open(key, size=size, sha256=sha256) as file, self._failures("download", key):
-            _fill_file(target, file)
+            fill_file(target, file)
 
     def url(
         self, key: str, *, expires: int = 3600, filename: str | None = None, content_type: str | None = None
@@ -250,6 +278,28 @@ class Blobs:
             for name, size in self._objects.walk(prefix, after):
                 yield Found(name, size, classify(name))
 
+    def unfinished(self, prefix: str = "") -> Iterator[str]:
+        """Walk the keys of writes that did not end and of which :meth:`list` shows nothing.
+
+        Those are open multipart uploads on S3; other storages have none.
+
+        Args:
+            prefix: only keys that begin with it.
+
+        Returns:
+            Keys, some of them perhaps several times; never the name of anything that is not ours.
+
+        Raises:
+            BlobError: the storage failed.
+        """
+        walk = getattr(self._objects, "uploads", None)
+        if walk is None:
+            return
+        with self._failures("list the uploads of", prefix or "everything"):
+            for name, _ in walk(prefix):
+                if classify(name) == "object":
+                    yield name
+
     @property
     def _objects(self) -> Objects:
         """The storage of this process: a filesystem with connections must not be used across a fork."""
@@ -274,24 +324,3 @@ class Blobs:
     def _failed(self, action: str, key: str, error: Exception) -> BlobError:
         reason = str(error) or type(error).__name__
         return BlobError(f"cannot {action} {key} on {self._objects.name}: {reason}", key=key)
-
-
-def _fill_file(target: str, file: BinaryIO) -> None:
-    """Write a file through a temporary one beside it."""
-    folder, _ = os.path.split(target)
-    temporary = os.path.join(folder, f".docstore-{uuid4().hex}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            while chunk := file.read(CHUNK):
-                write_all(descriptor, chunk)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    with suppress(PermissionError):  # a folder may be writable and not readable
-        sync_folder(os.path.dirname(target))  # type: ignore[arg-type]

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from errno import EEXIST
 from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
 
 from docstore.blobs.objects import temporary_name
+from docstore.blobs.source import CHUNK
 from docstore.steps import reached
 
-__all__ = ["LocalObjects", "sync_folder", "write_all"]
+__all__ = ["LocalObjects", "fill_file", "sync_folder", "write_all"]
 
 _BLOCK = 262_144
 
@@ -171,6 +174,27 @@ def write_all(file: int, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
         view = view[os.write(file, view) :]
+
+
+def fill_file(target: str, file: BinaryIO) -> None:
+    """Write a file of this machine, whole and synced or not at all, through a temporary one beside it."""
+    folder, _ = os.path.split(target)
+    temporary = os.path.join(folder, f".docstore-{uuid4().hex}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            while chunk := file.read(CHUNK):
+                write_all(descriptor, chunk)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    with suppress(PermissionError):  # a folder may be writable and not readable
+        sync_folder(os.path.dirname(target))  # type: ignore[arg-type]
 
 
 def sync_folder(folder: Path) -> None:

@@ -76,7 +76,7 @@ class S3Objects:
 
     def remove(self, key: str) -> None:
         """Abort the open multipart uploads of ``key``, then delete its object."""
-        for upload in self._uploads(key):
+        for upload in [upload for path, upload in self.uploads(key) if path == key]:
             with suppress(FileNotFoundError):
                 self._call("abort_multipart_upload", key, UploadId=upload)
         reached("C2")
@@ -95,6 +95,19 @@ class S3Objects:
             if not page.get("IsTruncated"):
                 return
             start = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield (path below the root, upload id) of all open multipart uploads of such paths."""
+        start: dict[str, str] = {}
+        while True:
+            page = self._filesystem.call_s3(
+                "list_multipart_uploads", Bucket=self._bucket, Prefix=self._prefix + prefix, **start
+            )
+            for entry in page.get("Uploads", ()):
+                yield entry["Key"].removeprefix(self._prefix), entry["UploadId"]
+            if not page.get("IsTruncated"):
+                return
+            start = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def sign(self, key: str, expires: int, disposition: str | None, content_type: str | None) -> str:
         """Sign a GET whose answer carries the disposition and the content type."""
@@ -167,11 +180,6 @@ class S3Objects:
         path = f"{self._bucket}/{self._prefix}{key}"
         body = self._filesystem.cat_file(path, start=0, end=size) if size else b""
         return hashlib.sha256(body).hexdigest()
-
-    def _uploads(self, key: str) -> list[str]:
-        path = self._prefix + key
-        listed = self._filesystem.call_s3("list_multipart_uploads", Bucket=self._bucket, Prefix=path)
-        return [entry["UploadId"] for entry in listed.get("Uploads", ()) if entry["Key"] == path]
 
 
 class OpenObject:

@@ -210,6 +210,7 @@ def collect(
     else:
         parts = [f"{report.swept:,} removed", f"{report.expired:,} unfinished writes withdrawn"]
         parts += [f"{report.orphans:,} without a row removed", f"{report.dropped:,} rows dropped"]
+        parts += [f"{report.uploads:,} abandoned uploads aborted"] if report.uploads else []
         click.echo("; ".join(parts))
         for key in report.failed:
             note(f"could not be removed now: {key}")

@@ -13,7 +13,6 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope
 from docstore.blobs import Blobs, Found
-from docstore.blobs.source import CHUNK
 from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured
 from docstore.maintenance.collect import batches_of, owner_of
 from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
@@ -202,9 +201,7 @@ class _Check:
 
     def _read(self, blobs: Blobs, row: BlobRow) -> tuple[FindingKind, str] | None:
         try:
-            with blobs.open(row.key, size=row.size, sha256=row.sha256) as file:
-                while piece := file.read(CHUNK):
-                    self._bytes += len(piece)
+            self._bytes += blobs.verify(row.key, size=row.size, sha256=row.sha256)
         except BlobMissing:
             return "missing", "there is no object"
         except BlobCorrupt as error:

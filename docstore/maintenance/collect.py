@@ -45,8 +45,8 @@ def collect(
         after: name after which the last pass begins, the ``position`` of an interrupted one.
         scope: confine it to the rows of a tenant and owner. The last pass is then left out: an object without
             a row is nobody's.
-        on_progress: called after each batch, with the stages ``expired``, ``swept``, ``dropped`` and
-            ``listed``.
+        on_progress: called after each batch, with the stages ``expired``, ``swept``, ``dropped``, ``listed``
+            and ``uploads``.
 
     Returns:
         What was done. An object that cannot be removed now is named there and stays dead.
@@ -65,7 +65,9 @@ def collect(
     if scope != ANYWHERE:
         return CollectReport(expired, swept, dropped, 0, (*failed, *failed_again))
     orphans, left = _remove_orphans(backend, blobs, blobs.list(prefix, after=after), on_progress)
-    return CollectReport(expired, swept, dropped, orphans, (*failed, *failed_again, *left))
+    uploads, open_still = _abort_uploads(backend, blobs, blobs.unfinished(prefix), on_progress)
+    failed += [*failed_again, *left, *open_still]
+    return CollectReport(expired, swept, dropped, orphans, tuple(failed), uploads)
 
 
 def batches_of(
@@ -168,15 +170,41 @@ def _remove_orphans(
         reached("C7")
         seen += len(batch)
         keys = {key for one in batch if (key := owner_of(one)) is not None}
-        for key in sorted(_without_row(backend, keys)):
-            try:
-                blobs.delete(key)
-            except BlobError:
-                failed.append(key)
-            else:
-                done += 1
-                reached("C8")
+        gone, left = _delete_ownerless(backend, blobs, keys)
+        done += gone
+        failed += left
         tell(on_progress, "listed", seen, batch[-1].name)
+    return done, failed
+
+
+def _abort_uploads(
+    backend: Backend, blobs: Blobs, unfinished: Iterator[str], on_progress: OnProgress | None
+) -> tuple[int, list[str]]:
+    """Abort multipart uploads whose key has no row, by the rule for objects without one; those with a row go
+    with it.
+    """
+    done, failed = 0, list[str]()
+    while batch := list(islice(unfinished, _LISTED)):
+        gone, left = _delete_ownerless(backend, blobs, set(batch))
+        done += gone
+        failed += left
+        tell(on_progress, "uploads", done)
+    return done, failed
+
+
+def _delete_ownerless(backend: Backend, blobs: Blobs, keys: set[str]) -> tuple[int, list[str]]:
+    """Remove what is stored under those of the keys that have no row; return how many, and which could not
+    be.
+    """
+    done, failed = 0, list[str]()
+    for key in sorted(_without_row(backend, keys)):
+        try:
+            blobs.delete(key)
+        except BlobError:
+            failed.append(key)
+        else:
+            done += 1
+            reached("C8")
     return done, failed
 
 

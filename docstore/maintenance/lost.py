@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from docstore.backend import Backend, BlobRow, Query, Row, Writer
 from docstore.blobs import Blobs, new_key
-from docstore.blobs.source import CHUNK
 from docstore.errors import BlobError
 from docstore.maintenance.commits import LIVE, PENDING, committed, documents_of
 from docstore.maintenance.proposals import Proposal, keep
@@ -106,7 +103,7 @@ def _copy(backend: Backend, blobs: Blobs, document: Row, donor: str) -> bool:
         return wanted
 
     committed(backend, intend)
-    blobs.write(key, _pieces(blobs, donor, size, sha256), size=size, sha256=sha256)
+    blobs.duplicate(donor, key, size=size, sha256=sha256)
     return committed(backend, finish)
 
 
@@ -114,14 +111,7 @@ def _is_sound(blobs: Blobs, key: str, size: int | None, sha256: str | None) -> b
     if size is None or sha256 is None:
         return False
     try:
-        for _ in _pieces(blobs, key, size, sha256):
-            pass
+        blobs.verify(key, size=size, sha256=sha256)
     except BlobError:
         return False
     return True
-
-
-def _pieces(blobs: Blobs, key: str, size: int, sha256: str) -> Iterator[bytes]:
-    with blobs.open(key, size=size, sha256=sha256) as file:
-        while piece := file.read(CHUNK):
-            yield piece

@@ -143,6 +143,7 @@ class CollectReport:
         dropped: swept rows removed after a second grace period.
         orphans: objects and temporary files without a row that were removed.
         failed: keys whose bytes could not be removed this time; the next collection tries again.
+        uploads: keys without a row whose open multipart uploads were aborted (S3).
     """
 
     expired: int = 0
@@ -150,6 +151,7 @@ class CollectReport:
     dropped: int = 0
     orphans: int = 0
     failed: tuple[str, ...] = ()
+    uploads: int = 0
 
 
 @dataclass(frozen=True, slots=True)

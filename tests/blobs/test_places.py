@@ -6,6 +6,7 @@ import os
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -192,6 +193,39 @@ def test_delete_aborts_the_key_s_multipart_uploads(s3_blobs: Callable[[str], Blo
     blobs.delete(keys[0])
     left = objects._filesystem.list_multipart_uploads(objects._bucket)  # type: ignore[attr-defined]
     assert [entry["Key"] for entry in left] == [f"p/{keys[1]}"]
+
+
+def test_unfinished_uploads_are_listed_by_prefix(s3_blobs: Callable[[str], Blobs]) -> None:
+    """Keys below our own prefix that an upload was begun for, and nothing that is no key of ours."""
+    blobs, keys = s3_blobs("p"), sorted(new_key() for _ in range(3))
+    for objects, key in [*((blobs._objects, key) for key in keys), (s3_blobs("q")._objects, new_key())]:
+        objects._call("create_multipart_upload", key)  # type: ignore[attr-defined]
+    blobs._objects._call("create_multipart_upload", "someone's")  # type: ignore[attr-defined]
+    assert keys == sorted(blobs.unfinished())
+    assert [keys[0]] == [*blobs.unfinished(keys[0][:7])]
+    assert [] == [*Blobs("memory://").unfinished()]
+
+
+def test_unfinished_uploads_are_listed_a_page_at_a_time(s3_blobs: Callable[[str], Blobs]) -> None:
+    """S3 tells a thousand at once and marks where it stopped; here two at once."""
+
+    class Paged:
+        def __init__(self, target: Any) -> None:
+            self._target = target
+
+        def call_s3(self, method: str, **asked: Any) -> Any:
+            begin = (asked.pop("KeyMarker", ""), asked.pop("UploadIdMarker", ""))
+            every = self._target.call_s3(method, **asked)["Uploads"]
+            entries = sorted(every, key=lambda entry: (entry["Key"], entry["UploadId"]))
+            page = [entry for entry in entries if (entry["Key"], entry["UploadId"]) > begin][:2]
+            last = page[-1]
+            marks = {"NextKeyMarker": last["Key"], "NextUploadIdMarker": last["UploadId"]}
+            return {"Uploads": page, "IsTruncated": last != entries[-1], **marks}
+
+    objects, keys = s3_blobs("p")._objects, sorted([new_key(), new_key(), *[new_key()] * 3])
+    made = sorted((key, objects._call("create_multipart_upload", key)["UploadId"]) for key in keys)  # type: ignore[attr-defined]
+    objects._filesystem = Paged(objects._filesystem)  # type: ignore[attr-defined]
+    assert made == [*objects.uploads("")]  # type: ignore[attr-defined]
 
 
 def test_a_place_that_cannot_be_listed_is_a_blob_error(

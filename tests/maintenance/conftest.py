@@ -81,8 +81,19 @@ def anywhere(request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path) ->
         case "memory":
             blobs = Blobs("memory://")
         case _:
-            server: S3Server = request.getfixturevalue("s3_server")
-            bucket = server.create_bucket(f"test-{uuid4().hex}")
-            blobs = Blobs(f"{bucket}/p", **server.storage_options)
+            blobs = _on_s3(request.getfixturevalue("s3_server"))
     with docstore.open(sqlite_url, blobs=blobs) as store:
         yield Place(store, store._root.backend, blobs)
+
+
+@pytest.fixture
+def s3_place(sqlite_url: str, s3_server: S3Server) -> Iterator[Place]:
+    """An empty store on SQLite, its bytes on S3."""
+    blobs = _on_s3(s3_server)
+    with docstore.open(sqlite_url, blobs=blobs) as store:
+        yield Place(store, store._root.backend, blobs)
+
+
+def _on_s3(server: S3Server) -> Blobs:
+    bucket = server.create_bucket(f"test-{uuid4().hex}")
+    return Blobs(f"{bucket}/p", **server.storage_options)

@@ -242,6 +242,40 @@ def test_a_multipart_upload_left_by_a_killed_writer_goes(anywhere: Any) -> None:
     assert not hasattr(objects, "_uploads") or objects._uploads(key) == []
 
 
+def test_uploads_without_a_row_are_aborted(s3_place: Any) -> None:
+    """A multipart upload whose intent is gone ends; that of a writer still at it, and what is not ours, goes
+    on.
+    """
+    ownerless, pending, foreign = new_key(), new_key(), "someone's"
+    with s3_place.backend.write() as writer:
+        writer.insert_blob(BlobRow(pending, at=writer.now()))
+    for name in (ownerless, pending, foreign):
+        s3_place.blobs._objects._call("create_multipart_upload", name)
+
+    def unfinished() -> set[str]:
+        return {name for name, _ in s3_place.blobs._objects.uploads("")}
+
+    seen: list[Progress] = []
+    report = collect(s3_place.backend, s3_place.blobs, 3600, on_progress=seen.append)
+    assert (1, 0, ()) == (report.uploads, report.orphans, report.failed)
+    assert {pending, foreign} == unfinished()
+    assert ("uploads", 1) in [(progress.stage, progress.done) for progress in seen]
+    report = collect(s3_place.backend, s3_place.blobs, 0)
+    assert (0, 1, 1) == (report.uploads, report.expired, report.swept)
+    assert {foreign} == unfinished()
+
+
+def test_an_upload_that_cannot_be_aborted_is_named(s3_place: Any) -> None:
+    """And the next collection tries again."""
+    key = new_key()
+    s3_place.blobs._objects._call("create_multipart_upload", key)
+    faults = Faults(1, only={"abort_multipart_upload"})
+    blobs = faulty_blobs(s3_place.blobs._url, faults, **s3_place.blobs._options)
+    report = collect(s3_place.backend, blobs)
+    assert (0, (key,)) == (report.uploads, report.failed)
+    assert 1 == collect(s3_place.backend, blobs).uploads
+
+
 def test_a_deadlocks_victim_waits_as_its_backend_does(place: Any) -> None:
     """Between two tries of a block the backend says how to wait, so that no event loop is held up."""
 

@@ -158,6 +158,7 @@ class PostgresBackend(SQLBackend):
         with closing(connection.cursor()) as cursor:
             for collection in (DOCUMENTS, EXTRACTIONS):
                 self._reading.declared[collection.name] = declared.read(cursor, self.tables, collection)
+        self._reading.compiled.clear()
 
     # -- declared indexes ------------------------------------------------------------------------------------
 
@@ -187,6 +188,19 @@ class PostgresBackend(SQLBackend):
     def seen_orders(self, collection: Collection) -> dict[tuple[SortKey, ...], tuple[int, float]]:
         """Return, of the orders that no index had, how often each was asked for and the seconds that took."""
         return dict(self._reading.orders) if self._reading and collection is DOCUMENTS else {}
+
+    # -- counts ----------------------------------------------------------------------------------------------
+
+    def check_indexes(self) -> Iterator[tuple[str | None, str]]:
+        """Yield what of the kept counts is not as the rows say; Postgres looks after its indexes itself."""
+        with self.read() as session:
+            faults = session.tally.faults()
+        yield from ((None, fault) for fault in faults)
+
+    def rebuild_indexes(self) -> None:
+        """Mend the kept counts."""
+        with self.write() as session:
+            session.tally.mend()
 
     def _has_trigrams(self, connection: Any) -> bool:
         with closing(connection.cursor()) as cursor:

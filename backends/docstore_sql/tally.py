@@ -30,6 +30,7 @@ COUNTED = ("tenant", "owner", "is_latest", "status")
 _OPTIONAL = ("tenant", "owner")
 _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
+_OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
 _FOLDED_ONCE_IN = 64
 
 Key: TypeAlias = tuple[str, str, bool, str]
@@ -110,6 +111,32 @@ class Tally:
             return {bool(value): int(n) for value, n in found}
         return {value or None: int(n) for value, n in found}
 
+    def differences(self) -> Counter[Key]:
+        """Count the rows anew and return what the kept counts lack (or, below 0, have too many).
+
+        One statement, so one state of both, whoever writes meanwhile.
+        """
+        documents = self._session.tables.of(DOCUMENTS)
+        counted = f"SELECT {_OF_ROW_NAMED}, count(*) AS n FROM {documents} GROUP BY 1, 2, 3, 4"
+        both_sides = f"{counted} UNION ALL SELECT {_COLUMNS}, -n FROM {self._table}"
+        self._session.run(
+            Fragment(
+                f"SELECT {_COLUMNS}, sum(n) FROM ({both_sides}) AS s GROUP BY {_COLUMNS} HAVING sum(n) <> 0"
+            )
+        )
+        found = self._session.cursor.fetchall()
+        return Counter(
+            {(tenant, owner, bool(latest), word): int(n) for tenant, owner, latest, word, n in found}
+        )
+
+    def faults(self) -> list[str]:
+        """Return in words what is wrong with the counts; none: they are right."""
+        return [
+            f"the count of {word} documents of tenant {tenant!r} and owner {owner!r}"
+            f"{'' if latest else ', older versions,'} is {abs(n):,} too {'low' if n > 0 else 'high'}"
+            for (tenant, owner, latest, word), n in sorted(self.differences().items())
+        ]
+
     def _where(self, asked: _Asked) -> Fragment:
         mark = self._session.mark
         parts = [
@@ -159,6 +186,11 @@ class Tally:
         else:
             raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
             self._session.cursor.executemany(raised, rows)
+
+    def mend(self) -> None:
+        """Add what the counts lack; one after another, so that nobody adds it twice."""
+        self._session.lock("tally")
+        self.add(self.differences())
 
     def fold(self) -> None:
         """Replace what was appended by its sums, unless another writer is just doing so."""

@@ -1,5 +1,5 @@
-"""Looking after the index: is it what the rows say, and making it anew. Both go chunk by chunk, in bounded
-memory.
+"""Looking after the index and the counts: are they what the rows say, and making them anew. The index goes
+chunk by chunk, in bounded memory.
 """
 
 from __future__ import annotations
@@ -23,29 +23,31 @@ _MOST = 100
 
 
 def index_differences(session: Any) -> list[str]:
-    """Return how the index differs from what the rows say, at most a hundred differences in words; none:
-    it is right.
+    """Return how the index and the counts differ from what the rows say, at most a hundred differences in
+    words; none: they are right.
 
     Args:
         session: a block of the SQLite backend, reading one state or writing.
     """
     found: list[str] = []
     with session.one_state():
+        found += session.tally.faults()[:_MOST]
         for collection in (DOCUMENTS, EXTRACTIONS):
             for difference in _differences(session.cursor, IndexTables.of(session.tables), collection):
-                found.append(difference)
                 if len(found) >= _MOST:
                     return found
+                found.append(difference)
     return found
 
 
 def rebuild_index(session: Any) -> None:
-    """Make the index anew from the rows, in the session's transaction.
+    """Make the index anew from the rows, and mend the counts, in the session's transaction.
 
     Args:
         session: a block of the SQLite backend for writing.
     """
     cursor, names = session.cursor, IndexTables.of(session.tables)
+    session.tally.mend()
     for collection in (DOCUMENTS, EXTRACTIONS):
         known = (collection.name,)
         cursor.execute(

@@ -54,8 +54,9 @@ def repair(
             report usually means that the database and the storage do not belong together.
         BackendError: the database failed; what was done stays done.
     """
+    rebuild = _rebuilding(backend)  # one for all findings
     proposed = [
-        (finding, _propose(backend, blobs, finding))
+        (finding, rebuild if finding.kind == "index" else _propose(backend, blobs, finding))
         for finding in report.findings
         if scope == ANYWHERE or _is_theirs(backend, scope, finding)
     ]
@@ -99,8 +100,6 @@ def _is_theirs(backend: Backend, scope: Scope, finding: Finding) -> bool:
 
 def _propose(backend: Backend, blobs: Blobs | None, finding: Finding) -> Proposal | None:
     """Return what to do about a finding, ``None`` if it is not there any more."""
-    if finding.kind == "index":
-        return _propose_for_index(backend)
     if finding.kind == "foreign" or blobs is None:
         return keep("not ours")
     if finding.kind == "extra":
@@ -112,12 +111,17 @@ def _propose(backend: Backend, blobs: Blobs | None, finding: Finding) -> Proposa
     return propose_for_lost(backend, blobs, finding.key)
 
 
-def _propose_for_index(backend: Backend) -> Proposal:
+def _rebuilding(backend: Backend) -> Proposal:
+    """Return what to do about the backend's own findings: all of them are put right at once, by the first."""
     if not isinstance(backend, ChecksIndexes):
         return keep(f"the {backend.name} backend cannot rebuild its indexes")
+    done = False
 
     def act() -> bool:
-        backend.rebuild_indexes()
+        nonlocal done
+        if not done:
+            backend.rebuild_indexes()
+        done = True
         return True
 
     return Proposal("rebuild", "from the documents", act)

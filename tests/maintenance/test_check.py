@@ -400,3 +400,57 @@ def test_a_damaged_folder_is_an_error(place: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BlobError):
         check(place.backend, Blobs(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("url", ["sqlite", "sqlite-file", "postgres"], indirect=True)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM {}",
+        "UPDATE {} SET n = n + 2",
+        "UPDATE {} SET status = 'failed' WHERE status = 'processing'",
+    ],
+)
+def test_counts_that_are_wrong_are_found_and_mended(place: Any, damage: str) -> None:
+    """What count_by says without reading a row is compared with the rows, and made what they say."""
+    store = place.store
+    for number in range(5):
+        store.documents.add(tenant=f"t{number % 2}", owner="o", external_id="x")
+    store.scoped(tenant="t1", owner="o").documents.claim()
+    right = store.documents.count_by("status", latest_only=False)
+    with place.backend.write() as session:
+        session.cursor.execute(damage.format(place.backend.tables.tally))
+    assert right != store.documents.count_by("status", latest_only=False)
+    report = check(place.backend, place.blobs)
+    assert {("index", "", None)} == set(found(report))
+    assert all("the count of" in finding.detail for finding in report.findings)
+    done = repair(place.backend, place.blobs, report, dry_run=False)
+    assert {("rebuild", True)} == {(action.verb, action.done) for action in done.actions}
+    assert right == store.documents.count_by("status", latest_only=False)
+    assert check(place.backend, place.blobs).ok
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_counts_are_right_while_writers_write(place: Any) -> None:
+    """A count anew sees one state of rows and counts, and a repair beside writers adds nothing twice."""
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            document = place.store.documents.add(filename="x")
+            place.store.documents.fail(document.id, "no")
+            place.store.documents.delete(document.id)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(30):
+            assert [] == list(place.backend.check_indexes())
+            place.backend.rebuild_indexes()
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    assert {} == place.store.documents.count_by("status")
+    assert [] == list(place.backend.check_indexes())

@@ -5,7 +5,7 @@ Between :mod:`docstore.records`, which checks what callers ask, and :mod:`docsto
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from pydantic_core import from_json
@@ -18,9 +18,10 @@ from docstore.query.fields import Kind
 from docstore.query.order import position_of, reverse_order
 from docstore.query.plan import Plan
 
-__all__ = ["Cut", "Listing", "Position", "after", "behind", "cut_at", "cut_from", "total_of"]
+__all__ = ["Cut", "Listing", "Position", "after", "behind", "cut_at", "cut_from", "listing_of", "total_of"]
 
 Position: TypeAlias = tuple[SortValue, ...]
+_WINDOWS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,32 @@ class Listing:
         plan: what is left to the evaluator.
         include: the heavy fields that the caller asked for; the query may read more for the residual.
         bound: what its cursors are bound to.
+        json_fields: the JSON fields that its order reads.
+        windows: its query with the windows last asked for.
     """
 
     query: Query
     plan: Plan
     include: frozenset[str]
     bound: bytes
+    json_fields: tuple[str, ...] = ()
+    windows: dict[tuple[int, int], Query] = field(default_factory=dict)
+
+    def at(self, offset: int, limit: int) -> Query:
+        """Return the query for so many rows behind an offset; the very same one, where it is asked again."""
+        found = self.windows.get((offset, limit))
+        if found is None:
+            if len(self.windows) >= _WINDOWS:
+                self.windows.clear()
+            found = self.windows[offset, limit] = replace(self.query, limit=limit, offset=offset)
+        return found
+
+
+def listing_of(query: Query, plan: Plan, include: frozenset[str], bound: bytes) -> Listing:
+    """Return the listing of one planned query."""
+    fields = query.collection.fields
+    names = {key.path[0]: None for key in query.order if fields[key.path[0]].kind is Kind.JSON}
+    return Listing(query, plan, include, bound, tuple(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +75,7 @@ def cut_at(reader: Reader, listing: Listing, window: Window) -> Cut:
     if not window.limit:
         return Cut([])
     offset = window.offset or 0
-    found = run.rows(reader, listing.plan, replace(listing.query, limit=window.limit + 1, offset=offset))
+    found = run.rows(reader, listing.plan, listing.at(offset, window.limit + 1))
     shown = found[: window.limit]
     return Cut(
         shown,
@@ -90,11 +111,10 @@ def after(query: Query, position: Position, way: Way) -> Query:
 
 def behind(listing: Listing, row: Row) -> Position:
     """Return the position just behind a row."""
-    order, fields = listing.query.order, listing.query.collection.fields
-    json_fields = {key.path[0] for key in order if fields[key.path[0]].kind is Kind.JSON}
-    texts = {name: row[name] for name in json_fields if row[name] is not None}
-    decoded = {name: from_json(text) for name, text in texts.items()}
-    return position_of({**row, **decoded} if decoded else row, order)
+    if listing.json_fields:
+        texts = {name: row[name] for name in listing.json_fields if row[name] is not None}
+        row = {**row, **{name: from_json(text) for name, text in texts.items()}}
+    return position_of(row, listing.query.order)
 
 
 def total_of(reader: Reader, listing: Listing, counts: bool | int) -> tuple[int | None, bool]:

@@ -6,8 +6,8 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -25,11 +25,13 @@ __all__ = [
     "NewDocument",
     "Page",
     "Status",
+    "page_from",
     "record_from",
     "records_from",
 ]
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 class Status(StrEnum):
@@ -222,14 +224,51 @@ class Page(BaseModel, Generic[T]):
         return True
 
 
-_INSTANTS = {
-    collection.name: tuple(name for name, field in collection.fields.items() if field.kind is Kind.INSTANT)
-    for collection in (DOCUMENTS, EXTRACTIONS)
-}
+_EPOCH = to_datetime(0)
 _STATUS = {status.value: status for status in Status}
-_DEFAULTS: dict[str, dict[str, Any]] = {"documents": {"content": None}, "extractions": {}}
-_NAMES = {collection.name: frozenset(collection.fields) for collection in (DOCUMENTS, EXTRACTIONS)}
-_TYPES: dict[str, type[BaseModel]] = {"documents": Document, "extractions": Extraction}
+_PAGE_FIELDS = frozenset(Page.model_fields)
+
+
+def _maker(collection: Collection, model: type[BaseModel], defaults: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return what makes records of one kind out of rows."""
+    json_fields = JSON_FIELDS[collection.name]
+    instants = tuple(name for name, field in collection.fields.items() if field.kind is Kind.INSTANT)
+    names = frozenset(collection.fields)
+
+    def make(row: Mapping[str, Any]) -> Any:
+        values = {**defaults, **row}
+        for name in json_fields:
+            text = values[name]
+            if text is not None:
+                values[name] = from_json(text)
+        last, moment = 0, _EPOCH
+        for name in instants:
+            at = values[name]
+            if at is not None:
+                if at != last:  # most records have one instant, several times
+                    last, moment = at, _EPOCH + timedelta(0, 0, at)
+                values[name] = moment
+        values["status"] = _STATUS[values["status"]]
+        return _filled(model, values, set(names))
+
+    return make
+
+
+def _filled(model: type[M], values: dict[str, Any], names: set[str]) -> M:
+    """Return a model that holds ``values`` as they are."""
+    made = model.__new__(model)
+    fill = object.__setattr__
+    fill(made, "__dict__", values)
+    fill(made, "__pydantic_fields_set__", names)
+    fill(made, "__pydantic_extra__", None)
+    fill(made, "__pydantic_private__", None)
+    return made
+
+
+_MAKERS = {
+    "documents": _maker(DOCUMENTS, Document, {"content": None}),
+    "extractions": _maker(EXTRACTIONS, Extraction, {}),
+}
 
 
 def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
@@ -238,24 +277,14 @@ def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
     The row comes from our own store and was validated on its way in, so the model is filled without
     validating it again.
     """
-    values = {**_DEFAULTS[collection.name], **row}
-    for name in JSON_FIELDS[collection.name]:
-        text = values[name]
-        if text is not None:
-            values[name] = from_json(text)
-    for name in _INSTANTS[collection.name]:
-        at = values[name]
-        if at is not None:
-            values[name] = to_datetime(at)
-    values["status"] = _STATUS[values["status"]]
-    record = _TYPES[collection.name].__new__(_TYPES[collection.name])
-    object.__setattr__(record, "__dict__", values)
-    object.__setattr__(record, "__pydantic_fields_set__", set(_NAMES[collection.name]))
-    object.__setattr__(record, "__pydantic_extra__", None)
-    object.__setattr__(record, "__pydantic_private__", None)
-    return record
+    return _MAKERS[collection.name](row)
 
 
 def records_from(collection: Collection, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Return the records for rows, in order."""
-    return [record_from(collection, row) for row in rows]
+    return list(map(_MAKERS[collection.name], rows))
+
+
+def page_from(values: dict[str, Any]) -> Page[Any]:
+    """Return the page that has these values, one for each field."""
+    return _filled(Page, values, set(_PAGE_FIELDS))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from docstore.backend import Explains, Query, Reader, Row, Scope
+from docstore.backend import Explains, Query, Reader, Row, Scope, SortKey, Support
 from docstore.errors import (
     FilterSyntaxError,
     FilterTooComplex,
@@ -19,8 +19,8 @@ from docstore.errors import (
     ScopeRequired,
 )
 from docstore.iteration import Iteration
-from docstore.listing import Cut, Listing, Position, after, behind, cut_at, cut_from, total_of
-from docstore.models import Page, record_from
+from docstore.listing import Cut, Listing, Position, after, behind, cut_at, cut_from, listing_of, total_of
+from docstore.models import Page, page_from, record_from, records_from
 from docstore.pages import Window, check_at_most, check_batch, check_include, check_total, check_window
 from docstore.query import cursor as cursors
 from docstore.query import run
@@ -43,6 +43,7 @@ __all__ = ["Filter", "Records"]
 T = TypeVar("T")
 Filter = Mapping[str, Any]
 _LATEST = Compare(("is_latest",), "eq", True)
+_BY_NUMBER = (SortKey(("number",)),)
 
 
 class Records(Generic[T]):
@@ -274,7 +275,9 @@ class Records(Generic[T]):
         names = check_include(self._collection, include)
         key = self._id(id)
         with self._root.read() as reader:
-            return self._made(self._row(reader, key, include=names))
+            row = self._row(reader, key, include=names)
+        made: T = record_from(self._collection, row)
+        return made
 
     def get_many(self, ids: Iterable[str], *, include: Iterable[str] = ()) -> list[T]:
         """Return the records with these ids, in the order asked, each once; those not found are left out.
@@ -361,17 +364,22 @@ class Records(Generic[T]):
         self, reader: Reader, listing: Listing, window: Window, counts: bool | int, cut: Cut
     ) -> Page[T]:
         total, exact = total_of(reader, listing, counts)
-        return Page.model_construct(
-            items=[self._shown(listing, row) for row in cut.rows],
-            limit=window.limit,
-            offset=window.offset,
-            page=window.page,
-            total=total,
-            total_is_exact=exact,
-            has_more=cut.next is not None,
-            next_cursor=self._cursor(listing, cut.next, "next"),
-            prev_cursor=self._cursor(listing, cut.prev, "prev"),
-        )
+        return page_from({
+            "items": self._all_shown(listing, cut.rows),
+            "limit": window.limit,
+            "offset": window.offset,
+            "page": window.page,
+            "total": total,
+            "total_is_exact": exact,
+            "has_more": cut.next is not None,
+            "next_cursor": self._cursor(listing, cut.next, "next"),
+            "prev_cursor": self._cursor(listing, cut.prev, "prev"),
+        })  # fmt: skip
+
+    def _all_shown(self, listing: Listing, rows: list[Row]) -> list[T]:
+        if listing.include == listing.query.include:
+            return records_from(self._collection, rows)
+        return [self._shown(listing, row) for row in rows]
 
     def _batch(self, listing: Listing, start: Position | None, size: int) -> list[Row]:
         snapshot = not listing.plan.window_pushed
@@ -438,7 +446,7 @@ class Records(Generic[T]):
         bound = cursors.binding(
             self._collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope
         )
-        return Listing(*self._planned(query), names, bound)
+        return listing_of(*self._planned(query), names, bound)
 
     def _latest(self, latest_only: bool) -> Expr:
         return _LATEST if latest_only and "is_latest" in self._collection.fields else TRUE
@@ -478,10 +486,11 @@ class Records(Generic[T]):
     def _row(
         self, reader: Reader, id: str, *, include: frozenset[str] = frozenset(), lock: Any = None
     ) -> Row:
-        query = Query(
-            self._collection, self._scope, Compare(("id",), "eq", id), limit=1, include=include, lock=lock
-        )
-        rows = self._run_exactly(reader, query)
+        leaf, backend = Compare(("id",), "eq", id), self._root.backend
+        query = Query(self._collection, self._scope, leaf, _BY_NUMBER, None, 0, 1, include, lock)
+        exact = backend.judge(self._collection, leaf).support is Support.EXACT
+        exact = exact and backend.sorts(self._collection, _BY_NUMBER[0]).support is Support.EXACT
+        rows = reader.select(query) if exact else self._run_exactly(reader, query)
         if not rows:
             raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {id!r}", id=id)
         return rows[0]

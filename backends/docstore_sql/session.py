@@ -335,9 +335,10 @@ class Session(ABC):
         rows = [dict(zip(names, values, strict=True)) for values in fetched]
         booleans = self.booleans(collection)
         for row in rows:
-            row["tenant"] = row["tenant"] or None
+            if row["tenant"] == "":
+                row["tenant"] = None
             for name in booleans:
-                row[name] = bool(row[name])
+                row[name] = row[name] == 1
         return rows
 
     def booleans(self, collection: Collection) -> Sequence[str]:

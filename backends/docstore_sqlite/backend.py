@@ -164,7 +164,7 @@ class SQLiteBackend(SQLBackend):
             known = session.indexes(collection)
         compiler = self.compilers[collection.name]
         assert isinstance(compiler, SQLiteCompiler)
-        compiler.declared = tuple(known)
+        compiler.declare(tuple(known))
         return list(known)
 
     def check_indexes(self) -> Iterator[tuple[str | None, str]]:

@@ -10,18 +10,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, either
+from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
 from docstore.query.expr import Always, And, Expr, Match, Occurs, Or, Regex, leaves
-from docstore.query.fields import Field, Kind
+from docstore.query.fields import Collection, Field, Kind
 from docstore.query.order import order_bytes
 from docstore.query.text import fold
 from docstore_sqlite.declared import key_expression
 from docstore_sqlite.functions import Predicate, SortExpression
+
+if TYPE_CHECKING:
+    from docstore_sqlite.asked import Asked
 
 __all__ = ["SQLiteCompiler"]
 
@@ -36,6 +40,16 @@ class SQLiteCompiler(Compiler):
     mark = "?"
     declared: Sequence[tuple[SortKey, ...]] = ()
     """The keys of each declared index."""
+
+    def __init__(self, collection: Collection, tables: Tables) -> None:
+        super().__init__(collection, tables)
+        self.asked: dict[tuple[Any, ...], Asked] = {}
+        self.points: dict[tuple[Any, ...], str] = {}
+
+    def declare(self, declared: Sequence[tuple[SortKey, ...]]) -> None:
+        """Take note of the declared indexes; what was worked out without is worked out anew."""
+        self.declared = declared
+        self.asked = {}
 
     def where(self, expr: Expr) -> Fragment:
         """Return the condition for ``expr``; whatever is about one JSON field alone becomes one call of the

@@ -8,7 +8,6 @@ too.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,10 +22,11 @@ from docstore.index.bits import EMPTY, union
 from docstore.index.bounds import Bounds
 from docstore.index.facts import EVERY
 from docstore.index.layers import Layers, Record
+from docstore.index.ordered import MOST_ORDERED, Ordered
 from docstore.index.texts import asked, fts5
-from docstore.query.expr import And, Compare, Expr, Leaf
+from docstore.query.expr import And, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore_sqlite.declared import has_order
+from docstore_sqlite.asked import Asked, asked_of
 from docstore_sqlite.folding import (
     FOLD,
     FOLD_BULK,
@@ -37,7 +37,7 @@ from docstore_sqlite.folding import (
     note_old,
 )  # fmt: skip
 from docstore_sqlite.functions import Member
-from docstore_sqlite.narrow import LISTED, Way, known, scoped, sets_for, uses_index, walk_length, walkable
+from docstore_sqlite.narrow import LISTED, Way, scoped, sets_for, walk_length
 from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns
 
 __all__ = ["Indexed"]
@@ -106,12 +106,7 @@ class Indexed:
         return found[1]
 
     def _token(self, collection: Collection) -> tuple[int, int, int]:
-        names = self.names
-        self.cursor.execute(
-            f"SELECT (SELECT value FROM {names.setting} WHERE name = ?), (SELECT max(seq) FROM "
-            f"{names.changes[collection.name]}), (SELECT max(number) FROM {names.rows[collection.name]})",
-            (generation_name(collection),),
-        )
+        self.cursor.execute(self.names.tokens[collection.name], (generation_name(collection),))
         generation, last, numbers = self.cursor.fetchone()
         return int(generation or 0), last or 0, numbers or 0
 
@@ -169,22 +164,15 @@ class Indexed:
 
     # -- reading ---------------------------------------------------------------------------------------
 
-    def serves(self, query: Query) -> bool:
-        """Return whether the index may help with ``query``: not where a declared one has all of it."""
-        terms = scoped(query)
-        indexes = self.session.compilers[query.collection.name].declared
-        if indexes and has_order(indexes, terms, query.order, query.collection):
-            return False
-        return uses_index(query, terms, FIELDS[query.collection.name])
+    def asked(self, query: Query) -> Asked:
+        """Return what ``query`` asks."""
+        return asked_of(query, self.session.compilers[query.collection.name])
 
-    def timed(self, query: Query, select: Callable[[Query], list[Row]]) -> list[Row]:
+    def timed(self, query: Query, asked: Asked, select: Callable[[Query], list[Row]]) -> list[Row]:
         """Select, and take the time where rows have to be sorted by a JSON path that no index is declared
         for.
         """
-        if len(query.order[0].path) == 1:
-            return select(query)
-        indexes = self.session.compilers[query.collection.name].declared
-        if indexes and has_order(indexes, (), query.order, query.collection):
+        if asked.is_sorted:
             return select(query)
         begun = time.perf_counter()
         rows = select(query)
@@ -195,19 +183,24 @@ class Indexed:
         """Return how the rows of ``query`` are found, and the statement that reads them. Call within a
         transaction.
         """
-        layers, terms = self.layers(query.collection), scoped(query)
-        if query.limit is not None and walkable(query.order) and query.offset + query.limit <= _WALK_LEAST:
-            numbers = self._walk(query, terms, layers)
+        layers, asked = self.layers(query.collection), self.asked(query)
+        placed = self._placed(query, asked, layers)
+        if placed is not None:
+            return Way("order"), self._page(query, asked, placed)
+        if query.limit is not None and asked.is_walkable and query.offset + query.limit <= _WALK_LEAST:
+            numbers = self._walk(query, asked, layers)
             if numbers is not None:
-                return Way("walk"), self._reading(
-                    replace(query, after=None, offset=0, limit=None), numbers, checked=True
-                )
-        found = self._sets(terms, layers, query)
+                return Way("walk"), self._page(query, asked, numbers)
+        found = self._sets(asked.terms, asked.key, layers, query)
         way = Way("list", found.low.count, 0 if found.exact else found.high.count - found.low.count)
         high, slack = found.high, 0
         if high.count <= LISTED and (not found.exact or high.count <= 64 or query.limit is None):
             return way, self._reading(query, high.members, checked=found.exact)
         if found.exact and query.limit is not None and window.can_cut(query.order, query.after, layers):
+            if self._sort(query, asked, found, layers):
+                placed = self._placed(query, asked, layers)
+                assert placed is not None
+                return replace(way, kind="order"), self._page(query, asked, placed)
             if query.after is not None:
                 high, slack = window.after(high, query.order, query.after, layers)
             cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
@@ -226,7 +219,8 @@ class Indexed:
 
     def count(self, query: Query, at_most: int | None) -> int:
         """Count the rows of ``query``. Call within a transaction."""
-        found = self._sets(scoped(query), self.layers(query.collection), query)
+        asked = self.asked(query)
+        found = self._sets(asked.terms, asked.key, self.layers(query.collection), query)
         sure = found.low.count
         if found.exact or (at_most is not None and sure >= at_most):
             return sure if at_most is None else min(sure, at_most)
@@ -252,9 +246,9 @@ class Indexed:
         self.cursor.execute(text, (*values, *where.values, left))
         return sure + int(self.cursor.fetchone()[0])
 
-    def _sets(self, terms: Sequence[Expr], layers: Layers, query: Query) -> Bounds:
+    def _sets(self, terms: Sequence[Expr], key: str, layers: Layers, query: Query) -> Bounds:
         """Return the bounds of the terms; what texts the documents have is asked of the index of texts."""
-        return sets_for(terms, layers, self._text if query.collection is DOCUMENTS else None)
+        return sets_for(terms, key, layers, self._text if query.collection is DOCUMENTS else None)
 
     def _text(self, leaf: Leaf, layers: Layers) -> Bounds | None:
         question = asked(leaf)
@@ -298,22 +292,22 @@ class Indexed:
         )
         return [row[0] for row in self.cursor.fetchall()]
 
-    def _walk(self, query: Query, terms: Sequence[Expr], layers: Layers) -> list[int] | None:
+    def _walk(self, query: Query, asked: Asked, layers: Layers) -> list[int] | None:
         """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not
         fill it.
         """
         wanted = query.offset + (query.limit or 0)
-        whole, total = known(terms, layers), 8 * len(layers.post((), EVERY).raw)
+        whole: Bounds | None = layers.answers.get(asked.key)
+        total = 8 * len(layers.post((), EVERY).raw)
         length = walk_length(wanted, total)
         if whole is not None and whole.high.is_rarer(wanted, length, total):
             return None
-        timed = tuple(term for term in terms if isinstance(term, Compare) and term.path == ("created_at",))
-        found = self._sets(tuple(term for term in terms if term not in timed), layers, query)
+        found = self._sets(asked.untimed, asked.untimed_key, layers, query)
         if found.high.is_rarer(wanted, length, total):
             return None
         raw = found.high.raw
         compiler = self.session.compilers[query.collection.name]
-        parts = [compiler.where(term) for term in timed]
+        parts = [] if asked.timed is None else [asked.timed]
         if query.after is not None:
             parts.append(compiler.after(query.order, query.after))
         way = "DESC" if query.order[0].descending else "ASC"
@@ -360,6 +354,37 @@ class Indexed:
                 return passed, seen < length
         return passed, False
 
+    def _placed(self, query: Query, asked: Asked, layers: Layers) -> Sequence[int] | None:
+        """Return the numbers of the page, where the matches are kept in its order."""
+        if asked.placed is None or query.limit is None:
+            return None
+        ordered = layers.orders.get(asked.placed)
+        if ordered is None:
+            return None
+        return ordered.page(query.offset, query.limit, query.after, descending=query.order[0].descending)
+
+    def _sort(self, query: Query, asked: Asked, found: Bounds, layers: Layers) -> bool:
+        """Sort the matches and keep them, if they have been asked for before; return whether it was done."""
+        if asked.placed is None or found.low.count > MOST_ORDERED or not layers.orders.is_due(asked.placed):
+            return False
+        name, table = query.order[0].path[0], self.tables.of(query.collection)
+        self.cursor.execute(
+            f"SELECT d.{name}, d.number FROM json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value "
+            "ORDER BY 1, 2",
+            (_listed(found.low.members),),
+        )
+        layers.orders.put(asked.placed, Ordered(self.cursor.fetchall()))
+        return True
+
+    def _page(self, query: Query, asked: Asked, numbers: Sequence[int]) -> Fragment:
+        """Return the statement that reads a page's rows, all of them, in the query's order."""
+        table = self.tables.of(query.collection)
+        text = (
+            f"SELECT {self.session.selected(query)} FROM json_each(?) AS j CROSS JOIN {table} AS d "
+            f"ON d.number = j.value ORDER BY {asked.order.text}"
+        )
+        return Fragment(text, (_listed(numbers), *asked.order.values))
+
     def _reading(self, query: Query, numbers: Sequence[int], *, checked: bool) -> Fragment:
         """Return the statement that reads rows by number; those not ``checked`` are put to the filter."""
         compiler = self.session.compilers[query.collection.name]
@@ -382,9 +407,8 @@ class Indexed:
     def _statement(
         self, query: Query, source: str, values: tuple[Any, ...], parts: Sequence[Fragment]
     ) -> Fragment:
-        compiler = self.session.compilers[query.collection.name]
         where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
-        order = compiler.order_by(query.order)
+        order = self.asked(query).order
         limit = -1 if query.limit is None else query.limit
         selected = self.session.selected(query)
         text = f"SELECT {selected} FROM {source}{where.text} ORDER BY {order.text} LIMIT ? OFFSET ?"
@@ -396,4 +420,4 @@ def _chunks(numbers: int) -> int:
 
 
 def _listed(numbers: Sequence[int]) -> str:
-    return json.dumps(list(numbers), separators=(",", ":"))
+    return f"[{','.join(map(str, numbers))}]"

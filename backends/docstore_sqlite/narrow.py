@@ -8,6 +8,7 @@ matches needs; where matches are frequent that fills the page, and nothing was c
 *cut*: where the order's first key is a column, the window's rows are picked out by bit slices, wherever
 they lie; the
 number of matches, their place in the order and the depth of the page hardly count.
+*order*: what was cut twice while nothing changed is sorted and kept; further pages are taken from there.
 *list*: few matches are read and sorted.
 *scan*: what is left (many matches in an order by JSON paths) is SQLite's, with a bit test a row.
 
@@ -27,7 +28,7 @@ from docstore.index.texts import asked
 from docstore.query.expr import TRUE, And, Compare, Expr, In, Leaf, Occurs, leaves
 from docstore.query.wire import expr_to_json
 
-__all__ = ["LISTED", "Way", "known", "scoped", "sets_for", "uses_index", "walk_length", "walkable"]
+__all__ = ["LISTED", "Way", "answer_key", "scoped", "sets_for", "uses_index", "walk_length", "walkable"]
 
 _ANSWERS = 256
 LISTED = 4000
@@ -42,7 +43,7 @@ class Way:
     """How the rows of a query are found; shown by ``explain``.
 
     Attributes:
-        kind: ``walk``, ``cut``, ``rounds``, ``list`` or ``scan``.
+        kind: ``walk``, ``order``, ``cut``, ``rounds``, ``list`` or ``scan``.
         sure: how many surely match, where counted.
         unsure: how many the evaluator has to look at, where counted.
     """
@@ -53,6 +54,8 @@ class Way:
 
     def __str__(self) -> str:
         """Return this as a remark of ``explain``."""
+        if self.kind == "order":
+            return "index: the matches are kept in this order"
         if self.sure is None:
             return "index: walk the first rows of the order, a bit test each"
         look = f", {self.unsure} to be looked at" if self.unsure else ""
@@ -103,48 +106,47 @@ def uses_index(query: Query, terms: Sequence[Expr], kept: Container[str]) -> boo
 
 
 def sets_for(
-    terms: Sequence[Expr], layers: Layers, text: Callable[[Leaf, Layers], Bounds | None] | None = None
+    terms: Sequence[Expr],
+    key: str,
+    layers: Layers,
+    text: Callable[[Leaf, Layers], Bounds | None] | None = None,
 ) -> Bounds:
-    """Return the bounds of a conjunction; answers for leaves are kept beside the layers.
+    """Return the bounds of a conjunction; answers for it and for leaves are kept beside the layers.
 
     Args:
         terms: all must hold; none: every record.
+        key: the terms' :func:`answer_key`.
         layers: the index.
         text: answers for leaves on texts, ``None`` where it cannot.
     """
     answers = layers.answers
 
-    def of(leaf: Leaf) -> Bounds:
-        key = expr_to_json(leaf)
-        found = answers.get(key)
+    def kept(key: str, make: Callable[[], Bounds]) -> Bounds:
+        found: Bounds | None = answers.get(key)
         if found is None:
-            found = (text(leaf, layers) if text is not None else None) or leaf_bounds(leaf, layers)
+            found = make()
             if len(answers) >= _ANSWERS:
                 answers.pop(next(iter(answers)), None)
             answers[key] = found
         return found
 
-    if len(terms) == 1:
-        return bounds(terms[0], layers, of)
-    key = answer_key(terms)
+    def of(leaf: Leaf) -> Bounds:
+        return kept(
+            expr_to_json(leaf),
+            lambda: (text(leaf, layers) if text is not None else None) or leaf_bounds(leaf, layers),
+        )
+
     found: Bounds | None = answers.get(key)
-    if found is None:
-        found = bounds(And(tuple(terms)), layers, of)
-        if len(answers) >= _ANSWERS:
-            answers.pop(next(iter(answers)), None)
-        answers[key] = found
-    return found
+    if found is not None:
+        return found
+    if len(terms) == 1:
+        return kept(key, lambda: bounds(terms[0], layers, of))
+    return kept(key, lambda: bounds(And(tuple(terms)), layers, of))
 
 
 def answer_key(terms: Sequence[Expr]) -> str:
     """Return the key under which the answer for a conjunction is kept."""
     return "".join(map(expr_to_json, terms))
-
-
-def known(terms: Sequence[Expr], layers: Layers) -> Bounds | None:
-    """Return the bounds of a conjunction if they were worked out before."""
-    found: Bounds | None = layers.answers.get(answer_key(terms))
-    return found
 
 
 def walkable(order: Sequence[SortKey]) -> bool:

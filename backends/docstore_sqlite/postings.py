@@ -42,7 +42,9 @@ FIELDS: Mapping[str, Mapping[str, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class IndexTables:
-    """The names of the index's tables, as SQL text."""
+    """The names of the index's tables, as SQL text; ``tokens`` are the statements that read how the index
+    stands: its generation, the last change, and the last number.
+    """
 
     posting: str
     path: str
@@ -51,19 +53,30 @@ class IndexTables:
     changes: Mapping[str, str]
     setting: str
     rows: Mapping[str, str]
+    tokens: Mapping[str, str]
 
     @staticmethod
     @lru_cache(maxsize=16)
     def of(tables: Tables) -> IndexTables:
         """Return the names for a store."""
+        collections = (DOCUMENTS, EXTRACTIONS)
+        rows = {collection.name: tables.of(collection) for collection in collections}
+        changes = {"documents": "document_change", "extractions": "extraction_change"}
+        changes = {name: tables.named(table) for name, table in changes.items()}
+        tokens = {
+            name: f"SELECT (SELECT value FROM {tables.setting} WHERE name = ?), "
+            f"(SELECT max(seq) FROM {changes[name]}), (SELECT max(number) FROM {rows[name]})"
+            for name in rows
+        }
         return IndexTables(
             tables.named("posting"),
             tables.named("path"),
             tables.named("text"),
             tables.content,
-            {"documents": tables.named("document_change"), "extractions": tables.named("extraction_change")},
+            changes,
             tables.setting,
-            {collection.name: tables.of(collection) for collection in (DOCUMENTS, EXTRACTIONS)},
+            rows,
+            tokens,
         )
 
 
@@ -146,6 +159,11 @@ class Shared:
             self.orders[order] = (queries + 1, before + seconds)
 
 
+@lru_cache(maxsize=64)
+def _chunks_text(chunks: int) -> str:
+    return json.dumps(list(range(chunks)))
+
+
 class Postings:
     """A :class:`~docstore.index.layers.Stored` read through one cursor.
 
@@ -172,7 +190,7 @@ class Postings:
         self._collection = collection
         self._kept = kept
         self._paths = paths
-        self._chunks = json.dumps(list(range(chunks)))
+        self._chunks = _chunks_text(chunks)
 
     def post(self, path: Path, key: bytes) -> Bits:
         """Return the records that have the fact."""

@@ -17,8 +17,10 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables, columns_of
 
 from docstore.backend import Duplicate, Query, Row, SortKey, Statement
+from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_sqlite import declared
+from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.indexed import Indexed
 from docstore_sqlite.postings import FIELDS, Shared
 from docstore_sqlite.upkeep import index_differences, rebuild_index
@@ -88,10 +90,26 @@ class SQLiteSession(Session):
 
     def select(self, query: Query) -> list[Row]:
         """Return the rows of ``query`` in its order, found by the index where it helps."""
-        if not self.indexed.serves(query):
-            return self.indexed.timed(query, super().select)
+        if _is_point(query):
+            return self._point(query)
+        asked = self.indexed.asked(query)
+        if not asked.is_indexed:
+            return self.indexed.timed(query, asked, super().select)
         with self.one_state():
-            return self.indexed.timed(query, self._select_by_index)
+            return self.indexed.timed(query, asked, self._select_by_index)
+
+    def _point(self, query: Query) -> list[Row]:
+        """Return the row with an id: the statement is the same for all ids."""
+        scope, compiler, names = query.scope, self.compilers[query.collection.name], self.names_read(query)
+        assert isinstance(compiler, SQLiteCompiler)
+        assert isinstance(query.where, Compare)
+        place = (scope.tenant is None, scope.owner is None, query.include)
+        text = compiler.points.get(place)
+        if text is None:
+            text = compiler.points[place] = self.statement(query)[1].text
+        within = [value for value in (scope.tenant, scope.owner) if value is not None]
+        self.cursor.execute(text, (*within, query.where.value, query.limit))
+        return self._rows(query.collection, names, self.cursor.fetchall())
 
     def _select_by_index(self, query: Query) -> list[Row]:
         _, statement = self.indexed.select(query)
@@ -101,14 +119,14 @@ class SQLiteSession(Session):
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``: by the tally, else by the index."""
         known = self.tally.count(query)
-        if known is not None or not self.indexed.serves(query):
+        if known is not None or not self.indexed.asked(query).is_indexed:
             return super().count(query, at_most)
         with self.one_state():
             return self.indexed.count(query, at_most)
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""
-        if not self.indexed.serves(query):
+        if not self.indexed.asked(query).is_indexed:
             return super().explain(query)
         with self.one_state():
             way, statement = self.indexed.select(query)
@@ -257,6 +275,24 @@ class SQLiteSession(Session):
 
     def lock(self, *names: str) -> None:
         """Do nothing: there is a single writer."""
+
+
+_BY_NUMBER = Query(DOCUMENTS).order
+
+
+def _is_point(query: Query) -> bool:
+    """Return whether the query is for the first row with an id."""
+    where = query.where
+    return (
+        type(where) is Compare
+        and where.path == ("id",)
+        and where.op == "eq"
+        and type(where.value) is str
+        and query.limit is not None
+        and not query.offset
+        and query.after is None
+        and query.order == _BY_NUMBER
+    )
 
 
 _BOOLEANS: dict[str, list[str]] = {}

@@ -189,7 +189,7 @@ def window(
     """
     end = offset + limit
     for place, at in enumerate(varying):
-        if among.listed or (not place and among.is_under(_LISTED)):  # whole answers stay listed
+        if among.listed or (not place and among.is_under(_listed(slices(at)))):
             return _listed_window(slices, varying[place:], among.members, offset, end - offset, tie, largest)
         ones = intersection(among, slices(at))
         rest = minus(among, ones)
@@ -210,6 +210,11 @@ def window(
             right, _ = window(slices, behind, _small(second), 0, end - count, tie, largest=largest)
             return union(left, right), skip
     return tie(among, offset, end - offset)
+
+
+def _listed(slice: Bits) -> int:
+    """Return up to how many members it is better to go through one by one than to work on whole sets."""
+    return min(_LISTED, len(slice.raw) >> 3)
 
 
 def _listed_window(

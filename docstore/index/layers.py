@@ -16,6 +16,7 @@ from docstore.index.bits import EMPTY, Bits, minus, union, union_all
 from docstore.index.columns import raw_slices, slice_key
 from docstore.index.facts import Node, pour
 from docstore.index.keys import DATES, NUMBERS, WIDTHS
+from docstore.index.ordered import Orders
 from docstore.index.source import MOST_KEYS
 from docstore.query.expr import Path
 
@@ -143,6 +144,7 @@ class Layers:
         self.stale = stale
         self.cache: dict[tuple[Path, bytes], Bits] = {}
         self.answers: dict[str, Any] = {}
+        self.orders = Orders()
 
     def changed(self, records: Mapping[int, Record | None]) -> Layers:
         """Return these layers with records changed or added, or, where ``None``, removed."""
@@ -158,7 +160,7 @@ class Layers:
     def on(self, stored: Stored) -> Layers:
         """Return the same layers reading the same bulk in another way; what was worked out is shared."""
         other = Layers(self.fields, stored, self.segments, self.stale)
-        other.cache, other.answers = self.cache, self.answers
+        other.cache, other.answers, other.orders = self.cache, self.answers, self.orders
         return other
 
     def kept(self, name: str) -> bool:

@@ -1,0 +1,95 @@
+"""What a query asks, worked out once: how it may be found, the keys of its sets, and the texts of its
+statements.
+
+A page that is asked again brings the very same filter and order (:mod:`docstore.listing`), with another
+window at most. What was worked out is found by *which* objects those are, and holds on to them, so that no
+other object can take their place; expressions are no keys, for ``1`` and ``True`` are equal in Python.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from docstore_sql.fragment import Fragment, both
+
+from docstore.backend import Query
+from docstore.index.ordered import is_ordered
+from docstore.query.expr import Compare, Expr
+from docstore_sqlite.declared import has_order
+from docstore_sqlite.narrow import answer_key, scoped, uses_index, walkable
+from docstore_sqlite.postings import FIELDS
+
+if TYPE_CHECKING:
+    from docstore_sqlite.compile import SQLiteCompiler
+
+__all__ = ["Asked", "asked_of"]
+
+_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is the same for all windows of a query.
+
+    Attributes:
+        query: the one that it was worked out for.
+        terms: the conditions, the scope's among them, that all must hold.
+        key: of their sets.
+        untimed, untimed_key: the same without those on ``created_at``.
+        timed: those on ``created_at``, as a condition.
+        where: all of them, as a condition.
+        order: the ORDER BY list.
+        is_walkable: whether the index of ``created_at`` has the order.
+        is_indexed: whether the index may help; not where a declared one has all of it.
+        is_sorted: whether the order is by columns or by a declared index.
+        placed: under which key the matches are kept in this order; ``None`` where they are not.
+    """
+
+    query: Query
+    terms: tuple[Expr, ...]
+    key: str
+    untimed: tuple[Expr, ...]
+    untimed_key: str
+    timed: Fragment | None
+    order: Fragment
+    is_walkable: bool
+    is_indexed: bool
+    is_sorted: bool
+    placed: str | None
+
+
+def asked_of(query: Query, compiler: SQLiteCompiler) -> Asked:
+    """Return what ``query`` asks, from what was asked before if it was."""
+    place = (id(query.where), id(query.order), id(query.scope), query.offset > 200, query.lock)
+    found = compiler.asked.get(place)
+    if found is None:
+        if len(compiler.asked) >= _KEPT:
+            compiler.asked.clear()
+        found = compiler.asked[place] = _asked(query, compiler)
+    return found
+
+
+def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:
+    terms, declared = scoped(query), compiler.declared
+    timed = [term for term in terms if isinstance(term, Compare) and term.path == ("created_at",)]
+    untimed = tuple(term for term in terms if not any(term is one for one in timed))
+    has_all = bool(declared) and has_order(declared, terms, query.order, query.collection)
+    is_sorted = len(query.order[0].path) == 1 or (
+        bool(declared) and has_order(declared, (), query.order, query.collection)
+    )
+    is_indexed = not has_all and uses_index(query, terms, FIELDS[query.collection.name])
+    key = answer_key(terms) if is_indexed else ""
+    return Asked(
+        query=query,
+        terms=terms,
+        key=key,
+        untimed=untimed,
+        untimed_key=answer_key(untimed) if is_indexed else "",
+        timed=both(map(compiler.where, timed)) if timed else None,
+        order=compiler.order_by(query.order),
+        is_walkable=walkable(query.order),
+        is_indexed=is_indexed,
+        is_sorted=is_sorted,
+        placed=f"{query.order[0].path[0]} of {key}" if is_ordered(query.order) else None,
+    )

@@ -33,4 +33,5 @@ def translated(error: Exception) -> BackendError | None:
         return StoreBusy(f"Postgres: {text}", transient=isinstance(cause, _TRANSIENT))
     state = cause.sqlstate
     away = isinstance(cause, psycopg.OperationalError) and (state is None or state.startswith(_AWAY))
-    return BackendError(f"Postgres: {text}", retryable=away)
+    full = isinstance(cause, psycopg.errors.DiskFull)  # until somebody makes room
+    return BackendError(f"Postgres: {text}", retryable=away or full)

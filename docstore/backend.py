@@ -71,6 +71,7 @@ __all__ = [
     "Support",
     "Translates",
     "Writer",
+    "WritesAlone",
 ]
 
 Row: TypeAlias = dict[str, Any]
@@ -368,6 +369,32 @@ class Translates(Protocol):
 
     def translated(self) -> AbstractContextManager[None]:
         """Let every error of the engine that is raised within arrive as BackendError."""
+
+
+@runtime_checkable
+class WritesAlone(Protocol):
+    """A backend that can write one record for less than a block takes (optional). Each call is a transaction
+    of its own and fails as the end of a write block does.
+    """
+
+    @property
+    def writes_alone(self) -> bool:
+        """Whether it can, here: as durable as a block."""
+
+    def select_now(self, query: Query) -> tuple[Sequence[Row], int]:
+        """Return the rows of a query for one id or number, unlocked, and :meth:`Writer.now`."""
+
+    def insert_alone(
+        self, collection: Collection, row: Row, clocked: Sequence[str]
+    ) -> tuple[int, int] | None:
+        """Add a row without content; the columns in ``clocked`` get :meth:`Writer.now`. Return its number
+        and that instant; ``None`` where a unique key is taken, and nothing was written.
+        """
+
+    def update_alone(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
+        """Set columns, none of them a text, heavy or in a unique key, of the row read as ``before``, if its
+        revision, status and ``is_latest`` are still those; return whether.
+        """
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, TypeVar
 
-from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Translates, Writer
+from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Translates, Writer, WritesAlone
 from docstore.blobs import Blobs
 from docstore.errors import BackendError, BlobsNotConfigured, DocstoreError, StoreBusy, StoreClosed
 from docstore.limits import Limits
@@ -102,6 +102,7 @@ class Root:
         self.watching: Watch = Watch(backend.name, slow_query)
         self.single_writer: bool = getattr(backend, "single_writer", True)
         self.waits: Waits = getattr(backend, "waits", DIRECT)
+        self._able: WritesAlone | None = backend if isinstance(backend, WritesAlone) else None
         self._current: ContextVar[_Transaction | None] = ContextVar("docstore_transaction", default=None)
 
     def check_open(self) -> None:
@@ -202,6 +203,13 @@ class Root:
                     raise
             self.waits.sleep(random.uniform(0, 0.002 * 2**attempt))
         raise AssertionError("unreachable")
+
+    @property
+    def alone(self) -> WritesAlone | None:
+        """The backend, where it can write one record without a block, and no transaction is in force."""
+        self.check_open()
+        able = self._able
+        return able if able is not None and able.writes_alone and not self.in_transaction else None
 
     def committed(self, step: str) -> None:
         """Tell the crash hook of a step that comes after a commit; a part of a transaction has none yet."""

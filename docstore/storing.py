@@ -13,12 +13,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer
+from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer, WritesAlone
 from docstore.blobs import Written, new_key, open_source
 from docstore.blobs.source import Source
 from docstore.checks import Checks
 from docstore.drafts import Draft
-from docstore.errors import AlreadyExists, BlobError, ChecksumMismatch, DocstoreError, SizeMismatch, StoreBusy
+from docstore.errors import (
+    AlreadyExists,
+    BackendError,
+    BlobError,
+    ChecksumMismatch,
+    DocstoreError,
+    SizeMismatch,
+    StoreBusy,
+)
 from docstore.lifecycle import versions
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
@@ -31,6 +39,7 @@ T = TypeVar("T")
 _FENCED_TRIES = 3
 _PRIVATE = frozenset({"fingerprint", "blob_key"})
 _PENDING: tuple[BlobState, ...] = ("pending",)
+_CLOCKED = ("created_at", "updated_at", "first_created_at")
 _LIVE: tuple[BlobState, ...] = ("live",)
 
 
@@ -98,7 +107,9 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
             for item in items:
                 item.settle()
             inserting = _Insertion(items)
-            stored = root.written(inserting.run, recognises=True)
+            stored = None if puts or root.alone is None else inserting.alone(root, root.alone)
+            if stored is None:
+                stored = root.written(inserting.run, recognises=True)
             root.committed("P4.2")
             return stored
 
@@ -217,6 +228,31 @@ class _Insertion:
         self._insert(writer, rows)
         return stored
 
+    def alone(self, root: Root, backend: WritesAlone) -> list[Stored] | None:
+        """Insert a single plain row without a block; ``None`` where that cannot be, or was not, or nobody
+        knows: :meth:`run` finds out.
+        """
+        draft = self._items[0].draft
+        asked = draft.row
+        if len(self._items) > 1 or draft.dedupe or _in_parts(asked):
+            return None
+        clocked = [name for name in _CLOCKED if asked[name] is None]
+        row = {**asked, "fingerprint": draft.fingerprint()}
+        reached("P4.1")
+        try:
+            with root.watching("write"):
+                made = backend.insert_alone(DOCUMENTS, row, clocked)
+        except BackendError as failed:
+            if not failed.outcome_unknown and not failed.transient:
+                raise
+            self._tried.add(row["id"])
+            return None
+        if made is None:
+            return None
+        row["number"], now = made
+        row.update(dict.fromkeys(clocked, now))
+        return [Stored(row, True)]
+
     def _insert(self, writer: Writer, rows: list[Row]) -> None:
         versions.place(writer, rows)
         for row, number in zip(rows, writer.insert(DOCUMENTS, rows) if rows else (), strict=True):
@@ -253,6 +289,11 @@ class _Insertion:
             writer.lock(f"bytes/{zlib.crc32(wanted['sha256'].encode())}")
             return known.get(_by_bytes(wanted)) or _of_bytes(writer, wanted)
         return None
+
+
+def _in_parts(row: Row) -> bool:
+    """Return whether more than one row is written for a document."""
+    return row["external_id"] is not None or row["content"] is not None
 
 
 def _by_id(row: Row) -> Any:

@@ -4,10 +4,10 @@ collections.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from docstore.backend import Lock, Query, Row, Writer
+from docstore.backend import Lock, Query, Row, Writer, WritesAlone
 from docstore.checks import Checks
 from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict, ScopeError
 from docstore.query.expr import Compare
@@ -17,6 +17,8 @@ from docstore.records import Records
 __all__ = ["Make", "Writes"]
 
 T = TypeVar("T")
+_NOT_ALONE = frozenset({"filename", "content"})
+"""Columns whose change is more than one row's."""
 Make = Callable[[Row, int], Mapping[str, Any]]
 """From the row as it is, and now, to the columns to set; or the exception that says why not."""
 
@@ -48,15 +50,7 @@ class Writes(Records[T]):
         wanted = self._collection if collection is None else collection
         where = Compare(("id",), "eq", id) if number is None else Compare(("number",), "eq", number)
         query = Query(wanted, self._scope, where, limit=2, include=include, lock=lock)
-        rows = self._run_exactly(writer, query)
-        noun = wanted.name.rstrip("s")
-        if not rows:
-            raise NotFound(f"no {noun} with the id {id!r}", id=id)
-        if len(rows) > 1:
-            raise ScopeError(
-                f"several tenants have a {noun} with the id {id!r}: say which with scoped(tenant=...)"
-            )
-        return rows[0]
+        return _only(self._run_exactly(writer, query), id, wanted.name.rstrip("s"))
 
     @property
     def _noun(self) -> str:
@@ -76,10 +70,24 @@ class Writes(Records[T]):
         """Read a row for update, let ``make`` say what changes, write it, and do ``along`` (with the row as
         it was, and now).
 
+        Where the backend can, the row is read without a lock and written by itself, if it is still the same
+        then; if it is not, or nobody knows, everything is done again within a block.
+
         ``include`` names private columns that ``make`` or ``along`` reads.
         """
         key, expected = self._id(id), check_revision_argument(if_revision)
         tried: Row | None = None
+        if along is None and (backend := self._root.alone) is not None:
+            row, now = self._now(backend, key, include, number)
+            self._check_revision(row, expected)
+            changes = make(row, now)
+            if _NOT_ALONE.isdisjoint(changes):
+                written = _written(row, changes, now, touch=touch)
+                tried = _as_written(row, written)
+                done = self._alone(backend, row, written)
+                if done:
+                    return self._made(tried)
+                tried = None if done is False else tried
 
         def work(writer: Writer) -> Row:
             nonlocal tried
@@ -95,12 +103,32 @@ class Writes(Records[T]):
 
         return self._made(self._root.written(work, recognises=True))
 
+    def _now(
+        self, backend: WritesAlone, id: str, include: frozenset[str], number: int | None
+    ) -> tuple[Row, int]:
+        """Return the row with this id as it is, and now."""
+        where = Compare(("id",), "eq", id) if number is None else Compare(("number",), "eq", number)
+        rows, now = backend.select_now(Query(self._collection, self._scope, where, limit=2, include=include))
+        return _only(rows, id, self._noun), now
+
+    def _alone(self, backend: WritesAlone, row: Row, written: Row) -> bool | None:
+        """Write a row without a block; return whether that was done, ``None`` if nobody knows."""
+        try:
+            with self._root.watching("write"):
+                return backend.update_alone(self._collection, row, written)
+        except BackendError as failed:
+            if failed.outcome_unknown:
+                return None
+            if not failed.transient:
+                raise
+        return False
+
     def _write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
         """Write changes to a row, its revision one higher; return the row as it is then."""
-        written = {**({"updated_at": now} if touch else {}), **changes, "revision": row["revision"] + 1}
+        written = _written(row, changes, now, touch=touch)
         if not writer.update(self._collection, row["number"], written):
             raise NotFound(f"no {self._noun} with the id {row['id']!r}", id=row["id"])
-        return {**row, **{name: value for name, value in written.items() if name in row}}
+        return _as_written(row, written)
 
     def _check_revision(self, row: Row, expected: int | None) -> None:
         if expected is not None and row["revision"] != expected:
@@ -108,6 +136,27 @@ class Writes(Records[T]):
                 f"{self._noun} {row['id']!r} is at revision {row['revision']}, not {expected}",
                 id=row["id"], expected=expected, current=row["revision"],
             )  # fmt: skip
+
+
+def _only(rows: Sequence[Row], id: str, noun: str) -> Row:
+    """Return the row with an id."""
+    if not rows:
+        raise NotFound(f"no {noun} with the id {id!r}", id=id)
+    if len(rows) > 1:
+        raise ScopeError(
+            f"several tenants have a {noun} with the id {id!r}: say which with scoped(tenant=...)"
+        )
+    return rows[0]
+
+
+def _written(row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
+    """Return the columns to set where ``changes`` are made to a row."""
+    return {**({"updated_at": now} if touch else {}), **changes, "revision": row["revision"] + 1}
+
+
+def _as_written(row: Row, written: Row) -> Row:
+    """Return a row with columns set, those of them that were read."""
+    return {**row, **{name: value for name, value in written.items() if name in row}}
 
 
 def check_revision_argument(if_revision: Any) -> int | None:

@@ -7,8 +7,8 @@ block is ``READ COMMITTED`` with a synchronous commit. Whoever needs more than t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,12 +18,12 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
 
-from docstore.backend import Judgement, SortKey
+from docstore.backend import Judgement, Query, Row, SortKey
 from docstore.errors import BackendError
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.waits import DIRECT, Waits
-from docstore_postgres import declared, finding, functions
+from docstore_postgres import alone, declared, finding, functions
 from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.connections import AtHand, Held, Read, has_ended
 from docstore_postgres.declared import Declared
@@ -91,8 +91,8 @@ class PostgresBackend(SQLBackend):
         self._reading: Reading | None = None
         self._at_hand = AtHand(engine, self._held) if owned and not waits.is_async else None
         settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
-        begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on"
-        self._begin = begin if owned else begin + settings
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+        self._begin = begin if owned else f"{begin}; SET LOCAL synchronous_commit = on{settings}"
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Say how far Postgres runs ``leaf``."""
@@ -160,6 +160,47 @@ class PostgresBackend(SQLBackend):
                 self._reading.declared[collection.name] = declared.read(cursor, self.tables, collection)
         self._reading.compiled.clear()
 
+    # -- one record in one statement -------------------------------------------------------------------------
+
+    @property
+    def writes_alone(self) -> bool:
+        """Whether a statement by itself is as durable as a block: on connections of our own it is."""
+        return self.owned
+
+    def select_now(self, query: Query) -> tuple[list[Row], int]:
+        """Return the rows of one key, and the clock."""
+        with self._alone() as session:
+            return session.select_now(query)
+
+    def insert_alone(
+        self, collection: Collection, row: Row, clocked: Sequence[str]
+    ) -> tuple[int, int] | None:
+        """Add a row, committed; return its number and the clock, or ``None`` where a unique key is taken."""
+        with self._alone(writes=True) as session:
+            return alone.insert_alone(session, collection, row, clocked)
+
+    def update_alone(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
+        """Set columns of a row, committed, if it is still as it was read; return whether it was."""
+        with self._alone(writes=True) as session:
+            return alone.update_alone(session, collection, before, changes)
+
+    @contextmanager
+    def _alone(self, *, writes: bool = False) -> Iterator[PostgresSession]:
+        with self.read() as session:
+            assert isinstance(session, PostgresSession)
+            try:
+                yield session
+            except Exception as error:
+                failed = self.translate(error)
+                if failed is None:
+                    raise
+                if writes and self.is_lost(session):
+                    failed.retryable = failed.outcome_unknown = True
+                raise failed from error
+        if writes and alone.folds():
+            with suppress(BackendError), self.write() as session:
+                session.tally.fold()
+
     # -- declared indexes ------------------------------------------------------------------------------------
 
     def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
@@ -218,7 +259,9 @@ class PostgresBackend(SQLBackend):
             return
         driver = connection.dbapi_connection
         driver.adapters.register_dumper(int, Int8Dumper)
-        settings = {**self.timeouts.settings(), "jit": "off", "work_mem": "'16MB'"}
+        settings = {
+            **self.timeouts.settings(), "jit": "off", "work_mem": "'16MB'", "synchronous_commit": "on"
+        }  # fmt: skip
         with closing(driver.cursor()) as cursor:
             cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
 

@@ -64,7 +64,7 @@ class Reading:
         drives: what it remembers of conditions.
         compiled: conditions compiled lately, by the identity of what they were compiled from.
         declared: the declared indexes, by collection.
-        points: the statements of one row by its id: the names of their columns and their texts.
+        points: the texts of the statements that read one row by its id.
         orders: of the orders that no index has, how often they were asked for and the seconds that took.
     """
 
@@ -72,7 +72,7 @@ class Reading:
     drives: Drives = field(default_factory=Drives)
     compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
     declared: dict[str, list[Declared]] = field(default_factory=dict)
-    points: dict[Hashable, tuple[tuple[str, ...], str]] = field(default_factory=dict)
+    points: dict[Hashable, str] = field(default_factory=dict)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
 
     def note(self, order: tuple[SortKey, ...], seconds: float) -> None:

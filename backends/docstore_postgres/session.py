@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import psycopg
@@ -24,7 +25,10 @@ from docstore_postgres.drive import furthest_walk, is_point, is_walkable
 from docstore_postgres.paging import Page, Reading, page
 from docstore_postgres.values import index_folds, index_json
 
-__all__ = ["PostgresSession"]
+__all__ = ["CLOCK", "PostgresSession", "marks_of"]
+
+CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""The server's clock, microseconds since the epoch, as SQL text."""
 
 _SAVEPOINT = "docstore_statement"
 _BY_NUMBER = (SortKey(("number",)),)
@@ -51,6 +55,7 @@ class PostgresSession(Session):
     ) -> None:
         super().__init__(connection, tables, compilers)
         self.reading = reading
+        self._server: tuple[str, int, str] | None = None
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -74,25 +79,38 @@ class PostgresSession(Session):
         return rows
 
     def _point(self, query: Query) -> list[Row]:
-        """Return the row of one key, by a statement that differs in its values alone from the last one."""
-        where, scope = query.where, query.scope
-        assert isinstance(where, Compare)
-        plain = isinstance(where.value, str) and query.order == _BY_NUMBER
-        if not plain or query.after is not None or query.offset:
+        """Return the few rows of one key. An order would tempt the planner to walk it, in search of one row;
+        they are put in order here.
+        """
+        if query.order != _BY_NUMBER or query.after is not None:
             names, statement = self.statement(query)
             return self._rows(query.collection, names, self.fetch(statement, prepare=True))
-        key = (
-            query.collection.name, query.include, where.path, scope.tenant is None, scope.owner is None,
-            query.limit is None, query.lock,
-        )  # fmt: skip
-        made = self.reading.points.get(key)
-        if made is None:
-            names, statement = self.statement(query)
-            made = self.reading.points[key] = names, statement.text
-        names, text = made
-        given = (scope.tenant, scope.owner, where.value, query.limit)
-        values = tuple(value for value in given if value is not None)
-        return self._rows(query.collection, names, self.fetch(Fragment(text, values), prepare=True))
+        names, fetched = self._fetch_point(query)
+        return _in_order(query, self._rows(query.collection, names, fetched))
+
+    def select_now(self, query: Query) -> tuple[list[Row], int]:
+        """Return the rows of one key, and the clock."""
+        names, fetched = self._fetch_point(query, f", {CLOCK}")
+        rows = self._rows(query.collection, names, [values[:-1] for values in fetched])
+        return _in_order(query, rows), self.forwards(fetched[0][-1] if fetched else 0)
+
+    def _fetch_point(self, query: Query, also: str = "") -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Return the names of the columns of one key's rows, and what was read: these columns and ``also``,
+        by a statement that differs in its values alone from the last one.
+        """
+        where, scope = query.where, query.scope
+        assert isinstance(where, Compare)
+        start = f"SELECT {self.selected(query)}{also} FROM {self.tables.of(query.collection)} AS d"
+        lock = "" if query.lock is None else self.row_lock(query.lock)
+        if not isinstance(where.value, str):
+            statement = self.condition(query).wrapped(start, lock)
+            return self.names_read(query), self.fetch(statement, prepare=True)
+        key = (query.collection.name, scope.tenant is None, scope.owner is None, where.path, start, lock)
+        text = self.reading.points.get(key)
+        if text is None:
+            text = self.reading.points[key] = self.condition(query).wrapped(start, lock).text
+        values = tuple(value for value in (scope.tenant, scope.owner, where.value) if value is not None)
+        return self.names_read(query), self.fetch(Fragment(text, values), prepare=True)
 
     def explain(self, query: Query) -> Statement:
         """Return the statement that a page begins with, Postgres' plan for it, and how it may go on."""
@@ -186,7 +204,11 @@ class PostgresSession(Session):
 
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names."""
-        return (*super().insert_names(collection), *_JSON_COLUMNS[collection.name])
+        return _INSERTED[collection.name] if collection.name in _INSERTED else self._inserted(collection)
+
+    def _inserted(self, collection: Collection) -> tuple[str, ...]:
+        names = (*super().insert_names(collection), *_JSON_COLUMNS[collection.name])
+        return _INSERTED.setdefault(collection.name, names)
 
     def insert_values(self, collection: Collection, row: Row) -> list[Any]:
         """Return the values for :meth:`insert_names`."""
@@ -217,9 +239,8 @@ class PostgresSession(Session):
 
     def _insert_row(self, collection: Collection, names: Sequence[str], row: Row) -> int:
         into = f"INSERT INTO {self.tables.of(collection)} ({', '.join(names)})"
-        self.cursor.execute(
-            f"{into} VALUES ({_MARKS[collection.name]}) RETURNING number", self.insert_values(collection, row)
-        )
+        marks = ", ".join(marks_of(collection.name))
+        self.cursor.execute(f"{into} VALUES ({marks}) RETURNING number", self.insert_values(collection, row))
         return int(self.cursor.fetchone()[0])
 
     def _copy_rows(self, collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> list[int]:
@@ -282,9 +303,17 @@ class PostgresSession(Session):
 
     def now(self) -> int:
         """Return the server's clock; where it was set back, the last reading counts on."""
-        self.cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
-        server = self.connection.dbapi_connection.info
-        return _clocks.forwards((server.host, server.port, server.dbname), int(self.cursor.fetchone()[0]))
+        self.cursor.execute(f"SELECT {CLOCK}")
+        return self.forwards(self.cursor.fetchone()[0])
+
+    def forwards(self, read: int) -> int:
+        """Return what was read of the server's clock, or what this process has been told of it if that is
+        later.
+        """
+        if self._server is None:
+            server = self.connection.dbapi_connection.info
+            self._server = (server.host, server.port, server.dbname)
+        return _clocks.forwards(self._server, int(read))
 
     def kept_now(self) -> int:
         """Return the server's clock, and let a sequence remember it: it waits for nobody, and is told in
@@ -311,6 +340,13 @@ class PostgresSession(Session):
             )
 
 
+def _in_order(query: Query, rows: list[Row]) -> list[Row]:
+    """Return the rows of one key by their numbers, those that ``query`` asks for."""
+    if len(rows) > 1:
+        rows.sort(key=itemgetter("number"))
+    return rows[query.offset : None if query.limit is None else query.offset + query.limit]
+
+
 def _derived(text: str | None) -> tuple[str | None, str | None]:
     return (None, None) if text is None else (index_json(text), index_folds(text))
 
@@ -325,12 +361,19 @@ _JSON_COLUMNS = {
     for name, fields in _JSON_NAMES.items()
 }
 _ALL_JSON = frozenset(name for names in _JSON_NAMES.values() for name in names)
+_INSERTED: dict[str, tuple[str, ...]] = {}
 _MARKS = {
-    collection.name: ", ".join(
-        ["%s"] * (len(columns_of(collection))) + ["%s::jsonb"] * len(_JSON_COLUMNS[collection.name])
+    collection.name: (
+        *["%s"] * len(columns_of(collection)),
+        *["%s::jsonb"] * len(_JSON_COLUMNS[collection.name]),
     )
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
+
+
+def marks_of(name: str) -> tuple[str, ...]:
+    """Return the place of each value of an insert into the collection of this name, as SQL text."""
+    return _MARKS[name]
 
 
 class _Clocks:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, Statement
@@ -223,11 +224,11 @@ class Session(ABC):
 
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names: all of the table's own but the number."""
-        return (*(field.name for field in columns_of(collection) if field.name != "number"), "filename_fold")
+        return _INSERTED[collection.name]
 
     def insert_values(self, collection: Collection, row: Row) -> list[Any]:
         """Return the values for :meth:`insert_names`."""
-        values = [row[field.name] for field in columns_of(collection) if field.name != "number"]
+        values = list(_VALUES_OF[collection.name](row))
         values[_TENANT_AT[collection.name]] = row["tenant"] or ""
         values.append(fold(row["filename"]))
         return values
@@ -391,9 +392,10 @@ def _same(value: Any) -> Any:
     return value
 
 
-_TENANT_AT = {
-    collection.name: [field.name for field in columns_of(collection) if field.name != "number"].index(
-        "tenant"
-    )
+_STORED = {
+    collection.name: tuple(field.name for field in columns_of(collection) if field.name != "number")
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
+_INSERTED = {name: (*columns, "filename_fold") for name, columns in _STORED.items()}
+_VALUES_OF = {name: itemgetter(*columns) for name, columns in _STORED.items()}
+_TENANT_AT = {name: columns.index("tenant") for name, columns in _STORED.items()}

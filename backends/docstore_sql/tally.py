@@ -23,7 +23,7 @@ from docstore_sql.fragment import Fragment, both
 if TYPE_CHECKING:
     from docstore_sql.session import Session
 
-__all__ = ["COUNTED", "Tally"]
+__all__ = ["COUNTED", "FOLDED_ONCE_IN", "Tally"]
 
 COUNTED = ("tenant", "owner", "is_latest", "status")
 """The columns that a count is kept by. No tenant and no owner are ``''``."""
@@ -31,7 +31,7 @@ _OPTIONAL = ("tenant", "owner")
 _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
 _OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
-_FOLDED_ONCE_IN = 64
+FOLDED_ONCE_IN = 64
 
 Key: TypeAlias = tuple[str, str, bool, str]
 
@@ -181,7 +181,7 @@ class Tally:
         insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES ({marks})"
         if self._session.appends:
             self._session.cursor.executemany(insert, rows)
-            if random() * _FOLDED_ONCE_IN < 1:
+            if random() * FOLDED_ONCE_IN < 1:
                 self.fold()
         else:
             raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"

@@ -182,7 +182,9 @@ def test_a_backend_terminated_before_the_commit_is_tried_again(postgres_url: str
 
 
 class Proxy:
-    """A socket before Postgres' own that can cut a connection at its next COMMIT."""
+    """A socket before Postgres' own that can cut a connection at its next COMMIT, or at other bytes."""
+
+    at = b"COMMIT\0"
 
     def __init__(self, url: str) -> None:
         parsed = urlsplit(url)
@@ -207,7 +209,7 @@ class Proxy:
     def _pump(self, source: socket.socket, target: socket.socket, from_client: bool) -> None:
         with suppress(OSError):
             while piece := source.recv(65536):
-                cut = self.cut if from_client and b"COMMIT\0" in piece else ""
+                cut = self.cut if from_client and self.at in piece else ""
                 if cut:
                     self.cut = ""
                     if cut == "after":
@@ -255,4 +257,19 @@ def test_a_dropped_reply_of_postgres_ends_in_one_document(proxy: Proxy, cut: str
         assert [1] == [claim.document.attempts for claim in store.documents.claim(5)]
         assert "" == proxy.cut
         assert [old.id] == [one.id for one in store.documents.iterate(latest_only=False)]
+        assert {"processing": 1} == store.documents.count_by("status")
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("named", [False, True])
+def test_a_statement_alone_that_is_cut_is_done_once(proxy: Proxy, cut: str, named: bool) -> None:
+    """One record goes in one statement without a COMMIT; lost, or its reply lost, it is looked up as well."""
+    with docstore.open(proxy.url) as store:
+        proxy.at, proxy.cut = b"INSERT INTO", cut
+        made = store.documents.add(filename="a", metadata={"n": 1}, id="mine" if named else None)
+        assert "" == proxy.cut
+        proxy.at, proxy.cut = b"UPDATE ", cut
+        assert (2, 1) == (lambda one: (one.revision, one.attempts))(store.documents.start(made.id))
+        assert "" == proxy.cut
+        assert [(made.id, 2)] == [(one.id, one.revision) for one in store.documents.iterate()]
         assert {"processing": 1} == store.documents.count_by("status")

@@ -29,6 +29,8 @@ __all__ = [
     "index_keys",
 ]
 
+_REASON = "sorted or chosen by these, and no index has the order"
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:
@@ -105,7 +107,7 @@ def advise(backend: Any) -> list[Advice]:
     if not isinstance(backend, DeclaresIndexes):
         return []
     advice = [
-        Advice(fields_of(keys[:-1] or keys), queries, seconds, "sorted by these, and no index has the order")
+        Advice(fields_of(keys[:-1] or keys), queries, seconds, _REASON)
         for keys, (queries, seconds) in backend.seen_orders(DOCUMENTS).items()
     ]
     return sorted(advice, key=lambda one: -one.seconds)

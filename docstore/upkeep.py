@@ -2,19 +2,22 @@
 
 They work on the whole store, or in a scoped view on what is that tenant's and owner's alone. None can be part
 of a transaction: each commits in batches of its own.
+
+What does the work is imported where it is called: most programs that open a store never look after it.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from docstore import indexes, maintenance
 from docstore.backend import Scope
 from docstore.errors import BackendError, ScopeRequired
-from docstore.indexes import Advice
-from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
 from docstore.root import Root
 from docstore.scopes import UNSET, narrowed
+
+if TYPE_CHECKING:
+    from docstore.indexes import Advice
+    from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
 
 __all__ = ["Upkeep"]
 
@@ -52,6 +55,8 @@ class Upkeep:
             BlobsNotConfigured: the store has bytes and was opened without ``blobs=``.
             BackendError, BlobError: the database or the storage failed.
         """
+        from docstore import maintenance
+
         self._look_after("check")
         root = self._root
         return maintenance.check(
@@ -82,6 +87,8 @@ class Upkeep:
             BlobError: more than a tenth would be taken away, and ``force`` is false; nothing was changed.
             BackendError: the database failed; what was done stays done.
         """
+        from docstore import maintenance
+
         self._look_after("repair")
         root = self._root
         return maintenance.repair(
@@ -138,6 +145,8 @@ class Upkeep:
         Raises:
             BackendError: the database failed.
         """
+        from docstore import maintenance
+
         self._look_after("stats")
         return maintenance.stats(self._root.backend, self._root.blobs, self._scope)
 
@@ -163,6 +172,8 @@ class Upkeep:
             BlobsNotConfigured: bytes were written for the scope and the store was opened without ``blobs=``.
             BackendError: the database failed; what was done stays done.
         """
+        from docstore import maintenance
+
         named = tenant is not UNSET or owner is not UNSET
         self._look_after("erase", names_scope=named)
         scope = narrowed(self._scope, tenant, owner) if named else self._scope
@@ -172,9 +183,10 @@ class Upkeep:
         """Keep the documents in an order of fields, for sorting by metadata paths or for equalities that go
         with an order.
 
-        Filters need none: every path is indexed without being asked. Making one takes time in proportion to
-            the documents
-        there are, in one transaction.
+        Filters need none: every path is indexed without being asked. On Postgres that finds values, and an
+        index declared for a path finds ranges and complements there, too (``$gt``, ``$ne``, ``$nin``), where
+        few documents match. Making one takes time in proportion to the documents there are, in one
+        transaction.
 
         Args:
             fields: one or several field paths, ``-`` before one for descending; paths through arrays are
@@ -204,6 +216,8 @@ class Upkeep:
             InvalidSort: a path is none that can be sorted by.
             BackendError: the backend keeps no declared indexes, or the database failed.
         """
+        from docstore import indexes
+
         self._look_after("drop_index")
         return indexes.drop_index(self._root.backend, fields, self._root.limits)
 
@@ -213,6 +227,8 @@ class Upkeep:
         Raises:
             BackendError: the database failed.
         """
+        from docstore import indexes
+
         self._look_after("indexes")
         return indexes.declared(self._root.backend)
 
@@ -223,6 +239,8 @@ class Upkeep:
         Raises:
             BackendError: the database failed.
         """
+        from docstore import indexes
+
         self._look_after("advise")
         return indexes.advise(self._root.backend)
 

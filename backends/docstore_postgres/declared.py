@@ -9,23 +9,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from docstore_sql.fragment import Fragment, joined
+from docstore_sql.fragment import TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query, SortKey, SortValue
 from docstore.query.collation import order_bytes
-from docstore.query.expr import And, Compare
+from docstore.query.expr import And, Compare, Expr
 from docstore.query.fields import Collection, Kind
 from docstore_postgres.functions import sort_function
+from docstore_postgres.intervals import END, START, Cut, intervals
+from docstore_postgres.reach import indexed
 
-__all__ = ["Declared", "create", "drop", "matching", "read"]
+__all__ = ["Declared", "Narrowed", "create", "drop", "matching", "read"]
 
 _BYTES, _CHARACTERS = 1_200, 300
 Keys = tuple[SortKey, ...]
+
+
+@dataclass(slots=True)
+class Narrowed:
+    """What a filter implies that a declared index finds.
+
+    Attributes:
+        condition: all of it.
+        ordered: the part of it that the order says.
+        many: the name of the index that finds the other part.
+        rows: how many Postgres expects that to be; ``None``: not asked yet.
+    """
+
+    condition: Fragment
+    ordered: Fragment
+    many: str
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +110,45 @@ class Declared:
             made.append(
                 f'CREATE INDEX "{self.name}_long" ON {table} (number) WHERE {self.long()}'.replace("d.", "")
             )
+        if self._narrows:
+            many = self._many().replace("d.", "")
+            made.append(f'CREATE INDEX "{self.name}_many" ON {table} (number) WHERE {many}')
         return made
+
+    @property
+    def _narrows(self) -> bool:
+        """Whether conditions on the first key narrow by the index: a JSON path without an index as step."""
+        first = self.keys[0]
+        return self.kind(first) is Kind.JSON and not indexed(first.path[1:])
+
+    def _many(self) -> str:
+        """Return the condition that the first key's path reaches values that sort differently.
+
+        Postgres takes an equality, of which it knows nothing, to be rare.
+        """
+        first = self.keys[0]
+        ends = (self.whole(replace(first, largest=largest)) for largest in (False, True))
+        return f"({' <> '.join(ends)})::int = 1"
+
+    def narrowed(self, where: Expr) -> Narrowed | None:
+        """Return what a condition implies of the first key, for the index alone; ``None``: nothing.
+
+        A document whose path reaches several values is found by an index of such documents.
+        """
+        found = intervals(where, self.keys[0].path) if self._narrows else None
+        if found is None or found.is_all:
+            return None
+        cuts = [cut for part in found.parts for cut in part]
+        if any(len(said) >= _BYTES for said, _ in cuts):
+            return None
+        ordered = either(self._between(*part) for part in found.parts)
+        return Narrowed(either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many")
+
+    def _between(self, start: Cut, end: Cut) -> Fragment:
+        key = self.beginning(self.keys[0])
+        above = Fragment(f"{key} {'>' if start[1] else '>='} %s::bytea", (start[0],))
+        below = Fragment(f"{key} {'<=' if end[1] else '<'} %s::bytea", (end[0],))
+        return both([TRUE if start == START else above, TRUE if end == END else below])
 
     def order_by(self, order: Sequence[SortKey]) -> str:
         """Return the ORDER BY list for an order that the index has."""
@@ -184,6 +241,7 @@ def create(cursor: Any, one: Declared) -> bool:
     cursor.execute(f"ALTER FUNCTION {name} SET search_path FROM CURRENT")
     for statement in one.statements():
         cursor.execute(statement)
+    cursor.execute(f"ANALYZE {one.tables.of(one.collection)}")  # what a condition holds is estimated by it
     _keep(cursor, one, [*known, one])
     return True
 
@@ -194,7 +252,8 @@ def drop(cursor: Any, one: Declared) -> bool:
     if one not in known:
         return False
     schema = f'"{one.tables.schema}".' if one.tables.schema else ""
-    cursor.execute(f'DROP INDEX IF EXISTS {schema}"{one.name}", {schema}"{one.name}_long"')
+    names = ", ".join(f'{schema}"{one.name}{end}"' for end in ("", "_long", "_many"))
+    cursor.execute(f"DROP INDEX IF EXISTS {names}")
     _keep(cursor, one, [other for other in known if other != one])
     return True
 

@@ -11,15 +11,21 @@ from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query, SortKey
-from docstore.query.expr import Expr
-from docstore_postgres.declared import Declared
+from docstore.query.expr import Compare, Expr, In, Path, leaves
+from docstore_postgres.declared import Declared, Narrowed
 from docstore_postgres.drive import Drives, bounds_of, furthest_walk, key_of
 from docstore_postgres.finding import Finder
+from docstore_postgres.intervals import intervals
+from docstore_postgres.reach import indexed
 from docstore_postgres.slots import Slot, filled, slots_of
 
-__all__ = ["Condition", "Page", "Reading", "Runs", "page"]
+__all__ = ["Condition", "Page", "Reading", "Runs", "narrows", "page"]
 
 _KEPT = 256
+_FEW = 5_000
+"""Rows that a declared index is asked for where another index finds the matches, too."""
+_SLOW = 0.02
+"""Seconds from which a page is worth an index."""
 
 
 class Runs(Protocol):
@@ -30,6 +36,9 @@ class Runs(Protocol):
 
     def last_number(self, query: Query) -> int:
         """Return the largest number in the collection's table, 0 if it is empty."""
+
+    def estimate(self, query: Query, narrowed: Narrowed) -> int:
+        """Return how many rows Postgres expects a declared index to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class Condition:
         prefilters: what an index finds that stands before it.
         found: whether an index finds a superset of it.
         key: what it is remembered by.
+        narrowed: what it implies that a declared index finds; ``None``: nothing.
         texts: statements made for it, their values left open, by what else they depend on.
     """
 
@@ -52,6 +62,7 @@ class Condition:
     prefilters: tuple[Fragment, ...]
     found: bool
     key: Hashable
+    narrowed: Narrowed | None = None
     texts: dict[Hashable, Fragment] = field(default_factory=dict)
 
 
@@ -81,6 +92,17 @@ class Reading:
         if asked or len(self.orders) < _KEPT:
             self.orders[order] = (asked + 1, spent + seconds)
 
+    def note_slow(self, query: Query, seconds: float) -> None:
+        """Remember the paths of metadata that a declared index would have narrowed a slow query by."""
+        if seconds < _SLOW or query.collection.name != "documents":
+            return
+        asked = {leaf.path for leaf in leaves(query.where) if isinstance(leaf, Compare | In)}
+        narrowed = {path for path in asked if path[0] == "metadata" and _is_range(query.where, path)}
+        has = {one.keys[0].path for one in self.declared.get("documents", ())}
+        for path in sorted(narrowed - has):
+            if not indexed(path[1:]):
+                self.note((SortKey(path), SortKey(("number",))), seconds)
+
     def condition(self, query: Query, compiler: Compiler) -> Condition:
         """Return the condition of ``query``, compiled now or lately."""
         name = (id(query.where), query.order[0].path[0])
@@ -95,11 +117,23 @@ class Reading:
             tuple(finder.prefilters(query.collection, query.where)),
             finder.finds(query.collection, query.where),
             key_of(whole),
+            self._narrowed(query),
         )
         if len(self.compiled) >= _KEPT:
             self.compiled.clear()
         self.compiled[name] = made
         return made
+
+    def _narrowed(self, query: Query) -> Narrowed | None:
+        found = (one.narrowed(query.where) for one in self.declared.get(query.collection.name, ()))
+        return next((each for each in found if each is not None), None)
+
+
+def _is_range(where: Expr, path: Path) -> bool:
+    """Return whether a condition leaves a part of the order of ``path`` that is more than some values."""
+    found = intervals(where, path)
+    values = all(start[0] == end[0] for start, end in found.parts)
+    return not found.is_all and not (found.parts and values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +167,11 @@ class Page:
         """Return the statement that finds all matches, by an index, before it orders them."""
         return self._statement("find", 0)
 
-    def _statement(self, name: Literal["walk", "find"], bound: int) -> Fragment:
+    def narrow(self) -> Fragment:
+        """Return the statement that finds all that may match by a declared index, and by nothing else."""
+        return self._statement("narrow", 0)
+
+    def _statement(self, name: Literal["walk", "find", "narrow"], bound: int) -> Fragment:
         """Return a statement for this page's values; it was made before for a page that differs in nothing
         else.
         """
@@ -146,7 +184,8 @@ class Page:
         made = texts.get(key)
         if made is None:
             opened = replace(self, query=slots_of(query))
-            made = texts[key] = opened.walking() if name == "walk" else opened.finding()
+            ways = {"walk": opened.walking, "find": opened.finding, "narrow": opened.narrowing}
+            made = texts[key] = ways[name]()
         return filled(made, query, bound)
 
     def walking(self) -> Fragment:
@@ -159,6 +198,27 @@ class Page:
         """Return the statement of :meth:`find`."""
         inner = both([*self.condition.prefilters, self._scope(), self.condition.whole, *self._after()])
         return self._outer(self._from(inner).wrapped("", " OFFSET 0"), Fragment(""))
+
+    def narrowing(self) -> Fragment:
+        """Return the statement of :meth:`narrow`."""
+        rows, condition = self._narrowed()
+        return self._outer(rows, condition)
+
+    def counting(self, at_most: int | None) -> Fragment:
+        """Return the statement that counts the matches, up to ``at_most``, by a declared index."""
+        rows, condition = self._narrowed()
+        limit = Fragment("") if at_most is None else Fragment(" LIMIT %s", (at_most,))
+        found = joined("", (rows.wrapped("SELECT 1 FROM (", ") AS d"), condition, limit))
+        return found.wrapped("SELECT count(*) FROM (", ") AS found")
+
+    def _narrowed(self) -> tuple[Fragment, Fragment]:
+        """Return the rows of a declared index, and the condition on them: Postgres, which knows little of it,
+        shall not take another index for that.
+        """
+        narrowed = self.condition.narrowed
+        assert narrowed is not None
+        condition = both([self._scope(), self.condition.whole, *self._after()])
+        return self._from(narrowed.condition).wrapped("", " OFFSET 0"), condition.wrapped(" WHERE ")
 
     def _scope(self) -> Fragment:
         return self.compiler.scope(self.query.scope)
@@ -182,12 +242,24 @@ class Page:
         return joined("", (start, condition, self._order(), window))
 
 
+def narrows(runs: Runs, query: Query, condition: Condition, rows: int) -> bool:
+    """Return whether a declared index finds the matches of ``query`` among few of all ``rows``."""
+    narrowed = condition.narrowed
+    if narrowed is None:
+        return False
+    if narrowed.rows is None:
+        narrowed.rows = runs.estimate(query, narrowed)
+    return narrowed.rows <= (_FEW if condition.found else rows // 4)
+
+
 def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
     """Return the rows of a page."""
     query, wanted, condition = page.query, page.wanted, page.condition
     rows = drives.rows(query.collection.name, lambda: runs.last_number(query))
     furthest = furthest_walk(wanted, rows)
-    bound = drives.first(condition.key, wanted, furthest, found=condition.found)
+    narrowing = narrows(runs, query, condition, rows)
+    found = condition.found or narrowing
+    bound = drives.first(condition.key, wanted, furthest, found=found)
     while bound:
         read = runs.fetch(page.walk(bound), prepare=True)
         if len(read) == query.limit:
@@ -195,5 +267,7 @@ def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
             return read
         matched = len(read) + (query.offset if read else 0)
         drives.remember(condition.key, matched / bound)
-        bound = drives.further(wanted, furthest, walked=bound, matched=matched, found=condition.found)
+        bound = drives.further(wanted, furthest, walked=bound, matched=matched, found=found)
+    if narrowing:
+        return runs.fetch(page.narrow(), prepare=False)
     return runs.fetch(page.find(), prepare=condition.found)

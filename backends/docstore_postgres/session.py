@@ -20,9 +20,9 @@ from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.awaited import AwaitedCursor, cursor_on
-from docstore_postgres.declared import matching
+from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
-from docstore_postgres.paging import Page, Reading, page
+from docstore_postgres.paging import Page, Reading, narrows, page
 from docstore_postgres.values import index_folds, index_json
 
 __all__ = ["CLOCK", "PostgresSession", "marks_of"]
@@ -70,7 +70,10 @@ class PostgresSession(Session):
                 return self._rows(query.collection, names, [row[:-1] for row in fetched])
         if is_walkable(query):
             names, wanted = self._page(query)
-            return self._rows(query.collection, names, page(self, wanted, self.reading.drives))
+            begun = time.perf_counter()
+            found = page(self, wanted, self.reading.drives)
+            self.reading.note_slow(query, time.perf_counter() - begun)
+            return self._rows(query.collection, names, found)
         begun = time.perf_counter()
         names, statement = self.statement(query)
         rows = self._rows(query.collection, names, self.fetch(statement, prepare=False))
@@ -119,8 +122,10 @@ class PostgresSession(Session):
             _, wanted = self._page(query)
             rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
             bound = furthest_walk(wanted.wanted, rows)
-            statement = wanted.walk(bound)
+            narrowing = narrows(self, query, wanted.condition, rows)
+            statement = wanted.narrow() if narrowing else wanted.walk(bound)
             after = "finds all matches by an index" if wanted.condition.found else "reads all rows"
+            after = "runs this statement, by a declared index" if narrowing else after
             note = f"looks at up to {bound} rows in order; where these do not fill the page, {after}"
             return Statement(statement.text, statement.values, self.plan_of(statement), (note,))
         if statement is None:
@@ -166,6 +171,29 @@ class PostgresSession(Session):
             statement.text, statement.values, prepare=False if statement.text.startswith("SELECT") else None
         )
         return int(self.cursor.rowcount)
+
+    def count(self, query: Query, at_most: int | None = None) -> int:
+        """Count the rows of ``query``, up to ``at_most``; by a declared index where that leaves few."""
+        if self.reading.declared[query.collection.name]:
+            _, wanted = self._page(query)
+            rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
+            if narrows(self, query, wanted.condition, rows):
+                ((found,),) = self.fetch(wanted.counting(at_most), prepare=False)
+                return int(found)
+        return super().count(query, at_most)
+
+    def estimate(self, query: Query, narrowed: Narrowed) -> int:
+        """Return how many rows Postgres expects a declared index to find."""
+        schema = f'"{self.tables.schema}".' if self.tables.schema else ""
+        many = f'{schema}"{narrowed.many}"'
+        ((rows,),) = self.fetch(
+            Fragment("SELECT coalesce(max(reltuples), 0) FROM pg_class WHERE oid = to_regclass(%s)", (many,)),
+            prepare=True,
+        )
+        table = self.tables.of(query.collection)
+        start = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {table} AS d WHERE "
+        ((shown,),) = self.fetch(narrowed.ordered.wrapped(start), prepare=False)
+        return int(rows) + int(shown[0]["Plan"]["Plan Rows"])
 
     def last_number(self, query: Query) -> int:
         """Return the largest number in the collection's table, 0 if it is empty."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from docstore_postgres.session import PostgresSession
 
 import docstore
 
@@ -65,3 +66,76 @@ def test_indexes_are_listed_and_dropped(store: docstore.Store) -> None:
     assert [("owner", "-created_at")] == [tuple(one) for one in store.indexes()]
     assert store.drop_index("owner", "-created_at")
     assert [] == store.indexes()
+
+
+def _operands(chance: random.Random) -> dict[str, Any]:
+    scalars = [value for value in VALUES if not isinstance(value, list | dict)]
+    value, other = chance.choice(scalars), chance.choice(scalars)
+    return chance.choice(
+        [
+            {"$eq": value}, {"$ne": value}, {"$gt": value}, {"$gte": value, "$lt": other}, {"$lte": value},
+            {"$in": [value, other]}, {"$nin": [value, other]}, {"$not": {"$gt": value}}, {"$lt": value},
+            {"$not": {"$gte": value, "$lt": other}}, {"$ne": chance.choice(VALUES)},
+        ]
+    )  # fmt: skip
+
+
+def test_what_an_index_narrows_is_the_same(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges, complements and their combinations find the same by a declared index, arrays, nulls and missing
+    values included (rules 8 to 13)."""
+    chance = random.Random(11)
+    store.documents.add_many({"filename": f"m{n}", "metadata": {"n": n}} for n in range(20))
+    asked: list[dict[str, Any]] = [{"metadata.v": _operands(chance)} for _ in range(60)]
+    asked += [{"$or": [{"metadata.v": _operands(chance)} for _ in range(2)]} for _ in range(20)]
+    asked += [{"$nor": [{"metadata.v": _operands(chance)}], "metadata.n": {"$lt": 3}} for _ in range(20)]
+    before = [names(store.documents.find(each, limit=1000)) for each in asked]
+    store.create_index("metadata.v")
+    monkeypatch.setattr(PostgresSession, "estimate", lambda *_: 0)
+    for each, expected in zip(asked, before, strict=True):
+        assert expected == names(store.documents.find(each, limit=1000)), each
+        assert len(expected) == store.documents.count(each), each
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"metadata.v": {"$gte": 100, "$lt": 103}},
+        {"metadata.v": {"$gte": 100, "$lt": 100}, "metadata.n": 1},
+        {"metadata.v": {"$gt": 2_990}, "metadata.n": {"$ne": 1}},
+        {"metadata.state": {"$ne": "done"}},
+        {"metadata.state": {"$nin": ["done", "other"]}},
+    ],
+)
+def test_the_database_narrows_by_the_index(store: docstore.Store, filter: dict[str, Any]) -> None:
+    """A narrow or empty range, and the complement of nearly all, is read from the declared index of its path
+    and the index of documents with several values there, and from nothing else."""
+    store.documents.add_many(
+        {"filename": "f", "metadata": {"v": n, "state": "done", "n": n % 7}} for n in range(3_000)
+    )
+    store.documents.add(None, filename="g", metadata={"v": -1, "state": ["open", "shut"]})
+    store.documents.update_many({"metadata.state": None}, metadata={"state": "done"})
+    for path in ("metadata.v", "metadata.state"):
+        store.create_index(path)
+    shown = store.documents.explain(filter, limit=5)
+    assert "docstore_declared_" in (shown.database_plan or "")
+    assert "_many" in (shown.database_plan or "")
+    assert "Seq Scan" not in (shown.database_plan or "")
+
+
+def test_a_wide_range_is_not_narrowed(store: docstore.Store) -> None:
+    """Where a condition leaves most documents, the order is walked and no declared index is asked."""
+    store.documents.add_many({"filename": "f", "metadata": {"v": n}} for n in range(3_000))
+    store.create_index("metadata.v")
+    shown = store.documents.explain({"metadata.v": {"$gte": 100}}, limit=5)
+    assert "docstore_declared_" not in (shown.database_plan or "")
+
+
+def test_a_slow_range_is_advised(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that a slow page was chosen by, in a range or a complement, is what advise() names; a declared
+    one is not."""
+    monkeypatch.setattr("docstore_postgres.paging._SLOW", 0.0)
+    store.documents.find({"metadata.n": {"$gte": 9}, "metadata.v": "a"})
+    assert {("metadata.n",)} == {advice.fields for advice in store.advise()}
+    store.create_index("metadata.v")
+    store.documents.find({"metadata.v": {"$ne": 1}})
+    assert {("metadata.n",)} == {advice.fields for advice in store.advise()}

@@ -91,10 +91,19 @@ class CheckedReader(io.RawIOBase):
         return bytes(pieces)
 
     def close(self) -> None:
-        """Release the object; idempotent."""
-        if not self.closed:
+        """Release the object; idempotent.
+
+        Raises:
+            BlobError: the storage failed even at that.
+        """
+        if self.closed:
+            return
+        try:
             self._opened.close()
-        super().close()
+        except Exception as error:
+            raise BlobError(f"cannot close the object {self._key}: {error}", key=self._key) from error
+        finally:
+            super().close()
 
     def _read(self, amount: int) -> bytes:
         amount = min(amount, self._opened.size - self._position)

@@ -176,6 +176,20 @@ def test_no_failing_call_makes_a_reader_lie(fault: Fault, s3_blobs: Callable[[st
     assert failed == (0 if fault == "cut" else 4)
 
 
+@pytest.mark.parametrize("fault", ["before", "after"])
+def test_a_read_object_that_cannot_be_closed_is_a_blob_error(tmp_path: Path, fault: Fault) -> None:
+    """The last call of a reading fails by name, too, and the file counts as closed."""
+    plain, key = Blobs(tmp_path), new_key()
+    plain.write(key, [b"hello"])
+    blobs = faulty_blobs(plain._url, Faults(1, fault, only={"close"}))
+    file = blobs.open(key, size=5)
+    assert b"hello" == file.read()
+    with pytest.raises(BlobError, match="cannot close"):
+        file.close()
+    assert file.closed
+    file.close()
+
+
 def test_a_put_whose_answer_was_lost_is_recognised(s3_blobs: Callable[[str], Blobs]) -> None:
     """A repeated conditional put finds the key taken: ours if the bytes are the same, a failure if not."""
     plain, body = s3_blobs("p"), b"hello"

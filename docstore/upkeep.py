@@ -126,6 +126,8 @@ class Upkeep:
             BlobError: the storage cannot be listed.
             ValueError: ``grace`` is negative or no number.
         """
+        from docstore import maintenance
+
         self._look_after("collect")
         root = self._root
         if root.blobs is None and not self._any_blobs():
@@ -203,6 +205,8 @@ class Upkeep:
             >>> store.create_index("metadata.priority")
             >>> store.create_index("owner", "status", "-created_at")
         """
+        from docstore import indexes
+
         self._look_after("create_index")
         return indexes.create_index(self._root.backend, fields, self._root.limits)
 

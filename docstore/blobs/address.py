@@ -9,11 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from docstore.blobs.filesystem import FilesystemObjects
 from docstore.blobs.local import LocalObjects
-from docstore.blobs.memory import MemoryObjects
 from docstore.blobs.objects import Objects
-from docstore.blobs.s3 import S3Objects
 from docstore.blobs.source import is_url
 from docstore.errors import BlobError
 
@@ -54,6 +51,8 @@ def build(url: str, options: Mapping[str, Any]) -> Objects:
     """
     if not is_url(url) or url.startswith("/"):
         return LocalObjects(url)
+    from docstore.blobs.memory import MemoryObjects
+
     filesystem, root = connect(url, options)
     return MemoryObjects(filesystem, root) if url.startswith("memory://") else objects_on(filesystem, root)
 
@@ -72,6 +71,9 @@ def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
 
 def objects_on(filesystem: Any, root: str) -> Objects:
     """Return the objects below a path of an fsspec filesystem that is neither local nor memory."""
+    from docstore.blobs.filesystem import FilesystemObjects
+    from docstore.blobs.s3 import S3Objects
+
     s3 = hasattr(filesystem, "call_s3")
     return S3Objects(filesystem, root) if s3 else FilesystemObjects(filesystem, root)
 

@@ -144,7 +144,7 @@ class Layers:
         self.stale = stale
         self.cache: dict[tuple[Path, bytes], Bits] = {}
         self.answers: dict[str, Any] = {}
-        self.orders = Orders()
+        self.orders: Orders = Orders()
 
     def changed(self, records: Mapping[int, Record | None]) -> Layers:
         """Return these layers with records changed or added, or, where ``None``, removed."""

@@ -46,8 +46,8 @@ class Ordered:
     __slots__ = ("numbers", "values")
 
     def __init__(self, pairs: Iterable[tuple[int, int]]) -> None:
-        self.values = array("q")
-        self.numbers = array("q")
+        self.values: array[int] = array("q")
+        self.numbers: array[int] = array("q")
         for value, number in pairs:
             self.values.append(value)
             self.numbers.append(number)

@@ -18,9 +18,19 @@ from dataclasses import dataclass
 from docstore_sql.fragment import Fragment
 
 from docstore.backend import Query
-from docstore.query.expr import And, Compare, Expr
+from docstore.query.expr import Always, And, Compare, Expr, Leaf, Occurs, leaves
 
-__all__ = ["Drives", "Way", "bounds_of", "furthest_walk", "is_point", "is_walkable", "key_of"]
+__all__ = [
+    "COVERED",
+    "Drives",
+    "Way",
+    "bounds_of",
+    "furthest_walk",
+    "is_covered",
+    "is_point",
+    "is_walkable",
+    "key_of",
+]
 
 _FIRST = 256
 """Rows looked at where nothing is known of a condition."""
@@ -28,6 +38,9 @@ _REMEMBERED = 1_000
 _RETRIED = 64
 """So many queries go straight to the index before a walk is tried again."""
 _MINUTE = 60.0
+_COVERED = ("owner", "tenant", "created_at", "number", "status", "is_latest")
+COVERED = ", ".join(f"d.{name}" for name in _COVERED)
+"""The columns that the indexes of an owner's and of a tenant's documents hold."""
 
 
 @dataclass(slots=True)
@@ -128,6 +141,22 @@ def bounds_of(query: Query) -> Expr:
     terms = query.where.terms if isinstance(query.where, And) else (query.where,)
     compared = [term for term in terms if isinstance(term, Compare) and term.value is not None]
     return And(tuple(term for term in compared if term.path == first.path or _confines(term)))
+
+
+def is_covered(query: Query) -> bool:
+    """Return whether one index, of an owner's or a tenant's documents, holds all that ``query`` looks at."""
+    scope = query.scope
+    confined = scope.owner is not None or scope.tenant is not None
+    terms = query.where.terms if isinstance(query.where, And) else (query.where,)
+    return (
+        query.collection.name == "documents"
+        and (confined or any(isinstance(term, Compare) and _confines(term) for term in terms))
+        and all(_is_covered(leaf) for leaf in leaves(query.where))
+    )
+
+
+def _is_covered(leaf: Leaf) -> bool:
+    return not isinstance(leaf, Always | Occurs) and leaf.path[0] in _COVERED
 
 
 def _confines(term: Compare) -> bool:

@@ -13,7 +13,7 @@ from docstore_sql.tables import Tables
 from docstore.backend import Query, SortKey
 from docstore.query.expr import Compare, Expr, In, Path, leaves
 from docstore_postgres.declared import Declared, Narrowed
-from docstore_postgres.drive import Drives, bounds_of, furthest_walk, key_of
+from docstore_postgres.drive import COVERED, Drives, bounds_of, furthest_walk, is_covered, key_of
 from docstore_postgres.finding import Finder
 from docstore_postgres.intervals import intervals
 from docstore_postgres.reach import indexed
@@ -191,18 +191,24 @@ class Page:
     def walking(self) -> Fragment:
         """Return the statement of :meth:`walk`, how far it looks left open."""
         inner = both([self._scope(), self.condition.bounds, *self._after()])
-        rows = joined("", (self._from(inner), self._order(), Fragment(" LIMIT %s", (Slot.BOUND,))))
-        return self._outer(rows, self.condition.whole.wrapped(" WHERE "))
+        bound = Fragment(" LIMIT %s", (Slot.BOUND,))
+        whole = self.condition.whole.wrapped(" WHERE ")
+        if is_covered(self.query):
+            rows = joined("", (self._from(inner, COVERED), self._order(), bound))
+            return self._picked(rows, whole)
+        rows = joined("", (self._from(inner), self._order(), bound))
+        start = rows.wrapped(f"SELECT {self.columns} FROM (", ") AS d")
+        return joined("", (start, whole, self._order(), self._window()))
 
     def finding(self) -> Fragment:
         """Return the statement of :meth:`find`."""
         inner = both([*self.condition.prefilters, self._scope(), self.condition.whole, *self._after()])
-        return self._outer(self._from(inner).wrapped("", " OFFSET 0"), Fragment(""))
+        return self._picked(self._from(inner).wrapped("", " OFFSET 0"), Fragment(""))
 
     def narrowing(self) -> Fragment:
         """Return the statement of :meth:`narrow`."""
         rows, condition = self._narrowed()
-        return self._outer(rows, condition)
+        return self._picked(rows, condition)
 
     def counting(self, at_most: int | None) -> Fragment:
         """Return the statement that counts the matches, up to ``at_most``, by a declared index."""
@@ -220,6 +226,14 @@ class Page:
         condition = both([self._scope(), self.condition.whole, *self._after()])
         return self._from(narrowed.condition).wrapped("", " OFFSET 0"), condition.wrapped(" WHERE ")
 
+    def _picked(self, rows: Fragment, condition: Fragment) -> Fragment:
+        """Return the statement that picks the numbers of a page's rows first, and then reads those rows."""
+        start = rows.wrapped("SELECT d.number FROM (", ") AS d")
+        picked = joined("", (start, condition, self._order(), self._window()))
+        table = self.tables.of(self.query.collection)
+        before = f"SELECT {self.columns} FROM {table} AS d WHERE d.number = ANY(ARRAY("
+        return joined("", (picked.wrapped(before, "))"), self._order()))
+
     def _scope(self) -> Fragment:
         return self.compiler.scope(self.query.scope)
 
@@ -227,19 +241,17 @@ class Page:
         query = self.query
         return [] if query.after is None else [self.compiler.after(query.order, query.after)]
 
-    def _from(self, condition: Fragment) -> Fragment:
+    def _from(self, condition: Fragment, columns: str = "d.*") -> Fragment:
         table = self.tables.of(self.query.collection)
-        return condition.wrapped(f"SELECT d.* FROM {table} AS d WHERE ")
+        return condition.wrapped(f"SELECT {columns} FROM {table} AS d WHERE ")
 
     def _order(self) -> Fragment:
         return self.compiler.order_by(self.query.order).wrapped(" ORDER BY ")
 
-    def _outer(self, rows: Fragment, condition: Fragment) -> Fragment:
-        start = rows.wrapped(f"SELECT {self.columns} FROM (", ") AS d")
-        window = Fragment(" LIMIT %s", (self.query.limit,))
+    def _window(self) -> Fragment:
         if self.query.offset:
-            window = Fragment(" LIMIT %s OFFSET %s", (self.query.limit, self.query.offset))
-        return joined("", (start, condition, self._order(), window))
+            return Fragment(" LIMIT %s OFFSET %s", (self.query.limit, self.query.offset))
+        return Fragment(" LIMIT %s", (self.query.limit,))
 
 
 def narrows(runs: Runs, query: Query, condition: Condition, rows: int) -> bool:

@@ -220,15 +220,22 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
 
 
 def _scope_indexes(name: str, document: sa.Table, dialect: str) -> None:
-    """Index the documents of a tenant and of an owner by time; on Postgres only where there is one."""
+    """Index the documents of a tenant and of an owner by time; on Postgres only where there is one, and with
+    what a listing of theirs looks at besides, so that pages far behind are reached without the rows before.
+    """
     columns = document.c
     if dialect == "sqlite":
         sa.Index(f"{name}document_scope", columns.tenant, columns.owner, columns.created_at, columns.number)
         return
     some_owner, some_tenant = columns.owner.is_not(None), columns.tenant != sa.literal_column("''")
     order = columns.created_at, columns.number
-    sa.Index(f"{name}document_owner", columns.owner, *order, postgresql_where=some_owner)
-    sa.Index(f"{name}document_tenant", columns.tenant, *order, postgresql_where=some_tenant)
+    for column, where, other in (
+        (columns.owner, some_owner, columns.tenant),
+        (columns.tenant, some_tenant, columns.owner),
+    ):
+        besides = [other.name, "status", "is_latest"]
+        index = f"{name}document_{column.name}"
+        sa.Index(index, column, *order, postgresql_where=where, postgresql_include=besides)
 
 
 def _key(tables: Tables, name: str) -> str:

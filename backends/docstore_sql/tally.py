@@ -32,6 +32,8 @@ _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
 _OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
 FOLDED_ONCE_IN = 64
+_AT_ONCE = 4
+"""So few counts are written by one statement."""
 
 Key: TypeAlias = tuple[str, str, bool, str]
 
@@ -156,9 +158,11 @@ class Tally:
     def of_numbers(self, numbers: Sequence[int]) -> Counter[Key]:
         """Count the stored rows of these numbers, and keep others from changing them."""
         source = f"SELECT {_OF_ROW} FROM {self._session.tables.of(DOCUMENTS)} AS d WHERE "
-        self._session.run(
-            self._session.listed("number", numbers).wrapped(source, self._session.row_lock("wait"))
-        )
+        if len(numbers) == 1:
+            chosen = Fragment(f"number = {self._session.mark}", (numbers[0],))
+        else:
+            chosen = self._session.listed("number", numbers)
+        self._session.run(chosen.wrapped(source, self._session.row_lock("wait")))
         found = self._session.cursor.fetchall()
         return Counter((tenant, owner, bool(latest), word) for tenant, owner, latest, word in found)
 
@@ -177,15 +181,17 @@ class Tally:
         rows = [(*key, sign * n) for key, n in sorted(change.items()) if n]
         if not rows:
             return
-        marks = ", ".join([self._session.mark] * (len(COUNTED) + 1))
-        insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES ({marks})"
+        marks = f"({', '.join([self._session.mark] * (len(COUNTED) + 1))})"
+        several = len(rows) if len(rows) <= _AT_ONCE else 1
+        insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES {', '.join([marks] * several)}"
+        bound = [tuple(value for row in rows for value in row)] if several > 1 else rows
         if self._session.appends:
-            self._session.cursor.executemany(insert, rows)
+            self._session.cursor.executemany(insert, bound)
             if random() * FOLDED_ONCE_IN < 1:
                 self.fold()
         else:
             raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
-            self._session.cursor.executemany(raised, rows)
+            self._session.cursor.executemany(raised, bound)
 
     def mend(self) -> None:
         """Add what the counts lack; one after another, so that nobody adds it twice."""

@@ -12,7 +12,7 @@ memory it takes is that of the changes alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -61,13 +61,14 @@ def generation_name(collection: Collection) -> str:
     return f"index generation of {collection.name}"
 
 
-def note_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Sequence[int]) -> None:
-    """Note rows just inserted."""
+def note_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Sequence[int]) -> int | None:
+    """Note rows just inserted; return how many changes are noted, at least, where that is plain."""
     statement = f"INSERT INTO {names.changes[collection.name]} (number, is_new, has_text) VALUES (?, 1, 1)"
     if len(numbers) == 1:
         cursor.execute(statement, (numbers[0],))
-    else:
-        cursor.executemany(statement, [(number,) for number in numbers])
+        return int(cursor.lastrowid)
+    cursor.executemany(statement, [(number,) for number in numbers])
+    return None
 
 
 def note_old(
@@ -78,8 +79,9 @@ def note_old(
     values: Sequence[Any],
     *,
     has_text: bool = False,
-) -> None:
-    """Note rows about to change or go, as they are.
+) -> int | None:
+    """Note rows about to change or go, as they are; return how many changes are noted, at least, where that
+    is plain.
 
     Args:
         cursor: in the writer's transaction.
@@ -95,6 +97,7 @@ def note_old(
         f"SELECT number, 0, {int(has_text)}, {listed} FROM {names.rows[collection.name]} WHERE {where}",
         tuple(values),
     )
+    return int(cursor.lastrowid) if cursor.rowcount == 1 else None
 
 
 def decoded(collection: Collection, values: Sequence[Any]) -> dict[str, Any]:
@@ -107,8 +110,34 @@ def decoded(collection: Collection, values: Sequence[Any]) -> dict[str, Any]:
             record[name] = value
     record["tenant"] = record["tenant"] or None
     for name in _BOOLEANS & record.keys():
-        record[name] = bool(record[name])
+        if record[name] is not None:
+            record[name] = bool(record[name])
     return record
+
+
+def _changed(
+    collection: Collection, rows: Mapping[int, Sequence[Any]], others: Mapping[int, Sequence[Any]]
+) -> dict[int, dict[str, Any]]:
+    """Return rows as the evaluator reads them, without the columns that are the same in the other rows: of
+    these nothing has to be moved.
+    """
+    found = {}
+    is_json = tuple(FIELDS[collection.name].values())
+    for number, values in rows.items():
+        other = others.get(number)
+        if other is None:
+            found[number] = decoded(collection, values)
+            continue
+        same = [value == there for value, there in zip(values, other, strict=True)]
+        whole = any(json and not alike for json, alike in zip(is_json, same, strict=True))
+        found[number] = decoded(
+            collection,
+            [
+                None if alike and not (json and whole) else value  # all JSON says whether a record is wild
+                for value, alike, json in zip(values, same, is_json, strict=True)
+            ],
+        )
+    return found
 
 
 _BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
@@ -123,12 +152,15 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
         f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} GROUP "
         "BY number) AND NOT is_new"
     ).fetchall()
-    before = Tree(fields, {row[0]: decoded(collection, row[1:]) for row in rows}) if rows else None
+    old = {row[0]: row[1:] for row in rows}
     rows = cursor.execute(
         f"SELECT number, {listed} FROM {names.rows[collection.name]} WHERE number IN (SELECT number "
         f"FROM {changes})"
     ).fetchall()
-    now = Tree(fields, {row[0]: decoded(collection, row[1:]) for row in rows})
+    new = {row[0]: row[1:] for row in rows}
+    before = Tree(fields, _changed(collection, old, new)) if old else None
+    now = Tree(fields, _changed(collection, new, old))
+    old, new = {}, {}
     rows = []
     Folding(cursor, names, collection).run(now, before)
     if collection is DOCUMENTS:

@@ -66,6 +66,8 @@ class Indexed:
         self.private = False
         self._own: dict[str, tuple[tuple[int, int, int], Layers]] = {}
         self._bulk = 0
+        self._last: int | None = None
+        """The number of the change just noted."""
 
     # -- layers ----------------------------------------------------------------------------------------
 
@@ -135,15 +137,17 @@ class Indexed:
     def inserted(self, collection: Collection, numbers: Sequence[int]) -> None:
         """Note rows just inserted."""
         if numbers:
-            note_new(self.cursor, self.names, collection, numbers)
-            self._noted(collection, len(numbers))
+            last = note_new(self.cursor, self.names, collection, numbers)
+            self._noted(collection, len(numbers), last)
 
     def changing(self, collection: Collection, number: int, names: Iterable[str]) -> bool:
         """Note a row about to be updated, if ``names`` has a column of the index; return whether it has."""
         has_text = not _TEXTS.isdisjoint(names)
         if not has_text and FIELDS[collection.name].keys().isdisjoint(names):
             return False
-        note_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)
+        self._last = note_old(
+            self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text
+        )
         return True
 
     def deleting(self, collection: Collection, where: Fragment) -> None:
@@ -152,13 +156,15 @@ class Indexed:
 
     def changed(self, collection: Collection, rows: int = 1) -> None:
         """Fold, after an update or a delete, if many changes are noted."""
-        self._noted(collection, rows)
+        self._noted(collection, rows, self._last)
+        self._last = None
 
-    def _noted(self, collection: Collection, rows: int) -> None:
+    def _noted(self, collection: Collection, rows: int, last: int | None) -> None:
+        """Fold if it is time; ``last`` is the number of the last change, where it is known."""
         self._bulk += rows
-        changes = self.names.changes[collection.name]
-        self.cursor.execute(f"SELECT max(seq) FROM {changes}")
-        last = self.cursor.fetchone()[0] or 0
+        if last is None:
+            self.cursor.execute(f"SELECT max(seq) FROM {self.names.changes[collection.name]}")
+            last = self.cursor.fetchone()[0] or 0
         if last >= (FOLD_BULK if self._bulk >= FOLD // 4 else FOLD):
             fold(self.cursor, self.names, collection)
 

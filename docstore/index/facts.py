@@ -11,6 +11,7 @@ knows which records have arrays on the way (:mod:`docstore.index.bounds`).
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -126,34 +127,118 @@ class Node:
         return self.numbers, floats.tobytes()
 
 
-def pour(root: Node, fields: Mapping[str, bool], record: Mapping[str, Any], number: int) -> None:
-    """Add the facts of one record.
+def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any]]) -> None:
+    """Add the facts of records.
 
     Args:
-        root: where to; records come in the order of their numbers.
+        root: where to; a fresh node.
         fields: the indexed fields by name, and whether each is JSON. ``filename`` among them stands for
             the tokens of texts.
-        record: as the evaluator reads it.
-        number: of the record.
+        records: by number, as the evaluator reads them.
     """
-    root.post(EVERY, number)
+    numbers = sorted(records)
+    if not numbers:
+        return
+    rows = [records[number] for number in numbers]
+    root.posts[EVERY] = array(NUMBERS_TYPE, numbers)
+    wild: set[int] = set()
     for name, json in fields.items():
-        value = record.get(name)
-        if value is None:
-            continue
         if name == "filename":
-            _name(root.child(name), record, number)
+            node = root.child(name)
+            for row, number in zip(rows, numbers, strict=True):
+                _name(node, row, number)
             continue
-        if json and _size(value, MOST_VALUES) < 0:
-            root.post(WILD, number)
-            continue
-        _see(root.child(name), value, number)
+        values = [row.get(name) for row in rows]
+        having: Sequence[int] = numbers
+        if None in values:
+            having = [number for number, value in zip(numbers, values, strict=True) if value is not None]
+            values = [value for value in values if value is not None]
+        if json:
+            much = {at for at, value in enumerate(values) if _size(value, MOST_VALUES) < 0}
+            if much:
+                wild.update(having[at] for at in much)
+                having = [number for at, number in enumerate(having) if at not in much]
+                values = [value for at, value in enumerate(values) if at not in much]
+        if values:
+            _see_all(root.child(name), values, having)
+    if wild:
+        root.posts[WILD] = array(NUMBERS_TYPE, sorted(wild))
+
+
+def _see_all(node: Node, values: Sequence[Any], numbers: Sequence[int]) -> None:
+    """Note what is seen at the end of a path in many records, one value each: a fresh node is filled."""
+    kinds = set(map(type, values))
+    if list in kinds:
+        for value, number in zip(values, numbers, strict=True):
+            _see(node, value, number)
+    elif kinds <= _NUMERIC:
+        _see_numbers(node, values, numbers)
+    elif len(kinds) > 1:
+        for several in (_NUMERIC, *(frozenset((kind,)) for kind in kinds - _NUMERIC)):
+            found = [at for at, value in enumerate(values) if type(value) in several]
+            if found:
+                _see_all(node, [values[at] for at in found], [numbers[at] for at in found])
+    elif str in kinds:
+        _see_texts(node, values, numbers)
+    elif dict in kinds:
+        node.posts[OBJECT] = array(NUMBERS_TYPE, numbers)
+        _enter_all(node, values, numbers)
+    else:
+        for value, number in zip(values, numbers, strict=True):
+            node.post(NULL if value is None else TRUE if value else FALSE, number)
+
+
+_NUMERIC: Final = frozenset((int, float))
+
+
+def _enter_all(node: Node, objects: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> None:
+    """Note the members of objects, one object a record, step by step."""
+    columns: dict[str, tuple[list[Any], list[int]]] = {}
+    get = columns.get
+    for members, number in zip(objects, numbers, strict=True):
+        for step, value in members.items():
+            column = get(step)
+            if column is None:
+                columns[step] = ([value], [number])
+            else:
+                column[0].append(value)
+                column[1].append(number)
+    for step, (values, having) in columns.items():
+        _see_all(node.child(step), values, having)
+
+
+def _see_texts(node: Node, texts: Sequence[str], numbers: Sequence[int]) -> None:
+    node.posts[STRING] = array(NUMBERS_TYPE, numbers)
+    having: defaultdict[str, list[int]] = defaultdict(list)
+    for text, number in zip(texts, numbers, strict=True):
+        having[text].append(number)
+    dated: list[tuple[int, str]] = []
+    for text, members in having.items():
+        if is_dated(text):
+            dated += [(number, text) for number in members]
+        else:
+            node.posts[text_key(text)] = array(NUMBERS_TYPE, members)
+    dated.sort()
+    node.dated = array(NUMBERS_TYPE, [number for number, _ in dated])
+    for _, text in dated:
+        node.dates += text[:16].encode()[:16].ljust(16, b"\0")
+
+
+def _see_numbers(node: Node, values: Sequence[float], numbers: Sequence[int]) -> None:
+    if not -_EXACT <= min(values) <= max(values) <= _EXACT:
+        for value, number in zip(values, numbers, strict=True):
+            _see_number(node, value, number)
+        return
+    node.posts[NUMBER] = array(NUMBERS_TYPE, numbers)
+    node.numbers = array(NUMBERS_TYPE, numbers)
+    node.floats = array("d", [value or 0.0 for value in values])
 
 
 def _name(node: Node, record: Mapping[str, Any], number: int) -> None:
     """Note the pieces of the filename and the words of the content, where they are kept among the facts."""
     name: str = record["filename"]
-    tokens = document_tokens(name, fold(name), index_words(record.get("content")))
+    content = record.get("content")
+    tokens = document_tokens(name, fold(name), "" if content is None else index_words(content))
     posts = node.posts
     for token in tokens.encode().split(b" "):
         found = posts.get(token)

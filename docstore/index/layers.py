@@ -53,8 +53,7 @@ class Tree:
 
     def __init__(self, fields: Mapping[str, bool], records: Mapping[int, Record]) -> None:
         self.root: Node = Node()
-        for number in sorted(records):
-            pour(self.root, fields, records[number], number)
+        pour(self.root, fields, records)
         self._columns: dict[tuple[Path, bytes], dict[bytes, Bits]] = {}
 
     @classmethod

@@ -23,6 +23,7 @@ __all__ = ["Alternatives", "asked", "document_tokens", "fts5", "name_tokens", "w
 
 _PAD = "\0\0"
 _MOST_TOKENS = 24
+_KEPT_PIECES = 65_536
 
 
 class _Written(dict[int, str]):
@@ -49,14 +50,26 @@ def document_tokens(filename: str, folded: str, content_words: str) -> str:
     names = name_tokens(folded)
     if not filename.isascii():
         names |= name_tokens(filename)
-    return " ".join((*sorted(names), *word_tokens(content_words.split(" "))))
+    return " ".join((*names, *word_tokens(content_words.split(" "))) if content_words else names)
 
 
 def name_tokens(name: str) -> set[str]:
     """Return the tokens of a filename: one a place, of the three characters from there on."""
     padded = name + _PAD
-    written = [_WRITTEN[ord(character)] for character in padded]
-    return {"n" + written[at] + written[at + 1] + written[at + 2] for at in range(len(name))}
+    return {_PIECES[padded[at : at + 3]] for at in range(len(name))}
+
+
+class _Pieces(dict[str, str]):
+    """The tokens of three characters, those met lately."""
+
+    def __missing__(self, piece: str) -> str:
+        if len(self) >= _KEPT_PIECES:
+            self.clear()
+        token = self[piece] = "n" + "".join([_WRITTEN[ord(character)] for character in piece])
+        return token
+
+
+_PIECES = _Pieces()
 
 
 def word_tokens(found: Iterable[str]) -> set[str]:

@@ -6,6 +6,7 @@ store that was opened before a fork may be used in the child: it connects anew t
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -39,7 +40,7 @@ class Child:
         sys.stderr.flush()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 where threads are about
-            self.pid: int = os.fork()
+            self.pid: int = _fork()
         if self.pid == 0:
             os.close(self._read)
             _run(work, write)
@@ -127,6 +128,15 @@ def dying_at(step: str, *, time: int = 1) -> Iterator[None]:
 
     with hooked(die):
         yield
+
+
+def _fork() -> int:
+    """Fork; the child's garbage collector leaves alone what it inherits, or it would copy every page."""
+    gc.freeze()
+    pid = os.fork()
+    if pid:
+        gc.unfreeze()
+    return pid
 
 
 def _run(work: Callable[[Callable[[str], None]], None], pipe: int) -> NoReturn:

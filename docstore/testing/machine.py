@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from docstore.claims import Claim
-from docstore.errors import DocstoreError
+from docstore.errors import BackendError, DocstoreError
 from docstore.models import Document, Extraction
 from docstore.store import Store
 from docstore.testing.model import Model, ModelDocument, ModelExtraction, Where
@@ -143,12 +143,16 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(operations=st.lists(_OPERATIONS, min_size=1, max_size=5), fails=st.booleans())
     def transaction(self, operations: list[Any], fails: bool) -> None:
-        """Make several calls one commit, or undo them."""
+        """Make several calls one commit, or undo them.
+
+        Where a backend cannot undo a part of a transaction, a call that fails ends it: then nothing of it is.
+        """
         before, claims = self.model.copy(), list(self.claims)
         try:
             with self.store.transaction():
                 for operation in operations:
-                    self._both(operation)
+                    if self._both(operation) is not None and self._is_spoiled():
+                        raise _Undone
                 self.everything_is_the_same()
                 if fails:
                     raise _Undone
@@ -186,11 +190,16 @@ class StoreMachine(RuleBasedStateMachine):
         }
         return self.store.scoped(**given) if given else self.store
 
-    def _both(self, operation: Any) -> None:
+    def _is_spoiled(self) -> bool:
+        """Whether the transaction in force takes no more calls."""
+        return isinstance(_outcome(self.store.documents.exists)[1], BackendError)
+
+    def _both(self, operation: Any) -> DocstoreError | None:
+        """Make a call of the store and of the model, compare, and return the error that both raised."""
         name, where, arguments = operation
         made = getattr(self, f"_{name}")(where, **arguments)
         if made is None:
-            return
+            return None
         real, modelled = made
         actual, error = _outcome(real)
         expected, wanted = _outcome(lambda: modelled(actual))
@@ -204,6 +213,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert _of_model_extraction(expected) == _of_extraction(actual)
         elif error is None:
             assert expected == actual
+        return error
 
     def _add(self, where: Where, given: dict[str, Any]) -> Any:
         real = self._view(where).documents

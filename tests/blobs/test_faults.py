@@ -241,7 +241,7 @@ MEASURE = """
 """
 
 
-@pytest.mark.parametrize(("place", "mebibytes"), [("local", 192), ("s3", 128)])
+@pytest.mark.parametrize(("place", "mebibytes"), [("local", 192), ("s3", 64)])
 def test_memory_does_not_grow_with_the_size(
     place: str, mebibytes: int, tmp_path: Path, s3_blobs: Callable[[str], Blobs]
 ) -> None:

@@ -45,7 +45,7 @@ class Postgres(Harness):
         self._server.close()
 
 
-TestMemory = conformance_suite(Memory, examples=5)
-TestSQLiteInMemory = conformance_suite(SQLiteInMemory, examples=10)
+TestMemory = conformance_suite(Memory, examples=3)
+TestSQLiteInMemory = conformance_suite(SQLiteInMemory, examples=5)
 TestSQLiteInFile = conformance_suite(SQLiteInFile, examples=3)
-TestPostgres = conformance_suite(Postgres, examples=5)
+TestPostgres = conformance_suite(Postgres, examples=3)

@@ -37,4 +37,4 @@ def _server(postgres_server: PostgresServer) -> None:
     PostgresHarness.server = postgres_server
 
 
-TestPostgres = conformance_suite(PostgresHarness, examples=15)
+TestPostgres = conformance_suite(PostgresHarness, examples=10)

@@ -31,7 +31,7 @@ def test_on_sqlite_and_a_folder(tmp_path: Path, long: bool, seed: int) -> None:
     def opened() -> docstore.Store:
         return docstore.open(f"sqlite:///{tmp_path / 'docstore.db'}", blobs=tmp_path / "files")
 
-    tally = kill_loop(opened, 1000 if long else 100, seed=seed, most=5 if long else 3)
+    tally = kill_loop(opened, 1000 if long else 100, seed=seed, most=5 if long else 1)
     report("SQLite and a folder", seed, tally)
     assert SOUND == tally.faults
     assert tally.acknowledged > 0

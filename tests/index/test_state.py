@@ -196,7 +196,7 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=25, stateful_step_count=12, deadline=None)
+        machine, settings=settings(max_examples=10, stateful_step_count=12, deadline=None)
     )
 
 

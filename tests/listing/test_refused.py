@@ -73,6 +73,12 @@ def soon() -> Iterator[None]:
     assert time.thread_time() - begun < GENEROUS
 
 
+@pytest.fixture(params=("memory", "postgres"))
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of a store on two backends: what is refused before any I/O is refused in one place."""
+    return "memory://" if request.param == "memory" else str(request.getfixturevalue("postgres_url"))
+
+
 @pytest.fixture
 def closed_to_queries(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> docstore.Store:
     """A store on every backend that fails whatever would read or write."""

@@ -8,7 +8,15 @@ from docstore.query.fields import Kind
 from docstore.query.paths import path_text
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.fields import field_condition
-from docstore.testing.strategies.operands import mod, near, plain_list, plain_near, string_condition, types
+from docstore.testing.strategies.operands import (
+    mod,
+    near,
+    plain_list,
+    plain_near,
+    plain_or_list,
+    string_condition,
+    types,
+)  # fmt: skip
 from docstore.testing.strategies.paths import json_path
 from docstore.testing.strategies.values import STEPS
 from docstore.testing.strategies.worlds import World
@@ -104,7 +112,7 @@ def _array_condition(choose: Chooser, stored: Any) -> dict[str, Any]:
     """Return ``$size``, ``$contains`` or ``$containsAny``."""
     if choose.one_in(3):
         return {"$size": choose.pick((len(stored) if isinstance(stored, list) else 1, 0, 1, 2))}
-    operand = plain_list(choose, stored) if choose.below(3) else plain_near(choose, stored)
+    operand = plain_or_list(choose, stored)
     return {choose.pick(("$contains", "$containsAny")): operand}
 
 

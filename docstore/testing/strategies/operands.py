@@ -8,7 +8,7 @@ from typing import Any
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.values import scalar, text, value
 
-__all__ = ["mod", "near", "plain_list", "plain_near", "string_condition", "types"]
+__all__ = ["mod", "near", "plain_list", "plain_near", "plain_or_list", "string_condition", "types"]
 
 _TYPES = (
     "null", "bool", "number", "string", "array", "object", "int", "long", "double", "date", "decimal",
@@ -68,9 +68,18 @@ def _has_word(operand: Any) -> bool:
 def plain_list(choose: Chooser, stored: Any) -> list[Any]:
     """Return up to three operands; of an array, some of its elements often."""
     if isinstance(stored, list) and stored and choose.below(2):
-        picked = choose.several(lambda: choose.pick(stored), 3)
-        return [operand for operand in picked if not _has_word(operand)]
+        return _plain(choose.several(lambda: choose.pick(stored), 3))
     return choose.several(lambda: plain_near(choose, stored), 3)
+
+
+def plain_or_list(choose: Chooser, stored: Any) -> Any:
+    """Return one operand or several; an array that stands alone is read as several."""
+    operand = plain_list(choose, stored) if choose.below(3) else plain_near(choose, stored)
+    return _plain(operand) if isinstance(operand, list) else operand
+
+
+def _plain(operands: list[Any]) -> list[Any]:
+    return [operand for operand in operands if not _has_word(operand)]
 
 
 def types(choose: Chooser) -> Any:

@@ -50,7 +50,8 @@ def pytest_in(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in a folder of a user's, the plugin loaded as it is installed."""
     installed = any(point.name == "docstore" for point in entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", "docstore.testing.plugin"]
-    others = [f"no:{name}" for name in ("cacheprovider", "hypothesispytest", "schemathesis", "xdist", "anyio")]
+    loaded = ("cacheprovider", "hypothesispytest", "schemathesis", "xdist", "anyio")
+    others = [f"no:{name}" for name in loaded]
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", *(f"-p{name}" for name in others)]
     return subprocess.run(
         [*command, *plugin, *options], cwd=folder, capture_output=True, text=True, timeout=120, check=False

@@ -324,7 +324,8 @@ def test_many_alternatives_are_one_test_of_each_text() -> None:
     terms: list[Any] = [{"a": {word: text}} for text in ("Foo*", "b?r", "éÉ") for word in words]
     terms += [{"a": {"$regex": "^z+$", "$options": options}} for options in ("", "i")]
     values: list[Any] = [
-        "Foo*", "xfoo*x", "b?r", "BAR", "ÉÉ", "éé", "ZZ", "Xy", 1, None, "", [], ["no", "bar"], [["bar"]], {"a": "z"},
+        "Foo*", "xfoo*x", "b?r", "BAR", "ÉÉ", "éé", "ZZ", "Xy", 1, None, "", [], ["no", "bar"],
+        [["bar"]], {"a": "z"},
     ]  # fmt: skip
     for value in values:
         expected = any(matches_filter(term, {"a": value}) for term in terms)

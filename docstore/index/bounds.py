@@ -61,6 +61,10 @@ from docstore.query.paths import index_step
 
 __all__ = ["Bounds", "bounds", "exactly"]
 
+_MANY = 8
+"""So many tests of one path's texts, of which one must hold, are made at once; fewer are answered, and the
+answers kept, one by one.
+"""
 Searching = Callable[[Leaf], "Bounds | None"]
 
 
@@ -106,13 +110,35 @@ def bounds(expr: Expr, source: Source, leaf: Callable[[Leaf], Bounds] | None = N
         case And(terms):
             return _all([bounds(term, source, leaf) for term in terms], source)
         case Or(terms):
-            return _any([bounds(term, source, leaf) for term in terms])
+            texts, others = _alternatives(terms, source)
+            return _any([*texts, *(bounds(term, source, leaf) for term in others)])
         case Not(term):
             inner, every = bounds(term, source, leaf), source.post((), EVERY)
             low = minus(every, inner.high)
             return exactly(low) if inner.exact else Bounds(low, minus(every, inner.low))
         case _:
             return one(expr)
+
+
+def _alternatives(terms: Sequence[Expr], source: Source) -> tuple[list[Bounds], list[Expr]]:
+    """Answer tests of the texts at one path at once where they are many; return the answers, and the other
+    terms.
+    """
+    tests: dict[Path, list[Regex | Match]] = {}
+    others: list[Expr] = []
+    for term in terms:
+        if isinstance(term, Regex | Match) and term.path[0] != "filename" and source.kept(term.path[0]):
+            tests.setdefault(term.path, []).append(term)
+        else:
+            others.append(term)
+    found: list[Bounds] = []
+    for path, leaves in tests.items():
+        if len(leaves) < _MANY:
+            others += leaves
+        else:
+            matching = _texts(path, predicates.matches_any(leaves), b"", source)
+            found.append(_doubted(matching, path, source))
+    return found, others
 
 
 def _all(parts: list[Bounds], source: Source) -> Bounds:
@@ -144,9 +170,12 @@ def leaf_bounds(leaf: Leaf, source: Source) -> Bounds:
         return exactly(source.post((), EVERY) if leaf.value else EMPTY)
     if isinstance(leaf, Occurs) or leaf.path[0] == "filename" or not source.kept(leaf.path[0]):
         return Bounds(EMPTY, source.post((), EVERY))
-    found = _seen(leaf, source)
-    doubtful = _indexed(leaf.path, source)
-    doubtful = union(doubtful, source.post((), WILD))
+    return _doubted(_seen(leaf, source), leaf.path, source)
+
+
+def _doubted(found: Bounds, path: Path, source: Source) -> Bounds:
+    """Leave to the evaluator the records whose facts do not tell."""
+    doubtful = union(_indexed(path, source), source.post((), WILD))
     if not doubtful:
         return found
     low = minus(found.low, doubtful)

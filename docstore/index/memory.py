@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from docstore.index.bits import EMPTY, Bits, minus, union, union_all
@@ -30,6 +31,7 @@ class Folded:
 
     def __init__(self) -> None:
         self._facts: dict[Path, dict[bytes, Bits]] = {}
+        self._sorted: dict[Path, list[bytes]] = {}
 
     def post(self, path: Path, key: bytes) -> Bits:
         """Return the records that have the fact."""
@@ -42,8 +44,11 @@ class Folded:
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the keys of a range, or ``None`` if there are too many."""
-        found = sorted(key for key in self._facts.get(path, ()) if first <= key < end)
-        return found if len(found) <= MOST_KEYS else None
+        every = self._sorted.get(path)
+        if every is None:
+            every = self._sorted[path] = sorted(self._facts.get(path, ()))
+        begin, stop = bisect_left(every, first), bisect_left(every, end)
+        return every[begin:stop] if stop - begin <= MOST_KEYS else None
 
     def fold(
         self, fields: Mapping[str, bool], before: Mapping[int, Record], segments: Sequence[Segment]
@@ -55,6 +60,7 @@ class Folded:
             before: the changed records as they were when last folded; new ones are not among them.
             segments: the changed records that still exist.
         """
+        self._sorted.clear()
         if before:
             gone = Bits.of(sorted(before))
             for path, node in Tree(fields, before).root.walk():

@@ -8,20 +8,22 @@ filenames and the words of contents are facts like the others, at the path of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from docstore.backend import Query
 from docstore.index.bits import EMPTY, Bits, intersection, union_all
 from docstore.index.bounds import Bounds, bounds, leaf_bounds
 from docstore.index.facts import indexed_fields
 from docstore.index.layers import Layers
 from docstore.index.memory import Folded
+from docstore.index.ordered import MOST_ORDERED
 from docstore.index.texts import Alternatives, asked
-from docstore.query.expr import And, Expr, Leaf
+from docstore.query.expr import And, Compare, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.wire import expr_to_json
 
-__all__ = ["Index", "indexes"]
+__all__ = ["Index", "conjuncts", "indexes"]
 
 _FOLD = 16_384
 _NAMES = ("filename",)
@@ -41,6 +43,7 @@ class Index:
             self.fields["filename"] = False
         self._stored = Folded()
         self._layers = Layers(self.fields, self._stored)
+        self._asked: dict[tuple[int, int], tuple[Query, tuple[Expr, ...], str]] = {}
         self._before: dict[int, Mapping[str, Any] | None] = {}
         self._coming: dict[int, Mapping[str, Any] | None] = {}
 
@@ -64,21 +67,47 @@ class Index:
         self._before = {}
         self._layers = Layers(self.fields, self._stored)
 
-    def find(self, terms: Sequence[Expr]) -> Bounds:
-        """Return the bounds of a conjunction."""
+    def find(self, query: Query) -> Bounds:
+        """Return the bounds of a query's scope and filter."""
+        terms, key = self._terms(query)
         layers = self.layers()
         answers = layers.answers
+        whole: Bounds | None = answers.get(key)
+        if whole is not None:
+            return whole
 
         def of(leaf: Leaf) -> Bounds:
             key = expr_to_json(leaf)
-            found = answers.get(key)
-            if found is None:
-                if len(answers) >= _ANSWERS:
-                    answers.pop(next(iter(answers)))
-                found = answers[key] = self._leaf(leaf, layers)
-            return found
+            found: Bounds | None = answers.get(key)
+            return self._keep(answers, key, self._leaf(leaf, layers)) if found is None else found
 
-        return bounds(And(tuple(terms)), layers, of)
+        found = bounds(And(terms), layers, of)
+        return self._keep(answers, key, found) if found.high.count <= MOST_ORDERED else found
+
+    def order_key(self, query: Query) -> str:
+        """Return under which key the matches of a query are kept in its order."""
+        return f"{query.order[0].path[0]} of {self._terms(query)[1]}"
+
+    def _terms(self, query: Query) -> tuple[tuple[Expr, ...], str]:
+        """Return what all must hold, and the key of that; worked out once for the very same filter."""
+        place = (id(query.where), id(query.scope))
+        known = self._asked.get(place)
+        if known is None:
+            parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
+            scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
+            terms = (*scope, *conjuncts(query.where))
+            if len(self._asked) >= _ANSWERS:
+                self._asked.clear()
+            # the query is kept with them, so that no other object takes its filter's place
+            known = self._asked[place] = (query, terms, "all " + expr_to_json(And(terms)))
+        return known[1], known[2]
+
+    @staticmethod
+    def _keep(answers: dict[str, Bounds], key: str, found: Bounds) -> Bounds:
+        if len(answers) >= _ANSWERS:
+            answers.pop(next(iter(answers)))
+        answers[key] = found
+        return found
 
     def _leaf(self, leaf: Leaf, layers: Layers) -> Bounds:
         alternatives = asked(leaf) if "filename" in self.fields else None
@@ -105,6 +134,15 @@ def _token(token: str, layers: Layers) -> Bits:
     first = token[:-1].encode()
     keys = layers.keys(_NAMES, first, first + b"\x7f")
     return layers.posts(_NAMES, keys) if keys is not None else layers.post((), b"\x00")
+
+
+def conjuncts(where: Expr) -> Iterator[Expr]:
+    """Yield the terms that all must hold."""
+    if isinstance(where, And):
+        for term in where.terms:
+            yield from conjuncts(term)
+    else:
+        yield where
 
 
 def indexes() -> dict[str, Index]:

@@ -7,7 +7,6 @@ the base. Everything here is done while nothing commits, and what is returned ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from threading import Lock
 from typing import Any
 
@@ -15,9 +14,12 @@ from docstore.backend import Query
 from docstore.index import window
 from docstore.index.bits import Bits, minus
 from docstore.index.bounds import Bounds
+from docstore.index.layers import Layers
+from docstore.index.ordered import MOST_ORDERED, Ordered, is_ordered
 from docstore.query.evaluate import compile as compile_expr
-from docstore.query.expr import And, Compare, Expr, In
+from docstore.query.expr import Compare, Expr, In
 from docstore.query.order import after_function
+from docstore_memory.index import conjuncts
 from docstore_memory.records import Record
 from docstore_memory.views import Layer, View
 
@@ -72,6 +74,10 @@ def first_records(view: View, mutex: Lock, query: Query) -> tuple[list[Record], 
         if not window.can_cut(query.order, query.after, layers):
             return None
         bounds, layer = _bounds(view, query)
+        if bounds.exact and layer is None:
+            placed = _placed(view, query, bounds, layers)
+            if placed is not None:
+                return placed, 0
         high, slack = bounds.high, 0
         if query.after is not None:
             high, slack = window.after(high, query.order, query.after, layers)
@@ -82,6 +88,24 @@ def first_records(view: View, mutex: Lock, query: Query) -> tuple[list[Record], 
             cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
             return None if cut is None else (_records(view, query, cut.members), cut.skip)
         return _rounds(view, query, bounds, high, slack, found)
+
+
+def _placed(view: View, query: Query, bounds: Bounds, layers: Layers) -> list[Record] | None:
+    """Return the records of a page, where the matches are kept in its order; they are from the second time
+    on that they are asked for.
+    """
+    if not is_ordered(query.order) or bounds.high.count > MOST_ORDERED or query.limit is None:
+        return None
+    key = view.base.indexes[query.collection.name].order_key(query)
+    records, ordered = view.base.tables[query.collection.name].records, layers.orders.get(key)
+    if ordered is None:
+        if not layers.orders.is_due(key):
+            return None
+        name = query.order[0].path[0]
+        pairs = sorted((records[number].facts[name], number) for number in bounds.high.members)
+        ordered = layers.orders.put(key, Ordered(pairs))
+    page = ordered.page(query.offset, query.limit, query.after, descending=query.order[0].descending)
+    return [records[number] for number in page]
 
 
 def _rounds(
@@ -128,9 +152,7 @@ def _records(view: View, query: Query, members: Bits) -> list[Record]:
 
 def _bounds(view: View, query: Query) -> tuple[Bounds, Layer | None]:
     """Return the bounds of the base's records that count, and what is laid over them, if anything is."""
-    parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
-    scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
-    found = view.base.indexes[query.collection.name].find((*scope, *_conjuncts(query.where)))
+    found = view.base.indexes[query.collection.name].find(query)
     layer = None if view.overlay is None else view.overlay.layers[query.collection.name]
     if layer is None or not layer.hidden:
         return found, None
@@ -141,17 +163,8 @@ def _bounds(view: View, query: Query) -> tuple[Bounds, Layer | None]:
 
 def _keys(query: Query) -> tuple[str, tuple[Any, ...]] | None:
     """Return the key that has the fewest values to look up, where the filter asks for one."""
-    options = [option for term in _conjuncts(query.where) if (option := _keys_of(query, term)) is not None]
+    options = [option for term in conjuncts(query.where) if (option := _keys_of(query, term)) is not None]
     return min(options, key=lambda option: len(option[1]), default=None)
-
-
-def _conjuncts(where: Expr) -> Iterator[Expr]:
-    """Yield the terms that all must hold."""
-    if isinstance(where, And):
-        for term in where.terms:
-            yield from _conjuncts(term)
-    else:
-        yield where
 
 
 def _keys_of(query: Query, term: Expr) -> tuple[str, tuple[Any, ...]] | None:

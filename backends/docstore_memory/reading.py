@@ -10,15 +10,17 @@ import heapq
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Collection as Container
-from dataclasses import replace
+from functools import lru_cache
 from itertools import chain, islice
 from threading import Lock
 from typing import Any
 
-from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Statement
+from docstore.backend import BlobRow, BlobState, Query, Row, Scope, SortKey, Statement
+from docstore.index.ordered import is_ordered
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, Path
 from docstore.query.facets import counted
+from docstore.query.fields import collection_named
 from docstore.query.order import after_function, sort_key_function
 from docstore_memory.narrow import candidates, counted_records, described, first_records, within
 from docstore_memory.records import Record
@@ -52,8 +54,8 @@ class MemoryReader:
         if query.after is not None:
             behind = after_function(query.after, query.order)
             records = (record for record in records if behind(record.facts))
-        names = (*query.collection.light(), *sorted(query.include - set(query.collection.light())))
-        return [record.row(names) for record in _window(records, replace(query, offset=skip))]
+        names = _names(query.collection.name, query.include)
+        return [record.row(names) for record in _window(records, query, skip)]
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, at most ``at_most`` where it is given."""
@@ -111,14 +113,29 @@ class MemoryReader:
         return chain(sure, (record for record in unsure if within(record, query) and test(record.facts)))
 
 
-def _window(records: Iterable[Record], query: Query) -> Sequence[Record]:
-    """Return the records at the query's offset and limit in its order."""
-    by = sort_key_function(query.order)
+@lru_cache(maxsize=64)
+def _names(collection: str, include: frozenset[str]) -> tuple[str, ...]:
+    """Return the columns that a select's rows hold."""
+    light = collection_named(collection).light()
+    return (*light, *sorted(include - set(light)))
 
-    def key(record: Record) -> Any:
-        return by(record.facts)
 
+def _window(records: Iterable[Record], query: Query, offset: int) -> Sequence[Record]:
+    """Return the records at an offset and the query's limit in its order."""
+    key = _key_of(query.order)
     if query.limit is None:
-        return sorted(records, key=key)[query.offset :]
-    end = query.offset + query.limit
-    return heapq.nsmallest(end, records, key=key)[query.offset :]
+        return sorted(records, key=key)[offset:]
+    if isinstance(records, list) and len(records) <= 2 * (offset + query.limit):
+        return sorted(records, key=key)[offset : offset + query.limit]
+    return heapq.nsmallest(offset + query.limit, records, key=key)[offset:]
+
+
+def _key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:
+    """Return what to sort records by: two numbers where that is the order, else its bytes."""
+    if is_ordered(order):
+        name = order[0].path[0]
+        if order[0].descending:
+            return lambda record: (-record.facts[name], -record.facts["number"])
+        return lambda record: (record.facts[name], record.facts["number"])
+    by = sort_key_function(order)
+    return lambda record: by(record.facts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -286,17 +286,21 @@ class SQLiteBackend(SQLBackend):
             return BackendError(text) if isinstance(error, sa.exc.SQLAlchemyError) else None
         if "locked" in text or "busy" in text:
             return StoreBusy(f"SQLite: {text}; another program holds the database {self.path}")
-        return BackendError(
-            f"SQLite: {text} (database {self.path or 'in memory'})", retryable="disk I/O" in text
-        )
+        where = f"database {self.path or 'in memory'}"
+        if self.path and not os.path.isdir(folder := os.path.dirname(os.path.abspath(self.path))):
+            where += f"; the folder {folder} does not exist: create it first"
+        return BackendError(f"SQLite: {text} ({where})", retryable="disk I/O" in text)
 
     def close(self) -> None:
         """Dispose of the engine under the write lock: the last connection to close checkpoints."""
-        if self.owned:
-            with self.write_lock():
-                if self._idle is not None:
-                    self._idle.close()
-                super().close()
+        if not self.owned:
+            return
+        with ExitStack() as held:
+            with suppress(BackendError, OSError):  # another holds it for good, or the file cannot be opened
+                held.enter_context(self.write_lock())
+            if self._idle is not None:
+                self._idle.close()
+            super().close()
 
 
 def _file_of(url: sa.URL) -> str | None:

@@ -26,7 +26,7 @@ def test_a_folder_in_the_files_place(tmp_path: Path) -> None:
 
 def test_a_file_of_something_else(tmp_path: Path) -> None:
     """What is no database is named as such, and stays as it was."""
-    (tmp_path / "notes.txt").write_text("no database at all, but long enough to be looked at as if it were one" * 20)
+    (tmp_path / "notes.txt").write_text("no database, but long enough to be looked at as one" * 20)
     before = (tmp_path / "notes.txt").read_bytes()
     with pytest.raises(docstore.BackendError, match=r"not a database.*notes\.txt"):
         docstore.open(f"sqlite:///{tmp_path}/notes.txt")

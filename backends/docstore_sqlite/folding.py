@@ -12,8 +12,8 @@ memory it takes is that of the changes alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
@@ -115,29 +115,44 @@ def decoded(collection: Collection, values: Sequence[Any]) -> dict[str, Any]:
     return record
 
 
+Decoded: TypeAlias = dict[int, dict[str, Any]]
+
+
 def _changed(
-    collection: Collection, rows: Mapping[int, Sequence[Any]], others: Mapping[int, Sequence[Any]]
-) -> dict[int, dict[str, Any]]:
-    """Return rows as the evaluator reads them, without the columns that are the same in the other rows: of
-    these nothing has to be moved.
+    collection: Collection, old: dict[int, Sequence[Any]], rows: Iterable[Sequence[Any]]
+) -> tuple[Decoded, Decoded]:
+    """Return changed rows by number as the evaluator reads them, as they were and as they are, without the
+    columns that are the same: of these nothing has to be moved.
+
+    Args:
+        collection: whose rows.
+        old: by number, what there was; emptied.
+        rows: the number and the columns of what there is.
     """
-    found = {}
-    is_json = tuple(FIELDS[collection.name].values())
-    for number, values in rows.items():
-        other = others.get(number)
-        if other is None:
-            found[number] = decoded(collection, values)
+    befores: Decoded = {}
+    nows: Decoded = {}
+    for number, *values in rows:
+        there = old.pop(number, None)
+        if there is None:
+            nows[number] = decoded(collection, values)
             continue
-        same = [value == there for value, there in zip(values, other, strict=True)]
-        whole = any(json and not alike for json, alike in zip(is_json, same, strict=True))
-        found[number] = decoded(
-            collection,
-            [
-                None if alike and not (json and whole) else value  # all JSON says whether a record is wild
-                for value, alike, json in zip(values, same, is_json, strict=True)
-            ],
-        )
-    return found
+        same = _same(collection, values, there)
+        befores[number] = decoded(collection, _without(there, same))
+        nows[number] = decoded(collection, _without(values, same))
+    befores.update((number, decoded(collection, values)) for number, values in old.items())
+    return befores, nows
+
+
+def _same(collection: Collection, values: Sequence[Any], there: Sequence[Any]) -> list[bool]:
+    """Return which columns are the same; of JSON all or none, as they say together if a record is wild."""
+    same = [value == before for value, before in zip(values, there, strict=True)]
+    json = FIELDS[collection.name].values()
+    whole = all(alike or not is_json for alike, is_json in zip(same, json, strict=True))
+    return [alike and (whole or not is_json) for alike, is_json in zip(same, json, strict=True)]
+
+
+def _without(values: Sequence[Any], same: Sequence[bool]) -> list[Any]:
+    return [None if alike else value for value, alike in zip(values, same, strict=True)]
 
 
 _BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
@@ -148,20 +163,20 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     changes = names.changes[collection.name]
     fields = FIELDS[collection.name]
     listed = columns(collection)
-    rows = cursor.execute(
+    cursor.execute(
         f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} GROUP "
         "BY number) AND NOT is_new"
-    ).fetchall()
-    old = {row[0]: row[1:] for row in rows}
-    rows = cursor.execute(
+    )
+    old = {row[0]: row[1:] for row in cursor}
+    cursor.execute(
         f"SELECT number, {listed} FROM {names.rows[collection.name]} WHERE number IN (SELECT number "
         f"FROM {changes})"
-    ).fetchall()
-    new = {row[0]: row[1:] for row in rows}
-    before = Tree(fields, _changed(collection, old, new)) if old else None
-    now = Tree(fields, _changed(collection, new, old))
-    old, new = {}, {}
-    rows = []
+    )
+    befores, nows = _changed(collection, old, cursor)
+    before = Tree(fields, befores) if befores else None
+    befores.clear()
+    now = Tree(fields, nows)
+    nows.clear()
     Folding(cursor, names, collection).run(now, before)
     if collection is DOCUMENTS:
         add_texts(cursor, names, f"d.number IN (SELECT number FROM {changes} WHERE has_text)")

@@ -38,11 +38,15 @@ from docstore.query.normalize import normalize
 from docstore.query.parse import parse
 from docstore.query.paths import MISSING, Seen, reach, seen
 from docstore.query.predicates import Test
+from docstore.query.stepped import any_by_index, before_index
 from docstore.query.text import occurs
 from docstore.query.values import NotJson, plain, type_name
 
 __all__ = ["Predicate", "Seen", "compile", "matches", "matches_filter", "seen"]
 
+_MANY = 8
+"""From so many terms on it pays to put them together."""
+_SEEING = (Compare, In, Exists, TypeIs, Mod)
 Predicate: TypeAlias = Callable[[Any], bool]
 _Root: TypeAlias = Literal["record", "free", "element", "value"]
 """What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its
@@ -109,7 +113,7 @@ def _compile(expr: Expr, root: _Root) -> Predicate:
         case Always(value):
             return lambda record: value
         case And(terms):
-            return _all_of([_compile(term, root) for term in terms])
+            return _all_of(_conjuncts(terms, root))
         case Or(terms):
             return _any_of(_alternatives(terms, root))
         case Not(term):
@@ -119,15 +123,33 @@ def _compile(expr: Expr, root: _Root) -> Predicate:
             return _leaf(expr, root)
 
 
+def _conjuncts(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
+    """Compile the terms of an And; many that are negative become the negative of one Or."""
+    denied = [term.term for term in terms if isinstance(term, Not)]
+    if len(denied) < _MANY:
+        return [_compile(term, root) for term in terms]
+    found = [_compile(term, root) for term in terms if not isinstance(term, Not)]
+    return [*found, _compile(Not(Or(tuple(denied))), root)]
+
+
 def _alternatives(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
-    """Compile the terms of an Or; those on the texts at one path become one test of each text."""
+    """Compile the terms of an Or; those on the texts at one path become one test of each text, and many
+    behind one array one look at it.
+    """
     compiled: list[Predicate] = []
     texts: dict[Path, list[Regex | Match]] = {}
+    stepped: dict[Path, list[tuple[Path, Test]]] = {}
     for term in terms:
         if isinstance(term, Regex | Match):
             texts.setdefault(term.path, []).append(term)
+        elif isinstance(term, _SEEING) and root in ("record", "free") and (to := before_index(term.path)):
+            stepped.setdefault(to, []).append((term.path, _test_of(term)))
         else:
             compiled.append(_compile(term, root))
+    for to, asked in stepped.items():
+        one_by_one = [_sees(path, test, root) for path, test in asked]
+        many = len(asked) >= _MANY
+        compiled += [any_by_index(to, asked, _any_of(one_by_one))] if many else one_by_one
     for path, leaves in texts.items():
         alone = len(leaves) == 1
         compiled.append(
@@ -166,16 +188,8 @@ def _any_of(terms: list[Predicate]) -> Predicate:
 
 def _leaf(leaf: Leaf, root: _Root) -> Predicate:
     match leaf:
-        case Compare(path):
-            return _sees(path, predicates.comparison(leaf), root)
-        case In(path):
-            return _sees(path, predicates.is_among(leaf), root)
-        case Exists(path):
-            return _sees(path, predicates.exists, root)
-        case TypeIs(path):
-            return _sees(path, predicates.has_type(leaf), root)
-        case Mod(path):
-            return _sees(path, predicates.divides(leaf), root)
+        case Compare(path) | In(path) | Exists(path) | TypeIs(path) | Mod(path):
+            return _sees(path, _test_of(leaf), root)
         case Regex(path, pattern, flags):
             return _sees(path, predicates.matches_regex(pattern, flags), root)
         case Match(path):
@@ -190,6 +204,22 @@ def _leaf(leaf: Leaf, root: _Root) -> Predicate:
             return lambda record: occurs(leaf, record["filename"], record.get("content"))
         case Always(value):
             return lambda record: value
+        case _:
+            assert_never(leaf)
+
+
+def _test_of(leaf: Compare | In | Exists | TypeIs | Mod) -> Test:
+    match leaf:
+        case Compare():
+            return predicates.comparison(leaf)
+        case In():
+            return predicates.is_among(leaf)
+        case Exists():
+            return predicates.exists
+        case TypeIs():
+            return predicates.has_type(leaf)
+        case Mod():
+            return predicates.divides(leaf)
         case _:
             assert_never(leaf)
 

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from docstore.errors import FilterError, InvalidDocument
 from docstore.limits import Limits
 from docstore.query.evaluate import compile, matches, matches_filter
-from docstore.query.expr import And, Compare, Exists, Not, Occurs
+from docstore.query.expr import And, Compare, Exists, Expr, In, Match, Mod, Not, Occurs, Or
 from docstore.query.paths import seen
 
 
@@ -100,3 +102,60 @@ def test_seen_tells_arrays() -> None:
     assert [[1]] == found.arrays
     assert [1, [1], 2] == found.values
     assert found.missing
+
+
+STEPS = st.sampled_from(["0", "1", "2", "01", "b", "c"])
+LEAVES = st.recursive(
+    st.sampled_from([None, 0, 1, 2, "x", True]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["0", "1", "b", "c"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+ASKED = st.tuples(st.lists(STEPS, max_size=3), st.sampled_from(["eq", "gt", "null", "exists", "mod", "in"]))
+
+
+def asked(steps: list[str], kind: str) -> Expr:
+    path = ("m", *steps)
+    leaves: dict[str, Expr] = {
+        "eq": Compare(path, "eq", 1),
+        "gt": Compare(path, "gt", 0),
+        "null": Compare(path, "eq", None),
+        "exists": Exists(path),
+        "mod": Mod(path, 2, 0),
+        "in": In(path, (2, "x")),
+    }
+    return leaves[kind]
+
+
+@given(LEAVES, st.lists(ASKED, min_size=8, max_size=24), st.booleans(), st.booleans())
+def test_many_alternatives_are_any_of_them(value: Any, asks: list[Any], plain: bool, positive: bool) -> None:
+    """However many steps by index there are, an Or holds where a term does; so many denials hold where none
+    does.
+    """
+    terms = [asked(*ask) for ask in asks]
+    if positive:  # nothing that is missing matches: it is the array that tells
+        terms = [term for term in terms if not matches(term, {"m": None}, free=plain)] or [terms[0]]
+    record = {"m": value}
+    expected = any(matches(term, record, free=plain) for term in terms)
+    assert expected == matches(Or(tuple(terms)), record, free=plain)
+    assert expected is not matches(And(tuple(map(Not, terms))), record, free=plain)
+
+
+@given(
+    st.text("aBbÄß*x ", max_size=6),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["substring", "isubstring", "starts_with", "glob", "iglob"]),
+            st.text("aBbÄß*?[]x\\", min_size=1, max_size=4),
+        ),
+        min_size=8,
+        max_size=30,
+    ),
+)
+def test_many_texts_are_any_of_them(value: str, asks: list[Any]) -> None:
+    """Many tests of one path's texts hold where one does."""
+    terms = [Match(("m",), kind, text) for kind, text in asks]
+    expected = any(matches(term, {"m": value}) for term in terms)
+    assert expected == matches(Or(tuple(terms)), {"m": value})

@@ -171,6 +171,9 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
         postgresql_where=latest,
     )
     sa.Index(f"{name}document_created", document.c.created_at, document.c.number)
+    digest = document.c.sha256  # what dedupe, and repair of lost bytes, look rows up by
+    has_bytes = digest.is_not(None)
+    sa.Index(f"{name}document_sha256", digest, sqlite_where=has_bytes, postgresql_where=has_bytes)
     _scope_indexes(name, document, dialect)
     waiting = document.c.status.in_([sa.literal_column("'pending'"), sa.literal_column("'processing'")])
     sa.Index(

@@ -80,3 +80,16 @@ def test_racing_dedupe_makes_one_document(store: docstore.Store, together: Calla
     ids: list[str] = []
     together(6, lambda index: ids.append(store.documents.add(b"bytes", dedupe="sha256").id))
     assert 1 == len(set(ids)) == store.documents.count()
+
+
+@pytest.mark.parametrize("url", ["sqlite-file", "postgres"], indirect=True)
+def test_a_digest_is_looked_up_in_an_index(url: str) -> None:
+    """What dedupe asks before each add reads no table from end to end; rows without a digest are not in it."""
+    few = {"connect_args": {"options": "-c enable_seqscan=off"}} if url.startswith("postgres") else {}
+    with docstore.open(url, **few) as store:
+        store.documents.add_many({"sha256": f"{number:064x}", "size": 1} for number in range(50))
+        store.documents.add(filename="no bytes")
+        plan = store.documents.explain({"sha256": f"{7:064x}"}, latest_only=False)
+        assert "document_sha256" in str(plan.database_plan)
+        assert 1 == store.documents.count({"sha256": f"{7:064x}"})
+        assert 1 == store.documents.count({"sha256": None})

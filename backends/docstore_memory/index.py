@@ -8,14 +8,13 @@ filenames and the words of contents are facts like the others, at the path of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from docstore.backend import Query
 from docstore.index.bits import EMPTY, Bits, intersection, union_all
 from docstore.index.bounds import Bounds, bounds, leaf_bounds
 from docstore.index.facts import indexed_fields
-from docstore.index.layers import Layers
+from docstore.index.layers import Layers, Record
 from docstore.index.memory import Folded
 from docstore.index.ordered import MOST_ORDERED
 from docstore.index.texts import Alternatives, asked
@@ -44,10 +43,10 @@ class Index:
         self._stored = Folded()
         self._layers = Layers(self.fields, self._stored)
         self._asked: dict[tuple[int, int], tuple[Query, tuple[Expr, ...], str]] = {}
-        self._before: dict[int, Mapping[str, Any] | None] = {}
-        self._coming: dict[int, Mapping[str, Any] | None] = {}
+        self._before: dict[int, Record | None] = {}
+        self._coming: dict[int, Record | None] = {}
 
-    def note(self, number: int, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
+    def note(self, number: int, before: Record | None, now: Record | None) -> None:
         """Take up a change of one record; ``None``: there was, or is, none."""
         self._before.setdefault(number, before)
         self._coming[number] = now

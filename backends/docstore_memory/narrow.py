@@ -31,9 +31,9 @@ _FIRST_ROUND, _LAST_ROUND = 32, 65_536
 
 def within(record: Record, query: Query) -> bool:
     """Return whether a record is in the query's scope."""
-    facts, scope = record.facts, query.scope
-    return (scope.tenant is None or facts["tenant"] == scope.tenant) and (
-        scope.owner is None or facts["owner"] == scope.owner
+    scope = query.scope
+    return (scope.tenant is None or record.get("tenant") == scope.tenant) and (
+        scope.owner is None or record.get("owner") == scope.owner
     )
 
 
@@ -102,7 +102,7 @@ def _placed(view: View, query: Query, bounds: Bounds, layers: Layers) -> list[Re
         if not layers.orders.is_due(key):
             return None
         name = query.order[0].path[0]
-        pairs = sorted((records[number].facts[name], number) for number in bounds.high.members)
+        pairs = sorted((records[number].get(name), number) for number in bounds.high.members)
         ordered = layers.orders.put(key, Ordered(pairs))
     page = ordered.page(query.offset, query.limit, query.after, descending=query.order[0].descending)
     return [records[number] for number in page]

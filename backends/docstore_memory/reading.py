@@ -135,7 +135,7 @@ def _key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:
     if is_ordered(order):
         name = order[0].path[0]
         if order[0].descending:
-            return lambda record: (-record.facts[name], -record.facts["number"])
-        return lambda record: (record.facts[name], record.facts["number"])
+            return lambda record: (-record.get(name), -record.number)
+        return lambda record: (record.get(name), record.number)
     by = sort_key_function(order)
     return lambda record: by(record.facts)

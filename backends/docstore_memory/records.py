@@ -5,68 +5,154 @@ A record is never changed, only replaced. Whoever holds one may read it without 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
-from docstore.backend import Row
-from docstore.query.fields import Collection, Kind
+from pydantic_core import from_json
 
-__all__ = ["INDEXES", "Record", "Table"]
+from docstore.backend import Row
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+
+__all__ = ["INDEXES", "Opened", "Record", "Table"]
 
 INDEXES: Final = ("id", "external_id", "document_id", "version", "latest")
 """What a table finds records by, besides ``number``. The first three are fields of the record."""
 
+_MOST_OPENED: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the columns of a collection stand in a record; the number is the last."""
+
+    names: tuple[str, ...]
+    places: Mapping[str, int]
+    json: tuple[str, ...]
+    taken: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+
+    _asked: dict[tuple[str, ...], tuple[Callable[[tuple[Any, ...]], tuple[Any, ...]], list[int]]] = field(
+        default_factory=dict
+    )
+
+    def seen(self, names: tuple[str, ...]) -> tuple[Callable[[tuple[Any, ...]], tuple[Any, ...]], list[int]]:
+        """Return what takes columns, two at least, out of a record's values, and which of them are JSON."""
+        found = self._asked.get(names)
+        if found is None:
+            json = [at for at, name in enumerate(names) if name in self.json]
+            found = self._asked[names] = itemgetter(*(self.places[name] for name in names)), json
+        return found
+
+    @staticmethod
+    def of(collection: Collection) -> _Layout:
+        fields = {**collection.fields, **collection.private}
+        names = tuple(name for name in fields if name != "number")
+        json = tuple(name for name in names if fields[name].kind is Kind.JSON)
+        places = {name: at for at, name in enumerate((*names, "number"))}
+        return _Layout((*names, "number"), places, json, itemgetter(*names))
+
+
+_LAYOUTS: Final = {collection.name: _Layout.of(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
+
+
+class Opened:
+    """The records whose JSON stands decoded, the last 20,000 of them: each costs some 2 kB while it does."""
+
+    def __init__(self) -> None:
+        self._records: deque[Record] = deque()
+
+    def add(self, record: Record) -> None:
+        """Note a record; the one opened longest ago is packed again."""
+        self._records.append(record)
+        if len(self._records) > _MOST_OPENED:
+            self._records.popleft().pack()
+
 
 class Record:
-    """One row of a collection.
+    """One row of a collection: its columns, JSON as text, and while it is read much, decoded."""
 
-    Attributes:
-        facts: every column by name, JSON decoded: what the evaluator reads. Not to be changed.
-    """
+    __slots__ = ("_facts", "_layout", "_opened", "_values")
 
-    __slots__ = ("_texts", "facts")
-
-    def __init__(self, facts: dict[str, Any], texts: dict[str, str | None]) -> None:
-        self.facts = facts
-        self._texts = texts
+    def __init__(self, layout: _Layout, values: tuple[Any, ...], opened: Opened) -> None:
+        self._layout = layout
+        self._values = values
+        self._opened = opened
+        self._facts: dict[str, Any] | None = None
 
     @classmethod
-    def made(cls, collection: Collection, columns: Mapping[str, Any]) -> Record:
-        """Return the record of a row at the seam, whose JSON columns are texts."""
-        return cls({}, {}).changed(collection, columns)
+    def made(cls, collection: Collection, columns: Mapping[str, Any], number: int, opened: Opened) -> Record:
+        """Return the record of a row at the seam, which has every column but the number."""
+        layout = _LAYOUTS[collection.name]
+        return cls(layout, (*layout.taken(columns), number), opened)
 
-    def changed(self, collection: Collection, changes: Mapping[str, Any]) -> Record:
+    def changed(self, changes: Mapping[str, Any]) -> Record:
         """Return a record with some columns replaced."""
-        facts, texts = {**self.facts, **changes}, dict(self._texts)
+        values, places = list(self._values), self._layout.places
         for name, value in changes.items():
-            if collection.column(name).kind is Kind.JSON:
-                texts[name] = value
-                facts[name] = None if value is None else json.loads(value)
-        return Record(facts, texts)
+            values[places[name]] = value
+        return Record(self._layout, tuple(values), self._opened)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Every column by name, JSON decoded: what the evaluator reads. Not to be changed."""
+        facts = self._facts
+        if facts is None:
+            facts = self._facts = self.decoded()
+            self._opened.add(self)
+        return facts
+
+    def decoded(self) -> dict[str, Any]:
+        """Return the facts; these are not kept."""
+        facts = dict(zip(self._layout.names, self._values, strict=True))
+        for name in self._layout.json:
+            text = facts[name]
+            if text is not None:
+                facts[name] = from_json(text)
+        return facts
+
+    def seen(self, names: tuple[str, ...]) -> Sequence[Any]:
+        """Return some of the facts, ``None`` for those that there are not; they are not kept."""
+        taken, json = self._layout.seen(names)
+        values = list(taken(self._values))
+        for at in json:
+            if values[at] is not None:
+                values[at] = from_json(values[at])
+        return values
+
+    def pack(self) -> None:
+        """Keep the facts no longer."""
+        self._facts = None
 
     @property
     def number(self) -> int:
         """The record's number, unique in its collection."""
-        number: int = self.facts["number"]
+        number: int = self._values[-1]
         return number
+
+    def get(self, name: str) -> Any:
+        """Return a column as the seam has it; ``None`` where the collection has none of this name."""
+        at = self._layout.places.get(name)
+        return None if at is None else self._values[at]
 
     def row(self, names: Iterable[str]) -> Row:
         """Return these columns as the seam wants them: a fresh dictionary, JSON as text."""
-        facts, texts = self.facts, self._texts
-        return {name: texts[name] if name in texts else facts[name] for name in names}
+        values, places = self._values, self._layout.places
+        return {name: values[places[name]] for name in names}
 
     def keys(self) -> Iterator[tuple[str, Hashable]]:
         """Yield the index entries of this record: an index's name and the key in it."""
-        facts = self.facts
-        yield "id", facts["id"]
-        if facts.get("document_id") is not None:
-            yield "document_id", facts["document_id"]
-        if facts.get("external_id") is not None:
-            chain = (facts["tenant"], facts["owner"], facts["external_id"])
-            yield "external_id", facts["external_id"]
-            yield "version", (*chain, facts["version"])
-            if facts["is_latest"]:
+        get = self.get
+        yield "id", get("id")
+        if get("document_id") is not None:
+            yield "document_id", get("document_id")
+        external_id = get("external_id")
+        if external_id is not None:
+            chain = (get("tenant"), get("owner"), external_id)
+            yield "external_id", external_id
+            yield "version", (*chain, get("version"))
+            if get("is_latest"):
                 yield "latest", chain
 
 

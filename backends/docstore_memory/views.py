@@ -86,7 +86,7 @@ class Overlay:
             for number in sorted(layer.hidden):
                 old, new = table.records.get(number), records.get(number)
                 if old is not None or new is not None:
-                    index.note(number, None if old is None else old.facts, None if new is None else new.facts)
+                    index.note(number, old, new)
             for number in layer.hidden:
                 if number not in records:
                     table.remove(number)

@@ -13,7 +13,7 @@ from typing import Any
 from docstore.backend import BlobRow, BlobState, Duplicate, Row
 from docstore.query.fields import EXTRACTIONS, Collection
 from docstore_memory.reading import MemoryReader
-from docstore_memory.records import Record
+from docstore_memory.records import Opened, Record
 from docstore_memory.views import Layer, Overlay, View
 
 __all__ = ["Counters", "MemoryWriter"]
@@ -21,10 +21,13 @@ __all__ = ["Counters", "MemoryWriter"]
 
 @dataclass(slots=True)
 class Counters:
-    """What survives a rollback: the last number of each collection and the last instant told."""
+    """What survives a rollback: the last number of each collection and the last instant told; and which
+    records stand decoded.
+    """
 
     numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
     instant: int = 0
+    opened: Opened = field(default_factory=Opened)
 
 
 class MemoryWriter(MemoryReader):
@@ -92,7 +95,7 @@ class MemoryWriter(MemoryReader):
         try:
             for row in rows:
                 number = self._counters.numbers[collection.name] = self._counters.numbers[collection.name] + 1
-                record = Record.made(collection, {**row, "number": number})
+                record = Record.made(collection, row, number, self._counters.opened)
                 self._check_unique(collection, record)
                 self._layer(collection.name, number).put(record)
                 numbers.append(number)
@@ -109,7 +112,7 @@ class MemoryWriter(MemoryReader):
             Duplicate: a unique key is taken; the row is as before.
         """
         for record in self._view.find(collection, "number", number):
-            changed = record.changed(collection, changes)
+            changed = record.changed(changes)
             self._check_unique(collection, changed)
             self._layer(collection.name, number).put(changed)
             return True
@@ -153,16 +156,16 @@ class MemoryWriter(MemoryReader):
         return True
 
     def _delete_extractions(self, document: Record) -> None:
-        for extraction in self._view.find(EXTRACTIONS, "document_id", document.facts["id"]):
-            if extraction.facts["tenant"] == document.facts["tenant"]:
+        for extraction in self._view.find(EXTRACTIONS, "document_id", document.get("id")):
+            if extraction.get("tenant") == document.get("tenant"):
                 self._layer("extractions", extraction.number).remove(extraction.number)
 
     def _check_unique(self, collection: Collection, record: Record) -> None:
         """Refuse a record whose id is taken in its tenant, or whose place in its version chain is."""
-        tenant, number = record.facts["tenant"], record.number
+        tenant, number = record.get("tenant"), record.number
         keys: dict[str, Hashable] = dict(record.keys())
         for other in self._view.find(collection, "id", keys["id"]):
-            if other.number != number and other.facts["tenant"] == tenant:
+            if other.number != number and other.get("tenant") == tenant:
                 raise Duplicate(f"id {keys['id']!r} is taken", constraint="id")
         for index in ("version", "latest"):
             taken = self._view.find(collection, index, keys[index]) if index in keys else ()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from docstore.index.keys import (
     ARRAY,
@@ -35,7 +35,7 @@ from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind
 from docstore.query.text import fold, index_words
 
-__all__ = ["EVERY", "MOST_VALUES", "WILD", "Node", "indexed_fields", "pour"]
+__all__ = ["EVERY", "MOST_VALUES", "WILD", "Node", "Packed", "indexed_fields", "pour"]
 
 EVERY: Final = b"\x00"
 """The key, at the root, of all records there are."""
@@ -127,7 +127,17 @@ class Node:
         return self.numbers, floats.tobytes()
 
 
-def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any]]) -> None:
+class Packed(Protocol):
+    """A record that is kept in less room than the mapping that the evaluator reads."""
+
+    def get(self, name: str) -> Any:
+        """Return a column that is no JSON."""
+
+    def seen(self, names: tuple[str, ...]) -> Sequence[Any]:
+        """Return columns as the evaluator reads them, ``None`` for those that there are not."""
+
+
+def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | Packed]) -> None:
     """Add the facts of records.
 
     Args:
@@ -140,20 +150,21 @@ def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[s
     if not numbers:
         return
     rows = [records[number] for number in numbers]
+    names = tuple(name for name in fields if name != "filename")
+    if "filename" in fields:
+        node = root.child("filename")
+        for row, number in zip(rows, numbers, strict=True):
+            _name(node, row, number)
+    columns = zip(*(_seen(row, names) for row in rows), strict=True)
     root.posts[EVERY] = array(NUMBERS_TYPE, numbers)
     wild: set[int] = set()
-    for name, json in fields.items():
-        if name == "filename":
-            node = root.child(name)
-            for row, number in zip(rows, numbers, strict=True):
-                _name(node, row, number)
-            continue
-        values = [row.get(name) for row in rows]
+    for name, column in zip(names, columns, strict=True):
+        values: Sequence[Any] = column
         having: Sequence[int] = numbers
-        if None in values:
-            having = [number for number, value in zip(numbers, values, strict=True) if value is not None]
-            values = [value for value in values if value is not None]
-        if json:
+        if None in column:
+            having = [number for number, value in zip(numbers, column, strict=True) if value is not None]
+            values = [value for value in column if value is not None]
+        if fields[name]:
             much = {at for at, value in enumerate(values) if _size(value, MOST_VALUES) < 0}
             if much:
                 wild.update(having[at] for at in much)
@@ -163,6 +174,10 @@ def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[s
             _see_all(root.child(name), values, having)
     if wild:
         root.posts[WILD] = array(NUMBERS_TYPE, sorted(wild))
+
+
+def _seen(record: Mapping[str, Any] | Packed, names: tuple[str, ...]) -> Sequence[Any]:
+    return tuple(map(record.get, names)) if isinstance(record, Mapping) else record.seen(names)
 
 
 def _see_all(node: Node, values: Sequence[Any], numbers: Sequence[int]) -> None:
@@ -234,9 +249,9 @@ def _see_numbers(node: Node, values: Sequence[float], numbers: Sequence[int]) ->
     node.floats = array("d", [value or 0.0 for value in values])
 
 
-def _name(node: Node, record: Mapping[str, Any], number: int) -> None:
+def _name(node: Node, record: Mapping[str, Any] | Packed, number: int) -> None:
     """Note the pieces of the filename and the words of the content, where they are kept among the facts."""
-    name: str = record["filename"]
+    name = str(record.get("filename"))
     content = record.get("content")
     tokens = document_tokens(name, fold(name), "" if content is None else index_words(content))
     posts = node.posts

@@ -10,11 +10,11 @@ are many, the bulk takes them up (*folds*), and everything begins anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from docstore.index.bits import EMPTY, Bits, minus, union, union_all
 from docstore.index.columns import raw_slices, slice_key
-from docstore.index.facts import Node, pour
+from docstore.index.facts import Node, Packed, pour
 from docstore.index.keys import DATES, NUMBERS, WIDTHS
 from docstore.index.ordered import Orders
 from docstore.index.source import MOST_KEYS
@@ -22,7 +22,7 @@ from docstore.query.expr import Path
 
 __all__ = ["Layers", "Record", "Segment", "Stored", "Tree", "column_slices"]
 
-Record = Mapping[str, Any]
+Record: TypeAlias = "Mapping[str, Any] | Packed"
 
 
 class Stored(Protocol):

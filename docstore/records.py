@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from docstore.backend import Explains, Query, Reader, Row, Scope, SortKey, Support
+from docstore.backend import Explains, Query, Reader, Row, Scope, Support
 from docstore.errors import (
     FilterSyntaxError,
     FilterTooComplex,
@@ -27,7 +27,7 @@ from docstore.query import run
 from docstore.query.decode import decode
 from docstore.query.expr import TRUE, And, Compare, Expr, In
 from docstore.query.facets import counted, facet_path
-from docstore.query.fields import Collection
+from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.normalize import normalize
 from docstore.query.order import parse_sort
 from docstore.query.parse import parse
@@ -43,7 +43,7 @@ __all__ = ["Filter", "Records"]
 T = TypeVar("T")
 Filter = Mapping[str, Any]
 _LATEST = Compare(("is_latest",), "eq", True)
-_BY_NUMBER = (SortKey(("number",)),)
+_BY_NUMBER = Query(DOCUMENTS).order
 
 
 class Records(Generic[T]):

@@ -27,6 +27,7 @@ __all__ = ["Index", "conjuncts", "indexes"]
 _FOLD = 16_384
 _NAMES = ("filename",)
 _ANSWERS = 256
+_LONGEST = 4096
 
 
 class Index:
@@ -81,7 +82,8 @@ class Index:
             return self._keep(answers, key, self._leaf(leaf, layers)) if found is None else found
 
         found = bounds(And(terms), layers, of)
-        return self._keep(answers, key, found) if found.high.count <= MOST_ORDERED else found
+        is_kept = found.high.count <= MOST_ORDERED and len(key) <= _LONGEST
+        return self._keep(answers, key, found) if is_kept else found
 
     def order_key(self, query: Query) -> str:
         """Return under which key the matches of a query are kept in its order."""
@@ -95,10 +97,12 @@ class Index:
             parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
             scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
             terms = (*scope, *conjuncts(query.where))
-            if len(self._asked) >= _ANSWERS:
-                self._asked.clear()
             # the query is kept with them, so that no other object takes its filter's place
-            known = self._asked[place] = (query, terms, "all " + expr_to_json(And(terms)))
+            known = (query, terms, "all " + expr_to_json(And(terms)))
+            if len(known[2]) <= _LONGEST:
+                if len(self._asked) >= _ANSWERS:
+                    self._asked.clear()
+                self._asked[place] = known
         return known[1], known[2]
 
     @staticmethod

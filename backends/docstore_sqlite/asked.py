@@ -15,7 +15,7 @@ from docstore_sql.fragment import Fragment, both
 
 from docstore.backend import Query
 from docstore.index.ordered import is_ordered
-from docstore.query.expr import Compare, Expr
+from docstore.query.expr import Compare, Expr, leaves
 from docstore_sqlite.declared import has_order
 from docstore_sqlite.narrow import answer_key, scoped, uses_index, walkable
 from docstore_sqlite.postings import FIELDS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "asked_of"]
 
 _KEPT = 256
+_LONGEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,24 @@ def asked_of(query: Query, compiler: SQLiteCompiler) -> Asked:
     place = (id(query.where), id(query.order), id(query.scope), query.offset > 200, query.lock)
     found = compiler.asked.get(place)
     if found is None:
-        if len(compiler.asked) >= _KEPT:
-            compiler.asked.clear()
-        found = compiler.asked[place] = _asked(query, compiler)
+        found = _asked(query, compiler)
+        if _is_short(found):
+            if len(compiler.asked) >= _KEPT:
+                compiler.asked.clear()
+            compiler.asked[place] = found
     return found
+
+
+def _is_short(asked: Asked) -> bool:
+    """Return whether it is worth its memory: lists of ids and the like, ten thousand long, are not."""
+    if asked.is_indexed:
+        return len(asked.key) <= _LONGEST
+    return all(
+        isinstance(leaf, Compare)
+        and (leaf.value is None or isinstance(leaf.value, int) or len(str(leaf.value)) <= _LONGEST)
+        for term in asked.terms
+        for leaf in leaves(term)
+    )
 
 
 def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:

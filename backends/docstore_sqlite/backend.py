@@ -53,8 +53,6 @@ class SQLiteBackend(SQLBackend):
     session_type: ClassVar[type[Session]] = SQLiteSession
     compiler_type = SQLiteCompiler
     begin_read: ClassVar[str] = "BEGIN"
-    _inherited: ClassVar[list[SQLiteSession]] = []
-    """What forks left alone: closing a connection that another process has is asking for trouble."""
 
     def __init__(
         self,
@@ -201,7 +199,7 @@ class SQLiteBackend(SQLBackend):
         """Forget what the parent knew of the index, and leave it its connections."""
         self.index = {name: Shared() for name in FIELDS}
         if self._idle is not None:
-            self._inherited.extend(self._idle.forget())
+            self._idle.forget()
 
     def extra_schema(self) -> list[str]:
         """Return the statements that make the index's tables."""

@@ -44,7 +44,7 @@ class SQLiteCompiler(Compiler):
     def __init__(self, collection: Collection, tables: Tables) -> None:
         super().__init__(collection, tables)
         self.asked: dict[tuple[Any, ...], Asked] = {}
-        self.points: dict[tuple[Any, ...], str] = {}
+        self.points: dict[tuple[Any, ...], tuple[tuple[str, ...], str]] = {}
 
     def declare(self, declared: Sequence[tuple[SortKey, ...]]) -> None:
         """Take note of the declared indexes; what was worked out without is worked out anew."""

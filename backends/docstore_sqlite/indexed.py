@@ -145,9 +145,7 @@ class Indexed:
         has_text = not _TEXTS.isdisjoint(names)
         if not has_text and FIELDS[collection.name].keys().isdisjoint(names):
             return False
-        self._last = note_old(
-            self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text
-        )
+        self._last = note_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)
         return True
 
     def deleting(self, collection: Collection, where: Fragment) -> None:

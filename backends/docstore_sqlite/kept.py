@@ -7,6 +7,7 @@ good and lie in a stack here. More than these at once come from the pool, as eve
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -21,16 +22,19 @@ if TYPE_CHECKING:
 __all__ = ["Idle", "Raw", "Reading"]
 
 _MOST = 8
+_inherited: list[SQLiteSession] = []
+"""What forks leave alone: closing a connection that another process has is asking for trouble."""
 
 
 class Raw:
-    """A connection of sqlite3, as a session uses one."""
+    """A connection of sqlite3, as a session uses one; it belongs to the process that made it."""
 
-    __slots__ = ("cursor", "dbapi_connection", "driver_connection")
+    __slots__ = ("cursor", "dbapi_connection", "driver_connection", "process")
 
     def __init__(self, raw: Any) -> None:
         self.driver_connection = self.dbapi_connection = raw
         self.cursor: Callable[[], Any] = raw.cursor
+        self.process = os.getpid()
 
 
 class Idle:
@@ -67,6 +71,9 @@ class Idle:
 
     def give(self, session: SQLiteSession) -> None:
         """Take back a session whose block went well."""
+        if session.connection.process != os.getpid():  # a block that a fork has copied
+            _inherited.append(session)
+            return
         if session.connection.driver_connection.in_transaction:
             self.give_failed(session)
             return
@@ -76,6 +83,9 @@ class Idle:
 
     def give_failed(self, session: SQLiteSession) -> None:
         """Take back a session whose block did not: nothing of it may be left under way on the connection."""
+        if session.connection.process != os.getpid():
+            _inherited.append(session)
+            return
         raw = session.connection.driver_connection
         try:
             session.cursor.close()
@@ -88,11 +98,11 @@ class Idle:
             return
         self.give(fresh)
 
-    def forget(self) -> list[SQLiteSession]:
+    def forget(self) -> None:
         """Let go of all connections without closing them: a fork's belong to its parent."""
-        inherited, self._idle = self._idle, []
+        _inherited.extend(self._idle)
+        self._idle = []
         self._mutex, self._made = threading.Lock(), 0
-        return inherited
 
     def close(self) -> None:
         """Close the connections, those in use when they are given back."""

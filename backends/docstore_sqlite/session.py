@@ -100,13 +100,15 @@ class SQLiteSession(Session):
 
     def _point(self, query: Query) -> list[Row]:
         """Return the row with an id: the statement is the same for all ids."""
-        scope, compiler, names = query.scope, self.compilers[query.collection.name], self.names_read(query)
+        scope, compiler = query.scope, self.compilers[query.collection.name]
         assert isinstance(compiler, SQLiteCompiler)
         assert isinstance(query.where, Compare)
         place = (scope.tenant is None, scope.owner is None, query.include)
-        text = compiler.points.get(place)
-        if text is None:
-            text = compiler.points[place] = self.statement(query)[1].text
+        known = compiler.points.get(place)
+        if known is None:
+            names, statement = self.statement(query)
+            known = compiler.points[place] = (names, statement.text)
+        names, text = known
         within = [value for value in (scope.tenant, scope.owner) if value is not None]
         self.cursor.execute(text, (*within, query.where.value, query.limit))
         return self._rows(query.collection, names, self.cursor.fetchall())

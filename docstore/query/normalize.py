@@ -61,16 +61,28 @@ def _negation(term: Expr) -> Expr:
 
 
 def _group(kind: type[And] | type[Or], terms: Iterable[Expr], *, neutral: Always, deciding: Always) -> Expr:
-    kept: dict[str, Expr] = {}
+    found: list[Expr] = []
     for term in map(normalize, terms):
         for inner in term.terms if isinstance(term, kind) else (term,):
             if inner == deciding:
                 return deciding
             if inner != neutral:
-                kept.setdefault(expr_to_json(inner), inner)
+                found.append(inner)
+    kept = _once(found)
     if not kept:
         return neutral
-    return kind(tuple(kept.values())) if len(kept) > 1 else next(iter(kept.values()))
+    return kind(tuple(kept)) if len(kept) > 1 else kept[0]
+
+
+def _once(terms: list[Expr]) -> list[Expr]:
+    """Return the terms without repetitions: only those that are alike at a glance are written out."""
+    glances = {(type(term), getattr(term, "path", None), getattr(term, "op", None)) for term in terms}
+    if len(glances) == len(terms):
+        return terms
+    kept: dict[str, Expr] = {}
+    for term in terms:
+        kept.setdefault(expr_to_json(term), term)
+    return list(kept.values())
 
 
 def _leaf(leaf: Leaf) -> Leaf:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from docstore.backend import EMPTY_ARRAY, SortKey, SortValue
@@ -68,6 +69,11 @@ def parse_sort(sort: str | Sequence[str], collection: Collection, limits: Limits
 
 def reverse_order(order: Sequence[SortKey]) -> tuple[SortKey, ...]:
     """Return the order in which ``order`` is walked backwards; what arrays stand for stays."""
+    return _reversed(tuple(order))
+
+
+@lru_cache(maxsize=256)
+def _reversed(order: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
     return tuple(replace(key, descending=not key.descending) for key in order)
 
 

@@ -97,23 +97,25 @@ class Plan:
 
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
-    judgements = {id(leaf): backend.judge(collection, leaf) for leaf in leaves(expr)}
+    every = tuple(leaves(expr))
+    judgements = {id(leaf): backend.judge(collection, leaf) for leaf in every}
+    unsorted = _sort_reasons(backend, collection, order)
+    if all(judgement.support is Support.EXACT for judgement in judgements.values()):
+        terms = tuple(PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason) for leaf in every)
+        return Plan(
+            collection.name, backend.name, expr, TRUE, terms, tuple(order),
+            window_pushed=not unsorted, sort_pushed=not unsorted, sort_reasons=unsorted,
+        )  # fmt: skip
     conjuncts = expr.terms if isinstance(expr, And) else (expr,)
     left = tuple(term for term in conjuncts if not _is_exact(term, judgements))
-    pushed: Expr = expr
-    residual: Expr = TRUE
-    if left:
-        pushed = normalize(And(tuple(_project(term, judgements) for term in conjuncts)))
-        residual = normalize(And(left))
-    unsorted = _sort_reasons(backend, collection, order)
     return Plan(
         collection=collection.name,
         backend=backend.name,
-        pushed=pushed,
-        residual=residual,
+        pushed=normalize(And(tuple(_project(term, judgements) for term in conjuncts))),
+        residual=normalize(And(left)),
         terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, judgements)),
         order=tuple(order),
-        window_pushed=not left and not unsorted,
+        window_pushed=False,
         sort_pushed=not unsorted,
         sort_reasons=unsorted,
     )

@@ -183,7 +183,10 @@ def check_text(text: str) -> str:
 
 def canonical_json(value: Json) -> str:
     """Return the one JSON text of ``value``: no spaces, keys in code-point order, non-ASCII as itself."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(value)
+
+
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def canonical_size(value: Json) -> int:

@@ -1,0 +1,104 @@
+"""Connections that the SQLite backend keeps at hand: a few, whole, and closed with the store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from docstore_sqlite import SQLiteBackend, open_backend
+
+from docstore.backend import Query
+from docstore.errors import BackendError
+from docstore.query.fields import DOCUMENTS
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[SQLiteBackend]:
+    """Open an empty store in a file."""
+    opened = open_backend(f"sqlite:///{tmp_path}/store.db")
+    yield opened
+    opened.close()
+
+
+def driver(session: Any) -> sqlite3.Connection:
+    """Return the connection below a session."""
+    found: sqlite3.Connection = session.connection.driver_connection
+    return found
+
+
+def test_one_reader_after_another_has_the_same_connection(backend: SQLiteBackend) -> None:
+    """A block gives its connection back for the next one, a writing one too."""
+    with backend.read() as first:
+        pass
+    with backend.write() as second:
+        pass
+    with backend.read(snapshot=True) as third:
+        pass
+    assert driver(first) is driver(second) is driver(third)
+
+
+def test_readers_beyond_those_kept_come_from_the_pool(backend: SQLiteBackend) -> None:
+    """Twenty readers at once each have a connection of their own."""
+    together = Barrier(20)
+
+    def read(_: int) -> int:
+        with backend.read(snapshot=True) as session:
+            assert [] == session.select(Query(DOCUMENTS))
+            together.wait(timeout=60)
+            return id(driver(session))
+
+    with ThreadPoolExecutor(20) as threads:
+        assert 20 == len(set(threads.map(read, range(20))))
+
+
+def test_a_block_that_fails_leaves_nothing_under_way(backend: SQLiteBackend) -> None:
+    """The next block begins without a transaction, whatever ended the one before."""
+    with pytest.raises(BackendError, match="no such table"), backend.read(snapshot=True) as session:
+        session.cursor.execute("SELECT 1 FROM elsewhere")
+    with pytest.raises(ZeroDivisionError), backend.read(snapshot=True):
+        raise ZeroDivisionError
+    with backend.read() as session:
+        assert not driver(session).in_transaction
+        assert [] == session.select(Query(DOCUMENTS))
+
+
+def test_a_connection_that_broke_is_replaced(backend: SQLiteBackend) -> None:
+    """A connection that cannot be rolled back is not used again."""
+
+    def break_it() -> None:
+        with backend.read(snapshot=True) as session:
+            driver(session).close()
+            session.select(Query(DOCUMENTS))
+
+    with pytest.raises(BackendError):
+        break_it()
+    with backend.read(snapshot=True) as session:
+        assert [] == session.select(Query(DOCUMENTS))
+
+
+def test_closing_closes_them(tmp_path: Path) -> None:
+    """None is left open, one that is in use is closed when its block ends."""
+    backend = open_backend(f"sqlite:///{tmp_path}/store.db")
+    with backend.read() as idle:
+        pass
+    with backend.read() as first, backend.read() as second:
+        pass
+    with backend.read() as busy:
+        backend.close()
+        assert [] == busy.select(Query(DOCUMENTS))
+    for session in (idle, first, second, busy):
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            driver(session).execute("SELECT 1")
+
+
+def test_an_engine_with_a_pool_of_its_own_settings_is_left_to_it(tmp_path: Path) -> None:
+    """Who says how many connections there are to be gets no others."""
+    backend = open_backend(f"sqlite:///{tmp_path}/store.db", pool_size=1, max_overflow=0)
+    with backend.read():
+        assert 1 == backend.engine.pool.checkedout()  # type: ignore[attr-defined]
+    backend.close()

@@ -14,6 +14,7 @@ from docstore.backend import Scope, SortKey
 from docstore.query.collation import order_bytes
 from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Regex
 from docstore.query.fields import Collection, Field, Kind
+from docstore_postgres.alternatives import MANY, joined, possible
 from docstore_postgres.functions import sort_function
 from docstore_postgres.leaves import JsonLeaves, string_condition
 from docstore_postgres.predicates import merged
@@ -42,9 +43,28 @@ class PostgresCompiler(Compiler):
             case And(terms):
                 return both(merged(map(self.where, terms), "&&"))
             case Or(terms):
+                if len(terms) >= MANY:
+                    return self._any_of_many(terms)
                 return either(merged(map(self.where, terms), "||"))
             case _:
                 return super().where(expr)
+
+    def _any_of_many(self, terms: Sequence[Expr]) -> Fragment:
+        """Return the condition for an Or of many; those on the filename are asked where one can hold."""
+        names: dict[bool, list[Match]] = {True: [], False: []}
+        others: list[Expr] = []
+        for term in joined(terms):
+            if isinstance(term, Match) and term.path == ("filename",):
+                names[term.kind in ("isubstring", "iglob")].append(term)
+            else:
+                others.append(term)
+        parts = merged(map(self.where, others), "||")
+        for folds, leaves in names.items():
+            if leaves:
+                any_of = either(map(self.leaf, leaves))
+                may = possible("d.filename_fold" if folds else "d.filename", leaves)
+                parts.append(any_of if may is None or len(leaves) < MANY else both((may, any_of)))
+        return either(parts)
 
     def scope(self, scope: Scope) -> Fragment:
         """Return the condition that confines to ``scope``; the index of tenants holds those that are one."""

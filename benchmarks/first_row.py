@@ -74,22 +74,25 @@ def adversaries() -> Iterator[dict[str, Any]]:
     """Yield filters that are as much as is accepted, and match nothing or nearly nothing."""
     number = DEFAULT_LIMITS.predicates
 
-    def every(make: Callable[[int], dict[str, Any]], word: str = "$or") -> dict[str, Any]:
-        return {"filter": {word: [make(n) for n in range(number)]}}
+    def every(
+        make: Callable[[int], dict[str, Any]], word: str = "$or", predicates: int = 1
+    ) -> dict[str, Any]:
+        return {"filter": {word: [make(n) for n in range(number // predicates)]}}
 
     for field in ("filename", "metadata.a", "content"):
         yield every(lambda n, field=field: {field: {"$regex": f"q{n}[xyz]+w"}})
         yield every(lambda n, field=field: {field: {"$iglob": f"*q{n}?[xyz]*w"}})
         yield every(lambda n, field=field: {field: {"$isubstring": f"Q{n}w"}})
-    yield every(lambda n: {"metadata.a": {"$elemMatch": {"$gt": f"q{n}", "$lt": f"q{n}a"}}})
-    yield every(lambda n: {"metadata.a.b": {"$elemMatch": {"c": n + 0.25}}})
+    yield every(lambda n: {"metadata.a": {"$elemMatch": {"$gt": f"q{n}", "$lt": f"q{n}a"}}}, predicates=3)
+    yield every(lambda n: {"metadata.a.b": {"$elemMatch": {"c": n + 0.25}}}, predicates=2)
     yield every(lambda n: {f"metadata.a.{n}.b": {"$gt": n + 0.25}})
     yield every(
         lambda n: (
             {"metadata": {"$gt": {"z": n}, "$lt": {"z": n}}}
-            if n < number // 2
+            if n % 2
             else {"status": "failed", "size": -n}
-        )
+        ),
+        predicates=2,
     )
     yield every(lambda n: {"metadata.a": {"$mod": [n + 1_000_003, 7]}})
     yield every(lambda n: {"metadata.a": {"$not": {"$lt": f"q{n}"}}}, "$nor")

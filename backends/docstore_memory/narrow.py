@@ -99,7 +99,7 @@ def _placed(view: View, query: Query, bounds: Bounds, layers: Layers) -> list[Re
     key = view.base.indexes[query.collection.name].order_key(query)
     records, ordered = view.base.tables[query.collection.name].records, layers.orders.get(key)
     if ordered is None:
-        if not layers.orders.is_due(key):
+        if not layers.orders.is_due(key, bounds.high.count):
             return None
         name = query.order[0].path[0]
         pairs = sorted((records[number].get(name), number) for number in bounds.high.members)

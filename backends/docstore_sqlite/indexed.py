@@ -22,7 +22,7 @@ from docstore.index.bits import EMPTY, union
 from docstore.index.bounds import Bounds
 from docstore.index.facts import EVERY
 from docstore.index.layers import Layers, Record
-from docstore.index.ordered import MOST_ORDERED, Ordered
+from docstore.index.ordered import CUT, MOST_ORDERED, WALK, Ordered
 from docstore.index.texts import asked, fts5
 from docstore.query.expr import And, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, Collection
@@ -194,6 +194,9 @@ class Indexed:
         if query.limit is not None and asked.is_walkable and query.offset + query.limit <= _WALK_LEAST:
             numbers = self._walk(query, asked, layers)
             if numbers is not None:
+                whole: Bounds | None = layers.answers.get(asked.key)
+                if whole is not None and whole.exact:
+                    self._sort(query, asked, whole, layers, WALK)
                 return Way("walk"), self._page(query, asked, numbers)
         found = self._sets(asked.terms, asked.key, layers, query)
         way = Way("list", found.low.count, 0 if found.exact else found.high.count - found.low.count)
@@ -367,9 +370,10 @@ class Indexed:
             return None
         return ordered.page(query.offset, query.limit, query.after, descending=query.order[0].descending)
 
-    def _sort(self, query: Query, asked: Asked, found: Bounds, layers: Layers) -> bool:
-        """Sort the matches and keep them, if they have been asked for before; return whether it was done."""
-        if asked.placed is None or found.low.count > MOST_ORDERED or not layers.orders.is_due(asked.placed):
+    def _sort(self, query: Query, asked: Asked, found: Bounds, layers: Layers, gain: int = CUT) -> bool:
+        """Sort the matches and keep them, if that would have paid by now; return whether it was done."""
+        size = found.low.count
+        if asked.placed is None or size > MOST_ORDERED or not layers.orders.is_due(asked.placed, size, gain):
             return False
         name, table = query.order[0].path[0], self.tables.of(query.collection)
         self.cursor.execute(

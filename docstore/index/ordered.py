@@ -14,10 +14,15 @@ from typing import Any, Final
 
 from docstore.backend import SortKey
 
-__all__ = ["MOST_ORDERED", "Ordered", "Orders", "is_ordered"]
+__all__ = ["CUT", "MOST_ORDERED", "WALK", "Ordered", "Orders", "is_ordered"]
 
 MOST_ORDERED: Final = 65_536
 """More matches than that are not sorted to be kept."""
+
+CUT: Final = 4096
+"""What a page cut out of a set takes longer, in matches that could be sorted meanwhile."""
+WALK: Final = 128
+"""The same of a page found by walking the first rows."""
 
 _KEPT = 16
 _NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
@@ -74,20 +79,31 @@ class Ordered:
 
 
 class Orders:
-    """The orders kept beside a state of the index: made for what is asked twice, the oldest forgotten."""
+    """The orders kept beside a state of the index: made where they would have paid by now, the oldest
+    forgotten.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[str, Ordered | None] = {}
+        self._kept: dict[str, Ordered | int] = {}
 
     def get(self, key: str) -> Ordered | None:
         """Return what is kept, if it is."""
-        return self._kept.get(key)
+        found = self._kept.get(key)
+        return found if isinstance(found, Ordered) else None
 
-    def is_due(self, key: str) -> bool:
-        """Return whether this was asked for before, so that it is worth sorting."""
-        if key in self._kept:
+    def is_due(self, key: str, size: int, gain: int = CUT) -> bool:
+        """Return whether having sorted so many matches would have paid by now; never the first time.
+
+        Args:
+            key: what is asked for.
+            size: how many there are to sort.
+            gain: how many could have been sorted in the time that this page takes longer without.
+        """
+        found = self._kept.get(key)
+        before = found if isinstance(found, int) else 0
+        if before and before + gain >= size:
             return True
-        self._put(key, None)
+        self._put(key, before + gain)
         return False
 
     def put(self, key: str, ordered: Ordered) -> Ordered:
@@ -95,7 +111,7 @@ class Orders:
         self._put(key, ordered)
         return ordered
 
-    def _put(self, key: str, ordered: Ordered | None) -> None:
-        self._kept[key] = ordered
+    def _put(self, key: str, kept: Ordered | int) -> None:
+        self._kept[key] = kept
         while len(self._kept) > _KEPT:
             self._kept.pop(next(iter(self._kept)), None)

@@ -38,12 +38,13 @@ def test_a_page_behind_a_position(
 
 
 def test_what_is_asked_for_once_is_not_sorted() -> None:
-    """Sorting is worth it from the second time on; the oldest is forgotten."""
+    """Sorting comes when it would have paid: few the second time, many later; the oldest is forgotten."""
     orders = Orders()
-    assert [False, True, True] == [orders.is_due("one") for _ in range(3)]
+    assert [False, True, True] == [orders.is_due("few", 10) for _ in range(3)]
+    assert [False, False, False, True] == [orders.is_due("many", 10_000, 2_500) for _ in range(4)]
     for number in range(16):
-        orders.is_due(str(number))
-    assert orders.is_due("one") is False
+        orders.is_due(str(number), 10)
+    assert orders.is_due("few", 10) is False
 
 
 @pytest.mark.parametrize(

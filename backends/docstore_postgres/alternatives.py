@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from docstore_sql.fragment import Fragment
+from docstore_sql.fragment import Fragment, both, either
 
 from docstore.query.expr import Expr, Match, Path, Regex
 from docstore.query.glob import required_literals
 from docstore.query.text import fold
-from docstore_postgres import regex
+from docstore_postgres import patterns, regex
+from docstore_postgres.leaves import string_condition
 from docstore_postgres.ranges import literal
 
-__all__ = ["MANY", "joined", "possible"]
+__all__ = ["MANY", "any_text", "joined"]
 
 MANY = 8
 """From so many terms on it pays."""
@@ -45,7 +46,46 @@ def _translates(leaf: Regex) -> bool:
     return regex.translate(leaf.pattern, leaf.flags) is not None
 
 
-def possible(text: str, leaves: Sequence[Match]) -> Fragment | None:
+def any_text(text: str, folded: str, leaves: Sequence[Match]) -> Fragment:
+    """Return the condition that a text matches any of the leaves; one look says first whether any can.
+
+    Args:
+        text: the expression of the text.
+        folded: the expression of the folded text.
+        leaves: what is asked.
+    """
+    parts: list[Fragment] = []
+    for folds, expression in ((False, text), (True, folded)):
+        some = [leaf for leaf in leaves if (leaf.kind in ("isubstring", "iglob")) is folds]
+        if some:
+            may, one = _possible(expression, some), _any_of(expression, some)
+            parts.append(one if may is None else both((may, one)))
+    return either(parts)
+
+
+def _any_of(text: str, leaves: Sequence[Match]) -> Fragment:
+    """Return the condition that a text matches any of the leaves, globs among them joined.
+
+    Args:
+        text: the expression of the text, folded if the leaves fold.
+        leaves: all of them of kinds that fold, or none.
+    """
+    sources: list[str] = []
+    parts: list[Fragment] = []
+    for leaf in leaves:
+        is_glob = leaf.kind in ("glob", "iglob")
+        source = patterns.glob_source(leaf.text, folded=leaf.kind == "iglob") if is_glob else None
+        if source is None:
+            parts.append(string_condition(text, leaf, folded=text))
+        else:
+            sources.append(source)
+    for start in range(0, len(sources), _TOGETHER):
+        some = "|".join(sources[start : start + _TOGETHER])
+        parts.append(Fragment(f'{text} COLLATE "C" ~ %s', (f"^(?:{some})$",)))
+    return either(parts)
+
+
+def _possible(text: str, leaves: Sequence[Match]) -> Fragment | None:
     """Return what must hold of a text where any of the leaves does: it has a piece of one of them.
 
     Args:

@@ -12,9 +12,9 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Scope, SortKey
 from docstore.query.collation import order_bytes
-from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Regex
+from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Path, Regex
 from docstore.query.fields import Collection, Field, Kind
-from docstore_postgres.alternatives import MANY, joined, possible
+from docstore_postgres.alternatives import MANY, any_text, joined
 from docstore_postgres.functions import sort_function
 from docstore_postgres.leaves import JsonLeaves, string_condition
 from docstore_postgres.predicates import merged
@@ -50,21 +50,29 @@ class PostgresCompiler(Compiler):
                 return super().where(expr)
 
     def _any_of_many(self, terms: Sequence[Expr]) -> Fragment:
-        """Return the condition for an Or of many; those on the filename are asked where one can hold."""
-        names: dict[bool, list[Match]] = {True: [], False: []}
+        """Return the condition for an Or of many; many on one path's texts are asked together."""
+        texts: dict[Path, list[Match]] = {}
         others: list[Expr] = []
         for term in joined(terms):
-            if isinstance(term, Match) and term.path == ("filename",):
-                names[term.kind in ("isubstring", "iglob")].append(term)
+            is_text = isinstance(term, Match) and (
+                term.path == ("filename",) or self.collection.column(term.path[0]).kind is Kind.JSON
+            )
+            if is_text and isinstance(term, Match):
+                texts.setdefault(term.path, []).append(term)
             else:
                 others.append(term)
+        others += [leaf for leaves in texts.values() if len(leaves) < MANY for leaf in leaves]
         parts = merged(map(self.where, others), "||")
-        for folds, leaves in names.items():
-            if leaves:
-                any_of = either(map(self.leaf, leaves))
-                may = possible("d.filename_fold" if folds else "d.filename", leaves)
-                parts.append(any_of if may is None or len(leaves) < MANY else both((may, any_of)))
+        parts += [self._any_text(path, leaves) for path, leaves in texts.items() if len(leaves) >= MANY]
         return either(parts)
+
+    def _any_text(self, path: Path, leaves: Sequence[Match]) -> Fragment:
+        if path == ("filename",):
+            return any_text("d.filename", "d.filename_fold", leaves)
+        root = self.root(self.collection.column(path[0]))
+        return self.leaves.strings(
+            root, path[1:], lambda text, folded: any_text(text, folded, leaves)
+        )
 
     def scope(self, scope: Scope) -> Fragment:
         """Return the condition that confines to ``scope``; the index of tenants holds those that are one."""

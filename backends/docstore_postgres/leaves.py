@@ -235,9 +235,18 @@ class JsonLeaves:
         if isinstance(leaf, Match) and leaf.kind == "starts_with":
             return self._tested(root, path, jsonpath.starts_with(leaf.text))
 
+        return self.strings(
+            root, path, lambda text, folded: string_condition(text, leaf, folded=folded)
+        )
+
+    def strings(self, root: Root, path: Path, condition: Callable[[str, str], Fragment]) -> Fragment:
+        """Return whether a string seen at ``path`` meets a condition on the expressions of its text, as it is
+        and folded.
+        """
+
         def holds(v: str) -> Fragment:
-            condition = string_condition(f"({v} #>> '{{}}')", leaf, folded=_folded(v, root))
-            return condition.wrapped(f"CASE WHEN jsonb_typeof({v}) = 'string' THEN ", " END")
+            met = condition(f"({v} #>> '{{}}')", _folded(v, root))
+            return met.wrapped(f"CASE WHEN jsonb_typeof({v}) = 'string' THEN ", " END")
 
         return self._seen(root, path, holds, only='@.type() == "string"')
 

@@ -9,7 +9,7 @@ from docstore_sql.fragment import Fragment
 from docstore.query.glob import CharacterClass, Token, Wild, glob_tokens
 from docstore_postgres.ranges import CodeRanges, bracket, literal
 
-__all__ = ["glob", "glob_is_exact", "like_text"]
+__all__ = ["glob", "glob_is_exact", "glob_source", "like_text"]
 
 _MOST_RANGES = 200
 _SPECIAL = re.compile(r"([%_\\])")
@@ -33,6 +33,12 @@ def glob(column: str, pattern: str, *, folded: bool = False) -> Fragment:
         source = "".join(map(_regex_token, tokens))
         return Fragment(f'{column} COLLATE "C" ~ %s', (f"^(?:{source})$",))
     return Fragment(f'{column} COLLATE "C" LIKE %s', ("".join(map(_like_token, tokens)),))
+
+
+def glob_source(pattern: str, *, folded: bool = False) -> str | None:
+    """Return a glob as a regular expression, ``^`` and ``$`` left out; ``None`` if it is not exact."""
+    tokens = glob_tokens(pattern, folded=folded)
+    return "".join(map(_regex_token, tokens)) if _ranges_of(tokens) <= _MOST_RANGES else None
 
 
 def glob_is_exact(pattern: str, *, folded: bool = False) -> bool:

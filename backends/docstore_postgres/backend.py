@@ -29,7 +29,7 @@ from docstore_postgres.connections import AtHand, Held, Read, has_ended
 from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
-from docstore_postgres.paging import Reading
+from docstore_postgres.reading import Reading
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import translated
 

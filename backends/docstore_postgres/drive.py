@@ -25,6 +25,7 @@ __all__ = [
     "Drives",
     "Way",
     "bounds_of",
+    "confines",
     "furthest_walk",
     "is_covered",
     "is_point",
@@ -140,7 +141,7 @@ def bounds_of(query: Query) -> Expr:
     first = query.order[0]
     terms = query.where.terms if isinstance(query.where, And) else (query.where,)
     compared = [term for term in terms if isinstance(term, Compare) and term.value is not None]
-    return And(tuple(term for term in compared if term.path == first.path or _confines(term)))
+    return And(tuple(term for term in compared if term.path == first.path or confines(term)))
 
 
 def is_covered(query: Query) -> bool:
@@ -150,7 +151,7 @@ def is_covered(query: Query) -> bool:
     terms = query.where.terms if isinstance(query.where, And) else (query.where,)
     return (
         query.collection.name == "documents"
-        and (confined or any(isinstance(term, Compare) and _confines(term) for term in terms))
+        and (confined or any(isinstance(term, Compare) and confines(term) for term in terms))
         and all(_is_covered(leaf) for leaf in leaves(query.where))
     )
 
@@ -159,7 +160,8 @@ def _is_covered(leaf: Leaf) -> bool:
     return not isinstance(leaf, Always | Occurs) and leaf.path[0] in _COVERED
 
 
-def _confines(term: Compare) -> bool:
+def confines(term: Compare) -> bool:
+    """Return whether a term asks for the documents of one owner or tenant."""
     return term.op == "eq" and term.path in (("owner",), ("tenant",))
 
 

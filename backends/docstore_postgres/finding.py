@@ -44,6 +44,8 @@ _BIG = "'*'"
 """The lexeme that stands for the words of a text too long for a tsvector."""
 _LARGEST = 900_000
 """Bytes of words that a tsvector surely holds."""
+_ZEROS = re.compile(r"0+(?=00)")
+"""Zeros that lead two others: their trigrams are in most numbered names, and cost more than they tell."""
 _PLAIN_RUN = re.compile(r"[ -~]{2,}")
 
 
@@ -109,7 +111,9 @@ class Finder:
     def _named(self, part: str) -> Fragment | None:
         """Return that a document's folded filename has all trigrams of ``part``."""
         if self.trigrams:
-            return Fragment("d.filename_fold LIKE %s", (f"%{like_text(part)}%",)) if len(part) > 2 else None
+            parts = _ZEROS.split(part) if len(max(_ZEROS.split(part), key=len)) > 2 else [part]
+            pattern = "%".join(["", *map(like_text, parts), ""])
+            return Fragment("d.filename_fold LIKE %s", (pattern,)) if len(part) > 2 else None
         grams = {part[at : at + 3] for at in range(max(1, len(part) - 2))}
         lexemes = sorted(f"{_lexeme(gram)}{':*' if len(gram) < 3 else ''}" for gram in grams)
         query = " & ".join(lexemes)

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeAlias
 
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 
-from docstore.backend import Query, SortKey
-from docstore.query.expr import Compare, Expr, In, Path, leaves
-from docstore_postgres.declared import Declared, Narrowed
-from docstore_postgres.drive import COVERED, Drives, bounds_of, furthest_walk, is_covered, key_of
-from docstore_postgres.finding import Finder
-from docstore_postgres.intervals import intervals
-from docstore_postgres.reach import indexed
+from docstore.backend import Query
+from docstore_postgres.declared import Narrowed
+from docstore_postgres.drive import COVERED, Drives, furthest_walk, is_covered
+from docstore_postgres.reading import Condition
 from docstore_postgres.slots import Slot, filled, slots_of
 
-__all__ = ["Condition", "Page", "Reading", "Runs", "narrows", "page"]
+__all__ = ["Page", "Runs", "Way", "page", "way_of"]
 
-_KEPT = 256
 _FEW = 5_000
 """Rows that a declared index is asked for where another index finds the matches, too."""
-_SLOW = 0.02
-"""Seconds from which a page is worth an index."""
+_LONG = 0.005
+"""Seconds from which it is better to order the numbers of matches alone, and read a page's rows then."""
+
+Way: TypeAlias = Literal["find", "apart", "narrow"]
+"""How all matches are found: by an index that Postgres chooses, by one over what is inside the documents and
+no other, or by a declared index and no other.
+"""
 
 
 class Runs(Protocol):
@@ -40,100 +42,8 @@ class Runs(Protocol):
     def estimate(self, query: Query, narrowed: Narrowed) -> int:
         """Return how many rows Postgres expects a declared index to find."""
 
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A filter, compiled.
-
-    Attributes:
-        where: what it was compiled from.
-        whole: all of it.
-        bounds: the part that the order's own index narrows by.
-        prefilters: what an index finds that stands before it.
-        found: whether an index finds a superset of it.
-        key: what it is remembered by.
-        narrowed: what it implies that a declared index finds; ``None``: nothing.
-        texts: statements made for it, their values left open, by what else they depend on.
-    """
-
-    where: Expr
-    whole: Fragment
-    bounds: Fragment
-    prefilters: tuple[Fragment, ...]
-    found: bool
-    key: Hashable
-    narrowed: Narrowed | None = None
-    texts: dict[Hashable, Fragment] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Reading:
-    """What the sessions of one backend share.
-
-    Attributes:
-        finder: what its indexes find.
-        drives: what it remembers of conditions.
-        compiled: conditions compiled lately, by the identity of what they were compiled from.
-        declared: the declared indexes, by collection.
-        points: the texts of the statements that read one row by its id.
-        orders: of the orders that no index has, how often they were asked for and the seconds that took.
-    """
-
-    finder: Finder
-    drives: Drives = field(default_factory=Drives)
-    compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
-    declared: dict[str, list[Declared]] = field(default_factory=dict)
-    points: dict[Hashable, str] = field(default_factory=dict)
-    orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
-
-    def note(self, order: tuple[SortKey, ...], seconds: float) -> None:
-        """Remember that an order was asked for that no index has."""
-        asked, spent = self.orders.get(order, (0, 0.0))
-        if asked or len(self.orders) < _KEPT:
-            self.orders[order] = (asked + 1, spent + seconds)
-
-    def note_slow(self, query: Query, seconds: float) -> None:
-        """Remember the paths of metadata that a declared index would have narrowed a slow query by."""
-        if seconds < _SLOW or query.collection.name != "documents":
-            return
-        asked = {leaf.path for leaf in leaves(query.where) if isinstance(leaf, Compare | In)}
-        narrowed = {path for path in asked if path[0] == "metadata" and _is_range(query.where, path)}
-        has = {one.keys[0].path for one in self.declared.get("documents", ())}
-        for path in sorted(narrowed - has):
-            if not indexed(path[1:]):
-                self.note((SortKey(path), SortKey(("number",))), seconds)
-
-    def condition(self, query: Query, compiler: Compiler) -> Condition:
-        """Return the condition of ``query``, compiled now or lately."""
-        name = (id(query.where), query.order[0].path[0])
-        known = self.compiled.get(name)
-        if known is not None and known.where is query.where:
-            return known
-        whole, finder = compiler.where(query.where), self.finder
-        made = Condition(
-            query.where,
-            whole,
-            compiler.where(bounds_of(query)),
-            tuple(finder.prefilters(query.collection, query.where)),
-            finder.finds(query.collection, query.where),
-            key_of(whole),
-            self._narrowed(query),
-        )
-        if len(self.compiled) >= _KEPT:
-            self.compiled.clear()
-        self.compiled[name] = made
-        return made
-
-    def _narrowed(self, query: Query) -> Narrowed | None:
-        found = (one.narrowed(query.where) for one in self.declared.get(query.collection.name, ()))
-        return next((each for each in found if each is not None), None)
-
-
-def _is_range(where: Expr, path: Path) -> bool:
-    """Return whether a condition leaves a part of the order of ``path`` that is more than some values."""
-    found = intervals(where, path)
-    values = all(start[0] == end[0] for start, end in found.parts)
-    return not found.is_all and not (found.parts and values)
+    def expected(self, query: Query, condition: Fragment) -> int:
+        """Return how many rows of the collection Postgres expects a condition to hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,29 +73,24 @@ class Page:
         """Return the statement that looks at the first ``bound`` rows of the order and no further."""
         return self._statement("walk", bound)
 
-    def find(self) -> Fragment:
+    def find(self, way: Way) -> Fragment:
         """Return the statement that finds all matches, by an index, before it orders them."""
-        return self._statement("find", 0)
+        return self._statement(way, 0)
 
-    def narrow(self) -> Fragment:
-        """Return the statement that finds all that may match by a declared index, and by nothing else."""
-        return self._statement("narrow", 0)
-
-    def _statement(self, name: Literal["walk", "find", "narrow"], bound: int) -> Fragment:
+    def _statement(self, name: Literal["walk"] | Way, bound: int) -> Fragment:
         """Return a statement for this page's values; it was made before for a page that differs in nothing
         else.
         """
         query, texts = self.query, self.condition.texts
         scope = query.scope
         key = (
-            name, query.order, self.columns, bool(query.offset), query.after is None,
-            scope.tenant is None, scope.owner is None,
+            name, self.condition.is_costly, query.order, self.columns, bool(query.offset),
+            query.after is None, scope.tenant is None, scope.owner is None,
         )  # fmt: skip
         made = texts.get(key)
         if made is None:
             opened = replace(self, query=slots_of(query))
-            ways = {"walk": opened.walking, "find": opened.finding, "narrow": opened.narrowing}
-            made = texts[key] = ways[name]()
+            made = texts[key] = opened.walking() if name == "walk" else opened.finding(name)
         return filled(made, query, bound)
 
     def walking(self) -> Fragment:
@@ -196,35 +101,37 @@ class Page:
         if is_covered(self.query):
             rows = joined("", (self._from(inner, COVERED), self._order(), bound))
             return self._picked(rows, whole)
-        rows = joined("", (self._from(inner), self._order(), bound))
-        start = rows.wrapped(f"SELECT {self.columns} FROM (", ") AS d")
-        return joined("", (start, whole, self._order(), self._window()))
+        return self._read(joined("", (self._from(inner), self._order(), bound)), whole)
 
-    def finding(self) -> Fragment:
-        """Return the statement of :meth:`find`."""
-        inner = both([*self.condition.prefilters, self._scope(), self.condition.whole, *self._after()])
-        return self._picked(self._from(inner).wrapped("", " OFFSET 0"), Fragment(""))
+    def finding(self, way: Way) -> Fragment:
+        """Return the statement of :meth:`find`; of very many matches the numbers alone are ordered."""
+        rows, rest = self._matches(way)
+        return self._picked(rows, rest) if self.condition.is_costly else self._read(rows, rest)
 
-    def narrowing(self) -> Fragment:
-        """Return the statement of :meth:`narrow`."""
-        rows, condition = self._narrowed()
-        return self._picked(rows, condition)
-
-    def counting(self, at_most: int | None) -> Fragment:
-        """Return the statement that counts the matches, up to ``at_most``, by a declared index."""
-        rows, condition = self._narrowed()
+    def counting(self, way: Way, at_most: int | None) -> Fragment:
+        """Return the statement that counts the matches, up to ``at_most``."""
+        rows, rest = self._matches(way)
         limit = Fragment("") if at_most is None else Fragment(" LIMIT %s", (at_most,))
-        found = joined("", (rows.wrapped("SELECT 1 FROM (", ") AS d"), condition, limit))
+        found = joined("", (rows.wrapped("SELECT 1 FROM (", ") AS d"), rest, limit))
         return found.wrapped("SELECT count(*) FROM (", ") AS found")
 
-    def _narrowed(self) -> tuple[Fragment, Fragment]:
-        """Return the rows of a declared index, and the condition on them: Postgres, which knows little of it,
-        shall not take another index for that.
+    def _matches(self, way: Way) -> tuple[Fragment, Fragment]:
+        """Return the rows that an index finds, and what is left to ask of them: Postgres, which knows little
+        of what is inside documents, takes no other index for that.
         """
-        narrowed = self.condition.narrowed
-        assert narrowed is not None
-        condition = both([self._scope(), self.condition.whole, *self._after()])
-        return self._from(narrowed.condition).wrapped("", " OFFSET 0"), condition.wrapped(" WHERE ")
+        condition, asked = self.condition, [self._scope(), *self._after()]
+        inner, rest = both([*condition.prefilters, *asked, condition.whole]), Fragment("")
+        if way == "narrow" and condition.narrowed is not None:
+            inner, rest = condition.narrowed.condition, both([*asked, condition.whole]).wrapped(" WHERE ")
+        elif way == "apart" and condition.apart is not None:
+            inner = both([*condition.prefilters, condition.apart.found])
+            rest = both([*asked, condition.apart.rest]).wrapped(" WHERE ")
+        return self._from(inner).wrapped("", " OFFSET 0"), rest
+
+    def _read(self, rows: Fragment, rest: Fragment) -> Fragment:
+        """Return the statement that reads a page of ``rows``."""
+        start = rows.wrapped(f"SELECT {self.columns} FROM (", ") AS d")
+        return joined("", (start, rest, self._order(), self._window()))
 
     def _picked(self, rows: Fragment, condition: Fragment) -> Fragment:
         """Return the statement that picks the numbers of a page's rows first, and then reads those rows."""
@@ -254,14 +161,19 @@ class Page:
         return Fragment(" LIMIT %s", (self.query.limit,))
 
 
-def narrows(runs: Runs, query: Query, condition: Condition, rows: int) -> bool:
-    """Return whether a declared index finds the matches of ``query`` among few of all ``rows``."""
-    narrowed = condition.narrowed
-    if narrowed is None:
-        return False
-    if narrowed.rows is None:
-        narrowed.rows = runs.estimate(query, narrowed)
-    return narrowed.rows <= (_FEW if condition.found else rows // 4)
+def way_of(runs: Runs, query: Query, condition: Condition, rows: int) -> Way:
+    """Return how to find the matches of ``query`` among all ``rows``."""
+    narrowed, apart = condition.narrowed, condition.apart
+    if narrowed is not None:
+        if narrowed.rows is None:
+            narrowed.rows = runs.estimate(query, narrowed)
+        if narrowed.rows <= (_FEW if condition.found else rows // 4):
+            return "narrow"
+    if apart is None or query.scope.owner is not None or query.scope.tenant is not None:
+        return "find"
+    if apart.rows is None:
+        apart.rows = runs.expected(query, apart.ranged)
+    return "apart" if apart.rows > rows // 20 else "find"
 
 
 def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
@@ -269,8 +181,8 @@ def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
     query, wanted, condition = page.query, page.wanted, page.condition
     rows = drives.rows(query.collection.name, lambda: runs.last_number(query))
     furthest = furthest_walk(wanted, rows)
-    narrowing = narrows(runs, query, condition, rows)
-    found = condition.found or narrowing
+    way = way_of(runs, query, condition, rows) if condition.narrowed is not None else None
+    found = condition.found or way == "narrow"
     bound = drives.first(condition.key, wanted, furthest, found=found)
     while bound:
         read = runs.fetch(page.walk(bound), prepare=True)
@@ -280,6 +192,8 @@ def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
         matched = len(read) + (query.offset if read else 0)
         drives.remember(condition.key, matched / bound)
         bound = drives.further(wanted, furthest, walked=bound, matched=matched, found=found)
-    if narrowing:
-        return runs.fetch(page.narrow(), prepare=False)
-    return runs.fetch(page.find(), prepare=condition.found)
+    way = way or way_of(runs, query, condition, rows)
+    begun = time.perf_counter()
+    read = runs.fetch(page.find(way), prepare=condition.found and way != "narrow")
+    condition.is_costly = time.perf_counter() - begun > _LONG
+    return read

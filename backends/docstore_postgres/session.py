@@ -22,7 +22,8 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.awaited import AwaitedCursor, cursor_on
 from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
-from docstore_postgres.paging import Page, Reading, narrows, page
+from docstore_postgres.paging import Page, page, way_of
+from docstore_postgres.reading import Reading
 from docstore_postgres.values import index_folds, index_json
 
 __all__ = ["CLOCK", "PostgresSession", "marks_of"]
@@ -122,8 +123,8 @@ class PostgresSession(Session):
             _, wanted = self._page(query)
             rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
             bound = furthest_walk(wanted.wanted, rows)
-            narrowing = narrows(self, query, wanted.condition, rows)
-            statement = wanted.narrow() if narrowing else wanted.walk(bound)
+            narrowing = way_of(self, query, wanted.condition, rows) == "narrow"
+            statement = wanted.find("narrow") if narrowing else wanted.walk(bound)
             after = "finds all matches by an index" if wanted.condition.found else "reads all rows"
             after = "runs this statement, by a declared index" if narrowing else after
             note = f"looks at up to {bound} rows in order; where these do not fill the page, {after}"
@@ -173,12 +174,13 @@ class PostgresSession(Session):
         return int(self.cursor.rowcount)
 
     def count(self, query: Query, at_most: int | None = None) -> int:
-        """Count the rows of ``query``, up to ``at_most``; by a declared index where that leaves few."""
-        if self.reading.declared[query.collection.name]:
-            _, wanted = self._page(query)
+        """Count the rows of ``query``, up to ``at_most``, found by the one index that is best."""
+        _, wanted = self._page(query)
+        if wanted.condition.narrowed is not None or wanted.condition.apart is not None:
             rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
-            if narrows(self, query, wanted.condition, rows):
-                ((found,),) = self.fetch(wanted.counting(at_most), prepare=False)
+            way = way_of(self, query, wanted.condition, rows)
+            if way == "narrow" or (way == "apart" and at_most is None):
+                ((found,),) = self.fetch(wanted.counting(way, at_most), prepare=False)
                 return int(found)
         return super().count(query, at_most)
 
@@ -190,10 +192,14 @@ class PostgresSession(Session):
             Fragment("SELECT coalesce(max(reltuples), 0) FROM pg_class WHERE oid = to_regclass(%s)", (many,)),
             prepare=True,
         )
+        return int(rows) + self.expected(query, narrowed.ordered)
+
+    def expected(self, query: Query, condition: Fragment) -> int:
+        """Return how many rows of the collection Postgres expects a condition to hold."""
         table = self.tables.of(query.collection)
         start = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {table} AS d WHERE "
-        ((shown,),) = self.fetch(narrowed.ordered.wrapped(start), prepare=False)
-        return int(rows) + int(shown[0]["Plan"]["Plan Rows"])
+        ((shown,),) = self.fetch(condition.wrapped(start), prepare=False)
+        return int(shown[0]["Plan"]["Plan Rows"])
 
     def last_number(self, query: Query) -> int:
         """Return the largest number in the collection's table, 0 if it is empty."""

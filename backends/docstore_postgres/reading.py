@@ -1,0 +1,154 @@
+"""What the sessions of one backend share: filters compiled, and what is remembered of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from docstore_sql.compile import Compiler
+from docstore_sql.fragment import Fragment
+
+from docstore.backend import Query, SortKey
+from docstore.query.expr import And, Compare, Expr, In, Path, leaves
+from docstore_postgres.declared import Declared, Narrowed
+from docstore_postgres.drive import Drives, bounds_of, confines, key_of
+from docstore_postgres.finding import Finder
+from docstore_postgres.intervals import intervals
+from docstore_postgres.reach import indexed
+
+__all__ = ["Apart", "Condition", "Reading"]
+
+_KEPT = 256
+_RANGED = (("created_at",), ("number",))
+_SLOW = 0.02
+"""Seconds from which a page is worth an index."""
+
+
+@dataclass(slots=True)
+class Apart:
+    """A filter in two: what an index over metadata, names or contents finds, and the rest.
+
+    Attributes:
+        found: that part.
+        rest: what is asked of what was found, by no other index.
+        ranged: the ranges in the rest that another index could serve.
+        rows: how many Postgres expects to be in those; ``None``: not asked yet.
+    """
+
+    found: Fragment
+    rest: Fragment
+    ranged: Fragment
+    rows: int | None = None
+
+
+@dataclass(slots=True)
+class Condition:
+    """A filter, compiled.
+
+    Attributes:
+        where: what it was compiled from.
+        whole: all of it.
+        bounds: the part that the order's own index narrows by.
+        prefilters: what an index finds that stands before it.
+        found: whether an index finds a superset of it.
+        key: what it is remembered by.
+        narrowed: what it implies that a declared index finds; ``None``: nothing.
+        apart: the same in two, where that is another way; ``None``: it is not.
+        is_costly: whether finding all matches took long when it was done last.
+        texts: statements made for it, their values left open, by what else they depend on.
+    """
+
+    where: Expr
+    whole: Fragment
+    bounds: Fragment
+    prefilters: tuple[Fragment, ...]
+    found: bool
+    key: Hashable
+    narrowed: Narrowed | None = None
+    apart: Apart | None = None
+    is_costly: bool = False
+    texts: dict[Hashable, Fragment] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the sessions of one backend share.
+
+    Attributes:
+        finder: what its indexes find.
+        drives: what it remembers of conditions.
+        compiled: conditions compiled lately, by the identity of what they were compiled from.
+        declared: the declared indexes, by collection.
+        points: the texts of the statements that read one row by its id.
+        orders: of the orders that no index has, how often they were asked for and the seconds that took.
+    """
+
+    finder: Finder
+    drives: Drives = field(default_factory=Drives)
+    compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
+    declared: dict[str, list[Declared]] = field(default_factory=dict)
+    points: dict[Hashable, str] = field(default_factory=dict)
+    orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
+
+    def note(self, order: tuple[SortKey, ...], seconds: float) -> None:
+        """Remember that an order was asked for that no index has."""
+        asked, spent = self.orders.get(order, (0, 0.0))
+        if asked or len(self.orders) < _KEPT:
+            self.orders[order] = (asked + 1, spent + seconds)
+
+    def note_slow(self, query: Query, seconds: float) -> None:
+        """Remember the paths of metadata that a declared index would have narrowed a slow query by."""
+        if seconds < _SLOW or query.collection.name != "documents":
+            return
+        asked = {leaf.path for leaf in leaves(query.where) if isinstance(leaf, Compare | In)}
+        narrowed = {path for path in asked if path[0] == "metadata" and _is_range(query.where, path)}
+        has = {one.keys[0].path for one in self.declared.get("documents", ())}
+        for path in sorted(narrowed - has):
+            if not indexed(path[1:]):
+                self.note((SortKey(path), SortKey(("number",))), seconds)
+
+    def condition(self, query: Query, compiler: Compiler) -> Condition:
+        """Return the condition of ``query``, compiled now or lately."""
+        name = (id(query.where), query.order[0].path[0])
+        known = self.compiled.get(name)
+        if known is not None and known.where is query.where:
+            return known
+        whole, finder = compiler.where(query.where), self.finder
+        made = Condition(
+            query.where,
+            whole,
+            compiler.where(bounds_of(query)),
+            tuple(finder.prefilters(query.collection, query.where)),
+            finder.finds(query.collection, query.where),
+            key_of(whole),
+            self._narrowed(query),
+            self._apart(query, compiler),
+        )
+        if len(self.compiled) >= _KEPT:
+            self.compiled.clear()
+        self.compiled[name] = made
+        return made
+
+    def _narrowed(self, query: Query) -> Narrowed | None:
+        found = (one.narrowed(query.where) for one in self.declared.get(query.collection.name, ()))
+        return next((each for each in found if each is not None), None)
+
+
+    def _apart(self, query: Query, compiler: Compiler) -> Apart | None:
+        """Return the filter in two, unless it asks for one owner or tenant, or is all one part."""
+        terms = query.where.terms if isinstance(query.where, And) else (query.where,)
+        found = tuple(term for term in terms if self.finder.finds(query.collection, term))
+        left = [term for term in terms if all(term is not other for other in found)]
+        rest = tuple(sorted(left, key=lambda term: not (isinstance(term, Compare) and len(term.path) == 1)))
+        compared = [term for term in rest if isinstance(term, Compare)]
+        if not found or not rest or any(map(confines, compared)):
+            return None
+        ranged = tuple(term for term in compared if term.path in _RANGED)
+        return Apart(compiler.where(And(found)), compiler.where(And(rest)), compiler.where(And(ranged)))
+
+
+def _is_range(where: Expr, path: Path) -> bool:
+    """Return whether a condition leaves a part of the order of ``path`` that is more than some values."""
+    found = intervals(where, path)
+    values = all(start[0] == end[0] for start, end in found.parts)
+    return not found.is_all and not (found.parts and values)

@@ -54,10 +54,7 @@ class PostgresCompiler(Compiler):
         texts: dict[Path, list[Match]] = {}
         others: list[Expr] = []
         for term in joined(terms):
-            is_text = isinstance(term, Match) and (
-                term.path == ("filename",) or self.collection.column(term.path[0]).kind is Kind.JSON
-            )
-            if is_text and isinstance(term, Match):
+            if isinstance(term, Match):
                 texts.setdefault(term.path, []).append(term)
             else:
                 others.append(term)
@@ -69,7 +66,13 @@ class PostgresCompiler(Compiler):
     def _any_text(self, path: Path, leaves: Sequence[Match]) -> Fragment:
         if path == ("filename",):
             return any_text("d.filename", "d.filename_fold", leaves)
-        root = self.root(self.collection.column(path[0]))
+        field = self.collection.column(path[0])
+        if field.kind is not Kind.JSON:
+            column = self.column(field)
+            condition = any_text(column, f'lower({column} COLLATE "C")', leaves)
+            folds = any(leaf.kind in ("isubstring", "iglob") for leaf in leaves)
+            return either((_beyond_ascii(column), condition)) if folds else condition
+        root = self.root(field)
         return self.leaves.strings(
             root, path[1:], lambda text, folded: any_text(text, folded, leaves)
         )
@@ -173,8 +176,7 @@ class PostgresCompiler(Compiler):
         condition = string_condition(column, leaf, folded=f'lower({column} COLLATE "C")')
         if not folds:
             return both((Fragment(f"{column} IS NOT NULL"), condition)) if field.nullable else condition
-        beyond = Fragment(f"octet_length({column}) > char_length({column})")
-        return either((beyond, condition))
+        return either((_beyond_ascii(column), condition))
 
     def occurs(self, leaf: Occurs) -> Fragment:
         """Return a search term: a substring of the folded filename, or side by side in the content."""
@@ -187,3 +189,8 @@ class PostgresCompiler(Compiler):
             found = f"(SELECT strpos(c.{column}, %s) > 0 FROM {self.tables.content} AS c WHERE {there})"
             parts.append(Fragment(found, (text,)))
         return either(parts)
+
+
+def _beyond_ascii(text: str) -> Fragment:
+    """Return whether a text has characters whose folding Postgres does not know as docstore does."""
+    return Fragment(f"octet_length({text}) > char_length({text})")

@@ -148,17 +148,18 @@ class PostgresBackend(SQLBackend):
 
     def session(self, connection: Any) -> PostgresSession:
         """Return a session on a raw connection; the first one looks at what the indexes can find."""
-        if self._reading is None:
-            self._reading = Reading(Finder(self.tables, self._has_trigrams(connection)))
-            self._read_indexes(connection)
-        return PostgresSession(connection, self.tables, self.compilers, self._reading)
+        reading = self._reading
+        if reading is None:
+            reading = Reading(Finder(self.tables, self._has_trigrams(connection)))
+            self._read_indexes(connection, reading)
+            self._reading = reading  # whole: a task may be cancelled at any statement
+        return PostgresSession(connection, self.tables, self.compilers, reading)
 
-    def _read_indexes(self, connection: Any) -> None:
-        assert self._reading is not None
+    def _read_indexes(self, connection: Any, reading: Reading) -> None:
         with closing(connection.cursor()) as cursor:
             for collection in (DOCUMENTS, EXTRACTIONS):
-                self._reading.declared[collection.name] = declared.read(cursor, self.tables, collection)
-        self._reading.compiled.clear()
+                reading.declared[collection.name] = declared.read(cursor, self.tables, collection)
+        reading.compiled.clear()
 
     # -- one record in one statement -------------------------------------------------------------------------
 
@@ -218,7 +219,8 @@ class PostgresBackend(SQLBackend):
             session.lock("indexes")
             changed = change(session.cursor, Declared(collection, self.tables, tuple(keys)))
         with self.translated(), self.checkout() as connection:
-            self._read_indexes(connection)
+            if self._reading is not None:
+                self._read_indexes(connection, self._reading)
         return changed
 
     def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:

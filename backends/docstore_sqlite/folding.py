@@ -29,6 +29,7 @@ from docstore.query.fields import DOCUMENTS, Collection
 from docstore_sqlite.postings import FIELDS, IndexTables, columns, steps_text
 
 __all__ = [
+    "AT_ONCE",
     "FOLD",
     "FOLD_BULK",
     "Folding",
@@ -46,6 +47,11 @@ FOLD = 1024
 
 FOLD_BULK = 8192
 """The same, of blocks that write many rows."""
+
+AT_ONCE = 8_000_000
+"""Bytes of JSON, before and now, that one step of a fold holds at most, or one row's; facts take several
+times that.
+"""
 
 _MASK = (1 << 65_536) - 1
 
@@ -160,17 +166,55 @@ _BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
 
 def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     """Take all changes noted into the bulk, and begin a generation."""
+    for first, last in list(_slices(cursor, names, collection)):
+        _fold_slice(cursor, names, collection, first, last)
+    if collection is DOCUMENTS:
+        changes = names.changes[collection.name]
+        add_texts(cursor, names, f"d.number IN (SELECT number FROM {changes} WHERE has_text)")
+    cursor.execute(
+        f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
+        "SET value = value + 1",
+        (generation_name(collection),),
+    )
+    cursor.execute(f"DELETE FROM {names.changes[collection.name]}")
+
+
+def _slices(cursor: Any, names: IndexTables, collection: Collection) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last number of changed rows whose JSON, before and now, is folded at once."""
+    changes, rows = names.changes[collection.name], names.rows[collection.name]
+    json = [name for name, is_json in FIELDS[collection.name].items() if is_json]
+    size = " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in json)
+    cursor.execute(
+        f"SELECT number, sum(size) FROM (SELECT number, {size} AS size FROM {changes} UNION ALL "
+        f"SELECT number, {size} FROM {rows} WHERE number IN (SELECT number FROM {changes})) "
+        "GROUP BY number ORDER BY number"
+    )
+    first, last, held = None, 0, 0
+    for number, bytes_of_one in cursor:
+        if first is not None and held + bytes_of_one > AT_ONCE:
+            yield first, last
+            first, held = None, 0
+        first = number if first is None else first
+        last, held = number, held + bytes_of_one
+    if first is not None:
+        yield first, last
+
+
+def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: int, last: int) -> None:
+    """Take the changes of rows from one number to another into the bulk."""
     changes = names.changes[collection.name]
     fields = FIELDS[collection.name]
     listed = columns(collection)
     cursor.execute(
-        f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} GROUP "
-        "BY number) AND NOT is_new"
+        f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} "
+        "WHERE number BETWEEN ? AND ? GROUP BY number) AND NOT is_new",
+        (first, last),
     )
     old = {row[0]: row[1:] for row in cursor}
     cursor.execute(
         f"SELECT number, {listed} FROM {names.rows[collection.name]} WHERE number IN (SELECT number "
-        f"FROM {changes})"
+        f"FROM {changes} WHERE number BETWEEN ? AND ?)",
+        (first, last),
     )
     befores, nows = _changed(collection, old, cursor)
     before = Tree(fields, befores) if befores else None
@@ -178,14 +222,6 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     now = Tree(fields, nows)
     nows.clear()
     Folding(cursor, names, collection).run(now, before)
-    if collection is DOCUMENTS:
-        add_texts(cursor, names, f"d.number IN (SELECT number FROM {changes} WHERE has_text)")
-    cursor.execute(
-        f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
-        "SET value = value + 1",
-        (generation_name(collection),),
-    )
-    cursor.execute(f"DELETE FROM {changes}")
 
 
 def add_texts(cursor: Any, names: IndexTables, where: str) -> None:

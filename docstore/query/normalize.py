@@ -26,7 +26,7 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
-from docstore.query.values import identity
+from docstore.query.values import compare, identity, type_rank
 from docstore.query.wire import expr_to_json
 
 __all__ = ["normalize"]
@@ -36,8 +36,8 @@ def normalize(expr: Expr) -> Expr:
     """Return an Expr that matches just what ``expr`` does, in its tidiest form.
 
     ``And`` within ``And`` and ``Or`` within ``Or`` are flattened, ``TRUE`` and ``FALSE`` are worked out,
-    ``Not(Not(x))`` is ``x``, a group of one is its term, terms and list values that come twice are kept once.
-    Idempotent.
+    ``Not(Not(x))`` is ``x``, a group of one is its term, terms and list values that come twice are kept once,
+    and of many bounds of one kind on one path the deciding one. Idempotent.
     """
     match expr:
         case And(terms):
@@ -68,7 +68,7 @@ def _group(kind: type[And] | type[Or], terms: Iterable[Expr], *, neutral: Always
                 return deciding
             if inner != neutral:
                 found.append(inner)
-    kept = _once(found)
+    kept = _bounded(_once(found), strictest=kind is And)
     if not kept:
         return neutral
     return kind(tuple(kept)) if len(kept) > 1 else kept[0]
@@ -83,6 +83,34 @@ def _once(terms: list[Expr]) -> list[Expr]:
     for term in terms:
         kept.setdefault(expr_to_json(term), term)
     return list(kept.values())
+
+
+def _bounded(terms: list[Expr], *, strictest: bool) -> list[Expr]:
+    """Return the terms with one lower and one upper bound for each path and type (rule 12) at most.
+
+    A value that is above the highest of some bounds is above them all, whichever values (rule 9) the others
+    were met by; and what is above any of them is above the lowest.
+    """
+    kept: dict[tuple[object, ...] | int, Expr] = {}
+    for at, term in enumerate(terms):
+        if isinstance(term, Compare) and term.op != "eq":
+            is_lower = term.op in ("gt", "gte")
+            key = (term.path, is_lower, type_rank(term.value))
+            other = kept.get(key)
+            if isinstance(other, Compare):
+                kept[key] = _deciding(other, term, highest=is_lower is strictest, strictest=strictest)
+            else:
+                kept[key] = term
+        else:
+            kept[at] = term
+    return list(kept.values())
+
+
+def _deciding(one: Compare, other: Compare, *, highest: bool, strictest: bool) -> Compare:
+    order = compare(one.value, other.value)
+    if order == 0:
+        return one if (one.op in ("gt", "lt")) is strictest else other
+    return one if (order > 0) is highest else other
 
 
 def _leaf(leaf: Leaf) -> Leaf:

@@ -33,6 +33,7 @@ __all__ = [
     "plain",
     "plain_text",
     "type_name",
+    "type_rank",
 ]
 
 INT64_MIN = -(2**63)
@@ -238,6 +239,11 @@ def compare(a: Json, b: Json) -> int:
     if rank == 4:
         return _compare_arrays(a, b)
     return 0 if rank == 0 else (a > b) - (a < b)
+
+
+def type_rank(value: Json) -> int:
+    """Return the place of a value's type in the order of types (rule 20): what compares has the same."""
+    return _RANK[type(value)]
 
 
 def type_name(value: Any) -> str:

@@ -192,6 +192,7 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     """
     monkeypatch.setattr("docstore_sqlite.indexed.FOLD", 4)
     monkeypatch.setattr("docstore_sqlite.indexed.FOLD_BULK", 4)
+    monkeypatch.setattr("docstore_sqlite.folding.AT_ONCE", 40)  # a row or two
     monkeypatch.setattr("docstore_memory.index._FOLD", 4)
     from hypothesis.stateful import run_state_machine_as_test
 

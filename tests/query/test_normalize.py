@@ -1,7 +1,11 @@
 """``normalize`` and ``wire``: tidy, and the same meaning; text and back."""
 
+from itertools import combinations, product
+from typing import Any, Literal
+
 import pytest
 
+from docstore.query.evaluate import matches
 from docstore.query.expr import (
     FALSE,
     TRUE,
@@ -27,6 +31,12 @@ from docstore.query.wire import expr_from_json, expr_to_json
 A = Compare(("a",), "eq", 1)
 B = Compare(("b",), "gt", "x")
 C = Exists(("c", "d"))
+
+
+def bound(op: Literal["gt", "gte", "lt", "lte"], value: Any) -> Compare:
+    """Return a bound on ``a``."""
+    return Compare(("a",), op, value)
+
 
 
 @pytest.mark.parametrize(
@@ -58,6 +68,14 @@ C = Exists(("c", "d"))
         (Compare(("a",), "lt", None), FALSE),
         (Compare(("a",), "gte", None), Compare(("a",), "eq", None)),
         (ElemMatch(("a",), And((A, FALSE)), "records"), FALSE),
+        (And((bound("gt", 1), bound("gt", 3), bound("gte", 3))), bound("gt", 3)),
+        (Or((bound("gt", 1), bound("gt", 3), bound("gte", 1))), bound("gte", 1)),
+        (And((bound("lt", 4), bound("lte", 2.5), bound("lt", 3))), bound("lte", 2.5)),
+        (Or((bound("lte", [1]), bound("lt", [1, 2]))), bound("lt", [1, 2])),
+        (And((bound("gt", 1), bound("lt", 1))), And((bound("gt", 1), bound("lt", 1)))),
+        (And((bound("gt", 1), bound("gt", "1"))), And((bound("gt", 1), bound("gt", "1")))),
+        (And((bound("gt", 1), B, bound("gt", 2))), And((bound("gt", 2), B))),
+        (Or((bound("gt", 1), A, bound("gt", 0))), Or((bound("gt", 0), A))),
         (ElemMatch(("a",), And((A,)), "records"), ElemMatch(("a",), A, "records")),
         (Not(ElemMatch(("a",), FALSE, "values")), TRUE),
         (Not(Or((A, B))), Not(Or((A, B)))),
@@ -112,3 +130,18 @@ def test_other_texts(text: str) -> None:
     """A text that is none of them is ValueError."""
     with pytest.raises(ValueError):
         expr_from_json(text)
+
+
+def test_the_deciding_bound_says_what_all_do() -> None:
+    """Bounds on arrays, on several types and next to each other match what each of them for itself does."""
+    values = (0, 1, 1.5, "", "b", [1], {"a": 1}, True)
+    records: list[Any] = [{"a": value} for value in values]
+    records += [{"a": list(some)} for some in combinations(values, 2)]
+    records += [{}, {"a": None}, {"a": []}, {"a": [{"a": 2}, [0]]}]
+    ops: tuple[Literal["gt", "gte", "lt", "lte"], ...] = ("gt", "gte", "lt", "lte")
+    bounds = [bound(op, value) for op, value in product(ops, values)]
+    for some in combinations(bounds, 2):
+        for record in records:
+            each = [matches(one, record) for one in some]
+            assert all(each) == matches(normalize(And(some)), record), (some, record)
+            assert any(each) == matches(normalize(Or(some)), record), (some, record)

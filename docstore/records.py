@@ -4,59 +4,33 @@ page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from docstore.backend import Explains, Query, Reader, Row, Scope, Support
-from docstore.errors import (
-    FilterSyntaxError,
-    FilterTooComplex,
-    FilterValueError,
-    NotFound,
-    NotPushed,
-    ScopeRequired,
-)
+from docstore.asking import Asking, Filter
+from docstore.backend import Explains, Query, Reader, Row
 from docstore.iteration import Iteration
-from docstore.listing import Cut, Listing, Position, after, behind, cut_at, cut_from, listing_of, total_of
+from docstore.listing import Cut, Listing, Position, after, behind, cut_at, cut_from, total_of
 from docstore.models import Page, page_from, record_from, records_from
 from docstore.pages import Window, check_at_most, check_batch, check_include, check_total, check_window
 from docstore.query import cursor as cursors
 from docstore.query import run
 from docstore.query.decode import decode
-from docstore.query.expr import TRUE, And, Compare, Expr, In
+from docstore.query.expr import In
 from docstore.query.facets import counted, facet_path
-from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.normalize import normalize
-from docstore.query.order import parse_sort
-from docstore.query.parse import parse
-from docstore.query.plan import Plan, make_plan
-from docstore.query.search import parse_search
-from docstore.query.values import NotJson, by_value, check_text
-from docstore.query.wire import expr_to_json
-from docstore.recent import spelled
-from docstore.root import Root
+from docstore.query.plan import Plan
 
 __all__ = ["Filter", "Records"]
 
 T = TypeVar("T")
-Filter = Mapping[str, Any]
-_LATEST = Compare(("is_latest",), "eq", True)
-_BY_NUMBER = Query(DOCUMENTS).order
 
 
-class Records(Generic[T]):
+class Records(Asking[T]):
     """What can be read of one collection; :class:`~docstore.documents.Documents` and Extractions add the
     writing.
     """
-
-    _collection: Collection
-
-    def __init__(self, root: Root, scope: Scope, *, confined: bool) -> None:
-        self._root = root
-        self._scope = scope
-        self._confined = confined
 
     # -- public ------------------------------------------------------------------------------------
 
@@ -404,135 +378,3 @@ class Records(Generic[T]):
         return cursors.decode(
             text, listing.bound, listing.query.order, self._collection, root.secrets, root.limits
         )
-
-    # -- queries -----------------------------------------------------------------------------------
-
-    def _ready(self) -> None:
-        self._root.check_open()
-        if self._root.scope_required and not self._confined:
-            raise ScopeRequired(
-                "this store was opened with scope_required=True: "
-                "use store.scoped(tenant=..., owner=...) or store.unscoped()"
-            )
-
-    def _listing(
-        self,
-        filter: Filter | None,
-        search: str | None,
-        sort: str | Sequence[str],
-        latest_only: bool,
-        include: Iterable[str],
-    ) -> Listing:
-        names, scope = check_include(self._collection, include), self._scope
-        key = spelled((
-            self._collection.name, scope.tenant, scope.owner, filter, search, sort, latest_only, sorted(names)
-        ))  # fmt: skip
-        found: Listing | None = self._root.listings.get(key)
-        return found or self._root.listings.put(key, self._listed(filter, search, sort, latest_only, names))
-
-    def _listed(
-        self,
-        filter: Filter | None,
-        search: str | None,
-        sort: str | Sequence[str],
-        latest_only: bool,
-        names: frozenset[str],
-    ) -> Listing:
-        order = parse_sort(sort, self._collection, self._root.limits)
-        parsed = self._parsed(filter)
-        wanted = self._latest(latest_only)
-        expr = normalize(And((parsed, parse_search(search, self._collection, self._root.limits), wanted)))
-        query = Query(self._collection, self._scope, expr, order, include=names)
-        bound = cursors.binding(
-            self._collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope
-        )
-        return listing_of(*self._planned(query), names, bound)
-
-    def _latest(self, latest_only: bool) -> Expr:
-        return _LATEST if latest_only and "is_latest" in self._collection.fields else TRUE
-
-    def _parsed(self, filter: Filter | None) -> Expr:
-        return normalize(
-            parse(
-                filter,
-                self._collection,
-                limits=self._root.limits,
-                default_timezone=self._root.default_timezone,
-            )
-        )
-
-    def _planned(self, query: Query) -> tuple[Query, Plan]:
-        """Plan a query; what the residual reads is fetched, too."""
-        plan = make_plan(self._root.backend, self._collection, query.where, query.order)
-        include = query.include
-        if not plan.is_pushed and "content" in self._collection.fields:
-            include = include | ({"content"} if _reads_content(plan.residual) else set())
-        return replace(query, where=plan.pushed, include=include), plan
-
-    def _refuse_residual(self, plan: Plan) -> None:
-        if not (plan.is_pushed and plan.sort_pushed):
-            reasons = (*plan.reasons(), *plan.sort_reasons)
-            raise NotPushed(
-                f"strict: the {plan.backend} backend cannot run all of this query by itself: "
-                f"{'; '.join(reasons)}; without strict=True the rest is done here, row by row",
-                reasons=reasons,
-            )
-
-    def _run_exactly(self, reader: Reader, query: Query) -> list[Row]:
-        """Run a query of the library's own."""
-        planned, plan = self._planned(query)
-        return run.rows(reader, plan, planned)
-
-    def _row(
-        self, reader: Reader, id: str, *, include: frozenset[str] = frozenset(), lock: Any = None
-    ) -> Row:
-        leaf, backend = Compare(("id",), "eq", id), self._root.backend
-        query = Query(self._collection, self._scope, leaf, _BY_NUMBER, None, 0, 1, include, lock)
-        exact = backend.judge(self._collection, leaf).support is Support.EXACT
-        exact = exact and backend.sorts(self._collection, _BY_NUMBER[0]).support is Support.EXACT
-        rows = reader.select(query) if exact else self._run_exactly(reader, query)
-        if not rows:
-            raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {id!r}", id=id)
-        return rows[0]
-
-    def _made(self, row: Row) -> T:
-        made: T = record_from(
-            self._collection, {name: row[name] for name in self._collection.fields if name in row}
-        )
-        return made
-
-    def _id(self, id: Any) -> str:
-        value = by_value(id)
-        if not isinstance(value, str):
-            raise FilterValueError(f"id: expected text, not {type(id).__name__}", path="id", expected="text")
-        try:
-            return check_text(value)
-        except NotJson:
-            raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {id!r}", id=value) from None
-
-    def _ids(self, ids: Iterable[Any]) -> list[str]:
-        if isinstance(ids, str) or not isinstance(ids, Iterable):
-            raise FilterSyntaxError("ids: expected a list of texts", path="ids")
-        asked: dict[str, None] = {}
-        for at, id in enumerate(ids):
-            if at >= self._root.limits.list_length:
-                raise FilterTooComplex(
-                    f"more than {self._root.limits.list_length} ids",
-                    path="ids",
-                    bound="list_length",
-                    limit=self._root.limits.list_length,
-                )
-            try:
-                asked[self._id(id)] = None
-            except NotFound:
-                continue
-        return list(asked)
-
-
-def _reads_content(expr: Expr) -> bool:
-    from docstore.query.expr import Occurs, leaves
-
-    return any(
-        leaf.content if isinstance(leaf, Occurs) else getattr(leaf, "path", ("",))[0] == "content"
-        for leaf in leaves(expr)
-    )

@@ -131,7 +131,7 @@ class Upkeep:
         self._look_after("collect")
         root = self._root
         if root.blobs is None and not self._any_blobs():
-            return CollectReport()
+            return maintenance.CollectReport()
         return maintenance.collect(
             root.backend, root.bytes(), grace,
             prefix=prefix, after=after, scope=self._scope, on_progress=on_progress,

@@ -415,6 +415,8 @@ def _element(path: Path, condition: Expr, of: str, source: Source) -> Bits:
         case _:
             if of == "records" and index_step(condition.path[0]) is not None:
                 return source.post((), EVERY)
+            if of == "values" and isinstance(condition, (Contains, Size, ElemMatch)):
+                return source.post((), EVERY)  # of arrays within arrays there are no facts
             return leaf_bounds(_moved(condition, path), source).high
 
 

@@ -122,3 +122,19 @@ def test_most_predicates_are_exact(filter: dict[str, Any]) -> None:
     expected = {number for number, record in records.items() if matches(expr, record)}
     assert found.exact
     assert expected == set(found.low.members)
+
+
+@pytest.mark.parametrize(
+    "operand", [{"$contains": [5]}, {"$containsAny": [5]}, {"$size": 1}, {"$elemMatch": {"$gt": 4}}]
+)
+@pytest.mark.parametrize("stage", STAGES)
+def test_arrays_within_arrays_are_not_lost(operand: dict[str, Any], stage: str) -> None:
+    """Operators on an array that is an element of another find it."""
+    values: list[Any] = [[[5]], [[5, 6]], [5], [[[5]]], 5, [{"0": 5}], [{"b": 1}, [5]], [], [[]]]
+    records = {number: {"metadata": {"a": value}} for number, value in enumerate(values, 1)}
+    filter = {"metadata.a": {"$elemMatch": operand}}
+    expr = normalize(parse(filter, DOCUMENTS, limits=DEFAULT_LIMITS, default_timezone=None))
+    found = bounds(expr, layers(DOCUMENTS, records, stage))
+    expected = {number for number, record in records.items() if matches(expr, record)}
+    assert expected
+    assert set(found.low.members) <= expected <= set(found.high.members)

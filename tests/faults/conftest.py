@@ -28,16 +28,6 @@ def seed() -> int:
     return int(os.environ.get("DOCSTORE_FAULTS_SEED", "20260"))
 
 
-@pytest.fixture(scope="session")
-def s3_session() -> Any:
-    """A botocore session whose parsed descriptions of services the forks inherit: a client takes a tenth of
-    the time.
-    """
-    from aiobotocore.session import AioSession
-
-    return AioSession()
-
-
 @pytest.fixture
 def s3_blobs(s3_server: S3Server, s3_session: Any) -> Callable[..., Blobs]:
     """Make blobs in a bucket that is this test's alone; another endpoint's options may be given."""

@@ -93,10 +93,18 @@ class Support(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A backend's word on one leaf or sort key, and why (a short phrase, shown by ``explain``)."""
+    """A backend's word on one leaf or sort key.
+
+    Attributes:
+        support: whether it can be run, and what comes back.
+        reason: why it is not exact: a short phrase, shown by ``explain``.
+        is_costly: whether it takes the engine many times as long as the evaluator. One or some are run all
+            the same; of a filter that has very many of such, all of them are left to the evaluator.
+    """
 
     support: Support
     reason: str = ""
+    is_costly: bool = False
 
 
 EXACT = Judgement(Support.EXACT)

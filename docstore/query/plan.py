@@ -19,7 +19,10 @@ from docstore.query.paths import path_text
 from docstore.query.plan_text import plan_text
 from docstore.query.show import show_expr
 
-__all__ = ["Plan", "PlanTerm", "make_plan"]
+__all__ = ["COSTLY", "Plan", "PlanTerm", "make_plan"]
+
+COSTLY = 32
+"""Predicates that are costly for a backend of which a filter is run there; more are left to the evaluator."""
 
 Judgements: TypeAlias = Mapping[int, Judgement]
 """The backend's word on each leaf of an expression, by the leaf's ``id``: the expression keeps them alive."""
@@ -98,7 +101,7 @@ class Plan:
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
     every = tuple(leaves(expr))
-    judgements = {id(leaf): backend.judge(collection, leaf) for leaf in every}
+    judgements = _affordable({id(leaf): backend.judge(collection, leaf) for leaf in every})
     unsorted = _sort_reasons(backend, collection, order)
     if all(judgement.support is Support.EXACT for judgement in judgements.values()):
         terms = tuple(PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason) for leaf in every)
@@ -119,6 +122,17 @@ def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Seque
         sort_pushed=not unsorted,
         sort_reasons=unsorted,
     )
+
+
+def _affordable(judgements: Judgements) -> Judgements:
+    """Take what is costly from the backend, if it is too much of it."""
+    if len(judgements) <= COSTLY:
+        return judgements
+    costly = [leaf for leaf, judgement in judgements.items() if judgement.is_costly]
+    if len(costly) <= COSTLY:
+        return judgements
+    left = Judgement(Support.UNSUPPORTED, f"one of {len(costly)} that are quicker to look at here")
+    return {**judgements, **dict.fromkeys(costly, left)}
 
 
 def _sort_reasons(backend: Backend, collection: Collection, order: Sequence[SortKey]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from docstore.query.expr import FALSE, TRUE, And, Compare, Expr, Leaf, Not, Or, 
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.normalize import normalize
 from docstore.query.order import parse_sort
-from docstore.query.plan import Plan, make_plan
+from docstore.query.plan import COSTLY, Plan, make_plan
 
 ORDER = (SortKey(("number",)),)
 
@@ -29,6 +29,7 @@ SUPPORTS = {
     "e": EXACT,
     "i": Judgement(Support.INEXACT, "a guess"),
     "u": Judgement(Support.UNSUPPORTED, "no way"),
+    "c": Judgement(Support.EXACT, is_costly=True),
 }
 
 
@@ -99,6 +100,18 @@ def test_what_becomes_of_each_predicate(expr: Expr, expected: list[str]) -> None
     found = [term.support.value + (f": {term.reason}" if term.reason else "") for term in plan.terms]
     assert expected == found
     assert list(leaves(normalize(expr))) == [term.expr for term in plan.terms]
+
+
+@pytest.mark.parametrize("number", [COSTLY, COSTLY + 1])
+def test_many_costly_predicates_are_left_to_the_evaluator(number: int) -> None:
+    """Up to a bound the backend runs what is costly for it; beyond it none of them, but all the rest."""
+    costly = Or(tuple(leaf(f"c{n}") for n in range(number)))
+    plan = planned(And((E1, costly)))
+    if number == COSTLY:
+        assert (And((E1, costly)), TRUE) == (plan.pushed, plan.residual)
+    else:
+        assert (E1, costly) == (plan.pushed, plan.residual)
+        assert all(f"one of {number}" in reason for reason in plan.reasons())
 
 
 def test_a_sort_that_is_not_the_backends() -> None:

@@ -37,7 +37,8 @@ def normalize(expr: Expr) -> Expr:
 
     ``And`` within ``And`` and ``Or`` within ``Or`` are flattened, ``TRUE`` and ``FALSE`` are worked out,
     ``Not(Not(x))`` is ``x``, a group of one is its term, terms and list values that come twice are kept once,
-    and of many bounds of one kind on one path the deciding one. Idempotent.
+    of many bounds of one kind on one path the deciding one, and alternatives for an element of one array are
+    one ``ElemMatch``. Idempotent.
     """
     match expr:
         case And(terms):
@@ -69,6 +70,8 @@ def _group(kind: type[And] | type[Or], terms: Iterable[Expr], *, neutral: Always
             if inner != neutral:
                 found.append(inner)
     kept = _bounded(_once(found), strictest=kind is And)
+    if kind is Or:
+        kept = _of_one_element(kept)
     if not kept:
         return neutral
     return kind(tuple(kept)) if len(kept) > 1 else kept[0]
@@ -111,6 +114,25 @@ def _deciding(one: Compare, other: Compare, *, highest: bool, strictest: bool) -
     if order == 0:
         return one if (one.op in ("gt", "lt")) is strictest else other
     return one if (order > 0) is highest else other
+
+
+def _of_one_element(terms: list[Expr]) -> list[Expr]:
+    """Return the alternatives with one ``ElemMatch`` for each path: an element for this or one for that is an
+    element for this or that.
+    """
+    conditions: dict[tuple[object, ...], list[Expr]] = {}
+    for term in terms:
+        if isinstance(term, ElemMatch):
+            conditions.setdefault((term.path, term.of), []).append(term.condition)
+    if all(len(some) == 1 for some in conditions.values()):
+        return terms
+    kept: list[Expr] = []
+    for term in terms:
+        if not isinstance(term, ElemMatch):
+            kept.append(term)
+        elif some := conditions.pop((term.path, term.of), None):
+            kept.append(normalize(ElemMatch(term.path, Or(tuple(some)), term.of)))
+    return kept
 
 
 def _leaf(leaf: Leaf) -> Leaf:

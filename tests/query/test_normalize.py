@@ -31,6 +31,12 @@ from docstore.query.wire import expr_from_json, expr_to_json
 A = Compare(("a",), "eq", 1)
 B = Compare(("b",), "gt", "x")
 C = Exists(("c", "d"))
+OTHER = ElemMatch(("b",), A, "records")
+
+
+def element(condition: Expr) -> ElemMatch:
+    """Return a condition on an element of ``a``."""
+    return ElemMatch(("a",), condition, "records")
 
 
 def bound(op: Literal["gt", "gte", "lt", "lte"], value: Any) -> Compare:
@@ -68,6 +74,10 @@ def bound(op: Literal["gt", "gte", "lt", "lte"], value: Any) -> Compare:
         (Compare(("a",), "lt", None), FALSE),
         (Compare(("a",), "gte", None), Compare(("a",), "eq", None)),
         (ElemMatch(("a",), And((A, FALSE)), "records"), FALSE),
+        (Or((element(A), C, element(B))), Or((element(Or((A, B))), C))),
+        (Or((element(A), OTHER)), Or((element(A), OTHER))),
+        (And((element(A), element(B))), And((element(A), element(B)))),
+        (Or((element(Or((A, B))), element(C))), element(Or((A, B, C)))),
         (And((bound("gt", 1), bound("gt", 3), bound("gte", 3))), bound("gt", 3)),
         (Or((bound("gt", 1), bound("gt", 3), bound("gte", 1))), bound("gte", 1)),
         (And((bound("lt", 4), bound("lte", 2.5), bound("lt", 3))), bound("lte", 2.5)),

@@ -37,8 +37,8 @@ def normalize(expr: Expr) -> Expr:
 
     ``And`` within ``And`` and ``Or`` within ``Or`` are flattened, ``TRUE`` and ``FALSE`` are worked out,
     ``Not(Not(x))`` is ``x``, a group of one is its term, terms and list values that come twice are kept once,
-    of many bounds of one kind on one path the deciding one, and alternatives for an element of one array are
-    one ``ElemMatch``. Idempotent.
+    of many bounds of one kind on one path the deciding one; alternatives for an element of one array are
+    one ``ElemMatch``, and negative alternatives one ``Not``. Idempotent.
     """
     match expr:
         case And(terms):
@@ -71,7 +71,7 @@ def _group(kind: type[And] | type[Or], terms: Iterable[Expr], *, neutral: Always
                 found.append(inner)
     kept = _bounded(_once(found), strictest=kind is And)
     if kind is Or:
-        kept = _of_one_element(kept)
+        kept = _of_one_negation(_of_one_element(kept))
     if not kept:
         return neutral
     return kind(tuple(kept)) if len(kept) > 1 else kept[0]
@@ -132,6 +132,17 @@ def _of_one_element(terms: list[Expr]) -> list[Expr]:
             kept.append(term)
         elif some := conditions.pop((term.path, term.of), None):
             kept.append(normalize(ElemMatch(term.path, Or(tuple(some)), term.of)))
+    return kept
+
+
+def _of_one_negation(terms: list[Expr]) -> list[Expr]:
+    """Return the alternatives with one ``Not`` at most: not this or not that is not both."""
+    denied = [term.term for term in terms if isinstance(term, Not)]
+    if len(denied) < 2:
+        return terms
+    first = next(at for at, term in enumerate(terms) if isinstance(term, Not))
+    kept = [term for at, term in enumerate(terms) if at == first or not isinstance(term, Not)]
+    kept[first] = _negation(normalize(And(tuple(denied))))
     return kept
 
 

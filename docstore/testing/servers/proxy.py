@@ -8,7 +8,7 @@ import http.client
 import random
 import socket
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self, TypeAlias
 
@@ -82,18 +82,15 @@ class S3Proxy:
     def forward(self, method: str, path: str, headers: Any, body: bytes, *, cut: bool) -> Any:
         """Send a request to the server; return its answer, read to the end, ``None`` if it was cut."""
         connection = http.client.HTTPConnection("127.0.0.1", self._target, timeout=60)
-        with suppress(http.client.HTTPException, ConnectionError):
+        with closing(connection), suppress(http.client.HTTPException, ConnectionError):
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in headers.items():
                 if name.lower() not in ("expect", "connection"):
                     connection.putheader(name, value)
             connection.endheaders(body[:-1] if cut else body)
             if not cut:
-                answer = connection.getresponse()
-                read = answer.read()
-                connection.close()
-                return answer, read
-        connection.close()
+                with connection.getresponse() as answer:  # it may hold the socket by itself
+                    return answer, answer.read()
         return None
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from docstore.backend import EXACT, Judgement, Support
-from docstore.query.expr import Always, ElemMatch, Expr, Leaf, Match, Mod, Occurs, Regex, Size, leaves
+from docstore.query.expr import Always, ElemMatch, Expr, Leaf, Match, Occurs, Regex, leaves
 from docstore.query.fields import Collection, Kind
 from docstore_postgres import patterns, regex
 from docstore_postgres.reach import indexed
@@ -29,7 +29,7 @@ def _is_costly(collection: Collection, leaf: Leaf) -> bool:
     match leaf:
         case Occurs() | Always():
             return False
-        case ElemMatch() | Mod() | Size():
+        case ElemMatch():
             return True
         case Match(path, "isubstring" | "iglob") if path == ("content",):
             return True

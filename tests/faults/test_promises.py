@@ -209,6 +209,10 @@ def no_update_is_lost(place: Place) -> None:
         for thread in threads:
             thread.join()
         assert [] == failures
+        now = store.documents.get("a")
+        assert 24 == now.metadata["n"]
+        with suppress(docstore.RevisionConflict):  # what another wrote since is not overwritten
+            store.documents.update("a", metadata={"n": 0}, if_revision=now.revision - 1)
         assert 24 == store.documents.get("a").metadata["n"]
         (claim,) = store.documents.claim()
         assert [] == store.documents.claim()

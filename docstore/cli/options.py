@@ -15,7 +15,19 @@ import click
 import docstore
 from docstore.store import Store
 
-__all__ = ["filter_argument", "local_path", "opened", "search_option", "sqlite_file", "store_options"]
+__all__ = [
+    "blobs_option",
+    "filter_argument",
+    "json_option",
+    "local_path",
+    "opened",
+    "quiet_option",
+    "scope_options",
+    "search_option",
+    "sqlite_file",
+    "store_options",
+    "within",
+]
 
 DEFAULT_STORE = "sqlite:///docstore.db"
 DEFAULT_BLOBS = "./docstore-files"
@@ -25,14 +37,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def store_options(command: F) -> F:
     """Add `--store` and `--blobs`."""
-    command = click.option(
-        "--blobs",
-        metavar="URL",
-        envvar="DOCSTORE_BLOBS",
-        default=DEFAULT_BLOBS,
-        show_default=True,
-        help="Folder or fsspec URL of the bytes. Environment: DOCSTORE_BLOBS.",
-    )(command)
+    command = blobs_option("Folder or fsspec URL of the bytes.")(command)
     return click.option(
         "--store",
         "url",
@@ -42,6 +47,40 @@ def store_options(command: F) -> F:
         show_default=True,
         help="sqlite:///FILE.db or postgresql://… Environment: DOCSTORE_URL.",
     )(command)
+
+
+def blobs_option(help: str) -> Callable[[F], F]:
+    """Add `--blobs`, with a help text of the command's own."""
+    return click.option(
+        "--blobs",
+        metavar="URL",
+        envvar="DOCSTORE_BLOBS",
+        default=DEFAULT_BLOBS,
+        show_default=True,
+        help=f"{help} Environment: DOCSTORE_BLOBS.",
+    )
+
+
+def json_option(help: str = "Print one JSON object.") -> Callable[[F], F]:
+    """Add `--json`; the command receives it as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help=help)
+
+
+def quiet_option(command: F) -> F:
+    """Add `--quiet` and `-q`."""
+    return click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")(command)
+
+
+def scope_options(command: F) -> F:
+    """Add `--tenant` and `--owner`, which confine a command."""
+    command = click.option("--owner", metavar="NAME", help="Confine it to this owner.")(command)
+    return click.option("--tenant", metavar="NAME", help="Confine it to this tenant.")(command)
+
+
+def within(store: Store, tenant: str | None, owner: str | None) -> Store:
+    """Return the view of a store that the options of a command ask for; all of it if they ask for none."""
+    given = {name: value for name, value in (("tenant", tenant), ("owner", owner)) if value is not None}
+    return store.scoped(**given) if given else store
 
 
 def search_option(command: F) -> F:

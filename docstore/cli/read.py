@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from docstore.cli.options import filter_argument, opened, search_option, store_options
+from docstore.cli.options import filter_argument, json_option, opened, search_option, store_options
 from docstore.cli.output import (
     document_table,
     document_view,
@@ -28,7 +28,6 @@ __all__ = ["READ_COMMANDS"]
 _all_versions = click.option(
     "--all-versions", is_flag=True, help="Older versions, too; without it only the latest of each file."
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command(short_help="List documents that match a filter and a search.")
@@ -42,7 +41,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--total", is_flag=True, help="Count all that match, too.")
 @click.option("--content", is_flag=True, help="With --json: include the extracted text.")
 @_all_versions
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array of documents.")
+@json_option("Print one JSON array of documents.")
 @store_options
 def find(
     filter: dict[str, Any] | None,
@@ -116,7 +115,7 @@ def _say_where(page: Any, as_json: bool) -> None:
 @click.command(short_help="Show one document.")
 @click.argument("name", metavar="ID")
 @click.option("--content", is_flag=True, help="Show the extracted text, too.")
-@_as_json
+@json_option("Print JSON.")
 @store_options
 def show(name: str, content: bool, as_json: bool, url: str, blobs: str) -> None:
     """Show one document: all its fields, its metadata and, if asked, its text.
@@ -161,7 +160,7 @@ def _document(store: Store, name: str, content: bool) -> Document:
 @filter_argument
 @search_option
 @_all_versions
-@click.option("--json", "as_json", is_flag=True, help='Print {"count": n}.')
+@json_option('Print {"count": n}.')
 @store_options
 def count(
     filter: dict[str, Any] | None, search: str | None, all_versions: bool, as_json: bool, url: str, blobs: str
@@ -185,7 +184,7 @@ def count(
 @search_option
 @click.option("--sort", metavar="FIELD", multiple=True, help="Field, -FIELD for descending; may be repeated.")
 @_all_versions
-@_as_json
+@json_option("Print JSON.")
 @store_options
 def explain(
     filter: dict[str, Any] | None,

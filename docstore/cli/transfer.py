@@ -14,29 +14,28 @@ from typing import Any, BinaryIO, cast
 import click
 
 import docstore
-from docstore.cli.options import DEFAULT_BLOBS, opened, store_options
+from docstore.cli.options import (
+    blobs_option,
+    json_option,
+    opened,
+    quiet_option,
+    scope_options,
+    store_options,
+    within,
+)
 from docstore.cli.output import note, print_json, shown, size_text
 from docstore.cli.progress import told
-from docstore.cli.upkeep import quiet_option, scope_options, within
 from docstore.transfer import Diff, Difference, Transferred, export_lines, import_lines
 
 __all__ = ["TRANSFER_COMMANDS", "store_url"]
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _files = click.option(
     "--files",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the bytes, beside the lines; without it they are within, as base64.",
 )
 _replace = click.option("--replace", is_flag=True, help="Overwrite what the target has otherwise.")
-_blobs_of_source = click.option(
-    "--blobs",
-    metavar="URL",
-    envvar="DOCSTORE_BLOBS",
-    default=DEFAULT_BLOBS,
-    show_default=True,
-    help="Where the bytes of the first store are. Environment: DOCSTORE_BLOBS.",
-)
+_blobs_of_source = blobs_option("Where the bytes of the first store are.")
 
 
 def store_url(text: str) -> str:
@@ -52,7 +51,7 @@ def store_url(text: str) -> str:
 @click.option("--no-bytes", is_flag=True, help="Copy documents without their bytes; a later copy adds them.")
 @_replace
 @click.option("--no-verify", is_flag=True, help="Do not read everything again at the end.")
-@_as_json
+@json_option()
 @quiet_option
 @scope_options
 def copy(
@@ -120,7 +119,7 @@ def _print_transferred(done: Transferred) -> None:
     help="rows: documents with the sha256 of their bytes; hash: also read all bytes of both.",
 )
 @click.option("--no-bytes", is_flag=True, help="It is no difference that one has bytes that the other lacks.")
-@_as_json
+@json_option()
 @quiet_option
 @scope_options
 def diff(
@@ -227,7 +226,7 @@ def _opened_file(path: str, mode: str, named: str) -> BinaryIO:
 @click.argument("file", default="-")
 @_replace
 @_files
-@_as_json
+@json_option()
 @quiet_option
 @scope_options
 @store_options

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
 import docstore
-from docstore.cli.options import opened, sqlite_file, store_options
+from docstore.cli.options import (
+    json_option,
+    opened,
+    quiet_option,
+    scope_options,
+    sqlite_file,
+    store_options,
+    within,
+)
 from docstore.cli.output import note, print_json, print_table, shown, size_text
 from docstore.cli.progress import told
 from docstore.maintenance import Action, Finding, RepairReport, Stats
-from docstore.store import Store
 
-__all__ = ["UPKEEP_COMMANDS", "quiet_option", "scope_options", "within"]
+__all__ = ["UPKEEP_COMMANDS"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 _DAY = 86_400.0
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-quiet_option: Callable[[Any], Any] = click.option(
-    "--quiet", "-q", is_flag=True, help="No progress on standard error."
-)
 _grace = click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -44,22 +46,10 @@ _level = click.option(
 )
 
 
-def scope_options(command: F) -> F:
-    """Add `--tenant` and `--owner`, which confine a command."""
-    command = click.option("--owner", metavar="NAME", help="Confine it to this owner.")(command)
-    return click.option("--tenant", metavar="NAME", help="Confine it to this tenant.")(command)
-
-
-def within(store: Store, tenant: str | None, owner: str | None) -> Store:
-    """Return the view of a store that the options of a command ask for; all of it if they ask for none."""
-    given = {name: value for name, value in (("tenant", tenant), ("owner", owner)) if value is not None}
-    return store.scoped(**given) if given else store
-
-
 @click.command(short_help="Compare documents with their bytes.")
 @_level
 @_grace
-@_as_json
+@json_option()
 @quiet_option
 @scope_options
 @store_options
@@ -125,7 +115,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 @click.option("--apply", "apply", is_flag=True, help="Do it; without, only say what would be done.")
 @click.option("--force", is_flag=True, help="Take away more than a tenth of what is there, too.")
 @_grace
-@_as_json
+@json_option()
 @quiet_option
 @scope_options
 @store_options
@@ -183,7 +173,7 @@ def _subject(action: Action) -> str:
 @_grace
 @click.option("--prefix", default="", metavar="TEXT", help="List only keys that begin with it, such as 3f.")
 @click.option("--after", default="", metavar="KEY", help="Begin the listing after this key.")
-@_as_json
+@json_option()
 @quiet_option
 @scope_options
 @store_options
@@ -218,7 +208,7 @@ def collect(
 
 
 @click.command(short_help="Count what is in a store.")
-@_as_json
+@json_option()
 @scope_options
 @store_options
 def stats(as_json: bool, tenant: str | None, owner: str | None, url: str, blobs: str) -> None:
@@ -259,7 +249,7 @@ def _stats_table(counted: Stats) -> Table:
 
 @click.command(short_help="Remove everything of a tenant or owner.")
 @click.option("--yes", is_flag=True, help="Do it; without, only say what there is.")
-@_as_json
+@json_option()
 @quiet_option
 @scope_options
 @store_options
@@ -299,7 +289,7 @@ def _say_what_is_there(counted: Stats, as_json: bool) -> int:
 
 @click.command(short_help="Bring a store up to this docstore.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@_as_json
+@json_option()
 @store_options
 def upgrade(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
     """Bring a store's tables up to the format of this docstore. Opening a store does the same.

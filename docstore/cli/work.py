@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from docstore.cli.options import filter_argument, opened, store_options
+from docstore.cli.options import filter_argument, json_option, opened, store_options
 from docstore.cli.output import note, print_json, print_table
 from docstore.extract import extract
 from docstore.models import Document, Status
@@ -37,7 +37,7 @@ _INTERRUPTED = 130
     show_default=True,
     help="Attempts that a document has before it is failed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option("Print the report as JSON.")
 @store_options
 def work(
     filter: dict[str, Any] | None,
@@ -99,7 +99,7 @@ def _text_of(store: Store, document: Document) -> str | None:
 @click.option(
     "--all-versions", is_flag=True, help="Older versions, too; without it only the latest of each file."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object of status and number.")
+@json_option("Print a JSON object of status and number.")
 @store_options
 def status(filter: dict[str, Any] | None, all_versions: bool, as_json: bool, url: str, blobs: str) -> None:
     """Print how many documents are pending, processing, completed and failed.

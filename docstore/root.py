@@ -211,6 +211,21 @@ class Root:
         able = self._able
         return able if able is not None and able.writes_alone and not self.in_transaction else None
 
+    def written_alone(self, write: Callable[[], T | None]) -> tuple[T | None, bool]:
+        """Return what a write without a block did, ``None`` where a block is needed; and whether, as the
+        connection was lost, it may have been done all the same.
+
+        Raises:
+            BackendError: the database refused it for good.
+        """
+        try:
+            with self.watching("write"):
+                return write(), False
+        except BackendError as failed:
+            if not failed.outcome_unknown and not failed.transient:
+                raise
+            return None, failed.outcome_unknown
+
     def committed(self, step: str) -> None:
         """Tell the crash hook of a step that comes after a commit; a part of a transaction has none yet."""
         if not self.in_transaction:

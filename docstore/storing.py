@@ -20,7 +20,6 @@ from docstore.checks import Checks
 from docstore.drafts import Draft
 from docstore.errors import (
     AlreadyExists,
-    BackendError,
     BlobError,
     ChecksumMismatch,
     DocstoreError,
@@ -239,15 +238,9 @@ class _Insertion:
         clocked = [name for name in _CLOCKED if asked[name] is None]
         row = {**asked, "fingerprint": draft.fingerprint()}
         reached("P4.1")
-        try:
-            with root.watching("write"):
-                made = backend.insert_alone(DOCUMENTS, row, clocked)
-        except BackendError as failed:
-            if not failed.outcome_unknown and not failed.transient:
-                raise
-            self._tried.add(row["id"])
-            return None
+        made, unknown = root.written_alone(lambda: backend.insert_alone(DOCUMENTS, row, clocked))
         if made is None:
+            self._tried.update([row["id"]] if unknown else ())
             return None
         row["number"], now = made
         row.update(dict.fromkeys(clocked, now))

@@ -84,10 +84,12 @@ class Writes(Records[T]):
             if _NOT_ALONE.isdisjoint(changes):
                 written = _written(row, changes, now, touch=touch)
                 tried = _as_written(row, written)
-                done = self._alone(backend, row, written)
+                done, unknown = self._root.written_alone(
+                    lambda: backend.update_alone(self._collection, row, written)
+                )
                 if done:
                     return self._made(tried)
-                tried = None if done is False else tried
+                tried = tried if unknown else None
 
         def work(writer: Writer) -> Row:
             nonlocal tried
@@ -110,18 +112,6 @@ class Writes(Records[T]):
         where = Compare(("id",), "eq", id) if number is None else Compare(("number",), "eq", number)
         rows, now = backend.select_now(Query(self._collection, self._scope, where, limit=2, include=include))
         return _only(rows, id, self._noun), now
-
-    def _alone(self, backend: WritesAlone, row: Row, written: Row) -> bool | None:
-        """Write a row without a block; return whether that was done, ``None`` if nobody knows."""
-        try:
-            with self._root.watching("write"):
-                return backend.update_alone(self._collection, row, written)
-        except BackendError as failed:
-            if failed.outcome_unknown:
-                return None
-            if not failed.transient:
-                raise
-        return False
 
     def _write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
         """Write changes to a row, its revision one higher; return the row as it is then."""

@@ -148,41 +148,44 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     document = _record_table(
         f"{name}document", DOCUMENTS, metadata, dialect, _unique_id(f"{name}document_id", dialect)
     )
-    owner = sa.func.coalesce(document.c.owner, sa.text("''"))
-    external, version = document.c.external_id, document.c.version
-    sa.Index(
-        f"{name}document_version",
-        document.c.tenant,
-        external,
-        owner,
-        version,
-        unique=True,
-        sqlite_where=external.is_not(None),
-        postgresql_where=external.is_not(None),
+    _document_indexes(name, document, dialect)
+    extraction = _extraction_table(name, metadata, dialect, document)
+    content = _content_table(f"{name}content", metadata, dialect, document)
+    _blob_table(f"{name}blob", metadata)
+    _tally_table(f"{name}tally", metadata, dialect)
+    sa.Table(
+        f"{name}setting",
+        metadata,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, nullable=False),
     )
-    latest = sa.and_(external.is_not(None), document.c.is_latest)
-    sa.Index(
-        f"{name}document_latest",
-        document.c.tenant,
-        external,
-        owner,
-        unique=True,
-        sqlite_where=latest,
-        postgresql_where=latest,
-    )
-    sa.Index(f"{name}document_created", document.c.created_at, document.c.number)
-    digest = document.c.sha256  # what dedupe, and repair of lost bytes, look rows up by
-    has_bytes = digest.is_not(None)
-    sa.Index(f"{name}document_sha256", digest, sqlite_where=has_bytes, postgresql_where=has_bytes)
+    if dialect == "postgresql":
+        _postgres_indexes(name, document, extraction, content)
+    return metadata
+
+
+def _document_indexes(name: str, document: sa.Table, dialect: str) -> None:
+    """Index what keeps versions apart, and what listings, the queue and look-ups by bytes go by."""
+    columns = document.c
+    owner = sa.func.coalesce(columns.owner, sa.text("''"))
+    named = columns.external_id.is_not(None)
+    one = columns.tenant, columns.external_id, owner
+    _index_some(f"{name}document_version", *one, columns.version, where=named, unique=True)
+    _index_some(f"{name}document_latest", *one, where=sa.and_(named, columns.is_latest), unique=True)
+    sa.Index(f"{name}document_created", columns.created_at, columns.number)
+    _index_some(f"{name}document_sha256", columns.sha256, where=columns.sha256.is_not(None))
     _scope_indexes(name, document, dialect)
-    waiting = document.c.status.in_([sa.literal_column("'pending'"), sa.literal_column("'processing'")])
-    sa.Index(
-        f"{name}document_queue",
-        document.c.status,
-        document.c.number,
-        sqlite_where=waiting,
-        postgresql_where=waiting,
-    )
+    waiting = columns.status.in_([sa.literal_column("'pending'"), sa.literal_column("'processing'")])
+    _index_some(f"{name}document_queue", columns.status, columns.number, where=waiting)
+
+
+def _index_some(name: str, *columns: Any, where: Any, unique: bool = False) -> None:
+    """Index the rows that a condition holds for."""
+    sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+def _extraction_table(name: str, metadata: sa.MetaData, dialect: str, document: sa.Table) -> sa.Table:
+    """Make the table of extractions, which go with their document."""
     extraction = _record_table(
         f"{name}extraction",
         EXTRACTIONS,
@@ -198,28 +201,22 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     )
     sa.Index(f"{name}extraction_of", extraction.c.tenant, extraction.c.document_id)
     sa.Index(f"{name}extraction_created", extraction.c.created_at, extraction.c.number)
-    _content_table(f"{name}content", metadata, dialect, document)
-    _blob_table(f"{name}blob", metadata)
-    _tally_table(f"{name}tally", metadata, dialect)
-    sa.Table(
-        f"{name}setting",
-        metadata,
-        sa.Column("name", sa.Text, primary_key=True),
-        sa.Column("value", sa.Text, nullable=False),
+    return extraction
+
+
+def _postgres_indexes(name: str, document: sa.Table, extraction: sa.Table, content: sa.Table) -> None:
+    """Index what SQLite has in its rowids and ids already, and the metadata."""
+    sa.Index(f"{name}document_by_id", document.c.id)
+    sa.Index(f"{name}extraction_by_id", extraction.c.id)
+    sa.Index(
+        f"{name}document_metadata",
+        document.c.metadata_json,
+        postgresql_using="gin",
+        postgresql_ops={"metadata_json": "jsonb_path_ops"},
     )
-    if dialect == "postgresql":
-        sa.Index(f"{name}document_by_id", document.c.id)
-        sa.Index(f"{name}extraction_by_id", extraction.c.id)
-        sa.Index(
-            f"{name}document_metadata",
-            document.c.metadata_json,
-            postgresql_using="gin",
-            postgresql_ops={"metadata_json": "jsonb_path_ops"},
-        )
-        sa.Index(f"{name}document_number", document.c.number)
-        sa.Index(f"{name}extraction_number", extraction.c.number)
-        sa.Index(f"{name}content_number", metadata.tables[_key(tables, "content")].c.number)
-    return metadata
+    sa.Index(f"{name}document_number", document.c.number)
+    sa.Index(f"{name}extraction_number", extraction.c.number)
+    sa.Index(f"{name}content_number", content.c.number)
 
 
 def _scope_indexes(name: str, document: sa.Table, dialect: str) -> None:
@@ -239,11 +236,6 @@ def _scope_indexes(name: str, document: sa.Table, dialect: str) -> None:
         besides = [other.name, "status", "is_latest"]
         index = f"{name}document_{column.name}"
         sa.Index(index, column, *order, postgresql_where=where, postgresql_include=besides)
-
-
-def _key(tables: Tables, name: str) -> str:
-    plain = f"{tables.prefix}{name}"
-    return f"{tables.schema}.{plain}" if tables.schema else plain
 
 
 def _content_table(name: str, metadata: sa.MetaData, dialect: str, document: sa.Table) -> sa.Table:
@@ -293,13 +285,8 @@ def _blob_table(name: str, metadata: sa.MetaData) -> sa.Table:
         sa.PrimaryKeyConstraint("tenant", "key", name=f"{name}_pkey"),
     )
     sa.Index(f"{name}_key", table.c.key)
-    sa.Index(
-        f"{name}_state",
-        table.c.state,
-        table.c.key,
-        sqlite_where=table.c.state != sa.literal_column("'live'"),
-        postgresql_where=table.c.state != sa.literal_column("'live'"),
-    )
+    unsettled = table.c.state != sa.literal_column("'live'")
+    _index_some(f"{name}_state", table.c.state, table.c.key, where=unsettled)
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import Query, Reader, Row, Scope, Support
@@ -27,10 +28,12 @@ from docstore.query.order import parse_sort
 from docstore.query.parse import parse
 from docstore.query.plan import Plan, make_plan
 from docstore.query.search import parse_search
+from docstore.query.shape import LEAST, apart
 from docstore.query.values import NotJson, by_value, check_text
 from docstore.query.wire import expr_to_json
 from docstore.recent import spelled
 from docstore.root import Root
+from docstore.shaped import Asked, Line, ShapedListings, shaped_listings
 
 __all__ = ["Asking", "Filter"]
 
@@ -71,25 +74,54 @@ class Asking(Generic[T]):
             self._collection.name, scope.tenant, scope.owner, filter, search, sort, latest_only, sorted(names)
         ))  # fmt: skip
         found: Listing | None = self._root.listings.get(key)
-        return found or self._root.listings.put(key, self._listed(filter, search, sort, latest_only, names))
+        if found is not None:
+            return found
+        line = partial(self._asked, search=search, sort=sort, latest_only=latest_only, names=names)
+        rest = (self._collection.name, search, sort, latest_only, sorted(names))
+        made = self._by_shape(filter, line, rest) or line(filter).listing
+        self._root.listings.put(key, made)
+        return made
 
-    def _listed(
+    def _by_shape(self, filter: Filter | None, line: Line, rest: tuple[Any, ...]) -> Listing | None:
+        """Return the listing of a filter whose shape was met before; ``None`` where the ordinary way goes.
+
+        The first filter of a shape leaves a trace, the second what serves all others.
+        """
+        root = self._root
+        taken = apart(filter, self._collection) if root.limits.operand_bytes >= LEAST else None
+        key = None if taken is None else spelled((*rest, taken.frame, len(taken.values)))
+        if taken is None or key is None:
+            return None
+        known: ShapedListings | bool | None = root.shapes.get(key)
+        if isinstance(known, ShapedListings):
+            return known.listing(taken.values, self._scope, root.backend)
+        if known is False:
+            return None
+        usual = line(filter)
+        made = known and shaped_listings(taken, line, usual, root.backend, root.default_timezone)
+        root.shapes.put(key, True if known is None else made or False)
+        return usual.listing
+
+    def _asked(
         self,
         filter: Filter | None,
+        *,
         search: str | None,
         sort: str | Sequence[str],
         latest_only: bool,
         names: frozenset[str],
-    ) -> Listing:
+    ) -> Asked:
+        """Go the ordinary way: parse, normalize, plan."""
         order = parse_sort(sort, self._collection, self._root.limits)
         parsed = self._parsed(filter)
         wanted = self._latest(latest_only)
         expr = normalize(And((parsed, parse_search(search, self._collection, self._root.limits), wanted)))
         query = Query(self._collection, self._scope, expr, order, include=names)
+        is_latest = wanted is not TRUE
         bound = cursors.binding(
-            self._collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope
+            self._collection, expr_to_json(parsed), search, order, is_latest, self._scope
         )
-        return listing_of(*self._planned(query), names, bound)
+        return Asked(listing_of(*self._planned(query), names, bound), parsed, search, is_latest)
 
     def _latest(self, latest_only: bool) -> Expr:
         return _LATEST if latest_only and "is_latest" in self._collection.fields else TRUE

@@ -43,6 +43,7 @@ from enum import Enum
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from docstore.errors import DocstoreError
+from docstore.query.bind import Shaped
 from docstore.query.expr import TRUE, Expr, Leaf, Path
 from docstore.query.fields import Collection
 
@@ -171,6 +172,9 @@ class Query:
         lock: in a write block, keep other writers from the rows until it ends: ``"wait"`` for those who hold
             them, or ``"skip"`` rows that are held. ``None`` takes no locks. A backend with a single writer
             may ignore it.
+        shaped: what ``where`` has in common with others that differ in their values alone, for a backend that
+            works out something once for all of these; it holds as long as its ``where`` is the query's. The
+            core may leave it ``None``, and a backend may ignore it.
     """
 
     collection: Collection
@@ -182,6 +186,7 @@ class Query:
     limit: int | None = None
     include: frozenset[str] = frozenset()
     lock: Lock | None = None
+    shaped: Shaped | None = field(default=None, compare=False, repr=False)
 
 
 BlobState: TypeAlias = Literal["pending", "live", "dead", "swept"]

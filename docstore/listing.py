@@ -50,7 +50,11 @@ class Listing:
         if found is None:
             if len(self.windows) >= _WINDOWS:
                 self.windows.clear()
-            found = self.windows[offset, limit] = replace(self.query, limit=limit, offset=offset)
+            whole = self.query
+            found = self.windows[offset, limit] = Query(
+                whole.collection, whole.scope, whole.where, whole.order, None, offset, limit, whole.include,
+                whole.lock, whole.shaped,
+            )  # fmt: skip
         return found
 
 

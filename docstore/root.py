@@ -98,6 +98,7 @@ class Root:
         self.secrets = secrets
         self.scope_required = scope_required
         self.listings: Recent[Any] = Recent()
+        self.shapes: Recent[Any] = Recent()
         self.closed: bool = False
         self.watching: Watch = Watch(backend.name, slow_query)
         self.single_writer: bool = getattr(backend, "single_writer", True)

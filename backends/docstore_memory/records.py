@@ -33,16 +33,13 @@ class _Layout:
     json: tuple[str, ...]
     taken: Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
-    _asked: dict[tuple[str, ...], tuple[Callable[[tuple[Any, ...]], tuple[Any, ...]], list[int]]] = field(
-        default_factory=dict
-    )
+    _asked: dict[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] = field(default_factory=dict)
 
-    def seen(self, names: tuple[str, ...]) -> tuple[Callable[[tuple[Any, ...]], tuple[Any, ...]], list[int]]:
-        """Return what takes columns, two at least, out of a record's values, and which of them are JSON."""
+    def taking(self, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+        """Return what takes columns, two at least, out of a record's values."""
         found = self._asked.get(names)
         if found is None:
-            json = [at for at, name in enumerate(names) if name in self.json]
-            found = self._asked[names] = itemgetter(*(self.places[name] for name in names)), json
+            found = self._asked[names] = itemgetter(*(self.places[name] for name in names))
         return found
 
     @staticmethod
@@ -112,14 +109,9 @@ class Record:
                 facts[name] = from_json(text)
         return facts
 
-    def seen(self, names: tuple[str, ...]) -> Sequence[Any]:
-        """Return some of the facts, ``None`` for those that there are not; they are not kept."""
-        taken, json = self._layout.seen(names)
-        values = list(taken(self._values))
-        for at in json:
-            if values[at] is not None:
-                values[at] = from_json(values[at])
-        return values
+    def packed(self, names: tuple[str, ...]) -> Sequence[Any]:
+        """Return some columns, two at least, JSON as text."""
+        return self._layout.taking(names)(self._values)
 
     def pack(self) -> None:
         """Keep the facts no longer."""

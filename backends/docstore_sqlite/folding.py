@@ -17,12 +17,11 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
-from docstore.index.bits import Bits, minus
+from docstore.index.bits import Bits, Members, Run, minus
 from docstore.index.chunks import merged, packed, packed_integer, removed, split
-from docstore.index.columns import raw_slices, slice_key
-from docstore.index.facts import Node
-from docstore.index.keys import DATES, NUMBERS
+from docstore.index.facts import pour_columns
 from docstore.index.layers import Tree
+from docstore.index.nodes import Node
 from docstore.index.texts import document_tokens
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, Collection
@@ -36,6 +35,7 @@ __all__ = [
     "add_texts",
     "decoded",
     "fold",
+    "fresh",
     "generation_name",
     "note_new",
     "note_old",
@@ -213,15 +213,31 @@ def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: 
     old = {row[0]: row[1:] for row in cursor}
     cursor.execute(
         f"SELECT number, {listed} FROM {names.rows[collection.name]} WHERE number IN (SELECT number "
-        f"FROM {changes} WHERE number BETWEEN ? AND ?)",
+        f"FROM {changes} WHERE number BETWEEN ? AND ?) ORDER BY number",
         (first, last),
     )
+    if not old:
+        Folding(cursor, names, collection).run(fresh(collection, cursor.fetchall()), None)
+        return
     befores, nows = _changed(collection, old, cursor)
-    before = Tree(fields, befores) if befores else None
+    before = Tree(fields, befores)
     befores.clear()
     now = Tree(fields, nows)
     nows.clear()
     Folding(cursor, names, collection).run(now, before)
+
+
+def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> Tree:
+    """Return the facts of rows as they are: the number and the indexed columns of each, ascending."""
+    root = Node()
+    if rows:
+        numbers, *given = zip(*rows, strict=True)
+        values = dict(zip(FIELDS[collection.name], given, strict=True))
+        values["tenant"] = tuple(tenant or None for tenant in values["tenant"])
+        for name in _BOOLEANS & values.keys():
+            values[name] = tuple(None if value is None else bool(value) for value in values[name])
+        pour_columns(root, FIELDS[collection.name], numbers, values, is_text=True)
+    return Tree.of(root)
 
 
 def add_texts(cursor: Any, names: IndexTables, where: str) -> None:
@@ -294,27 +310,22 @@ class Folding:
 def _pieces(node: Node, other: Node | None) -> Iterator[tuple[bytes, int, bytes]]:
     """Yield the facts of a node that are not the other's, as ``(key, chunk, form)``."""
     there = None if other is None else Tree.of(other)
-    for key, members in node.posts.items():
-        yield from _split(key, members, there)
-    for column, members in ((NUMBERS, node.numbers), (DATES, node.dated)):
-        if not members:
-            continue
-        yield from _split(column, members, there)
-        for at, what in raw_slices(column, members, node.column(column)[1]):
-            key = slice_key(column, at)
-            if isinstance(what, tuple) and there is None:
-                yield from _integer_pieces(key, *what)
-            else:
-                listed = Bits.of_integer(what[0]).members if isinstance(what, tuple) else what
-                shift = what[1] if isinstance(what, tuple) else 0
-                yield from _split(key, [number + shift for number in listed], there)
+    for key, members in node.sets():
+        left = members if there is None else _less(members, there.post((), key))
+        if isinstance(left, Run):
+            yield from _integer_pieces(key, left.integer, left.first)
+        else:
+            for chunk, places in split(left).items():
+                yield key, chunk, packed(places)
 
 
-def _split(key: bytes, members: Sequence[int], there: Tree | None) -> Iterator[tuple[bytes, int, bytes]]:
-    if there is not None:
-        members = minus(Bits.of(members), there.post((), key)).members
-    for chunk, places in split(members).items():
-        yield key, chunk, packed(places)
+def _less(members: Members, gone: Bits) -> Members:
+    """Return the members that are not gone."""
+    left = minus(Bits.of_members(members), gone)
+    if left.listed:
+        return left.members
+    first = (left.integer & -left.integer).bit_length() - 1
+    return Run(left.integer >> first, first)
 
 
 def _integer_pieces(key: bytes, integer: int, shift: int) -> Iterator[tuple[bytes, int, bytes]]:

@@ -5,15 +5,15 @@ chunk by chunk, in bounded memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from docstore.index.chunks import CHUNK, assemble, packed, split
-from docstore.index.layers import Record, Tree
+from docstore.index.layers import Tree
 from docstore.index.memory import sets_of
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_sqlite.folding import Folding, add_texts, decoded, generation_name
+from docstore_sqlite.folding import Folding, add_texts, decoded, fresh, generation_name
 from docstore_sqlite.postings import FIELDS, IndexTables, columns
 
 __all__ = ["index_differences", "rebuild_index"]
@@ -55,8 +55,8 @@ def rebuild_index(session: Any) -> None:
             known,
         )
         cursor.execute(f"DELETE FROM {names.changes[collection.name]}")
-        for records in _batches(cursor, names, collection):
-            Folding(cursor, names, collection).run(Tree(FIELDS[collection.name], records), None)
+        for rows in _batches(cursor, names, collection):
+            Folding(cursor, names, collection).run(fresh(collection, rows), None)
         if collection is DOCUMENTS:
             cursor.execute(f"INSERT INTO {names.text} ({names.text}) VALUES ('delete-all')")
             add_texts(cursor, names, "1")
@@ -67,7 +67,7 @@ def rebuild_index(session: Any) -> None:
         )
 
 
-def _batches(cursor: Any, names: IndexTables, collection: Collection) -> Iterator[dict[int, Record]]:
+def _batches(cursor: Any, names: IndexTables, collection: Collection) -> Iterator[list[Sequence[Any]]]:
     last = -1
     while True:
         cursor.execute(
@@ -78,7 +78,7 @@ def _batches(cursor: Any, names: IndexTables, collection: Collection) -> Iterato
         rows = cursor.fetchall()
         if not rows:
             return
-        yield {row[0]: decoded(collection, row[1:]) for row in rows}
+        yield rows
         last = rows[-1][0]
 
 

@@ -11,14 +11,25 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import compress
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
-__all__ = ["EMPTY", "SMALL", "Bits", "intersection", "minus", "union", "union_all"]
+__all__ = ["EMPTY", "SMALL", "Bits", "Members", "Run", "intersection", "minus", "union", "union_all"]
 
 SMALL: Final = 2048
 """Up to so many numbers a set is kept as a list."""
 
 _PLACES: Final = tuple(tuple(bit for bit in range(8) if value >> bit & 1) for value in range(256))
+
+
+class Run(NamedTuple):
+    """Numbers as the bits of an integer, counted from the first of them on."""
+
+    integer: int
+    first: int
+
+
+Members: TypeAlias = "Sequence[int] | Run"
+"""Ascending numbers, each once, or a run of them."""
 
 
 class Bits:
@@ -36,6 +47,13 @@ class Bits:
     def of(cls, members: Iterable[int]) -> Bits:
         """Return the set of these numbers, which ascend."""
         return cls(list(members), None)
+
+    @classmethod
+    def of_members(cls, members: Members) -> Bits:
+        """Return the set of these numbers."""
+        if isinstance(members, Run):
+            return cls.of_integer(members.integer << members.first)
+        return cls(members, None)
 
     @classmethod
     def of_integer(cls, integer: int) -> Bits:
@@ -148,6 +166,12 @@ class Bits:
 def _pack(members: Sequence[int]) -> bytes:
     if not members:
         return b""
+    if 16 * len(members) > members[-1]:
+        digits = bytearray(b"0") * (members[-1] + 1)
+        for number in members:
+            digits[number] = 49
+        digits.reverse()
+        return int(digits, 2).to_bytes((members[-1] >> 3) + 1, "little")
     packed = bytearray((members[-1] >> 3) + 1)
     for number in members:
         packed[number >> 3] |= 1 << (number & 7)

@@ -37,12 +37,7 @@ def packed(places: Sequence[int]) -> bytes:
     """Return the form of ascending places, at least one."""
     if 2 * len(places) <= places[-1] // 8:
         return b"\0" + _as_bytes(places)
-    integer = 0
-    buffer = bytearray((places[-1] >> 3) + 1)
-    for place in places:
-        buffer[place >> 3] |= 1 << (place & 7)
-    integer = int.from_bytes(buffer, "little")
-    return packed_integer(integer)
+    return packed_integer(Bits.of(places).integer)
 
 
 def packed_integer(integer: int) -> bytes:
@@ -124,7 +119,4 @@ def _integer(form: bytes) -> int:
 def _of_places(places: Sequence[int]) -> int:
     if not places:
         return 0
-    buffer = bytearray((places[-1] >> 3) + 1)
-    for place in places:
-        buffer[place >> 3] |= 1 << (place & 7)
-    return int.from_bytes(buffer, "little")
+    return Bits(places, None).integer

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Final
 
-from docstore.index.bits import EMPTY, Bits, intersection, minus, union
+from docstore.index.bits import EMPTY, Bits, Members, Run, intersection, minus, union
 from docstore.index.keys import DATES, WIDTHS
 
 __all__ = [
@@ -33,6 +33,7 @@ Slices = Callable[[int], Bits]
 """Slice ``j`` of a column."""
 
 _LISTED: Final = 8192
+_SPREAD: Final = 4
 _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
 _TABLES: Final = tuple(bytes(value >> (7 - bit) & 1 for value in range(256)) for bit in range(8))
@@ -55,22 +56,21 @@ def date_ordinal(text: str) -> int:
     return int.from_bytes(text.encode()[:16].ljust(16, b"\0"), "big")
 
 
-def raw_slices(
-    column: bytes, members: Sequence[int], values: bytes
-) -> Iterator[tuple[int, list[int] | tuple[int, int]]]:
+def raw_slices(column: bytes, members: Sequence[int], values: bytes) -> Iterator[tuple[int, Members]]:
     """Yield the slices of a column of ``members``, ascending, and their values as :meth:`Node.column`
     gives them.
 
     Yields:
-        ``(j, what)`` for each slice that is not empty; ``what`` is a list of numbers, or, where the
-        members are without gaps,
-        an integer and how far it has to be shifted left. On doubles the sign is not turned yet in
+        ``(j, members)`` for each slice that is not empty. On doubles the sign is not turned yet in
         ``values``; it is in the slices.
     """
     width = WIDTHS[column]
     if not members:
         return
-    dense = members[-1] - members[0] + 1 == len(members)
+    first, span = members[0], members[-1] - members[0] + 1
+    dense = span == len(members)
+    if not dense and span <= _SPREAD * len(members):
+        values, dense = _spread(column, members, values, span), True
     sign = values[0::width].translate(_TABLES[0]) if column != DATES else b""
     negative = b"\1" in sign
     for byte in range(width):
@@ -85,9 +85,23 @@ def raw_slices(
             if b"\1" not in flags:
                 continue
             if dense:
-                yield at, (int(flags[::-1].translate(_AS_DIGITS), 2), members[0])
+                yield at, Run(int(flags[::-1].translate(_AS_DIGITS), 2), first)
             else:
                 yield at, list(compress(members, flags))
+
+
+def _spread(column: bytes, members: Sequence[int], values: bytes, span: int) -> bytes:
+    """Return values for all numbers from the first to the last; those between, which have none, get one
+    that no slice holds.
+    """
+    width, first = WIDTHS[column], members[0]
+    spread = bytearray(b"\0" if column == DATES else b"\xff") * (span * width)
+    start = 0
+    for number in members:
+        at = (number - first) * width
+        spread[at : at + width] = values[start : start + width]
+        start += width
+    return bytes(spread)
 
 
 _AS_DIGITS: Final = bytes(48 + (value & 1) for value in range(256))

@@ -1,41 +1,50 @@
-"""What a record holds at every path, as the evaluator sees it (rules 6, 8, 9): the one function that
-yields facts.
+"""What records hold at every path, as the evaluator sees it (rules 6, 8, 9): the one function that yields
+facts.
 
-Records are poured into a tree of :class:`Node`, one a path; a node collects, key by key, the numbers of
-the records. Elements of
-an array count at the array's own path, their members at the paths below; steps by index are not among the
-paths, whoever plans
-knows which records have arrays on the way (:mod:`docstore.index.bounds`).
+Records are poured into a tree of :class:`~docstore.index.nodes.Node`, one a path, all at once: a column of
+values at a time. Elements of an array count at the array's own path, their members at the paths below;
+steps by index are not among the paths, whoever plans knows which records have arrays on the way
+(:mod:`docstore.index.bounds`).
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final, Protocol
+
+from pydantic_core import from_json
 
 from docstore.index.keys import (
     ARRAY,
-    DATES,
     FALSE,
     NULL,
     NUMBER,
     OBJECT,
     STRING,
     TRUE,
-    WIDTHS,
     is_dated,
     number_key,
     size_key,
     text_key,
 )  # fmt: skip
-from docstore.index.texts import document_tokens
-from docstore.query.expr import Path
+from docstore.index.nodes import NUMBERS_TYPE, Node, Numbers, packed_members
+from docstore.index.texts import tokens_of
 from docstore.query.fields import Collection, Kind
-from docstore.query.text import fold, index_words
 
-__all__ = ["EVERY", "MOST_VALUES", "WILD", "Node", "Packed", "indexed_fields", "pour"]
+__all__ = [
+    "EVERY",
+    "MOST_VALUES",
+    "WILD",
+    "Packed",
+    "_decoded",
+    "indexed_fields",
+    "pour",
+    "pour_columns",
+]
 
 EVERY: Final = b"\x00"
 """The key, at the root, of all records there are."""
@@ -48,7 +57,9 @@ MOST_VALUES: Final = 4096
 
 _TEXTS: Final = frozenset({"tenant", "owner", "content_type", "file_type", "status", "reviewed_by"})
 _EXACT: Final = 1 << 53
-NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
+_AT_ONCE: Final = 512
+_NUMERIC: Final = frozenset((int, float))
+_NAMES: Final = ("filename", "content")
 
 
 def indexed_fields(collection: Collection) -> tuple[str, ...]:
@@ -64,77 +75,11 @@ def indexed_fields(collection: Collection) -> tuple[str, ...]:
     )
 
 
-class Node:
-    """One path, and what records hold there.
-
-    Attributes:
-        children: the paths one step longer.
-        posts: the numbers of the records by key, ascending; a number may come twice in a row.
-        numbers, floats: the column of numbers, record by record.
-        dated, dates: the column of dates; 16 bytes a record.
-        last: the text last put in the column of dates.
-    """
-
-    __slots__ = ("children", "dated", "dates", "floats", "last", "numbers", "posts")
-
-    def __init__(self) -> None:
-        self.children: dict[str, Node] = {}
-        self.posts: dict[bytes, array[int]] = {}
-        self.numbers: array[int] = array(NUMBERS_TYPE)
-        self.floats: array[float] = array("d")
-        self.dated: array[int] = array(NUMBERS_TYPE)
-        self.dates: bytearray = bytearray()
-        self.last: str = ""
-
-    def child(self, step: str) -> Node:
-        """Return the node one step further, made if there is none."""
-        found = self.children.get(step)
-        if found is None:
-            found = self.children[step] = Node()
-        return found
-
-    def post(self, key: bytes, number: int) -> None:
-        """Note that the record has the fact ``key`` here."""
-        found = self.posts.get(key)
-        if found is None:
-            self.posts[key] = array(NUMBERS_TYPE, (number,))
-        elif found[-1] != number:
-            found.append(number)
-
-    def at(self, path: Path) -> Node | None:
-        """Return the node at a path below, or ``None``."""
-        node: Node | None = self
-        for step in path:
-            node = node.children.get(step) if node is not None else None
-        return node
-
-    def walk(self, path: Path = ()) -> Iterator[tuple[Path, Node]]:
-        """Yield this node and all below, with their paths."""
-        stack = [(path, self)]
-        while stack:
-            at, node = stack.pop()
-            yield at, node
-            stack.extend(((*at, step), child) for step, child in node.children.items())
-
-    def column(self, key: bytes) -> tuple[Sequence[int], bytes]:
-        """Return a column: the records' numbers, and their values in as many bytes each as the column is
-        wide, big-endian.
-        """
-        if key == DATES:
-            return self.dated, bytes(self.dates)
-        floats = array("d", self.floats)
-        floats.byteswap()
-        return self.numbers, floats.tobytes()
-
-
 class Packed(Protocol):
     """A record that is kept in less room than the mapping that the evaluator reads."""
 
-    def get(self, name: str) -> Any:
-        """Return a column that is no JSON."""
-
-    def seen(self, names: tuple[str, ...]) -> Sequence[Any]:
-        """Return columns as the evaluator reads them, ``None`` for those that there are not."""
+    def packed(self, names: tuple[str, ...]) -> Sequence[Any]:
+        """Return columns, JSON as text, ``None`` for those that there are not."""
 
 
 def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | Packed]) -> None:
@@ -144,123 +89,80 @@ def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[s
         root: where to; a fresh node.
         fields: the indexed fields by name, and whether each is JSON. ``filename`` among them stands for
             the tokens of texts.
-        records: by number, as the evaluator reads them.
+        records: by number; mappings as the evaluator reads them, or all packed.
     """
     numbers = sorted(records)
     if not numbers:
         return
-    rows = [records[number] for number in numbers]
-    names = tuple(name for name in fields if name != "filename")
-    if "filename" in fields:
-        node = root.child("filename")
-        for row, number in zip(rows, numbers, strict=True):
-            _name(node, row, number)
-    columns = zip(*(_seen(row, names) for row in rows), strict=True)
-    root.posts[EVERY] = array(NUMBERS_TYPE, numbers)
+    names = (*fields, "content") if "filename" in fields else tuple(fields)
+    is_packed = not isinstance(records[numbers[0]], Mapping)
+    columns = zip(*(_columns(records[number], names) for number in numbers), strict=True)
+    pour_columns(root, fields, numbers, dict(zip(names, columns, strict=True)), is_text=is_packed)
+
+
+def _columns(record: Mapping[str, Any] | Packed, names: tuple[str, ...]) -> Sequence[Any]:
+    return tuple(map(record.get, names)) if isinstance(record, Mapping) else record.packed(names)
+
+
+def pour_columns(
+    root: Node,
+    fields: Mapping[str, bool],
+    numbers: Sequence[int],
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    is_text: bool = False,
+) -> None:
+    """Add the facts of records, given as columns.
+
+    Args:
+        root: where to; a fresh node.
+        fields: as of :func:`pour`.
+        numbers: of the records, ascending, at least one.
+        columns: by name, a value for each record; ``None``: it has none. With ``filename``, ``content``.
+        is_text: whether JSON is given as its text.
+    """
+    everyone = Numbers(numbers)
+    root.posts[EVERY] = everyone.members
     wild: set[int] = set()
-    for name, column in zip(names, columns, strict=True):
-        values: Sequence[Any] = column
-        having: Sequence[int] = numbers
-        if None in column:
-            having = [number for number, value in zip(numbers, column, strict=True) if value is not None]
-            values = [value for value in column if value is not None]
-        if fields[name]:
-            much = {at for at, value in enumerate(values) if _size(value, MOST_VALUES) < 0}
+    for name, is_json in fields.items():
+        if name == "filename":
+            _see_names(root.child(name), columns["filename"], columns["content"], everyone)
+            continue
+        values, of = _present(columns[name], everyone)
+        if is_json and of is not None:
+            sizes = values
+            if is_text:
+                values = _decoded(values)
+            much = {at for at, value in enumerate(values) if _is_wild(value, sizes[at] if is_text else None)}
             if much:
-                wild.update(having[at] for at in much)
-                having = [number for at, number in enumerate(having) if at not in much]
-                values = [value for at, value in enumerate(values) if at not in much]
-        if values:
-            _see_all(root.child(name), values, having)
+                wild.update(of.listed[at] for at in much)
+                left = [at for at in range(len(values)) if at not in much]
+                values, of = [values[at] for at in left], of.at(left) if left else None
+        if of is not None:
+            _see_all(root.child(name), values, of)
     if wild:
         root.posts[WILD] = array(NUMBERS_TYPE, sorted(wild))
 
 
-def _seen(record: Mapping[str, Any] | Packed, names: tuple[str, ...]) -> Sequence[Any]:
-    return tuple(map(record.get, names)) if isinstance(record, Mapping) else record.seen(names)
+def _decoded(texts: Sequence[str]) -> list[Any]:
+    """Return the values of JSON texts, some hundred read at once."""
+    found: list[Any] = []
+    for start in range(0, len(texts), _AT_ONCE):
+        found += from_json(f"[{','.join(texts[start : start + _AT_ONCE])}]", cache_strings="keys")
+    return found
 
 
-def _see_all(node: Node, values: Sequence[Any], numbers: Sequence[int]) -> None:
-    """Note what is seen at the end of a path in many records, one value each: a fresh node is filled."""
-    kinds = set(map(type, values))
-    if list in kinds:
-        for value, number in zip(values, numbers, strict=True):
-            _see(node, value, number)
-    elif kinds <= _NUMERIC:
-        _see_numbers(node, values, numbers)
-    elif len(kinds) > 1:
-        for several in (_NUMERIC, *(frozenset((kind,)) for kind in kinds - _NUMERIC)):
-            found = [at for at, value in enumerate(values) if type(value) in several]
-            if found:
-                _see_all(node, [values[at] for at in found], [numbers[at] for at in found])
-    elif str in kinds:
-        _see_texts(node, values, numbers)
-    elif dict in kinds:
-        node.posts[OBJECT] = array(NUMBERS_TYPE, numbers)
-        _enter_all(node, values, numbers)
-    else:
-        for value, number in zip(values, numbers, strict=True):
-            node.post(NULL if value is None else TRUE if value else FALSE, number)
+def _present(column: Sequence[Any], everyone: Numbers) -> tuple[Sequence[Any], Numbers | None]:
+    """Return the values that there are, and whose; ``None`` if there is none."""
+    if None not in column:
+        return column, everyone
+    places = [at for at, value in enumerate(column) if value is not None]
+    return [column[at] for at in places], everyone.at(places) if places else None
 
 
-_NUMERIC: Final = frozenset((int, float))
-
-
-def _enter_all(node: Node, objects: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> None:
-    """Note the members of objects, one object a record, step by step."""
-    columns: dict[str, tuple[list[Any], list[int]]] = {}
-    get = columns.get
-    for members, number in zip(objects, numbers, strict=True):
-        for step, value in members.items():
-            column = get(step)
-            if column is None:
-                columns[step] = ([value], [number])
-            else:
-                column[0].append(value)
-                column[1].append(number)
-    for step, (values, having) in columns.items():
-        _see_all(node.child(step), values, having)
-
-
-def _see_texts(node: Node, texts: Sequence[str], numbers: Sequence[int]) -> None:
-    node.posts[STRING] = array(NUMBERS_TYPE, numbers)
-    having: defaultdict[str, list[int]] = defaultdict(list)
-    for text, number in zip(texts, numbers, strict=True):
-        having[text].append(number)
-    dated: list[tuple[int, str]] = []
-    for text, members in having.items():
-        if is_dated(text):
-            dated += [(number, text) for number in members]
-        else:
-            node.posts[text_key(text)] = array(NUMBERS_TYPE, members)
-    dated.sort()
-    node.dated = array(NUMBERS_TYPE, [number for number, _ in dated])
-    for _, text in dated:
-        node.dates += text[:16].encode()[:16].ljust(16, b"\0")
-
-
-def _see_numbers(node: Node, values: Sequence[float], numbers: Sequence[int]) -> None:
-    if not -_EXACT <= min(values) <= max(values) <= _EXACT:
-        for value, number in zip(values, numbers, strict=True):
-            _see_number(node, value, number)
-        return
-    node.posts[NUMBER] = array(NUMBERS_TYPE, numbers)
-    node.numbers = array(NUMBERS_TYPE, numbers)
-    node.floats = array("d", [value or 0.0 for value in values])
-
-
-def _name(node: Node, record: Mapping[str, Any] | Packed, number: int) -> None:
-    """Note the pieces of the filename and the words of the content, where they are kept among the facts."""
-    name = str(record.get("filename"))
-    content = record.get("content")
-    tokens = document_tokens(name, fold(name), "" if content is None else index_words(content))
-    posts = node.posts
-    for token in tokens.encode().split(b" "):
-        found = posts.get(token)
-        if found is None:
-            posts[token] = array(NUMBERS_TYPE, (number,))
-        else:
-            found.append(number)
+def _is_wild(value: Any, text: str | None) -> bool:
+    """Return whether a value holds too many; a text of fewer characters cannot."""
+    return (text is None or len(text) > MOST_VALUES) and _size(value, MOST_VALUES) < 0
 
 
 def _size(value: Any, left: int) -> int:
@@ -282,74 +184,148 @@ def _size(value: Any, left: int) -> int:
     return left
 
 
-def _see(node: Node, value: Any, number: int) -> None:
-    """Note what is seen at the end of a path: the value, and of an array each element, too."""
-    kind = type(value)
-    if kind is str:
-        _see_text(node, value, number)
-    elif kind is dict:
-        node.post(OBJECT, number)
-        _enter(node, value, number)
-    elif kind is list:
-        node.post(ARRAY, number)
-        node.post(size_key(len(value)), number)
+# -- values ------------------------------------------------------------------------------------------
+
+
+def _see_all(node: Node, values: Sequence[Any], of: Numbers) -> None:
+    """Note what is seen at the end of a path in many records: a fresh node is filled."""
+    kinds = set(map(type, values))
+    if list in kinds:
+        _see_arrays(node, values, of)
+    elif len(kinds) == 1 or kinds <= _NUMERIC:
+        _see_alike(node, kinds, values, of)
+    else:
+        for alike in (_NUMERIC & kinds, *({kind} for kind in kinds - _NUMERIC)):
+            places = [at for at, value in enumerate(values) if type(value) in alike]
+            if places:
+                _see_alike(node, alike, [values[at] for at in places], of.at(places))
+
+
+def _see_alike(node: Node, kinds: Set[type], values: Sequence[Any], of: Numbers) -> None:
+    """Note values of one kind, none an array."""
+    if kinds <= _NUMERIC:
+        _see_numbers(node, values, of)
+    elif str in kinds:
+        _see_texts(node, values, of)
+    elif dict in kinds:
+        node.posts[OBJECT] = of.members
+        for step, members, places in _by_step(values):
+            _see_all(node.child(step), members, of if places is None else of.at(places))
+    elif bool in kinds:
+        for key, wanted in ((TRUE, True), (FALSE, False)):
+            having = [number for number, value in zip(of.listed, values, strict=True) if value is wanted]
+            if having:
+                node.posts[key] = of.packed(having)
+    else:
+        node.posts[NULL] = of.members
+
+
+def _see_arrays(node: Node, values: Sequence[Any], of: Numbers) -> None:
+    """Note arrays by their lengths, and what is in them beside the values that are none; an array within an
+    array is that alone.
+    """
+    sizes: defaultdict[int, list[int]] = defaultdict(list)
+    arrays: list[int] = []
+    inner: list[Any] = []
+    having: list[int] = []
+    for number, value in zip(of.listed, values, strict=True):
+        if type(value) is not list:
+            inner.append(value)
+            having.append(number)
+            continue
+        arrays.append(number)
+        sizes[len(value)].append(number)
         for element in value:
-            if type(element) is list:
-                node.post(ARRAY, number)
-            else:
-                _see(node, element, number)
-    elif kind is bool:
-        node.post(TRUE if value else FALSE, number)
-    elif value is None:
-        node.post(NULL, number)
-    else:
-        _see_number(node, value, number)
+            if type(element) is not list:
+                inner.append(element)
+                having.append(number)
+    node.posts[ARRAY] = of.packed(arrays)
+    for size, numbers in sizes.items():
+        node.posts[size_key(size)] = of.packed(numbers)
+    if inner:
+        _see_all(node, inner, Numbers(having, repeats=True))
 
 
-def _enter(node: Node, members: Mapping[str, Any], number: int) -> None:
-    children = node.children
-    for step, value in members.items():
-        child = children.get(step)
-        if child is None:
-            child = children[step] = Node()
-        _see(child, value, number)
-
-
-def _see_text(node: Node, text: str, number: int) -> None:
-    seen = node.posts.get(STRING)
-    if seen is None:
-        node.posts[STRING] = array(NUMBERS_TYPE, (number,))
-    elif seen[-1] != number:
-        seen.append(number)
-    else:
-        if node.dated and node.dated[-1] == number:
-            node.dated.pop()
-            del node.dates[-WIDTHS[DATES] :]
-            node.post(text_key(node.last), number)
-        node.post(text_key(text), number)
+def _by_step(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[Any], list[int] | None]]:
+    """Yield the members of objects step by step: the step, the values, and the objects' places; ``None``:
+    every object has one.
+    """
+    shapes: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for at, shape in enumerate(map(tuple, objects)):
+        shapes[shape].append(at)
+    if len(shapes) == 1:
+        (steps,) = shapes
+        for step, values in zip(steps, zip(*(one.values() for one in objects), strict=True), strict=True):
+            yield step, values, None
         return
-    if is_dated(text):
-        node.dated.append(number)
-        node.dates += text[:16].encode()[:16].ljust(16, b"\0")
-        node.last = text
-    else:
-        node.post(text_key(text), number)
+    parts: defaultdict[str, list[tuple[list[int], Sequence[Any]]]] = defaultdict(list)
+    for steps, places in shapes.items():
+        columns = zip(*(objects[at].values() for at in places), strict=True)
+        for step, values in zip(steps, columns, strict=True):
+            parts[step].append((places, values))
+    for step, found in parts.items():
+        if len(found) == 1:
+            yield step, found[0][1], found[0][0]
+        else:
+            pairs = sorted(chain.from_iterable(zip(*part, strict=True) for part in found), key=_FIRST)
+            yield step, [value for _, value in pairs], [at for at, _ in pairs]
 
 
-def _see_number(node: Node, value: float, number: int) -> None:
-    seen = node.posts.get(NUMBER)
-    if seen is None:
-        node.posts[NUMBER] = array(NUMBERS_TYPE, (number,))
-    elif seen[-1] != number:
-        seen.append(number)
+_FIRST: Final = itemgetter(0)
+
+
+def _see_texts(node: Node, texts: Sequence[str], of: Numbers) -> None:
+    node.posts[STRING] = of.members
+    having: defaultdict[str, list[int]] = defaultdict(list)
+    for text, number in zip(texts, of.listed, strict=True):
+        having[text].append(number)
+    times = Counter(of.listed) if of.repeats else None
+    dated: list[tuple[int, str]] = []
+    for text, numbers in having.items():
+        if is_dated(text):
+            single = numbers if times is None else [number for number in numbers if times[number] == 1]
+            dated += [(number, text) for number in single]
+            if len(single) == len(numbers):
+                continue
+            assert times is not None
+            numbers = [number for number in numbers if times[number] > 1]
+        node.posts[text_key(text)] = of.packed(numbers)
+    if dated:
+        dated.sort()
+        node.dated = [number for number, _ in dated]
+        node.dates = b"".join(text[:16].encode()[:16].ljust(16, b"\0") for _, text in dated)
+
+
+def _see_numbers(node: Node, values: Sequence[float], of: Numbers) -> None:
+    node.posts[NUMBER] = of.members
+    if of.repeats or not -_EXACT <= min(values) <= max(values) <= _EXACT:
+        values, having = _in_column(node, values, of)
     else:
-        if node.numbers and node.numbers[-1] == number:
-            node.numbers.pop()
-            node.post(number_key(node.floats.pop()), number)
-        node.post(number_key(value), number)
-        return
-    if -_EXACT <= value <= _EXACT or float(value) == value:
-        node.numbers.append(number)
-        node.floats.append(value or 0.0)
-    else:
-        node.post(number_key(value), number)
+        having = of.listed
+    node.numbers = having
+    node.floats = array("d", [value or 0.0 for value in values])
+
+
+def _in_column(node: Node, values: Sequence[float], of: Numbers) -> tuple[Sequence[float], Sequence[int]]:
+    """Return the numbers that go in the column, and whose; the others are noted by their values: several of
+    one record, and those that no double is equal to.
+    """
+    times = Counter(of.listed)
+    column: list[float] = []
+    having: list[int] = []
+    keyed: defaultdict[bytes, list[int]] = defaultdict(list)
+    for value, number in zip(values, of.listed, strict=True):
+        if times[number] == 1 and (-_EXACT <= value <= _EXACT or float(value) == value):
+            column.append(value)
+            having.append(number)
+        else:
+            keyed[number_key(value)].append(number)
+    for key, numbers in keyed.items():
+        node.posts[key] = of.packed(numbers)
+    return column, having
+
+
+def _see_names(node: Node, names: Sequence[str], contents: Sequence[str | None], of: Numbers) -> None:
+    """Note the pieces of filenames and the words of contents, where they are kept among the facts."""
+    for token, numbers in tokens_of(names, contents, of.listed):
+        node.posts[token] = packed_members(numbers)

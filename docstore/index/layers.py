@@ -13,14 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from docstore.index.bits import EMPTY, Bits, minus, union, union_all
-from docstore.index.columns import raw_slices, slice_key
-from docstore.index.facts import Node, Packed, pour
+from docstore.index.columns import slice_key
+from docstore.index.facts import Packed, pour
 from docstore.index.keys import DATES, NUMBERS, WIDTHS
+from docstore.index.nodes import Node
 from docstore.index.ordered import Orders
 from docstore.index.source import MOST_KEYS
 from docstore.query.expr import Path
 
-__all__ = ["Layers", "Record", "Segment", "Stored", "Tree", "column_slices"]
+__all__ = ["Layers", "Record", "Segment", "Stored", "Tree"]
 
 Record: TypeAlias = "Mapping[str, Any] | Packed"
 
@@ -36,16 +37,6 @@ class Stored(Protocol):
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the keys of a range; ``None`` if there are more than MOST_KEYS."""
-
-
-def column_slices(node: Node, column: bytes) -> dict[bytes, Bits]:
-    """Return the slices of a node's column by their keys."""
-    members, values = node.column(column)
-    found = {}
-    for at, what in raw_slices(column, members, values):
-        bits = Bits.of_integer(what[0] << what[1]) if isinstance(what, tuple) else Bits.of(what)
-        found[slice_key(column, at)] = bits
-    return found
 
 
 class Tree:
@@ -75,9 +66,10 @@ class Tree:
         if key[:1] in (NUMBERS, DATES):
             place = (path, key[:1])
             if place not in self._columns:
-                self._columns[place] = column_slices(node, key[:1])
+                slices = node.slices(key[:1])
+                self._columns[place] = {at: Bits.of_members(members) for at, members in slices}
             return self._columns[place].get(key, EMPTY)
-        return Bits.of(node.posts.get(key, ()))
+        return Bits.of_members(node.posts.get(key, ()))
 
     def keys(self, path: Path, first: bytes, end: bytes) -> list[bytes]:
         """Return the value keys of a range."""

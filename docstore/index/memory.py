@@ -6,10 +6,9 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
-from docstore.index.bits import EMPTY, Bits, minus, union, union_all
-from docstore.index.facts import NUMBERS_TYPE, Node
-from docstore.index.keys import DATES, NUMBERS
-from docstore.index.layers import Record, Segment, Tree, column_slices
+from docstore.index.bits import EMPTY, SMALL, Bits, Members, Run, minus, union_all
+from docstore.index.layers import Record, Segment, Tree
+from docstore.index.nodes import NUMBERS_TYPE, Node
 from docstore.index.source import MOST_KEYS
 from docstore.query.expr import Path
 
@@ -18,12 +17,8 @@ __all__ = ["Folded", "sets_of"]
 
 def sets_of(node: Node) -> Iterator[tuple[bytes, Bits]]:
     """Yield a node's facts: each key, slices of columns among them, and who has it."""
-    for key, members in node.posts.items():
-        yield key, Bits(members, None)
-    for column, members in ((NUMBERS, node.numbers), (DATES, node.dated)):
-        if members:
-            yield column, Bits.of(members)
-            yield from column_slices(node, column).items()
+    for key, members in node.sets():
+        yield key, Bits.of_members(members)
 
 
 class Folded:
@@ -76,9 +71,28 @@ class Folded:
         )
         for path, node in now.root.walk():
             here = self._facts.setdefault(path, {})
-            for key, bits in sets_of(node):
-                old = here.get(key)
-                here[key] = _compact(bits if old is None else union(old, bits))
+            for key, members in node.sets():
+                here[key] = _joined(here.get(key), members)
+
+
+def _joined(old: Bits | None, members: Members) -> Bits:
+    """Return a set with more members, in one form only: a compact list or an integer."""
+    count = members.integer.bit_count() if isinstance(members, Run) else len(members)
+    if count + (0 if old is None else _least(old)) > SMALL:
+        bits = Bits.of_members(members)
+        return Bits.of_integer(bits.integer if old is None else old.integer | bits.integer)
+    added = Bits.of_members(members).members
+    if old is None:
+        return Bits(array(NUMBERS_TYPE, added), None)
+    before = old.members
+    if before[-1] < added[0]:
+        return Bits(array(NUMBERS_TYPE, before) + array(NUMBERS_TYPE, added), None)
+    return Bits(array(NUMBERS_TYPE, sorted({*before, *added})), None)
+
+
+def _least(bits: Bits) -> int:
+    """Return how many members a compact set has, if they are few."""
+    return bits.count if bits.listed else SMALL + 1
 
 
 def _compact(bits: Bits) -> Bits:

@@ -12,14 +12,15 @@ end is padded).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from docstore.query.expr import Compare, Expr, Match, Occurs
 from docstore.query.glob import required_literals
-from docstore.query.text import fold
+from docstore.query.text import fold, index_words
 
-__all__ = ["Alternatives", "asked", "document_tokens", "fts5", "name_tokens", "word_tokens"]
+__all__ = ["Alternatives", "asked", "document_tokens", "fts5", "name_tokens", "tokens_of", "word_tokens"]
 
 _PAD = "\0\0"
 _MOST_TOKENS = 24
@@ -57,6 +58,34 @@ def name_tokens(name: str) -> set[str]:
     """Return the tokens of a filename: one a place, of the three characters from there on."""
     padded = name + _PAD
     return {_PIECES[padded[at : at + 3]] for at in range(len(name))}
+
+
+def tokens_of(
+    names: Sequence[str], contents: Sequence[str | None], numbers: Sequence[int]
+) -> Iterator[tuple[bytes, list[int]]]:
+    """Yield the tokens of many documents, and the numbers of those that have each, ascending.
+
+    Args:
+        names: filenames as stored.
+        contents: the contents; ``None``: there is none.
+        numbers: of the documents, ascending.
+    """
+    pieces: defaultdict[str, list[int]] = defaultdict(list)
+    for name, number in zip(names, numbers, strict=True):
+        folded = fold(name)
+        for text in (folded,) if name.isascii() else (folded, name):
+            padded = text + _PAD
+            for at in range(len(text)):
+                pieces[padded[at : at + 3]].append(number)
+    for piece, having in pieces.items():
+        yield _PIECES[piece].encode(), list(dict.fromkeys(having))
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for content, number in zip(contents, numbers, strict=True):
+        if content is not None:
+            for word in word_tokens(index_words(content).split(" ")):
+                found[word].append(number)
+    for word, having in found.items():
+        yield word.encode(), having
 
 
 class _Pieces(dict[str, str]):

@@ -4,18 +4,22 @@ statements.
 A page that is asked again brings the very same filter and order (:mod:`docstore.listing`), with another
 window at most. What was worked out is found by *which* objects those are, and holds on to them, so that no
 other object can take their place; expressions are no keys, for ``1`` and ``True`` are equal in Python.
+What a query of a shape that was met before asks is bound to its values (:mod:`docstore.query.bind`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from docstore_sql.fragment import Fragment, both
 
-from docstore.backend import Query
+from docstore.backend import Query, Scope
 from docstore.index.ordered import is_ordered
+from docstore.query.bind import Pieces, Shape, pieces, sample, scalar_json
 from docstore.query.expr import Compare, Expr, leaves
+from docstore.query.shape import TEXT
 from docstore_sqlite.declared import has_order
 from docstore_sqlite.narrow import answer_key, scoped, uses_index, walkable
 from docstore_sqlite.postings import FIELDS
@@ -23,7 +27,7 @@ from docstore_sqlite.postings import FIELDS
 if TYPE_CHECKING:
     from docstore_sqlite.compile import SQLiteCompiler
 
-__all__ = ["Asked", "asked_of"]
+__all__ = ["Asked", "AskedShape", "asked_of"]
 
 _KEPT = 256
 _LONGEST = 4096
@@ -65,12 +69,84 @@ def asked_of(query: Query, compiler: SQLiteCompiler) -> Asked:
     place = (id(query.where), id(query.order), id(query.scope), query.offset > 200, query.lock)
     found = compiler.asked.get(place)
     if found is None:
-        found = _asked(query, compiler)
+        found = _of_shape(query, compiler) or _asked(query, compiler)
         if _is_short(found):
             if len(compiler.asked) >= _KEPT:
                 compiler.asked.clear()
             compiler.asked[place] = found
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class AskedShape:
+    """What the queries of one shape ask.
+
+    Attributes:
+        sample: what the one asks whose values are the samples.
+        key, untimed_key: with places for the values, those of the scope behind the filter's.
+        untimed: which of the terms those are.
+        timed: which values are bound in the condition on ``created_at``.
+    """
+
+    sample: Asked
+    key: Pieces
+    untimed_key: Pieces
+    untimed: tuple[int, ...]
+    timed: tuple[int, ...]
+
+    def asked(self, query: Query, values: Sequence[Any]) -> Asked:
+        """Return what the query with these values asks."""
+        sample, texts, terms = self.sample, list(map(scalar_json, values)), scoped(query)
+        key = self.key.filled(texts)
+        timed = sample.timed
+        return Asked(
+            query=query,
+            terms=terms,
+            key=key,
+            untimed=tuple([terms[at] for at in self.untimed]),
+            untimed_key=self.untimed_key.filled(texts),
+            timed=timed and Fragment(timed.text, tuple([values[at] for at in self.timed])),
+            order=sample.order,
+            is_walkable=sample.is_walkable,
+            is_indexed=sample.is_indexed,
+            is_sorted=sample.is_sorted,
+            placed=sample.placed and _place(query, key),
+        )
+
+
+def _of_shape(query: Query, compiler: SQLiteCompiler) -> Asked | None:
+    """Return what ``query`` asks, where that was worked out for its shape; ``None``: it has none."""
+    shaped, scope = query.shaped, query.scope
+    if shaped is None or shaped.where is not query.where:
+        return None
+    confined = (scope.tenant is not None, scope.owner is not None)
+    place = (id(shaped.shape), id(query.order), confined, query.offset > 200, query.lock)
+    known = compiler.shapes.get(place)
+    if known is None:
+        if len(compiler.shapes) >= _KEPT:
+            compiler.shapes.clear()
+        known = compiler.shapes[place] = _asked_shape(query, shaped.shape, compiler)
+    return known.asked(query, (*shaped.values, scope.tenant or "", scope.owner or ""))
+
+
+def _asked_shape(query: Query, shape: Shape, compiler: SQLiteCompiler) -> AskedShape:
+    scope = query.scope
+    tenant, owner = sample(TEXT), sample(TEXT)
+    within = Scope(None if scope.tenant is None else tenant, None if scope.owner is None else owner)
+    made = _asked(replace(query, scope=within, where=shape.where, shaped=None), compiler)
+    samples = (*shape.samples, tenant, owner)
+    texts = [scalar_json(value) for value in samples]
+    return AskedShape(
+        made,
+        pieces(made.key, texts),
+        pieces(made.untimed_key, texts),
+        tuple(at for at, term in enumerate(made.terms) if any(term is one for one in made.untimed)),
+        tuple(samples.index(value) for value in made.timed.values) if made.timed else (),
+    )
+
+
+def _place(query: Query, key: str) -> str:
+    return f"{query.order[0].path[0]} of {key}"
 
 
 def _is_short(asked: Asked) -> bool:
@@ -106,5 +182,5 @@ def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:
         is_walkable=walkable(query.order),
         is_indexed=is_indexed,
         is_sorted=is_sorted,
-        placed=f"{query.order[0].path[0]} of {key}" if is_ordered(query.order) else None,
+        placed=_place(query, key) if is_ordered(query.order) else None,
     )

@@ -25,7 +25,7 @@ from docstore_sqlite.declared import key_expression
 from docstore_sqlite.functions import Predicate, SortExpression
 
 if TYPE_CHECKING:
-    from docstore_sqlite.asked import Asked
+    from docstore_sqlite.asked import Asked, AskedShape
 
 __all__ = ["SQLiteCompiler"]
 
@@ -44,12 +44,14 @@ class SQLiteCompiler(Compiler):
     def __init__(self, collection: Collection, tables: Tables) -> None:
         super().__init__(collection, tables)
         self.asked: dict[tuple[Any, ...], Asked] = {}
+        self.shapes: dict[tuple[Any, ...], AskedShape] = {}
         self.points: dict[tuple[Any, ...], tuple[tuple[str, ...], str]] = {}
 
     def declare(self, declared: Sequence[tuple[SortKey, ...]]) -> None:
         """Take note of the declared indexes; what was worked out without is worked out anew."""
         self.declared = declared
         self.asked = {}
+        self.shapes = {}
 
     def where(self, expr: Expr) -> Fragment:
         """Return the condition for ``expr``; whatever is about one JSON field alone becomes one call of the

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, assert_never
+from functools import lru_cache
+from json.encoder import encode_basestring
+from typing import Any
 
 from docstore.query.expr import (
     Always,
@@ -14,11 +16,13 @@ from docstore.query.expr import (
     Exists,
     Expr,
     In,
+    Json,
     Match,
     Mod,
     Not,
     Occurs,
     Or,
+    Path,
     Regex,
     Size,
     TypeIs,
@@ -34,7 +38,7 @@ def expr_to_json(expr: Expr) -> str:
     Unlike ``==`` on expressions (Python holds ``1`` and ``True`` equal) two texts are equal only if the
     expressions mean the same, so the text is also the right key for caches.
     """
-    return canonical_json(_encode(expr))
+    return _encode(expr)
 
 
 def expr_from_json(text: str) -> Expr:
@@ -49,22 +53,46 @@ def expr_from_json(text: str) -> Expr:
         raise ValueError(f"not an expression: {text[:80]!r}") from wrong
 
 
-def _encode(expr: Expr) -> list[Any]:
+def _encode(expr: Expr) -> str:
+    match expr:
+        case Compare(path, op, value):
+            return f'["compare",{_path(path)},"{op}",{_value(value)}]'
+        case And(terms):
+            return _group("and", terms)
+        case Or(terms):
+            return _group("or", terms)
+        case Not(term):
+            return f'["not",{_encode(term)}]'
+        case In(path, values):
+            return f'["in",{_path(path)},[{",".join(map(_value, values))}]]'
+        case ElemMatch(path, condition, of):
+            return f'["element",{_path(path)},{_encode(condition)},"{of}"]'
+        case Exists(path):
+            return f'["exists",{_path(path)}]'
+        case _:
+            return canonical_json(_parts(expr))
+
+
+def _group(word: str, terms: tuple[Expr, ...]) -> str:
+    return ",".join([f'["{word}"', *map(_encode, terms)]) + "]"
+
+
+@lru_cache(maxsize=1024)
+def _path(path: Path) -> str:
+    return canonical_json(path)
+
+
+def _value(value: Json) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    return repr(value) if kind is int else canonical_json(value)
+
+
+def _parts(expr: Expr) -> list[Any]:
     match expr:
         case Always(value):
             return ["always", value]
-        case And(terms):
-            return ["and", *map(_encode, terms)]
-        case Or(terms):
-            return ["or", *map(_encode, terms)]
-        case Not(term):
-            return ["not", _encode(term)]
-        case Compare(path, op, value):
-            return ["compare", path, op, value]
-        case In(path, values):
-            return ["in", path, values]
-        case Exists(path):
-            return ["exists", path]
         case TypeIs(path, types):
             return ["type", path, sorted(types)]
         case Size(path, length):
@@ -77,12 +105,10 @@ def _encode(expr: Expr) -> list[Any]:
             return ["match", path, kind, text]
         case Contains(path, values, every):
             return ["contains", path, values, every]
-        case ElemMatch(path, condition, of):
-            return ["element", path, _encode(condition), of]
         case Occurs(text, words, prefix, content):
             return ["occurs", text, words, prefix, content]
         case _:
-            assert_never(expr)
+            raise AssertionError(expr)
 
 
 def _decode(node: Any) -> Expr:

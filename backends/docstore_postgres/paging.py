@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from docstore_sql.compile import Compiler
-from docstore_sql.fragment import Fragment, both, joined
+from docstore_sql.fragment import TRUE, Fragment, both, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query
@@ -89,9 +89,9 @@ class Page:
         )  # fmt: skip
         made = texts.get(key)
         if made is None:
-            opened = replace(self, query=slots_of(query))
+            opened = replace(self, query=slots_of(query), condition=self.condition.with_places())
             made = texts[key] = opened.walking() if name == "walk" else opened.finding(name)
-        return filled(made, query, bound)
+        return filled(made, query, bound, self.condition.given)
 
     def walking(self) -> Fragment:
         """Return the statement of :meth:`walk`, how far it looks left open."""
@@ -172,7 +172,7 @@ def way_of(runs: Runs, query: Query, condition: Condition, rows: int) -> Way:
     if apart is None or query.scope.owner is not None or query.scope.tenant is not None:
         return "find"
     if apart.rows is None:
-        apart.rows = runs.expected(query, apart.ranged)
+        apart.rows = rows if apart.ranged is TRUE else runs.expected(query, apart.ranged)
     return "apart" if apart.rows > rows // 20 else "find"
 
 

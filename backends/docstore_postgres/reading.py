@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment
 
 from docstore.backend import Query, SortKey
+from docstore.query.bind import Shape, Shaped
 from docstore.query.expr import And, Compare, Expr, In, Path, leaves
 from docstore_postgres.declared import Declared, Narrowed
 from docstore_postgres.drive import Drives, bounds_of, confines, key_of
 from docstore_postgres.finding import Finder
 from docstore_postgres.intervals import intervals
 from docstore_postgres.reach import indexed
+from docstore_postgres.slots import Places, Values
 
 __all__ = ["Apart", "Condition", "Reading"]
 
@@ -55,7 +57,10 @@ class Condition:
         narrowed: what it implies that a declared index finds; ``None``: nothing.
         apart: the same in two, where that is another way; ``None``: it is not.
         is_costly: whether finding all matches took long when it was done last.
-        texts: statements made for it, their values left open, by what else they depend on.
+        texts: statements made for it, their values left open, by what else they depend on; those of one shape
+            share them.
+        given: the values of the filter, where its shape is known.
+        opened: the condition with places for these.
     """
 
     where: Expr
@@ -68,6 +73,23 @@ class Condition:
     apart: Apart | None = None
     is_costly: bool = False
     texts: dict[Hashable, Fragment] = field(default_factory=dict)
+    given: Values | None = None
+    opened: Condition | None = None
+
+    def with_places(self) -> Condition:
+        """Return what statements are made of: with places for the values of the filter, if there are."""
+        return self if self.opened is None else replace(self.opened, is_costly=self.is_costly)
+
+    def each(self, change: Callable[[Fragment], Fragment]) -> Condition:
+        """Return the condition with each of its fragments changed."""
+        apart = self.apart
+        return replace(
+            self,
+            whole=change(self.whole),
+            bounds=change(self.bounds),
+            prefilters=tuple(map(change, self.prefilters)),
+            apart=apart and Apart(change(apart.found), change(apart.rest), change(apart.ranged)),
+        )
 
 
 @dataclass(slots=True)
@@ -78,6 +100,7 @@ class Reading:
         finder: what its indexes find.
         drives: what it remembers of conditions.
         compiled: conditions compiled lately, by the identity of what they were compiled from.
+        shapes: those of the shapes met lately, with places for the values; ``None``: it has none.
         declared: the declared indexes, by collection.
         points: the texts of the statements that read one row by its id.
         orders: of the orders that no index has, how often they were asked for and the seconds that took.
@@ -86,6 +109,7 @@ class Reading:
     finder: Finder
     drives: Drives = field(default_factory=Drives)
     compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
+    shapes: dict[tuple[int, str], tuple[Shape, Condition | None]] = field(default_factory=dict)
     declared: dict[str, list[Declared]] = field(default_factory=dict)
     points: dict[Hashable, str] = field(default_factory=dict)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
@@ -113,8 +137,15 @@ class Reading:
         known = self.compiled.get(name)
         if known is not None and known.where is query.where:
             return known
+        made = self._of_shape(query, compiler) or self._compiled(query, compiler)
+        if len(self.compiled) >= _KEPT:
+            self.compiled.clear()
+        self.compiled[name] = made
+        return made
+
+    def _compiled(self, query: Query, compiler: Compiler) -> Condition:
         whole, finder = compiler.where(query.where), self.finder
-        made = Condition(
+        return Condition(
             query.where,
             whole,
             compiler.where(bounds_of(query)),
@@ -124,15 +155,40 @@ class Reading:
             self._narrowed(query),
             self._apart(query, compiler),
         )
-        if len(self.compiled) >= _KEPT:
-            self.compiled.clear()
-        self.compiled[name] = made
-        return made
+
+    def _of_shape(self, query: Query, compiler: Compiler) -> Condition | None:
+        """Return the condition of a query whose shape is known; ``None`` where it has to be compiled.
+
+        A declared index narrows by the values themselves, and nobody's tenant is ``""``.
+        """
+        shaped = query.shaped
+        if shaped is None or shaped.where is not query.where:
+            return None
+        if "" in shaped.values or self.declared.get(query.collection.name):
+            return None
+        place = (id(shaped.shape), query.order[0].path[0])
+        known = self.shapes.get(place)
+        if known is None:
+            if len(self.shapes) >= _KEPT:
+                self.shapes.clear()
+            known = self.shapes[place] = (shaped.shape, self._opened(query, shaped, compiler))
+        return None if known[1] is None else _bound(known[1], shaped)
+
+    def _opened(self, query: Query, shaped: Shaped, compiler: Compiler) -> Condition | None:
+        """Return the condition of a shape, with places for the values of those that have it."""
+        sampled = self._compiled(replace(query, where=shaped.shape.where, shaped=None), compiler)
+        places = Places(shaped.shape.samples)
+        try:
+            opened = sampled.each(places.opened)
+        except ValueError:
+            return None
+        usual, again = self._compiled(query, compiler), _bound(opened, shaped)
+        same = all(getattr(usual, name) == getattr(again, name) for name in _WORKED_OUT)
+        return opened if places.are_complete and same else None
 
     def _narrowed(self, query: Query) -> Narrowed | None:
         found = (one.narrowed(query.where) for one in self.declared.get(query.collection.name, ()))
         return next((each for each in found if each is not None), None)
-
 
     def _apart(self, query: Query, compiler: Compiler) -> Apart | None:
         """Return the filter in two, unless it asks for one owner or tenant, or is all one part."""
@@ -145,6 +201,17 @@ class Reading:
             return None
         ranged = tuple(term for term in compared if term.path in _RANGED)
         return Apart(compiler.where(And(found)), compiler.where(And(rest)), compiler.where(And(ranged)))
+
+
+_WORKED_OUT = ("whole", "bounds", "prefilters", "found", "key", "apart", "narrowed")
+
+
+def _bound(opened: Condition, shaped: Shaped) -> Condition:
+    """Return the condition with these values in their places."""
+    given = Values(shaped.values)
+    made = opened.each(given.put_in)
+    made.where, made.key, made.given, made.opened = shaped.where, key_of(made.whole), given, opened
+    return made
 
 
 def _is_range(where: Expr, path: Path) -> bool:

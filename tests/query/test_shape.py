@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import docstore
@@ -150,6 +150,69 @@ def test_a_bound_query_is_the_ordinary_one(store: docstore.Store, data: st.DataO
         assert ordinary == listed
 
 
+STORED: list[Any] = [
+    1, 2**53, 2**53 + 1, -0.0, 1.0, 0, True, None, "a", "", INSTANTS[0], "2024-02-29T12:00:00.000000Z",
+    [1, "a"], [[1]], {"a": 1, "b": "x"}, [{"a": 1, "b": 7}, {"a": "x"}], [], -1, "x", 7, 0.5,
+]  # fmt: skip
+
+
+@pytest.fixture
+def filled(url: str) -> Iterator[docstore.Store]:
+    """Open a store with one document a value, and some that have two."""
+    with docstore.open(url) as opened:
+        opened.documents.add_many(
+            {
+                "filename": str(at),
+                "owner": OWNERS[at % len(OWNERS)],
+                "created_at": NOON + timedelta(days=at % 3, microseconds=at),
+                "metadata": {"a": value, "b": STORED[-at]} if at % 2 else {"a": value},
+            }
+            for at, value in enumerate(STORED)
+        )
+        yield opened
+
+
+OWNERS = [None, "x", "a", "b"]
+
+
+def answer(store: docstore.Store, filter: Any) -> Any:
+    """Return what a store answers, or the error instead of it; on Postgres with what it would run."""
+    try:
+        page = store.documents.find(filter, total=True, limit=5)
+        shown = store.documents.explain(filter, limit=5) if store._root.backend.name == "postgres" else None
+        return (
+            [each.filename for each in page.items],
+            page.total,
+            shown and (shown.statement, shown.parameters),
+        )
+    except DocstoreError as error:
+        return type(error), str(error)
+
+
+class Never(Recent[Any]):
+    """Shapes of which none is ever known."""
+
+    def get(self, key: bytes | None) -> Any:
+        return False
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
+@given(CROWDED, st.data())
+def test_every_backend_answers_the_same(filled: docstore.Store, filter: Any, data: st.DataObject) -> None:
+    """What is bound to a shape in a backend's own cache answers as what is compiled for the filter alone."""
+    taken = apart(filter, DOCUMENTS)
+    if taken is None:
+        return
+    root = filled._root
+    for _ in range(4):
+        given = put_back(taken.frame, lambda mark: data.draw(st.sampled_from(VALUES[mark])))
+        listed = answer(filled, given)
+        shapes, root.shapes, root.listings = root.shapes, Never(), Recent()
+        ordinary = answer(filled, given)
+        root.shapes, root.listings = shapes, Recent()
+        assert ordinary == listed
+
+
 SHAPES: list[tuple[str, Any, Any]] = [
     ("a value", {"metadata.a": "x"}, {"metadata.a": "y"}),
     ("a number", {"metadata.a": {"$gt": 1}}, {"metadata.a": {"$gt": 2**53 + 1}}),
@@ -195,6 +258,29 @@ def test_values_that_may_decide_go_the_ordinary_way(terms: Any) -> None:
             store._root.listings = Recent()
             made = store.documents._listing({"$and": terms}, None, "number", False, ())
             assert made.query.shaped is None
+
+
+@pytest.mark.parametrize("filter", [case[1] for case in SHAPES], ids=[case[0] for case in SHAPES])
+def test_postgres_compiles_a_shape_once(postgres_url: str, filter: Any) -> None:
+    """The condition of a shape has places for the values, whatever form they take in it."""
+    with docstore.open(postgres_url) as store:
+        for _ in range(4):
+            store._root.listings = Recent()
+            store.documents.find(filter)
+        shapes = store._root.backend._reading.shapes  # type: ignore[attr-defined]
+        assert [True] == [opened is not None for _, opened in shapes.values()]
+
+
+def test_sqlite_works_out_a_shape_once(sqlite_url: str) -> None:
+    """What the index is asked is kept for a shape and a scope, and is bounded."""
+    with docstore.open(sqlite_url) as store:
+        compiler = store._root.backend.compilers["documents"]  # type: ignore[attr-defined]
+        for at in range(8):
+            store.documents.find({"metadata.a": at, "created_at": {"$gte": NOON + timedelta(at)}})
+        assert len(compiler.shapes) == 1
+        for at in range(1_200):
+            store.documents.find({f"metadata.k{at // 3}": at})
+        assert len(compiler.shapes) <= 256
 
 
 def test_true_is_not_one() -> None:

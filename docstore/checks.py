@@ -15,7 +15,7 @@ from typing import Any
 from docstore.errors import InvalidDocument, ScopeError
 from docstore.limits import Limits
 from docstore.query.fields import STATUSES
-from docstore.query.instants import parse_instant
+from docstore.query.instants import from_datetime, parse_instant
 from docstore.query.values import INT64_MAX, NotJson, by_value, canonical_size, check_text, plain, plain_text
 
 __all__ = ["Checks", "collapsed", "scope_text"]
@@ -105,8 +105,10 @@ class Checks:
 
     def instant(self, field: str, value: Any) -> int:
         """Return a datetime or RFC 3339 text as microseconds since the epoch."""
-        value = by_value(value) if not isinstance(value, datetime) else value
         try:
+            if type(value) is datetime:
+                return from_datetime(value, self.default_timezone)
+            value = by_value(value) if not isinstance(value, datetime) else value
             return parse_instant(value, self.default_timezone)
         except (ValueError, TypeError) as wrong:
             raise InvalidDocument(f"{field}: {wrong}", field=field) from None

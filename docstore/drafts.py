@@ -7,9 +7,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from docstore.backend import Scope
 from docstore.blobs.source import Source
@@ -26,7 +26,6 @@ else:
 __all__ = ["Draft", "draft_document", "new_id", "stamped"]
 
 _NAMES = frozenset(NewDocument.model_fields)
-_INSTANTS = ("created_at", "updated_at", "processed_at")
 
 
 @dataclass(slots=True)
@@ -96,6 +95,8 @@ def stamped(scope: Scope, tenant: Any, owner: Any) -> tuple[str | None, str | No
     Raises:
         ScopeError: one was given against the scope.
     """
+    if tenant is None and owner is None:
+        return scope.tenant, scope.owner
     made = []
     for name, given, fixed in (("tenant", tenant, scope.tenant), ("owner", owner, scope.owner)):
         if given is not None:
@@ -113,75 +114,89 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
         InvalidDocument: a field is unknown, of the wrong type, or out of its bounds.
         ScopeError: its tenant or owner is against the scope.
     """
-    get = _values(given).get
-    tenant, owner = stamped(scope, get("tenant"), get("owner"))
-    if (id := get("id")) is not None:
-        id = checks.key("id", id)
-    if (external_id := get("external_id")) is not None:
-        external_id = checks.key("external_id", external_id)
-    if (filename := get("filename")) is not None:
-        filename = checks.filename(filename)
-    if (content_type := get("content_type")) is not None:
-        content_type = checks.key("content_type", content_type)
-    if (error := get("error")) is not None:
-        error = checks.text("error", error)
-    if (content := get("content")) is not None:
-        content = checks.content(content)
-    if (preview := get("preview")) is not None:
-        preview = checks.text("preview", preview)
-    elif content is not None:
-        preview = collapsed(content)
-    if (size := get("size")) is not None:
-        size = checks.size(size)
-    if (sha256 := get("sha256")) is not None:
-        sha256 = checks.sha256(sha256)
-    metadata, source, dedupe = get("metadata"), get("source"), get("dedupe")
-    created_at, updated_at, processed_at = (_instant(checks, name, get(name)) for name in _INSTANTS)
-    row = {
-        "id": new_id() if id is None else id,
-        "external_id": external_id,
-        "version": 1,
-        "is_latest": True,
-        "tenant": tenant,
-        "owner": owner,
-        "filename": filename,
-        "content_type": content_type,
-        "file_type": None,
-        "size": size,
-        "sha256": sha256,
-        "status": checks.status(get("status", "pending")),
-        "error": error,
-        "attempts": 0,
-        "metadata": "{}" if metadata is None else checks.json("metadata", metadata),
-        "preview": preview,
-        "content": content,
-        "created_at": created_at,
-        "updated_at": created_at if updated_at is None else updated_at,
-        "first_created_at": created_at,
-        "processed_at": processed_at,
-        "revision": 1,
-        "blob_key": None,
-        "fingerprint": None,
-        "lease_token": None,
-        "lease_worker": None,
-        "lease_expires_at": None,
-    }
+    values = _values(given)
+    get = values.get
+    row = _BLANK.copy()
+    row["tenant"], row["owner"] = stamped(scope, get("tenant"), get("owner"))
+    for name, value in values.items():
+        if (value is not None or name == "status") and name in _CHECKED:
+            row[name] = _CHECKED[name](checks, value)
+    named = row["id"] is not None
+    _settle(row)
+    source, dedupe = get("source"), get("dedupe")
     if dedupe is not None and dedupe != "sha256":
         raise InvalidDocument(f"dedupe: {dedupe!r}; expected 'sha256' or None", field="dedupe")
-    draft = Draft(row, source, id is not None, dedupe is not None)
+    draft = Draft(row, source, named, dedupe is not None)
     if source is None:
         draft.typed()
     return draft
 
 
-def _instant(checks: Checks, name: str, value: Any) -> int | None:
-    return None if value is None else checks.instant(name, value)
+def _settle(row: dict[str, Any]) -> None:
+    """Fill in what follows from the fields given."""
+    if row["id"] is None:
+        row["id"] = new_id()
+    if row["preview"] is None and row["content"] is not None:
+        row["preview"] = collapsed(row["content"])
+    row["first_created_at"] = row["created_at"]
+    if row["updated_at"] is None:
+        row["updated_at"] = row["created_at"]
+
+
+_BLANK: Final[dict[str, Any]] = {
+    "id": None,
+    "external_id": None,
+    "version": 1,
+    "is_latest": True,
+    "tenant": None,
+    "owner": None,
+    "filename": None,
+    "content_type": None,
+    "file_type": None,
+    "size": None,
+    "sha256": None,
+    "status": "pending",
+    "error": None,
+    "attempts": 0,
+    "metadata": "{}",
+    "preview": None,
+    "content": None,
+    "created_at": None,
+    "updated_at": None,
+    "first_created_at": None,
+    "processed_at": None,
+    "revision": 1,
+    "blob_key": None,
+    "fingerprint": None,
+    "lease_token": None,
+    "lease_worker": None,
+    "lease_expires_at": None,
+}
+"""The row of a document of which nothing was said."""
+
+_CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
+    "id": lambda checks, value: checks.key("id", value),
+    "external_id": lambda checks, value: checks.key("external_id", value),
+    "filename": Checks.filename,
+    "content_type": lambda checks, value: checks.key("content_type", value),
+    "error": lambda checks, value: checks.text("error", value),
+    "content": Checks.content,
+    "preview": lambda checks, value: checks.text("preview", value),
+    "size": Checks.size,
+    "sha256": Checks.sha256,
+    "status": Checks.status,
+    "metadata": lambda checks, value: checks.json("metadata", value),
+    "created_at": lambda checks, value: checks.instant("created_at", value),
+    "updated_at": lambda checks, value: checks.instant("updated_at", value),
+    "processed_at": lambda checks, value: checks.instant("processed_at", value),
+}
+"""How each field is checked, and brought into the form that rows hold."""
 
 
 def _values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(given, NewDocument):
         return {name: getattr(given, name) for name in given.model_fields_set}
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise InvalidDocument(
             f"expected a NewDocument or a mapping of add's keywords, not {type(given).__name__}"
         )

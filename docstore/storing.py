@@ -209,7 +209,7 @@ class _Insertion:
         rows: list[Row] = []
         stored: list[Stored] = []
         known = self._known(writer)
-        looks = any(item.draft.dedupe or self._asks_by_id(item.draft) for item in self._items)
+        looks = bool(self._tried) or any(item.draft.dedupe or item.draft.named for item in self._items)
         for item in self._items:
             found = self._existing(writer, item.draft, known) if looks else None
             if found is None:
@@ -258,7 +258,8 @@ class _Insertion:
 
     def _known(self, writer: Writer) -> dict[Any, Row]:
         """Return the documents that have one of the ids asked for."""
-        ids = [item.draft.row["id"] for item in self._items if self._asks_by_id(item.draft)]
+        drafts = [item.draft for item in self._items]
+        ids = [draft.row["id"] for draft in drafts if draft.named or draft.row["id"] in self._tried]
         known: dict[Any, Row] = {}
         for at in range(0, len(ids), 1000):
             where = In(("id",), tuple(dict.fromkeys(ids[at : at + 1000])))
@@ -298,9 +299,10 @@ def _by_bytes(row: Row) -> Any:
 
 
 def _finished(draft: Draft, now: int) -> Row:
-    """Return the row to insert; the draft keeps what was asked, for the next try."""
-    row = dict(draft.row)
-    if draft.named:
+    """Return the row to insert; the draft keeps what was asked, for the next try, where anybody asks again."""
+    row = draft.row
+    if draft.named or row["external_id"] is not None:
+        row = row.copy()
         row["fingerprint"] = draft.fingerprint()
     if row["created_at"] is None:
         row["created_at"] = now

@@ -8,7 +8,7 @@ filenames and the words of contents are facts like the others, at the path of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from docstore.backend import Query
 from docstore.index.bits import EMPTY, Bits, intersection, union_all
@@ -47,12 +47,15 @@ class Index:
         self._before: dict[int, Record | None] = {}
         self._coming: dict[int, Record | None] = {}
 
-    def note(self, number: int, before: Record | None, now: Record | None) -> None:
-        """Take up a change of one record; ``None``: there was, or is, none."""
-        self._before.setdefault(number, before)
-        self._coming[number] = now
-        if len(self._before) >= _FOLD:
-            self._fold()
+    def note(self, before: Mapping[int, Record | None], now: Mapping[int, Record]) -> None:
+        """Take up changes of records: as they were (``None``: there was none), and those that there are."""
+        for number, old in before.items():
+            new = now.get(number)
+            if old is not None or new is not None:
+                self._before.setdefault(number, old)
+                self._coming[number] = new
+                if len(self._before) >= _FOLD:
+                    self._fold()
 
     def layers(self) -> Layers:
         """Return the facts as they are now."""

@@ -6,7 +6,7 @@ A record is never changed, only replaced. Whoever holds one may read it without 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final
@@ -31,6 +31,8 @@ class _Layout:
     names: tuple[str, ...]
     places: Mapping[str, int]
     json: tuple[str, ...]
+    id: int
+    beside: int
     taken: Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
     _asked: dict[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] = field(default_factory=dict)
@@ -48,7 +50,8 @@ class _Layout:
         names = tuple(name for name in fields if name != "number")
         json = tuple(name for name in names if fields[name].kind is Kind.JSON)
         places = {name: at for at, name in enumerate((*names, "number"))}
-        return _Layout((*names, "number"), places, json, itemgetter(*names))
+        beside = places.get("document_id", places.get("external_id", -1))
+        return _Layout((*names, "number"), places, json, places["id"], beside, itemgetter(*names))
 
 
 _LAYOUTS: Final = {collection.name: _Layout.of(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
@@ -109,9 +112,10 @@ class Record:
                 facts[name] = from_json(text)
         return facts
 
-    def packed(self, names: tuple[str, ...]) -> Sequence[Any]:
-        """Return some columns, two at least, JSON as text."""
-        return self._layout.taking(names)(self._values)
+    def taking(self, names: tuple[str, ...]) -> Callable[[Record], tuple[Any, ...]]:
+        """Return what takes columns, two at least, out of any record of the collection: JSON as text."""
+        taken = self._layout.taking(names)
+        return lambda record: taken(record._values)
 
     def pack(self) -> None:
         """Keep the facts no longer."""
@@ -120,8 +124,7 @@ class Record:
     @property
     def number(self) -> int:
         """The record's number, unique in its collection."""
-        number: int = self._values[-1]
-        return number
+        return self._values[-1]  # type: ignore[no-any-return]
 
     def get(self, name: str) -> Any:
         """Return a column as the seam has it; ``None`` where the collection has none of this name."""
@@ -133,19 +136,18 @@ class Record:
         values, places = self._values, self._layout.places
         return {name: values[places[name]] for name in names}
 
-    def keys(self) -> Iterator[tuple[str, Hashable]]:
-        """Yield the index entries of this record: an index's name and the key in it."""
+    def keys(self) -> Sequence[tuple[str, Hashable]]:
+        """Return the index entries of this record: an index's name and the key in it."""
+        values, layout = self._values, self._layout
+        beside = values[layout.beside]
+        if beside is None:
+            return (("id", values[layout.id]),)
         get = self.get
-        yield "id", get("id")
         if get("document_id") is not None:
-            yield "document_id", get("document_id")
-        external_id = get("external_id")
-        if external_id is not None:
-            chain = (get("tenant"), get("owner"), external_id)
-            yield "external_id", external_id
-            yield "version", (*chain, get("version"))
-            if get("is_latest"):
-                yield "latest", chain
+            return ("id", values[layout.id]), ("document_id", beside)
+        chain = (get("tenant"), get("owner"), beside)
+        found = [("id", values[layout.id]), ("external_id", beside), ("version", (*chain, get("version")))]
+        return [*found, ("latest", chain)] if get("is_latest") else found
 
 
 class Table:
@@ -165,7 +167,11 @@ class Table:
         number, old = record.number, self.records.get(record.number)
         if old is None:
             for name, key in record.keys():  # noqa: SIM118 - not a mapping
-                self._link(name, key, number)
+                entries = self._indexes[name]
+                if key in entries:
+                    self._link(name, key, number)
+                else:
+                    entries[key] = number
         else:
             before, after = set(old.keys()), set(record.keys())
             for name, key in before - after:
@@ -180,6 +186,10 @@ class Table:
         if record is not None:
             for name, key in record.keys():  # noqa: SIM118 - not a mapping
                 self._unlink(name, key, number)
+
+    def has(self, index: str, key: Hashable) -> bool:
+        """Return whether there is a record under a key."""
+        return key in self._indexes[index]
 
     def find(self, index: str, key: Hashable) -> list[Record]:
         """Return the records under a key; ``number`` is an index, too."""

@@ -83,13 +83,9 @@ class Overlay:
         """Make these changes to the base."""
         for name, layer in self.layers.items():
             table, records, index = base.tables[name], layer.table.records, base.indexes[name]
-            for number in sorted(layer.hidden):
-                old, new = table.records.get(number), records.get(number)
-                if old is not None or new is not None:
-                    index.note(number, old, new)
-            for number in layer.hidden:
-                if number not in records:
-                    table.remove(number)
+            index.note({number: table.records.get(number) for number in sorted(layer.hidden)}, records)
+            for number in layer.hidden - records.keys():
+                table.remove(number)
             for number in sorted(records):
                 table.put(records[number])
         for key, blob in self.blobs.items():
@@ -121,6 +117,12 @@ class View:
             return found
         layer = self.overlay.layers[collection.name]
         return [*_besides(found, layer), *layer.table.find(index, key)]
+
+    def has(self, collection: Collection, index: str, key: Hashable) -> bool:
+        """Return whether there is a record under a key of an index, or was before what is laid over it."""
+        if self.base.tables[collection.name].has(index, key):
+            return True
+        return self.overlay is not None and self.overlay.layers[collection.name].table.has(index, key)
 
     def size(self, collection: Collection) -> int:
         """Return how many records there are in the base."""

@@ -162,8 +162,10 @@ class MemoryWriter(MemoryReader):
 
     def _check_unique(self, collection: Collection, record: Record) -> None:
         """Refuse a record whose id is taken in its tenant, or whose place in its version chain is."""
-        tenant, number = record.get("tenant"), record.number
         keys: dict[str, Hashable] = dict(record.keys())
+        if len(keys) == 1 and not self._view.has(collection, "id", keys["id"]):
+            return
+        tenant, number = record.get("tenant"), record.number
         for other in self._view.find(collection, "id", keys["id"]):
             if other.number != number and other.get("tenant") == tenant:
                 raise Duplicate(f"id {keys['id']!r} is taken", constraint="id")

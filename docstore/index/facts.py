@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
@@ -78,8 +78,8 @@ def indexed_fields(collection: Collection) -> tuple[str, ...]:
 class Packed(Protocol):
     """A record that is kept in less room than the mapping that the evaluator reads."""
 
-    def packed(self, names: tuple[str, ...]) -> Sequence[Any]:
-        """Return columns, JSON as text, ``None`` for those that there are not."""
+    def taking(self, names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
+        """Return what takes columns, two at least, out of any record of the collection: JSON as text."""
 
 
 def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | Packed]) -> None:
@@ -95,13 +95,16 @@ def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[s
     if not numbers:
         return
     names = (*fields, "content") if "filename" in fields else tuple(fields)
-    is_packed = not isinstance(records[numbers[0]], Mapping)
-    columns = zip(*(_columns(records[number], names) for number in numbers), strict=True)
+    first = records[numbers[0]]
+    is_packed = not isinstance(first, Mapping)
+    take: Callable[[Any], Sequence[Any]]
+    take = _taking(names) if isinstance(first, Mapping) else first.taking(names)
+    columns = zip(*(take(records[number]) for number in numbers), strict=True)
     pour_columns(root, fields, numbers, dict(zip(names, columns, strict=True)), is_text=is_packed)
 
 
-def _columns(record: Mapping[str, Any] | Packed, names: tuple[str, ...]) -> Sequence[Any]:
-    return tuple(map(record.get, names)) if isinstance(record, Mapping) else record.packed(names)
+def _taking(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    return lambda record: tuple(map(record.get, names))
 
 
 def pour_columns(
@@ -212,10 +215,8 @@ def _see_alike(node: Node, kinds: Set[type], values: Sequence[Any], of: Numbers)
         for step, members, places in _by_step(values):
             _see_all(node.child(step), members, of if places is None else of.at(places))
     elif bool in kinds:
-        for key, wanted in ((TRUE, True), (FALSE, False)):
-            having = [number for number, value in zip(of.listed, values, strict=True) if value is wanted]
-            if having:
-                node.posts[key] = of.packed(having)
+        for value, having in of.by_value(values).items():
+            node.posts[TRUE if value else FALSE] = having
     else:
         node.posts[NULL] = of.members
 
@@ -224,24 +225,21 @@ def _see_arrays(node: Node, values: Sequence[Any], of: Numbers) -> None:
     """Note arrays by their lengths, and what is in them beside the values that are none; an array within an
     array is that alone.
     """
-    sizes: defaultdict[int, list[int]] = defaultdict(list)
-    arrays: list[int] = []
-    inner: list[Any] = []
-    having: list[int] = []
-    for number, value in zip(of.listed, values, strict=True):
-        if type(value) is not list:
-            inner.append(value)
-            having.append(number)
-            continue
-        arrays.append(number)
-        sizes[len(value)].append(number)
-        for element in value:
-            if type(element) is not list:
-                inner.append(element)
-                having.append(number)
-    node.posts[ARRAY] = of.packed(arrays)
-    for size, numbers in sizes.items():
-        node.posts[size_key(size)] = of.packed(numbers)
+    places = [at for at, value in enumerate(values) if type(value) is list]
+    arrays, among = values, of
+    if len(places) < len(values):
+        arrays, among = [values[at] for at in places], of.at(places)
+        values = [value if type(value) is list else (value,) for value in values]
+    lengths = list(map(len, arrays))
+    node.posts[ARRAY] = among.members
+    node.posts.update((size_key(length), members) for length, members in among.by_value(lengths).items())
+    inner = list(chain.from_iterable(values))
+    if not inner:
+        return
+    having = list(chain.from_iterable(map(repeat, of.listed, map(len, values))))
+    if list in set(map(type, inner)):
+        left = [at for at, value in enumerate(inner) if type(value) is not list]
+        inner, having = [inner[at] for at in left], [having[at] for at in left]
     if inner:
         _see_all(node, inner, Numbers(having, repeats=True))
 
@@ -276,24 +274,32 @@ _FIRST: Final = itemgetter(0)
 
 def _see_texts(node: Node, texts: Sequence[str], of: Numbers) -> None:
     node.posts[STRING] = of.members
-    having: defaultdict[str, list[int]] = defaultdict(list)
-    for text, number in zip(texts, of.listed, strict=True):
-        having[text].append(number)
-    times = Counter(of.listed) if of.repeats else None
-    dated: list[tuple[int, str]] = []
-    for text, numbers in having.items():
-        if is_dated(text):
-            single = numbers if times is None else [number for number in numbers if times[number] == 1]
-            dated += [(number, text) for number in single]
-            if len(single) == len(numbers):
-                continue
-            assert times is not None
-            numbers = [number for number in numbers if times[number] > 1]
-        node.posts[text_key(text)] = of.packed(numbers)
+    having = of.by_value(texts)
+    dated = {text for text in having if text[4:5] == "-" and is_dated(text)}
+    for text in dated:
+        del having[text]
+    node.posts.update((text_key(text), members) for text, members in having.items())
     if dated:
-        dated.sort()
-        node.dated = [number for number, _ in dated]
-        node.dates = b"".join(text[:16].encode()[:16].ljust(16, b"\0") for _, text in dated)
+        _see_dates(node, texts, of, dated)
+
+
+def _see_dates(node: Node, texts: Sequence[str], of: Numbers, dated: Set[str]) -> None:
+    """Note texts that begin like dates: in the column where they are the only text of a record."""
+    times = Counter(of.listed) if of.repeats else None
+    keyed: defaultdict[str, list[int]] = defaultdict(list)
+    having: list[int] = []
+    column: list[bytes] = []
+    for text, number in zip(texts, of.listed, strict=True):
+        if text not in dated:
+            continue
+        if times is None or times[number] == 1:
+            having.append(number)
+            column.append(text[:16].encode()[:16].ljust(16, b"\0"))
+        else:
+            keyed[text].append(number)
+    node.dated, node.dates = having, b"".join(column)
+    for text, numbers in keyed.items():
+        node.posts[text_key(text)] = of.packed(numbers)
 
 
 def _see_numbers(node: Node, values: Sequence[float], of: Numbers) -> None:

@@ -6,8 +6,10 @@ A node collects facts of many records at once, a column of values at a time (:mo
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import compress
+from typing import Any, Final
 
 from docstore.index.bits import SMALL, Members, Run
 from docstore.index.columns import raw_slices, slice_key
@@ -18,6 +20,9 @@ __all__ = ["NUMBERS_TYPE", "Node", "Numbers", "packed_members"]
 
 NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
 _SPARSE: Final = 32
+_FEW: Final = 8
+_FLAGS: Final = tuple(bytes(value == code for value in range(256)) for code in range(_FEW))
+_DIGITS: Final = tuple(bytes(48 + (value == code) for value in range(256)) for code in range(_FEW))
 
 
 def packed_members(numbers: Sequence[int]) -> Members:
@@ -59,6 +64,36 @@ class Numbers:
     def packed(self, some: Sequence[int]) -> Members:
         """Return some of the numbers, each once, in the shorter of two forms."""
         return packed_members(list(dict.fromkeys(some)) if self.repeats else some)
+
+    def by_value(self, values: Sequence[Hashable]) -> dict[Any, Members]:
+        """Return by value the records that have it."""
+        distinct = dict.fromkeys(values)
+        if len(distinct) == 1:
+            return dict.fromkeys(distinct, self.members)
+        listed = self.listed
+        if len(distinct) <= _FEW and not self.repeats and listed[-1] - listed[0] + 1 == len(listed) > SMALL:
+            return self._by_few(values, distinct)
+        having: defaultdict[Hashable, list[int]] = defaultdict(list)
+        for value, number in zip(values, listed, strict=True):
+            having[value].append(number)
+        return {
+            value: self.packed(some) if len(some) > 1 else array(NUMBERS_TYPE, some)
+            for value, some in having.items()
+        }
+
+    def _by_few(self, values: Sequence[Hashable], distinct: Iterable[Hashable]) -> dict[Any, Members]:
+        """Do so where values are few and numbers without gaps: a byte for each stands for its value."""
+        codes = {value: code for code, value in enumerate(distinct)}
+        coded = bytes(map(codes.__getitem__, values))
+        turned = coded[::-1]
+        found: dict[Any, Members] = {}
+        for value, code in codes.items():
+            if coded.count(code) <= SMALL:
+                flags = coded.translate(_FLAGS[code])
+                found[value] = array(NUMBERS_TYPE, compress(self.listed, flags))
+            else:
+                found[value] = Run(int(turned.translate(_DIGITS[code]), 2), self.listed[0])
+        return found
 
     def at(self, places: Sequence[int]) -> Numbers:
         """Return the numbers at some places."""

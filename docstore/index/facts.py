@@ -97,13 +97,12 @@ def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[s
     names = (*fields, "content") if "filename" in fields else tuple(fields)
     first = records[numbers[0]]
     is_packed = not isinstance(first, Mapping)
-    take: Callable[[Any], Sequence[Any]]
     take = _taking(names) if isinstance(first, Mapping) else first.taking(names)
     columns = zip(*(take(records[number]) for number in numbers), strict=True)
     pour_columns(root, fields, numbers, dict(zip(names, columns, strict=True)), is_text=is_packed)
 
 
-def _taking(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+def _taking(names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
     return lambda record: tuple(map(record.get, names))
 
 

@@ -14,8 +14,8 @@ from docstore.query.expr import Expr, Match, Path, Regex
 from docstore.query.glob import required_literals
 from docstore.query.text import fold
 from docstore_postgres import patterns, regex
-from docstore_postgres.leaves import string_condition
 from docstore_postgres.ranges import literal
+from docstore_postgres.strings import string_condition
 
 __all__ = ["MANY", "any_text", "joined"]
 

@@ -12,13 +12,15 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Scope, SortKey
 from docstore.query.collation import order_bytes
-from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Path, Regex
+from docstore.query.expr import Always, And, Expr, Leaf, Match, Mod, Occurs, Or, Path, Regex
 from docstore.query.fields import Collection, Field, Kind
+from docstore_postgres.alike import Alternatives, negatives
 from docstore_postgres.alternatives import MANY, any_text, joined
 from docstore_postgres.functions import sort_function
-from docstore_postgres.leaves import JsonLeaves, string_condition
+from docstore_postgres.leaves import JsonLeaves
 from docstore_postgres.predicates import merged
 from docstore_postgres.reach import Root
+from docstore_postgres.strings import string_condition
 
 __all__ = ["PostgresCompiler"]
 
@@ -41,7 +43,7 @@ class PostgresCompiler(Compiler):
         """Return the condition for ``expr``; predicates on one JSON column are made one."""
         match expr:
             case And(terms):
-                return both(merged(map(self.where, terms), "&&"))
+                return both(merged(map(self.where, negatives(terms)), "&&"))
             case Or(terms):
                 if len(terms) >= MANY:
                     return self._any_of_many(terms)
@@ -50,32 +52,33 @@ class PostgresCompiler(Compiler):
                 return super().where(expr)
 
     def _any_of_many(self, terms: Sequence[Expr]) -> Fragment:
-        """Return the condition for an Or of many; many on one path's texts are asked together."""
-        texts: dict[Path, list[Match]] = {}
+        """Return the condition for an Or of many; many on one column's text are asked together."""
+        texts: dict[str, list[Match]] = {}
         others: list[Expr] = []
         for term in joined(terms):
-            if isinstance(term, Match):
-                texts.setdefault(term.path, []).append(term)
+            if isinstance(term, Match) and self._at(term) is None:
+                texts.setdefault(term.path[0], []).append(term)
             else:
                 others.append(term)
         others += [leaf for leaves in texts.values() if len(leaves) < MANY for leaf in leaves]
-        parts = merged(map(self.where, others), "||")
-        parts += [self._any_text(path, leaves) for path, leaves in texts.items() if len(leaves) >= MANY]
+        parts = Alternatives(self.leaves, self._at, self.where).any_of(others)
+        parts += [self._any_text(name, leaves) for name, leaves in texts.items() if len(leaves) >= MANY]
         return either(parts)
 
-    def _any_text(self, path: Path, leaves: Sequence[Match]) -> Fragment:
-        if path == ("filename",):
+    def _at(self, leaf: Leaf) -> tuple[Root, Path] | None:
+        """Return where a leaf on JSON starts; ``None``: it asks of something else."""
+        if isinstance(leaf, Always | Occurs):
+            return None
+        field = self.collection.column(leaf.path[0])
+        return (self.root(field), leaf.path[1:]) if field.kind is Kind.JSON else None
+
+    def _any_text(self, name: str, leaves: Sequence[Match]) -> Fragment:
+        if name == "filename":
             return any_text("d.filename", "d.filename_fold", leaves)
-        field = self.collection.column(path[0])
-        if field.kind is not Kind.JSON:
-            column = self.column(field)
-            condition = any_text(column, f'lower({column} COLLATE "C")', leaves)
-            folds = any(leaf.kind in ("isubstring", "iglob") for leaf in leaves)
-            return either((_beyond_ascii(column), condition)) if folds else condition
-        root = self.root(field)
-        return self.leaves.strings(
-            root, path[1:], lambda text, folded: any_text(text, folded, leaves)
-        )
+        column = self.column(self.collection.column(name))
+        condition = any_text(column, f'lower({column} COLLATE "C")', leaves)
+        folds = any(leaf.kind in ("isubstring", "iglob") for leaf in leaves)
+        return either((_beyond_ascii(column), condition)) if folds else condition
 
     def scope(self, scope: Scope) -> Fragment:
         """Return the condition that confines to ``scope``; the index of tenants holds those that are one."""

@@ -24,6 +24,7 @@ __all__ = [
     "quoted",
     "reached",
     "starts_with",
+    "truncates",
     "typed",
 ]
 
@@ -128,10 +129,12 @@ def modulo(divisor: int, remainder: int) -> str:
     """Return the test of ``$mod`` (rule 16): the number truncated, the sign of the dividend."""
     up = f"@ < 0 && @.ceiling() % {divisor} == {remainder}"
     down = f"@ >= 0 && @.floor() % {divisor} == {remainder}"
-    return f"({_NUMBER} && {_TRUNCATES} && ({up} || {down}))"
+    return f"({truncates('@')} && ({up} || {down}))"
 
 
-_TRUNCATES = f"@ > {_INT64[0] - 1} && @ < {_INT64[1] + 1}"
+def truncates(value: str) -> str:
+    """Return the test that ``value``, ``@`` or ``$``, is a number that is within int64 when truncated."""
+    return f'{value}.type() == "number" && {value} > {_INT64[0] - 1} && {value} < {_INT64[1] + 1}'
 
 
 def starts_with(text: str) -> str:

@@ -29,8 +29,6 @@ def _is_costly(collection: Collection, leaf: Leaf) -> bool:
     match leaf:
         case Occurs() | Always():
             return False
-        case ElemMatch():
-            return True
         case Match(path, "isubstring" | "iglob") if path == ("content",):
             return True
         case _:

@@ -25,7 +25,14 @@ from docstore.query.order import parse_sort
 from docstore.query.parse import parse
 from docstore.query.plan import make_plan
 from docstore.registry import open_backend
-from docstore.testing.conformance.cases import AskCase, ask_case, string_case, themed_case
+from docstore.testing.conformance.cases import (
+    AskCase,
+    FilterCase,
+    ask_case,
+    string_case,
+    themed_case,
+    wide_case,
+)
 from docstore.testing.conformance.judged import read_also
 from docstore.testing.conformance.oracle import Oracle, fill
 from docstore.testing.strategies import RandomChooser
@@ -121,11 +128,19 @@ def _case(choose: Chooser) -> AskCase:
     if kind == 2:
         case = ask_case(choose)
         return AskCase(case.world, case.asks + [ask(choose, case.world) for _ in range(_ASKS)])
-    narrow = themed_case(choose, choose.pick(list(THEMES))) if choose.below(2) else string_case(choose)
+    narrow = _narrow_case(choose)
     size = len(narrow.world.rows)
     sort = ("-created_at",) if size % 2 else ("number",)
     asks = [Ask(chosen, None, sort, 1000, 0, False) for chosen in narrow.filters]
     return AskCase(narrow.world, asks)
+
+
+def _narrow_case(choose: Chooser) -> FilterCase:
+    """Return records and filters of one kind: of a theme, of texts, of many alternatives."""
+    kind = choose.below(5)
+    if kind < 2:
+        return themed_case(choose, choose.pick(list(THEMES)))
+    return string_case(choose) if kind < 4 else wide_case(choose)
 
 
 def _accepted(question: Ask, collection: Collection) -> bool:

@@ -14,6 +14,7 @@ from docstore.testing.strategies.operands import string_condition
 from docstore.testing.strategies.paths import json_path
 from docstore.testing.strategies.themes import THEMES, themed
 from docstore.testing.strategies.values import some_object
+from docstore.testing.strategies.wide import wide_filter
 from docstore.testing.strategies.worlds import World, world
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "themed_case",
     "value_case",
     "walk_case",
+    "wide_case",
 ]
 
 
@@ -112,6 +114,12 @@ def string_case(choose: Chooser) -> FilterCase:
         return {path: string_condition(choose, value)}
 
     return FilterCase(records, choose.several(searched, 8, 4))
+
+
+def wide_case(choose: Chooser) -> FilterCase:
+    """Return records with filters of many alternatives each."""
+    records = world(choose, size=12)
+    return FilterCase(records, [wide_filter(choose, records) for _ in range(8)])
 
 
 def search_case(choose: Chooser) -> AskCase:

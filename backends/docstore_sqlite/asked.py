@@ -20,6 +20,7 @@ from docstore.index.ordered import is_ordered
 from docstore.query.bind import Pieces, Shape, pieces, sample, scalar_json
 from docstore.query.expr import Compare, Expr, leaves
 from docstore.query.shape import TEXT
+from docstore.query.values import INT64_MAX, INT64_MIN
 from docstore_sqlite.declared import has_order
 from docstore_sqlite.narrow import answer_key, scoped, uses_index, walkable
 from docstore_sqlite.postings import FIELDS
@@ -43,6 +44,7 @@ class Asked:
         key: of their sets.
         untimed, untimed_key: the same without those on ``created_at``.
         timed: those on ``created_at``, as a condition.
+        span: the least and the most ``created_at`` that they leave; ``None``: they are no range.
         where: all of them, as a condition.
         order: the ORDER BY list.
         is_walkable: whether the index of ``created_at`` has the order.
@@ -57,6 +59,7 @@ class Asked:
     untimed: tuple[Expr, ...]
     untimed_key: str
     timed: Fragment | None
+    span: tuple[int, int] | None
     order: Fragment
     is_walkable: bool
     is_indexed: bool
@@ -86,6 +89,7 @@ class AskedShape:
         key, untimed_key: with places for the values, those of the scope behind the filter's.
         untimed: which of the terms those are.
         timed: which values are bound in the condition on ``created_at``.
+        spanning: which of the terms are on ``created_at``.
     """
 
     sample: Asked
@@ -93,6 +97,7 @@ class AskedShape:
     untimed_key: Pieces
     untimed: tuple[int, ...]
     timed: tuple[int, ...]
+    spanning: tuple[int, ...]
 
     def asked(self, query: Query, values: Sequence[Any]) -> Asked:
         """Return what the query with these values asks."""
@@ -106,6 +111,7 @@ class AskedShape:
             untimed=tuple([terms[at] for at in self.untimed]),
             untimed_key=self.untimed_key.filled(texts),
             timed=timed and Fragment(timed.text, tuple([values[at] for at in self.timed])),
+            span=sample.span and _span([terms[at] for at in self.spanning]),
             order=sample.order,
             is_walkable=sample.is_walkable,
             is_indexed=sample.is_indexed,
@@ -142,7 +148,26 @@ def _asked_shape(query: Query, shape: Shape, compiler: SQLiteCompiler) -> AskedS
         pieces(made.untimed_key, texts),
         tuple(at for at, term in enumerate(made.terms) if any(term is one for one in made.untimed)),
         tuple(samples.index(value) for value in made.timed.values) if made.timed else (),
+        tuple(at for at, term in enumerate(made.terms) if _is_timed(term)),
     )
+
+
+def _is_timed(term: Expr) -> bool:
+    return isinstance(term, Compare) and term.path == ("created_at",)
+
+
+def _span(timed: Sequence[Any]) -> tuple[int, int] | None:
+    """Return the least and the most whole number that all comparisons leave; ``None``: they are no range."""
+    least, most = INT64_MIN, INT64_MAX
+    for term in timed:
+        value = term.value
+        if type(value) is not int:
+            return None
+        if term.op in ("eq", "gt", "gte"):
+            least = max(least, value + (term.op == "gt"))
+        if term.op in ("eq", "lt", "lte"):
+            most = min(most, value - (term.op == "lt"))
+    return least, most
 
 
 def _place(query: Query, key: str) -> str:
@@ -163,7 +188,7 @@ def _is_short(asked: Asked) -> bool:
 
 def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:
     terms, declared = scoped(query), compiler.declared
-    timed = [term for term in terms if isinstance(term, Compare) and term.path == ("created_at",)]
+    timed = [term for term in terms if _is_timed(term)]
     untimed = tuple(term for term in terms if not any(term is one for one in timed))
     has_all = bool(declared) and has_order(declared, terms, query.order, query.collection)
     is_sorted = len(query.order[0].path) == 1 or (
@@ -178,6 +203,7 @@ def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:
         untimed=untimed,
         untimed_key=answer_key(untimed) if is_indexed else "",
         timed=both(map(compiler.where, timed)) if timed else None,
+        span=_span(timed),
         order=compiler.order_by(query.order),
         is_walkable=walkable(query.order),
         is_indexed=is_indexed,

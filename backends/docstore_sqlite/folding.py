@@ -13,10 +13,12 @@ memory it takes is that of the changes alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
+from docstore.backend import Row
 from docstore.index.bits import Bits, Members, Run, minus
 from docstore.index.chunks import merged, packed, packed_integer, removed, split
 from docstore.index.facts import pour_columns
@@ -25,16 +27,20 @@ from docstore.index.nodes import Node
 from docstore.index.texts import document_tokens
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, Collection
+from docstore.query.text import fold as fold_text
 from docstore_sqlite.postings import FIELDS, IndexTables, columns, steps_text
 
 __all__ = [
     "AT_ONCE",
     "FOLD",
     "FOLD_BULK",
+    "FOLD_NEW",
     "Folding",
     "add_texts",
+    "begin_generation",
     "decoded",
     "fold",
+    "fold_new",
     "fresh",
     "generation_name",
     "note_new",
@@ -47,6 +53,9 @@ FOLD = 1024
 
 FOLD_BULK = 8192
 """The same, of blocks that write many rows."""
+
+FOLD_NEW = 4096
+"""So many new rows, inserted together, are folded without being noted."""
 
 AT_ONCE = 8_000_000
 """Bytes of JSON, before and now, that one step of a fold holds at most, or one row's; facts take several
@@ -166,17 +175,90 @@ _BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
 
 def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     """Take all changes noted into the bulk, and begin a generation."""
-    for first, last in list(_slices(cursor, names, collection)):
-        _fold_slice(cursor, names, collection, first, last)
+    changes = names.changes[collection.name]
+    cursor.execute(f"SELECT count(*), min(number), max(number), min(is_new) FROM {changes}")
+    count, first, last, all_new = cursor.fetchone()
+    chosen = f"number IN (SELECT number FROM {changes})"
+    if all_new and last - first + 1 == count:  # a new row is noted once: these are all there are between
+        chosen = f"number BETWEEN {int(first)} AND {int(last)}"
+    if all_new:
+        _fold_fresh(cursor, names, collection, chosen)
+    else:
+        for first, last in list(_slices(cursor, names, collection)):
+            _fold_slice(cursor, names, collection, first, last)
     if collection is DOCUMENTS:
-        changes = names.changes[collection.name]
-        add_texts(cursor, names, f"d.number IN (SELECT number FROM {changes} WHERE has_text)")
+        texts = chosen if all_new else f"number IN (SELECT number FROM {changes} WHERE has_text)"
+        add_texts(cursor, names, f"d.{texts}")
+    begin_generation(cursor, names, collection)
+    cursor.execute(f"DELETE FROM {changes}")
+
+
+def begin_generation(cursor: Any, names: IndexTables, collection: Collection) -> None:
+    """Tell everybody that the bulk is another."""
     cursor.execute(
         f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
         "SET value = value + 1",
         (generation_name(collection),),
     )
-    cursor.execute(f"DELETE FROM {names.changes[collection.name]}")
+
+
+def fold_new(
+    cursor: Any, names: IndexTables, collection: Collection, numbers: Sequence[int], rows: Sequence[Row]
+) -> None:
+    """Take rows just inserted into the bulk without noting them, and begin a generation.
+
+    Args:
+        cursor: in the writer's transaction.
+        names: the tables.
+        collection: whose rows.
+        numbers: of the rows, ascending.
+        rows: as at the seam.
+    """
+    taken = zip(numbers, map(itemgetter(*FIELDS[collection.name]), rows), strict=True)
+    given = ((number, *values) for number, values in taken)
+    for some in _held(given, collection):
+        Folding(cursor, names, collection).run(fresh(collection, some), None)
+    if collection is DOCUMENTS:
+        if all(row["content"] is None for row in rows):
+            _insert_tokens(cursor, names, numbers, [row["filename"] for row in rows])
+        else:
+            add_texts(cursor, names, f"d.number BETWEEN {int(numbers[0])} AND {int(numbers[-1])}")
+    begin_generation(cursor, names, collection)
+
+
+def _insert_tokens(cursor: Any, names: IndexTables, numbers: Sequence[int], filenames: Sequence[str]) -> None:
+    tokens = (
+        (n, document_tokens(name, fold_text(name), "")) for n, name in zip(numbers, filenames, strict=True)
+    )
+    cursor.executemany(f"INSERT INTO {names.text} (rowid, tokens) VALUES (?, ?)", tokens)
+
+
+def _fold_fresh(cursor: Any, names: IndexTables, collection: Collection, chosen: str) -> None:
+    """Take rows that were all inserted since the last fold into the bulk."""
+    reading = cursor.connection.cursor()
+    reading.execute(
+        f"SELECT number, {columns(collection)} FROM {names.rows[collection.name]} WHERE {chosen} "
+        "ORDER BY number"
+    )
+    for some in _held(reading, collection):
+        Folding(cursor, names, collection).run(fresh(collection, some), None)
+    reading.close()
+
+
+def _held(rows: Iterable[Sequence[Any]], collection: Collection) -> Iterator[list[Sequence[Any]]]:
+    """Yield rows, the number before the columns of each, as many together as are folded at once."""
+    json = [at for at, is_json in enumerate(FIELDS[collection.name].values(), 1) if is_json]
+    some: list[Sequence[Any]] = []
+    held = 0
+    for row in rows:
+        size = sum([len(row[at] or "") for at in json])
+        if some and held + size > AT_ONCE:
+            yield some
+            some, held = [], 0
+        some.append(row)
+        held += size
+    if some:
+        yield some
 
 
 def _slices(cursor: Any, names: IndexTables, collection: Collection) -> Iterator[tuple[int, int]]:
@@ -216,9 +298,6 @@ def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: 
         f"FROM {changes} WHERE number BETWEEN ? AND ?) ORDER BY number",
         (first, last),
     )
-    if not old:
-        Folding(cursor, names, collection).run(fresh(collection, cursor.fetchall()), None)
-        return
     befores, nows = _changed(collection, old, cursor)
     before = Tree(fields, befores)
     befores.clear()
@@ -276,7 +355,7 @@ class Folding:
                 id = self._path(path)
                 old = before.root.at(path) if before is not None else None
                 added.extend((id, chunk, key, bits) for key, chunk, bits in _pieces(node, old))
-        added.sort(key=lambda piece: piece[:3])
+        added.sort()
         self.cursor.executemany(
             f"INSERT INTO {self.names.posting} (path, chunk, key, bits) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (path, chunk, key) DO UPDATE SET bits = docstore_merged(bits, excluded.bits)",

@@ -21,6 +21,7 @@ from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_sqlite import declared
 from docstore_sqlite.compile import SQLiteCompiler
+from docstore_sqlite.folding import FOLD_NEW, fold_new
 from docstore_sqlite.indexed import Indexed
 from docstore_sqlite.postings import FIELDS, Shared
 from docstore_sqlite.upkeep import index_differences, rebuild_index
@@ -159,9 +160,12 @@ class SQLiteSession(Session):
     # -- writing -----------------------------------------------------------------------------------
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
-        """Add rows and note them for the index; return their numbers."""
+        """Add rows, and note them for the index or, very many, take them up; return their numbers."""
         numbers = super().insert(collection, rows)
-        self.indexed.inserted(collection, numbers)
+        if len(numbers) >= FOLD_NEW:
+            fold_new(self.cursor, self.indexed.names, collection, numbers, rows)
+        else:
+            self.indexed.inserted(collection, numbers)
         return numbers
 
     def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
@@ -201,7 +205,11 @@ class SQLiteSession(Session):
         return int(self.cursor.rowcount)
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
-        """Insert rows: one by one statement, many with numbers taken ahead, within a savepoint."""
+        """Insert rows: one by one statement, many with numbers taken ahead.
+
+        Nothing of them is kept where one is a Duplicate. They are taken back rather than undone by a
+        savepoint, for which SQLite would copy every page of every index before it is changed.
+        """
         names = self.insert_names(collection)
         table = self.tables.of(collection)
         if len(rows) == 1:
@@ -212,20 +220,17 @@ class SQLiteSession(Session):
         if not rows:
             return []
         first = self._next_number(table)
-        self.cursor.execute("SAVEPOINT docstore_rows")
+        marks = ", ".join("?" * (len(names) + 1))
         try:
-            marks = ", ".join("?" * (len(names) + 1))
             self.cursor.executemany(
                 f"INSERT INTO {table} (number, {', '.join(names)}) VALUES ({marks})",
                 [(number, *self.insert_values(collection, row)) for number, row in enumerate(rows, first)],
             )
         except Exception as error:
-            self.cursor.execute("ROLLBACK TO docstore_rows")
-            self.cursor.execute("RELEASE docstore_rows")
             if is_integrity_error(error) and "UNIQUE" in str(error):
+                self.cursor.execute(f"DELETE FROM {table} WHERE number >= ?", (first,))
                 raise _duplicate(error) from error
             raise
-        self.cursor.execute("RELEASE docstore_rows")
         return list(range(first, first + len(rows)))
 
     def _next_number(self, table: str) -> int:

@@ -13,7 +13,7 @@ from docstore.index.layers import Tree
 from docstore.index.memory import sets_of
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_sqlite.folding import Folding, add_texts, decoded, fresh, generation_name
+from docstore_sqlite.folding import Folding, add_texts, begin_generation, decoded, fresh
 from docstore_sqlite.postings import FIELDS, IndexTables, columns
 
 __all__ = ["index_differences", "rebuild_index"]
@@ -60,11 +60,7 @@ def rebuild_index(session: Any) -> None:
         if collection is DOCUMENTS:
             cursor.execute(f"INSERT INTO {names.text} ({names.text}) VALUES ('delete-all')")
             add_texts(cursor, names, "1")
-        cursor.execute(
-            f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
-            "SET value = value + 1",
-            (generation_name(collection),),
-        )
+        begin_generation(cursor, names, collection)
 
 
 def _batches(cursor: Any, names: IndexTables, collection: Collection) -> Iterator[list[Sequence[Any]]]:

@@ -166,12 +166,14 @@ class Bits:
 def _pack(members: Sequence[int]) -> bytes:
     if not members:
         return b""
-    if 16 * len(members) > members[-1]:
-        digits = bytearray(b"0") * (members[-1] + 1)
+    start = members[0] >> 3
+    first = start << 3
+    if 16 * len(members) > members[-1] - first:
+        digits = bytearray(b"0") * (members[-1] - first + 1)
         for number in members:
-            digits[number] = 49
+            digits[number - first] = 49
         digits.reverse()
-        return int(digits, 2).to_bytes((members[-1] >> 3) + 1, "little")
+        return bytes(start) + int(digits, 2).to_bytes((members[-1] >> 3) - start + 1, "little")
     packed = bytearray((members[-1] >> 3) + 1)
     for number in members:
         packed[number >> 3] |= 1 << (number & 7)

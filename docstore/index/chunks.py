@@ -1,16 +1,17 @@
-"""Chunks: how a set of numbers is kept in a database, 65,536 numbers to a piece, in the shortest of three
+"""Chunks: how a set of numbers is kept in a database, 65,536 numbers to a piece, in the shortest of four
 forms.
 
 The first byte says which: ``00`` the numbers, two bytes each; ``01`` a bitmap, cut off behind its last 1;
-``02`` two bytes for an
-end (less one), then the numbers below the end that are *not* in the set. Bytes are little-endian everywhere.
+``02`` two bytes for an end (less one), then the numbers below the end that are *not* in the set; ``03`` two
+bytes for where in the bitmap its first byte that is not 0 stands, then the bitmap from there. Bytes are
+little-endian everywhere.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from docstore.index.bits import EMPTY, SMALL, Bits
@@ -21,8 +22,13 @@ CHUNK: Final = 1 << 16
 _SWAP: Final = sys.byteorder == "big"
 
 
-def split(members: Iterable[int]) -> dict[int, list[int]]:
+def split(members: Sequence[int]) -> dict[int, Sequence[int]]:
     """Return ascending numbers by chunk, as places within it."""
+    if not members:
+        return {}
+    first, last = members[0] >> 16, members[-1] >> 16
+    if first == last:
+        return {first: [number & 0xFFFF for number in members] if first else members}
     found: dict[int, list[int]] = {}
     chunk, places = -1, list[int]()
     for number in members:
@@ -30,38 +36,48 @@ def split(members: Iterable[int]) -> dict[int, list[int]]:
             chunk = number >> 16
             places = found.setdefault(chunk, [])
         places.append(number & 0xFFFF)
-    return found
+    return {**found}
 
 
 def packed(places: Sequence[int]) -> bytes:
     """Return the form of ascending places, at least one."""
-    if 2 * len(places) <= places[-1] // 8:
+    if 2 * len(places) <= _bitmap(places[0], places[-1]):
         return b"\0" + _as_bytes(places)
-    return packed_integer(Bits.of(places).integer)
+    return packed_integer(_of_places(places))
+
+
+def _bitmap(first: int, last: int) -> int:
+    """Return how many bytes a bitmap from one place to another takes; what is before it is left out if that
+    pays.
+    """
+    start = first >> 3
+    return (last >> 3) + 1 - (start - 2 if start > 2 else 0)
 
 
 def packed_integer(integer: int) -> bytes:
     """Return the form of the places that are bits of ``integer``, not 0."""
     end = integer.bit_length()
     count = integer.bit_count()
-    bitmap = (end + 7) // 8
-    if 2 * count < bitmap:
+    first = (integer & -integer).bit_length() - 1
+    bitmap, start = _bitmap(first, end - 1), first >> 3
+    if 2 * count <= bitmap:
         return b"\0" + _as_bytes(Bits.of_integer(integer).members)
     if 2 * (end - count) + 2 < bitmap:
         missing = Bits.of_integer(integer ^ ((1 << end) - 1))
         return b"\2" + (end - 1).to_bytes(2, "little") + _as_bytes(missing.members)
+    if start > 2:
+        return b"\3" + start.to_bytes(2, "little") + (integer >> (8 * start)).to_bytes(bitmap - 2, "little")
     return b"\1" + integer.to_bytes(bitmap, "little")
 
 
 def merged(old: bytes, new: bytes) -> bytes:
     """Return the form of the union of two."""
-    if old[0] == 0 and new[0] == 0 and len(old) + len(new) < 1024:
-        before, after = _places(old[1:]), _places(new[1:])
-        if before[-1] < after[0]:
-            both: Sequence[int] = [*before, *after]
-        else:
-            both = sorted({*before, *after})
-        return packed(both)
+    if old[0] == 0 and new[0] == 0 and len(old) + len(new) < 8192:
+        bitmap = _bitmap(old[2] << 8 | old[1], new[-1] << 8 | new[-2])
+        # the last of the one and the first of the other, the high byte first
+        if old[:-3:-1] < new[2:0:-1] and len(old) + len(new) - 2 <= bitmap:
+            return old + new[1:]
+        return packed(sorted({*_places(old[1:]), *_places(new[1:])}))
     return packed_integer(_integer(old) | _integer(new))
 
 
@@ -86,6 +102,9 @@ def assemble(pieces: Sequence[tuple[int, bytes]]) -> Bits:
         elif form[0] == 2:
             raw = _integer(form).to_bytes(8192, "little")
             whole[start : start + 8192] = raw
+        elif form[0] == 3:
+            start += int.from_bytes(form[1:3], "little")
+            whole[start : start + len(form) - 3] = form[3:]
         else:
             for place in _places(form[1:]):
                 whole[start + (place >> 3)] |= 1 << (place & 7)
@@ -113,10 +132,10 @@ def _integer(form: bytes) -> int:
     if form[0] == 2:
         end = int.from_bytes(form[1:3], "little") + 1
         return ((1 << end) - 1) ^ _of_places(_places(form[3:]))
+    if form[0] == 3:
+        return int.from_bytes(form[3:], "little") << (8 * int.from_bytes(form[1:3], "little"))
     return _of_places(_places(form[1:]))
 
 
 def _of_places(places: Sequence[int]) -> int:
-    if not places:
-        return 0
     return Bits(places, None).integer

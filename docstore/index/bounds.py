@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from functools import partial
+from typing import Any, TypeAlias, assert_never
 
 from docstore.index.bits import EMPTY, Bits, intersection, minus, union, union_all
 from docstore.index.columns import compared, date_ordinal, double_ordinal, equal_to_any, slice_key
@@ -66,6 +67,8 @@ _MANY = 8
 answers kept, one by one.
 """
 Searching = Callable[[Leaf], "Bounds | None"]
+_Keys: TypeAlias = tuple[bytes, bytes]
+"""Value keys from the first on, before the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,27 +330,38 @@ def _key_range(leaf: Compare, key: bytes, kind: bytes, source: Source) -> Bounds
     """Return the records with a value key in the range; where there are too many keys, all that have such
     keys are unsure.
     """
-    first, end = (key, bytes((kind[0] + 1,))) if leaf.op in ("gt", "gte") else (kind, key + b"\0")
-    keys = source.keys(leaf.path, first, end)
-    if keys is None:
+    end = bytes((kind[0] + 1,))
+    after = key + b"\0" if leaf.op in ("gt", "lte") else key
+    wanted = (after, end) if leaf.op in ("gt", "gte") else (kind, after)
+    found = _run(leaf.path, (kind, end), wanted, source)
+    if found is None:
         kinds = (NUMBER, NUMBERS) if kind == b"n" else (STRING, DATES)
         return Bounds(EMPTY, _beside(leaf.path, *kinds, source))
-    strict = leaf.op in ("gt", "lt")
-    return exactly(source.posts(leaf.path, [found for found in keys if not (strict and found == key)]))
+    return exactly(found)
 
 
 def _text_range(leaf: Compare, source: Source) -> Bounds:
     encoded = leaf.value.encode()
     short = _key_range(leaf, b"s" + encoded, b"s", source)
     start = b"t" + encoded[:24]
-    rising = leaf.op in ("gt", "gte")
-    first, end = (start, b"u") if rising else (b"t", start + b"\xff" * 17)
-    keys = source.keys(leaf.path, first, end)
-    if keys is None:
+    behind = start + b"\xff" * 17 if len(encoded) >= 24 else start
+    level = _run(leaf.path, (b"t", b"u"), (start, behind), source)
+    rest = (behind, b"u") if leaf.op in ("gt", "gte") else (b"t", start)
+    sure = _run(leaf.path, (b"t", b"u"), rest, source)
+    if level is None or sure is None:
         return _any([short, Bounds(EMPTY, _beside(leaf.path, STRING, DATES, source))])
-    level = [key for key in keys if key[:25] == start]
-    sure = [key for key in keys if key[:25] != start and (key[:25] > start) is rising]
-    return _any([short, _between(source.posts(leaf.path, sure), source.posts(leaf.path, level))])
+    return _any([short, _between(sure, level)])
+
+
+def _run(path: Path, every: _Keys, wanted: _Keys, source: Source) -> Bits | None:
+    """Return the records with a value key in a range, which is part of the range of ``every`` key of the
+    kind; ``None`` where there are too many keys.
+    """
+    runs = source.runs(path, *every)
+    if runs is not None:
+        return runs.between(runs.place(wanted[0]), runs.place(wanted[1]), partial(source.posts, path))
+    keys = source.keys(path, *wanted)
+    return None if keys is None else source.posts(path, keys)
 
 
 def _beside(path: Path, kind: bytes, column: bytes, source: Source) -> Bits:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import docstore
 from benchmarks.by_hand_postgres import server_clock
@@ -37,6 +37,8 @@ ALLOWED = 2.0
 _SAMPLE = 300
 _BATCH = 5_000
 _SHOWN = 400
+Every: TypeAlias = Callable[..., dict[str, Any]]
+"""Returns a question of as many conditions as are accepted: what makes each, the word, predicates of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,45 @@ def questions(world: World, number: int, seed: int) -> Iterator[dict[str, Any]]:
             yield {"filter": filter, "search": search(choose, world)}
 
 
+_NOTHING = {"metadata.zz": {"$mod": [1_000_003, 7]}}
+_KINDS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "$size": lambda n: {"$size": n + 1000},
+    "$mod": lambda n: {"$mod": [n + 1_000_003, 7]},
+    "$type": lambda n: {"$type": ("null", "bool", "long", "array")[n % 4], "$size": n + 50},
+    "$regex": lambda n: {"$regex": f"q{n}[xyz]+w"},
+    "$substring": lambda n: {"$substring": f"Q{n}w"},
+    "$contains": lambda n: {"$contains": [f"Q{n}w", n]},
+    "$contains of arrays": lambda n: {"$contains": [[n], {"a": n}]},
+    "$eq of arrays": lambda n: {"$eq": [n, f"q{n}"]},
+    "$gt of objects": lambda n: {"$gt": {"z": n}},
+    "$in": lambda n: {"$in": [n + 0.25, [n], {"z": n}]},
+    "$elemMatch of values": lambda n: {"$elemMatch": {"$mod": [n + 1_000_003, 7]}},
+    "$elemMatch of patterns": lambda n: {"$elemMatch": {"$regex": f"q{n}[xyz]+w"}},
+    "$elemMatch of objects": lambda n: {"$elemMatch": {"b": f"q{n}"}},
+}
+"""Conditions, the operators of which say how many predicates they are: one, and one within ``$elemMatch``."""
+
+
+def _of_each_kind(every: Every) -> Iterator[dict[str, Any]]:
+    """Yield filters of one kind of condition: on one path, on many, behind one array, and negated."""
+    for name, make in _KINDS.items():
+        count = 2 if name == "$type" or name.startswith("$elemMatch") else 1
+        for path in ("metadata.a", "metadata.p{}", "metadata.a.{}"):
+            yield every(lambda n, path=path, make=make: {path.format(n): make(n)}, predicates=count)
+            if path != "metadata.a.{}":
+                negated = every(
+                    lambda n, path=path, make=make: {path.format(n): {"$not": make(n)}}, "$and", count
+                )
+                yield {"filter": {"$and": [*negated["filter"]["$and"][:-1], _NOTHING]}}
+    yield {"filter": {"$and": [{"filename": {"$not": {"$regex": f"q{n}x"}}} for n in range(499)] + [_NOTHING]}}
+    yield {"filter": {"$and": [{f"metadata.a.b.q{n}": None} for n in range(499)] + [_NOTHING]}}
+    yield every(lambda n: {"metadata.a": {"$gt": n + 1000, "$lt": n + 1001}}, predicates=2)
+    yield every(
+        lambda n: {"metadata.a": {"$not": {"$size": n}}, "metadata.b": {"$size": n + 1000}}, predicates=2
+    )
+    yield every(lambda n: {"metadata.a": {"$ne": f"q{n}"}, "metadata.b": {"$mod": [n + 7, 6]}}, predicates=2)
+
+
 def adversaries() -> Iterator[dict[str, Any]]:
     """Yield filters that are as much as is accepted, and match nothing or nearly nothing."""
     number = DEFAULT_LIMITS.predicates
@@ -98,6 +139,7 @@ def adversaries() -> Iterator[dict[str, Any]]:
     yield every(lambda n: {"metadata.a": {"$not": {"$lt": f"q{n}"}}}, "$nor")
     yield every(lambda n: {"metadata.a": {"$ne": [n, {"a": n}]}}, "$nor")
     yield every(lambda n: {"metadata.a": {"$size": n + 1000}})
+    yield from _of_each_kind(every)
     yield {
         "filter": {
             "metadata.a": {"$nin": list(range(10_000))},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from docstore.backend import EXACT, Judgement, Support
-from docstore.query.expr import Always, ElemMatch, Expr, Leaf, Match, Occurs, Regex, leaves
+from docstore.query.expr import Always, Compare, ElemMatch, Expr, Leaf, Match, Occurs, Regex, leaves
 from docstore.query.fields import Collection, Kind
 from docstore_postgres import patterns, regex
 from docstore_postgres.reach import indexed
@@ -30,6 +30,8 @@ def _is_costly(collection: Collection, leaf: Leaf) -> bool:
         case Occurs() | Always():
             return False
         case Match(path, "isubstring" | "iglob") if path == ("content",):
+            return True
+        case Compare(path, op, list() | dict()) if len(path) == 1 and op != "eq":
             return True
         case _:
             return collection.column(leaf.path[0]).kind is Kind.JSON and indexed(leaf.path[1:])

@@ -15,12 +15,14 @@ from docstore.backend import Query
 from docstore_postgres.declared import Narrowed
 from docstore_postgres.drive import COVERED, Drives, furthest_walk, is_covered
 from docstore_postgres.reading import Condition
-from docstore_postgres.slots import Slot, filled, slots_of
+from docstore_postgres.slots import filled, slots_of
 
 __all__ = ["Page", "Runs", "Way", "page", "way_of"]
 
 _FEW = 5_000
 """Rows that a declared index is asked for where another index finds the matches, too."""
+_MOST_TEXTS = 64
+"""Statements that are kept for one filter."""
 _LONG = 0.005
 """Seconds from which it is better to order the numbers of matches alone, and read a page's rows then."""
 
@@ -70,7 +72,11 @@ class Page:
         return self.query.offset + (self.query.limit or 0)
 
     def walk(self, bound: int) -> Fragment:
-        """Return the statement that looks at the first ``bound`` rows of the order and no further."""
+        """Return the statement that looks at the first ``bound`` rows of the order and no further.
+
+        Both limits are written out, the bound in one of few sizes: of a limit that it is not told Postgres
+        expects a tenth of all rows, and so would plan every page anew.
+        """
         return self._statement("walk", bound)
 
     def find(self, way: Way) -> Fragment:
@@ -84,29 +90,37 @@ class Page:
         query, texts = self.query, self.condition.texts
         scope = query.scope
         key = (
-            name, self.condition.is_costly, query.order, self.columns, bool(query.offset),
-            query.after is None, scope.tenant is None, scope.owner is None,
+            name, bound, bound and query.limit, self.condition.is_costly, query.order, self.columns,
+            bool(query.offset), query.after is None, scope.tenant is None, scope.owner is None,
         )  # fmt: skip
         made = texts.get(key)
         if made is None:
+            if len(texts) >= _MOST_TEXTS:
+                texts.clear()
             opened = replace(self, query=slots_of(query), condition=self.condition.with_places())
-            made = texts[key] = opened.walking() if name == "walk" else opened.finding(name)
-        return filled(made, query, bound, self.condition.given)
+            made = opened.walking(bound, query.limit or 0) if name == "walk" else opened.finding(name)
+            texts[key] = made
+        return filled(made, query, self.condition.given)
 
-    def walking(self) -> Fragment:
-        """Return the statement of :meth:`walk`, how far it looks left open."""
+    def walking(self, bound: int, size: int) -> Fragment:
+        """Return the statement of :meth:`walk` for pages of one size, a call's other values left open."""
         inner = both([self._scope(), self.condition.bounds, *self._after()])
-        bound = Fragment(" LIMIT %s", (Slot.BOUND,))
-        whole = self.condition.whole.wrapped(" WHERE ")
+        limit, window = Fragment(f" LIMIT {bound:d}"), Fragment(f" LIMIT {size:d}")
+        if self.query.offset:
+            window = Fragment(f"{window.text} OFFSET %s", (self.query.offset,))
+        beyond = self.condition.beyond.wrapped(" WHERE ")
         if is_covered(self.query):
-            rows = joined("", (self._from(inner, COVERED), self._order(), bound))
-            return self._picked(rows, whole)
-        return self._read(joined("", (self._from(inner), self._order(), bound)), whole)
+            rows = joined("", (self._from(inner, COVERED), self._order(), limit))
+            return self._picked(rows, beyond, window)
+        return self._read(joined("", (self._from(inner), self._order(), limit)), beyond, window)
 
     def finding(self, way: Way) -> Fragment:
         """Return the statement of :meth:`find`; of very many matches the numbers alone are ordered."""
         rows, rest = self._matches(way)
-        return self._picked(rows, rest) if self.condition.is_costly else self._read(rows, rest)
+        window = self._window()
+        return (
+            self._picked(rows, rest, window) if self.condition.is_costly else self._read(rows, rest, window)
+        )
 
     def counting(self, way: Way, at_most: int | None) -> Fragment:
         """Return the statement that counts the matches, up to ``at_most``."""
@@ -128,15 +142,15 @@ class Page:
             rest = both([*asked, condition.apart.rest]).wrapped(" WHERE ")
         return self._from(inner).wrapped("", " OFFSET 0"), rest
 
-    def _read(self, rows: Fragment, rest: Fragment) -> Fragment:
+    def _read(self, rows: Fragment, rest: Fragment, window: Fragment) -> Fragment:
         """Return the statement that reads a page of ``rows``."""
         start = rows.wrapped(f"SELECT {self.columns} FROM (", ") AS d")
-        return joined("", (start, rest, self._order(), self._window()))
+        return joined("", (start, rest, self._order(), window))
 
-    def _picked(self, rows: Fragment, condition: Fragment) -> Fragment:
+    def _picked(self, rows: Fragment, condition: Fragment, window: Fragment) -> Fragment:
         """Return the statement that picks the numbers of a page's rows first, and then reads those rows."""
         start = rows.wrapped("SELECT d.number FROM (", ") AS d")
-        picked = joined("", (start, condition, self._order(), self._window()))
+        picked = joined("", (start, condition, self._order(), window))
         table = self.tables.of(self.query.collection)
         before = f"SELECT {self.columns} FROM {table} AS d WHERE d.number = ANY(ARRAY("
         return joined("", (picked.wrapped(before, "))"), self._order()))

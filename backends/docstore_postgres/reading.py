@@ -51,6 +51,7 @@ class Condition:
         where: what it was compiled from.
         whole: all of it.
         bounds: the part that the order's own index narrows by.
+        beyond: the other part.
         prefilters: what an index finds that stands before it.
         found: whether an index finds a superset of it.
         key: what it is remembered by.
@@ -66,6 +67,7 @@ class Condition:
     where: Expr
     whole: Fragment
     bounds: Fragment
+    beyond: Fragment
     prefilters: tuple[Fragment, ...]
     found: bool
     key: Hashable
@@ -87,6 +89,7 @@ class Condition:
             self,
             whole=change(self.whole),
             bounds=change(self.bounds),
+            beyond=change(self.beyond),
             prefilters=tuple(map(change, self.prefilters)),
             apart=apart and Apart(change(apart.found), change(apart.rest), change(apart.ranged)),
         )
@@ -145,10 +148,12 @@ class Reading:
 
     def _compiled(self, query: Query, compiler: Compiler) -> Condition:
         whole, finder = compiler.where(query.where), self.finder
+        bounds, beyond = bounds_of(query)
         return Condition(
             query.where,
             whole,
-            compiler.where(bounds_of(query)),
+            compiler.where(bounds),
+            compiler.where(beyond),
             tuple(finder.prefilters(query.collection, query.where)),
             finder.finds(query.collection, query.where),
             key_of(whole),
@@ -203,7 +208,7 @@ class Reading:
         return Apart(compiler.where(And(found)), compiler.where(And(rest)), compiler.where(And(ranged)))
 
 
-_WORKED_OUT = ("whole", "bounds", "prefilters", "found", "key", "apart", "narrowed")
+_WORKED_OUT = ("whole", "bounds", "beyond", "prefilters", "found", "key", "apart", "narrowed")
 
 
 def _bound(opened: Condition, shaped: Shaped) -> Condition:

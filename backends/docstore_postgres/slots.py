@@ -31,7 +31,6 @@ class Slot(Enum):
     SECOND = "the second"
     OFFSET = "offset"
     LIMIT = "limit"
-    BOUND = "rows looked at"
 
 
 _POSITION: tuple[Any, ...] = (Slot.FIRST, Slot.SECOND)
@@ -54,22 +53,19 @@ def slots_of(query: Query) -> Query:
     return replace(query, **opened)
 
 
-_VALUES: dict[Slot, Callable[[Query, int], Any]] = {
-    Slot.TENANT: lambda query, bound: query.scope.tenant,
-    Slot.OWNER: lambda query, bound: query.scope.owner,
-    Slot.FIRST: lambda query, bound: query.after and query.after[0],
-    Slot.SECOND: lambda query, bound: query.after and query.after[1],
-    Slot.OFFSET: lambda query, bound: query.offset,
-    Slot.LIMIT: lambda query, bound: query.limit,
-    Slot.BOUND: lambda query, bound: bound,
+_VALUES: dict[Slot, Callable[[Query], Any]] = {
+    Slot.TENANT: lambda query: query.scope.tenant,
+    Slot.OWNER: lambda query: query.scope.owner,
+    Slot.FIRST: lambda query: query.after and query.after[0],
+    Slot.SECOND: lambda query: query.after and query.after[1],
+    Slot.OFFSET: lambda query: query.offset,
+    Slot.LIMIT: lambda query: query.limit,
 }
 
 
-def filled(statement: Fragment, query: Query, bound: int, given: Values | None = None) -> Fragment:
+def filled(statement: Fragment, query: Query, given: Values | None = None) -> Fragment:
     """Return a statement with the values of ``query`` in their places, and those of its filter."""
-    values = [
-        _VALUES[value](query, bound) if isinstance(value, Slot) else value for value in statement.values
-    ]
+    values = [_VALUES[value](query) if isinstance(value, Slot) else value for value in statement.values]
     made = Fragment(statement.text, tuple(values))
     return made if given is None else given.put_in(made)
 

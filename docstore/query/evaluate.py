@@ -38,7 +38,8 @@ from docstore.query.normalize import normalize
 from docstore.query.parse import parse
 from docstore.query.paths import MISSING, Seen, reach, seen
 from docstore.query.predicates import Test
-from docstore.query.stepped import any_by_index, before_index
+from docstore.query.ranks import ranked, together
+from docstore.query.stepped import Asked, any_by_index, before_index
 from docstore.query.text import occurs
 from docstore.query.values import NotJson, plain, type_name
 
@@ -46,8 +47,10 @@ __all__ = ["Predicate", "Seen", "compile", "matches", "matches_filter", "seen"]
 
 _MANY = 8
 """From so many terms on it pays to put them together."""
-_SEEING = (Compare, In, Exists, TypeIs, Mod)
+_STEPPED = (Compare, In, Exists, TypeIs, Mod, Size, Contains, ElemMatch)
+_RECORDS = ("record", "free")
 Predicate: TypeAlias = Callable[[Any], bool]
+_Stepped: TypeAlias = Compare | In | Exists | TypeIs | Mod | Size | Contains | ElemMatch
 _Root: TypeAlias = Literal["record", "free", "element", "value"]
 """What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its
 fields, or the element itself."""
@@ -124,32 +127,51 @@ def _compile(expr: Expr, root: _Root) -> Predicate:
 
 
 def _conjuncts(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
-    """Compile the terms of an And; many that are negative become the negative of one Or."""
-    denied = [term.term for term in terms if isinstance(term, Not)]
+    """Compile the terms of an And; many that compare one path become one look at its values, others that are
+    negative the negative of one Or.
+    """
+    found, rest = _by_rank(And, terms, root)
+    denied = [term.term for term in rest if isinstance(term, Not)]
     if len(denied) < _MANY:
-        return [_compile(term, root) for term in terms]
-    found = [_compile(term, root) for term in terms if not isinstance(term, Not)]
+        return [*found, *(_compile(term, root) for term in rest)]
+    found += [_compile(term, root) for term in rest if not isinstance(term, Not)]
     return [*found, _compile(Not(Or(tuple(denied))), root)]
 
 
+def _by_rank(
+    kind: type[And] | type[Or], terms: Sequence[Expr], root: _Root
+) -> tuple[list[Predicate], Sequence[Expr]]:
+    """Compile those terms that compare one path of a record, many times; return them, and the rest."""
+    if root not in _RECORDS:
+        return [], terms
+    rest, groups = together(terms)
+    return [ranked(path, kind(tuple(group))) for path, group in groups.items()], rest
+
+
 def _alternatives(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
-    """Compile the terms of an Or; those on the texts at one path become one test of each text, and many
-    behind one array one look at it.
+    """Compile the terms of an Or; those on the texts at one path become one test of each text, many
+    remainders one look at each number, many behind one array one look at it, and many that compare one path
+    one look at its values.
     """
-    compiled: list[Predicate] = []
+    compiled, rest = _by_rank(Or, terms, root)
     texts: dict[Path, list[Regex | Match]] = {}
-    stepped: dict[Path, list[tuple[Path, Test]]] = {}
-    for term in terms:
+    stepped: dict[Path, list[_Stepped]] = {}
+    mods: dict[Path, list[Mod]] = {}
+    for term in rest:
         if isinstance(term, Regex | Match):
             texts.setdefault(term.path, []).append(term)
-        elif isinstance(term, _SEEING) and root in ("record", "free") and (to := before_index(term.path)):
-            stepped.setdefault(to, []).append((term.path, _test_of(term)))
+        elif isinstance(term, _STEPPED) and root in _RECORDS and (to := before_index(term.path)):
+            stepped.setdefault(to, []).append(term)
+        elif isinstance(term, Mod):
+            mods.setdefault(term.path, []).append(term)
         else:
             compiled.append(_compile(term, root))
+    compiled += [_sees(path, predicates.divides(*leaves), root) for path, leaves in mods.items()]
     for to, asked in stepped.items():
-        one_by_one = [_sees(path, test, root) for path, test in asked]
+        one_by_one = [_leaf(term, root) for term in asked]
         many = len(asked) >= _MANY
-        compiled += [any_by_index(to, asked, _any_of(one_by_one))] if many else one_by_one
+        tests = map(_asked, asked) if many else ()
+        compiled += [any_by_index(to, [*tests], _any_of(one_by_one))] if many else one_by_one
     for path, leaves in texts.items():
         alone = len(leaves) == 1
         compiled.append(
@@ -194,12 +216,8 @@ def _leaf(leaf: Leaf, root: _Root) -> Predicate:
             return _sees(path, predicates.matches_regex(pattern, flags), root)
         case Match(path):
             return _sees(path, predicates.matches_text(leaf), root)
-        case Size(path, length):
-            return _sees_array(path, predicates.has_size(length), root)
-        case Contains(path):
-            return _sees_array(path, predicates.has_members(leaf), root)
-        case ElemMatch(path):
-            return _sees_array(path, _has_element(leaf), root)
+        case Size(path) | Contains(path) | ElemMatch(path):
+            return _sees_array(path, _of_array(leaf), root)
         case Occurs():
             return lambda record: occurs(leaf, record["filename"], record.get("content"))
         case Always(value):
@@ -222,6 +240,25 @@ def _test_of(leaf: Compare | In | Exists | TypeIs | Mod) -> Test:
             return predicates.divides(leaf)
         case _:
             assert_never(leaf)
+
+
+def _of_array(leaf: Size | Contains | ElemMatch) -> Test:
+    match leaf:
+        case Size(_, length):
+            return predicates.has_size(length)
+        case Contains():
+            return predicates.has_members(leaf)
+        case ElemMatch():
+            return _has_element(leaf)
+        case _:
+            assert_never(leaf)
+
+
+def _asked(leaf: _Stepped) -> Asked:
+    """Return what a leaf asks, and whether of the elements of an array, too."""
+    if isinstance(leaf, Size | Contains | ElemMatch):
+        return leaf.path, _of_array(leaf), False
+    return leaf.path, _test_of(leaf), True
 
 
 def _has_element(leaf: ElemMatch) -> Test:

@@ -132,9 +132,11 @@ def has_size(length: int) -> Test:
     return lambda value: type(value) is list and len(value) == length
 
 
-def divides(leaf: Mod) -> Test:
-    """Return the test of ``$mod`` (rule 16): the value truncated to int64; one beyond it never matches."""
-    divisor, remainder = abs(leaf.divisor), leaf.remainder
+def divides(*leaves: Mod) -> Test:
+    """Return the test of ``$mod`` (rule 16), of one leaf or of any among several: the value truncated to
+    int64; one beyond it never matches.
+    """
+    pairs = [(abs(leaf.divisor), leaf.remainder) for leaf in leaves]
 
     def test(value: Any) -> bool:
         if type(value) is not int and type(value) is not float:
@@ -142,7 +144,11 @@ def divides(leaf: Mod) -> Test:
         whole = int(value)
         if not INT64_MIN <= whole <= INT64_MAX:
             return False
-        return (whole % divisor if whole >= 0 else -(-whole % divisor)) == remainder
+        size, sign = (whole, 1) if whole >= 0 else (-whole, -1)
+        for divisor, remainder in pairs:  # noqa: SIM110 - a generator costs more than the loop
+            if sign * (size % divisor) == remainder:
+                return True
+        return False
 
     return test
 

@@ -92,7 +92,7 @@ def cut_from(reader: Reader, listing: Listing, position: Position, way: Way, lim
     """Return the page that begins (or, backwards, ends) at a position; an empty one has the way back only."""
     if not limit:
         return Cut([])
-    found = run.rows(reader, listing.plan, replace(after(listing.query, position, way), limit=limit + 1))
+    found = run.rows(reader, listing.plan, after(listing.at(0, limit + 1), position, way))
     shown, more = found[:limit], len(found) > limit
     if way == "next":
         if not shown:
@@ -106,8 +106,11 @@ def cut_from(reader: Reader, listing: Listing, position: Position, way: Way, lim
 
 def after(query: Query, position: Position, way: Way) -> Query:
     """Return the query for the rows behind a position, or backwards for those before it."""
-    if way == "next":
-        return replace(query, after=position)
+    if way == "next":  # every page but the first: replace() takes four times as long
+        return Query(
+            query.collection, query.scope, query.where, query.order, position, query.offset, query.limit,
+            query.include, query.lock, query.shaped,
+        )  # fmt: skip
     return replace(
         query, order=reverse_order(query.order), after=stepped(position, query.order, forwards=True)
     )

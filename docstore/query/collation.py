@@ -29,12 +29,14 @@ from typing import Any
 
 from docstore.backend import EMPTY_ARRAY, SortValue
 
-__all__ = ["compare", "order_bytes", "position_value"]
+__all__ = ["compare", "order_bytes", "position_value", "whole_numbers"]
 
 _NUMBER_BYTES = struct.Struct(">BQH")
 _DOUBLE = struct.Struct(">d")
 _BITS = struct.Struct(">Q")
 _SIGN = 1 << 63
+_EXACT = 1 << 53
+"""Whole numbers below are doubles."""
 _ALL = (1 << 64) - 1
 _INT64 = range(-(1 << 63), 1 << 63)
 
@@ -45,6 +47,8 @@ def order_bytes(value: SortValue) -> bytes:
     Raises:
         TypeError: it is neither.
     """
+    if type(value) is int:
+        return _whole(value)
     if isinstance(value, str):
         return b"\x04" + _text(value)
     if isinstance(value, bool):
@@ -88,6 +92,24 @@ def position_value(encoded: bytes, start: int = 0, depth: int = 64) -> tuple[Sor
         raise ValueError("the bytes end within a value") from None
 
 
+def whole_numbers(encoded: bytes) -> tuple[SortValue, ...] | None:
+    """Read back whole numbers below 2^53 that are all there is; ``None``: something else is there, or written
+    otherwise than :func:`order_bytes` does.
+    """
+    if len(encoded) % _NUMBER_BYTES.size:
+        return None
+    found = []
+    for kind, bits, biased in _NUMBER_BYTES.iter_unpack(encoded):
+        (nearest,) = _DOUBLE.unpack(_BITS.pack(bits ^ (_SIGN if bits & _SIGN else _ALL)))
+        if kind != 3 or biased != 0x8000 or not -_EXACT < nearest < _EXACT or bits == _SIGN - 1:
+            return None
+        whole = int(nearest)
+        if whole != nearest:
+            return None
+        found.append(whole)
+    return tuple(found)
+
+
 def _text(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass").replace(b"\x00", b"\x00\xff") + b"\x00\x01"
 
@@ -95,6 +117,13 @@ def _text(text: str) -> bytes:
 def _pair(key: str, value: Any) -> bytes:
     encoded = order_bytes(value)
     return encoded[:1] + _text(key) + encoded[1:]
+
+
+def _whole(value: int) -> bytes:
+    if -_EXACT < value < _EXACT:
+        (bits,) = _BITS.unpack(_DOUBLE.pack(value))
+        return _NUMBER_BYTES.pack(3, bits ^ (_ALL if bits & _SIGN else _SIGN), 0x8000)
+    return _number(value)
 
 
 def _number(value: float) -> bytes:

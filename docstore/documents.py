@@ -102,7 +102,7 @@ class Documents(Queue, Adds, Downloads):
         checks = self._checks
         expected = check_revision_argument(if_revision)
         with self._root.read() as reader:
-            row = self._row(reader, self._id(id))
+            row = self._mine(reader, self._id(id), lock=None)
         self._check_revision(row, expected)
         self._root.bytes()
         with self._root.waits.run(open_source, source) as opened:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from docstore.backend import Lock, Query, Row, Writer, WritesAlone
+from docstore.backend import Lock, Query, Reader, Row, Writer, WritesAlone
 from docstore.checks import Checks
 from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict, ScopeError
 from docstore.query.expr import Compare
@@ -32,7 +32,7 @@ class Writes(Records[T]):
 
     def _mine(
         self,
-        writer: Writer,
+        writer: Reader,
         id: str,
         *,
         include: frozenset[str] = frozenset(),
@@ -40,8 +40,8 @@ class Writes(Records[T]):
         collection: Collection | None = None,
         number: int | None = None,
     ) -> Row:
-        """Return the row with this id (of this ``number``, where it is known), locked: the one there is in
-        this scope.
+        """Return the row with this id (of this ``number``, where it is known), locked unless ``lock`` is
+        ``None``: the one there is in this scope.
 
         Raises:
             NotFound: there is none.

@@ -206,3 +206,14 @@ def test_the_many_need_bounded_memory(
         finally:
             tracemalloc.stop()
     assert peak < most * 1_000_000
+
+
+@pytest.mark.parametrize("changes", [{"metadata": {}}, {"source": b"other"}], ids=["fields", "bytes"])
+def test_an_id_of_several_tenants_is_refused_before_its_revision_is_looked_at(
+    store: docstore.Store, changes: dict[str, Any]
+) -> None:
+    """Rule: of an id that several tenants have, none is changed without saying whose, whatever is changed."""
+    for tenant in ("one", "other"):
+        store.scoped(tenant=tenant).documents.add(id="same")
+    with pytest.raises(docstore.ScopeError):
+        store.documents.update("same", if_revision=7, **changes)

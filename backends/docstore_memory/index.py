@@ -9,6 +9,7 @@ filenames and the words of contents are facts like the others, at the path of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from docstore.backend import Query
 from docstore.index.bits import EMPTY, Bits, intersection, union_all
@@ -56,6 +57,15 @@ class Index:
                 self._coming[number] = new
                 if len(self._before) >= _FOLD:
                     self._fold()
+
+    def note_new(self, records: Mapping[int, Record]) -> None:
+        """Take up records that there were not before."""
+        coming = iter(records.items())
+        while some := dict(islice(coming, _FOLD - len(self._before))):
+            self._before.update(dict.fromkeys(some))
+            self._coming.update(some)
+            if len(self._before) >= _FOLD:
+                self._fold()
 
     def layers(self) -> Layers:
         """Return the facts as they are now."""

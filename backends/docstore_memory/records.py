@@ -81,11 +81,12 @@ class Record:
         self._opened = opened
         self._facts: dict[str, Any] | None = None
 
-    @classmethod
-    def made(cls, collection: Collection, columns: Mapping[str, Any], number: int, opened: Opened) -> Record:
-        """Return the record of a row at the seam, which has every column but the number."""
+    @staticmethod
+    def making(collection: Collection, opened: Opened) -> Callable[[Mapping[str, Any], int], Record]:
+        """Return what makes a record of a row at the seam, which has all columns but the number, and of that."""
         layout = _LAYOUTS[collection.name]
-        return cls(layout, (*layout.taken(columns), number), opened)
+        taken = layout.taken
+        return lambda columns, number: Record(layout, (*taken(columns), number), opened)
 
     def changed(self, changes: Mapping[str, Any]) -> Record:
         """Return a record with some columns replaced."""
@@ -167,11 +168,7 @@ class Table:
         number, old = record.number, self.records.get(record.number)
         if old is None:
             for name, key in record.keys():  # noqa: SIM118 - not a mapping
-                entries = self._indexes[name]
-                if key in entries:
-                    self._link(name, key, number)
-                else:
-                    entries[key] = number
+                self._link(name, key, number)
         else:
             before, after = set(old.keys()), set(record.keys())
             for name, key in before - after:
@@ -180,16 +177,33 @@ class Table:
                 self._link(name, key, number)
         self.records[number] = record
 
+    def add(self, other: Table) -> None:
+        """Add the records of another table, which is not used any more; none of the numbers is taken here."""
+        self.records.update((number, other.records[number]) for number in sorted(other.records))
+        for name, coming in other._indexes.items():
+            entries = self._indexes[name]
+            if entries.keys().isdisjoint(coming):
+                entries.update(coming)
+                continue
+            for key, numbers in coming.items():
+                for number in (numbers,) if isinstance(numbers, int) else numbers:
+                    self._link(name, key, number)
+
+    def add_new(self, records: Mapping[int, Record], ids: Mapping[Hashable, int]) -> None:
+        """Add records that are found by their ids alone; neither these nor the numbers are taken."""
+        self.records.update(records)
+        self._indexes["id"].update(ids)
+
+    def has_any(self, index: str, keys: Mapping[Hashable, Any]) -> bool:
+        """Return whether there is a record under one of the keys."""
+        return not self._indexes[index].keys().isdisjoint(keys)
+
     def remove(self, number: int) -> None:
         """Remove the record of this number if there is one."""
         record = self.records.pop(number, None)
         if record is not None:
             for name, key in record.keys():  # noqa: SIM118 - not a mapping
                 self._unlink(name, key, number)
-
-    def has(self, index: str, key: Hashable) -> bool:
-        """Return whether there is a record under a key."""
-        return key in self._indexes[index]
 
     def find(self, index: str, key: Hashable) -> list[Record]:
         """Return the records under a key; ``number`` is an index, too."""

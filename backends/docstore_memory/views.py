@@ -7,8 +7,9 @@ it must not see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from docstore.backend import BlobRow
 from docstore.query.fields import Collection
@@ -83,6 +84,10 @@ class Overlay:
         """Make these changes to the base."""
         for name, layer in self.layers.items():
             table, records, index = base.tables[name], layer.table.records, base.indexes[name]
+            if layer.hidden == records.keys() and table.records.keys().isdisjoint(records):
+                index.note_new(records)
+                table.add(layer.table)
+                continue
             index.note({number: table.records.get(number) for number in sorted(layer.hidden)}, records)
             for number in layer.hidden - records.keys():
                 table.remove(number)
@@ -118,11 +123,13 @@ class View:
         layer = self.overlay.layers[collection.name]
         return [*_besides(found, layer), *layer.table.find(index, key)]
 
-    def has(self, collection: Collection, index: str, key: Hashable) -> bool:
-        """Return whether there is a record under a key of an index, or was before what is laid over it."""
-        if self.base.tables[collection.name].has(index, key):
+    def has_any(self, collection: Collection, index: str, keys: Mapping[Hashable, Any]) -> bool:
+        """Return whether there is a record under one of the keys of an index, or was before what is laid over
+        it.
+        """
+        if self.base.tables[collection.name].has_any(index, keys):
             return True
-        return self.overlay is not None and self.overlay.layers[collection.name].table.has(index, key)
+        return self.overlay is not None and self.overlay.layers[collection.name].table.has_any(index, keys)
 
     def size(self, collection: Collection) -> int:
         """Return how many records there are in the base."""

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from docstore.backend import BlobRow, BlobState, Duplicate, Row
-from docstore.query.fields import EXTRACTIONS, Collection
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_memory.reading import MemoryReader
 from docstore_memory.records import Opened, Record
 from docstore_memory.views import Layer, Overlay, View
@@ -91,11 +91,15 @@ class MemoryWriter(MemoryReader):
         Raises:
             Duplicate: a unique key is taken; nothing of this call is kept.
         """
+        first = self._counters.numbers[collection.name] + 1
+        self._counters.numbers[collection.name] += len(rows)
+        make = Record.making(collection, self._counters.opened)
+        records = {number: make(row, number) for number, row in enumerate(rows, first)}
+        if self._undo is None and self._insert_plain(collection, rows, records):
+            return list(records)
         numbers = list[int]()
         try:
-            for row in rows:
-                number = self._counters.numbers[collection.name] = self._counters.numbers[collection.name] + 1
-                record = Record.made(collection, row, number, self._counters.opened)
+            for number, record in records.items():
                 self._check_unique(collection, record)
                 self._layer(collection.name, number).put(record)
                 numbers.append(number)
@@ -104,6 +108,20 @@ class MemoryWriter(MemoryReader):
                 self._layer(collection.name, number).remove(number)
             raise
         return numbers
+
+    def _insert_plain(
+        self, collection: Collection, rows: Sequence[Row], records: Mapping[int, Record]
+    ) -> bool:
+        """Add records that are found by their ids alone, if they are such and none is taken."""
+        if collection is not DOCUMENTS or any(row["external_id"] is not None for row in rows):
+            return False
+        ids = {row["id"]: number for row, number in zip(rows, records, strict=True)}
+        if len(ids) < len(rows) or self._view.has_any(collection, "id", ids):
+            return False
+        layer = self.overlay.layers[collection.name]
+        layer.hidden.update(records)
+        layer.table.add_new(records, ids)
+        return True
 
     def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
         """Set columns of one row; return whether it exists.
@@ -163,8 +181,6 @@ class MemoryWriter(MemoryReader):
     def _check_unique(self, collection: Collection, record: Record) -> None:
         """Refuse a record whose id is taken in its tenant, or whose place in its version chain is."""
         keys: dict[str, Hashable] = dict(record.keys())
-        if len(keys) == 1 and not self._view.has(collection, "id", keys["id"]):
-            return
         tenant, number = record.get("tenant"), record.number
         for other in self._view.find(collection, "id", keys["id"]):
             if other.number != number and other.get("tenant") == tenant:

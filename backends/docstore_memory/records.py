@@ -83,7 +83,7 @@ class Record:
 
     @staticmethod
     def making(collection: Collection, opened: Opened) -> Callable[[Mapping[str, Any], int], Record]:
-        """Return what makes a record of a row at the seam, which has all columns but the number, and of that."""
+        """Return what makes a record of a row at the seam, which has no number yet, and of its number."""
         layout = _LAYOUTS[collection.name]
         taken = layout.taken
         return lambda columns, number: Record(layout, (*taken(columns), number), opened)

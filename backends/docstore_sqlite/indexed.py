@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from docstore_sql.fragment import Fragment, both
@@ -20,9 +20,8 @@ from docstore.backend import Query, Row
 from docstore.index import window
 from docstore.index.bits import EMPTY, union
 from docstore.index.bounds import Bounds
-from docstore.index.facts import EVERY
 from docstore.index.layers import Layers, Record
-from docstore.index.ordered import CUT, MOST_ORDERED, WALK, First, Ordered
+from docstore.index.ordered import CUT, MOST_ORDERED, WALK, Ordered
 from docstore.index.texts import asked, fts5
 from docstore.query.expr import And, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, Collection
@@ -37,33 +36,16 @@ from docstore_sqlite.folding import (
     note_old,
 )  # fmt: skip
 from docstore_sqlite.functions import Member
-from docstore_sqlite.narrow import LISTED, Way, scoped, sets_for, walk_length
+from docstore_sqlite.narrow import LISTED, Way, scoped, sets_for
 from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns
+from docstore_sqlite.walking import Walking
 
 __all__ = ["Indexed"]
 
 _WALK_LEAST = 256
 _ROUND = 128
 _SOUGHT = 20_000
-_FIRST = 16_384
-"""So many of the first rows of an order are kept at most, or twice as many."""
 _TEXTS = frozenset({"filename", "content"})
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the first rows of an order.
-
-    Attributes:
-        first: those rows.
-        start, end: the part.
-        is_last: whether no row behind it is asked for.
-    """
-
-    first: First
-    start: int
-    end: int
-    is_last: bool
 
 
 class Indexed:
@@ -79,6 +61,7 @@ class Indexed:
         self.session = session
         self.cursor = session.cursor
         self.tables = tables
+        self.walking = Walking(session, tables)
         self.names = IndexTables.of(tables)
         self.shared = shared
         self.private = False
@@ -210,7 +193,7 @@ class Indexed:
         if placed is not None:
             return Way("order"), self._page(query, asked, placed)
         if query.limit is not None and asked.is_walkable and query.offset + query.limit <= _WALK_LEAST:
-            numbers = self._walk(query, asked, layers)
+            numbers = self.walking.page(query, asked, layers, self._sets)
             if numbers is not None:
                 whole: Bounds | None = layers.answers.get(asked.key)
                 if whole is not None and whole.exact:
@@ -317,102 +300,6 @@ class Indexed:
         )
         return [row[0] for row in self.cursor.fetchall()]
 
-    def _walk(self, query: Query, asked: Asked, layers: Layers) -> list[int] | None:
-        """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not
-        fill it.
-        """
-        wanted = query.offset + (query.limit or 0)
-        whole: Bounds | None = layers.answers.get(asked.key)
-        total = 8 * len(layers.post((), EVERY).raw)
-        length = walk_length(wanted, total)
-        if whole is not None and whole.high.is_rarer(wanted, length, total):
-            return None
-        found = self._sets(asked.untimed, asked.untimed_key, layers, query)
-        if found.high.is_rarer(wanted, length, total):
-            return None
-        raw = found.high.raw
-        if found.exact:
-            known = self._first(query, asked, layers, length)
-            if known is not None:
-                return _walked(known, query, raw, length)
-        compiler = self.session.compilers[query.collection.name]
-        parts = [] if asked.timed is None else [asked.timed]
-        if query.after is not None:
-            parts.append(compiler.after(query.order, query.after))
-        way = "DESC" if query.order[0].descending else "ASC"
-        where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
-        walked = Fragment(
-            f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{where.text} "
-            f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",
-            (*where.values, length),
-        )
-        if not found.exact:
-            return self._walk_looking(query, walked, found, wanted)
-        self.session.run(walked)
-        passed, ended = self._tested(raw, wanted, length)
-        return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
-
-    def _first(self, query: Query, asked: Asked, layers: Layers, length: int) -> Part | None:
-        """Return the part of the order's first rows that the walk goes through, and whether there is no more
-        behind it; ``None`` where these are not known. They are read by the second walk of one state.
-        """
-        if asked.span is None:
-            return None
-        descending, known = query.order[0].descending, layers.orders.first
-        if descending not in known:
-            known[descending] = None
-            return None
-        first = known[descending]
-        if first is None:
-            first = known[descending] = self._read_first(query, 2 * length)
-        start, end = first.within(*asked.span, query.after)
-        while end == len(first) and not first.is_all and start < end < min(start + length, _FIRST):
-            first = known[descending] = self._read_first(query, 2 * end)
-            start, end = first.within(*asked.span, query.after)
-        is_last = end < len(first) or first.is_all
-        return Part(first, start, end, is_last) if is_last or start + length <= end else None
-
-    def _read_first(self, query: Query, rows: int) -> First:
-        way = "DESC" if query.order[0].descending else "ASC"
-        self.cursor.execute(
-            f"SELECT created_at, number FROM {self.tables.of(query.collection)} "
-            f"ORDER BY created_at {way}, number {way} LIMIT ?",
-            (rows,),
-        )
-        found = self.cursor.fetchall()
-        return First(found, descending=query.order[0].descending, is_all=len(found) < rows)
-
-    def _walk_looking(self, query: Query, walked: Fragment, found: Bounds, wanted: int) -> list[int] | None:
-        """Walk and put each row to the filter, where the sets leave it open."""
-        compiler = self.session.compilers[query.collection.name]
-        test = both(
-            (
-                Fragment("docstore_test(?, w.number)", (Member(found.high.raw),)),
-                compiler.where(And(scoped(query))),
-            )
-        )
-        self.cursor.execute(
-            f"SELECT w.number FROM ({walked.text}) AS w CROSS JOIN {self.tables.of(query.collection)} AS d "
-            f"ON d.number = w.number WHERE {test.text} LIMIT ?",
-            (*walked.values, *test.values, wanted),
-        )
-        passed = [row[0] for row in self.cursor.fetchall()]
-        return passed[query.offset :] if len(passed) >= wanted else None
-
-    def _tested(self, raw: bytes, wanted: int, length: int) -> tuple[list[int], bool]:
-        """Read numbers until enough are in the set ``raw``; return those, and whether there are no more
-        rows.
-        """
-        end, seen = len(raw) << 3, 0
-        passed: list[int] = []
-        while len(passed) < wanted and seen < length:
-            rows = self.cursor.fetchmany(_ROUND)
-            passed += [n for (n,) in rows if n < end and raw[n >> 3] >> (n & 7) & 1]
-            seen += len(rows)
-            if len(rows) < _ROUND:
-                return passed, seen < length
-        return passed, False
-
     def _placed(self, query: Query, asked: Asked, layers: Layers) -> Sequence[int] | None:
         """Return the numbers of the page, where the matches are kept in its order."""
         if asked.placed is None or query.limit is None:
@@ -473,15 +360,6 @@ class Indexed:
         selected = self.session.selected(query)
         text = f"SELECT {selected} FROM {source}{where.text} ORDER BY {order.text} LIMIT ? OFFSET ?"
         return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
-
-
-def _walked(part: Part, query: Query, raw: bytes, length: int) -> list[int] | None:
-    """Return the page's numbers from the first rows of the order, or ``None`` if they do not fill it."""
-    wanted = query.offset + (query.limit or 0)
-    end = min(part.end, part.start + length)
-    passed = part.first.members(raw, part.start, end, wanted)
-    ended = part.is_last and end == part.end
-    return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
 
 
 def _chunks(numbers: int) -> int:

@@ -28,14 +28,24 @@ from docstore.index.texts import asked
 from docstore.query.expr import TRUE, And, Compare, Expr, In, Leaf, Occurs, leaves
 from docstore.query.wire import expr_to_json
 
-__all__ = ["LISTED", "Way", "answer_key", "scoped", "sets_for", "uses_index", "walk_length", "walkable"]
+__all__ = [
+    "LISTED",
+    "WALK_MOST",
+    "Way",
+    "answer_key",
+    "scoped",
+    "sets_for",
+    "uses_index",
+    "walk_length",
+    "walkable",
+]
 
 _ANSWERS = 256
 LISTED = 4000
 """Up to so many matches are read and sorted without further ado."""
 
 _KEYS = frozenset({"id", "number", "document_id", "external_id", "sha256", "blob_key"})
-_WALK_LEAST, _WALK_MOST = 512, 8192
+_WALK_LEAST, WALK_MOST = 512, 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +167,4 @@ def walkable(order: Sequence[SortKey]) -> bool:
 
 def walk_length(wanted: int, total: int) -> int:
     """Return how many rows to walk before giving up: about the root of wanted times all."""
-    return min(_WALK_MOST, max(_WALK_LEAST, isqrt(max(wanted, 1) * max(total, 1)) // 2))
+    return min(WALK_MOST, max(_WALK_LEAST, isqrt(max(wanted, 1) * max(total, 1)) // 2))

@@ -163,12 +163,13 @@ class Orders:
     forgotten.
 
     Attributes:
-        first: the first records of the order that is walked, by its direction; ``None``: it was walked once.
+        first: the first records of the order that is walked, by its direction; before they were read, how
+            often it was walked.
     """
 
     def __init__(self) -> None:
         self._kept: dict[str, Ordered | int] = {}
-        self.first: dict[bool, First | None] = {}
+        self.first: dict[bool, First | int] = {}
 
     def get(self, key: str) -> Ordered | None:
         """Return what is kept, if it is."""

@@ -150,7 +150,7 @@ def _decoded(texts: Sequence[str]) -> list[Any]:
     """Return the values of JSON texts, some hundred read at once."""
     found: list[Any] = []
     for start in range(0, len(texts), _AT_ONCE):
-        found += from_json(f"[{','.join(texts[start : start + _AT_ONCE])}]", cache_strings="keys")
+        found += from_json(f"[{','.join(texts[start : start + _AT_ONCE])}]")
     return found
 
 

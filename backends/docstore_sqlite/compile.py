@@ -19,6 +19,7 @@ from docstore_sql.tables import Tables
 from docstore.backend import SortKey
 from docstore.query.expr import Always, And, Expr, Match, Occurs, Or, Regex, leaves
 from docstore.query.fields import Collection, Field, Kind
+from docstore.query.guard import guarded
 from docstore.query.order import order_bytes
 from docstore.query.text import fold
 from docstore_sqlite.declared import key_expression
@@ -62,10 +63,22 @@ class SQLiteCompiler(Compiler):
             return self._tested(expr, field)
         if isinstance(expr, And):
             return self._conjunction(expr)
-        column = self._only_text_column(expr) if isinstance(expr, Or) else None
+        if isinstance(expr, Or):
+            return self._disjunction(expr)
+        return super().where(expr)
+
+    def _disjunction(self, expr: Or) -> Fragment:
+        column = self._only_text_column(expr)
         if column is not None:
             return self._tested(expr, column)
-        return super().where(expr)
+        others, guards = guarded(expr.terms)
+        if not guards:
+            return super().where(expr)
+        found = [self.where(term) for term in others]
+        for path, group in guards.items():
+            guard = self._tested(Or(tuple(group.leaves)), self.collection.column(path[0]))
+            found.append(both([guard, either([self.where(term) for term in group.terms])]))
+        return either(found)
 
     def _conjunction(self, expr: And) -> Fragment:
         plain: list[Fragment] = []

@@ -34,6 +34,7 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
+from docstore.query.guard import guarded
 from docstore.query.normalize import normalize
 from docstore.query.parse import parse
 from docstore.query.paths import MISSING, Seen, reach, seen
@@ -150,10 +151,14 @@ def _by_rank(
 
 def _alternatives(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
     """Compile the terms of an Or; those on the texts at one path become one test of each text, many
-    remainders one look at each number, many behind one array one look at it, and many that compare one path
-    one look at its values.
+    remainders one look at each number, many behind one array one look at it, many that compare one path one
+    look at its values, and many that need a text to match are asked only if any can.
     """
     compiled, rest = _by_rank(Or, terms, root)
+    rest, guards = guarded(rest)
+    for path, group in guards.items():
+        any_matches = _sees(path, predicates.matches_any(group.leaves), root)
+        compiled.append(_all_of([any_matches, _any_of([_compile(term, root) for term in group.terms])]))
     texts: dict[Path, list[Regex | Match]] = {}
     stepped: dict[Path, list[_Stepped]] = {}
     mods: dict[Path, list[Mod]] = {}

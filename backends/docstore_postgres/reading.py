@@ -164,12 +164,12 @@ class Reading:
     def _of_shape(self, query: Query, compiler: Compiler) -> Condition | None:
         """Return the condition of a query whose shape is known; ``None`` where it has to be compiled.
 
-        A declared index narrows by the values themselves, and nobody's tenant is ``""``.
+        What a declared index finds depends on the values themselves, and nobody's tenant is ``""``.
         """
         shaped = query.shaped
         if shaped is None or shaped.where is not query.where:
             return None
-        if "" in shaped.values or self.declared.get(query.collection.name):
+        if "" in shaped.values or self._narrowed(query) is not None:
             return None
         place = (id(shaped.shape), query.order[0].path[0])
         known = self.shapes.get(place)

@@ -79,7 +79,8 @@ class Checks:
 
     def filename(self, value: Any) -> str:
         """Return a filename, stored verbatim."""
-        text = self.text("filename", value)
+        plain = type(value) is str and value.isascii() and "\0" not in value
+        text = value if plain else self.text("filename", value)
         if len(text) > self.limits.filename_characters:
             raise InvalidDocument(
                 f"filename: {len(text)} characters; expected at most {self.limits.filename_characters}",
@@ -177,11 +178,16 @@ class Checks:
             ) from None
         return made
 
+    def metadata(self, value: Any) -> str:
+        """Return the text of a record's metadata."""
+        return self.json("metadata", value)
+
     def json(self, field: str, value: Any) -> str:
         """Return a JSON object's text, its keys in the order given."""
         if type(value) is dict:
-            text = plain_text(value, self.limits.metadata_depth)
-            if text is not None and len(text) <= self.limits.metadata_bytes:
+            limits = self.limits
+            text = plain_text(value, limits.metadata_depth)
+            if text is not None and len(text) <= limits.metadata_bytes:
                 return text.decode()
         return self.json_text(field, self.object(field, value))
 

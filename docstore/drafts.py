@@ -119,8 +119,11 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
     row = _BLANK.copy()
     row["tenant"], row["owner"] = stamped(scope, get("tenant"), get("owner"))
     for name, value in values.items():
-        if (value is not None or name == "status") and name in _CHECKED:
-            row[name] = _CHECKED[name](checks, value)
+        if value is None and name != "status":
+            continue
+        check = _CHECKED.get(name)
+        if check is not None:
+            row[name] = check(checks, value)
     named = row["id"] is not None
     _settle(row)
     source, dedupe = get("source"), get("dedupe")
@@ -185,7 +188,7 @@ _CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
     "size": Checks.size,
     "sha256": Checks.sha256,
     "status": Checks.status,
-    "metadata": lambda checks, value: checks.json("metadata", value),
+    "metadata": Checks.metadata,
     "created_at": lambda checks, value: checks.instant("created_at", value),
     "updated_at": lambda checks, value: checks.instant("updated_at", value),
     "processed_at": lambda checks, value: checks.instant("processed_at", value),

@@ -268,6 +268,8 @@ _BY_SUFFIX = MappingProxyType(
     }
 )
 _BY_NAME = MappingProxyType(_NAMES | dict.fromkeys(_TEXT_NAMES.split(), "text/plain"))
+_SURE = frozenset(_BY_SUFFIX) - {name.rpartition(".")[2] for name in _BY_NAME}
+"""The suffixes that no whole name ends in: what they say needs no second look."""
 _BY_TYPE = MappingProxyType(
     {content_type: file_type for file_type, types in _TABLE.items() for content_type in types}
 )
@@ -284,6 +286,9 @@ def content_type_of(filename: str) -> str:
     Returns:
         A lower-case MIME type without parameters; `application/octet-stream` if nothing is known.
     """
+    _, dot, suffix = filename.rpartition(".")
+    if dot and suffix in _SURE:
+        return _BY_SUFFIX[suffix]
     name = filename.strip().lower()
     if "/" in name or "\\" in name:
         name = name.replace("\\", "/").rpartition("/")[2].strip()

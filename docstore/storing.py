@@ -99,11 +99,13 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     """
     reached("P0")
     with ExitStack() as stack:
-        items = [_opened(root, checks, draft, stack) for draft in drafts]
+        items = [
+            _Item(draft) if draft.source is None else _opened(root, checks, draft, stack) for draft in drafts
+        ]
         puts = [item.put for item in items if item.put is not None]
 
         def commit() -> list[Stored]:
-            for item in items:
+            for item in items if puts else ():
                 item.settle()
             inserting = _Insertion(items)
             stored = None if puts or root.alone is None else inserting.alone(root, root.alone)
@@ -118,8 +120,6 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
 
 
 def _opened(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> _Item:
-    if draft.source is None:
-        return _Item(draft)
     root.bytes()
     source = stack.enter_context(root.waits.run(open_source, draft.source))
     draft.named_after(source, checks)
@@ -206,17 +206,23 @@ class _Insertion:
     def run(self, writer: Writer) -> list[Stored]:
         """Insert what is not there; return a row for each draft, in order."""
         now = writer.now()
+        if not self._tried and all(_is_plain(item) for item in self._items):
+            rows = [_finished(item.draft, now) for item in self._items]
+            self._insert(writer, rows)
+            return [Stored(row, True) for row in rows]
+        return self._look_and_insert(writer, now)
+
+    def _look_and_insert(self, writer: Writer, now: int) -> list[Stored]:
+        """Insert what is not there, by id or by bytes; return a row for each draft."""
         rows: list[Row] = []
         stored: list[Stored] = []
         known = self._known(writer)
-        looks = bool(self._tried) or any(item.draft.dedupe or item.draft.named for item in self._items)
         for item in self._items:
-            found = self._existing(writer, item.draft, known) if looks else None
+            found = self._existing(writer, item.draft, known)
             if found is None:
                 row = _finished(item.draft, now)
                 rows.append(row)
-                if looks:
-                    known[_by_id(row)] = known[_by_bytes(row)] = row
+                known[_by_id(row)] = known[_by_bytes(row)] = row
                 if item.put is not None:
                     make_live(writer, item.put, now)
                 stored.append(Stored(row, True))
@@ -285,6 +291,12 @@ class _Insertion:
         return None
 
 
+def _is_plain(item: _Item) -> bool:
+    """Return whether a document is new for sure, and without bytes."""
+    draft = item.draft
+    return item.put is None and not draft.named and not draft.dedupe
+
+
 def _in_parts(row: Row) -> bool:
     """Return whether more than one row is written for a document."""
     return row["external_id"] is not None or row["content"] is not None
@@ -299,7 +311,7 @@ def _by_bytes(row: Row) -> Any:
 
 
 def _finished(draft: Draft, now: int) -> Row:
-    """Return the row to insert; the draft keeps what was asked, for the next try, where anybody asks again."""
+    """Return the row to insert; the draft keeps what was asked, for the next try, where that matters."""
     row = draft.row
     if draft.named or row["external_id"] is not None:
         row = row.copy()

@@ -7,8 +7,8 @@ locks, how it inserts many rows at once, and how it shows a plan.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from operator import itemgetter
 from typing import Any, ClassVar
@@ -225,6 +225,12 @@ class Session(ABC):
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names: all of the table's own but the number."""
         return _INSERTED[collection.name]
+
+    def inserted_columns(self, collection: Collection) -> Callable[[Row], tuple[Any, ...]]:
+        """Return what takes the values for :meth:`insert_names` out of a row, all but the last; no tenant is
+        ``None`` there.
+        """
+        return _VALUES_OF[collection.name]
 
     def insert_values(self, collection: Collection, row: Row) -> list[Any]:
         """Return the values for :meth:`insert_names`."""

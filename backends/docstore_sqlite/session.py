@@ -19,6 +19,7 @@ from docstore_sql.tables import Tables, columns_of
 from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.text import fold
 from docstore_sqlite import declared
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.folding import FOLD_NEW, fold_new
@@ -220,11 +221,12 @@ class SQLiteSession(Session):
         if not rows:
             return []
         first = self._next_number(table)
-        marks = ", ".join("?" * (len(names) + 1))
+        marks = ", ".join("coalesce(?, '')" if name == "tenant" else "?" for name in names)
+        take = self.inserted_columns(collection)
         try:
             self.cursor.executemany(
-                f"INSERT INTO {table} (number, {', '.join(names)}) VALUES ({marks})",
-                [(number, *self.insert_values(collection, row)) for number, row in enumerate(rows, first)],
+                f"INSERT INTO {table} (number, {', '.join(names)}) VALUES (?, {marks})",
+                [(number, *take(row), fold(row["filename"])) for number, row in enumerate(rows, first)],
             )
         except Exception as error:
             if is_integrity_error(error) and "UNIQUE" in str(error):

@@ -112,6 +112,7 @@ class PostgresBackend(SQLBackend):
         if self._at_hand is not None:
             held = self._at_hand.take()
             try:
+                held.restore()
                 yield held.fairy
             finally:
                 self._at_hand.give(held)

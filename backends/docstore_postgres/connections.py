@@ -12,9 +12,11 @@ import select
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 
@@ -58,13 +60,22 @@ class Held:
         """The session that its reads run on, made when it is first asked for."""
         if self._session is None:
             self._session = self._make(self.fairy)
+            self._session.keeps_connection = True
         return self._session
 
     def drop(self) -> None:
         """Give the connection back to the pool, one that broke as broken."""
+        with suppress(psycopg.Error):  # it is closed
+            self.driver.rollback()
+            self.restore()
         if self.driver.closed:
             self.fairy.invalidate()
         self.fairy.close()
+
+    def restore(self) -> None:
+        """Leave the connection as it is expected to be by whoever else uses it."""
+        if self._session is not None:
+            self._session.plan(False)
 
 
 class AtHand:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from docstore_sql.compile import Compiler
 from docstore_sql.fragment import TRUE, Fragment, both, joined
 from docstore_sql.tables import Tables
 
-from docstore.backend import Query
+from docstore.backend import ANYWHERE, Query
 from docstore_postgres.declared import Narrowed
 from docstore_postgres.drive import COVERED, Drives, furthest_walk, is_covered
 from docstore_postgres.reading import Condition
@@ -21,6 +22,7 @@ __all__ = ["Page", "Runs", "Way", "page", "way_of"]
 
 _FEW = 5_000
 """Rows that a declared index is asked for where another index finds the matches, too."""
+_ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
 _MOST_TEXTS = 64
 """Statements that are kept for one filter."""
 _LONG = 0.005
@@ -35,7 +37,9 @@ no other, or by a declared index and no other.
 class Runs(Protocol):
     """What runs a statement and returns its rows."""
 
-    def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
+    def fetch(
+        self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
+    ) -> list[tuple[Any, ...]]:
         """Run ``statement``, prepared once for all its values or planned for these."""
 
     def last_number(self, query: Query) -> int:
@@ -121,6 +125,17 @@ class Page:
         return (
             self._picked(rows, rest, window) if self.condition.is_costly else self._read(rows, rest, window)
         )
+
+    def has_one_way(self, way: Way) -> bool:
+        """Return whether nothing but the index over what is inside the documents can find the matches: then
+        there is one plan, whatever the values. Told of none, Postgres would expect too many and plan anew.
+        """
+        condition = self.condition
+        if way == "narrow" or condition.prefilters or condition.is_costly:
+            return False
+        inner = condition.apart.found if way == "apart" and condition.apart else condition.whole
+        alone = way == "apart" or not (self.query.after or self.query.scope != ANYWHERE)
+        return alone and _ONE_TEST.fullmatch(inner.text) is not None
 
     def counting(self, way: Way, at_most: int | None) -> Fragment:
         """Return the statement that counts the matches, up to ``at_most``."""
@@ -208,6 +223,8 @@ def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
         bound = drives.further(wanted, furthest, walked=bound, matched=matched, found=found)
     way = way or way_of(runs, query, condition, rows)
     begun = time.perf_counter()
-    read = runs.fetch(page.find(way), prepare=condition.found and way != "narrow")
+    read = runs.fetch(
+        page.find(way), prepare=condition.found and way != "narrow", blindly=page.has_one_way(way)
+    )
     condition.is_costly = time.perf_counter() - begun > _LONG
     return read

@@ -32,6 +32,7 @@ CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The server's clock, microseconds since the epoch, as SQL text."""
 
 _SAVEPOINT = "docstore_statement"
+_MODES = {False: "auto", True: "force_generic_plan"}
 _BY_NUMBER = (SortKey(("number",)),)
 _COPIED_FROM = 8
 """So many rows and more are copied; fewer are inserted one statement each."""
@@ -56,6 +57,8 @@ class PostgresSession(Session):
     ) -> None:
         super().__init__(connection, tables, compilers)
         self.reading = reading
+        self.keeps_connection = False
+        self.plans_blindly = False
         self._server: tuple[str, int, str] | None = None
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -160,18 +163,43 @@ class PostgresSession(Session):
         condition = self.reading.condition(query, compiler)
         return names, Page(query, compiler, self.tables, self.selected(query), condition)
 
-    def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
-        """Run ``statement``, prepared once for all its values or planned for these; return its rows."""
+    def fetch(
+        self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run ``statement``, prepared once for all its values or planned for these; return its rows.
+
+        Args:
+            statement: what to run.
+            prepare: whether to keep it prepared.
+            blindly: whether one plan that knows no values is right for all of them; ``None``: either is. What
+                is not prepared is planned for its values.
+        """
+        self.plan(blindly if prepare else False)
         self.cursor.execute(statement.text, statement.values, prepare=prepare)
         rows: list[tuple[Any, ...]] = self.cursor.fetchall()
         return rows
 
     def run(self, statement: Fragment) -> int:
         """Execute ``statement``; one that reads is planned for its values."""
+        self.plan(False)
         self.cursor.execute(
             statement.text, statement.values, prepare=False if statement.text.startswith("SELECT") else None
         )
         return int(self.cursor.rowcount)
+
+    def plan(self, blindly: bool | None) -> None:
+        """Have Postgres plan what follows without knowing the values, or as it sees fit; ``None``: either.
+
+        Only a session that keeps its connection does so, and outside of transactions: what one of these sets
+        would be undone with it.
+        """
+        if blindly is None or blindly is self.plans_blindly or not self.keeps_connection:
+            return
+        if self.connection.dbapi_connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            self.cursor.execute(f"SET plan_cache_mode = {_MODES[blindly]}")
+            self.plans_blindly = blindly
+        elif not blindly:
+            self.cursor.execute(f"SET LOCAL plan_cache_mode = {_MODES[blindly]}")
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, up to ``at_most``, found by the one index that is best."""

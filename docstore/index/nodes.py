@@ -76,8 +76,9 @@ class Numbers:
         having: defaultdict[Hashable, list[int]] = defaultdict(list)
         for value, number in zip(values, listed, strict=True):
             having[value].append(number)
+        packed = self.packed if self.repeats else packed_members
         return {
-            value: self.packed(some) if len(some) > 1 else array(NUMBERS_TYPE, some)
+            value: packed(some) if len(some) > 1 else array(NUMBERS_TYPE, some)
             for value, some in having.items()
         }
 

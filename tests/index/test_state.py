@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import docstore
+from docstore.backend import Duplicate, Query
 from docstore.index.memory import Folded
 from docstore.query.evaluate import matches_filter
+from docstore.query.fields import DOCUMENTS
 
 VALUES = st.one_of(
     st.none(),
@@ -83,6 +85,26 @@ class Machine(RuleBasedStateMachine):
             fails,
             lambda: {self.store.documents.add(filename="a.txt", metadata=one).id: one for one in metadata},
         )
+
+    @rule(metadata=st.lists(METADATA, min_size=1, max_size=6), content=st.sampled_from((None, "some words")))
+    def add_many(self, metadata: list[dict[str, Any]], content: str | None) -> None:
+        """Add documents by one call, in no transaction."""
+        rows = [{"filename": "b.txt", "metadata": one, "content": content} for one in metadata]
+        self.known.update(zip(self.store.documents.add_many(rows).ids, metadata, strict=True))
+
+    @rule(metadata=st.lists(METADATA, min_size=3, max_size=6), fails=st.booleans(), twice=st.booleans())
+    def add_many_within(self, metadata: list[dict[str, Any]], fails: bool, twice: bool) -> None:
+        """Add documents by one call or two in a transaction."""
+
+        def add() -> dict[str, dict[str, Any]]:
+            added = {}
+            for _ in range(1 + twice):
+                ids = self.store.documents.add_many([{"metadata": one} for one in metadata]).ids
+                added.update(zip(ids, metadata, strict=True))
+                self.store.documents.find({"metadata.p": {"$ne": "a"}})
+            return added
+
+        self._within(fails, add)
 
     @rule(data=st.data(), metadata=METADATA, fails=st.booleans())
     def replace(self, data: st.DataObject, metadata: dict[str, Any], fails: bool) -> None:
@@ -177,7 +199,7 @@ class MemoryMachine(Machine):
             number: record.facts for number, record in self.backend._state.tables["documents"].records.items()
         }
         anew = Folded()
-        empty = type(index)(docstore.query.fields.DOCUMENTS)
+        empty = type(index)(DOCUMENTS)
         anew.fold(index.fields, {}, empty.layers().changed(records).segments)
         layers = index.layers()
         for path, facts in anew._facts.items():
@@ -192,6 +214,7 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     """
     monkeypatch.setattr("docstore_sqlite.indexed.FOLD", 4)
     monkeypatch.setattr("docstore_sqlite.indexed.FOLD_BULK", 4)
+    monkeypatch.setattr("docstore_sqlite.session.FOLD_NEW", 3)
     monkeypatch.setattr("docstore_sqlite.folding.AT_ONCE", 40)  # a row or two
     monkeypatch.setattr("docstore_memory.index._FOLD", 4)
     from hypothesis.stateful import run_state_machine_as_test
@@ -241,3 +264,46 @@ def test_what_was_undone_is_forgotten(tmp_path: Path) -> None:
         store.documents.update(id, metadata={"p": "new"})
         assert 0 == store.documents.count({"metadata.p": "undone"})
         assert 1 == store.documents.count({"metadata.p": "new"})
+
+
+def test_rows_of_which_one_is_a_duplicate_leave_nothing(tmp_path: Path) -> None:
+    """Rule: where one of many rows is taken, none is kept, the index and the counts stay right, and what was
+    done before in the block stays.
+    """
+    backend = open_sqlite(f"sqlite:///{tmp_path}/store.db")
+    with docstore.open(backend) as store:
+        taken = store.documents.add(filename="a", metadata={"p": 1}).id
+        with backend.write() as session:
+            (row,) = session.select(Query(DOCUMENTS, limit=1, include=frozenset(DOCUMENTS.private)))
+            row["content"] = None
+            assert 1 == len(session.insert(DOCUMENTS, [{**row, "id": "other"}]))
+            with pytest.raises(Duplicate):
+                session.insert(DOCUMENTS, [{**row, "id": "third"}, {**row, "id": "fourth"}, row])
+        assert {taken, "other"} == {doc.id for doc in store.documents.find()}
+        assert 2 == store.documents.count() == store.documents.count({"metadata.p": 1})
+        assert [] == list(backend.check_indexes())
+
+
+@pytest.mark.parametrize("content", [None, "words"])
+def test_very_many_new_rows_are_found_at_once(
+    tmp_path: Path, content: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule: rows that are taken up without being noted are found by facts, by pieces of their names and by
+    their words, beside others that are noted, in this store and in another on the same file.
+    """
+    monkeypatch.setattr("docstore_sqlite.session.FOLD_NEW", 50)
+    url = f"sqlite:///{tmp_path}/store.db"
+    with docstore.open(url) as store, docstore.open(url) as other:
+        for start in range(0, 200, 60):
+            added = store.documents.add(filename=f"single-{start}.txt", metadata={"n": -1 - start})
+            rows = [
+                {"filename": f"many-{n:03}.txt", "metadata": {"n": n}, "content": content}
+                for n in range(start, start + 60)
+            ]
+            store.documents.add_many(rows)
+            for one in (store, other):
+                assert start + 60 == one.documents.count({"metadata.n": {"$gte": 0}})
+                assert [added.id] == [doc.id for doc in one.documents.find({"metadata.n": -1 - start})]
+                assert 1 == one.documents.count({"filename": {"$glob": f"*y-{start + 7:03}*"}})
+                found = one.documents.find(search="words", limit=1000)
+                assert (start + 60 if content else 0) == len(found.items)

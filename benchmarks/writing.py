@@ -83,9 +83,15 @@ class Side:
         """Set one status by hand."""
 
     def bulk(self, docs: list[Doc], rounds: int) -> dict[str, Figure]:
-        """Time bulk loads, each into what the loads before left."""
+        """Time bulk loads, each into what the loads before left and in one commit, as by hand; and by commits of
+        the default size.
+        """
         rows = [new_document(doc) for doc in docs]
-        calls: dict[str, Callable[[], object]] = {LIBRARY: lambda: self.store.documents.add_many(rows)}
+        add = self.store.documents.add_many
+        calls: dict[str, Callable[[], object]] = {
+            LIBRARY: lambda: add(rows, batch_size=_BULK),
+            "1,000 a commit": lambda: add(rows),
+        }
         return interleaved(calls | self.by_hand(docs), rounds=rounds, clock=self.clock, budget=60)
 
     def single(self, docs: list[Doc], rounds: int) -> dict[str, Figure]:

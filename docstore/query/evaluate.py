@@ -146,6 +146,9 @@ def _by_rank(
     if root not in _RECORDS:
         return [], terms
     rest, groups = together(terms)
+    stepped = [path for path in groups if before_index(path)] if kind is Or else []
+    if len(stepped) >= _MANY:  # one look at the array is better than one for each index
+        rest = [*rest, *(term for path in stepped for term in groups.pop(path))]
     return [ranked(path, kind(tuple(group))) for path, group in groups.items()], rest
 
 
@@ -161,6 +164,7 @@ def _alternatives(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
         compiled.append(_all_of([any_matches, _any_of([_compile(term, root) for term in group.terms])]))
     texts: dict[Path, list[Regex | Match]] = {}
     stepped: dict[Path, list[_Stepped]] = {}
+    joint: dict[Path, list[tuple[_Stepped, And]]] = {}
     mods: dict[Path, list[Mod]] = {}
     for term in rest:
         if isinstance(term, Regex | Match):
@@ -169,20 +173,44 @@ def _alternatives(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
             stepped.setdefault(to, []).append(term)
         elif isinstance(term, Mod):
             mods.setdefault(term.path, []).append(term)
+        elif isinstance(term, And) and root in _RECORDS and (needed := _behind_index(term)):
+            joint.setdefault(needed[0], []).append((needed[1], term))
         else:
             compiled.append(_compile(term, root))
     compiled += [_sees(path, predicates.divides(*leaves), root) for path, leaves in mods.items()]
-    for to, asked in stepped.items():
-        one_by_one = [_leaf(term, root) for term in asked]
-        many = len(asked) >= _MANY
-        tests = map(_asked, asked) if many else ()
-        compiled += [any_by_index(to, [*tests], _any_of(one_by_one))] if many else one_by_one
+    behind: dict[Path, list[tuple[Asked, Predicate]]] = {
+        to: [(_asked(term), _leaf(term, root)) for term in asked] for to, asked in stepped.items()
+    }
     for path, leaves in texts.items():
-        alone = len(leaves) == 1
-        compiled.append(
-            _leaf(leaves[0], root) if alone else _sees(path, predicates.matches_any(leaves), root)
-        )
+        test = predicates.matches_any(leaves) if len(leaves) > 1 else _test_of_text(leaves[0])
+        to = before_index(path) if root in _RECORDS else None
+        if to is None:
+            compiled.append(_sees(path, test, root))
+        else:
+            behind.setdefault(to, []).append(((path, test, True), _sees(path, test, root)))
+    for to, every in behind.items():
+        compiled += _at_array(to, every)
+    for to, pairs in joint.items():
+        whole = [_compile(term, root) for _, term in pairs]
+        needed_first = _at_array(to, [(_asked(leaf), _leaf(leaf, root)) for leaf, _ in pairs])
+        compiled += [_all_of([needed_first[0], _any_of(whole)])] if len(needed_first) == 1 else whole
     return compiled
+
+
+def _at_array(to: Path, every: Sequence[tuple[Asked, Predicate]]) -> list[Predicate]:
+    """Return one look at the array at ``to`` for many questions behind it, or a few questions as they are."""
+    one_by_one = [alone for _, alone in every]
+    if len(every) < _MANY:
+        return one_by_one
+    return [any_by_index(to, [asked for asked, _ in every], _any_of(one_by_one))]
+
+
+def _behind_index(term: And) -> tuple[Path, _Stepped] | None:
+    """Return a leaf of an And that asks behind an array's index, and the path to the array."""
+    for leaf in term.terms:
+        if isinstance(leaf, _STEPPED) and (to := before_index(leaf.path)):
+            return to, leaf
+    return None
 
 
 def _all_of(terms: list[Predicate]) -> Predicate:
@@ -217,10 +245,8 @@ def _leaf(leaf: Leaf, root: _Root) -> Predicate:
     match leaf:
         case Compare(path) | In(path) | Exists(path) | TypeIs(path) | Mod(path):
             return _sees(path, _test_of(leaf), root)
-        case Regex(path, pattern, flags):
-            return _sees(path, predicates.matches_regex(pattern, flags), root)
-        case Match(path):
-            return _sees(path, predicates.matches_text(leaf), root)
+        case Regex(path) | Match(path):
+            return _sees(path, _test_of_text(leaf), root)
         case Size(path) | Contains(path) | ElemMatch(path):
             return _sees_array(path, _of_array(leaf), root)
         case Occurs():
@@ -245,6 +271,12 @@ def _test_of(leaf: Compare | In | Exists | TypeIs | Mod) -> Test:
             return predicates.divides(leaf)
         case _:
             assert_never(leaf)
+
+
+def _test_of_text(leaf: Regex | Match) -> Test:
+    if isinstance(leaf, Regex):
+        return predicates.matches_regex(leaf.pattern, leaf.flags)
+    return predicates.matches_text(leaf)
 
 
 def _of_array(leaf: Size | Contains | ElemMatch) -> Test:

@@ -85,6 +85,7 @@ class AskedShape:
     """What the queries of one shape ask.
 
     Attributes:
+        shape: their shape; it is held here, so that no other can take its place.
         sample: what the one asks whose values are the samples.
         key, untimed_key: with places for the values, those of the scope behind the filter's.
         untimed: which of the terms those are.
@@ -92,6 +93,7 @@ class AskedShape:
         spanning: which of the terms are on ``created_at``.
     """
 
+    shape: Shape
     sample: Asked
     key: Pieces
     untimed_key: Pieces
@@ -143,6 +145,7 @@ def _asked_shape(query: Query, shape: Shape, compiler: SQLiteCompiler) -> AskedS
     samples = (*shape.samples, tenant, owner)
     texts = [scalar_json(value) for value in samples]
     return AskedShape(
+        shape,
         made,
         pieces(made.key, texts),
         pieces(made.untimed_key, texts),

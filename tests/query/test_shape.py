@@ -289,6 +289,7 @@ def test_postgres_compiles_a_shape_once(postgres_url: str, filter: Any) -> None:
             store.documents.find(filter)
         shapes = store._root.backend._reading.shapes  # type: ignore[attr-defined]
         assert [True] == [opened is not None for _, opened in shapes.values()]
+        assert all(place[0] == id(shape) for place, (shape, _) in shapes.items())
 
 
 def test_sqlite_works_out_a_shape_once(sqlite_url: str) -> None:
@@ -301,6 +302,7 @@ def test_sqlite_works_out_a_shape_once(sqlite_url: str) -> None:
         for at in range(1_200):
             store.documents.find({f"metadata.k{at // 3}": at})
         assert len(compiler.shapes) <= 256
+        assert all(place[0] == id(known.shape) for place, known in compiler.shapes.items())
 
 
 def test_true_is_not_one() -> None:

@@ -199,10 +199,8 @@ def _alternatives(terms: Sequence[Expr], root: _Root) -> list[Predicate]:
 
 def _at_array(to: Path, every: Sequence[tuple[Asked, Predicate]]) -> list[Predicate]:
     """Return one look at the array at ``to`` for many questions behind it, or a few questions as they are."""
-    one_by_one = [alone for _, alone in every]
-    if len(every) < _MANY:
-        return one_by_one
-    return [any_by_index(to, [asked for asked, _ in every], _any_of(one_by_one))]
+    alone = [holds for _, holds in every]
+    return alone if len(every) < _MANY else [any_by_index(to, [asked for asked, _ in every], alone)]
 
 
 def _behind_index(term: And) -> tuple[Path, _Stepped] | None:

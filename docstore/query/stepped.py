@@ -15,6 +15,7 @@ from docstore.query.predicates import Test
 
 __all__ = ["Asked", "any_by_index", "before_index"]
 
+Holds: TypeAlias = Callable[[Any], bool]
 Asked: TypeAlias = tuple[Path, Test, bool]
 """A path, a test, and whether it is put to the elements of an array there, too."""
 
@@ -27,41 +28,41 @@ def before_index(path: Path) -> Path | None:
     return None
 
 
-def any_by_index(
-    before: Path, asked: Sequence[Asked], slowly: Callable[[Any], bool]
-) -> Callable[[Any], bool]:
+def any_by_index(before: Path, asked: Sequence[Asked], alone: Sequence[Holds]) -> Holds:
     """Return the test of a record for any of many questions behind one array.
 
     Args:
         before: the steps to the array, that of :func:`before_index` for each path.
         asked: whole paths, what is asked there, and whether arrays there are opened for it (rule 8).
-        slowly: asks them one after the other, where the array is not met in the plain way.
+        alone: each question by itself, for where the array is not met in the plain way, or an index is a key.
     """
     at = len(before)
     steps = frozenset(path[at] for path, _, _ in asked)
-    of_missing = any(test(MISSING) for _, test, _ in asked)
+    of_missing = frozenset(path[at] for path, test, _ in asked if test(MISSING))
+    of_key: dict[str, list[Holds]] = {}
     of_element: dict[int, list[Asked]] = {}
-    for path, test, opens in asked:
+    for (path, test, opens), holds in zip(asked, alone, strict=True):
+        of_key.setdefault(path[at], []).append(holds)
         of_element.setdefault(int(path[at]), []).append((path[at + 1 :], test, opens))
 
-    def elements(array: list[Any]) -> bool:
-        for index, element in enumerate(array):
-            if any(_holds(element, *one) for one in of_element.get(index, ())):
-                return True
-        return False
+    def by_key(record: Any, objects: Sequence[dict[str, Any]]) -> bool:
+        """Ask those whose index is a key of some object; the others see that it is missing in all of them."""
+        keys = {step for each in objects for step in steps.intersection(each)}
+        return not of_missing <= keys or any(holds(record) for key in keys for holds in of_key[key])
 
     def run(record: Any) -> bool:
         value = record.get(before[0])
         for step in before[1:]:
             if type(value) is list:
-                return slowly(record)
+                return any(holds(record) for holds in alone)
             value = value.get(step) if type(value) is dict else None
-        if type(value) is list:
-            objects = [element for element in value if type(element) is dict]
-            if not all(map(steps.isdisjoint, objects)):
-                return slowly(record)
-            return (of_missing and bool(objects)) or elements(value)
-        return slowly(record) if type(value) is dict and not steps.isdisjoint(value) else of_missing
+        if type(value) is not list:
+            return by_key(record, [value]) if type(value) is dict else bool(of_missing)
+        for index, element in enumerate(value):
+            if any(_holds(element, *one) for one in of_element.get(index, ())):
+                return True
+        objects = [element for element in value if type(element) is dict]
+        return bool(objects) and by_key(record, objects)
 
     return run
 

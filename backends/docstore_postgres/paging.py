@@ -25,6 +25,8 @@ _FEW = 5_000
 _ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
 _MOST_TEXTS = 64
 """Statements that are kept for one filter."""
+_DEAR = 20_000
+"""Characters of a condition that is walked all the way at once: to plan it takes longer than the rows do."""
 _LONG = 0.005
 """Seconds from which it is better to order the numbers of matches alone, and read a page's rows then."""
 
@@ -213,6 +215,8 @@ def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
     way = way_of(runs, query, condition, rows) if condition.narrowed is not None else None
     found = condition.found or way == "narrow"
     bound = drives.first(condition.key, wanted, furthest, found=found)
+    if len(condition.whole.text) > _DEAR:
+        bound = bound and furthest
     while bound:
         read = runs.fetch(page.walk(bound), prepare=True)
         if len(read) == query.limit:

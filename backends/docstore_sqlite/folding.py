@@ -19,23 +19,21 @@ from typing import Any, TypeAlias
 from pydantic_core import from_json
 
 from docstore.backend import Row
-from docstore.index.bits import Bits, Members, Run, minus
-from docstore.index.chunks import merged, packed, packed_integer, removed, split
+from docstore.index.chunks import merged, removed
 from docstore.index.facts import pour_columns
 from docstore.index.layers import Tree
 from docstore.index.nodes import Node
 from docstore.index.texts import document_tokens
-from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.text import fold as fold_text
-from docstore_sqlite.postings import FIELDS, IndexTables, columns, steps_text
+from docstore_sqlite.merging import Folding
+from docstore_sqlite.postings import FIELDS, IndexTables, columns
 
 __all__ = [
     "AT_ONCE",
     "FOLD",
     "FOLD_BULK",
     "FOLD_NEW",
-    "Folding",
     "add_texts",
     "begin_generation",
     "decoded",
@@ -61,9 +59,6 @@ AT_ONCE = 8_000_000
 """Bytes of JSON, before and now, that one step of a fold holds at most, or one row's; facts take several
 times that.
 """
-
-_MASK = (1 << 65_536) - 1
-
 
 def register_folding(connection: Any) -> None:
     """Register on a raw connection what folding calls a row."""
@@ -335,83 +330,3 @@ def add_texts(cursor: Any, names: IndexTables, where: str) -> None:
     while some := rows.fetchmany(500):
         tokens = [(row[0], document_tokens(row[1], row[2], row[3] or "")) for row in some]
         cursor.connection.executemany(f"INSERT INTO {names.text} (rowid, tokens) VALUES (?, ?)", tokens)
-
-
-class Folding:
-    """One fold: the facts of changed rows before and now, and the tables they are merged into."""
-
-    def __init__(self, cursor: Any, names: IndexTables, collection: Collection) -> None:
-        self.cursor = cursor
-        self.names = names
-        self.collection = collection
-
-    def run(self, now: Tree, before: Tree | None) -> None:
-        """Remove what is no more, add what is new."""
-        added: list[tuple[int, int, bytes, bytes]] = []
-        if before is not None:
-            self._remove(before, now)
-        for path, node in now.root.walk():
-            if node.posts:
-                id = self._path(path)
-                old = before.root.at(path) if before is not None else None
-                added.extend((id, chunk, key, bits) for key, chunk, bits in _pieces(node, old))
-        added.sort()
-        self.cursor.executemany(
-            f"INSERT INTO {self.names.posting} (path, chunk, key, bits) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (path, chunk, key) DO UPDATE SET bits = docstore_merged(bits, excluded.bits)",
-            added,
-        )
-
-    def _remove(self, before: Tree, now: Tree) -> None:
-        gone: list[tuple[bytes, int, int, bytes]] = []
-        for path, node in before.root.walk():
-            if node.posts:
-                id = self._path(path)
-                new = now.root.at(path)
-                gone.extend((bits, id, chunk, key) for key, chunk, bits in _pieces(node, new))
-        gone.sort(key=lambda piece: piece[1:])
-        posting = self.names.posting
-        where = "WHERE path = ? AND chunk = ? AND key = ?"
-        self.cursor.executemany(f"UPDATE {posting} SET bits = docstore_removed(bits, ?) {where}", gone)
-        self.cursor.executemany(
-            f"DELETE FROM {posting} {where} AND length(bits) = 0", [piece[1:] for piece in gone]
-        )
-
-    def _path(self, path: Path) -> int:
-        given = (self.collection.name, steps_text(path))
-        self.cursor.execute(
-            f"INSERT OR IGNORE INTO {self.names.path} (collection, steps) VALUES (?, ?)", given
-        )
-        self.cursor.execute(f"SELECT id FROM {self.names.path} WHERE collection = ? AND steps = ?", given)
-        return int(self.cursor.fetchone()[0])
-
-
-def _pieces(node: Node, other: Node | None) -> Iterator[tuple[bytes, int, bytes]]:
-    """Yield the facts of a node that are not the other's, as ``(key, chunk, form)``."""
-    there = None if other is None else Tree.of(other)
-    for key, members in node.sets():
-        left = members if there is None else _less(members, there.post((), key))
-        if isinstance(left, Run):
-            yield from _integer_pieces(key, left.integer, left.first)
-        else:
-            for chunk, places in split(left).items():
-                yield key, chunk, packed(places)
-
-
-def _less(members: Members, gone: Bits) -> Members:
-    """Return the members that are not gone."""
-    left = minus(Bits.of_members(members), gone)
-    if left.listed:
-        return left.members
-    first = (left.integer & -left.integer).bit_length() - 1
-    return Run(left.integer >> first, first)
-
-
-def _integer_pieces(key: bytes, integer: int, shift: int) -> Iterator[tuple[bytes, int, bytes]]:
-    chunk, rest = shift >> 16, integer << (shift & 0xFFFF)
-    while rest:
-        piece = rest & _MASK
-        if piece:
-            yield key, chunk, packed_integer(piece)
-        rest >>= 65_536
-        chunk += 1

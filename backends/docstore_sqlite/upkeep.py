@@ -13,7 +13,8 @@ from docstore.index.layers import Tree
 from docstore.index.memory import sets_of
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_sqlite.folding import Folding, add_texts, begin_generation, decoded, fresh
+from docstore_sqlite.folding import add_texts, begin_generation, decoded, fresh
+from docstore_sqlite.merging import Folding
 from docstore_sqlite.postings import FIELDS, IndexTables, columns
 
 __all__ = ["index_differences", "rebuild_index"]

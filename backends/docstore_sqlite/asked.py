@@ -34,7 +34,7 @@ _KEPT = 256
 _LONGEST = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Asked:
     """What is the same for all windows of a query.
 
@@ -51,6 +51,7 @@ class Asked:
         is_indexed: whether the index may help; not where a declared one has all of it.
         is_sorted: whether the order is by columns or by a declared index.
         placed: under which key the matches are kept in this order; ``None`` where they are not.
+        walks: how many pages were found by walking since all matches were looked for.
     """
 
     query: Query
@@ -65,6 +66,7 @@ class Asked:
     is_indexed: bool
     is_sorted: bool
     placed: str | None
+    walks: int = 0
 
 
 def asked_of(query: Query, compiler: SQLiteCompiler) -> Asked:

@@ -20,6 +20,7 @@ from docstore.backend import Query, Row
 from docstore.index import window
 from docstore.index.bits import EMPTY, union
 from docstore.index.bounds import Bounds
+from docstore.index.facts import EVERY
 from docstore.index.layers import Layers, Record
 from docstore.index.ordered import CUT, MOST_ORDERED, WALK, Ordered
 from docstore.index.texts import asked, fts5
@@ -44,6 +45,8 @@ __all__ = ["Indexed"]
 
 _WALK_LEAST = 256
 _ROUND = 128
+_WORTH = 1024
+"""Bytes of a set that a walk takes about as long as working out."""
 _SOUGHT = 20_000
 _TEXTS = frozenset({"filename", "content"})
 
@@ -195,7 +198,7 @@ class Indexed:
         if query.limit is not None and asked.is_walkable and query.offset + query.limit <= _WALK_LEAST:
             numbers = self.walking.page(query, asked, layers, self._sets)
             if numbers is not None:
-                whole: Bounds | None = layers.answers.get(asked.key)
+                whole = self._whole(query, asked, layers)
                 if whole is not None and whole.exact:
                     self._sort(query, asked, whole, layers, WALK)
                 return Way("walk"), self._page(query, asked, numbers)
@@ -224,6 +227,17 @@ class Indexed:
                     replace(query, after=None), numbers, checked=True
                 )
         return replace(way, kind="scan"), self._scanning(query, found)
+
+    def _whole(self, query: Query, asked: Asked, layers: Layers) -> Bounds | None:
+        """Return the bounds of a filter that was walked for, where they are known; they are worked out once
+        it was walked for so often that this, and sorting its matches, would have paid.
+        """
+        found: Bounds | None = layers.answers.get(asked.key)
+        asked.walks += 1
+        if found is None and asked.placed and asked.walks * _WORTH > len(layers.post((), EVERY).raw):
+            asked.walks = 0
+            return self._sets(asked.terms, asked.key, layers, query)
+        return found
 
     def count(self, query: Query, at_most: int | None) -> int:
         """Count the rows of ``query``. Call within a transaction."""

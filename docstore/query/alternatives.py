@@ -1,0 +1,174 @@
+"""Many terms that ask the same place, compiled to one look at it.
+
+A filter may have hundreds of predicates, and a record may have to answer them all. What compares one path is
+decided by the rank of its values (``ranks``), what needs a text to match is tried where one of the texts does
+(``guard``), what lies behind the indexes of one array is one walk of it (``stepped``), texts and patterns at
+one path are one search, remainders one look at each number. Nothing here changes an answer: ``evaluate`` says
+what terms mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from docstore.query import predicates
+from docstore.query.expr import (
+    And,
+    Compare,
+    Contains,
+    ElemMatch,
+    Exists,
+    Expr,
+    In,
+    Match,
+    Mod,
+    Not,
+    Or,
+    Path,
+    Regex,
+    Size,
+    TypeIs,
+)
+from docstore.query.guard import guarded
+from docstore.query.predicates import Test
+from docstore.query.ranks import ranked, together
+from docstore.query.seeing import RECORDS, Predicate, Root, all_of, any_of, sees
+from docstore.query.stepped import Asked, any_by_index, before_index
+
+__all__ = ["Tested", "Together"]
+
+_MANY = 8
+"""From so many terms on it pays to put them together."""
+_TESTED = (Compare, In, Exists, TypeIs, Mod, Regex, Match, Size, Contains, ElemMatch)
+Tested: TypeAlias = Compare | In | Exists | TypeIs | Mod | Regex | Match | Size | Contains | ElemMatch
+"""Leaves that ask something of the values at a path."""
+_Part: TypeAlias = tuple[list[Predicate], Sequence[Expr]]
+"""What was put together, and the terms that are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Compiles the terms of an And or an Or.
+
+    Attributes:
+        root: what their paths start from.
+        compile: compiles one term by itself.
+        test: the test of one leaf, and whether it is put to the elements of an array, too.
+    """
+
+    root: Root
+    compile: Callable[[Expr], Predicate]
+    test: Callable[[Tested], tuple[Test, bool]]
+
+    def conjuncts(self, terms: Sequence[Expr]) -> list[Predicate]:
+        """Return what all must hold; many negatives become the negative of one Or."""
+        found, rest = self._by_rank(And, terms)
+        denied = [term.term for term in rest if isinstance(term, Not)]
+        if len(denied) < _MANY:
+            return [*found, *map(self.compile, rest)]
+        found += [self.compile(term) for term in rest if not isinstance(term, Not)]
+        return [*found, self.compile(Not(Or(tuple(denied))))]
+
+    def alternatives(self, terms: Sequence[Expr]) -> list[Predicate]:
+        """Return of what one must hold."""
+        found, rest = self._by_rank(Or, terms)
+        for stage in (self._needing_a_text, self._behind_indexes, self._of_one_text, self._of_one_number):
+            compiled, rest = stage(rest)
+            found += compiled
+        return [*found, *map(self.compile, rest)]
+
+    def _by_rank(self, kind: type[And] | type[Or], terms: Sequence[Expr]) -> _Part:
+        """Put together what compares one path of a record."""
+        if self.root not in RECORDS:
+            return [], terms
+        rest, groups = together(terms)
+        stepped = [path for path in groups if before_index(path)] if kind is Or else []
+        if len(stepped) >= _MANY:  # one look at the array is better than one for each index
+            rest = [*rest, *(term for path in stepped for term in groups.pop(path))]
+        return [ranked(path, kind(tuple(group))) for path, group in groups.items()], rest
+
+    def _needing_a_text(self, terms: Sequence[Expr]) -> _Part:
+        """Put together what needs a text to match."""
+        rest, groups = guarded(terms)
+        found = []
+        for path, group in groups.items():
+            matches = sees(path, predicates.matches_any(group.leaves), self.root)
+            found.append(all_of([matches, any_of([self.compile(term) for term in group.terms])]))
+        return found, rest
+
+    def _behind_indexes(self, terms: Sequence[Expr]) -> _Part:
+        """Put together what asks something behind the indexes of one array, or needs it among others."""
+        if self.root not in RECORDS:
+            return [], terms
+        rest: list[Expr] = []
+        plain: dict[Path, list[Tested]] = {}
+        joint: dict[Path, list[tuple[Tested, Expr]]] = {}
+        for term in terms:
+            to, leaf = _behind_index(term)
+            if to is None or leaf is None:
+                rest.append(term)
+            elif isinstance(term, And):
+                joint.setdefault(to, []).append((leaf, term))
+            else:
+                plain.setdefault(to, []).append(leaf)
+        found: list[Predicate] = []
+        for to, leaves in plain.items():
+            look = self._at_array(to, leaves)
+            rest += leaves if look is None else ()
+            found += [] if look is None else [look]
+        for to, pairs in joint.items():
+            look = self._at_array(to, [leaf for leaf, _ in pairs])
+            whole = [self.compile(term) for _, term in pairs]
+            found += whole if look is None else [all_of([look, any_of(whole)])]
+        return found, rest
+
+    def _at_array(self, to: Path, leaves: Sequence[Tested]) -> Predicate | None:
+        """Return one look at the array at ``to`` for all that is asked behind it; ``None``: it is little."""
+        asked: list[tuple[Asked, Predicate]] = []
+        texts: dict[Path, list[Regex | Match]] = {}
+        for leaf in leaves:
+            if isinstance(leaf, Regex | Match):
+                texts.setdefault(leaf.path, []).append(leaf)
+            else:
+                asked.append(((leaf.path, *self.test(leaf)), self.compile(leaf)))
+        for path, group in texts.items():
+            test = predicates.matches_any(group)
+            asked.append(((path, test, True), sees(path, test, self.root)))
+        if len(asked) < _MANY:
+            return None
+        return any_by_index(to, [question for question, _ in asked], [holds for _, holds in asked])
+
+    def _of_one_text(self, terms: Sequence[Expr]) -> _Part:
+        """Put together tests of the texts at one path."""
+        texts, rest = _by_path(terms, (Regex, Match))
+        return [sees(path, predicates.matches_any(leaves), self.root) for path, leaves in texts], rest
+
+    def _of_one_number(self, terms: Sequence[Expr]) -> _Part:
+        """Put together the remainders of the numbers at one path."""
+        mods, rest = _by_path(terms, (Mod,))
+        return [sees(path, predicates.divides(*leaves), self.root) for path, leaves in mods], rest
+
+
+def _by_path(
+    terms: Sequence[Expr], kinds: tuple[type, ...]
+) -> tuple[list[tuple[Path, list[Any]]], list[Expr]]:
+    """Return the leaves of some kinds by path, where there are several at one, and the other terms."""
+    by_path: dict[Path, list[Any]] = {}
+    leaves: list[Any] = [term for term in terms if isinstance(term, kinds)]
+    for leaf in leaves:
+        by_path.setdefault(leaf.path, []).append(leaf)
+    several = [(path, group) for path, group in by_path.items() if len(group) > 1]
+    taken = {id(leaf) for _, group in several for leaf in group}
+    return several, [term for term in terms if id(term) not in taken]
+
+
+def _behind_index(term: Expr) -> tuple[Path | None, Tested | None]:
+    """Return the path to the array behind an index of which a term, or first in a conjunction, asks, and the
+    leaf that does.
+    """
+    for leaf in term.terms if isinstance(term, And) else (term,):
+        if isinstance(leaf, _TESTED) and (to := before_index(leaf.path)):
+            return to, leaf
+    return None, None

@@ -23,7 +23,8 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 CODE = ("docstore", "backends", "tests", "benchmarks", "examples", "noxfile.py")
 PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE")
 INSTALLED = "import docstore, sys; assert docstore.__file__.startswith(sys.prefix), docstore.__file__"
-PARALLEL = ("-n", "2", "--dist", "loadfile")
+WORKERS = min(8, (os.cpu_count() or 1) + 1)  # one more than cores: tests of kills and of wires often wait
+PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile")
 
 
 def group(*names: str) -> list[str]:

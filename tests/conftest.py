@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,16 @@ from docstore.testing.servers import PostgresServer, S3Server
 if TYPE_CHECKING:
     import docstore
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started this in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 BACKENDS = ("memory", "sqlite", "sqlite-file", "postgres")
 
-settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "dev", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.register_profile("long", settings.get_profile("dev"), max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 

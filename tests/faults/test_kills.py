@@ -26,12 +26,12 @@ def report(what: str, seed: int, tally: Tally) -> None:
 
 
 def test_on_sqlite_and_a_folder(tmp_path: Path, long: bool, seed: int) -> None:
-    """1,000 kills (long), 100 (short): 0 lost, 0 by half, 0 dangling, 0 corrupt, 0 untracked."""
+    """1,000 kills (long), 50 (short): 0 lost, 0 by half, 0 dangling, 0 corrupt, 0 untracked."""
 
     def opened() -> docstore.Store:
         return docstore.open(f"sqlite:///{tmp_path / 'docstore.db'}", blobs=tmp_path / "files")
 
-    tally = kill_loop(opened, 1000 if long else 100, seed=seed, most=5 if long else 1)
+    tally = kill_loop(opened, 1000 if long else 50, seed=seed, most=5 if long else 1)
     report("SQLite and a folder", seed, tally)
     assert SOUND == tally.faults
     assert tally.acknowledged > 0
@@ -39,7 +39,7 @@ def test_on_sqlite_and_a_folder(tmp_path: Path, long: bool, seed: int) -> None:
 
 def test_on_postgres_that_crashes_too(tmp_path: Path, long: bool, seed: int) -> None:
     """The same, and the server crashes (`pg_ctl -m immediate`) and recovers under its writers' hands."""
-    every = 40 if long else 10
+    every = 40 if long else 8
     with PostgresServer() as server:
         url = server.create_database()
 
@@ -51,7 +51,7 @@ def test_on_postgres_that_crashes_too(tmp_path: Path, long: bool, seed: int) -> 
                 server.stop("immediate")
                 server.start()
 
-        tally = kill_loop(opened, 1000 if long else 24, seed=seed, most=5 if long else 3, disturb=crash)
+        tally = kill_loop(opened, 1000 if long else 16, seed=seed, most=5 if long else 3, disturb=crash)
     report(f"Postgres and a folder, a crash every {every} kills", seed, tally)
     assert SOUND == tally.faults
     assert tally.acknowledged > 0

@@ -94,7 +94,7 @@ SHORT = {
     "sqlite-local": set(WORKS) - {"add large"},
     "sqlite-s3": {"add large"},
     "postgres-local": {"together", "collect"},
-    "postgres-s3": {"replace"},
+    "postgres-s3": set(),
 }
 """What the short form kills where; the long form kills everything everywhere, each time that a step is
 reached.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from docstore.backend import Scope, SortKey
@@ -39,6 +40,24 @@ __all__ = ["Compiler"]
 _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
+_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """What an order comes to, whatever the position; kept with the order, so that no other takes its place.
+
+    Attributes:
+        order: the order.
+        listed: the ORDER BY list.
+        row: the keys as one row, where rows are compared; ``None``: key by key.
+    """
+
+    order: Sequence[SortKey]
+    listed: Fragment
+    row: Fragment | None
+
+
 class Compiler(ABC):
     """Compiles expressions over one collection. The table's alias is ``d``."""
 
@@ -48,6 +67,7 @@ class Compiler(ABC):
     def __init__(self, collection: Collection, tables: Tables) -> None:
         self.collection = collection
         self.tables = tables
+        self._sorted: dict[int, _Sorted] = {}
 
     # -- logic -------------------------------------------------------------------------------------
 
@@ -196,13 +216,29 @@ class Compiler(ABC):
 
     def order_by(self, order: Sequence[SortKey]) -> Fragment:
         """Return the ORDER BY list."""
-        return joined(
+        return self._sort(order).listed
+
+    def _sort(self, order: Sequence[SortKey]) -> _Sorted:
+        """Return what an order comes to, from what was made of the very same before."""
+        found = self._sorted.get(id(order))
+        if found is None or found.order is not order:
+            if len(self._sorted) >= _KEPT:
+                self._sorted.clear()
+            found = self._sorted[id(order)] = self._make_sort(order)
+        return found
+
+    def _make_sort(self, order: Sequence[SortKey]) -> _Sorted:
+        keys = list(map(self.sort_key, order))
+        nullable = list(map(self.sort_nullable, order))
+        listed = joined(
             ", ",
             (
-                self.sort_key(key).wrapped("", self.direction(key.descending, self.sort_nullable(key)))
-                for key in order
+                column.wrapped("", self.direction(key.descending, may))
+                for key, column, may in zip(order, keys, nullable, strict=True)
             ),
         )
+        alike = not any(nullable) and len({key.descending for key in order}) == 1
+        return _Sorted(order, listed, joined(", ", keys).wrapped("(", ")") if alike else None)
 
     def direction(self, descending: bool, nullable: bool) -> str:
         """Return the words behind a sort key; None comes first ascending and last descending."""
@@ -210,14 +246,12 @@ class Compiler(ABC):
 
     def after(self, order: Sequence[SortKey], position: Sequence[Any]) -> Fragment:
         """Return the condition for rows strictly behind ``position``."""
-        if all(not self.sort_nullable(key) and key.descending == order[0].descending for key in order):
-            return self._after_row(order, position)
-        return self._after_steps(order, position)
-
-    def _after_row(self, order: Sequence[SortKey], position: Sequence[Any]) -> Fragment:
-        left = joined(", ", map(self.sort_key, order)).wrapped("(", ")")
-        right = joined(", ", map(self.sort_bound, order, position)).wrapped("(", ")")
-        return joined(" < " if order[0].descending else " > ", (left, right))
+        row = self._sort(order).row
+        if row is None:
+            return self._after_steps(order, position)
+        bounds = joined(", ", map(self.sort_bound, order, position))
+        sign = " < " if order[0].descending else " > "
+        return Fragment(f"{row.text}{sign}({bounds.text})", row.values + bounds.values)
 
     def _after_steps(self, order: Sequence[SortKey], position: Sequence[Any]) -> Fragment:
         """Nest from the last key outwards: beyond on this key, or level on it and beyond on the rest."""

@@ -53,6 +53,7 @@ class SQLiteCompiler(Compiler):
         self.declared = declared
         self.asked = {}
         self.shapes = {}
+        self._sorted = {}
 
     def where(self, expr: Expr) -> Fragment:
         """Return the condition for ``expr``; whatever is about one JSON field alone becomes one call of the

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from docstore.errors import BackendError, SchemaTooNew, UpgradeNeeded
 from docstore_sql.tables import Tables, make_metadata
@@ -36,6 +37,11 @@ class Step:
 
 STEPS: Sequence[Step] = ()
 """Every upgrade there has been, in order: to format 2, 3, … Once released, a step is never changed."""
+
+
+_KEPT = 64
+_MADE: dict[tuple[Tables, str, str], tuple[str, ...]] = {}
+"""The statements that make the tables of a name in a dialect: tests open stores by the thousand."""
 
 
 def newest() -> int:
@@ -72,10 +78,25 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     """Create the tables in the newest format, and run the dialect's ``extra`` statements, within the caller's
     transaction.
     """
-    make_metadata(tables, connection.dialect.name).create_all(connection, checkfirst=False)
-    for statement in extra:
+    for statement in (*_statements(tables, connection.dialect), *extra):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql(f"INSERT INTO {tables.setting} (name, value) VALUES ('format', '{newest()}')")
+
+
+def _statements(tables: Tables, dialect: sa.Dialect) -> tuple[str, ...]:
+    """Return what creates the tables and their indexes, from what was worked out for the same before."""
+    place = (tables, dialect.name, dialect.driver)
+    found = _MADE.get(place)
+    if found is None:
+        made: list[str] = []
+        for table in make_metadata(tables, dialect.name).sorted_tables:
+            made.append(str(CreateTable(table).compile(dialect=dialect)))
+            indexes = sorted(table.indexes, key=lambda index: str(index.name))
+            made += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
+        if len(_MADE) >= _KEPT:
+            _MADE.clear()
+        found = _MADE[place] = tuple(made)
+    return found
 
 
 def pending_steps(found: int) -> list[Step]:

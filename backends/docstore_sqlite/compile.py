@@ -19,7 +19,7 @@ from docstore_sql.tables import Tables
 from docstore.backend import SortKey
 from docstore.query.expr import Always, And, Expr, Match, Occurs, Or, Regex, leaves
 from docstore.query.fields import Collection, Field, Kind
-from docstore.query.guard import guarded
+from docstore.query.guard import TEXTS, guarded
 from docstore.query.order import order_bytes
 from docstore.query.text import fold
 from docstore_sqlite.declared import key_expression
@@ -72,11 +72,11 @@ class SQLiteCompiler(Compiler):
         column = self._only_text_column(expr)
         if column is not None:
             return self._tested(expr, column)
-        others, guards = guarded(expr.terms)
+        others, guards = guarded(expr.terms, (TEXTS,))
         if not guards:
             return super().where(expr)
         found = [self.where(term) for term in others]
-        for path, group in guards.items():
+        for path, group in guards:
             guard = self._tested(Or(tuple(group.leaves)), self.collection.column(path[0]))
             found.append(both([guard, either([self.where(term) for term in group.terms])]))
         return either(found)

@@ -1,7 +1,7 @@
 """Many terms that ask the same place, compiled to one look at it.
 
 A filter may have hundreds of predicates, and a record may have to answer them all. What compares one path is
-decided by the rank of its values (``ranks``), what needs a text to match is tried where one of the texts does
+decided by the rank of its values (``ranks``), what needs one of many things is tried where one of them holds
 (``guard``), what lies behind the indexes of one array is one walk of it (``stepped``), texts and patterns at
 one path are one search, remainders one look at each number. Nothing here changes an answer: ``evaluate`` says
 what terms mean.
@@ -31,10 +31,10 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
-from docstore.query.guard import guarded
+from docstore.query.guard import COMPARISONS, REMAINDERS, TEXTS, guarded
 from docstore.query.predicates import Test
 from docstore.query.ranks import ranked, together
-from docstore.query.seeing import RECORDS, Predicate, Root, all_of, any_of, sees
+from docstore.query.seeing import RECORDS, Predicate, Root, all_of, any_of, sees, sees_array
 from docstore.query.stepped import Asked, any_by_index, before_index
 
 __all__ = ["Tested", "Together"]
@@ -74,7 +74,7 @@ class Together:
     def alternatives(self, terms: Sequence[Expr]) -> list[Predicate]:
         """Return of what one must hold."""
         found, rest = self._by_rank(Or, terms)
-        for stage in (self._needing_a_text, self._behind_indexes, self._of_one_text, self._of_one_number):
+        for stage in (self._needing_one, self._behind_indexes, self._of_one_path):
             compiled, rest = stage(rest)
             found += compiled
         return [*found, *map(self.compile, rest)]
@@ -89,13 +89,13 @@ class Together:
             rest = [*rest, *(term for path in stepped for term in groups.pop(path))]
         return [ranked(path, kind(tuple(group))) for path, group in groups.items()], rest
 
-    def _needing_a_text(self, terms: Sequence[Expr]) -> _Part:
-        """Put together what needs a text to match."""
-        rest, groups = guarded(terms)
+    def _needing_one(self, terms: Sequence[Expr]) -> _Part:
+        """Put together what needs one of many things that are asked at once: it is tried where one holds."""
+        rest, groups = guarded(terms, (TEXTS, REMAINDERS, COMPARISONS) if self.root in RECORDS else (TEXTS,))
         found = []
-        for path, group in groups.items():
-            matches = sees(path, predicates.matches_any(group.leaves), self.root)
-            found.append(all_of([matches, any_of([self.compile(term) for term in group.terms])]))
+        for _, group in groups:
+            needed = any_of(self.alternatives(group.leaves))
+            found.append(all_of([needed, any_of([self.compile(term) for term in group.terms])]))
         return found, rest
 
     def _behind_indexes(self, terms: Sequence[Expr]) -> _Part:
@@ -140,15 +140,16 @@ class Together:
             return None
         return any_by_index(to, [question for question, _ in asked], [holds for _, holds in asked])
 
-    def _of_one_text(self, terms: Sequence[Expr]) -> _Part:
-        """Put together tests of the texts at one path."""
-        texts, rest = _by_path(terms, (Regex, Match))
-        return [sees(path, predicates.matches_any(leaves), self.root) for path, leaves in texts], rest
-
-    def _of_one_number(self, terms: Sequence[Expr]) -> _Part:
-        """Put together the remainders of the numbers at one path."""
-        mods, rest = _by_path(terms, (Mod,))
-        return [sees(path, predicates.divides(*leaves), self.root) for path, leaves in mods], rest
+    def _of_one_path(self, terms: Sequence[Expr]) -> _Part:
+        """Put together tests of texts, remainders of numbers and members of arrays, each at one path."""
+        texts, terms = _by_path(terms, (Regex, Match))
+        mods, terms = _by_path(terms, (Mod,))
+        members, terms = _by_path(terms, (Contains,))
+        return [
+            *(sees(path, predicates.matches_any(leaves), self.root) for path, leaves in texts),
+            *(sees(path, predicates.divides(*leaves), self.root) for path, leaves in mods),
+            *(sees_array(path, predicates.has_members(*leaves), self.root) for path, leaves in members),
+        ], terms
 
 
 def _by_path(

@@ -7,13 +7,14 @@ to be looked at, row by row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
 from docstore.query.expr import TRUE, And, Expr, Leaf, Not, Or, leaves
 from docstore.query.fields import Collection
+from docstore.query.implied import implied
 from docstore.query.normalize import normalize
 from docstore.query.paths import path_text
 from docstore.query.plan_text import plan_text
@@ -26,6 +27,8 @@ COSTLY = 32
 
 Judgements: TypeAlias = Mapping[int, Judgement]
 """The backend's word on each leaf of an expression, by the leaf's ``id``: the expression keeps them alive."""
+Instead: TypeAlias = Callable[[Leaf], Expr]
+"""What the backend runs in the place of a leaf that it does not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,14 @@ def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Seque
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
     every = tuple(leaves(expr))
     judgements = _affordable({id(leaf): backend.judge(collection, leaf) for leaf in every})
+
+    def instead(leaf: Leaf) -> Expr:
+        if not judgements[id(leaf)].is_costly:
+            return TRUE
+        found = implied(leaf)
+        is_run = all(backend.judge(collection, one).support is Support.EXACT for one in leaves(found))
+        return found if is_run else TRUE
+
     unsorted = _sort_reasons(backend, collection, order)
     if all(judgement.support is Support.EXACT for judgement in judgements.values()):
         terms = tuple(PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason) for leaf in every)
@@ -114,9 +125,9 @@ def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Seque
     return Plan(
         collection=collection.name,
         backend=backend.name,
-        pushed=normalize(And(tuple(_project(term, judgements) for term in conjuncts))),
+        pushed=normalize(And(tuple(_project(term, judgements, instead) for term in conjuncts))),
         residual=normalize(And(left)),
-        terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, judgements)),
+        terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, judgements, instead)),
         order=tuple(order),
         window_pushed=False,
         sort_pushed=not unsorted,
@@ -131,7 +142,9 @@ def _affordable(judgements: Judgements) -> Judgements:
     costly = [leaf for leaf, judgement in judgements.items() if judgement.is_costly]
     if len(costly) <= COSTLY:
         return judgements
-    left = Judgement(Support.UNSUPPORTED, f"one of {len(costly)} that are quicker to look at here")
+    left = Judgement(
+        Support.UNSUPPORTED, f"one of {len(costly)} that are quicker to look at here", is_costly=True
+    )
     return {**judgements, **dict.fromkeys(costly, left)}
 
 
@@ -145,13 +158,13 @@ def _sort_reasons(backend: Backend, collection: Collection, order: Sequence[Sort
     )
 
 
-def _terms(conjunct: Expr, judgements: Judgements) -> Iterator[PlanTerm]:
+def _terms(conjunct: Expr, judgements: Judgements, instead: Instead) -> Iterator[PlanTerm]:
     """Yield what becomes of each leaf: what is exact by itself may stand beside what is not."""
     if _is_exact(conjunct, judgements):
         for leaf in leaves(conjunct):
             yield PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason)
         return
-    for leaf, narrows in _narrowing(conjunct, judgements):
+    for leaf, narrows in _narrowing(conjunct, judgements, instead):
         judgement = judgements[id(leaf)]
         if judgement.support is not Support.EXACT and narrows == (judgement.support is Support.INEXACT):
             yield PlanTerm(leaf, judgement.support, judgement.reason)
@@ -161,16 +174,17 @@ def _terms(conjunct: Expr, judgements: Judgements) -> Iterator[PlanTerm]:
             yield PlanTerm(leaf, Support.UNSUPPORTED, "of no use without what stands beside it")
 
 
-def _narrowing(expr: Expr, judgements: Judgements) -> Iterator[tuple[Leaf, bool]]:
+def _narrowing(expr: Expr, judgements: Judgements, instead: Instead) -> Iterator[tuple[Leaf, bool]]:
     """Yield each leaf with whether it is in what :func:`_project` leaves of ``expr``."""
     match expr:
         case And(terms):
             for term in terms:
-                yield from _narrowing(term, judgements)
+                yield from _narrowing(term, judgements, instead)
         case Or(terms):
-            useless = any(normalize(_project(term, judgements)) == TRUE for term in terms)
+            useless = any(normalize(_project(term, judgements, instead)) == TRUE for term in terms)
             for term in terms:
-                yield from ((leaf, narrows and not useless) for leaf, narrows in _narrowing(term, judgements))
+                inner = _narrowing(term, judgements, instead)
+                yield from ((leaf, narrows and not useless) for leaf, narrows in inner)
         case Not(term):
             yield from ((leaf, _is_exact(term, judgements)) for leaf in leaves(term))
         case _:
@@ -181,17 +195,18 @@ def _is_exact(expr: Expr, judgements: Judgements) -> bool:
     return all(judgements[id(leaf)].support is Support.EXACT for leaf in leaves(expr))
 
 
-def _project(expr: Expr, judgements: Judgements) -> Expr:
-    """Return the strongest superset of ``expr`` that the backend can run.
+def _project(expr: Expr, judgements: Judgements, instead: Instead) -> Expr:
+    """Return the strongest superset of ``expr`` that the backend can run; of a leaf that it cannot, what is
+    run instead.
 
     A negative is pushed only if all under it is exact: the complement of a superset is no superset.
     """
     match expr:
         case And(terms):
-            return And(tuple(_project(term, judgements) for term in terms))
+            return And(tuple(_project(term, judgements, instead) for term in terms))
         case Or(terms):
-            return Or(tuple(_project(term, judgements) for term in terms))
+            return Or(tuple(_project(term, judgements, instead) for term in terms))
         case Not():
             return expr if _is_exact(expr, judgements) else TRUE
         case _:
-            return TRUE if judgements[id(expr)].support is Support.UNSUPPORTED else expr
+            return instead(expr) if judgements[id(expr)].support is Support.UNSUPPORTED else expr

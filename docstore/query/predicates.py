@@ -230,9 +230,15 @@ def _begins(start: str, text: str) -> bool:
     return text.startswith(start)
 
 
-def has_members(leaf: Contains) -> Test:
-    """Return the test of ``$contains`` and ``$containsAny`` on an array."""
-    wanted = frozenset(map(identity, leaf.values))
-    if leaf.every:
-        return lambda value: type(value) is list and wanted <= set(map(identity, value))
-    return lambda value: type(value) is list and not wanted.isdisjoint(map(identity, value))
+def has_members(*leaves: Contains) -> Test:
+    """Return the test of ``$contains`` and ``$containsAny`` on an array: of one leaf or any of several."""
+    every = [frozenset(map(identity, leaf.values)) for leaf in leaves if leaf.every]
+    some = frozenset(member for leaf in leaves if not leaf.every for member in map(identity, leaf.values))
+
+    def test(value: Any) -> bool:
+        if type(value) is not list:
+            return False
+        held = frozenset(map(identity, value))
+        return not some.isdisjoint(held) or any(wanted <= held for wanted in every)
+
+    return test

@@ -13,19 +13,36 @@ from hypothesis import strategies as st
 import docstore
 from docstore.query import predicates
 from docstore.query.evaluate import compile
-from docstore.query.expr import And, Compare, Expr, Match, Or, Regex
-from docstore.query.guard import guarded
+from docstore.query.expr import And, Compare, Contains, Expr, In, Match, Mod, Or, Regex
+from docstore.query.guard import COMPARISONS, TEXTS, guarded
 from docstore.query.predicates import Test
 
-TEXTS = st.builds(
+TEXTS_ = st.builds(
     lambda kind, path, text: Regex(path, text, "") if kind == "regex" else Match(path, kind, text),
     st.sampled_from(["regex", "substring", "isubstring", "starts_with", "iglob"]),
     st.sampled_from([("f",), ("g", "a")]),
     st.sampled_from(["a", "b", "ab", "B", "", "é"]),
 )
+OTHERS = st.one_of(
+    TEXTS_,
+    st.builds(Mod, st.just(("n",)), st.sampled_from([2, 3]), st.integers(0, 2)),
+    st.builds(
+        Compare,
+        st.sampled_from([("f",), ("n",), ("g", "a")]),
+        st.sampled_from(["eq", "gte"]),
+        st.sampled_from(["a", 1, 2, None]),
+    ),
+    st.builds(In, st.just(("n",)), st.lists(st.integers(0, 4), max_size=2).map(tuple)),
+    st.builds(
+        Contains,
+        st.just(("g", "a")),
+        st.lists(st.sampled_from(["b", 1]), max_size=2).map(tuple),
+        st.booleans(),
+    ),
+)
 PAIRS = st.builds(
     lambda text, other: And((other, text)),
-    TEXTS,
+    OTHERS,
     st.builds(Compare, st.just(("n",)), st.just("lt"), st.integers(0, 4)),
 )
 RECORDS = st.fixed_dictionaries(
@@ -34,7 +51,7 @@ RECORDS = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(st.one_of(TEXTS, PAIRS), min_size=2, max_size=24), st.lists(RECORDS, min_size=1, max_size=6))
+@given(st.lists(st.one_of(OTHERS, PAIRS), min_size=2, max_size=24), st.lists(RECORDS, min_size=1, max_size=6))
 def test_the_answer_is_that_of_the_alternatives_by_themselves(terms: list[Expr], records: list[Any]) -> None:
     """Whether any of them holds, each compiled alone."""
     fits = compile(Or(tuple(terms)))
@@ -47,9 +64,16 @@ def test_alternatives_are_sorted_out_by_the_text_they_need() -> None:
     pairs = [And((Compare(("n",), "eq", n), Regex(("f",), f"a{n}", ""))) for n in range(8)]
     few = [And((Match(("g",), "substring", "a"), Compare(("n",), "eq", n))) for n in range(3)]
     plain = Compare(("n",), "eq", 9)
-    others, groups = guarded([*pairs, *few, plain])
-    assert {("f",): pairs} == {path: group.terms for path, group in groups.items()}
+    others, groups = guarded([*pairs, *few, plain], (TEXTS,))
+    assert {("f",): pairs} == {path: group.terms for path, group in groups}
     assert Counter(map(repr, [*few, plain])) == Counter(map(repr, others))
+
+
+def test_what_is_needed_most_differently_is_asked_first() -> None:
+    """Of two paths that all alternatives compare, the one with more operands."""
+    pairs = [And((Compare(("s",), "eq", "x"), Compare(("n",), "eq", n))) for n in range(8)]
+    others, groups = guarded(pairs, (COMPARISONS,))
+    assert ([], [("n",)]) == (others, [path for path, _ in groups])
 
 
 def test_no_alternative_is_tried_where_no_text_matches(monkeypatch: pytest.MonkeyPatch) -> None:

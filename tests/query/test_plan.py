@@ -11,8 +11,9 @@ from docstore_memory import open_backend
 import docstore
 from docstore.backend import EXACT, Judgement, SortKey, Support
 from docstore.errors import NotPushed
-from docstore.query.expr import FALSE, TRUE, And, Compare, Expr, Leaf, Not, Or, leaves
+from docstore.query.expr import FALSE, TRUE, And, Compare, Expr, In, Leaf, Not, Or, Size, TypeIs, leaves
 from docstore.query.fields import DOCUMENTS, Collection
+from docstore.query.implied import implied
 from docstore.query.normalize import normalize
 from docstore.query.order import parse_sort
 from docstore.query.plan import COSTLY, Plan, make_plan
@@ -210,3 +211,28 @@ def test_a_residual_answers_as_if_all_were_pushed(limited: docstore.Store, name:
         for each in (store, limited):
             each.documents.update_many({}, touch=False, **same_instant)
         assert simple(PAGES[name](store)) == simple(PAGES[name](limited))
+
+
+@pytest.mark.parametrize(
+    ("leaf", "expected"),
+    [
+        (Compare(("metadata", "a", "0"), "gt", 1), TypeIs(("metadata", "a"), frozenset({"array", "object"}))),
+        (Compare(("metadata", "a", "0"), "eq", None), TRUE),
+        (In(("metadata", "a", "0"), (1, None)), TRUE),
+        (Compare(("metadata", "0"), "gt", 1), TRUE),
+        (Size(("metadata", "a"), 2), TypeIs(("metadata", "a"), frozenset({"array"}))),
+        (Compare(("metadata", "a"), "gt", 1), TRUE),
+    ],
+    ids=repr,
+)
+def test_what_a_leaf_implies(leaf: Any, expected: Expr) -> None:
+    """An array or an object where it looks into one; nothing where what is missing fulfils it."""
+    assert expected == implied(leaf)
+
+
+def test_many_costly_predicates_narrow_by_what_they_imply() -> None:
+    """What is left to the evaluator still says which rows it may look at."""
+    costly = Or(tuple(Size(("metadata", f"c{n}"), 2) for n in range(40)))
+    plan = planned(costly)
+    assert costly == plan.residual
+    assert Or(tuple(TypeIs(term.path, frozenset({"array"})) for term in costly.terms)) == plan.pushed

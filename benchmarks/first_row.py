@@ -102,7 +102,9 @@ def _of_each_kind(every: Every) -> Iterator[dict[str, Any]]:
                     lambda n, path=path, make=make: {path.format(n): {"$not": make(n)}}, "$and", count
                 )
                 yield {"filter": {"$and": [*negated["filter"]["$and"][:-1], _NOTHING]}}
-    yield {"filter": {"$and": [{"filename": {"$not": {"$regex": f"q{n}x"}}} for n in range(499)] + [_NOTHING]}}
+    yield {
+        "filter": {"$and": [{"filename": {"$not": {"$regex": f"q{n}x"}}} for n in range(499)] + [_NOTHING]}
+    }
     yield {"filter": {"$and": [{f"metadata.a.b.q{n}": None} for n in range(499)] + [_NOTHING]}}
     yield every(lambda n: {"metadata.a": {"$gt": n + 1000, "$lt": n + 1001}}, predicates=2)
     yield every(
@@ -129,9 +131,7 @@ def adversaries() -> Iterator[dict[str, Any]]:
     yield every(lambda n: {f"metadata.a.{n}.b": {"$gt": n + 0.25}})
     yield every(
         lambda n: (
-            {"metadata": {"$gt": {"z": n}, "$lt": {"z": n}}}
-            if n % 2
-            else {"status": "failed", "size": -n}
+            {"metadata": {"$gt": {"z": n}, "$lt": {"z": n}}} if n % 2 else {"status": "failed", "size": -n}
         ),
         predicates=2,
     )
@@ -140,6 +140,8 @@ def adversaries() -> Iterator[dict[str, Any]]:
     yield every(lambda n: {"metadata.a": {"$ne": [n, {"a": n}]}}, "$nor")
     yield every(lambda n: {"metadata.a": {"$size": n + 1000}})
     yield from _of_each_kind(every)
+    yield from _of_ranges(every)
+    yield from _of_pairs(every)
     yield {
         "filter": {
             "metadata.a": {"$nin": list(range(10_000))},
@@ -150,6 +152,37 @@ def adversaries() -> Iterator[dict[str, Any]]:
     yield {"search": " ".join(f"q{n}" for n in range(180))}
     yield {"search": "-" + " -".join("abcdefghijklmnopqrstuvwxyz0123456789")}
     yield {"search": "% _ ' ! $ & ( )"}
+
+
+def _of_ranges(every: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield hundreds of ranges of one field or path: of texts, most of them different, numbers, objects and arrays."""
+    for field in ("filename", "external_id", "content_type", "metadata.a"):
+        yield every(lambda n, field=field: {field: {"$gt": f"q{n}", "$lt": f"q{n}a"}}, predicates=2)
+    for field in ("metadata", "metadata.a"):
+        yield every(lambda n, field=field: {field: {"$gt": {"z": n}, "$lt": {"z": n + 0.1}}}, predicates=2)
+    yield every(lambda n: {"metadata.a": {"$gt": [n], "$lt": [n + 0.1]}}, predicates=2)
+    yield every(
+        lambda n: {"$or": [{"metadata": {"$lt": {"z": n}}}, {"metadata": {"$gte": {"z": n + 0.1}}}]},
+        "$and",
+        2,
+    )
+    yield every(lambda n: {"size": {"$mod": [n + 1_000_003, 7]}})
+
+
+def _of_pairs(every: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield hundreds of alternatives of which each needs two things, one of them nearly always there."""
+    for field in ("filename", "content", "metadata.a"):
+        yield every(
+            lambda n, field=field: {field: {"$substring": f"qzj{n}"}, "size": {"$gt": n}}, predicates=2
+        )
+        yield every(
+            lambda n, field=field: {field: {"$regex": f"qzj{n}.*x"}, "size": {"$gt": n}}, predicates=2
+        )
+        yield every(
+            lambda n, field=field: {field: {"$iglob": f"*qzj{n}?x*"}, "size": {"$gt": n}}, predicates=2
+        )
+    yield every(lambda n: {"status": {"$in": ["pending", "failed"]}, "size": -n - 1}, predicates=2)
+    yield every(lambda n: {"metadata.a": {"$type": "string"}, "metadata.b": {"$lt": -n - 0.5}}, predicates=2)
 
 
 def slowest(

@@ -84,8 +84,11 @@ class SQLiteCompiler(Compiler):
     def _conjunction(self, expr: And) -> Fragment:
         plain: list[Fragment] = []
         by_field: dict[str, list[Expr]] = {}
+        patterns = [term for term in expr.terms if isinstance(term, Regex)]
         for term in expr.terms:
             field = self._only_json_field(term)
+            if field is None and isinstance(term, Regex) and len(patterns) >= _TOGETHER:
+                field = self.collection.column(term.path[0])
             if field is None:
                 plain.append(self.where(term))
             else:

@@ -50,7 +50,7 @@ class Numbers:
     __slots__ = ("_members", "listed", "repeats")
 
     def __init__(self, listed: Sequence[int], *, repeats: bool = False) -> None:
-        self.listed = listed
+        self.listed: Sequence[int] = listed
         self.repeats: bool = repeats and len(set(listed)) < len(listed)
         self._members: Members | None = None
 

@@ -102,7 +102,7 @@ class First:
             _Part([number for _, number in pairs[at : at + _PART]]) for at in range(0, len(pairs), _PART)
         ]
         self._size = max((part.size for part in self._parts), default=0)
-        self.is_all = is_all
+        self.is_all: bool = is_all
 
     def __len__(self) -> int:
         """Return the number of records."""

@@ -34,7 +34,8 @@ from docstore.query.expr import (
 from docstore.query.guard import COMPARISONS, REMAINDERS, TEXTS, guarded
 from docstore.query.predicates import Test
 from docstore.query.ranks import ranked, together
-from docstore.query.seeing import RECORDS, Predicate, Root, all_of, any_of, sees, sees_array
+from docstore.query.regex import all_searcher
+from docstore.query.seeing import RECORDS, Predicate, Root, all_of, any_of, sees, sees_array, values_at
 from docstore.query.stepped import Asked, any_by_index, before_index
 
 __all__ = ["Tested", "Together"]
@@ -65,11 +66,23 @@ class Together:
     def conjuncts(self, terms: Sequence[Expr]) -> list[Predicate]:
         """Return what all must hold; many negatives become the negative of one Or."""
         found, rest = self._by_rank(And, terms)
+        patterns, rest = self._of_one_text(rest)
+        found += patterns
         denied = [term.term for term in rest if isinstance(term, Not)]
         if len(denied) < _MANY:
             return [*found, *map(self.compile, rest)]
         found += [self.compile(term) for term in rest if not isinstance(term, Not)]
         return [*found, self.compile(Not(Or(tuple(denied))))]
+
+    def _of_one_text(self, terms: Sequence[Expr]) -> _Part:
+        """Put together many patterns that all must match what is at one path of a record."""
+        if self.root not in RECORDS or len(terms) < _MANY:
+            return [], terms
+        by_path, _ = _by_path(terms, (Regex,))
+        many = [(path, leaves) for path, leaves in by_path if len(leaves) >= _MANY]
+        taken = {id(leaf) for _, leaves in many for leaf in leaves}
+        found = [_matches_all(path, leaves, all_of([*map(self.compile, leaves)])) for path, leaves in many]
+        return found, [term for term in terms if id(term) not in taken]
 
     def alternatives(self, terms: Sequence[Expr]) -> list[Predicate]:
         """Return of what one must hold."""
@@ -150,6 +163,17 @@ class Together:
             *(sees(path, predicates.divides(*leaves), self.root) for path, leaves in mods),
             *(sees_array(path, predicates.has_members(*leaves), self.root) for path, leaves in members),
         ], terms
+
+
+def _matches_all(path: Path, leaves: Sequence[Regex], alone: Predicate) -> Predicate:
+    """Return the test of whether each pattern matches a text at a path: one walk where there is one text."""
+    search = all_searcher([(leaf.pattern, leaf.flags) for leaf in leaves])
+
+    def run(record: Any) -> bool:
+        texts = [value for value in values_at(record, path) if type(value) is str]
+        return search(texts[0]) if len(texts) == 1 else bool(texts) and alone(record)
+
+    return run
 
 
 def _by_path(

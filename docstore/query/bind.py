@@ -139,7 +139,7 @@ class Binder:
         alike: Sequence[Sequence[int]],
         default_timezone: tzinfo | None,
     ) -> None:
-        self.shape = shape
+        self.shape: Shape = shape
         self._marks = tuple(marks)
         self._alike = tuple(alike)
         self._default_timezone = default_timezone

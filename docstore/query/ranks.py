@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 
 from docstore.query import predicates
 from docstore.query.expr import And, Compare, Expr, In, Not, Or, Path, leaves
-from docstore.query.paths import MISSING, reach
 from docstore.query.predicates import Test
+from docstore.query.seeing import values_at
 from docstore.query.values import compare
 
 __all__ = ["ranked", "together"]
@@ -83,7 +83,7 @@ def ranked(path: Path, expr: And | Or) -> Callable[[Any], bool]:
 
     def run(record: Any) -> bool:
         found = 0
-        for value in _seen(record, path):
+        for value in values_at(record, path):
             found |= answers(value)
         result = known.get(found)
         if result is None:
@@ -93,24 +93,6 @@ def ranked(path: Path, expr: And | Or) -> Callable[[Any], bool]:
         return result
 
     return run
-
-
-def _seen(record: Any, path: Path) -> Sequence[Any]:
-    """Return every value seen at a path, and ``MISSING`` where it leads nowhere (rules 8, 9)."""
-    value = start = record.get(path[0], MISSING)
-    for step in path[1:]:
-        if type(value) is dict:
-            value = value.get(step, MISSING)
-        elif type(value) is list:
-            break
-        else:
-            return (MISSING,)
-    else:
-        return (*value, value) if type(value) is list else (value,)
-    found: list[Any] = []
-    for end, opened in reach({"": start}, ("", *path[1:])):
-        found += [*end, end] if opened and type(end) is list else [end]
-    return found
 
 
 def _of_answers(expr: Expr, asked: list[Compare | In]) -> Callable[[int], bool]:

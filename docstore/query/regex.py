@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 __all__ = [
-    "INSTALL", "BadPattern", "any_searcher", "from_compiled", "prepare", "required_literal", "searcher",
+    "INSTALL", "BadPattern", "all_searcher", "any_searcher", "from_compiled", "prepare", "required_literal",
+    "searcher",
 ]  # fmt: skip
 
 INSTALL = 'pip install "embedded-docstore[regex]"'
@@ -106,6 +107,41 @@ def any_searcher(patterns: Iterable[tuple[str, str]]) -> Callable[[str], bool]:
     return tests[0] if len(tests) == 1 else lambda text: any(test(text) for test in tests)
 
 
+def all_searcher(patterns: Sequence[tuple[str, str]]) -> Callable[[str], bool]:
+    """Return a function that tells whether a text has a match of every one of the patterns.
+
+    One walk of the text finds those that match. That one of the others does not is made sure of by itself,
+    since RE2 may give up a walk for so many when it needs too much memory.
+
+    Args:
+        patterns: pattern and flags of each, as :func:`prepare` returns them.
+    """
+    import re2
+
+    alone = [searcher(pattern, flags) for pattern, flags in patterns]
+    by_flags: dict[str, list[int]] = {}
+    for at, (_, flags) in enumerate(patterns):
+        by_flags.setdefault(flags, []).append(at)
+    sets = []
+    for flags, places in by_flags.items():
+        found = re2.Set.SearchSet(_options(re2, flags))
+        for at in places:
+            found.Add(_text_of(*patterns[at]))
+        found.Compile()
+        sets.append((found, places))
+
+    def test(text: str) -> bool:
+        encoded = text.encode("utf-8")
+        for found, places in sets:
+            matching = set(found.Match(encoded) or ())
+            if len(matching) < len(places):
+                missing = next(place for at, place in enumerate(places) if at not in matching)
+                return alone[missing](text) and all(search(text) for search in alone)
+        return True
+
+    return test
+
+
 def _together(patterns: list[str], flags: str) -> list[Callable[[str], bool]]:
     """Return one search for all the patterns, or one each where RE2 finds them too large together."""
     try:
@@ -132,15 +168,23 @@ def _compiled(pattern: str, flags: str) -> Any:
         import re2
     except ImportError:
         raise BadPattern(f"$regex needs the package google-re2: {INSTALL}") from None
+    try:
+        return re2.compile(_text_of(pattern, flags), _options(re2, flags))
+    except re2.error as wrong:
+        raise BadPattern(_reason(pattern, wrong)) from None
+
+
+def _options(re2: Any, flags: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.case_sensitive = "i" not in flags
     options.dot_nl = "s" in flags
     options.never_capture = True
-    try:
-        return re2.compile(f"(?m){pattern}" if "m" in flags else pattern, options)
-    except re2.error as wrong:
-        raise BadPattern(_reason(pattern, wrong)) from None
+    return options
+
+
+def _text_of(pattern: str, flags: str) -> str:
+    return f"(?m){pattern}" if "m" in flags else pattern
 
 
 def _reason(pattern: str, wrong: Exception) -> str:

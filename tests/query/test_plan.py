@@ -223,7 +223,7 @@ def test_a_residual_answers_as_if_all_were_pushed(limited: docstore.Store, name:
         (Size(("metadata", "a"), 2), TypeIs(("metadata", "a"), frozenset({"array"}))),
         (Compare(("metadata", "a"), "gt", 1), TRUE),
     ],
-    ids=repr,
+    ids=["behind an index", "null", "null among others", "of the field itself", "an array", "nothing"],
 )
 def test_what_a_leaf_implies(leaf: Any, expected: Expr) -> None:
     """An array or an object where it looks into one; nothing where what is missing fulfils it."""

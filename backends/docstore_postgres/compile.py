@@ -14,6 +14,7 @@ from docstore.backend import Scope, SortKey
 from docstore.query.collation import order_bytes
 from docstore.query.expr import Always, And, Expr, Leaf, Match, Mod, Occurs, Or, Path, Regex
 from docstore.query.fields import Collection, Field, Kind
+from docstore.query.guard import TEXTS, guarded
 from docstore_postgres.alike import Alternatives, negatives
 from docstore_postgres.alternatives import MANY, any_text, joined
 from docstore_postgres.functions import sort_function
@@ -53,17 +54,28 @@ class PostgresCompiler(Compiler):
 
     def _any_of_many(self, terms: Sequence[Expr]) -> Fragment:
         """Return the condition for an Or of many; many on one column's text are asked together."""
+        rest, parts = self._needing_texts(terms)
         texts: dict[str, list[Match]] = {}
         others: list[Expr] = []
-        for term in joined(terms):
+        for term in joined(rest):
             if isinstance(term, Match) and self._at(term) is None:
                 texts.setdefault(term.path[0], []).append(term)
             else:
                 others.append(term)
         others += [leaf for leaves in texts.values() if len(leaves) < MANY for leaf in leaves]
-        parts = Alternatives(self.leaves, self._at, self.where).any_of(others)
+        parts += Alternatives(self.leaves, self._at, self.where).any_of(others)
         parts += [self._any_text(name, leaves) for name, leaves in texts.items() if len(leaves) >= MANY]
         return either(parts)
+
+    def _needing_texts(self, terms: Sequence[Expr]) -> tuple[Sequence[Expr], list[Fragment]]:
+        """Return the terms of an Or without those that need a text to match, and the conditions for these:
+        whether any of their texts does comes first.
+        """
+        rest, groups = guarded(terms, (TEXTS,))
+        return rest, [
+            both((self.where(Or(tuple(group.leaves))), either(map(self.where, group.terms))))
+            for _, group in groups
+        ]
 
     def _at(self, leaf: Leaf) -> tuple[Root, Path] | None:
         """Return where a leaf on JSON starts; ``None``: it asks of something else."""

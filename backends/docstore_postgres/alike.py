@@ -41,7 +41,7 @@ from docstore_postgres.predicates import merged
 from docstore_postgres.reach import Root
 from docstore_postgres.values import json_of
 
-__all__ = ["Alternatives", "Looks", "negatives"]
+__all__ = ["Alternatives", "Looks"]
 
 _MANY_VALUES = 64
 """From so many with values of their own on these are one list."""
@@ -155,15 +155,6 @@ class Alternatives:
         any_of = [value for leaf in contains if not leaf.every for value in leaf.values]
         one = self.looks.members(root, path, [json_of(value) for value in any_of])
         return either((one, both((some, rest)))) if any(leaf.every for leaf in contains) else one
-
-
-def negatives(terms: Sequence[Expr]) -> list[Expr]:
-    """Return the terms of an And, many that are negative made the negative of one Or."""
-    denied = [term.term for term in terms if isinstance(term, Not)]
-    if len(denied) < MANY:
-        return list(terms)
-    either_of = [inner for term in denied for inner in (term.terms if isinstance(term, Or) else (term,))]
-    return [*(term for term in terms if not isinstance(term, Not)), Not(Or(tuple(either_of)))]
 
 
 def _kind(term: Expr) -> str | None:

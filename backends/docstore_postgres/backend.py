@@ -112,7 +112,8 @@ class PostgresBackend(SQLBackend):
         if self._at_hand is not None:
             held = self._at_hand.take()
             try:
-                held.restore()
+                with self.starting(held.fairy):
+                    held.restore()
                 yield held.fairy
             finally:
                 self._at_hand.give(held)
@@ -138,6 +139,8 @@ class PostgresBackend(SQLBackend):
                 fairy.info["docstore"] = True
             return Held(fairy, self.session)
         except BaseException:
+            if fairy.dbapi_connection.closed:
+                fairy.invalidate()
             fairy.close()
             raise
 
@@ -196,7 +199,7 @@ class PostgresBackend(SQLBackend):
                 failed = self.translate(error)
                 if failed is None:
                     raise
-                if writes and self.is_lost(session):
+                if writes and self.is_lost(session.connection):
                     failed.retryable = failed.outcome_unknown = True
                 raise failed from error
         if writes and alone.folds():
@@ -265,16 +268,16 @@ class PostgresBackend(SQLBackend):
         settings = {
             **self.timeouts.settings(), "jit": "off", "work_mem": "'16MB'", "synchronous_commit": "on"
         }  # fmt: skip
-        with closing(driver.cursor()) as cursor:
+        with self.starting(connection), closing(driver.cursor()) as cursor:
             cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
 
     def begin(self, session: Session) -> None:
         """Begin a transaction that is durable once it is committed."""
         session.cursor.execute(self._begin)
 
-    def is_lost(self, session: Session) -> bool:
-        """Return whether the connection is gone."""
-        return bool(session.connection.driver_connection.closed)
+    def is_lost(self, connection: Any) -> bool:
+        """Return whether a connection is gone."""
+        return bool(connection.driver_connection.closed)
 
     def write_lock(self) -> AbstractContextManager[None]:
         """Do nothing: Postgres has many writers."""

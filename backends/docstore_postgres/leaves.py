@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
+from docstore.query.alternatives import negatives
 from docstore.query.expr import (
     Always,
     And,
@@ -34,7 +35,7 @@ from docstore.query.expr import (
     TypeIs,
 )  # fmt: skip
 from docstore_postgres import jsonpath, predicates, prefilter
-from docstore_postgres.alike import Alternatives, negatives
+from docstore_postgres.alike import Alternatives
 from docstore_postgres.composite import sign
 from docstore_postgres.judge import is_exact
 from docstore_postgres.predicates import merged

@@ -15,7 +15,7 @@ from typing import Any
 from docstore_sql.fragment import Fragment
 
 from docstore.backend import Query, Scope
-from docstore.query.bind import Pieces, pieces
+from docstore.query.bind import Pieces, Sampled, pieces
 from docstore_postgres.jsonpath import quoted
 from docstore_postgres.values import number_of
 
@@ -123,7 +123,7 @@ class Places:
     """
 
     def __init__(self, samples: Sequence[Any]) -> None:
-        self._at = {(type(value), value): at for at, value in enumerate(samples)}
+        self._sampled = Sampled(samples)
         self._texts = [_spelled(value) for value in samples]
         self._plain = [str(value) for value in samples]
         self._found: set[int] = set()
@@ -144,7 +144,7 @@ class Places:
         return Fragment(fragment.text, tuple(map(self._place, fragment.values)))
 
     def _place(self, value: Any) -> Any:
-        at = self._at.get((type(value), value)) if isinstance(value, str | int | float) else None
+        at = self._sampled.place(value)
         if at is not None:
             self._found.add(at)
             return Given(at)

@@ -83,8 +83,9 @@ class SQLBackend(ABC):
     def write(self) -> Iterator[Session]:
         """Open a block for writing; commit it at the end, roll it back on an exception."""
         with self.translated(), self.write_lock(), self.checkout() as connection:
-            session = self.session(connection)
-            self.begin(session)
+            with self.starting(connection):
+                session = self.session(connection)
+                self.begin(session)
             try:
                 yield session
             except BaseException:
@@ -102,15 +103,29 @@ class SQLBackend(ABC):
             failed = self.translate(error)
             if failed is None:
                 raise
-            if self.is_lost(session):
+            if self.is_lost(session.connection):
                 failed.retryable = failed.outcome_unknown = True
             else:
                 self._end(session, "ROLLBACK")
             raise failed from error
 
-    def is_lost(self, session: Session) -> bool:
-        """Return whether the connection is gone, so that what was sent last may or may not have been done."""
+    def is_lost(self, connection: Any) -> bool:
+        """Return whether a connection is gone, so that what was sent last may or may not have been done."""
         return False
+
+    @contextmanager
+    def starting(self, connection: Any) -> Iterator[None]:
+        """Tell of a connection that turns out to be lost before a block begins on it: nothing was done, and
+        the next one may well live.
+        """
+        try:
+            yield
+        except Exception as error:
+            failed = self.translate(error)
+            if failed is None or not self.is_lost(connection):
+                raise
+            failed.transient = True
+            raise failed from error
 
     @contextmanager
     def join(self, connection: sa.Connection) -> Iterator[Session]:

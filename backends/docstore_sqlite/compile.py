@@ -76,8 +76,8 @@ class SQLiteCompiler(Compiler):
         if not guards:
             return super().where(expr)
         found = [self.where(term) for term in others]
-        for path, group in guards:
-            guard = self._tested(Or(tuple(group.leaves)), self.collection.column(path[0]))
+        for group in guards:
+            guard = self._tested(Or(tuple(group.leaves)), self.collection.column(group.path[0]))
             found.append(both([guard, either([self.where(term) for term in group.terms])]))
         return either(found)
 

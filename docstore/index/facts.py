@@ -40,7 +40,6 @@ __all__ = [
     "MOST_VALUES",
     "WILD",
     "Packed",
-    "_decoded",
     "indexed_fields",
     "pour",
     "pour_columns",

@@ -38,7 +38,7 @@ from docstore.query.regex import all_searcher
 from docstore.query.seeing import RECORDS, Predicate, Root, all_of, any_of, sees, sees_array, values_at
 from docstore.query.stepped import Asked, any_by_index, before_index
 
-__all__ = ["Tested", "Together"]
+__all__ = ["Tested", "Together", "negatives"]
 
 _MANY = 8
 """From so many terms on it pays to put them together."""
@@ -64,15 +64,10 @@ class Together:
     test: Callable[[Tested], tuple[Test, bool]]
 
     def conjuncts(self, terms: Sequence[Expr]) -> list[Predicate]:
-        """Return what all must hold; many negatives become the negative of one Or."""
+        """Return what all must hold."""
         found, rest = self._by_rank(And, terms)
         patterns, rest = self._of_one_text(rest)
-        found += patterns
-        denied = [term.term for term in rest if isinstance(term, Not)]
-        if len(denied) < _MANY:
-            return [*found, *map(self.compile, rest)]
-        found += [self.compile(term) for term in rest if not isinstance(term, Not)]
-        return [*found, self.compile(Not(Or(tuple(denied))))]
+        return [*found, *patterns, *map(self.compile, negatives(rest))]
 
     def _of_one_text(self, terms: Sequence[Expr]) -> _Part:
         """Put together many patterns that all must match what is at one path of a record."""
@@ -106,7 +101,7 @@ class Together:
         """Put together what needs one of many things that are asked at once: it is tried where one holds."""
         rest, groups = guarded(terms, (TEXTS, REMAINDERS, COMPARISONS) if self.root in RECORDS else (TEXTS,))
         found = []
-        for _, group in groups:
+        for group in groups:
             needed = any_of(self.alternatives(group.leaves))
             found.append(all_of([needed, any_of([self.compile(term) for term in group.terms])]))
         return found, rest
@@ -163,6 +158,15 @@ class Together:
             *(sees(path, predicates.divides(*leaves), self.root) for path, leaves in mods),
             *(sees_array(path, predicates.has_members(*leaves), self.root) for path, leaves in members),
         ], terms
+
+
+def negatives(terms: Sequence[Expr]) -> Sequence[Expr]:
+    """Return the terms of an And, many that are negative made the negative of one Or."""
+    denied = [term.term for term in terms if isinstance(term, Not)]
+    if len(denied) < _MANY:
+        return terms
+    either_of = [inner for term in denied for inner in (term.terms if isinstance(term, Or) else (term,))]
+    return [*(term for term in terms if not isinstance(term, Not)), Not(Or(tuple(either_of)))]
 
 
 def _matches_all(path: Path, leaves: Sequence[Regex], alone: Predicate) -> Predicate:

@@ -22,7 +22,18 @@ from docstore.query.instants import parse_instant
 from docstore.query.shape import DOUBLE, INSTANT, INSTANT_TEXT, TEXT, WHOLE
 from docstore.query.values import plain
 
-__all__ = ["Binder", "Pieces", "Shape", "Shaped", "binder_of", "pieces", "sample", "scalar_json", "stored"]
+__all__ = [
+    "Binder",
+    "Pieces",
+    "Sampled",
+    "Shape",
+    "Shaped",
+    "binder_of",
+    "pieces",
+    "sample",
+    "scalar_json",
+    "stored",
+]
 
 Values: TypeAlias = tuple[Json, ...]
 _chance = Random()
@@ -143,7 +154,7 @@ class Binder:
         self._marks = tuple(marks)
         self._alike = tuple(alike)
         self._default_timezone = default_timezone
-        self._build = _building(shape.where, _Sampled(shape.samples))
+        self._build = _building(shape.where, Sampled(shape.samples))
 
     def stored(self, values: Sequence[Any]) -> Values | None:
         """Return values as they were given as the Expr holds them; ``None`` where one is not accepted, or
@@ -182,7 +193,7 @@ def binder_of(
         ``None`` where values may decide what the condition is: one of two bounds was left out, or a value
         stands beside a constant that it may be equal to.
     """
-    sampled = _Sampled(shape.samples)
+    sampled = Sampled(shape.samples)
     paths: dict[Path, set[int]] = {}
     constant: set[Path] = set()
     for path, value in _scalars(shape.where):
@@ -201,10 +212,14 @@ def binder_of(
     return Binder(shape, marks, alike, default_timezone)
 
 
-class _Sampled:
-    """Which sample a value is."""
+class Sampled:
+    """Which sample a value is.
 
-    def __init__(self, samples: Values) -> None:
+    Args:
+        samples: the samples, no two alike.
+    """
+
+    def __init__(self, samples: Sequence[Json]) -> None:
         self._places = {(type(value), value): at for at, value in enumerate(samples)}
 
     def place(self, value: Json) -> int | None:
@@ -228,7 +243,7 @@ def _scalars(expr: Expr) -> Iterator[tuple[Path, Json]]:
 _Building: TypeAlias = Callable[[Values], Any]
 
 
-def _building(expr: Expr, sampled: _Sampled) -> _Building | None:
+def _building(expr: Expr, sampled: Sampled) -> _Building | None:
     """Return what makes ``expr`` of values; ``None`` where none of them is in it."""
     match expr:
         case And(terms) | Or(terms):
@@ -252,7 +267,7 @@ def _of(kind: Callable[[Any], Expr], inner: _Building | None) -> _Building | Non
     return None if inner is None else lambda values: kind(inner(values))
 
 
-def _listed(listed: Values, sampled: _Sampled) -> _Building | None:
+def _listed(listed: Values, sampled: Sampled) -> _Building | None:
     places = [sampled.place(value) for value in listed]
     return _each([None if at is None else itemgetter(at) for at in places], listed)
 

@@ -170,5 +170,3 @@ def _has_element(leaf: ElemMatch) -> Test:
         )
 
     return test
-
-

@@ -30,17 +30,17 @@ class Guarded:
     """Alternatives that need something of one path.
 
     Attributes:
+        path: where.
         leaves: what each alternative needs: one of these must hold.
         terms: the alternatives.
     """
 
+    path: Path
     leaves: list[Expr] = field(default_factory=list)
     terms: list[Expr] = field(default_factory=list)
 
 
-def guarded(
-    terms: Sequence[Expr], kinds: Sequence[Kind]
-) -> tuple[Sequence[Expr], list[tuple[Path, Guarded]]]:
+def guarded(terms: Sequence[Expr], kinds: Sequence[Kind]) -> tuple[Sequence[Expr], list[Guarded]]:
     """Sort out the terms of an Or that need something of one path, where there are many for it.
 
     Args:
@@ -48,9 +48,9 @@ def guarded(
         kinds: what may be needed, in the order in which it is looked for.
 
     Returns:
-        The other terms, and the rest by path.
+        The other terms, and the rest by what they need.
     """
-    found: list[tuple[Path, Guarded]] = []
+    found: list[Guarded] = []
     for kind in kinds:
         if len(terms) < _MANY:
             break
@@ -59,7 +59,7 @@ def guarded(
     return terms, found
 
 
-def _guarded(terms: Sequence[Expr], kind: Kind) -> tuple[list[Expr], list[tuple[Path, Guarded]]]:
+def _guarded(terms: Sequence[Expr], kind: Kind) -> tuple[list[Expr], list[Guarded]]:
     needed = [_needed(term, kind) for term in terms]
     telling = _telling(needed)
     others: list[Expr] = []
@@ -69,12 +69,12 @@ def _guarded(terms: Sequence[Expr], kind: Kind) -> tuple[list[Expr], list[tuple[
             others.append(term)
             continue
         leaf = max(leaves, key=lambda leaf: telling[leaf.path])
-        group = by_path.setdefault(leaf.path, Guarded())
+        group = by_path.setdefault(leaf.path, Guarded(leaf.path))
         group.leaves.append(leaf)
         group.terms.append(term)
     for path in [path for path, group in by_path.items() if len(group.terms) < _MANY]:
         others += by_path.pop(path).terms
-    return others, list(by_path.items())
+    return others, list(by_path.values())
 
 
 def _needed(term: Expr, kind: Kind) -> list[Needed]:

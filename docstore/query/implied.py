@@ -40,4 +40,3 @@ def _takes_missing(leaf: Leaf) -> bool:
     if isinstance(leaf, Compare):
         return leaf.value is None
     return isinstance(leaf, In) and None in leaf.values
-

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 import psycopg
 import pytest
 from docstore_memory import MemoryBackend
+from docstore_postgres.backend import PostgresBackend
 
 import docstore
 from docstore.errors import BackendError
@@ -165,20 +166,43 @@ def test_a_backend_terminated_before_the_commit_is_tried_again(postgres_url: str
     """The server ends our connections just before COMMIT: exactly one document, exactly one removal."""
     fired: list[str] = []
 
-    def terminate(reached: str) -> None:
+    def at(reached: str) -> None:
         if reached == step and not fired:
             fired.append(reached)
-            with psycopg.connect(postgres_url, autocommit=True) as other:
-                other.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
+            terminate_others(postgres_url)
 
-    with docstore.open(postgres_url) as store, hooked(terminate):
+    with docstore.open(postgres_url) as store, hooked(at):
         made = store.documents.add(external_id="a")
         store.documents.delete(made.id) if step == "D1" else None
         assert [step] == fired
         assert (0 if step == "D1" else 1) == store.documents.count()
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_connections_whose_end_has_not_arrived_are_tried_and_left(
+    postgres_url: str, prepared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ended all that wait in the pool, and looking at them did not tell: a write finds one."""
+    monkeypatch.setattr("docstore_postgres.connections.has_ended", lambda driver: driver.closed)
+    monkeypatch.setattr("docstore_postgres.backend.has_ended", lambda driver: driver.closed)
+    with docstore.open(postgres_url) as store:
+        backend = store._root.backend
+        assert isinstance(backend, PostgresBackend)
+        take = backend.read if prepared else backend.engine.connect
+        with take(), take(), take():
+            pass
+        terminate_others(postgres_url)
+        store.documents.add(filename="a", external_id="b")
+        assert 1 == store.documents.count()
+
+
+def terminate_others(url: str) -> None:
+    """End all connections to a database but the one that does it."""
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 class Proxy:

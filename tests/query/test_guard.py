@@ -67,7 +67,7 @@ def test_alternatives_are_sorted_out_by_the_text_they_need() -> None:
     few = [And((Match(("g",), "substring", "a"), Compare(("n",), "eq", n))) for n in range(3)]
     plain = Compare(("n",), "eq", 9)
     others, groups = guarded([*pairs, *few, plain], (TEXTS,))
-    assert {("f",): pairs} == {path: group.terms for path, group in groups}
+    assert {("f",): pairs} == {group.path: group.terms for group in groups}
     assert Counter(map(repr, [*few, plain])) == Counter(map(repr, others))
 
 
@@ -75,7 +75,7 @@ def test_what_is_needed_most_differently_is_asked_first() -> None:
     """Of two paths that all alternatives compare, the one with more operands."""
     pairs = [And((Compare(("s",), "eq", "x"), Compare(("n",), "eq", n))) for n in range(8)]
     others, groups = guarded(pairs, (COMPARISONS,))
-    assert ([], [("n",)]) == (others, [path for path, _ in groups])
+    assert ([], [("n",)]) == (others, [group.path for group in groups])
 
 
 def test_no_alternative_is_tried_where_no_text_matches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,18 +44,24 @@ def demo(session: nox.Session) -> None:
     session.run("python", "examples/demo.py", *session.posargs)
 
 
-def quick() -> dict[str, str]:
-    """Return the environment in which what tests write stays in memory, where the machine has room for it."""
+def quick(session: nox.Session) -> dict[str, str]:
+    """Return the environment of a test run: hundreds of processes start, so compiled code is kept, away from
+    this tree; what tests write stays in memory, where the machine has room for it.
+    """
+    compiled = {
+        "PYTHONPYCACHEPREFIX": str(Path(session.virtualenv.location, "compiled")),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     memory = Path("/dev/shm")
     has_room = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
-    return {"TMPDIR": str(memory)} if has_room and "TMPDIR" not in os.environ else {}
+    return {**compiled, "TMPDIR": str(memory)} if has_room and "TMPDIR" not in os.environ else compiled
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test on every backend; a skipped test fails the run."""
     session.install("-e", ".[all]", *group("test"))
-    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick())
+    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick(session))
 
 
 @nox.session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,10 +16,10 @@ KINDS = ("local", "memory", "s3", "chained")
 
 
 @pytest.fixture
-def s3_blobs(s3_server: S3Server) -> Callable[[str], Blobs]:
+def s3_blobs(s3_server: S3Server, s3_options: dict[str, Any]) -> Callable[[str], Blobs]:
     """Make blobs below a prefix of a bucket that is this test's alone."""
     bucket = s3_server.create_bucket(f"test-{uuid4().hex}")
-    return lambda prefix: Blobs(f"{bucket}/{prefix}", **s3_server.storage_options)
+    return lambda prefix: Blobs(f"{bucket}/{prefix}", **s3_options)
 
 
 @pytest.fixture(params=KINDS)

@@ -10,7 +10,6 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -134,19 +133,18 @@ def test_bytes_and_names_are_synced_before_a_local_write_returns(
 @pytest.mark.parametrize("place", ["file", "memory", "s3"])
 @pytest.mark.parametrize("size", [5, SMALL + 5])
 def test_no_failing_call_makes_a_write_lie(
-    place: str, fault: Fault, size: int, tmp_path: Path, s3_blobs: Callable[[str], Blobs], s3_session: Any
+    place: str, fault: Fault, size: int, tmp_path: Path, s3_blobs: Callable[[str], Blobs]
 ) -> None:
     """Each call fails in turn: a write that returns has stored the bytes, any other says BlobError."""
     if place == "s3":
         plain = s3_blobs("p")
     else:
         plain = Blobs(f"memory://{tmp_path.name}" if place == "memory" else tmp_path / "files")
-    options = {**plain._options, **({"session": s3_session} if place == "s3" else {})}
     body, number, fired = os.urandom(size), 0, 1
     while fired:
         number += 1
         faults, key = Faults(number, fault), new_key()
-        blobs = faulty_blobs(plain._url, faults, **options)
+        blobs = faulty_blobs(plain._url, faults, **plain._options)
         try:
             with open_source(body) as source:
                 blobs.write(key, source)
@@ -160,9 +158,7 @@ def test_no_failing_call_makes_a_write_lie(
 
 
 @pytest.mark.parametrize("fault", ["before", "after", "cut"])
-def test_no_failing_call_makes_a_reader_lie(
-    fault: Fault, s3_blobs: Callable[[str], Blobs], s3_session: Any
-) -> None:
+def test_no_failing_call_makes_a_reader_lie(fault: Fault, s3_blobs: Callable[[str], Blobs]) -> None:
     """Each call fails in turn: a reader gets the bytes, or BlobError."""
     plain, key, body = s3_blobs("p"), new_key(), os.urandom(9_000_000)
     plain.write(key, [body])
@@ -170,7 +166,7 @@ def test_no_failing_call_makes_a_reader_lie(
     while fired:
         number += 1
         faults = Faults(number, fault)
-        blobs = faulty_blobs(plain._url, faults, **plain._options, session=s3_session)
+        blobs = faulty_blobs(plain._url, faults, **plain._options)
         try:
             assert blobs.read_bytes(key, size=len(body), sha256=hashlib.sha256(body).hexdigest()) == body
         except BlobError:
@@ -252,7 +248,8 @@ def test_memory_does_not_grow_with_the_size(
     """Far more than 64 MB go in and out with less than 64 MB more memory."""
     blobs = Blobs(tmp_path / "files") if place == "local" else s3_blobs("p")
     program = [sys.executable, "-c", textwrap.dedent(MEASURE), blobs._url, str(mebibytes)]
-    arguments = [repr(blobs._options), str(tmp_path / "copy")]
+    options = {name: value for name, value in blobs._options.items() if name != "session"}
+    arguments = [repr(options), str(tmp_path / "copy")]
     done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=True)
     size, kibibytes = map(int, done.stdout.split())
     assert size == mebibytes * 1_048_576

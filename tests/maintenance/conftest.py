@@ -81,19 +81,19 @@ def anywhere(request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path) ->
         case "memory":
             blobs = Blobs("memory://")
         case _:
-            blobs = _on_s3(request.getfixturevalue("s3_server"))
+            blobs = request.getfixturevalue("s3_blobs")
     with docstore.open(sqlite_url, blobs=blobs) as store:
         yield Place(store, store._root.backend, blobs)
 
 
 @pytest.fixture
-def s3_place(sqlite_url: str, s3_server: S3Server) -> Iterator[Place]:
+def s3_place(sqlite_url: str, s3_blobs: Blobs) -> Iterator[Place]:
     """An empty store on SQLite, its bytes on S3."""
-    blobs = _on_s3(s3_server)
-    with docstore.open(sqlite_url, blobs=blobs) as store:
-        yield Place(store, store._root.backend, blobs)
+    with docstore.open(sqlite_url, blobs=s3_blobs) as store:
+        yield Place(store, store._root.backend, s3_blobs)
 
 
-def _on_s3(server: S3Server) -> Blobs:
-    bucket = server.create_bucket(f"test-{uuid4().hex}")
-    return Blobs(f"{bucket}/p", **server.storage_options)
+@pytest.fixture
+def s3_blobs(s3_server: S3Server, s3_options: dict[str, Any]) -> Blobs:
+    """Blobs in a bucket that is this test's alone."""
+    return Blobs(f"{s3_server.create_bucket(f'test-{uuid4().hex}')}/p", **s3_options)

@@ -64,7 +64,8 @@ def test_bytes_go_from_any_storage_to_any(
     """From a folder to memory or S3 and back."""
     if place == "s3":
         server: S3Server = request.getfixturevalue("s3_server")
-        blobs = Blobs(f"{server.create_bucket(f'test-{uuid4().hex}')}/p", **server.storage_options)
+        options = request.getfixturevalue("s3_options")
+        blobs = Blobs(f"{server.create_bucket(f'test-{uuid4().hex}')}/p", **options)
     else:
         blobs = Blobs("memory://")
     middle, back = opens(blobs=blobs), opens()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,25 +10,9 @@ import pytest
 
 import docstore
 from docstore.blobs import Blobs
+from docstore.testing.crashes import crashed_at
 from docstore.testing.servers import S3Server
 
-KILLED = 77
-PROGRAM = """
-import json, os, sys, docstore
-from docstore.blobs import Blobs
-from docstore.steps import hooked
-source, files, target, place, options, step, left = json.loads(sys.argv[1])
-
-def kill(reached):
-    global left
-    left -= reached == step
-    if left == 0:
-        os._exit(77)
-
-with docstore.open(source, blobs=files) as one, docstore.open(target, blobs=Blobs(place, **options)) as other:
-    with hooked(kill):
-        docstore.copy(one, other)
-"""
 STEPS = (("P2", 1), ("P3.1", 2), ("P3.2", 1), ("P3.4", 2), ("P3.5", 1), ("P4.1", 1), ("P5", 1), ("P4.1", 2))
 """Each step with the time it is reached at which the process dies."""
 
@@ -48,7 +29,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str, dic
     if storage == "local":
         return url, str(tmp_path / "other"), {}
     server: S3Server = request.getfixturevalue("s3_server")
-    return url, f"{server.create_bucket(f'test-{uuid4().hex}')}/p", server.storage_options
+    return url, f"{server.create_bucket(f'test-{uuid4().hex}')}/p", request.getfixturevalue("s3_options")
 
 
 def test_a_killed_copy_goes_on(
@@ -62,12 +43,18 @@ def test_a_killed_copy_goes_on(
                 b"%d" % n if n % 30 == 0 else None, filename=f"{n}", external_id=f"{n % 100}"
             )
     url, place, options = other
+
+    def copied() -> None:
+        with (
+            docstore.open(sqlite_url, blobs=files) as source,
+            docstore.open(url, blobs=Blobs(place, **options)) as target,
+        ):
+            docstore.copy(source, target)
+
     for step, times in STEPS:
         if options and step not in ("P3.2", "P4.1"):  # a place at a time, and P3.1 is of large objects only
             continue
-        asked = json.dumps([sqlite_url, files, url, place, options, step, times])
-        ended = subprocess.run([sys.executable, "-c", PROGRAM, asked], timeout=120, check=False)
-        assert ended.returncode == KILLED, (step, times)
+        assert crashed_at(step, copied, time=times), (step, times)
         with docstore.open(url, blobs=Blobs(place, **options)) as target:
             assert [] == [one for one in target.check("hash").findings if one.kind != "extra"], (step, times)
             chains = target.documents.count_by("external_id", limit=1000)

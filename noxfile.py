@@ -73,10 +73,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types with mypy --strict, and that the public names are fully typed with pyright."""
+    """Check types with mypy --strict, that the public names are fully typed with pyright, and that both find
+    nothing in a program that uses all of them.
+    """
     session.install("-e", ".[all]", *group("types"))
     session.run("mypy", "--strict")
     session.run("pyright", "--verifytypes", "docstore", "--ignoreexternal")
+    session.run("pytest", "--no-skips", "tests/typing/checkers.py")
 
 
 @nox.session
@@ -91,7 +94,7 @@ def wheel(session: nox.Session) -> None:
         copy_tests(Path(elsewhere))
         with session.chdir(elsewhere):
             session.run("python", "-I", "-c", INSTALLED)
-            session.run("pytest", "--no-skips", *(session.posargs or PARALLEL))
+            session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick(session))
 
 
 def copy_tests(target: Path) -> None:

@@ -379,7 +379,7 @@ def open_backend(
 def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
     parsed = sa.make_url(url).set(drivername="postgresql+psycopg")
     pool: dict[str, Any] = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 30.0}
-    given = {"isolation_level": "AUTOCOMMIT", **pool, **options}
+    given = {"isolation_level": "AUTOCOMMIT", "use_native_hstore": False, **pool, **options}
     if waits.is_async:
         from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -391,9 +391,8 @@ def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
 
 
 def _check_encoding(backend: PostgresBackend) -> None:
-    with backend.translated(), backend.checkout() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("SHOW server_encoding")
-        encoding = cursor.fetchone()[0]
+    with backend.translated(), backend.engine.connect() as connection:  # the schema's, too, goes to the pool
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
     if encoding != "UTF8":
         raise BackendError(
             f"the database's encoding is {encoding}; docstore needs UTF8: CREATE DATABASE … ENCODING 'UTF8'"

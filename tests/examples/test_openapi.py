@@ -6,9 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 import docstore
 
@@ -28,6 +26,8 @@ REFUSES_MORE = ("GET /documents/v2/files", "POST /api/v1/documents/list")
 @pytest.mark.filterwarnings("default")  # of schemathesis and of what it is made of
 def test_answers_are_as_documented(store: docstore.Store, module: str) -> None:
     """No answer is a server's error, undocumented, of another form, or given without a key."""
+    import schemathesis  # as late as here: it takes a second of each process that collects tests
+
     view = store.scoped(tenant="acme", owner="1")
     view.extractions.add(view.documents.add(b"x", filename="a.pdf", metadata={"a": "b"}).id, {"a": 1})
     app = import_module(f"examples.{module}").create_app(store, {"k1": {"tenant": "acme", "owner": "1"}})
@@ -41,6 +41,8 @@ def test_answers_are_as_documented(store: docstore.Store, module: str) -> None:
 
 
 def _try(operation: Any, headers: dict[str, str], examples: int) -> None:
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
     excluded = [positive_data_acceptance] if operation.label in REFUSES_MORE else []
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)

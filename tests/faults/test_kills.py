@@ -26,12 +26,12 @@ def report(what: str, seed: int, tally: Tally) -> None:
 
 
 def test_on_sqlite_and_a_folder(tmp_path: Path, long: bool, seed: int) -> None:
-    """1,000 kills (long), 50 (short): 0 lost, 0 by half, 0 dangling, 0 corrupt, 0 untracked."""
+    """1,000 kills (long), 32 (short): 0 lost, 0 by half, 0 dangling, 0 corrupt, 0 untracked."""
 
     def opened() -> docstore.Store:
         return docstore.open(f"sqlite:///{tmp_path / 'docstore.db'}", blobs=tmp_path / "files")
 
-    tally = kill_loop(opened, 1000 if long else 50, seed=seed, most=5 if long else 1)
+    tally = kill_loop(opened, 1000 if long else 32, seed=seed, most=5 if long else 1)
     report("SQLite and a folder", seed, tally)
     assert SOUND == tally.faults
     assert tally.acknowledged > 0

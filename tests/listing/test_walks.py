@@ -87,14 +87,14 @@ def test_the_same_rows_in_the_same_order_everywhere(store: docstore.Store, sort:
 
 @contextmanager
 def beside(*works: Callable[[random.Random], None]) -> Iterator[None]:
-    """Run each of ``works`` over and over in a thread of its own until the block ends, or for 300 times: what
+    """Run each of ``works`` over and over in a thread of its own until the block ends, or for 150 times: what
     adds faster than the block walks would never let it end.
     """
     stop, failures = threading.Event(), list[BaseException]()
 
     def run(work: Callable[[random.Random], None], chance: random.Random) -> None:
         try:
-            for _ in range(300):
+            for _ in range(150):
                 work(chance)
                 if stop.wait(0.001):
                     return

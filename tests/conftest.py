@@ -119,29 +119,33 @@ def postgres_url(postgres_server: PostgresServer, _postgres_spares: list[str]) -
 
 
 @pytest.fixture(scope="session")
-def _postgres_stores() -> dict[str, str]:
-    """URLs of databases with an empty store that no test is using, and how their schema looked when new."""
-    return {}
+def _postgres_stores(postgres_server: PostgresServer) -> Iterator[list[_PostgresStore]]:
+    """Empty stores that no test is using."""
+    stores: list[_PostgresStore] = []
+    yield stores
+    for one in stores:
+        one.close()
 
 
 @pytest.fixture
 def postgres_store_url(
-    postgres_server: PostgresServer, _postgres_spares: list[str], _postgres_stores: dict[str, str]
+    postgres_server: PostgresServer, _postgres_spares: list[str], _postgres_stores: list[_PostgresStore]
 ) -> Iterator[str]:
     """The URL of a Postgres database with an empty store that is this test's alone: half the time of making
     one. A test that changes more than rows leaves its database to be cleared.
     """
     if _postgres_stores:
-        url, new = _postgres_stores.popitem()
+        store = _postgres_stores.pop()
     else:
         url = _postgres_spares.pop() if _postgres_spares else postgres_server.create_database()
-        new = _make_store(url)
-    yield url
-    if _empty_store(url, new):
-        _postgres_stores[url] = new
+        store = _PostgresStore(url)
+    yield store.url
+    if store.empty():
+        _postgres_stores.append(store)
     else:
-        postgres_server.clear_database(url)
-        _postgres_spares.append(url)
+        store.close()
+        postgres_server.clear_database(store.url)
+        _postgres_spares.append(store.url)
 
 
 _TABLES = ("document", "extraction", "content", "blob", "tally")
@@ -163,31 +167,38 @@ SELECT string_agg(part, chr(10) ORDER BY part) FROM (
 """All that a test may leave behind in a store, but for rows."""
 
 
-def _make_store(url: str) -> str:
-    """Create a store in an empty database, and return how its schema looks."""
-    import docstore
+class _PostgresStore:
+    """A store that is made once and emptied after each test, and a connection to look at it."""
 
-    docstore.open(url).close()
-    with psycopg.connect(url, autocommit=True) as connection:
-        return str(connection.execute(_SCHEMA).fetchone())
+    def __init__(self, url: str) -> None:
+        import docstore
 
+        self.url = url
+        docstore.open(url).close()
+        self._connection = psycopg.connect(url, autocommit=True)
+        self._new = self._schema()
 
-def _empty_store(url: str, new: str) -> bool:
-    """Remove all rows of a store whose schema looks as when it was new, and return whether it does."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    def empty(self) -> bool:
+        """Remove all rows if the schema looks as when it was new, and return whether it does."""
         try:
-            if new != str(connection.execute(_SCHEMA).fetchone()):
+            self._connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            if self._new != self._schema():
                 return False
-        except psycopg.Error:  # what the statement reads is not there
+            tables = ", ".join(f"docstore_{name}" for name in _TABLES)
+            self._connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
+            self._connection.execute("ALTER SEQUENCE docstore_clock RESTART")
+        except psycopg.Error:  # the connection is gone, or a table
             return False
-        tables = ", ".join(f"docstore_{name}" for name in _TABLES)
-        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
-        connection.execute("ALTER SEQUENCE docstore_clock RESTART")
-    return True
+        return True
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _schema(self) -> str:
+        return str(self._connection.execute(_SCHEMA).fetchone())
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -37,13 +38,57 @@ def headers(module: str, key: str) -> dict[str, str]:
     return {"x-api-key" if module == "docsense" else "X-API-Key": key}
 
 
+class Standing:
+    """The store of whichever test runs, or a view of it: to make an application takes longer than most tests.
+
+    Args:
+        stores: its first is that store.
+        view: what of it.
+    """
+
+    def __init__(
+        self, stores: list[docstore.Store], view: Callable[[docstore.Store], docstore.Store] = lambda it: it
+    ) -> None:
+        self._stores = stores
+        self._view = view
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._view(self._stores[0]), name)
+
+    def scoped(self, **scope: str) -> Standing:
+        return Standing(self._stores, lambda store: self._view(store).scoped(**scope))
+
+    def unscoped(self) -> Standing:
+        return Standing(self._stores, lambda store: self._view(store).unscoped())
+
+
+@pytest.fixture(scope="session")
+def _stores() -> list[docstore.Store]:
+    """The store of the test that runs."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def _made(_stores: list[docstore.Store]) -> Callable[..., Any]:
+    """Make an application, each once."""
+
+    @functools.cache
+    def made(module: str, **options: Any) -> Any:
+        return import_module(f"examples.{module}").create_app(Standing(_stores), KEYS, **options)
+
+    return made
+
+
 @pytest.fixture
-def clients(store: docstore.Store) -> Iterator[Clients]:
+def clients(
+    store: docstore.Store, _stores: list[docstore.Store], _made: Callable[..., Any]
+) -> Iterator[Clients]:
     """Open a client of an application on the test's store: its module, and the key it sends or ``None``."""
+    _stores[:] = [store]
     with ExitStack() as opened:
 
         def client(module: str, key: str | None = "k1", **options: Any) -> Client:
-            app = import_module(f"examples.{module}").create_app(store, KEYS, **options)
+            app = _made(module, **options)
             sent = {} if key is None else headers(module, key)
             made = TestClient(app, headers=sent, follow_redirects=False)
             opened.callback(made.close)

@@ -44,14 +44,11 @@ def demo(session: nox.Session) -> None:
     session.run("python", "examples/demo.py", *session.posargs)
 
 
-def quick(session: nox.Session) -> dict[str, str]:
-    """Return the environment of a test run: hundreds of processes start, so compiled code is kept, away from
-    this tree; what tests write stays in memory, where the machine has room for it.
+def quick() -> dict[str, str]:
+    """Return the environment of a test run: hundreds of processes start, so compiled code is kept, and what
+    tests write stays in memory, where the machine has room for it.
     """
-    compiled = {
-        "PYTHONPYCACHEPREFIX": str(Path(session.virtualenv.location, "compiled")),
-        "PYTHONDONTWRITEBYTECODE": "",
-    }
+    compiled = {"PYTHONDONTWRITEBYTECODE": ""}
     memory = Path("/dev/shm")
     has_room = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
     return {**compiled, "TMPDIR": str(memory)} if has_room and "TMPDIR" not in os.environ else compiled
@@ -60,8 +57,8 @@ def quick(session: nox.Session) -> dict[str, str]:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test on every backend; a skipped test fails the run."""
-    session.install("--no-compile", "-e", ".[all]", *group("test"))  # what is imported will be, see quick()
-    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick(session))
+    session.install("--no-compile", "-e", ".[all]", *group("test"))  # what is imported will be
+    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick())
 
 
 @nox.session
@@ -94,7 +91,7 @@ def wheel(session: nox.Session) -> None:
         copy_tests(Path(elsewhere))
         with session.chdir(elsewhere):
             session.run("python", "-I", "-c", INSTALLED)
-            session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick(session))
+            session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick())
 
 
 def copy_tests(target: Path) -> None:

@@ -45,14 +45,14 @@ def _without_shrinking() -> Iterator[None]:
     settings.load_profile(before)
 
 
-def _run(make: Callable[[], Backend], name: str) -> None:
+def _run(make: Callable[[], Backend], name: str, examples: int = 50) -> None:
     """Run one test of a suite, once for each of its parameters."""
 
     class OneHarness(Harness):
         def open(self) -> Backend:
             return make()
 
-    suite: Any = conformance_suite(OneHarness)
+    suite: Any = conformance_suite(OneHarness, examples=examples)
     suite.setup_class()
     test = getattr(suite(), name)
     try:
@@ -80,4 +80,4 @@ def test_a_faulty_backend_is_rejected(wrong: type[Backend], name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(wrong_backends.FAULTS.values())))
 def test_the_backend_without_a_fault_is_taken(name: str) -> None:
     """The faults' common base passes what they fail."""
-    _run(wrong_backends.Wrong, name)
+    _run(wrong_backends.Wrong, name, examples=20)

@@ -71,7 +71,7 @@ def tried(work: Work, store: docstore.Store) -> bool:
 
 BACKENDS = {
     "memory": WORKS,
-    "sqlite": WORKS,
+    "sqlite": WORKS if LONG else ("replace", "together", "collect"),
     "sqlite-file": WORKS if LONG else ("together",),
     "postgres": WORKS if LONG else ("together",),
 }

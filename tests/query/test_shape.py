@@ -212,7 +212,7 @@ def compare_answers(store: docstore.Store, filter: Any, data: st.DataObject) -> 
 
 
 IN_TURN = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40
 )
 
 

@@ -79,10 +79,14 @@ class Child:
             self._code = os.waitstatus_to_exitcode(status)
         return self._code
 
-    def close(self) -> list[str]:
-        """Kill it if it still runs; return the lines that were not read yet."""
+    def stop(self) -> None:
+        """Kill it if it still runs."""
         self.kill()
         self.wait()
+
+    def close(self) -> list[str]:
+        """Kill it if it still runs; return the lines that were not read yet."""
+        self.stop()
         lines = list(iter(self.told, None))
         os.close(self._read)
         return lines

@@ -12,7 +12,8 @@ import json
 import random
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import docstore
@@ -68,27 +69,39 @@ def kill_loop(
     beside = _Beside(open_store, chance, ledger.tally) if collects else None
     running = [_Writing(open_store, chance, free, largest) for _ in range(writers)]
     begun = time.monotonic()
-    for number in range(kills):
-        if seconds is not None and time.monotonic() - begun > seconds:
-            break
-        writing = running.pop(0)
-        writing.wait(chance.randint(0, most), chance)
-        writing.end(ledger, free)
-        ledger.tally.kills += 1
+    with _stopped_at_last(running, beside):
+        for number in range(kills):
+            if seconds is not None and time.monotonic() - begun > seconds:
+                break
+            writing = running[0]
+            writing.wait(chance.randint(0, most), chance)
+            writing.end(ledger, free)
+            ledger.tally.kills += 1
+            if beside is not None:
+                beside.kill_sometimes()
+            if disturb is not None:
+                disturb(number + 1)
+            running.append(_Writing(open_store, chance, free, largest))
+            del running[0]
+        for one in running:
+            one.end(ledger, free)
         if beside is not None:
-            beside.kill_sometimes()
-        if disturb is not None:
-            disturb(number + 1)
-        running.append(_Writing(open_store, chance, free, largest))
-    for one in running:
-        one.end(ledger, free)
-    if beside is not None:
-        beside.end()
+            beside.end()
     time.sleep(settle)
     with open_store() as store:
         ledger.look_after(store)
         ledger.compare(store)
     return ledger.tally
+
+
+@contextmanager
+def _stopped_at_last(running: list[_Writing], beside: _Beside | None) -> Iterator[None]:
+    """Leave no process behind, whatever is raised."""
+    try:
+        yield
+    finally:
+        for child in [*(one.child for one in running), *(beside.children if beside else ())]:
+            child.stop()
 
 
 class _Writing:
@@ -102,7 +115,7 @@ class _Writing:
         self._lines: list[str] = []
         full = len(free) > _KEPT
         seed, mine = chance.getrandbits(64), list(self._mine)
-        self._child = Child(lambda tell: _Writer(open_store, seed, mine, largest, full).run(Telling(tell)))
+        self.child = Child(lambda tell: _Writer(open_store, seed, mine, largest, full).run(Telling(tell)))
 
     def wait(self, lines: int, chance: random.Random) -> None:
         """Wait until it told so many lines, and then for a random part of what one takes, to be in the
@@ -110,7 +123,7 @@ class _Writing:
         """
         begun = time.monotonic()
         for _ in range(lines):
-            line = self._child.told(_STALLED)
+            line = self.child.told(_STALLED)
             if line is None:
                 raise AssertionError("a writer ended by itself; its traceback is on standard error")
             self._lines.append(line)
@@ -120,7 +133,7 @@ class _Writing:
     def end(self, ledger: Ledger, free: list[str]) -> None:
         """Kill it, and take what it told into the ledger."""
         before = set(ledger.states)
-        unknown = ledger.read(self._lines + self._child.close())
+        unknown = ledger.read(self._lines + self.child.close())
         known = {*self._mine, *(set(ledger.states) - before)} - unknown
         free.extend(sorted(id for id in known if ledger.states.get(id) is not None))
 
@@ -225,6 +238,11 @@ class _Beside:
         if self._chance.random() < 0.125:
             self._read(self._collector)
             self._collector = Child(lambda tell: _collect(self._open, tell))
+
+    @property
+    def children(self) -> tuple[Child, Child]:
+        """The two processes."""
+        return self._collector, self._checker
 
     def end(self) -> None:
         self._read(self._collector)

@@ -4,11 +4,15 @@ lost.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import docstore
 from docstore import Blobs
+from docstore.testing.crashes import Child
 from docstore.testing.kills import kill_loop
 from docstore.testing.ledger import Tally
 from docstore.testing.servers import PostgresServer, S3Proxy, S3Server
@@ -78,3 +82,27 @@ def test_on_s3_through_a_bad_wire(
     assert SOUND == tally.faults
     assert tally.acknowledged > 0
     assert sum(proxy.fired.values()) > 0
+
+
+def test_a_loop_that_fails_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers, collector and checker end with it."""
+    made: list[Child] = []
+
+    class Kept(Child):
+        def __init__(self, work: Callable[[Callable[[str], None]], None]) -> None:
+            super().__init__(work)
+            made.append(self)
+
+    def fail(number: int) -> None:
+        raise RuntimeError("disturbed")
+
+    monkeypatch.setattr("docstore.testing.kills.Child", Kept)
+    with pytest.raises(RuntimeError, match="disturbed"):
+        kill_loop(
+            lambda: docstore.open(f"sqlite:///{tmp_path / 'docstore.db'}", blobs=tmp_path / "files"),
+            1, most=0, disturb=fail,
+        )  # fmt: skip
+    assert 4 <= len(made)
+    for child in made:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child.pid, 0)

@@ -22,6 +22,17 @@ def s3_blobs(s3_server: S3Server, s3_options: dict[str, Any]) -> Callable[[str],
     return lambda prefix: Blobs(f"{bucket}/{prefix}", **s3_options)
 
 
+@pytest.fixture
+def without_session() -> Callable[[Blobs], Blobs]:
+    """Return blobs as another process can make them: on S3 without the session that the tests share."""
+
+    def plain(blobs: Blobs) -> Blobs:
+        options = {name: value for name, value in blobs._options.items() if name != "session"}
+        return Blobs(blobs._url, **options) if "session" in blobs._options else blobs
+
+    return plain
+
+
 @pytest.fixture(params=KINDS)
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
     """Empty blobs, once for every kind of storage."""

@@ -243,13 +243,16 @@ MEASURE = """
 
 @pytest.mark.parametrize(("place", "mebibytes"), [("local", 192), ("s3", 64)])
 def test_memory_does_not_grow_with_the_size(
-    place: str, mebibytes: int, tmp_path: Path, s3_blobs: Callable[[str], Blobs]
+    place: str,
+    mebibytes: int,
+    tmp_path: Path,
+    s3_blobs: Callable[[str], Blobs],
+    without_session: Callable[[Blobs], Blobs],
 ) -> None:
     """Far more than 64 MB go in and out with less than 64 MB more memory."""
     blobs = Blobs(tmp_path / "files") if place == "local" else s3_blobs("p")
     program = [sys.executable, "-c", textwrap.dedent(MEASURE), blobs._url, str(mebibytes)]
-    options = {name: value for name, value in blobs._options.items() if name != "session"}
-    arguments = [repr(options), str(tmp_path / "copy")]
+    arguments = [repr(without_session(blobs)._options), str(tmp_path / "copy")]
     done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=True)
     size, kibibytes = map(int, done.stdout.split())
     assert size == mebibytes * 1_048_576

@@ -22,7 +22,7 @@ REFUSES_MORE = ("GET /documents/v2/files", "POST /api/v1/documents/list")
 
 
 @pytest.mark.parametrize("module", MODULES)
-@pytest.mark.parametrize("url", ["memory", "postgres"], indirect=True)
+@pytest.mark.parametrize("url", ["memory", "sqlite", "postgres"], indirect=True)
 @pytest.mark.filterwarnings("default")  # of schemathesis and of what it is made of
 def test_answers_are_as_documented(store: docstore.Store, module: str) -> None:
     """No answer is a server's error, undocumented, of another form, or given without a key."""

@@ -226,7 +226,11 @@ class Duplicate(DocstoreError):
 
 
 class Reader(Protocol):
-    """Reads within one ``read`` or ``write`` block."""
+    """Reads within one ``read`` or ``write`` block.
+
+    One with an attribute ``gives_rows`` that is true hands over rows that nobody else holds: the core may
+    change them.
+    """
 
     def select(self, query: Query) -> Sequence[Row]:
         """Return the rows of ``query`` in its order."""

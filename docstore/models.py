@@ -229,14 +229,15 @@ _STATUS = {status.value: status for status in Status}
 _PAGE_FIELDS = frozenset(Page.model_fields)
 
 
-def _maker(collection: Collection, model: type[BaseModel], defaults: dict[str, Any]) -> Callable[[Any], Any]:
-    """Return what makes records of one kind out of rows."""
+def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]) -> Callable[[Any], Any]:
+    """Return what turns rows of one kind, new ones that nobody else holds, into records."""
     json_fields = JSON_FIELDS[collection.name]
     instants = tuple(name for name, field in collection.fields.items() if field.kind is Kind.INSTANT)
-    names = frozenset(collection.fields)
+    names = set(collection.fields)
 
-    def make(row: Mapping[str, Any]) -> Any:
-        values = {**defaults, **row}
+    def fill(values: dict[str, Any]) -> Any:
+        for name in heavy:
+            values.setdefault(name)
         for name in json_fields:
             text = values[name]
             if text is not None:
@@ -249,25 +250,31 @@ def _maker(collection: Collection, model: type[BaseModel], defaults: dict[str, A
                     last, moment = at, _EPOCH + timedelta(0, 0, at)
                 values[name] = moment
         values["status"] = _STATUS[values["status"]]
-        return _filled(model, values, set(names))
+        return _filled(model, values, names.copy())
 
-    return make
+    return fill
+
+
+_hold, _hold_set, _hold_extra, _hold_private = (
+    vars(BaseModel)[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
+"""What a model keeps, set past its own ``__setattr__``."""
 
 
 def _filled(model: type[M], values: dict[str, Any], names: set[str]) -> M:
     """Return a model that holds ``values`` as they are."""
     made = model.__new__(model)
-    fill = object.__setattr__
-    fill(made, "__dict__", values)
-    fill(made, "__pydantic_fields_set__", names)
-    fill(made, "__pydantic_extra__", None)
-    fill(made, "__pydantic_private__", None)
+    _hold(made, values)
+    _hold_set(made, names)
+    _hold_extra(made, None)
+    _hold_private(made, None)
     return made
 
 
-_MAKERS = {
-    "documents": _maker(DOCUMENTS, Document, {"content": None}),
-    "extractions": _maker(EXTRACTIONS, Extraction, {}),
+_FILLERS = {
+    "documents": _filler(DOCUMENTS, Document, ("content",)),
+    "extractions": _filler(EXTRACTIONS, Extraction, ()),
 }
 
 
@@ -277,12 +284,19 @@ def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
     The row comes from our own store and was validated on its way in, so the model is filled without
     validating it again.
     """
-    return _MAKERS[collection.name](row)
+    return _FILLERS[collection.name]({**row})
 
 
-def records_from(collection: Collection, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the records for rows, in order."""
-    return list(map(_MAKERS[collection.name], rows))
+def records_from(collection: Collection, rows: Sequence[dict[str, Any]], *, given: bool = False) -> list[Any]:
+    """Return the records for rows, in order.
+
+    Args:
+        collection: which rows they are.
+        rows: as a backend gives them.
+        given: whether nobody else holds them; the records then keep them, changed.
+    """
+    fill = _FILLERS[collection.name]
+    return list(map(fill, rows)) if given else [fill({**row}) for row in rows]
 
 
 def page_from(values: dict[str, Any]) -> Page[Any]:

@@ -339,7 +339,7 @@ class Records(Asking[T]):
     ) -> Page[T]:
         total, exact = total_of(reader, listing, counts)
         return page_from({
-            "items": self._all_shown(listing, cut.rows),
+            "items": self._all_shown(listing, cut.rows, given=getattr(reader, "gives_rows", False)),
             "limit": window.limit,
             "offset": window.offset,
             "page": window.page,
@@ -350,9 +350,9 @@ class Records(Asking[T]):
             "prev_cursor": self._cursor(listing, cut.prev, "prev"),
         })  # fmt: skip
 
-    def _all_shown(self, listing: Listing, rows: list[Row]) -> list[T]:
+    def _all_shown(self, listing: Listing, rows: list[Row], *, given: bool) -> list[T]:
         if listing.include == listing.query.include:
-            return records_from(self._collection, rows)
+            return records_from(self._collection, rows, given=given)
         return [self._shown(listing, row) for row in rows]
 
     def _batch(self, listing: Listing, start: Position | None, size: int) -> list[Row]:

@@ -10,7 +10,7 @@ What a query of a shape that was met before asks is bound to its values (:mod:`d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from docstore_sql.fragment import Fragment, both
@@ -21,6 +21,7 @@ from docstore.query.bind import Pieces, Shape, pieces, sample, scalar_json
 from docstore.query.expr import Compare, Expr, leaves
 from docstore.query.shape import TEXT
 from docstore.query.values import INT64_MAX, INT64_MIN
+from docstore_sqlite.again import Pages
 from docstore_sqlite.declared import has_order
 from docstore_sqlite.narrow import answer_key, scoped, uses_index, walkable
 from docstore_sqlite.postings import FIELDS
@@ -52,6 +53,7 @@ class Asked:
         is_sorted: whether the order is by columns or by a declared index.
         placed: under which key the matches are kept in this order; ``None`` where they are not.
         walks: how many pages were found by walking since all matches were looked for.
+        pages: those last asked for, where the matches may be kept in this order.
     """
 
     query: Query
@@ -67,6 +69,7 @@ class Asked:
     is_sorted: bool
     placed: str | None
     walks: int = 0
+    pages: Pages = field(default_factory=Pages)
 
 
 def asked_of(query: Query, compiler: SQLiteCompiler) -> Asked:

@@ -26,6 +26,7 @@ from docstore.index.ordered import CUT, MOST_ORDERED, WALK, Ordered
 from docstore.index.texts import asked, fts5
 from docstore.query.expr import And, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, Collection
+from docstore_sqlite.again import LONGEST, Page, page_text
 from docstore_sqlite.asked import Asked, asked_of
 from docstore_sqlite.folding import (
     FOLD,
@@ -72,6 +73,8 @@ class Indexed:
         self._bulk = 0
         self._last: int | None = None
         """The number of the change just noted."""
+        self._state: tuple[Any, Any, Any] = (None, None, None)
+        """How the index stood when its layers were last looked for."""
 
     # -- layers ----------------------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class Indexed:
 
     def _token(self, collection: Collection) -> tuple[int, int, int]:
         self.cursor.execute(self.names.tokens[collection.name], (generation_name(collection),))
-        generation, last, numbers = self.cursor.fetchone()
+        self._state = generation, last, numbers = self.cursor.fetchone()
         return int(generation or 0), last or 0, numbers or 0
 
     def _written(self) -> int:
@@ -194,16 +197,17 @@ class Indexed:
         layers, asked = self.layers(query.collection), self.asked(query)
         placed = self._placed(query, asked, layers)
         if placed is not None:
-            return Way("order"), self._page(query, asked, placed)
+            return Way("order", exact=True), self._page(query, asked, placed)
         if query.limit is not None and asked.is_walkable and query.offset + query.limit <= _WALK_LEAST:
             numbers = self.walking.page(query, asked, layers, self._sets)
             if numbers is not None:
                 whole = self._whole(query, asked, layers)
                 if whole is not None and whole.exact:
                     self._sort(query, asked, whole, layers, WALK)
-                return Way("walk"), self._page(query, asked, numbers)
+                return Way("walk", exact=_is_exact(layers, asked)), self._page(query, asked, numbers)
         found = self._sets(asked.terms, asked.key, layers, query)
-        way = Way("list", found.low.count, 0 if found.exact else found.high.count - found.low.count)
+        unsure = 0 if found.exact else found.high.count - found.low.count
+        way = Way("list", found.low.count, unsure, exact=found.exact)
         high, slack = found.high, 0
         if high.count <= LISTED and (not found.exact or high.count <= 64 or query.limit is None):
             return way, self._reading(query, high.members, checked=found.exact)
@@ -238,6 +242,32 @@ class Indexed:
             asked.walks = 0
             return self._sets(asked.terms, asked.key, layers, query)
         return found
+
+    def again(self, query: Query, asked: Asked) -> tuple[tuple[str, ...], list[tuple[Any, ...]]] | None:
+        """Return the columns and rows of a page that was asked for before; ``None``: it has to be looked for.
+
+        One statement, within a transaction or not: what it reads is of one state.
+        """
+        page = None if asked.placed is None or self.private else asked.pages.get(query)
+        if page is None:
+            return None
+        self.cursor.execute(page.text, page.values)
+        rows = self.cursor.fetchall()
+        if not rows or rows[0][-2:] != page.token:
+            return None
+        return page.names, page.in_order(rows)
+
+    def remember(self, query: Query, asked: Asked, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+        """Keep which rows are on a page that was found exactly, just now, within this transaction."""
+        if asked.placed is None or self.private or query.limit is None or not 0 < len(rows) <= LONGEST:
+            return
+        numbers = [row["number"] for row in rows]
+        name = query.collection.name
+        text = page_text(
+            self.session.selected(query), self.names.states[name], self.tables.of(query.collection), len(rows)
+        )
+        values = (*numbers, generation_name(query.collection))
+        asked.pages.put(query, Page(self._state[:2], numbers, names, text, values))
 
     def count(self, query: Query, at_most: int | None) -> int:
         """Count the rows of ``query``. Call within a transaction."""
@@ -374,6 +404,12 @@ class Indexed:
         selected = self.session.selected(query)
         text = f"SELECT {selected} FROM {source}{where.text} ORDER BY {order.text} LIMIT ? OFFSET ?"
         return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
+
+
+def _is_exact(layers: Layers, asked: Asked) -> bool:
+    """Return whether the sets that a walk went by are exact, as far as they are still known."""
+    found: Bounds | None = layers.answers.get(asked.untimed_key)
+    return found is not None and found.exact
 
 
 def _chunks(numbers: int) -> int:

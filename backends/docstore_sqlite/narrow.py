@@ -56,11 +56,13 @@ class Way:
         kind: ``walk``, ``order``, ``cut``, ``rounds``, ``list`` or ``scan``.
         sure: how many surely match, where counted.
         unsure: how many the evaluator has to look at, where counted.
+        exact: whether the facts alone say what matches.
     """
 
     kind: str
     sure: int | None = None
     unsure: int | None = None
+    exact: bool = False
 
     def __str__(self) -> str:
         """Return this as a remark of ``explain``."""

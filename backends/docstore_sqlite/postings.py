@@ -42,8 +42,9 @@ FIELDS: Mapping[str, Mapping[str, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class IndexTables:
-    """The names of the index's tables, as SQL text; ``tokens`` are the statements that read how the index
-    stands: its generation, the last change, and the last number.
+    """The names of the index's tables, as SQL text; ``states`` are the two columns that say how the index
+    stands, its generation and the last change; ``tokens`` are the statements that read those and the last
+    number.
     """
 
     posting: str
@@ -53,6 +54,7 @@ class IndexTables:
     changes: Mapping[str, str]
     setting: str
     rows: Mapping[str, str]
+    states: Mapping[str, str]
     tokens: Mapping[str, str]
 
     @staticmethod
@@ -63,11 +65,11 @@ class IndexTables:
         rows = {collection.name: tables.of(collection) for collection in collections}
         changes = {"documents": "document_change", "extractions": "extraction_change"}
         changes = {name: tables.named(table) for name, table in changes.items()}
-        tokens = {
-            name: f"SELECT (SELECT value FROM {tables.setting} WHERE name = ?), "
-            f"(SELECT max(seq) FROM {changes[name]}), (SELECT max(number) FROM {rows[name]})"
-            for name in rows
+        states = {
+            name: f"(SELECT value FROM {tables.setting} WHERE name = ?), (SELECT max(seq) FROM {table})"
+            for name, table in changes.items()
         }
+        tokens = {name: f"SELECT {states[name]}, (SELECT max(number) FROM {rows[name]})" for name in rows}
         return IndexTables(
             tables.named("posting"),
             tables.named("path"),
@@ -76,6 +78,7 @@ class IndexTables:
             changes,
             tables.setting,
             rows,
+            states,
             tokens,
         )
 

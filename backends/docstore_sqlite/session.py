@@ -14,17 +14,18 @@ from typing import Any, ClassVar
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
-from docstore_sql.tables import Tables, columns_of
+from docstore_sql.tables import Tables
 
 from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.query.expr import Compare
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.query.text import fold
 from docstore_sqlite import declared
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.folding import FOLD_NEW, fold_new
 from docstore_sqlite.indexed import Indexed
 from docstore_sqlite.postings import FIELDS, Shared
+from docstore_sqlite.reading import booleans_of, rows_of
 from docstore_sqlite.upkeep import index_differences, rebuild_index
 
 __all__ = ["SQLiteSession", "is_integrity_error"]
@@ -64,6 +65,7 @@ class SQLiteSession(Session):
 
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
+    gives_rows: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -97,6 +99,9 @@ class SQLiteSession(Session):
         asked = self.indexed.asked(query)
         if not asked.is_indexed:
             return self.indexed.timed(query, asked, super().select)
+        again = self.indexed.again(query, asked)
+        if again is not None:
+            return self._rows(query.collection, *again)
         with self.one_state():
             return self.indexed.timed(query, asked, self._select_by_index)
 
@@ -116,9 +121,13 @@ class SQLiteSession(Session):
         return self._rows(query.collection, names, self.cursor.fetchall())
 
     def _select_by_index(self, query: Query) -> list[Row]:
-        _, statement = self.indexed.select(query)
+        way, statement = self.indexed.select(query)
         self.run(statement)
-        return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
+        names = self.names_read(query)
+        rows = self._rows(query.collection, names, self.cursor.fetchall())
+        if way.exact:
+            self.indexed.remember(query, self.indexed.asked(query), names, rows)
+        return rows
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``: by the tally, else by the index."""
@@ -191,9 +200,14 @@ class SQLiteSession(Session):
             self.indexed.changed(EXTRACTIONS)
         return removed
 
+    def _rows(
+        self, collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]
+    ) -> list[Row]:
+        return rows_of(collection, names, fetched)
+
     def booleans(self, collection: Collection) -> Sequence[str]:
         """Return the columns that SQLite keeps as 0 and 1."""
-        return _BOOLEANS[collection.name] if collection.name in _BOOLEANS else _find_booleans(collection)
+        return booleans_of(collection)
 
     def guarded(self, statement: Fragment) -> int:
         """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""
@@ -301,13 +315,4 @@ def _is_point(query: Query) -> bool:
         and not query.offset
         and query.after is None
         and query.order == _BY_NUMBER
-    )
-
-
-_BOOLEANS: dict[str, list[str]] = {}
-
-
-def _find_booleans(collection: Collection) -> list[str]:
-    return _BOOLEANS.setdefault(
-        collection.name, [field.name for field in columns_of(collection) if field.kind is Kind.BOOLEAN]
     )

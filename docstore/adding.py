@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
+from docstore.backend import Scope
+from docstore.batches import Batch, draft_batch
+from docstore.checks import Checks
 from docstore.drafts import Draft, draft_document
 from docstore.errors import InvalidDocument, ScopeError
 from docstore.models import AddResult, Document, NewDocument
 from docstore.query.fields import DOCUMENTS
-from docstore.storing import Stored, store_drafts
+from docstore.storing import Stored, store_drafts, store_new
 from docstore.writing import Writes
 
 __all__ = ["Adds"]
+
+_FEW = 8
+"""So few documents are validated one by one."""
 
 
 class Adds(Writes[Document]):
@@ -113,21 +119,91 @@ class Adds(Writes[Document]):
         ids: list[str] = []
         added = 0
         for batch in self._batches(documents, batch_size):
-            stored = self._store(batch)
-            ids += [one.row["id"] for one in stored]
-            added += sum(one.is_new for one in stored)
+            if isinstance(batch, Batch):
+                ids += store_new(self._root, batch)
+                added += len(batch.rows)
+            else:
+                stored = self._store(batch)
+                ids += [one.row["id"] for one in stored]
+                added += sum(one.is_new for one in stored)
             if on_progress is not None:
                 on_progress(len(ids))
         return AddResult(ids=ids, added=added, existing=len(ids) - added)
 
     def _batches(
         self, documents: Iterable[NewDocument | Mapping[str, Any]], size: int
-    ) -> Iterator[list[Draft]]:
-        numbered = enumerate(documents)
-        while batch := [self._draft_at(index, given) for index, given in islice(numbered, size)]:
+    ) -> Iterator[Batch | list[Draft]]:
+        """Yield the documents of each commit, validated: together where that can be, else one by one."""
+        intake = _Intake(self._scope, self._checks, iter(documents))
+        take = intake.listed if type(documents) in (list, tuple) else intake.passing
+        while batch := take(size):
             yield batch
 
-    def _draft_at(self, index: int, given: NewDocument | Mapping[str, Any]) -> Draft:
+    def _store(self, drafts: list[Draft]) -> list[Stored]:
+        return store_drafts(self._root, self._checks, drafts)
+
+
+class _Intake:
+    """The documents of one call, taken a batch at a time and validated."""
+
+    def __init__(self, scope: Scope, checks: Checks, coming: Iterator[Any]) -> None:
+        self._scope, self._checks, self._coming = scope, checks, coming
+        self._first = 0
+        """The place of the next document."""
+
+    def listed(self, size: int) -> Batch | list[Draft]:
+        """Take documents that are all there already."""
+        given = list(islice(self._coming, size))
+        batch = self._together([_fields(one) for one in given], None)
+        return self._told(self._drafts(given) if batch is None else batch)
+
+    def passing(self, size: int) -> Batch | list[Draft]:
+        """Take documents of an iterator as each is when it comes: it may be the same object every time."""
+        given: list[dict[str, Any]] = []
+        texts: list[str] = []
+        others: list[Any] = []
+        try:
+            for one in islice(self._coming, size):
+                fields = _fields(one)
+                text = _metadata_text(fields, self._checks) if type(fields) is dict else None
+                if text is None:
+                    others.append(one)
+                    break
+                given.append(fields.copy())
+                texts.append(text)
+        except Exception:
+            self._drafts(given, texts)  # what is wrong with one that came before is told first
+            raise
+        if others:
+            rest = islice(self._coming, size - len(given) - 1)
+            return self._told(self._drafts(chain(others, rest), before=self._drafts(given, texts)))
+        batch = self._together(given, texts)
+        return self._told(self._drafts(given, texts) if batch is None else batch)
+
+    def _together(self, given: list[Any], texts: list[str] | None) -> Batch | None:
+        if len(given) < _FEW or set(map(type, given)) != {dict}:
+            return None
+        return draft_batch(given, texts, self._scope, self._checks)
+
+    def _told(self, batch: Batch | list[Draft]) -> Batch | list[Draft]:
+        """Count a batch; if it may be of documents that are there, as drafts."""
+        found = batch if not isinstance(batch, Batch) or batch.is_new else batch.drafts()
+        self._first += len(found.rows if isinstance(found, Batch) else found)
+        return found
+
+    def _drafts(
+        self, given: Iterable[Any], texts: Sequence[str] | None = None, before: Sequence[Draft] = ()
+    ) -> list[Draft]:
+        """Validate documents one by one; of those with ``texts`` the metadata is known."""
+        drafts = list(before)
+        for at, one in enumerate(given):
+            drafts.append(self._draft(one if texts is None else {**one, "metadata": None}, len(drafts)))
+            if texts is not None:
+                drafts[-1].row["metadata"] = texts[at]
+        return drafts
+
+    def _draft(self, given: NewDocument | Mapping[str, Any], at: int) -> Draft:
+        index = self._first + at
         try:
             return draft_document(given, self._scope, self._checks)
         except InvalidDocument as wrong:
@@ -137,5 +213,16 @@ class Adds(Writes[Document]):
         except ScopeError as wrong:
             raise ScopeError(f"document {index}: {wrong.message}") from wrong
 
-    def _store(self, drafts: list[Draft]) -> list[Stored]:
-        return store_drafts(self._root, self._checks, drafts)
+
+def _fields(given: Any) -> Any:
+    """Return what was given, as a dictionary if it can be one."""
+    return vars(given) if type(given) is NewDocument else given
+
+
+def _metadata_text(given: Mapping[str, Any], checks: Checks) -> str | None:
+    """Return the text of the metadata of a document; ``None`` if it is wrong."""
+    metadata = given.get("metadata")
+    try:
+        return "{}" if metadata is None else checks.metadata(metadata)
+    except InvalidDocument:
+        return None

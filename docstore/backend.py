@@ -101,11 +101,14 @@ class Judgement:
         reason: why it is not exact: a short phrase, shown by ``explain``.
         is_costly: whether it takes the engine many times as long as the evaluator. One or some are run all
             the same; of a filter that has very many of such, all of them are left to the evaluator.
+        adds_up: whether very many of such in one conjunction take the engine many times as long, as it looks
+            at the value once for each: those of a conjunction that has very many are left to the evaluator.
     """
 
     support: Support
     reason: str = ""
     is_costly: bool = False
+    adds_up: bool = False
 
 
 EXACT = Judgement(Support.EXACT)
@@ -271,6 +274,8 @@ class Writer(Reader, Protocol):
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
         """Add rows; return their numbers, in order: increasing, never used before, unique in the collection.
+
+        A writer with a true ``takes_columns`` is handed :class:`docstore.rows.Rows` where there are many.
 
         Raises:
             Duplicate: a unique key is taken; nothing of this call is kept.

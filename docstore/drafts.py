@@ -23,9 +23,10 @@ if sys.version_info >= (3, 14):
 else:
     from uuid_utils import uuid7
 
-__all__ = ["Draft", "draft_document", "new_id", "stamped"]
+__all__ = ["BLANK", "CHECKED", "NAMES", "Draft", "draft_document", "new_id", "stamped"]
 
-_NAMES = frozenset(NewDocument.model_fields)
+NAMES: Final = frozenset(NewDocument.model_fields)
+"""The fields that may be given."""
 
 
 @dataclass(slots=True)
@@ -116,12 +117,12 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
     """
     values = _values(given)
     get = values.get
-    row = _BLANK.copy()
+    row = BLANK.copy()
     row["tenant"], row["owner"] = stamped(scope, get("tenant"), get("owner"))
     for name, value in values.items():
         if value is None and name != "status":
             continue
-        check = _CHECKED.get(name)
+        check = CHECKED.get(name)
         if check is not None:
             row[name] = check(checks, value)
     named = row["id"] is not None
@@ -146,7 +147,7 @@ def _settle(row: dict[str, Any]) -> None:
         row["updated_at"] = row["created_at"]
 
 
-_BLANK: Final[dict[str, Any]] = {
+BLANK: Final[dict[str, Any]] = {
     "id": None,
     "external_id": None,
     "version": 1,
@@ -177,7 +178,7 @@ _BLANK: Final[dict[str, Any]] = {
 }
 """The row of a document of which nothing was said."""
 
-_CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
+CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
     "id": lambda checks, value: checks.key("id", value),
     "external_id": lambda checks, value: checks.key("external_id", value),
     "filename": Checks.filename,
@@ -203,9 +204,9 @@ def _values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
         raise InvalidDocument(
             f"expected a NewDocument or a mapping of add's keywords, not {type(given).__name__}"
         )
-    if not _NAMES.issuperset(given):
-        for name in (name for name in given if name not in _NAMES):
+    if not NAMES.issuperset(given):
+        for name in (name for name in given if name not in NAMES):
             raise InvalidDocument(
-                f"unknown field {name!r}: expected {', '.join(sorted(_NAMES))}", field=str(name)
+                f"unknown field {name!r}: expected {', '.join(sorted(NAMES))}", field=str(name)
             )
     return given

@@ -6,6 +6,7 @@ that index one folder store the same `content_type` and `file_type`. Nothing her
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -296,6 +297,22 @@ def content_type_of(filename: str) -> str:
         return _BY_NAME[name]
     _, dot, suffix = name.rpartition(".")
     return _BY_SUFFIX.get(suffix, UNKNOWN) if dot else UNKNOWN
+
+
+def types_of(filenames: Iterable[str]) -> list[tuple[str, str]]:
+    """Name the MIME type and the kind of each file by its name alone."""
+    known: dict[str, tuple[str, str]] = {}
+    found: list[tuple[str, str]] = []
+    for filename in filenames:
+        ending = filename[filename.rfind(".") :]
+        types = known.get(ending)
+        if types is None:
+            content_type = content_type_of(filename)
+            types = content_type, file_type_of(content_type, filename)
+            if ending[:1] == "." and ending[1:] in _SURE:
+                known[ending] = types
+        found.append(types)
+    return found
 
 
 def file_type_of(content_type: str, filename: str) -> str:

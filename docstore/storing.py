@@ -8,12 +8,13 @@ is *fenced*, and starts again where its source can be read again. No user text i
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer, WritesAlone
+from docstore.batches import Batch
 from docstore.blobs import Written, new_key, open_source
 from docstore.blobs.source import Source
 from docstore.checks import Checks
@@ -30,9 +31,10 @@ from docstore.lifecycle import versions
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.root import Root
+from docstore.rows import Rows
 from docstore.steps import reached
 
-__all__ = ["Put", "Stored", "forget_blobs", "make_live", "put_bytes", "store_drafts"]
+__all__ = ["Put", "Stored", "forget_blobs", "make_live", "put_bytes", "store_drafts", "store_new"]
 
 T = TypeVar("T")
 _FENCED_TRIES = 3
@@ -119,6 +121,23 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     return stored
 
 
+def store_new(root: Root, batch: Batch) -> Sequence[str]:
+    """Store validated documents without bytes that are new for sure, all or none, in one transaction; return
+    their ids.
+
+    Raises:
+        StoreBusy: others won the race every time.
+        BackendError: the database failed.
+    """
+    reached("P0")
+    inserting = _Fresh(batch)
+    root.written(inserting.run, recognises=True)
+    root.committed("P4.2")
+    reached("P5")
+    ids: Sequence[str] = batch.rows.columns["id"]
+    return ids
+
+
 def _opened(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> _Item:
     root.bytes()
     source = stack.enter_context(root.waits.run(open_source, draft.source))
@@ -199,9 +218,9 @@ class _Insertion:
     It may run several times; after a commit of unknown outcome it knows its own rows by their ids.
     """
 
-    def __init__(self, items: Sequence[_Item]) -> None:
+    def __init__(self, items: Sequence[_Item], tried: Iterable[str] = ()) -> None:
         self._items = items
-        self._tried: set[str] = set()
+        self._tried: set[str] = set(tried)
 
     def run(self, writer: Writer) -> list[Stored]:
         """Insert what is not there; return a row for each draft, in order."""
@@ -289,6 +308,34 @@ class _Insertion:
             writer.lock(f"bytes/{zlib.crc32(wanted['sha256'].encode())}")
             return known.get(_by_bytes(wanted)) or _of_bytes(writer, wanted)
         return None
+
+
+class _Fresh:
+    """P4 of rows that are new for sure. When it is run again they are looked for like others."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._was_tried = False
+
+    def run(self, writer: Writer) -> object:
+        """Insert the rows."""
+        if self._was_tried:
+            return self._looking().run(writer)
+        batch, self._was_tried = self._batch, True
+        now = writer.now()
+        clocked = {name: _or_now(batch.rows.columns[name], now) for name in _CLOCKED}
+        rows = Rows({**batch.rows.columns, **clocked})
+        writer.insert(DOCUMENTS, rows if getattr(writer, "takes_columns", False) else list(rows))
+        reached("P4.1")
+        return None
+
+    def _looking(self) -> _Insertion:
+        items = [_Item(draft) for draft in self._batch.drafts()]
+        return _Insertion(items, tried=self._batch.rows.columns["id"])
+
+
+def _or_now(column: Sequence[int | None], now: int) -> Sequence[int | None]:
+    return [now if at is None else at for at in column] if None in column else column
 
 
 def _is_plain(item: _Item) -> bool:

@@ -6,8 +6,9 @@ A record is never changed, only replaced. Whoever holds one may read it without 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from pydantic_core import from_json
 
 from docstore.backend import Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.rows import Rows
 
 __all__ = ["INDEXES", "Opened", "Record", "Table"]
 
@@ -82,11 +84,17 @@ class Record:
         self._facts: dict[str, Any] | None = None
 
     @staticmethod
-    def making(collection: Collection, opened: Opened) -> Callable[[Mapping[str, Any], int], Record]:
-        """Return what makes a record of a row at the seam, which has no number yet, and of its number."""
+    def of_rows(
+        collection: Collection, rows: Sequence[Row], numbers: Sequence[int], opened: Opened
+    ) -> Iterator[Record]:
+        """Yield the records of rows at the seam, which have no number yet, and of their numbers."""
         layout = _LAYOUTS[collection.name]
-        taken = layout.taken
-        return lambda columns, number: Record(layout, (*taken(columns), number), opened)
+        values: Iterable[tuple[Any, ...]]
+        if isinstance(rows, Rows):
+            values = zip(*(rows.columns[name] for name in layout.names[:-1]), numbers, strict=True)
+        else:
+            values = ((*layout.taken(row), number) for row, number in zip(rows, numbers, strict=True))
+        return map(Record, repeat(layout), values, repeat(opened))
 
     def changed(self, changes: Mapping[str, Any]) -> Record:
         """Return a record with some columns replaced."""

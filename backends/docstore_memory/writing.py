@@ -12,6 +12,7 @@ from typing import Any
 
 from docstore.backend import BlobRow, BlobState, Duplicate, Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore.rows import column
 from docstore_memory.reading import MemoryReader
 from docstore_memory.records import Opened, Record
 from docstore_memory.views import Layer, Overlay, View
@@ -38,6 +39,8 @@ class MemoryWriter(MemoryReader):
         mutex: as for a reader.
         counters: numbers and clock, kept whatever becomes of the block.
     """
+
+    takes_columns = True
 
     def __init__(self, view: View, mutex: Lock, counters: Counters) -> None:
         super().__init__(view, mutex)
@@ -91,12 +94,13 @@ class MemoryWriter(MemoryReader):
         Raises:
             Duplicate: a unique key is taken; nothing of this call is kept.
         """
-        first = self._counters.numbers[collection.name] + 1
+        last = self._counters.numbers[collection.name]
         self._counters.numbers[collection.name] += len(rows)
-        make = Record.making(collection, self._counters.opened)
-        records = {number: make(row, number) for number, row in enumerate(rows, first)}
+        taken = list(range(last + 1, last + 1 + len(rows)))
+        made = Record.of_rows(collection, rows, taken, self._counters.opened)
+        records = dict(zip(taken, made, strict=True))
         if self._undo is None and self._insert_plain(collection, rows, records):
-            return list(records)
+            return taken
         numbers = list[int]()
         try:
             for number, record in records.items():
@@ -113,9 +117,9 @@ class MemoryWriter(MemoryReader):
         self, collection: Collection, rows: Sequence[Row], records: Mapping[int, Record]
     ) -> bool:
         """Add records that are found by their ids alone, if they are such and none is taken."""
-        if collection is not DOCUMENTS or any(row["external_id"] is not None for row in rows):
+        if collection is not DOCUMENTS or any(id is not None for id in column(rows, "external_id")):
             return False
-        ids = {row["id"]: number for row, number in zip(rows, records, strict=True)}
+        ids = dict(zip(column(rows, "id"), records, strict=True))
         if len(ids) < len(rows) or self._view.has_any(collection, "id", ids):
             return False
         layer = self.overlay.layers[collection.name]

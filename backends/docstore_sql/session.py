@@ -7,16 +7,18 @@ locks, how it inserts many rows at once, and how it shows a plan.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from operator import itemgetter
+from types import NoneType
 from typing import Any, ClassVar
 
 from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, Statement
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold, index_symbols, index_words
+from docstore.rows import Rows
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables, columns_of
@@ -217,6 +219,8 @@ class Session(ABC):
         return numbers
 
     def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        if isinstance(rows, Rows) and set(map(type, rows.columns["content"])) == {NoneType}:
+            return
         for row, number in zip(rows, numbers, strict=True):
             content = row.get("content")
             if content is not None:
@@ -225,12 +229,6 @@ class Session(ABC):
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names: all of the table's own but the number."""
         return _INSERTED[collection.name]
-
-    def inserted_columns(self, collection: Collection) -> Callable[[Row], tuple[Any, ...]]:
-        """Return what takes the values for :meth:`insert_names` out of a row, all but the last; no tenant is
-        ``None`` there.
-        """
-        return _VALUES_OF[collection.name]
 
     def insert_values(self, collection: Collection, row: Row) -> list[Any]:
         """Return the values for :meth:`insert_names`."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from docstore.backend import Query, Row
 from docstore.query.expr import TRUE, And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
+from docstore.rows import column
 from docstore_sql.fragment import Fragment, both
 
 if TYPE_CHECKING:
@@ -149,11 +150,13 @@ class Tally:
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def of_rows(self, rows: Iterable[Row]) -> Counter[Key]:
+    def of_rows(self, rows: Sequence[Row]) -> Counter[Key]:
         """Count rows that are about to be stored."""
-        return Counter(
-            (row["tenant"] or "", row["owner"] or "", row["is_latest"], row["status"]) for row in rows
-        )
+        counted = Counter(zip(*(column(rows, name) for name in COUNTED), strict=True))
+        found: Counter[Key] = Counter()
+        for (tenant, owner, latest, status), n in counted.items():
+            found[tenant or "", owner or "", latest, status] += n
+        return found
 
     def of_numbers(self, numbers: Sequence[int]) -> Counter[Key]:
         """Count the stored rows of these numbers, and keep others from changing them."""

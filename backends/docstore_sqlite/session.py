@@ -20,6 +20,7 @@ from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.query.text import fold
+from docstore.rows import column
 from docstore_sqlite import declared
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.folding import FOLD_NEW, fold_new
@@ -63,6 +64,7 @@ def _duplicate(error: Exception) -> Duplicate:
 class SQLiteSession(Session):
     """A block on one SQLite connection."""
 
+    takes_columns: ClassVar[bool] = True
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
     gives_rows: ClassVar[bool] = True
@@ -235,19 +237,21 @@ class SQLiteSession(Session):
         if not rows:
             return []
         first = self._next_number(table)
+        numbers = list(range(first, first + len(rows)))
         marks = ", ".join("coalesce(?, '')" if name == "tenant" else "?" for name in names)
-        take = self.inserted_columns(collection)
+        columns = [column(rows, name) for name in names[:-1]]
+        folded = map(fold, column(rows, "filename"))
         try:
             self.cursor.executemany(
                 f"INSERT INTO {table} (number, {', '.join(names)}) VALUES (?, {marks})",
-                [(number, *take(row), fold(row["filename"])) for number, row in enumerate(rows, first)],
+                zip(numbers, *columns, folded, strict=True),
             )
         except Exception as error:
             if is_integrity_error(error) and "UNIQUE" in str(error):
                 self.cursor.execute(f"DELETE FROM {table} WHERE number >= ?", (first,))
                 raise _duplicate(error) from error
             raise
-        return list(range(first, first + len(rows)))
+        return numbers
 
     def _next_number(self, table: str) -> int:
         self.cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.strip('"'),))

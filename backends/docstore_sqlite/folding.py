@@ -23,9 +23,8 @@ from docstore.index.chunks import merged, removed
 from docstore.index.facts import pour_columns
 from docstore.index.layers import Tree
 from docstore.index.nodes import Node
-from docstore.index.texts import document_tokens
+from docstore.index.texts import document_tokens, names_tokens
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.text import fold as fold_text
 from docstore_sqlite.merging import Folding
 from docstore_sqlite.postings import FIELDS, IndexTables, columns
 
@@ -59,6 +58,7 @@ AT_ONCE = 8_000_000
 """Bytes of JSON, before and now, that one step of a fold holds at most, or one row's; facts take several
 times that.
 """
+
 
 def register_folding(connection: Any) -> None:
     """Register on a raw connection what folding calls a row."""
@@ -222,10 +222,11 @@ def fold_new(
 
 
 def _insert_tokens(cursor: Any, names: IndexTables, numbers: Sequence[int], filenames: Sequence[str]) -> None:
-    tokens = (
-        (n, document_tokens(name, fold_text(name), "")) for n, name in zip(numbers, filenames, strict=True)
-    )
-    cursor.executemany(f"INSERT INTO {names.text} (rowid, tokens) VALUES (?, ?)", tokens)
+    cursor.executemany(_insert_text(names), zip(numbers, names_tokens(filenames), strict=True))
+
+
+def _insert_text(names: IndexTables) -> str:
+    return f"INSERT INTO {names.text} (rowid, tokens) VALUES (?, ?)"
 
 
 def _fold_fresh(cursor: Any, names: IndexTables, collection: Collection, chosen: str) -> None:
@@ -327,6 +328,12 @@ def add_texts(cursor: Any, names: IndexTables, where: str) -> None:
         f"SELECT d.number, d.filename, d.filename_fold, c.words FROM {names.rows[DOCUMENTS.name]} AS d "
         f"LEFT JOIN {names.content} AS c ON c.number = d.number WHERE {where} ORDER BY d.number"
     )
+    inserting = cursor.connection.cursor()
     while some := rows.fetchmany(500):
-        tokens = [(row[0], document_tokens(row[1], row[2], row[3] or "")) for row in some]
-        cursor.connection.executemany(f"INSERT INTO {names.text} (rowid, tokens) VALUES (?, ?)", tokens)
+        numbers, filenames, folded, words = zip(*some, strict=True)
+        if any(words):
+            tokens = map(document_tokens, filenames, folded, [word or "" for word in words])
+            inserting.executemany(_insert_text(names), zip(numbers, tokens, strict=True))
+        else:
+            _insert_tokens(inserting, names, numbers, filenames)
+    inserting.close()

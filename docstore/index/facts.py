@@ -31,7 +31,7 @@ from docstore.index.keys import (
     size_key,
     text_key,
 )  # fmt: skip
-from docstore.index.nodes import NUMBERS_TYPE, Node, Numbers, packed_members
+from docstore.index.nodes import NUMBERS_TYPE, Node, Numbers
 from docstore.index.texts import tokens_of
 from docstore.query.fields import Collection, Kind
 
@@ -331,5 +331,4 @@ def _in_column(node: Node, values: Sequence[float], of: Numbers) -> tuple[Sequen
 
 def _see_names(node: Node, names: Sequence[str], contents: Sequence[str | None], of: Numbers) -> None:
     """Note the pieces of filenames and the words of contents, where they are kept among the facts."""
-    for token, numbers in tokens_of(names, contents, of.listed):
-        node.posts[token] = packed_members(numbers)
+    node.posts.update(tokens_of(names, contents, of.listed))

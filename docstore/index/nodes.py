@@ -25,12 +25,17 @@ _FLAGS: Final = tuple(bytes(value == code for value in range(256)) for code in r
 _DIGITS: Final = tuple(bytes(48 + (value == code) for value in range(256)) for code in range(_FEW))
 
 
-def packed_members(numbers: Sequence[int]) -> Members:
-    """Return ascending numbers, at least one and none twice, in the shorter of two forms."""
+def packed_members(numbers: Sequence[int], *, repeats: bool = False) -> Members:
+    """Return ascending numbers, at least one, in the shorter of two forms.
+
+    Args:
+        numbers: the numbers.
+        repeats: whether one may be there several times.
+    """
     first, span = numbers[0], numbers[-1] - numbers[0] + 1
     if len(numbers) <= SMALL or len(numbers) * _SPARSE < span:
-        return array(NUMBERS_TYPE, numbers)
-    if span == len(numbers):
+        return array(NUMBERS_TYPE, dict.fromkeys(numbers) if repeats else numbers)
+    if span == len(numbers) and not repeats:
         return Run((1 << span) - 1, first)
     digits = bytearray(b"0") * span
     for number in numbers:

@@ -12,19 +12,29 @@ end is padded).
 
 from __future__ import annotations
 
-from collections import defaultdict
+import sys
+from array import array
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
+from itertools import chain, repeat
+from typing import Final, TypeAlias
 
+from docstore.index.bits import Members
+from docstore.index.nodes import NUMBERS_TYPE, packed_members
 from docstore.query.expr import Compare, Expr, Match, Occurs
 from docstore.query.glob import required_literals
 from docstore.query.text import fold, index_words
 
-__all__ = ["Alternatives", "asked", "document_tokens", "fts5", "name_tokens", "tokens_of", "word_tokens"]
+__all__ = [
+    "Alternatives", "asked", "document_tokens", "fts5", "name_tokens", "names_tokens", "tokens_of",
+    "word_tokens",
+]  # fmt: skip
 
 _PAD = "\0\0"
 _MOST_TOKENS = 24
 _KEPT_PIECES = 65_536
+_AT_ONCE: Final = 512
+_CODES: Final = {1: NUMBERS_TYPE, 2: "Q"}
 
 
 class _Written(dict[int, str]):
@@ -60,32 +70,99 @@ def name_tokens(name: str) -> set[str]:
     return {_PIECES[padded[at : at + 3]] for at in range(len(name))}
 
 
+def names_tokens(names: Sequence[str]) -> Iterator[str]:
+    """Yield the tokens of documents without content, with a space between them; some more than once."""
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        folded = list(map(fold, some))
+        if "".join(some).isascii() and "" not in folded:
+            codes = _codes(_PAD.join((*folded, "")), 1)
+            yield from " ".join(map(_CODED.__getitem__, codes)).split("\n")
+        else:
+            yield from map(document_tokens, some, folded, repeat(""))
+
+
 def tokens_of(
     names: Sequence[str], contents: Sequence[str | None], numbers: Sequence[int]
-) -> Iterator[tuple[bytes, list[int]]]:
-    """Yield the tokens of many documents, and the numbers of those that have each, ascending.
+) -> Iterator[tuple[bytes, Members]]:
+    """Yield the tokens of many documents, and the numbers of those that have each.
 
     Args:
         names: filenames as stored.
         contents: the contents; ``None``: there is none.
         numbers: of the documents, ascending.
     """
-    pieces: defaultdict[str, list[int]] = defaultdict(list)
-    for name, number in zip(names, numbers, strict=True):
-        folded = fold(name)
-        for text in (folded,) if name.isascii() else (folded, name):
-            padded = text + _PAD
-            for at in range(len(text)):
-                pieces[padded[at : at + 3]].append(number)
-    for piece, having in pieces.items():
-        yield _PIECES[piece].encode(), list(dict.fromkeys(having))
+    for piece, having in _by_piece(names, numbers).items():
+        yield _PIECES[piece].encode(), packed_members(having, repeats=True)
     found: defaultdict[str, list[int]] = defaultdict(list)
     for content, number in zip(contents, numbers, strict=True):
         if content is not None:
             for word in word_tokens(index_words(content).split(" ")):
                 found[word].append(number)
     for word, having in found.items():
-        yield word.encode(), having
+        yield word.encode(), packed_members(having)
+
+
+def _by_piece(names: Sequence[str], numbers: Sequence[int]) -> dict[str, list[int]]:
+    """Return by pieces of names the numbers of those that have each, one after another as often as they
+    have it.
+    """
+    texts, owners = list(map(fold, names)), numbers
+    if not "".join(names).isascii():
+        both = [(text,) if name.isascii() else (text, name) for name, text in zip(names, texts, strict=True)]
+        owners = list(chain.from_iterable(map(repeat, numbers, map(len, both))))
+        texts = list(chain.from_iterable(both))
+    together = _PAD.join((*texts, ""))
+    if max(together, default="") > "\uffff":
+        pieces: defaultdict[str, list[int]] = defaultdict(list)
+        for text, number in zip(texts, owners, strict=True):
+            padded = text + _PAD
+            for at in range(len(text)):
+                pieces[padded[at : at + 3]].append(number)
+        return pieces
+    unit = 1 if together.isascii() else 2
+    coded: defaultdict[int, list[int]] = defaultdict(list)
+    having = chain.from_iterable(map(repeat, owners, [len(text) + 2 for text in texts]))
+    deque(map(list.append, map(coded.__getitem__, _codes(together, unit)), having), maxlen=0)
+    return {_piece_of(code, unit): some for code, some in coded.items() if code >> 16 * unit}
+
+
+def _codes(together: str, unit: int) -> array[int]:
+    """Return the three characters from each place of a text on as a number, of so many bytes each: the first
+    of them is the most significant.
+    """
+    raw = together.encode("ascii" if unit == 1 else "utf-16-le")
+    size = max(0, len(raw) - 2 * unit)
+    coded = bytearray(4 * size)
+    for place in range(3 * unit):
+        last, byte = divmod(place, unit)
+        start = (2 - last) * unit + byte
+        at = place if sys.byteorder == "little" else 4 * unit - 1 - place
+        coded[at :: 4 * unit] = raw[start : start + size : unit]
+    codes = array(_CODES[unit])
+    codes.frombytes(coded)
+    return codes
+
+
+def _piece_of(code: int, unit: int) -> str:
+    wide = 8 * unit
+    return "".join([chr(code >> shift & ((1 << wide) - 1)) for shift in (2 * wide, wide, 0)])
+
+
+class _Coded(dict[int, str]):
+    """The tokens of pieces in ASCII by their codes, those met lately; between two texts there is an end of
+    line.
+    """
+
+    def __missing__(self, code: int) -> str:
+        if len(self) >= _KEPT_PIECES:
+            self.clear()
+        between = "" if code > 0xFF else "\n"
+        token = self[code] = _PIECES[_piece_of(code, 1)] if code > 0xFFFF else between
+        return token
+
+
+_CODED = _Coded()
 
 
 class _Pieces(dict[str, str]):

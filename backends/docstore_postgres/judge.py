@@ -22,6 +22,8 @@ _IN_ELEMENT = "inside $elemMatch: {}"
 def judge(collection: Collection, leaf: Leaf) -> Judgement:
     """Say how far Postgres runs ``leaf``, and whether that takes it many times as long as the evaluator."""
     judged = _judged(collection, leaf)
+    if isinstance(leaf, Regex | Match):
+        judged = replace(judged, adds_up=True)
     return replace(judged, is_costly=True) if _is_costly(collection, leaf) else judged
 
 

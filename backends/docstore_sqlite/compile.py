@@ -8,6 +8,7 @@ conditions.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from docstore_sql.fragment import Fragment, both, either
 from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
+from docstore.query.alternatives import negatives
 from docstore.query.expr import Always, And, Expr, Match, Occurs, Or, Regex, leaves
 from docstore.query.fields import Collection, Field, Kind
 from docstore.query.guard import TEXTS, guarded
@@ -32,7 +34,7 @@ __all__ = ["SQLiteCompiler"]
 
 
 _TOGETHER = 4
-"""So many alternatives on one text column are one call of the evaluator; fewer are left to SQLite."""
+"""So many tests of one text column are one call of the evaluator; fewer are left to SQLite."""
 
 
 class SQLiteCompiler(Compiler):
@@ -84,10 +86,11 @@ class SQLiteCompiler(Compiler):
     def _conjunction(self, expr: And) -> Fragment:
         plain: list[Fragment] = []
         by_field: dict[str, list[Expr]] = {}
-        patterns = [term for term in expr.terms if isinstance(term, Regex)]
-        for term in expr.terms:
+        terms = negatives(expr.terms)
+        texts = Counter(term.path for term in terms if isinstance(term, Regex | Match))
+        for term in terms:
             field = self._only_json_field(term)
-            if field is None and isinstance(term, Regex) and len(patterns) >= _TOGETHER:
+            if field is None and isinstance(term, Regex | Match) and texts[term.path] >= _TOGETHER:
                 field = self.collection.column(term.path[0])
             if field is None:
                 plain.append(self.where(term))

@@ -57,7 +57,9 @@ from docstore.query.expr import (
     Regex,
     Size,
     TypeIs,
+    leaves,
 )  # fmt: skip
+from docstore.query.one_text import matches_all, matches_any
 from docstore.query.paths import index_step
 
 __all__ = ["Bounds", "bounds", "exactly"]
@@ -111,9 +113,9 @@ def bounds(expr: Expr, source: Source, leaf: Callable[[Leaf], Bounds] | None = N
     one = leaf or (lambda given: leaf_bounds(given, source))
     match expr:
         case And(terms):
-            return _all([bounds(term, source, leaf) for term in terms], source)
+            return _conjunction(terms, source, leaf)
         case Or(terms):
-            texts, others = _alternatives(terms, source)
+            texts, others = _texts_of(terms, source, _matching_any)
             return _any([*texts, *(bounds(term, source, leaf) for term in others)])
         case Not(term):
             inner, every = bounds(term, source, leaf), source.post((), EVERY)
@@ -123,7 +125,26 @@ def bounds(expr: Expr, source: Source, leaf: Callable[[Leaf], Bounds] | None = N
             return one(expr)
 
 
-def _alternatives(terms: Sequence[Expr], source: Source) -> tuple[list[Bounds], list[Expr]]:
+def _conjunction(
+    terms: Sequence[Expr], source: Source, leaf: Callable[[Leaf], Bounds] | None
+) -> Bounds:
+    """Return what ``source`` says of an And; texts are gone through last, and not where nothing is left."""
+    parts: list[Bounds] = []
+    for term in [term for term in terms if not _reads_texts(term)]:
+        parts.append(bounds(term, source, leaf))
+        if not parts[-1].high:
+            return exactly(EMPTY)
+    texts, others = _texts_of([term for term in terms if _reads_texts(term)], source, _matching_all)
+    return _all([*parts, *texts, *(bounds(term, source, leaf) for term in others)], source)
+
+
+def _reads_texts(expr: Expr) -> bool:
+    return any(isinstance(leaf, Regex | Match) for leaf in leaves(expr))
+
+
+def _texts_of(
+    terms: Sequence[Expr], source: Source, answer: Callable[[Path, list[Regex | Match], Source], Bounds]
+) -> tuple[list[Bounds], list[Expr]]:
     """Answer tests of the texts at one path at once where they are many; return the answers, and the other
     terms.
     """
@@ -135,13 +156,24 @@ def _alternatives(terms: Sequence[Expr], source: Source) -> tuple[list[Bounds], 
         else:
             others.append(term)
     found: list[Bounds] = []
-    for path, leaves in tests.items():
-        if len(leaves) < _MANY:
-            others += leaves
+    for path, asked in tests.items():
+        if len(asked) < _MANY:
+            others += asked
         else:
-            matching = _texts(path, predicates.matches_any(leaves), b"", source)
-            found.append(_doubted(matching, path, source))
+            found.append(_doubted(answer(path, asked, source), path, source))
     return found, others
+
+
+def _matching_any(path: Path, leaves: list[Regex | Match], source: Source) -> Bounds:
+    return _texts(path, matches_any(leaves), b"", source)
+
+
+def _matching_all(path: Path, leaves: list[Regex | Match], source: Source) -> Bounds:
+    """Answer for leaves that must all hold: of one text, or each of another one where there is an array."""
+    found = _texts(path, matches_all(leaves), b"", source)
+    arrays = union_all(source.post(path[:at], ARRAY) for at in range(1, len(path) + 1))
+    several = intersection(arrays, source.post(path, STRING))
+    return Bounds(found.low, union(found.high, several)) if several else found
 
 
 def _all(parts: list[Bounds], source: Source) -> Bounds:

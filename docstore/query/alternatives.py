@@ -32,10 +32,11 @@ from docstore.query.expr import (
     TypeIs,
 )
 from docstore.query.guard import COMPARISONS, REMAINDERS, TEXTS, guarded
+from docstore.query.junctions import all_of, any_of
+from docstore.query.one_text import matches_all, matches_any
 from docstore.query.predicates import Test
 from docstore.query.ranks import ranked, together
-from docstore.query.regex import all_searcher
-from docstore.query.seeing import RECORDS, Predicate, Root, all_of, any_of, sees, sees_array, values_at
+from docstore.query.seeing import RECORDS, Predicate, Root, sees, sees_array, values_at
 from docstore.query.stepped import Asked, any_by_index, before_index
 
 __all__ = ["Tested", "Together", "negatives"]
@@ -70,13 +71,13 @@ class Together:
         return [*found, *patterns, *map(self.compile, negatives(rest))]
 
     def _of_one_text(self, terms: Sequence[Expr]) -> _Part:
-        """Put together many patterns that all must match what is at one path of a record."""
+        """Put together many texts and patterns that all must match what is at one path of a record."""
         if self.root not in RECORDS or len(terms) < _MANY:
             return [], terms
-        by_path, _ = _by_path(terms, (Regex,))
+        by_path, _ = _by_path(terms, (Regex, Match))
         many = [(path, leaves) for path, leaves in by_path if len(leaves) >= _MANY]
         taken = {id(leaf) for _, leaves in many for leaf in leaves}
-        found = [_matches_all(path, leaves, all_of([*map(self.compile, leaves)])) for path, leaves in many]
+        found = [_sees_all(path, leaves, all_of([*map(self.compile, leaves)])) for path, leaves in many]
         return found, [term for term in terms if id(term) not in taken]
 
     def alternatives(self, terms: Sequence[Expr]) -> list[Predicate]:
@@ -142,7 +143,7 @@ class Together:
             else:
                 asked.append(((leaf.path, *self.test(leaf)), self.compile(leaf)))
         for path, group in texts.items():
-            test = predicates.matches_any(group)
+            test = matches_any(group)
             asked.append(((path, test, True), sees(path, test, self.root)))
         if len(asked) < _MANY:
             return None
@@ -154,7 +155,7 @@ class Together:
         mods, terms = _by_path(terms, (Mod,))
         members, terms = _by_path(terms, (Contains,))
         return [
-            *(sees(path, predicates.matches_any(leaves), self.root) for path, leaves in texts),
+            *(sees(path, matches_any(leaves), self.root) for path, leaves in texts),
             *(sees(path, predicates.divides(*leaves), self.root) for path, leaves in mods),
             *(sees_array(path, predicates.has_members(*leaves), self.root) for path, leaves in members),
         ], terms
@@ -169,13 +170,13 @@ def negatives(terms: Sequence[Expr]) -> Sequence[Expr]:
     return [*(term for term in terms if not isinstance(term, Not)), Not(Or(tuple(either_of)))]
 
 
-def _matches_all(path: Path, leaves: Sequence[Regex], alone: Predicate) -> Predicate:
-    """Return the test of whether each pattern matches a text at a path: one walk where there is one text."""
-    search = all_searcher([(leaf.pattern, leaf.flags) for leaf in leaves])
+def _sees_all(path: Path, leaves: Sequence[Regex | Match], alone: Predicate) -> Predicate:
+    """Return the test of whether each leaf holds of a text at its path: at once, where there is one text."""
+    whole = matches_all(leaves)
 
     def run(record: Any) -> bool:
         texts = [value for value in values_at(record, path) if type(value) is str]
-        return search(texts[0]) if len(texts) == 1 else bool(texts) and alone(record)
+        return whole(texts[0]) if len(texts) == 1 else bool(texts) and alone(record)
 
     return run
 

@@ -34,11 +34,12 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
+from docstore.query.junctions import all_of, any_of
 from docstore.query.normalize import normalize
 from docstore.query.parse import parse
 from docstore.query.paths import Seen, seen
 from docstore.query.predicates import Test
-from docstore.query.seeing import Predicate, Root, all_of, any_of, sees, sees_array
+from docstore.query.seeing import Predicate, Root, sees, sees_array
 from docstore.query.text import occurs
 from docstore.query.values import NotJson, plain, type_name
 

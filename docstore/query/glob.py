@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +19,8 @@ from typing import TypeAlias
 from docstore.query.text import fold
 
 __all__ = [
-    "CharacterClass", "Token", "Wild", "folded_matcher", "glob_tokens", "matcher", "required_literals",
+    "CharacterClass", "Token", "Wild", "folded_matcher", "glob_source", "glob_tokens", "matcher",
+    "required_literals",
 ]  # fmt: skip
 
 
@@ -95,6 +97,14 @@ def required_literals(pattern: str, *, folded: bool = False) -> list[str]:
     return [token for token in glob_tokens(pattern, folded=folded) if isinstance(token, str)]
 
 
+def glob_source(pattern: str, *, folded: bool = False) -> str | None:
+    """Return a glob as a pattern of RE2's for the same texts, if ``.`` is any character; ``None`` if it has a
+    class that no character is in, for which RE2 has no word.
+    """
+    sources = [".*" if token is Wild.ANY else _source(token) for token in glob_tokens(pattern, folded=folded)]
+    return None if _NOTHING in sources else rf"\A{''.join(sources)}\z"
+
+
 def _token(pattern: str, at: int) -> tuple[Token, int]:
     character = pattern[at]
     if character == "*":
@@ -136,16 +146,18 @@ def _folded(token: Token) -> Token:
 
 def _folded_range(first: str, last: str) -> tuple[tuple[str, str], ...]:
     """Return the range itself, for what folds to itself, and what its other members fold to."""
-    members = "".join(folded for member, folded in _foldable(last < "\x80") if first <= member <= last)
+    characters, folds = _foldable(last < "\x80")
+    members = "".join(folds[bisect_left(characters, first) : bisect_right(characters, last)])
     return ((first, last), *((member, member) for member in sorted(set(members))))
 
 
 @lru_cache(maxsize=2)
-def _foldable(ascii_only: bool) -> tuple[tuple[str, str], ...]:
-    """Return the characters that folding changes, with what it makes of them."""
+def _foldable(ascii_only: bool) -> tuple[list[str], list[str]]:
+    """Return the characters that folding changes, in their order, and what it makes of them."""
     characters = [chr(code) for code in range(0x80 if ascii_only else sys.maxunicode + 1) if code != 0x0A]
     pairs = zip(characters, fold("\n".join(characters)).split("\n"), strict=True)
-    return tuple((character, folded) for character, folded in pairs if character != folded)
+    changed = [(character, folded) for character, folded in pairs if character != folded]
+    return [character for character, _ in changed], [folded for _, folded in changed]
 
 
 def _pieces(tokens: tuple[Token, ...]) -> list[list[Token]]:
@@ -188,13 +200,17 @@ class _Piece:
         return -1 if found is None else found.start()
 
 
+_NOTHING = "(?!)"
+"""Matches no text."""
+
+
 def _source(token: Token) -> str:
     if isinstance(token, str):
         return re.escape(token)
     if isinstance(token, Wild):
         return "."
     if not token.ranges:
-        return "." if token.negated else "(?!)"
+        return "." if token.negated else _NOTHING
     body = "".join(f"{re.escape(first)}-{re.escape(last)}" for first, last in token.ranges)
     return f"[{'^' if token.negated else ''}{body}]"
 

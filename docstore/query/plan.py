@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
@@ -104,7 +105,7 @@ class Plan:
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
     every = tuple(leaves(expr))
-    judgements = _affordable({id(leaf): backend.judge(collection, leaf) for leaf in every})
+    judgements = _affordable(expr, {id(leaf): backend.judge(collection, leaf) for leaf in every})
 
     def instead(leaf: Leaf) -> Expr:
         if not judgements[id(leaf)].is_costly:
@@ -135,17 +136,29 @@ def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Seque
     )
 
 
-def _affordable(judgements: Judgements) -> Judgements:
+def _affordable(expr: Expr, judgements: Judgements) -> Judgements:
     """Take what is costly from the backend, if it is too much of it."""
     if len(judgements) <= COSTLY:
         return judgements
-    costly = [leaf for leaf, judgement in judgements.items() if judgement.is_costly]
-    if len(costly) <= COSTLY:
+    costly = {leaf for leaf, judgement in judgements.items() if judgement.is_costly}
+    left = {*_adding_up(expr, judgements), *(costly if len(costly) > COSTLY else ())}
+    if not left:
         return judgements
-    left = Judgement(
-        Support.UNSUPPORTED, f"one of {len(costly)} that are quicker to look at here", is_costly=True
+    judgement = Judgement(
+        Support.UNSUPPORTED, f"one of {len(left)} that are quicker to look at here", is_costly=True
     )
-    return {**judgements, **dict.fromkeys(costly, left)}
+    return {**judgements, **dict.fromkeys(left, judgement)}
+
+
+def _adding_up(expr: Expr, judgements: Judgements) -> Iterator[int]:
+    """Yield the leaves that add up in conjunctions of very many terms with such."""
+    if isinstance(expr, And):
+        by_term = [[id(leaf) for leaf in leaves(term) if judgements[id(leaf)].adds_up] for term in expr.terms]
+        if sum(map(bool, by_term)) > COSTLY:
+            yield from chain.from_iterable(by_term)
+            return
+    for term in expr.terms if isinstance(expr, And | Or) else ():
+        yield from _adding_up(term, judgements)
 
 
 def _sort_reasons(backend: Backend, collection: Collection, order: Sequence[SortKey]) -> tuple[str, ...]:

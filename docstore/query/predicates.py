@@ -6,16 +6,14 @@ more than it must: SQLite calls them for each row.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
-from docstore.query.expr import Compare, Contains, In, Json, Match, Mod, Regex, TypeIs
-from docstore.query.glob import folded_matcher, matcher, required_literals
+from docstore.query.expr import Compare, Contains, In, Json, Match, Mod, TypeIs
+from docstore.query.glob import matcher
 from docstore.query.paths import MISSING
-from docstore.query.regex import any_searcher, searcher
+from docstore.query.regex import searcher
 from docstore.query.text import fold
 from docstore.query.values import INT64_MAX, INT64_MIN, compare, equal, identity
 
@@ -28,17 +26,11 @@ __all__ = [
     "has_size",
     "has_type",
     "is_among",
-    "matches_any",
     "matches_regex",
     "matches_text",
 ]
 
 Test: TypeAlias = Callable[[Any], bool]
-_MANY = 8
-"""From so many texts on, one search for all of them comes first."""
-_PIECE = 32
-"""Characters of each that are searched for."""
-
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 
 
@@ -173,61 +165,6 @@ def matches_text(leaf: Match) -> Test:
         case "glob" | "iglob":
             whole = matcher(text, folded=leaf.kind == "iglob")
             return lambda value: type(value) is str and whole(value)
-
-
-def matches_any(leaves: Sequence[Regex | Match]) -> Test:
-    """Return the test of whether a text matches one of many leaves: it is folded, and gone through, once for
-    all of them.
-    """
-    raw: list[Match] = []
-    folded: list[Match] = []
-    patterns: list[tuple[str, str]] = []
-    for leaf in leaves:
-        if isinstance(leaf, Regex):
-            patterns.append((leaf.pattern, leaf.flags))
-        else:
-            (folded if leaf.kind in ("isubstring", "iglob") else raw).append(leaf)
-    tests = [_any_text(raw)] if raw else []
-    if patterns:
-        tests.append(any_searcher(patterns))
-    of_fold = _any_text(folded) if folded else None
-
-    def test(value: Any) -> bool:
-        if type(value) is not str:
-            return False
-        return any(each(value) for each in tests) or (of_fold is not None and of_fold(fold(value)))
-
-    return test
-
-
-def _any_text(leaves: Sequence[Match]) -> Callable[[str], bool]:
-    """Return the test of whether a text, folded already if their kind folds, matches one of the leaves.
-
-    One search for a piece of each that every match contains says first whether any can match.
-    """
-    tests: list[Callable[[str], bool]] = []
-    pieces: list[str] = []
-    for leaf in leaves:
-        if leaf.kind in ("glob", "iglob"):
-            is_folded = leaf.kind == "iglob"
-            tests.append(folded_matcher(leaf.text) if is_folded else matcher(leaf.text))
-            pieces.append(max(required_literals(leaf.text, folded=is_folded), key=len, default=""))
-        else:
-            text = fold(leaf.text) if leaf.kind == "isubstring" else leaf.text
-            tests.append(partial(_begins if leaf.kind == "starts_with" else _contains, text))
-            pieces.append(text)
-    if len(leaves) < _MANY or not all(pieces):
-        return lambda text: any(test(text) for test in tests)
-    possible = any_searcher((re.escape(piece[:_PIECE]), "") for piece in pieces)
-    return lambda text: possible(text) and any(test(text) for test in tests)
-
-
-def _contains(piece: str, text: str) -> bool:
-    return piece in text
-
-
-def _begins(start: str, text: str) -> bool:
-    return text.startswith(start)
 
 
 def has_members(*leaves: Contains) -> Test:

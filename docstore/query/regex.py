@@ -7,18 +7,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 __all__ = [
-    "INSTALL", "BadPattern", "all_searcher", "any_searcher", "from_compiled", "prepare", "required_literal",
-    "searcher",
+    "INSTALL", "BadPattern", "from_compiled", "instructions", "options", "prepare", "required_literal",
+    "searcher", "text_of",
 ]  # fmt: skip
 
 INSTALL = 'pip install "embedded-docstore[regex]"'
 
-_ALTERNATIVES = 100
 _SPACES = " \t\n\r\f\v"
 _ABSENT = (
     (r"\(\?<?[=!]", "RE2 has no look-around"),
@@ -86,68 +85,9 @@ def searcher(pattern: str, flags: str = "") -> Callable[[str], bool]:
     return lambda text: search(text.encode("utf-8")) is not None
 
 
-def any_searcher(patterns: Iterable[tuple[str, str]]) -> Callable[[str], bool]:
-    """Return a function that tells whether a text has a match of any of the patterns.
-
-    Many patterns are tried at once, as alternatives of a few: then a text is read a few times only.
-
-    Args:
-        patterns: pattern and flags of each, as :func:`prepare` returns them.
-    """
-    by_flags: dict[str, list[str]] = {}
-    tests: list[Callable[[str], bool]] = []
-    for pattern, flags in patterns:
-        if r"\Q" in pattern:  # it may quote up to the end, what is behind it included
-            tests.append(searcher(pattern, flags))
-        else:
-            by_flags.setdefault(flags, []).append(pattern)
-    for flags, alike in by_flags.items():
-        for start in range(0, len(alike), _ALTERNATIVES):
-            tests += _together(alike[start : start + _ALTERNATIVES], flags)
-    return tests[0] if len(tests) == 1 else lambda text: any(test(text) for test in tests)
-
-
-def all_searcher(patterns: Sequence[tuple[str, str]]) -> Callable[[str], bool]:
-    """Return a function that tells whether a text has a match of every one of the patterns.
-
-    One walk of the text finds those that match. That one of the others does not is made sure of by itself,
-    since RE2 may give up a walk for so many when it needs too much memory.
-
-    Args:
-        patterns: pattern and flags of each, as :func:`prepare` returns them.
-    """
-    import re2
-
-    alone = [searcher(pattern, flags) for pattern, flags in patterns]
-    by_flags: dict[str, list[int]] = {}
-    for at, (_, flags) in enumerate(patterns):
-        by_flags.setdefault(flags, []).append(at)
-    sets = []
-    for flags, places in by_flags.items():
-        found = re2.Set.SearchSet(_options(re2, flags))
-        for at in places:
-            found.Add(_text_of(*patterns[at]))
-        found.Compile()
-        sets.append((found, places))
-
-    def test(text: str) -> bool:
-        encoded = text.encode("utf-8")
-        for found, places in sets:
-            matching = set(found.Match(encoded) or ())
-            if len(matching) < len(places):
-                missing = next(place for at, place in enumerate(places) if at not in matching)
-                return alone[missing](text) and all(search(text) for search in alone)
-        return True
-
-    return test
-
-
-def _together(patterns: list[str], flags: str) -> list[Callable[[str], bool]]:
-    """Return one search for all the patterns, or one each where RE2 finds them too large together."""
-    try:
-        return [searcher("|".join(f"(?:{pattern})" for pattern in patterns), flags)]
-    except BadPattern:
-        return [searcher(pattern, flags) for pattern in patterns]
+def instructions(pattern: str, flags: str = "") -> int:
+    """Return how many instructions RE2 makes of a pattern."""
+    return int(_compiled(pattern, flags).programsize)
 
 
 def required_literal(pattern: str, flags: str = "") -> str:
@@ -162,28 +102,30 @@ def required_literal(pattern: str, flags: str = "") -> str:
     return max(runs, key=len, default="")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)  # a filter may have 500, of which each is needed more than once
 def _compiled(pattern: str, flags: str) -> Any:
     try:
         import re2
     except ImportError:
         raise BadPattern(f"$regex needs the package google-re2: {INSTALL}") from None
     try:
-        return re2.compile(_text_of(pattern, flags), _options(re2, flags))
+        return re2.compile(text_of(pattern, flags), options(re2, flags))
     except re2.error as wrong:
         raise BadPattern(_reason(pattern, wrong)) from None
 
 
-def _options(re2: Any, flags: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.case_sensitive = "i" not in flags
-    options.dot_nl = "s" in flags
-    options.never_capture = True
-    return options
+def options(re2: Any, flags: str) -> Any:
+    """Return RE2's options for flags, but for ``m``, which it has none for: see :func:`text_of`."""
+    found = re2.Options()
+    found.log_errors = False
+    found.case_sensitive = "i" not in flags
+    found.dot_nl = "s" in flags
+    found.never_capture = True
+    return found
 
 
-def _text_of(pattern: str, flags: str) -> str:
+def text_of(pattern: str, flags: str) -> str:
+    """Return a pattern as RE2 is given it."""
     return f"(?m){pattern}" if "m" in flags else pattern
 
 

@@ -9,43 +9,13 @@ from docstore.query.expr import Path
 from docstore.query.paths import MISSING, reach
 from docstore.query.predicates import Test
 
-__all__ = ["RECORDS", "Predicate", "Root", "all_of", "any_of", "sees", "sees_array", "values_at"]
+__all__ = ["RECORDS", "Predicate", "Root", "sees", "sees_array", "values_at"]
 
 Predicate: TypeAlias = Callable[[Any], bool]
 Root: TypeAlias = Literal["record", "free", "element", "value"]
 """What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its
 fields, or the element itself."""
 RECORDS = ("record", "free")
-
-
-def all_of(terms: list[Predicate]) -> Predicate:
-    """Return the test of whether all of some hold, asked in their order."""
-    if len(terms) == 2:
-        first, second = terms
-        return lambda record: first(record) and second(record)
-
-    def run(record: Any) -> bool:
-        for term in terms:  # noqa: SIM110 - a generator costs more than the loop
-            if not term(record):
-                return False
-        return True
-
-    return run
-
-
-def any_of(terms: list[Predicate]) -> Predicate:
-    """Return the test of whether any of some holds, asked in their order."""
-    if len(terms) == 2:
-        first, second = terms
-        return lambda record: first(record) or second(record)
-
-    def run(record: Any) -> bool:
-        for term in terms:  # noqa: SIM110 - a generator costs more than the loop
-            if term(record):
-                return True
-        return False
-
-    return run
 
 
 def sees(path: Path, test: Test, root: Root) -> Predicate:

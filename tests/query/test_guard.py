@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from random import Random
 from typing import Any
 
 import pytest
@@ -14,10 +13,9 @@ from hypothesis import strategies as st
 import docstore
 from docstore.query import predicates
 from docstore.query.evaluate import compile
-from docstore.query.expr import And, Compare, Contains, Expr, In, Match, Mod, Or, Path, Regex
+from docstore.query.expr import And, Compare, Contains, Expr, In, Match, Mod, Or, Regex
 from docstore.query.guard import COMPARISONS, TEXTS, guarded
 from docstore.query.predicates import Test
-from docstore.query.regex import all_searcher, searcher
 
 TEXTS_ = st.builds(
     lambda kind, path, text: Regex(path, text, "") if kind == "regex" else Match(path, kind, text),
@@ -112,25 +110,3 @@ def test_every_backend_finds_the_one_alternative(url: str, field: str) -> None:
 def names(store: docstore.Store, alternatives: Sequence[Any]) -> list[str]:
     """Return the filenames of what matches."""
     return [document.filename for document in store.documents.find({"$or": alternatives}).items]
-
-
-@given(
-    st.lists(st.sampled_from(["a", "b|", "^", "é", "x+$", "[^q]", "(?i)B", "."]), min_size=8, max_size=12),
-    st.lists(RECORDS, min_size=1, max_size=6),
-    st.sampled_from([("f",), ("g", "a")]),
-)
-def test_many_patterns_that_all_must_match(patterns: list[str], records: list[Any], path: Path) -> None:
-    """One walk of a text says what one a pattern says; of several texts each pattern may take its own."""
-    leaves = [Regex(path, f"{pattern}|{n}{n}", "") for n, pattern in enumerate(patterns)]
-    fits = compile(And(tuple(leaves)))
-    expected = [all(compile(leaf)(record) for leaf in leaves) for record in records]
-    assert expected == [fits(record) for record in records]
-
-
-def test_patterns_too_large_to_be_walked_together() -> None:
-    """Where RE2 gives up, each is tried by itself."""
-    patterns = [("[a-q][^u-z]{13}x" * 3 + f"|{n}$", "") for n in range(200)]
-    search = all_searcher(patterns)
-    texts = ["".join(Random(seed).choices("abcdefghijklmnopqrstuvwxyz", k=2_000)) for seed in range(5)]
-    expected = [all(searcher(*pattern)(text) for pattern in patterns) for text in texts]
-    assert expected == [search(text) for text in texts]

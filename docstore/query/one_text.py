@@ -1,0 +1,153 @@
+"""Many tests of one text: whether it passes any of them, whether it passes all.
+
+A text is folded, encoded and gone through once for all of them, where RE2 can look for them together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+from docstore.query.expr import Match, Regex
+from docstore.query.glob import folded_matcher, matcher, required_literals
+from docstore.query.junctions import all_of, any_of
+from docstore.query.predicates import Test
+from docstore.query.regex import searcher
+from docstore.query.searches import any_searcher, is_installed, missing_searcher, source
+from docstore.query.text import fold
+
+__all__ = ["matches_all", "matches_any"]
+
+_MANY = 8
+"""From so many tests on, one search for all of them comes first."""
+_PIECE = 32
+"""Characters of each that are searched for."""
+_TRIED = 8
+"""Tests that failed last, which are tried before all are."""
+_FOLDING = ("isubstring", "iglob")
+TextTest: TypeAlias = Callable[[str], bool]
+Leaf: TypeAlias = Regex | Match
+
+
+def matches_any(leaves: Sequence[Leaf]) -> Test:
+    """Return the test of whether a text matches one of many leaves."""
+    tests = [_any_of(group, folds) for folds, group in _by_folding(leaves)]
+
+    def test(value: Any) -> bool:
+        return type(value) is str and any(each(value) for each in tests)
+
+    return test
+
+
+def matches_all(leaves: Sequence[Leaf]) -> TextTest:
+    """Return the test of whether a text matches every one of many leaves."""
+    tests = [_all_of(group, folds) for folds, group in _by_folding(leaves)]
+    return tests[0] if len(tests) == 1 else all_of(tests)
+
+
+def _by_folding(leaves: Sequence[Leaf]) -> list[tuple[bool, list[Leaf]]]:
+    """Return the leaves that ask the text as it is, and those that ask its fold."""
+    folding = [leaf for leaf in leaves if isinstance(leaf, Match) and leaf.kind in _FOLDING]
+    plain = [leaf for leaf in leaves if isinstance(leaf, Regex) or leaf.kind not in _FOLDING]
+    return [(folds, [*group]) for folds, group in ((False, plain), (True, folding)) if group]
+
+
+def _of_folded(test: TextTest) -> TextTest:
+    return lambda text: test(fold(text))
+
+
+def _any_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
+    patterns = [(leaf.pattern, leaf.flags) for leaf in leaves if isinstance(leaf, Regex)]
+    tests = [any_searcher(patterns)] if patterns else []
+    texts = [leaf for leaf in leaves if isinstance(leaf, Match)]
+    if texts:
+        tests.append(_any_text(texts))
+    found = tests[0] if len(tests) == 1 else any_of(tests)
+    return _of_folded(found) if folds else found
+
+
+def _any_text(leaves: Sequence[Match]) -> TextTest:
+    """Return the test of whether a text, folded already if they fold, matches one of the leaves.
+
+    One search for a piece of each that every match contains says first whether any can match; those that have
+    none are looked for by themselves.
+    """
+    pieces = [_piece(leaf) for leaf in leaves]
+    some = [leaf for leaf, piece in zip(leaves, pieces, strict=True) if piece]
+    if len(leaves) < _MANY or not is_installed():
+        return any_of([*map(_alone, leaves)])
+    found = []
+    if some:
+        possible = any_searcher((re.escape(piece[:_PIECE]), "") for piece in pieces if piece)
+        found.append(all_of([possible, any_of([*map(_alone, some)])]))
+    others = [leaf for leaf, piece in zip(leaves, pieces, strict=True) if not piece]
+    sources = [source(leaf) for leaf in others]
+    found += [_alone(leaf) for leaf, known in zip(others, sources, strict=True) if known is None]
+    found += [any_searcher(known for known in sources if known is not None)] if any(sources) else []
+    return any_of(found)
+
+
+def _piece(leaf: Match) -> str:
+    """Return what every match of a leaf contains, folded if the leaf folds; ``""``: nothing is known of."""
+    if leaf.kind in ("glob", "iglob"):
+        return max(required_literals(leaf.text, folded=leaf.kind == "iglob"), key=len, default="")
+    return fold(leaf.text) if leaf.kind == "isubstring" else leaf.text
+
+
+def _all_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
+    alone = [_alone(leaf) for leaf in leaves]
+    together = len(leaves) >= _MANY and is_installed()
+    found = _all_together(leaves, alone) if together else all_of(alone)
+    return _of_folded(found) if folds else found
+
+
+def _all_together(leaves: Sequence[Leaf], alone: Sequence[TextTest]) -> TextTest:
+    """Return the test of whether a text matches all of many leaves: those that failed last come first, then
+    one walk that tells which fails.
+    """
+    patterns = [source(leaf) for leaf in leaves]
+    missing = missing_searcher(patterns)
+    others = all_of([test for test, known in zip(alone, patterns, strict=True) if known is None])
+    one_by_one = all_of([*alone])
+    front: list[TextTest] = []
+
+    def test(text: str) -> bool:
+        nonlocal front
+        tried = front
+        for one in tried:
+            if not one(text):
+                return False
+        place = missing(text)
+        if place is None:
+            return others(text)
+        if alone[place](text):
+            return one_by_one(text)
+        front = [alone[place], *tried[: _TRIED - 1]]
+        return False
+
+    return test
+
+
+def _alone(leaf: Leaf) -> TextTest:
+    """Return the test of one leaf; of a text that is folded already if the leaf folds."""
+    if isinstance(leaf, Regex):
+        return searcher(leaf.pattern, leaf.flags)
+    match leaf.kind:
+        case "glob":
+            return matcher(leaf.text)
+        case "iglob":
+            return folded_matcher(leaf.text)
+        case "starts_with":
+            return partial(_begins, leaf.text)
+        case _:
+            return partial(_contains, fold(leaf.text) if leaf.kind == "isubstring" else leaf.text)
+
+
+def _contains(piece: str, text: str) -> bool:
+    return piece in text
+
+
+def _begins(start: str, text: str) -> bool:
+    return text.startswith(start)

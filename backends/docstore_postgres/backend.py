@@ -29,6 +29,7 @@ from docstore_postgres.connections import AtHand, Held, Read, has_ended
 from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
+from docstore_postgres.numbering import mend, misnumbered
 from docstore_postgres.reading import Reading
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import translated
@@ -239,15 +240,25 @@ class PostgresBackend(SQLBackend):
     # -- counts ----------------------------------------------------------------------------------------------
 
     def check_indexes(self) -> Iterator[tuple[str | None, str]]:
-        """Yield what of the kept counts is not as the rows say; Postgres looks after its indexes itself."""
+        """Yield what of the kept counts and words of numbers is not as the rows say; Postgres looks after its
+        indexes itself.
+        """
         with self.read() as session:
             faults = session.tally.faults()
         yield from ((None, fault) for fault in faults)
+        for collection in (DOCUMENTS, EXTRACTIONS):
+            for one in misnumbered(self.read, self.tables, collection):
+                fault = f"the numbers in the metadata of {one.id!r} are not indexed as they are"
+                yield one.id if collection is DOCUMENTS else None, fault
 
     def rebuild_indexes(self) -> None:
-        """Mend the kept counts."""
+        """Mend the kept counts and words of numbers."""
         with self.write() as session:
             session.tally.mend()
+        for collection in (DOCUMENTS, EXTRACTIONS):
+            for one in misnumbered(self.read, self.tables, collection):
+                with self.write() as session:
+                    mend(session, self.tables, collection, one.number)
 
     def _has_trigrams(self, connection: Any) -> bool:
         with closing(connection.cursor()) as cursor:

@@ -21,7 +21,7 @@ from docstore_postgres.slots import filled, slots_of
 __all__ = ["Page", "Runs", "Way", "page", "way_of"]
 
 _FEW = 5_000
-"""Rows that a declared index is asked for where another index finds the matches, too."""
+"""Rows that an index of ranges is asked for where another index finds the matches, too."""
 _ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
 _MOST_TEXTS = 64
 """Statements that are kept for one filter."""
@@ -30,10 +30,12 @@ _DEAR = 20_000
 _LONG = 0.005
 """Seconds from which it is better to order the numbers of matches alone, and read a page's rows then."""
 
-Way: TypeAlias = Literal["find", "apart", "narrow"]
-"""How all matches are found: by an index that Postgres chooses, by one over what is inside the documents and
-no other, or by a declared index and no other.
+Way: TypeAlias = Literal["find", "apart", "narrow", "range"]
+"""How all matches are found: by an index that Postgres chooses, or by one and no other: one over what is
+inside the documents, a declared one, or that of numbers.
 """
+_BY_VALUES = ("narrow", "range")
+"""The ways whose statements are planned for their values."""
 
 
 class Runs(Protocol):
@@ -86,8 +88,10 @@ class Page:
         return self._statement("walk", bound)
 
     def find(self, way: Way) -> Fragment:
-        """Return the statement that finds all matches, by an index, before it orders them."""
-        return self._statement(way, 0)
+        """Return the statement that finds all matches, by an index, before it orders them; what is found by
+        the index of numbers depends on the values themselves.
+        """
+        return self.finding(way) if way == "range" else self._statement(way, 0)
 
     def _statement(self, name: Literal["walk"] | Way, bound: int) -> Fragment:
         """Return a statement for this page's values; it was made before for a page that differs in nothing
@@ -133,7 +137,7 @@ class Page:
         there is one plan, whatever the values. Told of none, Postgres would expect too many and plan anew.
         """
         condition = self.condition
-        if way == "narrow" or condition.prefilters or condition.is_costly:
+        if way in _BY_VALUES or condition.prefilters or condition.is_costly:
             return False
         inner = condition.apart.found if way == "apart" and condition.apart else condition.whole
         alone = way == "apart" or not (self.query.after or self.query.scope != ANYWHERE)
@@ -154,6 +158,8 @@ class Page:
         inner, rest = both([*condition.prefilters, *asked, condition.whole]), Fragment("")
         if way == "narrow" and condition.narrowed is not None:
             inner, rest = condition.narrowed.condition, both([*asked, condition.whole]).wrapped(" WHERE ")
+        elif way == "range" and condition.ranged is not None:
+            inner, rest = condition.ranged.condition, both([*asked, condition.whole]).wrapped(" WHERE ")
         elif way == "apart" and condition.apart is not None:
             inner = both([*condition.prefilters, condition.apart.found])
             rest = both([*asked, condition.apart.rest]).wrapped(" WHERE ")
@@ -198,8 +204,10 @@ def way_of(runs: Runs, query: Query, condition: Condition, rows: int) -> Way:
     if narrowed is not None:
         if narrowed.rows is None:
             narrowed.rows = runs.estimate(query, narrowed)
-        if narrowed.rows <= (_FEW if condition.found else rows // 4):
+        if narrowed.rows <= _most(condition, rows):
             return "narrow"
+    if _is_ranged(runs, query, condition, rows):
+        return "range"
     if apart is None or query.scope.owner is not None or query.scope.tenant is not None:
         return "find"
     if apart.rows is None:
@@ -207,13 +215,24 @@ def way_of(runs: Runs, query: Query, condition: Condition, rows: int) -> Way:
     return "apart" if apart.rows > rows // 20 else "find"
 
 
+def _most(condition: Condition, rows: int) -> int:
+    """Return how many of all rows an index of ranges may find to be worth it."""
+    return _FEW if condition.found else rows // 4
+
+
+def _is_ranged(runs: Runs, query: Query, condition: Condition, rows: int) -> bool:
+    """Return whether the index of numbers is the way to all matches."""
+    ranged = condition.look_at_ranges(lambda found: runs.expected(query, found))
+    return ranged is not None and ranged.rows <= _most(condition, rows)
+
+
 def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
     """Return the rows of a page."""
     query, wanted, condition = page.query, page.wanted, page.condition
     rows = drives.rows(query.collection.name, lambda: runs.last_number(query))
     furthest = furthest_walk(wanted, rows)
-    way = way_of(runs, query, condition, rows) if condition.narrowed is not None else None
-    found = condition.found or way == "narrow"
+    way = way_of(runs, query, condition, rows) if condition.narrowed or condition.ranged else None
+    found = condition.found or way in _BY_VALUES
     bound = drives.first(condition.key, wanted, furthest, found=found)
     if len(condition.whole.text) > _DEAR:
         bound = bound and furthest
@@ -224,11 +243,13 @@ def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
             return read
         matched = len(read) + (query.offset if read else 0)
         drives.remember(condition.key, matched / bound)
+        if way is None and _is_ranged(runs, query, condition, rows):
+            way, found = "range", True
         bound = drives.further(wanted, furthest, walked=bound, matched=matched, found=found)
     way = way or way_of(runs, query, condition, rows)
     begun = time.perf_counter()
     read = runs.fetch(
-        page.find(way), prepare=condition.found and way != "narrow", blindly=page.has_one_way(way)
+        page.find(way), prepare=condition.found and way not in _BY_VALUES, blindly=page.has_one_way(way)
     )
     condition.is_costly = time.perf_counter() - begun > _LONG
     return read

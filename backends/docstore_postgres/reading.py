@@ -15,10 +15,11 @@ from docstore_postgres.declared import Declared, Narrowed
 from docstore_postgres.drive import Drives, bounds_of, confines, key_of
 from docstore_postgres.finding import Finder
 from docstore_postgres.intervals import intervals
+from docstore_postgres.numbers import ranged
 from docstore_postgres.reach import indexed
 from docstore_postgres.slots import Places, Values
 
-__all__ = ["Apart", "Condition", "Reading"]
+__all__ = ["Apart", "Condition", "Ranged", "Reading"]
 
 _KEPT = 256
 _RANGED = (("created_at",), ("number",))
@@ -44,6 +45,19 @@ class Apart:
 
 
 @dataclass(slots=True)
+class Ranged:
+    """What a filter implies of the numbers in the metadata, which have an index.
+
+    Attributes:
+        condition: that, as the index finds it.
+        rows: how many Postgres expects that to be.
+    """
+
+    condition: Fragment
+    rows: int
+
+
+@dataclass(slots=True)
 class Condition:
     """A filter, compiled.
 
@@ -57,6 +71,8 @@ class Condition:
         key: what it is remembered by.
         narrowed: what it implies that a declared index finds; ``None``: nothing.
         apart: the same in two, where that is another way; ``None``: it is not.
+        ranged: what the index of numbers finds of it; ``None``: nothing.
+        is_ranged_known: whether that was looked at: it is when a walk did not fill a page.
         is_costly: whether finding all matches took long when it was done last.
         texts: statements made for it, their values left open, by what else they depend on; those of one shape
             share them.
@@ -73,6 +89,8 @@ class Condition:
     key: Hashable
     narrowed: Narrowed | None = None
     apart: Apart | None = None
+    ranged: Ranged | None = None
+    is_ranged_known: bool = False
     is_costly: bool = False
     texts: dict[Hashable, Fragment] = field(default_factory=dict)
     given: Values | None = None
@@ -81,6 +99,14 @@ class Condition:
     def with_places(self) -> Condition:
         """Return what statements are made of: with places for the values of the filter, if there are."""
         return self if self.opened is None else replace(self.opened, is_costly=self.is_costly)
+
+    def look_at_ranges(self, expected: Callable[[Fragment], int]) -> Ranged | None:
+        """Return what the index of numbers finds, which ``expected`` says the rows of; it is asked once."""
+        if not self.is_ranged_known:
+            found = ranged(self.where)
+            self.ranged = None if found is None else Ranged(found, expected(found))
+            self.is_ranged_known = True
+        return self.ranged
 
     def each(self, change: Callable[[Fragment], Fragment]) -> Condition:
         """Return the condition with each of its fragments changed."""

@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from operator import itemgetter
+from types import NoneType
 from typing import Any, ClassVar
 
 import psycopg
@@ -19,12 +21,14 @@ from psycopg.pq import TransactionStatus
 from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.text import fold
+from docstore.rows import Rows, column
 from docstore_postgres.awaited import AwaitedCursor, cursor_on
+from docstore_postgres.beside import beside, columns_beside, made_of
 from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
 from docstore_postgres.paging import Page, page, way_of
 from docstore_postgres.reading import Reading
-from docstore_postgres.values import index_folds, index_json
 
 __all__ = ["CLOCK", "PostgresSession", "marks_of"]
 
@@ -33,6 +37,7 @@ CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 _SAVEPOINT = "docstore_statement"
 _MODES = {False: "auto", True: "force_generic_plan"}
+_INDEXES = {"narrow": "a declared index", "range": "the index of numbers"}
 _BY_NUMBER = (SortKey(("number",)),)
 _COPIED_FROM = 8
 """So many rows and more are copied; fewer are inserted one statement each."""
@@ -50,6 +55,7 @@ class PostgresSession(Session):
 
     mark: ClassVar[str] = "%s"
     appends: ClassVar[bool] = True
+    takes_columns: ClassVar[bool] = True
     cursor_on = staticmethod(cursor_on)
 
     def __init__(
@@ -126,10 +132,10 @@ class PostgresSession(Session):
             _, wanted = self._page(query)
             rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
             bound = furthest_walk(wanted.wanted, rows)
-            narrowing = way_of(self, query, wanted.condition, rows) == "narrow"
-            statement = wanted.find("narrow") if narrowing else wanted.walk(bound)
+            way = way_of(self, query, wanted.condition, rows)
+            statement = wanted.find(way) if way in _INDEXES else wanted.walk(bound)
             after = "finds all matches by an index" if wanted.condition.found else "reads all rows"
-            after = "runs this statement, by a declared index" if narrowing else after
+            after = f"runs this statement, by {_INDEXES[way]}" if way in _INDEXES else after
             note = f"looks at up to {bound} rows in order; where these do not fill the page, {after}"
             return Statement(statement.text, statement.values, self.plan_of(statement), (note,))
         if statement is None:
@@ -204,10 +210,12 @@ class PostgresSession(Session):
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, up to ``at_most``, found by the one index that is best."""
         _, wanted = self._page(query)
-        if wanted.condition.narrowed is not None or wanted.condition.apart is not None:
+        condition = wanted.condition
+        ranged = condition.look_at_ranges(lambda found: self.expected(query, found))
+        if condition.narrowed is not None or condition.apart is not None or ranged is not None:
             rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
-            way = way_of(self, query, wanted.condition, rows)
-            if way == "narrow" or (way == "apart" and at_most is None):
+            way = way_of(self, query, condition, rows)
+            if way in _INDEXES or (way == "apart" and at_most is None):
                 ((found,),) = self.fetch(wanted.counting(way, at_most), prepare=False)
                 return int(found)
         return super().count(query, at_most)
@@ -276,7 +284,7 @@ class PostgresSession(Session):
         """Return the values for :meth:`insert_names`."""
         values = super().insert_values(collection, row)
         for name in _JSON_NAMES[collection.name]:
-            values += _derived(row[name])
+            values += beside(name, row[name])
         return values
 
     def assignment(self, name: str, value: Any) -> Fragment:
@@ -284,10 +292,8 @@ class PostgresSession(Session):
         plain = super().assignment(name, value)
         if name not in _ALL_JSON:
             return plain
-        return Fragment(
-            f"{plain.text}, {name}_json = %s::jsonb, {name}_fold = %s::jsonb",
-            (*plain.values, *_derived(value)),
-        )
+        sets = ", ".join(f"{name}_{kind} = %s::{cast}" for kind, cast in made_of(name))
+        return Fragment(f"{plain.text}, {sets}", (*plain.values, *beside(name, value)))
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Insert rows, many by COPY with numbers taken ahead; return their numbers."""
@@ -312,14 +318,20 @@ class PostgresSession(Session):
             (table, len(rows)),
         )
         numbers = sorted(int(number) for (number,) in self.cursor.fetchall())
+        columns = self._columns(collection, rows)
         self._copy(
-            f"COPY {table} (number, {', '.join(names)}) FROM STDIN",
-            (
-                (number, *self.insert_values(collection, row))
-                for number, row in zip(numbers, rows, strict=True)
-            ),
+            f"COPY {table} (number, {', '.join(names)}) FROM STDIN", zip(numbers, *columns, strict=True)
         )
         return numbers
+
+    def _columns(self, collection: Collection, rows: Sequence[Row]) -> list[Sequence[Any]]:
+        """Return the values for :meth:`insert_names` of many rows, by column."""
+        *stored, _ = super().insert_names(collection)
+        columns = {name: column(rows, name) for name in stored}
+        if not all(columns["tenant"]):
+            columns["tenant"] = [tenant or "" for tenant in columns["tenant"]]
+        made = [columns_beside(name, columns[name]) for name in _JSON_NAMES[collection.name]]
+        return [*columns.values(), list(map(fold, columns["filename"])), *chain.from_iterable(made)]
 
     def _copy(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         if isinstance(self.cursor, AwaitedCursor):
@@ -330,6 +342,8 @@ class PostgresSession(Session):
                 copy.write_row(row)
 
     def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        if isinstance(rows, Rows) and set(map(type, rows.columns["content"])) == {NoneType}:
+            return
         kept = [
             (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None
         ]
@@ -409,17 +423,13 @@ def _in_order(query: Query, rows: list[Row]) -> list[Row]:
     return rows[query.offset : None if query.limit is None else query.offset + query.limit]
 
 
-def _derived(text: str | None) -> tuple[str | None, str | None]:
-    return (None, None) if text is None else (index_json(text), index_folds(text))
-
-
 def _json_names(collection: Collection) -> tuple[str, ...]:
     return tuple(field.name for field in columns_of(collection) if field.kind is Kind.JSON)
 
 
 _JSON_NAMES = {collection.name: _json_names(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
 _JSON_COLUMNS = {
-    name: tuple(f"{field}_{kind}" for field in fields for kind in ("json", "fold"))
+    name: tuple(f"{field}_{kind}" for field in fields for kind, _ in made_of(field))
     for name, fields in _JSON_NAMES.items()
 }
 _ALL_JSON = frozenset(name for names in _JSON_NAMES.values() for name in names)
@@ -427,7 +437,7 @@ _INSERTED: dict[str, tuple[str, ...]] = {}
 _MARKS = {
     collection.name: (
         *["%s"] * len(columns_of(collection)),
-        *["%s::jsonb"] * len(_JSON_COLUMNS[collection.name]),
+        *(f"%s::{cast}" for field in _JSON_NAMES[collection.name] for _, cast in made_of(field)),
     )
     for collection in (DOCUMENTS, EXTRACTIONS)
 }

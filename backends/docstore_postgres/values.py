@@ -14,8 +14,10 @@ from typing import Any
 
 from docstore.query.text import fold
 
-__all__ = ["ascii_lower", "index_folds", "index_json", "json_of", "number_of"]
+__all__ = ["LARGE", "ascii_lower", "index_folds", "index_json", "is_plain", "json_of", "number_of"]
 
+LARGE = 1e16
+"""From here on a double is written with an exponent, in texts of JSON as in Python's ``repr``."""
 _MAY_BE_LARGE = re.compile(r"\d[eE]\+?\d")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+')
 _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
@@ -50,6 +52,11 @@ def ascii_lower(text: str) -> str:
     return text.translate(_ASCII_LOWER)
 
 
+def is_plain(text: str) -> bool:
+    """Return whether a JSON text holds nothing but ASCII, for sure."""
+    return text.isascii() and "\\u" not in text
+
+
 def index_folds(text: str) -> str | None:
     """Return what Postgres cannot fold itself: a JSON object from string to folded string.
 
@@ -62,7 +69,7 @@ def index_folds(text: str) -> str | None:
     Returns:
         The object's JSON text; ``None`` if there is no such string, as in any text of ASCII alone.
     """
-    if text.isascii() and "\\u" not in text:
+    if is_plain(text):
         return None
     folds = {string: fold(string) for string in set(_strings(json.loads(text))) if not string.isascii()}
     kept = {string: folded for string, folded in folds.items() if folded != ascii_lower(string)}

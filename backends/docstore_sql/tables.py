@@ -2,8 +2,9 @@
 own Alembic).
 
 One table a collection, the content apart so that listing never touches it, one table of blobs, one of the
-store's own settings. ``tenant`` is never NULL (``''`` is none) and every unique key begins with it, so that
-the same tables can be partitioned by it. Instants are int64 microseconds since 1970-01-01T00:00:00Z.
+store's own settings. ``tenant`` is never NULL (``''`` is none) and every unique key holds it, so that the
+same tables can be partitioned by it; what is looked up across tenants stands before it there. Instants are
+int64 microseconds since 1970-01-01T00:00:00Z.
 """
 
 from __future__ import annotations
@@ -108,36 +109,32 @@ def _columns(collection: Collection, dialect: str) -> list[Any]:
             columns.append(sa.Column(field.name, _type_of(field), nullable=field.nullable))
     columns.append(sa.Column("filename_fold", _type_of(collection.column("filename")), nullable=False))
     if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import JSONB
+        from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
         for field in columns_of(collection):
             if field.kind is Kind.JSON:
                 columns.append(sa.Column(f"{field.name}_json", JSONB, nullable=field.nullable))
                 columns.append(sa.Column(f"{field.name}_fold", JSONB))
+        columns.append(sa.Column("metadata_numbers", TSVECTOR))
     return columns
 
 
-def _unique_id(name: str, dialect: str) -> sa.UniqueConstraint:
-    """An id is unique in its tenant. SQLite's key begins with the id, so that it also serves a look-up across
-    tenants.
-    """
-    columns = ("id", "tenant") if dialect == "sqlite" else ("tenant", "id")
-    return sa.UniqueConstraint(*columns, name=name)
+def _unique_id(name: str) -> sa.UniqueConstraint:
+    """An id is unique in its tenant; the key begins with the id, and so serves a look-up across tenants."""
+    return sa.UniqueConstraint("id", "tenant", name=name)
 
 
 def _record_table(
     name: str, collection: Collection, metadata: sa.MetaData, dialect: str, *constraints: Any
 ) -> sa.Table:
-    """Make a record's table: on SQLite the number is the rowid, elsewhere an identity within a key that
-    begins with tenant.
-    """
+    """Make a record's table: on SQLite the number is the rowid, elsewhere an identity, with the tenant."""
     if dialect == "sqlite":
         number = sa.Column("number", sa.Integer, primary_key=True, autoincrement=True)
         return sa.Table(
             name, metadata, number, *_columns(collection, dialect), *constraints, sqlite_autoincrement=True
         )
     number = sa.Column("number", sa.BigInteger, sa.Identity(always=False), nullable=False)
-    key = sa.PrimaryKeyConstraint("tenant", "number", name=f"{name}_pkey")
+    key = sa.PrimaryKeyConstraint("number", "tenant", name=f"{name}_pkey")
     return sa.Table(name, metadata, number, *_columns(collection, dialect), key, *constraints)
 
 
@@ -146,11 +143,11 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     metadata = sa.MetaData(schema=tables.schema)
     name = tables.prefix
     document = _record_table(
-        f"{name}document", DOCUMENTS, metadata, dialect, _unique_id(f"{name}document_id", dialect)
+        f"{name}document", DOCUMENTS, metadata, dialect, _unique_id(f"{name}document_id")
     )
     _document_indexes(name, document, dialect)
     extraction = _extraction_table(name, metadata, dialect, document)
-    content = _content_table(f"{name}content", metadata, dialect, document)
+    _content_table(f"{name}content", metadata, dialect, document)
     _blob_table(f"{name}blob", metadata)
     _tally_table(f"{name}tally", metadata, dialect)
     sa.Table(
@@ -160,7 +157,7 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
         sa.Column("value", sa.Text, nullable=False),
     )
     if dialect == "postgresql":
-        _postgres_indexes(name, document, extraction, content)
+        _postgres_indexes(name, document, extraction)
     return metadata
 
 
@@ -191,7 +188,7 @@ def _extraction_table(name: str, metadata: sa.MetaData, dialect: str, document: 
         EXTRACTIONS,
         metadata,
         dialect,
-        _unique_id(f"{name}extraction_id", dialect),
+        _unique_id(f"{name}extraction_id"),
         sa.ForeignKeyConstraint(
             ["tenant", "document_id"],
             [document.c.tenant, document.c.id],
@@ -204,19 +201,23 @@ def _extraction_table(name: str, metadata: sa.MetaData, dialect: str, document: 
     return extraction
 
 
-def _postgres_indexes(name: str, document: sa.Table, extraction: sa.Table, content: sa.Table) -> None:
-    """Index what SQLite has in its rowids and ids already, and the metadata."""
-    sa.Index(f"{name}document_by_id", document.c.id)
-    sa.Index(f"{name}extraction_by_id", extraction.c.id)
+def _postgres_indexes(name: str, document: sa.Table, extraction: sa.Table) -> None:
+    """Index the metadata, its numbers by their size, and a tenant's records in the order of their numbers."""
+    for table, kind in ((document, "document"), (extraction, "extraction")):
+        one = table.c.tenant != sa.literal_column("''")
+        sa.Index(f"{name}{kind}_of_tenant", table.c.tenant, table.c.number, postgresql_where=one)
+        sa.Index(
+            f"{name}{kind}_numbers",
+            table.c.metadata_numbers,
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 512},
+        )
     sa.Index(
         f"{name}document_metadata",
         document.c.metadata_json,
         postgresql_using="gin",
         postgresql_ops={"metadata_json": "jsonb_path_ops"},
     )
-    sa.Index(f"{name}document_number", document.c.number)
-    sa.Index(f"{name}extraction_number", extraction.c.number)
-    sa.Index(f"{name}content_number", content.c.number)
 
 
 def _scope_indexes(name: str, document: sa.Table, dialect: str) -> None:
@@ -238,7 +239,7 @@ def _scope_indexes(name: str, document: sa.Table, dialect: str) -> None:
         sa.Index(index, column, *order, postgresql_where=where, postgresql_include=besides)
 
 
-def _content_table(name: str, metadata: sa.MetaData, dialect: str, document: sa.Table) -> sa.Table:
+def _content_table(name: str, metadata: sa.MetaData, dialect: str, document: sa.Table) -> None:
     text = _type_of(DOCUMENTS.column("content"))
     columns: list[Any] = [
         sa.Column("content", text, nullable=False),
@@ -247,19 +248,20 @@ def _content_table(name: str, metadata: sa.MetaData, dialect: str, document: sa.
     ]
     if dialect == "sqlite":
         target = sa.ForeignKey(document.c.number, ondelete="CASCADE")
-        return sa.Table(
+        sa.Table(
             name,
             metadata,
             sa.Column("number", sa.Integer, target, primary_key=True, autoincrement=False),
             *columns,
         )
-    return sa.Table(
+        return
+    sa.Table(
         name,
         metadata,
         sa.Column("tenant", text, nullable=False),
         sa.Column("number", sa.BigInteger, nullable=False),
         *columns,
-        sa.PrimaryKeyConstraint("tenant", "number", name=f"{name}_pkey"),
+        sa.PrimaryKeyConstraint("number", "tenant", name=f"{name}_pkey"),
         sa.ForeignKeyConstraint(
             ["tenant", "number"],
             [document.c.tenant, document.c.number],

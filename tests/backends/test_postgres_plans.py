@@ -98,3 +98,33 @@ def test_a_count_beside_a_page_is_planned_for_its_values(store: docstore.Store) 
         assert ("auto",) == session.cursor.fetchone()
         assert DOCUMENTS.name in session.compilers
     assert "force_generic_plan" == _shown(store)
+
+
+LOOKED_UP = {
+    "SELECT 1 FROM docstore_document WHERE id = 'x'": "docstore_document_id",
+    "SELECT 1 FROM docstore_document WHERE tenant = '' AND id = 'x'": "docstore_document_id",
+    "SELECT 1 FROM docstore_document WHERE number = 7": "docstore_document_pkey",
+    "SELECT max(number) FROM docstore_document": "docstore_document_pkey",
+    "SELECT 1 FROM docstore_content WHERE number = 7": "docstore_content_pkey",
+    "SELECT 1 FROM docstore_extraction WHERE id = 'x'": "docstore_extraction_id",
+    "SELECT 1 FROM docstore_extraction WHERE tenant = '' AND document_id = 'x'": "docstore_extraction_of",
+    "SELECT number FROM docstore_document WHERE tenant = 't' AND tenant <> '' ORDER BY number LIMIT 9": (
+        "docstore_document_of_tenant"
+    ),
+    "SELECT number FROM docstore_extraction WHERE tenant = 't' AND tenant <> '' ORDER BY number LIMIT 9": (
+        "docstore_extraction_of_tenant"
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", LOOKED_UP)
+def test_each_key_serves_the_look_ups_within_a_tenant_and_across(
+    store: docstore.Store, statement: str
+) -> None:
+    """A unique key holds the tenant behind what is looked up, and needs no second index for that."""
+    with store._root.backend.write() as session:
+        session.cursor.execute("SET LOCAL enable_seqscan = off")
+        session.cursor.execute(f"EXPLAIN {statement}")
+        plan = "\n".join(line for (line,) in session.cursor.fetchall())
+    assert LOOKED_UP[statement] in plan
+    assert "Filter:" not in plan

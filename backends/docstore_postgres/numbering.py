@@ -1,0 +1,73 @@
+"""Whether the kept words of numbers are those that the metadata says, and setting them right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from docstore_sql.fragment import Fragment
+from docstore_sql.session import Session
+from docstore_sql.tables import Tables
+from pydantic_core import from_json
+
+from docstore.query.fields import Collection
+from docstore_postgres.numbers import index_numbers
+
+__all__ = ["Misnumbered", "mend", "misnumbered"]
+
+_BATCH = 2_000
+
+
+class _Opens(Protocol):
+    def __call__(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
+        """Open a block for reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misnumbered:
+    """A record whose words are wrong.
+
+    Attributes:
+        number: of its row.
+        id: its own.
+    """
+
+    number: int
+    id: str
+
+
+def misnumbered(read: _Opens, tables: Tables, collection: Collection) -> Iterator[Misnumbered]:
+    """Yield the records whose words of numbers are wrong, a block for each of many batches."""
+    after = 0
+    while True:
+        with read() as session:
+            batch = _batch(session, tables, collection, after)
+        for number, id, metadata, kept in batch:
+            words = (index_numbers(from_json(metadata))[0] or "").split()
+            if set(words) != set((kept or "").replace("'", "").split()):
+                yield Misnumbered(number, id)
+        if len(batch) < _BATCH:
+            return
+        after = batch[-1][0]
+
+
+def _batch(
+    session: Session, tables: Tables, collection: Collection, after: int
+) -> list[tuple[int, str, str, str | None]]:
+    start = f"SELECT number, id, metadata, metadata_numbers::text FROM {tables.of(collection)}"
+    session.run(Fragment(f"{start} WHERE number > %s ORDER BY number LIMIT {_BATCH}", (after,)))
+    found: list[tuple[int, str, str, str | None]] = session.cursor.fetchall()
+    return found
+
+
+def mend(session: Session, tables: Tables, collection: Collection, number: int) -> None:
+    """Set the words of a row right, by its metadata as it is now."""
+    table = tables.of(collection)
+    session.run(Fragment(f"SELECT metadata FROM {table} WHERE number = %s FOR UPDATE", (number,)))
+    found = session.cursor.fetchone()
+    if found is not None:
+        words, _ = index_numbers(from_json(found[0]))
+        statement = f"UPDATE {table} SET metadata_numbers = %s::tsvector WHERE number = %s"
+        session.run(Fragment(statement, (words, number)))

@@ -294,6 +294,6 @@ def _by_number(found: Bits, descending: bool, offset: int, limit: int) -> Cut:
         else:
             break
     members = Bits.of_integer(integer).members
-    end = len(members) - offset
+    end = max(0, len(members) - offset)
     chosen = members[max(0, end - limit) : end] if descending else members[offset : offset + limit]
     return Cut(Bits.of([member + shift for member in chosen]), 0)

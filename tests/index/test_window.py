@@ -79,7 +79,7 @@ def test_a_cut_holds_the_window(sort: Any) -> None:
     whole = sorted(held, key=lambda number: key(held[number]))
     every: Bits = source.post((), EVERY)
     assert window.can_cut(order, None, source)
-    for offset, limit in ((0, 1), (0, 11), (7, 10), (1499, 20), (MANY - 5, 50)):
+    for offset, limit in ((0, 1), (0, 11), (7, 10), (1499, 20), (MANY - 5, 50), (MANY + 5, 50)):
         cut = window.cut(every, order, offset, limit, source)
         if cut is not None:
             read = sorted(cut.members.members, key=lambda number: key(held[number]))
@@ -106,3 +106,16 @@ def test_a_cut_is_small_however_many_share_a_value(sort: str) -> None:
         cut = window.cut(source.post((), EVERY), order, offset, 10, source)
         assert cut is not None
         assert len(cut.members.members) <= 100
+
+
+@pytest.mark.parametrize("sort", ["number", "-number"])
+@pytest.mark.parametrize("offset", [0, 4990, 5000, 5050, 20_000])
+def test_a_window_of_many_numbers_ends_where_they_do(sort: str, offset: int) -> None:
+    """Behind the last of them there is nothing, in either direction."""
+    many = range(1, 5001)
+    order = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
+    found = Bits.of_integer(sum(1 << number for number in many))
+    cut = window.cut(found, order, offset, 70, Layers(FIELDS, Folded()))
+    assert cut is not None
+    wanted = (many if sort == "number" else many[::-1])[offset : offset + 70]
+    assert (0, sorted(wanted)) == (cut.skip, list(cut.members.members))

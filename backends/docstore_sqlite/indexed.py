@@ -18,11 +18,14 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Query, Row
 from docstore.index import window
-from docstore.index.bits import EMPTY, union
+from docstore.index.bits import EMPTY, Bits, minus, union
 from docstore.index.bounds import Bounds
+from docstore.index.columns import slice_key
 from docstore.index.facts import EVERY
+from docstore.index.keys import NUMBERS
 from docstore.index.layers import Layers, Record
-from docstore.index.ordered import CUT, MOST_ORDERED, WALK, Ordered
+from docstore.index.ordered import CUT, MOST_ORDERED, PARTED, WALK, Ordered
+from docstore.index.parted import Parted
 from docstore.index.texts import asked, fts5
 from docstore.query.expr import And, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, Collection
@@ -212,10 +215,13 @@ class Indexed:
         if high.count <= LISTED and (not found.exact or high.count <= 64 or query.limit is None):
             return way, self._reading(query, high.members, checked=found.exact)
         if found.exact and query.limit is not None and window.can_cut(query.order, query.after, layers):
-            if self._sort(query, asked, found, layers):
+            if self._sort(query, asked, found, layers, PARTED):
                 placed = self._placed(query, asked, layers)
                 assert placed is not None
                 return replace(way, kind="order"), self._page(query, asked, placed)
+            placed = self._parted(query, asked, high, layers)
+            if placed is not None:
+                return replace(way, kind="cut"), self._page(query, asked, placed)
             if query.after is not None:
                 high, slack = window.after(high, query.order, query.after, layers)
             cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
@@ -352,6 +358,24 @@ class Indexed:
         if ordered is None:
             return None
         return ordered.page(query.offset, query.limit, query.after, descending=query.order[0].descending)
+
+    def _parted(self, query: Query, asked: Asked, found: Bits, layers: Layers) -> Sequence[int] | None:
+        """Return the numbers of the page out of what was found, whose parts are kept; ``None`` where the
+        column does not hold all of it.
+        """
+        if asked.placed is None or query.limit is None:
+            return None
+        path, descending = query.order[0].path, query.order[0].descending
+        parted = layers.orders.parted.get(asked.placed)
+        if parted is None:
+            if minus(found, layers.post(path, NUMBERS)):
+                return None
+            parted = layers.orders.put_parted(asked.placed, Parted(found, layers.varying(path, NUMBERS)))
+
+        def slices(at: int) -> Bits:
+            return layers.post(path, slice_key(NUMBERS, at))
+
+        return parted.page(slices, query.offset, query.limit, query.after, descending=descending)
 
     def _sort(self, query: Query, asked: Asked, found: Bounds, layers: Layers, gain: int = CUT) -> bool:
         """Sort the matches and keep them, if that would have paid by now; return whether it was done."""

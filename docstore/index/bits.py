@@ -18,6 +18,9 @@ __all__ = ["EMPTY", "SMALL", "Bits", "Members", "Run", "intersection", "minus", 
 SMALL: Final = 2048
 """Up to so many numbers a set is kept as a list."""
 
+_DENSE: Final = 12
+"""Of so many bits in 64, each is looked for."""
+
 _PLACES: Final = tuple(tuple(bit for bit in range(8) if value >> bit & 1) for value in range(256))
 
 
@@ -103,6 +106,11 @@ class Bits:
         """Whether the numbers stand as a short list already."""
         return self._members is not None and len(self._members) <= SMALL
 
+    def counted(self, count: int) -> Bits:
+        """Return the set, of which it is known how many it has."""
+        self._count = count
+        return self
+
     def at_least(self, number: int) -> bool:
         """Return whether there are at least so many, looking at no more than is needed."""
         if self._count is not None:
@@ -182,16 +190,7 @@ def _pack(members: Sequence[int]) -> bytes:
 
 def _places(word: int) -> list[int]:
     """Return which bits of 64 are 1."""
-    found = []
-    if word.bit_count() > 12:
-        for byte in range(8):
-            found += [8 * byte + place for place in _PLACES[word >> (8 * byte) & 0xFF]]
-        return found
-    while word:
-        low = word & -word
-        found.append(low.bit_length() - 1)
-        word ^= low
-    return found
+    return [8 * byte + place for byte in range(8) for place in _PLACES[word >> (8 * byte) & 0xFF]]
 
 
 def _unpack(raw: bytes) -> list[int]:
@@ -201,12 +200,15 @@ def _unpack(raw: bytes) -> list[int]:
         words.byteswap()
     found: list[int] = []
     append, extend = found.append, found.extend
-    for at in compress(range(len(words)), words):
-        base, word = at << 6, words[at]
-        if word & (word - 1) == 0:
-            append(base + word.bit_length() - 1)
-        else:
+    for base in compress(range(0, len(words) << 6, 64), words):
+        word = words[base >> 6]
+        if word.bit_count() > _DENSE:
             extend([base + place for place in _places(word)])
+            continue
+        while word:
+            low = word & -word
+            append(base + low.bit_length() - 1)
+            word ^= low
     return found
 
 

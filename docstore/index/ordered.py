@@ -15,18 +15,22 @@ from operator import and_, itemgetter
 from typing import Any, Final
 
 from docstore.backend import SortKey
+from docstore.index.parted import Parted
 
-__all__ = ["CUT", "MOST_ORDERED", "WALK", "First", "Ordered", "Orders", "is_ordered"]
+__all__ = ["CUT", "MOST_ORDERED", "PARTED", "WALK", "First", "Ordered", "Orders", "is_ordered"]
 
 MOST_ORDERED: Final = 65_536
 """More matches than that are not sorted to be kept."""
 
 CUT: Final = 4096
 """What a page cut out of a set takes longer, in matches that could be sorted meanwhile."""
+PARTED: Final = 64
+"""The same of a page whose parts of the set are kept."""
 WALK: Final = 128
 """The same of a page found by walking the first rows."""
 
 _KEPT = 16
+_MOST_PARTED = 8
 _PART = 128
 _NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
 
@@ -165,11 +169,20 @@ class Orders:
     Attributes:
         first: the first records of the order that is walked, by its direction; before they were read, how
             often it was walked.
+        parted: what is parted a page at a time.
     """
 
     def __init__(self) -> None:
         self._kept: dict[str, Ordered | int] = {}
         self.first: dict[bool, First | int] = {}
+        self.parted: dict[str, Parted] = {}
+
+    def put_parted(self, key: str, parted: Parted) -> Parted:
+        """Keep what is to be parted from now on."""
+        self.parted[key] = parted
+        while len(self.parted) > _MOST_PARTED:
+            self.parted.pop(next(iter(self.parted)), None)
+        return parted
 
     def get(self, key: str) -> Ordered | None:
         """Return what is kept, if it is."""

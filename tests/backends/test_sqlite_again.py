@@ -80,18 +80,24 @@ def test_rows_are_read_each_time(store: docstore.Store) -> None:
     assert ["seen", *[None] * 4] == [each.preview for each in store.documents.find(QUERY, limit=5)]
 
 
-def test_a_page_within_a_transaction_shows_what_it_wrote(store: docstore.Store) -> None:
-    """What is not committed is seen by the transaction alone, and is forgotten when it is undone."""
-    before = names(store)
+class Undone(Exception):
+    """Ends a transaction."""
 
-    class Undone(Exception):
-        pass
 
-    with pytest.raises(Undone), store.transaction():
+def delete_newest(store: docstore.Store, before: list[str]) -> None:
+    """Delete the newest match within a transaction, look, and undo it."""
+    with store.transaction():
         assert before == names(store)
         store.documents.delete(store.documents.find(QUERY, limit=1).items[0].id)
         assert before[1:] == names(store)[:4]
         raise Undone
+
+
+def test_a_page_within_a_transaction_shows_what_it_wrote(store: docstore.Store) -> None:
+    """What is not committed is seen by the transaction alone, and is forgotten when it is undone."""
+    before = names(store)
+    with pytest.raises(Undone):
+        delete_newest(store, before)
     assert before == names(store)
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -57,6 +57,9 @@ class _Layout:
 
 
 _LAYOUTS: Final = {collection.name: _Layout.of(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
+
+
+_VALUES: Final = attrgetter("_values")
 
 
 class Opened:
@@ -121,10 +124,9 @@ class Record:
                 facts[name] = from_json(text)
         return facts
 
-    def taking(self, names: tuple[str, ...]) -> Callable[[Record], tuple[Any, ...]]:
-        """Return what takes columns, two at least, out of any record of the collection: JSON as text."""
-        taken = self._layout.taking(names)
-        return lambda record: taken(record._values)
+    def taken(self, records: Iterable[Record], names: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+        """Return columns, two at least, of records of the collection, record by record: JSON as text."""
+        return map(self._layout.taking(names), map(_VALUES, records))
 
     def pack(self) -> None:
         """Keep the facts no longer."""
@@ -187,7 +189,8 @@ class Table:
 
     def add(self, other: Table) -> None:
         """Add the records of another table, which is not used any more; none of the numbers is taken here."""
-        self.records.update((number, other.records[number]) for number in sorted(other.records))
+        order = sorted(other.records)
+        self.records.update(zip(order, map(other.records.__getitem__, order), strict=True))
         for name, coming in other._indexes.items():
             entries = self._indexes[name]
             if entries.keys().isdisjoint(coming):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import compress
 from typing import Final
 
@@ -37,7 +38,6 @@ _SPREAD: Final = 4
 _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
 _TABLES: Final = tuple(bytes(value >> (7 - bit) & 1 for value in range(256)) for bit in range(8))
-_DIGITS: Final = tuple(bytes(48 + (value >> (7 - bit) & 1) for value in range(256)) for bit in range(8))
 
 
 def slice_key(column: bytes, at: int) -> bytes:
@@ -64,30 +64,61 @@ def raw_slices(column: bytes, members: Sequence[int], values: bytes) -> Iterator
         ``(j, members)`` for each slice that is not empty. On doubles the sign is not turned yet in
         ``values``; it is in the slices.
     """
-    width = WIDTHS[column]
     if not members:
         return
     first, span = members[0], members[-1] - members[0] + 1
-    dense = span == len(members)
-    if not dense and span <= _SPREAD * len(members):
-        values, dense = _spread(column, members, values, span), True
-    sign = values[0::width].translate(_TABLES[0]) if column != DATES else b""
-    negative = b"\1" in sign
+    if span == len(members):
+        yield from _runs(column, values, span, first)
+    elif span <= _SPREAD * len(members):
+        yield from _runs(column, _spread(column, members, values, span), span, first)
+    else:
+        width = WIDTHS[column]
+        sign = values[0::width].translate(_TABLES[0]) if column != DATES else b""
+        for at in range(8 * width):
+            flags = values[at >> 3 :: width].translate(_TABLES[at & 7])
+            if column != DATES:
+                flags = _turned(flags, sign, b"\1" in sign, at)
+            if b"\1" in flags:
+                yield at, list(compress(members, flags))
+
+
+def _runs(column: bytes, values: bytes, size: int, first: int) -> Iterator[tuple[int, Members]]:
+    """Yield the slices of so many values without gaps between their records: eight at once."""
+    width, whole, sign = WIDTHS[column], (1 << size) - 1, 0
     for byte in range(width):
         part = values[byte::width]
-        if not negative and byte and part.count(0) == len(part):
-            continue
+        is_same = part.count(part[0]) == size
+        turned = b"" if is_same else _transposed(part)
         for bit in range(8):
-            at = byte * 8 + bit
-            flags = part.translate(_TABLES[bit])
-            if column != DATES:
-                flags = _turned(flags, sign, negative, at)
-            if b"\1" not in flags:
-                continue
-            if dense:
-                yield at, Run(int(flags[::-1].translate(_AS_DIGITS), 2), first)
+            if is_same:
+                integer = whole if part[0] << bit & 0x80 else 0
             else:
-                yield at, list(compress(members, flags))
+                integer = int.from_bytes(turned[7 - bit :: 8], "little")
+            if column != DATES:
+                if byte == bit == 0:
+                    sign, integer = integer, integer ^ whole
+                elif sign:
+                    integer ^= sign
+            if integer:
+                yield byte * 8 + bit, Run(integer, first)
+
+
+def _transposed(part: bytes) -> bytes:
+    """Return the bits of bytes turned around, eight by eight: byte ``8 i + j`` holds bit ``j`` of the bytes
+    from ``8 i`` to ``8 i + 7``, the least significant first.
+    """
+    blocks = (len(part) + 7) >> 3
+    bits = int.from_bytes(part, "little")
+    for shift, mask in zip((7, 14, 28), _masks(blocks), strict=True):
+        moved = (bits ^ (bits >> shift)) & mask
+        bits ^= moved ^ (moved << shift)
+    return bits.to_bytes(8 * blocks, "little")
+
+
+@lru_cache(maxsize=8)
+def _masks(blocks: int) -> tuple[int, ...]:
+    every = (0x00AA00AA00AA00AA, 0x0000CCCC0000CCCC, 0x00000000F0F0F0F0)
+    return tuple(int.from_bytes(mask.to_bytes(8, "little") * blocks, "little") for mask in every)
 
 
 def _spread(column: bytes, members: Sequence[int], values: bytes, span: int) -> bytes:
@@ -102,9 +133,6 @@ def _spread(column: bytes, members: Sequence[int], values: bytes, span: int) -> 
         spread[at : at + width] = values[start : start + width]
         start += width
     return bytes(spread)
-
-
-_AS_DIGITS: Final = bytes(48 + (value & 1) for value in range(256))
 
 
 def _turned(flags: bytes, sign: bytes, negative: bool, at: int) -> bytes:

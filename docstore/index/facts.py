@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, repeat
 from operator import itemgetter
+from types import NoneType
 from typing import Any, Final, Protocol
 
 from pydantic_core import from_json
@@ -30,6 +31,7 @@ from docstore.index.keys import (
     number_key,
     size_key,
     text_key,
+    text_keys,
 )  # fmt: skip
 from docstore.index.nodes import NUMBERS_TYPE, Node, Numbers
 from docstore.index.texts import tokens_of
@@ -77,8 +79,8 @@ def indexed_fields(collection: Collection) -> tuple[str, ...]:
 class Packed(Protocol):
     """A record that is kept in less room than the mapping that the evaluator reads."""
 
-    def taking(self, names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
-        """Return what takes columns, two at least, out of any record of the collection: JSON as text."""
+    def taken(self, records: Iterable[Any], names: tuple[str, ...]) -> Iterable[Sequence[Any]]:
+        """Return columns, two at least, of records of the collection, record by record: JSON as text."""
 
 
 def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | Packed]) -> None:
@@ -95,14 +97,15 @@ def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[s
         return
     names = (*fields, "content") if "filename" in fields else tuple(fields)
     first = records[numbers[0]]
+    ordered = map(records.__getitem__, numbers)
     is_packed = not isinstance(first, Mapping)
-    take = _taking(names) if isinstance(first, Mapping) else first.taking(names)
-    columns = zip(*(take(records[number]) for number in numbers), strict=True)
+    taken = _taken(ordered, names) if isinstance(first, Mapping) else first.taken(ordered, names)
+    columns = zip(*taken, strict=True)
     pour_columns(root, fields, numbers, dict(zip(names, columns, strict=True)), is_text=is_packed)
 
 
-def _taking(names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]]:
-    return lambda record: tuple(map(record.get, names))
+def _taken(records: Iterable[Any], names: tuple[str, ...]) -> Iterable[Sequence[Any]]:
+    return (tuple(map(record.get, names)) for record in records)
 
 
 def pour_columns(
@@ -125,24 +128,48 @@ def pour_columns(
     everyone = Numbers(numbers)
     root.posts[EVERY] = everyone.members
     wild: set[int] = set()
+    poured: list[tuple[set[type], Sequence[Any], Node]] = []
     for name, is_json in fields.items():
+        column = columns[name]
         if name == "filename":
-            _see_names(root.child(name), columns["filename"], columns["content"], everyone)
+            _see_names(root.child(name), column, columns["content"], everyone)
             continue
-        values, of = _present(columns[name], everyone)
-        if is_json and of is not None:
-            sizes = values
-            if is_text:
-                values = _decoded(values)
-            much = {at for at, value in enumerate(values) if _is_wild(value, sizes[at] if is_text else None)}
-            if much:
-                wild.update(of.listed[at] for at in much)
-                left = [at for at in range(len(values)) if at not in much]
-                values, of = [values[at] for at in left], of.at(left) if left else None
+        kinds = set(map(type, column))
+        if is_json:
+            values, of = _present(column, kinds, everyone)
+            if of is not None:
+                _see_json(root.child(name), values, of, wild, is_text=is_text)
+            continue
+        alike = next((node for types, other, node in poured if types == kinds and other == column), None)
+        if alike is not None:  # as the instants of most documents: what was seen then is seen here
+            root.children[name] = alike
+            continue
+        values, of = _present(column, kinds, everyone)
         if of is not None:
-            _see_all(root.child(name), values, of)
+            node = root.child(name)
+            _see_all(node, values, of, kinds - {NoneType})
+            poured.append((kinds, column, node))
     if wild:
         root.posts[WILD] = array(NUMBERS_TYPE, sorted(wild))
+
+
+def _see_json(node: Node, values: Sequence[Any], of: Numbers, wild: set[int], *, is_text: bool) -> None:
+    """Note a column of JSON; of what holds too much only that it is wild."""
+    much = set[int]()
+    if is_text:
+        longest, texts = max(map(len, values)), values
+        values = _decoded(texts)
+        if longest > MOST_VALUES:
+            much = {at for at, text in enumerate(texts) if len(text) > MOST_VALUES and _is_wild(values[at])}
+    else:
+        much = {at for at, value in enumerate(values) if _is_wild(value)}
+    if much:
+        wild.update(of.listed[at] for at in much)
+        left = [at for at in range(len(values)) if at not in much]
+        if not left:
+            return
+        values, of = [values[at] for at in left], of.at(left)
+    _see_all(node, values, of)
 
 
 def _decoded(texts: Sequence[str]) -> list[Any]:
@@ -153,17 +180,21 @@ def _decoded(texts: Sequence[str]) -> list[Any]:
     return found
 
 
-def _present(column: Sequence[Any], everyone: Numbers) -> tuple[Sequence[Any], Numbers | None]:
+def _present(
+    column: Sequence[Any], kinds: Set[type], everyone: Numbers
+) -> tuple[Sequence[Any], Numbers | None]:
     """Return the values that there are, and whose; ``None`` if there is none."""
-    if None not in column:
+    if NoneType not in kinds:
         return column, everyone
+    if len(kinds) == 1:
+        return (), None
     places = [at for at, value in enumerate(column) if value is not None]
-    return [column[at] for at in places], everyone.at(places) if places else None
+    return [column[at] for at in places], everyone.at(places)
 
 
-def _is_wild(value: Any, text: str | None) -> bool:
-    """Return whether a value holds too many; a text of fewer characters cannot."""
-    return (text is None or len(text) > MOST_VALUES) and _size(value, MOST_VALUES) < 0
+def _is_wild(value: Any) -> bool:
+    """Return whether a value holds too many."""
+    return _size(value, MOST_VALUES) < 0
 
 
 def _size(value: Any, left: int) -> int:
@@ -188,9 +219,9 @@ def _size(value: Any, left: int) -> int:
 # -- values ------------------------------------------------------------------------------------------
 
 
-def _see_all(node: Node, values: Sequence[Any], of: Numbers) -> None:
+def _see_all(node: Node, values: Sequence[Any], of: Numbers, kinds: Set[type] | None = None) -> None:
     """Note what is seen at the end of a path in many records: a fresh node is filled."""
-    kinds = set(map(type, values))
+    kinds = set(map(type, values)) if kinds is None else kinds
     if list in kinds:
         _see_arrays(node, values, of)
     elif len(kinds) == 1 or kinds <= _NUMERIC:
@@ -242,18 +273,19 @@ def _see_arrays(node: Node, values: Sequence[Any], of: Numbers) -> None:
         _see_all(node, inner, Numbers(having, repeats=True))
 
 
-def _by_step(objects: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[Any], list[int] | None]]:
+def _by_step(objects: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Sequence[Any], list[int] | None]]:
     """Yield the members of objects step by step: the step, the values, and the objects' places; ``None``:
     every object has one.
     """
-    shapes: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for at, shape in enumerate(map(tuple, objects)):
-        shapes[shape].append(at)
-    if len(shapes) == 1:
-        (steps,) = shapes
-        for step, values in zip(steps, zip(*(one.values() for one in objects), strict=True), strict=True):
+    steps_of = list(map(tuple, objects))
+    if len(set(steps_of)) == 1:
+        columns = zip(*map(dict.values, objects), strict=True)
+        for step, values in zip(steps_of[0], columns, strict=True):
             yield step, values, None
         return
+    shapes: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for at, shape in enumerate(steps_of):
+        shapes[shape].append(at)
     parts: defaultdict[str, list[tuple[list[int], Sequence[Any]]]] = defaultdict(list)
     for steps, places in shapes.items():
         columns = zip(*(objects[at].values() for at in places), strict=True)
@@ -276,7 +308,7 @@ def _see_texts(node: Node, texts: Sequence[str], of: Numbers) -> None:
     dated = {text for text in having if text[4:5] == "-" and is_dated(text)}
     for text in dated:
         del having[text]
-    node.posts.update((text_key(text), members) for text, members in having.items())
+    node.posts.update(zip(text_keys(having), having.values(), strict=True))
     if dated:
         _see_dates(node, texts, of, dated)
 
@@ -302,12 +334,10 @@ def _see_dates(node: Node, texts: Sequence[str], of: Numbers, dated: Set[str]) -
 
 def _see_numbers(node: Node, values: Sequence[float], of: Numbers) -> None:
     node.posts[NUMBER] = of.members
-    if of.repeats or not -_EXACT <= min(values) <= max(values) <= _EXACT:
-        values, having = _in_column(node, values, of)
-    else:
-        having = of.listed
-    node.numbers = having
-    node.floats = array("d", [value or 0.0 for value in values])
+    node.numbers, least, most = of.listed, min(values), max(values)
+    if of.repeats or not -_EXACT <= least <= most <= _EXACT:
+        values, node.numbers = _in_column(node, values, of)
+    node.floats = array("d", [value or 0.0 for value in values] if least <= 0.0 <= most else values)
 
 
 def _in_column(node: Node, values: Sequence[float], of: Numbers) -> tuple[Sequence[float], Sequence[int]]:

@@ -18,6 +18,7 @@ and texts are facts with the value in the key, whose order as bytes is the order
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -25,7 +26,8 @@ from docstore.query.collation import order_bytes
 
 __all__ = [
     "ARRAY", "DATES", "FALSE", "KINDS", "NULL", "NUMBER", "NUMBERS", "OBJECT", "SCALARS", "STRING", "TRUE",
-    "WIDTHS", "is_dated", "is_whole", "number_key", "size_key", "text_key", "text_of", "text_start",
+    "WIDTHS", "is_dated", "is_whole", "number_key", "size_key", "text_key", "text_keys", "text_of",
+    "text_start",
 ]  # fmt: skip
 
 NULL: Final = b"\x01"
@@ -62,6 +64,11 @@ def text_key(text: str) -> bytes:
     if len(encoded) <= _LONG:
         return b"s" + encoded
     return b"t" + encoded[:_START] + blake2b(encoded, digest_size=_DIGEST).digest()
+
+
+def text_keys(texts: Iterable[str]) -> list[bytes]:
+    """Return the key of each text."""
+    return [key if len(key := b"s" + text.encode()) <= 1 + _LONG else text_key(text) for text in texts]
 
 
 def text_start(text: str) -> bytes:

@@ -66,13 +66,17 @@ class Folded:
                         here[key] = left
                     else:
                         here.pop(key, None)
-        now = Tree(
-            fields, {number: record for segment in segments for number, record in segment.alive().items()}
-        )
+        now = segments[0].tree if len(segments) == 1 and not segments[0].dead else _alive(fields, segments)
         for path, node in now.root.walk():
             here = self._facts.setdefault(path, {})
             for key, members in node.sets():
                 here[key] = _joined(here.get(key), members)
+
+
+def _alive(fields: Mapping[str, bool], segments: Sequence[Segment]) -> Tree:
+    """Return the facts of all records that are not dead."""
+    records = {number: record for segment in segments for number, record in segment.alive().items()}
+    return Tree(fields, records)
 
 
 def _joined(old: Bits | None, members: Members) -> Bits:

@@ -6,7 +6,7 @@ A node collects facts of many records at once, a column of values at a time (:mo
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Any, Final
@@ -21,6 +21,8 @@ __all__ = ["NUMBERS_TYPE", "Node", "Numbers", "packed_members"]
 NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
 _SPARSE: Final = 32
 _FEW: Final = 8
+_TRIED: Final = 64
+"""So many values tell whether there may be few."""
 _FLAGS: Final = tuple(bytes(value == code for value in range(256)) for code in range(_FEW))
 _DIGITS: Final = tuple(bytes(48 + (value == code) for value in range(256)) for code in range(_FEW))
 
@@ -34,7 +36,7 @@ def packed_members(numbers: Sequence[int], *, repeats: bool = False) -> Members:
     """
     first, span = numbers[0], numbers[-1] - numbers[0] + 1
     if len(numbers) <= SMALL or len(numbers) * _SPARSE < span:
-        return array(NUMBERS_TYPE, dict.fromkeys(numbers) if repeats else numbers)
+        return list(dict.fromkeys(numbers)) if repeats else numbers
     if span == len(numbers) and not repeats:
         return Run((1 << span) - 1, first)
     digits = bytearray(b"0") * span
@@ -68,22 +70,23 @@ class Numbers:
 
     def packed(self, some: Sequence[int]) -> Members:
         """Return some of the numbers, each once, in the shorter of two forms."""
-        return packed_members(list(dict.fromkeys(some)) if self.repeats else some)
+        return packed_members(some, repeats=self.repeats)
 
     def by_value(self, values: Sequence[Hashable]) -> dict[Any, Members]:
         """Return by value the records that have it."""
-        distinct = dict.fromkeys(values)
-        if len(distinct) == 1:
-            return dict.fromkeys(distinct, self.members)
         listed = self.listed
-        if len(distinct) <= _FEW and not self.repeats and listed[-1] - listed[0] + 1 == len(listed) > SMALL:
-            return self._by_few(values, distinct)
+        if len(set(values[:_TRIED])) <= _FEW:
+            distinct = dict.fromkeys(values)
+            if len(distinct) == 1:
+                return dict.fromkeys(distinct, self.members)
+            dense = listed[-1] - listed[0] + 1 == len(listed) > SMALL
+            if dense and len(distinct) <= _FEW and not self.repeats:
+                return self._by_few(values, distinct)
         having: defaultdict[Hashable, list[int]] = defaultdict(list)
-        for value, number in zip(values, listed, strict=True):
-            having[value].append(number)
-        packed = self.packed if self.repeats else packed_members
+        deque(map(list.append, map(having.__getitem__, values), listed), maxlen=0)
+        repeats = self.repeats
         return {
-            value: packed(some) if len(some) > 1 else array(NUMBERS_TYPE, some)
+            value: packed_members(some, repeats=repeats) if len(some) > 1 else some
             for value, some in having.items()
         }
 
@@ -96,7 +99,7 @@ class Numbers:
         for value, code in codes.items():
             if coded.count(code) <= SMALL:
                 flags = coded.translate(_FLAGS[code])
-                found[value] = array(NUMBERS_TYPE, compress(self.listed, flags))
+                found[value] = list(compress(self.listed, flags))
             else:
                 found[value] = Run(int(turned.translate(_DIGITS[code]), 2), self.listed[0])
         return found

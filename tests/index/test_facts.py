@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hypothesis import given
@@ -46,9 +46,9 @@ class Text:
     def __init__(self, record: dict[str, Any]) -> None:
         self.record = {**record, "metadata": json.dumps(record["metadata"])}
 
-    def taking(self, names: tuple[str, ...]) -> Callable[[Text], Sequence[Any]]:
-        """Return what takes columns."""
-        return lambda one: [one.record[name] for name in names]
+    def taken(self, records: Iterable[Text], names: tuple[str, ...]) -> Iterable[Sequence[Any]]:
+        """Return columns."""
+        return [[one.record[name] for name in names] for one in records]
 
 
 def facts(records: dict[int, Any]) -> dict[tuple[Path, bytes], set[int]]:

@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 
 
 class Status(StrEnum):
@@ -226,18 +225,26 @@ class Page(BaseModel, Generic[T]):
 
 _EPOCH = to_datetime(0)
 _STATUS = {status.value: status for status in Status}
-_PAGE_FIELDS = frozenset(Page.model_fields)
+_PAGE_FIELDS = set(Page.model_fields)
+
+
+_hold, _hold_set, _hold_extra, _hold_private = (
+    vars(BaseModel)[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
+"""What a model keeps, set past its own ``__setattr__``."""
 
 
 def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]) -> Callable[[Any], Any]:
     """Return what turns rows of one kind, new ones that nobody else holds, into records."""
     json_fields = JSON_FIELDS[collection.name]
     instants = tuple(name for name, field in collection.fields.items() if field.kind is Kind.INSTANT)
-    names = set(collection.fields)
+    names, new = set(collection.fields), model.__new__
 
     def fill(values: dict[str, Any]) -> Any:
         for name in heavy:
-            values.setdefault(name)
+            if name not in values:
+                values[name] = None
         for name in json_fields:
             text = values[name]
             if text is not None:
@@ -250,26 +257,14 @@ def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]
                     last, moment = at, _EPOCH + timedelta(0, 0, at)
                 values[name] = moment
         values["status"] = _STATUS[values["status"]]
-        return _filled(model, values, names.copy())
+        made = new(model)
+        _hold(made, values)
+        _hold_set(made, names.copy())
+        _hold_extra(made, None)
+        _hold_private(made, None)
+        return made
 
     return fill
-
-
-_hold, _hold_set, _hold_extra, _hold_private = (
-    vars(BaseModel)[name].__set__
-    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-)
-"""What a model keeps, set past its own ``__setattr__``."""
-
-
-def _filled(model: type[M], values: dict[str, Any], names: set[str]) -> M:
-    """Return a model that holds ``values`` as they are."""
-    made = model.__new__(model)
-    _hold(made, values)
-    _hold_set(made, names)
-    _hold_extra(made, None)
-    _hold_private(made, None)
-    return made
 
 
 _FILLERS = {
@@ -301,4 +296,9 @@ def records_from(collection: Collection, rows: Sequence[dict[str, Any]], *, give
 
 def page_from(values: dict[str, Any]) -> Page[Any]:
     """Return the page that has these values, one for each field."""
-    return _filled(Page, values, set(_PAGE_FIELDS))
+    made: Page[Any] = Page.__new__(Page)
+    _hold(made, values)
+    _hold_set(made, _PAGE_FIELDS.copy())
+    _hold_extra(made, None)
+    _hold_private(made, None)
+    return made

@@ -24,6 +24,7 @@ __all__ = [
     "stepped",
 ]
 
+_NONE: frozenset[str] = frozenset()
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -52,6 +53,9 @@ def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: 
     Raises:
         InvalidPage: a value of the wrong type or out of range, or two ways of saying where at once.
     """
+    plain = page is None and cursor is None and direction is None
+    if plain and type(limit) is type(offset) is int and 0 <= limit <= most and 0 <= offset <= _INT64_MAX:
+        return Window(limit, offset, None, None, None)
     _whole("limit", limit, 0, most)
     _whole("offset", offset, 0, 2**63 - 1)
     if page is not None:
@@ -110,6 +114,8 @@ def check_include(collection: Collection, include: Iterable[str]) -> frozenset[s
     Raises:
         InvalidPage: it names a field that the record does not have.
     """
+    if type(include) is tuple and not include:
+        return _NONE
     if isinstance(include, str) or not isinstance(include, Iterable):
         raise InvalidPage(f"include={shown(include)}: expected a set of field names", argument="include")
     names: list[Any] = list(include)

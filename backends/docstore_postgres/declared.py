@@ -21,6 +21,7 @@ from docstore.query.collation import order_bytes
 from docstore.query.expr import And, Compare, Expr
 from docstore.query.fields import Collection, Kind
 from docstore_postgres.functions import sort_function
+from docstore_postgres.grouped import Grouped, grouped
 from docstore_postgres.intervals import END, START, Cut, intervals
 from docstore_postgres.reach import indexed
 
@@ -38,13 +39,17 @@ class Narrowed:
         condition: all of it.
         ordered: the part of it that the order says.
         many: the name of the index that finds the other part.
+        grouped: the same as groups, newest first in each; ``None``: the index has none, or more is asked.
         rows: how many Postgres expects that to be; ``None``: not asked yet.
+        groups: how many groups Postgres expects there to be; ``None``: not asked yet.
     """
 
     condition: Fragment
     ordered: Fragment
     many: str
+    grouped: Grouped | None = None
     rows: int | None = None
+    groups: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,11 @@ class Declared:
         if any(len(said) >= _BYTES for said, _ in cuts):
             return None
         ordered = either(self._between(*part) for part in found.parts)
-        return Narrowed(either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many")
+        parts = grouped(where, self.keys, _BYTES)
+        groups = parts and Grouped(self.name, self.beginning(self.keys[0]), self._many(), parts)
+        return Narrowed(
+            either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many", groups or None
+        )
 
     def _between(self, start: Cut, end: Cut) -> Fragment:
         key = self.beginning(self.keys[0])

@@ -15,6 +15,7 @@ from docstore_sql.tables import Tables
 from docstore.backend import ANYWHERE, Query
 from docstore_postgres.declared import Narrowed
 from docstore_postgres.drive import COVERED, Drives, furthest_walk, is_covered
+from docstore_postgres.grouped import MOST_GROUPS
 from docstore_postgres.reading import Condition
 from docstore_postgres.slots import filled, slots_of
 
@@ -27,14 +28,16 @@ _MOST_TEXTS = 64
 """Statements that are kept for one filter."""
 _DEAR = 20_000
 """Characters of a condition that is walked all the way at once: to plan it takes longer than the rows do."""
+_DEEPEST = 1_000
+"""Records up to the end of a page that are read of each group."""
 _LONG = 0.005
 """Seconds from which it is better to order the numbers of matches alone, and read a page's rows then."""
 
-Way: TypeAlias = Literal["find", "apart", "narrow", "range"]
+Way: TypeAlias = Literal["find", "apart", "narrow", "range", "groups"]
 """How all matches are found: by an index that Postgres chooses, or by one and no other: one over what is
-inside the documents, a declared one, or that of numbers.
+inside the documents, a declared one, or that of numbers; or the page's matches, by a declared one's groups.
 """
-_BY_VALUES = ("narrow", "range")
+_BY_VALUES = ("narrow", "range", "groups")
 """The ways whose statements are planned for their values."""
 
 
@@ -51,6 +54,9 @@ class Runs(Protocol):
 
     def estimate(self, query: Query, narrowed: Narrowed) -> int:
         """Return how many rows Postgres expects a declared index to find."""
+
+    def groups(self, index: str, rows: int) -> int:
+        """Return how many values Postgres expects the first expression of an index to have among ``rows``."""
 
     def expected(self, query: Query, condition: Fragment) -> int:
         """Return how many rows of the collection Postgres expects a condition to hold."""
@@ -88,10 +94,10 @@ class Page:
         return self._statement("walk", bound)
 
     def find(self, way: Way) -> Fragment:
-        """Return the statement that finds all matches, by an index, before it orders them; what is found by
-        the index of numbers depends on the values themselves.
+        """Return the statement that finds all matches, by an index, before it orders them; some of these
+        depend on the values themselves.
         """
-        return self.finding(way) if way == "range" else self._statement(way, 0)
+        return self.finding(way) if way in ("range", "groups") else self._statement(way, 0)
 
     def _statement(self, name: Literal["walk"] | Way, bound: int) -> Fragment:
         """Return a statement for this page's values; it was made before for a page that differs in nothing
@@ -126,8 +132,14 @@ class Page:
 
     def finding(self, way: Way) -> Fragment:
         """Return the statement of :meth:`find`; of very many matches the numbers alone are ordered."""
-        rows, rest = self._matches(way)
         window = self._window()
+        narrowed = self.condition.narrowed
+        if way == "groups" and narrowed is not None and narrowed.grouped is not None:
+            asked = both([self._scope(), *self._after(), self.condition.whole])
+            table = self.tables.of(self.query.collection)
+            picked = narrowed.grouped.picked(table, asked, self._order(), self.wanted)
+            return self._picked(picked, Fragment(""), window)
+        rows, rest = self._matches(way)
         return (
             self._picked(rows, rest, window) if self.condition.is_costly else self._read(rows, rest, window)
         )
@@ -202,6 +214,8 @@ def way_of(runs: Runs, query: Query, condition: Condition, rows: int) -> Way:
     """Return how to find the matches of ``query`` among all ``rows``."""
     narrowed, apart = condition.narrowed, condition.apart
     if narrowed is not None:
+        if _is_grouped(runs, query, narrowed, rows):
+            return "groups"
         if narrowed.rows is None:
             narrowed.rows = runs.estimate(query, narrowed)
         if narrowed.rows <= _most(condition, rows):
@@ -213,6 +227,16 @@ def way_of(runs: Runs, query: Query, condition: Condition, rows: int) -> Way:
     if apart.rows is None:
         apart.rows = rows if apart.ranged is TRUE else runs.expected(query, apart.ranged)
     return "apart" if apart.rows > rows // 20 else "find"
+
+
+def _is_grouped(runs: Runs, query: Query, narrowed: Narrowed, rows: int) -> bool:
+    """Return whether a page is that of the few groups of a declared index."""
+    found, wanted = narrowed.grouped, query.offset + (query.limit or 0)
+    if found is None or not 0 < wanted <= _DEEPEST or query.order[0].path != ("created_at",):
+        return False
+    if narrowed.groups is None:
+        narrowed.groups = runs.groups(found.name, rows)
+    return narrowed.groups <= MOST_GROUPS
 
 
 def _most(condition: Condition, rows: int) -> int:

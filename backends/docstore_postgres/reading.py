@@ -218,8 +218,9 @@ class Reading:
         return opened if places.are_complete and same else None
 
     def _narrowed(self, query: Query) -> Narrowed | None:
-        found = (one.narrowed(query.where) for one in self.declared.get(query.collection.name, ()))
-        return next((each for each in found if each is not None), None)
+        every = (one.narrowed(query.where) for one in self.declared.get(query.collection.name, ()))
+        found = [each for each in every if each is not None]
+        return next((each for each in found if each.grouped is not None), found[0] if found else None)
 
     def _apart(self, query: Query, compiler: Compiler) -> Apart | None:
         """Return the filter in two, unless it asks for one owner or tenant, or is all one part."""

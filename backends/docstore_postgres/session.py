@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from operator import itemgetter
 from types import NoneType
@@ -37,7 +38,9 @@ CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 _SAVEPOINT = "docstore_statement"
 _MODES = {False: "auto", True: "force_generic_plan"}
-_INDEXES = {"narrow": "a declared index", "range": "the index of numbers"}
+_INDEXES = {
+    "narrow": "a declared index", "range": "the index of numbers", "groups": "the groups of a declared index"
+}  # fmt: skip
 _BY_NUMBER = (SortKey(("number",)),)
 _COPIED_FROM = 8
 """So many rows and more are copied; fewer are inserted one statement each."""
@@ -214,7 +217,7 @@ class PostgresSession(Session):
         ranged = condition.look_at_ranges(lambda found: self.expected(query, found))
         if condition.narrowed is not None or condition.apart is not None or ranged is not None:
             rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
-            way = way_of(self, query, condition, rows)
+            way = way_of(self, replace(query, limit=None, offset=0), condition, rows)
             if way in _INDEXES or (way == "apart" and at_most is None):
                 ((found,),) = self.fetch(wanted.counting(way, at_most), prepare=False)
                 return int(found)
@@ -229,6 +232,14 @@ class PostgresSession(Session):
             prepare=True,
         )
         return int(rows) + self.expected(query, narrowed.ordered)
+
+    def groups(self, index: str, rows: int) -> int:
+        """Return how many values Postgres expects the first expression of an index to have among ``rows``."""
+        where = "schemaname = coalesce(%s, current_schema) AND tablename = %s"
+        start = f"SELECT n_distinct FROM pg_stats WHERE {where}"
+        found = self.fetch(Fragment(start, (self.tables.schema, index)), prepare=True)
+        distinct = float(found[0][0]) if found else -1.0
+        return int(-distinct * rows if distinct < 0 else distinct)
 
     def expected(self, query: Query, condition: Fragment) -> int:
         """Return how many rows of the collection Postgres expects a condition to hold."""

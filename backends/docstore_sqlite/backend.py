@@ -220,6 +220,8 @@ class SQLiteBackend(SQLBackend):
         if self.path is not None and self.owned:
             cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA cache_size = -32768")
+        if self.owned:  # a bulk load writes the same pages again and again: they are taken over less often
+            cursor.execute("PRAGMA wal_autocheckpoint = 4000")
         cursor.close()
         register(connection)
         register_folding(connection)

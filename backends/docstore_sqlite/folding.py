@@ -181,9 +181,8 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     else:
         for first, last in list(_slices(cursor, names, collection)):
             _fold_slice(cursor, names, collection, first, last)
-    if collection is DOCUMENTS:
-        texts = chosen if all_new else f"number IN (SELECT number FROM {changes} WHERE has_text)"
-        add_texts(cursor, names, f"d.{texts}")
+        if collection is DOCUMENTS:
+            add_texts(cursor, names, f"d.number IN (SELECT number FROM {changes} WHERE has_text)")
     begin_generation(cursor, names, collection)
     cursor.execute(f"DELETE FROM {changes}")
 
@@ -231,14 +230,24 @@ def _insert_text(names: IndexTables) -> str:
 
 def _fold_fresh(cursor: Any, names: IndexTables, collection: Collection, chosen: str) -> None:
     """Take rows that were all inserted since the last fold into the bulk."""
+    rows = names.rows[collection.name]
     reading = cursor.connection.cursor()
     reading.execute(
-        f"SELECT number, {columns(collection)} FROM {names.rows[collection.name]} WHERE {chosen} "
-        "ORDER BY number"
+        f"SELECT number, {columns(collection)}, filename FROM {rows} WHERE {chosen} ORDER BY number"
     )
+    has_names = collection is DOCUMENTS and not _has_content(cursor, names, chosen)
     for some in _held(reading, collection):
         Folding(cursor, names, collection).run(fresh(collection, some), None)
+        if has_names:
+            _insert_tokens(cursor, names, [row[0] for row in some], [row[-1] for row in some])
     reading.close()
+    if collection is DOCUMENTS and not has_names:
+        add_texts(cursor, names, f"d.{chosen}")
+
+
+def _has_content(cursor: Any, names: IndexTables, chosen: str) -> bool:
+    cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {names.content} WHERE {chosen})")
+    return bool(cursor.fetchone()[0])
 
 
 def _held(rows: Iterable[Sequence[Any]], collection: Collection) -> Iterator[list[Sequence[Any]]]:
@@ -303,11 +312,13 @@ def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: 
 
 
 def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> Tree:
-    """Return the facts of rows as they are: the number and the indexed columns of each, ascending."""
+    """Return the facts of rows as they are: the number and the indexed columns of each, and perhaps others,
+    ascending.
+    """
     root = Node()
     if rows:
         numbers, *given = zip(*rows, strict=True)
-        values = dict(zip(FIELDS[collection.name], given, strict=True))
+        values = dict(zip(FIELDS[collection.name], given, strict=False))
         values["tenant"] = tuple(tenant or None for tenant in values["tenant"])
         for name in _BOOLEANS & values.keys():
             values[name] = tuple(None if value is None else bool(value) for value in values[name])

@@ -19,12 +19,11 @@ from docstore_sql.tables import Tables
 from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.query.text import fold
-from docstore.rows import column
 from docstore_sqlite import declared
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.folding import FOLD_NEW, fold_new
 from docstore_sqlite.indexed import Indexed
+from docstore_sqlite.inserting import insertion
 from docstore_sqlite.postings import FIELDS, Shared
 from docstore_sqlite.reading import booleans_of, rows_of
 from docstore_sqlite.upkeep import index_differences, rebuild_index
@@ -238,14 +237,8 @@ class SQLiteSession(Session):
             return []
         first = self._next_number(table)
         numbers = list(range(first, first + len(rows)))
-        marks = ", ".join("coalesce(?, '')" if name == "tenant" else "?" for name in names)
-        columns = [column(rows, name) for name in names[:-1]]
-        folded = map(fold, column(rows, "filename"))
         try:
-            self.cursor.executemany(
-                f"INSERT INTO {table} (number, {', '.join(names)}) VALUES (?, {marks})",
-                zip(numbers, *columns, folded, strict=True),
-            )
+            self.cursor.executemany(*insertion(table, names, numbers, rows))
         except Exception as error:
             if is_integrity_error(error) and "UNIQUE" in str(error):
                 self.cursor.execute(f"DELETE FROM {table} WHERE number >= ?", (first,))

@@ -27,7 +27,7 @@ from docstore_postgres.values import LARGE
 
 __all__ = ["index_numbers", "ranged"]
 
-_PER_PATH, _PATHS, _MOST_WORDS = 8, 256, 600
+_PER_PATH, _PATHS, _MOST_SPANS = 8, 256, 16
 _DIGITS = 6
 _LAST = 16**_DIGITS - 1
 _pack = struct.Struct(">d").pack
@@ -108,23 +108,31 @@ def _digits(number: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a part of a filter implies.
+    """What a part of a filter implies: that a number stands in one of some spans.
 
     Attributes:
-        words: the words to look for, those that only begin so with ``:*``.
-        width: how much of all numbers they span: of several parts the one to look for is the narrowest.
+        spans: with what the words of the path begin with, and the mark of the records that are found, too.
+        width: how much of all numbers they are: of several parts the one to look for is the narrowest.
     """
 
-    words: tuple[str, ...]
+    spans: tuple[tuple[str, str, Span], ...]
     width: int
+
+    def words(self) -> Iterator[str]:
+        """Yield the words to look for, those that only begin so with ``:*``."""
+        for start, mark, (first, last) in self.spans:
+            yield start + mark
+            for end in _cover(first, last):
+                yield start + end
 
 
 def ranged(where: Expr) -> Fragment | None:
     """Return what a condition implies of the numbers in the metadata, for their index; ``None``: nothing."""
     part = _implied(where, ())
-    if part is None or len(part.words) > _MOST_WORDS:
+    if part is None or len(part.spans) > _MOST_SPANS:
         return None
-    return Fragment("d.metadata_numbers @@ %s::tsquery", (" | ".join(dict.fromkeys((*part.words, "u"))),))
+    words = dict.fromkeys((*part.words(), "u"))
+    return Fragment("d.metadata_numbers @@ %s::tsquery", (" | ".join(words),))
 
 
 def _implied(expr: Expr, base: Path) -> _Part | None:
@@ -134,7 +142,8 @@ def _implied(expr: Expr, base: Path) -> _Part | None:
             parts = [part for part in found if part is not None]
             if not parts or len(parts) < len(found):
                 return None
-            return _Part(tuple(word for part in parts for word in part.words), sum(p.width for p in parts))
+            spans = tuple(span for part in parts for span in part.spans)
+            return _Part(spans, sum(part.width for part in parts))
         case And(terms):
             return min(_of_all(terms, base), key=lambda part: part.width, default=None)
         case ElemMatch(path, condition):
@@ -158,9 +167,8 @@ def _of_all(terms: Iterable[Expr], base: Path) -> Iterator[_Part]:
     for path, spans in bounds.items():
         start = _word_of("".join(f"{key}\0" for key in path[1:]))
         first, last = max(span[0] for span in spans), min(span[1] for span in spans)
-        marks = ("s",) if len(spans) > 1 else ("t",)
-        words = (*(start + end for end in _cover(first, last)), *(start + mark for mark in marks))
-        yield _Part(words, max(last - first + 1, 0))
+        mark = "s" if len(spans) > 1 else "t"
+        yield _Part(((start, mark, (first, last)),), max(last - first + 1, 0))
 
 
 def _is_indexed(path: Path) -> bool:

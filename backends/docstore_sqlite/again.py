@@ -2,22 +2,19 @@
 
 What is on a page follows from the facts alone wherever the sets of its filter are exact. So the numbers that
 were found once are right until a change is noted or folded, and a page that is asked again is one statement:
-it reads those rows, and how the index stands, in one state of the database. Only numbers are kept; the rows
-are read each time.
+it reads those rows where the index stands as it did, and nothing where it does not. Only numbers are kept;
+the rows are read each time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from docstore.backend import Query
 
-__all__ = ["LONGEST", "Page", "Pages", "Token", "page_text"]
-
-Token: TypeAlias = tuple[Any, Any]
-"""How the index stands, as it is read: its generation and the last change."""
+__all__ = ["LONGEST", "Page", "Pages", "page_text"]
 
 LONGEST = 64
 """Pages of more rows are not kept."""
@@ -29,14 +26,12 @@ class Page:
     """One page.
 
     Attributes:
-        token: the state that it belongs to.
         numbers: of its rows, in order; never none.
         names: the columns that are read of them.
-        text: the statement that reads those, and the token behind the columns of each row.
+        text: the statement that reads those, and nothing where the index stands otherwise.
         values: what is bound in it.
     """
 
-    token: Token
     numbers: list[int]
     names: tuple[str, ...]
     text: str
@@ -71,10 +66,11 @@ class Pages:
 
 
 @lru_cache(maxsize=256)
-def page_text(selected: str, token: str, table: str, rows: int) -> str:
-    """Return the statement that reads so many rows by number, each with the token behind it."""
+def page_text(selected: str, table: str, state: tuple[str, str], rows: int) -> str:
+    """Return the statement that reads so many rows by number, in one state of the index and in no other."""
     marks = ", ".join(["(?)"] * rows)
+    generation, last = state
     return (
-        f"WITH page (number) AS (VALUES {marks}) SELECT {selected}, {token} "
-        f"FROM page CROSS JOIN {table} AS d ON d.number = page.number"
+        f"WITH page (number) AS (VALUES {marks}) SELECT {selected} FROM page CROSS JOIN {table} AS d "
+        f"ON d.number = page.number WHERE {generation} IS ? AND {last} IS ?"
     )

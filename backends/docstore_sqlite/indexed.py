@@ -259,21 +259,22 @@ class Indexed:
             return None
         self.cursor.execute(page.text, page.values)
         rows = self.cursor.fetchall()
-        if not rows or rows[0][-2:] != page.token:
-            return None
-        return page.names, page.in_order(rows)
+        return (page.names, page.in_order(rows)) if rows else None
 
     def remember(self, query: Query, asked: Asked, names: tuple[str, ...], rows: Sequence[Row]) -> None:
         """Keep which rows are on a page that was found exactly, just now, within this transaction."""
         if asked.placed is None or self.private or query.limit is None or not 0 < len(rows) <= LONGEST:
             return
         numbers = [row["number"] for row in rows]
-        name = query.collection.name
+        collection, (generation, last, _) = query.collection, self._state
         text = page_text(
-            self.session.selected(query), self.names.states[name], self.tables.of(query.collection), len(rows)
+            self.session.selected(query),
+            self.tables.of(collection),
+            self.names.states[collection.name],
+            len(numbers),
         )
-        values = (*numbers, generation_name(query.collection))
-        asked.pages.put(query, Page(self._state[:2], numbers, names, text, values))
+        values = (*numbers, generation_name(collection), generation, last)
+        asked.pages.put(query, Page(numbers, names, text, values))
 
     def count(self, query: Query, at_most: int | None) -> int:
         """Count the rows of ``query``. Call within a transaction."""

@@ -42,8 +42,8 @@ FIELDS: Mapping[str, Mapping[str, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class IndexTables:
-    """The names of the index's tables, as SQL text; ``states`` are the two columns that say how the index
-    stands, its generation and the last change; ``tokens`` are the statements that read those and the last
+    """The names of the index's tables, as SQL text; ``states`` say how the index stands, its generation and
+    the last change; ``tokens`` are the statements that read those and the last
     number.
     """
 
@@ -54,7 +54,7 @@ class IndexTables:
     changes: Mapping[str, str]
     setting: str
     rows: Mapping[str, str]
-    states: Mapping[str, str]
+    states: Mapping[str, tuple[str, str]]
     tokens: Mapping[str, str]
 
     @staticmethod
@@ -66,10 +66,12 @@ class IndexTables:
         changes = {"documents": "document_change", "extractions": "extraction_change"}
         changes = {name: tables.named(table) for name, table in changes.items()}
         states = {
-            name: f"(SELECT value FROM {tables.setting} WHERE name = ?), (SELECT max(seq) FROM {table})"
+            name: (f"(SELECT value FROM {tables.setting} WHERE name = ?)", f"(SELECT max(seq) FROM {table})")
             for name, table in changes.items()
         }
-        tokens = {name: f"SELECT {states[name]}, (SELECT max(number) FROM {rows[name]})" for name in rows}
+        tokens = {
+            name: f"SELECT {', '.join(states[name])}, (SELECT max(number) FROM {rows[name]})" for name in rows
+        }
         return IndexTables(
             tables.named("posting"),
             tables.named("path"),

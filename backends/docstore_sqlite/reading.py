@@ -34,14 +34,14 @@ def rows_of(collection: Collection, names: Sequence[str], fetched: Sequence[Sequ
     Args:
         collection: which rows they are.
         names: of the columns that were read.
-        fetched: their values, and perhaps others behind them, which are left out.
+        fetched: their values.
     """
     if names == _LIGHT:
         return [_document(*values) for values in fetched]
     booleans = _BOOLEANS[collection.name]
     rows: list[Row] = []
     for values in fetched:
-        row = dict(zip(names, values, strict=False))
+        row = dict(zip(names, values, strict=True))
         row["tenant"] = row["tenant"] or None
         for name in booleans:
             row[name] = row[name] == 1
@@ -53,7 +53,7 @@ def _document(
     id: Any, number: Any, external_id: Any, version: Any, is_latest: Any, tenant: Any, owner: Any,
     filename: Any, content_type: Any, file_type: Any, size: Any, sha256: Any, status: Any, error: Any,
     attempts: Any, metadata: Any, preview: Any, created_at: Any, updated_at: Any, first_created_at: Any,
-    processed_at: Any, revision: Any, *behind: Any,
+    processed_at: Any, revision: Any,
 ) -> Row:  # fmt: skip
     """Return a document's row; its columns are those of :data:`_LIGHT`."""
     return {

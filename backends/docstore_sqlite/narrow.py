@@ -6,9 +6,9 @@ The filter's sets come first (:mod:`docstore.index.bounds`). Then, in this order
 page's worth of frequent
 matches needs; where matches are frequent that fills the page, and nothing was counted or sorted.
 *cut*: where the order's first key is a column, the window's rows are picked out by bit slices, wherever
-they lie; the
-number of matches, their place in the order and the depth of the page hardly count.
-*order*: what was cut twice while nothing changed is sorted and kept; further pages are taken from there.
+they lie; the number of matches, their place in the order and the depth of the page hardly count. Of a column
+of whole numbers the parts are kept for the pages to come.
+*order*: what was cut very often while nothing changed is sorted and kept; further pages are taken from there.
 *list*: few matches are read and sorted.
 *scan*: what is left (many matches in an order by JSON paths) is SQLite's, with a bit test a row.
 

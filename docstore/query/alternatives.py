@@ -1,10 +1,10 @@
 """Many terms that ask the same place, compiled to one look at it.
 
-A filter may have hundreds of predicates, and a record may have to answer them all. What compares one path is
-decided by the rank of its values (``ranks``), what needs one of many things is tried where one of them holds
-(``guard``), what lies behind the indexes of one array is one walk of it (``stepped``), texts and patterns at
-one path are one search, remainders one look at each number. Nothing here changes an answer: ``evaluate`` says
-what terms mean.
+A filter may have hundreds of predicates, and a record may have to answer them all. What asks one path is
+decided by which of its predicates hold there (``decided``), what needs one of many things is tried where one
+of them holds (``guard``), what lies behind the indexes of one array is one walk of it (``stepped``), texts
+and patterns at one path are one search (``one_text``), remainders one look at each number. Nothing here
+changes an answer: ``evaluate`` says what terms mean.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from docstore.query import predicates
+from docstore.query.decided import decided, together
 from docstore.query.expr import (
     And,
     Compare,
@@ -35,7 +36,6 @@ from docstore.query.guard import COMPARISONS, REMAINDERS, TEXTS, guarded
 from docstore.query.junctions import all_of, any_of
 from docstore.query.one_text import matches_all, matches_any
 from docstore.query.predicates import Test
-from docstore.query.ranks import ranked, together
 from docstore.query.seeing import RECORDS, Predicate, Root, sees, sees_array, values_at
 from docstore.query.stepped import Asked, any_by_index, before_index
 
@@ -66,7 +66,7 @@ class Together:
 
     def conjuncts(self, terms: Sequence[Expr]) -> list[Predicate]:
         """Return what all must hold."""
-        found, rest = self._by_rank(And, terms)
+        found, rest = self._of_one_asked(And, terms)
         patterns, rest = self._of_one_text(rest)
         return [*found, *patterns, *map(self.compile, negatives(rest))]
 
@@ -82,21 +82,21 @@ class Together:
 
     def alternatives(self, terms: Sequence[Expr]) -> list[Predicate]:
         """Return of what one must hold."""
-        found, rest = self._by_rank(Or, terms)
+        found, rest = self._of_one_asked(Or, terms)
         for stage in (self._needing_one, self._behind_indexes, self._of_one_path):
             compiled, rest = stage(rest)
             found += compiled
         return [*found, *map(self.compile, rest)]
 
-    def _by_rank(self, kind: type[And] | type[Or], terms: Sequence[Expr]) -> _Part:
-        """Put together what compares one path of a record."""
+    def _of_one_asked(self, kind: type[And] | type[Or], terms: Sequence[Expr]) -> _Part:
+        """Put together what does nothing but ask one path of a record."""
         if self.root not in RECORDS:
             return [], terms
         rest, groups = together(terms)
         stepped = [path for path in groups if before_index(path)] if kind is Or else []
         if len(stepped) >= _MANY:  # one look at the array is better than one for each index
             rest = [*rest, *(term for path in stepped for term in groups.pop(path))]
-        return [ranked(path, kind(tuple(group))) for path, group in groups.items()], rest
+        return [decided(path, kind(tuple(group))) for path, group in groups.items()], rest
 
     def _needing_one(self, terms: Sequence[Expr]) -> _Part:
         """Put together what needs one of many things that are asked at once: it is tried where one holds."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import folded_matcher, matcher, required_literals
 from docstore.query.junctions import all_of, any_of
 from docstore.query.predicates import Test
-from docstore.query.regex import searcher
-from docstore.query.searches import any_searcher, is_installed, missing_searcher, source
+from docstore.query.regex import required_literal, searcher
+from docstore.query.searches import Walk, any_searcher, is_installed, source
 from docstore.query.text import fold
 
-__all__ = ["matches_all", "matches_any"]
+__all__ = ["matches_all", "matches_any", "matching"]
 
 _MANY = 8
 """From so many tests on, one search for all of them comes first."""
@@ -29,6 +29,7 @@ _TRIED = 8
 _FOLDING = ("isubstring", "iglob")
 TextTest: TypeAlias = Callable[[str], bool]
 Leaf: TypeAlias = Regex | Match
+T = TypeVar("T")
 
 
 def matches_any(leaves: Sequence[Leaf]) -> Test:
@@ -47,6 +48,37 @@ def matches_all(leaves: Sequence[Leaf]) -> TextTest:
     return tests[0] if len(tests) == 1 else all_of(tests)
 
 
+def matching(leaves: Sequence[Leaf]) -> Callable[[str], int]:
+    """Return the function that tells which leaves a text matches: the first bit is the first's."""
+    parts: list[Callable[[str], int]] = []
+    for folds, group in _by_folding(leaves):
+        own = {id(leaf) for leaf in group}
+        found = _matching([leaf if id(leaf) in own else None for leaf in leaves])
+        parts.append(_of_folded(found) if folds else found)
+    return parts[0] if len(parts) == 1 else lambda text: parts[0](text) | parts[1](text)
+
+
+def _matching(leaves: Sequence[Leaf | None]) -> Callable[[str], int]:
+    """Return the function that tells which leaves a text matches, folded already if they fold."""
+    alone = {1 << at: _alone(leaf) for at, leaf in enumerate(leaves) if leaf is not None}
+
+    def one_by_one(text: str) -> int:
+        return sum(bit for bit, test in alone.items() if test(text))
+
+    if len(alone) < _MANY or not is_installed():
+        return one_by_one
+    walk = Walk([None if leaf is None else source(leaf) for leaf in leaves])
+    others = [(1 << place, alone[1 << place]) for place in walk.left if 1 << place in alone]
+
+    def together(text: str) -> int:
+        found = walk.found(text)
+        if found is None:
+            return one_by_one(text)
+        return found + sum(bit for bit, test in others if test(text)) if others else found
+
+    return together
+
+
 def _by_folding(leaves: Sequence[Leaf]) -> list[tuple[bool, list[Leaf]]]:
     """Return the leaves that ask the text as it is, and those that ask its fold."""
     folding = [leaf for leaf in leaves if isinstance(leaf, Match) and leaf.kind in _FOLDING]
@@ -54,18 +86,29 @@ def _by_folding(leaves: Sequence[Leaf]) -> list[tuple[bool, list[Leaf]]]:
     return [(folds, [*group]) for folds, group in ((False, plain), (True, folding)) if group]
 
 
-def _of_folded(test: TextTest) -> TextTest:
+def _of_folded(test: Callable[[str], T]) -> Callable[[str], T]:
     return lambda text: test(fold(text))
 
 
 def _any_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
     patterns = [(leaf.pattern, leaf.flags) for leaf in leaves if isinstance(leaf, Regex)]
-    tests = [any_searcher(patterns)] if patterns else []
+    tests = _any_pattern(patterns)
     texts = [leaf for leaf in leaves if isinstance(leaf, Match)]
     if texts:
         tests.append(_any_text(texts))
     found = tests[0] if len(tests) == 1 else any_of(tests)
     return _of_folded(found) if folds else found
+
+
+def _any_pattern(patterns: Sequence[tuple[str, str]]) -> list[TextTest]:
+    """Return the searches for patterns; those with a text that every match contains come after that text."""
+    texts = [required_literal(*pattern)[:_PIECE] for pattern in patterns]
+    some = [pattern for pattern, text in zip(patterns, texts, strict=True) if text]
+    if len(some) < _MANY:
+        return [any_searcher(patterns)] if patterns else []
+    possible = any_searcher((re.escape(text), "") for text in texts if text)
+    others = [pattern for pattern, text in zip(patterns, texts, strict=True) if not text]
+    return [all_of([possible, any_searcher(some)]), *([any_searcher(others)] if others else [])]
 
 
 def _any_text(leaves: Sequence[Match]) -> TextTest:
@@ -107,9 +150,8 @@ def _all_together(leaves: Sequence[Leaf], alone: Sequence[TextTest]) -> TextTest
     """Return the test of whether a text matches all of many leaves: those that failed last come first, then
     one walk that tells which fails.
     """
-    patterns = [source(leaf) for leaf in leaves]
-    missing = missing_searcher(patterns)
-    others = all_of([test for test, known in zip(alone, patterns, strict=True) if known is None])
+    walk = Walk([source(leaf) for leaf in leaves])
+    others = all_of([alone[place] for place in walk.left])
     one_by_one = all_of([*alone])
     front: list[TextTest] = []
 
@@ -119,7 +161,7 @@ def _all_together(leaves: Sequence[Leaf], alone: Sequence[TextTest]) -> TextTest
         for one in tried:
             if not one(text):
                 return False
-        place = missing(text)
+        place = walk.missing(text)
         if place is None:
             return others(text)
         if alone[place](text):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from docstore.query.expr import Match, Regex
@@ -16,13 +16,15 @@ from docstore.query.glob import glob_source
 from docstore.query.regex import BadPattern, instructions, options, searcher, text_of
 from docstore.query.text import fold
 
-__all__ = ["any_searcher", "is_installed", "missing_searcher", "source"]
+__all__ = ["Walk", "any_searcher", "is_installed", "source"]
 
 Pattern: TypeAlias = tuple[str, str]
 """A pattern and its flags, as :func:`docstore.query.regex.prepare` returns them."""
 _ALTERNATIVES = 100
 _LONGEST = 1_000
 """Characters of a text or glob, beyond which it is not put together with others."""
+_KEPT = 10_000
+"""Sets of patterns found of which the bits are remembered."""
 _LARGEST = 1_000
 """RE2's instructions for a pattern, beyond which it is not."""
 
@@ -84,53 +86,89 @@ def _together(patterns: list[str], flags: str) -> list[Callable[[str], bool]]:
         return [searcher(pattern, flags) for pattern in patterns]
 
 
-def missing_searcher(patterns: Sequence[Pattern | None]) -> Callable[[str], int | None]:
-    """Return a function that says which of the patterns a text lacks: the place of one, ``None`` if none.
-
-    Whether it does lack that one must be made sure of: RE2 may have given up.
+class Walk:
+    """Many patterns that are looked for in one walk of a text.
 
     Args:
-        patterns: what to look for; ``None`` is passed over.
-    """
-    by_flags: dict[str, list[int]] = {}
-    for place, pattern in enumerate(patterns):
-        if pattern is not None:
-            by_flags.setdefault(pattern[1], []).append(place)
-    sets = [one for flags, places in by_flags.items() for one in _sets(patterns, flags, places)]
+        patterns: what to look for; ``None`` is left out.
 
-    def missing(text: str) -> int | None:
+    Attributes:
+        left: the places of those that were left out, with what RE2 refuses to put beside others.
+    """
+
+    __slots__ = ("_sets", "left")
+
+    def __init__(self, patterns: Sequence[Pattern | None]) -> None:
+        by_flags: dict[str, list[int]] = {}
+        for place, pattern in enumerate(patterns):
+            if pattern is not None:
+                by_flags.setdefault(pattern[1], []).append(place)
+        self._sets = [one for flags, places in by_flags.items() for one in _sets(patterns, flags, places)]
+        looked_for = {place for one in self._sets for place in one.places}
+        self.left = [place for place in range(len(patterns)) if place not in looked_for]
+
+    def missing(self, text: str) -> int | None:
+        """Return the place of a pattern that the text lacks, ``None`` if it lacks none but those left out.
+
+        Whether it does lack that one must be made sure of: RE2 may have given up.
+        """
         encoded = text.encode("utf-8")
-        for one in sets:
-            place = one.missing(encoded)
-            if place is not None:
-                return place
+        for one in self._sets:
+            at = one.missing(encoded)
+            if at is not None:
+                return one.places[at]
         return None
 
-    return missing
+    def found(self, text: str) -> int | None:
+        """Return the patterns that the text has, a bit for each (none for those left out).
+
+        ``None``: RE2 gave up.
+        """
+        encoded = text.encode("utf-8")
+        every = 0
+        for one in self._sets:
+            bits = one.found(encoded)
+            if bits is None:
+                return None
+            every |= bits
+        return every
 
 
 @dataclass(frozen=True, slots=True)
 class _Set:
-    """Patterns that one walk of a text looks for.
+    """Patterns that RE2 looks for at once, and behind them one that is always found unless RE2 gives up.
 
     Attributes:
-        found: RE2's own.
+        patterns: RE2's own.
         places: where each stands among all the patterns.
+        known: the bits of sets of patterns that were found.
     """
 
-    found: Any
+    patterns: Any
     places: Sequence[int]
+    known: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def missing(self, encoded: bytes) -> int | None:
-        """Return the place of one that was not found."""
-        matching = self.found.Match(encoded) or ()
+        """Return which of them was not found, the first if RE2 gave up."""
         number = len(self.places)
-        if len(matching) == number:
+        found = self.patterns.Match(encoded) or ()
+        if len(found) > number:
             return None
-        if len(matching) == number - 1:
-            return self.places[number * (number - 1) // 2 - sum(matching)]
-        held = set(matching)
-        return next(place for at, place in enumerate(self.places) if at not in held)
+        if len(found) == number:
+            return min(number * (number + 1) // 2 - sum(found), number - 1)
+        held = set(found)
+        return next(at for at in range(number) if at not in held)
+
+    def found(self, encoded: bytes) -> int | None:
+        """Return those that were found, each by the bit of its place."""
+        found = tuple(self.patterns.Match(encoded) or ())
+        bits = self.known.get(found)
+        if bits is None and found:
+            if len(self.known) >= _KEPT:
+                self.known.clear()
+            number = len(self.places)
+            bits = self.known[found] = sum(1 << self.places[at] for at in found if at < number)
+        return bits
 
 
 def _sets(patterns: Sequence[Pattern | None], flags: str, places: Sequence[int]) -> list[_Set]:
@@ -143,6 +181,7 @@ def _sets(patterns: Sequence[Pattern | None], flags: str, places: Sequence[int])
             pattern = patterns[place]
             assert pattern is not None
             found.Add(text_of(*pattern))
+        found.Add("")
         found.Compile()
     except re2.error:
         middle = len(places) // 2

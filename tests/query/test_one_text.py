@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.query import one_text, searches
+from docstore.query import searches
 from docstore.query.evaluate import compile
 from docstore.query.expr import And, Match, Path, Regex
 from docstore.query.glob import folded_matcher, glob_source, matcher
 from docstore.query.junctions import all_of, any_of
-from docstore.query.one_text import matches_all, matches_any
+from docstore.query.one_text import matches_all, matches_any, matching
 from docstore.query.regex import searcher
 from docstore.query.text import fold
 
@@ -85,6 +85,7 @@ def test_any_and_all_of_many(leaves: list[Regex | Match], text: str) -> None:
     holding = [leaf for leaf, holds in zip(leaves, expected, strict=True) if holds]
     assert [(all(expected), any(expected))] * 3 == [(every(text), some(text)) for _ in range(3)]
     assert matches_all(holding)(text)
+    assert sum(1 << at for at, holds in enumerate(expected) if holds) == matching(leaves)(text)
     assert not some(7)
 
 
@@ -126,10 +127,11 @@ def test_without_re2(data: st.DataObject) -> None:
 def test_patterns_that_re2_gives_up() -> None:
     """Where one walk for all takes too much memory, each is looked for by itself."""
     leaves = [Regex(("f",), "[a-q][^u-z]{13}x" * 3 + f"|{n}$", "") for n in range(200)]
-    every = matches_all(leaves)
+    every, bits = matches_all(leaves), matching(leaves)
     texts = ["".join(Random(seed).choices("abcdefghijklmnopqrstuvwxyz", k=2_000)) for seed in range(5)]
     expected = [all(searcher(leaf.pattern, "")(text) for leaf in leaves) for text in texts]
     assert expected == [every(text) for text in texts]
+    assert [0] * len(texts) == [bits(text) for text in texts]
 
 
 @pytest.mark.parametrize("pattern", ["^(.|\n){{0,{}}}$", "^.{{0,{}}}$", "^a{{0,{}}}"])
@@ -145,15 +147,17 @@ def test_many_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of patterns in several sets, each one that is missing is found."""
     monkeypatch.setattr(searches, "_LARGEST", 10_000)
     patterns = [(f"^.{{0,{length}}}$|{length}", "") for length in range(500, 700)]
-    missing = searches.missing_searcher([None, *patterns])
-    assert missing("x" * 400) is None
+    walk = searches.Walk([None, *patterns])
+    assert ([0], None) == (walk.left, walk.missing("x" * 400))
+    assert walk.found("x" * 400) == sum(1 << place for place in range(1, 201))
     for place, (pattern, _) in enumerate(patterns, 1):
         text = (
             "x" * (498 + place)
             + " "
             + " ".join(str(499 + other) for other in range(1, 201) if other != place)
         )
-        assert (missing(text) == place) == (not searcher(pattern, "")(text)), place
+        holds = searcher(pattern, "")(text)
+        assert (walk.missing(text) != place, bool((walk.found(text) or 0) >> place & 1)) == (holds, holds)
 
 
 def test_what_decided_comes_first() -> None:
@@ -177,13 +181,13 @@ def test_what_decided_comes_first() -> None:
 def test_one_that_failed_is_tried_before_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text that lacks what the last one lacked is not walked for the others."""
     walks: list[str] = []
-    whole = one_text.missing_searcher
+    whole = searches.Walk.missing
 
-    def counted(patterns: Any) -> Any:
-        missing = whole(patterns)
-        return lambda text: walks.append(text) or missing(text)
+    def counted(walk: searches.Walk, text: str) -> int | None:
+        walks.append(text)
+        return whole(walk, text)
 
-    monkeypatch.setattr(one_text, "missing_searcher", counted)
+    monkeypatch.setattr(searches.Walk, "missing", counted)
     every = matches_all([Match(("f",), "substring", piece) for piece in "abcdefghij"])
     assert [False, False, False, True] == [every(text) for text in ("abcdefghi", "abc", "j", "abcdefghij")]
     assert ["abcdefghi", "j", "abcdefghij"] == walks

@@ -1,4 +1,4 @@
-"""Many comparisons of one field are answered by the rank of its value, and that changes no answer."""
+"""Many predicates of one field: which of them hold of its value decides all, and changes no answer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docstore.query import predicates
+from docstore.query.decided import decided, together
 from docstore.query.evaluate import compile
-from docstore.query.expr import And, Compare, Expr, In, Mod, Not, Or
+from docstore.query.expr import And, Compare, Expr, In, Match, Mod, Not, Or, Regex
 from docstore.query.predicates import Test
-from docstore.query.ranks import ranked, together
 
 VALUES = [
     None, True, False, 0, 1, -1, 2**53 + 1, float(2**53), 1e16, -0.0, 0.5, "", "a", "b", "é", {}, {"a": 1},
@@ -27,6 +27,13 @@ LEAVES = st.one_of(
     ),
     st.builds(In, FIELDS, st.lists(st.sampled_from(VALUES), max_size=4).map(tuple)),
     st.builds(Mod, FIELDS, st.sampled_from([2, -3]), st.sampled_from([0, 1, -1])),
+    st.builds(Regex, FIELDS, st.sampled_from(["a", "^b?$", "[^é]", ""]), st.sampled_from(["", "i"])),
+    st.builds(
+        Match,
+        FIELDS,
+        st.sampled_from(["substring", "isubstring", "starts_with", "glob", "iglob"]),
+        st.sampled_from(["a", "É", "", "[a-b]", "*"]),
+    ),
 )
 TREES: st.SearchStrategy[Expr] = st.recursive(
     LEAVES,
@@ -77,7 +84,7 @@ def test_a_rank_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     comparison = predicates.comparison
     monkeypatch.setattr(predicates, "comparison", counted)
-    fits = ranked(("f",), Or(tuple(Compare(("f",), "gt", f"q{n}") for n in range(50))))
+    fits = decided(("f",), Or(tuple(Compare(("f",), "gt", f"q{n}") for n in range(50))))
     texts = ["p", "a", "q0a", "z", "q00", "zz"]
     assert [False, False, True, True, True, True] == [fits({"f": text}) for text in texts]
     assert {"p": 50, "q0a": 50, "z": 50} == Counter(asked)

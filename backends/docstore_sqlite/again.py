@@ -18,7 +18,7 @@ __all__ = ["LONGEST", "Page", "Pages", "page_text"]
 
 LONGEST = 64
 """Pages of more rows are not kept."""
-_WINDOWS = 16
+_WINDOWS = 8
 
 
 @dataclass(frozen=True, slots=True)

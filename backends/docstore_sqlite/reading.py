@@ -14,18 +14,14 @@ from docstore_sql.tables import columns_of
 from docstore.backend import Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
-__all__ = ["booleans_of", "rows_of"]
+__all__ = ["rows_of"]
 
 _LIGHT = DOCUMENTS.light()
 _BOOLEANS = {
     collection.name: tuple(field.name for field in columns_of(collection) if field.kind is Kind.BOOLEAN)
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
-
-
-def booleans_of(collection: Collection) -> Sequence[str]:
-    """Return the columns that SQLite keeps as 0 and 1."""
-    return _BOOLEANS[collection.name]
+"""The columns that SQLite keeps as 0 and 1."""
 
 
 def rows_of(collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]) -> list[Row]:

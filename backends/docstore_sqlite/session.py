@@ -25,7 +25,7 @@ from docstore_sqlite.folding import FOLD_NEW, fold_new
 from docstore_sqlite.indexed import Indexed
 from docstore_sqlite.inserting import insertion
 from docstore_sqlite.postings import FIELDS, Shared
-from docstore_sqlite.reading import booleans_of, rows_of
+from docstore_sqlite.reading import rows_of
 from docstore_sqlite.upkeep import index_differences, rebuild_index
 
 __all__ = ["SQLiteSession", "is_integrity_error"]
@@ -205,10 +205,6 @@ class SQLiteSession(Session):
         self, collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]
     ) -> list[Row]:
         return rows_of(collection, names, fetched)
-
-    def booleans(self, collection: Collection) -> Sequence[str]:
-        """Return the columns that SQLite keeps as 0 and 1."""
-        return booleans_of(collection)
 
     def guarded(self, statement: Fragment) -> int:
         """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""

@@ -18,7 +18,7 @@ import pytest
 from docstore_sql import schema
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment
-from docstore_sql.session import Session
+from docstore_sqlite.session import SQLiteSession
 from docstore_sqlite.backend import SQLiteBackend
 
 import docstore
@@ -499,8 +499,8 @@ def ignore_revisions(patch: Patch) -> None:
 
 
 def drop_a_row(patch: Patch) -> None:
-    rows = Session._rows
-    patch.setattr(Session, "_rows", lambda self, *args: rows(self, *args)[:4])
+    rows = SQLiteSession._rows
+    patch.setattr(SQLiteSession, "_rows", lambda self, *args: rows(self, *args)[:4])
 
 
 def check_no_metadata(patch: Patch) -> None:

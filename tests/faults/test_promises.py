@@ -18,8 +18,8 @@ import pytest
 from docstore_sql import schema
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment
-from docstore_sqlite.session import SQLiteSession
 from docstore_sqlite.backend import SQLiteBackend
+from docstore_sqlite.session import SQLiteSession
 
 import docstore
 from docstore import storing

@@ -8,9 +8,10 @@ is *fenced*, and starts again where its source can be read again. No user text i
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 
 from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer, WritesAlone
@@ -323,8 +324,7 @@ class _Fresh:
             return self._looking().run(writer)
         batch, self._was_tried = self._batch, True
         now = writer.now()
-        clocked = {name: _or_now(batch.rows.columns[name], now) for name in _CLOCKED}
-        rows = Rows({**batch.rows.columns, **clocked})
+        rows = Rows({**batch.rows.columns, **_clocked(batch.rows.columns, now)})
         writer.insert(DOCUMENTS, rows if getattr(writer, "takes_columns", False) else list(rows))
         reached("P4.1")
         return None
@@ -334,8 +334,14 @@ class _Fresh:
         return _Insertion(items, tried=self._batch.rows.columns["id"])
 
 
-def _or_now(column: Sequence[int | None], now: int) -> Sequence[int | None]:
-    return [now if at is None else at for at in column] if None in column else column
+def _clocked(columns: Mapping[str, Sequence[Any]], now: int) -> dict[str, Sequence[Any]]:
+    """Return the instants with the clock where there are none; what was one column still is."""
+    made: dict[int, Sequence[Any]] = {}
+    for column in (columns[name] for name in _CLOCKED):
+        if id(column) not in made:
+            is_empty = NoneType in set(map(type, column))
+            made[id(column)] = [now if at is None else at for at in column] if is_empty else column
+    return {name: made[id(columns[name])] for name in _CLOCKED}
 
 
 def _is_plain(item: _Item) -> bool:

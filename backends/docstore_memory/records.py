@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import repeat
 from operator import attrgetter, itemgetter
 from typing import Any, Final
@@ -36,15 +36,6 @@ class _Layout:
     id: int
     beside: int
     taken: Callable[[Mapping[str, Any]], tuple[Any, ...]]
-
-    _asked: dict[tuple[str, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]] = field(default_factory=dict)
-
-    def taking(self, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-        """Return what takes columns, two at least, out of a record's values."""
-        found = self._asked.get(names)
-        if found is None:
-            found = self._asked[names] = itemgetter(*(self.places[name] for name in names))
-        return found
 
     @staticmethod
     def of(collection: Collection) -> _Layout:
@@ -124,9 +115,10 @@ class Record:
                 facts[name] = from_json(text)
         return facts
 
-    def taken(self, records: Iterable[Record], names: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-        """Return columns, two at least, of records of the collection, record by record: JSON as text."""
-        return map(self._layout.taking(names), map(_VALUES, records))
+    def columns(self, records: Iterable[Record], names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Yield columns of records of the collection, one after the other: JSON as text."""
+        values, places = list(map(_VALUES, records)), self._layout.places
+        return (tuple(map(itemgetter(places[name]), values)) for name in names)
 
     def pack(self) -> None:
         """Keep the facts no longer."""

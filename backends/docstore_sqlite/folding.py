@@ -13,7 +13,6 @@ memory it takes is that of the changes alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 from pydantic_core import from_json
@@ -25,6 +24,7 @@ from docstore.index.layers import Tree
 from docstore.index.nodes import Node
 from docstore.index.texts import document_tokens, names_tokens
 from docstore.query.fields import DOCUMENTS, Collection
+from docstore.rows import column
 from docstore_sqlite.merging import Folding
 from docstore_sqlite.postings import FIELDS, IndexTables, columns
 
@@ -73,11 +73,13 @@ def generation_name(collection: Collection) -> str:
 
 def note_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Sequence[int]) -> int | None:
     """Note rows just inserted; return how many changes are noted, at least, where that is plain."""
-    statement = f"INSERT INTO {names.changes[collection.name]} (number, is_new, has_text) VALUES (?, 1, 1)"
+    into = f"INSERT INTO {names.changes[collection.name]} (number, is_new, has_text)"
     if len(numbers) == 1:
-        cursor.execute(statement, (numbers[0],))
+        cursor.execute(f"{into} VALUES (?, 1, 1)", (numbers[0],))
         return int(cursor.lastrowid)
-    cursor.executemany(statement, [(number,) for number in numbers])
+    rows = names.rows[collection.name]
+    between = (numbers[0], numbers[-1])  # all there are: numbers are never used again
+    cursor.execute(f"{into} SELECT number, 1, 1 FROM {rows} WHERE number BETWEEN ? AND ?", between)
     return None
 
 
@@ -166,6 +168,7 @@ def _without(values: Sequence[Any], same: Sequence[bool]) -> list[Any]:
 
 
 _BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
+_AS_BOOLEAN = {None: None, 0: False, 1: True}
 
 
 def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
@@ -208,13 +211,12 @@ def fold_new(
         numbers: of the rows, ascending.
         rows: as at the seam.
     """
-    taken = zip(numbers, map(itemgetter(*FIELDS[collection.name]), rows), strict=True)
-    given = ((number, *values) for number, values in taken)
+    given = zip(numbers, *(column(rows, name) for name in FIELDS[collection.name]), strict=True)
     for some in _held(given, collection):
         Folding(cursor, names, collection).run(fresh(collection, some), None)
     if collection is DOCUMENTS:
-        if all(row["content"] is None for row in rows):
-            _insert_tokens(cursor, names, numbers, [row["filename"] for row in rows])
+        if all(content is None for content in column(rows, "content")):
+            _insert_tokens(cursor, names, numbers, column(rows, "filename"))
         else:
             add_texts(cursor, names, f"d.number BETWEEN {int(numbers[0])} AND {int(numbers[-1])}")
     begin_generation(cursor, names, collection)
@@ -252,11 +254,13 @@ def _has_content(cursor: Any, names: IndexTables, chosen: str) -> bool:
 
 def _held(rows: Iterable[Sequence[Any]], collection: Collection) -> Iterator[list[Sequence[Any]]]:
     """Yield rows, the number before the columns of each, as many together as are folded at once."""
-    json = [at for at, is_json in enumerate(FIELDS[collection.name].values(), 1) if is_json]
+    first, *others = [at for at, is_json in enumerate(FIELDS[collection.name].values(), 1) if is_json]
     some: list[Sequence[Any]] = []
     held = 0
     for row in rows:
-        size = sum([len(row[at] or "") for at in json])
+        size = len(row[first] or "")
+        for at in others:
+            size += len(row[at] or "")
         if some and held + size > AT_ONCE:
             yield some
             some, held = [], 0
@@ -321,7 +325,7 @@ def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> Tree:
         values = dict(zip(FIELDS[collection.name], given, strict=False))
         values["tenant"] = tuple(tenant or None for tenant in values["tenant"])
         for name in _BOOLEANS & values.keys():
-            values[name] = tuple(None if value is None else bool(value) for value in values[name])
+            values[name] = tuple(map(_AS_BOOLEAN.__getitem__, values[name]))
         pour_columns(root, FIELDS[collection.name], numbers, values, is_text=True)
     return Tree.of(root)
 

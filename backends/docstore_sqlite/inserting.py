@@ -1,4 +1,5 @@
-"""Inserting many rows in SQLite: by one statement, in which what all rows have alike stands as a literal.
+"""Inserting many rows in SQLite: by one statement, in which what all rows have alike stands as a literal,
+and what several columns have alike is bound once.
 
 Binding a value takes a tenth of the time that its whole row takes, and most columns of most documents are
 empty.
@@ -31,15 +32,25 @@ def insertion(
         rows: at least one.
     """
     columns = {name: column(rows, name) for name in names[:-1]}
-    columns[names[-1]] = list(map(fold, columns["filename"]))
-    marks = {name: _literal(values) or "?" for name, values in columns.items()}
-    bound = [columns[name] for name in names if marks[name] == "?"]
-    if marks["tenant"] != "?":
-        marks["tenant"] = "''"  # no tenant: a text is never a literal
+    folded = list(map(fold, columns["filename"]))
+    columns[names[-1]] = columns["filename"] if folded == columns["filename"] else folded
+    bound: list[Sequence[Any]] = [numbers]
+    places: dict[int, int] = {}
+    marks = {}
+    for name, values in columns.items():
+        mark = _literal(values)
+        if mark is None:
+            if id(values) not in places:
+                bound.append(values)
+                places[id(values)] = len(bound)
+            mark = f"?{places[id(values)]}"
+        marks[name] = mark
+    if marks["tenant"] == "NULL":
+        marks["tenant"] = "''"
     elif None in columns["tenant"]:
-        marks["tenant"] = "coalesce(?, '')"
-    text = f"INSERT INTO {table} (number, {', '.join(names)}) VALUES (?, {', '.join(marks.values())})"
-    return text, zip(numbers, *bound, strict=True)
+        marks["tenant"] = f"coalesce({marks['tenant']}, '')"
+    text = f"INSERT INTO {table} (number, {', '.join(names)}) VALUES (?1, {', '.join(marks.values())})"
+    return text, zip(*bound, strict=True)
 
 
 def _literal(values: Sequence[Any]) -> str | None:

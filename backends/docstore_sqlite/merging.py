@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docstore.index.bits import Bits, Members, Run, minus
-from docstore.index.chunks import packed, packed_integer, split
+from docstore.index.chunks import packed, packed_integer, packed_one, split
 from docstore.index.layers import Tree
 from docstore.index.nodes import Node
 from docstore.query.expr import Path
@@ -30,15 +30,16 @@ class Folding:
 
     def run(self, now: Tree, before: Tree | None) -> None:
         """Remove what is no more, add what is new."""
-        added: list[tuple[int, int, bytes, bytes]] = []
+        parts: list[tuple[int, list[tuple[int, bytes, bytes]]]] = []
         if before is not None:
             self._remove(before, now)
         for path, node in now.root.walk():
             if node.posts:
                 id = self._path(path)
                 old = before.root.at(path) if before is not None else None
-                added.extend((id, chunk, key, bits) for key, chunk, bits in _pieces(node, old))
-        added.sort()
+                pieces = sorted([(chunk, key, bits) for key, chunk, bits in _pieces(node, old)])
+                parts.append((id, pieces))
+        added = [(id, *piece) for id, pieces in sorted(parts) for piece in pieces]
         self.cursor.executemany(
             f"INSERT INTO {self.names.posting} (path, chunk, key, bits) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (path, chunk, key) DO UPDATE SET bits = docstore_merged(bits, excluded.bits)",
@@ -76,6 +77,8 @@ def _pieces(node: Node, other: Node | None) -> Iterator[tuple[bytes, int, bytes]
         left = members if there is None else _less(members, there.post((), key))
         if isinstance(left, Run):
             yield from _integer_pieces(key, left.integer, left.first)
+        elif len(left) == 1:
+            yield key, left[0] >> 16, packed_one(left[0] & 0xFFFF)
         else:
             for chunk, places in split(left).items():
                 yield key, chunk, packed(places)

@@ -16,9 +16,11 @@ from typing import Final
 
 from docstore.index.bits import EMPTY, SMALL, Bits
 
-__all__ = ["CHUNK", "assemble", "merged", "packed", "packed_integer", "removed", "split"]
+__all__ = ["CHUNK", "assemble", "merged", "packed", "packed_integer", "packed_one", "removed", "split"]
 
 CHUNK: Final = 1 << 16
+_EARLY: Final = 24
+"""Below this a bitmap of one place is shorter than its number."""
 _SWAP: Final = sys.byteorder == "big"
 
 
@@ -44,6 +46,11 @@ def packed(places: Sequence[int]) -> bytes:
     if 2 * len(places) <= _bitmap(places[0], places[-1]):
         return b"\0" + _as_bytes(places)
     return packed_integer(_of_places(places))
+
+
+def packed_one(place: int) -> bytes:
+    """Return the form of one place."""
+    return b"\0" + place.to_bytes(2, "little") if place >= _EARLY else packed((place,))
 
 
 def _bitmap(first: int, last: int) -> int:

@@ -79,8 +79,8 @@ def indexed_fields(collection: Collection) -> tuple[str, ...]:
 class Packed(Protocol):
     """A record that is kept in less room than the mapping that the evaluator reads."""
 
-    def taken(self, records: Iterable[Any], names: tuple[str, ...]) -> Iterable[Sequence[Any]]:
-        """Return columns, two at least, of records of the collection, record by record: JSON as text."""
+    def columns(self, records: Iterable[Any], names: Sequence[str]) -> Iterable[Sequence[Any]]:
+        """Return columns of records of the collection, one after the other: JSON as text."""
 
 
 def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | Packed]) -> None:
@@ -99,13 +99,12 @@ def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[s
     first = records[numbers[0]]
     ordered = map(records.__getitem__, numbers)
     is_packed = not isinstance(first, Mapping)
-    taken = _taken(ordered, names) if isinstance(first, Mapping) else first.taken(ordered, names)
-    columns = zip(*taken, strict=True)
+    columns = _columns(ordered, names) if isinstance(first, Mapping) else first.columns(ordered, names)
     pour_columns(root, fields, numbers, dict(zip(names, columns, strict=True)), is_text=is_packed)
 
 
-def _taken(records: Iterable[Any], names: tuple[str, ...]) -> Iterable[Sequence[Any]]:
-    return (tuple(map(record.get, names)) for record in records)
+def _columns(records: Iterable[Any], names: Sequence[str]) -> Iterable[Sequence[Any]]:
+    return zip(*(map(record.get, names) for record in records), strict=True)
 
 
 def pour_columns(

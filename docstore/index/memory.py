@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from docstore.index.bits import EMPTY, SMALL, Bits, Members, Run, minus, union_all
 from docstore.index.layers import Record, Segment, Tree
-from docstore.index.nodes import NUMBERS_TYPE, Node
+from docstore.index.nodes import NUMBERS_TYPE, Node, integer_of
 from docstore.index.source import MOST_KEYS
 from docstore.query.expr import Path
 
@@ -81,22 +81,19 @@ def _alive(fields: Mapping[str, bool], segments: Sequence[Segment]) -> Tree:
 
 def _joined(old: Bits | None, members: Members) -> Bits:
     """Return a set with more members, in one form only: a compact list or an integer."""
-    count = members.integer.bit_count() if isinstance(members, Run) else len(members)
-    if count + (0 if old is None else _least(old)) > SMALL:
-        bits = Bits.of_members(members)
-        return Bits.of_integer(bits.integer if old is None else old.integer | bits.integer)
-    added = Bits.of_members(members).members
-    if old is None:
-        return Bits(array(NUMBERS_TYPE, added), None)
-    before = old.members
-    if before[-1] < added[0]:
-        return Bits(array(NUMBERS_TYPE, before) + array(NUMBERS_TYPE, added), None)
-    return Bits(array(NUMBERS_TYPE, sorted({*before, *added})), None)
-
-
-def _least(bits: Bits) -> int:
-    """Return how many members a compact set has, if they are few."""
-    return bits.count if bits.listed else SMALL + 1
+    is_run = isinstance(members, Run)
+    if old is None or old.listed:
+        count = members.integer.bit_count() if isinstance(members, Run) else len(members)
+        if count + (0 if old is None else old.count) <= SMALL:
+            added = array(NUMBERS_TYPE, Bits.of_members(members).members if is_run else members)
+            if old is None:
+                return Bits(added, None)
+            before = old.members
+            if isinstance(before, array) and before[-1] < added[0]:
+                return Bits(before + added, None)
+            return Bits(array(NUMBERS_TYPE, sorted({*before, *added})), None)
+    integer = integer_of(members)
+    return Bits.of_integer(integer if old is None else old.integer | integer)
 
 
 def _compact(bits: Bits) -> Bits:

@@ -11,12 +11,12 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Any, Final
 
-from docstore.index.bits import SMALL, Members, Run
+from docstore.index.bits import SMALL, Bits, Members, Run
 from docstore.index.columns import raw_slices, slice_key
 from docstore.index.keys import DATES, NUMBERS
 from docstore.query.expr import Path
 
-__all__ = ["NUMBERS_TYPE", "Node", "Numbers", "packed_members"]
+__all__ = ["NUMBERS_TYPE", "Node", "Numbers", "integer_of", "packed_members"]
 
 NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
 _SPARSE: Final = 32
@@ -36,14 +36,28 @@ def packed_members(numbers: Sequence[int], *, repeats: bool = False) -> Members:
     """
     first, span = numbers[0], numbers[-1] - numbers[0] + 1
     if len(numbers) <= SMALL or len(numbers) * _SPARSE < span:
-        return list(dict.fromkeys(numbers)) if repeats else numbers
+        return list(dict.fromkeys(numbers)) if repeats and len(set(numbers)) < len(numbers) else numbers
     if span == len(numbers) and not repeats:
         return Run((1 << span) - 1, first)
+    return Run(_bits(numbers, first, span), first)
+
+
+def integer_of(members: Members) -> int:
+    """Return the bits of members."""
+    if isinstance(members, Run):
+        return members.integer << members.first
+    first, span = members[0], members[-1] - members[0] + 1
+    if len(members) * _SPARSE < span:
+        return Bits(members, None).integer
+    return _bits(members, first, span) << first
+
+
+def _bits(numbers: Iterable[int], first: int, span: int) -> int:
     digits = bytearray(b"0") * span
     for number in numbers:
         digits[number - first] = 49
     digits.reverse()
-    return Run(int(digits, 2), first)
+    return int(digits, 2)
 
 
 class Numbers:

@@ -92,8 +92,8 @@ def tokens_of(
         contents: the contents; ``None``: there is none.
         numbers: of the documents, ascending.
     """
-    for piece, having in _by_piece(names, numbers).items():
-        yield _PIECES[piece].encode(), packed_members(having, repeats=True)
+    for token, having in _by_token(names, numbers):
+        yield token.encode(), packed_members(having, repeats=True)
     found: defaultdict[str, list[int]] = defaultdict(list)
     for content, number in zip(contents, numbers, strict=True):
         if content is not None:
@@ -103,8 +103,8 @@ def tokens_of(
         yield word.encode(), packed_members(having)
 
 
-def _by_piece(names: Sequence[str], numbers: Sequence[int]) -> dict[str, list[int]]:
-    """Return by pieces of names the numbers of those that have each, one after another as often as they
+def _by_token(names: Sequence[str], numbers: Sequence[int]) -> Iterable[tuple[str, list[int]]]:
+    """Return tokens of names and the numbers of those that have each, one after another as often as they
     have it.
     """
     texts, owners = list(map(fold, names)), numbers
@@ -119,12 +119,17 @@ def _by_piece(names: Sequence[str], numbers: Sequence[int]) -> dict[str, list[in
             padded = text + _PAD
             for at in range(len(text)):
                 pieces[padded[at : at + 3]].append(number)
-        return pieces
+        return ((_PIECES[piece], some) for piece, some in pieces.items())
     unit = 1 if together.isascii() else 2
     coded: defaultdict[int, list[int]] = defaultdict(list)
     having = chain.from_iterable(map(repeat, owners, [len(text) + 2 for text in texts]))
     deque(map(list.append, map(coded.__getitem__, _codes(together, unit)), having), maxlen=0)
-    return {_piece_of(code, unit): some for code, some in coded.items() if code >> 16 * unit}
+    known = _CODED if unit == 1 else None
+    return (
+        (_PIECES[_piece_of(code, unit)] if known is None else known[code], some)
+        for code, some in coded.items()
+        if code >> 16 * unit
+    )
 
 
 def _codes(together: str, unit: int) -> array[int]:

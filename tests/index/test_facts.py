@@ -46,9 +46,10 @@ class Text:
     def __init__(self, record: dict[str, Any]) -> None:
         self.record = {**record, "metadata": json.dumps(record["metadata"])}
 
-    def taken(self, records: Iterable[Text], names: tuple[str, ...]) -> Iterable[Sequence[Any]]:
+    def columns(self, records: Iterable[Text], names: Sequence[str]) -> Iterable[Sequence[Any]]:
         """Return columns."""
-        return [[one.record[name] for name in names] for one in records]
+        every = list(records)
+        return [[one.record[name] for one in every] for name in names]
 
 
 def facts(records: dict[int, Any]) -> dict[tuple[Path, bytes], set[int]]:

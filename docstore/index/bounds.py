@@ -65,9 +65,9 @@ from docstore.query.paths import index_step
 __all__ = ["Bounds", "bounds", "exactly"]
 
 _MANY = 8
-"""So many tests of one path's texts, of which one must hold, are made at once; fewer are answered, and the
-answers kept, one by one.
-"""
+"""So many tests of one path's texts are made at once; fewer are answered one by one, and the answers kept."""
+_MOST_LOOKS = 50_000
+"""Looks at different texts, one for each test; beyond, the tests are left to the evaluator."""
 Searching = Callable[[Leaf], "Bounds | None"]
 _Keys: TypeAlias = tuple[bytes, bytes]
 """Value keys from the first on, before the second."""
@@ -102,7 +102,11 @@ def _between(low: Bits, more: Bits) -> Bounds:
     return Bounds(low, union(low, rest)) if rest else exactly(low)
 
 
-def bounds(expr: Expr, source: Source, leaf: Callable[[Leaf], Bounds] | None = None) -> Bounds:
+Answer: TypeAlias = Callable[[Leaf], Bounds]
+"""Says of one leaf what the facts say."""
+
+
+def bounds(expr: Expr, source: Source, leaf: Answer | None = None) -> Bounds:
     """Return what ``source`` says of ``expr``.
 
     Args:
@@ -111,31 +115,54 @@ def bounds(expr: Expr, source: Source, leaf: Callable[[Leaf], Bounds] | None = N
         leaf: answers for one leaf, where a caller keeps the answers; ``None`` works each out.
     """
     one = leaf or (lambda given: leaf_bounds(given, source))
+    texts = sum(1 for given in leaves(expr) if isinstance(given, Regex | Match))
+    return _bounds(expr, source, _sparing(one, texts, source) if texts > _MANY else one)
+
+
+def _sparing(one: Answer, texts: int, source: Source) -> Answer:
+    """Leave tests of texts to the evaluator where they are many and the texts are: it decides many at once.
+
+    Args:
+        one: answers for one leaf.
+        texts: how many such tests there are.
+        source: the facts.
+    """
+
+    def answer(leaf: Leaf) -> Bounds:
+        if not isinstance(leaf, Regex | Match) or not source.kept(leaf.path[0]):
+            return one(leaf)
+        keys = source.keys(leaf.path, b"s", b"t") if leaf.path[0] != "filename" else ()
+        if keys is None or len(keys) * texts <= _MOST_LOOKS:
+            return one(leaf)
+        return _doubted(Bounds(EMPTY, source.post(leaf.path, STRING)), leaf.path, source)
+
+    return answer
+
+
+def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
     match expr:
         case And(terms):
-            return _conjunction(terms, source, leaf)
+            return _conjunction(terms, source, one)
         case Or(terms):
             texts, others = _texts_of(terms, source, _matching_any)
-            return _any([*texts, *(bounds(term, source, leaf) for term in others)])
+            return _any([*texts, *(_bounds(term, source, one) for term in others)])
         case Not(term):
-            inner, every = bounds(term, source, leaf), source.post((), EVERY)
+            inner, every = _bounds(term, source, one), source.post((), EVERY)
             low = minus(every, inner.high)
             return exactly(low) if inner.exact else Bounds(low, minus(every, inner.low))
         case _:
             return one(expr)
 
 
-def _conjunction(
-    terms: Sequence[Expr], source: Source, leaf: Callable[[Leaf], Bounds] | None
-) -> Bounds:
+def _conjunction(terms: Sequence[Expr], source: Source, one: Answer) -> Bounds:
     """Return what ``source`` says of an And; texts are gone through last, and not where nothing is left."""
     parts: list[Bounds] = []
     for term in [term for term in terms if not _reads_texts(term)]:
-        parts.append(bounds(term, source, leaf))
+        parts.append(_bounds(term, source, one))
         if not parts[-1].high:
             return exactly(EMPTY)
     texts, others = _texts_of([term for term in terms if _reads_texts(term)], source, _matching_all)
-    return _all([*parts, *texts, *(bounds(term, source, leaf) for term in others)], source)
+    return _all([*parts, *texts, *(_bounds(term, source, one) for term in others)], source)
 
 
 def _reads_texts(expr: Expr) -> bool:

@@ -136,8 +136,13 @@ def _reason(pattern: str, wrong: Exception) -> str:
     return f"{text} ({hint})" if hint else text
 
 
+_TIMES = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
+
+
 def _tokens(pattern: str) -> list[str]:
-    """Split a pattern into escapes, classes, quotes and single characters; joined they are the pattern."""
+    """Split a pattern into escapes, classes, quotes, counted repetitions and single characters; joined they
+    are the pattern.
+    """
     tokens = []
     at = 0
     while at < len(pattern):
@@ -153,6 +158,8 @@ def _token_end(pattern: str, at: int) -> int:
         return len(pattern) if close < 0 else close + 2
     if pattern[at] == "\\":
         return min(at + 2, len(pattern))
+    if repeated := _TIMES.match(pattern, at):
+        return repeated.end()
     return _class_end(pattern, at) if pattern[at] == "[" else at + 1
 
 
@@ -227,8 +234,8 @@ def _runs(pattern: str) -> list[str]:
             depth += 1 if token == "(" else -1
         elif depth == 0 and token == "|":
             return []
-        if depth or token in _ENDS_RUN:
-            if depth == 0 and token in "*?{":
+        if depth or token[0] in _ENDS_RUN:
+            if depth == 0 and token[0] in "*?{":
                 runs[-1] = runs[-1][:-1]
             runs.append("")
             continue
@@ -236,11 +243,7 @@ def _runs(pattern: str) -> list[str]:
         runs[-1] += literal
         if not literal:
             runs.append("")
-    return _outside_braces(pattern, runs)
-
-
-def _outside_braces(pattern: str, runs: list[str]) -> list[str]:
-    return runs if "{" not in pattern else [run for run in runs if not re.search(r"[0-9},]", run)]
+    return [run for run in runs if "}" not in run]  # what RE2 makes of other braces is not looked into
 
 
 def _literal(token: str) -> str:

@@ -17,7 +17,8 @@ from docstore_sql.tally import COUNTED, FOLDED_ONCE_IN
 
 from docstore.backend import Row
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore_postgres.session import CLOCK, PostgresSession, marks_of
+from docstore_postgres.inserting import marks_of
+from docstore_postgres.session import CLOCK, PostgresSession
 
 __all__ = ["folds", "insert_alone", "update_alone"]
 

@@ -286,6 +286,13 @@ class PostgresBackend(SQLBackend):
         """Begin a transaction that is durable once it is committed."""
         session.cursor.execute(self._begin)
 
+    def _commit(self, session: Session) -> None:
+        super()._commit(session)
+        assert isinstance(session, PostgresSession)
+        if self.owned and session.copied:
+            with suppress(BackendError), self.translated():  # what was asked for is done
+                session.analyze_new()
+
     def is_lost(self, connection: Any) -> bool:
         """Return whether a connection is gone."""
         return bool(connection.driver_connection.closed)

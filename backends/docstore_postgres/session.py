@@ -1,59 +1,41 @@
-"""Session on Postgres: numbers from a sequence, COPY for many rows, arrays for lists, its clock."""
+"""Session on Postgres: the way to each page, arrays for lists, its clock and its locks."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from operator import itemgetter
-from types import NoneType
 from typing import Any, ClassVar
 
-import psycopg
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, joined
-from docstore_sql.session import Session, content_columns
-from docstore_sql.tables import Tables, columns_of
+from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 
-from docstore.backend import Duplicate, Query, Row, SortKey, Statement
+from docstore.backend import Query, Row, SortKey, Statement
 from docstore.query.expr import Compare
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.text import fold
-from docstore.rows import Rows, column
-from docstore_postgres.awaited import AwaitedCursor, cursor_on
-from docstore_postgres.beside import beside, columns_beside, made_of
+from docstore_postgres.awaited import cursor_on
 from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
+from docstore_postgres.inserting import Inserting
 from docstore_postgres.paging import Page, page, way_of
 from docstore_postgres.reading import Reading
 
-__all__ = ["CLOCK", "PostgresSession", "marks_of"]
+__all__ = ["CLOCK", "PostgresSession"]
 
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The server's clock, microseconds since the epoch, as SQL text."""
 
-_SAVEPOINT = "docstore_statement"
 _MODES = {False: "auto", True: "force_generic_plan"}
 _INDEXES = {
     "narrow": "a declared index", "range": "the index of numbers", "groups": "the groups of a declared index"
 }  # fmt: skip
 _BY_NUMBER = (SortKey(("number",)),)
-_COPIED_FROM = 8
-"""So many rows and more are copied; fewer are inserted one statement each."""
 
 
-def duplicate_of(error: psycopg.errors.UniqueViolation) -> Duplicate:
-    """Return the Duplicate for a unique key that is taken."""
-    name = error.diag.constraint_name or ""
-    constraint = "version" if name.endswith(("_version", "_latest")) else "id" if name.endswith("_id") else ""
-    return Duplicate(str(error), constraint=constraint)
-
-
-class PostgresSession(Session):
+class PostgresSession(Inserting):
     """A block on one psycopg connection."""
 
     mark: ClassVar[str] = "%s"
@@ -257,122 +239,11 @@ class PostgresSession(Session):
         """Return the words that lock the rows read."""
         return " FOR UPDATE OF d SKIP LOCKED" if lock == "skip" else " FOR UPDATE OF d"
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep the transaction alive, and nothing of the block, where a unique key turns out to be taken."""
-        connection = self.connection.dbapi_connection
-        in_transaction = (
-            not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE
-        )
-        if in_transaction:
-            self.cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
-        try:
-            yield
-        except psycopg.errors.UniqueViolation as error:
-            if in_transaction:
-                self.cursor.execute(f"ROLLBACK TO {_SAVEPOINT}")
-            raise duplicate_of(error) from error
-        if in_transaction:
-            self.cursor.execute(f"RELEASE {_SAVEPOINT}")
-
     def guarded(self, statement: Fragment) -> int:
         """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""
         with self.kept():
             self.run(statement)
             return int(self.cursor.rowcount)
-
-    # -- rows ------------------------------------------------------------------------------------------------
-
-    def insert_names(self, collection: Collection) -> tuple[str, ...]:
-        """Return the columns that an insert names."""
-        return _INSERTED[collection.name] if collection.name in _INSERTED else self._inserted(collection)
-
-    def _inserted(self, collection: Collection) -> tuple[str, ...]:
-        names = (*super().insert_names(collection), *_JSON_COLUMNS[collection.name])
-        return _INSERTED.setdefault(collection.name, names)
-
-    def insert_values(self, collection: Collection, row: Row) -> list[Any]:
-        """Return the values for :meth:`insert_names`."""
-        values = super().insert_values(collection, row)
-        for name in _JSON_NAMES[collection.name]:
-            values += beside(name, row[name])
-        return values
-
-    def assignment(self, name: str, value: Any) -> Fragment:
-        """Return one ``column = value``, of a JSON field with the columns made from it."""
-        plain = super().assignment(name, value)
-        if name not in _ALL_JSON:
-            return plain
-        sets = ", ".join(f"{name}_{kind} = %s::{cast}" for kind, cast in made_of(name))
-        return Fragment(f"{plain.text}, {sets}", (*plain.values, *beside(name, value)))
-
-    def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
-        """Insert rows, many by COPY with numbers taken ahead; return their numbers."""
-        if not rows:
-            return []
-        names = self.insert_names(collection)
-        with self.kept():
-            if len(rows) >= _COPIED_FROM:
-                return self._copy_rows(collection, names, rows)
-            return [self._insert_row(collection, names, row) for row in rows]
-
-    def _insert_row(self, collection: Collection, names: Sequence[str], row: Row) -> int:
-        into = f"INSERT INTO {self.tables.of(collection)} ({', '.join(names)})"
-        marks = ", ".join(marks_of(collection.name))
-        self.cursor.execute(f"{into} VALUES ({marks}) RETURNING number", self.insert_values(collection, row))
-        return int(self.cursor.fetchone()[0])
-
-    def _copy_rows(self, collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> list[int]:
-        table = self.tables.of(collection)
-        self.cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass) FROM generate_series(1, %s)",
-            (table, len(rows)),
-        )
-        numbers = sorted(int(number) for (number,) in self.cursor.fetchall())
-        columns = self._columns(collection, rows)
-        self._copy(
-            f"COPY {table} (number, {', '.join(names)}) FROM STDIN", zip(numbers, *columns, strict=True)
-        )
-        return numbers
-
-    def _columns(self, collection: Collection, rows: Sequence[Row]) -> list[Sequence[Any]]:
-        """Return the values for :meth:`insert_names` of many rows, by column."""
-        *stored, _ = super().insert_names(collection)
-        columns = {name: column(rows, name) for name in stored}
-        if not all(columns["tenant"]):
-            columns["tenant"] = [tenant or "" for tenant in columns["tenant"]]
-        made = [columns_beside(name, columns[name]) for name in _JSON_NAMES[collection.name]]
-        return [*columns.values(), list(map(fold, columns["filename"])), *chain.from_iterable(made)]
-
-    def _copy(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        if isinstance(self.cursor, AwaitedCursor):
-            self.cursor.copy_in(statement, rows)
-            return
-        with self.cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-
-    def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
-        if isinstance(rows, Rows) and set(map(type, rows.columns["content"])) == {NoneType}:
-            return
-        kept = [
-            (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None
-        ]
-        if len(kept) < _COPIED_FROM:
-            super()._insert_contents(rows, numbers)
-            return
-        self._copy(
-            f"COPY {self.tables.content} (number, tenant, content, words, symbols) FROM STDIN",
-            ((number, row["tenant"] or "", *content_columns(row["content"])) for number, row in kept),
-        )
-
-    def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
-        """Insert one row of content."""
-        self.cursor.execute(
-            f"INSERT INTO {self.tables.content} (number, tenant, content, words, symbols) "
-            "VALUES (%s, %s, %s, %s, %s)",
-            (number, tenant, *columns),
-        )
 
     # -- statements ------------------------------------------------------------------------------------------
 
@@ -432,31 +303,6 @@ def _in_order(query: Query, rows: list[Row]) -> list[Row]:
     if len(rows) > 1:
         rows.sort(key=itemgetter("number"))
     return rows[query.offset : None if query.limit is None else query.offset + query.limit]
-
-
-def _json_names(collection: Collection) -> tuple[str, ...]:
-    return tuple(field.name for field in columns_of(collection) if field.kind is Kind.JSON)
-
-
-_JSON_NAMES = {collection.name: _json_names(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
-_JSON_COLUMNS = {
-    name: tuple(f"{field}_{kind}" for field in fields for kind, _ in made_of(field))
-    for name, fields in _JSON_NAMES.items()
-}
-_ALL_JSON = frozenset(name for names in _JSON_NAMES.values() for name in names)
-_INSERTED: dict[str, tuple[str, ...]] = {}
-_MARKS = {
-    collection.name: (
-        *["%s"] * len(columns_of(collection)),
-        *(f"%s::{cast}" for field in _JSON_NAMES[collection.name] for _, cast in made_of(field)),
-    )
-    for collection in (DOCUMENTS, EXTRACTIONS)
-}
-
-
-def marks_of(name: str) -> tuple[str, ...]:
-    """Return the place of each value of an insert into the collection of this name, as SQL text."""
-    return _MARKS[name]
 
 
 class _Clocks:

@@ -87,8 +87,8 @@ def _are_arrays(arrays: Sequence[list[Any]], depth: int, left: int) -> bool:
 
 def _are_objects(objects: Sequence[dict[Any, Any]], depth: int, left: int) -> bool:
     """Look at objects of one shape member by member, at others all at once."""
-    left -= sum(map(len, objects))
     shapes = set(map(tuple, objects))
+    left -= len(objects) * len(objects[0]) if len(shapes) == 1 else sum(map(len, objects))
     if left < 0 or not set(map(type, chain.from_iterable(shapes))) <= {str}:
         return False
     if len(shapes) == 1:

@@ -159,10 +159,12 @@ class Table:
     An index entry is a bare number while there is one, a set where there are more: most keys are unique.
     """
 
-    __slots__ = ("_indexes", "records")
+    __slots__ = ("_are_new", "_indexes", "records")
 
     def __init__(self) -> None:
         self.records: dict[int, Record] = {}
+        self._are_new = True
+        """Whether no key of these records is another's, here or where they will be added."""
         self._indexes: dict[str, dict[Hashable, int | set[int]]] = {name: {} for name in INDEXES}
 
     def put(self, record: Record) -> None:
@@ -185,7 +187,7 @@ class Table:
         self.records.update(zip(order, map(other.records.__getitem__, order), strict=True))
         for name, coming in other._indexes.items():
             entries = self._indexes[name]
-            if entries.keys().isdisjoint(coming):
+            if other._are_new or entries.keys().isdisjoint(coming):
                 entries.update(coming)
                 continue
             for key, numbers in coming.items():
@@ -193,7 +195,9 @@ class Table:
                     self._link(name, key, number)
 
     def add_new(self, records: Mapping[int, Record], ids: Mapping[Hashable, int]) -> None:
-        """Add records that are found by their ids alone; neither these nor the numbers are taken."""
+        """Add records that are found by their ids alone; neither these nor the numbers are taken, here or
+        where they will be added.
+        """
         self.records.update(records)
         self._indexes["id"].update(ids)
 
@@ -221,6 +225,7 @@ class Table:
         return [self.records[number] for number in numbers]
 
     def _link(self, index: str, key: Hashable, number: int) -> None:
+        self._are_new = False
         entries = self._indexes[index]
         present = entries.get(key)
         if present is None:

@@ -27,6 +27,7 @@ __all__ = [
     "equal_to_any",
     "raw_slices",
     "slice_key",
+    "transposed",
     "window",
 ]
 
@@ -88,7 +89,7 @@ def _runs(column: bytes, values: bytes, size: int, first: int) -> Iterator[tuple
     for byte in range(width):
         part = values[byte::width]
         is_same = part.count(part[0]) == size
-        turned = b"" if is_same else _transposed(part)
+        turned = b"" if is_same else transposed(part)
         for bit in range(8):
             if is_same:
                 integer = whole if part[0] << bit & 0x80 else 0
@@ -103,7 +104,7 @@ def _runs(column: bytes, values: bytes, size: int, first: int) -> Iterator[tuple
                 yield byte * 8 + bit, Run(integer, first)
 
 
-def _transposed(part: bytes) -> bytes:
+def transposed(part: bytes) -> bytes:
     """Return the bits of bytes turned around, eight by eight: byte ``8 i + j`` holds bit ``j`` of the bytes
     from ``8 i`` to ``8 i + 7``, the least significant first.
     """

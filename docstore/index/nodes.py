@@ -8,11 +8,10 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import compress
 from typing import Any, Final
 
 from docstore.index.bits import SMALL, Bits, Members, Run
-from docstore.index.columns import raw_slices, slice_key
+from docstore.index.columns import raw_slices, slice_key, transposed
 from docstore.index.keys import DATES, NUMBERS
 from docstore.query.expr import Path
 
@@ -20,11 +19,13 @@ __all__ = ["NUMBERS_TYPE", "Node", "Numbers", "integer_of", "packed_members"]
 
 NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
 _SPARSE: Final = 32
-_FEW: Final = 8
+_FEW: Final = 32
 _TRIED: Final = 64
 """So many values tell whether there may be few."""
-_FLAGS: Final = tuple(bytes(value == code for value in range(256)) for code in range(_FEW))
-_DIGITS: Final = tuple(bytes(48 + (value == code) for value in range(256)) for code in range(_FEW))
+_FLAGS: Final = tuple(
+    bytes(1 << (code & 7) if code >> 3 == some else 0 for code in range(256)) for some in range(_FEW >> 3)
+)
+"""A bit for each of eight codes."""
 
 
 def packed_members(numbers: Sequence[int], *, repeats: bool = False) -> Members:
@@ -108,15 +109,11 @@ class Numbers:
         """Do so where values are few and numbers without gaps: a byte for each stands for its value."""
         codes = {value: code for code, value in enumerate(distinct)}
         coded = bytes(map(codes.__getitem__, values))
-        turned = coded[::-1]
-        found: dict[Any, Members] = {}
-        for value, code in codes.items():
-            if coded.count(code) <= SMALL:
-                flags = coded.translate(_FLAGS[code])
-                found[value] = list(compress(self.listed, flags))
-            else:
-                found[value] = Run(int(turned.translate(_DIGITS[code]), 2), self.listed[0])
-        return found
+        turned = [transposed(coded.translate(_FLAGS[some])) for some in range((len(codes) + 7) >> 3)]
+        return {
+            value: Run(int.from_bytes(turned[code >> 3][code & 7 :: 8], "little"), self.listed[0])
+            for value, code in codes.items()
+        }
 
     def at(self, places: Sequence[int]) -> Numbers:
         """Return the numbers at some places."""

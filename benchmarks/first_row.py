@@ -142,6 +142,8 @@ def adversaries() -> Iterator[dict[str, Any]]:
     yield from _of_each_kind(every)
     yield from _of_ranges(every)
     yield from _of_pairs(every)
+    for field in ("filename", "content", "external_id", "metadata.a"):
+        yield from _of_one_text(field)
     yield {
         "filter": {
             "metadata.a": {"$nin": list(range(10_000))},
@@ -183,6 +185,39 @@ def _of_pairs(every: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:
         )
     yield every(lambda n: {"status": {"$in": ["pending", "failed"]}, "size": -n - 1}, predicates=2)
     yield every(lambda n: {"metadata.a": {"$type": "string"}, "metadata.b": {"$lt": -n - 0.5}}, predicates=2)
+
+
+def _of_one_text(field: str) -> Iterator[dict[str, Any]]:
+    """Yield hundreds of tests of one text that are true of nearly all, with one that fails at the end, among them or beside others;
+    and patterns that need very many states together.
+    """
+
+    def rare(n: int) -> str:
+        return chr(0x4E00 + n)
+
+    nearly: list[Callable[[int], Any]] = [
+        lambda n: {field: {"$regex": f"^[^{rare(n)}]*$"}},
+        lambda n: {field: {"$regex": f"[^{rare(n)}]"}},
+        lambda n: {field: {"$glob": f"*[!{rare(n)}]*"}},
+        lambda n: {field: {"$iglob": f"*[!{rare(n)}]"}},
+        lambda n: {field: {"$not": {"$substring": rare(n)}}},
+        lambda n: {field: {"$not": {"$glob": f"*[{rare(n)}]?*"}}},
+    ]
+    fails = {field: {"$regex": "zzq"}}
+    yield {"filter": {"$and": [*({field: {"$regex": f"^(.|\n){{0,{200 + n}}}$"}} for n in range(499)), fails]}}
+    for make in nearly:
+        yield {"filter": {"$and": [*(make(n) for n in range(499)), fails]}}
+        yield {"filter": {"$and": [*({"$or": [make(n), {"size": -n - 1}]} for n in range(249)), fails]}}
+        yield {"filter": {"$or": [{"$and": [make(n), {field: {"$regex": f"{rare(n)}.x"}}]} for n in range(250)]}}
+        yield {"filter": {"$or": [{"$and": [make(n), {f"metadata.p{n}": n}]} for n in range(250)]}}
+    never: list[Callable[[int], Any]] = [
+        lambda n: {"$regex": f"[a-z].{{{n % 20}}}{rare(n)}"},
+        lambda n: {"$regex": f"[a-q][^u-z]{{{n % 13}}}x{n}"},
+        lambda n: {"$glob": f"*[{rare(n)}]?*"},
+        lambda n: {"$iglob": f"[{rare(n)}]*?[x-z]"},
+    ]
+    for condition in never:
+        yield {"filter": {"$or": [{field: condition(n)} for n in range(500)]}}
 
 
 def slowest(

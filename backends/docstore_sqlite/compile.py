@@ -19,10 +19,11 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
 from docstore.query.alternatives import negatives
-from docstore.query.expr import Always, And, Expr, Match, Occurs, Or, Regex, leaves
+from docstore.query.expr import Always, And, Expr, Match, Not, Occurs, Or, Regex, leaves
 from docstore.query.fields import Collection, Field, Kind
 from docstore.query.guard import TEXTS, guarded
 from docstore.query.order import order_bytes
+from docstore.query.plan import COSTLY
 from docstore.query.text import fold
 from docstore_sqlite.declared import key_expression
 from docstore_sqlite.functions import Predicate, SortExpression
@@ -58,10 +59,10 @@ class SQLiteCompiler(Compiler):
         self._sorted = {}
 
     def where(self, expr: Expr) -> Fragment:
-        """Return the condition for ``expr``; whatever is about one JSON field alone becomes one call of the
-        evaluator.
+        """Return the condition for ``expr``; whatever is about one JSON field alone, or does nothing but test
+        the text of one column in many ways, becomes one call of the evaluator.
         """
-        field = self._only_json_field(expr)
+        field = self._only_json_field(expr) or self._only_text_column(expr)
         if field is not None:
             return self._tested(expr, field)
         if isinstance(expr, And):
@@ -71,9 +72,10 @@ class SQLiteCompiler(Compiler):
         return super().where(expr)
 
     def _disjunction(self, expr: Or) -> Fragment:
-        column = self._only_text_column(expr)
-        if column is not None:
-            return self._tested(expr, column)
+        heavy, light = self._divided(expr.terms)
+        if heavy:
+            called = self._called(Or(tuple(heavy)))
+            return either([*([self.where(Or(tuple(light)))] if light else []), called])
         others, guards = guarded(expr.terms, (TEXTS,))
         if not guards:
             return super().where(expr)
@@ -84,7 +86,7 @@ class SQLiteCompiler(Compiler):
         return either(found)
 
     def _conjunction(self, expr: And) -> Fragment:
-        plain: list[Fragment] = []
+        plain: list[Expr] = []
         by_field: dict[str, list[Expr]] = {}
         terms = negatives(expr.terms)
         texts = Counter(term.path for term in terms if isinstance(term, Regex | Match))
@@ -93,14 +95,46 @@ class SQLiteCompiler(Compiler):
             if field is None and isinstance(term, Regex | Match) and texts[term.path] >= _TOGETHER:
                 field = self.collection.column(term.path[0])
             if field is None:
-                plain.append(self.where(term))
+                plain.append(term)
             else:
                 by_field.setdefault(field.name, []).append(term)
         calls = [
             self._tested(terms[0] if len(terms) == 1 else And(tuple(terms)), self.collection.column(name))
             for name, terms in by_field.items()
         ]
-        return both(plain + calls)
+        heavy, light = self._divided(plain)
+        calls += [self._called(And(tuple(heavy)))] if heavy else []
+        return both([*map(self.where, light), *calls])
+
+    def _divided(self, terms: Sequence[Expr]) -> tuple[list[Expr], Sequence[Expr]]:
+        """Return the terms that become one call of the evaluator, where so many would be a call each, and
+        the others.
+        """
+        if len(terms) <= COSTLY:
+            return [], terms
+        heavy = [term for term in terms if self._calls(term)]
+        if len(heavy) <= COSTLY:
+            return [], terms
+        taken = {id(term) for term in heavy}
+        return heavy, [term for term in terms if id(term) not in taken]
+
+    def _calls(self, expr: Expr) -> bool:
+        """Return whether ``expr`` needs the evaluator, and a row's own columns hold all that it asks."""
+        asked = [*leaves(expr)]
+        return not any(isinstance(leaf, Always | Occurs) for leaf in asked) and any(
+            isinstance(leaf, Regex | Match) or self.collection.column(leaf.path[0]).kind is Kind.JSON
+            for leaf in asked
+            if not isinstance(leaf, Always | Occurs)
+        )
+
+    def _called(self, expr: Expr) -> Fragment:
+        """Return one call of the evaluator for terms of several fields."""
+        names = dict.fromkeys(leaf.path[0] for leaf in leaves(expr) if not isinstance(leaf, Always | Occurs))
+        fields = [self.collection.column(name) for name in names]
+        if len(fields) == 1:
+            return self._tested(expr, fields[0])
+        columns = ", ".join(map(self.column, fields))
+        return Fragment(f"docstore_tests(?, {columns})", (Predicate(expr, *fields),))
 
     def _only_json_field(self, expr: Expr) -> Field | None:
         """Return the JSON field that every leaf of ``expr`` is about, or ``None``."""
@@ -114,17 +148,17 @@ class SQLiteCompiler(Compiler):
         field = self.collection.column(names.pop())
         return field if field.kind is Kind.JSON else None
 
-    def _only_text_column(self, expr: Or) -> Field | None:
-        """Return the text column that all the terms of ``expr`` are about: read once, tested once."""
-        if len(expr.terms) < _TOGETHER:
+    def _only_text_column(self, expr: Expr) -> Field | None:
+        """Return the text column that ``expr`` tests in many ways: read once, tested once."""
+        if not isinstance(expr, And | Or | Not):
             return None
-        names = {term.path[0] if isinstance(term, Regex | Match) else None for term in expr.terms}
+        tests = [*leaves(expr)]
+        names = {leaf.path[0] if isinstance(leaf, Regex | Match) else None for leaf in tests}
         name = names.pop()
-        return None if names or name is None else self.collection.column(name)
+        return None if names or name is None or len(tests) < _TOGETHER else self.collection.column(name)
 
     def _tested(self, expr: Expr, field: Field) -> Fragment:
-        predicate = Predicate(expr, field.name, json=field.kind is Kind.JSON)
-        return Fragment(f"docstore_test(?, {self.column(field)})", (predicate,))
+        return Fragment(f"docstore_test(?, {self.column(field)})", (Predicate(expr, field),))
 
     def json(self, leaf: Any, field: Field) -> Fragment:
         """Return the evaluator's call for one leaf."""

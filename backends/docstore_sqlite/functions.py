@@ -8,7 +8,7 @@ number parser is not exact, and its JSON functions go wrong on rare keys; see AR
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from docstore.backend import SortKey
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import Expr
+from docstore.query.fields import Field, Kind
 from docstore.query.order import order_bytes, sort_value
 from docstore.query.paths import path_text
 from docstore.query.show import show_expr
@@ -23,7 +24,7 @@ from docstore.query.show import show_expr
 __all__ = ["Member", "Predicate", "SortExpression", "register"]
 
 _numbers = itertools.count(1)
-_closures: dict[int, Callable[[Any], Any]] = {}
+_closures: dict[int, Callable[..., Any]] = {}
 
 
 class _Bound:
@@ -31,7 +32,7 @@ class _Bound:
 
     __slots__ = ("number",)
 
-    def __init__(self, closure: Callable[[Any], Any]) -> None:
+    def __init__(self, closure: Callable[..., Any]) -> None:
         self.number = next(_numbers)
         _closures[self.number] = closure
 
@@ -43,30 +44,49 @@ class _Bound:
 
 
 class Predicate(_Bound):
-    """``expr`` over one field, as a test of that field's stored value.
+    """``expr`` over some fields, as a test of their stored values.
 
     Args:
-        expr: its leaves all begin with ``name``.
-        name: the field.
-        json: whether the stored value is JSON text.
+        expr: its leaves all begin with one of ``fields``.
+        fields: what it asks of, in the order of the values.
     """
 
     __slots__ = ("expr",)
 
-    def __init__(self, expr: Expr, name: str, *, json: bool) -> None:
-        test = compile_expr(expr)
-
-        def of_json(text: str | None) -> bool:
-            return test({name: None if text is None else from_json(text)})
-
-        def of_text(value: Any) -> bool:
-            return test({name: value})
-
-        super().__init__(of_json if json else of_text)
+    def __init__(self, expr: Expr, *fields: Field) -> None:
+        super().__init__(_of_one(expr, *fields) if len(fields) == 1 else _of_many(expr, fields))
         self.expr = expr
 
     def __repr__(self) -> str:
         return f"<{show_expr(self.expr)}>"
+
+
+def _of_one(expr: Expr, field: Field) -> Callable[[Any], bool]:
+    test, name, reads = compile_expr(expr), field.name, _reader(field)
+    return (lambda value: test({name: value})) if reads is None else lambda value: test({name: reads(value)})
+
+
+def _of_many(expr: Expr, fields: Sequence[Field]) -> Callable[..., bool]:
+    test, names = compile_expr(expr), [field.name for field in fields]
+    readers = [(field.name, reads) for field in fields if (reads := _reader(field)) is not None]
+
+    def of(*values: Any) -> bool:
+        record = dict(zip(names, values, strict=True))
+        for name, reads in readers:
+            record[name] = reads(record[name])
+        return test(record)
+
+    return of
+
+
+def _reader(field: Field) -> Callable[[Any], Any] | None:
+    """Return what makes of a stored value what the evaluator sees; ``None``: it is that already."""
+    match field.kind:
+        case Kind.JSON:
+            return lambda text: None if text is None else from_json(text)
+        case Kind.BOOLEAN:
+            return lambda stored: None if stored is None else bool(stored)
+    return None
 
 
 class SortExpression(_Bound):
@@ -113,7 +133,12 @@ def _apply(number: int, value: Any) -> Any:
     return _closures[number](value)
 
 
+def _apply_to_many(number: int, *values: Any) -> Any:
+    return _closures[number](*values)
+
+
 def register(connection: Any) -> None:
     """Register the functions on a raw connection."""
     connection.create_function("docstore_test", 2, _apply, deterministic=True)
+    connection.create_function("docstore_tests", -1, _apply_to_many, deterministic=True)
     connection.create_function("docstore_sort_key", 2, _apply, deterministic=True)

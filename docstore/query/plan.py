@@ -151,13 +151,19 @@ def _affordable(expr: Expr, judgements: Judgements) -> Judgements:
 
 
 def _adding_up(expr: Expr, judgements: Judgements) -> Iterator[int]:
-    """Yield the leaves that add up in conjunctions of very many terms with such."""
-    if isinstance(expr, And):
-        by_term = [[id(leaf) for leaf in leaves(term) if judgements[id(leaf)].adds_up] for term in expr.terms]
-        if sum(map(bool, by_term)) > COSTLY:
-            yield from chain.from_iterable(by_term)
-            return
-    for term in expr.terms if isinstance(expr, And | Or) else ():
+    """Yield the leaves that add up: in conjunctions of very many terms with such, in alternatives of which
+    very many need such among other things.
+    """
+    if isinstance(expr, Not):
+        yield from _adding_up(expr.term, judgements)
+    if not isinstance(expr, And | Or):
+        return
+    counted = expr.terms if isinstance(expr, And) else [term for term in expr.terms if isinstance(term, And)]
+    by_term = [[id(leaf) for leaf in leaves(term) if judgements[id(leaf)].adds_up] for term in counted]
+    if sum(map(bool, by_term)) > COSTLY:
+        yield from chain.from_iterable(by_term)
+        return
+    for term in expr.terms:
         yield from _adding_up(term, judgements)
 
 

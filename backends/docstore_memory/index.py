@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from docstore.backend import Query
+from docstore.index.answers import Bounds
 from docstore.index.bits import EMPTY, Bits, intersection, union_all
-from docstore.index.bounds import Bounds, bounds, leaf_bounds
+from docstore.index.bounds import bounds
 from docstore.index.facts import indexed_fields
 from docstore.index.layers import Layers, Record
+from docstore.index.leaves import leaf_bounds
 from docstore.index.memory import Folded
 from docstore.index.ordered import MOST_ORDERED
 from docstore.index.texts import Alternatives, asked

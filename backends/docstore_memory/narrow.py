@@ -12,8 +12,8 @@ from typing import Any
 
 from docstore.backend import Query
 from docstore.index import window
+from docstore.index.answers import Bounds
 from docstore.index.bits import Bits, minus
-from docstore.index.bounds import Bounds
 from docstore.index.layers import Layers
 from docstore.index.ordered import MOST_ORDERED, Ordered, is_ordered
 from docstore.query.evaluate import compile as compile_expr

@@ -18,8 +18,8 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Query, Row
 from docstore.index import window
+from docstore.index.answers import Bounds
 from docstore.index.bits import EMPTY, Bits, minus, union
-from docstore.index.bounds import Bounds
 from docstore.index.columns import slice_key
 from docstore.index.facts import EVERY
 from docstore.index.keys import NUMBERS

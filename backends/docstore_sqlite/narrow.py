@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from math import isqrt
 
 from docstore.backend import Query, SortKey
-from docstore.index.bounds import Bounds, bounds, leaf_bounds
+from docstore.index.answers import Bounds
+from docstore.index.bounds import bounds
 from docstore.index.layers import Layers
+from docstore.index.leaves import leaf_bounds
 from docstore.index.texts import asked
 from docstore.query.expr import TRUE, And, Compare, Expr, In, Leaf, Occurs, leaves
 from docstore.query.wire import expr_to_json

@@ -13,7 +13,7 @@ from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query
-from docstore.index.bounds import Bounds
+from docstore.index.answers import Bounds
 from docstore.index.facts import EVERY
 from docstore.index.layers import Layers
 from docstore.index.ordered import First

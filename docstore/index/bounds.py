@@ -1,107 +1,30 @@
 """Filter → sets: which records surely match (*low*) and which can match at all (*high*).
 
-Most predicates are exact, both sets are one. Where they differ, the records between them are for the
-evaluator. The algebra is
-Kleene's: AND and OR work on each side, NOT turns the sides around, so that negatives stay exact
-complements (rule 11).
-What makes a leaf inexact: operands that are arrays or objects, ``$elemMatch``, numeric steps and nulls
-behind arrays, tests of
-texts where there are too many different ones, and wild records.
+Most predicates are exact, both sets are one: ``leaves`` says which are not, ``answers`` how sets are put
+together. Where they differ, the records between them are for the evaluator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias, assert_never
+from typing import TypeAlias
 
+from docstore.index.answers import Bounds, exactly, intersected, united
 from docstore.index.bits import EMPTY, Bits, intersection, minus, union, union_all
-from docstore.index.columns import compared, date_ordinal, double_ordinal, equal_to_any, slice_key
-from docstore.index.facts import EVERY, WILD
-from docstore.index.keys import (
-    ARRAY,
-    DATES,
-    FALSE,
-    KINDS,
-    NULL,
-    NUMBER,
-    NUMBERS,
-    OBJECT,
-    STRING,
-    TRUE,
-    is_dated,
-    number_key,
-    size_key,
-    text_key,
-    text_of,
-)  # fmt: skip
+from docstore.index.facts import EVERY
+from docstore.index.keys import ARRAY, STRING
+from docstore.index.leaves import doubted, leaf_bounds, texts_passing
+from docstore.index.ranges import texts_within
 from docstore.index.source import Source
-from docstore.query import predicates
-from docstore.query.expr import (
-    Always,
-    And,
-    Compare,
-    Contains,
-    ElemMatch,
-    Exists,
-    Expr,
-    In,
-    Leaf,
-    Match,
-    Mod,
-    Not,
-    Occurs,
-    Or,
-    Path,
-    Regex,
-    Size,
-    TypeIs,
-    leaves,
-)  # fmt: skip
+from docstore.query.expr import And, Compare, Expr, Leaf, Match, Not, Or, Path, Regex, leaves
 from docstore.query.one_text import matches_all, matches_any
-from docstore.query.paths import index_step
 
-__all__ = ["Bounds", "bounds", "exactly"]
+__all__ = ["bounds"]
 
 _MANY = 8
 """So many tests of one path's texts are made at once; fewer are answered one by one, and the answers kept."""
 _MOST_LOOKS = 50_000
 """Looks at different texts, one for each test; beyond, the tests are left to the evaluator."""
-Searching = Callable[[Leaf], "Bounds | None"]
-_Keys: TypeAlias = tuple[bytes, bytes]
-"""Value keys from the first on, before the second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What surely matches and what can match; the same object where the answer is exact."""
-
-    low: Bits
-    high: Bits
-
-    @property
-    def exact(self) -> bool:
-        """Whether nothing is left to the evaluator."""
-        return self.low is self.high
-
-    @property
-    def unsure(self) -> Bits:
-        """What is left to the evaluator."""
-        return EMPTY if self.exact else minus(self.high, self.low)
-
-
-def exactly(bits: Bits) -> Bounds:
-    """Return the bounds of an exact answer."""
-    return Bounds(bits, bits)
-
-
-def _between(low: Bits, more: Bits) -> Bounds:
-    """Return bounds from ``low`` to ``low`` and ``more``."""
-    rest = minus(more, low)
-    return Bounds(low, union(low, rest)) if rest else exactly(low)
-
-
 Answer: TypeAlias = Callable[[Leaf], Bounds]
 """Says of one leaf what the facts say."""
 
@@ -134,7 +57,7 @@ def _sparing(one: Answer, texts: int, source: Source) -> Answer:
         keys = source.keys(leaf.path, b"s", b"t") if leaf.path[0] != "filename" else ()
         if keys is None or len(keys) * texts <= _MOST_LOOKS:
             return one(leaf)
-        return _doubted(Bounds(EMPTY, source.post(leaf.path, STRING)), leaf.path, source)
+        return doubted(Bounds(EMPTY, source.post(leaf.path, STRING)), leaf.path, source)
 
     return answer
 
@@ -145,7 +68,7 @@ def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
             return _conjunction(terms, source, one)
         case Or(terms):
             texts, others = _texts_of(terms, source, _matching_any)
-            return _any([*texts, *(_bounds(term, source, one) for term in others)])
+            return united([*texts, *(_bounds(term, source, one) for term in others)])
         case Not(term):
             inner, every = _bounds(term, source, one), source.post((), EVERY)
             low = minus(every, inner.high)
@@ -156,13 +79,35 @@ def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
 
 def _conjunction(terms: Sequence[Expr], source: Source, one: Answer) -> Bounds:
     """Return what ``source`` says of an And; texts are gone through last, and not where nothing is left."""
-    parts: list[Bounds] = []
-    for term in [term for term in terms if not _reads_texts(term)]:
+    parts, quick = _ranges_of(terms, source)
+    for term in [term for term in quick if not _reads_texts(term)]:
         parts.append(_bounds(term, source, one))
         if not parts[-1].high:
             return exactly(EMPTY)
     texts, others = _texts_of([term for term in terms if _reads_texts(term)], source, _matching_all)
-    return _all([*parts, *texts, *(_bounds(term, source, one) for term in others)], source)
+    return intersected([*parts, *texts, *(_bounds(term, source, one) for term in others)], source)
+
+
+def _ranges_of(terms: Sequence[Expr], source: Source) -> tuple[list[Bounds], Sequence[Expr]]:
+    """Answer several bounds on one text at once, where no record has two; return the answers, and the other
+    terms.
+    """
+    by_path: dict[Path, list[Compare]] = {}
+    for term in terms:
+        if isinstance(term, Compare) and term.op != "eq" and type(term.value) is str:
+            by_path.setdefault(term.path, []).append(term)
+    found: list[Bounds] = []
+    taken: set[int] = set()
+    for path, asked in by_path.items():
+        if len(asked) > 1 and path[0] != "filename" and source.kept(path[0]) and not _arrays(path, source):
+            found.append(doubted(texts_within(asked, source), path, source))
+            taken.update(map(id, asked))
+    return found, [term for term in terms if id(term) not in taken] if taken else terms
+
+
+def _arrays(path: Path, source: Source) -> Bits:
+    """Return the records that may have several values at a path."""
+    return union_all(source.post(path[:at], ARRAY) for at in range(1, len(path) + 1))
 
 
 def _reads_texts(expr: Expr) -> bool:
@@ -187,313 +132,16 @@ def _texts_of(
         if len(asked) < _MANY:
             others += asked
         else:
-            found.append(_doubted(answer(path, asked, source), path, source))
+            found.append(doubted(answer(path, asked, source), path, source))
     return found, others
 
 
 def _matching_any(path: Path, leaves: list[Regex | Match], source: Source) -> Bounds:
-    return _texts(path, matches_any(leaves), b"", source)
+    return texts_passing(path, matches_any(leaves), b"", source)
 
 
 def _matching_all(path: Path, leaves: list[Regex | Match], source: Source) -> Bounds:
     """Answer for leaves that must all hold: of one text, or each of another one where there is an array."""
-    found = _texts(path, matches_all(leaves), b"", source)
-    arrays = union_all(source.post(path[:at], ARRAY) for at in range(1, len(path) + 1))
-    several = intersection(arrays, source.post(path, STRING))
+    found = texts_passing(path, matches_all(leaves), b"", source)
+    several = intersection(_arrays(path, source), source.post(path, STRING))
     return Bounds(found.low, union(found.high, several)) if several else found
-
-
-def _all(parts: list[Bounds], source: Source) -> Bounds:
-    if not parts:
-        return exactly(source.post((), EVERY))
-    parts.sort(key=lambda part: not part.high.listed)
-    high = parts[0].high
-    for part in parts[1:]:
-        high = intersection(high, part.high)
-    if all(part.exact for part in parts):
-        return exactly(high)
-    low = high
-    for part in parts:
-        if not part.exact:
-            low = intersection(low, part.low)
-    return Bounds(low, high) if low != high else exactly(high)
-
-
-def _any(parts: Sequence[Bounds]) -> Bounds:
-    low = union_all([part.low for part in parts])
-    if all(part.exact for part in parts):
-        return exactly(low)
-    return Bounds(low, union_all([part.high for part in parts]))
-
-
-def leaf_bounds(leaf: Leaf, source: Source) -> Bounds:
-    """Return what ``source`` says of one leaf."""
-    if isinstance(leaf, Always):
-        return exactly(source.post((), EVERY) if leaf.value else EMPTY)
-    if isinstance(leaf, Occurs) or leaf.path[0] == "filename" or not source.kept(leaf.path[0]):
-        return Bounds(EMPTY, source.post((), EVERY))
-    return _doubted(_seen(leaf, source), leaf.path, source)
-
-
-def _doubted(found: Bounds, path: Path, source: Source) -> Bounds:
-    """Leave to the evaluator the records whose facts do not tell."""
-    doubtful = union(_indexed(path, source), source.post((), WILD))
-    if not doubtful:
-        return found
-    low = minus(found.low, doubtful)
-    return Bounds(low, union(found.high, doubtful))
-
-
-def _indexed(path: Path, source: Source) -> Bits:
-    """Return the records with an array where ``path`` has a step that may be an index: facts do not cover
-    those.
-    """
-    return union_all(
-        source.post(path[:at], ARRAY) for at in range(1, len(path)) if index_step(path[at]) is not None
-    )
-
-
-def _seen(leaf: Any, source: Source) -> Bounds:
-    match leaf:
-        case Compare(path, "eq", value):
-            return _equal(path, (value,), source)
-        case Compare():
-            return _ordered(leaf, source)
-        case In(path, values):
-            return _equal(path, values, source)
-        case Exists(path):
-            return exactly(_exists(path, source))
-        case TypeIs(path, types):
-            return _typed(path, types, source)
-        case Size(path, length):
-            return exactly(source.post(path, size_key(length)))
-        case Mod(path):
-            return Bounds(EMPTY, source.post(path, NUMBER))
-        case Regex(path, pattern, flags):
-            return _texts(path, predicates.matches_regex(pattern, flags), b"", source)
-        case Match(path, kind, text):
-            start = text.encode() if kind == "starts_with" else b""
-            return _texts(path, predicates.matches_text(leaf), start, source)
-        case Contains(path, values, every):
-            return _contains(path, values, every, source)
-        case ElemMatch(path, condition, of):
-            return Bounds(
-                EMPTY, intersection(source.post(path, ARRAY), _element(path, condition, of, source))
-            )
-        case _:
-            assert_never(leaf)
-
-
-def _exists(path: Path, source: Source) -> Bits:
-    return union_all(source.post(path, kind) for kind in KINDS)
-
-
-def _null(path: Path, source: Source) -> Bounds:
-    """Null or missing (rules 9 and 11): what is behind an array needs a look, where something lacks the
-    path.
-    """
-    every = source.post((), EVERY)
-    arrays = union_all(source.post(path[:at], ARRAY) for at in range(1, len(path)))
-    null = source.post(path, NULL)
-    missing = minus(every, _exists(path, source))
-    if not arrays:
-        return exactly(union(null, missing))
-    return _between(union(null, minus(missing, arrays)), arrays)
-
-
-def _equal(path: Path, values: Sequence[Any], source: Source) -> Bounds:
-    keys: list[bytes] = []
-    numbers: list[int] = []
-    dates: list[str] = []
-    parts: list[Bounds] = []
-    for value in values:
-        kind = type(value)
-        if kind is str:
-            keys.append(text_key(value))
-            if is_dated(value):
-                dates.append(value)
-        elif kind is bool:
-            keys.append(TRUE if value else FALSE)
-        elif kind is int or kind is float:
-            keys.append(number_key(value))
-            if float(value) == value:
-                numbers.append(double_ordinal(value))
-        elif value is None:
-            parts.append(_null(path, source))
-        else:
-            parts.append(Bounds(EMPTY, source.post(path, ARRAY if kind is list else OBJECT)))
-    if keys:
-        parts.append(exactly(source.post(path, keys[0]) if len(keys) == 1 else source.posts(path, keys)))
-    if numbers:
-        parts.append(exactly(_in_column(path, NUMBERS, numbers, source)))
-    for whole in (True, False):
-        texts = [text for text in dates if (len(text.encode()) < 16) is whole]
-        if texts:
-            found = _in_column(path, DATES, [date_ordinal(text) for text in texts], source)
-            parts.append(exactly(found) if whole else Bounds(EMPTY, found))
-    return parts[0] if len(parts) == 1 else _any([part for part in parts if part.high] or [exactly(EMPTY)])
-
-
-def _in_column(path: Path, column: bytes, ordinals: Sequence[int], source: Source) -> Bits:
-    present = source.post(path, column)
-    if not present:
-        return EMPTY
-    return equal_to_any(_slices(path, column, source), column, present, ordinals)
-
-
-def _slices(path: Path, column: bytes, source: Source) -> Callable[[int], Bits]:
-    return lambda at: source.post(path, slice_key(column, at))
-
-
-def _ordered(leaf: Compare, source: Source) -> Bounds:
-    value, path, kind = leaf.value, leaf.path, type(leaf.value)
-    if kind is bool:
-        held = [key for key, one in ((FALSE, False), (TRUE, True)) if predicates.comparison(leaf)(one)]
-        return exactly(union_all(source.post(path, key) for key in held))
-    if kind is int or kind is float:
-        return _any([_number_range(leaf, source), _key_range(leaf, number_key(value), b"n", source)])
-    if kind is str:
-        return _any([_date_range(leaf, source), _text_range(leaf, source)])
-    return Bounds(EMPTY, source.post(path, ARRAY if kind is list else OBJECT))
-
-
-def _number_range(leaf: Compare, source: Source) -> Bounds:
-    present = source.post(leaf.path, NUMBERS)
-    if not present:
-        return exactly(EMPTY)
-    nearest = float(leaf.value)
-    lesser, level, greater = compared(
-        _slices(leaf.path, NUMBERS, source), NUMBERS, present, double_ordinal(nearest)
-    )
-    found = greater if leaf.op in ("gt", "gte") else lesser
-    beside = (nearest > leaf.value) - (nearest < leaf.value)
-    holds = leaf.op in ("gte", "lte") if not beside else (beside > 0) is (leaf.op in ("gt", "gte"))
-    return exactly(union(found, level) if holds else found)
-
-
-def _date_range(leaf: Compare, source: Source) -> Bounds:
-    present = source.post(leaf.path, DATES)
-    if not present:
-        return exactly(EMPTY)
-    start = leaf.value[:16].encode()[:16]
-    lesser, level, greater = compared(
-        _slices(leaf.path, DATES, source), DATES, present, int.from_bytes(start.ljust(16, b"\0"), "big")
-    )
-    found = greater if leaf.op in ("gt", "gte") else lesser
-    if len(leaf.value.encode()) < 16:
-        return exactly(union(found, level) if leaf.op in ("gte", "lte") else found)
-    return _between(found, level)
-
-
-def _key_range(leaf: Compare, key: bytes, kind: bytes, source: Source) -> Bounds:
-    """Return the records with a value key in the range; where there are too many keys, all that have such
-    keys are unsure.
-    """
-    end = bytes((kind[0] + 1,))
-    after = key + b"\0" if leaf.op in ("gt", "lte") else key
-    wanted = (after, end) if leaf.op in ("gt", "gte") else (kind, after)
-    found = _run(leaf.path, (kind, end), wanted, source)
-    if found is None:
-        kinds = (NUMBER, NUMBERS) if kind == b"n" else (STRING, DATES)
-        return Bounds(EMPTY, _beside(leaf.path, *kinds, source))
-    return exactly(found)
-
-
-def _text_range(leaf: Compare, source: Source) -> Bounds:
-    encoded = leaf.value.encode()
-    short = _key_range(leaf, b"s" + encoded, b"s", source)
-    start = b"t" + encoded[:24]
-    behind = start + b"\xff" * 17 if len(encoded) >= 24 else start
-    level = _run(leaf.path, (b"t", b"u"), (start, behind), source)
-    rest = (behind, b"u") if leaf.op in ("gt", "gte") else (b"t", start)
-    sure = _run(leaf.path, (b"t", b"u"), rest, source)
-    if level is None or sure is None:
-        return _any([short, Bounds(EMPTY, _beside(leaf.path, STRING, DATES, source))])
-    return _any([short, _between(sure, level)])
-
-
-def _run(path: Path, every: _Keys, wanted: _Keys, source: Source) -> Bits | None:
-    """Return the records with a value key in a range, which is part of the range of ``every`` key of the
-    kind; ``None`` where there are too many keys.
-    """
-    runs = source.runs(path, *every)
-    if runs is not None:
-        return runs.between(runs.place(wanted[0]), runs.place(wanted[1]), partial(source.posts, path))
-    keys = source.keys(path, *wanted)
-    return None if keys is None else source.posts(path, keys)
-
-
-def _beside(path: Path, kind: bytes, column: bytes, source: Source) -> Bits:
-    """Return the records of a kind that are not in its column."""
-    return minus(source.post(path, kind), source.post(path, column))
-
-
-def _texts(path: Path, test: Callable[[Any], bool], start: bytes, source: Source) -> Bounds:
-    """Ask a test of texts of each different text."""
-    dated = source.post(path, DATES)
-    long = source.keys(path, b"t", b"u")
-    short = source.keys(path, b"s" + start, b"s" + start + b"\xff" if start else b"t")
-    if short is None or long is None:
-        return Bounds(EMPTY, source.post(path, STRING))
-    fitting = [key for key in short if test(text_of(key))]
-    low = source.posts(path, fitting) if fitting else EMPTY
-    likely = [key for key in long if key[1:25].startswith(start[:24])]
-    rest = union(dated, source.posts(path, likely)) if likely else dated
-    return _between(low, rest)
-
-
-def _typed(path: Path, types: frozenset[str], source: Source) -> Bounds:
-    kinds = {
-        "null": (NULL,),
-        "bool": (FALSE, TRUE),
-        "string": (STRING,),
-        "array": (ARRAY,),
-        "object": (OBJECT,),
-    }
-    keys = [key for name, found in kinds.items() if name in types for key in found]
-    numeric = types & {"number", "int", "long", "double", "date"}
-    found = union_all(source.post(path, key) for key in keys)
-    if not numeric:
-        return exactly(found)
-    if "number" in types and len(path) > 1:
-        return exactly(union(found, source.post(path, NUMBER)))
-    return _between(found, source.post(path, NUMBER))
-
-
-def _contains(path: Path, values: Sequence[Any], every: bool, source: Source) -> Bounds:
-    arrays = source.post(path, ARRAY)
-    parts = [_equal(path, (value,), source).high for value in values]
-    if every:
-        found = arrays
-        for part in parts:
-            found = intersection(found, part)
-        return Bounds(EMPTY, found)
-    return Bounds(EMPTY, intersection(arrays, union_all(parts)))
-
-
-def _element(path: Path, condition: Expr, of: str, source: Source) -> Bits:
-    """Return the records in which an element may satisfy ``condition``: each positive leaf is asked of the
-    array's own path.
-    """
-    match condition:
-        case And(terms):
-            found = source.post((), EVERY)
-            for term in terms:
-                found = intersection(found, _element(path, term, of, source))
-            return found
-        case Or(terms):
-            return union_all(_element(path, term, of, source) for term in terms)
-        case Not() | Always() | Occurs():
-            return source.post((), EVERY)
-        case _:
-            if of == "records" and index_step(condition.path[0]) is not None:
-                return source.post((), EVERY)
-            if of == "values" and isinstance(condition, (Contains, Size, ElemMatch)):
-                return source.post((), EVERY)  # of arrays within arrays there are no facts
-            return leaf_bounds(_moved(condition, path), source).high
-
-
-def _moved(leaf: Any, path: Path) -> Any:
-    from dataclasses import replace
-
-    return replace(leaf, path=(*path, *leaf.path))

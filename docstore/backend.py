@@ -178,6 +178,8 @@ class Query:
         shaped: what ``where`` has in common with others that differ in their values alone, for a backend that
             works out something once for all of these; it holds as long as its ``where`` is the query's. The
             core may leave it ``None``, and a backend may ignore it.
+        only: the columns that are needed, instead of the light ones and ``include``; ``None``: those. Asked
+            of readers with ``reads_columns`` alone.
     """
 
     collection: Collection
@@ -190,6 +192,7 @@ class Query:
     include: frozenset[str] = frozenset()
     lock: Lock | None = None
     shaped: Shaped | None = field(default=None, compare=False, repr=False)
+    only: frozenset[str] | None = None
 
 
 BlobState: TypeAlias = Literal["pending", "live", "dead", "swept"]
@@ -232,7 +235,7 @@ class Reader(Protocol):
     """Reads within one ``read`` or ``write`` block.
 
     One with an attribute ``gives_rows`` that is true hands over rows that nobody else holds: the core may
-    change them.
+    change them. One with a true ``reads_columns`` knows :attr:`Query.only`.
     """
 
     def select(self, query: Query) -> Sequence[Row]:

@@ -31,8 +31,6 @@ def _is_costly(collection: Collection, leaf: Leaf) -> bool:
     match leaf:
         case Occurs() | Always():
             return False
-        case Regex():
-            return True
         case Match(path, "isubstring" | "iglob") if path == ("content",):
             return True
         case Compare(path, op, list() | dict()) if len(path) == 1 and op != "eq":

@@ -41,6 +41,7 @@ class PostgresSession(Inserting):
     mark: ClassVar[str] = "%s"
     appends: ClassVar[bool] = True
     takes_columns: ClassVar[bool] = True
+    reads_columns: ClassVar[bool] = True
     cursor_on = staticmethod(cursor_on)
 
     def __init__(
@@ -60,7 +61,7 @@ class PostgresSession(Inserting):
             return self._point(query)
         statement = self._ordered(query)
         if statement is not None:
-            names, fetched = self._page_names(query), self.fetch(statement, prepare=False)
+            names, fetched = self.names_read(query), self.fetch(statement, prepare=False)
             if not fetched or not fetched[0][-1]:
                 return self._rows(query.collection, names, [row[:-1] for row in fetched])
         if is_walkable(query):
@@ -140,13 +141,10 @@ class PostgresSession(Inserting):
             if after is None:
                 return None
             parts.append(after)
-        columns = ", ".join([*map(self._read_column, self._page_names(query)), found.has_long()])
+        columns = ", ".join([*map(self._read_column, self.names_read(query)), found.has_long()])
         start = f"SELECT {columns} FROM {self.tables.of(query.collection)} AS d WHERE "
         statement = both(parts).wrapped(start, f" ORDER BY {found.order_by(query.order)}")
         return joined("", (statement, self._window(query)))
-
-    def _page_names(self, query: Query) -> tuple[str, ...]:
-        return (*query.collection.light(), *sorted(query.include))
 
     def _page(self, query: Query) -> tuple[tuple[str, ...], Page]:
         compiler = self.compilers[query.collection.name]

@@ -28,7 +28,7 @@ __all__ = ["Session", "content_columns"]
 
 _UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
 """Columns of unique keys: setting one of them may meet a Duplicate."""
-_READ: dict[tuple[type, Tables, str, frozenset[str]], tuple[tuple[str, ...], str]] = {}
+_READ: dict[tuple[type, Tables, str, frozenset[str], frozenset[str] | None], tuple[tuple[str, ...], str]] = {}
 """The columns that a select reads, by what it includes: few different ones."""
 _BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts")
 
@@ -103,10 +103,11 @@ class Session(ABC):
         return self._columns_read(query)[1]
 
     def _columns_read(self, query: Query) -> tuple[tuple[str, ...], str]:
-        place = (type(self), self.tables, query.collection.name, query.include)
+        place = (type(self), self.tables, query.collection.name, query.include, query.only)
         found = _READ.get(place)
         if found is None:
-            names = (*query.collection.light(), *sorted(query.include))
+            whole = (*query.collection.light(), *sorted(query.include))
+            names = whole if query.only is None else tuple(sorted(query.only))
             found = _READ[place] = (names, ", ".join(map(self._read_column, names)))
         return found
 
@@ -338,9 +339,9 @@ class Session(ABC):
         self, collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]
     ) -> list[Row]:
         rows = [dict(zip(names, values, strict=True)) for values in fetched]
-        booleans = self.booleans(collection)
-        for row in rows:
-            if row["tenant"] == "":
+        booleans = [name for name in self.booleans(collection) if name in names]
+        for row in rows if "tenant" in names or booleans else ():
+            if row.get("tenant") == "":
                 row["tenant"] = None
             for name in booleans:
                 row[name] = row[name] == 1

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import TypeAlias
 
@@ -146,15 +146,19 @@ def _folded(token: Token) -> Token:
 
 def _folded_range(first: str, last: str) -> tuple[tuple[str, str], ...]:
     """Return the range itself, for what folds to itself, and what its other members fold to."""
-    characters, folds = _foldable(last < "\x80")
-    members = "".join(folds[bisect_left(characters, first) : bisect_right(characters, last)])
+    if ord(last) - ord(first) < _FEW:
+        pairs = ((character, fold(character)) for character in map(chr, range(ord(first), ord(last) + 1)))
+        members = "".join(folded for character, folded in pairs if character != folded)
+    else:
+        characters, folds = _foldable()
+        members = "".join(folds[bisect_left(characters, first) : bisect_right(characters, last)])
     return ((first, last), *((member, member) for member in sorted(set(members))))
 
 
-@lru_cache(maxsize=2)
-def _foldable(ascii_only: bool) -> tuple[list[str], list[str]]:
+@cache
+def _foldable() -> tuple[list[str], list[str]]:
     """Return the characters that folding changes, in their order, and what it makes of them."""
-    characters = [chr(code) for code in range(0x80 if ascii_only else sys.maxunicode + 1) if code != 0x0A]
+    characters = [chr(code) for code in range(sys.maxunicode + 1) if code != 0x0A]
     pairs = zip(characters, fold("\n".join(characters)).split("\n"), strict=True)
     changed = [(character, folded) for character, folded in pairs if character != folded]
     return [character for character, _ in changed], [folded for _, folded in changed]
@@ -200,6 +204,8 @@ class _Piece:
         return -1 if found is None else found.start()
 
 
+_FEW = 1_000
+"""So many characters of a range are folded one by one; for more, all of Unicode is, once, in a second."""
 _NOTHING = "(?!)"
 """Matches no text."""
 

@@ -7,13 +7,13 @@ to be looked at, row by row.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
-from docstore.query.expr import TRUE, And, Expr, Leaf, Not, Or, leaves
+from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, Regex, leaves
 from docstore.query.fields import Collection
 from docstore.query.implied import implied
 from docstore.query.normalize import normalize
@@ -151,18 +151,25 @@ def _affordable(expr: Expr, judgements: Judgements) -> Judgements:
 
 
 def _adding_up(expr: Expr, judgements: Judgements) -> Iterator[int]:
-    """Yield the leaves that add up: in conjunctions of very many terms with such, in alternatives of which
-    very many need such among other things.
+    """Yield the leaves that add up: very many that ask one path, in terms of a conjunction, in patterns of
+    which one must match, or in alternatives that need them among other things.
     """
     if isinstance(expr, Not):
         yield from _adding_up(expr.term, judgements)
     if not isinstance(expr, And | Or):
         return
-    counted = expr.terms if isinstance(expr, And) else [term for term in expr.terms if isinstance(term, And)]
-    by_term = [[id(leaf) for leaf in leaves(term) if judgements[id(leaf)].adds_up] for term in counted]
-    if sum(map(bool, by_term)) > COSTLY:
-        yield from chain.from_iterable(by_term)
-        return
+    counted = expr.terms if isinstance(expr, And) else [t for t in expr.terms if isinstance(t, And | Regex)]
+    by_path: dict[Path, set[int]] = {}
+    times: Counter[Path] = Counter()
+    for term in counted:
+        adding = [leaf for leaf in leaves(term) if judgements[id(leaf)].adds_up]
+        times.update({leaf.path for leaf in adding if not isinstance(leaf, Always | Occurs)})
+        for leaf in adding:
+            if not isinstance(leaf, Always | Occurs):
+                by_path.setdefault(leaf.path, set()).add(id(leaf))
+    for path, number in times.items():
+        if number > COSTLY:
+            yield from by_path[path]
     for term in expr.terms:
         yield from _adding_up(term, judgements)
 

@@ -8,22 +8,26 @@ page is one fetch; else batches are fetched behind one another by position until
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
 from typing import Any
 
+from pydantic_core import from_json
+
 from docstore.backend import CountsBy, Query, Reader, Row
-from docstore.query.decode import decode
+from docstore.query.decode import JSON_FIELDS, decode
 from docstore.query.evaluate import compile as compile_expr
-from docstore.query.expr import TRUE, Path
+from docstore.query.expr import TRUE, Always, Expr, In, Occurs, Path, leaves
 from docstore.query.order import position_key, position_of, sort_key_function
 from docstore.query.plan import Plan
 
 __all__ = ["count", "grouped", "rows", "walk"]
 
 _FIRST_BATCH, _LAST_BATCH = 128, 2048
+_RARE = 32
+"""Where no more than one row among so many passes, the others' columns are not read."""
 
 
 def rows(reader: Reader, plan: Plan, query: Query) -> list[Row]:
@@ -44,22 +48,67 @@ def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
     if not plan.sort_pushed:
         yield from _sorted_here(reader, plan, query, None)
         return
-    passes = _test_of(plan, query)
-    size, after = _FIRST_BATCH, query.after
+    passes, needed = _test_of(plan, query), _needed(reader, plan, query)
+    size, after, only = _FIRST_BATCH, query.after, None
     while True:
-        batch = reader.select(replace(query, after=after, limit=size, offset=0))
-        yield from (row for row in batch if passes(row))
+        batch = reader.select(replace(query, after=after, limit=size, offset=0, only=only))
+        found = filter(passes, batch)
+        passed = 0
+        for row in found if only is None else _whole(reader, query, found, passes):
+            passed += 1
+            yield row
         if len(batch) < size:
             return
+        only = needed if passed * _RARE <= len(batch) else None
         after = position_of(decode(query.collection, batch[-1]), query.order)
         size = min(size * 2, _LAST_BATCH)
 
 
-def _test_of(plan: Plan, query: Query) -> Any:
+def _needed(reader: Reader, plan: Plan, query: Query) -> frozenset[str] | None:
+    """Return the columns that the residual and the order need, where the reader can bring those alone."""
+    if plan.residual == TRUE or query.lock is not None or not getattr(reader, "reads_columns", False):
+        return None
+    return frozenset({"number", *_asked(plan.residual), *(key.path[0] for key in query.order)})
+
+
+def _asked(expr: Expr) -> set[str]:
+    """Return the fields that an expression asks of."""
+    names: set[str] = set()
+    for leaf in leaves(expr):
+        if isinstance(leaf, Occurs):
+            names |= {"filename", "content"} if leaf.content else {"filename"}
+        elif not isinstance(leaf, Always):
+            names.add(leaf.path[0])
+    return names
+
+
+def _whole(reader: Reader, query: Query, rows: Iterable[Row], passes: Callable[[Row], bool]) -> Iterable[Row]:
+    """Return the whole of rows of which some columns were read, in the same order. Where blocks are no
+    snapshots they may have changed since: what passes no more is left out.
+    """
+    numbers = tuple(row["number"] for row in rows)
+    if not numbers:
+        return ()
+    these = In(("number",), numbers)
+    whole = Query(query.collection, query.scope, these, query.order, include=query.include)
+    return filter(passes, reader.select(whole))
+
+
+def _test_of(plan: Plan, query: Query) -> Callable[[Row], bool]:
     if plan.residual == TRUE:
         return lambda row: True
     test = compile_expr(plan.residual)
-    return lambda row: test(decode(query.collection, row))
+    asked = _asked(plan.residual)
+    names = [name for name in JSON_FIELDS[query.collection.name] if name in asked]
+
+    def passes(row: Row) -> bool:
+        record = dict(row)
+        for name in names:
+            if record[name] is not None:
+                record[name] = from_json(record[name])
+        return test(record)
+
+    return passes if names else test
 
 
 def _sorted_here(reader: Reader, plan: Plan, query: Query, stop: int | None) -> list[Row]:

@@ -103,9 +103,11 @@ class Walk:
         for place, pattern in enumerate(patterns):
             if pattern is not None:
                 by_flags.setdefault(pattern[1], []).append(place)
-        self._sets = [one for flags, places in by_flags.items() for one in _sets(patterns, flags, places)]
+        self._sets: list[_Set] = [
+            one for flags, places in by_flags.items() for one in _sets(patterns, flags, places)
+        ]
         looked_for = {place for one in self._sets for place in one.places}
-        self.left = [place for place in range(len(patterns)) if place not in looked_for]
+        self.left: list[int] = [place for place in range(len(patterns)) if place not in looked_for]
 
     def missing(self, text: str) -> int | None:
         """Return the place of a pattern that the text lacks, ``None`` if it lacks none but those left out.

@@ -21,7 +21,7 @@ from docstore.models import record_from
 from docstore.pages import check_include
 from docstore.query import cursor as cursors
 from docstore.query import run
-from docstore.query.expr import TRUE, And, Compare, Expr, Occurs, leaves
+from docstore.query.expr import TRUE, And, Compare, Expr, asked_fields
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.normalize import normalize
 from docstore.query.order import parse_sort
@@ -141,7 +141,7 @@ class Asking(Generic[T]):
         plan = make_plan(self._root.backend, self._collection, query.where, query.order)
         include = query.include
         if not plan.is_pushed and "content" in self._collection.fields:
-            include = include | ({"content"} if _reads_content(plan.residual) else set())
+            include = include | ({"content"} & asked_fields(plan.residual))
         return replace(query, where=plan.pushed, include=include), plan
 
     def _refuse_residual(self, plan: Plan) -> None:
@@ -202,10 +202,3 @@ class Asking(Generic[T]):
             except NotFound:
                 continue
         return list(asked)
-
-
-def _reads_content(expr: Expr) -> bool:
-    return any(
-        leaf.content if isinstance(leaf, Occurs) else getattr(leaf, "path", ("",))[0] == "content"
-        for leaf in leaves(expr)
-    )

@@ -56,7 +56,7 @@ def any_text(text: str, folded: str, leaves: Sequence[Match]) -> Fragment:
     """
     parts: list[Fragment] = []
     for folds, expression in ((False, text), (True, folded)):
-        some = [leaf for leaf in leaves if (leaf.kind in ("isubstring", "iglob")) is folds]
+        some = [leaf for leaf in leaves if leaf.folds is folds]
         if some:
             may, one = _possible(expression, some), _any_of(expression, some)
             parts.append(one if may is None else both((may, one)))

@@ -90,7 +90,7 @@ class PostgresCompiler(Compiler):
             return any_text("d.filename", "d.filename_fold", leaves)
         column = self.column(self.collection.column(name))
         condition = any_text(column, f'lower({column} COLLATE "C")', leaves)
-        folds = any(leaf.kind in ("isubstring", "iglob") for leaf in leaves)
+        folds = any(leaf.folds for leaf in leaves)
         return either((_beyond_ascii(column), condition)) if folds else condition
 
     def scope(self, scope: Scope) -> Fragment:
@@ -188,7 +188,7 @@ class PostgresCompiler(Compiler):
         column = self.column(field)
         if field.name == "filename":
             return string_condition(column, leaf, folded="d.filename_fold")
-        folds = isinstance(leaf, Match) and leaf.kind in ("isubstring", "iglob")
+        folds = isinstance(leaf, Match) and leaf.folds
         condition = string_condition(column, leaf, folded=f'lower({column} COLLATE "C")')
         if not folds:
             return both((Fragment(f"{column} IS NOT NULL"), condition)) if field.nullable else condition

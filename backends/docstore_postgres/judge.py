@@ -31,7 +31,7 @@ def _is_costly(collection: Collection, leaf: Leaf) -> bool:
     match leaf:
         case Occurs() | Always():
             return False
-        case Match(path, "isubstring" | "iglob") if path == ("content",):
+        case Match(path) if leaf.folds and path == ("content",):
             return True
         case Compare(path, op, list() | dict()) if len(path) == 1 and op != "eq":
             return True
@@ -44,7 +44,7 @@ def _judged(collection: Collection, leaf: Leaf) -> Judgement:
         case ElemMatch(_, condition):
             reason = _loose_within(condition)
             return Judgement(Support.INEXACT, _IN_ELEMENT.format(reason)) if reason else EXACT
-        case Match(path, kind) if kind in ("isubstring", "iglob"):
+        case Match(path) if leaf.folds:
             field = collection.column(path[0])
             folds = field.kind is Kind.JSON or field.name == "filename"
             return judge_string(leaf) if folds else _NO_FOLD

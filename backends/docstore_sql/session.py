@@ -339,17 +339,10 @@ class Session(ABC):
         self, collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]
     ) -> list[Row]:
         rows = [dict(zip(names, values, strict=True)) for values in fetched]
-        booleans = [name for name in self.booleans(collection) if name in names]
-        for row in rows if "tenant" in names or booleans else ():
-            if row.get("tenant") == "":
+        for row in rows if "tenant" in names else ():
+            if row["tenant"] == "":
                 row["tenant"] = None
-            for name in booleans:
-                row[name] = row[name] == 1
         return rows
-
-    def booleans(self, collection: Collection) -> Sequence[str]:
-        """Return the columns that arrive as numbers and have to become bools."""
-        return ()
 
     def run(self, statement: Fragment) -> int:
         """Execute ``statement``; return the driver's count of rows (-1 where it has none)."""

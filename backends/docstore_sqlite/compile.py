@@ -19,7 +19,7 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
 from docstore.query.alternatives import negatives
-from docstore.query.expr import Always, And, Expr, Match, Not, Occurs, Or, Regex, leaves
+from docstore.query.expr import Always, And, Expr, Match, Not, Occurs, Or, Regex, asked_fields, leaves
 from docstore.query.fields import Collection, Field, Kind
 from docstore.query.guard import TEXTS, guarded
 from docstore.query.order import order_bytes
@@ -64,7 +64,7 @@ class SQLiteCompiler(Compiler):
         """
         field = self._only_json_field(expr) or self._only_text_column(expr)
         if field is not None:
-            return self._tested(expr, field)
+            return self._tested(expr)
         if isinstance(expr, And):
             return self._conjunction(expr)
         if isinstance(expr, Or):
@@ -74,14 +74,14 @@ class SQLiteCompiler(Compiler):
     def _disjunction(self, expr: Or) -> Fragment:
         heavy, light = self._divided(expr.terms)
         if heavy:
-            called = self._called(Or(tuple(heavy)))
+            called = self._tested(Or(tuple(heavy)))
             return either([*([self.where(Or(tuple(light)))] if light else []), called])
         others, guards = guarded(expr.terms, (TEXTS,))
         if not guards:
             return super().where(expr)
         found = [self.where(term) for term in others]
         for group in guards:
-            guard = self._tested(Or(tuple(group.leaves)), self.collection.column(group.path[0]))
+            guard = self._tested(Or(tuple(group.leaves)))
             found.append(both([guard, either([self.where(term) for term in group.terms])]))
         return either(found)
 
@@ -98,12 +98,9 @@ class SQLiteCompiler(Compiler):
                 plain.append(term)
             else:
                 by_field.setdefault(field.name, []).append(term)
-        calls = [
-            self._tested(terms[0] if len(terms) == 1 else And(tuple(terms)), self.collection.column(name))
-            for name, terms in by_field.items()
-        ]
         heavy, light = self._divided(plain)
-        calls += [self._called(And(tuple(heavy)))] if heavy else []
+        together = [*by_field.values(), *([heavy] if heavy else [])]
+        calls = [self._tested(terms[0] if len(terms) == 1 else And(tuple(terms))) for terms in together]
         return both([*map(self.where, light), *calls])
 
     def _divided(self, terms: Sequence[Expr]) -> tuple[list[Expr], Sequence[Expr]]:
@@ -121,28 +118,14 @@ class SQLiteCompiler(Compiler):
     def _calls(self, expr: Expr) -> bool:
         """Return whether ``expr`` needs the evaluator, and a row's own columns hold all that it asks."""
         asked = [*leaves(expr)]
-        return not any(isinstance(leaf, Always | Occurs) for leaf in asked) and any(
-            isinstance(leaf, Regex | Match) or self.collection.column(leaf.path[0]).kind is Kind.JSON
-            for leaf in asked
-            if not isinstance(leaf, Always | Occurs)
-        )
-
-    def _called(self, expr: Expr) -> Fragment:
-        """Return one call of the evaluator for terms of several fields."""
-        names = dict.fromkeys(leaf.path[0] for leaf in leaves(expr) if not isinstance(leaf, Always | Occurs))
-        fields = [self.collection.column(name) for name in names]
-        if len(fields) == 1:
-            return self._tested(expr, fields[0])
-        columns = ", ".join(map(self.column, fields))
-        return Fragment(f"docstore_tests(?, {columns})", (Predicate(expr, *fields),))
+        if any(isinstance(leaf, Always | Occurs) for leaf in asked):
+            return False
+        is_json = any(self.collection.column(name).kind is Kind.JSON for name in asked_fields(expr))
+        return is_json or any(isinstance(leaf, Regex | Match) for leaf in asked)
 
     def _only_json_field(self, expr: Expr) -> Field | None:
         """Return the JSON field that every leaf of ``expr`` is about, or ``None``."""
-        names = set()
-        for leaf in leaves(expr):
-            if isinstance(leaf, Always | Occurs):
-                return None
-            names.add(leaf.path[0])
+        names = asked_fields(expr)
         if len(names) != 1:
             return None
         field = self.collection.column(names.pop())
@@ -157,12 +140,15 @@ class SQLiteCompiler(Compiler):
         name = names.pop()
         return None if names or name is None or len(tests) < _TOGETHER else self.collection.column(name)
 
-    def _tested(self, expr: Expr, field: Field) -> Fragment:
-        return Fragment(f"docstore_test(?, {self.column(field)})", (Predicate(expr, field),))
+    def _tested(self, expr: Expr) -> Fragment:
+        """Return one call of the evaluator."""
+        fields = [self.collection.column(name) for name in sorted(asked_fields(expr))]
+        columns = ", ".join(map(self.column, fields))
+        return Fragment(f"docstore_test(?, {columns})", (Predicate(expr, *fields),))
 
     def json(self, leaf: Any, field: Field) -> Fragment:
         """Return the evaluator's call for one leaf."""
-        return self._tested(leaf, field)
+        return self._tested(leaf)
 
     def text(self, leaf: Regex | Match, field: Field) -> Fragment:
         """Return a string operator on a text column: plain ones by SQLite, the rest by the evaluator."""
@@ -179,7 +165,7 @@ class SQLiteCompiler(Compiler):
             case Match(_, "starts_with", text):
                 return Fragment(f"substr({column}, 1, ?) = ?", (len(text), text))
             case _:
-                return self._tested(leaf, field)
+                return self._tested(leaf)
 
     def occurs(self, leaf: Occurs) -> Fragment:
         """Return a search term: a substring of the folded filename, or side by side among the content's

@@ -129,16 +129,11 @@ class Member(_Bound):
         return f"<a set of numbers below {self.size}>"
 
 
-def _apply(number: int, value: Any) -> Any:
-    return _closures[number](value)
-
-
-def _apply_to_many(number: int, *values: Any) -> Any:
+def _apply(number: int, *values: Any) -> Any:
     return _closures[number](*values)
 
 
 def register(connection: Any) -> None:
     """Register the functions on a raw connection."""
-    connection.create_function("docstore_test", 2, _apply, deterministic=True)
-    connection.create_function("docstore_tests", -1, _apply_to_many, deterministic=True)
+    connection.create_function("docstore_test", -1, _apply, deterministic=True)
     connection.create_function("docstore_sort_key", 2, _apply, deterministic=True)

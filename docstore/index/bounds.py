@@ -79,12 +79,16 @@ def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
 
 def _conjunction(terms: Sequence[Expr], source: Source, one: Answer) -> Bounds:
     """Return what ``source`` says of an And; texts are gone through last, and not where nothing is left."""
-    parts, quick = _ranges_of(terms, source)
-    for term in [term for term in quick if not _reads_texts(term)]:
+    parts, rest = _ranges_of(terms, source)
+    reading: list[Expr] = []
+    for term in rest:
+        if _reads_texts(term):
+            reading.append(term)
+            continue
         parts.append(_bounds(term, source, one))
         if not parts[-1].high:
             return exactly(EMPTY)
-    texts, others = _texts_of([term for term in terms if _reads_texts(term)], source, _matching_all)
+    texts, others = _texts_of(reading, source, _matching_all)
     return intersected([*parts, *texts, *(_bounds(term, source, one) for term in others)], source)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -17,10 +17,12 @@ JSON_FIELDS = {
 }
 
 
-def decode(collection: Collection, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``row`` with its JSON fields decoded; all else is as rows hold it."""
+def decode(
+    collection: Collection, row: Mapping[str, Any], names: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """Return ``row`` with its JSON fields decoded, or those of ``names``; all else is as rows hold it."""
     record = dict(row)
-    for name in JSON_FIELDS[collection.name]:
+    for name in JSON_FIELDS[collection.name] if names is None else names:
         text = record.get(name)
         if text is not None:
             record[name] = from_json(text)

@@ -34,6 +34,7 @@ __all__ = [
     "Regex",
     "Size",
     "TypeIs",
+    "asked_fields",
     "leaves",
 ]
 
@@ -149,6 +150,11 @@ class Match:
     kind: Literal["substring", "isubstring", "starts_with", "glob", "iglob"]
     text: str
 
+    @property
+    def folds(self) -> bool:
+        """Whether folded text is compared."""
+        return self.kind in ("isubstring", "iglob")
+
 
 @dataclass(frozen=True, slots=True)
 class Contains:
@@ -212,3 +218,14 @@ def leaves(expr: Expr) -> Iterator[Leaf]:
                 stack.append(term)
             case _:
                 yield node
+
+
+def asked_fields(expr: Expr) -> set[str]:
+    """Return the record's fields that an evaluation of ``expr`` reads."""
+    names: set[str] = set()
+    for leaf in leaves(expr):
+        if isinstance(leaf, Occurs):
+            names |= {"filename", "content"} if leaf.content else {"filename"}
+        elif not isinstance(leaf, Always):
+            names.add(leaf.path[0])
+    return names

@@ -26,7 +26,6 @@ _PIECE = 32
 """Characters of each that are searched for."""
 _TRIED = 8
 """Tests that failed last, which are tried before all are."""
-_FOLDING = ("isubstring", "iglob")
 TextTest: TypeAlias = Callable[[str], bool]
 Leaf: TypeAlias = Regex | Match
 T = TypeVar("T")
@@ -51,9 +50,8 @@ def matches_all(leaves: Sequence[Leaf]) -> TextTest:
 def matching(leaves: Sequence[Leaf]) -> Callable[[str], int]:
     """Return the function that tells which leaves a text matches: the first bit is the first's."""
     parts: list[Callable[[str], int]] = []
-    for folds, group in _by_folding(leaves):
-        own = {id(leaf) for leaf in group}
-        found = _matching([leaf if id(leaf) in own else None for leaf in leaves])
+    for folds, _ in _by_folding(leaves):
+        found = _matching([leaf if _folds(leaf) is folds else None for leaf in leaves])
         parts.append(_of_folded(found) if folds else found)
     return parts[0] if len(parts) == 1 else lambda text: parts[0](text) | parts[1](text)
 
@@ -81,9 +79,12 @@ def _matching(leaves: Sequence[Leaf | None]) -> Callable[[str], int]:
 
 def _by_folding(leaves: Sequence[Leaf]) -> list[tuple[bool, list[Leaf]]]:
     """Return the leaves that ask the text as it is, and those that ask its fold."""
-    folding = [leaf for leaf in leaves if isinstance(leaf, Match) and leaf.kind in _FOLDING]
-    plain = [leaf for leaf in leaves if isinstance(leaf, Regex) or leaf.kind not in _FOLDING]
-    return [(folds, [*group]) for folds, group in ((False, plain), (True, folding)) if group]
+    groups = [(folds, [leaf for leaf in leaves if _folds(leaf) is folds]) for folds in (False, True)]
+    return [(folds, group) for folds, group in groups if group]
+
+
+def _folds(leaf: Leaf) -> bool:
+    return isinstance(leaf, Match) and leaf.folds
 
 
 def _of_folded(test: Callable[[str], T]) -> Callable[[str], T]:
@@ -102,13 +103,17 @@ def _any_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
 
 def _any_pattern(patterns: Sequence[tuple[str, str]]) -> list[TextTest]:
     """Return the searches for patterns; those with a text that every match contains come after that text."""
-    texts = [required_literal(*pattern)[:_PIECE] for pattern in patterns]
+    texts = [required_literal(*pattern) for pattern in patterns]
     some = [pattern for pattern, text in zip(patterns, texts, strict=True) if text]
     if len(some) < _MANY:
         return [any_searcher(patterns)] if patterns else []
-    possible = any_searcher((re.escape(text), "") for text in texts if text)
     others = [pattern for pattern, text in zip(patterns, texts, strict=True) if not text]
-    return [all_of([possible, any_searcher(some)]), *([any_searcher(others)] if others else [])]
+    return [_behind(texts, any_searcher(some)), *([any_searcher(others)] if others else [])]
+
+
+def _behind(pieces: Sequence[str], test: TextTest) -> TextTest:
+    """Return a test that needs one of some pieces of text to be there, which are looked for first."""
+    return all_of([any_searcher((re.escape(piece[:_PIECE]), "") for piece in pieces if piece), test])
 
 
 def _any_text(leaves: Sequence[Match]) -> TextTest:
@@ -123,8 +128,7 @@ def _any_text(leaves: Sequence[Match]) -> TextTest:
         return any_of([*map(_alone, leaves)])
     found = []
     if some:
-        possible = any_searcher((re.escape(piece[:_PIECE]), "") for piece in pieces if piece)
-        found.append(all_of([possible, any_of([*map(_alone, some)])]))
+        found.append(_behind(pieces, any_of([*map(_alone, some)])))
     others = [leaf for leaf, piece in zip(leaves, pieces, strict=True) if not piece]
     sources = [source(leaf) for leaf in others]
     found += [_alone(leaf) for leaf, known in zip(others, sources, strict=True) if known is None]

@@ -163,10 +163,10 @@ def _adding_up(expr: Expr, judgements: Judgements) -> Iterator[int]:
     times: Counter[Path] = Counter()
     for term in counted:
         adding = [leaf for leaf in leaves(term) if judgements[id(leaf)].adds_up]
-        times.update({leaf.path for leaf in adding if not isinstance(leaf, Always | Occurs)})
-        for leaf in adding:
-            if not isinstance(leaf, Always | Occurs):
-                by_path.setdefault(leaf.path, set()).add(id(leaf))
+        paths = {id(leaf): leaf.path for leaf in adding if not isinstance(leaf, Always | Occurs)}
+        times.update(set(paths.values()))
+        for leaf_id, path in paths.items():
+            by_path.setdefault(path, set()).add(leaf_id)
     for path, number in times.items():
         if number > COSTLY:
             yield from by_path[path]

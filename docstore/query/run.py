@@ -14,12 +14,10 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from pydantic_core import from_json
-
 from docstore.backend import CountsBy, Query, Reader, Row
 from docstore.query.decode import JSON_FIELDS, decode
 from docstore.query.evaluate import compile as compile_expr
-from docstore.query.expr import TRUE, Always, Expr, In, Occurs, Path, leaves
+from docstore.query.expr import TRUE, In, Path, asked_fields
 from docstore.query.order import position_key, position_of, sort_key_function
 from docstore.query.plan import Plan
 
@@ -68,18 +66,7 @@ def _needed(reader: Reader, plan: Plan, query: Query) -> frozenset[str] | None:
     """Return the columns that the residual and the order need, where the reader can bring those alone."""
     if plan.residual == TRUE or query.lock is not None or not getattr(reader, "reads_columns", False):
         return None
-    return frozenset({"number", *_asked(plan.residual), *(key.path[0] for key in query.order)})
-
-
-def _asked(expr: Expr) -> set[str]:
-    """Return the fields that an expression asks of."""
-    names: set[str] = set()
-    for leaf in leaves(expr):
-        if isinstance(leaf, Occurs):
-            names |= {"filename", "content"} if leaf.content else {"filename"}
-        elif not isinstance(leaf, Always):
-            names.add(leaf.path[0])
-    return names
+    return frozenset({"number", *asked_fields(plan.residual), *(key.path[0] for key in query.order)})
 
 
 def _whole(reader: Reader, query: Query, rows: Iterable[Row], passes: Callable[[Row], bool]) -> Iterable[Row]:
@@ -97,18 +84,9 @@ def _whole(reader: Reader, query: Query, rows: Iterable[Row], passes: Callable[[
 def _test_of(plan: Plan, query: Query) -> Callable[[Row], bool]:
     if plan.residual == TRUE:
         return lambda row: True
-    test = compile_expr(plan.residual)
-    asked = _asked(plan.residual)
+    test, asked = compile_expr(plan.residual), asked_fields(plan.residual)
     names = [name for name in JSON_FIELDS[query.collection.name] if name in asked]
-
-    def passes(row: Row) -> bool:
-        record = dict(row)
-        for name in names:
-            if record[name] is not None:
-                record[name] = from_json(record[name])
-        return test(record)
-
-    return passes if names else test
+    return (lambda row: test(decode(query.collection, row, names))) if names else test
 
 
 def _sorted_here(reader: Reader, plan: Plan, query: Query, stop: int | None) -> list[Row]:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from docstore.backend import Backend, Query, Reader, Row, Writer
 from docstore.query import run
-from docstore.query.expr import Expr, Occurs, leaves
+from docstore.query.expr import Expr, asked_fields
 from docstore.query.fields import Collection
 from docstore.query.normalize import normalize
 from docstore.query.plan import Plan, make_plan
@@ -71,6 +71,4 @@ class _Planned:
 
 def read_also(collection: Collection, residual: Expr) -> frozenset[str]:
     """Return the heavy fields that have to be read to evaluate a residual."""
-    read = {path[0] for leaf in leaves(residual) if (path := getattr(leaf, "path", ()))}
-    read |= {"content" for leaf in leaves(residual) if isinstance(leaf, Occurs) and leaf.content}
-    return frozenset(name for name in read if collection.column(name).heavy)
+    return frozenset(name for name in asked_fields(residual) if collection.column(name).heavy)

@@ -29,10 +29,10 @@ from docstore_postgres.connections import AtHand, Held, Read, has_ended
 from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
-from docstore_postgres.numbering import mend, misnumbered
 from docstore_postgres.reading import Reading
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import translated
+from docstore_postgres.wording import mend, misworded
 
 __all__ = ["PostgresBackend", "Timeouts", "open_backend"]
 
@@ -204,8 +204,10 @@ class PostgresBackend(SQLBackend):
                     failed.retryable = failed.outcome_unknown = True
                 raise failed from error
         if writes and alone.folds():
-            with suppress(BackendError), self.write() as session:
-                session.tally.fold()
+            with suppress(BackendError), self.write() as block:
+                assert isinstance(block, PostgresSession)
+                block.tally.fold()
+                block.learn_from_last()
 
     # -- declared indexes ------------------------------------------------------------------------------------
 
@@ -240,23 +242,23 @@ class PostgresBackend(SQLBackend):
     # -- counts ----------------------------------------------------------------------------------------------
 
     def check_indexes(self) -> Iterator[tuple[str | None, str]]:
-        """Yield what of the kept counts and words of numbers is not as the rows say; Postgres looks after its
+        """Yield what of the kept counts and words is not as the rows say; Postgres looks after its
         indexes itself.
         """
         with self.read() as session:
             faults = session.tally.faults()
         yield from ((None, fault) for fault in faults)
         for collection in (DOCUMENTS, EXTRACTIONS):
-            for one in misnumbered(self.read, self.tables, collection):
-                fault = f"the numbers in the metadata of {one.id!r} are not indexed as they are"
+            for one in misworded(self.read, self.tables, collection):
+                fault = f"the words of the metadata of {one.id!r} are not those of what it holds"
                 yield one.id if collection is DOCUMENTS else None, fault
 
     def rebuild_indexes(self) -> None:
-        """Mend the kept counts and words of numbers."""
+        """Mend the kept counts and words."""
         with self.write() as session:
             session.tally.mend()
         for collection in (DOCUMENTS, EXTRACTIONS):
-            for one in misnumbered(self.read, self.tables, collection):
+            for one in misworded(self.read, self.tables, collection):
                 with self.write() as session:
                     mend(session, self.tables, collection, one.number)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 
@@ -14,6 +17,7 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session, content_columns
 from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
+from pydantic_core import from_json
 
 from docstore.backend import Duplicate, Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
@@ -21,6 +25,7 @@ from docstore.query.text import fold
 from docstore.rows import Rows, column
 from docstore_postgres.awaited import AwaitedCursor
 from docstore_postgres.beside import beside, columns_beside, made_of
+from docstore_postgres.usual import LEAST, Learnt, Usuals, learn, read_usuals
 
 __all__ = ["Inserting", "marks_of"]
 
@@ -29,6 +34,9 @@ _COPIED_FROM = 8
 _ANALYZED_FROM = 1_000
 """After so many rows at once it is worth asking whether the server knows the table."""
 _SAVEPOINT = "docstore_statement"
+_SAMPLE = 256
+"""Records that are looked at for usual values."""
+_MINUTE = 60.0
 
 
 def duplicate_of(error: psycopg.errors.UniqueViolation) -> Duplicate:
@@ -45,9 +53,13 @@ class Inserting(Session):
         copied: the tables that very many rows at once went to, by their names in SQL.
     """
 
-    def __init__(self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler]) -> None:
+    def __init__(
+        self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler], learnt: Learnt
+    ) -> None:
         super().__init__(connection, tables, compilers)
         self.copied: set[str] = set()
+        self._learnt = learnt
+        self._own: Usuals | None = None
 
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names."""
@@ -61,7 +73,7 @@ class Inserting(Session):
         """Return the values for :meth:`insert_names`."""
         values = super().insert_values(collection, row)
         for name in _JSON_NAMES[collection.name]:
-            values += beside(name, row[name])
+            values += beside(name, row[name], self.usuals())
         return values
 
     def assignment(self, name: str, value: Any) -> Fragment:
@@ -70,13 +82,15 @@ class Inserting(Session):
         if name not in _ALL_JSON:
             return plain
         sets = ", ".join(f"{name}_{kind} = %s::{cast}" for kind, cast in made_of(name))
-        return Fragment(f"{plain.text}, {sets}", (*plain.values, *beside(name, value)))
+        return Fragment(f"{plain.text}, {sets}", (*plain.values, *beside(name, value, self.usuals())))
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Insert rows, many by COPY with numbers taken ahead; return their numbers."""
         if not rows:
             return []
         names = self.insert_names(collection)
+        if len(rows) >= LEAST and collection is DOCUMENTS and self.in_transaction:
+            self.learn(lambda: column(rows, "metadata")[:_SAMPLE])
         with self.kept():
             if len(rows) >= _COPIED_FROM:
                 return self._copy_rows(collection, names, rows)
@@ -97,9 +111,11 @@ class Inserting(Session):
         numbers = sorted(int(number) for (number,) in self.cursor.fetchall())
         self._note_copied(table, len(rows))
         columns = self._columns(collection, rows)
-        self._copy(
-            f"COPY {table} (number, {', '.join(names)}) FROM STDIN", zip(numbers, *columns, strict=True)
-        )
+        lines = zip(numbers, *columns, strict=True)
+        when = 1 + list(names).index("created_at")
+        # neighbours in time come to stand on the same pages: who walks in that order reads a few of them
+        in_order = sorted(lines, key=itemgetter(when))
+        self._copy(f"COPY {table} (number, {', '.join(names)}) FROM STDIN", in_order)
         return numbers
 
     def _columns(self, collection: Collection, rows: Sequence[Row]) -> list[Sequence[Any]]:
@@ -108,16 +124,52 @@ class Inserting(Session):
         columns = {name: column(rows, name) for name in stored}
         if not all(columns["tenant"]):
             columns["tenant"] = [tenant or "" for tenant in columns["tenant"]]
-        made = [columns_beside(name, columns[name]) for name in _JSON_NAMES[collection.name]]
+        made = [columns_beside(name, columns[name], self.usuals()) for name in _JSON_NAMES[collection.name]]
         return [*columns.values(), list(map(fold, columns["filename"])), *chain.from_iterable(made)]
+
+    # -- usual values ----------------------------------------------------------------------------------------
+
+    def usuals(self) -> Usuals:
+        """Return the usual values in the metadata, as they were known at most a minute ago."""
+        if self._own is not None:
+            return self._own
+        learnt, now = self._learnt, time.monotonic()
+        if now - learnt.read_at >= _MINUTE:
+            learnt.usuals = read_usuals(self)
+            learnt.read_at = now
+        return learnt.usuals
+
+    def learn(self, texts: Callable[[], Sequence[str]]) -> None:
+        """Look at a sample of metadata for usual values, if nobody of this backend did within a minute."""
+        learnt, now = self._learnt, time.monotonic()
+        if now - learnt.looked_at < _MINUTE:
+            return
+        learnt.looked_at = now
+        self._own = learn(self, [from_json(text) for text in texts()])
+        learnt.read_at = -math.inf  # what is learnt counts for others when it is committed
+
+    def learn_from_last(self) -> None:
+        """Look at the documents added last for usual values."""
+        statement = f"SELECT metadata FROM {self.tables.of(DOCUMENTS)} ORDER BY number DESC LIMIT {_SAMPLE}"
+
+        def texts() -> list[str]:
+            self.run(Fragment(statement))
+            return [text for (text,) in self.cursor.fetchall()]
+
+        self.learn(texts)
+
+    # -- keeping the transaction -----------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open: of a block, or of the application's connection."""
+        connection = self.connection.dbapi_connection
+        return not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Keep the transaction alive, and nothing of the block, where a unique key turns out to be taken."""
-        connection = self.connection.dbapi_connection
-        in_transaction = (
-            not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE
-        )
+        in_transaction = self.in_transaction
         if in_transaction:
             self.cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
         try:

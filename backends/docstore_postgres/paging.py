@@ -18,6 +18,7 @@ from docstore_postgres.drive import COVERED, Drives, furthest_walk, is_covered
 from docstore_postgres.grouped import MOST_GROUPS
 from docstore_postgres.reading import Condition
 from docstore_postgres.slots import filled, slots_of
+from docstore_postgres.usual import Usuals
 
 __all__ = ["Page", "Runs", "Way", "page", "way_of"]
 
@@ -35,7 +36,7 @@ _LONG = 0.005
 
 Way: TypeAlias = Literal["find", "apart", "narrow", "range", "groups"]
 """How all matches are found: by an index that Postgres chooses, or by one and no other: one over what is
-inside the documents, a declared one, or that of numbers; or the page's matches, by a declared one's groups.
+inside the documents, a declared one, or that of words; or the page's matches, by a declared one's groups.
 """
 _BY_VALUES = ("narrow", "range", "groups")
 """The ways whose statements are planned for their values."""
@@ -60,6 +61,9 @@ class Runs(Protocol):
 
     def expected(self, query: Query, condition: Fragment) -> int:
         """Return how many rows of the collection Postgres expects a condition to hold."""
+
+    def usuals(self) -> Usuals:
+        """Return the usual values in the metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +249,8 @@ def _most(condition: Condition, rows: int) -> int:
 
 
 def _is_ranged(runs: Runs, query: Query, condition: Condition, rows: int) -> bool:
-    """Return whether the index of numbers is the way to all matches."""
-    ranged = condition.look_at_ranges(lambda found: runs.expected(query, found))
+    """Return whether the index of words is the way to all matches."""
+    ranged = condition.look_at_words(runs.usuals, lambda found: runs.expected(query, found))
     return ranged is not None and ranged.rows <= _most(condition, rows)
 
 

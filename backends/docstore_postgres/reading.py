@@ -15,9 +15,10 @@ from docstore_postgres.declared import Declared, Narrowed
 from docstore_postgres.drive import Drives, bounds_of, confines, key_of
 from docstore_postgres.finding import Finder
 from docstore_postgres.intervals import intervals
-from docstore_postgres.numbers import ranged
 from docstore_postgres.reach import indexed
 from docstore_postgres.slots import Places, Values
+from docstore_postgres.sought import sought
+from docstore_postgres.usual import Learnt, Usuals
 
 __all__ = ["Apart", "Condition", "Ranged", "Reading"]
 
@@ -46,7 +47,8 @@ class Apart:
 
 @dataclass(slots=True)
 class Ranged:
-    """What a filter implies of the numbers in the metadata, which have an index.
+    """What a filter implies of the metadata's words, which have an index: of numbers in ranges, of values
+    other than the usual ones.
 
     Attributes:
         condition: that, as the index finds it.
@@ -71,7 +73,7 @@ class Condition:
         key: what it is remembered by.
         narrowed: what it implies that a declared index finds; ``None``: nothing.
         apart: the same in two, where that is another way; ``None``: it is not.
-        ranged: what the index of numbers finds of it; ``None``: nothing.
+        ranged: what the index of words finds of it; ``None``: nothing.
         is_ranged_known: whether that was looked at: it is when a walk did not fill a page.
         is_costly: whether finding all matches took long when it was done last.
         texts: statements made for it, their values left open, by what else they depend on; those of one shape
@@ -100,10 +102,14 @@ class Condition:
         """Return what statements are made of: with places for the values of the filter, if there are."""
         return self if self.opened is None else replace(self.opened, is_costly=self.is_costly)
 
-    def look_at_ranges(self, expected: Callable[[Fragment], int]) -> Ranged | None:
-        """Return what the index of numbers finds, which ``expected`` says the rows of; it is asked once."""
+    def look_at_words(
+        self, usuals: Callable[[], Usuals], expected: Callable[[Fragment], int]
+    ) -> Ranged | None:
+        """Return what the index of words finds, given the usual values, which ``expected`` says the rows of;
+        it is asked once.
+        """
         if not self.is_ranged_known:
-            found = ranged(self.where)
+            found = sought(self.where, usuals())
             self.ranged = None if found is None else Ranged(found, expected(found))
             self.is_ranged_known = True
         return self.ranged
@@ -131,6 +137,7 @@ class Reading:
         compiled: conditions compiled lately, by the identity of what they were compiled from.
         shapes: those of the shapes met lately, with places for the values; ``None``: it has none.
         declared: the declared indexes, by collection.
+        learnt: the usual values in the metadata.
         points: the texts of the statements that read one row by its id.
         orders: of the orders that no index has, how often they were asked for and the seconds that took.
     """
@@ -140,6 +147,7 @@ class Reading:
     compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
     shapes: dict[tuple[int, str], tuple[Shape, Condition | None]] = field(default_factory=dict)
     declared: dict[str, list[Declared]] = field(default_factory=dict)
+    learnt: Learnt = field(default_factory=Learnt)
     points: dict[Hashable, str] = field(default_factory=dict)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
 

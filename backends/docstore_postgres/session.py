@@ -30,7 +30,7 @@ CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 _MODES = {False: "auto", True: "force_generic_plan"}
 _INDEXES = {
-    "narrow": "a declared index", "range": "the index of numbers", "groups": "the groups of a declared index"
+    "narrow": "a declared index", "range": "the index of words", "groups": "the groups of a declared index"
 }  # fmt: skip
 _BY_NUMBER = (SortKey(("number",)),)
 
@@ -47,7 +47,7 @@ class PostgresSession(Inserting):
     def __init__(
         self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler], reading: Reading
     ) -> None:
-        super().__init__(connection, tables, compilers)
+        super().__init__(connection, tables, compilers, reading.learnt)
         self.reading = reading
         self.keeps_connection = False
         self.plans_blindly = False
@@ -194,7 +194,7 @@ class PostgresSession(Inserting):
         """Count the rows of ``query``, up to ``at_most``, found by the one index that is best."""
         _, wanted = self._page(query)
         condition = wanted.condition
-        ranged = condition.look_at_ranges(lambda found: self.expected(query, found))
+        ranged = condition.look_at_words(self.usuals, lambda found: self.expected(query, found))
         if condition.narrowed is not None or condition.apart is not None or ranged is not None:
             rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
             way = way_of(self, replace(query, limit=None, offset=0), condition, rows)

@@ -66,6 +66,11 @@ class Tables:
         return self.named("tally")
 
     @property
+    def usual(self) -> str:
+        """Return the table of values that nearly all records have in their metadata, on Postgres."""
+        return self.named("usual")
+
+    @property
     def setting(self) -> str:
         """Return the table of the store's own settings: its format version and clock."""
         return self.named("setting")
@@ -115,7 +120,7 @@ def _columns(collection: Collection, dialect: str) -> list[Any]:
             if field.kind is Kind.JSON:
                 columns.append(sa.Column(f"{field.name}_json", JSONB, nullable=field.nullable))
                 columns.append(sa.Column(f"{field.name}_fold", JSONB))
-        columns.append(sa.Column("metadata_numbers", TSVECTOR))
+        columns.append(sa.Column("metadata_words", TSVECTOR))
     return columns
 
 
@@ -158,6 +163,7 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     )
     if dialect == "postgresql":
         _postgres_indexes(name, document, extraction)
+        _usual_table(f"{name}usual", metadata)
     return metadata
 
 
@@ -202,13 +208,13 @@ def _extraction_table(name: str, metadata: sa.MetaData, dialect: str, document: 
 
 
 def _postgres_indexes(name: str, document: sa.Table, extraction: sa.Table) -> None:
-    """Index the metadata, its numbers by their size, and a tenant's records in the order of their numbers."""
+    """Index the metadata, its words, and a tenant's records in the order of their numbers."""
     for table, kind in ((document, "document"), (extraction, "extraction")):
         one = table.c.tenant != sa.literal_column("''")
         sa.Index(f"{name}{kind}_of_tenant", table.c.tenant, table.c.number, postgresql_where=one)
         sa.Index(
-            f"{name}{kind}_numbers",
-            table.c.metadata_numbers,
+            f"{name}{kind}_words",
+            table.c.metadata_words,
             postgresql_using="gin",
             postgresql_with={"gin_pending_list_limit": 512},
         )
@@ -290,6 +296,19 @@ def _blob_table(name: str, metadata: sa.MetaData) -> sa.Table:
     unsettled = table.c.state != sa.literal_column("'live'")
     _index_some(f"{name}_state", table.c.state, table.c.key, where=unsettled)
     return table
+
+
+def _usual_table(name: str, metadata: sa.MetaData) -> None:
+    """Make the table of usual values: the path, an array of keys, and the value, both as JSON."""
+    number = sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    text = _type_of(DOCUMENTS.column("id"))
+    sa.Table(
+        name,
+        metadata,
+        number,
+        sa.Column("path", text, nullable=False),
+        sa.Column("value", text, nullable=False),
+    )
 
 
 def _tally_table(name: str, metadata: sa.MetaData, dialect: str) -> sa.Table:

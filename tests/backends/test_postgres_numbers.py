@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from docstore_postgres import paging
-from docstore_postgres.numbers import index_numbers, ranged
+from docstore_postgres.numbers import index_numbers
+from docstore_postgres.sought import sought
 from pydantic_core import from_json
 
 import docstore
@@ -29,14 +30,14 @@ FOUR = {"a": 1, "b": [2.5, "x", [3]], "c": {"d": -7, "e": True}}
 
 def words_of(value: Any) -> set[str]:
     """Return the words for the numbers in an object."""
-    return set((index_numbers(from_json(canonical_json(value)))[0] or "").split())
+    return set(index_numbers(from_json(canonical_json(value)))[0])
 
 
 def is_found(words: set[str], value: float, op: Any) -> bool:
     """Tell whether a word begins as one does that is looked for."""
-    sought = ranged(Compare(("metadata", "n"), op, value))
-    assert sought is not None
-    (query,) = sought.values
+    found = sought(Compare(("metadata", "n"), op, value))
+    assert found is not None
+    (query,) = found.values
     starts = [word.removesuffix(":*") for word in query.split(" | ") if word.endswith(":*")]
     return bool(words & set(query.split(" | "))) or any(word.startswith(tuple(starts)) for word in words)
 
@@ -63,7 +64,7 @@ def test_a_narrow_range_leaves_most_out() -> None:
 
 def sought_by(filter: dict[str, Any]) -> str:
     """Return the words that are looked for in the index."""
-    found = ranged(normalize(parse(filter, DOCUMENTS)))
+    found = sought(normalize(parse(filter, DOCUMENTS)))
     assert found is not None
     return str(found.values[0])
 
@@ -153,9 +154,9 @@ def test_a_narrow_range_is_found_by_the_index(postgres_url: str) -> None:
         found = [one.filename for one in opened.documents.find(narrow).items]
         assert [f"{n}" for n in range(706, 699, -1)] == found
         plan = opened.documents.explain(narrow).database_plan or ""
-        assert "Bitmap Index Scan on docstore_document_numbers" in plan
+        assert "Bitmap Index Scan on docstore_document_words" in plan
         wide = opened.documents.explain({"metadata.n": {"$gte": 100}}).database_plan or ""
-        assert "docstore_document_numbers" not in wide
+        assert "docstore_document_words" not in wide
 
 
 def test_what_is_changed_is_found_anew(postgres_url: str) -> None:
@@ -179,7 +180,7 @@ def test_check_finds_and_repair_mends_wrong_words(postgres_url: str) -> None:
         ids = [opened.documents.add(None, filename="x", metadata={"n": n}).id for n in range(3)]
         with opened._root.backend.write() as session:
             table = opened._root.backend.tables.named("document")
-            session.cursor.execute(f"UPDATE {table} SET metadata_numbers = NULL WHERE id = %s", (ids[1],))
+            session.cursor.execute(f"UPDATE {table} SET metadata_words = NULL WHERE id = %s", (ids[1],))
         assert [("index", ids[1])] == [(one.kind, one.document_id) for one in opened.check().findings]
         opened.repair(opened.check(), dry_run=False)
         assert opened.check().ok

@@ -251,7 +251,7 @@ CREATE TABLE public.docstore_document (
     filename_fold text NOT NULL COLLATE pg_catalog."C",
     metadata_json jsonb NOT NULL,
     metadata_fold jsonb,
-    metadata_numbers tsvector
+    metadata_words tsvector
 );
 
 
@@ -300,7 +300,7 @@ CREATE TABLE public.docstore_extraction (
     review_flags_fold jsonb,
     metadata_json jsonb NOT NULL,
     metadata_fold jsonb,
-    metadata_numbers tsvector
+    metadata_words tsvector
 );
 
 
@@ -333,10 +333,29 @@ CREATE TABLE public.docstore_tally (
 
 
 
-INSERT INTO public.docstore_blob VALUES ('t', 'fb/6c/fb6c18575b024467b812c5291f87cdac', 'o', 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 9, 'live', 1795346894233089, 0);
-INSERT INTO public.docstore_blob VALUES ('t', 'f0/16/f01675d5a27642e5984198a28757897f', 'o', 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 9, 'live', 1795346894233089, 0);
-INSERT INTO public.docstore_blob VALUES ('t', '2f/a6/2fa6b72b35e9499da76dfbf573d3b427', 'o', '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 9, 'live', 1795346894233089, 0);
-INSERT INTO public.docstore_blob VALUES ('', '6d/0b/6d0b80e23ec74b30a7612dec2aaf7b0c', NULL, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0, 'live', 1795346894233089, 0);
+CREATE TABLE public.docstore_usual (
+    number bigint NOT NULL,
+    path text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+
+
+ALTER TABLE public.docstore_usual ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.docstore_usual_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+
+INSERT INTO public.docstore_blob VALUES ('t', '28/5a/285abf5f9c51442d9607927dc5ea5a60', 'o', 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 9, 'live', 1795358656409370, 0);
+INSERT INTO public.docstore_blob VALUES ('t', '55/96/5596e603d6994f8592f36ea4656d2338', 'o', 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 9, 'live', 1795358656409370, 0);
+INSERT INTO public.docstore_blob VALUES ('t', '72/6c/726cc66d69864bb9b99b28ac416c6f28', 'o', '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 9, 'live', 1795358656409370, 0);
+INSERT INTO public.docstore_blob VALUES ('', '9b/be/9bbe9470e5ef4948af069971b8acb07c', NULL, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0, 'live', 1795358656409370, 0);
 
 
 
@@ -346,17 +365,17 @@ INSERT INTO public.docstore_content VALUES ('t', 3, 'Grüße Nummer 3, 日本語
 
 
 
-INSERT INTO public.docstore_document VALUES (1, 'chain-1', 'chain', 1, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 'pending', NULL, 0, '{"n":1,"tags":["a",{"b":[1,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 1, 日本語', 1767268800000001, 1767268800000001, 1767268800000001, NULL, 1, 'fb/6c/fb6c18575b024467b812c5291f87cdac', '0786ad24791e8b6a5d52aa202de7d31a', NULL, NULL, NULL, 'chain.txt', '{"n": 1, "a.b": {"": "é"}, "tags": ["a", {"b": [1, null, 1.5]}]}', NULL, '''05ab3bff000'' ''05ab3bff800'' ''05ab3s'' ''754d6bff000''');
-INSERT INTO public.docstore_document VALUES (2, 'chain-2', 'chain', 2, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 'pending', NULL, 0, '{"n":2,"tags":["a",{"b":[2,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 2, 日本語', 1767355200000002, 1767355200000002, 1767268800000001, NULL, 1, 'f0/16/f01675d5a27642e5984198a28757897f', '7e9dac12ea9db2440d30925d154c9b88', NULL, NULL, NULL, 'chain.txt', '{"n": 2, "a.b": {"": "é"}, "tags": ["a", {"b": [2, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00000'' ''05ab3s'' ''754d6c00000''');
-INSERT INTO public.docstore_document VALUES (3, 'chain-3', 'chain', 3, true, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 'pending', NULL, 0, '{"n":3,"tags":["a",{"b":[3,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 3, 日本語', 1767441600000003, 1767441600000003, 1767268800000001, NULL, 1, '2f/a6/2fa6b72b35e9499da76dfbf573d3b427', '659e8f0e435007fcff5635efd3a02e4c', NULL, NULL, NULL, 'chain.txt', '{"n": 3, "a.b": {"": "é"}, "tags": ["a", {"b": [3, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00800'' ''05ab3s'' ''754d6c00800''');
-INSERT INTO public.docstore_document VALUES (4, 'empty', NULL, 1, true, '', NULL, 'empty', 'application/octet-stream', 'other', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'pending', NULL, 0, '{"big":4611686018427387904,"float":1e+16}', NULL, 1795316060704293, 1795316060704293, 1795316060704293, NULL, 1, '6d/0b/6d0b80e23ec74b30a7612dec2aaf7b0c', '76ce861885c649c825c2c54a89aeb5f9', NULL, NULL, NULL, 'empty', '{"big": 4611686018427387904, "float": 10000000000000000}', NULL, '''1ed5bc3d000'' ''e2d18c341c3''');
-INSERT INTO public.docstore_document VALUES (5, 'bare', NULL, 1, true, 'u', NULL, '../bare', 'application/octet-stream', 'other', 5, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'pending', NULL, 0, '{}', NULL, 1795316060708028, 1795316060708028, 1795316060708028, NULL, 1, NULL, '718c736d90f008bb4377d4c6bb106b45', NULL, NULL, NULL, '../bare', '{}', NULL, NULL);
-INSERT INTO public.docstore_document VALUES (6, 'failed', NULL, 1, true, '', NULL, 'failed.pdf', 'application/pdf', 'pdf', NULL, NULL, 'failed', 'no text', 0, '{}', NULL, 1795316060711417, 1795316060716106, 1795316060711417, NULL, 2, NULL, '61b0ef82a7e027afeabbd365f0d78bba', NULL, NULL, NULL, 'failed.pdf', '{}', NULL, NULL);
-INSERT INTO public.docstore_document VALUES (7, 'claimed', NULL, 1, true, '', NULL, 'claimed', 'application/octet-stream', 'other', NULL, NULL, 'processing', NULL, 1, '{}', NULL, 1795316060719991, 1795316060723071, 1795316060719991, NULL, 2, NULL, 'd4347f6ff6d449576aa800208f231fbd', '7b145167f28932eddff3d3f654a9bed8', 'w', 1795316061723071, 'claimed', '{}', NULL, NULL);
+INSERT INTO public.docstore_document VALUES (1, 'chain-1', 'chain', 1, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 'pending', NULL, 0, '{"n":1,"tags":["a",{"b":[1,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 1, 日本語', 1767268800000001, 1767268800000001, 1767268800000001, NULL, 1, '28/5a/285abf5f9c51442d9607927dc5ea5a60', '0786ad24791e8b6a5d52aa202de7d31a', NULL, NULL, NULL, 'chain.txt', '{"n": 1, "a.b": {"": "é"}, "tags": ["a", {"b": [1, null, 1.5]}]}', NULL, '''05ab3bff000'' ''05ab3bff800'' ''05ab3s'' ''754d6bff000'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (2, 'chain-2', 'chain', 2, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 'pending', NULL, 0, '{"n":2,"tags":["a",{"b":[2,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 2, 日本語', 1767355200000002, 1767355200000002, 1767268800000001, NULL, 1, '55/96/5596e603d6994f8592f36ea4656d2338', '7e9dac12ea9db2440d30925d154c9b88', NULL, NULL, NULL, 'chain.txt', '{"n": 2, "a.b": {"": "é"}, "tags": ["a", {"b": [2, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00000'' ''05ab3s'' ''754d6c00000'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (3, 'chain-3', 'chain', 3, true, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 'pending', NULL, 0, '{"n":3,"tags":["a",{"b":[3,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 3, 日本語', 1767441600000003, 1767441600000003, 1767268800000001, NULL, 1, '72/6c/726cc66d69864bb9b99b28ac416c6f28', '659e8f0e435007fcff5635efd3a02e4c', NULL, NULL, NULL, 'chain.txt', '{"n": 3, "a.b": {"": "é"}, "tags": ["a", {"b": [3, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00800'' ''05ab3s'' ''754d6c00800'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (4, 'empty', NULL, 1, true, '', NULL, 'empty', 'application/octet-stream', 'other', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'pending', NULL, 0, '{"big":4611686018427387904,"float":1e+16}', NULL, 1795316060704293, 1795316060704293, 1795316060704293, NULL, 1, '9b/be/9bbe9470e5ef4948af069971b8acb07c', '76ce861885c649c825c2c54a89aeb5f9', NULL, NULL, NULL, 'empty', '{"big": 4611686018427387904, "float": 10000000000000000}', NULL, '''1ed5bc3d000'' ''e2d18c341c3'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (5, 'bare', NULL, 1, true, 'u', NULL, '../bare', 'application/octet-stream', 'other', 5, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'pending', NULL, 0, '{}', NULL, 1795316060708028, 1795316060708028, 1795316060708028, NULL, 1, NULL, '718c736d90f008bb4377d4c6bb106b45', NULL, NULL, NULL, '../bare', '{}', NULL, '''w0000''');
+INSERT INTO public.docstore_document VALUES (6, 'failed', NULL, 1, true, '', NULL, 'failed.pdf', 'application/pdf', 'pdf', NULL, NULL, 'failed', 'no text', 0, '{}', NULL, 1795316060711417, 1795316060716106, 1795316060711417, NULL, 2, NULL, '61b0ef82a7e027afeabbd365f0d78bba', NULL, NULL, NULL, 'failed.pdf', '{}', NULL, '''w0000''');
+INSERT INTO public.docstore_document VALUES (7, 'claimed', NULL, 1, true, '', NULL, 'claimed', 'application/octet-stream', 'other', NULL, NULL, 'processing', NULL, 1, '{}', NULL, 1795316060719991, 1795316060723071, 1795316060719991, NULL, 2, NULL, 'd4347f6ff6d449576aa800208f231fbd', '7b145167f28932eddff3d3f654a9bed8', 'w', 1795316061723071, 'claimed', '{}', NULL, '''w0000''');
 
 
 
-INSERT INTO public.docstore_extraction VALUES (1, 'e', 'chain-1', 'Chain.TXT', 't', 'o', 'completed', NULL, '{"total":1.0}', true, true, 1767960000000009, 'ann', '{"total":2}', '{"total":50.0}', '{"total":true}', '{}', 1795316060746042, 1795316060755859, 2, '2f8deb5033dd33075f37fd8cc3e43f4e', 'chain.txt', '{"total": 1.0}', NULL, '{"total": 2}', NULL, '{"total": 50.0}', NULL, '{"total": true}', NULL, '{}', NULL, NULL);
+INSERT INTO public.docstore_extraction VALUES (1, 'e', 'chain-1', 'Chain.TXT', 't', 'o', 'completed', NULL, '{"total":1.0}', true, true, 1767960000000009, 'ann', '{"total":2}', '{"total":50.0}', '{"total":true}', '{}', 1795316060746042, 1795316060755859, 2, '2f8deb5033dd33075f37fd8cc3e43f4e', 'chain.txt', '{"total": 1.0}', NULL, '{"total": 2}', NULL, '{"total": 50.0}', NULL, '{"total": true}', NULL, '{}', NULL, '''w0000''');
 
 
 
@@ -373,6 +392,9 @@ INSERT INTO public.docstore_tally VALUES ('u', '', true, 'pending', 1);
 
 
 
+
+
+
 SELECT pg_catalog.setval('public.docstore_clock', 1, false);
 
 
@@ -382,6 +404,10 @@ SELECT pg_catalog.setval('public.docstore_document_number_seq', 7, true);
 
 
 SELECT pg_catalog.setval('public.docstore_extraction_number_seq', 1, true);
+
+
+
+SELECT pg_catalog.setval('public.docstore_usual_number_seq', 1, false);
 
 
 
@@ -420,6 +446,11 @@ ALTER TABLE ONLY public.docstore_setting
 
 
 
+ALTER TABLE ONLY public.docstore_usual
+    ADD CONSTRAINT docstore_usual_pkey PRIMARY KEY (number);
+
+
+
 CREATE INDEX docstore_blob_key ON public.docstore_blob USING btree (key);
 
 
@@ -448,10 +479,6 @@ CREATE INDEX docstore_document_names ON public.docstore_document USING gin (file
 
 
 
-CREATE INDEX docstore_document_numbers ON public.docstore_document USING gin (metadata_numbers) WITH (gin_pending_list_limit='512');
-
-
-
 CREATE INDEX docstore_document_of_tenant ON public.docstore_document USING btree (tenant, number) WHERE (tenant <> ''::text);
 
 
@@ -476,11 +503,11 @@ CREATE UNIQUE INDEX docstore_document_version ON public.docstore_document USING 
 
 
 
+CREATE INDEX docstore_document_words ON public.docstore_document USING gin (metadata_words) WITH (gin_pending_list_limit='512');
+
+
+
 CREATE INDEX docstore_extraction_created ON public.docstore_extraction USING btree (created_at, number);
-
-
-
-CREATE INDEX docstore_extraction_numbers ON public.docstore_extraction USING gin (metadata_numbers) WITH (gin_pending_list_limit='512');
 
 
 
@@ -489,6 +516,10 @@ CREATE INDEX docstore_extraction_of ON public.docstore_extraction USING btree (t
 
 
 CREATE INDEX docstore_extraction_of_tenant ON public.docstore_extraction USING btree (tenant, number) WHERE (tenant <> ''::text);
+
+
+
+CREATE INDEX docstore_extraction_words ON public.docstore_extraction USING gin (metadata_words) WITH (gin_pending_list_limit='512');
 
 
 

@@ -1,4 +1,4 @@
-"""Whether the kept words of numbers are those that the metadata says, and setting them right."""
+"""Whether the kept words are those that the metadata says, and setting them right."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from docstore_sql.tables import Tables
 from pydantic_core import from_json
 
 from docstore.query.fields import Collection
-from docstore_postgres.numbers import index_numbers
+from docstore_postgres.beside import index_words
+from docstore_postgres.usual import known_by, read_usuals
 
-__all__ = ["Misnumbered", "mend", "misnumbered"]
+__all__ = ["Misworded", "mend", "misworded"]
 
 _BATCH = 2_000
 
@@ -26,7 +27,7 @@ class _Opens(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Misnumbered:
+class Misworded:
     """A record whose words are wrong.
 
     Attributes:
@@ -38,16 +39,18 @@ class Misnumbered:
     id: str
 
 
-def misnumbered(read: _Opens, tables: Tables, collection: Collection) -> Iterator[Misnumbered]:
-    """Yield the records whose words of numbers are wrong, a block for each of many batches."""
+def misworded(read: _Opens, tables: Tables, collection: Collection) -> Iterator[Misworded]:
+    """Yield the records whose words are wrong, a block for each of many batches."""
     after = 0
     while True:
         with read() as session:
             batch = _batch(session, tables, collection, after)
+            usuals = read_usuals(session)
         for number, id, metadata, kept in batch:
-            words = (index_numbers(from_json(metadata))[0] or "").split()
-            if set(words) != set((kept or "").replace("'", "").split()):
-                yield Misnumbered(number, id)
+            words = set((kept or "").replace("'", "").split())
+            known = usuals.up_to(max(map(known_by, words), default=0))
+            if words != set(index_words(from_json(metadata), known)[0].split()):
+                yield Misworded(number, id)
         if len(batch) < _BATCH:
             return
         after = batch[-1][0]
@@ -56,7 +59,7 @@ def misnumbered(read: _Opens, tables: Tables, collection: Collection) -> Iterato
 def _batch(
     session: Session, tables: Tables, collection: Collection, after: int
 ) -> list[tuple[int, str, str, str | None]]:
-    start = f"SELECT number, id, metadata, metadata_numbers::text FROM {tables.of(collection)}"
+    start = f"SELECT number, id, metadata, metadata_words::text FROM {tables.of(collection)}"
     session.run(Fragment(f"{start} WHERE number > %s ORDER BY number LIMIT {_BATCH}", (after,)))
     found: list[tuple[int, str, str, str | None]] = session.cursor.fetchall()
     return found
@@ -68,6 +71,6 @@ def mend(session: Session, tables: Tables, collection: Collection, number: int) 
     session.run(Fragment(f"SELECT metadata FROM {table} WHERE number = %s FOR UPDATE", (number,)))
     found = session.cursor.fetchone()
     if found is not None:
-        words, _ = index_numbers(from_json(found[0]))
-        statement = f"UPDATE {table} SET metadata_numbers = %s::tsvector WHERE number = %s"
+        words, _ = index_words(from_json(found[0]), read_usuals(session))
+        statement = f"UPDATE {table} SET metadata_words = %s::tsvector WHERE number = %s"
         session.run(Fragment(statement, (words, number)))

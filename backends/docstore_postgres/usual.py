@@ -1,0 +1,206 @@
+"""The usual values of paths in the metadata, and words for the records that have others.
+
+A GIN index knows no complements: which few records lack the value that nearly all have, it cannot tell. So
+that value is written down, in a table of the store's own, once a sample shows it; from then on each record
+says in its words how many of those values its writer knew of, and which of them it does not have::
+
+    wNNNN  the last usual value that the writer knew of was the one numbered NNNN, in hexadecimal
+    xNNNN  the record does not have the one numbered NNNN: another, none, or one within an array
+
+A condition that a usual value does not fulfil is then true of nothing but the records with its ``x`` word,
+and those of writers that did not know it yet. Numbers are given in the order of commits, one writer at a
+time, and never twice: who knows of a number knows of all before it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from docstore_sql.fragment import Fragment
+from docstore_sql.session import Session
+from pydantic_core import from_json
+
+from docstore.query import evaluate
+from docstore.query.expr import Always, Expr, Occurs, leaves
+from docstore_postgres.numbers import cover
+
+__all__ = [
+    "LEAST", "NOTHING", "Learnt", "Usual", "Usuals", "known_by", "learn", "read_usuals", "usual_values",
+]  # fmt: skip
+
+_DIGITS = 4
+"""Hexadecimal digits of a number in a word."""
+_MOST = 8
+"""Usual values of one store: each costs a look at every record written."""
+_LAST = 16**_DIGITS - 1
+_SHARE = 0.9
+"""The part of a sample that a usual value has."""
+LEAST = 200
+"""Records that are enough for a sample."""
+_LARGEST = 256
+"""Characters of a path or a value that is kept."""
+_MISSING = object()
+
+Scalar: TypeAlias = str | int | float | bool | None
+Value: TypeAlias = tuple[tuple[str, ...], Scalar]
+"""A path, behind ``metadata``, and the value there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """A value that nearly all records have at a path.
+
+    Attributes:
+        number: its place among all that the store has learnt.
+        path: the keys that lead to it, from object to object.
+        value: it.
+    """
+
+    number: int
+    path: tuple[str, ...]
+    value: Scalar
+
+    @property
+    def word(self) -> str:
+        """Return the word of records that do not have it."""
+        return f"x{self.number:0{_DIGITS}x}"
+
+    def sought(self) -> Iterator[str]:
+        """Yield the words of all records that may lack it, those that only begin so with ``:*``."""
+        yield self.word
+        for known_before in cover(0, self.number - 1, _DIGITS):
+            yield f"w{known_before}"
+
+    def is_of(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a JSON object has it, of the same type, and by no array."""
+        value: Any = record
+        for key in self.path:
+            value = value.get(key, _MISSING) if type(value) is dict else _MISSING
+        return type(value) is type(self.value) and bool(value == self.value)
+
+    def record(self) -> dict[str, Any]:
+        """Return a record that has it, and nothing else."""
+        value: Any = self.value
+        for key in reversed(self.path):
+            value = {key: value}
+        return {"metadata": value}
+
+
+@dataclass(frozen=True, slots=True)
+class Usuals:
+    """What is known of a store's usual values.
+
+    Attributes:
+        known: all that were known at some moment, in the order of their numbers.
+    """
+
+    known: tuple[Usual, ...] = ()
+    _by_path: dict[tuple[str, ...], list[Usual]] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for one in self.known:
+            self._by_path.setdefault(("metadata", *one.path), []).append(one)
+
+    def words(self, record: Mapping[str, Any]) -> list[str]:
+        """Return what a JSON object's words say of them."""
+        last = self.known[-1].number if self.known else 0
+        return [f"w{last:0{_DIGITS}x}", *(one.word for one in self.known if not one.is_of(record))]
+
+    def up_to(self, number: int) -> Usuals:
+        """Return what a writer knew that knew of ``number``."""
+        return Usuals(tuple(one for one in self.known if one.number <= number))
+
+    def implied(self, expr: Expr) -> Usual | None:
+        """Return a usual value that no match of a condition has, if there is one."""
+        if not self.known:
+            return None
+        paths = {None if isinstance(leaf, Always | Occurs) else leaf.path for leaf in leaves(expr)}
+        path = paths.pop() if len(paths) == 1 else None
+        found = self._by_path.get(path, ()) if path is not None else ()
+        return next((one for one in found if not evaluate.matches(expr, one.record())), None)
+
+
+NOTHING = Usuals()
+
+
+def known_by(word: str) -> int:
+    """Return the last usual value that the writer of a word knew of, 0 for words that do not say it."""
+    return int(word[1:], 16) if word.startswith("w") else 0
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What the sessions of one backend know of them, and since when, on the clock of ``time.monotonic``.
+
+    Attributes:
+        usuals: what was read last.
+        read_at: when it was.
+        looked_at: when records were looked at last, to learn from.
+    """
+
+    usuals: Usuals = NOTHING
+    read_at: float = -math.inf
+    looked_at: float = -math.inf
+
+
+def usual_values(records: Sequence[Mapping[str, Any]]) -> list[Value]:
+    """Return the values that nearly all of some records have, the most frequent first; of too few records,
+    none.
+    """
+    if len(records) < LEAST:
+        return []
+    counted = Counter(value for record in records for value in _values(record))
+    least = _SHARE * len(records)
+    return [(path, value) for (path, _, value), count in counted.most_common() if count >= least]
+
+
+def _values(record: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, Scalar]]:
+    """Yield the scalars of an object, each with its path and its type, as ``1`` and ``true`` are equal."""
+    left: list[tuple[tuple[str, ...], Mapping[str, Any]]] = [((), record)]
+    for path, members in left:
+        for key, value in members.items():
+            if type(value) is dict:
+                left.append(((*path, key), value))
+            elif value is None or isinstance(value, str | int | float):
+                yield (*path, key), type(value).__name__, value
+
+
+# -- in the database ---------------------------------------------------------------------------------------
+
+
+def read_usuals(session: Session) -> Usuals:
+    """Return the usual values that a store has learnt, as far as the session sees."""
+    start = f"SELECT number, path, value FROM {session.tables.usual}"
+    session.run(Fragment(f"{start} WHERE number <= {_LAST} ORDER BY number"))
+    found = session.cursor.fetchall()
+    return Usuals(
+        tuple(Usual(number, tuple(from_json(path)), from_json(value)) for number, path, value in found)
+    )
+
+
+def learn(session: Session, records: Iterable[Mapping[str, Any]]) -> Usuals | None:
+    """Write down what a sample of records shows to be usual; return what is known then.
+
+    Within a transaction, until the end of which nobody else learns: who would, gets ``None`` at once, as does
+    one that may not see what was committed since it began.
+    """
+    session.run(Fragment("SELECT current_setting('transaction_isolation')"))
+    if session.cursor.fetchone()[0] != "read committed" or not session.try_lock("usual"):
+        return None
+    known = read_usuals(session)
+    had = [_row(one.path, one.value) for one in known.known]
+    sampled = [_row(path, value) for path, value in usual_values(list(records))]
+    new = [row for row in sampled if row not in had and max(map(len, row)) <= _LARGEST]
+    for row in new[: max(_MOST - len(had), 0)]:
+        into = f"INSERT INTO {session.tables.usual} (path, value) VALUES (%s, %s)"
+        session.run(Fragment(into, row))
+    return read_usuals(session)
+
+
+def _row(path: tuple[str, ...], value: Scalar) -> tuple[str, str]:
+    return json.dumps(path), json.dumps(value)

@@ -32,6 +32,7 @@ from docstore_postgres.judge import judge
 from docstore_postgres.reading import Reading
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import translated
+from docstore_postgres.usual import forget
 from docstore_postgres.wording import mend, misworded
 
 __all__ = ["PostgresBackend", "Timeouts", "open_backend"]
@@ -261,6 +262,11 @@ class PostgresBackend(SQLBackend):
             for one in misworded(self.read, self.tables, collection):
                 with self.write() as session:
                     mend(session, self.tables, collection, one.number)
+
+    def forget_values(self) -> None:
+        """Forget the usual values that no document has any more."""
+        with self.write() as session:
+            forget(session)
 
     def _has_trigrams(self, connection: Any) -> bool:
         with closing(connection.cursor()) as cursor:

@@ -27,10 +27,13 @@ from pydantic_core import from_json
 
 from docstore.query import evaluate
 from docstore.query.expr import Always, Expr, Occurs, leaves
+from docstore.query.fields import DOCUMENTS
+from docstore_postgres import jsonpath
 from docstore_postgres.numbers import cover
 
 __all__ = [
-    "LEAST", "NOTHING", "Learnt", "Usual", "Usuals", "known_by", "learn", "read_usuals", "usual_values",
+    "LEAST", "NOTHING", "Learnt", "Usual", "Usuals", "forget", "known_by", "learn", "read_usuals",
+    "usual_values",
 ]  # fmt: skip
 
 _DIGITS = 4
@@ -57,7 +60,8 @@ class Usual:
 
     Attributes:
         number: its place among all that the store has learnt.
-        path: the keys that lead to it, from object to object.
+        path: the keys that lead to it, from object to object; none where it was forgotten: then every record
+            says that it lacks it.
         value: it.
     """
 
@@ -104,12 +108,18 @@ class Usuals:
 
     def __post_init__(self) -> None:
         for one in self.known:
-            self._by_path.setdefault(("metadata", *one.path), []).append(one)
+            if one.path:
+                self._by_path.setdefault(("metadata", *one.path), []).append(one)
 
     def words(self, record: Mapping[str, Any]) -> list[str]:
         """Return what a JSON object's words say of them."""
         last = self.known[-1].number if self.known else 0
         return [f"w{last:0{_DIGITS}x}", *(one.word for one in self.known if not one.is_of(record))]
+
+    @property
+    def forgotten(self) -> set[str]:
+        """Return the words that nobody looks for any more: who has not heard of it leaves them out."""
+        return {one.word for one in self.known if not one.path}
 
     def up_to(self, number: int) -> Usuals:
         """Return what a writer knew that knew of ``number``."""
@@ -200,6 +210,20 @@ def learn(session: Session, records: Iterable[Mapping[str, Any]]) -> Usuals | No
         into = f"INSERT INTO {session.tables.usual} (path, value) VALUES (%s, %s)"
         session.run(Fragment(into, row))
     return read_usuals(session)
+
+
+def forget(session: Session) -> None:
+    """Take out the usual values that no document has any more; their numbers stay, so that what is said of
+    them stays right.
+    """
+    table = session.tables.of(DOCUMENTS)
+    for one in read_usuals(session).known:
+        test = jsonpath.compared("eq", one.value)
+        has = Fragment("d.metadata_json @@ %s::jsonpath", (jsonpath.exists(one.path, test),))
+        session.run(has.wrapped(f"SELECT EXISTS (SELECT 1 FROM {table} AS d WHERE ", ")"))
+        if one.path and not session.cursor.fetchone()[0]:
+            blank = f"UPDATE {session.tables.usual} SET path = '[]', value = 'null' WHERE number = %s"
+            session.run(Fragment(blank, (one.number,)))
 
 
 def _row(path: tuple[str, ...], value: Scalar) -> tuple[str, str]:

@@ -49,7 +49,8 @@ def misworded(read: _Opens, tables: Tables, collection: Collection) -> Iterator[
         for number, id, metadata, kept in batch:
             words = set((kept or "").replace("'", "").split())
             known = usuals.up_to(max(map(known_by, words), default=0))
-            if words != set(index_words(from_json(metadata), known)[0].split()):
+            meant = set(index_words(from_json(metadata), known)[0].split())
+            if (words ^ meant) - usuals.forgotten:
                 yield Misworded(number, id)
         if len(batch) < _BATCH:
             return

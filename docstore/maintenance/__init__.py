@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from docstore.maintenance.check import ChecksIndexes, check
 from docstore.maintenance.collect import collect
-from docstore.maintenance.erase import erase
+from docstore.maintenance.erase import KeepsValues, erase
 from docstore.maintenance.repair import repair
 from docstore.maintenance.reports import (
     Action,
@@ -34,6 +34,7 @@ __all__ = [
     "EraseReport",
     "Finding",
     "FindingKind",
+    "KeepsValues",
     "OnProgress",
     "Progress",
     "RepairReport",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 from docstore.backend import Backend, BlobRow, BlobState, Query, Scope, Writer
 from docstore.blobs import Blobs
@@ -13,9 +14,17 @@ from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, 
 from docstore.maintenance.reports import EraseReport, OnProgress, tell
 from docstore.query.fields import DOCUMENTS
 
-__all__ = ["erase"]
+__all__ = ["KeepsValues", "erase"]
 
 _BATCH = 500
+
+
+@runtime_checkable
+class KeepsValues(Protocol):
+    """A backend that keeps values of documents elsewhere than with the documents (optional)."""
+
+    def forget_values(self) -> None:
+        """Forget those of the values that no document has any more."""
 
 
 def erase(
@@ -51,6 +60,8 @@ def erase(
     _bury_intents(backend, scope)
     documents = _erase_documents(backend, scope, on_progress)
     _bury_ownerless(backend, scope)
+    if isinstance(backend, KeepsValues):
+        backend.forget_values()
     if blobs is None:
         return EraseReport(documents)
     dead = _batches(backend, scope, DEAD)

@@ -41,7 +41,7 @@ from docstore.backend import (
     Writer,
 )
 from docstore.errors import BackendError
-from docstore.maintenance import ChecksIndexes
+from docstore.maintenance import ChecksIndexes, KeepsValues
 from docstore.query.expr import Leaf, Path
 from docstore.query.fields import Collection
 from docstore.testing.faulty_filesystem import Faults
@@ -119,6 +119,11 @@ class FaultyBackend:
         """Rebuild the backend's indexes, if it has some; never fails."""
         if isinstance(self.target, ChecksIndexes):
             self.target.rebuild_indexes()
+
+    def forget_values(self) -> None:
+        """Forget the values that no document has, if the backend keeps some; never fails."""
+        if isinstance(self.target, KeepsValues):
+            self.target.forget_values()
 
     def close(self) -> None:
         """Do nothing: the backend below is the caller's."""

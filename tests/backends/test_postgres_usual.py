@@ -259,6 +259,28 @@ def test_single_writes_learn_now_and_then(postgres_url: str, monkeypatch: pytest
         assert [("era",)] == [one.path for one in usual_of(store).known]
 
 
+def test_what_was_erased_is_forgotten(postgres_url: str) -> None:
+    """A usual value that only erased documents had is kept nowhere; answers stay right, whoever writes."""
+    with docstore.open(postgres_url) as store:
+        hers = {"owner": "ada", "metadata": {"name": "Ada", "kind": "letter"}}
+        store.documents.add_many({"filename": f"{n}", **hers} for n in range(300))
+        before = store.documents.add(None, filename="before", metadata={"kind": "letter"})
+        store.erase(owner="ada")
+        assert [((), None), (("kind",), "letter")] == sorted(
+            (one.path, one.value) for one in usual_of(store).known
+        )
+        with docstore.open(postgres_url) as other:
+            after = other.documents.add(None, filename="after", metadata={"kind": "note", "name": "Ada"})
+        assert store.check().ok
+        for filter, expected in (
+            ({"metadata.kind": {"$ne": "letter"}}, {after.id}),
+            ({"metadata.name": {"$ne": "Ada"}}, {before.id}),
+            ({"metadata": {"$ne": {}}}, {before.id, after.id}),
+        ):
+            assert expected == {one.id for one in store.documents.find(filter).items}
+            assert len(expected) == store.documents.count(filter)
+
+
 def test_repair_mends_words_that_are_wrong(postgres_url: str) -> None:
     """A record that is said to have a usual value, and has none, is a finding until it is repaired."""
     with docstore.open(postgres_url) as store:

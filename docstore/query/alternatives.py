@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from docstore.query import predicates
+from docstore.query.cheapest import cheaper
 from docstore.query.decided import decided, together
 from docstore.query.expr import (
     And,
@@ -32,11 +33,12 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
-from docstore.query.guard import COMPARISONS, REMAINDERS, TEXTS, guarded
+from docstore.query.guard import COMPARISONS, REMAINDERS, TEXTS, Kind, guarded
 from docstore.query.junctions import all_of, any_of
 from docstore.query.one_text import matches_all, matches_any
 from docstore.query.predicates import Test
 from docstore.query.seeing import RECORDS, Predicate, Root, sees, sees_array, values_at
+from docstore.query.sifted import sifted
 from docstore.query.stepped import Asked, any_by_index, before_index
 
 __all__ = ["Tested", "Together", "negatives"]
@@ -68,6 +70,10 @@ class Together:
         """Return what all must hold."""
         found, rest = self._of_one_asked(And, terms)
         patterns, rest = self._of_one_text(rest)
+        joint = [term for term in rest if isinstance(term, Or)]
+        if len(joint) >= _MANY:
+            rest = [term for term in rest if not isinstance(term, Or)]
+            found.append(self._tried(And, joint))
         return [*found, *patterns, *map(self.compile, negatives(rest))]
 
     def _of_one_text(self, terms: Sequence[Expr]) -> _Part:
@@ -100,12 +106,26 @@ class Together:
 
     def _needing_one(self, terms: Sequence[Expr]) -> _Part:
         """Put together what needs one of many things that are asked at once: it is tried where one holds."""
-        rest, groups = guarded(terms, (TEXTS, REMAINDERS, COMPARISONS) if self.root in RECORDS else (TEXTS,))
+        return self._guarded(terms, (TEXTS, REMAINDERS, COMPARISONS) if self.root in RECORDS else (TEXTS,))
+
+    def _guarded(self, terms: Sequence[Expr], kinds: Sequence[Kind]) -> _Part:
+        rest, groups = guarded(terms, kinds)
         found = []
         for group in groups:
             needed = any_of(self.alternatives(group.leaves))
-            found.append(all_of([needed, any_of([self.compile(term) for term in group.terms])]))
+            others = [kind for kind in kinds if not isinstance(group.leaves[0], kind)]
+            inner, left = self._guarded(group.terms, others)
+            inner += [self._tried(Or, left)] if left else []
+            found.append(all_of([needed, any_of(inner)]))
         return found, rest
+
+    def _tried(self, kind: type[And] | type[Or], terms: Sequence[Expr]) -> Predicate:
+        """Return the test of whether all, or any, of some terms hold: each is tried, or all are sifted."""
+        tests = [self.compile(term) for term in terms]
+        one_by_one = all_of(tests) if kind is And else any_of(tests)
+        if self.root not in RECORDS:
+            return one_by_one
+        return cheaper(one_by_one, lambda: sifted(terms, kind, self.compile))
 
     def _behind_indexes(self, terms: Sequence[Expr]) -> _Part:
         """Put together what asks something behind the indexes of one array, or needs it among others."""

@@ -9,14 +9,15 @@ are put together before And, Or and Not are applied; what those come to is remem
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from docstore.query.expr import And, Compare, Expr, In, Match, Not, Or, Path, Regex, leaves
+from docstore.query.bitwise import comes_to
+from docstore.query.expr import And, Compare, Expr, In, Leaf, Match, Not, Or, Path, Regex, leaves
 from docstore.query.one_text import matching
 from docstore.query.ranks import holding
 from docstore.query.seeing import values_at
 
-__all__ = ["decided", "together"]
+__all__ = ["answers_of", "decided", "together"]
 
 _MANY = 8
 """From so many predicates on it pays."""
@@ -24,8 +25,6 @@ _TERMS = 4
 """Fewer terms than these are not looked at."""
 _KEPT = 10_000
 """Sets of answers that are remembered."""
-_Compared: TypeAlias = Compare | In
-_Text: TypeAlias = Regex | Match
 
 
 def together(terms: Sequence[Expr]) -> tuple[Sequence[Expr], dict[Path, list[Expr]]]:
@@ -74,11 +73,8 @@ def decided(path: Path, expr: And | Or) -> Callable[[Any], bool]:
         path: what all of it asks.
         expr: of the terms that :func:`together` found for the path.
     """
-    compared: list[_Compared] = [leaf for leaf in leaves(expr) if isinstance(leaf, Compare | In)]
-    texts: list[_Text] = [leaf for leaf in leaves(expr) if isinstance(leaf, Regex | Match)]
-    bits = {id(leaf): 1 << at for at, leaf in enumerate([*compared, *texts])}
-    comes_to = _of_bits(expr, bits)
-    answers = _answers(compared, texts)
+    answers = answers_of(list(leaves(expr)))
+    result_of = comes_to(expr)
     known: dict[int, bool] = {}
 
     def run(record: Any) -> bool:
@@ -89,41 +85,25 @@ def decided(path: Path, expr: And | Or) -> Callable[[Any], bool]:
         if result is None:
             if len(known) >= _KEPT:
                 known.clear()
-            result = known[found] = comes_to(found)
+            result = known[found] = result_of(found)
         return result
 
     return run
 
 
-def _answers(compared: Sequence[_Compared], texts: Sequence[_Text]) -> Callable[[Any], int]:
-    """Return the function that tells which predicates hold of a value: the first bit is the first's."""
-    by_rank = holding(compared)
-    if not texts:
-        return by_rank
-    by_text, first = matching(texts), len(compared)
-
-    def answers(value: Any) -> int:
-        return by_rank(value) | by_text(value) << first if type(value) is str else by_rank(value)
-
-    return answers
-
-
-def _of_bits(expr: Expr, bits: dict[int, int]) -> Callable[[int], bool]:
-    """Return what an expression comes to, given the bits of the leaves that hold.
+def answers_of(asked: Sequence[Leaf | None]) -> Callable[[Any], int]:
+    """Return the function that tells which predicates hold of a value: the first bit is the first's.
 
     Args:
-        expr: the expression.
-        bits: each leaf's own, by its ``id``.
+        asked: comparisons, texts and patterns; of others and of ``None`` no bit is ever set.
     """
-    match expr:
-        case Not(term):
-            inner = _of_bits(term, bits)
-            return lambda found: not inner(found)
-        case And(terms):
-            every = [_of_bits(term, bits) for term in terms]
-            return lambda found: all(part(found) for part in every)
-        case Or(terms):
-            some = [_of_bits(term, bits) for term in terms]
-            return lambda found: any(part(found) for part in some)
-    bit = bits[id(expr)]
-    return lambda found: found & bit != 0
+    by_rank = holding([leaf if isinstance(leaf, Compare | In) else None for leaf in asked])
+    texts = [leaf if isinstance(leaf, Regex | Match) else None for leaf in asked]
+    if not any(texts):
+        return by_rank
+    by_text = matching(texts)
+
+    def answers(value: Any) -> int:
+        return by_rank(value) | by_text(value) if type(value) is str else by_rank(value)
+
+    return answers

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from docstore.query.expr import And, Compare, Expr, In, Match, Mod, Path, Regex
 from docstore.query.values import identity
 
-__all__ = ["COMPARISONS", "REMAINDERS", "TEXTS", "Guarded", "guarded"]
+__all__ = ["COMPARISONS", "REMAINDERS", "TEXTS", "Guarded", "Kind", "guarded"]
 
 _MANY = 8
 """From so many alternatives on it pays."""

@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+from docstore.query.at_once import AtOnce, Question
+from docstore.query.cheapest import cheapest
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import folded_matcher, matcher, required_literals
 from docstore.query.junctions import all_of, any_of
+from docstore.query.leaf_sequences import sequences_of
 from docstore.query.predicates import Test
 from docstore.query.regex import required_literal, searcher
 from docstore.query.searches import Walk, any_searcher, is_installed, source
@@ -47,11 +50,13 @@ def matches_all(leaves: Sequence[Leaf]) -> TextTest:
     return tests[0] if len(tests) == 1 else all_of(tests)
 
 
-def matching(leaves: Sequence[Leaf]) -> Callable[[str], int]:
-    """Return the function that tells which leaves a text matches: the first bit is the first's."""
+def matching(leaves: Sequence[Leaf | None]) -> Callable[[str], int]:
+    """Return the function that tells which leaves a text matches: the first bit is the first's; ``None``
+    leaves a bit out.
+    """
     parts: list[Callable[[str], int]] = []
-    for folds, _ in _by_folding(leaves):
-        found = _matching([leaf if _folds(leaf) is folds else None for leaf in leaves])
+    for folds, _ in _by_folding([leaf for leaf in leaves if leaf is not None]):
+        found = _matching([leaf if leaf is not None and _folds(leaf) is folds else None for leaf in leaves])
         parts.append(_of_folded(found) if folds else found)
     return parts[0] if len(parts) == 1 else lambda text: parts[0](text) | parts[1](text)
 
@@ -74,7 +79,15 @@ def _matching(leaves: Sequence[Leaf | None]) -> Callable[[str], int]:
             return one_by_one(text)
         return found + sum(bit for bit, test in others if test(text)) if others else found
 
-    return together
+    def at_once(longest: int) -> Callable[[str], int] | None:
+        asked: list[Question] = [
+            ((), _never) if leaf is None else (sequences_of(leaf), alone[1 << at])
+            for at, leaf in enumerate(leaves)
+        ]
+        found = AtOnce.of(asked, longest)
+        return None if found is None else found.found
+
+    return cheapest(together, at_once)
 
 
 def _by_folding(leaves: Sequence[Leaf]) -> list[tuple[bool, list[Leaf]]]:
@@ -98,6 +111,8 @@ def _any_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
     if texts:
         tests.append(_any_text(texts))
     found = tests[0] if len(tests) == 1 else any_of(tests)
+    if len(leaves) >= _MANY and is_installed():
+        found = cheapest(found, lambda longest: getattr(_at_once(leaves, longest), "any", None))
     return _of_folded(found) if folds else found
 
 
@@ -147,6 +162,8 @@ def _all_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
     alone = [_alone(leaf) for leaf in leaves]
     together = len(leaves) >= _MANY and is_installed()
     found = _all_together(leaves, alone) if together else all_of(alone)
+    if together:
+        found = cheapest(found, lambda longest: getattr(_at_once(leaves, longest), "all", None))
     return _of_folded(found) if folds else found
 
 
@@ -189,6 +206,15 @@ def _alone(leaf: Leaf) -> TextTest:
             return partial(_begins, leaf.text)
         case _:
             return partial(_contains, fold(leaf.text) if leaf.kind == "isubstring" else leaf.text)
+
+
+def _at_once(leaves: Sequence[Leaf], longest: int) -> AtOnce | None:
+    """Return the tests of many leaves, asked another way, for texts up to a length."""
+    return AtOnce.of([(sequences_of(leaf), _alone(leaf)) for leaf in leaves], longest)
+
+
+def _never(text: str) -> bool:
+    return False
 
 
 def _contains(piece: str, text: str) -> bool:

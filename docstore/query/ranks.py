@@ -25,15 +25,21 @@ _RANKED: dict[type, type] = {int: float, float: float, str: str, dict: dict, lis
 values."""
 
 
-def holding(asked: Sequence[Compare | In]) -> Callable[[Any], int]:
-    """Return the function that tells which comparisons hold of a value: the first bit is the first's."""
+def holding(places: Sequence[Compare | In | None]) -> Callable[[Any], int]:
+    """Return the function that tells which comparisons hold of a value: the first bit is the first's.
+
+    Args:
+        places: the comparisons; ``None`` leaves a bit out.
+    """
+    asked = {1 << at: leaf for at, leaf in enumerate(places) if leaf is not None}
     if not asked:
         return lambda value: 0
-    tests: list[Test] = [
-        predicates.is_among(leaf) if isinstance(leaf, In) else predicates.comparison(leaf) for leaf in asked
-    ]
+    tests: dict[int, Test] = {
+        bit: predicates.is_among(leaf) if isinstance(leaf, In) else predicates.comparison(leaf)
+        for bit, leaf in asked.items()
+    }
     operands: dict[type, list[Any]] = {kind: [] for kind in _RANKED.values()}
-    for leaf in asked:
+    for leaf in asked.values():
         for operand in leaf.values if isinstance(leaf, In) else (leaf.value,):
             if type(operand) in _RANKED:
                 operands[_RANKED[type(operand)]].append(operand)
@@ -46,7 +52,7 @@ def holding(asked: Sequence[Compare | In]) -> Callable[[Any], int]:
         place: Hashable = (kind, value) if rank is None else (kind, rank(value))
         found = known.get(place)
         if found is None:
-            found = known[place] = sum(1 << at for at, test in enumerate(tests) if test(value))
+            found = known[place] = sum(bit for bit, test in tests.items() if test(value))
         return found
 
     return answers

@@ -1,0 +1,131 @@
+"""Many patterns walked through a text at once, whatever states that takes: a bit for each place in each.
+
+RE2 makes a state of every set of places that is met, which for hundreds of patterns with counted repetitions
+are too many to keep. Here a set of places is one whole number, and a character takes a shift and a few more
+steps on it, for all patterns together (Baeza-Yates and Gonnet's shift-and, with Navarro and Raffinot's way
+past places that may be left out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+
+from docstore.query.characters import Memberships
+from docstore.query.layout import Layout
+from docstore.query.sequences import Sequences
+
+__all__ = ["Automaton"]
+
+_KEPT = 10_000
+"""Sets of last places, of which the patterns are remembered."""
+
+
+class Automaton:
+    """Patterns as the sequences that match them, for texts up to a length.
+
+    Args:
+        patterns: the sequences of each.
+        longest: the length.
+
+    Attributes:
+        size: bits of a set of places.
+    """
+
+    __slots__ = ("_known", "_layout", "_masks", "_owners", "size")
+
+    def __init__(self, patterns: Many[Sequences], longest: int) -> None:
+        layout = self._layout = Layout(longest)
+        self._owners: dict[int, int] = {}
+        for at, sequences in enumerate(patterns):
+            for sequence in sequences:
+                last = layout.add(sequence)
+                if last is not None:
+                    self._owners[last] = 1 << at
+        self.size = layout.size
+        self._masks = _Masks(Memberships(layout.classes))
+        self._known: dict[int, int] = {0: 0}
+
+    def found(self, text: str) -> int:
+        """Return the patterns of which the text has a sequence, a bit for each.
+
+        Args:
+            text: no longer than the automaton is for.
+        """
+        ended = self._walked(text)
+        bits = self._known.get(ended)
+        if bits is None:
+            if len(self._known) >= _KEPT:
+                self._known = {0: 0}
+            bits = self._known[ended] = self._of(ended)
+        return bits
+
+    def _of(self, ended: int) -> int:
+        """Return the patterns of which last places are set."""
+        found, written = 0, f"{ended:b}"
+        at = written.find("1")
+        while at >= 0:
+            found |= self._owners[len(written) - 1 - at]
+            at = written.find("1", at + 1)
+        return found
+
+    def _walked(self, text: str) -> int:
+        """Return the last places of the sequences that the text has."""
+        layout = self._layout
+        ends = layout.ends
+        begun = self._past(layout.starts[""] | layout.starts["text"] | layout.starts["line"])
+        if layout.starts["line"] or ends["line"]:
+            met, places, in_line = self._walked_by_line(text, begun)
+        else:
+            met, places = self._walked_along(text, begun)
+            in_line = 0
+        return met & ends[""] | in_line & ends["line"] | places & (ends["text"] | ends["line"])
+
+    def _past(self, places: int) -> int:
+        """Return places with those behind them that are reached without a character."""
+        layout = self._layout
+        past = places | layout.last
+        return places | layout.optional ^ layout.optional & (past - layout.before ^ past)
+
+    def _walked_along(self, text: str, places: int) -> tuple[int, int]:
+        """Return the places that were met from some on, and those at the end."""
+        layout = self._layout
+        mask_of, loops, anywhere = self._masks.__getitem__, layout.loops, layout.starts[""]
+        optional, before, last = layout.optional, layout.before, layout.last
+        met = places
+        if not optional:
+            for character in text:
+                places = (places << 1 | places & loops) & mask_of(character) | anywhere
+                met |= places
+            return met, places
+        for character in text:
+            places = (places << 1 | places & loops) & mask_of(character) | anywhere
+            past = places | last
+            places |= optional ^ optional & (past - before ^ past)
+            met |= places
+        return met, places
+
+    def _walked_by_line(self, text: str, places: int) -> tuple[int, int, int]:
+        """Return the places that were met from some on, those at the end, and those met at ends of lines."""
+        layout = self._layout
+        met, in_line = places, 0
+        for character in text:
+            begun = layout.starts[""]
+            if character == "\n":
+                in_line |= places
+                begun |= layout.starts["line"]
+            places = (places << 1 | places & layout.loops) & self._masks[character] | begun
+            places = self._past(places)
+            met |= places
+        return met, places, in_line
+
+
+class _Masks(dict[str, int]):
+    """The places that a character leads to, of those characters that were met."""
+
+    def __init__(self, memberships: Memberships) -> None:
+        super().__init__()
+        self._memberships = memberships
+
+    def __missing__(self, character: str) -> int:
+        mask = self[character] = self._memberships.of(character)
+        return mask

@@ -185,11 +185,11 @@ class Upkeep:
         """Keep the documents in an order of fields, for sorting by metadata paths or for equalities that go
         with an order.
 
-        Filters need none: every path is indexed without being asked. On Postgres that finds values and ranges
-        of numbers; an index declared for a path finds other ranges and complements there, too (``$ne``,
-        ``$nin``), where few documents match, and one for a path of few values and then ``created_at`` reads
-        no more of them than a page has. Making one takes time in proportion to the documents there are, in
-        one transaction.
+        Filters need none: every path is indexed without being asked. On Postgres that finds values, ranges of
+        numbers, and documents that lack a value which nearly all have; an index declared for a path finds
+        other ranges and complements there, too (``$ne``, ``$nin``), where few documents match, and one for a
+        path of few values and then ``created_at`` reads no more of them than a page has. Making one takes
+        time in proportion to the documents there are, in one transaction.
 
         Args:
             fields: one or several field paths, ``-`` before one for descending; paths through arrays are

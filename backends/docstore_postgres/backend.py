@@ -208,7 +208,7 @@ class PostgresBackend(SQLBackend):
             with suppress(BackendError), self.write() as block:
                 assert isinstance(block, PostgresSession)
                 block.tally.fold()
-                block.learn_from_last()
+                block.learn()
 
     # -- declared indexes ------------------------------------------------------------------------------------
 

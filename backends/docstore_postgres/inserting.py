@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from operator import itemgetter
@@ -17,7 +17,6 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session, content_columns
 from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
-from pydantic_core import from_json
 
 from docstore.backend import Duplicate, Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
@@ -25,7 +24,7 @@ from docstore.query.text import fold
 from docstore.rows import Rows, column
 from docstore_postgres.awaited import AwaitedCursor
 from docstore_postgres.beside import beside, columns_beside, made_of
-from docstore_postgres.usual import LEAST, Learnt, Usuals, learn, read_usuals
+from docstore_postgres.usual import Learnt, Usuals, learn, read_usuals, sample
 
 __all__ = ["Inserting", "marks_of"]
 
@@ -34,8 +33,8 @@ _COPIED_FROM = 8
 _ANALYZED_FROM = 1_000
 """After so many rows at once it is worth asking whether the server knows the table."""
 _SAVEPOINT = "docstore_statement"
-_SAMPLE = 256
-"""Records that are looked at for usual values."""
+_SOME = 200
+"""So many rows at once are worth asking whether it is time to look for usual values."""
 _MINUTE = 60.0
 
 
@@ -89,8 +88,8 @@ class Inserting(Session):
         if not rows:
             return []
         names = self.insert_names(collection)
-        if len(rows) >= LEAST and collection is DOCUMENTS and self.in_transaction:
-            self.learn(lambda: column(rows, "metadata")[:_SAMPLE])
+        if len(rows) >= _SOME and collection is DOCUMENTS and self.in_transaction:
+            self.learn(column(rows, "metadata"))
         with self.kept():
             if len(rows) >= _COPIED_FROM:
                 return self._copy_rows(collection, names, rows)
@@ -139,24 +138,20 @@ class Inserting(Session):
             learnt.read_at = now
         return learnt.usuals
 
-    def learn(self, texts: Callable[[], Sequence[str]]) -> None:
-        """Look at a sample of metadata for usual values, if nobody of this backend did within a minute."""
-        learnt, now = self._learnt, time.monotonic()
-        if now - learnt.looked_at < _MINUTE:
+    def learn(self, texts: Sequence[str] = ()) -> None:
+        """Look for usual values, if there are twice as many documents as when this backend looked last.
+
+        Args:
+            texts: the metadata of documents that are about to be added.
+        """
+        learnt = self._learnt
+        self.run(Fragment(f"SELECT coalesce(max(number), 0) FROM {self.tables.of(DOCUMENTS)}"))
+        last = self.cursor.fetchone()[0]
+        if last + len(texts) < learnt.next_look:
             return
-        learnt.looked_at = now
-        self._own = learn(self, [from_json(text) for text in texts()])
+        learnt.next_look = 2 * (last + len(texts))
+        self._own = learn(self, sample(self, last, texts))
         learnt.read_at = -math.inf  # what is learnt counts for others when it is committed
-
-    def learn_from_last(self) -> None:
-        """Look at the documents added last for usual values."""
-        statement = f"SELECT metadata FROM {self.tables.of(DOCUMENTS)} ORDER BY number DESC LIMIT {_SAMPLE}"
-
-        def texts() -> list[str]:
-            self.run(Fragment(statement))
-            return [text for (text,) in self.cursor.fetchall()]
-
-        self.learn(texts)
 
     # -- keeping the transaction -----------------------------------------------------------------------------
 

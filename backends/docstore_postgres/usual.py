@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -32,7 +32,7 @@ from docstore_postgres import jsonpath
 from docstore_postgres.numbers import cover
 
 __all__ = [
-    "LEAST", "NOTHING", "Learnt", "Usual", "Usuals", "forget", "known_by", "learn", "read_usuals",
+    "NOTHING", "Learnt", "Usual", "Usuals", "forget", "known_by", "learn", "read_usuals", "sample",
     "usual_values",
 ]  # fmt: skip
 
@@ -43,8 +43,10 @@ _MOST = 8
 _LAST = 16**_DIGITS - 1
 _SHARE = 0.9
 """The part of a sample that a usual value has."""
-LEAST = 200
-"""Records that are enough for a sample."""
+_AT_ONCE = 4
+"""How many of them one sample may show: a store that is filled by kinds shows others later."""
+_SAMPLE, _LEAST = 256, 128
+"""Records that are looked at, and how many of these must be there still."""
 _LARGEST = 256
 """Characters of a path or a value that is kept."""
 _MISSING = object()
@@ -145,24 +147,24 @@ def known_by(word: str) -> int:
 
 @dataclass(slots=True)
 class Learnt:
-    """What the sessions of one backend know of them, and since when, on the clock of ``time.monotonic``.
+    """What the sessions of one backend know of them.
 
     Attributes:
         usuals: what was read last.
-        read_at: when it was.
-        looked_at: when records were looked at last, to learn from.
+        read_at: when that was, on the clock of ``time.monotonic``.
+        next_look: documents from which on a sample of them is looked at again.
     """
 
     usuals: Usuals = NOTHING
     read_at: float = -math.inf
-    looked_at: float = -math.inf
+    next_look: int = 1_000
 
 
 def usual_values(records: Sequence[Mapping[str, Any]]) -> list[Value]:
     """Return the values that nearly all of some records have, the most frequent first; of too few records,
     none.
     """
-    if len(records) < LEAST:
+    if len(records) < _LEAST:
         return []
     counted = Counter(value for record in records for value in _values(record))
     least = _SHARE * len(records)
@@ -193,7 +195,23 @@ def read_usuals(session: Session) -> Usuals:
     )
 
 
-def learn(session: Session, records: Iterable[Mapping[str, Any]]) -> Usuals | None:
+def sample(session: Session, last: int, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the metadata of some documents, evenly spread over all.
+
+    Args:
+        session: where they are.
+        last: the largest number of those that are there.
+        texts: the metadata of those that are about to be added.
+    """
+    places = [(last + len(texts)) * at // _SAMPLE for at in range(_SAMPLE)]
+    numbers = [place + 1 for place in places if place < last]
+    start = f"SELECT metadata FROM {session.tables.of(DOCUMENTS)} WHERE number = ANY(%s)"
+    session.run(Fragment(start, (numbers,)))
+    there = [text for (text,) in session.cursor.fetchall()]
+    return [from_json(text) for text in (*there, *(texts[place - last] for place in places if place >= last))]
+
+
+def learn(session: Session, records: Sequence[Mapping[str, Any]]) -> Usuals | None:
     """Write down what a sample of records shows to be usual; return what is known then.
 
     Within a transaction, until the end of which nobody else learns: who would, gets ``None`` at once, as does
@@ -204,9 +222,9 @@ def learn(session: Session, records: Iterable[Mapping[str, Any]]) -> Usuals | No
         return None
     known = read_usuals(session)
     had = [_row(one.path, one.value) for one in known.known]
-    sampled = [_row(path, value) for path, value in usual_values(list(records))]
+    sampled = [_row(path, value) for path, value in usual_values(records)]
     new = [row for row in sampled if row not in had and max(map(len, row)) <= _LARGEST]
-    for row in new[: max(_MOST - len(had), 0)]:
+    for row in new[: min(max(_MOST - len(had), 0), _AT_ONCE)]:
         into = f"INSERT INTO {session.tables.usual} (path, value) VALUES (%s, %s)"
         session.run(Fragment(into, row))
     return read_usuals(session)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 from docstore_postgres import paging, usual
+from docstore_postgres.backend import PostgresBackend
 from docstore_postgres.session import PostgresSession
-from docstore_postgres.usual import Usual, Usuals, usual_values
+from docstore_postgres.usual import Learnt, Usual, Usuals, usual_values
 
 import docstore
 from docstore.query import evaluate
@@ -63,7 +66,7 @@ def test_what_is_usual() -> None:
     ]
     records[:20] = [{}] * 20
     assert [(("era",), "late"), (("look", "colour"), "white")] == usual_values(records)
-    assert [] == usual_values(records[:199])
+    assert [] == usual_values(records[:127])
 
 
 @pytest.mark.parametrize(
@@ -108,6 +111,22 @@ def _metadata(chance: random.Random) -> dict[str, Any]:
     return {key: value for key, value in made.items() if chance.random() < 0.99}
 
 
+@contextmanager
+def opened(url: str) -> Iterator[docstore.Store]:
+    """Open a store that looks for usual values as soon as it has 300 documents."""
+    with docstore.open(url) as store:
+        store.documents.count()
+        _learnt(store).next_look = 300
+        yield store
+
+
+def _learnt(store: docstore.Store) -> Learnt:
+    backend = store._root.backend
+    assert isinstance(backend, PostgresBackend)
+    assert backend._reading is not None
+    return backend._reading.learnt
+
+
 def _add(store: docstore.Store, count: int, seed: int) -> None:
     chance = random.Random(seed)
     store.documents.add_many({"filename": f"{n}", "metadata": _metadata(chance)} for n in range(count))
@@ -117,12 +136,12 @@ def _add(store: docstore.Store, count: int, seed: int) -> None:
 def url(postgres_server: Any) -> Iterator[str]:
     """Documents of which some were added before anything was learnt, and some by each of two writers."""
     made = postgres_server.create_database()
-    with docstore.open(made) as first:
+    with opened(made) as first:
         _add(first, 150, 1)
-        with docstore.open(made) as second:
-            second.documents.count()
+        with opened(made) as second:
             _add(second, 400, 2)
             _add(first, 150, 3)
+        _learnt(first).read_at = -math.inf
         _add(first, 150, 4)
         with first._root.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
@@ -204,10 +223,10 @@ def test_few_that_lack_it_are_found_by_the_index(postgres_url: str) -> None:
 
 def test_nothing_is_learnt_beside_another_who_learns(postgres_url: str) -> None:
     """Who finds somebody learning goes on without; what that one has learnt counts once it is committed."""
-    with docstore.open(postgres_url) as store, docstore.open(postgres_url) as other:
+    with opened(postgres_url) as store, opened(postgres_url) as other:
         with other._root.backend.write() as session:
             assert isinstance(session, PostgresSession)
-            session.learn(lambda: ['{"era":"late"}'] * 256)
+            session.learn(['{"era":"late"}'] * 300)
             assert 1 == len(session.usuals().known)
             _add(store, 300, 5)
             assert () == usual_of(store).known
@@ -223,11 +242,11 @@ def _add_and_fail(store: docstore.Store) -> None:
 
 def test_what_was_learnt_and_taken_back_is_no_ones(postgres_url: str) -> None:
     """A block that fails leaves nothing usual behind, and its number is never another's."""
-    with docstore.open(postgres_url) as store:
+    with opened(postgres_url) as store:
         with pytest.raises(docstore.NotFound):
             _add_and_fail(store)
         assert () == usual_of(store).known
-        with docstore.open(postgres_url) as other:
+        with opened(postgres_url) as other:
             _add(other, 300, 6)
             assert {3, 4} == {one.number for one in usual_of(other).known}
 
@@ -236,20 +255,21 @@ def test_a_snapshot_learns_nothing(postgres_url: str) -> None:
     """The application's transaction that sees the store as it was at its beginning may not know what others
     have learnt since.
     """
-    with docstore.open(postgres_url) as store:
+    with opened(postgres_url) as store:
         backend = store._root.backend
+        assert isinstance(backend, PostgresBackend)
         with backend.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
             session = backend.session(connection.connection)
-            session.learn(lambda: ['{"era":"late"}'] * 256)
+            session.learn(['{"era":"late"}'] * 300)
             connection.exec_driver_sql("COMMIT")
         assert () == usual_of(store).known
 
 
 def test_single_writes_learn_now_and_then(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that is written to one by one looks at the last documents when it adds its counts up."""
-    with docstore.open(postgres_url) as store:
-        for start in range(0, 300, 100):
+    """A store that is written to one by one looks at a sample when it adds its counts up, if it has grown."""
+    with opened(postgres_url) as store:
+        for start in range(0, 400, 100):
             store.documents.add_many(
                 {"filename": f"{n}", "metadata": {"era": "late"}} for n in range(start, start + 100)
             )
@@ -257,11 +277,24 @@ def test_single_writes_learn_now_and_then(postgres_url: str, monkeypatch: pytest
         monkeypatch.setattr("docstore_postgres.alone.folds", lambda: True)
         store.documents.add(None, filename="one", metadata={"era": "early"})
         assert [("era",)] == [one.path for one in usual_of(store).known]
+        assert 802 == _learnt(store).next_look
+
+
+def test_a_sample_is_of_all_documents(postgres_url: str) -> None:
+    """What only those have that were added last is not usual, however many; four at once are learnt."""
+    with opened(postgres_url) as store:
+        store.documents.add_many({"filename": f"{n}", "metadata": {"a": n}} for n in range(300))
+        _learnt(store).next_look = 300
+        alike = dict.fromkeys("bcdefg", "x")
+        store.documents.add_many({"filename": f"{n}", "metadata": alike} for n in range(900))
+        assert [] == list(usual_of(store).known)
+        store.documents.add_many({"filename": f"{n}", "metadata": alike} for n in range(2_000))
+        assert 4 == len(usual_of(store).known)
 
 
 def test_what_was_erased_is_forgotten(postgres_url: str) -> None:
     """A usual value that only erased documents had is kept nowhere; answers stay right, whoever writes."""
-    with docstore.open(postgres_url) as store:
+    with opened(postgres_url) as store:
         hers = {"owner": "ada", "metadata": {"name": "Ada", "kind": "letter"}}
         store.documents.add_many({"filename": f"{n}", **hers} for n in range(300))
         before = store.documents.add(None, filename="before", metadata={"kind": "letter"})
@@ -283,7 +316,7 @@ def test_what_was_erased_is_forgotten(postgres_url: str) -> None:
 
 def test_repair_mends_words_that_are_wrong(postgres_url: str) -> None:
     """A record that is said to have a usual value, and has none, is a finding until it is repaired."""
-    with docstore.open(postgres_url) as store:
+    with opened(postgres_url) as store:
         _add(store, 300, 7)
         odd = store.documents.add(None, filename="odd", metadata={"era": "never"})
         with psycopg.connect(postgres_url, autocommit=True) as connection:

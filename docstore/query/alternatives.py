@@ -73,7 +73,7 @@ class Together:
         joint = [term for term in rest if isinstance(term, Or)]
         if len(joint) >= _MANY:
             rest = [term for term in rest if not isinstance(term, Or)]
-            found.append(self._tried(And, joint))
+            found.append(self._sifting(And, joint, all_of([*map(self.compile, joint)])))
         return [*found, *patterns, *map(self.compile, negatives(rest))]
 
     def _of_one_text(self, terms: Sequence[Expr]) -> _Part:
@@ -115,17 +115,15 @@ class Together:
             needed = any_of(self.alternatives(group.leaves))
             others = [kind for kind in kinds if not isinstance(group.leaves[0], kind)]
             inner, left = self._guarded(group.terms, others)
-            inner += [self._tried(Or, left)] if left else []
-            found.append(all_of([needed, any_of(inner)]))
+            inner += map(self.compile, left)
+            found.append(self._sifting(Or, group.terms, all_of([needed, any_of(inner)])))
         return found, rest
 
-    def _tried(self, kind: type[And] | type[Or], terms: Sequence[Expr]) -> Predicate:
-        """Return the test of whether all, or any, of some terms hold: each is tried, or all are sifted."""
-        tests = [self.compile(term) for term in terms]
-        one_by_one = all_of(tests) if kind is And else any_of(tests)
+    def _sifting(self, kind: type[And] | type[Or], terms: Sequence[Expr], tried: Predicate) -> Predicate:
+        """Return the test of whether all, or any, of some terms hold: as is told, or all sifted at once."""
         if self.root not in RECORDS:
-            return one_by_one
-        return cheaper(one_by_one, lambda: sifted(terms, kind, self.compile))
+            return tried
+        return cheaper(tried, lambda: sifted(terms, kind, self.compile))
 
     def _behind_indexes(self, terms: Sequence[Expr]) -> _Part:
         """Put together what asks something behind the indexes of one array, or needs it among others."""

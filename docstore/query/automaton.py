@@ -31,7 +31,7 @@ class Automaton:
         size: bits of a set of places.
     """
 
-    __slots__ = ("_known", "_layout", "_masks", "_owners", "size")
+    __slots__ = ("_begun", "_ended", "_known", "_layout", "_masks", "_owners", "size")
 
     def __init__(self, patterns: Many[Sequences], longest: int) -> None:
         layout = self._layout = Layout(longest)
@@ -43,7 +43,9 @@ class Automaton:
                     self._owners[last] = 1 << at
         self.size = layout.size
         self._masks = _Masks(Memberships(layout.classes))
-        self._known: dict[int, int] = {0: 0}
+        self._known: dict[int, int] = {}
+        self._begun = self._past(layout.starts[""] | layout.starts["text"] | layout.starts["line"])
+        self._ended = self._by_line if layout.starts["line"] or layout.ends["line"] else self._along
 
     def found(self, text: str) -> int:
         """Return the patterns of which the text has a sequence, a bit for each.
@@ -51,11 +53,13 @@ class Automaton:
         Args:
             text: no longer than the automaton is for.
         """
-        ended = self._walked(text)
+        ended = self._ended(text)
+        if not ended:
+            return 0
         bits = self._known.get(ended)
         if bits is None:
             if len(self._known) >= _KEPT:
-                self._known = {0: 0}
+                self._known = {}
             bits = self._known[ended] = self._of(ended)
         return bits
 
@@ -68,46 +72,39 @@ class Automaton:
             at = written.find("1", at + 1)
         return found
 
-    def _walked(self, text: str) -> int:
-        """Return the last places of the sequences that the text has."""
-        layout = self._layout
-        ends = layout.ends
-        begun = self._past(layout.starts[""] | layout.starts["text"] | layout.starts["line"])
-        if layout.starts["line"] or ends["line"]:
-            met, places, in_line = self._walked_by_line(text, begun)
-        else:
-            met, places = self._walked_along(text, begun)
-            in_line = 0
-        return met & ends[""] | in_line & ends["line"] | places & (ends["text"] | ends["line"])
-
     def _past(self, places: int) -> int:
         """Return places with those behind them that are reached without a character."""
         layout = self._layout
         past = places | layout.last
         return places | layout.optional ^ layout.optional & (past - layout.before ^ past)
 
-    def _walked_along(self, text: str, places: int) -> tuple[int, int]:
-        """Return the places that were met from some on, and those at the end."""
+    def _along(self, text: str) -> int:
+        """Return the last places of the sequences that the text has; lines are all one to them."""
         layout = self._layout
         mask_of, loops, anywhere = self._masks.__getitem__, layout.loops, layout.starts[""]
         optional, before, last = layout.optional, layout.before, layout.last
-        met = places
-        if not optional:
+        met = places = self._begun
+        if optional:
+            for character in text:
+                places = (places << 1 | places & loops) & mask_of(character) | anywhere
+                past = places | last
+                places |= optional ^ optional & (past - before ^ past)
+                met |= places
+        elif loops:
             for character in text:
                 places = (places << 1 | places & loops) & mask_of(character) | anywhere
                 met |= places
-            return met, places
-        for character in text:
-            places = (places << 1 | places & loops) & mask_of(character) | anywhere
-            past = places | last
-            places |= optional ^ optional & (past - before ^ past)
-            met |= places
-        return met, places
+        else:
+            for character in text:
+                places = places << 1 & mask_of(character) | anywhere
+                met |= places
+        return met & layout.ends[""] | places & layout.ends["text"]
 
-    def _walked_by_line(self, text: str, places: int) -> tuple[int, int, int]:
-        """Return the places that were met from some on, those at the end, and those met at ends of lines."""
+    def _by_line(self, text: str) -> int:
+        """Return the last places of the sequences that the text has."""
         layout = self._layout
-        met, in_line = places, 0
+        met = places = self._begun
+        in_line = 0
         for character in text:
             begun = layout.starts[""]
             if character == "\n":
@@ -116,7 +113,8 @@ class Automaton:
             places = (places << 1 | places & layout.loops) & self._masks[character] | begun
             places = self._past(places)
             met |= places
-        return met, places, in_line
+        ends = layout.ends
+        return met & ends[""] | in_line & ends["line"] | places & (ends["text"] | ends["line"])
 
 
 class _Masks(dict[str, int]):

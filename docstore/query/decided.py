@@ -76,11 +76,16 @@ def decided(path: Path, expr: And | Or) -> Callable[[Any], bool]:
     answers = answers_of(list(leaves(expr)))
     result_of = comes_to(expr)
     known: dict[int, bool] = {}
+    plain = len(path) == 1
 
     def run(record: Any) -> bool:
         found = 0
-        for value in values_at(record, path):
-            found |= answers(value)
+        only = record.get(path[0])
+        if plain and type(only) is str:
+            found = answers(only)
+        else:
+            for value in values_at(record, path):
+                found |= answers(value)
         result = known.get(found)
         if result is None:
             if len(known) >= _KEPT:

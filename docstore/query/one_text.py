@@ -18,7 +18,7 @@ from docstore.query.junctions import all_of, any_of
 from docstore.query.leaf_sequences import sequences_of
 from docstore.query.predicates import Test
 from docstore.query.regex import required_literal, searcher
-from docstore.query.searches import Walk, any_searcher, is_installed, source
+from docstore.query.searches import Walk, any_searcher, is_installed, is_large, source
 from docstore.query.text import fold
 
 __all__ = ["matches_all", "matches_any", "matching"]
@@ -68,7 +68,7 @@ def _matching(leaves: Sequence[Leaf | None]) -> Callable[[str], int]:
     def one_by_one(text: str) -> int:
         return sum(bit for bit, test in alone.items() if test(text))
 
-    if len(alone) < _MANY or not is_installed():
+    if not _may_be_dear([leaf for leaf in leaves if leaf is not None]):
         return one_by_one
     walk = Walk([None if leaf is None else source(leaf) for leaf in leaves])
     others = [(1 << place, alone[1 << place]) for place in walk.left if 1 << place in alone]
@@ -111,7 +111,7 @@ def _any_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
     if texts:
         tests.append(_any_text(texts))
     found = tests[0] if len(tests) == 1 else any_of(tests)
-    if len(leaves) >= _MANY and is_installed():
+    if _may_be_dear(leaves):
         found = cheapest(found, lambda longest: getattr(_at_once(leaves, longest), "any", None))
     return _of_folded(found) if folds else found
 
@@ -162,7 +162,7 @@ def _all_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
     alone = [_alone(leaf) for leaf in leaves]
     together = len(leaves) >= _MANY and is_installed()
     found = _all_together(leaves, alone) if together else all_of(alone)
-    if together:
+    if _may_be_dear(leaves):
         found = cheapest(found, lambda longest: getattr(_at_once(leaves, longest), "all", None))
     return _of_folded(found) if folds else found
 
@@ -206,6 +206,11 @@ def _alone(leaf: Leaf) -> TextTest:
             return partial(_begins, leaf.text)
         case _:
             return partial(_contains, fold(leaf.text) if leaf.kind == "isubstring" else leaf.text)
+
+
+def _may_be_dear(leaves: Sequence[Leaf]) -> bool:
+    """Return whether there may be a cheaper way to ask all of some leaves."""
+    return (len(leaves) >= _MANY and is_installed()) or any(map(is_large, leaves))
 
 
 def _at_once(leaves: Sequence[Leaf], longest: int) -> AtOnce | None:

@@ -238,6 +238,7 @@ def read_regex(
     Raises:
         FilterValueError: it is no pattern, RE2 refuses it, an option is unknown, or google-re2 is not
             installed.
+        FilterTooComplex: the patterns of the filter are too large together.
     """
     _text_only(target, where)
     text, options = _pattern(pattern, where)
@@ -248,11 +249,13 @@ def read_regex(
             raise bad_value(place, "options beside a compiled pattern that has its own", "them in one place")
         options = given or options
     try:
-        return Regex(target.path, *regex.prepare(text, options))
+        prepared = regex.prepare(text, options)
     except regex.BadPattern as wrong:
         raise bad_value(
             where, str(wrong), "a regular expression in RE2 syntax, options of i m s x u"
         ) from None
+    rules.count_pattern(regex.instructions(*prepared), where)
+    return Regex(target.path, *prepared)
 
 
 def _pattern(pattern: Any, where: Where) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
@@ -193,7 +194,7 @@ def _element(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     """Read ``$elemMatch``: operators on the element itself, or a filter over its fields (rule 17)."""
     if not isinstance(operand, Mapping):
         raise bad_syntax(where, shown(operand), "operators, or a filter over the element's fields")
-    free = Rules(None, rules.limits, rules.default_timezone)
+    free = replace(rules, collection=None)
     if of_records(operand):
         return ElemMatch(target.path, _filter(free, operand, where), "records")
     return ElemMatch(target.path, _operators(free, Target(()), operand, where), "values")

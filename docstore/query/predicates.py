@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from docstore.query.expr import Compare, Contains, In, Json, Match, Mod, TypeIs
 from docstore.query.glob import matcher
 from docstore.query.paths import MISSING
-from docstore.query.regex import searcher
+from docstore.query.searches import lone_searcher
 from docstore.query.text import fold
 from docstore.query.values import INT64_MAX, INT64_MIN, compare, equal, identity
 
@@ -147,7 +147,7 @@ def divides(*leaves: Mod) -> Test:
 
 def matches_regex(pattern: str, flags: str) -> Test:
     """Return the test of ``$regex`` (rule 18)."""
-    search = searcher(pattern, flags)
+    search = lone_searcher(pattern, flags)
     return lambda value: type(value) is str and search(value)
 
 

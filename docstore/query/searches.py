@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from docstore.query.at_once import AtOnce
+from docstore.query.cheapest import cheapest
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import glob_source
+from docstore.query.reading import sequences
 from docstore.query.regex import BadPattern, instructions, options, searcher, text_of
 from docstore.query.text import fold
 
-__all__ = ["Walk", "any_searcher", "is_installed", "source"]
+__all__ = ["Walk", "any_searcher", "is_installed", "is_large", "lone_searcher", "source"]
 
 Pattern: TypeAlias = tuple[str, str]
 """A pattern and its flags, as :func:`docstore.query.regex.prepare` returns them."""
@@ -55,6 +58,24 @@ def source(leaf: Regex | Match) -> Pattern | None:
         case "glob" | "iglob":
             found = glob_source(leaf.text, folded=leaf.kind == "iglob")
     return None if found is None or len(found) > _LONGEST else (found, "s")
+
+
+def is_large(leaf: Regex | Match) -> bool:
+    """Tell whether a leaf is a pattern for which RE2 may need very many states."""
+    return isinstance(leaf, Regex) and instructions(leaf.pattern, leaf.flags) > _LARGEST
+
+
+def lone_searcher(pattern: str, flags: str) -> Callable[[str], bool]:
+    """Return a function that tells whether a text has a match of one pattern, however large it is."""
+    alone = searcher(pattern, flags)
+    if instructions(pattern, flags) <= _LARGEST:
+        return alone
+
+    def at_once(longest: int) -> Callable[[str], bool] | None:
+        found = AtOnce.of([(sequences(pattern, flags), alone)], longest)
+        return None if found is None else found.any
+
+    return cheapest(alone, at_once)
 
 
 def any_searcher(patterns: Iterable[Pattern]) -> Callable[[str], bool]:

@@ -65,8 +65,12 @@ class _Sieve:
         """Return the terms that may hold."""
         bits = self._hoped
         for path, answers in self._answers:
-            for value in values_at(record, path):
+            value = record.get(path[0])
+            if len(path) == 1 and type(value) is str:
                 bits |= answers(value)
+            else:
+                for value in values_at(record, path):
+                    bits |= answers(value)
         return self._come_to(bits)
 
     def _first(self, record: Any, hopeful: int, *, holding: bool) -> bool:

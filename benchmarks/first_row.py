@@ -4,7 +4,8 @@
 
 The documents and the filters are those of :mod:`docstore.testing.strategies`: every operator, values of every type on one path,
 nested arrays, awkward keys. Each filter is asked for its first row in the default order, then with a sort or a search of its own.
-Before them come adversaries: as many predicates as are accepted, of the kinds that no index answers.
+Before them come adversaries: as many predicates as are accepted, of the kinds that no index answers, and hundreds of generated
+patterns.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, TypeAlias
 import docstore
 from benchmarks.by_hand_postgres import server_clock
 from benchmarks.measure import Clock, cpu_clock
+from benchmarks.pattern_families import families
 from docstore.errors import FilterError
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.fields import DOCUMENTS
@@ -266,6 +268,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=100_000, help="documents (default: %(default)s)")
     parser.add_argument("--questions", type=int, default=500, help="filters to ask (default: %(default)s)")
     parser.add_argument(
+        "--families", type=int, default=130, help="filters of generated patterns (default: %(default)s)"
+    )
+    parser.add_argument("--only-families", action="store_true", help="ask nothing else")
+    parser.add_argument(
         "--seed", type=int, default=1, help="of the documents and the filters (default: %(default)s)"
     )
     parser.add_argument(
@@ -278,7 +284,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _store(name, chosen.work / f"{chosen.size}-{chosen.seed}") as (store, clock):
             world = fill(store, chosen.size, chosen.seed)
             store.documents.find({"metadata.a": 1}, limit=1)
-            asks = chain(adversaries(), questions(world, chosen.questions, chosen.seed))
+            asks = chain(
+                adversaries(),
+                families(chosen.families, chosen.seed),
+                questions(world, chosen.questions, chosen.seed),
+            )
+            asks = families(chosen.families, chosen.seed) if chosen.only_families else asks
             asked, found = slowest(store, clock(), asks, chosen.show)
         print(
             f"{name}: {asked} questions over {chosen.size:,} documents, the slowest {found[0].cpu:.3f} s of processor"

@@ -1,4 +1,4 @@
-"""The Postgres backend: connections, isolation, timeouts, and what ``postgresql:`` URLs mean.
+"""The Postgres backend: connections, isolation, timeouts, and what is kept beside the rows.
 
 Reads of one statement run in autocommit; a snapshot is one ``REPEATABLE READ READ ONLY`` transaction; a write
 block is ``READ COMMITTED`` with a synchronous commit. Whoever needs more than that locks by name
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from docstore_sql.backend import SQLBackend, sync_side
+from docstore_sql.backend import SQLBackend
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
@@ -25,7 +25,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.waits import DIRECT, Waits
 from docstore_postgres import alone, declared, finding, functions
 from docstore_postgres.compile import PostgresCompiler
-from docstore_postgres.connections import AtHand, Held, Read, has_ended
+from docstore_postgres.connections import AtHand, Held, Read
 from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
@@ -35,7 +35,7 @@ from docstore_postgres.translate import translated
 from docstore_postgres.usual import forget
 from docstore_postgres.wording import mend, misworded
 
-__all__ = ["PostgresBackend", "Timeouts", "open_backend"]
+__all__ = ["PostgresBackend", "Timeouts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,84 +342,3 @@ class PostgresBackend(SQLBackend):
             if not connection.in_transaction():
                 connection.begin()
             yield self.session(connection.connection)
-
-
-def _refuse_ended(driver: Any, record: Any, proxy: Any) -> None:
-    """Have the pool connect anew if the server has closed this connection."""
-    if driver.closed or has_ended(record.driver_connection):
-        raise sa.exc.InvalidatePoolError("the server has closed the connection")
-
-
-def open_backend(
-    url: str | sa.Engine,
-    *,
-    table_prefix: str = "docstore_",
-    schema: str | None = None,
-    lock_timeout: float = 30.0,
-    statement_timeout: float = 300.0,
-    idle_timeout: float = 600.0,
-    upgrade: bool = True,
-    waits: Waits = DIRECT,
-    **engine_options: Any,
-) -> PostgresBackend:
-    """Open (and create or upgrade) a store in Postgres.
-
-    Args:
-        url: ``postgresql://user@host/database`` (psycopg 3), or an SQLAlchemy engine for Postgres with
-            psycopg.
-        table_prefix: what the names of tables and functions begin with.
-        schema: the schema that they are in; ``None`` is the first of the connection's search path. It must
-            exist.
-        lock_timeout: seconds to wait for what others hold before StoreBusy; 0 is without end.
-        statement_timeout: seconds that one statement may take; 0 is without end.
-        idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.
-        upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
-        waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
-        engine_options: passed to ``sqlalchemy.create_engine``, such as ``pool_size=``.
-
-    Raises:
-        SchemaTooNew: a newer docstore wrote it.
-        UpgradeNeeded: it is older, or not there, and ``upgrade`` is false.
-        BackendError: the database cannot be reached (``retryable``), or is no UTF-8 database.
-        ValueError: the engine is not one for psycopg.
-    """
-    timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
-    owned = isinstance(url, str)
-    engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
-    if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
-        raise ValueError(
-            f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg"
-        )
-    backend = PostgresBackend(
-        engine, Tables(table_prefix, schema), owned=owned, timeouts=timeouts, waits=waits
-    )
-    try:
-        _check_encoding(backend)
-        backend.ensure_schema(upgrade=upgrade)
-    except BaseException:
-        backend.close()
-        raise
-    return backend
-
-
-def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
-    parsed = sa.make_url(url).set(drivername="postgresql+psycopg")
-    pool: dict[str, Any] = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 30.0}
-    given = {"isolation_level": "AUTOCOMMIT", "use_native_hstore": False, **pool, **options}
-    if waits.is_async:
-        from sqlalchemy.ext.asyncio import create_async_engine
-
-        engine = create_async_engine(parsed, **given).sync_engine
-    else:
-        engine = sa.create_engine(parsed, **given)
-    sa.event.listen(engine, "checkout", _refuse_ended)
-    return engine
-
-
-def _check_encoding(backend: PostgresBackend) -> None:
-    with backend.translated(), backend.engine.connect() as connection:  # the schema's, too, goes to the pool
-        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
-    if encoding != "UTF8":
-        raise BackendError(
-            f"the database's encoding is {encoding}; docstore needs UTF8: CREATE DATABASE … ENCODING 'UTF8'"
-        )

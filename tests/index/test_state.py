@@ -212,8 +212,8 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     """Additions, updates, deletions, rollbacks and reopening leave an index equal to one made anew, and
     right answers.
     """
-    monkeypatch.setattr("docstore_sqlite.indexed.FOLD", 4)
-    monkeypatch.setattr("docstore_sqlite.indexed.FOLD_BULK", 4)
+    monkeypatch.setattr("docstore_sqlite.standing.FOLD", 4)
+    monkeypatch.setattr("docstore_sqlite.standing.FOLD_BULK", 4)
     monkeypatch.setattr("docstore_sqlite.session.FOLD_NEW", 3)
     monkeypatch.setattr("docstore_sqlite.folding.AT_ONCE", 40)  # a row or two
     monkeypatch.setattr("docstore_memory.index._FOLD", 4)
@@ -241,7 +241,7 @@ def test_check_finds_a_wrong_index_and_repair_puts_it_right(tmp_path: Path) -> N
 
 def test_a_second_process_sees_changes_and_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another store on the same file adds, changes and folds is seen by the next query."""
-    monkeypatch.setattr("docstore_sqlite.indexed.FOLD", 5)
+    monkeypatch.setattr("docstore_sqlite.standing.FOLD", 5)
     url = f"sqlite:///{tmp_path}/store.db"
     with docstore.open(url) as one, docstore.open(url) as other:
         for n in range(1, 40):

@@ -1,0 +1,159 @@
+"""How the index stands for one session: the layers of its snapshot, and the changes that it notes.
+
+Layers that show committed changes alone are shared by the process; a block that has written sees its own
+changes, and shares nothing. ``connection.total_changes`` tells its states apart: it grows with every row
+written, undone ones too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from docstore_sql.fragment import Fragment
+from docstore_sql.tables import Tables
+
+from docstore.index.layers import Layers, Record
+from docstore.query.fields import Collection
+from docstore_sqlite.folding import (
+    FOLD,
+    FOLD_BULK,
+    decoded,
+    fold,
+    generation_name,
+    note_new,
+    note_old,
+)  # fmt: skip
+from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns
+
+__all__ = ["Standing"]
+
+_TEXTS = frozenset({"filename", "content"})
+
+
+class Standing:
+    """The index as one session sees and changes it.
+
+    Args:
+        session: the block; its compilers, cursor and connection are used.
+        tables: the tables' names.
+        shared: by collection, what the process knows.
+
+    Attributes:
+        private: whether what the block reads may be uncommitted.
+    """
+
+    def __init__(self, session: Any, tables: Tables, shared: Mapping[str, Shared]) -> None:
+        self.session = session
+        self.cursor = session.cursor
+        self.tables = tables
+        self.names = IndexTables.of(tables)
+        self.shared = shared
+        self.private = False
+        self.state: tuple[Any, Any, Any] = (None, None, None)
+        """How the index stood when its layers were last looked for: its generation, last change and rows."""
+        self._own: dict[str, tuple[tuple[int, int, int], Layers]] = {}
+        self._bulk = 0
+        self._last: int | None = None
+        """The number of the change just noted."""
+
+    # -- layers ----------------------------------------------------------------------------------------
+
+    def layers(self, collection: Collection) -> Layers:
+        """Return the index of this snapshot. Call within a transaction."""
+        name = collection.name
+        generation, last, numbers = self._token(collection)
+        shared = self.shared[name]
+        token, layers, kept = shared.token, shared.layers, shared.kept
+        if self.private:
+            return self._private(collection, (generation, last, self._written()), numbers)
+        stored = Postings(self.cursor, self.names, name, kept, shared.paths, _chunks(numbers))
+        if layers is not None and token == (generation, last):
+            return layers.on(stored)
+        if layers is not None and token[0] == generation and token[1] < last:
+            layers = layers.on(stored).changed(self._changed(collection, token[1]))
+        else:
+            fresh = token < (generation, last)
+            kept = Kept() if token[0] != generation else kept
+            stored = Postings(self.cursor, self.names, name, kept, shared.paths, _chunks(numbers))
+            layers = Layers(FIELDS[name], stored).changed(self._changed(collection, 0))
+            if not fresh:
+                return layers
+        shared.token, shared.layers, shared.kept = (generation, last), layers, kept
+        return layers
+
+    def _private(self, collection: Collection, token: tuple[int, int, int], numbers: int) -> Layers:
+        name = collection.name
+        found = self._own.get(name)
+        if found is None or found[0] != token:
+            shared = self.shared[name]
+            same = shared.token[0] == token[0]
+            stored = Postings(
+                self.cursor, self.names, name, shared.kept if same else Kept(), None, _chunks(numbers)
+            )
+            layers = Layers(FIELDS[name], stored)
+            found = self._own[name] = (token, layers.changed(self._changed(collection, 0)))
+        return found[1]
+
+    def _token(self, collection: Collection) -> tuple[int, int, int]:
+        self.cursor.execute(self.names.tokens[collection.name], (generation_name(collection),))
+        self.state = generation, last, numbers = self.cursor.fetchone()
+        return int(generation or 0), last or 0, numbers or 0
+
+    def _written(self) -> int:
+        raw = self.session.connection
+        changes: int = getattr(raw, "driver_connection", raw).total_changes
+        return changes
+
+    def _changed(self, collection: Collection, behind: int) -> dict[int, Record | None]:
+        """Return the rows noted behind a change, as they are now; ``None`` for those that are gone."""
+        changes, rows = self.names.changes[collection.name], self.names.rows[collection.name]
+        self.cursor.execute(f"SELECT DISTINCT number FROM {changes} WHERE seq > ?", (behind,))
+        found: dict[int, Record | None] = dict.fromkeys((row[0] for row in self.cursor.fetchall()), None)
+        if found:
+            self.cursor.execute(
+                f"SELECT number, {columns(collection)} FROM {rows} WHERE number IN "
+                f"(SELECT number FROM {changes} WHERE seq > ?)",
+                (behind,),
+            )
+            for row in self.cursor.fetchall():
+                found[row[0]] = decoded(collection, row[1:])
+        return found
+
+    # -- changes ---------------------------------------------------------------------------------------
+
+    def inserted(self, collection: Collection, numbers: Sequence[int]) -> None:
+        """Note rows just inserted."""
+        if numbers:
+            last = note_new(self.cursor, self.names, collection, numbers)
+            self._noted(collection, len(numbers), last)
+
+    def changing(self, collection: Collection, number: int, names: Iterable[str]) -> bool:
+        """Note a row about to be updated, if ``names`` has a column of the index; return whether it has."""
+        has_text = not _TEXTS.isdisjoint(names)
+        if not has_text and FIELDS[collection.name].keys().isdisjoint(names):
+            return False
+        self._last = note_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)
+        return True
+
+    def deleting(self, collection: Collection, where: Fragment) -> None:
+        """Note rows about to be deleted."""
+        note_old(self.cursor, self.names, collection, where.text, where.values)
+
+    def changed(self, collection: Collection, rows: int = 1) -> None:
+        """Fold, after an update or a delete, if many changes are noted."""
+        self._noted(collection, rows, self._last)
+        self._last = None
+
+    def _noted(self, collection: Collection, rows: int, last: int | None) -> None:
+        """Fold if it is time; ``last`` is the number of the last change, where it is known."""
+        self._bulk += rows
+        if last is None:
+            self.cursor.execute(f"SELECT max(seq) FROM {self.names.changes[collection.name]}")
+            last = self.cursor.fetchone()[0] or 0
+        if last >= (FOLD_BULK if self._bulk >= FOLD // 4 else FOLD):
+            fold(self.cursor, self.names, collection)
+
+
+def _chunks(numbers: int) -> int:
+    return (numbers >> 16) + 1

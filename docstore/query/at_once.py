@@ -30,18 +30,20 @@ class AtOnce:
         automaton: of what can match each.
     """
 
-    __slots__ = ("_alone", "_automaton", "_every", "_last", "_sure", "_unread")
+    __slots__ = ("_alone", "_automaton", "_every", "_last", "_sure", "_surely", "_unread")
 
     def __init__(self, questions: Sequence[Question], automaton: Automaton) -> None:
         self._automaton = automaton
         self._alone = [test for _, test in questions]
         self._every = (1 << len(questions)) - 1
-        self._sure = self._unread = self._last = 0
+        self._sure = self._surely = self._unread = self._last = 0
         for at, (read, _) in enumerate(questions):
             if read is None:
                 self._unread |= 1 << at
             elif all(sequence.exact for sequence in read):
                 self._sure |= 1 << at
+                folds = any(run.characters.folds for sequence in read for run in sequence.runs)
+                self._surely |= 0 if folds else 1 << at
 
     @classmethod
     def of(cls, questions: Sequence[Question], longest: int) -> AtOnce | None:
@@ -54,8 +56,9 @@ class AtOnce:
     def found(self, text: str) -> int:
         """Return the tests that the text passes, a bit for each."""
         found = self._automaton.found(text)
-        sure = found & self._sure
-        for bit, alone in self._doubted(found):
+        known = self._known(text)
+        sure = found & known
+        for bit, alone in self._doubted(found, known):
             if alone(text):
                 sure |= bit
         return sure
@@ -63,9 +66,10 @@ class AtOnce:
     def any(self, text: str) -> bool:
         """Tell whether the text passes any of the tests."""
         found = self._automaton.found(text)
-        if found & self._sure:
+        known = self._known(text)
+        if found & known:
             return True
-        for bit, alone in self._doubted(found):
+        for bit, alone in self._doubted(found, known):
             if alone(text):
                 self._last = bit
                 return True
@@ -76,15 +80,19 @@ class AtOnce:
         found = self._automaton.found(text)
         if self._every & ~(found | self._unread):
             return False
-        for bit, alone in self._doubted(found):
+        for bit, alone in self._doubted(found, self._known(text)):
             if not alone(text):
                 self._last = bit
                 return False
         return True
 
-    def _doubted(self, found: int) -> Iterator[tuple[int, TextTest]]:
+    def _known(self, text: str) -> int:
+        """Return the tests that the automaton is sure about, once it has walked through a text."""
+        return self._sure if self._automaton.unsettled.isdisjoint(text) else self._surely
+
+    def _doubted(self, found: int, known: int) -> Iterator[tuple[int, TextTest]]:
         """Yield the tests that must be asked by themselves, the one that decided last first."""
-        left = found & ~self._sure | self._unread
+        left = found & ~known | self._unread
         bit = self._last & left or left & -left
         while bit:
             yield bit, self._alone[bit.bit_length() - 1]

@@ -16,6 +16,7 @@ from docstore.query.sequences import Sequences
 
 __all__ = ["Automaton"]
 
+_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _KEPT = 10_000
 """Sets of last places, of which the patterns are remembered."""
 
@@ -29,9 +30,11 @@ class Automaton:
 
     Attributes:
         size: bits of a set of places.
+        unsettled: characters that were met of which the case is not known: a text with one of them may lack
+            patterns that are found, if they ask for case.
     """
 
-    __slots__ = ("_begun", "_ended", "_known", "_layout", "_masks", "_owners", "size")
+    __slots__ = ("_begun", "_ended", "_known", "_layout", "_masks", "_owners", "size", "unsettled")
 
     def __init__(self, patterns: Many[Sequences], longest: int) -> None:
         layout = self._layout = Layout(longest)
@@ -42,10 +45,13 @@ class Automaton:
                 if last is not None:
                     self._owners[last] = 1 << at
         self.size = layout.size
-        self._masks = _Masks(Memberships(layout.classes))
+        memberships = Memberships(layout.classes)
+        self.unsettled = memberships.unsettled
+        self._masks = _Masks(memberships)
         self._known: dict[int, int] = {}
         self._begun = self._past(layout.starts[""] | layout.starts["text"] | layout.starts["line"])
-        self._ended = self._by_line if layout.starts["line"] or layout.ends["line"] else self._along
+        asks = layout.starts["line"] | layout.ends["line"] | layout.edges
+        self._ended = self._by_the_way if asks else self._along
 
     def found(self, text: str) -> int:
         """Return the patterns of which the text has a sequence, a bit for each.
@@ -100,18 +106,30 @@ class Automaton:
                 met |= places
         return met & layout.ends[""] | places & layout.ends["text"]
 
-    def _by_line(self, text: str) -> int:
-        """Return the last places of the sequences that the text has."""
-        layout = self._layout
+    def _by_the_way(self, text: str) -> int:
+        """Return the last places of the sequences that the text has, some of which ask for lines or words."""
+        layout, masks = self._layout, self._masks
+        loops, anywhere, line, edges = layout.loops, layout.starts[""], layout.starts["line"], layout.edges
+        optional, before, last = layout.optional, layout.before, layout.last
         met = places = self._begun
         in_line = 0
-        for character in text:
-            begun = layout.starts[""]
+        in_word = False
+        for character in (*text, ""):
+            if edges and in_word is not (character in _WORD):
+                in_word = not in_word
+                while (reached := places << 1 & edges) & ~places:  # again, where one follows another
+                    places = self._past(places | reached)
+                met |= places
+            if not character:
+                break
+            begun = anywhere
             if character == "\n":
                 in_line |= places
-                begun |= layout.starts["line"]
-            places = (places << 1 | places & layout.loops) & self._masks[character] | begun
-            places = self._past(places)
+                begun |= line
+            places = (places << 1 | places & loops) & masks[character] | begun
+            if optional:
+                past = places | last
+                places |= optional ^ optional & (past - before ^ past)
             met |= places
         ends = layout.ends
         return met & ends[""] | in_line & ends["line"] | places & (ends["text"] | ends["line"])

@@ -27,13 +27,16 @@ class Layout:
         optional: places that may be left out.
         before: the place before each row of optional ones.
         last: the last place of each such row.
+        edges: places that are reached from those before them at a word's edge, without a character.
     """
 
-    __slots__ = ("_classes", "before", "ends", "last", "longest", "loops", "optional", "size", "starts")
+    __slots__ = (
+        "_classes", "before", "edges", "ends", "last", "longest", "loops", "optional", "size", "starts",
+    )  # fmt: skip
 
     def __init__(self, longest: int) -> None:
         self.longest = longest
-        self.size = self.loops = self.optional = self.before = self.last = 0
+        self.size = self.loops = self.optional = self.before = self.last = self.edges = 0
         self.starts = {"": 0, "text": 0, "line": 0}
         self.ends = {"": 0, "text": 0, "line": 0}
         self._classes: dict[Characters, int] = {}
@@ -62,6 +65,11 @@ class Layout:
 
     def _add(self, run: Run, room: int, row: bool) -> bool:
         """Give a run its places; take and return whether it is in a row of optional ones."""
+        if run.is_edge:
+            self.last |= 1 << self.size - 1 if row else 0
+            self.edges |= 1 << self.size
+            self.size += 1
+            return False
         loops = run.most is None or 0 < run.most - run.least >= room
         optional = int(not run.least) if loops else (run.most or 0) - run.least
         if run.least and row:

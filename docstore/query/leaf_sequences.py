@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from docstore.query.characters import ANY, Characters, merged
+from docstore.query.cases import merged
+from docstore.query.characters import ANY, Characters
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import Token, Wild, glob_tokens
 from docstore.query.reading import sequences

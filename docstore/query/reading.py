@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from docstore.query.characters import ANY, LAST, Characters, Ranges, complement, merged
-from docstore.query.sequences import EMPTY, Sequence, Sequences, joined, one_of, repeated, single
+from docstore.query.cases import Ranges, merged
+from docstore.query.characters import ANY, LAST, Characters, complement
+from docstore.query.sequences import EDGE, EMPTY, Sequence, Sequences, joined, one_of, repeated, single
 
 __all__ = ["sequences"]
 
@@ -164,7 +165,7 @@ class _Reader:
             return (Sequence(start="text") if letter == "A" else Sequence(end="text"),)
         if letter in ("b", "B"):
             self.at += 2
-            return (Sequence(exact=False),)
+            return EDGE if letter == "b" else (Sequence(exact=False),)
         if letter == "Q":
             return self._quoted()
         if letter in ("p", "P"):

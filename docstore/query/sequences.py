@@ -14,7 +14,8 @@ from typing import TypeAlias
 from docstore.query.characters import ANY, Characters
 
 __all__ = [
-    "EMPTY", "Anchor", "Run", "Sequence", "Sequences", "bounded", "joined", "one_of", "repeated", "single",
+    "EDGE", "EMPTY", "Anchor", "Run", "Sequence", "Sequences", "bounded", "joined", "one_of", "repeated",
+    "single",
 ]  # fmt: skip
 
 _MOST = 12
@@ -29,11 +30,15 @@ Anchor: TypeAlias = str
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Characters of one class, ``least`` to ``most`` of them; ``None``: any number."""
+    """Characters of one class, ``least`` to ``most`` of them; ``None``: any number.
+
+    ``is_edge``: none at all, but a word's edge must be there.
+    """
 
     characters: Characters
     least: int = 1
     most: int | None = 1
+    is_edge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class Sequence:
 Sequences: TypeAlias = tuple[Sequence, ...]
 """Of which a match is one."""
 EMPTY: Sequences = (Sequence(),)
+EDGE: Sequences = (Sequence((Run(Characters(()), 0, 0, is_edge=True),)),)
+"""``\\b``, before, behind or between characters."""
 
 
 def bounded(runs: tuple[Run, ...], start: Anchor = "", end: Anchor = "", exact: bool = True) -> Sequence:
@@ -141,6 +148,8 @@ def _character(sequence: Sequence) -> Characters | None:
 
 def _times(run: Run, least: int, most: int | None) -> Run | None:
     """Return a run repeated as a run; ``None``: not every number between is possible."""
+    if run.is_edge:
+        return run if least else None
     if run.least > 1 and least != most:
         return None
     highest = None if most is None or run.most is None else run.most * most
@@ -169,7 +178,7 @@ def _loosely(part: Sequences, most: int | None) -> Sequences:
 
 def _loosened(part: Sequences) -> Sequences:
     """Return one sequence of one run, of all the characters that are in any."""
-    characters = [run.characters for sequence in part for run in sequence.runs]
+    characters = [run.characters for sequence in part for run in sequence.runs if not run.is_edge]
     if not characters:
         return (Sequence((Run(Characters(()), 0, 0),), exact=False),)
     lengths = [sequence.most for sequence in part]

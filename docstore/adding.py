@@ -11,9 +11,10 @@ from docstore.batches import Batch, draft_batch
 from docstore.checks import Checks
 from docstore.drafts import Draft, draft_document
 from docstore.errors import InvalidDocument, ScopeError
+from docstore.insertion import Stored
 from docstore.models import AddResult, Document, NewDocument
 from docstore.query.fields import DOCUMENTS
-from docstore.storing import Stored, store_drafts, store_new
+from docstore.storing import store_drafts, store_new
 from docstore.writing import Writes
 
 __all__ = ["Adds"]

@@ -17,6 +17,7 @@ from docstore.downloads import Downloads
 from docstore.errors import FilterSyntaxError, InvalidDocument, NotFound
 from docstore.lifecycle import versions
 from docstore.models import Document, records_from
+from docstore.putting import Put, forget_blobs, make_live, put_bytes
 from docstore.query import run
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
@@ -25,7 +26,6 @@ from docstore.query.plan import Plan
 from docstore.queue import Queue
 from docstore.records import Filter
 from docstore.steps import reached
-from docstore.storing import Put, forget_blobs, make_live, put_bytes
 from docstore.writing import check_revision_argument
 
 __all__ = ["Documents"]

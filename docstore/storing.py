@@ -1,95 +1,24 @@
 """Storing documents: the put protocol, from a validated draft to a committed row (STORAGE: P2 to P5).
 
-``P2`` an intent row is committed, ``P3`` the bytes are written under a fresh key, ``P4`` one transaction
-turns the intent live and inserts the version. A collector that took the intent away meanwhile wins: the write
-is *fenced*, and starts again where its source can be read again. No user text is ever part of a key.
+``P2`` an intent row is committed, ``P3`` the bytes are written under a fresh key (``putting``), ``P4`` one
+transaction turns the intent live and inserts the version (``insertion``).
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from types import NoneType
-from typing import Any, NamedTuple, TypeVar
 
-from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer, WritesAlone
 from docstore.batches import Batch
-from docstore.blobs import Written, new_key, open_source
-from docstore.blobs.source import Source
+from docstore.blobs import open_source
 from docstore.checks import Checks
 from docstore.drafts import Draft
-from docstore.errors import (
-    AlreadyExists,
-    BlobError,
-    ChecksumMismatch,
-    DocstoreError,
-    SizeMismatch,
-    StoreBusy,
-)
-from docstore.lifecycle import versions
-from docstore.query.expr import And, Compare, In
-from docstore.query.fields import DOCUMENTS
+from docstore.insertion import Fresh, Insertion, Item, Stored
+from docstore.putting import Put, put_bytes
 from docstore.root import Root
-from docstore.rows import Rows
 from docstore.steps import reached
 
-__all__ = ["Put", "Stored", "forget_blobs", "make_live", "put_bytes", "store_drafts", "store_new"]
-
-T = TypeVar("T")
-_FENCED_TRIES = 3
-_PRIVATE = frozenset({"fingerprint", "blob_key"})
-_PENDING: tuple[BlobState, ...] = ("pending",)
-_CLOCKED = ("created_at", "updated_at", "first_created_at")
-_LIVE: tuple[BlobState, ...] = ("live",)
-
-
-class _Fenced(DocstoreError):
-    """The intent was collected before the bytes were live."""
-
-
-class Stored(NamedTuple):
-    """One committed row, and whether it is new."""
-
-    row: Row
-    is_new: bool
-
-
-@dataclass(slots=True)
-class Put:
-    """Bytes on their way into the store.
-
-    Attributes:
-        source: where they come from.
-        tenant, owner: whose they are.
-        size, sha256: what they must have; ``None`` takes what comes.
-        key: the storage key of the try under way.
-        written: what was stored under it.
-    """
-
-    source: Source
-    tenant: str | None
-    owner: str | None
-    size: int | None = None
-    sha256: str | None = None
-    key: str = ""
-    written: Written = field(default_factory=lambda: Written(0, ""))
-
-
-@dataclass(slots=True)
-class _Item:
-    """A draft under way, and its bytes."""
-
-    draft: Draft
-    put: Put | None = None
-
-    def settle(self) -> None:
-        """Take what was learned of the bytes into the row."""
-        if self.put is not None:
-            self.draft.row.update(
-                size=self.put.written.size, sha256=self.put.written.sha256, blob_key=self.put.key
-            )
+__all__ = ["store_drafts", "store_new"]
 
 
 def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[Stored]:
@@ -103,14 +32,14 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     reached("P0")
     with ExitStack() as stack:
         items = [
-            _Item(draft) if draft.source is None else _opened(root, checks, draft, stack) for draft in drafts
+            Item(draft) if draft.source is None else _opened(root, checks, draft, stack) for draft in drafts
         ]
         puts = [item.put for item in items if item.put is not None]
 
         def commit() -> list[Stored]:
             for item in items if puts else ():
                 item.settle()
-            inserting = _Insertion(items)
+            inserting = Insertion(items)
             stored = None if puts or root.alone is None else inserting.alone(root, root.alone)
             if stored is None:
                 stored = root.written(inserting.run, recognises=True)
@@ -131,7 +60,7 @@ def store_new(root: Root, batch: Batch) -> Sequence[str]:
         BackendError: the database failed.
     """
     reached("P0")
-    inserting = _Fresh(batch)
+    inserting = Fresh(batch)
     root.written(inserting.run, recognises=True)
     root.committed("P4.2")
     reached("P5")
@@ -139,254 +68,9 @@ def store_new(root: Root, batch: Batch) -> Sequence[str]:
     return ids
 
 
-def _opened(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> _Item:
+def _opened(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> Item:
     root.bytes()
     source = stack.enter_context(root.waits.run(open_source, draft.source))
     draft.named_after(source, checks)
     row = draft.row
-    return _Item(draft, Put(source, row["tenant"], row["owner"], row["size"], row["sha256"]))
-
-
-# -- bytes -----------------------------------------------------------------------------------------
-
-
-def put_bytes(root: Root, puts: Sequence[Put], commit: Callable[[], T]) -> T:
-    """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced.
-
-    Raises:
-        StoreBusy: the collector took the intents, and a source cannot be read again.
-        BlobError: the bytes are not what was said, or cannot be stored.
-    """
-    for _ in range(_FENCED_TRIES):
-        _intend(root, puts)
-        try:
-            for put in puts:
-                put.written = _write(root, put)
-            return commit()
-        except _Fenced as fenced:
-            root.withdraw([put.key for put in puts], fenced)
-            if not all(put.source.again() for put in puts):
-                raise StoreBusy(
-                    "the bytes were collected before they were live, and cannot be read again"
-                ) from fenced
-        except BaseException as failed:
-            root.withdraw([put.key for put in puts], failed)
-            raise
-    raise StoreBusy(f"the bytes were collected before they were live, {_FENCED_TRIES} times")
-
-
-def _intend(root: Root, puts: Sequence[Put]) -> None:
-    """P2: commit an intent for each put, before a byte is written."""
-    for put in puts:
-        put.key = new_key()
-    root.promise([put.key for put in puts])
-    with root.apart() as writer:
-        now = writer.now()
-        for put in puts:
-            writer.insert_blob(BlobRow(put.key, put.tenant, put.owner, at=now))
-    reached("P2")
-
-
-def _write(root: Root, put: Put) -> Written:
-    """P3: write the bytes. A collector that takes the intent meanwhile removes them under the writer's
-    hands.
-    """
-    try:
-        with root.watching("put"):
-            return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)
-    except (ChecksumMismatch, SizeMismatch):
-        raise
-    except BlobError as failed:
-        with root.apart() as writer:
-            if writer.blobs(keys=[put.key], states=_PENDING, limit=1):
-                raise
-        raise _Fenced(f"the intent of {put.key} was collected") from failed
-
-
-def make_live(writer: Writer, put: Put, now: int) -> None:
-    """Turn an intent live: the fence. It loses to a collector that took the intent before."""
-    size, sha256 = put.written.size, put.written.sha256
-    if not writer.update_blob(put.key, _PENDING, state="live", at=now, sha256=sha256, size=size):
-        raise _Fenced(f"the intent of {put.key} was collected")
-
-
-# -- rows ------------------------------------------------------------------------------------------
-
-
-class _Insertion:
-    """P4: turn the intents live and insert the versions, or find that they are there already.
-
-    It may run several times; after a commit of unknown outcome it knows its own rows by their ids.
-    """
-
-    def __init__(self, items: Sequence[_Item], tried: Iterable[str] = ()) -> None:
-        self._items = items
-        self._tried: set[str] = set(tried)
-
-    def run(self, writer: Writer) -> list[Stored]:
-        """Insert what is not there; return a row for each draft, in order."""
-        now = writer.now()
-        if not self._tried and all(_is_plain(item) for item in self._items):
-            rows = [_finished(item.draft, now) for item in self._items]
-            self._insert(writer, rows)
-            return [Stored(row, True) for row in rows]
-        return self._look_and_insert(writer, now)
-
-    def _look_and_insert(self, writer: Writer, now: int) -> list[Stored]:
-        """Insert what is not there, by id or by bytes; return a row for each draft."""
-        rows: list[Row] = []
-        stored: list[Stored] = []
-        known = self._known(writer)
-        for item in self._items:
-            found = self._existing(writer, item.draft, known)
-            if found is None:
-                row = _finished(item.draft, now)
-                rows.append(row)
-                known[_by_id(row)] = known[_by_bytes(row)] = row
-                if item.put is not None:
-                    make_live(writer, item.put, now)
-                stored.append(Stored(row, True))
-                continue
-            if item.put is not None and found.get("blob_key") != item.put.key:
-                writer.update_blob(item.put.key, _PENDING, state="dead", at=now)
-            stored.append(Stored(found, found["id"] in self._tried))
-        self._insert(writer, rows)
-        return stored
-
-    def alone(self, root: Root, backend: WritesAlone) -> list[Stored] | None:
-        """Insert a single plain row without a block; ``None`` where that cannot be, or was not, or nobody
-        knows: :meth:`run` finds out.
-        """
-        draft = self._items[0].draft
-        asked = draft.row
-        if len(self._items) > 1 or draft.dedupe or _in_parts(asked):
-            return None
-        clocked = [name for name in _CLOCKED if asked[name] is None]
-        row = {**asked, "fingerprint": draft.fingerprint()}
-        reached("P4.1")
-        made, unknown = root.written_alone(lambda: backend.insert_alone(DOCUMENTS, row, clocked))
-        if made is None:
-            self._tried.update([row["id"]] if unknown else ())
-            return None
-        row["number"], now = made
-        row.update(dict.fromkeys(clocked, now))
-        return [Stored(row, True)]
-
-    def _insert(self, writer: Writer, rows: list[Row]) -> None:
-        versions.place(writer, rows)
-        for row, number in zip(rows, writer.insert(DOCUMENTS, rows) if rows else (), strict=True):
-            row["number"] = number
-        self._tried.update(row["id"] for row in rows)
-        reached("P4.1")
-
-    def _asks_by_id(self, draft: Draft) -> bool:
-        return draft.named or draft.row["id"] in self._tried
-
-    def _known(self, writer: Writer) -> dict[Any, Row]:
-        """Return the documents that have one of the ids asked for."""
-        drafts = [item.draft for item in self._items]
-        ids = [draft.row["id"] for draft in drafts if draft.named or draft.row["id"] in self._tried]
-        known: dict[Any, Row] = {}
-        for at in range(0, len(ids), 1000):
-            where = In(("id",), tuple(dict.fromkeys(ids[at : at + 1000])))
-            known.update(
-                (_by_id(row), row) for row in writer.select(Query(DOCUMENTS, where=where, include=_PRIVATE))
-            )
-        return known
-
-    def _existing(self, writer: Writer, draft: Draft, known: dict[Any, Row]) -> Row | None:
-        """Return the document that ``draft`` asks for, if it is there or earlier in this batch: by its id, or
-        by its bytes.
-        """
-        wanted = draft.row
-        found = known.get(_by_id(wanted)) if self._asks_by_id(draft) else None
-        if found is not None:
-            if found["fingerprint"] != draft.fingerprint():
-                text = f"the id {wanted['id']!r} is taken by a document with other bytes or fields"
-                raise AlreadyExists(text, id=wanted["id"])
-            return found
-        if draft.dedupe and wanted["sha256"] is not None:
-            writer.lock(f"bytes/{zlib.crc32(wanted['sha256'].encode())}")
-            return known.get(_by_bytes(wanted)) or _of_bytes(writer, wanted)
-        return None
-
-
-class _Fresh:
-    """P4 of rows that are new for sure. When it is run again they are looked for like others."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-        self._was_tried = False
-
-    def run(self, writer: Writer) -> object:
-        """Insert the rows."""
-        if self._was_tried:
-            return self._looking().run(writer)
-        batch, self._was_tried = self._batch, True
-        now = writer.now()
-        rows = Rows({**batch.rows.columns, **_clocked(batch.rows.columns, now)})
-        writer.insert(DOCUMENTS, rows if getattr(writer, "takes_columns", False) else list(rows))
-        reached("P4.1")
-        return None
-
-    def _looking(self) -> _Insertion:
-        items = [_Item(draft) for draft in self._batch.drafts()]
-        return _Insertion(items, tried=self._batch.rows.columns["id"])
-
-
-def _clocked(columns: Mapping[str, Sequence[Any]], now: int) -> dict[str, Sequence[Any]]:
-    """Return the instants with the clock where there are none; what was one column still is."""
-    made: dict[int, Sequence[Any]] = {}
-    for column in (columns[name] for name in _CLOCKED):
-        if id(column) not in made:
-            is_empty = NoneType in set(map(type, column))
-            made[id(column)] = [now if at is None else at for at in column] if is_empty else column
-    return {name: made[id(columns[name])] for name in _CLOCKED}
-
-
-def _is_plain(item: _Item) -> bool:
-    """Return whether a document is new for sure, and without bytes."""
-    draft = item.draft
-    return item.put is None and not draft.named and not draft.dedupe
-
-
-def _in_parts(row: Row) -> bool:
-    """Return whether more than one row is written for a document."""
-    return row["external_id"] is not None or row["content"] is not None
-
-
-def _by_id(row: Row) -> Any:
-    return ("id", row["tenant"], row["id"])
-
-
-def _by_bytes(row: Row) -> Any:
-    return ("bytes", row["tenant"], row["owner"], row["sha256"])
-
-
-def _finished(draft: Draft, now: int) -> Row:
-    """Return the row to insert; the draft keeps what was asked, for the next try, where that matters."""
-    row = draft.row
-    if draft.named or row["external_id"] is not None:
-        row = row.copy()
-        row["fingerprint"] = draft.fingerprint()
-    if row["created_at"] is None:
-        row["created_at"] = now
-    if row["updated_at"] is None:
-        row["updated_at"] = now
-    row["first_created_at"] = row["created_at"]
-    return row
-
-
-def _of_bytes(writer: Writer, wanted: Row) -> Row | None:
-    """Return the first document of the same tenant and owner with the same bytes."""
-    same = And(tuple(Compare((name,), "eq", wanted[name]) for name in ("sha256", "tenant", "owner")))
-    found = writer.select(Query(DOCUMENTS, Scope(), same, limit=1, include=_PRIVATE))
-    return found[0] if found else None
-
-
-def forget_blobs(writer: Writer, keys: Sequence[str | None]) -> None:
-    """Mark the bytes of removed or replaced rows dead; they go after the commit, by collection."""
-    now = writer.now()
-    for key in keys:
-        if key is not None:
-            writer.update_blob(key, _LIVE, state="dead", at=now)
+    return Item(draft, Put(source, row["tenant"], row["owner"], row["size"], row["sha256"]))

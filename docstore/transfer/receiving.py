@@ -14,11 +14,11 @@ from typing import BinaryIO, Literal
 from docstore.backend import BlobState, Duplicate, Query, Row, Writer
 from docstore.errors import AlreadyExists, ScopeError, StoreBusy
 from docstore.lifecycle import versions
+from docstore.putting import Put, forget_blobs, make_live, put_bytes
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.steps import reached
 from docstore.store import Store
-from docstore.storing import Put, forget_blobs, make_live, put_bytes
 from docstore.transfer.bytes import lazy_source
 from docstore.transfer.rows import COMPARED, PRIVATE, Key, differing, exactly, found_by_id, key_of
 

@@ -11,9 +11,9 @@ from docstore_postgres.numbers import index_numbers
 from docstore_postgres.usual import Usuals
 from docstore_postgres.values import index_folds, index_json, is_plain
 
-__all__ = ["beside", "columns_beside", "index_words", "made_of"]
+__all__ = ["WORDED", "beside", "columns_beside", "index_words", "made_of"]
 
-_WORDED = "metadata"
+WORDED = "metadata"
 """The field that words are made of; it is never ``None``."""
 _TOGETHER = 32
 """So many texts are decoded at a time."""
@@ -23,7 +23,7 @@ Made = tuple[str | None, ...]
 def made_of(name: str) -> tuple[tuple[str, str], ...]:
     """Return the columns made from a JSON field's text, by the ends of their names, and their types."""
     plain = ("json", "jsonb"), ("fold", "jsonb")
-    return (*plain, ("words", "tsvector")) if name == _WORDED else plain
+    return (*plain, ("words", "tsvector")) if name == WORDED else plain
 
 
 def index_words(record: dict[str, Any], usuals: Usuals) -> tuple[str, bool]:
@@ -38,7 +38,7 @@ def beside(name: str, text: str | None, usuals: Usuals) -> Made:
     """Return the values of :func:`made_of` for a JSON field's text."""
     if text is None:
         return (None,) * len(made_of(name))
-    if name != _WORDED:
+    if name != WORDED:
         return index_json(text), index_folds(text)
     words, has_large = index_words(from_json(text), usuals)
     return index_json(text) if has_large else text, index_folds(text), words
@@ -46,7 +46,7 @@ def beside(name: str, text: str | None, usuals: Usuals) -> Made:
 
 def columns_beside(name: str, texts: Sequence[str | None], usuals: Usuals) -> list[Sequence[str | None]]:
     """Return :func:`beside` of many texts, a list for each column."""
-    if name != _WORDED:
+    if name != WORDED:
         return [list(made) for made in zip(*(beside(name, text, usuals) for text in texts), strict=True)]
     jsons: list[str | None] = []
     folds: list[str | None] = []

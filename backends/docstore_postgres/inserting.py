@@ -23,8 +23,8 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold
 from docstore.rows import Rows, column
 from docstore_postgres.awaited import AwaitedCursor
-from docstore_postgres.beside import beside, columns_beside, made_of
-from docstore_postgres.usual import Learnt, Usuals, learn, read_usuals, sample
+from docstore_postgres.beside import WORDED, beside, columns_beside, made_of
+from docstore_postgres.usual import NOTHING, Learnt, Usuals, learn, read_usuals, sample
 
 __all__ = ["Inserting", "marks_of"]
 
@@ -72,7 +72,7 @@ class Inserting(Session):
         """Return the values for :meth:`insert_names`."""
         values = super().insert_values(collection, row)
         for name in _JSON_NAMES[collection.name]:
-            values += beside(name, row[name], self.usuals())
+            values += beside(name, row[name], NOTHING if row["tenant"] else self.usuals())
         return values
 
     def assignment(self, name: str, value: Any) -> Fragment:
@@ -81,14 +81,18 @@ class Inserting(Session):
         if name not in _ALL_JSON:
             return plain
         sets = ", ".join(f"{name}_{kind} = %s::{cast}" for kind, cast in made_of(name))
-        return Fragment(f"{plain.text}, {sets}", (*plain.values, *beside(name, value, self.usuals())))
+        made = beside(name, value, self.usuals())
+        if name == WORDED and self.usuals().known:
+            sets = sets.removesuffix("%s::tsvector") + "CASE tenant WHEN '' THEN %s ELSE %s END::tsvector"
+            made = (*made, beside(name, value, NOTHING)[-1])
+        return Fragment(f"{plain.text}, {sets}", (*plain.values, *made))
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Insert rows, many by COPY with numbers taken ahead; return their numbers."""
         if not rows:
             return []
         names = self.insert_names(collection)
-        if len(rows) >= _SOME and collection is DOCUMENTS and self.in_transaction:
+        if len(rows) >= _SOME and collection is DOCUMENTS and self.in_transaction and _are_no_ones(rows):
             self.learn(column(rows, "metadata"))
         with self.kept():
             if len(rows) >= _COPIED_FROM:
@@ -123,7 +127,8 @@ class Inserting(Session):
         columns = {name: column(rows, name) for name in stored}
         if not all(columns["tenant"]):
             columns["tenant"] = [tenant or "" for tenant in columns["tenant"]]
-        made = [columns_beside(name, columns[name], self.usuals()) for name in _JSON_NAMES[collection.name]]
+        usuals = self.usuals() if _are_no_ones(rows) else NOTHING
+        made = [columns_beside(name, columns[name], usuals) for name in _JSON_NAMES[collection.name]]
         return [*columns.values(), list(map(fold, columns["filename"])), *chain.from_iterable(made)]
 
     # -- usual values ----------------------------------------------------------------------------------------
@@ -221,6 +226,11 @@ class Inserting(Session):
             "VALUES (%s, %s, %s, %s, %s)",
             (number, tenant, *columns),
         )
+
+
+def _are_no_ones(rows: Sequence[Row]) -> bool:
+    """Return whether none of some records is a tenant's."""
+    return not any(column(rows, "tenant"))
 
 
 def _json_names(collection: Collection) -> tuple[str, ...]:

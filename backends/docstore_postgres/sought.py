@@ -58,7 +58,8 @@ def sought(where: Expr, usuals: Usuals = NOTHING) -> Fragment | None:
     if part is None or len(part.spans) + len(part.usuals) > _MOST:
         return None
     words = dict.fromkeys(part.words())
-    return Fragment("d.metadata_words @@ %s::tsquery", (" | ".join(words),))
+    found = Fragment("d.metadata_words @@ %s::tsquery", (" | ".join(words),))
+    return found.wrapped("(", " OR d.tenant <> '')") if part.usuals else found
 
 
 def _implied(expr: Expr, base: Path, usuals: Usuals) -> _Part | None:

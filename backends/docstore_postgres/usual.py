@@ -10,6 +10,9 @@ says in its words how many of those values its writer knew of, and which of them
 A condition that a usual value does not fulfil is then true of nothing but the records with its ``x`` word,
 and those of writers that did not know it yet. Numbers are given in the order of commits, one writer at a
 time, and never twice: who knows of a number knows of all before it.
+
+All that is of records without a tenant: what one tenant's have in common is nobody else's to see. Records of
+tenants say that their writers knew of nothing.
 """
 
 from __future__ import annotations
@@ -205,7 +208,7 @@ def sample(session: Session, last: int, texts: Sequence[str]) -> list[dict[str, 
     """
     places = [(last + len(texts)) * at // _SAMPLE for at in range(_SAMPLE)]
     numbers = [place + 1 for place in places if place < last]
-    start = f"SELECT metadata FROM {session.tables.of(DOCUMENTS)} WHERE number = ANY(%s)"
+    start = f"SELECT metadata FROM {session.tables.of(DOCUMENTS)} WHERE number = ANY(%s) AND tenant = ''"
     session.run(Fragment(start, (numbers,)))
     there = [text for (text,) in session.cursor.fetchall()]
     return [from_json(text) for text in (*there, *(texts[place - last] for place in places if place >= last))]

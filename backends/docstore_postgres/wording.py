@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from docstore.query.fields import Collection
 from docstore_postgres.beside import index_words
-from docstore_postgres.usual import known_by, read_usuals
+from docstore_postgres.usual import NOTHING, known_by, read_usuals
 
 __all__ = ["Misworded", "mend", "misworded"]
 
@@ -69,9 +69,10 @@ def _batch(
 def mend(session: Session, tables: Tables, collection: Collection, number: int) -> None:
     """Set the words of a row right, by its metadata as it is now."""
     table = tables.of(collection)
-    session.run(Fragment(f"SELECT metadata FROM {table} WHERE number = %s FOR UPDATE", (number,)))
+    session.run(Fragment(f"SELECT metadata, tenant FROM {table} WHERE number = %s FOR UPDATE", (number,)))
     found = session.cursor.fetchone()
     if found is not None:
-        words, _ = index_words(from_json(found[0]), read_usuals(session))
+        metadata, tenant = found
+        words, _ = index_words(from_json(metadata), NOTHING if tenant else read_usuals(session))
         statement = f"UPDATE {table} SET metadata_words = %s::tsvector WHERE number = %s"
         session.run(Fragment(statement, (words, number)))

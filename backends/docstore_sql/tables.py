@@ -300,14 +300,15 @@ def _blob_table(name: str, metadata: sa.MetaData) -> sa.Table:
 
 def _usual_table(name: str, metadata: sa.MetaData) -> None:
     """Make the table of usual values: the path, an array of keys, and the value, both as JSON."""
-    number = sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True)
     text = _type_of(DOCUMENTS.column("id"))
     sa.Table(
         name,
         metadata,
-        number,
+        sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("tenant", text, nullable=False, server_default=""),
         sa.Column("path", text, nullable=False),
         sa.Column("value", text, nullable=False),
+        sa.PrimaryKeyConstraint("number", "tenant", name=f"{name}_pkey"),
     )
 
 

@@ -127,9 +127,22 @@ def _learnt(store: docstore.Store) -> Learnt:
     return backend._reading.learnt
 
 
-def _add(store: docstore.Store, count: int, seed: int) -> None:
+def _add(store: docstore.Store, count: int, seed: int, **fields: Any) -> None:
     chance = random.Random(seed)
-    store.documents.add_many({"filename": f"{n}", "metadata": _metadata(chance)} for n in range(count))
+    store.documents.add_many(
+        {"filename": f"{n}", "metadata": _metadata(chance), **fields} for n in range(count)
+    )
+
+
+def _change(store: docstore.Store, seed: int) -> None:
+    """Change the metadata of some documents, by themselves and in a block."""
+    chance = random.Random(seed)
+    some = chance.sample(list(store.documents.iterate()), 40)
+    for one in some[:20]:
+        store.documents.update(one.id, metadata={"era": chance.choice(["late", "early"])})
+    with store.transaction():
+        for one in some[20:]:
+            store.documents.update(one.id, metadata={"era": chance.choice(["late", "early"])})
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +156,9 @@ def url(postgres_server: Any) -> Iterator[str]:
             _add(first, 150, 3)
         _learnt(first).read_at = -math.inf
         _add(first, 150, 4)
+        _add(first, 50, 5, tenant="t")
+        _change(first, 6)
+        first.documents.add(None, tenant="t", filename="late", metadata={"era": "late"})
         with first._root.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
     yield made
@@ -179,6 +195,8 @@ def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -
     chance = random.Random(13)
     with docstore.open(url) as store:
         everything = [(one.id, one.metadata) for one in store.documents.iterate()]
+        of_tenant = {one.id for one in store.scoped(tenant="t").documents.iterate()}
+        assert 51 == len(of_tenant)
         for _ in range(250):
             asked = _filter(chance)
             is_match = evaluate.compile(normalize(parse(asked, DOCUMENTS)))
@@ -186,6 +204,8 @@ def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -
             page = store.documents.find(asked, limit=1_000, total=True)
             assert (asked, len(expected)) == (asked, page.total)
             assert (asked, expected) == (asked, {one.id for one in page.items})
+            theirs = {one.id for one in store.scoped(tenant="t").documents.find(asked, limit=1_000).items}
+            assert (asked, {id for id in expected if id in of_tenant}) == (asked, theirs)
     assert 100 < ways.count("range")
 
 
@@ -312,6 +332,36 @@ def test_what_was_erased_is_forgotten(postgres_url: str) -> None:
         ):
             assert expected == {one.id for one in store.documents.find(filter).items}
             assert len(expected) == store.documents.count(filter)
+
+
+def test_nothing_is_learnt_of_tenants(postgres_url: str) -> None:
+    """What a tenant's documents have in common is written down nowhere, however they were added."""
+    with opened(postgres_url) as store:
+        _add(store, 600, 8, tenant="t")
+        mixed = [{"filename": f"{n}", "tenant": "t" if n % 9 else None} for n in range(600)]
+        store.documents.add_many({**one, "metadata": {"era": "late"}} for one in mixed)
+        with store._root.backend.write() as session:
+            assert isinstance(session, PostgresSession)
+            session.learn()
+        assert () == usual_of(store).known
+
+
+def test_few_are_found_beside_tenants(postgres_url: str) -> None:
+    """Of a store with few documents of tenants the database still goes by words, and by an index of those."""
+    with docstore.open(postgres_url) as store:
+        eras = ["late" if n > 20 else "early" for n in range(20_000)]
+        store.documents.add_many({"filename": "a", "metadata": {"era": era}} for era in eras)
+        store.documents.add_many(
+            {"filename": "b", "tenant": "t", "metadata": {"era": era}} for era in eras[:30]
+        )
+        with store._root.backend.checkout() as connection:
+            connection.cursor().execute("ANALYZE")
+        few = {"metadata.era": {"$ne": "late"}}
+        assert 42 == store.documents.count(few)
+        plan = store.documents.explain(few).database_plan or ""
+        assert "docstore_document_words" in plan
+        assert "BitmapOr" in plan
+        assert 21 == store.scoped(tenant="t").documents.count(few)
 
 
 def test_repair_mends_words_that_are_wrong(postgres_url: str) -> None:

@@ -335,6 +335,7 @@ CREATE TABLE public.docstore_tally (
 
 CREATE TABLE public.docstore_usual (
     number bigint NOT NULL,
+    tenant text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
     path text NOT NULL COLLATE pg_catalog."C",
     value text NOT NULL COLLATE pg_catalog."C"
 );
@@ -352,10 +353,10 @@ ALTER TABLE public.docstore_usual ALTER COLUMN number ADD GENERATED ALWAYS AS ID
 
 
 
-INSERT INTO public.docstore_blob VALUES ('t', '28/5a/285abf5f9c51442d9607927dc5ea5a60', 'o', 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 9, 'live', 1795358656409370, 0);
-INSERT INTO public.docstore_blob VALUES ('t', '55/96/5596e603d6994f8592f36ea4656d2338', 'o', 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 9, 'live', 1795358656409370, 0);
-INSERT INTO public.docstore_blob VALUES ('t', '72/6c/726cc66d69864bb9b99b28ac416c6f28', 'o', '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 9, 'live', 1795358656409370, 0);
-INSERT INTO public.docstore_blob VALUES ('', '9b/be/9bbe9470e5ef4948af069971b8acb07c', NULL, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0, 'live', 1795358656409370, 0);
+INSERT INTO public.docstore_blob VALUES ('t', 'eb/c0/ebc043213fd34ecc93ad21a72430f0dd', 'o', 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 9, 'live', 1795360283734976, 0);
+INSERT INTO public.docstore_blob VALUES ('t', 'ca/9d/ca9da5d2aa0b4f3e9c64c4219afe139b', 'o', 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 9, 'live', 1795360283734976, 0);
+INSERT INTO public.docstore_blob VALUES ('t', '12/9a/129a358bc5b04c44be6a05f9e05e6706', 'o', '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 9, 'live', 1795360283734976, 0);
+INSERT INTO public.docstore_blob VALUES ('', '7d/fc/7dfc2cf40a4446c19cb4f4cbf728a9d7', NULL, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0, 'live', 1795360283734976, 0);
 
 
 
@@ -365,10 +366,10 @@ INSERT INTO public.docstore_content VALUES ('t', 3, 'Grüße Nummer 3, 日本語
 
 
 
-INSERT INTO public.docstore_document VALUES (1, 'chain-1', 'chain', 1, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 'pending', NULL, 0, '{"n":1,"tags":["a",{"b":[1,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 1, 日本語', 1767268800000001, 1767268800000001, 1767268800000001, NULL, 1, '28/5a/285abf5f9c51442d9607927dc5ea5a60', '0786ad24791e8b6a5d52aa202de7d31a', NULL, NULL, NULL, 'chain.txt', '{"n": 1, "a.b": {"": "é"}, "tags": ["a", {"b": [1, null, 1.5]}]}', NULL, '''05ab3bff000'' ''05ab3bff800'' ''05ab3s'' ''754d6bff000'' ''w0000''');
-INSERT INTO public.docstore_document VALUES (2, 'chain-2', 'chain', 2, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 'pending', NULL, 0, '{"n":2,"tags":["a",{"b":[2,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 2, 日本語', 1767355200000002, 1767355200000002, 1767268800000001, NULL, 1, '55/96/5596e603d6994f8592f36ea4656d2338', '7e9dac12ea9db2440d30925d154c9b88', NULL, NULL, NULL, 'chain.txt', '{"n": 2, "a.b": {"": "é"}, "tags": ["a", {"b": [2, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00000'' ''05ab3s'' ''754d6c00000'' ''w0000''');
-INSERT INTO public.docstore_document VALUES (3, 'chain-3', 'chain', 3, true, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 'pending', NULL, 0, '{"n":3,"tags":["a",{"b":[3,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 3, 日本語', 1767441600000003, 1767441600000003, 1767268800000001, NULL, 1, '72/6c/726cc66d69864bb9b99b28ac416c6f28', '659e8f0e435007fcff5635efd3a02e4c', NULL, NULL, NULL, 'chain.txt', '{"n": 3, "a.b": {"": "é"}, "tags": ["a", {"b": [3, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00800'' ''05ab3s'' ''754d6c00800'' ''w0000''');
-INSERT INTO public.docstore_document VALUES (4, 'empty', NULL, 1, true, '', NULL, 'empty', 'application/octet-stream', 'other', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'pending', NULL, 0, '{"big":4611686018427387904,"float":1e+16}', NULL, 1795316060704293, 1795316060704293, 1795316060704293, NULL, 1, '9b/be/9bbe9470e5ef4948af069971b8acb07c', '76ce861885c649c825c2c54a89aeb5f9', NULL, NULL, NULL, 'empty', '{"big": 4611686018427387904, "float": 10000000000000000}', NULL, '''1ed5bc3d000'' ''e2d18c341c3'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (1, 'chain-1', 'chain', 1, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 'pending', NULL, 0, '{"n":1,"tags":["a",{"b":[1,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 1, 日本語', 1767268800000001, 1767268800000001, 1767268800000001, NULL, 1, 'eb/c0/ebc043213fd34ecc93ad21a72430f0dd', '0786ad24791e8b6a5d52aa202de7d31a', NULL, NULL, NULL, 'chain.txt', '{"n": 1, "a.b": {"": "é"}, "tags": ["a", {"b": [1, null, 1.5]}]}', NULL, '''05ab3bff000'' ''05ab3bff800'' ''05ab3s'' ''754d6bff000'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (2, 'chain-2', 'chain', 2, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 'pending', NULL, 0, '{"n":2,"tags":["a",{"b":[2,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 2, 日本語', 1767355200000002, 1767355200000002, 1767268800000001, NULL, 1, 'ca/9d/ca9da5d2aa0b4f3e9c64c4219afe139b', '7e9dac12ea9db2440d30925d154c9b88', NULL, NULL, NULL, 'chain.txt', '{"n": 2, "a.b": {"": "é"}, "tags": ["a", {"b": [2, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00000'' ''05ab3s'' ''754d6c00000'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (3, 'chain-3', 'chain', 3, true, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 'pending', NULL, 0, '{"n":3,"tags":["a",{"b":[3,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 3, 日本語', 1767441600000003, 1767441600000003, 1767268800000001, NULL, 1, '12/9a/129a358bc5b04c44be6a05f9e05e6706', '659e8f0e435007fcff5635efd3a02e4c', NULL, NULL, NULL, 'chain.txt', '{"n": 3, "a.b": {"": "é"}, "tags": ["a", {"b": [3, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00800'' ''05ab3s'' ''754d6c00800'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (4, 'empty', NULL, 1, true, '', NULL, 'empty', 'application/octet-stream', 'other', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'pending', NULL, 0, '{"big":4611686018427387904,"float":1e+16}', NULL, 1795316060704293, 1795316060704293, 1795316060704293, NULL, 1, '7d/fc/7dfc2cf40a4446c19cb4f4cbf728a9d7', '76ce861885c649c825c2c54a89aeb5f9', NULL, NULL, NULL, 'empty', '{"big": 4611686018427387904, "float": 10000000000000000}', NULL, '''1ed5bc3d000'' ''e2d18c341c3'' ''w0000''');
 INSERT INTO public.docstore_document VALUES (5, 'bare', NULL, 1, true, 'u', NULL, '../bare', 'application/octet-stream', 'other', 5, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'pending', NULL, 0, '{}', NULL, 1795316060708028, 1795316060708028, 1795316060708028, NULL, 1, NULL, '718c736d90f008bb4377d4c6bb106b45', NULL, NULL, NULL, '../bare', '{}', NULL, '''w0000''');
 INSERT INTO public.docstore_document VALUES (6, 'failed', NULL, 1, true, '', NULL, 'failed.pdf', 'application/pdf', 'pdf', NULL, NULL, 'failed', 'no text', 0, '{}', NULL, 1795316060711417, 1795316060716106, 1795316060711417, NULL, 2, NULL, '61b0ef82a7e027afeabbd365f0d78bba', NULL, NULL, NULL, 'failed.pdf', '{}', NULL, '''w0000''');
 INSERT INTO public.docstore_document VALUES (7, 'claimed', NULL, 1, true, '', NULL, 'claimed', 'application/octet-stream', 'other', NULL, NULL, 'processing', NULL, 1, '{}', NULL, 1795316060719991, 1795316060723071, 1795316060719991, NULL, 2, NULL, 'd4347f6ff6d449576aa800208f231fbd', '7b145167f28932eddff3d3f654a9bed8', 'w', 1795316061723071, 'claimed', '{}', NULL, '''w0000''');
@@ -447,7 +448,7 @@ ALTER TABLE ONLY public.docstore_setting
 
 
 ALTER TABLE ONLY public.docstore_usual
-    ADD CONSTRAINT docstore_usual_pkey PRIMARY KEY (number);
+    ADD CONSTRAINT docstore_usual_pkey PRIMARY KEY (number, tenant);
 
 
 

@@ -25,7 +25,8 @@ class Limits:
             operand).
         pattern_characters: characters of one ``$regex`` or glob.
         pattern_instructions: instructions that RE2 makes of all ``$regex`` of a filter together: about one
-            for a character of plain text, ten for ``.``, 70 for ``.{8}``, 1,200 for ``\\pL``.
+            for a character of plain text, ten for ``.``, 70 for ``.{8}``, 1,200 for ``\\pL``. One pattern
+            counts for a quarter of the limit at most.
         page: records on one page.
         metadata_bytes: UTF-8 bytes of the canonical JSON of one metadata object.
         metadata_depth: depth of arrays and objects in metadata.
@@ -41,7 +42,7 @@ class Limits:
     path_steps: int = 16
     operand_bytes: int = 65_536
     pattern_characters: int = 1_000
-    pattern_instructions: int = 600_000
+    pattern_instructions: int = 100_000
     page: int = 1_000
     metadata_bytes: int = 1_048_576
     metadata_depth: int = 64

@@ -30,20 +30,18 @@ class AtOnce:
         automaton: of what can match each.
     """
 
-    __slots__ = ("_alone", "_automaton", "_every", "_last", "_sure", "_surely", "_unread")
+    __slots__ = ("_alone", "_automaton", "_every", "_folding", "_last", "_unread")
 
     def __init__(self, questions: Sequence[Question], automaton: Automaton) -> None:
         self._automaton = automaton
         self._alone = [test for _, test in questions]
         self._every = (1 << len(questions)) - 1
-        self._sure = self._surely = self._unread = self._last = 0
+        self._folding = self._unread = self._last = 0
         for at, (read, _) in enumerate(questions):
             if read is None:
                 self._unread |= 1 << at
-            elif all(sequence.exact for sequence in read):
-                self._sure |= 1 << at
-                folds = any(run.characters.folds for sequence in read for run in sequence.runs)
-                self._surely |= 0 if folds else 1 << at
+            elif any(run.characters.folds for sequence in read for run in sequence.runs):
+                self._folding |= 1 << at
 
     @classmethod
     def of(cls, questions: Sequence[Question], longest: int) -> AtOnce | None:
@@ -55,21 +53,18 @@ class AtOnce:
 
     def found(self, text: str) -> int:
         """Return the tests that the text passes, a bit for each."""
-        found = self._automaton.found(text)
-        known = self._known(text)
-        sure = found & known
-        for bit, alone in self._doubted(found, known):
+        perhaps, surely = self._told(text)
+        for bit, alone in self._asked(perhaps):
             if alone(text):
-                sure |= bit
-        return sure
+                surely |= bit
+        return surely
 
     def any(self, text: str) -> bool:
         """Tell whether the text passes any of the tests."""
-        found = self._automaton.found(text)
-        known = self._known(text)
-        if found & known:
+        perhaps, surely = self._told(text)
+        if surely:
             return True
-        for bit, alone in self._doubted(found, known):
+        for bit, alone in self._asked(perhaps):
             if alone(text):
                 self._last = bit
                 return True
@@ -77,22 +72,27 @@ class AtOnce:
 
     def all(self, text: str) -> bool:
         """Tell whether the text passes all of the tests."""
-        found = self._automaton.found(text)
-        if self._every & ~(found | self._unread):
+        perhaps, surely = self._told(text)
+        if perhaps | surely != self._every:
             return False
-        for bit, alone in self._doubted(found, self._known(text)):
+        for bit, alone in self._asked(perhaps):
             if not alone(text):
                 self._last = bit
                 return False
         return True
 
-    def _known(self, text: str) -> int:
-        """Return the tests that the automaton is sure about, once it has walked through a text."""
-        return self._sure if self._automaton.unsettled.isdisjoint(text) else self._surely
+    def _told(self, text: str) -> tuple[int, int]:
+        """Return the tests that the text may pass, and those that it passes; none is both."""
+        found = self._automaton.found(text)
+        if not found:
+            return self._unread, 0
+        surely = found >> len(self._alone)
+        if not self._automaton.unsettled.isdisjoint(text):
+            surely &= ~self._folding
+        return found & self._every & ~surely | self._unread, surely
 
-    def _doubted(self, found: int, known: int) -> Iterator[tuple[int, TextTest]]:
+    def _asked(self, left: int) -> Iterator[tuple[int, TextTest]]:
         """Yield the tests that must be asked by themselves, the one that decided last first."""
-        left = found & ~known | self._unread
         bit = self._last & left or left & -left
         while bit:
             yield bit, self._alone[bit.bit_length() - 1]

@@ -43,7 +43,7 @@ class Automaton:
             for sequence in sequences:
                 last = layout.add(sequence)
                 if last is not None:
-                    self._owners[last] = 1 << at
+                    self._owners[last] = 1 << at | sequence.exact << len(patterns) + at
         self.size = layout.size
         memberships = Memberships(layout.classes)
         self.unsettled = memberships.unsettled
@@ -54,7 +54,8 @@ class Automaton:
         self._ended = self._by_the_way if asks else self._along
 
     def found(self, text: str) -> int:
-        """Return the patterns of which the text has a sequence, a bit for each.
+        """Return the patterns of which the text has a sequence, a bit for each, and behind those, a bit for
+        each again, of which it has one that is exact.
 
         Args:
             text: no longer than the automaton is for.

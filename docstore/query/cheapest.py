@@ -21,8 +21,10 @@ _EACH = 4
 """Of so many texts one is timed, as long as there is but one way."""
 _LONGEST = 0.002
 """Seconds; in what takes longer something else may have run."""
-_WEIGHT = 32
-"""Texts after which an earlier one counts for a third in the mean."""
+_WEIGHT, _TRIED = 64, 8
+"""Texts after which an earlier one counts for a third in the mean of the way taken, and of the other."""
+_LEARNS, _PATIENCE = 64, 0.03
+"""Texts, or seconds, for which the other way is taken when it is new: it may have ways to find out itself."""
 _OFTEN, _SELDOM = 64, 1_024
 """Texts after which the dearer way is tried, at first and at last."""
 _SHORT = 7
@@ -69,7 +71,7 @@ class _Choice(Generic[A, T]):
         make: makes the other.
     """
 
-    __slots__ = ("_asked", "_between", "_left", "_make", "_means", "_spent", "_ways")
+    __slots__ = ("_asked", "_between", "_learning", "_left", "_make", "_means", "_spent", "_ways")
 
     def __init__(self, usual: Callable[[A], T], make: Callable[[], Callable[[A], T] | None]) -> None:
         self._make: Callable[[], Callable[[A], T] | None] | None = make
@@ -77,6 +79,7 @@ class _Choice(Generic[A, T]):
         self._means = [0.0]
         self._asked = 0
         self._spent = 0.0
+        self._learning = _LEARNS
         self._left = self._between = _OFTEN
 
     def ask(self, asked: A) -> T:
@@ -96,7 +99,7 @@ class _Choice(Generic[A, T]):
     def _add_the_other(self, make: Callable[[], Callable[[A], T] | None]) -> None:
         other, self._make = make(), None
         if other is not None:
-            self._means = [self._spent / self._asked, 0.0]
+            self._means = [self._spent / self._asked, _LONGEST]
             self._ways = [self._ways[0], other]
 
     def _by_the_cheaper(self, asked: A) -> T:
@@ -104,11 +107,14 @@ class _Choice(Generic[A, T]):
         best = 0 if means[0] < means[1] else 1
         self._left -= 1
         tries = self._left <= 0
-        way = 1 - best if tries else best
+        way = 1 if self._learning > 0 else 1 - best if tries else best
         begun = perf_counter()
         answer = self._ways[way](asked)
-        means[way] += (min(perf_counter() - begun, _LONGEST) - means[way]) / _WEIGHT
-        if tries:
+        took = min(perf_counter() - begun, _LONGEST)
+        means[way] += (took - means[way]) / (_WEIGHT if way == best else _TRIED)
+        if self._learning > 0:
+            self._learning -= 1 + int(took * _LEARNS / _PATIENCE)
+        elif tries:
             changed = (0 if means[0] < means[1] else 1) is not best
             self._left = self._between = _OFTEN if changed else min(2 * self._between, _SELDOM)
         return answer

@@ -28,6 +28,8 @@ __all__ = [
     "whole_number",
 ]
 
+_MOST_OF_LIMIT = 4
+"""A pattern counts for no more than one part in so many of what is allowed."""
 Op: TypeAlias = Literal["eq", "gt", "gte", "lt", "lte"]
 
 
@@ -48,13 +50,14 @@ class Rules:
     patterns: list[int] = field(default_factory=list)
 
     def count_pattern(self, instructions: int, where: Where) -> None:
-        """Count a pattern among those of the filter.
+        """Count a pattern among those of the filter; one alone is never too large.
 
         Raises:
             FilterTooComplex: they are too large together.
         """
-        self.patterns.append(instructions)
-        found, limit = sum(self.patterns), self.limits.pattern_instructions
+        limit = self.limits.pattern_instructions
+        self.patterns.append(min(instructions, limit // _MOST_OF_LIMIT))
+        found = sum(self.patterns)
         if found > limit:
             what = f"patterns of {found:,} instructions together"
             raise too_complex(where, what, "pattern_instructions", limit)

@@ -22,7 +22,9 @@ _MOST = 12
 """Sequences of one pattern; instead of more there is one that allows more."""
 _MOST_RUNS = 150
 """Runs of one sequence; instead of the last of more there is anything."""
-_MOST_OPTIONAL = 3
+_MOST_JOINED = 4
+"""Sequences that alternatives one after another come to, where more than one part has some."""
+_MOST_OPTIONAL = 2
 """Optional copies of something that has more than one character, beyond which all its characters will do."""
 Anchor: TypeAlias = str
 """``""``, ``"text"`` or ``"line"``: of what a sequence must be at the start, or the end."""
@@ -106,10 +108,8 @@ def joined(parts: Many[Sequences]) -> Sequences:
     """Return the sequences of one part after another."""
     found = EMPTY
     for part in parts:
-        if len(found) * len(part) > _MOST:
+        if min(len(found), len(part)) > 1 and len(found) * len(part) > _MOST_JOINED:
             found, part = (_loosened(found), part) if len(found) > len(part) else (found, _loosened(part))
-        if len(found) * len(part) > _MOST:
-            found = _loosened(found)
         found = tuple(_after(first, second) for first in found for second in part)
     return found
 

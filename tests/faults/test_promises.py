@@ -22,7 +22,7 @@ from docstore_sqlite.backend import SQLiteBackend
 from docstore_sqlite.session import SQLiteSession
 
 import docstore
-from docstore import storing
+from docstore import insertion, putting, storing
 from docstore.blobs import local, metering
 from docstore.errors import BackendError, BlobError, DocstoreError, NotFound
 from docstore.root import Root
@@ -413,7 +413,7 @@ def sync_nothing(patch: Patch) -> None:
 
 
 def rows_before_bytes(patch: Patch) -> None:
-    put_bytes = storing.put_bytes
+    put_bytes = putting.put_bytes
     late: list[Callable[[], object]] = []
 
     def postponed(root: Any, put: Any) -> Any:
@@ -427,7 +427,7 @@ def rows_before_bytes(patch: Patch) -> None:
             late.pop()()
         return done
 
-    patch.setattr(storing, "_write", postponed)
+    patch.setattr(putting, "_write", postponed)
     patch.setattr(storing, "put_bytes", put_then_write)
     patch.setattr("docstore.documents.put_bytes", put_then_write)
 
@@ -437,7 +437,7 @@ def lose_the_tail(patch: Patch) -> None:
 
 
 def one_key_for_all(patch: Patch) -> None:
-    patch.setattr(storing, "new_key", lambda: "aa/bb/aabb" + "0" * 28)
+    patch.setattr(putting, "new_key", lambda: "aa/bb/aabb" + "0" * 28)
 
 
 def overwrite_objects(patch: Patch) -> None:
@@ -486,7 +486,7 @@ def no_fence(patch: Patch) -> None:
         states = ("pending", "live", "dead", "swept")
         writer.update_blob(put.key, states, state="live", at=now, sha256=made.sha256, size=made.size)
 
-    patch.setattr(storing, "make_live", unfenced)
+    patch.setattr(insertion, "make_live", unfenced)
 
 
 def recognise_nothing(patch: Patch) -> None:

@@ -284,12 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _store(name, chosen.work / f"{chosen.size}-{chosen.seed}") as (store, clock):
             world = fill(store, chosen.size, chosen.seed)
             store.documents.find({"metadata.a": 1}, limit=1)
-            asks = chain(
-                adversaries(),
-                families(chosen.families, chosen.seed),
-                questions(world, chosen.questions, chosen.seed),
-            )
-            asks = families(chosen.families, chosen.seed) if chosen.only_families else asks
+            others = chain(adversaries(), questions(world, chosen.questions, chosen.seed))
+            asks = chain(families(chosen.families, chosen.seed), () if chosen.only_families else others)
             asked, found = slowest(store, clock(), asks, chosen.show)
         print(
             f"{name}: {asked} questions over {chosen.size:,} documents, the slowest {found[0].cpu:.3f} s of processor"

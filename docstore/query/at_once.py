@@ -51,17 +51,9 @@ class AtOnce:
         automaton = Automaton([read or () for read, _ in questions], longest)
         return cls(questions, automaton) if automaton.size <= _LARGEST else None
 
-    def found(self, text: str) -> int:
-        """Return the tests that the text passes, a bit for each."""
-        perhaps, surely = self._told(text)
-        for bit, alone in self._asked(perhaps):
-            if alone(text):
-                surely |= bit
-        return surely
-
     def any(self, text: str) -> bool:
         """Tell whether the text passes any of the tests."""
-        perhaps, surely = self._told(text)
+        surely, perhaps = self.told(text)
         if surely:
             return True
         for bit, alone in self._asked(perhaps):
@@ -72,7 +64,7 @@ class AtOnce:
 
     def all(self, text: str) -> bool:
         """Tell whether the text passes all of the tests."""
-        perhaps, surely = self._told(text)
+        surely, perhaps = self.told(text)
         if perhaps | surely != self._every:
             return False
         for bit, alone in self._asked(perhaps):
@@ -81,15 +73,15 @@ class AtOnce:
                 return False
         return True
 
-    def _told(self, text: str) -> tuple[int, int]:
-        """Return the tests that the text may pass, and those that it passes; none is both."""
+    def told(self, text: str) -> tuple[int, int]:
+        """Return the tests that the text passes, and those that it may pass; none is both."""
         found = self._automaton.found(text)
         if not found:
-            return self._unread, 0
+            return 0, self._unread
         surely = found >> len(self._alone)
         if not self._automaton.unsettled.isdisjoint(text):
             surely &= ~self._folding
-        return found & self._every & ~surely | self._unread, surely
+        return surely, found & self._every & ~surely | self._unread
 
     def _asked(self, left: int) -> Iterator[tuple[int, TextTest]]:
         """Yield the tests that must be asked by themselves, the one that decided last first."""

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from docstore.query.expr import And, Expr, Not, Or
 
-__all__ = ["comes_to", "stretches", "terms_come_to"]
+__all__ = ["comes_to", "stretches", "terms_come_to", "wanted"]
 
 Step: TypeAlias = Callable[[int], int]
 _Group: TypeAlias = tuple[int, type[Expr], int]
@@ -46,6 +46,23 @@ def terms_come_to(terms: Sequence[Expr]) -> Callable[[int], int]:
         return bits & firsts
 
     return run
+
+
+def wanted(terms: Sequence[Expr]) -> int:
+    """Return the leaves that terms want to hold, not to fail: those under an even number of Not."""
+    found = at = 0
+    stack = [(term, True) for term in reversed(terms)]
+    while stack:
+        node, holding = stack.pop()
+        match node:
+            case And(inner) | Or(inner):
+                stack.extend((term, holding) for term in reversed(inner))
+            case Not(term):
+                stack.append((term, not holding))
+            case _:
+                found |= holding << at
+                at += 1
+    return found
 
 
 def stretches(terms: Sequence[Expr]) -> Iterator[tuple[Expr, int]]:

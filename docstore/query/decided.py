@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from docstore.query.bitwise import comes_to
+from docstore.query.bitwise import comes_to, wanted
 from docstore.query.expr import And, Compare, Expr, In, Leaf, Match, Not, Or, Path, Regex, leaves
-from docstore.query.one_text import matching
+from docstore.query.matching import Matching
 from docstore.query.ranks import holding
 from docstore.query.seeing import values_at
 
-__all__ = ["answers_of", "decided", "together"]
+__all__ = ["Answers", "decided", "together"]
 
 _MANY = 8
 """From so many predicates on it pays."""
@@ -73,19 +73,12 @@ def decided(path: Path, expr: And | Or) -> Callable[[Any], bool]:
         path: what all of it asks.
         expr: of the terms that :func:`together` found for the path.
     """
-    answers = answers_of(list(leaves(expr)))
+    answers = Answers(path, list(leaves(expr)))
     result_of = comes_to(expr)
+    hopes = wanted([expr])
     known: dict[int, bool] = {}
-    plain = len(path) == 1
 
-    def run(record: Any) -> bool:
-        found = 0
-        only = record.get(path[0])
-        if plain and type(only) is str:
-            found = answers(only)
-        else:
-            for value in values_at(record, path):
-                found |= answers(value)
+    def remembered(found: int) -> bool:
         result = known.get(found)
         if result is None:
             if len(known) >= _KEPT:
@@ -93,22 +86,55 @@ def decided(path: Path, expr: And | Or) -> Callable[[Any], bool]:
             result = known[found] = result_of(found)
         return result
 
+    def run(record: Any) -> bool:
+        surely, perhaps = answers.told(record)
+        if not perhaps:
+            return remembered(surely)
+        best = remembered(surely | perhaps & hopes)
+        worst = remembered(surely | perhaps & ~hopes)
+        return best if best is worst else remembered(surely | answers.settled(record, perhaps))
+
     return run
 
 
-def answers_of(asked: Sequence[Leaf | None]) -> Callable[[Any], int]:
-    """Return the function that tells which predicates hold of a value: the first bit is the first's.
+class Answers:
+    """Which predicates hold of what is at a path; the first bit is the first's.
 
     Args:
+        path: the path.
         asked: comparisons, texts and patterns; of others and of ``None`` no bit is ever set.
     """
-    by_rank = holding([leaf if isinstance(leaf, Compare | In) else None for leaf in asked])
-    texts = [leaf if isinstance(leaf, Regex | Match) else None for leaf in asked]
-    if not any(texts):
-        return by_rank
-    by_text = matching(texts)
 
-    def answers(value: Any) -> int:
-        return by_rank(value) | by_text(value) if type(value) is str else by_rank(value)
+    __slots__ = ("_by_rank", "_path", "_texts")
 
-    return answers
+    def __init__(self, path: Path, asked: Sequence[Leaf | None]) -> None:
+        self._path = path
+        compared = [leaf if isinstance(leaf, Compare | In) else None for leaf in asked]
+        texts = [leaf if isinstance(leaf, Regex | Match) else None for leaf in asked]
+        self._by_rank = holding(compared) if any(compared) else None
+        self._texts = Matching(texts) if any(texts) else None
+
+    def told(self, record: Any) -> tuple[int, int]:
+        """Return the predicates that hold in a record, or a plain mapping, and those that may."""
+        surely = perhaps = 0
+        for value in self._values(record):
+            if self._by_rank is not None:
+                surely |= self._by_rank(value)
+            if self._texts is not None and type(value) is str:
+                told = self._texts.told(value)
+                surely |= told[0]
+                perhaps |= told[1]
+        return surely, perhaps & ~surely
+
+    def settled(self, record: Any, perhaps: int) -> int:
+        """Return those of some predicates of texts that hold."""
+        found = 0
+        for value in self._values(record):
+            if self._texts is not None and type(value) is str:
+                found |= self._texts.settled(value, perhaps & ~found)
+        return found
+
+    def _values(self, record: Any) -> Sequence[Any]:
+        if len(self._path) == 1 and type(only := record.get(self._path[0])) is str:
+            return (only,)
+        return values_at(record, self._path)

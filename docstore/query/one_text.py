@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from docstore.query.at_once import AtOnce, Question
+from docstore.query.at_once import AtOnce
 from docstore.query.cheapest import cheapest
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import folded_matcher, matcher, required_literals
@@ -21,7 +21,7 @@ from docstore.query.regex import required_literal, searcher
 from docstore.query.searches import Walk, any_searcher, is_installed, is_large, source
 from docstore.query.text import fold
 
-__all__ = ["matches_all", "matches_any", "matching"]
+__all__ = ["is_folding", "lone_test", "matches_all", "matches_any", "may_be_dear"]
 
 _MANY = 8
 """From so many tests on, one search for all of them comes first."""
@@ -50,53 +50,14 @@ def matches_all(leaves: Sequence[Leaf]) -> TextTest:
     return tests[0] if len(tests) == 1 else all_of(tests)
 
 
-def matching(leaves: Sequence[Leaf | None]) -> Callable[[str], int]:
-    """Return the function that tells which leaves a text matches: the first bit is the first's; ``None``
-    leaves a bit out.
-    """
-    parts: list[Callable[[str], int]] = []
-    for folds, _ in _by_folding([leaf for leaf in leaves if leaf is not None]):
-        found = _matching([leaf if leaf is not None and _folds(leaf) is folds else None for leaf in leaves])
-        parts.append(_of_folded(found) if folds else found)
-    return parts[0] if len(parts) == 1 else lambda text: parts[0](text) | parts[1](text)
-
-
-def _matching(leaves: Sequence[Leaf | None]) -> Callable[[str], int]:
-    """Return the function that tells which leaves a text matches, folded already if they fold."""
-    alone = {1 << at: _alone(leaf) for at, leaf in enumerate(leaves) if leaf is not None}
-
-    def one_by_one(text: str) -> int:
-        return sum(bit for bit, test in alone.items() if test(text))
-
-    if not _may_be_dear([leaf for leaf in leaves if leaf is not None]):
-        return one_by_one
-    walk = Walk([None if leaf is None else source(leaf) for leaf in leaves])
-    others = [(1 << place, alone[1 << place]) for place in walk.left if 1 << place in alone]
-
-    def together(text: str) -> int:
-        found = walk.found(text)
-        if found is None:
-            return one_by_one(text)
-        return found + sum(bit for bit, test in others if test(text)) if others else found
-
-    def at_once(longest: int) -> Callable[[str], int] | None:
-        asked: list[Question] = [
-            ((), _never) if leaf is None else (sequences_of(leaf), alone[1 << at])
-            for at, leaf in enumerate(leaves)
-        ]
-        found = AtOnce.of(asked, longest)
-        return None if found is None else found.found
-
-    return cheapest(together, at_once)
-
-
 def _by_folding(leaves: Sequence[Leaf]) -> list[tuple[bool, list[Leaf]]]:
     """Return the leaves that ask the text as it is, and those that ask its fold."""
-    groups = [(folds, [leaf for leaf in leaves if _folds(leaf) is folds]) for folds in (False, True)]
+    groups = [(folds, [leaf for leaf in leaves if is_folding(leaf) is folds]) for folds in (False, True)]
     return [(folds, group) for folds, group in groups if group]
 
 
-def _folds(leaf: Leaf) -> bool:
+def is_folding(leaf: Leaf) -> bool:
+    """Tell whether a leaf asks the fold of a text."""
     return isinstance(leaf, Match) and leaf.folds
 
 
@@ -111,7 +72,7 @@ def _any_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
     if texts:
         tests.append(_any_text(texts))
     found = tests[0] if len(tests) == 1 else any_of(tests)
-    if _may_be_dear(leaves):
+    if may_be_dear(leaves):
         found = cheapest(found, lambda longest: getattr(_at_once(leaves, longest), "any", None))
     return _of_folded(found) if folds else found
 
@@ -140,13 +101,13 @@ def _any_text(leaves: Sequence[Match]) -> TextTest:
     pieces = [_piece(leaf) for leaf in leaves]
     some = [leaf for leaf, piece in zip(leaves, pieces, strict=True) if piece]
     if len(leaves) < _MANY or not is_installed():
-        return any_of([*map(_alone, leaves)])
+        return any_of([*map(lone_test, leaves)])
     found = []
     if some:
-        found.append(_behind(pieces, any_of([*map(_alone, some)])))
+        found.append(_behind(pieces, any_of([*map(lone_test, some)])))
     others = [leaf for leaf, piece in zip(leaves, pieces, strict=True) if not piece]
     sources = [source(leaf) for leaf in others]
-    found += [_alone(leaf) for leaf, known in zip(others, sources, strict=True) if known is None]
+    found += [lone_test(leaf) for leaf, known in zip(others, sources, strict=True) if known is None]
     found += [any_searcher(known for known in sources if known is not None)] if any(sources) else []
     return any_of(found)
 
@@ -159,10 +120,10 @@ def _piece(leaf: Match) -> str:
 
 
 def _all_of(leaves: Sequence[Leaf], folds: bool) -> TextTest:
-    alone = [_alone(leaf) for leaf in leaves]
+    alone = [lone_test(leaf) for leaf in leaves]
     together = len(leaves) >= _MANY and is_installed()
     found = _all_together(leaves, alone) if together else all_of(alone)
-    if _may_be_dear(leaves):
+    if may_be_dear(leaves):
         found = cheapest(found, lambda longest: getattr(_at_once(leaves, longest), "all", None))
     return _of_folded(found) if folds else found
 
@@ -193,7 +154,7 @@ def _all_together(leaves: Sequence[Leaf], alone: Sequence[TextTest]) -> TextTest
     return test
 
 
-def _alone(leaf: Leaf) -> TextTest:
+def lone_test(leaf: Leaf) -> TextTest:
     """Return the test of one leaf; of a text that is folded already if the leaf folds."""
     if isinstance(leaf, Regex):
         return searcher(leaf.pattern, leaf.flags)
@@ -208,14 +169,14 @@ def _alone(leaf: Leaf) -> TextTest:
             return partial(_contains, fold(leaf.text) if leaf.kind == "isubstring" else leaf.text)
 
 
-def _may_be_dear(leaves: Sequence[Leaf]) -> bool:
+def may_be_dear(leaves: Sequence[Leaf]) -> bool:
     """Return whether there may be a cheaper way to ask all of some leaves."""
     return (len(leaves) >= _MANY and is_installed()) or any(map(is_large, leaves))
 
 
 def _at_once(leaves: Sequence[Leaf], longest: int) -> AtOnce | None:
     """Return the tests of many leaves, asked another way, for texts up to a length."""
-    return AtOnce.of([(sequences_of(leaf), _alone(leaf)) for leaf in leaves], longest)
+    return AtOnce.of([(sequences_of(leaf), lone_test(leaf)) for leaf in leaves], longest)
 
 
 def _never(text: str) -> bool:

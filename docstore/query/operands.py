@@ -56,7 +56,7 @@ class Rules:
             FilterTooComplex: they are too large together.
         """
         limit = self.limits.pattern_instructions
-        self.patterns.append(min(instructions, limit // _MOST_OF_LIMIT))
+        self.patterns.append(min(instructions, max(1, limit // _MOST_OF_LIMIT)))
         found = sum(self.patterns)
         if found > limit:
             what = f"patterns of {found:,} instructions together"

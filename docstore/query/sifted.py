@@ -7,41 +7,42 @@ whatever else is asked is taken to be as the term wants it, and only the terms t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from docstore.query.bitwise import stretches, terms_come_to
-from docstore.query.decided import answers_of
-from docstore.query.expr import And, Compare, Expr, In, Leaf, Match, Not, Or, Path, Regex, leaves
-from docstore.query.seeing import Predicate, values_at
+from docstore.query.bitwise import stretches, terms_come_to, wanted
+from docstore.query.decided import Answers
+from docstore.query.expr import And, Compare, Expr, In, Leaf, Match, Or, Path, Regex, leaves
+from docstore.query.seeing import Predicate
 
 __all__ = ["sifted"]
 
 _MANY = 8
 """From so many terms, and so many questions to one path, on it pays."""
-_Answers: TypeAlias = list[tuple[Path, Callable[[Any], int]]]
-
-
 class _Sieve:
     """Terms and what is known of them.
 
     Args:
         terms: the terms.
-        answers: which leaves hold of a value at a path.
+        answers: what is asked of each path.
         known: the leaves that are answered so.
         compile: compiles one term by itself.
     """
 
-    __slots__ = ("_answers", "_come_to", "_every", "_hoped", "_last", "_sure", "_tests")
+    __slots__ = ("_answers", "_come_to", "_every", "_hoped", "_last", "_sure", "_tests", "_wanted")
 
     def __init__(
-        self, terms: Sequence[Expr], answers: _Answers, known: set[int], compile: Callable[[Expr], Predicate]
+        self,
+        terms: Sequence[Expr],
+        answers: Sequence[Answers],
+        known: set[int],
+        compile: Callable[[Expr], Predicate],
     ) -> None:
         self._answers = answers
         self._come_to = terms_come_to(terms)
-        self._hoped = sum(
-            1 << at for at, (leaf, wanted) in enumerate(_wanted(terms)) if wanted and id(leaf) not in known
-        )
+        self._wanted = wanted(terms)
+        every = [leaf for term in terms for leaf in leaves(term)]
+        self._hoped = self._wanted & sum(1 << at for at, leaf in enumerate(every) if id(leaf) not in known)
         self._every = self._sure = self._last = 0
         self._tests: dict[int, Predicate] = {}
         for term, first in stretches(terms):
@@ -53,25 +54,36 @@ class _Sieve:
 
     def any(self, record: Any) -> bool:
         """Tell whether any of the terms holds."""
-        hopeful = self._hopeful(record)
+        surely, perhaps = self._told(record)
+        hopeful = self._come_to(surely | perhaps & self._wanted)
+        if perhaps and hopeful:
+            if self._come_to(surely | perhaps & ~self._wanted) & self._sure:
+                return True
+            hopeful = self._come_to(surely | self._settled(record, perhaps))
         return hopeful & self._sure != 0 or self._first(record, hopeful, holding=True)
 
     def all(self, record: Any) -> bool:
         """Tell whether each of the terms holds."""
-        hopeful = self._hopeful(record)
+        surely, perhaps = self._told(record)
+        hopeful = self._come_to(surely | perhaps & self._wanted)
+        if perhaps and hopeful == self._every:
+            hopeful = self._come_to(surely | self._settled(record, perhaps))
         return hopeful == self._every and not self._first(record, hopeful, holding=False)
 
-    def _hopeful(self, record: Any) -> int:
-        """Return the terms that may hold."""
-        bits = self._hoped
-        for path, answers in self._answers:
-            value = record.get(path[0])
-            if len(path) == 1 and type(value) is str:
-                bits |= answers(value)
-            else:
-                for value in values_at(record, path):
-                    bits |= answers(value)
-        return self._come_to(bits)
+    def _told(self, record: Any) -> tuple[int, int]:
+        """Return the leaves that hold, or are taken to, and those that may hold."""
+        surely, perhaps = self._hoped, 0
+        for answers in self._answers:
+            told = answers.told(record)
+            surely |= told[0]
+            perhaps |= told[1]
+        return surely, perhaps
+
+    def _settled(self, record: Any, perhaps: int) -> int:
+        found = 0
+        for answers in self._answers:
+            found |= answers.settled(record, perhaps)
+        return found
 
     def _first(self, record: Any, hopeful: int, *, holding: bool) -> bool:
         """Tell whether any of those that must be tried holds, or fails; the last that did is tried first."""
@@ -104,21 +116,7 @@ def sifted(
     answered = {path: asked for path, asked in by_path.items() if len(asked) - asked.count(None) >= _MANY}
     if len(terms) < _MANY or not answered:
         return None
-    answers = [(path, answers_of(asked)) for path, asked in answered.items()]
+    answers = [Answers(path, asked) for path, asked in answered.items()]
     known = {id(leaf) for asked in answered.values() for leaf in asked if leaf is not None}
     sieve = _Sieve(terms, answers, known, compile)
     return sieve.all if kind is And else sieve.any
-
-
-def _wanted(terms: Sequence[Expr]) -> Iterator[tuple[Leaf, bool]]:
-    """Yield the leaves from left to right, and whether each is wanted to hold or to fail."""
-    stack = [(term, True) for term in reversed(terms)]
-    while stack:
-        node, wanted = stack.pop()
-        match node:
-            case And(inner) | Or(inner):
-                stack.extend((term, wanted) for term in reversed(inner))
-            case Not(term):
-                stack.append((term, not wanted))
-            case _:
-                yield node, wanted

@@ -15,7 +15,8 @@ from docstore.query.evaluate import compile
 from docstore.query.expr import And, Match, Path, Regex
 from docstore.query.glob import folded_matcher, glob_source, matcher
 from docstore.query.junctions import all_of, any_of
-from docstore.query.one_text import matches_all, matches_any, matching
+from docstore.query.matching import Matching
+from docstore.query.one_text import matches_all, matches_any
 from docstore.query.regex import searcher
 from docstore.query.text import fold
 
@@ -85,7 +86,7 @@ def test_any_and_all_of_many(leaves: list[Regex | Match], text: str) -> None:
     holding = [leaf for leaf, holds in zip(leaves, expected, strict=True) if holds]
     assert [(all(expected), any(expected))] * 3 == [(every(text), some(text)) for _ in range(3)]
     assert matches_all(holding)(text)
-    assert sum(1 << at for at, holds in enumerate(expected) if holds) == matching(leaves)(text)
+    assert sum(1 << at for at, holds in enumerate(expected) if holds) == Matching(leaves).exactly(text)
     assert not some(7)
 
 
@@ -127,7 +128,7 @@ def test_without_re2(data: st.DataObject) -> None:
 def test_patterns_that_re2_gives_up() -> None:
     """Where one walk for all takes too much memory, each is looked for by itself."""
     leaves = [Regex(("f",), "[a-q][^u-z]{13}x" * 3 + f"|{n}$", "") for n in range(200)]
-    every, bits = matches_all(leaves), matching(leaves)
+    every, bits = matches_all(leaves), Matching(leaves).exactly
     texts = ["".join(Random(seed).choices("abcdefghijklmnopqrstuvwxyz", k=2_000)) for seed in range(5)]
     expected = [all(searcher(leaf.pattern, "")(text) for leaf in leaves) for text in texts]
     assert expected == [every(text) for text in texts]

@@ -20,6 +20,8 @@ __all__ = ["Matching"]
 
 Leaf: TypeAlias = Regex | Match
 _Told: TypeAlias = tuple[int, int]
+_OPEN = 6
+"""So many tests are left open; more are settled at once, so that it is seen what this way takes."""
 
 
 class Matching:
@@ -35,7 +37,8 @@ class Matching:
         of = [None if leaf is None else is_folding(leaf) for leaf in leaves]
         self._groups = [
             (folds, _Group([leaf if kind is folds else None for kind, leaf in zip(of, leaves, strict=True)]))
-            for folds in (False, True) if folds in of
+            for folds in (False, True)
+            if folds in of
         ]
 
     def told(self, text: str) -> _Told:
@@ -88,9 +91,15 @@ class _Group:
                 for at, leaf in enumerate(leaves)
             ]
             found = AtOnce.of(asked, longest)
-            return None if found is None else found.told
+            return None if found is None else lambda text: self._nearly(text, *found.told(text))
 
         return cheapest(together, at_once)
+
+    def _nearly(self, text: str, surely: int, perhaps: int) -> _Told:
+        """Return what was told of a text; where much of it is open, with that settled."""
+        if perhaps.bit_count() <= _OPEN:
+            return surely, perhaps
+        return surely | self.settled(text, perhaps), 0
 
     def settled(self, text: str, perhaps: int) -> int:
         """Return those of some tests that the text passes; each is asked by itself."""

@@ -9,11 +9,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
-from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, Regex, leaves
+from docstore.query.expr import (
+    TRUE,
+    Always,
+    And,
+    ElemMatch,
+    Expr,
+    Leaf,
+    Match,
+    Not,
+    Occurs,
+    Or,
+    Path,
+    Regex,
+    leaves,
+)  # fmt: skip
 from docstore.query.fields import Collection
 from docstore.query.implied import implied
 from docstore.query.normalize import normalize
@@ -105,7 +119,7 @@ class Plan:
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
     every = tuple(leaves(expr))
-    judgements = _affordable(expr, {id(leaf): backend.judge(collection, leaf) for leaf in every})
+    judgements = _affordable(expr, {id(leaf): _judged(backend, collection, leaf) for leaf in every})
 
     def instead(leaf: Leaf) -> Expr:
         if not judgements[id(leaf)].is_costly:
@@ -134,6 +148,20 @@ def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Seque
         sort_pushed=not unsorted,
         sort_reasons=unsorted,
     )
+
+
+def _judged(backend: Backend, collection: Collection, leaf: Leaf) -> Judgement:
+    """Return the backend's word on a leaf; one about elements of which very many patterns are asked, as dear
+    there as so many beside each other, is left to the evaluator.
+    """
+    judgement = backend.judge(collection, leaf)
+    if not isinstance(leaf, ElemMatch):
+        return judgement
+    asked = [inner for inner in leaves(leaf.condition) if isinstance(inner, Regex | Match)]
+    if len(asked) <= COSTLY or not backend.judge(collection, replace(asked[0], path=leaf.path)).adds_up:
+        return judgement
+    reason = f"{len(asked)} patterns for an element, quicker to look at here"
+    return Judgement(Support.UNSUPPORTED, reason, is_costly=True)
 
 
 def _affordable(expr: Expr, judgements: Judgements) -> Judgements:

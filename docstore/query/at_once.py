@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from docstore.query.automaton import Automaton
-from docstore.query.sequences import Sequences
+from docstore.query.sequences import COARSE, Sequences
 
 __all__ = ["AtOnce", "Question"]
 
 TextTest: TypeAlias = Callable[[str], bool]
-Question: TypeAlias = tuple[Sequences | None, TextTest]
-"""What can match, ``None`` if it is not known, and the test."""
+Question: TypeAlias = tuple[Callable[[int], Sequences | None], TextTest]
+"""What returns what can match, in so much detail (``None``: it is not known), and the test."""
 _LONGEST = 65_535
 """Characters of a text, beyond which there is no automaton."""
-_LARGEST = 100_000
-"""Bits of an automaton's set of places; there is none with more."""
+_DETAILS = ((48, 6_000), (12, 9_000), (COARSE, 100_000))
+"""How much detail there is, where the bits of an automaton's set of places are no more than so many then."""
 
 
 class AtOnce:
@@ -27,17 +27,20 @@ class AtOnce:
 
     Args:
         questions: the tests.
-        automaton: of what can match each.
+        every: what can match each.
+        automaton: of that.
     """
 
     __slots__ = ("_alone", "_automaton", "_every", "_folding", "_last", "_unread")
 
-    def __init__(self, questions: Sequence[Question], automaton: Automaton) -> None:
+    def __init__(
+        self, questions: Sequence[Question], every: Sequence[Sequences | None], automaton: Automaton
+    ) -> None:
         self._automaton = automaton
         self._alone = [test for _, test in questions]
         self._every = (1 << len(questions)) - 1
         self._folding = self._unread = self._last = 0
-        for at, (read, _) in enumerate(questions):
+        for at, read in enumerate(every):
             if read is None:
                 self._unread |= 1 << at
             elif any(run.characters.folds for sequence in read for run in sequence.runs):
@@ -48,8 +51,12 @@ class AtOnce:
         """Return the tests for texts up to ``longest`` characters; ``None``: that would be too large."""
         if longest > _LONGEST:
             return None
-        automaton = Automaton([read or () for read, _ in questions], longest)
-        return cls(questions, automaton) if automaton.size <= _LARGEST else None
+        for detail, largest in _DETAILS:
+            every = [read(detail) for read, _ in questions]
+            automaton = Automaton([one or () for one in every], longest, largest)
+            if automaton.size <= largest:
+                return cls(questions, every, automaton)
+        return None
 
     def any(self, text: str) -> bool:
         """Tell whether the text passes any of the tests."""

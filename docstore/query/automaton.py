@@ -27,6 +27,7 @@ class Automaton:
     Args:
         patterns: the sequences of each.
         longest: the length.
+        largest: bits of a set of places, beyond which the automaton is of no use.
 
     Attributes:
         size: bits of a set of places.
@@ -36,10 +37,12 @@ class Automaton:
 
     __slots__ = ("_begun", "_ended", "_known", "_layout", "_masks", "_owners", "size", "unsettled")
 
-    def __init__(self, patterns: Many[Sequences], longest: int) -> None:
+    def __init__(self, patterns: Many[Sequences], longest: int, largest: int) -> None:
         layout = self._layout = Layout(longest)
         self._owners: dict[int, int] = {}
         for at, sequences in enumerate(patterns):
+            if layout.size > largest:
+                break
             for sequence in sequences:
                 last = layout.add(sequence)
                 if last is not None:

@@ -7,16 +7,21 @@ from docstore.query.characters import ANY, Characters
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import Token, Wild, glob_tokens
 from docstore.query.reading import sequences
-from docstore.query.sequences import Run, Sequences, bounded
+from docstore.query.sequences import COARSE, Run, Sequences, bounded
 from docstore.query.text import fold
 
 __all__ = ["sequences_of"]
 
 
-def sequences_of(leaf: Regex | Match) -> Sequences | None:
-    """Return what can match a leaf, in texts that are folded before if the leaf folds; ``None``: unknown."""
+def sequences_of(leaf: Regex | Match, detail: int = COARSE) -> Sequences | None:
+    """Return what can match a leaf, in texts that are folded before if the leaf folds; ``None``: unknown.
+
+    Args:
+        leaf: the leaf.
+        detail: how many sequences of a pattern may be kept apart.
+    """
     if isinstance(leaf, Regex):
-        return sequences(leaf.pattern, leaf.flags)
+        return sequences(leaf.pattern, leaf.flags, detail)
     match leaf.kind:
         case "substring":
             return (bounded(_plain(leaf.text)),)

@@ -6,6 +6,7 @@ RE2 tells all of it, and so does the ``automaton`` of most patterns; of some it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from docstore.query.at_once import AtOnce, Question
@@ -14,6 +15,7 @@ from docstore.query.expr import Match, Regex
 from docstore.query.leaf_sequences import sequences_of
 from docstore.query.one_text import is_folding, lone_test, may_be_dear
 from docstore.query.searches import Walk, source
+from docstore.query.sequences import Sequences
 from docstore.query.text import fold
 
 __all__ = ["Matching"]
@@ -87,7 +89,7 @@ class _Group:
 
         def at_once(longest: int) -> Callable[[str], _Told] | None:
             asked: list[Question] = [
-                ((), _never) if leaf is None else (sequences_of(leaf), self._alone[1 << at])
+                (_nothing, _never) if leaf is None else (partial(sequences_of, leaf), self._alone[1 << at])
                 for at, leaf in enumerate(leaves)
             ]
             found = AtOnce.of(asked, longest)
@@ -111,6 +113,10 @@ class _Group:
                 found |= bit
             perhaps ^= bit
         return found
+
+
+def _nothing(detail: int) -> Sequences:
+    return ()
 
 
 def _never(text: str) -> bool:

@@ -176,7 +176,7 @@ def may_be_dear(leaves: Sequence[Leaf]) -> bool:
 
 def _at_once(leaves: Sequence[Leaf], longest: int) -> AtOnce | None:
     """Return the tests of many leaves, asked another way, for texts up to a length."""
-    return AtOnce.of([(sequences_of(leaf), lone_test(leaf)) for leaf in leaves], longest)
+    return AtOnce.of([(partial(sequences_of, leaf), lone_test(leaf)) for leaf in leaves], longest)
 
 
 def _never(text: str) -> bool:

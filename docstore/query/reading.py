@@ -11,7 +11,17 @@ from functools import lru_cache
 
 from docstore.query.cases import Ranges, merged
 from docstore.query.characters import ANY, LAST, Characters, complement
-from docstore.query.sequences import EDGE, EMPTY, Sequence, Sequences, joined, one_of, repeated, single
+from docstore.query.sequences import (
+    COARSE,
+    EDGE,
+    EMPTY,
+    Sequence,
+    Sequences,
+    joined,
+    one_of,
+    repeated,
+    single,
+)  # fmt: skip
 
 __all__ = ["sequences"]
 
@@ -38,15 +48,16 @@ class _Unread(Exception):
     """Something that is not read."""
 
 
-@lru_cache(maxsize=512)
-def sequences(pattern: str, flags: str = "") -> Sequences | None:
+@lru_cache(maxsize=1_024)
+def sequences(pattern: str, flags: str = "", detail: int = COARSE) -> Sequences | None:
     """Return what a pattern can match; ``None``: it is not read.
 
     Args:
         pattern: one that RE2 accepts.
         flags: a subset of ``ims``.
+        detail: how many sequences may be kept apart.
     """
-    reader = _Reader(pattern, _Flags("i" in flags, "m" in flags, "s" in flags))
+    reader = _Reader(pattern, _Flags("i" in flags, "m" in flags, "s" in flags), detail)
     try:
         found = reader.alternatives()
     except _Unread:
@@ -70,11 +81,12 @@ class _Flags:
 class _Reader:
     """One pass over a pattern."""
 
-    def __init__(self, pattern: str, flags: _Flags) -> None:
+    def __init__(self, pattern: str, flags: _Flags, detail: int) -> None:
         self.pattern = pattern
         self.at = 0
         self.flags = flags
         self.depth = 0
+        self.detail = detail
 
     def _is_at(self, text: str) -> bool:
         return self.pattern.startswith(text, self.at)
@@ -91,16 +103,16 @@ class _Reader:
             branches.append(self._branch())
         self.flags = outer
         self.depth -= 1
-        return one_of(branches) if len(branches) > 1 else branches[0]
+        return one_of(branches, self.detail) if len(branches) > 1 else branches[0]
 
     def _branch(self) -> Sequences:
         parts: list[Sequences] = []
         while self.at < len(self.pattern) and self.pattern[self.at] not in "|)":
             part = self._atom()
             while (bounds := self._bounds()) is not None:
-                part = repeated(part, *bounds)
+                part = repeated(part, *bounds, self.detail)
             parts.append(part)
-        return joined(parts)
+        return joined(parts, self.detail)
 
     def _bounds(self) -> tuple[int, int | None] | None:
         """Read a quantifier; whether it is lazy does not change what matches."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from docstore.query.at_once import AtOnce
@@ -72,7 +73,7 @@ def lone_searcher(pattern: str, flags: str) -> Callable[[str], bool]:
         return alone
 
     def at_once(longest: int) -> Callable[[str], bool] | None:
-        found = AtOnce.of([(sequences(pattern, flags), alone)], longest)
+        found = AtOnce.of([(partial(sequences, pattern, flags), alone)], longest)
         return None if found is None else found.any
 
     return cheapest(alone, at_once)

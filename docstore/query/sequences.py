@@ -14,18 +14,18 @@ from typing import TypeAlias
 from docstore.query.characters import ANY, Characters
 
 __all__ = [
-    "EDGE", "EMPTY", "Anchor", "Run", "Sequence", "Sequences", "bounded", "joined", "one_of", "repeated",
-    "single",
+    "COARSE", "EDGE", "EMPTY", "Anchor", "Run", "Sequence", "Sequences", "bounded", "joined", "one_of",
+    "repeated", "single",
 ]  # fmt: skip
 
 _MOST = 12
-"""Sequences of one pattern; instead of more there is one that allows more."""
+"""Sequences of one pattern, if the detail is no more; instead of more there is one that allows more."""
 _MOST_RUNS = 150
 """Runs of one sequence; instead of the last of more there is anything."""
-_MOST_JOINED = 4
-"""Sequences that alternatives one after another come to, where more than one part has some."""
-_MOST_OPTIONAL = 2
-"""Optional copies of something that has more than one character, beyond which all its characters will do."""
+COARSE = 4
+"""The least detail: how many sequences alternatives one after another come to, where several parts have some.
+With more detail, more of them are kept apart, and more optional copies.
+"""
 Anchor: TypeAlias = str
 """``""``, ``"text"`` or ``"line"``: of what a sequence must be at the start, or the end."""
 
@@ -94,27 +94,27 @@ def single(characters: Characters) -> Sequences:
     return (Sequence((Run(characters),), exact=characters.exact),)
 
 
-def one_of(parts: Many[Sequences]) -> Sequences:
+def one_of(parts: Many[Sequences], detail: int = COARSE) -> Sequences:
     """Return the sequences of alternatives."""
     every = tuple(dict.fromkeys(sequence for part in parts for sequence in part))
     plain = [found for sequence in every if (found := _character(sequence)) is not None]
     if len(plain) > 1:
         together = reduce(Characters.either, plain)
         every = (*single(together), *(sequence for sequence in every if _character(sequence) is None))
-    return every if len(every) <= _MOST else _loosened(every)
+    return every if len(every) <= max(detail, _MOST) else _loosened(every)
 
 
-def joined(parts: Many[Sequences]) -> Sequences:
+def joined(parts: Many[Sequences], detail: int = COARSE) -> Sequences:
     """Return the sequences of one part after another."""
     found = EMPTY
     for part in parts:
-        if min(len(found), len(part)) > 1 and len(found) * len(part) > _MOST_JOINED:
+        if min(len(found), len(part)) > 1 and len(found) * len(part) > detail:
             found, part = (_loosened(found), part) if len(found) > len(part) else (found, _loosened(part))
         found = tuple(_after(first, second) for first in found for second in part)
     return found
 
 
-def repeated(part: Sequences, least: int, most: int | None) -> Sequences:
+def repeated(part: Sequences, least: int, most: int | None, detail: int = COARSE) -> Sequences:
     """Return the sequences of a part a number of times; ``most`` is ``None``: any from ``least`` on."""
     if most == 0:
         return EMPTY
@@ -123,13 +123,13 @@ def repeated(part: Sequences, least: int, most: int | None) -> Sequences:
         return (replace(part[0], runs=(simple,)),)
     if most is None:
         rest = _loosely(part, None)
-    elif most - least <= _MOST_OPTIONAL:
+    elif most - least < detail.bit_length():
         rest = EMPTY
         for _ in range(most - least):
-            rest = one_of([EMPTY, joined([part, rest])])
+            rest = one_of([EMPTY, joined([part, rest], detail)], detail)
     else:
         rest = _loosely(part, most - least)
-    return joined([*[part] * min(least, _MOST_RUNS), rest])
+    return joined([*[part] * min(least, _MOST_RUNS), rest], detail)
 
 
 def _run(part: Sequences) -> Run | None:

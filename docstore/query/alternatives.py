@@ -107,7 +107,7 @@ class Together:
 
     def _needing_one(self, terms: Sequence[Expr]) -> _Part:
         """Put together what needs one of many things that are asked at once: it is tried where one holds."""
-        return self._guarded(terms, (TEXTS, REMAINDERS, COMPARISONS) if self.root in RECORDS else (TEXTS,))
+        return self._guarded(terms, (COMPARISONS, REMAINDERS, TEXTS) if self.root in RECORDS else (TEXTS,))
 
     def _guarded(self, terms: Sequence[Expr], kinds: Sequence[Kind]) -> _Part:
         rest, groups = guarded(terms, kinds)

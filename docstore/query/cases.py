@@ -6,11 +6,10 @@ but for a few; of all others nothing is said.
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 __all__ = ["Ranges", "folded_ascii", "folded_beyond", "is_settled", "merged"]
@@ -19,6 +18,8 @@ Ranges: TypeAlias = tuple[tuple[int, int], ...]
 """Inclusive ranges of code points, ascending, with a gap between any two."""
 _DOTLESS = "\u0131"
 """Its capital is I, but nothing differs from it by case."""
+_CASED = ("Lu", "Ll", "Lt")
+_LAST_PLANE, _BLOCK = 0x30000, 256
 _SOMETIMES = (0x390, 0x3B0, 0x1FD3, 0x1FE3, 0xFB05, 0xFB06)
 """Characters that differ by case from one another since Unicode 15.1."""
 
@@ -53,27 +54,33 @@ def folded_ascii(ranges: Ranges) -> Ranges:
     return merged(found)
 
 
+@lru_cache(maxsize=1_024)
 def folded_beyond(ranges: Ranges) -> tuple[Ranges, Ranges]:
     """Return what surely differs by case from the members beyond ASCII, and what perhaps does."""
-    alike = _alike()
-    cased = sorted(alike)
+    alike, cased = _alike(), _cased()
     sure: list[tuple[int, int]] = []
-    perhaps: list[tuple[int, int]] = []
+    perhaps: Ranges = ()
     for low, high in ranges:
         for code in cased[bisect_left(cased, max(low, 0x80)) : bisect_left(cased, high + 1)]:
             sure += ((other, other) for other in alike[code])
         if any(low <= code <= high for code in _SOMETIMES):
-            perhaps += ((code, code) for code in _SOMETIMES)
-        if any(low <= last and high >= first for first, last in _unsettled()):
-            perhaps += (*_unsettled(), *_single())
-    return merged(sure), merged(perhaps)
+            perhaps = merged((*perhaps, *((code, code) for code in _SOMETIMES)))
+    if any(_has_unsettled(low, high) for low, high in ranges):
+        perhaps = merged((*perhaps, *_unknown()))
+    return merged(sure), perhaps
+
+
+def _has_unsettled(low: int, high: int) -> bool:
+    unsettled = _unsettled()
+    at = bisect_left(unsettled, (low + 1, 0)) - 1
+    return (at >= 0 and unsettled[at][1] >= low) or (at + 1 < len(unsettled) and unsettled[at + 1][0] <= high)
 
 
 @cache
 def _alike() -> Mapping[int, frozenset[int]]:
     """Return the characters that differ by case only, for each that has such."""
     alike: dict[str, set[str]] = {}
-    for character in map(chr, range(sys.maxunicode + 1)):
+    for character in _with_case():
         others = {character.lower(), character.upper()}
         if others == {character} or character == _DOTLESS or not is_settled(character):
             continue
@@ -88,18 +95,30 @@ def _alike() -> Mapping[int, frozenset[int]]:
     return {ord(one): frozenset(map(ord, group)) for one, group in alike.items() if len(group) > 1}
 
 
+def _with_case() -> Iterator[str]:
+    """Yield the characters of the blocks that any with another case is in."""
+    for start in range(0, _LAST_PLANE, _BLOCK):
+        block = "".join(map(chr, range(start, start + _BLOCK)))
+        if block.lower() != block or block.upper() != block:
+            yield from block
+
+
+@cache
+def _cased() -> list[int]:
+    return sorted(_alike())
+
+
 @cache
 def _unsettled() -> Ranges:
-    """Return the characters of which the case may not be known."""
-    return merged((code, code) for code in range(sys.maxunicode + 1) if not is_settled(chr(code)))
+    """Return the characters of which the case may not be known; none beyond the last plane is a letter."""
+    return merged((code, code) for code in range(_LAST_PLANE) if not is_settled(chr(code)))
 
 
 @cache
-def _single() -> Ranges:
-    """Return the letters that have a case but, as far as is known, not the other one."""
+def _unknown() -> Ranges:
+    """Return what a character of unknown case may differ from: others, and the letters that have a case but,
+    as far as is known, not the other one.
+    """
     alike = _alike()
-    letters = (code for code in range(0x80, sys.maxunicode + 1) if unicodedata.category(chr(code)) in _CASED)
-    return merged((code, code) for code in letters if code not in alike)
-
-
-_CASED = ("Lu", "Ll", "Lt")
+    letters = (code for code in range(0x80, _LAST_PLANE) if unicodedata.category(chr(code)) in _CASED)
+    return merged((*_unsettled(), *((code, code) for code in letters if code not in alike)))

@@ -14,7 +14,7 @@ from docstore.query.cheapest import cheapest
 from docstore.query.expr import Match, Regex
 from docstore.query.leaf_sequences import sequences_of
 from docstore.query.one_text import is_folding, lone_test, may_be_dear
-from docstore.query.searches import Walk, source
+from docstore.query.searches import Walk, is_installed, source
 from docstore.query.sequences import Sequences
 from docstore.query.text import fold
 
@@ -22,6 +22,8 @@ __all__ = ["Matching"]
 
 Leaf: TypeAlias = Regex | Match
 _Told: TypeAlias = tuple[int, int]
+_MANY = 8
+"""From so many tests on one search for all of them pays."""
 _OPEN = 6
 """So many tests are left open; more are settled at once, so that it is seen what this way takes."""
 
@@ -76,7 +78,8 @@ class _Group:
 
     def _telling(self, leaves: Sequence[Leaf | None]) -> Callable[[str], _Told]:
         every = sum(self._alone)
-        if not may_be_dear([leaf for leaf in leaves if leaf is not None]):
+        is_dear = may_be_dear([leaf for leaf in leaves if leaf is not None])
+        if not is_dear and (len(self._alone) < _MANY or not is_installed()):
             return lambda text: (self.settled(text, every), 0)
         walk = Walk([None if leaf is None else source(leaf) for leaf in leaves])
         others = every & sum(1 << place for place in walk.left)
@@ -95,7 +98,7 @@ class _Group:
             found = AtOnce.of(asked, longest)
             return None if found is None else lambda text: self._nearly(text, *found.told(text))
 
-        return cheapest(together, at_once)
+        return cheapest(together, at_once) if is_dear else together
 
     def _nearly(self, text: str, surely: int, perhaps: int) -> _Told:
         """Return what was told of a text; where much of it is open, with that settled."""

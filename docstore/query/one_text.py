@@ -171,7 +171,7 @@ def lone_test(leaf: Leaf) -> TextTest:
 
 def may_be_dear(leaves: Sequence[Leaf]) -> bool:
     """Return whether there may be a cheaper way to ask all of some leaves."""
-    return (len(leaves) >= _MANY and is_installed()) or any(map(is_large, leaves))
+    return is_installed() and (len(leaves) >= 2 * _MANY or is_large(leaves))
 
 
 def _at_once(leaves: Sequence[Leaf], longest: int) -> AtOnce | None:

@@ -29,6 +29,8 @@ _LONGEST = 1_000
 """Characters of a text or glob, beyond which it is not put together with others."""
 _KEPT = 10_000
 """Sets of patterns found of which the bits are remembered."""
+_LARGE = 300
+"""RE2's instructions for patterns that may need very many states."""
 _LARGEST = 1_000
 """RE2's instructions for a pattern, beyond which it is not."""
 
@@ -61,15 +63,16 @@ def source(leaf: Regex | Match) -> Pattern | None:
     return None if found is None or len(found) > _LONGEST else (found, "s")
 
 
-def is_large(leaf: Regex | Match) -> bool:
-    """Tell whether a leaf is a pattern for which RE2 may need very many states."""
-    return isinstance(leaf, Regex) and instructions(leaf.pattern, leaf.flags) > _LARGEST
+def is_large(leaves: Sequence[Regex | Match]) -> bool:
+    """Tell whether RE2 may need very many states for the patterns among some leaves."""
+    sizes = [instructions(leaf.pattern, leaf.flags) for leaf in leaves if isinstance(leaf, Regex)]
+    return sum(sizes) > _LARGE
 
 
 def lone_searcher(pattern: str, flags: str) -> Callable[[str], bool]:
     """Return a function that tells whether a text has a match of one pattern, however large it is."""
     alone = searcher(pattern, flags)
-    if instructions(pattern, flags) <= _LARGEST:
+    if instructions(pattern, flags) <= _LARGE:
         return alone
 
     def at_once(longest: int) -> Callable[[str], bool] | None:

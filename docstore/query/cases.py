@@ -116,9 +116,8 @@ def _unsettled() -> Ranges:
 
 @cache
 def _unknown() -> Ranges:
-    """Return what a character of unknown case may differ from: others, and the letters that have a case but,
-    as far as is known, not the other one.
+    """Return what a character of unknown case may differ from: others, and whatever has a case beyond ASCII, as
+    Cyrillic has since Unicode 9 small letters that differ by case only from two that were there.
     """
-    alike = _alike()
     letters = (code for code in range(0x80, _LAST_PLANE) if unicodedata.category(chr(code)) in _CASED)
-    return merged((*_unsettled(), *((code, code) for code in letters if code not in alike)))
+    return merged((*_unsettled(), *((code, code) for code in (*letters, *_cased()))))

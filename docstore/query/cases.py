@@ -116,8 +116,8 @@ def _unsettled() -> Ranges:
 
 @cache
 def _unknown() -> Ranges:
-    """Return what a character of unknown case may differ from: others, and whatever has a case beyond ASCII, as
-    Cyrillic has since Unicode 9 small letters that differ by case only from two that were there.
+    """Return what a character of unknown case may differ from: others, and whatever has a case beyond ASCII,
+    as Cyrillic has since Unicode 9 letters that differ by case only from two that were there.
     """
     letters = (code for code in range(0x80, _LAST_PLANE) if unicodedata.category(chr(code)) in _CASED)
     return merged((*_unsettled(), *((code, code) for code in (*letters, *_cased()))))

@@ -234,3 +234,24 @@ def test_characters_of_unknown_case_are_asked_of_re2() -> None:
         at_once.any("x\ua7cb"),
     ]
     assert ["\ua7cb", "x\ua7cb"] == answers
+
+
+NEW = [
+    "\u1c80", "\u1c85", "\u1c88", "\u1e9e", "\ua64a", "\ua7cb", "\uab70", "\u1c90", "\u2c2f", "\u04cf", "\U00010428",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("letter", NEW)
+def test_nothing_that_differs_by_case_is_missed(letter: str) -> None:
+    """A letter newer than Unicode 3.2 in a pattern with ``i`` finds what it finds in RE2, old letters too."""
+    others = [
+        chr(code)
+        for start in (0x80, 0x400, 0x10A0, 0x13A0, 0x1C80, 0xA640, 0xAB70)
+        for code in range(start, start + 0x80)
+    ]
+    read = sequences(letter, "i")
+    assert read is not None
+    automaton = Automaton([read], 1, 1_000)
+    search = searcher(letter, "i")
+    assert [] == [other for other in (*others, letter) if search(other) and not automaton.found(other)]
+    assert search(letter)

@@ -237,7 +237,8 @@ def test_characters_of_unknown_case_are_asked_of_re2() -> None:
 
 
 NEW = [
-    "\u1c80", "\u1c85", "\u1c88", "\u1e9e", "\ua64a", "\ua7cb", "\uab70", "\u1c90", "\u2c2f", "\u04cf", "\U00010428",
+    "\u1c80", "\u1c85", "\u1c88", "\u1e9e", "\ua64a", "\ua7cb", "\uab70", "\u1c90", "\u2c2f", "\u04cf",
+    "\U00010428",
 ]  # fmt: skip
 
 

@@ -45,17 +45,22 @@ def _condition(random: Random) -> Condition:
 
 
 def _pattern(random: Random) -> Pattern:
-    parts = [_repeated(random, _atom(random, 2)) for _ in range(random.randint(2, 6))]
+    parts = [_part(random) for _ in range(random.randint(2, 6))]
     start = random.choice(["", "", "", "^", "^", "\\b"])
     end = random.choice(["", "", "", "$", "$", "\\b"])
     return lambda n: start + "".join(part(n) for part in parts) + end
 
 
-def _atom(random: Random, depth: int) -> Pattern:
-    if depth and random.random() < 0.2:
-        inner = [[_repeated(random, _atom(random, depth - 1)) for _ in range(random.randint(1, 3))] for _ in range(2)]
-        return lambda n: "(?:" + "|".join("".join(part(n) for part in branch) for branch in inner) + ")"
-    return random.choice(_ATOMS)(random)
+def _part(random: Random) -> Pattern:
+    """Return a repeated character, or alternatives that may be left out or come twice."""
+    if random.random() < 0.8:
+        return _repeated(random, random.choice(_ATOMS)(random))
+    branches = [
+        [_repeated(random, random.choice(_ATOMS)(random)) for _ in range(random.randint(1, 3))]
+        for _ in range(random.randint(2, 3))
+    ]
+    times = random.choice(["", "", "?", "{1,2}"])
+    return lambda n: "(?:" + "|".join("".join(part(n) for part in branch) for branch in branches) + ")" + times
 
 
 def _letter(random: Random) -> Pattern:

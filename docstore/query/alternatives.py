@@ -71,11 +71,11 @@ class Together:
         found, rest = self._of_one_asked(And, terms)
         patterns, rest = self._of_one_text(rest)
         joint = [term for term in rest if isinstance(term, Or)]
-        if len(joint) < _MANY:
-            return [*found, *patterns, *map(self.compile, negatives(rest))]
-        others = negatives([term for term in rest if not isinstance(term, Or)])
-        sifting = self._sifting(And, joint, all_of([*map(self.compile, joint)]))
-        return [*found, *patterns, *map(self.compile, others), sifting]
+        if len(joint) >= _MANY:
+            rest = [term for term in rest if not isinstance(term, Or)]
+            patterns.append(self._sifting(And, joint, all_of([*map(self.compile, joint)])))
+        others = [*map(self.compile, negatives(rest))]
+        return [*others, *found, *patterns] if len(rest) < _MANY else [*found, *others, *patterns]
 
     def _of_one_text(self, terms: Sequence[Expr]) -> _Part:
         """Put together many texts and patterns that all must match what is at one path of a record."""

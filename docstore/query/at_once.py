@@ -18,8 +18,11 @@ Question: TypeAlias = tuple[Callable[[int], Sequences | None], TextTest]
 """What returns what can match, in so much detail (``None``: it is not known), and the test."""
 _LONGEST = 65_535
 """Characters of a text, beyond which there is no automaton."""
-_DETAILS = ((48, 6_000), (12, 9_000), (COARSE, 100_000))
-"""How much detail there is, where the bits of an automaton's set of places are no more than so many then."""
+_FEW = 64
+_DETAILS = ((48, 6_000), (COARSE, 100_000))
+"""How much detail there is, where the bits of an automaton's set of places are no more than so many then; for
+more than a few tests the least.
+"""
 
 
 class AtOnce:
@@ -51,7 +54,7 @@ class AtOnce:
         """Return the tests for texts up to ``longest`` characters; ``None``: that would be too large."""
         if longest > _LONGEST:
             return None
-        for detail, largest in _DETAILS:
+        for detail, largest in _DETAILS if len(questions) <= _FEW else _DETAILS[-1:]:
             every = [read(detail) for read, _ in questions]
             automaton = Automaton([one or () for one in every], longest, largest)
             if automaton.size <= largest:

@@ -8,7 +8,10 @@ past places that may be left out).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence as Many
+from functools import reduce
+from operator import or_
 
 from docstore.query.characters import Memberships
 from docstore.query.layout import Layout
@@ -17,6 +20,7 @@ from docstore.query.sequences import Sequences
 __all__ = ["Automaton"]
 
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_SET = re.compile(rb"[^\0]")
 _KEPT = 10_000
 """Sets of last places, of which the patterns are remembered."""
 
@@ -35,7 +39,9 @@ class Automaton:
             patterns that are found, if they ask for case.
     """
 
-    __slots__ = ("_begun", "_ended", "_known", "_layout", "_masks", "_owners", "size", "unsettled")
+    __slots__ = (
+        "_begun", "_by_byte", "_ended", "_known", "_layout", "_masks", "_owners", "size", "unsettled",
+    )  # fmt: skip
 
     def __init__(self, patterns: Many[Sequences], longest: int, largest: int) -> None:
         layout = self._layout = Layout(longest)
@@ -52,6 +58,7 @@ class Automaton:
         self.unsettled = memberships.unsettled
         self._masks = _Masks(memberships)
         self._known: dict[int, int] = {}
+        self._by_byte: dict[int, int] = {}
         self._begun = self._past(layout.starts[""] | layout.starts["text"] | layout.starts["line"])
         asks = layout.starts["line"] | layout.ends["line"] | layout.edges
         self._ended = self._by_the_way if asks else self._along
@@ -75,11 +82,15 @@ class Automaton:
 
     def _of(self, ended: int) -> int:
         """Return the patterns of which last places are set."""
-        found, written = 0, f"{ended:b}"
-        at = written.find("1")
-        while at >= 0:
-            found |= self._owners[len(written) - 1 - at]
-            at = written.find("1", at + 1)
+        found, written = 0, ended.to_bytes(self.size // 8 + 1, "little")
+        for place in _SET.finditer(written):
+            start = place.start()
+            key = start << 8 | written[start]
+            bits = self._by_byte.get(key)
+            if bits is None:
+                some = (self._owners[8 * start + at] for at in range(8) if key >> at & 1)
+                bits = self._by_byte[key] = reduce(or_, some)
+            found |= bits
         return found
 
     def _past(self, places: int) -> int:
@@ -121,16 +132,21 @@ class Automaton:
         for character in (*text, ""):
             if edges and in_word is not (character in _WORD):
                 in_word = not in_word
-                while (reached := places << 1 & edges) & ~places:  # again, where one follows another
-                    places = self._past(places | reached)
+                reached = places << 1 & edges
+                while reached | places != places:  # again, where one follows another
+                    places |= reached
+                    if optional:
+                        past = places | last
+                        places |= optional ^ optional & (past - before ^ past)
+                    reached = places << 1 & edges
                 met |= places
             if not character:
                 break
-            begun = anywhere
             if character == "\n":
                 in_line |= places
-                begun |= line
-            places = (places << 1 | places & loops) & masks[character] | begun
+                places = (places << 1 | places & loops) & masks[character] | anywhere | line
+            else:
+                places = (places << 1 | places & loops) & masks[character] | anywhere
             if optional:
                 past = places | last
                 places |= optional ^ optional & (past - before ^ past)

@@ -54,7 +54,7 @@ class AtOnce:
         """Return the tests for texts up to ``longest`` characters; ``None``: that would be too large."""
         if longest > _LONGEST:
             return None
-        for detail, largest in _DETAILS if len(questions) <= _FEW else _DETAILS[-1:]:
+        for detail, largest in _DETAILS if len(questions) <= _FEW else _DETAILS[1:]:
             every = [read(detail) for read, _ in questions]
             automaton = Automaton([one or () for one in every], longest, largest)
             if automaton.size <= largest:

@@ -15,7 +15,8 @@ from operator import or_
 
 from docstore.query.characters import Memberships
 from docstore.query.layout import Layout
-from docstore.query.sequences import Sequences
+from docstore.query.needed import Needed
+from docstore.query.sequences import Sequence, Sequences
 
 __all__ = ["Automaton"]
 
@@ -40,20 +41,24 @@ class Automaton:
     """
 
     __slots__ = (
-        "_begun", "_by_byte", "_ended", "_known", "_layout", "_masks", "_owners", "size", "unsettled",
+        "_begun", "_by_byte", "_ended", "_known", "_layout", "_masks", "_needed", "_owners", "size",
+        "unsettled",
     )  # fmt: skip
 
     def __init__(self, patterns: Many[Sequences], longest: int, largest: int) -> None:
         layout = self._layout = Layout(longest)
         self._owners: dict[int, int] = {}
+        kept: list[Sequence] = []
         for at, sequences in enumerate(patterns):
             if layout.size > largest:
                 break
             for sequence in sequences:
                 last = layout.add(sequence)
                 if last is not None:
+                    kept.append(sequence)
                     self._owners[last] = 1 << at | sequence.exact << len(patterns) + at
         self.size = layout.size
+        self._needed = Needed(kept)
         memberships = Memberships(layout.classes)
         self.unsettled = memberships.unsettled
         self._masks = _Masks(memberships)
@@ -70,6 +75,8 @@ class Automaton:
         Args:
             text: no longer than the automaton is for.
         """
+        if not self._needed.may_hold(text):
+            return 0
         ended = self._ended(text)
         if not ended:
             return 0

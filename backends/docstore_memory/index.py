@@ -129,9 +129,13 @@ class Index:
 
     def _leaf(self, leaf: Leaf, layers: Layers) -> Bounds:
         alternatives = asked(leaf) if "filename" in self.fields else None
-        if alternatives is not None:
-            return Bounds(EMPTY, _texts(alternatives, layers))
-        return leaf_bounds(leaf, layers)
+        if alternatives is None:
+            return leaf_bounds(leaf, layers)
+        key = f"names with {alternatives}"  # many globs may ask for the same
+        found: Bounds | None = layers.answers.get(key)
+        if found is None:
+            found = self._keep(layers.answers, key, Bounds(EMPTY, _texts(alternatives, layers)))
+        return found
 
 
 def _texts(alternatives: Alternatives, layers: Layers) -> Bits:

@@ -8,12 +8,12 @@ the base. Everything here is done while nothing commits, and what is returned ma
 from __future__ import annotations
 
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from docstore.backend import Query
 from docstore.index import window
 from docstore.index.answers import Bounds
-from docstore.index.bits import Bits, minus
+from docstore.index.bits import EMPTY, Bits, minus
 from docstore.index.layers import Layers
 from docstore.index.ordered import MOST_ORDERED, Ordered, is_ordered
 from docstore.query.evaluate import compile as compile_expr
@@ -62,11 +62,22 @@ def counted_records(view: View, mutex: Lock, query: Query) -> tuple[int, list[Re
         return bounds.low.count, [*(records[number] for number in bounds.unsure.members), *beside]
 
 
-def first_records(view: View, mutex: Lock, query: Query) -> tuple[list[Record], int] | None:
-    """Return matching records among which the query's window is, and how many of them to skip once they
-    are sorted and those
-    not behind its position are left out; ``None`` where the order is not one that the index can cut.
+class First(NamedTuple):
+    """What was found of a window.
+
+    Attributes:
+        records: matching ones, among which the window is, with what is in ``left``.
+        skip: how many of them to skip once they are sorted and those not behind the position are left out.
+        left: records that have to be looked at.
     """
+
+    records: list[Record]
+    skip: int
+    left: list[Record]
+
+
+def first_records(view: View, mutex: Lock, query: Query) -> First | None:
+    """Return where the query's window is; ``None`` where the order is not one that the index can cut."""
     with mutex:
         if query.limit is None or _keys(query) is not None:
             return None
@@ -77,7 +88,7 @@ def first_records(view: View, mutex: Lock, query: Query) -> tuple[list[Record], 
         if bounds.exact and layer is None:
             placed = _placed(view, query, bounds, layers)
             if placed is not None:
-                return placed, 0
+                return First(placed, 0, [])
         high, slack = bounds.high, 0
         if query.after is not None:
             high, slack = window.after(high, query.order, query.after, layers)
@@ -86,8 +97,8 @@ def first_records(view: View, mutex: Lock, query: Query) -> tuple[list[Record], 
         found = [record for record in beside if within(record, query) and test(record.facts)]
         if bounds.exact and not found:
             cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
-            return None if cut is None else (_records(view, query, cut.members), cut.skip)
-        return _rounds(view, query, bounds, high, slack, found)
+            return None if cut is None else First(_records(view, query, cut.members), cut.skip, [])
+        return _rounds(view, query, high, slack, found)
 
 
 def _placed(view: View, query: Query, bounds: Bounds, layers: Layers) -> list[Record] | None:
@@ -108,27 +119,27 @@ def _placed(view: View, query: Query, bounds: Bounds, layers: Layers) -> list[Re
     return [records[number] for number in page]
 
 
-def _rounds(
-    view: View, query: Query, bounds: Bounds, high: Bits, slack: int, found: list[Record]
-) -> tuple[list[Record], int] | None:
-    """Look at ever more of the records that come first, until enough of them match."""
+def _rounds(view: View, query: Query, high: Bits, slack: int, found: list[Record]) -> First | None:
+    """Look at ever more of the records that come first, at each once, until enough of them match."""
     layers = view.base.indexes[query.collection.name].layers()
     wanted = query.offset + (query.limit or 0) + slack
     behind = None if query.after is None else after_function(query.after, query.order)
     test, size = compile_expr(query.where), _FIRST_ROUND + 2 * wanted
+    beside, seen = len(found), EMPTY
     while size <= _LAST_ROUND:
         cut = window.cut(high, query.order, 0, size, layers)
         if cut is None:
             return None
-        passed = [
+        found += [
             record
-            for record in _records(view, query, cut.members)
+            for record in _records(view, query, minus(cut.members, seen))
             if (behind is None or behind(record.facts)) and within(record, query) and test(record.facts)
         ]
-        if len(passed) >= wanted or cut.members.count >= high.count:
-            return [*passed, *found], query.offset
-        size *= 4
-    return None
+        seen = cut.members
+        if len(found) - beside >= wanted or seen.count >= high.count:
+            return First(found, query.offset, [])
+        size *= 2
+    return First(found, query.offset, _records(view, query, minus(high, seen)))
 
 
 def described(view: View, query: Query) -> str:

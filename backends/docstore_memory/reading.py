@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from functools import lru_cache
 from itertools import chain, islice
@@ -45,26 +45,44 @@ class MemoryReader:
 
     def select(self, query: Query) -> Sequence[Row]:
         """Return the rows of ``query`` in its order."""
+        names = _names(query.collection.name, query.include)
+        return [record.row(names) for record in self._selected(query)]
+
+    def _selected(self, query: Query) -> Sequence[Record]:
         found = first_records(self._view, self._mutex, query)
-        skip = query.offset
-        if found is None:
-            records: Iterable[Record] = self._matching(query)
-        else:
-            records, skip = found
+        if found is None and query.limit is not None and is_ordered(query.order):
+            return self._first_in_order(query)
+        records: Iterable[Record] = self._matching(query) if found is None else found.records
+        if found is not None and found.left:
+            records = chain(records, _passing(found.left, query))
         if query.after is not None:
             behind = after_function(query.after, query.order)
             records = (record for record in records if behind(record.facts))
-        names = _names(query.collection.name, query.include)
-        return [record.row(names) for record in _window(records, query, skip)]
+        return _window(records, query, query.offset if found is None else found.skip)
+
+    def _first_in_order(self, query: Query) -> list[Record]:
+        """Return the window by looking at the candidates in the order, no further than to its end: to sort
+        them by a number takes less than to look at them.
+        """
+        with self._mutex:
+            sure, unsure = candidates(self._view, query)
+        behind = None if query.after is None else after_function(query.after, query.order)
+        test, numbers = compile_expr(query.where), {record.number for record in sure}
+        passing = (
+            record
+            for record in sorted([*sure, *unsure], key=_key_of(query.order))
+            if (behind is None or behind(record.facts))
+            and (record.number in numbers or (within(record, query) and test(record.facts)))
+        )
+        return list(islice(passing, query.offset, query.offset + (query.limit or 0)))
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, at most ``at_most`` where it is given."""
         sure, left = counted_records(self._view, self._mutex, query)
         if at_most is not None and sure >= at_most:
             return at_most
-        test = compile_expr(query.where)
-        open_ = (record for record in left if within(record, query) and test(record.facts))
-        return sure + sum(1 for _ in islice(open_, None if at_most is None else at_most - sure))
+        passing = _passing(left, query)
+        return sure + sum(1 for _ in islice(passing, None if at_most is None else at_most - sure))
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int]:
         """Count the rows of ``query`` by each scalar value seen at ``path``."""
@@ -109,8 +127,13 @@ class MemoryReader:
     def _matching(self, query: Query) -> Iterable[Record]:
         with self._mutex:
             sure, unsure = candidates(self._view, query)
-        test: Callable[[Mapping[str, Any]], bool] = compile_expr(query.where)
-        return chain(sure, (record for record in unsure if within(record, query) and test(record.facts)))
+        return chain(sure, _passing(unsure, query))
+
+
+def _passing(records: Iterable[Record], query: Query) -> Iterator[Record]:
+    """Return those of some records that are in the query's scope and match its filter."""
+    test = compile_expr(query.where)
+    return (record for record in records if within(record, query) and test(record.facts))
 
 
 @lru_cache(maxsize=64)

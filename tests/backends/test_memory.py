@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from docstore_memory import MemoryBackend, open_backend
 
+import docstore
 from docstore.backend import Query
 from docstore.errors import StoreBusy
+from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, And, Compare, Expr, In, Or
 from docstore.query.fields import DOCUMENTS
 from docstore.testing.conformance.rows import document, ids, one
@@ -158,3 +161,33 @@ def test_a_rolled_back_number_is_gone_for_good() -> None:
     with backend.write() as writer:
         numbers.extend(writer.insert(DOCUMENTS, [document("a")]))
     assert numbers[0] < numbers[1]
+
+
+@pytest.mark.parametrize(("year", "most"), [(2025, 300), (2300, 60)])
+def test_a_page_looks_no_further_than_to_its_end(
+    year: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what the facts leave open, the records that come first are looked at; each once where none matches.
+
+    Odd instants beyond 2255 are not whole in a double, so that the facts do not order them.
+    """
+    looked: list[str] = []
+
+    def compiled(expr: Any) -> Any:
+        test = compile_expr(expr)
+        return lambda facts: looked.append(facts["id"]) or test(facts)
+
+    monkeypatch.setattr("docstore_memory.reading.compile_expr", compiled)
+    monkeypatch.setattr("docstore_memory.narrow.compile_expr", compiled)
+    monkeypatch.setattr("docstore_memory.narrow._LAST_ROUND", 400)
+    with docstore.open("memory://") as store:
+        store.documents.add_many(
+            {"filename": f"{n}", "created_at": datetime(year, 1, 1, 0, 0, 0, 1, UTC) + timedelta(seconds=n)}
+            for n in range(2_000)
+        )
+        found = store.documents.find({"filename": {"$regex": "[05]$"}}, limit=10)
+        assert [f"{n}" for n in range(1_995, 1_945, -5)] == [one.filename for one in found.items]
+        assert len(looked) <= most
+        looked.clear()
+        assert [] == store.documents.find({"filename": {"$regex": "^[a-c]"}}, limit=10).items
+        assert 2_000 == len(looked) == len(set(looked))

@@ -11,11 +11,11 @@ from docstore_sql.fragment import FALSE, Fragment, both, either
 from docstore_sql.tables import Tables
 
 from docstore.backend import Scope, SortKey
-from docstore.query.alternatives import negatives
 from docstore.query.collation import order_bytes
 from docstore.query.expr import Always, And, Expr, Leaf, Match, Mod, Occurs, Or, Path, Regex
 from docstore.query.fields import Collection, Field, Kind
-from docstore.query.guard import TEXTS, guarded
+from docstore.query.many.alternatives import negatives
+from docstore.query.many.guard import TEXTS, guarded
 from docstore_postgres.alike import Alternatives
 from docstore_postgres.alternatives import MANY, any_text, joined
 from docstore_postgres.functions import sort_function

@@ -13,7 +13,6 @@ from typing import Any, assert_never
 from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
-from docstore.query.alternatives import negatives
 from docstore.query.expr import (
     Always,
     And,
@@ -34,6 +33,7 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )  # fmt: skip
+from docstore.query.many.alternatives import negatives
 from docstore_postgres import jsonpath, predicates, prefilter
 from docstore_postgres.alike import Alternatives
 from docstore_postgres.composite import sign

@@ -18,10 +18,10 @@ from docstore_sql.fragment import Fragment, both, either
 from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
-from docstore.query.alternatives import negatives
 from docstore.query.expr import Always, And, Expr, Match, Not, Occurs, Or, Regex, asked_fields, leaves
 from docstore.query.fields import Collection, Field, Kind
-from docstore.query.guard import TEXTS, guarded
+from docstore.query.many.alternatives import negatives
+from docstore.query.many.guard import TEXTS, guarded
 from docstore.query.order import order_bytes
 from docstore.query.plan import COSTLY
 from docstore.query.text import fold

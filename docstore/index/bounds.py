@@ -17,7 +17,7 @@ from docstore.index.leaves import doubted, leaf_bounds, texts_passing
 from docstore.index.ranges import texts_within
 from docstore.index.source import Source
 from docstore.query.expr import And, Compare, Expr, Leaf, Match, Not, Or, Path, Regex, leaves
-from docstore.query.one_text import matches_all, matches_any
+from docstore.query.many.one_text import matches_all, matches_any
 
 __all__ = ["bounds"]
 

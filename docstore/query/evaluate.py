@@ -14,7 +14,6 @@ from typing import Any, assert_never
 from docstore.errors import InvalidDocument
 from docstore.limits import DEFAULT_LIMITS, Limits
 from docstore.query import predicates
-from docstore.query.alternatives import Tested, Together
 from docstore.query.expr import (
     Always,
     And,
@@ -34,7 +33,8 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
-from docstore.query.junctions import all_of, any_of
+from docstore.query.many.alternatives import Tested, Together
+from docstore.query.many.junctions import all_of, any_of
 from docstore.query.normalize import normalize
 from docstore.query.parse import parse
 from docstore.query.paths import Seen, seen

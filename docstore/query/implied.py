@@ -15,7 +15,7 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
-from docstore.query.stepped import before_index
+from docstore.query.many.stepped import before_index
 
 __all__ = ["implied"]
 

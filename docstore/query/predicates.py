@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 from docstore.query.expr import Compare, Contains, In, Json, Match, Mod, TypeIs
 from docstore.query.glob import matcher
+from docstore.query.many.searches import lone_searcher
 from docstore.query.paths import MISSING
-from docstore.query.searches import lone_searcher
 from docstore.query.text import fold
 from docstore.query.values import INT64_MAX, INT64_MIN, compare, equal, identity
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from docstore.query.at_once import AtOnce, Question
-from docstore.query.automaton import Automaton
 from docstore.query.expr import Match
-from docstore.query.leaf_sequences import sequences_of
+from docstore.query.many.at_once import AtOnce, Question
+from docstore.query.many.automaton import Automaton
+from docstore.query.many.leaf_sequences import sequences_of
+from docstore.query.many.reading import sequences
 from docstore.query.predicates import matches_text
-from docstore.query.reading import sequences
 from docstore.query.regex import BadPattern, prepare, searcher
 from docstore.query.text import fold
 

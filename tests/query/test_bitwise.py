@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.query.bitwise import comes_to, stretches, terms_come_to
 from docstore.query.evaluate import compile
 from docstore.query.expr import And, Compare, Expr, Match, Mod, Not, Or, Regex, leaves
-from docstore.query.sifted import sifted
+from docstore.query.many.bitwise import comes_to, stretches, terms_come_to
+from docstore.query.many.sifted import sifted
 
 LEAF = Compare(("f",), "eq", 1)
 TREES: st.SearchStrategy[Expr] = st.recursive(

@@ -7,8 +7,8 @@ from time import perf_counter
 
 import pytest
 
-from docstore.query import cheapest
-from docstore.query.cheapest import cheaper
+from docstore.query.many import cheapest
+from docstore.query.many.cheapest import cheaper
 
 
 class Ways:

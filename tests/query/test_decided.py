@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docstore.query import predicates
-from docstore.query.decided import decided, together
 from docstore.query.evaluate import compile
 from docstore.query.expr import And, Compare, Expr, In, Match, Mod, Not, Or, Regex
+from docstore.query.many.decided import decided, together
 from docstore.query.predicates import Test
 
 VALUES = [

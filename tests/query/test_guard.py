@@ -14,7 +14,7 @@ import docstore
 from docstore.query import predicates
 from docstore.query.evaluate import compile
 from docstore.query.expr import And, Compare, Contains, Expr, In, Match, Mod, Or, Regex
-from docstore.query.guard import COMPARISONS, TEXTS, guarded
+from docstore.query.many.guard import COMPARISONS, TEXTS, guarded
 from docstore.query.predicates import Test
 
 TEXTS_ = st.builds(

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.query import searches
 from docstore.query.evaluate import compile
 from docstore.query.expr import And, Match, Path, Regex
 from docstore.query.glob import folded_matcher, glob_source, matcher
-from docstore.query.junctions import all_of, any_of
-from docstore.query.matching import Matching
-from docstore.query.one_text import matches_all, matches_any
+from docstore.query.many import searches
+from docstore.query.many.junctions import all_of, any_of
+from docstore.query.many.matching import Matching
+from docstore.query.many.one_text import matches_all, matches_any
 from docstore.query.regex import searcher
 from docstore.query.text import fold
 

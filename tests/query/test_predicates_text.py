@@ -10,8 +10,8 @@ from docstore.errors import FilterError, FilterSyntaxError, FilterValueError
 from docstore.query import regex
 from docstore.query.evaluate import matches_filter
 from docstore.query.glob import CharacterClass, Wild, glob_tokens, matcher, required_literals
+from docstore.query.many.searches import any_searcher
 from docstore.query.regex import BadPattern, prepare, required_literal, searcher
-from docstore.query.searches import any_searcher
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from docstore.query.automaton import Automaton
-from docstore.query.sequences import COARSE, Sequences
+from docstore.query.many.automaton import Automaton
+from docstore.query.many.sequences import COARSE, Sequences
 
 __all__ = ["AtOnce", "Question"]
 

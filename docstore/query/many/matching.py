@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from docstore.query.at_once import AtOnce, Question
-from docstore.query.cheapest import cheapest
 from docstore.query.expr import Match, Regex
-from docstore.query.leaf_sequences import sequences_of
-from docstore.query.one_text import is_folding, lone_test, may_be_dear
-from docstore.query.searches import Walk, is_installed, source
-from docstore.query.sequences import Sequences
+from docstore.query.many.at_once import AtOnce, Question
+from docstore.query.many.cheapest import cheapest
+from docstore.query.many.leaf_sequences import sequences_of
+from docstore.query.many.one_text import is_folding, lone_test, may_be_dear
+from docstore.query.many.searches import Walk, is_installed, source
+from docstore.query.many.sequences import Sequences
 from docstore.query.text import fold
 
 __all__ = ["Matching"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TypeAlias
 
-from docstore.query.characters import ANY, Characters
+from docstore.query.many.characters import ANY, Characters
 
 __all__ = [
     "COARSE", "EDGE", "EMPTY", "Anchor", "Run", "Sequence", "Sequences", "bounded", "joined", "one_of",

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
-from docstore.query.at_once import AtOnce
-from docstore.query.cheapest import cheapest
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import glob_source
-from docstore.query.reading import sequences
+from docstore.query.many.at_once import AtOnce
+from docstore.query.many.cheapest import cheapest
+from docstore.query.many.reading import sequences
 from docstore.query.regex import BadPattern, instructions, options, searcher, text_of
 from docstore.query.text import fold
 

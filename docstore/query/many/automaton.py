@@ -13,10 +13,10 @@ from collections.abc import Sequence as Many
 from functools import reduce
 from operator import or_
 
-from docstore.query.characters import Memberships
-from docstore.query.layout import Layout
-from docstore.query.needed import Needed
-from docstore.query.sequences import Sequence, Sequences
+from docstore.query.many.characters import Memberships
+from docstore.query.many.layout import Layout
+from docstore.query.many.needed import Needed
+from docstore.query.many.sequences import Sequence, Sequences
 
 __all__ = ["Automaton"]
 

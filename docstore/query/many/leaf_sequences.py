@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from docstore.query.cases import merged
-from docstore.query.characters import ANY, Characters
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import Token, Wild, glob_tokens
-from docstore.query.reading import sequences
-from docstore.query.sequences import COARSE, Run, Sequences, bounded
+from docstore.query.many.cases import merged
+from docstore.query.many.characters import ANY, Characters
+from docstore.query.many.reading import sequences
+from docstore.query.many.sequences import COARSE, Run, Sequences, bounded
 from docstore.query.text import fold
 
 __all__ = ["sequences_of"]

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from docstore.query.cases import Ranges, merged
-from docstore.query.characters import ANY, LAST, Characters, complement
-from docstore.query.sequences import (
+from docstore.query.many.cases import Ranges, merged
+from docstore.query.many.characters import ANY, LAST, Characters, complement
+from docstore.query.many.sequences import (
     COARSE,
     EDGE,
     EMPTY,

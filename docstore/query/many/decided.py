@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from docstore.query.bitwise import comes_to, wanted
 from docstore.query.expr import And, Compare, Expr, In, Leaf, Match, Not, Or, Path, Regex, leaves
-from docstore.query.matching import Matching
-from docstore.query.ranks import holding
+from docstore.query.many.bitwise import comes_to, wanted
+from docstore.query.many.matching import Matching
+from docstore.query.many.ranks import holding
 from docstore.query.seeing import values_at
 
 __all__ = ["Answers", "decided", "together"]

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from docstore.query import predicates
-from docstore.query.cheapest import cheaper
-from docstore.query.decided import decided, together
 from docstore.query.expr import (
     And,
     Compare,
@@ -33,13 +31,15 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
-from docstore.query.guard import COMPARISONS, REMAINDERS, TEXTS, Kind, guarded
-from docstore.query.junctions import all_of, any_of
-from docstore.query.one_text import matches_all, matches_any
+from docstore.query.many.cheapest import cheaper
+from docstore.query.many.decided import decided, together
+from docstore.query.many.guard import COMPARISONS, REMAINDERS, TEXTS, Kind, guarded
+from docstore.query.many.junctions import all_of, any_of
+from docstore.query.many.one_text import matches_all, matches_any
+from docstore.query.many.sifted import sifted
+from docstore.query.many.stepped import Asked, any_by_index, before_index
 from docstore.query.predicates import Test
 from docstore.query.seeing import RECORDS, Predicate, Root, sees, sees_array, values_at
-from docstore.query.sifted import sifted
-from docstore.query.stepped import Asked, any_by_index, before_index
 
 __all__ = ["Tested", "Together", "negatives"]
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from docstore.query.at_once import AtOnce
-from docstore.query.cheapest import cheapest
 from docstore.query.expr import Match, Regex
 from docstore.query.glob import folded_matcher, matcher, required_literals
-from docstore.query.junctions import all_of, any_of
-from docstore.query.leaf_sequences import sequences_of
+from docstore.query.many.at_once import AtOnce
+from docstore.query.many.cheapest import cheapest
+from docstore.query.many.junctions import all_of, any_of
+from docstore.query.many.leaf_sequences import sequences_of
+from docstore.query.many.searches import Walk, any_searcher, is_installed, is_large, source
 from docstore.query.predicates import Test
 from docstore.query.regex import required_literal, searcher
-from docstore.query.searches import Walk, any_searcher, is_installed, is_large, source
 from docstore.query.text import fold
 
 __all__ = ["is_folding", "lone_test", "matches_all", "matches_any", "may_be_dear"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from docstore.query.bitwise import stretches, terms_come_to, wanted
-from docstore.query.decided import Answers
 from docstore.query.expr import And, Compare, Expr, In, Leaf, Match, Or, Path, Regex, leaves
+from docstore.query.many.bitwise import stretches, terms_come_to, wanted
+from docstore.query.many.decided import Answers
 from docstore.query.seeing import Predicate
 
 __all__ = ["sifted"]

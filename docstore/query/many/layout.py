@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from docstore.query.characters import ANY, Characters
-from docstore.query.sequences import Run, Sequence
+from docstore.query.many.characters import ANY, Characters
+from docstore.query.many.sequences import Run, Sequence
 
 __all__ = ["Layout"]
 

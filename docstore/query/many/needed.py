@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 
-from docstore.query.characters import Characters, Memberships
-from docstore.query.sequences import Sequence
+from docstore.query.many.characters import Characters, Memberships
+from docstore.query.many.sequences import Sequence
 
 __all__ = ["Needed"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
 
-from docstore.query.cases import Ranges, folded_ascii, folded_beyond, is_settled, merged
+from docstore.query.many.cases import Ranges, folded_ascii, folded_beyond, is_settled, merged
 from docstore.query.regex import searcher
 
 __all__ = ["ANY", "LAST", "Characters", "Memberships", "complement"]

@@ -16,7 +16,21 @@ from docstore.index.keys import ARRAY, STRING
 from docstore.index.leaves import doubted, leaf_bounds, texts_passing
 from docstore.index.ranges import texts_within
 from docstore.index.source import Source
-from docstore.query.expr import And, Compare, Expr, Leaf, Match, Not, Or, Path, Regex, leaves
+from docstore.query.expr import (
+    Always,
+    And,
+    Compare,
+    ElemMatch,
+    Expr,
+    Leaf,
+    Match,
+    Not,
+    Occurs,
+    Or,
+    Path,
+    Regex,
+    leaves,
+)
 from docstore.query.many.one_text import matches_all, matches_any
 
 __all__ = ["bounds"]
@@ -38,7 +52,7 @@ def bounds(expr: Expr, source: Source, leaf: Answer | None = None) -> Bounds:
         leaf: answers for one leaf, where a caller keeps the answers; ``None`` works each out.
     """
     one = leaf or (lambda given: leaf_bounds(given, source))
-    texts = sum(1 for given in leaves(expr) if isinstance(given, Regex | Match))
+    texts = sum(len(_texts_in(given)) for given in leaves(expr))
     return _bounds(expr, source, _sparing(one, texts, source) if texts > _MANY else one)
 
 
@@ -51,15 +65,27 @@ def _sparing(one: Answer, texts: int, source: Source) -> Answer:
         source: the facts.
     """
 
+    def is_spared(path: Path) -> bool:
+        keys = source.keys(path, b"s", b"t") if source.kept(path[0]) and path[0] != "filename" else ()
+        return keys is not None and len(keys) * texts > _MOST_LOOKS
+
     def answer(leaf: Leaf) -> Bounds:
-        if not isinstance(leaf, Regex | Match) or not source.kept(leaf.path[0]):
+        if isinstance(leaf, Always | Occurs) or not any(map(is_spared, _texts_in(leaf))):
             return one(leaf)
-        keys = source.keys(leaf.path, b"s", b"t") if leaf.path[0] != "filename" else ()
-        if keys is None or len(keys) * texts <= _MOST_LOOKS:
-            return one(leaf)
-        return doubted(Bounds(EMPTY, source.post(leaf.path, STRING)), leaf.path, source)
+        kind = ARRAY if isinstance(leaf, ElemMatch) else STRING
+        return doubted(Bounds(EMPTY, source.post(leaf.path, kind)), leaf.path, source)
 
     return answer
+
+
+def _texts_in(leaf: Leaf) -> list[Path]:
+    """Return the paths of the tests of texts that a leaf makes, of an array's elements too."""
+    if isinstance(leaf, Regex | Match):
+        return [leaf.path]
+    if not isinstance(leaf, ElemMatch):
+        return []
+    inner = (path for each in leaves(leaf.condition) for path in _texts_in(each))
+    return [(*leaf.path, *path) for path in inner]
 
 
 def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from docstore.index.facts import indexed_fields
 from docstore.index.layers import Layers
 from docstore.index.memory import Folded
 from docstore.query.evaluate import matches
-from docstore.query.expr import And, Compare, Expr, Match, Not, Or, Regex
+from docstore.query.expr import And, Compare, ElemMatch, Expr, Match, Not, Or, Regex
 from docstore.query.fields import DOCUMENTS, Kind
 
 LONG = "a text that is longer than a key " * 2
@@ -121,3 +122,21 @@ def test_what_is_left_to_the_evaluator(asked: list[Regex | Match], metadata: lis
         check(Or(pairs), metadata)
         check(Not(Or(pairs)), metadata)
         check(And((*asked, Not(And(pairs[:2])))), metadata)
+
+
+@given(st.lists(TESTS, min_size=9, max_size=14), st.lists(SEVERAL, max_size=10))
+def test_what_elements_are_asked_is_left_to_the_evaluator(
+    asked: list[Regex | Match], metadata: list[dict[str, Any]]
+) -> None:
+    """Tests of an array's elements count, too: records with an array are unsure, and negatives stay right."""
+    inside = [ElemMatch(("metadata", "a"), replace(test, path=()), "values") for test in asked]
+    beside = [
+        ElemMatch(("metadata", "a"), Or((replace(test, path=("b",)), Compare(("c",), "eq", 1))), "records")
+        for test in asked
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_MOST_LOOKS", 0)
+        for elements in (inside, beside):
+            assert not check(Or(tuple(elements)), [*metadata, {"a": ["a"]}])
+            check(Not(Or(tuple(elements))), metadata)
+            check(And((*elements[:3], Not(And(tuple(elements[:2])))) * 3), metadata)

@@ -57,10 +57,10 @@ class Automaton:
                 if last is not None:
                     kept.append(sequence)
                     self._owners[last] = 1 << at | sequence.exact << len(patterns) + at
-        self.size = layout.size
+        self.size: int = layout.size
         self._needed = Needed(kept)
         memberships = Memberships(layout.classes)
-        self.unsettled = memberships.unsettled
+        self.unsettled: set[str] = memberships.unsettled
         self._masks = _Masks(memberships)
         self._known: dict[int, int] = {}
         self._by_byte: dict[int, int] = {}

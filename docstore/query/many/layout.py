@@ -35,10 +35,15 @@ class Layout:
     )  # fmt: skip
 
     def __init__(self, longest: int) -> None:
-        self.longest = longest
-        self.size = self.loops = self.optional = self.before = self.last = self.edges = 0
-        self.starts = {"": 0, "text": 0, "line": 0}
-        self.ends = {"": 0, "text": 0, "line": 0}
+        self.longest: int = longest
+        self.size: int = 0
+        self.loops: int = 0
+        self.optional: int = 0
+        self.before: int = 0
+        self.last: int = 0
+        self.edges: int = 0
+        self.starts: dict[str, int] = {"": 0, "text": 0, "line": 0}
+        self.ends: dict[str, int] = {"": 0, "text": 0, "line": 0}
         self._classes: dict[Characters, int] = {}
 
     @property

@@ -17,7 +17,17 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from docstore.errors import BackendError, SchemaTooNew, UpgradeNeeded
 from docstore_sql.tables import Tables, make_metadata
 
-__all__ = ["STEPS", "Step", "create", "found_format", "newest", "pending_steps", "run_step", "upgrade_needed"]
+__all__ = [
+    "OLDEST",
+    "STEPS",
+    "Step",
+    "create",
+    "found_format",
+    "newest",
+    "pending_steps",
+    "run_step",
+    "upgrade_needed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +45,11 @@ class Step:
     run: Callable[[sa.Connection, Tables], None]
 
 
+OLDEST = 2
+"""The oldest format that can still be opened. Format 1 was never released, and has been replaced in place."""
+
 STEPS: Sequence[Step] = ()
-"""Every upgrade there has been, in order: to format 2, 3, … Once released, a step is never changed."""
+"""Every upgrade from ``OLDEST``, in order: to ``OLDEST + 1``, … Once released, a step is never changed."""
 
 
 _KEPT = 64
@@ -46,7 +59,7 @@ _MADE: dict[tuple[Tables, str, str], tuple[str, ...]] = {}
 
 def newest() -> int:
     """Return the format that this docstore writes, and the newest that it reads."""
-    return 1 + len(STEPS)
+    return OLDEST + len(STEPS)
 
 
 def found_format(connection: sa.Connection, tables: Tables) -> int | None:
@@ -54,7 +67,7 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
 
     Raises:
         SchemaTooNew: a newer docstore wrote it.
-        BackendError: the setting table holds no version.
+        BackendError: the setting table holds no version, or one that is older than ``OLDEST``.
     """
     if not sa.inspect(connection).has_table(f"{tables.prefix}setting", schema=tables.schema):
         return None
@@ -70,6 +83,12 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
             "upgrade the package embedded-docstore",
             found=found,
             supported=newest(),
+        )
+    if found < OLDEST:
+        raise BackendError(
+            f"this store has format {found}; this docstore reads formats {OLDEST} to {newest()}: "
+            "export it with the docstore that wrote it (docstore export), "
+            "and import the file into a new store (docstore import)"
         )
     return found
 
@@ -112,7 +131,7 @@ def upgrade_needed(found: int | None, where: str) -> UpgradeNeeded:
         found: its format.
         where: what the store is called in the text.
     """
-    steps = tuple(f"format {step.to}: {step.what}" for step in pending_steps(found or 1))
+    steps = tuple(f"format {step.to}: {step.what}" for step in pending_steps(found or OLDEST))
     if found is None:
         steps = (f"create the tables of format {newest()}",)
     there = "there is no store" if found is None else f"the store has format {found}"

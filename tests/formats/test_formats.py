@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from docstore_sql.schema import newest
+from docstore_sql.schema import OLDEST, newest
 
 import docstore
 from docstore.transfer import export_lines
 
 FOLDER = Path(__file__).parent
-FORMATS = range(1, newest() + 1)
+FORMATS = range(OLDEST, newest() + 1)
 
 
 def exported(store: docstore.Store) -> list[bytes]:

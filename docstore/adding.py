@@ -83,7 +83,7 @@ class Adds(Writes[Document]):
             SizeMismatch, ChecksumMismatch: the bytes are not what was said; nothing was stored.
             BlobError, BackendError: the storage or the database failed; nothing was stored.
         """
-        self._ready()
+        self._ready_to_write("add")
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
         draft = draft_document(given, self._scope, self._checks)
         row = self._store([draft])[0].row
@@ -112,7 +112,7 @@ class Adds(Writes[Document]):
                 earlier ones are.
             Others: as :meth:`add`, for the whole batch.
         """
-        self._ready()
+        self._ready_to_write("add_many")
         if type(batch_size) is not int or not 1 <= batch_size <= 100_000:
             raise InvalidDocument(
                 f"batch_size={batch_size!r}: expected a whole number from 1 to 100000", field="batch_size"

@@ -61,6 +61,10 @@ class Asking(Generic[T]):
                 "use store.scoped(tenant=..., owner=...) or store.unscoped()"
             )
 
+    def _ready_to_write(self, what: str) -> None:
+        self._ready()
+        self._root.check_writable(what)
+
     def _listing(
         self,
         filter: Filter | None,

@@ -27,7 +27,10 @@ What a backend promises the core
     connection is lost during the
       commit, so that nobody can say whether it happened, it raises a BackendError with ``outcome_unknown``.
     - Where several writers can work at once, the backend's attribute ``single_writer`` is false (a missing
-    one means true). - Errors of the engine arrive as :class:`~docstore.errors.BackendError`, with the cause
+    one means true).
+    - Where nothing can be written, the attribute ``read_only`` says why in words, such as "the folder /x may
+    not be written to"; a missing one and ``""`` mean that it can.
+    - Errors of the engine arrive as :class:`~docstore.errors.BackendError`, with the cause
     kept.
 
 Rows are plain dictionaries from field name to value: see :class:`~docstore.query.fields.Kind` for the types.

@@ -73,7 +73,7 @@ class Documents(Queue, Adds, Downloads):
             InvalidDocument: a change is unknown or cannot be stored.
             BlobError: the new bytes are not what was said, or cannot be stored; nothing was changed.
         """
-        self._ready()
+        self._ready_to_write("update")
         make = document_changes(changes, self._checks)
         if source is not None:
             return self._replaced(
@@ -147,7 +147,7 @@ class Documents(Queue, Adds, Downloads):
             FilterError: the filter is wrong or ``None``.
             InvalidDocument: a change is unknown, or cannot be stored on one of them; none is changed then.
         """
-        self._ready()
+        self._ready_to_write("update_many")
         make = document_changes(changes, self._checks)
         planned = self._chosen(filter)
 
@@ -176,7 +176,7 @@ class Documents(Queue, Adds, Downloads):
             NotFound: there is none in this scope.
             RevisionConflict: the revision moved on.
         """
-        self._ready()
+        self._ready_to_write("delete")
         key, expected = self._id(id), check_revision_argument(if_revision)
         tried = False
 
@@ -210,7 +210,7 @@ class Documents(Queue, Adds, Downloads):
         Raises:
             FilterError: the filter is wrong or ``None``.
         """
-        self._ready()
+        self._ready_to_write("delete_many")
         planned = self._chosen(filter)
 
         def work(writer: Writer) -> int:

@@ -29,6 +29,7 @@ wanted.
     │   ├── ChecksumMismatch                 .expected .actual
     │   └── SizeMismatch                     .expected .actual
     └── BackendError                         .retryable .transient .outcome_unknown
+        ├── ReadOnlyStore                    .reason
         ├── StoreBusy
         ├── StoreClosed
         ├── SchemaTooNew                     .found .supported
@@ -66,6 +67,7 @@ __all__ = [
     "LeaseLost",
     "NotFound",
     "NotPushed",
+    "ReadOnlyStore",
     "RevisionConflict",
     "SchemaTooNew",
     "ScopeError",
@@ -262,6 +264,15 @@ class BackendError(DocstoreError):
     retryable: bool = False
     transient: bool = False
     outcome_unknown: bool = False
+
+
+class ReadOnlyStore(BackendError):
+    """The store can only be read, and the call would have changed it; nothing was done.
+
+    ``reason`` says why: it was opened so, or the database, its folder or the role does not allow more.
+    """
+
+    reason: str = ""
 
 
 class StoreBusy(BackendError):

@@ -64,7 +64,7 @@ class Extractions(Writes[Extraction]):
             InvalidDocument: a field cannot be stored; nothing was done.
             AlreadyExists: the id is taken by an extraction that was added with other arguments.
         """
-        self._ready()
+        self._ready_to_write("add")
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
         key = self._id(document_id)
         draft = draft_extraction({**given, "document_id": key}, self._checks)
@@ -106,7 +106,7 @@ class Extractions(Writes[Extraction]):
             NotFound: there is none in this scope.
             InvalidTransition: it is not pending.
         """
-        self._ready()
+        self._ready_to_write("start")
         return self._changed(id, lambda row, now: _to("start", row))
 
     def complete(
@@ -136,7 +136,7 @@ class Extractions(Writes[Extraction]):
             InvalidTransition: it is completed or failed already.
             InvalidDocument: a field cannot be stored.
         """
-        self._ready()
+        self._ready_to_write("complete")
         asked = {
             "confidence_scores": confidence_scores,
             "review_flags": review_flags,
@@ -163,7 +163,7 @@ class Extractions(Writes[Extraction]):
             InvalidTransition: it is completed or failed already.
             InvalidDocument: the reason is no text.
         """
-        self._ready()
+        self._ready_to_write("fail")
         reason = self._checks.text("error", error)
         return self._changed(id, lambda row, now: {**_to("fail", row), "error": reason})
 
@@ -191,7 +191,7 @@ class Extractions(Writes[Extraction]):
             RevisionConflict: the revision moved on; ``.current`` is what it is.
             InvalidDocument: a change is unknown or cannot be stored.
         """
-        self._ready()
+        self._ready_to_write("update")
         return self._changed(
             id, extraction_changes(changes, self._checks), if_revision=if_revision, touch=touch
         )
@@ -215,7 +215,7 @@ class Extractions(Writes[Extraction]):
             NotFound: there is none in this scope.
             InvalidDocument: a value cannot be stored.
         """
-        self._ready()
+        self._ready_to_write("review")
         text = self._checks.json("reviewed_results", reviewed_results)
         by = self._checks.key("reviewed_by", reviewed_by)
         at = None if reviewed_at is None else self._checks.instant("reviewed_at", reviewed_at)
@@ -233,7 +233,7 @@ class Extractions(Writes[Extraction]):
             NotFound: there is none in this scope.
             RevisionConflict: the revision moved on.
         """
-        self._ready()
+        self._ready_to_write("delete")
         key, expected = self._id(id), check_revision_argument(if_revision)
         tried = False
 

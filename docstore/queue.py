@@ -43,7 +43,7 @@ class Queue(Writes[Document]):
             NotFound: there is none in this scope.
             InvalidTransition: it is not pending.
         """
-        self._ready()
+        self._ready_to_write("start")
         return self._changed(id, lambda row, now: {**_to("start", row), "attempts": row["attempts"] + 1})
 
     def complete(
@@ -71,7 +71,7 @@ class Queue(Writes[Document]):
             InvalidTransition: it is completed or failed already.
             InvalidDocument: a field cannot be stored.
         """
-        self._ready()
+        self._ready_to_write("complete")
         make = self._completing(
             content=content, preview=preview, metadata=metadata, processed_at=processed_at
         )
@@ -89,7 +89,7 @@ class Queue(Writes[Document]):
             InvalidTransition: it is completed or failed already.
             InvalidDocument: the reason is no text.
         """
-        self._ready()
+        self._ready_to_write("fail")
         return self._changed(id, self._failing(error))
 
     def retry(self, id: str) -> Document:
@@ -99,7 +99,7 @@ class Queue(Writes[Document]):
             NotFound: there is none in this scope.
             InvalidTransition: it is pending or processing.
         """
-        self._ready()
+        self._ready_to_write("retry")
         return self._changed(id, lambda row, now: {**_to("retry", row), "processed_at": None})
 
     # -- claims ------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class Queue(Writes[Document]):
             FilterError: the filter is wrong.
             InvalidDocument: ``limit``, ``lease`` or ``worker`` is of the wrong type or out of range.
         """
-        self._ready()
+        self._ready_to_write("claim")
         return self._claim(limit, filter, lease, worker, None)
 
     def process(
@@ -186,7 +186,7 @@ class Queue(Writes[Document]):
     def _check_processing(
         self, *, workers: int, max_attempts: int, filter: Filter | None, lease: float
     ) -> None:
-        self._ready()
+        self._ready_to_write("process")
         _check_count("workers", workers, 256)
         _check_count("max_attempts", max_attempts, 2**31)
         _check_lease(lease)
@@ -290,6 +290,7 @@ class Queue(Writes[Document]):
             return make(claims.check_held(row, held.id, token, now), now)
 
         self._root.check_open()
+        self._root.check_writable("a claim")
         try:
             return self._changed(held.id, checked, touch=touch, include=claims.LEASE, number=held.number)
         except NotFound:

@@ -18,7 +18,14 @@ from typing import Any, TypeVar
 
 from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Translates, Writer, WritesAlone
 from docstore.blobs import Blobs
-from docstore.errors import BackendError, BlobsNotConfigured, DocstoreError, StoreBusy, StoreClosed
+from docstore.errors import (
+    BackendError,
+    BlobsNotConfigured,
+    DocstoreError,
+    ReadOnlyStore,
+    StoreBusy,
+    StoreClosed,
+)
 from docstore.limits import Limits
 from docstore.recent import Recent
 from docstore.steps import reached
@@ -85,11 +92,13 @@ class Root:
         secrets: keys that sign cursors: the first signs, all verify; empty: cursors are unsigned.
         scope_required: whether the unscoped root refuses to be used.
         slow_query: seconds from which a query is logged; ``None``: never.
+        read_only: whether the store was opened for reading alone.
     """
 
     def __init__(
         self, backend: Backend, blobs: Blobs | None, *, limits: Limits, default_timezone: tzinfo | None,
         secrets: tuple[bytes, ...], scope_required: bool, slow_query: float | None = SLOW,
+        read_only: bool = False,
     ) -> None:  # fmt: skip
         self.backend = backend
         self.blobs = blobs
@@ -97,6 +106,10 @@ class Root:
         self.default_timezone = default_timezone
         self.secrets = secrets
         self.scope_required = scope_required
+        self.read_only: str = "it was opened with read_only=True" if read_only else ""
+        """Why the store can only be read, in words; ``""`` where it can be written to."""
+        if not self.read_only:
+            self.read_only = getattr(backend, "read_only", "")
         self.listings: Recent[Any] = Recent()
         self.shapes: Recent[Any] = Recent()
         self.closed: bool = False
@@ -110,6 +123,13 @@ class Root:
         """Raise StoreClosed if the store was closed."""
         if self.closed:
             raise StoreClosed("this store was closed: open it again with docstore.open(...)")
+
+    def check_writable(self, what: str = "this call") -> None:
+        """Raise ReadOnlyStore if the store can only be read; ``what`` is the name of the call."""
+        if self.read_only:
+            raise ReadOnlyStore(
+                f"{what} would change a store that can only be read: {self.read_only}", reason=self.read_only
+            )
 
     def bytes(self) -> Blobs:
         """Return where bytes are.
@@ -152,6 +172,7 @@ class Root:
         itself.
         """
         self.check_open()
+        self.check_writable()
         current = self._in_force()
         if current is not None:
             with self._translated(), current.part() as writer:
@@ -172,6 +193,7 @@ class Root:
         A backend with a single writer has not; the transaction itself then keeps others out until it ends.
         """
         self.check_open()
+        self.check_writable()
         if self.in_transaction and self.single_writer:
             with self.write() as writer:
                 yield writer
@@ -210,7 +232,9 @@ class Root:
         """The backend, where it can write one record without a block, and no transaction is in force."""
         self.check_open()
         able = self._able
-        return able if able is not None and able.writes_alone and not self.in_transaction else None
+        if able is None or self.read_only:
+            return None
+        return able if able.writes_alone and not self.in_transaction else None
 
     def written_alone(self, write: Callable[[], T | None]) -> tuple[T | None, bool]:
         """Return what a write without a block did, ``None`` where a block is needed; and whether, as the
@@ -238,6 +262,7 @@ class Root:
     def transaction(self) -> Iterator[Writer]:
         """Make one write block the transaction in force for what this thread or task calls within."""
         self.check_open()
+        self.check_writable("transaction")
         current = self._in_force()
         if current is not None:
             with current.part() as writer:

@@ -112,6 +112,7 @@ class Store(Upkeep):
             BackendError: the backend has no such connections.
         """
         self._root.check_open()
+        self._root.check_writable("join")
         backend = self._root.backend
         if not isinstance(backend, Joins):
             raise BackendError(
@@ -154,6 +155,7 @@ def open(
     limits: Limits | Mapping[str, int] | None = None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
     slow_query: float | None = SLOW,
+    read_only: bool = False,
     **options: Any,
 ) -> Store:
     """Open a store, creating or upgrading its schema.
@@ -170,6 +172,10 @@ def open(
             unsigned.
         slow_query: seconds from which a query is logged, one line with its plan's fingerprint, by the logger
             ``docstore.query`` as a warning; 0 logs all, ``None`` none.
+        read_only: open without the right to write: every call that would change the store raises
+            ReadOnlyStore, and nothing is created or upgraded. False finds out: a store on a read-only medium,
+            in a folder without write permission, on a standby or opened by a role that may only SELECT is
+            read-only all the same.
         options: the backend's own, such as ``table_prefix``.
 
     Returns:
@@ -178,6 +184,7 @@ def open(
     Raises:
         UnknownBackend, BackendNotInstalled: nothing can open ``url``.
         SchemaTooNew: a newer docstore wrote the store.
+        UpgradeNeeded: ``read_only``, and there is no store or an older one.
         BackendError: the database cannot be reached or opened.
         ValueError: an argument is of the wrong form.
 
@@ -195,6 +202,7 @@ def open(
             limits=limits,
             cursor_secret=cursor_secret,
             slow_query=slow_query,
+            read_only=read_only,
             options=options,
         )
     )
@@ -210,6 +218,7 @@ def open_root(
     limits: Limits | Mapping[str, int] | None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None,
     slow_query: float | None,
+    read_only: bool,
     options: Mapping[str, Any],
 ) -> Root:
     """Check the arguments of :func:`open` and open what all views of the store share; ``waits`` is the
@@ -219,9 +228,11 @@ def open_root(
     secrets = signing_keys(cursor_secret)
     if default_timezone is not None and not isinstance(default_timezone, tzinfo):
         raise ValueError(f"default_timezone={default_timezone!r}: expected a tzinfo, such as datetime.UTC")
+    if not isinstance(read_only, bool):
+        raise ValueError(f"read_only={read_only!r}: expected True or False")
     Watch("", slow_query)  # a wrong value is told before anything is opened
     place = Blobs.of(blobs)
-    backend = open_backend(url, waits, **options)
+    backend = open_backend(url, waits, read_only=read_only, **options)
     return Root(
         backend,
         place,
@@ -230,4 +241,5 @@ def open_root(
         secrets=secrets,
         scope_required=scope_required,
         slow_query=slow_query,
+        read_only=read_only,
     )

@@ -89,7 +89,7 @@ class Upkeep:
         """
         from docstore import maintenance
 
-        self._look_after("repair")
+        self._look_after("repair", writes=not dry_run)
         root = self._root
         return maintenance.repair(
             root.backend, root.blobs, report,
@@ -128,7 +128,7 @@ class Upkeep:
         """
         from docstore import maintenance
 
-        self._look_after("collect")
+        self._look_after("collect", writes=True)
         root = self._root
         if root.blobs is None and not self._any_blobs():
             return maintenance.CollectReport()
@@ -177,7 +177,7 @@ class Upkeep:
         from docstore import maintenance
 
         named = tenant is not UNSET or owner is not UNSET
-        self._look_after("erase", names_scope=named)
+        self._look_after("erase", names_scope=named, writes=True)
         scope = narrowed(self._scope, tenant, owner) if named else self._scope
         return maintenance.erase(self._root.backend, self._root.blobs, scope, on_progress=on_progress)
 
@@ -208,7 +208,7 @@ class Upkeep:
         """
         from docstore import indexes
 
-        self._look_after("create_index")
+        self._look_after("create_index", writes=True)
         return indexes.create_index(self._root.backend, fields, self._root.limits)
 
     def drop_index(self, *fields: str) -> bool:
@@ -223,7 +223,7 @@ class Upkeep:
         """
         from docstore import indexes
 
-        self._look_after("drop_index")
+        self._look_after("drop_index", writes=True)
         return indexes.drop_index(self._root.backend, fields, self._root.limits)
 
     def indexes(self) -> list[tuple[str, ...]]:
@@ -249,9 +249,11 @@ class Upkeep:
         self._look_after("advise")
         return indexes.advise(self._root.backend)
 
-    def _look_after(self, what: str, *, names_scope: bool = False) -> None:
+    def _look_after(self, what: str, *, names_scope: bool = False, writes: bool = False) -> None:
         """Refuse what cannot be done now, or here."""
         self._root.check_open()
+        if writes:
+            self._root.check_writable(what)
         if self._root.scope_required and not self._confined and not names_scope:
             raise ScopeRequired(
                 f"{what}: this store asks for a scope: say store.scoped(...) or store.unscoped()"

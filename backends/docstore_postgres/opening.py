@@ -31,6 +31,7 @@ def open_backend(
     statement_timeout: float = 300.0,
     idle_timeout: float = 600.0,
     upgrade: bool = True,
+    read_only: bool = False,
     waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> PostgresBackend:
@@ -46,6 +47,7 @@ def open_backend(
         statement_timeout: seconds that one statement may take; 0 is without end.
         idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
+        read_only: nothing will be written; nothing is created or upgraded.
         waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``pool_size=``.
 
@@ -56,6 +58,7 @@ def open_backend(
         ValueError: the engine is not one for psycopg.
     """
     timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
+    upgrade = upgrade and not read_only
     owned = isinstance(url, str)
     engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
     if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":

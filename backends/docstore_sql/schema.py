@@ -137,7 +137,7 @@ def upgrade_needed(found: int | None, where: str) -> UpgradeNeeded:
     there = "there is no store" if found is None else f"the store has format {found}"
     text = f"{there} in {where}, this docstore needs format {newest()}: {'; '.join(steps)}"
     return UpgradeNeeded(
-        f"{text}. Run  docstore upgrade, or open it with upgrade=True",
+        f"{text}. Run  docstore upgrade, or open it without upgrade=False and read_only=True",
         found=found or 0,
         supported=newest(),
         steps=steps,

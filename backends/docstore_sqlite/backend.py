@@ -47,6 +47,7 @@ class SQLiteBackend(SQLBackend):
         busy_timeout: seconds that a writer waits for its turn before StoreBusy.
         waits: how to wait.
         keeps: whether a few connections are kept at hand beside the engine's pool.
+        read_only: why nothing can be written, in words; ``""`` where it can.
     """
 
     name = "sqlite"
@@ -63,9 +64,11 @@ class SQLiteBackend(SQLBackend):
         busy_timeout: float = 30.0,
         waits: Waits = DIRECT,
         keeps: bool = False,
+        read_only: str = "",
     ) -> None:
         super().__init__(engine, tables, owned=owned, waits=waits)
         self.busy_timeout = busy_timeout
+        self.read_only = read_only
         self.path = _file_of(engine.url)
         self.lock = lock_of(self.path)
         self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
@@ -217,7 +220,7 @@ class SQLiteBackend(SQLBackend):
         cursor.execute(f"PRAGMA busy_timeout = {int(self.busy_timeout * 1000)}")
         if not connection.in_transaction:  # of a joined connection: its application has settled that
             cursor.execute("PRAGMA synchronous = FULL")
-        if self.path is not None and self.owned:
+        if self.path is not None and self.owned and not self.read_only:
             cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA cache_size = -32768")
         if self.owned:  # a bulk load writes the same pages again and again: they are taken over less often
@@ -296,8 +299,9 @@ class SQLiteBackend(SQLBackend):
         if not self.owned:
             return
         with ExitStack() as held:
-            with suppress(BackendError, OSError):  # another holds it for good, or the file cannot be opened
-                held.enter_context(self.write_lock())
+            if not self.read_only:
+                with suppress(BackendError, OSError):  # held for good, or it cannot be opened
+                    held.enter_context(self.write_lock())
             if self._idle is not None:
                 self._idle.close()
             super().close()
@@ -315,6 +319,7 @@ def open_backend(
     table_prefix: str = "docstore_",
     busy_timeout: float = 30.0,
     upgrade: bool = True,
+    read_only: bool = False,
     waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> SQLiteBackend:
@@ -325,6 +330,7 @@ def open_backend(
         table_prefix: what the tables' names begin with.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy; at least 0.
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
+        read_only: nothing will be written; nothing is created or upgraded.
         waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
             library.
@@ -334,11 +340,15 @@ def open_backend(
         UpgradeNeeded: it is older, or not there, and ``upgrade`` is false.
         BackendError: the file cannot be opened.
     """
+    upgrade = upgrade and not read_only
     owned = isinstance(url, str)
     engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
     tables = Tables(table_prefix)
     keeps = owned and not waits.is_async and _file_of(engine.url) is not None and not engine_options
-    backend = SQLiteBackend(engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits, keeps=keeps)
+    backend = SQLiteBackend(
+        engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits, keeps=keeps,
+        read_only="it was opened with read_only=True" if read_only else "",
+    )  # fmt: skip
     try:
         if not upgrade and backend.path is not None and not os.path.exists(backend.path):
             raise upgrade_needed(None, backend.path)

@@ -149,6 +149,7 @@ def open_async(
     limits: Limits | Mapping[str, int] | None = None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
     slow_query: float | None = SLOW,
+    read_only: bool = False,
     **options: Any,
 ) -> AsyncStore:
     """Open an asynchronous store, creating or upgrading its schema.
@@ -159,8 +160,8 @@ def open_async(
 
     Args:
         url: as for :func:`docstore.open`; instead of an ``Engine``, an ``AsyncEngine``.
-        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, options: as for
-            :func:`docstore.open`.
+        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, read_only, options: as
+            for :func:`docstore.open`.
 
     Returns:
         The store, not yet open: use it with ``async with``, or await it and close it.
@@ -177,7 +178,8 @@ def open_async(
     """
     opening = partial(
         _open, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone,
-        limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, options=options,
+        limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, read_only=read_only,
+        options=options,
     )  # fmt: skip
     return AsyncStore(Shell(opening))
 

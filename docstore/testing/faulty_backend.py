@@ -75,6 +75,7 @@ class FaultyBackend:
         self.seconds = seconds
         self.name: str = target.name
         self.single_writer: bool = getattr(target, "single_writer", True)
+        self.read_only: str = getattr(target, "read_only", "")
         self.waits: Waits = getattr(target, "waits", DIRECT)
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:

@@ -71,7 +71,8 @@ def copy(
         ...     with docstore.open("postgresql:///new", blobs="s3://bucket/new") as target:
         ...         assert docstore.copy(source, target).ok
     """
-    look_after("copy", source, target)
+    look_after("copy", source)
+    look_after("copy", target, writes=True)
     _check_places(source, target)
     tally = Tally(target, replace=replace, on_progress=on_progress)
     for rows in batches(source, DOCUMENTS):

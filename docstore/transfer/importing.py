@@ -62,7 +62,7 @@ def import_lines(
         SizeMismatch, ChecksumMismatch: bytes are not what their document says.
         BlobsNotConfigured: there are bytes, and the store was opened without ``blobs=``.
     """
-    look_after("import", store)
+    look_after("import", store, writes=True)
     reading = _Reading(store, file, None if files is None else Path(files))
     tally = Tally(store, replace=replace, on_progress=on_progress)
     for batch in reading.batches():

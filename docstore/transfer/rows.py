@@ -118,17 +118,17 @@ def differing(collection: Collection, one: Row, other: Row, *, ignored: Iterable
     ]
 
 
-def look_after(what: str, *stores: Store) -> None:
+def look_after(what: str, *stores: Store, writes: bool = False) -> None:
     """Refuse what is no open store, asks for a scope, or is within a transaction.
 
     Raises:
         TypeError: something else than a Store, such as an AsyncStore.
-        StoreClosed, ScopeRequired, BackendError: as for any upkeep.
+        StoreClosed, ScopeRequired, BackendError: as for any upkeep; ReadOnlyStore where it ``writes``.
     """
     for store in stores:
         if not isinstance(store, Store):
             raise TypeError(f"{what}: {type(store).__name__}; expected a Store, of docstore.open(...)")
-        store._look_after(what)
+        store._look_after(what, writes=writes)
 
 
 def key_of(row: Row) -> Key:

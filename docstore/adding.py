@@ -43,6 +43,8 @@ class Adds(Writes[Document]):
         error: str | None = None,
         content: str | None = None,
         preview: str | None = None,
+        content_state: str | None = None,
+        content_note: str | None = None,
         created_at: Any = None,
         updated_at: Any = None,
         processed_at: Any = None,
@@ -66,6 +68,7 @@ class Adds(Writes[Document]):
             error: why it failed.
             content: extracted text; NUL becomes U+FFFD.
             preview: by default the first 200 characters of the content with white space collapsed.
+            content_state, content_note: ``none``, ``partial`` or ``complete``, and why; by default ``None``.
             created_at, updated_at, processed_at: aware ``datetime`` or RFC 3339 text; by default now,
                 ``created_at``, ``None``.
             sha256, size: what the bytes must have (hex, bytes); without a source they are recorded as told.

@@ -86,6 +86,8 @@ def draft_batch(
         return None
     row: dict[str, Column] = {name: [value] * len(given) for name, value in BLANK.items()}
     row |= {"tenant": tenants, "owner": owners, **checked}
+    if any(content is not None and len(content) > checks.limits.content for content in row["content"]):
+        return None
     if texts is not None:
         row["metadata"] = texts
     named = [id is not None for id in row["id"]]
@@ -190,7 +192,9 @@ _QUICK: Final[Mapping[str, Callable[[Column, set[type], Checks], Column | None]]
     **dict.fromkeys(
         ("id", "external_id", "content_type"), lambda column, kinds, _: _texts(column, kinds, 1, KEY_BYTES)
     ),
-    **dict.fromkeys(("error", "preview"), lambda column, kinds, _: _texts(column, kinds, 0, None)),
+    **dict.fromkeys(
+        ("error", "preview", "content_note"), lambda column, kinds, _: _texts(column, kinds, 0, None)
+    ),
     "filename": lambda column, kinds, checks: _texts(column, kinds, 0, checks.limits.filename_characters),
     "metadata": _objects,
     **dict.fromkeys(("created_at", "updated_at", "processed_at"), _instants),

@@ -11,6 +11,7 @@ from docstore.backend import Row
 from docstore.checks import Checks, collapsed
 from docstore.errors import InvalidDocument
 from docstore.mediatype import file_type_of
+from docstore.query.fields import CONTENT_STATES
 
 __all__ = ["Change", "document_changes", "merge_patch"]
 
@@ -24,6 +25,8 @@ _CHANGEABLE = (
     "replace_metadata",
     "content",
     "preview",
+    "content_state",
+    "content_note",
     "error",
     "processed_at",
     "created_at",
@@ -77,12 +80,21 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
     if "processed_at" in changes:
         given = changes["processed_at"]
         made["processed_at"] = None if given is None else checks.instant("processed_at", given)
-    for name in ("preview", "error"):
+    for name in ("preview", "error", "content_note"):
         if name in changes:
             made[name] = None if changes[name] is None else checks.text(name, changes[name])
+    if "content_state" in changes:
+        given = changes["content_state"]
+        made["content_state"] = (
+            None if given is None else checks.choice("content_state", given, CONTENT_STATES)
+        )
+        made.setdefault("content_note", None)
     if "content" in changes:
         made["content"] = None if changes["content"] is None else checks.content(changes["content"])
         made.setdefault("preview", None if made["content"] is None else collapsed(made["content"]))
+        made.setdefault("content_state", None)  # the old state and note were about the old text
+        made.setdefault("content_note", None)
+        checks.cut_content(made)
     if "replace_metadata" in changes:
         made["metadata"] = checks.json("metadata", changes["replace_metadata"])
     patch = checks.object("metadata", changes["metadata"]) if "metadata" in changes else None

@@ -6,7 +6,7 @@ Every refusal is an InvalidDocument that says which field, what is wrong and wha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from math import isfinite
@@ -97,12 +97,26 @@ class Checks:
 
     def status(self, value: Any) -> str:
         """Return one of the four words."""
-        if type(value) is str and value in STATUSES:
+        return self.choice("status", value, STATUSES)
+
+    def choice(self, field: str, value: Any, choices: Sequence[str]) -> str:
+        """Return one of the words that the field may be."""
+        if type(value) is str and value in choices:
             return value
-        text = self.text("status", value)
-        if text not in STATUSES:
-            raise InvalidDocument(f"status: {text!r} is none of {', '.join(STATUSES)}", field="status")
+        text = self.text(field, value)
+        if text not in choices:
+            raise InvalidDocument(f"{field}: {text!r} is none of {', '.join(choices)}", field=field)
         return text
+
+    def cut_content(self, row: dict[str, Any]) -> None:
+        """Cut a row's content to the bound, and say so in its ``content_state`` and ``content_note``."""
+        content, bound = row["content"], self.limits.content
+        if content is None or len(content) <= bound:
+            return
+        note, cut = row.get("content_note"), f"cut at {bound:,} characters"
+        row["content"] = content[:bound]
+        row["content_state"] = "partial"
+        row["content_note"] = f"{note}; {cut}" if note else cut
 
     def instant(self, field: str, value: Any) -> int:
         """Return a datetime or RFC 3339 text as microseconds since the epoch."""

@@ -57,6 +57,8 @@ class Claim:
         *,
         content: str | None = None,
         preview: str | None = None,
+        content_state: str | None = None,
+        content_note: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         processed_at: Any = None,
         touch: bool = True,
@@ -68,7 +70,12 @@ class Claim:
             InvalidDocument: a field cannot be stored; the claim goes on.
         """
         make = self._queue._completing(
-            content=content, preview=preview, metadata=metadata, processed_at=processed_at
+            content=content,
+            preview=preview,
+            content_state=content_state,
+            content_note=content_note,
+            metadata=metadata,
+            processed_at=processed_at,
         )
         return self._queue._held(self.document, self.token, make, touch=touch)
 

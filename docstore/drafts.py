@@ -17,6 +17,7 @@ from docstore.checks import Checks, collapsed, scope_text
 from docstore.errors import InvalidDocument, ScopeError
 from docstore.mediatype import content_type_of, file_type_of
 from docstore.models import NewDocument
+from docstore.query.fields import CONTENT_STATES
 
 if sys.version_info >= (3, 14):
     from uuid import uuid7
@@ -126,6 +127,7 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
         if check is not None:
             row[name] = check(checks, value)
     named = row["id"] is not None
+    checks.cut_content(row)
     _settle(row)
     source, dedupe = get("source"), get("dedupe")
     if dedupe is not None and dedupe != "sha256":
@@ -164,6 +166,8 @@ BLANK: Final[dict[str, Any]] = {
     "attempts": 0,
     "metadata": "{}",
     "preview": None,
+    "content_state": None,
+    "content_note": None,
     "content": None,
     "created_at": None,
     "updated_at": None,
@@ -186,6 +190,8 @@ CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
     "error": lambda checks, value: checks.text("error", value),
     "content": Checks.content,
     "preview": lambda checks, value: checks.text("preview", value),
+    "content_state": lambda checks, value: checks.choice("content_state", value, CONTENT_STATES),
+    "content_note": lambda checks, value: checks.text("content_note", value),
     "size": Checks.size,
     "sha256": Checks.sha256,
     "status": Checks.status,

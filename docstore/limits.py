@@ -30,6 +30,7 @@ class Limits:
         page: records on one page.
         metadata_bytes: UTF-8 bytes of the canonical JSON of one metadata object.
         metadata_depth: depth of arrays and objects in metadata.
+        content: characters of a document's content; a longer one is cut there.
         filename_characters: characters of a filename.
         search_characters: characters of a search.
         sort_keys: keys of one sort.
@@ -46,6 +47,7 @@ class Limits:
     page: int = 1_000
     metadata_bytes: int = 1_048_576
     metadata_depth: int = 64
+    content: int = 50_000_000
     filename_characters: int = 1_024
     search_characters: int = 1_000
     sort_keys: int = 16

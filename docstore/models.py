@@ -66,6 +66,9 @@ class Document(_Record):
         attempts: how often it was started or claimed.
         metadata: free-form JSON.
         preview: the first characters of the content, or ``None``.
+        content_state: ``none``, ``partial`` or ``complete``: how much of the file's text ``content`` holds;
+            ``None`` if nobody looked.
+        content_note: why the content is not complete, in one sentence, or ``None``.
         content: the extracted text; ``None`` unless there is one and ``include={"content"}`` asked for it.
         created_at, updated_at: instants.
         first_created_at: ``created_at`` of version 1.
@@ -91,6 +94,8 @@ class Document(_Record):
     metadata: dict[str, Any] = Field(default_factory=dict)
     preview: str | None = None
     content: str | None = None
+    content_state: str | None = None
+    content_note: str | None = None
     created_at: datetime
     updated_at: datetime
     first_created_at: datetime
@@ -155,6 +160,8 @@ class NewDocument(BaseModel):
     error: str | None = None
     content: str | None = None
     preview: str | None = None
+    content_state: str | None = None
+    content_note: str | None = None
     created_at: Any = None
     updated_at: Any = None
     processed_at: Any = None

@@ -52,6 +52,8 @@ class Queue(Writes[Document]):
         *,
         content: str | None = None,
         preview: str | None = None,
+        content_state: str | None = None,
+        content_note: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         processed_at: Any = None,
         touch: bool = True,
@@ -62,6 +64,9 @@ class Queue(Writes[Document]):
             id: which.
             content: the extracted text; ``None`` leaves what is there.
             preview: by default the first 200 characters of ``content``.
+            content_state: how much of the file's text the content holds: ``none``, ``partial`` or
+                ``complete``; ``None`` if nobody looked.
+            content_note: why the content is not complete, for people.
             metadata: an RFC 7396 merge patch.
             processed_at: by default now.
             touch: set ``updated_at`` to now.
@@ -73,7 +78,12 @@ class Queue(Writes[Document]):
         """
         self._ready_to_write("complete")
         make = self._completing(
-            content=content, preview=preview, metadata=metadata, processed_at=processed_at
+            content=content,
+            preview=preview,
+            content_state=content_state,
+            content_note=content_note,
+            metadata=metadata,
+            processed_at=processed_at,
         )
         return self._changed(id, make, touch=touch)
 
@@ -272,9 +282,7 @@ class Queue(Writes[Document]):
         planned, plan = self._planned(query)
         return run.rows(writer, plan, planned)
 
-    def _still(
-        self, writer: Writer, tried: Sequence[Row], token: str, lock: Lock | None = None
-    ) -> list[Row]:
+    def _still(self, writer: Writer, tried: Sequence[Row], token: str, lock: Lock | None = None) -> list[Row]:
         """Return those of the rows that have the token."""
         if not tried:
             return []

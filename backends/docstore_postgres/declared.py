@@ -190,7 +190,7 @@ class Declared:
             case Kind.JSON:
                 said = order_bytes(value)
                 return Fragment("%s::bytea", (said,)) if len(said) <= _BYTES else None
-            case Kind.TEXT | Kind.STATUS:
+            case Kind.TEXT | Kind.CHOICE:
                 return Fragment("%s::text", (value,)) if len(value) <= _CHARACTERS else None
             case Kind.BOOLEAN:
                 return Fragment("%s::boolean", (value,))

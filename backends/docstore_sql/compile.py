@@ -191,7 +191,7 @@ class Compiler(ABC):
         column = self.column(field)
         there = Fragment(f"{column} IS NOT NULL") if field.nullable else TRUE
         names = {
-            Kind.TEXT: {"string"}, Kind.STATUS: {"string"}, Kind.BOOLEAN: {"bool"}, Kind.INSTANT: {"date"},
+            Kind.TEXT: {"string"}, Kind.CHOICE: {"string"}, Kind.BOOLEAN: {"bool"}, Kind.INSTANT: {"date"},
             Kind.INTEGER: {"number"}, Kind.JSON: set(),
         }[field.kind]  # fmt: skip
         if names & types:

@@ -95,7 +95,7 @@ def _type_of(field: Field) -> Any:
     text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     return {
         Kind.TEXT: text,
-        Kind.STATUS: text,
+        Kind.CHOICE: text,
         Kind.JSON: text,
         Kind.INTEGER: sa.BigInteger(),
         Kind.INSTANT: sa.BigInteger(),

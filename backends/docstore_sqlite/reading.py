@@ -48,7 +48,8 @@ def rows_of(collection: Collection, names: Sequence[str], fetched: Sequence[Sequ
 def _document(
     id: Any, number: Any, external_id: Any, version: Any, is_latest: Any, tenant: Any, owner: Any,
     filename: Any, content_type: Any, file_type: Any, size: Any, sha256: Any, status: Any, error: Any,
-    attempts: Any, metadata: Any, preview: Any, created_at: Any, updated_at: Any, first_created_at: Any,
+    attempts: Any, metadata: Any, preview: Any, content_state: Any, content_note: Any,
+    created_at: Any, updated_at: Any, first_created_at: Any,
     processed_at: Any, revision: Any,
 ) -> Row:  # fmt: skip
     """Return a document's row; its columns are those of :data:`_LIGHT`."""
@@ -57,6 +58,7 @@ def _document(
         "is_latest": is_latest == 1, "tenant": tenant or None, "owner": owner, "filename": filename,
         "content_type": content_type, "file_type": file_type, "size": size, "sha256": sha256,
         "status": status, "error": error, "attempts": attempts, "metadata": metadata, "preview": preview,
+        "content_state": content_state, "content_note": content_note,
         "created_at": created_at, "updated_at": updated_at, "first_created_at": first_created_at,
         "processed_at": processed_at, "revision": revision,
     }  # fmt: skip

@@ -52,14 +52,16 @@ class AsyncClaim:
         *,
         content: str | None = None,
         preview: str | None = None,
+        content_state: str | None = None,
+        content_note: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         processed_at: Any = None,
         touch: bool = True,
     ) -> Document:
         """Finish; the document is completed, the claim over: :meth:`Claim.complete`, awaited."""
         return await self._shell.run(
-            self._claim.complete, content=content, preview=preview, metadata=metadata,
-            processed_at=processed_at, touch=touch,
+            self._claim.complete, content=content, preview=preview, content_state=content_state,
+            content_note=content_note, metadata=metadata, processed_at=processed_at, touch=touch,
         )  # fmt: skip
 
     async def fail(self, error: str) -> Document:

@@ -54,6 +54,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         error: str | None = None,
         content: str | None = None,
         preview: str | None = None,
+        content_state: str | None = None,
+        content_note: str | None = None,
         created_at: Any = None,
         updated_at: Any = None,
         processed_at: Any = None,
@@ -71,7 +73,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         return await self._shell.run(
             documents.add, given, filename=filename, content_type=content_type, metadata=metadata, id=id,
             external_id=external_id, tenant=tenant, owner=owner, status=status, error=error,
-            content=content, preview=preview, created_at=created_at, updated_at=updated_at,
+            content=content, preview=preview, content_state=content_state, content_note=content_note,
+            created_at=created_at, updated_at=updated_at,
             processed_at=processed_at, sha256=sha256, size=size, dedupe=dedupe,
         )  # fmt: skip
 
@@ -156,6 +159,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         *,
         content: str | None = None,
         preview: str | None = None,
+        content_state: str | None = None,
+        content_note: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         processed_at: Any = None,
         touch: bool = True,
@@ -163,8 +168,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         """Finish processing, processing (or pending) → completed: :meth:`Documents.complete`, awaited."""
         documents = await self._blocking()
         return await self._shell.run(
-            documents.complete, id, content=content, preview=preview, metadata=metadata,
-            processed_at=processed_at, touch=touch,
+            documents.complete, id, content=content, preview=preview, content_state=content_state,
+            content_note=content_note, metadata=metadata, processed_at=processed_at, touch=touch,
         )  # fmt: skip
 
     async def fail(self, id: str, error: str) -> Document:

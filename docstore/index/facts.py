@@ -56,7 +56,9 @@ WILD: Final = b"\x0f"
 MOST_VALUES: Final = 4096
 """A record with more JSON values than this is wild."""
 
-_TEXTS: Final = frozenset({"tenant", "owner", "content_type", "file_type", "status", "reviewed_by"})
+_TEXTS: Final = frozenset(
+    {"tenant", "owner", "content_type", "file_type", "status", "content_state", "reviewed_by"}
+)
 _EXACT: Final = 1 << 53
 _AT_ONCE: Final = 512
 _NUMERIC: Final = frozenset((int, float))
@@ -72,7 +74,7 @@ def indexed_fields(collection: Collection) -> tuple[str, ...]:
         for name, field in collection.fields.items()
         if not field.heavy
         and name != "number"
-        and (field.kind not in (Kind.TEXT, Kind.STATUS) or name in _TEXTS)
+        and (field.kind not in (Kind.TEXT, Kind.CHOICE) or name in _TEXTS)
     )
 
 

@@ -9,21 +9,33 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-__all__ = ["DOCUMENTS", "EXTRACTIONS", "STATUSES", "Collection", "Field", "Kind", "collection_named"]
+from docstore.mediatype import FILE_TYPES
+
+__all__ = [
+    "CONTENT_STATES",
+    "DOCUMENTS",
+    "EXTRACTIONS",
+    "STATUSES",
+    "Collection",
+    "Field",
+    "Kind",
+    "collection_named",
+]
 
 STATUSES = ("pending", "processing", "completed", "failed")
+CONTENT_STATES = ("none", "partial", "complete")
 
 
 class Kind(Enum):
     """What a field holds, as the rows at the backend's seam hold it.
 
-    ``TEXT`` and ``STATUS`` are ``str``, ``INTEGER`` an ``int`` within int64, ``BOOLEAN`` a ``bool``,
-    ``INSTANT`` an ``int`` of microseconds since 1970-01-01T00:00:00Z, ``JSON`` the canonical JSON text of a
-    value (``None``: there is none).
+    ``TEXT`` and ``CHOICE`` (one of the field's words) are ``str``, ``INTEGER`` an ``int`` within int64,
+    ``BOOLEAN`` a ``bool``, ``INSTANT`` an ``int`` of microseconds since 1970-01-01T00:00:00Z, ``JSON`` the
+    canonical JSON text of a value (``None``: there is none).
     """
 
     TEXT = "text"
-    STATUS = "status"
+    CHOICE = "choice"
     INTEGER = "integer"
     BOOLEAN = "boolean"
     INSTANT = "instant"
@@ -39,12 +51,14 @@ class Field:
         kind: what it holds.
         nullable: whether it may be ``None``.
         heavy: read only when named in ``include``.
+        choices: the words that a ``CHOICE`` may be.
     """
 
     name: str
     kind: Kind
     nullable: bool = False
     heavy: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +110,17 @@ DOCUMENTS = _collection(
     Field("owner", Kind.TEXT, nullable=True),
     Field("filename", Kind.TEXT),
     Field("content_type", Kind.TEXT),
-    Field("file_type", Kind.TEXT),
+    Field("file_type", Kind.CHOICE, choices=FILE_TYPES),
     Field("size", Kind.INTEGER, nullable=True),
     Field("sha256", Kind.TEXT, nullable=True),
-    Field("status", Kind.STATUS),
+    Field("status", Kind.CHOICE, choices=STATUSES),
     Field("error", Kind.TEXT, nullable=True),
     Field("attempts", Kind.INTEGER),
     Field("metadata", Kind.JSON),
     Field("preview", Kind.TEXT, nullable=True),
     Field("content", Kind.TEXT, nullable=True, heavy=True),
+    Field("content_state", Kind.CHOICE, nullable=True, choices=CONTENT_STATES),
+    Field("content_note", Kind.TEXT, nullable=True),
     Field("created_at", Kind.INSTANT),
     Field("updated_at", Kind.INSTANT),
     Field("first_created_at", Kind.INSTANT),
@@ -127,7 +143,7 @@ EXTRACTIONS = _collection(
     Field("filename", Kind.TEXT),
     Field("tenant", Kind.TEXT, nullable=True),
     Field("owner", Kind.TEXT, nullable=True),
-    Field("status", Kind.STATUS),
+    Field("status", Kind.CHOICE, choices=STATUSES),
     Field("error", Kind.TEXT, nullable=True),
     Field("results", Kind.JSON, nullable=True),
     Field("needs_review", Kind.BOOLEAN),

@@ -11,9 +11,10 @@ from datetime import date, tzinfo
 from typing import Any, Literal, TypeAlias
 
 from docstore.limits import Limits
+from docstore.mediatype import UNKNOWN, content_type_of, file_type_of
 from docstore.query.complaints import Where, bad_value, shown, too_complex
 from docstore.query.expr import FALSE, Compare, Exists, Expr, Json, Path
-from docstore.query.fields import STATUSES, Collection, Kind
+from docstore.query.fields import Collection, Kind
 from docstore.query.instants import parse_instant
 from docstore.query.values import INT64_MAX, INT64_MIN, NotJson, by_value, canonical_size, check_text, plain
 
@@ -70,10 +71,12 @@ class Target:
     Attributes:
         path: the steps, ``()`` for an array's element itself.
         kind: what the record's field holds; ``JSON`` for everything free.
+        choices: the words that a ``CHOICE`` may be.
     """
 
     path: Path
     kind: Kind = Kind.JSON
+    choices: tuple[str, ...] = ()
 
     @property
     def is_json(self) -> bool:
@@ -83,7 +86,6 @@ class Target:
 
 _ALLOWED = {
     Kind.TEXT: "text",
-    Kind.STATUS: f"one of {', '.join(map(repr, STATUSES))}",
     Kind.INTEGER: "a whole number within 64 bits",
     Kind.BOOLEAN: "true or false",
     Kind.INSTANT: "an aware datetime or RFC 3339 text such as '2026-01-31T09:30:00Z'",
@@ -166,8 +168,8 @@ def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Jso
     match target.kind:
         case Kind.TEXT:
             return text_operand(operand, where, _ALLOWED[Kind.TEXT])
-        case Kind.STATUS if isinstance(operand, str) and operand in STATUSES:
-            return operand
+        case Kind.CHOICE:
+            return _choice(target, operand, where)
         case Kind.BOOLEAN if isinstance(operand, bool):
             return operand
         case Kind.INTEGER if isinstance(operand, (int, float)) and not isinstance(operand, bool):
@@ -175,6 +177,22 @@ def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Jso
         case Kind.INSTANT if isinstance(operand, (str, date)):
             return _instant(rules, operand, where)
     raise bad_value(where, f"{shown(operand)} against a {target.kind.value} field", _ALLOWED[target.kind])
+
+
+def _choice(target: Target, operand: Any, where: Where) -> str:
+    if isinstance(operand, str) and operand in target.choices:
+        return operand
+    expected = f"one of {', '.join(map(repr, target.choices))}"
+    if target.path == ("file_type",) and isinstance(operand, str):
+        kind = _type_word_of(operand)
+        expected += "" if kind is None else f" ({operand} files are file_type {kind!r})"
+    raise bad_value(where, f"{shown(operand)} against a field of {len(target.choices)} words", expected)
+
+
+def _type_word_of(suffix: str) -> str | None:
+    """Return the file type that files with this suffix have, None for an unknown suffix."""
+    content_type = content_type_of(f"x.{suffix.lower().removeprefix('.')}")
+    return None if content_type == UNKNOWN else file_type_of(content_type, "")
 
 
 def _number(number: int | float, where: Where) -> int | float:

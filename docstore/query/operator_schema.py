@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from docstore.query.bounds import LOGIC
-from docstore.query.fields import STATUSES, Collection, Kind
+from docstore.query.fields import Collection, Field, Kind
 
 __all__ = ["OPERATORS", "filter_schema"]
 
@@ -48,7 +48,6 @@ OPERATORS: dict[str, dict[str, Any]] = {
 
 _KINDS: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: {"type": ["string", "null"]},
-    Kind.STATUS: {"enum": [*STATUSES, None]},
     Kind.INTEGER: {"type": ["integer", "null"]},
     Kind.BOOLEAN: {"type": ["boolean", "null"]},
     Kind.INSTANT: {"type": ["string", "null"], "format": "date-time"},
@@ -73,10 +72,14 @@ def filter_schema(collection: Collection, model: type[BaseModel] | None) -> dict
         properties.update((name, _named({})) for name in model.model_fields)
         return {**schema, "additionalProperties": _operand()}
     plain = {name: field for name, field in collection.fields.items() if field.kind is not Kind.JSON}
-    properties.update((name, _named(_KINDS[field.kind])) for name, field in plain.items())
+    properties.update((name, _named(_value_schema(field))) for name, field in plain.items())
     into = "|".join(name for name in collection.fields if name not in plain)
     paths = {f"^({into})(\\..*)?$": _operand()}
     return {**schema, "patternProperties": paths, "additionalProperties": False}
+
+
+def _value_schema(field: Field) -> dict[str, Any]:
+    return {"enum": [*field.choices, None]} if field.kind is Kind.CHOICE else _KINDS[field.kind]
 
 
 def _logic(word: str) -> dict[str, Any]:

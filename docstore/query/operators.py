@@ -159,7 +159,7 @@ def _alias(value: Any, where: Where) -> str:
     return name
 
 
-_KIND_TYPES = {Kind.TEXT: "string", Kind.STATUS: "string", Kind.BOOLEAN: "bool", Kind.INSTANT: "date"}
+_KIND_TYPES = {Kind.TEXT: "string", Kind.CHOICE: "string", Kind.BOOLEAN: "bool", Kind.INSTANT: "date"}
 
 
 def _type_of_field(target: Target, names: set[str]) -> Expr:
@@ -203,7 +203,7 @@ def _mod(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
 
 
 def _text_only(target: Target, where: Where) -> None:
-    if target.kind not in (Kind.JSON, Kind.TEXT, Kind.STATUS):
+    if target.kind not in (Kind.JSON, Kind.TEXT, Kind.CHOICE):
         what = f"a text operator on {target.path[0]!r}, a {target.kind.value} field"
         raise bad_value(where, what, "a text field or a path into metadata")
 

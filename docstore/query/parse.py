@@ -134,7 +134,7 @@ def _target(rules: Rules, key: str, where: Where) -> Target:
     if len(path) > 1 and field.kind is not Kind.JSON:
         what = f"{shown(key)} names something below {field.name!r}, which holds a single value"
         raise unknown_field(where, key, (), what, f"expected {field.name!r} itself")
-    return Target(path, field.kind)
+    return Target(path, field.kind, field.choices)
 
 
 def _condition(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:

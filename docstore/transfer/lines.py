@@ -107,7 +107,9 @@ def _checked(field: Field, value: Any, checks: Checks) -> Any:
     if field.kind is Kind.JSON:
         return checks.json(name, value)
     by_kind = {Kind.BOOLEAN: checks.flag, Kind.INSTANT: checks.instant, Kind.INTEGER: checks.whole}
-    return checks.status(value) if field.kind is Kind.STATUS else by_kind[field.kind](name, value)
+    if field.kind is Kind.CHOICE:
+        return checks.choice(name, value, field.choices)
+    return by_kind[field.kind](name, value)
 
 
 def _text(name: str, value: Any, checks: Checks) -> str:

@@ -19,6 +19,8 @@ __all__ = ["sifted"]
 
 _MANY = 8
 """From so many terms, and so many questions to one path, on it pays."""
+
+
 class _Sieve:
     """Terms and what is known of them.
 

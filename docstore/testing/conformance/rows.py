@@ -12,7 +12,6 @@ __all__ = ["PLAIN", "columns", "document", "extraction", "ids", "one", "stored"]
 
 PLAIN: dict[Kind, Any] = {
     Kind.TEXT: "",
-    Kind.STATUS: "pending",
     Kind.INTEGER: 1,
     Kind.BOOLEAN: False,
     Kind.INSTANT: 1_767_225_600_000_000,
@@ -38,7 +37,10 @@ def extraction(id: str, document_id: str, **changes: Any) -> Row:
 
 def _plain(collection: Collection) -> Row:
     fields = [collection.column(name) for name in columns(collection) if name != "number"]
-    return {field.name: None if field.nullable else PLAIN[field.kind] for field in fields}
+    return {
+        field.name: None if field.nullable else field.choices[0] if field.choices else PLAIN[field.kind]
+        for field in fields
+    }
 
 
 def one(name: str, value: Any) -> Compare:

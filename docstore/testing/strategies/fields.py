@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from docstore.query.fields import STATUSES, Field, Kind
+from docstore.query.fields import Field, Kind
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.operands import mod, string_condition, types
 from docstore.testing.strategies.values import text
@@ -35,8 +35,8 @@ def _operand(choose: Chooser, field: Field, stored: list[Any]) -> Any:
     if stored and choose.below(3):
         return choose.pick(stored)
     match field.kind:
-        case Kind.STATUS:
-            return choose.pick(STATUSES)
+        case Kind.CHOICE:
+            return choose.pick(field.choices)
         case Kind.INTEGER:
             return choose.pick(_INTEGERS)
         case Kind.BOOLEAN:

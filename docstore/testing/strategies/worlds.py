@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from docstore.backend import Row
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Field, Kind
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
 from docstore.query.values import plain
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.values import NUMBERS, WORDS, key, some_object, text
@@ -99,8 +99,8 @@ def _column(choose: Chooser, field: Field) -> Any:
     if field.nullable and choose.one_in(4):
         return None
     match field.kind:
-        case Kind.STATUS:
-            return choose.pick(STATUSES)
+        case Kind.CHOICE:
+            return choose.pick(field.choices)
         case Kind.INTEGER:
             return choose.pick((1, 0, 2, 3, 10, 2**31, 2**53, 2**53 + 1, 2**63 - 1))
         case Kind.BOOLEAN:
@@ -137,7 +137,9 @@ def _columns(choose: Chooser, collection: Collection, plain: bool = False) -> Ro
 
 
 def _plain(field: Field) -> Any:
-    plain_values = {Kind.TEXT: "a", Kind.STATUS: "pending", Kind.JSON: "{}", Kind.BOOLEAN: False}
+    plain_values = {Kind.TEXT: "a", Kind.JSON: "{}", Kind.BOOLEAN: False}
+    if field.kind is Kind.CHOICE:
+        return None if field.nullable else field.choices[0]
     return None if field.nullable else plain_values.get(field.kind, 1)
 
 

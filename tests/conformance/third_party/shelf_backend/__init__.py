@@ -34,7 +34,7 @@ from docstore.testing.harness import Harness
 __all__ = ["ShelfBackend", "ShelfHarness", "open_backend"]
 
 _EVERYWHERE = Scope()
-_KINDS = (Kind.TEXT, Kind.STATUS, Kind.INTEGER, Kind.BOOLEAN, Kind.INSTANT)
+_KINDS = (Kind.TEXT, Kind.CHOICE, Kind.INTEGER, Kind.BOOLEAN, Kind.INSTANT)
 
 
 @dataclass

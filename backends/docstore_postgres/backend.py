@@ -8,7 +8,7 @@ block is ``READ COMMITTED`` with a synchronous commit. Whoever needs more than t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.waits import DIRECT, Waits
 from docstore_postgres import alone, declared, finding, functions
 from docstore_postgres.compile import PostgresCompiler
-from docstore_postgres.connections import AtHand, Held, Read
+from docstore_postgres.connections import AtHand, Held, Read, connected_within, spoken
 from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
@@ -38,6 +38,17 @@ from docstore_postgres.wording import mend, misworded
 __all__ = ["PostgresBackend", "Timeouts"]
 
 
+_SETTINGS = {
+    "jit": "off",
+    "work_mem": "'16MB'",
+    "synchronous_commit": "on",
+    "client_encoding": "'UTF8'",
+    "standard_conforming_strings": "on",
+    "gin_fuzzy_search_limit": "0",  # any other value has an index find a part of what there is
+}
+"""What statements here rely on, beside the timeouts, whatever the database or the role is set to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How long the server waits, in seconds; 0 is without end.
@@ -48,7 +59,7 @@ class Timeouts:
         idle: for a transaction's next statement, then the server ends the connection.
     """
 
-    lock: float = 30.0
+    lock: float = 10.0
     statement: float = 300.0
     idle: float = 600.0
 
@@ -70,6 +81,7 @@ class PostgresBackend(SQLBackend):
         tables: the tables' names.
         owned: whether to dispose of the engine on close, and to set its connections up.
         timeouts: how long the server waits.
+        pool_timeout: seconds to wait for a server that has no connection free.
         waits: how to wait for what is no statement.
     """
 
@@ -86,12 +98,15 @@ class PostgresBackend(SQLBackend):
         *,
         owned: bool,
         timeouts: Timeouts = Timeouts(),
+        pool_timeout: float = 10.0,
         waits: Waits = DIRECT,
     ) -> None:
         super().__init__(engine, tables, owned=owned, waits=waits)
         self.timeouts = timeouts
+        self._pool_timeout = pool_timeout
         self._reading: Reading | None = None
-        self._at_hand = AtHand(engine, self._held) if owned and not waits.is_async else None
+        keeps = owned and not waits.is_async
+        self._at_hand = AtHand(engine, self._held, self.raw_connection) if keeps else None
         settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
         self._begin = begin if owned else f"{begin}; SET LOCAL synchronous_commit = on{settings}"
@@ -126,12 +141,32 @@ class PostgresBackend(SQLBackend):
             if not autocommit:
                 driver.autocommit = True
             try:
-                yield connection
+                with nullcontext() if self.owned else spoken(connection):
+                    yield connection
             finally:
                 if driver.closed:
                     connection.invalidate()
                 elif not autocommit:
                     driver.autocommit = False
+
+    def raw_connection(self) -> Any:
+        """Take a connection from the engine's pool, waiting for a server that has none free."""
+        return connected_within(self._pool_timeout, self.waits.sleep, super().raw_connection)
+
+    @contextmanager
+    def connected(self) -> Iterator[sa.Connection]:
+        """Take a connection for what concerns the schema, with our own settings where it is ours."""
+        with ExitStack() as stack:
+            taken = super().connected
+            connection = connected_within(
+                self._pool_timeout, self.waits.sleep, lambda: stack.enter_context(taken())
+            )
+            if self.owned:
+                self.prepare(connection.connection)
+                connection.connection.info["docstore"] = True
+            else:
+                stack.enter_context(spoken(connection.connection))
+            yield connection
 
     def _held(self, fairy: Any) -> Held:
         """Set a connection up that is new from the pool, or was there."""
@@ -284,9 +319,7 @@ class PostgresBackend(SQLBackend):
             return
         driver = connection.dbapi_connection
         driver.adapters.register_dumper(int, Int8Dumper)
-        settings = {
-            **self.timeouts.settings(), "jit": "off", "work_mem": "'16MB'", "synchronous_commit": "on"
-        }  # fmt: skip
+        settings = {**self.timeouts.settings(), **_SETTINGS}
         with self.starting(connection), closing(driver.cursor()) as cursor:
             cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
 
@@ -316,6 +349,8 @@ class PostgresBackend(SQLBackend):
         """Hold an advisory lock of the tables' names within a transaction."""
         connection.exec_driver_sql("BEGIN")
         try:
+            for name, value in self.timeouts.settings().items():
+                connection.exec_driver_sql(f"SET LOCAL {name} = {value}")
             connection.exec_driver_sql(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 1))", (self.tables.setting,)
             )
@@ -341,4 +376,5 @@ class PostgresBackend(SQLBackend):
         with self.translated():
             if not connection.in_transaction():
                 connection.begin()
-            yield self.session(connection.connection)
+            with spoken(connection.connection):
+                yield self.session(connection.connection)

@@ -10,24 +10,72 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 
 from docstore.errors import BackendError, DocstoreError
+from docstore_postgres.awaited import cursor_on
 from docstore_postgres.session import PostgresSession
+from docstore_postgres.translate import is_full
 
-__all__ = ["AtHand", "Held", "Read", "has_ended"]
+__all__ = ["AtHand", "Held", "Read", "connected_within", "has_ended", "spoken"]
 
 _IDLE = TransactionStatus.IDLE
 _forked: list[object] = []
 """Connections of the process that this one was forked from: never touched, not even by the collector."""
+
+
+_SPOKEN = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+"""How statements are written here; the server reports these settings by itself."""
+T = TypeVar("T")
+
+
+def connected_within(seconds: float, sleep: Callable[[float], object], connect: Callable[[], T]) -> T:
+    """Return what ``connect`` does, waiting while the server has no connection free.
+
+    Args:
+        seconds: how long; then the error of the last attempt is raised.
+        sleep: lets so many seconds pass.
+        connect: takes a connection, of the pool or a new one.
+    """
+    end, pause = time.monotonic() + seconds, 0.01
+    while True:
+        try:
+            return connect()
+        except (psycopg.OperationalError, sa.exc.OperationalError) as error:
+            left = end - time.monotonic()
+            if not is_full(error) or left <= 0:
+                raise
+        sleep(min(pause, left))
+        pause = min(2 * pause, 0.25)
+
+
+@contextmanager
+def spoken(connection: Any) -> Iterator[None]:
+    """Have a connection that is not ours take statements as they are written here, and put it back."""
+    info = connection.driver_connection.info
+    found = {name: info.parameter_status(name) for name in _SPOKEN}
+    changed = {name: was for name, was in found.items() if was and was != _SPOKEN[name]}
+    if not changed:
+        yield
+        return
+    cursor = cursor_on(connection)
+    for name in changed:
+        cursor.execute("SELECT set_config(%s, %s, false)", (name, _SPOKEN[name]))
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):  # the transaction failed, and takes it back by itself
+            for name, was in changed.items():
+                cursor.execute("SELECT set_config(%s, %s, false)", (name, was))
 
 
 def has_ended(driver: Any) -> bool:
@@ -85,13 +133,15 @@ class AtHand:
         engine: whose pool they are from; none waits here unless it is a plain pool that keeps connections
             for good.
         held: sets one up that is new from the pool.
+        connect: takes one from the pool.
     """
 
-    def __init__(self, engine: sa.Engine, held: Callable[[Any], Held]) -> None:
+    def __init__(self, engine: sa.Engine, held: Callable[[Any], Held], connect: Callable[[], Any]) -> None:
         pool = engine.pool
         plain = type(pool) is sa.pool.QueuePool and pool._recycle == -1 and not pool._pre_ping
         self._engine = engine
         self._held = held
+        self._connect = connect
         self._most = pool.size() if plain else 0  # type: ignore[attr-defined]
         self._mutex = threading.Lock()
         self._waiting: deque[Held] = deque()
@@ -114,7 +164,7 @@ class AtHand:
             held.fairy.invalidate()
             held.fairy.close()
         try:
-            return self._held(self._engine.raw_connection())
+            return self._held(self._connect())
         finally:
             with self._mutex:
                 self._asking -= 1

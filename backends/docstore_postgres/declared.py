@@ -64,7 +64,7 @@ class Declared:
     def name(self) -> str:
         """The name of the index."""
         said = json.dumps([[list(key.path), key.descending, key.largest] for key in self.keys])
-        return f"{self.tables.prefix}declared_{blake2b(said.encode(), digest_size=8).hexdigest()}"
+        return f"{self.tables.prefix}declared_{blake2b(said.encode(), digest_size=6).hexdigest()}"
 
     def kind(self, key: SortKey) -> Kind:
         """Return the kind of a key's field."""
@@ -227,9 +227,7 @@ def matching(declared: Sequence[Declared], query: Query) -> Declared | None:
 
 def read(cursor: Any, tables: Tables, collection: Collection) -> list[Declared]:
     """Return the declared indexes."""
-    cursor.execute(
-        f"SELECT value FROM {tables.setting} WHERE name = %s", (f"indexes of {collection.name}",)
-    )
+    cursor.execute(f"SELECT value FROM {tables.setting} WHERE name = %s", (f"indexes of {collection.name}",))
     found = cursor.fetchone()
     listed = [] if found is None else json.loads(found[0])
     return [

@@ -145,7 +145,7 @@ def statements(tables: Tables) -> list[str]:
     Whoever may not create the extension gets the function of our own; both give the same answers.
     """
     document, names = tables.named("document"), tables.named("grams")
-    index = f"CREATE INDEX {tables.prefix}document_names ON {document} USING gin "
+    index = f'CREATE INDEX "{tables.prefix}document_names" ON {document} USING gin '
     limit = f"WITH (gin_pending_list_limit = {PENDING})"
     terms = tables.named("terms")
     return [
@@ -153,12 +153,26 @@ def statements(tables: Tables) -> list[str]:
             names, "name", "array(SELECT substr(name, i, 3) FROM generate_series(1, char_length(name)) AS i)"
         ),
         _terms(terms),
-        f"CREATE INDEX {tables.prefix}content_terms ON {tables.content} USING gin ({terms}(words)) {limit}",
-        f"""DO $block$ BEGIN
-            CREATE EXTENSION IF NOT EXISTS pg_trgm;
-            EXECUTE '{index} (filename_fold gin_trgm_ops) {limit}';
-        EXCEPTION WHEN OTHERS THEN
-            EXECUTE '{index} ({names}(filename_fold)) {limit}';
+        f'CREATE INDEX "{tables.prefix}content_terms" ON {tables.content} USING gin ({terms}(words)) {limit}',
+        # CREATE EXTENSION IF NOT EXISTS fails where two make it at once: stores take turns
+        "SELECT pg_advisory_xact_lock(hashtextextended('docstore/pg_trgm', 1))",
+        f"""DO $block$
+        DECLARE
+            home text;
+        BEGIN
+            BEGIN
+                CREATE EXTENSION IF NOT EXISTS pg_trgm;
+            EXCEPTION WHEN OTHERS THEN
+                NULL; -- no right to, none to be had, or somebody else just makes it
+            END;
+            SELECT quote_ident(n.nspname) INTO home
+                FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+                WHERE e.extname = 'pg_trgm' AND has_schema_privilege(n.oid, 'USAGE');
+            IF home IS NOT NULL THEN
+                EXECUTE '{index} (filename_fold ' || home || '.gin_trgm_ops) {limit}';
+            ELSE
+                EXECUTE '{index} ({names}(filename_fold)) {limit}';
+            END IF;
         END $block$""",
     ]
 

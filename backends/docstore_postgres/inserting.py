@@ -1,4 +1,8 @@
-"""Inserts on Postgres: one row a statement, many by COPY with numbers from the sequence taken ahead."""
+"""Inserts on Postgres: one row a statement, many by COPY with numbers from the sequence taken ahead.
+
+Row-level security refuses COPY; where it binds the role, many rows are inserted by a statement each, sent
+together.
+"""
 
 from __future__ import annotations
 
@@ -108,17 +112,20 @@ class Inserting(Session):
     def _copy_rows(self, collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> list[int]:
         table = self.tables.of(collection)
         self.cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass) FROM generate_series(1, %s)",
-            (table, len(rows)),
+            "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass),"
+            " row_security_active(%s::regclass) FROM generate_series(1, %s)",
+            (table, table, len(rows)),
         )
-        numbers = sorted(int(number) for (number,) in self.cursor.fetchall())
+        found = self.cursor.fetchall()
+        numbers = sorted(int(number) for number, _ in found)
         self._note_copied(table, len(rows))
         columns = self._columns(collection, rows)
         lines = zip(numbers, *columns, strict=True)
         when = 1 + list(names).index("created_at")
         # neighbours in time come to stand on the same pages: who walks in that order reads a few of them
         in_order = sorted(lines, key=itemgetter(when))
-        self._copy(f"COPY {table} (number, {', '.join(names)}) FROM STDIN", in_order)
+        into, marks = f"{table} (number, {', '.join(names)})", ("%s", *marks_of(collection.name))
+        self._insert_many(into, marks, in_order, copies=not found[0][1])
         return numbers
 
     def _columns(self, collection: Collection, rows: Sequence[Row]) -> list[Sequence[Any]]:
@@ -196,6 +203,22 @@ class Inserting(Session):
             if self.cursor.fetchone()[0]:
                 self.cursor.execute(f"ANALYZE (SKIP_LOCKED) {table}")
 
+    def _insert_many(
+        self, into: str, marks: Sequence[str], rows: Iterable[Sequence[Any]], *, copies: bool
+    ) -> None:
+        """Add rows to a table.
+
+        Args:
+            into: the table and its columns, as SQL text.
+            marks: the place of each value.
+            rows: their values.
+            copies: whether COPY may be used.
+        """
+        if copies:
+            self._copy(f"COPY {into} FROM STDIN", rows)
+        else:
+            self.cursor.executemany(f"INSERT INTO {into} VALUES ({', '.join(marks)})", rows)
+
     def _copy(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         if isinstance(self.cursor, AwaitedCursor):
             self.cursor.copy_in(statement, rows)
@@ -214,9 +237,12 @@ class Inserting(Session):
             super()._insert_contents(rows, numbers)
             return
         self._note_copied(self.tables.content, len(kept))
-        self._copy(
-            f"COPY {self.tables.content} (number, tenant, content, words, symbols) FROM STDIN",
+        self.cursor.execute("SELECT row_security_active(%s::regclass)", (self.tables.content,))
+        self._insert_many(
+            f"{self.tables.content} (number, tenant, content, words, symbols)",
+            ("%s",) * 5,
             ((number, row["tenant"] or "", *content_columns(row["content"])) for number, row in kept),
+            copies=not self.cursor.fetchone()[0],
         )
 
     def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:

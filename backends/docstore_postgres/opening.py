@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 from docstore_sql.backend import sync_side
@@ -13,7 +15,14 @@ from docstore.waits import DIRECT, Waits
 from docstore_postgres.backend import PostgresBackend, Timeouts
 from docstore_postgres.connections import has_ended
 
-__all__ = ["open_backend"]
+__all__ = ["OLDEST", "open_backend"]
+
+OLDEST = 14
+"""The oldest Postgres that the tests run on."""
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<start>[^:/]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#]*,[^/?#]*)(?P<rest>.*)", re.DOTALL
+)
+_HOST = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d*))?\Z")
 
 
 def _refuse_ended(driver: Any, record: Any, proxy: Any) -> None:
@@ -27,20 +36,22 @@ def open_backend(
     *,
     table_prefix: str = "docstore_",
     schema: str | None = None,
-    lock_timeout: float = 30.0,
+    lock_timeout: float = 10.0,
     statement_timeout: float = 300.0,
     idle_timeout: float = 600.0,
     upgrade: bool = True,
     read_only: bool = False,
+    pool_timeout: float = 10.0,
     waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> PostgresBackend:
     """Open (and create or upgrade) a store in Postgres.
 
     Args:
-        url: ``postgresql://user@host/database`` (psycopg 3), or an SQLAlchemy engine for Postgres with
-            psycopg.
-        table_prefix: what the names of tables and functions begin with.
+        url: ``postgresql://user@host/database`` (psycopg 3), several hosts as libpq takes them
+            (``postgresql://h1:5432,h2:5432/database``), or an SQLAlchemy engine for Postgres with psycopg.
+        table_prefix: what the names of tables and functions begin with; at most 36 letters, digits and
+            underscores.
         schema: the schema that they are in; ``None`` is the first of the connection's search path. It must
             exist.
         lock_timeout: seconds to wait for what others hold before StoreBusy; 0 is without end.
@@ -48,28 +59,37 @@ def open_backend(
         idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
         read_only: nothing will be written; nothing is created or upgraded.
+        pool_timeout: seconds to wait for a connection, of the pool or of a server that has no more to give,
+            before StoreBusy.
         waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
-        engine_options: passed to ``sqlalchemy.create_engine``, such as ``pool_size=``.
+        engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
+            ``max_overflow=`` (8), ``poolclass=`` and others.
 
     Raises:
         SchemaTooNew: a newer docstore wrote it.
         UpgradeNeeded: it is older, or not there, and ``upgrade`` is false.
-        BackendError: the database cannot be reached (``retryable``), or is no UTF-8 database.
-        ValueError: the engine is not one for psycopg.
+        StoreBusy: the server has no connection free.
+        BackendError: the database cannot be reached (``retryable``), is no UTF-8 database, is older than
+            Postgres 14, or only speaks its language.
+        ValueError: the engine is not one for psycopg, or a name is too long.
     """
     timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
     upgrade = upgrade and not read_only
+    tables = Tables(table_prefix, schema)
     owned = isinstance(url, str)
-    engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
+    if isinstance(url, str):
+        engine = _make_engine(url, {"pool_timeout": pool_timeout, **engine_options}, waits)
+    else:
+        engine = sync_side(url, waits)
     if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
         raise ValueError(
             f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg"
         )
     backend = PostgresBackend(
-        engine, Tables(table_prefix, schema), owned=owned, timeouts=timeouts, waits=waits
+        engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout, waits=waits
     )
     try:
-        _check_encoding(backend)
+        _check_server(backend)
         backend.ensure_schema(upgrade=upgrade)
     except BaseException:
         backend.close()
@@ -78,9 +98,14 @@ def open_backend(
 
 
 def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
-    parsed = sa.make_url(url).set(drivername="postgresql+psycopg")
-    pool: dict[str, Any] = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 30.0}
-    given = {"isolation_level": "AUTOCOMMIT", "use_native_hstore": False, **pool, **options}
+    parsed = _parsed(url).set(drivername="postgresql+psycopg")
+    given: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "use_native_hstore": False, **options}
+    if issubclass(given.get("poolclass") or sa.QueuePool, sa.QueuePool):
+        given = {"pool_size": 8, "max_overflow": 8, **given}
+    else:  # another pool has no such bounds: NullPool connects anew each time
+        given.pop("pool_timeout")
+    # said while connecting, so that what the role's or the environment's settings say never counts
+    given["connect_args"] = {**given.get("connect_args", {}), "client_encoding": "utf8"}
     if waits.is_async:
         from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -91,9 +116,42 @@ def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
     return engine
 
 
-def _check_encoding(backend: PostgresBackend) -> None:
-    with backend.translated(), backend.engine.connect() as connection:  # the schema's, too, goes to the pool
-        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+def _parsed(url: str) -> sa.URL:
+    """Return a URL, of which SQLAlchemy would not read several hosts."""
+    found = _SEVERAL_HOSTS.match(url)
+    if found is None:
+        return sa.make_url(url)
+    hosts, ports = [], []
+    for one in found["hosts"].split(","):
+        host = _HOST.match(one)
+        if host is None:
+            raise ValueError(f"host {one!r} in the URL: expected name, name:port or [address]:port")
+        hosts.append(unquote(host["name"] if host["v6"] is None else host["v6"]))
+        ports.append(host["port"] or "")
+    query = {"host": ",".join(hosts), **({"port": ",".join(ports)} if any(ports) else {})}
+    return sa.make_url(found["start"] + found["rest"]).update_query_dict(query)
+
+
+def _check_server(backend: PostgresBackend) -> None:
+    """Refuse a server that is not Postgres as this backend knows it.
+
+    Raises:
+        BackendError: it is too old, is another database, or its encoding is not UTF-8.
+    """
+    asked = "SELECT version(), current_setting('server_version_num')::int, current_setting('server_encoding')"
+    try:
+        with backend.translated(), backend.connected() as connection:
+            version, number, encoding = connection.exec_driver_sql(asked).one()
+    except AssertionError as error:  # SQLAlchemy asks for the version, too, and reads Postgres' alone
+        version, number, encoding = str(error), 0, "UTF8"
+    if "CockroachDB" in version or not number:
+        raise BackendError(f"the server is no PostgreSQL, but says {version!r}: docstore relies on its locks")
+    named = re.search(r"PostgreSQL (\d+)", version)
+    major = min(number // 10_000, int(named[1]) if named else number)
+    if major < OLDEST:
+        raise BackendError(
+            f"the server is Postgres {major}; docstore needs {OLDEST} or newer: upgrade the server"
+        )
     if encoding != "UTF8":
         raise BackendError(
             f"the database's encoding is {encoding}; docstore needs UTF8: CREATE DATABASE … ENCODING 'UTF8'"

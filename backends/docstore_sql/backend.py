@@ -152,7 +152,7 @@ class SQLBackend(ABC):
         """Take a raw connection from the pool, set up; a fork starts with a pool of its own."""
         if os.getpid() != self._pid:
             self.forked()
-        connection = self.engine.raw_connection()
+        connection = self.raw_connection()
         try:
             if "docstore" not in connection.info:
                 self.prepare(connection)
@@ -160,6 +160,16 @@ class SQLBackend(ABC):
             yield connection
         finally:
             connection.close()
+
+    def raw_connection(self) -> Any:
+        """Take a connection from the engine's pool."""
+        return self.engine.raw_connection()
+
+    @contextmanager
+    def connected(self) -> Iterator[sa.Connection]:
+        """Take a connection for what concerns the schema; each statement is a transaction of its own."""
+        with self.engine.connect() as plain:
+            yield plain.execution_options(isolation_level="AUTOCOMMIT")
 
     def forked(self) -> None:
         """Begin anew in a forked process: its parent's connections are not its own."""
@@ -203,8 +213,7 @@ class SQLBackend(ABC):
             SchemaTooNew: a newer docstore wrote it.
             UpgradeNeeded: there is something to do, and ``upgrade`` is false.
         """
-        with self.translated(), self.engine.connect() as plain:
-            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+        with self.translated(), self.connected() as connection:
             found = schema.found_format(connection, self.tables)
             if found == schema.newest():
                 return

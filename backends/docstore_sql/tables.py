@@ -19,7 +19,10 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kin
 
 __all__ = ["Tables", "columns_of", "make_metadata"]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}\Z")
+_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,35}\Z")
+"""With the longest name that follows it, ``declared_``, 12 digits and ``_many``, it has to fit in the 63
+bytes that Postgres keeps of a name."""
+_SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Tables:
     """The tables' names, fit to stand in SQL text.
 
     Attributes:
-        prefix: what every name begins with; letters, digits and underscores, at most 40.
+        prefix: what every name begins with; letters, digits and underscores, at most 36.
         schema: the Postgres schema; ``None`` is the connection's own.
     """
 
@@ -35,10 +38,16 @@ class Tables:
     schema: str | None = None
 
     def __post_init__(self) -> None:
-        for what, name in (("table prefix", self.prefix), ("schema", self.schema)):
-            if name is not None and not _NAME.match(name):
+        for what, name, allowed, most in (
+            ("table prefix", self.prefix, _PREFIX, 36),
+            ("schema", self.schema, _SCHEMA, 63),
+        ):
+            if name is None and what == "schema":
+                continue
+            if not isinstance(name, str) or not allowed.match(name):
                 raise ValueError(
-                    f"{what} {name!r}: expected a letter, then up to 39 letters, digits or underscores"
+                    f"{what} {name!r}: expected a letter or underscore, then letters, digits or underscores, "
+                    f"{most} characters at most"
                 )
 
     def named(self, name: str) -> str:

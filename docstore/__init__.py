@@ -45,7 +45,7 @@ from docstore.errors import (
     UpgradeNeeded,
 )
 from docstore.limits import Limits
-from docstore.models import AddResult, Document, Extraction, NewDocument, Page, Status
+from docstore.models import AddResult, Document, Extraction, NewDocument, Page, Status, UpdateResult
 from docstore.query.evaluate import matches_filter as matches
 from docstore.query.instants import instant
 from docstore.query.plan import Plan
@@ -106,6 +106,7 @@ __all__ = [
     "UnknownBackend",
     "UnknownField",
     "UnknownOperator",
+    "UpdateResult",
     "UpgradeNeeded",
     "copy",
     "diff",

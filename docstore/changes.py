@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from docstore.backend import Row
 from docstore.checks import Checks, collapsed
-from docstore.errors import InvalidDocument
+from docstore.errors import FilterSyntaxError, FilterValueError, InvalidDocument
 from docstore.mediatype import file_type_of
-from docstore.query.fields import CONTENT_STATES
+from docstore.query.fields import CONTENT_STATES, DOCUMENTS, Collection
+from docstore.query.updates import WORDS, Unfit, Update, parse_update
 
-__all__ = ["Change", "document_changes", "merge_patch"]
+__all__ = ["Change", "Edit", "document_changes", "document_edit", "edit_of", "merge_patch", "metadata_patch"]
 
 Change = Callable[[Row, int], dict[str, Any]]
 """From the row as it is, and now, to the columns to set."""
-
 _CHANGEABLE = (
     "filename",
     "content_type",
@@ -34,6 +35,21 @@ _CHANGEABLE = (
 )
 
 
+_SETTABLE: Final = {
+    "filename": False,
+    "content_type": False,
+    "content": True,
+    "content_state": True,
+    "content_note": True,
+    "preview": True,
+    "error": True,
+    "processed_at": True,
+    "created_at": False,
+    "updated_at": False,
+}
+"""The record fields that ``$set`` takes, and whether they may be ``None``."""
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
     """Return ``target`` with an RFC 7396 merge patch applied: objects merge, ``None`` removes, all else
     replaces.
@@ -47,6 +63,32 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[name] = merge_patch(merged.get(name), value)
     return merged
+
+
+def metadata_patch(checks: Checks, value: Any) -> dict[str, Any]:
+    """Return a merge patch of the metadata, checked.
+
+    Raises:
+        InvalidDocument: it is no object within the bounds, or holds update operators: they would be stored
+            as keys, which nobody means (rule 26).
+    """
+    patch = checks.object("metadata", value)
+    below: list[tuple[str, Any]] = [("metadata", patch)]
+    while below:
+        path, value = below.pop()
+        if isinstance(value, list):
+            below += [(f"{path}.{at}", member) for at, member in enumerate(value)]
+        elif isinstance(value, dict) and value:
+            if WORDS.issuperset(value):
+                word = next(iter(value))
+                raise InvalidDocument(
+                    f"{path}: the merge patch metadata= would store the operator {word!r} as a key; give "
+                    f"operators by themselves, as in update(id, {{'$inc': {{'metadata.n': 1}}}}), or the "
+                    f"whole with replace_metadata=",
+                    field=path,
+                )
+            below += [(f"{path}.{name}", member) for name, member in value.items()]
+    return patch
 
 
 def patched(checks: Checks, field: str, text: str | None, patch: dict[str, Any]) -> str:
@@ -97,7 +139,7 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
         checks.cut_content(made)
     if "replace_metadata" in changes:
         made["metadata"] = checks.json("metadata", changes["replace_metadata"])
-    patch = checks.object("metadata", changes["metadata"]) if "metadata" in changes else None
+    patch = metadata_patch(checks, changes["metadata"]) if "metadata" in changes else None
 
     def apply(row: Row, now: int) -> dict[str, Any]:
         columns = dict(made)
@@ -117,3 +159,108 @@ def _unknown(name: str) -> str:
     near = get_close_matches(name, _CHANGEABLE, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"update cannot change {name!r}{hint} It changes {', '.join(_CHANGEABLE)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What one ``update`` makes of a row.
+
+    Attributes:
+        change: the fields given by name.
+        update: the operators; ``None`` without any. With operators what changes nothing is not written.
+        checks: the bounds in force.
+        noun: what errors call a record.
+    """
+
+    change: Change
+    update: Update | None
+    checks: Checks
+    noun: str
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The heavy columns that it looks at."""
+        return frozenset({"content"} & set(self.update.fields if self.update is not None else ()))
+
+    def __call__(self, row: Row, now: int) -> dict[str, Any] | None:
+        """Return the columns to set; ``None`` where nothing would change.
+
+        Raises:
+            InvalidDocument: an operator does not go with the row; it names its id.
+        """
+        columns = self.change(row, now)
+        if self.update is None:
+            return columns
+        if self.update.changes:
+            metadata = self._updated(row)
+            if metadata is not None:
+                columns["metadata"] = metadata
+        same = all(name in row and row[name] == value for name, value in columns.items())
+        return None if same else columns
+
+    def _updated(self, row: Row) -> str | None:
+        """Return the text of the metadata after the operators; ``None`` if it is as it was."""
+        assert self.update is not None
+        try:
+            made = self.update.apply(json.loads(row["metadata"]))
+            text = self.checks.json_text("metadata", self.checks.object("metadata", made))
+        except Unfit as wrong:
+            raise self._refusal(row, wrong.path, f"{wrong.path}: {wrong}") from None
+        except InvalidDocument as wrong:
+            raise self._refusal(row, wrong.field, wrong.message) from None
+        before = json.dumps(json.loads(row["metadata"]), ensure_ascii=False, separators=(",", ":"))
+        return None if text == before else text
+
+    def _refusal(self, row: Row, field: str, reason: str) -> InvalidDocument:
+        return InvalidDocument(f"{self.noun} {row['id']!r}: {reason}; it was not changed", field=field)
+
+
+def edit_of(
+    operators: Any,
+    changes: Mapping[str, Any],
+    checks: Checks,
+    *,
+    collection: Collection,
+    settable: Mapping[str, bool],
+    change_of: Callable[[Mapping[str, Any], Checks], Change],
+) -> Edit:
+    """Validate operators and changes given by name; return what both make of a row.
+
+    Args:
+        operators: of rules 24 and 25; ``None`` without any.
+        changes: by name.
+        checks: the bounds in force.
+        collection: of the records to change.
+        settable: the record fields that ``$set`` takes, and whether they may be ``None``.
+        change_of: validates changes by name.
+
+    Raises:
+        FilterError: the operators are malformed, or name what is given by name, too.
+        InvalidDocument: a change is unknown, of the wrong type or out of its bounds.
+    """
+    noun = collection.name.rstrip("s")
+    if operators is None:
+        return Edit(change_of(changes, checks), None, checks, noun)
+    update = parse_update(
+        operators, collection, settable,
+        limits=checks.limits, default_timezone=checks.default_timezone,
+    )  # fmt: skip
+    for name in ("metadata", "replace_metadata", *update.fields):
+        if name in changes:
+            raise FilterSyntaxError(
+                f"{name}= beside update operators; expected one of them for a field", path=name
+            )
+    try:
+        change_of(update.fields, checks)
+    except InvalidDocument as wrong:
+        place = f"$set/{wrong.field}"
+        raise FilterValueError(f"{wrong.message} at {place}", path=place) from None
+    return Edit(change_of({**changes, **update.fields}, checks), update, checks, noun)
+
+
+def document_edit(operators: Any, changes: Mapping[str, Any], checks: Checks) -> Edit:
+    """Validate an update of a document: see :func:`edit_of`."""
+    return edit_of(
+        operators, changes, checks,
+        collection=DOCUMENTS, settable=_SETTABLE, change_of=document_changes,
+    )  # fmt: skip

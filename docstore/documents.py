@@ -4,19 +4,18 @@ their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from docstore.adding import Adds
 from docstore.backend import Query, Row, SortKey, Writer
 from docstore.blobs import open_source
-from docstore.changes import Change, document_changes
+from docstore.changes import Edit, document_edit
 from docstore.downloads import Downloads
-from docstore.errors import FilterSyntaxError, InvalidDocument, NotFound
+from docstore.errors import DocstoreError, FilterSyntaxError, InvalidDocument, NotFound
 from docstore.lifecycle import versions
-from docstore.models import Document, records_from
+from docstore.models import Document, UpdateResult, records_from
 from docstore.putting import Put, forget_blobs, make_live, put_bytes
 from docstore.query import run
 from docstore.query.expr import And, Compare, In
@@ -31,8 +30,8 @@ from docstore.writing import check_revision_argument
 __all__ = ["Documents"]
 
 _PRIVATE = frozenset({"blob_key"})
-_BATCH = 500
-"""Documents read, changed or removed at a time."""
+_BATCH = 1000
+"""Documents changed or removed in one commit."""
 
 
 class Documents(Queue, Adds, Downloads):
@@ -43,6 +42,8 @@ class Documents(Queue, Adds, Downloads):
     def update(
         self,
         id: str,
+        operators: Mapping[str, Any] | None = None,
+        /,
         *,
         source: Any = None,
         sha256: str | None = None,
@@ -55,6 +56,11 @@ class Documents(Queue, Adds, Downloads):
 
         Args:
             id: which.
+            operators: MongoDB's update operators, such as ``{"$inc": {"metadata.n": 1}}``: ``$set $unset
+                $inc $mul $min $max $rename $push $addToSet $pull $pop``, each an object of paths below
+                ``metadata`` and operands. ``$set`` and ``$unset`` also take the fields named in ``changes``.
+                All are applied to the document as it is under its lock, so none is lost to another writer.
+                Not beside ``metadata=`` and ``replace_metadata=``.
             source: other bytes, as for :meth:`add`; ``None`` leaves them. Readers see the old or the new
                 ones, never a mix; the old go after the commit. The filename and the status stay as they are.
             sha256, size: what the new bytes must have (hex, bytes).
@@ -65,31 +71,38 @@ class Documents(Queue, Adds, Downloads):
                 ``processed_at``, ``created_at``, ``updated_at``. The status has verbs of its own.
 
         Returns:
-            The document as it is now, its revision one higher.
+            The document as it is now, its revision one higher. Operators that change nothing write nothing:
+            revision and ``updated_at`` stay.
 
         Raises:
             NotFound: there is none in this scope.
             RevisionConflict: the revision moved on; ``.current`` is what it is.
-            InvalidDocument: a change is unknown or cannot be stored.
+            FilterError: an operator is unknown or malformed; ``.path`` says where.
+            InvalidDocument: a change is unknown, cannot be stored, or does not go with what is there, such
+                as ``$inc`` of a text.
             BlobError: the new bytes are not what was said, or cannot be stored; nothing was changed.
+
+        Example:
+            >>> store.documents.update(id, {"$inc": {"metadata.n": 1}, "$push": {"metadata.log": "seen"}})
         """
         self._ready_to_write("update")
-        make = document_changes(changes, self._checks)
+        edit = document_edit(operators, changes, self._checks)
         if source is not None:
             return self._replaced(
-                id, source, make, sha256=sha256, size=size, if_revision=if_revision, touch=touch
+                id, source, edit, sha256=sha256, size=size, if_revision=if_revision, touch=touch
             )
         if sha256 is not None or size is not None:
             raise InvalidDocument(
                 "sha256 and size say what source= must have; there is no source", field="sha256"
             )
-        return self._changed(id, make, if_revision=if_revision, touch=touch)
+        made = self._changed(id, edit, if_revision=if_revision, touch=touch, include=edit.reads)
+        return made.model_copy(update={"content": None}) if edit.reads else made
 
     def _replaced(
         self,
         id: str,
         source: Any,
-        make: Change,
+        edit: Edit,
         *,
         sha256: str | None,
         size: int | None,
@@ -112,7 +125,7 @@ class Documents(Queue, Adds, Downloads):
 
             def with_bytes(row: Row, now: int) -> Mapping[str, Any]:
                 stored = {"size": put.written.size, "sha256": put.written.sha256, "blob_key": put.key}
-                return {**make(row, now), **stored}
+                return {**(edit(row, now) or {}), **stored}
 
             def along(writer: Writer, row: Row, now: int) -> None:
                 make_live(writer, put, now)
@@ -130,36 +143,53 @@ class Documents(Queue, Adds, Downloads):
         reached("P5")
         return replaced
 
-    def update_many(self, filter: Filter, *, touch: bool = True, **changes: Any) -> int:
-        """Change all documents that match, every version, in one commit and in bounded memory.
+    def update_many(
+        self,
+        filter: Filter,
+        operators: Mapping[str, Any] | None = None,
+        /,
+        *,
+        touch: bool = True,
+        **changes: Any,
+    ) -> UpdateResult:
+        """Change all documents that match, every version, in batches of 1,000, each one commit.
 
-        ``explain(filter, latest_only=False)`` shows how they are found.
+        Within :meth:`Store.transaction` all of it is one commit. ``explain(filter, latest_only=False)`` shows
+        how they are found.
 
         Args:
             filter: which; it must be given, ``{}`` is all.
+            operators: as for :meth:`update`.
             touch: as for :meth:`update`.
             changes: as for :meth:`update`, but no bytes.
 
         Returns:
-            How many there were.
+            How many matched and how many were changed; as a number, the former.
 
         Raises:
-            FilterError: the filter is wrong or ``None``.
-            InvalidDocument: a change is unknown, or cannot be stored on one of them; none is changed then.
+            FilterError: the filter or an operator is wrong, or the filter is ``None``.
+            InvalidDocument: a change is unknown, cannot be stored, or does not go with one of them. Its batch
+                is not changed, earlier ones are: ``.matched`` and ``.changed`` count them.
+
+        Example:
+            >>> result = store.documents.update_many({"metadata.n": {"$lt": 0}}, {"$set": {"metadata.n": 0}})
+            >>> result.matched, result.changed
+            (0, 0)
         """
         self._ready_to_write("update_many")
-        make = document_changes(changes, self._checks)
-        planned = self._chosen(filter)
+        edit = document_edit(operators, changes, self._checks)
 
-        def work(writer: Writer) -> int:
+        def act(writer: Writer, rows: list[Row]) -> int:
             now, changed = writer.now(), 0
-            for rows in self._matching(writer, planned):
-                for row in rows:
-                    self._write(writer, row, make(row, now), now, touch=touch)
-                changed += len(rows)
+            for row in rows:
+                columns = edit(row, now)
+                if columns is not None:
+                    self._write(writer, row, columns, now, touch=touch)
+                    changed += 1
             return changed
 
-        return self._root.written(work)
+        query, plan = self._chosen(filter, edit.reads)
+        return self._in_batches((replace(query, lock="wait"), plan), act)
 
     # -- removing ----------------------------------------------------------------------------------
 
@@ -197,50 +227,66 @@ class Documents(Queue, Adds, Downloads):
         self._root.committed("D2")
 
     def delete_many(self, filter: Filter) -> int:
-        """Remove all documents that match, every version, in one commit and in bounded memory.
+        """Remove all documents that match, every version, in batches of 1,000, each one commit.
 
-        ``explain(filter, latest_only=False)`` shows how they are found.
+        Within :meth:`Store.transaction` all of it is one commit. ``explain(filter, latest_only=False)`` shows
+        how they are found.
 
         Args:
             filter: which; it must be given, ``{}`` is all.
 
         Returns:
-            How many there were.
+            How many there were. An error carries how many were removed before it as ``.changed``.
 
         Raises:
             FilterError: the filter is wrong or ``None``.
         """
         self._ready_to_write("delete_many")
-        planned = self._chosen(filter)
+        query, plan = self._chosen(filter, _PRIVATE)
 
-        def work(writer: Writer) -> int:
-            removed = 0
-            query, plan = planned
-            for found in self._matching(writer, (replace(query, lock=None), plan)):
-                _lock_chains(writer, found)
-                numbers = In(("number",), tuple(row["number"] for row in found))
-                rows = run.rows(writer, plan, replace(query, where=normalize(And((numbers, query.where)))))
-                self._remove(writer, rows)
-                removed += len(rows)
-            return removed
+        def act(writer: Writer, found: list[Row]) -> int:
+            _lock_chains(writer, found)
+            numbers = In(("number",), tuple(row["number"] for row in found))
+            locked = replace(query, where=normalize(And((numbers, query.where))), lock="wait")
+            rows = run.rows(writer, plan, locked)
+            self._remove(writer, rows)
+            return len(rows)
 
-        count = self._root.written(work)
+        removed = self._in_batches((query, plan), act).changed
         self._root.committed("D2")
-        return count
+        return removed
 
-    def _chosen(self, filter: Filter) -> tuple[Query, Plan]:
+    def _chosen(self, filter: Filter, include: frozenset[str]) -> tuple[Query, Plan]:
         """Plan what ``update_many`` and ``delete_many`` choose by a filter."""
         if filter is None:
             raise FilterSyntaxError("a filter is required here: {} means all documents", path="")
-        query = Query(self._collection, self._scope, self._parsed(filter), include=_PRIVATE, lock="wait")
-        return self._planned(query)
+        return self._planned(Query(self._collection, self._scope, self._parsed(filter), include=include))
 
-    def _matching(self, writer: Writer, planned: tuple[Query, Plan]) -> Iterator[list[Row]]:
-        """Yield the rows that match, locked, in batches by number."""
-        query, plan = planned
-        found = run.walk(writer, plan, query)
-        while batch := list(islice(found, _BATCH)):
-            yield batch
+    def _in_batches(
+        self, chosen: tuple[Query, Plan], act: Callable[[Writer, list[Row]], int]
+    ) -> UpdateResult:
+        """Put the rows that match to ``act``, by number, a batch and commit at a time; add up what it
+        returns.
+        """
+        query, plan = chosen
+        matched = changed = 0
+        after: tuple[int] | None = None
+        while True:
+            batch = replace(query, after=after, limit=_BATCH)
+
+            def work(writer: Writer, batch: Query = batch) -> tuple[list[Row], int]:
+                rows = run.rows(writer, plan, batch)
+                return rows, act(writer, rows) if rows else 0
+
+            try:
+                rows, done = self._root.written(work)
+            except DocstoreError as failed:
+                failed.matched, failed.changed = matched, changed
+                raise
+            matched, changed = matched + len(rows), changed + done
+            if len(rows) < _BATCH:
+                return UpdateResult(matched, changed)
+            after = (rows[-1]["number"],)
 
     def _remove(self, writer: Writer, rows: list[Row]) -> None:
         """Remove rows that are locked, their chains before them."""

@@ -86,7 +86,14 @@ class DocstoreError(Exception):
     """The base of every error that docstore raises.
 
     Keyword arguments become attributes; an attribute that was not given keeps its class's default.
+
+    Attributes:
+        matched, changed: of ``update_many`` and ``delete_many``: the records of the batches that were done
+            before the error; ``None`` elsewhere.
     """
+
+    matched: int | None = None
+    changed: int | None = None
 
     def __init__(self, message: str = "", /, **attributes: Any) -> None:
         super().__init__(message)

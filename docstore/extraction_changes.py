@@ -11,17 +11,28 @@ from difflib import get_close_matches
 from typing import Any
 
 from docstore.backend import Row
-from docstore.changes import Change, patched
+from docstore.changes import Change, Edit, edit_of, metadata_patch, patched
 from docstore.checks import Checks
 from docstore.drafts import new_id
 from docstore.errors import InvalidDocument
 from docstore.lifecycle.review import flagged, needs_review
+from docstore.query.fields import EXTRACTIONS
 
-__all__ = ["draft_extraction", "extraction_changes", "row_of_extraction"]
+__all__ = ["draft_extraction", "extraction_changes", "extraction_edit", "row_of_extraction"]
 
 _CHANGEABLE = ("results", "confidence_scores", "review_flags", "review_below", "needs_review", "metadata",
 "replace_metadata",
                "error", "created_at", "updated_at")  # fmt: skip
+_SETTABLE = {
+    "results": True,
+    "confidence_scores": True,
+    "review_flags": True,
+    "needs_review": False,
+    "error": True,
+    "created_at": False,
+    "updated_at": False,
+}
+"""The record fields that ``$set`` takes, and whether they may be ``None``."""
 
 
 def draft_extraction(given: Mapping[str, Any], checks: Checks) -> Row:
@@ -105,7 +116,7 @@ def extraction_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
         made["results"] = None if changes["results"] is None else checks.json("results", changes["results"])
     if "replace_metadata" in changes:
         made["metadata"] = checks.json("metadata", changes["replace_metadata"])
-    patch = checks.object("metadata", changes["metadata"]) if "metadata" in changes else None
+    patch = metadata_patch(checks, changes["metadata"]) if "metadata" in changes else None
     doubts = _doubts(changes, checks)
 
     def apply(row: Row, now: int) -> dict[str, Any]:
@@ -115,6 +126,14 @@ def extraction_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
         return columns
 
     return apply
+
+
+def extraction_edit(operators: Any, changes: Mapping[str, Any], checks: Checks) -> Edit:
+    """Validate an update of an extraction: see :func:`docstore.changes.edit_of`."""
+    return edit_of(
+        operators, changes, checks,
+        collection=EXTRACTIONS, settable=_SETTABLE, change_of=extraction_changes,
+    )  # fmt: skip
 
 
 def _doubts(changes: Mapping[str, Any], checks: Checks) -> Callable[[Row], dict[str, Any]]:

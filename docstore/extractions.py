@@ -7,7 +7,12 @@ from typing import Any
 
 from docstore.backend import Query, Row, Writer
 from docstore.errors import AlreadyExists, NotFound
-from docstore.extraction_changes import draft_extraction, extraction_changes, row_of_extraction
+from docstore.extraction_changes import (
+    draft_extraction,
+    extraction_changes,
+    extraction_edit,
+    row_of_extraction,
+)
 from docstore.lifecycle import status
 from docstore.lifecycle.review import reviewed
 from docstore.models import Extraction
@@ -170,12 +175,21 @@ class Extractions(Writes[Extraction]):
     # -- changing ----------------------------------------------------------------------------------
 
     def update(
-        self, id: str, *, if_revision: int | None = None, touch: bool = True, **changes: Any
+        self,
+        id: str,
+        operators: Mapping[str, Any] | None = None,
+        /,
+        *,
+        if_revision: int | None = None,
+        touch: bool = True,
+        **changes: Any,
     ) -> Extraction:
         """Change an extraction's fields.
 
         Args:
             id: which.
+            operators: MongoDB's update operators on paths below ``metadata``, as for
+                :meth:`Documents.update`; ``$set`` and ``$unset`` also take the fields named in ``changes``.
             if_revision: refuse unless the revision is still this; ``None`` does not look.
             touch: set ``updated_at`` to now (unless it is among the changes).
             changes: ``results``, ``confidence_scores``, ``review_flags`` (each whole; ``None`` for none),
@@ -189,11 +203,12 @@ class Extractions(Writes[Extraction]):
         Raises:
             NotFound: there is none in this scope.
             RevisionConflict: the revision moved on; ``.current`` is what it is.
-            InvalidDocument: a change is unknown or cannot be stored.
+            FilterError: an operator is unknown or malformed.
+            InvalidDocument: a change is unknown, cannot be stored, or does not go with what is there.
         """
         self._ready_to_write("update")
         return self._changed(
-            id, extraction_changes(changes, self._checks), if_revision=if_revision, touch=touch
+            id, extraction_edit(operators, changes, self._checks), if_revision=if_revision, touch=touch
         )
 
     def review(

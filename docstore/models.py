@@ -25,6 +25,7 @@ __all__ = [
     "NewDocument",
     "Page",
     "Status",
+    "UpdateResult",
     "page_from",
     "record_from",
     "records_from",
@@ -188,6 +189,46 @@ class AddResult(BaseModel):
     def __len__(self) -> int:
         """Return the number of documents, new or not."""
         return len(self.ids)
+
+
+class UpdateResult(int):
+    """What ``update_many`` did: as a number, ``matched``.
+
+    Attributes:
+        matched: the records that matched.
+        changed: those of them that are not as they were.
+    """
+
+    matched: int
+    changed: int
+
+    def __new__(cls, matched: int, changed: int) -> UpdateResult:
+        """Make one of both counts."""
+        made = super().__new__(cls, matched)
+        made.matched, made.changed = matched, changed
+        return made
+
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]
+        """Return what pickling and copying make it of."""
+        return self.matched, self.changed
+
+    def __eq__(self, other: object) -> bool:
+        """Compare both counts with another result, ``matched`` with a number."""
+        if isinstance(other, UpdateResult):
+            return (self.matched, self.changed) == (other.matched, other.changed)
+        return int.__eq__(self, other) if isinstance(other, int) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        """Be the opposite of ``==``."""
+        return not self == other
+
+    __hash__ = int.__hash__
+
+    def __repr__(self) -> str:
+        """Show both counts."""
+        return f"UpdateResult(matched={self.matched}, changed={self.changed})"
+
+    __str__ = __repr__
 
 
 class Page(BaseModel, Generic[T]):

@@ -294,7 +294,7 @@ class Queue(Writes[Document]):
     def _held(self, held: Document, token: str, make: Make, *, touch: bool = True) -> Document:
         """Write to a document if the claim with this token holds it."""
 
-        def checked(row: Row, now: int) -> Mapping[str, Any]:
+        def checked(row: Row, now: int) -> Mapping[str, Any] | None:
             return make(claims.check_held(row, held.id, token, now), now)
 
         self._root.check_open()

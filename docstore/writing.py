@@ -19,8 +19,9 @@ __all__ = ["Make", "Writes"]
 T = TypeVar("T")
 _NOT_ALONE = frozenset({"filename", "content"})
 """Columns whose change is more than one row's."""
-Make = Callable[[Row, int], Mapping[str, Any]]
-"""From the row as it is, and now, to the columns to set; or the exception that says why not."""
+Make = Callable[[Row, int], Mapping[str, Any] | None]
+"""From the row as it is, and now, to the columns to set, ``None`` to leave it as it is; or the exception that
+says why not."""
 
 
 class Writes(Records[T]):
@@ -81,6 +82,8 @@ class Writes(Records[T]):
             row, now = self._now(backend, key, include, number)
             self._check_revision(row, expected)
             changes = make(row, now)
+            if changes is None:
+                return self._made(row)
             if _NOT_ALONE.isdisjoint(changes):
                 written = _written(row, changes, now, touch=touch)
                 tried = _as_written(row, written)
@@ -98,7 +101,10 @@ class Writes(Records[T]):
                 return row
             self._check_revision(row, expected)
             now = writer.now()
-            tried = self._write(writer, row, make(row, now), now, touch=touch)
+            changes = make(row, now)
+            if changes is None:
+                return row
+            tried = self._write(writer, row, changes, now, touch=touch)
             if along is not None:
                 along(writer, row, now)
             return tried

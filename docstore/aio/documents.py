@@ -18,7 +18,7 @@ from docstore.aio.workers import AsyncHandler, AsyncWorkers
 from docstore.claims import Claim
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
-from docstore.models import AddResult, Document, NewDocument
+from docstore.models import AddResult, Document, NewDocument, UpdateResult
 from docstore.records import Filter
 from docstore.root import Root
 from docstore.workers import ProcessReport
@@ -103,6 +103,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
     async def update(
         self,
         id: str,
+        operators: Mapping[str, Any] | None = None,
+        /,
         *,
         source: Any = None,
         sha256: str | None = None,
@@ -115,14 +117,22 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         documents = await self._blocking()
         given = readable(source, asyncio.get_running_loop())
         return await self._shell.run(
-            documents.update, id, source=given, sha256=sha256, size=size, if_revision=if_revision,
+            documents.update, id, operators, source=given, sha256=sha256, size=size, if_revision=if_revision,
             touch=touch, **changes,
         )  # fmt: skip
 
-    async def update_many(self, filter: Filter, *, touch: bool = True, **changes: Any) -> int:
-        """Change all documents that match, in one commit: :meth:`Documents.update_many`, awaited."""
+    async def update_many(
+        self,
+        filter: Filter,
+        operators: Mapping[str, Any] | None = None,
+        /,
+        *,
+        touch: bool = True,
+        **changes: Any,
+    ) -> UpdateResult:
+        """Change all documents that match, in batches: :meth:`Documents.update_many`, awaited."""
         documents = await self._blocking()
-        return await self._shell.run(documents.update_many, filter, touch=touch, **changes)
+        return await self._shell.run(documents.update_many, filter, operators, touch=touch, **changes)
 
     async def delete(self, id: str, *, if_revision: int | None = None) -> None:
         """Remove a document, its extractions, and then its bytes: :meth:`Documents.delete`, awaited."""
@@ -130,7 +140,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         await self._shell.run(documents.delete, id, if_revision=if_revision)
 
     async def delete_many(self, filter: Filter) -> int:
-        """Remove all documents that match, in one commit: :meth:`Documents.delete_many`, awaited."""
+        """Remove all documents that match, in batches: :meth:`Documents.delete_many`, awaited."""
         documents = await self._blocking()
         return await self._shell.run(documents.delete_many, filter)
 

@@ -73,11 +73,20 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
         return await self._shell.run(extractions.fail, id, error)
 
     async def update(
-        self, id: str, *, if_revision: int | None = None, touch: bool = True, **changes: Any
+        self,
+        id: str,
+        operators: Mapping[str, Any] | None = None,
+        /,
+        *,
+        if_revision: int | None = None,
+        touch: bool = True,
+        **changes: Any,
     ) -> Extraction:
         """Change an extraction's fields: :meth:`Extractions.update`, awaited."""
         extractions = await self._blocking()
-        return await self._shell.run(extractions.update, id, if_revision=if_revision, touch=touch, **changes)
+        return await self._shell.run(
+            extractions.update, id, operators, if_revision=if_revision, touch=touch, **changes
+        )
 
     async def review(
         self, id: str, reviewed_results: Mapping[str, Any], *, reviewed_by: str, reviewed_at: Any = None

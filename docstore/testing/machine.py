@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from docstore.claims import Claim
 from docstore.errors import BackendError, DocstoreError
-from docstore.models import Document, Extraction
+from docstore.models import Document, Extraction, UpdateResult
 from docstore.store import Store
 from docstore.testing.model import Model, ModelDocument, ModelExtraction, Where
 
@@ -29,7 +29,16 @@ _wheres = st.tuples(st.sampled_from((None, *_TENANTS)), st.sampled_from((None, *
 _ids = st.sampled_from(("a", "b", "c"))
 _names = st.sampled_from(("p.txt", "q.pdf", "r"))
 _objects = st.dictionaries(
-    st.sampled_from("xyz"), st.integers(0, 3) | st.none() | st.just({"x": 1}), max_size=2
+    st.sampled_from("xyzw"), st.integers(0, 3) | st.none() | st.just({"x": 1}), max_size=2
+)
+_operators = st.fixed_dictionaries(
+    {},
+    optional={
+        "$inc": st.just({"metadata.x": 2}),
+        "$push": st.just({"metadata.y": 1}),
+        "$unset": st.just({"metadata.w.x": ""}),
+        "$set": st.sampled_from(({"metadata.z.x": 1}, {"filename": "r"})),
+    },
 )
 _texts = st.sampled_from(("one", "two words", ""))
 _revisions = st.none() | st.integers(1, 3)
@@ -73,6 +82,8 @@ _OPERATIONS = st.one_of(
     _asking(
         "update_many", names=st.lists(_names, max_size=2), given=_some(metadata=_objects, filename=_names)
     ),
+    _asking("operate", id=_ids, operators=_operators),
+    _asking("operate_many", names=st.lists(_names, max_size=2), operators=_operators),
     _asking("delete", id=_ids, if_revision=_revisions),
     _asking("delete_many", names=st.lists(_names, max_size=1)),
     _asking("step", action=st.sampled_from(("start", "retry")), id=_ids, given=st.just({})),
@@ -233,6 +244,17 @@ class StoreMachine(RuleBasedStateMachine):
             lambda made: self.model.update_many(where, names, **given),
         )
 
+    def _operate(self, where: Where, id: str, operators: dict[str, Any]) -> Any:
+        real = self._view(where).documents
+        return lambda: real.update(id, operators), lambda made: self.model.operate(where, id, operators)
+
+    def _operate_many(self, where: Where, names: list[str], operators: dict[str, Any]) -> Any:
+        real = self._view(where).documents
+        return (
+            lambda: _pair(real.update_many({"filename": {"$in": names}}, operators)),
+            lambda made: self.model.operate_many(where, names, operators),
+        )
+
     def _delete(self, where: Where, id: str, if_revision: int | None) -> Any:
         real = self._view(where).documents
         return (
@@ -332,6 +354,10 @@ def _outcome(call: Callable[[], Any]) -> tuple[Any, DocstoreError | None]:
         return call(), None
     except DocstoreError as error:
         return None, error
+
+
+def _pair(result: UpdateResult) -> tuple[int, int]:
+    return result.matched, result.changed
 
 
 def _nothing(_: object) -> None:

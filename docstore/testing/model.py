@@ -16,6 +16,7 @@ from typing import Any
 from docstore.changes import merge_patch
 from docstore.errors import (
     AlreadyExists,
+    InvalidDocument,
     InvalidTransition,
     LeaseLost,
     NotFound,
@@ -217,6 +218,23 @@ class Model:
             self._change(document, changes)
         return len(found)
 
+    def operate(self, where: Where, id: str, operators: Mapping[str, Any]) -> ModelDocument:
+        """Change a document by update operators."""
+        document = self.mine(where, id)
+        _take(document, _operated(document, operators))
+        return document
+
+    def operate_many(
+        self, where: Where, filenames: Iterable[str], operators: Mapping[str, Any]
+    ) -> tuple[int, int]:
+        """Change all documents with one of the filenames by update operators, or none; count them and those
+        that are not as they were.
+        """
+        wanted = set(filenames)
+        found = [document for document in self.seen(where) if document.filename in wanted]
+        made = [_operated(document, operators) for document in found]
+        return len(found), sum(map(_take, found, made))
+
     def delete(self, where: Where, id: str, *, if_revision: int | None = None) -> None:
         """Remove a document."""
         document = self.mine(where, id)
@@ -324,6 +342,44 @@ class Model:
         """Remove an extraction."""
         gone = self.my_extraction(where, id)
         self.extractions = [one for one in self.extractions if one is not gone]
+
+
+def _operated(document: ModelDocument, operators: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the filename and metadata after the operators that the machine uses."""
+    metadata, filename = deepcopy(document.metadata), document.filename
+    for path, amount in operators.get("$inc", {}).items():
+        name = path.removeprefix("metadata.")
+        if not isinstance(metadata.setdefault(name, 0), int):
+            raise InvalidDocument("no number")
+        metadata[name] += amount
+    for path, value in operators.get("$push", {}).items():
+        name = path.removeprefix("metadata.")
+        if not isinstance(metadata.setdefault(name, []), list):
+            raise InvalidDocument("no array")
+        metadata[name].append(value)
+    for path, value in operators.get("$set", {}).items():
+        if path == "filename":
+            filename = value
+            continue
+        _, name, below = path.split(".")
+        if not isinstance(metadata.setdefault(name, {}), dict):
+            raise InvalidDocument("no object")
+        metadata[name][below] = value
+    for path in operators.get("$unset", {}):
+        _, name, below = path.split(".")
+        held = metadata.get(name)
+        if isinstance(held, dict):
+            held.pop(below, None)
+    return filename, metadata
+
+
+def _take(document: ModelDocument, made: tuple[str, dict[str, Any]]) -> bool:
+    """Write what operators made, if it is anything else; return whether."""
+    if made == (document.filename, document.metadata):
+        return False
+    document.filename, document.metadata = made
+    document.revision += 1
+    return True
 
 
 def _within(document: ModelDocument, where: Where) -> bool:

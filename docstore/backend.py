@@ -102,16 +102,10 @@ class Judgement:
     Attributes:
         support: whether it can be run, and what comes back.
         reason: why it is not exact: a short phrase, shown by ``explain``.
-        is_costly: whether it takes the engine many times as long as the evaluator. One or some are run all
-            the same; of a filter that has very many of such, all of them are left to the evaluator.
-        adds_up: whether very many of such in one conjunction take the engine many times as long, as it looks
-            at the value once for each: those of a conjunction that has very many are left to the evaluator.
     """
 
     support: Support
     reason: str = ""
-    is_costly: bool = False
-    adds_up: bool = False
 
 
 EXACT = Judgement(Support.EXACT)

@@ -23,10 +23,10 @@ class Limits:
         path_steps: steps of one field path, the field's name included.
         operand_bytes: UTF-8 bytes of one text operand (and of the canonical JSON of an array or object
             operand).
+        patterns: ``$regex``, ``$glob`` and ``$iglob`` in a filter.
         pattern_characters: characters of one ``$regex`` or glob.
-        pattern_instructions: instructions that RE2 makes of all ``$regex`` of a filter together: about one
-            for a character of plain text, ten for ``.``, 70 for ``.{8}``, 1,200 for ``\\pL``. One pattern
-            counts for a quarter of the limit at most.
+        pattern_instructions: instructions that RE2 makes of one ``$regex``: about one for a character of
+            plain text, ten for ``.``, 70 for ``.{8}``, 1,200 for ``\\pL``.
         page: records on one page.
         metadata_bytes: UTF-8 bytes of the canonical JSON of one metadata object.
         metadata_depth: depth of arrays and objects in metadata.
@@ -42,8 +42,9 @@ class Limits:
     list_length: int = 10_000
     path_steps: int = 16
     operand_bytes: int = 65_536
+    patterns: int = 100
     pattern_characters: int = 1_000
-    pattern_instructions: int = 100_000
+    pattern_instructions: int = 25_000
     page: int = 1_000
     metadata_bytes: int = 1_048_576
     metadata_depth: int = 64

@@ -15,7 +15,7 @@ from docstore.listing import Listing
 from docstore.query import cursor as cursors
 from docstore.query.bind import Binder, Pieces, Shape, Shaped, binder_of, pieces, sample, scalar_json, stored
 from docstore.query.expr import Expr, leaves
-from docstore.query.plan import COSTLY, Plan, PlanTerm
+from docstore.query.plan import Plan, PlanTerm
 from docstore.query.shape import Apart, put_back
 from docstore.query.wire import expr_to_json
 
@@ -107,7 +107,7 @@ def shaped_listings(
         ``None`` where a filter of this shape has to go the ordinary way.
     """
     plan = usual.listing.plan
-    if not plan.is_pushed or len(plan.terms) > COSTLY:
+    if not plan.is_pushed or len(plan.terms) > 32:
         return None
     marks: list[complex] = []
     given: list[Any] = []

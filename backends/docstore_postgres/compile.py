@@ -12,12 +12,8 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Scope, SortKey
 from docstore.query.collation import order_bytes
-from docstore.query.expr import Always, And, Expr, Leaf, Match, Mod, Occurs, Or, Path, Regex
+from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Regex
 from docstore.query.fields import Collection, Field, Kind
-from docstore.query.many.alternatives import negatives
-from docstore.query.many.guard import TEXTS, guarded
-from docstore_postgres.alike import Alternatives
-from docstore_postgres.alternatives import MANY, any_text, joined
 from docstore_postgres.functions import sort_function
 from docstore_postgres.leaves import JsonLeaves
 from docstore_postgres.predicates import merged
@@ -45,53 +41,11 @@ class PostgresCompiler(Compiler):
         """Return the condition for ``expr``; predicates on one JSON column are made one."""
         match expr:
             case And(terms):
-                return both(merged(map(self.where, negatives(terms)), "&&"))
+                return both(merged(map(self.where, terms), "&&"))
             case Or(terms):
-                if len(terms) >= MANY:
-                    return self._any_of_many(terms)
                 return either(merged(map(self.where, terms), "||"))
             case _:
                 return super().where(expr)
-
-    def _any_of_many(self, terms: Sequence[Expr]) -> Fragment:
-        """Return the condition for an Or of many; many on one column's text are asked together."""
-        rest, parts = self._needing_texts(terms)
-        texts: dict[str, list[Match]] = {}
-        others: list[Expr] = []
-        for term in joined(rest):
-            if isinstance(term, Match) and self._at(term) is None:
-                texts.setdefault(term.path[0], []).append(term)
-            else:
-                others.append(term)
-        others += [leaf for leaves in texts.values() if len(leaves) < MANY for leaf in leaves]
-        parts += Alternatives(self.leaves, self._at, self.where).any_of(others)
-        parts += [self._any_text(name, leaves) for name, leaves in texts.items() if len(leaves) >= MANY]
-        return either(parts)
-
-    def _needing_texts(self, terms: Sequence[Expr]) -> tuple[Sequence[Expr], list[Fragment]]:
-        """Return the terms of an Or without those that need a text to match, and the conditions for these:
-        whether any of their texts does comes first.
-        """
-        rest, groups = guarded(terms, (TEXTS,))
-        return rest, [
-            both((self.where(Or(tuple(group.leaves))), either(map(self.where, group.terms))))
-            for group in groups
-        ]
-
-    def _at(self, leaf: Leaf) -> tuple[Root, Path] | None:
-        """Return where a leaf on JSON starts; ``None``: it asks of something else."""
-        if isinstance(leaf, Always | Occurs):
-            return None
-        field = self.collection.column(leaf.path[0])
-        return (self.root(field), leaf.path[1:]) if field.kind is Kind.JSON else None
-
-    def _any_text(self, name: str, leaves: Sequence[Match]) -> Fragment:
-        if name == "filename":
-            return any_text("d.filename", "d.filename_fold", leaves)
-        column = self.column(self.collection.column(name))
-        condition = any_text(column, f'lower({column} COLLATE "C")', leaves)
-        folds = any(leaf.folds for leaf in leaves)
-        return either((_beyond_ascii(column), condition)) if folds else condition
 
     def scope(self, scope: Scope) -> Fragment:
         """Return the condition that confines to ``scope``; the index of tenants holds those that are one."""

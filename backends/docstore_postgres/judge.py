@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from docstore.backend import EXACT, Judgement, Support
-from docstore.query.expr import Always, Compare, ElemMatch, Expr, Leaf, Match, Occurs, Regex, leaves
+from docstore.query.expr import ElemMatch, Expr, Leaf, Match, Regex, leaves
 from docstore.query.fields import Collection, Kind
 from docstore_postgres import patterns, regex
-from docstore_postgres.reach import indexed
 
 __all__ = ["is_exact", "judge", "judge_string"]
 
@@ -20,26 +17,7 @@ _IN_ELEMENT = "inside $elemMatch: {}"
 
 
 def judge(collection: Collection, leaf: Leaf) -> Judgement:
-    """Say how far Postgres runs ``leaf``, and whether that takes it many times as long as the evaluator."""
-    judged = _judged(collection, leaf)
-    if isinstance(leaf, Regex | Match):
-        judged = replace(judged, adds_up=True)
-    return replace(judged, is_costly=True) if _is_costly(collection, leaf) else judged
-
-
-def _is_costly(collection: Collection, leaf: Leaf) -> bool:
-    match leaf:
-        case Occurs() | Always():
-            return False
-        case Match(path) if leaf.folds and path == ("content",):
-            return True
-        case Compare(path, op, list() | dict()) if len(path) == 1 and op != "eq":
-            return True
-        case _:
-            return collection.column(leaf.path[0]).kind is Kind.JSON and indexed(leaf.path[1:])
-
-
-def _judged(collection: Collection, leaf: Leaf) -> Judgement:
+    """Say how far Postgres runs ``leaf``."""
     match leaf:
         case ElemMatch(_, condition):
             reason = _loose_within(condition)

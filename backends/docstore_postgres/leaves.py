@@ -33,9 +33,7 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )  # fmt: skip
-from docstore.query.many.alternatives import negatives
 from docstore_postgres import jsonpath, predicates, prefilter
-from docstore_postgres.alike import Alternatives
 from docstore_postgres.composite import sign
 from docstore_postgres.judge import is_exact
 from docstore_postgres.predicates import merged
@@ -49,7 +47,6 @@ _FEW = 64
 """Up to so many scalars are written out in one jsonpath; more are one array, looked up by hash."""
 _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _ARRAY = '$.type() == "array"'
-_INT32 = 2**31 - 1
 
 
 class JsonLeaves:
@@ -62,12 +59,9 @@ class JsonLeaves:
         """Return the condition for ``expr``, the paths of which start at ``root``."""
         match expr:
             case And(terms):
-                return both(merged((self.where(term, root) for term in _exact_negatives(terms)), "&&"))
+                return both(merged((self.where(term, root) for term in terms), "&&"))
             case Or(terms):
-                asked = Alternatives(
-                    self, lambda leaf: _start(root, leaf), lambda term: self.where(term, root)
-                )
-                return either(asked.any_of(terms))
+                return either(merged((self.where(term, root) for term in terms), "||"))
             case Not(term):
                 return self.where(term, root).wrapped("((", ") IS NOT TRUE)") if is_exact(term) else TRUE
             case Occurs():
@@ -241,79 +235,11 @@ class JsonLeaves:
         if isinstance(leaf, Match) and leaf.kind == "starts_with":
             return self._tested(root, path, jsonpath.starts_with(leaf.text))
 
-        return self.strings(root, path, lambda text, folded: string_condition(text, leaf, folded=folded))
-
-    def strings(self, root: Root, path: Path, condition: Callable[[str, str], Fragment]) -> Fragment:
-        """Return whether a string seen at ``path`` meets a condition on the expressions of its text, as it is
-        and folded.
-        """
-
         def holds(v: str) -> Fragment:
-            met = condition(f"({v} #>> '{{}}')", _folded(v, root))
+            met = string_condition(f"({v} #>> '{{}}')", leaf, folded=_folded(v, root))
             return met.wrapped(f"CASE WHEN jsonb_typeof({v}) = 'string' THEN ", " END")
 
         return self._seen(root, path, holds, only='@.type() == "string"')
-
-    # -- many of one kind --------------------------------------------------------------------------------
-
-    def sizes(self, root: Root, path: Path, lengths: Sequence[int]) -> Fragment:
-        """Return that an array of one of these lengths is reached."""
-        known = [length for length in lengths if length <= _INT32]
-        if not path or indexed(path):
-
-            def holds(v: str) -> Fragment:
-                length = f"jsonb_array_length(CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} END)"
-                return Fragment(f"{length} = ANY(%s::int[])", (known,))
-
-            return self._at_end(root, path, holds)
-        return self._of_arrays(root, path, ".size()", [str(length) for length in known])
-
-    def members(self, root: Root, path: Path, texts: Sequence[str]) -> Fragment:
-        """Return that an array is reached that has one of these values, given as JSON, for an element."""
-        if path and not indexed(path):
-            return self._of_arrays(root, path, "[*]", texts)
-
-        def holds(v: str) -> Fragment:
-            elements = f"jsonb_array_elements(CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} END) AS m(v)"
-            return Fragment(f"EXISTS (SELECT 1 FROM {elements} WHERE m.v = ANY(%s::jsonb[]))", (list(texts),))
-
-        return self._at_end(root, path, holds)
-
-    def remainders(self, root: Root, path: Path, wanted: Sequence[tuple[int, int]]) -> Fragment:
-        """Return that a number seen leaves one of the remainders by its divisor; it is read once.
-
-        Args:
-            root: where the path starts.
-            path: the steps.
-            wanted: divisors from 1 to the largest int64, and remainders.
-        """
-        tests = " OR ".join(["mod(n.v, %s::bigint) = %s::bigint"] * len(wanted))
-        values = tuple(value for pair in wanted for value in pair)
-        test = jsonpath.truncates("$")
-
-        def holds(v: str) -> Fragment:
-            whole = f"CASE WHEN {v} @@ '{test}' THEN trunc({v}::numeric)::bigint END"
-            return Fragment(f"(SELECT {tests} FROM (SELECT {whole} OFFSET 0) AS n(v))", values)
-
-        return self._seen(root, path, holds, only=jsonpath.truncates("@"))
-
-    def _of_arrays(self, root: Root, path: Path, what: str, texts: Sequence[str]) -> Fragment:
-        """Return that ``what`` a step of the path language gives of an array reached is one of some values.
-
-        Args:
-            root: where the path starts.
-            path: has no index among its steps, of which there is one at least.
-            what: the step.
-            texts: the values as JSON.
-        """
-        *before, last = path
-        array = jsonpath.quoted(last)
-        steps = f'{jsonpath.reached(before)} ? (@.type() == "object" && @.{array}.type() == "array")'
-        return Fragment(
-            f"EXISTS (SELECT 1 FROM jsonb_path_query({root.text}, %s::jsonpath) AS m(v) "
-            "WHERE m.v = ANY(%s::jsonb[]))",
-            (f"{steps}.{array}{what}", list(texts)),
-        )
 
     # -- arrays ----------------------------------------------------------------------------------------------
 
@@ -357,16 +283,6 @@ class JsonLeaves:
             "EXISTS (SELECT 1 FROM ", ")"
         )
         return both((prefilter.required(root, path, prefilter.element(path, leaf)), found))
-
-
-def _start(root: Root, leaf: Leaf) -> tuple[Root, Path] | None:
-    return None if isinstance(leaf, Always | Occurs) else (root, leaf.path)
-
-
-def _exact_negatives(terms: Sequence[Expr]) -> Sequence[Expr]:
-    """Return the terms of an And, many negative ones joined where all of them are exact."""
-    exact = all(is_exact(term) for term in terms if isinstance(term, Not))
-    return negatives(terms) if exact else terms
 
 
 def _as_object(value: str) -> str:

@@ -8,7 +8,6 @@ conditions.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,9 @@ from docstore_sql.fragment import Fragment, both, either
 from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
-from docstore.query.expr import Always, And, Expr, Match, Not, Occurs, Or, Regex, asked_fields, leaves
+from docstore.query.expr import And, Expr, Match, Not, Occurs, Or, Regex, asked_fields, leaves
 from docstore.query.fields import Collection, Field, Kind
-from docstore.query.many.alternatives import negatives
-from docstore.query.many.guard import TEXTS, guarded
 from docstore.query.order import order_bytes
-from docstore.query.plan import COSTLY
 from docstore.query.text import fold
 from docstore_sqlite.declared import key_expression
 from docstore_sqlite.functions import Predicate, SortExpression
@@ -67,61 +63,21 @@ class SQLiteCompiler(Compiler):
             return self._tested(expr)
         if isinstance(expr, And):
             return self._conjunction(expr)
-        if isinstance(expr, Or):
-            return self._disjunction(expr)
         return super().where(expr)
-
-    def _disjunction(self, expr: Or) -> Fragment:
-        heavy, light = self._divided(expr.terms)
-        if heavy:
-            called = self._tested(Or(tuple(heavy)))
-            return either([*([self.where(Or(tuple(light)))] if light else []), called])
-        others, guards = guarded(expr.terms, (TEXTS,))
-        if not guards:
-            return super().where(expr)
-        found = [self.where(term) for term in others]
-        for group in guards:
-            guard = self._tested(Or(tuple(group.leaves)))
-            found.append(both([guard, either([self.where(term) for term in group.terms])]))
-        return either(found)
 
     def _conjunction(self, expr: And) -> Fragment:
         plain: list[Expr] = []
         by_field: dict[str, list[Expr]] = {}
-        terms = negatives(expr.terms)
-        texts = Counter(term.path for term in terms if isinstance(term, Regex | Match))
-        for term in terms:
+        for term in expr.terms:
             field = self._only_json_field(term)
-            if field is None and isinstance(term, Regex | Match) and texts[term.path] >= _TOGETHER:
-                field = self.collection.column(term.path[0])
             if field is None:
                 plain.append(term)
             else:
                 by_field.setdefault(field.name, []).append(term)
-        heavy, light = self._divided(plain)
-        together = [*by_field.values(), *([heavy] if heavy else [])]
-        calls = [self._tested(terms[0] if len(terms) == 1 else And(tuple(terms))) for terms in together]
-        return both([*map(self.where, light), *calls])
-
-    def _divided(self, terms: Sequence[Expr]) -> tuple[list[Expr], Sequence[Expr]]:
-        """Return the terms that become one call of the evaluator, where so many would be a call each, and
-        the others.
-        """
-        if len(terms) <= COSTLY:
-            return [], terms
-        heavy = [term for term in terms if self._calls(term)]
-        if len(heavy) <= COSTLY:
-            return [], terms
-        taken = {id(term) for term in heavy}
-        return heavy, [term for term in terms if id(term) not in taken]
-
-    def _calls(self, expr: Expr) -> bool:
-        """Return whether ``expr`` needs the evaluator, and a row's own columns hold all that it asks."""
-        asked = [*leaves(expr)]
-        if any(isinstance(leaf, Always | Occurs) for leaf in asked):
-            return False
-        is_json = any(self.collection.column(name).kind is Kind.JSON for name in asked_fields(expr))
-        return is_json or any(isinstance(leaf, Regex | Match) for leaf in asked)
+        calls = [
+            self._tested(terms[0] if len(terms) == 1 else And(tuple(terms))) for terms in by_field.values()
+        ]
+        return both([*map(self.where, plain), *calls])
 
     def _only_json_field(self, expr: Expr) -> Field | None:
         """Return the JSON field that every leaf of ``expr`` is about, or ``None``."""

@@ -10,35 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from docstore.index.answers import Bounds, exactly, intersected, united
-from docstore.index.bits import EMPTY, Bits, intersection, minus, union, union_all
+from docstore.index.bits import EMPTY, Bits, minus, union_all
 from docstore.index.facts import EVERY
-from docstore.index.keys import ARRAY, STRING
-from docstore.index.leaves import doubted, leaf_bounds, texts_passing
+from docstore.index.keys import ARRAY
+from docstore.index.leaves import doubted, leaf_bounds
 from docstore.index.ranges import texts_within
 from docstore.index.source import Source
-from docstore.query.expr import (
-    Always,
-    And,
-    Compare,
-    ElemMatch,
-    Expr,
-    Leaf,
-    Match,
-    Not,
-    Occurs,
-    Or,
-    Path,
-    Regex,
-    leaves,
-)
-from docstore.query.many.one_text import matches_all, matches_any
+from docstore.query.expr import And, Compare, Expr, Leaf, Match, Not, Or, Path, Regex, leaves
 
 __all__ = ["bounds"]
 
-_MANY = 8
-"""So many tests of one path's texts are made at once; fewer are answered one by one, and the answers kept."""
-_MOST_LOOKS = 50_000
-"""Looks at different texts, one for each test; beyond, the tests are left to the evaluator."""
 Answer: TypeAlias = Callable[[Leaf], Bounds]
 """Says of one leaf what the facts say."""
 
@@ -51,41 +32,7 @@ def bounds(expr: Expr, source: Source, leaf: Answer | None = None) -> Bounds:
         source: the facts.
         leaf: answers for one leaf, where a caller keeps the answers; ``None`` works each out.
     """
-    one = leaf or (lambda given: leaf_bounds(given, source))
-    texts = sum(len(_texts_in(given)) for given in leaves(expr))
-    return _bounds(expr, source, _sparing(one, texts, source) if texts > _MANY else one)
-
-
-def _sparing(one: Answer, texts: int, source: Source) -> Answer:
-    """Leave tests of texts to the evaluator where they are many and the texts are: it decides many at once.
-
-    Args:
-        one: answers for one leaf.
-        texts: how many such tests there are.
-        source: the facts.
-    """
-
-    def is_spared(path: Path) -> bool:
-        keys = source.keys(path, b"s", b"t") if source.kept(path[0]) and path[0] != "filename" else ()
-        return keys is not None and len(keys) * texts > _MOST_LOOKS
-
-    def answer(leaf: Leaf) -> Bounds:
-        if isinstance(leaf, Always | Occurs) or not any(map(is_spared, _texts_in(leaf))):
-            return one(leaf)
-        kind = ARRAY if isinstance(leaf, ElemMatch) else STRING
-        return doubted(Bounds(EMPTY, source.post(leaf.path, kind)), leaf.path, source)
-
-    return answer
-
-
-def _texts_in(leaf: Leaf) -> list[Path]:
-    """Return the paths of the tests of texts that a leaf makes, of an array's elements too."""
-    if isinstance(leaf, Regex | Match):
-        return [leaf.path]
-    if not isinstance(leaf, ElemMatch):
-        return []
-    inner = (path for each in leaves(leaf.condition) for path in _texts_in(each))
-    return [(*leaf.path, *path) for path in inner]
+    return _bounds(expr, source, leaf or (lambda given: leaf_bounds(given, source)))
 
 
 def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
@@ -93,8 +40,7 @@ def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
         case And(terms):
             return _conjunction(terms, source, one)
         case Or(terms):
-            texts, others = _texts_of(terms, source, _matching_any)
-            return united([*texts, *(_bounds(term, source, one) for term in others)])
+            return united([_bounds(term, source, one) for term in terms])
         case Not(term):
             inner, every = _bounds(term, source, one), source.post((), EVERY)
             low = minus(every, inner.high)
@@ -105,20 +51,15 @@ def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
 
 def _conjunction(terms: Sequence[Expr], source: Source, one: Answer) -> Bounds:
     """Return what ``source`` says of an And; texts are gone through last, and not where nothing is left."""
-    parts, rest = _ranges_of(terms, source)
-    reading: list[Expr] = []
-    for term in rest:
-        if _reads_texts(term):
-            reading.append(term)
-            continue
+    parts, rest = _text_ranges(terms, source)
+    for term in sorted(rest, key=_reads_texts):
         parts.append(_bounds(term, source, one))
         if not parts[-1].high:
             return exactly(EMPTY)
-    texts, others = _texts_of(reading, source, _matching_all)
-    return intersected([*parts, *texts, *(_bounds(term, source, one) for term in others)], source)
+    return intersected(parts, source)
 
 
-def _ranges_of(terms: Sequence[Expr], source: Source) -> tuple[list[Bounds], Sequence[Expr]]:
+def _text_ranges(terms: Sequence[Expr], source: Source) -> tuple[list[Bounds], Sequence[Expr]]:
     """Answer several bounds on one text at once, where no record has two; return the answers, and the other
     terms.
     """
@@ -142,36 +83,3 @@ def _arrays(path: Path, source: Source) -> Bits:
 
 def _reads_texts(expr: Expr) -> bool:
     return any(isinstance(leaf, Regex | Match) for leaf in leaves(expr))
-
-
-def _texts_of(
-    terms: Sequence[Expr], source: Source, answer: Callable[[Path, list[Regex | Match], Source], Bounds]
-) -> tuple[list[Bounds], list[Expr]]:
-    """Answer tests of the texts at one path at once where they are many; return the answers, and the other
-    terms.
-    """
-    tests: dict[Path, list[Regex | Match]] = {}
-    others: list[Expr] = []
-    for term in terms:
-        if isinstance(term, Regex | Match) and term.path[0] != "filename" and source.kept(term.path[0]):
-            tests.setdefault(term.path, []).append(term)
-        else:
-            others.append(term)
-    found: list[Bounds] = []
-    for path, asked in tests.items():
-        if len(asked) < _MANY:
-            others += asked
-        else:
-            found.append(doubted(answer(path, asked, source), path, source))
-    return found, others
-
-
-def _matching_any(path: Path, leaves: list[Regex | Match], source: Source) -> Bounds:
-    return texts_passing(path, matches_any(leaves), b"", source)
-
-
-def _matching_all(path: Path, leaves: list[Regex | Match], source: Source) -> Bounds:
-    """Answer for leaves that must all hold: of one text, or each of another one where there is an array."""
-    found = texts_passing(path, matches_all(leaves), b"", source)
-    several = intersection(_arrays(path, source), source.post(path, STRING))
-    return Bounds(found.low, union(found.high, several)) if several else found

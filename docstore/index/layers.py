@@ -18,7 +18,6 @@ from docstore.index.facts import Packed, pour
 from docstore.index.keys import DATES, NUMBERS, WIDTHS
 from docstore.index.nodes import Node
 from docstore.index.ordered import Orders
-from docstore.index.runs import Runs
 from docstore.index.source import MOST_KEYS
 from docstore.query.expr import Path
 
@@ -173,17 +172,6 @@ class Layers:
         """Return the records that have any of the facts."""
         found = self.stored.posts(path, keys)
         return self._laid(found, path, keys) if self.segments else found
-
-    def runs(self, path: Path, first: bytes, end: bytes) -> Runs | None:
-        """Return the runs of the value keys of a range; ``None`` if there are too many."""
-        place = f"{first!r} to {end!r} of {path!r}"
-        found: Runs | None = self.answers.get(place)
-        if found is None:
-            keys = self.keys(path, first, end)
-            if keys is None:
-                return None
-            found = self.answers[place] = Runs(keys)
-        return found
 
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""

@@ -1,9 +1,8 @@
-"""Ranges of one path's values by its facts: of numbers and dates by columns of bits, of texts by runs."""
+"""Ranges of one path's values by its facts: of numbers and dates by columns of bits, of texts by keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TypeAlias
 
 from docstore.index.answers import Bounds, between, exactly, intersected, united
@@ -77,9 +76,7 @@ def _date_range(leaf: Compare, source: Source) -> Bounds:
 
 
 def _key_range(leaf: Compare, key: bytes, kind: bytes, source: Source) -> Bounds:
-    """Return the records with a value key in the range; where there are too many keys, all that have such
-    keys are unsure.
-    """
+    """Return the records with a value key in the range."""
     return _keys_within(leaf.path, kind, _wanted(leaf, key, kind), source)
 
 
@@ -90,9 +87,10 @@ def _wanted(leaf: Compare, key: bytes, kind: bytes) -> _Keys:
 
 
 def _keys_within(path: Path, kind: bytes, wanted: _Keys, source: Source) -> Bounds:
-    if wanted[0] >= wanted[1]:
-        return exactly(EMPTY)
-    found = _run(path, (kind, bytes((kind[0] + 1,))), wanted, source)
+    """Return the records with a value key in a range; where there are too many keys, all that have keys of
+    the kind are unsure.
+    """
+    found = _run(path, wanted, source)
     if found is None:
         kinds = (NUMBER, NUMBERS) if kind == b"n" else (STRING, DATES)
         return Bounds(EMPTY, _beside(path, *kinds, source))
@@ -127,21 +125,18 @@ def _long_range(leaf: Compare, source: Source) -> Bounds:
     encoded = leaf.value.encode()
     start = b"t" + encoded[:24]
     behind = start + b"\xff" * 17 if len(encoded) >= 24 else start
-    level = _run(leaf.path, (b"t", b"u"), (start, behind), source)
+    level = _run(leaf.path, (start, behind), source)
     rest = (behind, b"u") if leaf.op in ("gt", "gte") else (b"t", start)
-    sure = _run(leaf.path, (b"t", b"u"), rest, source)
+    sure = _run(leaf.path, rest, source)
     if level is None or sure is None:
         return Bounds(EMPTY, _beside(leaf.path, STRING, DATES, source))
     return between(sure, level)
 
 
-def _run(path: Path, every: _Keys, wanted: _Keys, source: Source) -> Bits | None:
-    """Return the records with a value key in a range, which is part of the range of ``every`` key of the
-    kind; ``None`` where there are too many keys.
-    """
-    runs = source.runs(path, *every)
-    if runs is not None:
-        return runs.between(runs.place(wanted[0]), runs.place(wanted[1]), partial(source.posts, path))
+def _run(path: Path, wanted: _Keys, source: Source) -> Bits | None:
+    """Return the records with a value key in a range; ``None`` where there are too many keys."""
+    if wanted[0] >= wanted[1]:
+        return EMPTY
     keys = source.keys(path, *wanted)
     return None if keys is None else source.posts(path, keys)
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from docstore.index.bits import Bits
-from docstore.index.runs import Runs
 from docstore.query.expr import Path
 
 __all__ = ["MOST_KEYS", "Source"]
@@ -31,11 +30,6 @@ class Source(Protocol):
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more
         than MOST_KEYS.
-        """
-
-    def runs(self, path: Path, first: bytes, end: bytes) -> Runs | None:
-        """Return the runs of the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there
-        are more than MOST_KEYS.
         """
 
     def varying(self, path: Path, column: bytes) -> Sequence[int]:

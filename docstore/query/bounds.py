@@ -70,6 +70,7 @@ class _Walk:
         self.limits = limits
         self.tasks: list[_Task] = []
         self.predicates = 0
+        self.patterns = 0
         self.clauses = 0
         self.size = 0
 
@@ -108,7 +109,7 @@ class _Walk:
             self.tasks.append((False, operand, nesting, where))
         else:
             self.count_predicate(where)
-            self.operand(operand, where)
+            self.operand(operand, where, pattern=isinstance(operand, Pattern))
 
     def operators(self, mapping: Mapping[Any, Any], nesting: int, where: Where) -> None:
         for given, operand in mapping.items():
@@ -131,7 +132,7 @@ class _Walk:
         if isinstance(operand, Mapping):
             self.tasks.append((False, operand, nesting, where))
         else:
-            self.operand(operand, where)
+            self.operand(operand, where, pattern=isinstance(operand, Pattern))
 
     def element(self, operand: Any, nesting: int, where: Where) -> None:
         if isinstance(operand, Mapping):
@@ -148,6 +149,8 @@ class _Walk:
 
     def operand(self, operand: Any, where: Where, *, pattern: bool = False) -> None:
         """Measure an operand from below; what passes is measured exactly when it has been read."""
+        if pattern:
+            self.count_pattern(where)
         before = self.size
         levels: list[tuple[Any, int]] = [(operand, 1)]
         while levels:
@@ -201,6 +204,11 @@ class _Walk:
         self.predicates += 1
         if self.predicates > self.limits.predicates:
             self.fail(where, "too many predicates", "predicates", self.limits.predicates)
+
+    def count_pattern(self, where: Where) -> None:
+        self.patterns += 1
+        if self.patterns > self.limits.patterns:
+            self.fail(where, "too many patterns", "patterns", self.limits.patterns)
 
     def deeper(self, nesting: int, where: Where) -> int:
         if nesting >= self.limits.nesting:

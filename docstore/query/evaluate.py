@@ -7,9 +7,9 @@ Rule numbers are those of the project's SEMANTICS.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from docstore.errors import InvalidDocument
 from docstore.limits import DEFAULT_LIMITS, Limits
@@ -33,8 +33,6 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
-from docstore.query.many.alternatives import Tested, Together
-from docstore.query.many.junctions import all_of, any_of
 from docstore.query.normalize import normalize
 from docstore.query.parse import parse
 from docstore.query.paths import Seen, seen
@@ -106,9 +104,9 @@ def _compile(expr: Expr, root: Root) -> Predicate:
         case Always(value):
             return lambda record: value
         case And(terms):
-            return all_of(_together(root).conjuncts(terms))
+            return _all_of([_compile(term, root) for term in terms])
         case Or(terms):
-            return any_of(_together(root).alternatives(terms))
+            return _any_of([_compile(term, root) for term in terms])
         case Not(term):
             positive = _compile(term, root)
             return lambda record: not positive(record)
@@ -116,8 +114,32 @@ def _compile(expr: Expr, root: Root) -> Predicate:
             return _leaf(expr, root)
 
 
-def _together(root: Root) -> Together:
-    return Together(root, lambda term: _compile(term, root), _test)
+def _all_of(tests: Sequence[Predicate]) -> Predicate:
+    if len(tests) == 2:
+        first, second = tests
+        return lambda record: first(record) and second(record)
+
+    def run(record: Any) -> bool:
+        for test in tests:  # noqa: SIM110 - a generator costs more than the loop
+            if not test(record):
+                return False
+        return True
+
+    return run
+
+
+def _any_of(tests: Sequence[Predicate]) -> Predicate:
+    if len(tests) == 2:
+        first, second = tests
+        return lambda record: first(record) or second(record)
+
+    def run(record: Any) -> bool:
+        for test in tests:  # noqa: SIM110
+            if test(record):
+                return True
+        return False
+
+    return run
 
 
 def _leaf(leaf: Leaf, root: Root) -> Predicate:
@@ -131,7 +153,11 @@ def _leaf(leaf: Leaf, root: Root) -> Predicate:
             return sees(leaf.path, test, root) if opens else sees_array(leaf.path, test, root)
 
 
-def _test(leaf: Tested) -> tuple[Test, bool]:
+_Tested: TypeAlias = Compare | In | Exists | TypeIs | Mod | Regex | Match | Size | Contains | ElemMatch
+"""Leaves that ask something of the values at a path."""
+
+
+def _test(leaf: _Tested) -> tuple[Test, bool]:
     """Return the test of a leaf, and whether it is put to the elements of an array, too."""
     match leaf:
         case Compare():

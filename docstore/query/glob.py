@@ -19,8 +19,7 @@ from typing import TypeAlias
 from docstore.query.text import fold
 
 __all__ = [
-    "CharacterClass", "Token", "Wild", "folded_matcher", "glob_source", "glob_tokens", "matcher",
-    "required_literals",
+    "CharacterClass", "Token", "Wild", "glob_tokens", "matcher", "required_literals",
 ]  # fmt: skip
 
 
@@ -74,14 +73,8 @@ def matcher(pattern: str, *, folded: bool = False) -> Callable[[str], bool]:
         pattern: a glob.
         folded: compare folded text (``$iglob``); the function folds what it is given.
     """
-    test = folded_matcher(pattern) if folded else _matcher(glob_tokens(pattern))
+    test = _matcher(glob_tokens(pattern, folded=folded))
     return (lambda text: test(fold(text))) if folded else test
-
-
-@lru_cache(maxsize=512)
-def folded_matcher(pattern: str) -> Callable[[str], bool]:
-    """Return a function that tells whether a text that is folded already matches ``pattern`` (``$iglob``)."""
-    return _matcher(glob_tokens(pattern, folded=True))
 
 
 def _matcher(tokens: tuple[Token, ...]) -> Callable[[str], bool]:
@@ -95,14 +88,6 @@ def _matcher(tokens: tuple[Token, ...]) -> Callable[[str], bool]:
 def required_literals(pattern: str, *, folded: bool = False) -> list[str]:
     """Return the runs of ordinary characters that a matching text (or its fold) contains, in order."""
     return [token for token in glob_tokens(pattern, folded=folded) if isinstance(token, str)]
-
-
-def glob_source(pattern: str, *, folded: bool = False) -> str | None:
-    """Return a glob as a pattern of RE2's for the same texts, if ``.`` is any character; ``None`` if it has a
-    class that no character is in, for which RE2 has no word.
-    """
-    sources = [".*" if token is Wild.ANY else _source(token) for token in glob_tokens(pattern, folded=folded)]
-    return None if _NOTHING in sources else rf"\A{''.join(sources)}\z"
 
 
 def _token(pattern: str, at: int) -> tuple[Token, int]:

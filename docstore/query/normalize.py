@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import assert_never
+from collections.abc import Callable, Hashable, Iterable
+from itertools import chain
+from typing import Any, assert_never
 
 from docstore.query.expr import (
     FALSE,
@@ -25,7 +26,9 @@ from docstore.query.expr import (
     Regex,
     Size,
     TypeIs,
+    leaves,
 )
+from docstore.query.regex import joined_patterns
 from docstore.query.values import compare, identity, type_rank
 from docstore.query.wire import expr_to_json
 
@@ -38,7 +41,9 @@ def normalize(expr: Expr) -> Expr:
     ``And`` within ``And`` and ``Or`` within ``Or`` are flattened, ``TRUE`` and ``FALSE`` are worked out,
     ``Not(Not(x))`` is ``x``, a group of one is its term, terms and list values that come twice are kept once,
     of many bounds of one kind on one path the deciding one; alternatives for an element of one array are
-    one ``ElemMatch``, and negative alternatives one ``Not``. Idempotent.
+    one ``ElemMatch``, and negative alternatives one ``Not``. Of one path, alternative equalities are one
+    ``In``, alternative patterns with equal options one pattern, and several ``Not`` the ``Not`` of an ``Or``.
+    Idempotent.
     """
     match expr:
         case And(terms):
@@ -70,8 +75,7 @@ def _group(kind: type[And] | type[Or], terms: Iterable[Expr], *, neutral: Always
             if inner != neutral:
                 found.append(inner)
     kept = _bounded(_once(found), strictest=kind is And)
-    if kind is Or:
-        kept = _of_one_negation(_of_one_element(kept))
+    kept = _merged(kept, _alternative, _either) if kind is Or else _merged(kept, _denied_path, _neither)
     if not kept:
         return neutral
     return kind(tuple(kept)) if len(kept) > 1 else kept[0]
@@ -116,34 +120,68 @@ def _deciding(one: Compare, other: Compare, *, highest: bool, strictest: bool) -
     return one if (order > 0) is highest else other
 
 
-def _of_one_element(terms: list[Expr]) -> list[Expr]:
-    """Return the alternatives with one ``ElemMatch`` for each path: an element for this or one for that is an
-    element for this or that.
+def _merged(
+    terms: list[Expr], place: Callable[[Expr], Hashable], join: Callable[[list[Any]], list[Expr]]
+) -> list[Expr]:
+    """Return the terms with those of one place joined where the first of them stood; ``None`` is no place."""
+    groups: dict[Hashable, list[Expr]] = {}
+    for at, term in enumerate(terms):
+        key = place(term)
+        groups.setdefault(at if key is None else key, []).append(term)
+    if len(groups) == len(terms):
+        return terms
+    return [term for some in groups.values() for term in (some if len(some) == 1 else join(some))]
+
+
+def _alternative(term: Expr) -> Hashable:
+    """Return what the alternatives have in common that can be joined with ``term``; ``None``: nothing.
+
+    Equality with an array or object stays apart: an index finds those by what is inside. A pattern with
+    ``\\Q`` may quote up to its very end, whatever stands behind it.
     """
-    conditions: dict[tuple[object, ...], list[Expr]] = {}
-    for term in terms:
-        if isinstance(term, ElemMatch):
-            conditions.setdefault((term.path, term.of), []).append(term.condition)
-    if all(len(some) == 1 for some in conditions.values()):
-        return terms
-    kept: list[Expr] = []
-    for term in terms:
-        if not isinstance(term, ElemMatch):
-            kept.append(term)
-        elif some := conditions.pop((term.path, term.of), None):
-            kept.append(normalize(ElemMatch(term.path, Or(tuple(some)), term.of)))
-    return kept
+    match term:
+        case ElemMatch(path, _, of):
+            return ElemMatch, path, of
+        case Not():
+            return Not
+        case Compare(path, "eq", value) if not isinstance(value, list | dict):
+            return In, path
+        case In(path, values) if not any(isinstance(value, list | dict) for value in values):
+            return In, path
+        case Regex(path, pattern, flags) if r"\Q" not in pattern:
+            return Regex, path, flags
+        case _:
+            return None
 
 
-def _of_one_negation(terms: list[Expr]) -> list[Expr]:
-    """Return the alternatives with one ``Not`` at most: not this or not that is not both."""
-    denied = [term.term for term in terms if isinstance(term, Not)]
-    if len(denied) < 2:
-        return terms
-    first = next(at for at, term in enumerate(terms) if isinstance(term, Not))
-    kept = [term for at, term in enumerate(terms) if at == first or not isinstance(term, Not)]
-    kept[first] = _negation(normalize(And(tuple(denied))))
-    return kept
+def _either(terms: list[Any]) -> list[Expr]:
+    """Join alternatives: an element for this or for that is an element for this or that; not this or not that
+    is not both; to equal one or the other is to be in a list; RE2 reads a text once for many patterns.
+    """
+    match terms[0]:
+        case ElemMatch(path, _, of):
+            return [normalize(ElemMatch(path, Or(tuple(term.condition for term in terms)), of))]
+        case Not():
+            return [_negation(normalize(And(tuple(term.term for term in terms))))]
+        case Regex(path, _, flags):
+            joined = joined_patterns([term.pattern for term in terms], flags)
+            return terms if joined is None else [Regex(path, joined, flags)]
+        case first:
+            each = (term.values if isinstance(term, In) else (term.value,) for term in terms)
+            return [_leaf(In(first.path, tuple(chain.from_iterable(each))))]
+
+
+def _denied_path(term: Expr) -> Hashable:
+    """Return the one path that a ``Not`` asks of; ``None`` if there is none, or it is no ``Not``."""
+    if not isinstance(term, Not):
+        return None
+    paths = {None if isinstance(leaf, Always | Occurs) else leaf.path for leaf in leaves(term)}
+    return paths.pop() if len(paths) == 1 else None
+
+
+def _neither(terms: list[Any]) -> list[Expr]:
+    """Join negatives: neither this nor that is not either."""
+    return [_negation(normalize(Or(tuple(term.term for term in terms))))]
 
 
 def _leaf(leaf: Leaf) -> Leaf:

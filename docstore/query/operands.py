@@ -6,7 +6,7 @@ A JSON path takes any JSON value; a record field only its own type, and ``None``
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, tzinfo
 from typing import Any, Literal, TypeAlias
 
@@ -29,8 +29,6 @@ __all__ = [
     "whole_number",
 ]
 
-_MOST_OF_LIMIT = 4
-"""A pattern counts for no more than one part in so many of what is allowed."""
 Op: TypeAlias = Literal["eq", "gt", "gte", "lt", "lte"]
 
 
@@ -42,26 +40,11 @@ class Rules:
         collection: whose fields are the top-level names; ``None``: any name, any JSON.
         limits: the bounds.
         default_timezone: what naive times are in; ``None``: they are an error.
-        patterns: RE2's instructions of each pattern that was read.
     """
 
     collection: Collection | None
     limits: Limits
     default_timezone: tzinfo | None
-    patterns: list[int] = field(default_factory=list)
-
-    def count_pattern(self, instructions: int, where: Where) -> None:
-        """Count a pattern among those of the filter; one alone is never too large.
-
-        Raises:
-            FilterTooComplex: they are too large together.
-        """
-        limit = self.limits.pattern_instructions
-        self.patterns.append(min(instructions, max(1, limit // _MOST_OF_LIMIT)))
-        found = sum(self.patterns)
-        if found > limit:
-            what = f"patterns of {found:,} instructions together"
-            raise too_complex(where, what, "pattern_instructions", limit)
 
 
 @dataclass(frozen=True, slots=True)

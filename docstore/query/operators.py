@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from docstore.query import regex
 from docstore.query.bounds import is_operators
-from docstore.query.complaints import Where, bad_syntax, bad_value, shown
+from docstore.query.complaints import Where, bad_syntax, bad_value, shown, too_complex
 from docstore.query.expr import (
     FALSE,
     Contains,
@@ -238,7 +238,7 @@ def read_regex(
     Raises:
         FilterValueError: it is no pattern, RE2 refuses it, an option is unknown, or google-re2 is not
             installed.
-        FilterTooComplex: the patterns of the filter are too large together.
+        FilterTooComplex: RE2 makes too many instructions of the pattern.
     """
     _text_only(target, where)
     text, options = _pattern(pattern, where)
@@ -254,7 +254,9 @@ def read_regex(
         raise bad_value(
             where, str(wrong), "a regular expression in RE2 syntax, options of i m s x u"
         ) from None
-    rules.count_pattern(regex.instructions(*prepared), where)
+    size, limit = regex.instructions(*prepared), rules.limits.pattern_instructions
+    if size > limit:
+        raise too_complex(where, f"a pattern of {size:,} instructions", "pattern_instructions", limit)
     return Regex(target.path, *prepared)
 
 

@@ -7,43 +7,22 @@ to be looked at, row by row.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
-from docstore.query.expr import (
-    TRUE,
-    Always,
-    And,
-    ElemMatch,
-    Expr,
-    Leaf,
-    Match,
-    Not,
-    Occurs,
-    Or,
-    Path,
-    Regex,
-    leaves,
-)  # fmt: skip
+from docstore.query.expr import TRUE, And, Expr, Leaf, Not, Or, leaves
 from docstore.query.fields import Collection
-from docstore.query.implied import implied
 from docstore.query.normalize import normalize
 from docstore.query.paths import path_text
 from docstore.query.plan_text import plan_text
 from docstore.query.show import show_expr
 
-__all__ = ["COSTLY", "Plan", "PlanTerm", "make_plan"]
-
-COSTLY = 32
-"""Predicates that are costly for a backend of which a filter is run there; more are left to the evaluator."""
+__all__ = ["Plan", "PlanTerm", "make_plan"]
 
 Judgements: TypeAlias = Mapping[int, Judgement]
 """The backend's word on each leaf of an expression, by the leaf's ``id``: the expression keeps them alive."""
-Instead: TypeAlias = Callable[[Leaf], Expr]
-"""What the backend runs in the place of a leaf that it does not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +98,7 @@ class Plan:
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
     every = tuple(leaves(expr))
-    judgements = _affordable(expr, {id(leaf): _judged(backend, collection, leaf) for leaf in every})
-
-    def instead(leaf: Leaf) -> Expr:
-        if not judgements[id(leaf)].is_costly:
-            return TRUE
-        found = implied(leaf)
-        is_run = all(backend.judge(collection, one).support is Support.EXACT for one in leaves(found))
-        return found if is_run else TRUE
-
+    judgements = {id(leaf): backend.judge(collection, leaf) for leaf in every}
     unsorted = _sort_reasons(backend, collection, order)
     if all(judgement.support is Support.EXACT for judgement in judgements.values()):
         terms = tuple(PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason) for leaf in every)
@@ -135,14 +106,18 @@ def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Seque
             collection.name, backend.name, expr, TRUE, terms, tuple(order),
             window_pushed=not unsorted, sort_pushed=not unsorted, sort_reasons=unsorted,
         )  # fmt: skip
-    conjuncts = expr.terms if isinstance(expr, And) else (expr,)
+    conjuncts = tuple(
+        part
+        for term in (expr.terms if isinstance(expr, And) else (expr,))
+        for part in _split_negation(term, judgements)
+    )
     left = tuple(term for term in conjuncts if not _is_exact(term, judgements))
     return Plan(
         collection=collection.name,
         backend=backend.name,
-        pushed=normalize(And(tuple(_project(term, judgements, instead) for term in conjuncts))),
+        pushed=normalize(And(tuple(_project(term, judgements) for term in conjuncts))),
         residual=normalize(And(left)),
-        terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, judgements, instead)),
+        terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, judgements)),
         order=tuple(order),
         window_pushed=False,
         sort_pushed=not unsorted,
@@ -150,56 +125,13 @@ def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Seque
     )
 
 
-def _judged(backend: Backend, collection: Collection, leaf: Leaf) -> Judgement:
-    """Return the backend's word on a leaf; one about elements of which very many patterns are asked, as dear
-    there as so many beside each other, is left to the evaluator.
-    """
-    judgement = backend.judge(collection, leaf)
-    if not isinstance(leaf, ElemMatch):
-        return judgement
-    asked = [inner for inner in leaves(leaf.condition) if isinstance(inner, Regex | Match)]
-    if len(asked) <= COSTLY or not backend.judge(collection, replace(asked[0], path=leaf.path)).adds_up:
-        return judgement
-    reason = f"{len(asked)} patterns for an element, quicker to look at here"
-    return Judgement(Support.UNSUPPORTED, reason, is_costly=True)
-
-
-def _affordable(expr: Expr, judgements: Judgements) -> Judgements:
-    """Take what is costly from the backend, if it is too much of it."""
-    if len(judgements) <= COSTLY:
-        return judgements
-    costly = {leaf for leaf, judgement in judgements.items() if judgement.is_costly}
-    left = {*_adding_up(expr, judgements), *(costly if len(costly) > COSTLY else ())}
-    if not left:
-        return judgements
-    judgement = Judgement(
-        Support.UNSUPPORTED, f"one of {len(left)} that are quicker to look at here", is_costly=True
-    )
-    return {**judgements, **dict.fromkeys(left, judgement)}
-
-
-def _adding_up(expr: Expr, judgements: Judgements) -> Iterator[int]:
-    """Yield the leaves that add up: very many that ask one path, in terms of a conjunction, in patterns of
-    which one must match, or in alternatives that need them among other things.
-    """
-    if isinstance(expr, Not):
-        yield from _adding_up(expr.term, judgements)
-    if not isinstance(expr, And | Or):
-        return
-    counted = expr.terms if isinstance(expr, And) else [t for t in expr.terms if isinstance(t, And | Regex)]
-    by_path: dict[Path, set[int]] = {}
-    times: Counter[Path] = Counter()
-    for term in counted:
-        adding = [leaf for leaf in leaves(term) if judgements[id(leaf)].adds_up]
-        paths = {id(leaf): leaf.path for leaf in adding if not isinstance(leaf, Always | Occurs)}
-        times.update(set(paths.values()))
-        for leaf_id, path in paths.items():
-            by_path.setdefault(path, set()).add(leaf_id)
-    for path, number in times.items():
-        if number > COSTLY:
-            yield from by_path[path]
-    for term in expr.terms:
-        yield from _adding_up(term, judgements)
+def _split_negation(term: Expr, judgements: Judgements) -> tuple[Expr, ...]:
+    """Return neither-this-nor-that as two conjuncts where the backend runs one of the two exactly."""
+    if not (isinstance(term, Not) and isinstance(term.term, Or)):
+        return (term,)
+    exact = tuple(one for one in term.term.terms if _is_exact(one, judgements))
+    rest = tuple(one for one in term.term.terms if not _is_exact(one, judgements))
+    return (Not(Or(exact)), Not(Or(rest))) if exact and rest else (term,)
 
 
 def _sort_reasons(backend: Backend, collection: Collection, order: Sequence[SortKey]) -> tuple[str, ...]:
@@ -212,13 +144,13 @@ def _sort_reasons(backend: Backend, collection: Collection, order: Sequence[Sort
     )
 
 
-def _terms(conjunct: Expr, judgements: Judgements, instead: Instead) -> Iterator[PlanTerm]:
+def _terms(conjunct: Expr, judgements: Judgements) -> Iterator[PlanTerm]:
     """Yield what becomes of each leaf: what is exact by itself may stand beside what is not."""
     if _is_exact(conjunct, judgements):
         for leaf in leaves(conjunct):
             yield PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason)
         return
-    for leaf, narrows in _narrowing(conjunct, judgements, instead):
+    for leaf, narrows in _narrowing(conjunct, judgements):
         judgement = judgements[id(leaf)]
         if judgement.support is not Support.EXACT and narrows == (judgement.support is Support.INEXACT):
             yield PlanTerm(leaf, judgement.support, judgement.reason)
@@ -228,16 +160,16 @@ def _terms(conjunct: Expr, judgements: Judgements, instead: Instead) -> Iterator
             yield PlanTerm(leaf, Support.UNSUPPORTED, "of no use without what stands beside it")
 
 
-def _narrowing(expr: Expr, judgements: Judgements, instead: Instead) -> Iterator[tuple[Leaf, bool]]:
+def _narrowing(expr: Expr, judgements: Judgements) -> Iterator[tuple[Leaf, bool]]:
     """Yield each leaf with whether it is in what :func:`_project` leaves of ``expr``."""
     match expr:
         case And(terms):
             for term in terms:
-                yield from _narrowing(term, judgements, instead)
+                yield from _narrowing(term, judgements)
         case Or(terms):
-            useless = any(normalize(_project(term, judgements, instead)) == TRUE for term in terms)
+            useless = any(normalize(_project(term, judgements)) == TRUE for term in terms)
             for term in terms:
-                inner = _narrowing(term, judgements, instead)
+                inner = _narrowing(term, judgements)
                 yield from ((leaf, narrows and not useless) for leaf, narrows in inner)
         case Not(term):
             yield from ((leaf, _is_exact(term, judgements)) for leaf in leaves(term))
@@ -249,18 +181,17 @@ def _is_exact(expr: Expr, judgements: Judgements) -> bool:
     return all(judgements[id(leaf)].support is Support.EXACT for leaf in leaves(expr))
 
 
-def _project(expr: Expr, judgements: Judgements, instead: Instead) -> Expr:
-    """Return the strongest superset of ``expr`` that the backend can run; of a leaf that it cannot, what is
-    run instead.
+def _project(expr: Expr, judgements: Judgements) -> Expr:
+    """Return the strongest superset of ``expr`` that the backend can run.
 
     A negative is pushed only if all under it is exact: the complement of a superset is no superset.
     """
     match expr:
         case And(terms):
-            return And(tuple(_project(term, judgements, instead) for term in terms))
+            return And(tuple(_project(term, judgements) for term in terms))
         case Or(terms):
-            return Or(tuple(_project(term, judgements, instead) for term in terms))
+            return Or(tuple(_project(term, judgements) for term in terms))
         case Not():
             return expr if _is_exact(expr, judgements) else TRUE
         case _:
-            return instead(expr) if judgements[id(expr)].support is Support.UNSUPPORTED else expr
+            return TRUE if judgements[id(expr)].support is Support.UNSUPPORTED else expr

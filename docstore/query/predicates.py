@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 from docstore.query.expr import Compare, Contains, In, Json, Match, Mod, TypeIs
 from docstore.query.glob import matcher
-from docstore.query.many.searches import lone_searcher
 from docstore.query.paths import MISSING
+from docstore.query.regex import searcher
 from docstore.query.text import fold
 from docstore.query.values import INT64_MAX, INT64_MIN, compare, equal, identity
 
@@ -124,11 +124,9 @@ def has_size(length: int) -> Test:
     return lambda value: type(value) is list and len(value) == length
 
 
-def divides(*leaves: Mod) -> Test:
-    """Return the test of ``$mod`` (rule 16), of one leaf or of any among several: the value truncated to
-    int64; one beyond it never matches.
-    """
-    pairs = [(abs(leaf.divisor), leaf.remainder) for leaf in leaves]
+def divides(leaf: Mod) -> Test:
+    """Return the test of ``$mod`` (rule 16): the value truncated to int64; one beyond it never matches."""
+    divisor, remainder = abs(leaf.divisor), leaf.remainder
 
     def test(value: Any) -> bool:
         if type(value) is not int and type(value) is not float:
@@ -136,18 +134,14 @@ def divides(*leaves: Mod) -> Test:
         whole = int(value)
         if not INT64_MIN <= whole <= INT64_MAX:
             return False
-        size, sign = (whole, 1) if whole >= 0 else (-whole, -1)
-        for divisor, remainder in pairs:  # noqa: SIM110 - a generator costs more than the loop
-            if sign * (size % divisor) == remainder:
-                return True
-        return False
+        return (whole % divisor if whole >= 0 else -(-whole % divisor)) == remainder
 
     return test
 
 
 def matches_regex(pattern: str, flags: str) -> Test:
     """Return the test of ``$regex`` (rule 18)."""
-    search = lone_searcher(pattern, flags)
+    search = searcher(pattern, flags)
     return lambda value: type(value) is str and search(value)
 
 
@@ -167,15 +161,9 @@ def matches_text(leaf: Match) -> Test:
             return lambda value: type(value) is str and whole(value)
 
 
-def has_members(*leaves: Contains) -> Test:
-    """Return the test of ``$contains`` and ``$containsAny`` on an array: of one leaf or any of several."""
-    every = [frozenset(map(identity, leaf.values)) for leaf in leaves if leaf.every]
-    some = frozenset(member for leaf in leaves if not leaf.every for member in map(identity, leaf.values))
-
-    def test(value: Any) -> bool:
-        if type(value) is not list:
-            return False
-        held = frozenset(map(identity, value))
-        return not some.isdisjoint(held) or any(wanted <= held for wanted in every)
-
-    return test
+def has_members(leaf: Contains) -> Test:
+    """Return the test of ``$contains`` and ``$containsAny`` on an array."""
+    wanted = frozenset(map(identity, leaf.values))
+    if leaf.every:
+        return lambda value: type(value) is list and wanted.issubset(map(identity, value))
+    return lambda value: type(value) is list and not wanted.isdisjoint(map(identity, value))

@@ -1,19 +1,17 @@
 """Regular expressions (rule 18): RE2's syntax and guarantees, by the optional package google-re2.
 
-``prepare`` is what ``parse`` calls; ``searcher`` is what ``evaluate`` and SQLite's registered function call;
-``required_literal`` is for backends that want to narrow before the exact test.
+``prepare`` is what ``parse`` calls; ``searcher`` is what ``evaluate`` and SQLite's registered function call.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 __all__ = [
-    "INSTALL", "BadPattern", "from_compiled", "instructions", "options", "prepare", "required_literal",
-    "searcher", "text_of",
+    "INSTALL", "BadPattern", "from_compiled", "instructions", "joined_patterns", "prepare", "searcher",
 ]  # fmt: skip
 
 INSTALL = 'pip install "embedded-docstore[regex]"'
@@ -90,32 +88,35 @@ def instructions(pattern: str, flags: str = "") -> int:
     return int(_compiled(pattern, flags).programsize)
 
 
-def required_literal(pattern: str, flags: str = "") -> str:
-    """Return the longest text found that every match contains verbatim; ``""`` if none is sure.
+def joined_patterns(patterns: Sequence[str], flags: str) -> str | None:
+    r"""Return one pattern that matches where any of some does; ``None`` if RE2 finds that too large.
 
-    With ``i`` only characters without case count. Alternatives, classes, groups and whatever is optional give
-    nothing.
+    Args:
+        patterns: as :func:`prepare` returns them, none with ``\Q``.
+        flags: of all of them.
     """
-    runs = _runs(pattern)
-    if "i" in flags:
-        runs = [part for run in runs for part in _caseless(run)]
-    return max(runs, key=len, default="")
+    joined = "|".join(f"(?:{pattern})" for pattern in patterns)
+    try:
+        _compiled(joined, flags)
+    except BadPattern:
+        return None
+    return joined
 
 
-@lru_cache(maxsize=512)  # a filter may have 500, of which each is needed more than once
+@lru_cache(maxsize=512)  # a filter may have 100, of which each is needed more than once
 def _compiled(pattern: str, flags: str) -> Any:
     try:
         import re2
     except ImportError:
         raise BadPattern(f"$regex needs the package google-re2: {INSTALL}") from None
     try:
-        return re2.compile(text_of(pattern, flags), options(re2, flags))
+        return re2.compile(_text_of(pattern, flags), _options(re2, flags))
     except re2.error as wrong:
         raise BadPattern(_reason(pattern, wrong)) from None
 
 
-def options(re2: Any, flags: str) -> Any:
-    """Return RE2's options for flags, but for ``m``, which it has none for: see :func:`text_of`."""
+def _options(re2: Any, flags: str) -> Any:
+    """Return RE2's options for flags, but for ``m``, which it has none for: see ``_text_of``."""
     found = re2.Options()
     found.log_errors = False
     found.case_sensitive = "i" not in flags
@@ -124,7 +125,7 @@ def options(re2: Any, flags: str) -> Any:
     return found
 
 
-def text_of(pattern: str, flags: str) -> str:
+def _text_of(pattern: str, flags: str) -> str:
     """Return a pattern as RE2 is given it."""
     return f"(?m){pattern}" if "m" in flags else pattern
 
@@ -218,45 +219,3 @@ def _joins(kept: list[str], after: str) -> bool:
     """Tell whether the space between was what ended an escape, as in ``\\x4 1``."""
     before = next((token for token in reversed(kept) if not token.isalnum()), "")
     return after.isalnum() and len(before) == 2 and before[0] == "\\" and before[1].isalnum()
-
-
-_ENDS_RUN = set(".^$|()*+?{")
-
-
-def _runs(pattern: str) -> list[str]:
-    """Return the literal runs of a pattern; none where alternatives, flags or numeric escapes are."""
-    if re.search(r"\(\?[a-zA-Z]*-?[a-zA-Z]*\)|\\[pPx0-9]", pattern):
-        return []
-    runs = [""]
-    depth = 0
-    for token in _tokens(pattern):
-        if token in "()":
-            depth += 1 if token == "(" else -1
-        elif depth == 0 and token == "|":
-            return []
-        if depth or token[0] in _ENDS_RUN:
-            if depth == 0 and token[0] in "*?{":
-                runs[-1] = runs[-1][:-1]
-            runs.append("")
-            continue
-        literal = _literal(token)
-        runs[-1] += literal
-        if not literal:
-            runs.append("")
-    return [run for run in runs if "}" not in run]  # what RE2 makes of other braces is not looked into
-
-
-def _literal(token: str) -> str:
-    if token.startswith("\\Q"):
-        return token[2:-2] if token.endswith("\\E") and len(token) > 3 else token[2:]
-    if token[0] == "\\":
-        return token[1:] if len(token) == 2 and token[1].isascii() and not token[1].isalnum() else ""
-    return "" if token[0] == "[" else token
-
-
-def _caseless(run: str) -> list[str]:
-    return "".join(c if not _has_case(c) else "\0" for c in run).split("\0")
-
-
-def _has_case(character: str) -> bool:
-    return not character.isascii() or character.isalpha()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from docstore.query.expr import Path
 from docstore.query.paths import MISSING, reach
 from docstore.query.predicates import Test
 
-__all__ = ["RECORDS", "Predicate", "Root", "sees", "sees_array", "values_at"]
+__all__ = ["Predicate", "Root", "sees", "sees_array"]
 
 Predicate: TypeAlias = Callable[[Any], bool]
 Root: TypeAlias = Literal["record", "free", "element", "value"]
 """What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its
 fields, or the element itself."""
-RECORDS = ("record", "free")
 
 
 def sees(path: Path, test: Test, root: Root) -> Predicate:
@@ -84,21 +83,3 @@ def sees_array(path: Path, test: Test, root: Root) -> Predicate:
         return any(test(end) for end, _ in reach({"": value}, ("", *path[1:])))
 
     return run
-
-
-def values_at(record: Any, path: Path) -> Sequence[Any]:
-    """Return every value seen at a path of a record, and ``MISSING`` where it leads nowhere (rules 8, 9)."""
-    value = start = record.get(path[0], MISSING)
-    for step in path[1:]:
-        if type(value) is dict:
-            value = value.get(step, MISSING)
-        elif type(value) is list:
-            break
-        else:
-            return (MISSING,)
-    else:
-        return (*value, value) if type(value) is list else (value,)
-    found: list[Any] = []
-    for end, opened in reach({"": start}, ("", *path[1:])):
-        found += [*end, end] if opened and type(end) is list else [end]
-    return found

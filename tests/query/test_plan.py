@@ -11,12 +11,11 @@ from docstore_memory import open_backend
 import docstore
 from docstore.backend import EXACT, Judgement, SortKey, Support
 from docstore.errors import NotPushed
-from docstore.query.expr import FALSE, TRUE, And, Compare, Expr, In, Leaf, Not, Or, Size, TypeIs, leaves
+from docstore.query.expr import FALSE, TRUE, And, Compare, Expr, Leaf, Match, Not, Or, leaves
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.implied import implied
 from docstore.query.normalize import normalize
 from docstore.query.order import parse_sort
-from docstore.query.plan import COSTLY, Plan, make_plan
+from docstore.query.plan import Plan, make_plan
 
 ORDER = (SortKey(("number",)),)
 
@@ -30,7 +29,6 @@ SUPPORTS = {
     "e": EXACT,
     "i": Judgement(Support.INEXACT, "a guess"),
     "u": Judgement(Support.UNSUPPORTED, "no way"),
-    "c": Judgement(Support.EXACT, is_costly=True),
 }
 
 
@@ -41,6 +39,8 @@ class Half:
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         path = getattr(leaf, "path", ())
+        if getattr(leaf, "kind", None) == "glob":
+            return SUPPORTS["i"]
         return SUPPORTS[path[1][0]] if len(path) > 1 else EXACT
 
     def sorts(self, collection: Collection, key: SortKey) -> Judgement:
@@ -52,6 +52,9 @@ def planned(expr: Expr, order: tuple[SortKey, ...] = ORDER) -> Plan:
     return make_plan(half, DOCUMENTS, normalize(expr), order)
 
 
+EXACT_TEXT = Match(("metadata", "e"), "substring", "x")
+LOOSE_TEXT = Match(("metadata", "e"), "glob", "y")
+NEITHER = Not(Or((EXACT_TEXT, LOOSE_TEXT)))
 MIXED, BOTH = Or((E1, And((I1, U1)))), Or((I1, I2))
 SPLITS: dict[str, tuple[Expr, Expr, Expr]] = {
     "all exact": (And((E1, E2)), And((E1, E2)), TRUE),
@@ -63,7 +66,8 @@ SPLITS: dict[str, tuple[Expr, Expr, Expr]] = {
     "alternatives that all narrow are pushed": (MIXED, Or((E1, I1)), MIXED),
     "an exact negative is pushed": (Not(E1), Not(E1), TRUE),
     "an inexact negative is not": (Not(I1), TRUE, Not(I1)),
-    "nor a negative of a mixture": (And((E2, Not(Or((E1, U1))))), E2, Not(Or((E1, U1)))),
+    "of a mixture what is exact": (And((E2, Not(Or((E1, U1))))), And((E2, Not(E1))), Not(U1)),
+    "of neither this nor that what is exact": (NEITHER, Not(EXACT_TEXT), Not(LOOSE_TEXT)),
     "each conjunct by itself": (And((E1, BOTH, Not(U2))), And((E1, BOTH)), And((BOTH, Not(U2)))),
 }  # fmt: skip
 
@@ -101,18 +105,6 @@ def test_what_becomes_of_each_predicate(expr: Expr, expected: list[str]) -> None
     found = [term.support.value + (f": {term.reason}" if term.reason else "") for term in plan.terms]
     assert expected == found
     assert list(leaves(normalize(expr))) == [term.expr for term in plan.terms]
-
-
-@pytest.mark.parametrize("number", [COSTLY, COSTLY + 1])
-def test_many_costly_predicates_are_left_to_the_evaluator(number: int) -> None:
-    """Up to a bound the backend runs what is costly for it; beyond it none of them, but all the rest."""
-    costly = Or(tuple(leaf(f"c{n}") for n in range(number)))
-    plan = planned(And((E1, costly)))
-    if number == COSTLY:
-        assert (And((E1, costly)), TRUE) == (plan.pushed, plan.residual)
-    else:
-        assert (E1, costly) == (plan.pushed, plan.residual)
-        assert all(f"one of {number}" in reason for reason in plan.reasons())
 
 
 def test_a_sort_that_is_not_the_backends() -> None:
@@ -211,28 +203,3 @@ def test_a_residual_answers_as_if_all_were_pushed(limited: docstore.Store, name:
         for each in (store, limited):
             each.documents.update_many({}, touch=False, **same_instant)
         assert simple(PAGES[name](store)) == simple(PAGES[name](limited))
-
-
-@pytest.mark.parametrize(
-    ("leaf", "expected"),
-    [
-        (Compare(("metadata", "a", "0"), "gt", 1), TypeIs(("metadata", "a"), frozenset({"array", "object"}))),
-        (Compare(("metadata", "a", "0"), "eq", None), TRUE),
-        (In(("metadata", "a", "0"), (1, None)), TRUE),
-        (Compare(("metadata", "0"), "gt", 1), TRUE),
-        (Size(("metadata", "a"), 2), TypeIs(("metadata", "a"), frozenset({"array"}))),
-        (Compare(("metadata", "a"), "gt", 1), TRUE),
-    ],
-    ids=["behind an index", "null", "null among others", "of the field itself", "an array", "nothing"],
-)
-def test_what_a_leaf_implies(leaf: Any, expected: Expr) -> None:
-    """An array or an object where it looks into one; nothing where what is missing fulfils it."""
-    assert expected == implied(leaf)
-
-
-def test_many_costly_predicates_narrow_by_what_they_imply() -> None:
-    """What is left to the evaluator still says which rows it may look at."""
-    costly = Or(tuple(Size(("metadata", f"c{n}"), 2) for n in range(40)))
-    plan = planned(costly)
-    assert costly == plan.residual
-    assert Or(tuple(TypeIs(term.path, frozenset({"array"})) for term in costly.terms)) == plan.pushed

@@ -8,10 +8,12 @@ import pytest
 
 from docstore.errors import FilterError, FilterSyntaxError, FilterValueError
 from docstore.query import regex
-from docstore.query.evaluate import matches_filter
+from docstore.query.evaluate import matches, matches_filter
+from docstore.query.expr import leaves
 from docstore.query.glob import CharacterClass, Wild, glob_tokens, matcher, required_literals
-from docstore.query.many.searches import any_searcher
-from docstore.query.regex import BadPattern, prepare, required_literal, searcher
+from docstore.query.normalize import normalize
+from docstore.query.parse import parse
+from docstore.query.regex import prepare, searcher
 
 
 @pytest.mark.parametrize(
@@ -154,38 +156,6 @@ def test_flags_are_sorted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "flags", "literal"),
-    [
-        ("abc", "", "abc"),
-        ("a|b", "", ""),
-        ("ab*c", "", "a"),
-        ("ab?cde", "", "cde"),
-        ("ab+c", "", "ab"),
-        ("(?i)abc", "", ""),
-        ("(abc)d", "", "d"),
-        ("(a|b)cd", "", "cd"),
-        (r"\.pdf$", "", ".pdf"),
-        (r"\.pdf$", "i", "."),
-        (r"2026-01", "i", "2026-01"),
-        (r"\pNabc", "", ""),
-        (r"\x41bc", "", ""),
-        (r"[ab]cd\Qe.f\E", "", "cde.f"),
-        ("a{2}", "", ""),
-        ("a{0,1}", "", ""),
-        ("a{2}bc", "", "bc"),
-        ("[a-z].{3,}word12", "", "word12"),
-        ("ab{,5}cd", "", "a"),
-        ("a{x}bc", "", ""),
-        (r"\bword\b", "", "word"),
-        ("", "", ""),
-    ],
-)
-def test_required_literals_of_a_regex(pattern: str, flags: str, literal: str) -> None:
-    """A literal is in every match, or it is empty."""
-    assert literal == required_literal(pattern, flags)
-
-
-@pytest.mark.parametrize(
     ("word", "operand", "value", "expected"),
     [
         ("$substring", "bc", "abcd", True),
@@ -313,14 +283,23 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("flags", ["", "i", "m", "s", "ims"])
-def test_many_patterns_are_tried_at_once(flags: str) -> None:
-    """A text matches any of many patterns just if it matches one of them, whatever each of them quotes."""
-    together = any_searcher([(pattern, flags) for pattern in MANY] * 30)
+def test_alternative_patterns_are_one(flags: str) -> None:
+    """Rule 18: several patterns match a text just if one of them does, whatever it quotes."""
+    terms: list[Any] = [{"a": {"$regex": pattern, "$options": flags}} for pattern in MANY]
+    expr = normalize(parse({"$or": terms}, None))
+    assert 2 == len(list(leaves(expr)))
     for text in TEXTS:
-        assert any(searcher(pattern, flags)(text) for pattern in MANY) == together(text), text
-    assert not any_searcher([])("a")
-    with pytest.raises(BadPattern):
-        any_searcher([("a", ""), ("(", "")])
+        expected = any(searcher(pattern, flags)(text) for pattern in MANY)
+        assert expected == matches(expr, {"a": text}, free=True), text
+        assert expected != matches_filter({"$nor": terms}, {"a": text}), text
+
+
+def test_patterns_that_are_too_large_together_stand_alone() -> None:
+    """Rule 18: what RE2 refuses to put together is looked for one after the other."""
+    terms = [{"a": {"$regex": f"^.{{0,{length}}}$", "$options": "s"}} for length in range(601, 700)]
+    expr = normalize(parse({"$or": terms}, None))
+    assert 99 == len(list(leaves(expr)))
+    assert [True, False] == [matches(expr, {"a": "x" * length}, free=True) for length in (699, 700)]
 
 
 def test_many_alternatives_are_one_test_of_each_text() -> None:

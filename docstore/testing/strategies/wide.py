@@ -1,4 +1,4 @@
-"""Wide filters: many alternatives, or many negatives, that backends ask together where they are alike."""
+"""Wide filters: many alternatives, or many negatives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from docstore.testing.strategies.worlds import World
 
 __all__ = ["wide_filter"]
 
-_SIZES = (3, 9, 17, 40, 70, 130)
+_SIZES = (3, 9, 17, 40)
 _LEAVES_OF = 3
 """So many times the terms that are kept are made, at most: those that nearly all match say nothing."""
 _MAKERS: dict[str, Callable[[Chooser, Any], Any]] = {
@@ -46,7 +46,7 @@ _MAKERS: dict[str, Callable[[Chooser, Any], Any]] = {
 
 
 def wide_filter(choose: Chooser, world: World) -> Filter:
-    """Return an ``$or``, ``$nor`` or ``$and`` of negatives: up to 130 terms, none that most match."""
+    """Return an ``$or``, ``$nor`` or ``$and`` of negatives: up to 40 terms, none that most match."""
     number = choose.pick(_SIZES)
     make = _mixed if choose.one_in(4) else _alike(choose, world)
     terms: list[Filter] = []

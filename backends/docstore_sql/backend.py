@@ -47,10 +47,15 @@ class SQLBackend(ABC):
         self.tables = tables
         self.owned = owned
         self.waits = waits
-        self.compilers: Mapping[str, Compiler] = {
-            collection.name: self.compiler_type(collection, tables) for collection in (DOCUMENTS, EXTRACTIONS)
-        }
+        self.compilers: Mapping[str, Compiler] = self.new_compilers()
         self._pid = os.getpid()
+
+    def new_compilers(self) -> dict[str, Compiler]:
+        """Return a compiler for each collection, which knows nothing yet."""
+        return {
+            collection.name: self.compiler_type(collection, self.tables)
+            for collection in (DOCUMENTS, EXTRACTIONS)
+        }
 
     # -- the seam ----------------------------------------------------------------------------------
 

@@ -66,11 +66,11 @@ class Pages:
 
 
 @lru_cache(maxsize=256)
-def page_text(selected: str, table: str, state: tuple[str, str], rows: int) -> str:
+def page_text(selected: str, table: str, state: tuple[str, str, str], rows: int) -> str:
     """Return the statement that reads so many rows by number, in one state of the index and in no other."""
     marks = ", ".join(["(?)"] * rows)
-    generation, last = state
+    generation, last, schemas = state
     return (
         f"WITH page (number) AS (VALUES {marks}) SELECT {selected} FROM page CROSS JOIN {table} AS d "
-        f"ON d.number = page.number WHERE {generation} IS ? AND {last} IS ?"
+        f"ON d.number = page.number WHERE {generation} IS ? AND {last} IS ? AND {schemas} = ?"
     )

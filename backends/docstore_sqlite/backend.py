@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from docstore.backend import SortKey
-from docstore.errors import BackendError, StoreBusy
+from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.waits import DIRECT, Waits
 from docstore_sqlite.compile import SQLiteCompiler
@@ -30,6 +30,7 @@ from docstore_sqlite.folding import register_folding
 from docstore_sqlite.functions import register
 from docstore_sqlite.kept import Idle, Reading
 from docstore_sqlite.lock import lock_of
+from docstore_sqlite.place import Place, place_of
 from docstore_sqlite.postings import FIELDS, Shared, schema_of
 from docstore_sqlite.session import SQLiteSession
 from docstore_sqlite.threaded import ThreadedSession, in_its_thread, put_right
@@ -47,7 +48,7 @@ class SQLiteBackend(SQLBackend):
         busy_timeout: seconds that a writer waits for its turn before StoreBusy.
         waits: how to wait.
         keeps: whether a few connections are kept at hand beside the engine's pool.
-        read_only: why nothing can be written, in words; ``""`` where it can.
+        place: where its file is.
     """
 
     name = "sqlite"
@@ -64,30 +65,34 @@ class SQLiteBackend(SQLBackend):
         busy_timeout: float = 30.0,
         waits: Waits = DIRECT,
         keeps: bool = False,
-        read_only: str = "",
+        place: Place | None = None,
     ) -> None:
         super().__init__(engine, tables, owned=owned, waits=waits)
         self.busy_timeout = busy_timeout
-        self.read_only = read_only
-        self.path = _file_of(engine.url)
+        self.place = place or place_of(engine.url)[0]
+        self.path = self.place.path
+        self.read_only = self.place.read_only
         self.lock = lock_of(self.path)
         self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
         self._single = waits.lock(busy_timeout) if self.path is None else None
         self._idle = Idle(self._connected, self.session) if keeps else None
+        if owned and self.path is not None:
+            sa.event.listen(engine, "do_connect", self._by_place)
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
         """Take a connection, one that is kept at hand if there is; a database in memory has one, used in
         turn.
         """
-        kept = self._kept()
-        if kept is not None and self._idle is not None:
+        idle = self._own_idle()
+        kept = None if idle is None else idle.take()
+        if idle is not None and kept is not None:
             try:
                 yield kept.connection
             except BaseException:
-                self._idle.give_failed(kept)
+                idle.give_failed(kept)
                 raise
-            self._idle.give(kept)
+            idle.give(kept)
             return
         if self._single is None:
             with super().checkout() as connection, self._put_right(connection):
@@ -100,13 +105,16 @@ class SQLiteBackend(SQLBackend):
         with self._single, super().checkout() as connection, self._put_right(connection):
             yield connection
 
-    def _kept(self) -> SQLiteSession | None:
-        """Take a session that reads on a connection kept at hand, ``None`` if none is kept or free."""
-        if self._idle is None:
-            return None
-        if os.getpid() != self._pid:
+    def _own_idle(self) -> Idle | None:
+        """Return the connections at hand, ``None`` if none are kept."""
+        if self._idle is not None and os.getpid() != self._pid:
             self.forked()
-        return self._idle.take()
+        return self._idle
+
+    def _by_place(self, dialect: Any, record: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
+        """Have a connection opened by what may be done where the file is."""
+        arguments[:] = [self.place.uri()]
+        keywords["uri"] = True
 
     def _connected(self) -> Any:
         """Return a connection of sqlite3 that the pool knows nothing of any more, set up."""
@@ -181,9 +189,96 @@ class SQLiteBackend(SQLBackend):
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[SQLiteSession]:
         """Open a block for reading."""
-        if self._idle is None:
-            return self._read_pooled(snapshot)
-        return Reading(self._kept, self._idle, snapshot, self._read_pooled, self.translate)
+        self._look()
+        idle = self._own_idle()
+        block: AbstractContextManager[SQLiteSession] = (
+            self._read_pooled(snapshot)
+            if idle is None
+            else Reading(idle.take, idle, snapshot, self._read_pooled, self.translate)
+        )
+        return self._read_still(block) if self.place.is_still else block
+
+    @contextmanager
+    def _read_still(self, block: AbstractContextManager[SQLiteSession]) -> Iterator[SQLiteSession]:
+        """Read a file alone, which nobody locks, and find out whether it was as good as locked."""
+        with block as session:
+            yield session
+        if self.place.has_changed():
+            raise BackendError(
+                f"SQLite: {self.path} was changed while it was read without a lock, as nothing may be made "
+                "beside it; read again",
+                retryable=True,
+            )
+
+    # -- another file in its place -----------------------------------------------------------------
+
+    def _look(self, *, in_turn: bool = False) -> None:
+        """Make sure that the file is still the one that was opened; begin anew on another.
+
+        Args:
+            in_turn: whether the caller has the turn to write.
+
+        Raises:
+            BackendError: there is none, or it is no store.
+        """
+        if not self.place.has_changed():
+            return
+        if not self.owned:
+            raise BackendError(
+                f"SQLite: another file is at {self.path} now: dispose of the engine, and open the store again"
+            )
+        waits = nullcontext() if in_turn or self.read_only else self.lock.held(self.busy_timeout, self.waits)
+        with waits:
+            if self.place.has_changed():
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Forget the file that was there, and look at the one that is."""
+        self._leave_log()
+        if self._idle is not None:
+            idle, self._idle = self._idle, Idle(self._connected, self.session)
+            idle.close()
+        self.engine.dispose()
+        self.place.remove_log()
+        self.index = {name: Shared() for name in FIELDS}
+        self.compilers = self.new_compilers()
+        super().ensure_schema(upgrade=False)
+        self.place.settle()
+        for collection in (DOCUMENTS, EXTRACTIONS):
+            self._read_indexes(collection)
+
+    def _leave_log(self) -> None:
+        """Take what is in the old file's log into the old file: SQLite would read it with the new one.
+
+        Raises:
+            BackendError: it cannot be done now.
+        """
+        if not self.place.log_is_old:
+            return
+        session = None if self._idle is None else self._idle.take_waiting()
+        if session is not None and self._idle is not None:
+            session.cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            is_busy = session.cursor.fetchone()[0]
+            self._idle.give(session)
+            if not is_busy:
+                return
+        raise BackendError(
+            f"SQLite: the file at {self.path} is another one now, and beside it is the log (-wal) of the one "
+            "before; try again, or close all stores on it",
+            retryable=True,
+        )
+
+    def _commit(self, session: Session) -> None:
+        super()._commit(session)
+        try:
+            changed = self.place.has_changed()
+        except BackendError:
+            changed = True
+        if changed:
+            raise BackendError(
+                f"SQLite: the database {self.path} was moved, removed or replaced while this was written: it "
+                "went into the file that was there before"
+            )
 
     @contextmanager
     def _read_pooled(self, snapshot: bool) -> Iterator[SQLiteSession]:
@@ -249,7 +344,13 @@ class SQLiteBackend(SQLBackend):
 
     def write_lock(self) -> AbstractContextManager[None]:
         """Wait for the turn to write."""
-        return self.lock.held(self.busy_timeout, self.waits)
+        return self._turn()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self.lock.held(self.busy_timeout, self.waits):
+            self._look(in_turn=True)
+            yield
 
     def ensure_schema(self, *, upgrade: bool = True) -> None:
         """Turn the file to WAL before anybody works on it, while no writer of ours does; then as
@@ -261,8 +362,10 @@ class SQLiteBackend(SQLBackend):
                     with self.write_lock():
                         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         super().ensure_schema(upgrade=upgrade)
+        self.place.settle()
         for collection in (DOCUMENTS, EXTRACTIONS):
             self._read_indexes(collection)
+        self.place.settle()  # with the log that the first look at it has made
 
     @contextmanager
     def schema_transaction(self, connection: sa.Connection) -> Iterator[None]:
@@ -289,6 +392,9 @@ class SQLiteBackend(SQLBackend):
             return BackendError(text) if isinstance(error, sa.exc.SQLAlchemyError) else None
         if "locked" in text or "busy" in text:
             return StoreBusy(f"SQLite: {text}; another program holds the database {self.path}")
+        if "readonly" in text:
+            why = self.read_only or f"SQLite: {text} ({self.path})"
+            return ReadOnlyStore(f"the store can only be read: {why}", reason=why)
         where = f"database {self.path or 'in memory'}"
         if self.path and not os.path.isdir(folder := os.path.dirname(os.path.abspath(self.path))):
             where += f"; the folder {folder} does not exist: create it first"
@@ -301,16 +407,21 @@ class SQLiteBackend(SQLBackend):
         with ExitStack() as held:
             if not self.read_only:
                 with suppress(BackendError, OSError):  # held for good, or it cannot be opened
-                    held.enter_context(self.write_lock())
+                    held.enter_context(self.lock.held(self.busy_timeout, self.waits))
+            with suppress(BackendError):
+                self._leave_if_replaced()
             if self._idle is not None:
                 self._idle.close()
             super().close()
 
-
-def _file_of(url: sa.URL) -> str | None:
-    """Return the database's file, or ``None`` where it is in memory."""
-    name = url.database or ""
-    return None if name in ("", ":memory:") or "mode=memory" in name else name
+    def _leave_if_replaced(self) -> None:
+        try:
+            changed = self.place.has_changed()
+        except BackendError:
+            changed = True
+        if changed:
+            self._leave_log()
+            self.place.remove_log()
 
 
 def open_backend(
@@ -326,11 +437,13 @@ def open_backend(
     """Open (and create or upgrade) a store in SQLite.
 
     Args:
-        url: ``sqlite:///path.db``, ``sqlite://`` (in memory), or an SQLAlchemy engine for SQLite.
+        url: ``sqlite:///path.db``, ``sqlite:///file:/path.db?mode=ro&uri=true``, ``sqlite://`` (in memory),
+            or an SQLAlchemy engine for SQLite.
         table_prefix: what the tables' names begin with.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy; at least 0.
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
-        read_only: nothing will be written; nothing is created or upgraded.
+        read_only: nothing will be written; nothing is created or upgraded. False finds out whether the file,
+            its folder or the medium allows more.
         waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
             library.
@@ -340,15 +453,19 @@ def open_backend(
         UpgradeNeeded: it is older, or not there, and ``upgrade`` is false.
         BackendError: the file cannot be opened.
     """
-    upgrade = upgrade and not read_only
     owned = isinstance(url, str)
-    engine = _make_engine(url, engine_options, waits) if isinstance(url, str) else sync_side(url, waits)
+    if isinstance(url, str):
+        place, plain = place_of(sa.make_url(url), read_only=read_only)
+        engine = _make_engine(plain, engine_options, waits)
+    else:
+        engine = sync_side(url, waits)
+        place, _ = place_of(engine.url, read_only=read_only)
+    upgrade = upgrade and not place.read_only
     tables = Tables(table_prefix)
-    keeps = owned and not waits.is_async and _file_of(engine.url) is not None and not engine_options
+    keeps = owned and not waits.is_async and place.path is not None and not engine_options
     backend = SQLiteBackend(
-        engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits, keeps=keeps,
-        read_only="it was opened with read_only=True" if read_only else "",
-    )  # fmt: skip
+        engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits, keeps=keeps, place=place
+    )
     try:
         if not upgrade and backend.path is not None and not os.path.exists(backend.path):
             raise upgrade_needed(None, backend.path)
@@ -360,9 +477,8 @@ def open_backend(
     return backend
 
 
-def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
-    parsed = sa.make_url(url)
-    in_memory = _file_of(parsed) is None
+def _make_engine(url: sa.URL, options: dict[str, Any], waits: Waits) -> sa.Engine:
+    in_memory = url.database is None
     pool: dict[str, Any] = (
         {"poolclass": StaticPool}
         if in_memory
@@ -370,7 +486,7 @@ def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
     )
     connect_args = {"check_same_thread": False, "isolation_level": None, "cached_statements": 512}
     if not waits.is_async:
-        plain = parsed.set(drivername="sqlite")
+        plain = url.set(drivername="sqlite")
         return sa.create_engine(plain, **{**pool, "connect_args": connect_args, **options})
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -378,4 +494,4 @@ def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
         pool = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 60.0}
     # A task cancelled while the pool resets a connection would lose it, and with it a database in memory.
     given = {**pool, "pool_reset_on_return": None, "connect_args": connect_args, **options}
-    return create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), **given).sync_engine
+    return create_async_engine(url.set(drivername="sqlite+aiosqlite"), **given).sync_engine

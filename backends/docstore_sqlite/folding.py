@@ -12,6 +12,7 @@ memory it takes is that of the changes alone.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -26,7 +27,7 @@ from docstore.index.texts import document_tokens, names_tokens
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.rows import column
 from docstore_sqlite.merging import Folding
-from docstore_sqlite.postings import FIELDS, IndexTables, columns
+from docstore_sqlite.postings import FIELDS, IndexTables, columns, generation_name
 
 __all__ = [
     "AT_ONCE",
@@ -39,7 +40,6 @@ __all__ = [
     "fold",
     "fold_new",
     "fresh",
-    "generation_name",
     "note_new",
     "note_old",
     "register_folding",
@@ -66,9 +66,7 @@ def register_folding(connection: Any) -> None:
     connection.create_function("docstore_removed", 2, removed, deterministic=True)
 
 
-def generation_name(collection: Collection) -> str:
-    """Return the setting that counts the folds of a collection."""
-    return f"index generation of {collection.name}"
+_CHANCE_BITS = 31
 
 
 def note_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Sequence[int]) -> int | None:
@@ -191,11 +189,12 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
 
 
 def begin_generation(cursor: Any, names: IndexTables, collection: Collection) -> None:
-    """Tell everybody that the bulk is another."""
+    """Tell everybody that the bulk is another: a number that grows, and that no other file has."""
+    chance = secrets.randbits(_CHANCE_BITS)  # a file that was put in this one's place may be as old
     cursor.execute(
-        f"INSERT INTO {names.setting} (name, value) VALUES (?, '1') ON CONFLICT (name) DO UPDATE "
-        "SET value = value + 1",
-        (generation_name(collection),),
+        f"INSERT INTO {names.setting} (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE "
+        f"SET value = (((value >> {_CHANCE_BITS}) + 1) << {_CHANCE_BITS}) | excluded.value",
+        (generation_name(collection), str(chance)),
     )
 
 

@@ -26,9 +26,8 @@ from docstore.query.fields import DOCUMENTS
 from docstore_sqlite.again import LONGEST, Page, page_text
 from docstore_sqlite.asked import Asked, asked_of
 from docstore_sqlite.fetching import SOUGHT, Fetching, listed
-from docstore_sqlite.folding import generation_name
 from docstore_sqlite.narrow import LISTED, Way, sets_for
-from docstore_sqlite.postings import Postings, Shared
+from docstore_sqlite.postings import Postings, Shared, generation_name
 from docstore_sqlite.standing import Standing
 from docstore_sqlite.walking import Walking
 
@@ -144,14 +143,14 @@ class Indexed(Standing):
         if asked.placed is None or self.private or query.limit is None or not 0 < len(rows) <= LONGEST:
             return
         numbers = [row["number"] for row in rows]
-        collection, (generation, last, _) = query.collection, self.state
+        collection, (generation, last, schemas) = query.collection, self.state
         text = page_text(
             self.session.selected(query),
             self.tables.of(collection),
             self.names.states[collection.name],
             len(numbers),
         )
-        values = (*numbers, generation_name(collection), generation, last)
+        values = (*numbers, generation_name(collection), generation, last, schemas)
         asked.pages.put(query, Page(numbers, names, text, values))
 
     def count(self, query: Query, at_most: int | None) -> int:

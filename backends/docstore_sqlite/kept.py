@@ -69,6 +69,12 @@ class Idle:
             self._made -= 1
             raise
 
+    def take_waiting(self) -> SQLiteSession | None:
+        """Return a session that waits here, ``None`` if none does; make none."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        return None
+
     def give(self, session: SQLiteSession) -> None:
         """Take back a session whose block went well."""
         if session.connection.process != os.getpid():  # a block that a fork has copied

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from docstore.errors import StoreBusy
+from docstore.errors import BackendError, StoreBusy
 from docstore.waits import DIRECT, FairLock, Waits
 
 try:
@@ -50,6 +50,7 @@ class WriteLock:
 
         Raises:
             StoreBusy: others held it for longer than the timeout.
+            BackendError: the side file cannot be made.
         """
         deadline = time.monotonic() + timeout
         if not self._threads.acquire(waits, timeout):
@@ -70,13 +71,35 @@ class WriteLock:
     def _enter_process(self, deadline: float, waits: Waits) -> None:
         if self.path is None or fcntl is None:
             return
-        if self._file is None:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        while True:
+            if self._file is None:
+                self._file = self._opened(self.path)
+            try:
+                self._take(_TURNSTILE, deadline, waits)
+                self._take(_GATE, deadline, waits)
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _TURNSTILE)
+            if self._is_there(self.path, self._file):
+                return
+            os.close(self._file)  # somebody removed it: others queue at another file by now
+            self._file = None
+
+    @staticmethod
+    def _opened(path: str) -> int:
         try:
-            self._take(_TURNSTILE, deadline, waits)
-            self._take(_GATE, deadline, waits)
-        finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _TURNSTILE)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise BackendError(
+                f"{path}, the file that writers queue at, cannot be opened ({error.strerror}): give its "
+                "folder write permission, or open the store with read_only=True"
+            ) from error
+
+    @staticmethod
+    def _is_there(path: str, file: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(file))
+        except FileNotFoundError:
+            return False
 
     def _take(self, which: int, deadline: float, waits: Waits) -> None:
         assert self._file is not None

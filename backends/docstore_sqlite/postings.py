@@ -9,6 +9,7 @@ setting table, tells.
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,10 @@ from docstore.index.source import MOST_KEYS
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
-__all__ = ["FIELDS", "IndexTables", "Kept", "Postings", "Shared", "columns", "schema_of", "steps_text"]
+__all__ = [
+    "FIELDS", "IndexTables", "Kept", "Postings", "Shared", "columns", "generation_name", "schema_of",
+    "steps_text",
+]  # fmt: skip
 
 _CACHE_BYTES = 96 << 20
 
@@ -40,10 +44,15 @@ FIELDS: Mapping[str, Mapping[str, bool]] = {
 """The indexed fields of each collection, and whether each is JSON."""
 
 
+_SCHEMAS = "(SELECT schema_version FROM pragma_schema_version)"
+"""SQLite raises this count when a backup is written over the database, and never lets it fall: of two states
+of one file that differ by that, everything else may be alike."""
+
+
 @dataclass(frozen=True, slots=True)
 class IndexTables:
-    """The names of the index's tables, as SQL text; ``states`` say how the index stands, its generation and
-    the last change; ``tokens`` are the statements that read those and the last
+    """The names of the index's tables, as SQL text; ``states`` say how the index stands, its generation, the
+    last change and SQLite's own count of schemas; ``tokens`` are the statements that read those and the last
     number.
     """
 
@@ -54,7 +63,7 @@ class IndexTables:
     changes: Mapping[str, str]
     setting: str
     rows: Mapping[str, str]
-    states: Mapping[str, tuple[str, str]]
+    states: Mapping[str, tuple[str, str, str]]
     tokens: Mapping[str, str]
 
     @staticmethod
@@ -66,7 +75,11 @@ class IndexTables:
         changes = {"documents": "document_change", "extractions": "extraction_change"}
         changes = {name: tables.named(table) for name, table in changes.items()}
         states = {
-            name: (f"(SELECT value FROM {tables.setting} WHERE name = ?)", f"(SELECT max(seq) FROM {table})")
+            name: (
+                f"(SELECT value FROM {tables.setting} WHERE name = ?)",
+                f"(SELECT max(seq) FROM {table})",
+                _SCHEMAS,
+            )
             for name, table in changes.items()
         }
         tokens = {
@@ -83,6 +96,11 @@ class IndexTables:
             states,
             tokens,
         )
+
+
+def generation_name(collection: Collection) -> str:
+    """Return the setting that counts the folds of a collection."""
+    return f"index generation of {collection.name}"
 
 
 def columns(collection: Collection) -> str:
@@ -107,6 +125,11 @@ def schema_of(tables: Tables) -> list[str]:
         f"CREATE VIRTUAL TABLE {names.text} USING fts5(tokens, content='', columnsize=0, "
         "detail=none, tokenize='ascii')",
         *changes,
+        *(
+            f"INSERT INTO {names.setting} (name, value) VALUES ('{generation_name(collection)}', "
+            f"'{secrets.randbits(31)}')"
+            for collection in (DOCUMENTS, EXTRACTIONS)
+        ),
     ]
 
 
@@ -144,18 +167,27 @@ class Shared:
     """What all sessions of a process share of one collection's index.
 
     Attributes:
-        token: the generation and the last change that ``layers`` have seen, as committed.
+        token: the stamp (count of schemas, generation) and the last change that ``layers`` have seen, as
+            committed.
         layers: the bulk of that generation and the changes since.
         kept: sets of that generation's bulk.
-        paths: ids of paths, as committed.
+        paths: ids of paths, as committed, by SQLite's count of schemas: one at a time.
         orders: of orders that nothing had an index for, how many queries, and their seconds.
     """
 
-    token: tuple[int, int] = (-1, 0)
+    token: tuple[tuple[int, int], int] = ((-1, 0), 0)
     layers: Layers | None = None
     kept: Kept = field(default_factory=Kept)
-    paths: dict[Path, int] = field(default_factory=dict)
+    paths: Mapping[int, dict[Path, int]] = field(default_factory=dict)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
+
+    def paths_of(self, schemas: int) -> dict[Path, int]:
+        """Return the ids of paths; of a database that a backup was written over none are known any more."""
+        found = self.paths.get(schemas)
+        if found is None:
+            found = {}
+            self.paths = {schemas: found}
+        return found
 
     def sorted_by_hand(self, order: tuple[SortKey, ...], seconds: float) -> None:
         """Remember that rows had to be sorted, for advice; at most of a hundred orders."""

@@ -20,11 +20,10 @@ from docstore_sqlite.folding import (
     FOLD_BULK,
     decoded,
     fold,
-    generation_name,
     note_new,
     note_old,
 )  # fmt: skip
-from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns
+from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns, generation_name
 
 __all__ = ["Standing"]
 
@@ -51,8 +50,8 @@ class Standing:
         self.shared = shared
         self.private = False
         self.state: tuple[Any, Any, Any] = (None, None, None)
-        """How the index stood when its layers were last looked for: its generation, last change and rows."""
-        self._own: dict[str, tuple[tuple[int, int, int], Layers]] = {}
+        """How the index stood when its layers were last looked for: generation, last change, schemas."""
+        self._own: dict[str, tuple[tuple[tuple[int, int], int, int], Layers]] = {}
         self._bulk = 0
         self._last: int | None = None
         """The number of the change just noted."""
@@ -62,27 +61,30 @@ class Standing:
     def layers(self, collection: Collection) -> Layers:
         """Return the index of this snapshot. Call within a transaction."""
         name = collection.name
-        generation, last, numbers = self._token(collection)
+        stamp, last, numbers = self._token(collection)
         shared = self.shared[name]
+        paths = shared.paths_of(stamp[0])
         token, layers, kept = shared.token, shared.layers, shared.kept
         if self.private:
-            return self._private(collection, (generation, last, self._written()), numbers)
-        stored = Postings(self.cursor, self.names, name, kept, shared.paths, _chunks(numbers))
-        if layers is not None and token == (generation, last):
+            return self._private(collection, (stamp, last, self._written()), numbers)
+        stored = Postings(self.cursor, self.names, name, kept, paths, _chunks(numbers))
+        if layers is not None and token == (stamp, last):
             return layers.on(stored)
-        if layers is not None and token[0] == generation and token[1] < last:
+        if layers is not None and token[0] == stamp and token[1] < last:
             layers = layers.on(stored).changed(self._changed(collection, token[1]))
         else:
-            fresh = token < (generation, last)
-            kept = Kept() if token[0] != generation else kept
-            stored = Postings(self.cursor, self.names, name, kept, shared.paths, _chunks(numbers))
+            fresh = token < (stamp, last)
+            kept = Kept() if token[0] != stamp else kept
+            stored = Postings(self.cursor, self.names, name, kept, paths, _chunks(numbers))
             layers = Layers(FIELDS[name], stored).changed(self._changed(collection, 0))
             if not fresh:
                 return layers
-        shared.token, shared.layers, shared.kept = (generation, last), layers, kept
+        shared.token, shared.layers, shared.kept = (stamp, last), layers, kept
         return layers
 
-    def _private(self, collection: Collection, token: tuple[int, int, int], numbers: int) -> Layers:
+    def _private(
+        self, collection: Collection, token: tuple[tuple[int, int], int, int], numbers: int
+    ) -> Layers:
         name = collection.name
         found = self._own.get(name)
         if found is None or found[0] != token:
@@ -95,10 +97,14 @@ class Standing:
             found = self._own[name] = (token, layers.changed(self._changed(collection, 0)))
         return found[1]
 
-    def _token(self, collection: Collection) -> tuple[int, int, int]:
+    def _token(self, collection: Collection) -> tuple[tuple[int, int], int, int]:
+        """Return the stamp of the bulk (SQLite's count of schemas, the generation), the last change and the
+        last number.
+        """
         self.cursor.execute(self.names.tokens[collection.name], (generation_name(collection),))
-        self.state = generation, last, numbers = self.cursor.fetchone()
-        return int(generation or 0), last or 0, numbers or 0
+        generation, last, schemas, numbers = self.cursor.fetchone()
+        self.state = generation, last, schemas
+        return (schemas, int(generation or 0)), last or 0, numbers or 0
 
     def _written(self) -> int:
         raw = self.session.connection

@@ -10,7 +10,7 @@ from docstore.backend import Scope
 from docstore.batches import Batch, draft_batch
 from docstore.checks import Checks
 from docstore.drafts import Draft, draft_document
-from docstore.errors import InvalidDocument, ScopeError
+from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.insertion import Stored
 from docstore.models import AddResult, Document, NewDocument
 from docstore.query.fields import DOCUMENTS
@@ -118,7 +118,8 @@ class Adds(Writes[Document]):
         self._ready_to_write("add_many")
         if type(batch_size) is not int or not 1 <= batch_size <= 100_000:
             raise InvalidDocument(
-                f"batch_size={batch_size!r}: expected a whole number from 1 to 100000", field="batch_size"
+                f"batch_size={shown(batch_size)}: expected a whole number from 1 to 100000",
+                field="batch_size",
             )
         ids: list[str] = []
         added = 0

@@ -15,6 +15,7 @@ from docstore.errors import (
     NotFound,
     NotPushed,
     ScopeRequired,
+    shown,
 )
 from docstore.listing import Listing, listing_of
 from docstore.models import record_from
@@ -122,9 +123,7 @@ class Asking(Generic[T]):
         expr = normalize(And((parsed, parse_search(search, self._collection, self._root.limits), wanted)))
         query = Query(self._collection, self._scope, expr, order, include=names)
         is_latest = wanted is not TRUE
-        bound = cursors.binding(
-            self._collection, expr_to_json(parsed), search, order, is_latest, self._scope
-        )
+        bound = cursors.binding(self._collection, expr_to_json(parsed), search, order, is_latest, self._scope)
         return Asked(listing_of(*self._planned(query), names, bound), parsed, search, is_latest)
 
     def _latest(self, latest_only: bool) -> Expr:
@@ -171,7 +170,7 @@ class Asking(Generic[T]):
         exact = exact and backend.sorts(self._collection, _BY_NUMBER[0]).support is Support.EXACT
         rows = reader.select(query) if exact else self._run_exactly(reader, query)
         if not rows:
-            raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {id!r}", id=id)
+            raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {shown(id)}", id=id)
         return rows[0]
 
     def _made(self, row: Row) -> T:
@@ -187,7 +186,9 @@ class Asking(Generic[T]):
         try:
             return check_text(value)
         except NotJson:
-            raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {id!r}", id=value) from None
+            raise NotFound(
+                f"no {self._collection.name.rstrip('s')} with the id {shown(id)}", id=value
+            ) from None
 
     def _ids(self, ids: Iterable[Any]) -> list[str]:
         if isinstance(ids, str) or not isinstance(ids, Iterable):

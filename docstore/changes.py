@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from docstore.backend import Row
 from docstore.checks import Checks, collapsed
-from docstore.errors import FilterSyntaxError, FilterValueError, InvalidDocument
+from docstore.errors import FilterSyntaxError, FilterValueError, InvalidDocument, shown
 from docstore.mediatype import file_type_of
 from docstore.query.fields import CONTENT_STATES, DOCUMENTS, Collection
 from docstore.query.updates import WORDS, Unfit, Update, parse_update
@@ -82,9 +82,9 @@ def metadata_patch(checks: Checks, value: Any) -> dict[str, Any]:
             if WORDS.issuperset(value):
                 word = next(iter(value))
                 raise InvalidDocument(
-                    f"{path}: the merge patch metadata= would store the operator {word!r} as a key; give "
-                    f"operators by themselves, as in update(id, {{'$inc': {{'metadata.n': 1}}}}), or the "
-                    f"whole with replace_metadata=",
+                    f"{path}: the merge patch metadata= would store the operator {shown(word)} as a key; "
+                    f"give operators by themselves, as in update(id, {{'$inc': {{'metadata.n': 1}}}}), "
+                    f"or the whole with replace_metadata=",
                     field=path,
                 )
             below += [(f"{path}.{name}", member) for name, member in value.items()]
@@ -157,8 +157,8 @@ def _unknown(name: str) -> str:
     if name == "status":
         return "update does not set status: use start, complete, fail or retry"
     near = get_close_matches(name, _CHANGEABLE, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"update cannot change {name!r}{hint} It changes {', '.join(_CHANGEABLE)}"
+    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    return f"update cannot change {shown(name)}{hint} It changes {', '.join(_CHANGEABLE)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class Edit:
         return None if text == before else text
 
     def _refusal(self, row: Row, field: str, reason: str) -> InvalidDocument:
-        return InvalidDocument(f"{self.noun} {row['id']!r}: {reason}; it was not changed", field=field)
+        return InvalidDocument(f"{self.noun} {shown(row['id'])}: {reason}; it was not changed", field=field)
 
 
 def edit_of(

@@ -12,7 +12,7 @@ from datetime import datetime, tzinfo
 from math import isfinite
 from typing import Any
 
-from docstore.errors import InvalidDocument, ScopeError
+from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.limits import Limits
 from docstore.query.fields import STATUSES
 from docstore.query.instants import from_datetime, parse_instant
@@ -36,7 +36,7 @@ def scope_text(name: str, value: Any) -> str:
         ScopeError: it is not a plain non-empty text of at most 800 bytes in UTF-8.
     """
     if type(value) is not str or not value:
-        raise ScopeError(f"{name}={value!r}: expected a non-empty str")
+        raise ScopeError(f"{name}={shown(value)}: expected a non-empty str")
     if len(value) <= KEY_BYTES and value.isascii() and "\0" not in value:
         return value
     try:
@@ -105,7 +105,7 @@ class Checks:
             return value
         text = self.text(field, value)
         if text not in choices:
-            raise InvalidDocument(f"{field}: {text!r} is none of {', '.join(choices)}", field=field)
+            raise InvalidDocument(f"{field}: {shown(text)} is none of {', '.join(choices)}", field=field)
         return text
 
     def cut_content(self, row: dict[str, Any]) -> None:
@@ -136,20 +136,22 @@ class Checks:
         """Return a whole number from 0 within int64."""
         value = by_value(value)
         if type(value) is not int or not 0 <= value <= INT64_MAX:
-            raise InvalidDocument(f"{field}: {value!r}; expected a whole number of at least 0", field=field)
+            raise InvalidDocument(
+                f"{field}: {shown(value)}; expected a whole number of at least 0", field=field
+            )
         return int(value)
 
     def sha256(self, value: Any) -> str:
         """Return a sha256 as 64 lower-case hexadecimal digits."""
         text = self.text("sha256", value).lower()
         if len(text) != 64 or any(letter not in "0123456789abcdef" for letter in text):
-            raise InvalidDocument(f"sha256: {value!r}; expected 64 hexadecimal digits", field="sha256")
+            raise InvalidDocument(f"sha256: {shown(value)}; expected 64 hexadecimal digits", field="sha256")
         return text
 
     def flag(self, field: str, value: Any) -> bool:
         """Return a bool."""
         if not isinstance(value, bool):
-            raise InvalidDocument(f"{field}: {value!r}; expected True or False", field=field)
+            raise InvalidDocument(f"{field}: {shown(value)}; expected True or False", field=field)
         return value
 
     def scores(self, value: Any) -> dict[str, float]:
@@ -158,7 +160,7 @@ class Checks:
         for name, score in made.items():
             if isinstance(score, bool) or not isinstance(score, int | float):
                 raise InvalidDocument(
-                    f"confidence_scores.{name}: {score!r}; expected a number",
+                    f"confidence_scores.{name}: {shown(score)}; expected a number",
                     field=f"confidence_scores.{name}",
                 )
         return {name: float(score) for name, score in made.items()}
@@ -172,7 +174,7 @@ class Checks:
         """Return the score below which a field is flagged."""
         value = by_value(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise InvalidDocument(f"review_below: {value!r}; expected a number", field="review_below")
+            raise InvalidDocument(f"review_below: {shown(value)}; expected a number", field="review_below")
         return float(value)
 
     def object(self, field: str, value: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from docstore.backend import Query, Row, SortKey, Writer
 from docstore.blobs import open_source
 from docstore.changes import Edit, document_edit
 from docstore.downloads import Downloads
-from docstore.errors import DocstoreError, FilterSyntaxError, InvalidDocument, NotFound
+from docstore.errors import DocstoreError, FilterSyntaxError, InvalidDocument, NotFound, shown
 from docstore.lifecycle import versions
 from docstore.models import Document, UpdateResult, records_from
 from docstore.putting import Put, forget_blobs, make_live, put_bytes
@@ -324,7 +324,7 @@ class Documents(Queue, Adds, Downloads):
                 reader, Query(DOCUMENTS, self._scope, Compare(("external_id",), "eq", key), order)
             )
         if not rows:
-            raise NotFound(f"no document with the external_id {external_id!r}", id=key)
+            raise NotFound(f"no document with the external_id {shown(external_id)}", id=key)
         return records_from(DOCUMENTS, rows)
 
     def get_by_external_id(self, external_id: str, *, version: int | None = None) -> Document:
@@ -347,7 +347,7 @@ class Documents(Queue, Adds, Downloads):
             rows = self._run_exactly(reader, Query(DOCUMENTS, self._scope, where, limit=1))
         if not rows:
             which = "" if version is None else f" version {version}"
-            raise NotFound(f"no document with the external_id {external_id!r}{which}", id=key)
+            raise NotFound(f"no document with the external_id {shown(external_id)}{which}", id=key)
         return self._made(rows[0])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from docstore.backend import Query, Row
-from docstore.errors import BlobMissing
+from docstore.errors import BlobMissing, shown
 from docstore.models import Document
 from docstore.query.expr import In
 from docstore.query.fields import DOCUMENTS
@@ -30,7 +30,7 @@ class Downloads(Records[Document]):
         with self._root.read() as reader:
             row = self._row(reader, blobs_key, include=_PRIVATE)
         if row["blob_key"] is None:
-            raise BlobMissing(f"document {id!r} has no bytes", key=None)
+            raise BlobMissing(f"document {shown(id)} has no bytes", key=None)
         return row
 
     def open(self, id: str) -> BinaryIO:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from docstore.backend import Scope
 from docstore.blobs.source import Source
 from docstore.checks import Checks, collapsed, scope_text
-from docstore.errors import InvalidDocument, ScopeError
+from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.mediatype import content_type_of, file_type_of
 from docstore.models import NewDocument
 from docstore.query.fields import CONTENT_STATES
@@ -104,7 +104,7 @@ def stamped(scope: Scope, tenant: Any, owner: Any) -> tuple[str | None, str | No
         if given is not None:
             scope_text(name, given)
             if fixed is not None and given != fixed:
-                raise ScopeError(f"{name}={given!r}: this store is confined to {name}={fixed!r}")
+                raise ScopeError(f"{name}={shown(given)}: this store is confined to {name}={shown(fixed)}")
         made.append(fixed if fixed is not None else given)
     return made[0], made[1]
 
@@ -131,7 +131,7 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
     _settle(row)
     source, dedupe = get("source"), get("dedupe")
     if dedupe is not None and dedupe != "sha256":
-        raise InvalidDocument(f"dedupe: {dedupe!r}; expected 'sha256' or None", field="dedupe")
+        raise InvalidDocument(f"dedupe: {shown(dedupe)}; expected 'sha256' or None", field="dedupe")
     draft = Draft(row, source, named, dedupe is not None)
     if source is None:
         draft.typed()
@@ -213,6 +213,6 @@ def _values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
     if not NAMES.issuperset(given):
         for name in (name for name in given if name not in NAMES):
             raise InvalidDocument(
-                f"unknown field {name!r}: expected {', '.join(sorted(NAMES))}", field=str(name)
+                f"unknown field {shown(name)}: expected {', '.join(sorted(NAMES))}", field=str(name)
             )
     return given

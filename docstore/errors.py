@@ -82,6 +82,20 @@ __all__ = [
 ]
 
 
+_LONGEST_SHOWN = 80
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it: its ``repr``, cut at 80 characters."""
+    if isinstance(value, str | bytes):
+        cut = value[:_LONGEST_SHOWN]
+        return repr(value) if len(value) <= _LONGEST_SHOWN else repr(cut)[:-1] + "…" + repr(cut)[-1]
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a very large number"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
 class DocstoreError(Exception):
     """The base of every error that docstore raises.
 

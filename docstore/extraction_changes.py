@@ -14,7 +14,7 @@ from docstore.backend import Row
 from docstore.changes import Change, Edit, edit_of, metadata_patch, patched
 from docstore.checks import Checks
 from docstore.drafts import new_id
-from docstore.errors import InvalidDocument
+from docstore.errors import InvalidDocument, shown
 from docstore.lifecycle.review import flagged, needs_review
 from docstore.query.fields import EXTRACTIONS
 
@@ -186,5 +186,5 @@ def _unknown(name: str) -> str:
     if name in ("reviewed_results", "reviewed_by", "reviewed_at", "is_reviewed"):
         return f"update does not set {name}: use review"
     near = get_close_matches(name, _CHANGEABLE, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"update cannot change {name!r}{hint} It changes {', '.join(_CHANGEABLE)}"
+    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    return f"update cannot change {shown(name)}{hint} It changes {', '.join(_CHANGEABLE)}"

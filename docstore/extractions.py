@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from docstore.backend import Query, Row, Writer
-from docstore.errors import AlreadyExists, NotFound
+from docstore.errors import AlreadyExists, NotFound, shown
 from docstore.extraction_changes import (
     draft_extraction,
     extraction_changes,
@@ -98,7 +98,7 @@ class Extractions(Writes[Extraction]):
         where = And((Compare(("id",), "eq", draft["id"]), Compare(("tenant",), "eq", document["tenant"])))
         rows = self._run_exactly(writer, Query(EXTRACTIONS, where=where, limit=1, include=_PRIVATE))
         if rows and rows[0]["fingerprint"] != draft["fingerprint"]:
-            text = f"the id {draft['id']!r} is taken by an extraction with other fields"
+            text = f"the id {shown(draft['id'])} is taken by an extraction with other fields"
             raise AlreadyExists(text, id=draft["id"])
         return rows[0] if rows else None
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from docstore.backend import Query, Row, Scope, Writer, WritesAlone
 from docstore.batches import Batch
 from docstore.drafts import Draft
-from docstore.errors import AlreadyExists
+from docstore.errors import AlreadyExists, shown
 from docstore.lifecycle import versions
 from docstore.putting import Put, give_up, make_live
 from docstore.query.expr import And, Compare, In
@@ -137,7 +137,7 @@ class Insertion:
         found = known.get(_by_id(wanted)) if self._asks_by_id(draft) else None
         if found is not None:
             if found["fingerprint"] != draft.fingerprint():
-                text = f"the id {wanted['id']!r} is taken by a document with other bytes or fields"
+                text = f"the id {shown(wanted['id'])} is taken by a document with other bytes or fields"
                 raise AlreadyExists(text, id=wanted["id"])
             return found
         if draft.dedupe and wanted["sha256"] is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
+from docstore.errors import shown
+
 __all__ = ["Limits"]
 
 
@@ -67,12 +69,12 @@ class Limits:
             known = [field.name for field in fields(cls)]
             for name in changes:
                 if name not in known:
-                    raise ValueError(f"unknown limit {name!r}; the limits are {', '.join(known)}")
+                    raise ValueError(f"unknown limit {shown(name)}; the limits are {', '.join(known)}")
             limits = replace(cls(), **changes)
         for field in fields(limits):
             value = getattr(limits, field.name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"limit {field.name}={value!r}: expected a whole number of at least 1")
+                raise ValueError(f"limit {field.name}={shown(value)}: expected a whole number of at least 1")
         return limits
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from docstore.backend import KeepsClock, Lock, Query, Row, Writer
 from docstore.changes import document_changes
 from docstore.claims import Claim
-from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound
+from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound, shown
 from docstore.lifecycle import claims, status
 from docstore.models import Document
 from docstore.query import run
@@ -351,7 +351,7 @@ def _to(action: str, row: Row) -> dict[str, Any]:
 
 def _check_count(name: str, value: Any, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise InvalidDocument(f"{name}={value!r}: expected a whole number from 1 to {most}", field=name)
+        raise InvalidDocument(f"{name}={shown(value)}: expected a whole number from 1 to {most}", field=name)
 
 
 def _check_lease(lease: Any) -> int:
@@ -359,6 +359,6 @@ def _check_lease(lease: Any) -> int:
     number = isinstance(lease, int | float) and not isinstance(lease, bool)
     if not number or not isfinite(lease) or not 0 < lease <= _MOST_SECONDS:
         raise InvalidDocument(
-            f"lease={lease!r}: expected seconds, more than 0 and at most {_MOST_SECONDS}", field="lease"
+            f"lease={shown(lease)}: expected seconds, more than 0 and at most {_MOST_SECONDS}", field="lease"
         )
     return max(1, int(lease * 1_000_000))

@@ -14,7 +14,7 @@ from inspect import signature
 from typing import Any
 
 from docstore.backend import Backend, Opener
-from docstore.errors import BackendNotInstalled, UnknownBackend
+from docstore.errors import BackendNotInstalled, UnknownBackend, shown
 from docstore.waits import DIRECT, Waits
 
 __all__ = ["open_backend", "schemes"]
@@ -99,7 +99,7 @@ def _opener(scheme: str) -> Opener:
     if target is not None:
         return _loaded(scheme, target)
     raise UnknownBackend(
-        f"no backend for {scheme!r}: those installed are {', '.join(schemes())}", schemes=schemes()
+        f"no backend for {shown(scheme)}: those installed are {', '.join(schemes())}", schemes=schemes()
     )
 
 
@@ -109,7 +109,7 @@ def _loaded(scheme: str, target: str) -> Opener:
         opener: Opener = getattr(import_module(module), name)
     except ImportError as error:
         raise BackendNotInstalled(
-            f"the backend for {scheme!r} needs {error.name}: run  "
+            f"the backend for {shown(scheme)} needs {error.name}: run  "
             f'pip install "embedded-docstore[{_extra(scheme)}]"'
         ) from error
     return opener

@@ -7,7 +7,7 @@ from typing import Any
 
 from docstore.backend import Scope
 from docstore.checks import scope_text
-from docstore.errors import ScopeError
+from docstore.errors import ScopeError, shown
 
 __all__ = ["UNSET", "check_unscoped", "narrowed"]
 
@@ -25,7 +25,7 @@ def narrowed(scope: Scope, tenant: str = UNSET, owner: str = UNSET) -> Scope:
         fixed = getattr(scope, name)
         if fixed is not None and fixed != value:
             raise ScopeError(
-                f"{name}={value!r}: this view is confined to {name}={fixed!r}; scopes only narrow"
+                f"{name}={shown(value)}: this view is confined to {name}={shown(fixed)}; scopes only narrow"
             )
     return replace(scope, **given)
 

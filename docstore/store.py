@@ -13,7 +13,7 @@ from typing import Any, Self
 from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
 from docstore.documents import Documents
-from docstore.errors import BackendError
+from docstore.errors import BackendError, shown
 from docstore.extractions import Extractions
 from docstore.limits import Limits
 from docstore.query.cursor import signing_keys
@@ -227,9 +227,11 @@ def open_root(
     checked = Limits.of(limits)
     secrets = signing_keys(cursor_secret)
     if default_timezone is not None and not isinstance(default_timezone, tzinfo):
-        raise ValueError(f"default_timezone={default_timezone!r}: expected a tzinfo, such as datetime.UTC")
+        raise ValueError(
+            f"default_timezone={shown(default_timezone)}: expected a tzinfo, such as datetime.UTC"
+        )
     if not isinstance(read_only, bool):
-        raise ValueError(f"read_only={read_only!r}: expected True or False")
+        raise ValueError(f"read_only={shown(read_only)}: expected True or False")
     Watch("", slow_query)  # a wrong value is told before anything is opened
     place = Blobs.of(blobs)
     backend = open_backend(url, waits, read_only=read_only, **options)

@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
+from docstore.errors import shown
 from docstore.query.expr import And, ElemMatch, Expr, Not, Or
 from docstore.query.plan import Plan
 
@@ -43,7 +44,7 @@ class Watch:
 
     def __init__(self, backend: str, slow_query: float | None) -> None:
         if slow_query is not None and not (_is_number(slow_query) and slow_query >= 0):
-            raise ValueError(f"slow_query={slow_query!r}: expected seconds, at least 0, or None")
+            raise ValueError(f"slow_query={shown(slow_query)}: expected seconds, at least 0, or None")
         self._backend = backend
         self._slow = slow_query
         self._instruments = _instruments()

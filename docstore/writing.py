@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from docstore.backend import Lock, Query, Reader, Row, Writer, WritesAlone
 from docstore.checks import Checks
-from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict, ScopeError
+from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict, ScopeError, shown
 from docstore.query.expr import Compare
 from docstore.query.fields import Collection
 from docstore.records import Records
@@ -123,13 +123,13 @@ class Writes(Records[T]):
         """Write changes to a row, its revision one higher; return the row as it is then."""
         written = _written(row, changes, now, touch=touch)
         if not writer.update(self._collection, row["number"], written):
-            raise NotFound(f"no {self._noun} with the id {row['id']!r}", id=row["id"])
+            raise NotFound(f"no {self._noun} with the id {shown(row['id'])}", id=row["id"])
         return _as_written(row, written)
 
     def _check_revision(self, row: Row, expected: int | None) -> None:
         if expected is not None and row["revision"] != expected:
             raise RevisionConflict(
-                f"{self._noun} {row['id']!r} is at revision {row['revision']}, not {expected}",
+                f"{self._noun} {shown(row['id'])} is at revision {row['revision']}, not {expected}",
                 id=row["id"], expected=expected, current=row["revision"],
             )  # fmt: skip
 
@@ -137,10 +137,10 @@ class Writes(Records[T]):
 def _only(rows: Sequence[Row], id: str, noun: str) -> Row:
     """Return the row with an id."""
     if not rows:
-        raise NotFound(f"no {noun} with the id {id!r}", id=id)
+        raise NotFound(f"no {noun} with the id {shown(id)}", id=id)
     if len(rows) > 1:
         raise ScopeError(
-            f"several tenants have a {noun} with the id {id!r}: say which with scoped(tenant=...)"
+            f"several tenants have a {noun} with the id {shown(id)}: say which with scoped(tenant=...)"
         )
     return rows[0]
 
@@ -163,7 +163,7 @@ def check_revision_argument(if_revision: Any) -> int | None:
     """
     if if_revision is not None and (not isinstance(if_revision, int) or isinstance(if_revision, bool)):
         raise InvalidDocument(
-            f"if_revision={if_revision!r}: expected a whole number or None", field="if_revision"
+            f"if_revision={shown(if_revision)}: expected a whole number or None", field="if_revision"
         )
     return if_revision
 
@@ -177,7 +177,7 @@ def _recognised(row: Row, tried: Row) -> bool:
     """
     if row["revision"] > tried["revision"]:
         raise BackendError(
-            f"the connection was lost while {row['id']!r} was being changed, and it was changed since: "
+            f"the connection was lost while {shown(row['id'])} was being changed, and it was changed since: "
             f"look before you repeat it",
             retryable=True, outcome_unknown=True,
         )  # fmt: skip

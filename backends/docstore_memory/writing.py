@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from docstore.backend import BlobRow, BlobState, Duplicate, Row
+from docstore.errors import shown
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.rows import column
 from docstore_memory.reading import MemoryReader
@@ -158,7 +159,7 @@ class MemoryWriter(MemoryReader):
             Duplicate: the key is taken.
         """
         if self._view.blob(blob.key) is not None:
-            raise Duplicate(f"blob key {blob.key!r} is taken")
+            raise Duplicate(f"blob key {shown(blob.key)} is taken")
         self._set_blob(blob.key, blob)
 
     def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
@@ -188,8 +189,8 @@ class MemoryWriter(MemoryReader):
         tenant, number = record.get("tenant"), record.number
         for other in self._view.find(collection, "id", keys["id"]):
             if other.number != number and other.get("tenant") == tenant:
-                raise Duplicate(f"id {keys['id']!r} is taken", constraint="id")
+                raise Duplicate(f"id {shown(keys['id'])} is taken", constraint="id")
         for index in ("version", "latest"):
             taken = self._view.find(collection, index, keys[index]) if index in keys else ()
             if any(other.number != number for other in taken):
-                raise Duplicate(f"{index} {keys[index]!r} is taken", constraint="version")
+                raise Duplicate(f"{index} {shown(keys[index])} is taken", constraint="version")

@@ -171,14 +171,12 @@ END"""
 def _sort(tables: Tables) -> str:
     """Rule 20: down through objects; from an array on, the smallest or largest of all reached.
 
-    An index counts only where the array has it; what it leads to as the last step is not opened. NULL:
-    nothing is reached.
+    An index counts only where the array has it; what it leads to as the last step is not opened.
     """
     order, sort = order_function(tables), sort_function(tables)
     body = f"""
 DECLARE
     last int := cardinality(steps);
-    outermost boolean := at = 1;
     place int := -1;
     element jsonb;
     found bytea;
@@ -192,8 +190,8 @@ BEGIN
         RETURN '\\x02'::bytea;
     ELSIF jsonb_typeof(v) <> 'array' THEN
         RETURN CASE WHEN at <= last THEN '\\x02'::bytea ELSE {order}(v) END;
-    ELSIF at > last AND jsonb_array_length(v) = 0 THEN
-        RETURN '\\x01'::bytea;
+    ELSIF jsonb_array_length(v) = 0 THEN
+        RETURN CASE WHEN at > last THEN '\\x01'::bytea ELSE '\\x02'::bytea END;
     ELSIF at <= last AND steps[at] ~ '^(0|[1-9][0-9]{{0,8}})$' THEN
         place := CASE WHEN steps[at]::int < jsonb_array_length(v) THEN steps[at]::int ELSE -1 END;
     END IF;
@@ -214,6 +212,6 @@ BEGIN
             best := coalesce(found, best);
         END IF;
     END LOOP;
-    RETURN CASE WHEN outermost THEN coalesce(best, '\\x02'::bytea) ELSE best END;
+    RETURN best;
 END"""
     return _function(sort, "v jsonb, steps text[], largest boolean, at int DEFAULT 1", "bytea", body)

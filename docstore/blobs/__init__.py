@@ -18,7 +18,7 @@ from docstore.blobs.metering import Meter, Written
 from docstore.blobs.objects import QUARANTINE, Found, Objects, classify, key_of_temporary, new_key
 from docstore.blobs.reading import checked
 from docstore.blobs.source import CHUNK, Source, SourceLike, open_source
-from docstore.errors import BlobError, BlobMissing, DocstoreError
+from docstore.errors import BlobError, BlobMissing, DocstoreError, shown
 
 __all__ = ["Blobs", "Found", "Source", "SourceLike", "Written", "key_of_temporary", "new_key", "open_source"]
 
@@ -214,7 +214,7 @@ class Blobs:
             range.
         """
         if type(expires) is not int or not 1 <= expires <= _WEEK:
-            raise BlobError(f"expires={expires!r}: expected whole seconds from 1 to {_WEEK}", key=key)
+            raise BlobError(f"expires={shown(expires)}: expected whole seconds from 1 to {_WEEK}", key=key)
         disposition = None if filename is None else attachment(filename)
         with self._failures("sign a URL for", key):
             try:

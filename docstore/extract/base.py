@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import BinaryIO, Protocol
 
-from docstore.errors import DocstoreError
+from docstore.errors import DocstoreError, shown
 
 __all__ = ["INSTALL", "ExtractLimits", "ExtractionError", "Extractor", "Source", "missing"]
 
@@ -48,7 +48,7 @@ class ExtractLimits:
     def __post_init__(self) -> None:
         for name in ("bytes", "characters", "unpacked", "members", "seconds"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0")
+                raise ValueError(f"{name}={shown(getattr(self, name))}: expected a number above 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from docstore.errors import shown
 from docstore.extract.base import ExtractionError, ExtractLimits, Extractor, Source, joined
 from docstore.extract.html import html_text
 from docstore.extract.office import excel_text, powerpoint_text, word_text
@@ -48,7 +49,9 @@ class Registry:
             ValueError: a content type without `/` or `+`.
         """
         if "/" not in content_type and not content_type.startswith("*+"):
-            raise ValueError(f"content type {content_type!r}: expected a MIME type, 'text/*' or '*+json'")
+            raise ValueError(
+                f"content type {shown(content_type)}: expected a MIME type, 'text/*' or '*+json'"
+            )
         self.extractors[content_type.lower()] = extractor
 
     def find(self, content_type: str) -> Extractor | None:

@@ -9,7 +9,7 @@ nothing.
 from __future__ import annotations
 
 from docstore.backend import Row
-from docstore.errors import LeaseLost
+from docstore.errors import LeaseLost, shown
 from docstore.query.expr import And, Compare, Expr, Or
 
 __all__ = [
@@ -52,13 +52,14 @@ def check_held(row: Row | None, id: str, token: str, now: int) -> Row:
         LeaseLost: it does not, any more.
     """
     if row is None:
-        raise LeaseLost(f"the claim on {id!r} is lost: the document is gone", id=id)
+        raise LeaseLost(f"the claim on {shown(id)} is lost: the document is gone", id=id)
     if row["lease_token"] != token or row["status"] != "processing":
         raise LeaseLost(
-            f"the claim on {id!r} is lost: it ended, or another worker has taken the document over", id=id
+            f"the claim on {shown(id)} is lost: it ended, or another worker has taken the document over",
+            id=id,
         )
     if row["lease_expires_at"] <= now:
-        raise LeaseLost(f"the claim on {id!r} is lost: its lease ran out; nothing was written", id=id)
+        raise LeaseLost(f"the claim on {shown(id)} is lost: its lease ran out; nothing was written", id=id)
     return row
 
 

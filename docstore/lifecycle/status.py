@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from docstore.errors import InvalidTransition
+from docstore.errors import InvalidTransition, shown
 
 __all__ = ["after"]
 
@@ -33,7 +33,7 @@ def after(action: str, status: str, id: str) -> str:
     allowed, result = _MOVES[action]
     if status not in allowed:
         raise InvalidTransition(
-            f"cannot {action} {id!r}: it is {status}; {action} works from {' or '.join(allowed)}",
+            f"cannot {action} {shown(id)}: it is {status}; {action} works from {' or '.join(allowed)}",
             id=id, status=status, action=action,
         )  # fmt: skip
     return result

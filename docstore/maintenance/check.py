@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope
 from docstore.blobs import Blobs, Found
-from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured
+from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured, shown
 from docstore.maintenance.collect import batches_of, owner_of
 from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
 from docstore.maintenance.reports import CheckReport, Finding, FindingKind, OnProgress, tell
@@ -66,7 +66,7 @@ def check(
         BackendError, BlobError: the database or the storage failed.
     """
     if level not in ("size", "hash"):
-        raise ValueError(f"level={level!r}: expected 'size' or 'hash'")
+        raise ValueError(f"level={shown(level)}: expected 'size' or 'hash'")
     walk = _Check(backend, level, scope, on_progress)
     walk.compare_documents()
     if blobs is not None:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Scope, Writer
 from docstore.blobs import Blobs, Found, key_of_temporary
-from docstore.errors import BlobError
+from docstore.errors import BlobError, shown
 from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed, documents_of
 from docstore.maintenance.reports import CollectReport, OnProgress, tell
 from docstore.steps import reached
@@ -57,7 +57,7 @@ def collect(
         ValueError: ``grace`` is negative or no number.
     """
     if type(grace) not in (int, float) or not 0 <= grace < float("inf"):
-        raise ValueError(f"grace={grace!r}: expected seconds, 0 or more")
+        raise ValueError(f"grace={shown(grace)}: expected seconds, 0 or more")
     expired = _expire(backend, grace, scope, on_progress)
     dead = batches_of(backend, DEAD, scope=scope)
     swept, failed = sweep(backend, blobs, dead, on_progress=on_progress)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
+from docstore import errors
 from docstore.errors import (
     FilterError,
     FilterSyntaxError,
@@ -33,19 +34,16 @@ __all__ = [
 Where: TypeAlias = tuple[str, ...]
 """Keys and list indexes from the top of the filter to what an error is about."""
 
-_LONGEST_SHOWN = 60
 _LONGEST_GUESSED = 64
 
 
 def shown(value: Any) -> str:
     """Return a short text for ``value`` in an error: its literal if it is a small scalar, else its type."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "…")
-    if value is None or isinstance(value, (bool, float)):
-        return repr(value)
-    if isinstance(value, int):
-        return repr(value) if value.bit_length() <= 128 else "a very large number"
-    return type_name(value)
+    return (
+        errors.shown(value)
+        if value is None or isinstance(value, str | bool | int | float)
+        else type_name(value)
+    )
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -90,6 +88,10 @@ def unknown_field(where: Where, field: str, known: Iterable[str], what: str, hin
 
 
 def _error(kind: type[FilterError], where: Where, what: str, rest: str, **attributes: Any) -> FilterError:
-    path = "/".join(where)
-    place = f"at {path if len(path) <= 300 else path[:300] + '…'}" if path else "at the top of the filter"
-    return kind(f"{what} {place}{rest}", path=path, **attributes)
+    path, place = "/".join(where), "/".join(map(_cut, where))
+    at = f"at {place if len(place) <= 300 else place[:300] + '…'}" if path else "at the top of the filter"
+    return kind(f"{what} {at}{rest}", path=path, **attributes)
+
+
+def _cut(step: str) -> str:
+    return step if len(step) <= 80 else step[:80] + "…"

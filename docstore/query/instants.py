@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+from docstore.errors import shown
+
 __all__ = [
     "MAX_INSTANT",
     "MIN_INSTANT",
@@ -161,14 +163,14 @@ def _parse_text(text: str, default_timezone: tzinfo | None) -> int:
         raise ValueError(f"{_shown(text)} is no instant; expected {EXPECTED}")
     day = _day(dated, text)
     if dated.end() == len(text):
-        return from_datetime(datetime.combine(day, time()), default_timezone, f"the bare date {text!r}")
+        return from_datetime(datetime.combine(day, time()), default_timezone, f"the bare date {shown(text)}")
     timed = _TIME.fullmatch(text, dated.end())
     if timed is None:
         raise ValueError(f"{_shown(text)} has no time that can be read after its date; expected {EXPECTED}")
     hour, minute, second, fraction, zulu, sign, offset_hours, offset_minutes = timed.groups()
     local = _local(text, day, (int(hour), int(minute), int(second)), (fraction or "")[:6].ljust(6, "0"))
     if zulu is None and sign is None:
-        return from_datetime(local, default_timezone, f"the naive time {text!r}")
+        return from_datetime(local, default_timezone, f"the naive time {shown(text)}")
     offset = 0 if zulu else _offset(text, sign, int(offset_hours), int(offset_minutes))
     instant = from_datetime(local, UTC) - offset
     if not MIN_INSTANT <= instant <= MAX_INSTANT:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from docstore.errors import shown
 from docstore.query.bounds import LOGIC
 from docstore.query.complaints import Where, unknown_field
 from docstore.query.paths import parse_path, path_text
@@ -61,7 +62,11 @@ def _check_path(steps: tuple[str, ...], model: type[BaseModel], where: Where, ke
             if model.model_config.get("extra") == "allow":
                 return
             known = ", ".join(sorted(names))
-            what = f"unknown field {key!r}" if key == step else f"unknown field {step!r} of {key!r}"
+            what = (
+                f"unknown field {shown(key)}"
+                if key == step
+                else f"unknown field {shown(step)} of {shown(key)}"
+            )
             raise unknown_field(where, step, names, what, f"{model.__name__} has {known}")
         below = _model_in(names[step])
         if below is None:

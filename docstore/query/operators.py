@@ -6,6 +6,7 @@ knows the rest.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
@@ -82,9 +83,18 @@ def _no_operators(value: Any, where: Where) -> None:
 
 def _comparison(op: Op) -> Reader:
     def read(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
+        if target.kind in (Kind.JSON, Kind.INTEGER) and isinstance(operand, float) and math.isinf(operand):
+            return _open_bound(target, op, operand)
         return compare_field(target, op, field_operand(rules, target, operand, where))
 
     return read
+
+
+def _open_bound(target: Target, op: Op, operand: float) -> Expr:
+    """Read a bound of plus or minus infinity (rule 2): numbers are finite, so all or none are within."""
+    if (op in ("gt", "gte")) is (operand > 0):
+        return FALSE
+    return TypeIs(target.path, frozenset({"number"})) if target.is_json else Exists(target.path)
 
 
 def _not_equal(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
@@ -175,11 +185,14 @@ def _type_of_field(target: Target, names: set[str]) -> Expr:
     return Exists(target.path) if _KIND_TYPES[target.kind] in names else FALSE
 
 
+_LARGEST_SIZE = 2**31 - 1
+
+
 def _size(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     array_only(target, where)
-    expected = "a whole number, 0 or more"
+    expected = f"a whole number from 0 to {_LARGEST_SIZE}"
     length = whole_number(operand, where, expected)
-    if length < 0:
+    if not 0 <= length <= _LARGEST_SIZE:
         raise bad_value(where, str(length), expected)
     return Size(target.path, length)
 

@@ -81,9 +81,9 @@ def sort_value(record: Mapping[str, Any], key: SortKey) -> SortValue:
     """Return what ``record`` sorts by under ``key`` (rule 20).
 
     A path through arrays reaches a value by every element; an element that does not offer the next step
-    counts as null. Where the step is an index that the array has, that element is reached as well, and those
-    that do not offer the step as a key count for nothing. An element reached by an index at the end of the
-    path stands for itself, array or not.
+    counts as null, as does an empty array on the way. Where the step is an index that the array has, that
+    element is reached as well, and those that do not offer the step as a key count for nothing. An element
+    reached by an index at the end of the path stands for itself, array or not.
 
     Returns:
         A field's own value; of a JSON value the smallest element reached, or the largest where
@@ -148,6 +148,9 @@ def _reached_in_array(array: list[Any], steps: Sequence[str]) -> Iterator[SortVa
     if not steps:
         yield from array or (EMPTY_ARRAY,)
         return
+    if not array:
+        yield None
+        return
     step, rest = steps[0], steps[1:]
     index = index_step(step)
     if index is not None and index >= len(array):
@@ -195,20 +198,22 @@ def _parse_path(text: str, collection: Collection, limits: Limits) -> Path:
     try:
         check_text(text)
     except NotJson as wrong:
-        raise InvalidSort(f"sort path {text!r} is {wrong.reason}, which no key has", field=text) from None
+        raise InvalidSort(
+            f"sort path {shown(text)} is {wrong.reason}, which no key has", field=text
+        ) from None
     path = parse_path(text)
     if len(path) > limits.path_steps:
         raise InvalidSort(
-            f"sort path {text!r} has {len(path)} steps; at most {limits.path_steps} (path_steps)"
+            f"sort path {shown(text)} has {len(path)} steps; at most {limits.path_steps} (path_steps)"
         )
     field = collection.fields.get(path[0])
     if field is None:
         raise _unknown(path[0], collection)
     if field.heavy:
-        raise InvalidSort(f"{field.name!r} cannot be sorted by", field=field.name)
+        raise InvalidSort(f"{shown(field.name)} cannot be sorted by", field=field.name)
     if len(path) > 1 and field.kind is not Kind.JSON:
         raise InvalidSort(
-            f"{field.name!r} is a {field.kind.value} and has nothing below it: {text!r}", field=text
+            f"{shown(field.name)} is a {field.kind.value} and has nothing below it: {shown(text)}", field=text
         )
     return path
 
@@ -216,5 +221,5 @@ def _parse_path(text: str, collection: Collection, limits: Limits) -> Path:
 def _unknown(name: str, collection: Collection) -> InvalidSort:
     sortable = [field.name for field in collection.fields.values() if not field.heavy]
     close = nearest(name, sortable)
-    hint = f"did you mean {close!r}?" if close else f"the fields are {', '.join(sortable)}"
+    hint = f"did you mean {shown(close)}?" if close else f"the fields are {', '.join(sortable)}"
     return InvalidSort(f"unknown sort field {shown(name)}; {hint}", field=name, suggestion=close)

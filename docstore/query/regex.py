@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from docstore.errors import shown
+
 __all__ = [
     "INSTALL", "BadPattern", "from_compiled", "instructions", "joined_patterns", "prepare", "searcher",
 ]  # fmt: skip
@@ -43,7 +45,7 @@ def prepare(pattern: str, options: str = "") -> tuple[str, str]:
     """
     unknown = sorted(set(options) - set("imsxu"))
     if unknown:
-        raise BadPattern(f"unknown option {unknown[0]!r}; the options are i, m, s, x and u")
+        raise BadPattern(f"unknown option {shown(unknown[0])}; the options are i, m, s, x and u")
     if "x" in options:
         pattern = _without_spaces(pattern)
     flags = "".join(sorted(set(options) & set("ims")))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from docstore.errors import FilterSyntaxError
+from docstore.errors import FilterSyntaxError, shown
 from docstore.limits import DEFAULT_LIMITS, Limits
 from docstore.query.bounds import LOGIC
 from docstore.query.parse import parse
@@ -39,7 +39,7 @@ def under(
     name = by_value(field)
     if not isinstance(name, str) or name.startswith("$"):
         raise FilterSyntaxError(
-            f"{field!r} is no field to move a filter below; expected a field path such as 'metadata'"
+            f"{shown(field)} is no field to move a filter below; expected a field path such as 'metadata'"
         )
     parse(user_filter, None, limits=limits, default_timezone=UTC)
     return _moved(path_text(parse_path(name)), user_filter or {})

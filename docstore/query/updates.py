@@ -203,7 +203,7 @@ def _rename(root: Json, source: Path, target: Path, most_nulls: int) -> None:
     exists = len(there) > len(target)
     for name, passed in ((source, held[:-1]), (target, there[:-1] if exists else there)):
         if any(type(value) is list for value in passed):
-            raise Unfit("", f"$rename cannot go through an array, as {path_text(name)!r} does")
+            raise Unfit("", f"$rename cannot go through an array, as {shown(path_text(name))} does")
     if exists:
         _put(there[-2], target[-1], held[-1])
     else:
@@ -223,9 +223,7 @@ class _Reading:
 
     def value(self, value: Any, where: Where) -> Json:
         try:
-            return plain(
-                value, default_timezone=self.default_timezone, depth=self.limits.metadata_depth
-            )
+            return plain(value, default_timezone=self.default_timezone, depth=self.limits.metadata_depth)
         except NotJson as wrong:
             raise bad_value((*where, *wrong.where), wrong.reason, wrong.expected) from None
 
@@ -273,7 +271,7 @@ def parse_update(
             if not word.startswith("$"):
                 raise bad_syntax(
                     (word,), f"the plain key {shown(word)}",
-                    f"update operators, as in {{'$set': {{{word!r}: …}}}}",
+                    f"update operators, as in {{'$set': {{{shown(word)}: …}}}}",
                 )  # fmt: skip
             raise unknown_operator((word,), word, OPERATORS, "one of " + ", ".join(OPERATORS))
         if not isinstance(operand, Mapping):
@@ -333,7 +331,7 @@ class _Claims:
         beginnings = [path[:size] for size in range(1, len(path))]
         for other in (self._beginnings.get(path), *map(self._whole.get, (*beginnings, path))):
             if other is not None:
-                what = f"{path_text(path)!r} is changed by {'/'.join(other)}, too"
+                what = f"{shown(path_text(path))} is changed by {'/'.join(other)}, too"
                 raise bad_syntax(where, what, "one operator for a path and all below it")
         self._whole[path] = where
         self._beginnings |= dict.fromkeys(beginnings, where)
@@ -353,22 +351,24 @@ def _field(
         what = f"unknown field {shown(name)}"
         if name:
             text = path_text((_ROOT, *path))
-            hint = f"what a record carries beyond its fields is below 'metadata': {text!r}"
+            hint = f"what a record carries beyond its fields is below 'metadata': {shown(text)}"
         else:
             hint = "a path begins with 'metadata'"
         raise unknown_field(where, name, (), what, hint)
     if word not in ("$set", "$unset"):
-        raise bad_value(where, f"{word} on the record field {name!r}", "a path below 'metadata'")
+        raise bad_value(where, f"{word} on the record field {shown(name)}", "a path below 'metadata'")
     if name not in settable:
         raise unknown_field(
-            where, name, (), f"update does not set {name!r}", f"it sets {', '.join(settable)}"
+            where, name, (), f"update does not set {shown(name)}", f"it sets {', '.join(settable)}"
         )
     if len(path) > 1:
-        raise bad_value(where, f"a path into {name!r}", "the field as a whole, or a path below 'metadata'")
+        raise bad_value(
+            where, f"a path into {shown(name)}", "the field as a whole, or a path below 'metadata'"
+        )
     if word == "$set":
         return given
     if not settable[name]:
-        raise bad_value(where, f"$unset of {name!r}", "a field that may be None, or $set")
+        raise bad_value(where, f"$unset of {shown(name)}", "a field that may be None, or $set")
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from docstore.backend import Query, Row, Writer
-from docstore.errors import AlreadyExists
+from docstore.errors import AlreadyExists, shown
 from docstore.query.expr import In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.store import Store
@@ -63,7 +63,7 @@ def _is_same(row: Row, found: Row, replace: bool) -> bool:
     fields = differing(EXTRACTIONS, row, found)
     if fields and (not replace or not set(fields).isdisjoint(_IDENTITY)):
         raise AlreadyExists(
-            f"the target has another extraction with the id {row['id']!r}: {', '.join(fields)} differ",
+            f"the target has another extraction with the id {shown(row['id'])}: {', '.join(fields)} differ",
             id=row["id"],
         )
     return not fields

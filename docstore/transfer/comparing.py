@@ -7,7 +7,7 @@ from typing import Literal
 
 from docstore.backend import Row
 from docstore.blobs.source import CHUNK
-from docstore.errors import BlobCorrupt, BlobMissing
+from docstore.errors import BlobCorrupt, BlobMissing, shown
 from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.store import Store
@@ -71,7 +71,7 @@ def diff(
         BackendError, BlobError: a database or a storage failed.
     """
     if level not in ("rows", "hash"):
-        raise ValueError(f"level={level!r}: expected 'rows' or 'hash'")
+        raise ValueError(f"level={shown(level)}: expected 'rows' or 'hash'")
     look_after("diff", a, b)
     comparison = _Comparison(a, b, level == "hash", bytes, on_progress)
     for collection in (DOCUMENTS, EXTRACTIONS):

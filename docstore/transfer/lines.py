@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from docstore.backend import Row
 from docstore.checks import Checks, scope_text
-from docstore.errors import InvalidDocument
+from docstore.errors import InvalidDocument, shown
 from docstore.query.fields import DOCUMENTS, Collection, Field, Kind
 from docstore.query.instants import format_instant
 from docstore.transfer.rows import COMPARED, PRIVATE
@@ -87,7 +87,7 @@ def row_of(collection: Collection, record: Any, checks: Checks, at: int) -> Row:
     given.pop("stored", None)
     names = (*COMPARED[collection.name], *PRIVATE[collection.name])
     if unknown := given.keys() - set(names):
-        raise InvalidDocument(f"line {at}: unknown field {min(unknown)!r}", index=at, field=min(unknown))
+        raise InvalidDocument(f"line {at}: unknown field {shown(min(unknown))}", index=at, field=min(unknown))
     try:
         return {name: _checked(collection.column(name), given.get(name), checks) for name in names}
     except InvalidDocument as wrong:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
 from docstore.backend import BlobState, Duplicate, Query, Row, Writer
-from docstore.errors import AlreadyExists, ScopeError, StoreBusy
+from docstore.errors import AlreadyExists, ScopeError, StoreBusy, shown
 from docstore.lifecycle import versions
 from docstore.putting import Put, forget_blobs, make_live, put_bytes
 from docstore.query.expr import And, Compare, In
@@ -101,8 +101,8 @@ def _check_scope(target: Store, incoming: Sequence[Incoming]) -> None:
         for item in incoming:
             if fixed is not None and item.row[name] != fixed:
                 raise ScopeError(
-                    f"document {item.row['id']!r} has {name}={item.row[name]!r}: the target is confined to "
-                    f"{name}={fixed!r}"
+                    f"document {shown(item.row['id'])} has {name}={shown(item.row[name])}: "
+                    f"the target is confined to {name}={shown(fixed)}"
                 )
 
 
@@ -117,7 +117,7 @@ def _verdict(item: Incoming, found: Row | None, replace: bool) -> Verdict:
         return "attach" if lacks else "same"
     if not replace or not set(fields).isdisjoint(_IDENTITY):
         raise AlreadyExists(
-            f"the target has another document with the id {row['id']!r}: {', '.join(fields)} differ",
+            f"the target has another document with the id {shown(row['id'])}: {', '.join(fields)} differ",
             id=row["id"],
         )
     return "replace"
@@ -163,7 +163,9 @@ def _settle(writer: Writer, item: Incoming, found: Row | None, verdict: Verdict,
     """Turn the document's bytes live, or give them up if they came to be there; return their key."""
     if item.put is None:
         if verdict != "same" and _put_of(item, found) is not None:
-            raise StoreBusy(f"document {item.row['id']!r} was changed in the target meanwhile: run it again")
+            raise StoreBusy(
+                f"document {shown(item.row['id'])} was changed in the target meanwhile: run it again"
+            )
         return found["blob_key"] if found is not None and _has_bytes_of(found, item.row) else None
     if verdict == "same":
         if found is not None and found["blob_key"] != item.put.key:

@@ -203,6 +203,10 @@ def key(path: str, largest: bool = False) -> SortKey:
         ({"a": [{"b": [4, 9]}, {"b": [1]}]}, "a.b", 1, 9),
         ({"a": [{"b": []}, {"b": [1]}]}, "a.b", EMPTY_ARRAY, 1),
         ({"a": []}, "a.b", None, None),
+        ({"a": [{"b": []}, {"b": {"c": []}}]}, "a.b.c", EMPTY_ARRAY, None),
+        ({"a": [{"b": []}, {"b": {"c": 1}}]}, "a.b.c", None, 1),
+        ({"a": [[], 5]}, "a.0.b", None, None),
+        ({"a": [[]]}, "a.0.0", None, None),
         ({"a": [[{"b": 1}]]}, "a.b", None, None),
         ({"a": [5, 7]}, "a.0", 5, 5),
         ({"a": [5, 7]}, "a.2", None, None),
@@ -216,7 +220,8 @@ def key(path: str, largest: bool = False) -> SortKey:
     ],
 )
 def test_what_a_record_sorts_by(metadata: Any, path: str, smallest: Any, largest: Any) -> None:
-    """Rule 20: the smallest or largest of all that the path reaches, a miss in an array counting as null."""
+    """Rule 20: the smallest or largest of all that the path reaches, a miss in an array
+    and an empty array on the way counting as null."""
     record = {"metadata": metadata}
     assert smallest == sort_value(record, key(path))
     assert largest == sort_value(record, key(path, largest=True))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import docstore
 from docstore.errors import FilterSyntaxError, FilterTooComplex, FilterValueError, UnknownOperator
 from docstore.query.evaluate import matches_filter
 
@@ -83,6 +84,30 @@ def test_ranges_keep_to_their_type(word: str, signs: set[int], operand: Any, val
 def test_ranges(filter: Any, document: Any, expected: bool) -> None:
     """Rules 2, 3, 11, 12: exact numbers, code points, arrays and objects element by element."""
     assert expected == matches_filter(filter, document)
+
+
+@pytest.mark.parametrize("field", ["a", "size"])
+def test_open_bounds(store: docstore.Store, field: str) -> None:
+    """Rule 2: a bound of infinity leaves all numbers or none, of whatever else there is nothing."""
+    path = "size" if field == "size" else "metadata.a"
+    numbers = [1, -2.5, 2**63 - 1, [None, 3]]
+    for value in [*numbers, "x", None, True, {"b": 1}, []]:
+        store.documents.add(filename="f", size=3, metadata={"a": value})
+    every = store.documents.count() if field == "size" else len(numbers)
+    most, least = float("inf"), float("-inf")
+    within = [("$lt", most), ("$lte", most), ("$gt", least), ("$gte", least)]
+    without = [("$gt", most), ("$gte", most), ("$lt", least), ("$lte", least)]
+    for word, bound in within + without:
+        found = every if (word, bound) in within else 0
+        assert found == store.documents.count({path: {word: bound}})
+        assert store.documents.count() - found == store.documents.count({path: {"$not": {word: bound}}})
+
+
+@pytest.mark.parametrize("condition", [{"$eq": float("inf")}, {"$gt": float("nan")}, {"$lt": [float("inf")]}])
+def test_infinity_elsewhere(condition: Any) -> None:
+    """Rule 2: infinities are refused where they are no bound, and so is NaN."""
+    with pytest.raises(FilterValueError):
+        matches_filter({"a": condition}, {})
 
 
 @pytest.mark.parametrize(

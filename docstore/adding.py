@@ -70,7 +70,8 @@ class Adds(Writes[Document]):
             preview: by default the first 200 characters of the content with white space collapsed.
             content_state, content_note: ``none``, ``partial`` or ``complete``, and why; by default ``None``.
             created_at, updated_at, processed_at: aware ``datetime`` or RFC 3339 text; by default now,
-                ``created_at``, ``None``.
+                ``created_at``, ``None``. One may not be updated before it is created: given ``updated_at``
+                alone, it is created no later.
             sha256, size: what the bytes must have (hex, bytes); without a source they are recorded as told.
             dedupe: ``"sha256"`` returns the document of this tenant and owner that has these bytes already,
                 if there is one.

@@ -86,6 +86,8 @@ def draft_batch(
         return None
     row: dict[str, Column] = {name: [value] * len(given) for name, value in BLANK.items()}
     row |= {"tenant": tenants, "owner": owners, **checked}
+    if "updated_at" in checked and any(map(_is_out_of_order, row["created_at"], row["updated_at"])):
+        return None
     if any(content is not None and len(content) > checks.limits.content for content in row["content"]):
         return None
     if texts is not None:
@@ -93,6 +95,10 @@ def draft_batch(
     named = [id is not None for id in row["id"]]
     _settle(row)
     return Batch(Rows(row), named if any(named) else None)
+
+
+def _is_out_of_order(created: int | None, updated: int | None) -> bool:
+    return updated is not None and (created is None or updated < created)
 
 
 def _columns(given: Sequence[Mapping[str, Any]]) -> dict[str, Column] | None:

@@ -15,10 +15,10 @@ from typing import Any
 from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.limits import Limits
 from docstore.query.fields import STATUSES
-from docstore.query.instants import from_datetime, parse_instant
+from docstore.query.instants import format_instant, from_datetime, parse_instant
 from docstore.query.values import INT64_MAX, NotJson, by_value, canonical_size, check_text, plain, plain_text
 
-__all__ = ["Checks", "collapsed", "scope_text"]
+__all__ = ["Checks", "check_order", "collapsed", "scope_text"]
 
 KEY_BYTES = 800
 PREVIEW_CHARACTERS = 200
@@ -46,6 +46,19 @@ def scope_text(name: str, value: Any) -> str:
     if size > KEY_BYTES:
         raise ScopeError(f"{name}: {size} bytes of UTF-8; expected at most {KEY_BYTES}")
     return value
+
+
+def check_order(created: int | None, updated: int | None) -> None:
+    """Refuse a record that would be updated before it was created.
+
+    Raises:
+        InvalidDocument: it would.
+    """
+    if created is not None and updated is not None and updated < created:
+        raise InvalidDocument(
+            f"updated_at: {format_instant(updated)} is before created_at, {format_instant(created)}",
+            field="updated_at",
+        )
 
 
 @dataclass(frozen=True, slots=True)

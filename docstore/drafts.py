@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from docstore.backend import Scope
 from docstore.blobs.source import Source
-from docstore.checks import Checks, collapsed, scope_text
+from docstore.checks import Checks, check_order, collapsed, scope_text
 from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.mediatype import content_type_of, file_type_of
 from docstore.models import NewDocument
@@ -145,6 +145,7 @@ def _settle(row: dict[str, Any]) -> None:
     if row["preview"] is None and row["content"] is not None:
         row["preview"] = collapsed(row["content"])
     row["first_created_at"] = row["created_at"]
+    check_order(row["created_at"], row["updated_at"])
     if row["updated_at"] is None:
         row["updated_at"] = row["created_at"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from docstore.backend import Row
 from docstore.changes import Change, Edit, edit_of, metadata_patch, patched
-from docstore.checks import Checks
+from docstore.checks import Checks, check_order
 from docstore.drafts import new_id
 from docstore.errors import InvalidDocument, shown
 from docstore.lifecycle.review import flagged, needs_review
@@ -51,6 +51,7 @@ def draft_extraction(given: Mapping[str, Any], checks: Checks) -> Row:
     wanted = optional("needs_review", lambda value: checks.flag("needs_review", value))
     created_at = optional("created_at", lambda value: checks.instant("created_at", value))
     updated_at = optional("updated_at", lambda value: checks.instant("updated_at", value))
+    check_order(created_at, updated_at)
     row = {
         "id": optional("id", lambda value: checks.key("id", value)) or new_id(),
         "status": checks.status(given.get("status", "completed")),
@@ -88,8 +89,10 @@ def row_of_extraction(draft: Row, document: Row, now: int) -> Row:
         **{name: document[name] for name in ("filename", "tenant", "owner")},
     }
     row = {**draft, **settled}
-    for name in ("created_at", "updated_at"):
-        row[name] = now if row[name] is None else row[name]
+    if row["created_at"] is None:
+        row["created_at"] = now if row["updated_at"] is None else min(now, row["updated_at"])
+    if row["updated_at"] is None:
+        row["updated_at"] = now
     return row
 
 

@@ -96,6 +96,8 @@ class Insertion:
         asked = draft.row
         if len(self._items) > 1 or draft.dedupe or _in_parts(asked):
             return None
+        if asked["created_at"] is None and asked["updated_at"] is not None:
+            return None  # which of the two comes first only the clock can say
         clocked = [name for name in _CLOCKED if asked[name] is None]
         row = {**asked, "fingerprint": draft.fingerprint()}
         reached("P4.1")
@@ -205,7 +207,7 @@ def _finished(draft: Draft, now: int) -> Row:
         row = row.copy()
         row["fingerprint"] = draft.fingerprint()
     if row["created_at"] is None:
-        row["created_at"] = now
+        row["created_at"] = now if row["updated_at"] is None else min(now, row["updated_at"])
     if row["updated_at"] is None:
         row["updated_at"] = now
     row["first_created_at"] = row["created_at"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from docstore.backend import Lock, Query, Reader, Row, Writer, WritesAlone
-from docstore.checks import Checks
+from docstore.checks import Checks, check_order
 from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict, ScopeError, shown
 from docstore.query.expr import Compare
 from docstore.query.fields import Collection
@@ -146,8 +146,19 @@ def _only(rows: Sequence[Row], id: str, noun: str) -> Row:
 
 
 def _written(row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
-    """Return the columns to set where ``changes`` are made to a row."""
-    return {**({"updated_at": now} if touch else {}), **changes, "revision": row["revision"] + 1}
+    """Return the columns to set where ``changes`` are made to a row.
+
+    Raises:
+        InvalidDocument: it would be updated before it was created.
+    """
+    written: Row = {**({"updated_at": now} if touch else {}), **changes, "revision": row["revision"] + 1}
+    created: Any = written.get("created_at", row["created_at"])
+    updated: Any = written.get("updated_at", row["updated_at"])
+    if updated < created:
+        if "updated_at" in changes:
+            check_order(created, updated)
+        written["updated_at"] = created  # it was given for a time to come, or by a clock that was ahead
+    return written
 
 
 def _as_written(row: Row, written: Row) -> Row:

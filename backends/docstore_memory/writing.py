@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 from docstore.backend import BlobRow, BlobState, Duplicate, Row
+from docstore.clock import Clock
 from docstore.errors import shown
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.rows import column
@@ -23,12 +23,12 @@ __all__ = ["Counters", "MemoryWriter"]
 
 @dataclass(slots=True)
 class Counters:
-    """What survives a rollback: the last number of each collection and the last instant told; and which
-    records stand decoded.
+    """What survives a rollback: the last number of each collection and the clock; and which records stand
+    decoded.
     """
 
     numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
-    instant: int = 0
+    clock: Clock = field(default_factory=Clock)
     opened: Opened = field(default_factory=Opened)
 
 
@@ -83,8 +83,7 @@ class MemoryWriter(MemoryReader):
 
     def now(self) -> int:
         """Return the process' clock in microseconds since the epoch, never less than before."""
-        self._counters.instant = max(self._counters.instant, time.time_ns() // 1000)
-        return self._counters.instant
+        return self._counters.clock.now()
 
     def lock(self, *names: str) -> None:
         """Do nothing: there is one writer at a time."""

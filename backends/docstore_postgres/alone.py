@@ -29,14 +29,14 @@ def insert_alone(
     """Add a row; return its number and the clock, or ``None`` where a unique key is taken."""
     names = session.insert_names(collection)
     values = session.insert_values(collection, row)
-    last = session.forwards(0)
+    last = session.clock.at_least()
     given = [value for name, value in zip(names, values, strict=True) if name not in clocked]
     text = _insert_text(session.tables, collection.name, names, tuple(clocked))
     found = session.fetch(Fragment(text, (last, *given)), prepare=True)
     if not found:
         return None
     number, now = found[0]
-    return int(number), session.forwards(now)
+    return int(number), session.clock.now(int(now))
 
 
 @cache

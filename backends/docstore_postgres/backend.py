@@ -361,10 +361,10 @@ class PostgresBackend(SQLBackend):
         connection.exec_driver_sql("COMMIT")
 
     def extra_schema(self) -> list[str]:
-        """Return the statements for functions, indexes over them, and the sequence of the clock."""
+        """Return the statements for functions, indexes over them, and the sequences of the clock."""
         searched = finding.statements(self.tables)
-        clock = f"CREATE SEQUENCE {self.tables.named('clock')}"
-        return [*functions.statements(self.tables), *searched, clock]
+        clocks = [f"CREATE SEQUENCE {self.tables.named(name)}" for name in ("clock", "clock_wall")]
+        return [*functions.statements(self.tables), *searched, *clocks]
 
     def translate(self, error: Exception) -> BackendError | None:
         """Return the BackendError for what psycopg or the pool raised."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 
 from docstore.backend import Query, Row, SortKey, Statement
+from docstore.clock import Clock
 from docstore.query.expr import Compare
 from docstore_postgres.awaited import cursor_on
 from docstore_postgres.declared import Narrowed, matching
@@ -91,7 +91,7 @@ class PostgresSession(Inserting):
         """Return the rows of one key, and the clock."""
         names, fetched = self._fetch_point(query, f", {CLOCK}")
         rows = self._rows(query.collection, names, [values[:-1] for values in fetched])
-        return _in_order(query, rows), self.forwards(fetched[0][-1] if fetched else 0)
+        return _in_order(query, rows), self.clock.now(fetched[0][-1]) if fetched else self.clock.at_least()
 
     def _fetch_point(self, query: Query, also: str = "") -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Return the names of the columns of one key's rows, and what was read: these columns and ``also``,
@@ -257,29 +257,33 @@ class PostgresSession(Inserting):
         self.cursor.execute(f"EXPLAIN {statement.text}", statement.values)
         return "\n".join(line for (line,) in self.cursor.fetchall())
 
-    def now(self) -> int:
-        """Return the server's clock; where it was set back, the last reading counts on."""
-        self.cursor.execute(f"SELECT {CLOCK}")
-        return self.forwards(self.cursor.fetchone()[0])
-
-    def forwards(self, read: int) -> int:
-        """Return what was read of the server's clock, or what this process has been told of it if that is
-        later.
-        """
+    @property
+    def clock(self) -> Clock:
+        """The clock of the server that the connection leads to, as this process tells it."""
         if self._server is None:
             server = self.connection.dbapi_connection.info
             self._server = (server.host, server.port, server.dbname)
-        return _clocks.forwards(self._server, int(read))
+        return _clocks.setdefault(self._server, _clocks.get(self._server) or Clock())
+
+    def now(self) -> int:
+        """Return the server's clock; where it was set back, time goes on from the last reading."""
+        self.cursor.execute(f"SELECT {CLOCK}")
+        return self.clock.now(int(self.cursor.fetchone()[0]))
 
     def kept_now(self) -> int:
-        """Return the server's clock, and let a sequence remember it: it waits for nobody, and is told in
-        order.
+        """Return the server's clock, and let two sequences remember it and what the server said: they wait
+        for nobody, and other processes go on from there.
         """
-        clock = self.tables.named("clock")
+        clock, wall = self.tables.named("clock"), self.tables.named("clock_wall")
         self.cursor.execute(
-            f"SELECT setval(%s::regclass, greatest(c.last_value, %s)) FROM {clock} AS c", (clock, self.now())
+            "SELECT setval(%s::regclass, greatest(k.last_value + greatest(0, r.now - w.at), r.now, %s)),"
+            " setval(%s::regclass, r.now), r.now"
+            f" FROM {clock} AS k, (SELECT {CLOCK} AS now OFFSET 0) AS r,"
+            f" LATERAL (SELECT CASE WHEN is_called THEN last_value ELSE r.now END AS at FROM {wall}) AS w",
+            (clock, self.clock.at_least(), wall),
         )
-        return int(self.cursor.fetchone()[0])
+        now, _, read = self.cursor.fetchone()
+        return self.clock.go_on(int(now), int(read), int(read))
 
     def try_lock(self, name: str) -> bool:
         """Take an advisory lock until the transaction ends, if it is free."""
@@ -303,18 +307,5 @@ def _in_order(query: Query, rows: list[Row]) -> list[Row]:
     return rows[query.offset : None if query.limit is None else query.offset + query.limit]
 
 
-class _Clocks:
-    """The last reading of each server's clock in this process: what is read later is not less."""
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._last: dict[tuple[str, int, str], int] = {}
-
-    def forwards(self, where: tuple[str, int, str], read: int) -> int:
-        with self._mutex:
-            latest = max(read, self._last.get(where, read))
-            self._last[where] = latest
-            return latest
-
-
-_clocks = _Clocks()
+_clocks: dict[tuple[str, int, str], Clock] = {}
+"""By host, port and database: what is read later is not less, whichever store of the process asks."""

@@ -21,6 +21,7 @@ from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from docstore.backend import SortKey
+from docstore.clock import Clock
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.waits import DIRECT, Waits
@@ -73,6 +74,7 @@ class SQLiteBackend(SQLBackend):
         self.path = self.place.path
         self.read_only = self.place.read_only
         self.lock = lock_of(self.path)
+        self.clock = Clock()
         self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
         self._single = waits.lock(busy_timeout) if self.path is None else None
         self._idle = Idle(self._connected, self.session) if keeps else None
@@ -136,7 +138,7 @@ class SQLiteBackend(SQLBackend):
     def session(self, connection: Any) -> SQLiteSession:
         """Return a session on a raw connection, which shares what the process knows of the index."""
         made = ThreadedSession if self.waits.is_async else SQLiteSession
-        return made(connection, self.tables, self.compilers, self.index)
+        return made(connection, self.tables, self.compilers, self.index, self.clock)
 
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""

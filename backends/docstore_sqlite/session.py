@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
 from docstore.backend import Duplicate, Query, Row, SortKey, Statement
+from docstore.clock import Clock
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite import declared
@@ -31,22 +31,6 @@ from docstore_sqlite.upkeep import index_differences, rebuild_index
 __all__ = ["SQLiteSession", "is_integrity_error"]
 
 _CONSTRAINT = re.compile(r"document_(version|latest)|\.id\b")
-
-
-class _Clock:
-    """Wall-clock microseconds that never go backwards in this process."""
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._last = 0
-
-    def now(self, at_least: int = 0) -> int:
-        with self._mutex:
-            self._last = max(self._last, at_least, time.time_ns() // 1000)
-            return self._last
-
-
-_clock = _Clock()
 
 
 def is_integrity_error(error: BaseException) -> bool:
@@ -74,8 +58,10 @@ class SQLiteSession(Session):
         tables: Tables,
         compilers: Mapping[str, Compiler],
         shared: Mapping[str, Shared] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__(connection, tables, compilers)
+        self.clock = Clock() if clock is None else clock
         private = {name: Shared() for name in FIELDS}
         self.indexed = Indexed(self, tables, private if shared is None else shared)
 
@@ -272,20 +258,22 @@ class SQLiteSession(Session):
 
     def now(self) -> int:
         """Return the clock: this process's, which never goes backwards."""
-        return _clock.now()
+        return self.clock.now()
 
     def kept_now(self) -> int:
-        """Return the clock, and keep it in the store: a later process whose clock was set back goes on from
-        there.
+        """Return the clock, and keep it in the store with what the machine's own said: another process goes
+        on from there, whatever its clock says.
         """
         setting = self.tables.setting
         self.cursor.execute(f"SELECT value FROM {setting} WHERE name = 'clock'")
         kept = self.cursor.fetchone()
-        now = _clock.now(0 if kept is None else int(kept[0]))
+        told, told_when = (0, 0) if kept is None else map(int, kept[0].split())
+        wall = time.time_ns() // 1000
+        now = self.clock.go_on(told, told_when, wall)
         self.cursor.execute(
             f"INSERT INTO {setting} (name, value) VALUES ('clock', ?) ON CONFLICT (name) DO UPDATE SET "
             f"value = excluded.value",
-            (str(now),),
+            (f"{now} {wall}",),
         )
         return now
 

@@ -20,6 +20,7 @@ from docstore_sql.tables import Tables
 from sqlalchemy.util.concurrency import await_only
 
 from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, SortKey, Statement
+from docstore.clock import Clock
 from docstore.query.expr import Path
 from docstore.query.fields import Collection
 from docstore_sqlite.kept import Raw
@@ -82,7 +83,7 @@ class ThreadedSession(SQLiteSession):
 
     Args:
         connection: from the pool of an AsyncEngine's synchronous side.
-        tables, compilers, shared: as for the session itself.
+        tables, compilers, shared, clock: as for the session itself.
 
     Attributes:
         inner: the session in the thread.
@@ -94,10 +95,11 @@ class ThreadedSession(SQLiteSession):
         tables: Tables,
         compilers: Mapping[str, Compiler],
         shared: Mapping[str, Shared] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.connection = connection
         driver = connection.driver_connection
-        self.inner: SQLiteSession = self.visit(_begin, driver, tables, compilers, shared)
+        self.inner: SQLiteSession = self.visit(_begin, driver, tables, compilers, shared, clock)
         self.indexed = self.inner.indexed
         self.tally = self.inner.tally
         self.cursor = _Cursor(self)
@@ -195,9 +197,13 @@ class ThreadedSession(SQLiteSession):
 
 
 def _begin(
-    driver: Any, tables: Tables, compilers: Mapping[str, Compiler], shared: Mapping[str, Shared] | None
+    driver: Any,
+    tables: Tables,
+    compilers: Mapping[str, Compiler],
+    shared: Mapping[str, Shared] | None,
+    clock: Clock | None,
 ) -> SQLiteSession:
-    return SQLiteSession(Raw(driver._conn), tables, compilers, shared)
+    return SQLiteSession(Raw(driver._conn), tables, compilers, shared, clock)
 
 
 def _execute(session: SQLiteSession, text: str) -> None:

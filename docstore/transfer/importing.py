@@ -28,6 +28,7 @@ from docstore.transfer.rows import Sum, look_after
 __all__ = ["import_lines"]
 
 _BATCH = 100
+_JSON_FIELDS, _REST = 5, 4 * 1024 * 1024  # JSON columns of a record; bytes for all else
 _HELD = 64 * 1024 * 1024  # bytes on disk, of the documents of a batch
 
 
@@ -87,6 +88,9 @@ class _Reading:
         self._folder = folder
         self._at = 0
         self._ahead: dict[str, Any] | None = None
+        limits = store._root.limits
+        self._longest = 6 * limits.content + _JSON_FIELDS * 6 * limits.metadata_bytes + _REST
+        """Bytes of a line: its text may be written in escapes of six bytes a character."""
 
     def batches(self) -> Iterator[_Batch]:
         """Yield what the stream holds; the bytes of a batch are gone when the next is asked for."""
@@ -167,10 +171,15 @@ class _Reading:
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             return ahead
-        line = self._file.readline()
+        line = self._file.readline(self._longest + 1)
         if not line:
             return None
         self._at += 1
+        if len(line) > self._longest:
+            text = (
+                f"line {self._at}: longer than {self._longest:,} bytes, which no record under the limits is"
+            )
+            raise InvalidDocument(text, index=self._at)
         return decode_line(line, self._at)
 
 

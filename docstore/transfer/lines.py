@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from docstore.backend import Row
-from docstore.checks import Checks, scope_text
+from docstore.checks import Checks, check_order, scope_text
 from docstore.errors import InvalidDocument, shown
 from docstore.query.fields import DOCUMENTS, Collection, Field, Kind
 from docstore.query.instants import format_instant
@@ -29,6 +29,9 @@ __all__ = ["FORMAT", "BytesPlace", "decode_line", "encode_line", "record_of", "r
 
 FORMAT = 1
 BytesPlace = Literal["inline", "beside", "none"]
+_COUNTERS = ("version", "revision", "attempts")
+_MOST_COUNTED = 2**53
+"""Far from where int64 ends, so that one more always is a number, too."""
 _KEYS = ("id", "external_id", "content_type", "document_id")
 
 
@@ -89,7 +92,9 @@ def row_of(collection: Collection, record: Any, checks: Checks, at: int) -> Row:
     if unknown := given.keys() - set(names):
         raise InvalidDocument(f"line {at}: unknown field {shown(min(unknown))}", index=at, field=min(unknown))
     try:
-        return {name: _checked(collection.column(name), given.get(name), checks) for name in names}
+        row = {name: _checked(collection.column(name), given.get(name), checks) for name in names}
+        check_order(row["created_at"], row["updated_at"])
+        return row
     except InvalidDocument as wrong:
         raise InvalidDocument(f"line {at}: {wrong.message}", index=at, field=wrong.field) from None
 
@@ -106,10 +111,22 @@ def _checked(field: Field, value: Any, checks: Checks) -> Any:
         return _text(name, value, checks)
     if field.kind is Kind.JSON:
         return checks.json(name, value)
+    if name in _COUNTERS:
+        return _counter(name, value)
     by_kind = {Kind.BOOLEAN: checks.flag, Kind.INSTANT: checks.instant, Kind.INTEGER: checks.whole}
     if field.kind is Kind.CHOICE:
         return checks.choice(name, value, field.choices)
     return by_kind[field.kind](name, value)
+
+
+def _counter(name: str, value: Any) -> int:
+    """Return a number that goes on being counted up."""
+    least = 0 if name == "attempts" else 1
+    if type(value) is not int or not least <= value <= _MOST_COUNTED:
+        raise InvalidDocument(
+            f"{name}: {value!r}; expected a whole number from {least} to {_MOST_COUNTED:,}", field=name
+        )
+    return value
 
 
 def _text(name: str, value: Any, checks: Checks) -> str:

@@ -184,23 +184,6 @@ def test_a_worker_stopped_past_its_lease_overwrites_nothing(
         assert "other" == store.documents.get(made.id).preview
 
 
-def test_the_clock_of_leases_is_kept_in_the_store(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process whose clock is behind does not see a lease as longer, or its own past as the future."""
-    import docstore_sqlite.session as session
-
-    with docstore.open(sqlite_url) as store:
-        store.documents.add()
-        [claim] = store.documents.claim(lease=0.05)
-        time.sleep(0.06)
-        store.documents.claim()
-    monkeypatch.setattr(session, "_clock", session._Clock())
-    monkeypatch.setattr(session.time, "time_ns", lambda: 1_000_000_000)
-    with docstore.open(sqlite_url) as store:
-        store.documents.add()
-        [later] = store.documents.claim(5)
-        assert later.document.updated_at > claim.expires_at
-
-
 class _Interrupted(Waits):
     """Ctrl-C comes while something is waited for."""
 

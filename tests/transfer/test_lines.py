@@ -129,3 +129,61 @@ def test_what_is_no_export_is_refused(opens: Opens, text: bytes, message: str) -
     """Another file, a newer format, a line of another kind: each is an error that says so."""
     with pytest.raises(docstore.InvalidDocument, match=message):
         import_lines(opens(), io.BytesIO(text))
+
+
+class _Endless(io.RawIOBase):
+    """A first line, then a line that does not end; it counts what was asked of it."""
+
+    def __init__(self, head: bytes) -> None:
+        self.head = head
+        self.read = 0
+
+    def readline(self, size: int | None = -1) -> bytes:
+        if self.head:
+            head, self.head = self.head, b""
+            return head
+        assert size is not None
+        assert size >= 0, "a line without bound was asked for"
+        self.read += size
+        return b"x" * size
+
+
+def test_a_line_is_bounded(opens: Opens) -> None:
+    """By the limits of the store: one that does not end is refused before it is read whole."""
+    file = _Endless(b'{"docstore": 1, "bytes": "none"}\n')
+    target = docstore.open("memory://", limits={"content": 1_000, "metadata_bytes": 1_000})
+    with pytest.raises(docstore.InvalidDocument, match="line 2: longer than"):
+        import_lines(target, file)  # type: ignore[arg-type]
+    assert file.read < 5 * 2**20
+    target.close()
+
+
+def test_a_line_of_a_record_at_its_limits_is_taken(opens: Opens) -> None:
+    """Though all of its text is written in escapes."""
+    limits = {"content": 100_000, "metadata_bytes": 200_000}
+    with docstore.open("memory://", limits=limits) as source:
+        source.documents.add(content="漢" * 100_000, metadata={"a": "漢" * 60_000, "b": "é"})
+        lines = [json.dumps(json.loads(line)).encode() for line in exported(source).splitlines()]
+    with docstore.open("memory://", limits=limits) as target:
+        import_lines(target, io.BytesIO(b"\n".join(lines)))
+        assert 1 == target.documents.count({"metadata.b": "é"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2**63 - 1}, {"version": 2**53 + 1}, {"version": 0}, {"revision": 2**63 - 1},
+        {"revision": 0}, {"attempts": 2**63 - 1}, {"updated_at": "1999-01-01T00:00:00Z"},
+    ],
+)  # fmt: skip
+def test_a_number_that_could_not_be_counted_on_is_refused(opens: Opens, change: dict[str, Any]) -> None:
+    """So is a record updated before it was created; nothing of its batch is kept."""
+    with docstore.open("memory://") as source:
+        source.documents.add(metadata={}, external_id="e")
+        head, line, end = exported(source).splitlines()
+    record = json.loads(line)
+    record["document"] |= change
+    target = opens()
+    with pytest.raises(docstore.InvalidDocument, match=f"line 2: {next(iter(change))}"):
+        import_lines(target, io.BytesIO(b"\n".join((head, json.dumps(record).encode(), end))))
+    assert 0 == target.documents.count(latest_only=False)

@@ -14,6 +14,7 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.tables import Tables
 
 from docstore.query.expr import (
+    All,
     And,
     Compare,
     Contains,
@@ -83,6 +84,8 @@ class Finder:
             case In(path, values):
                 plain = not any(value is None or isinstance(value, list | dict) for value in values)
                 return _in_metadata(path) and plain and len(values) <= _FEW
+            case All(path):
+                return _in_metadata(path)
             case Contains(path, values):
                 return _in_metadata(path) and 0 < len(values) <= _FEW
             case ElemMatch(path, condition):

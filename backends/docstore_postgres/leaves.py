@@ -14,6 +14,7 @@ from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
 from docstore.query.expr import (
+    All,
     Always,
     And,
     Compare,
@@ -45,6 +46,8 @@ __all__ = ["JsonLeaves"]
 
 _FEW = 64
 """Up to so many scalars are written out in one jsonpath; more are one array, looked up by hash."""
+_FIRST = 16
+"""So many values of ``$all`` are looked for in the GIN index; each more costs it another posting list."""
 _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _ARRAY = '$.type() == "array"'
 
@@ -78,6 +81,8 @@ class JsonLeaves:
                 return self._compare(root, path, op, value)
             case In(_, values):
                 return self._among(root, path, values)
+            case All(_, values):
+                return self._every(root, path, values)
             case Exists():
                 return self._exists(root, path)
             case TypeIs(_, types):
@@ -219,6 +224,18 @@ class JsonLeaves:
             test = None if direct is None else tested(root.text, direct)
             parts.append(test or self._tested(root, path, prefilter.one_of(plain)))
         return either(parts)
+
+    def _every(self, root: Root, path: Path, values: Sequence[Any]) -> Fragment:
+        """Return that each of these scalars is seen: some by the path language, the others as a set."""
+        if indexed(path) or not path:
+            return both(self._compare(root, path, "eq", value) for value in values)
+        first = both(merged((self._compare(root, path, "eq", value) for value in values[:_FIRST]), "&&"))
+        if len(values) <= _FIRST:
+            return first
+        seen = f"SELECT s.v FROM jsonb_path_query({root.text}, %s::jsonpath) AS s(v)"
+        lacking = f"NOT EXISTS (SELECT w.v FROM unnest(%s::jsonb[]) AS w(v) EXCEPT {seen})"
+        steps = f'{jsonpath.reached(path)} ? (@.type() != "array")'
+        return both((first, Fragment(lacking, ([json_of(value) for value in values[_FIRST:]], steps))))
 
     def _typed(self, root: Root, path: Path, types: frozenset[str]) -> Fragment:
         parts = [self._tested(root, path, jsonpath.typed(types))]

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from docstore.backend import Scope, SortKey
 from docstore.query.expr import (
+    All,
     Always,
     And,
     Compare,
@@ -134,7 +135,7 @@ class Compiler(ABC):
                 )
             case Regex() | Match():
                 return self.text(leaf, field)
-            case Size() | Contains() | ElemMatch() | Occurs() | Always():
+            case All() | Size() | Contains() | ElemMatch() | Occurs() | Always():
                 return FALSE
             case _:
                 assert_never(leaf)

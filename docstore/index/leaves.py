@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
-from docstore.index.answers import Bounds, between, exactly, united
+from docstore.index.answers import Bounds, between, exactly, intersected, united
 from docstore.index.bits import EMPTY, Bits, intersection, minus, union, union_all
 from docstore.index.columns import date_ordinal, double_ordinal, equal_to_any
 from docstore.index.facts import EVERY, WILD
@@ -35,6 +35,7 @@ from docstore.index.ranges import ordered, slices
 from docstore.index.source import Source
 from docstore.query import predicates
 from docstore.query.expr import (
+    All,
     Always,
     And,
     Compare,
@@ -94,6 +95,8 @@ def _seen(leaf: Any, source: Source) -> Bounds:
             return ordered(leaf, source)
         case In(path, values):
             return _equal(path, values, source)
+        case All(path, values):
+            return _every(path, values, source)
         case Exists(path):
             return exactly(_exists(path, source))
         case TypeIs(path, types):
@@ -165,6 +168,16 @@ def _equal(path: Path, values: Sequence[Any], source: Source) -> Bounds:
             found = _in_column(path, DATES, [date_ordinal(text) for text in texts], source)
             parts.append(exactly(found) if whole else Bounds(EMPTY, found))
     return parts[0] if len(parts) == 1 else united([part for part in parts if part.high] or [exactly(EMPTY)])
+
+
+def _every(path: Path, values: Sequence[Any], source: Source) -> Bounds:
+    """Return the records that have each of the values."""
+    parts: list[Bounds] = []
+    for value in values:
+        parts.append(_equal(path, (value,), source))
+        if not parts[-1].high:
+            return exactly(EMPTY)
+    return intersected(parts, source)
 
 
 def _in_column(path: Path, column: bytes, ordinals: Sequence[int], source: Source) -> Bits:

@@ -15,6 +15,7 @@ from docstore.errors import InvalidDocument
 from docstore.limits import DEFAULT_LIMITS, Limits
 from docstore.query import predicates
 from docstore.query.expr import (
+    All,
     Always,
     And,
     Compare,
@@ -37,7 +38,7 @@ from docstore.query.normalize import normalize
 from docstore.query.parse import parse
 from docstore.query.paths import Seen, seen
 from docstore.query.predicates import Test
-from docstore.query.seeing import Predicate, Root, sees, sees_array
+from docstore.query.seeing import Predicate, Root, sees, sees_array, sees_together
 from docstore.query.text import occurs
 from docstore.query.values import NotJson, plain, type_name
 
@@ -148,6 +149,8 @@ def _leaf(leaf: Leaf, root: Root) -> Predicate:
             return lambda record: occurs(leaf, record["filename"], record.get("content"))
         case Always(value):
             return lambda record: value
+        case All(path):
+            return sees_together(path, predicates.has_every(leaf), root)
         case _:
             test, opens = _test(leaf)
             return sees(leaf.path, test, root) if opens else sees_array(leaf.path, test, root)

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 __all__ = [
     "FALSE",
     "TRUE",
+    "All",
     "Always",
     "And",
     "Compare",
@@ -88,6 +89,14 @@ class Compare:
 @dataclass(frozen=True, slots=True)
 class In:
     """``$in`` (rule 13): equal to one of ``values``; ``None`` among them also matches missing."""
+
+    path: Path
+    values: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """``$all`` of scalars (rule 16): each of ``values``, none null, is among those seen at a JSON path."""
 
     path: Path
     values: tuple[Json, ...]
@@ -201,7 +210,7 @@ class Occurs:
 
 
 Leaf: TypeAlias = (
-    Compare | In | Exists | TypeIs | Size | Mod | Regex | Match | Contains | ElemMatch | Occurs | Always
+    Compare | In | All | Exists | TypeIs | Size | Mod | Regex | Match | Contains | ElemMatch | Occurs | Always
 )
 Expr: TypeAlias = And | Or | Not | Leaf
 

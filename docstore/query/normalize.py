@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from docstore.query.expr import (
     FALSE,
     TRUE,
+    All,
     Always,
     And,
     Compare,
@@ -188,6 +189,9 @@ def _leaf(leaf: Leaf) -> Leaf:
     match leaf:
         case In(path, values):
             return _membership(In(path, _distinct(values)))
+        case All(path, values):
+            kept = _distinct(values)
+            return All(path, kept) if len(kept) > 1 else Compare(path, "eq", kept[0])
         case Contains(path, values, every):
             return Contains(path, _distinct(values), every) if every or values else FALSE
         case ElemMatch(path, condition, of):

@@ -23,9 +23,9 @@ from docstore.query.complaints import (
     unknown_field,
     unknown_operator,
 )
-from docstore.query.expr import FALSE, TRUE, And, ElemMatch, Expr, Not, Or
+from docstore.query.expr import FALSE, TRUE, All, And, ElemMatch, Expr, Json, Not, Or
 from docstore.query.fields import Collection, Kind
-from docstore.query.operands import Rules, Target
+from docstore.query.operands import Rules, Target, compare_field, field_operand
 from docstore.query.operators import READERS, array_only, list_operand, plain_value, read_regex
 from docstore.query.paths import parse_path
 from docstore.query.values import NotJson, by_value, check_text
@@ -207,15 +207,20 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
         return FALSE
     words = [by_value(next(iter(value))) if is_operators(value) else None for value in values]
     consistent = words[0] if words[0] == "$elemMatch" else None
-    terms = []
+    scalars: list[Json] = []
+    terms: list[Expr] = []
     for at, (value, word) in enumerate(zip(values, words, strict=True)):
         here = (*where, str(at))
         if word != consistent:
             raise bad_value(here, shown(value), "either plain values only or $elemMatch only")
         if consistent is None:
-            terms.append(plain_value(rules, target, value, here))
+            member = field_operand(rules, target, value, here)
+            if member is None or isinstance(member, list | dict):
+                terms.append(compare_field(target, "eq", member))
+            else:
+                scalars.append(member)
         elif len(value) > 1:
             raise bad_value(here, "another key beside $elemMatch", "$elemMatch alone")
         else:
             terms.append(_element(rules, target, next(iter(value.values())), (*here, "$elemMatch")))
-    return _all(terms)
+    return _all([*([All(target.path, tuple(scalars))] if scalars else []), *terms])

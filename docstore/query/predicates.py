@@ -6,11 +6,11 @@ more than it must: SQLite calls them for each row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
-from docstore.query.expr import Compare, Contains, In, Json, Match, Mod, TypeIs
+from docstore.query.expr import All, Compare, Contains, In, Json, Match, Mod, TypeIs
 from docstore.query.glob import matcher
 from docstore.query.paths import MISSING
 from docstore.query.regex import searcher
@@ -22,6 +22,7 @@ __all__ = [
     "comparison",
     "divides",
     "exists",
+    "has_every",
     "has_members",
     "has_size",
     "has_type",
@@ -90,6 +91,14 @@ def is_among(leaf: In) -> Test:
         return null
 
     return test
+
+
+def has_every(leaf: All) -> Callable[[Iterable[Any]], bool]:
+    """Return the test of ``$all`` of scalars (rule 16) on all the values that are seen."""
+    wanted = frozenset(map(identity, leaf.values))
+    return lambda values: wanted.issubset(
+        [identity(value) for value in values if type(value) is not list and type(value) is not dict]
+    )
 
 
 def exists(value: Any) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias
 
 from docstore.query.expr import Path
-from docstore.query.paths import MISSING, reach
+from docstore.query.paths import MISSING, End, reach
 from docstore.query.predicates import Test
 
-__all__ = ["Predicate", "Root", "sees", "sees_array"]
+__all__ = ["Predicate", "Root", "sees", "sees_array", "sees_together"]
 
 Predicate: TypeAlias = Callable[[Any], bool]
 Root: TypeAlias = Literal["record", "free", "element", "value"]
@@ -83,3 +83,34 @@ def sees_array(path: Path, test: Test, root: Root) -> Predicate:
         return any(test(end) for end, _ in reach({"": value}, ("", *path[1:])))
 
     return run
+
+
+def sees_together(path: Path, test: Callable[[Iterable[Any]], bool], root: Root) -> Predicate:
+    """Ask ``test`` once of all values seen at ``path``: an array's elements, and ``MISSING`` where it leads
+    nowhere, but no opened array as a whole.
+    """
+    if not path:
+        return lambda value: test((value,))
+    if root == "element":
+        return lambda element: test(_values(reach(element, path)))
+    field, *steps = path
+
+    def run(record: Any) -> bool:
+        value = record.get(field, MISSING)
+        for step in steps:
+            if type(value) is not dict:
+                break
+            value = value.get(step, MISSING)
+        else:
+            return test(value if type(value) is list else (value,))
+        return type(value) is list and test(_values(reach({"": record[field]}, ("", *steps))))
+
+    return run
+
+
+def _values(ends: Iterable[End]) -> Iterator[Any]:
+    for end, opened in ends:
+        if opened and type(end) is list:
+            yield from end
+        else:
+            yield end

@@ -39,7 +39,7 @@ _LONGEST = 1_000
 WHOLE, DOUBLE, TEXT, MOMENT, INSTANT_TEXT, INSTANT = 1j, 2j, 3j, 4j, 5j, 6j
 """Marks: what stands for a value of a type; a filter that holds a complex number of its own is an error."""
 _COMPARED = frozenset({"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"})
-_LISTED = frozenset({"$in", "$nin", "$all", "$contains", "$containsAny"})
+_LISTED = frozenset({"$in", "$nin", "$contains", "$containsAny"})
 _LOGIC = frozenset({"$and", "$or", "$nor"})
 Taken: TypeAlias = Mapping[type, complex]
 _ANY: Taken = {int: WHOLE, float: DOUBLE, str: TEXT, datetime: MOMENT}

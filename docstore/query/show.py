@@ -6,6 +6,7 @@ import json
 from typing import Any, assert_never
 
 from docstore.query.expr import (
+    All,
     Always,
     And,
     Compare,
@@ -74,6 +75,8 @@ def _show_leaf(leaf: Leaf) -> str:
             return f"{_path(path)} {_SIGNS[op]} {_value(value, path)}"
         case In(path, values):
             return f"{_path(path)} in {_values(values, path)}"
+        case All(path, values):
+            return f"{_path(path)} has all of {_values(values)}"
         case Exists(path):
             return f"{_path(path)} exists"
         case TypeIs(path, types):

@@ -8,6 +8,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from docstore.query.expr import (
+    All,
     Always,
     And,
     Compare,
@@ -65,6 +66,8 @@ def _encode(expr: Expr) -> str:
             return f'["not",{_encode(term)}]'
         case In(path, values):
             return f'["in",{_path(path)},[{",".join(map(_value, values))}]]'
+        case All(path, values):
+            return f'["all",{_path(path)},[{",".join(map(_value, values))}]]'
         case ElemMatch(path, condition, of):
             return f'["element",{_path(path)},{_encode(condition)},"{of}"]'
         case Exists(path):
@@ -135,6 +138,8 @@ def _decode_leaf(kind: str, path: tuple[str, ...], rest: list[Any]) -> Expr:
     match kind, rest:
         case "in", [values]:
             return In(path, tuple(values))
+        case "all", [values]:
+            return All(path, tuple(values))
         case "contains", [values, every]:
             return Contains(path, tuple(values), every)
         case "type", [types]:

@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
+import docstore
 from docstore.errors import FilterError, FilterSyntaxError, FilterValueError
 from docstore.query.evaluate import matches_filter
+from docstore.query.expr import All, Compare, leaves
+from docstore.query.normalize import normalize
+from docstore.query.parse import parse
 
 
 @pytest.mark.parametrize(
@@ -114,6 +118,31 @@ def test_all(values: Any, document: Any, expected: bool) -> None:
     """Rule 16: every listed value by ``$eq``, or a list of ``$elemMatch``; ``[]`` matches nothing."""
     assert expected == matches_filter({"a": {"$all": values}}, document)
     assert expected is not matches_filter({"a": {"$not": {"$all": values}}}, document)
+
+
+@pytest.mark.parametrize("path", ["a", "a.b", "a.0", "a.b.c"])
+def test_all_of_many_scalars(store: docstore.Store, path: str) -> None:
+    """Rule 16: however many values ``$all`` lists, it is an ``$and`` of as many ``$eq``."""
+    many = [1, True, "x", 2.5, "", *range(100, 118)]
+    records: list[Any] = [
+        {"a": many}, {"a": many[:-1]}, {"a": [{"b": many[:9]}, {"b": many[9:]}]}, {"a": {"b": many}},
+        {"a": [many]}, {"a": {"b": [{"c": value} for value in many]}}, {"a": [[*many, 1.0], 7]}, {"a": 1},
+        {"a": [1.0, *many[1:]]}, {"a": ["1", *many[1:]]}, {"a": [1, 1, *many[2:]]}, {},
+    ]  # fmt: skip
+    store.documents.add_many([{"metadata": record} for record in records])
+    for count in (2, 3, 16, 17, len(many)):
+        listed: Any = {f"metadata.{path}": {"$all": many[:count]}}
+        each = {"$and": [{f"metadata.{path}": {"$eq": value}} for value in many[:count]]}
+        assert store.documents.count(each) == store.documents.count(listed)
+        found = [document.number for document in store.documents.find({"$nor": [each]}).items]
+        assert found == [document.number for document in store.documents.find({"$nor": [listed]}).items]
+
+
+def test_all_is_one_leaf() -> None:
+    """Rule 16: ``$all`` of scalars stays one leaf, the values of which are looked up in one set."""
+    expr = normalize(parse({"a": {"$all": [1, "x", 1.0, None, [2]]}}, None))
+    assert [All(("a",), (1, "x")), Compare(("a",), "eq", None), Compare(("a",), "eq", [2])] == [*leaves(expr)]
+    assert Compare(("a",), "eq", 1) == normalize(parse({"a": {"$all": [1, 1.0]}}, None))
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ _LATER = {
     "diff": "docstore.transfer",
     "upgrade": "docstore.upgrading",
 }
-_PARTS = frozenset({"aio", "filter_type", "indexes", "maintenance", "transfer", "upgrading"})
+_PARTS = frozenset({"aio", "dialects", "filter_type", "indexes", "maintenance", "transfer", "upgrading"})
 
 
 def __getattr__(name: str) -> object:

@@ -16,7 +16,7 @@ from docstore.downloads import Downloads
 from docstore.errors import DocstoreError, FilterSyntaxError, InvalidDocument, NotFound, shown
 from docstore.lifecycle import versions
 from docstore.models import Document, UpdateResult, records_from
-from docstore.putting import Put, forget_blobs, make_live, put_bytes
+from docstore.putting import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.query import run
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
@@ -119,7 +119,7 @@ class Documents(Queue, Adds, Downloads):
         self._check_revision(row, expected)
         self._root.bytes()
         with self._root.waits.run(open_source, source) as opened:
-            put = Put(opened, row["tenant"], row["owner"])
+            put = BlobWrite(opened, row["tenant"], row["owner"])
             put.size = None if size is None else checks.size(size)
             put.sha256 = None if sha256 is None else checks.sha256(sha256)
 

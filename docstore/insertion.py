@@ -13,7 +13,7 @@ from docstore.batches import Batch
 from docstore.drafts import Draft
 from docstore.errors import AlreadyExists, shown
 from docstore.lifecycle import versions
-from docstore.putting import Put, give_up, make_live
+from docstore.putting import BlobWrite, give_up, make_live
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.root import Root
@@ -38,7 +38,7 @@ class Item:
     """A draft under way, and its bytes."""
 
     draft: Draft
-    put: Put | None = None
+    put: BlobWrite | None = None
 
     def settle(self) -> None:
         """Take what was learned of the bytes into the row."""

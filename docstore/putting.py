@@ -17,7 +17,7 @@ from docstore.errors import BlobError, ChecksumMismatch, DocstoreError, SizeMism
 from docstore.root import Root
 from docstore.steps import reached
 
-__all__ = ["Put", "forget_blobs", "give_up", "make_live", "put_bytes"]
+__all__ = ["BlobWrite", "forget_blobs", "give_up", "make_live", "put_bytes"]
 
 T = TypeVar("T")
 _FENCED_TRIES = 3
@@ -30,7 +30,7 @@ class _Fenced(DocstoreError):
 
 
 @dataclass(slots=True)
-class Put:
+class BlobWrite:
     """Bytes on their way into the store.
 
     Attributes:
@@ -50,7 +50,7 @@ class Put:
     written: Written = field(default_factory=lambda: Written(0, ""))
 
 
-def put_bytes(root: Root, puts: Sequence[Put], commit: Callable[[], T]) -> T:
+def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) -> T:
     """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced.
 
     Raises:
@@ -75,7 +75,7 @@ def put_bytes(root: Root, puts: Sequence[Put], commit: Callable[[], T]) -> T:
     raise StoreBusy(f"the bytes were collected before they were live, {_FENCED_TRIES} times")
 
 
-def _intend(root: Root, puts: Sequence[Put]) -> None:
+def _intend(root: Root, puts: Sequence[BlobWrite]) -> None:
     """P2: commit an intent for each put, before a byte is written."""
     for put in puts:
         put.key = new_key()
@@ -87,7 +87,7 @@ def _intend(root: Root, puts: Sequence[Put]) -> None:
     reached("P2")
 
 
-def _write(root: Root, put: Put) -> Written:
+def _write(root: Root, put: BlobWrite) -> Written:
     """P3: write the bytes. A collector that takes the intent meanwhile removes them under the writer's
     hands.
     """
@@ -103,14 +103,14 @@ def _write(root: Root, put: Put) -> Written:
         raise _Fenced(f"the intent of {put.key} was collected") from failed
 
 
-def make_live(writer: Writer, put: Put, now: int) -> None:
+def make_live(writer: Writer, put: BlobWrite, now: int) -> None:
     """Turn an intent live: the fence. It loses to a collector that took the intent before."""
     size, sha256 = put.written.size, put.written.sha256
     if not writer.update_blob(put.key, _PENDING, state="live", at=now, sha256=sha256, size=size):
         raise _Fenced(f"the intent of {put.key} was collected")
 
 
-def give_up(writer: Writer, put: Put, now: int) -> None:
+def give_up(writer: Writer, put: BlobWrite, now: int) -> None:
     """Mark bytes dead that turn out not to be needed."""
     writer.update_blob(put.key, _PENDING, state="dead", at=now)
 

@@ -14,7 +14,7 @@ from docstore.blobs import open_source
 from docstore.checks import Checks
 from docstore.drafts import Draft
 from docstore.insertion import Fresh, Insertion, Item, Stored
-from docstore.putting import Put, put_bytes
+from docstore.putting import BlobWrite, put_bytes
 from docstore.root import Root
 from docstore.steps import reached
 
@@ -73,4 +73,4 @@ def _opened(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> Item:
     source = stack.enter_context(root.waits.run(open_source, draft.source))
     draft.named_after(source, checks)
     row = draft.row
-    return Item(draft, Put(source, row["tenant"], row["owner"], row["size"], row["sha256"]))
+    return Item(draft, BlobWrite(source, row["tenant"], row["owner"], row["size"], row["sha256"]))

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal
 from docstore.backend import BlobState, Duplicate, Query, Row, Writer
 from docstore.errors import AlreadyExists, ScopeError, StoreBusy, shown
 from docstore.lifecycle import versions
-from docstore.putting import Put, forget_blobs, make_live, put_bytes
+from docstore.putting import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.steps import reached
@@ -42,7 +42,7 @@ class Incoming:
 
     row: Row
     opening: Callable[[], BinaryIO] | None = None
-    put: Put | None = None
+    put: BlobWrite | None = None
 
 
 @dataclass(slots=True)
@@ -123,12 +123,12 @@ def _verdict(item: Incoming, found: Row | None, replace: bool) -> Verdict:
     return "replace"
 
 
-def _put_of(item: Incoming, found: Row | None) -> Put | None:
+def _put_of(item: Incoming, found: Row | None) -> BlobWrite | None:
     """Return the bytes that must be stored: none where the target has the very same."""
     row = item.row
     if item.opening is None or (found is not None and _has_bytes_of(found, row)):
         return None
-    return Put(lazy_source(item.opening), row["tenant"], row["owner"], row["size"], row["sha256"])
+    return BlobWrite(lazy_source(item.opening), row["tenant"], row["owner"], row["size"], row["sha256"])
 
 
 def _has_bytes_of(found: Row, row: Row) -> bool:

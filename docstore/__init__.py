@@ -45,7 +45,17 @@ from docstore.errors import (
     UpgradeNeeded,
 )
 from docstore.limits import Limits
-from docstore.models import AddResult, Document, Extraction, NewDocument, Page, Status, UpdateResult
+from docstore.models import (
+    AddResult,
+    Document,
+    Extraction,
+    NewDocument,
+    Page,
+    Put,
+    PutResult,
+    Status,
+    UpdateResult,
+)
 from docstore.query.evaluate import matches_filter as matches
 from docstore.query.instants import instant
 from docstore.query.plan import Plan
@@ -93,6 +103,8 @@ __all__ = [
     "Page",
     "Plan",
     "ProcessReport",
+    "Put",
+    "PutResult",
     "ReadOnlyStore",
     "RevisionConflict",
     "SchemaTooNew",

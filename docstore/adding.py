@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from docstore.backend import Scope
 from docstore.batches import Batch, draft_batch
 from docstore.checks import Checks
+from docstore.collecting import (
+    Failures,
+    OnError,
+    check_batch_size,
+    check_on_error,
+    placed,
+    store_apart,
+    validated,
+)
 from docstore.drafts import Draft, draft_document
-from docstore.errors import InvalidDocument, ScopeError, shown
+from docstore.errors import InvalidDocument, ScopeError
 from docstore.insertion import Stored
 from docstore.models import AddResult, Document, NewDocument
 from docstore.query.fields import DOCUMENTS
@@ -97,6 +108,7 @@ class Adds(Writes[Document]):
         self,
         documents: Iterable[NewDocument | Mapping[str, Any]],
         *,
+        on_error: OnError = "raise",
         batch_size: int = 1000,
         on_progress: Callable[[int], object] | None = None,
     ) -> AddResult:
@@ -105,11 +117,13 @@ class Adds(Writes[Document]):
         Args:
             documents: :class:`NewDocument` objects, or mappings with the keywords of :meth:`add` and
                 ``source``. Read lazily.
+            on_error: ``"raise"`` what is wrong with a document, its batch not written; or ``"collect"`` it in
+                ``.failed`` and go on with the others. Failures of the database are raised either way.
             batch_size: documents a commit, 1 to 100,000.
             on_progress: called after each commit with the number of documents stored so far.
 
         Returns:
-            Their ids, in order, and how many are new.
+            Their ids, in order, how many are new, and what failed.
 
         Raises:
             InvalidDocument: a document cannot be stored; ``.index`` says which. Its batch is not written,
@@ -117,13 +131,12 @@ class Adds(Writes[Document]):
             Others: as :meth:`add`, for the whole batch.
         """
         self._ready_to_write("add_many")
-        if type(batch_size) is not int or not 1 <= batch_size <= 100_000:
-            raise InvalidDocument(
-                f"batch_size={shown(batch_size)}: expected a whole number from 1 to 100000",
-                field="batch_size",
-            )
+        check_batch_size(batch_size)
+        failures = check_on_error(on_error)
         ids: list[str] = []
         added = 0
+        if failures is not None:
+            return self._add_collecting(documents, batch_size, failures, on_progress)
         for batch in self._batches(documents, batch_size):
             if isinstance(batch, Batch):
                 ids += store_new(self._root, batch)
@@ -135,6 +148,26 @@ class Adds(Writes[Document]):
             if on_progress is not None:
                 on_progress(len(ids))
         return AddResult(ids=ids, added=added, existing=len(ids) - added)
+
+    def _add_collecting(
+        self,
+        documents: Iterable[NewDocument | Mapping[str, Any]],
+        size: int,
+        failures: Failures,
+        on_progress: Callable[[int], object] | None,
+    ) -> AddResult:
+        """Add many, and collect what fails."""
+        make = partial(draft_document, scope=self._scope, checks=self._checks)
+        ids: list[str] = []
+        added = 0
+        for batch in validated(documents, make, size, failures):
+            stored = store_apart(batch, self._store, failures, attrgetter("source"))
+            ids += [one.row["id"] for _, one in stored]
+            added += sum(one.is_new for _, one in stored)
+            if on_progress is not None:
+                on_progress(len(ids))
+        failed = tuple(sorted(failures, key=itemgetter(0)))
+        return AddResult(ids=ids, added=added, existing=len(ids) - added, failed=failed)
 
     def _batches(
         self, documents: Iterable[NewDocument | Mapping[str, Any]], size: int
@@ -212,12 +245,8 @@ class _Intake:
         index = self._first + at
         try:
             return draft_document(given, self._scope, self._checks)
-        except InvalidDocument as wrong:
-            raise InvalidDocument(
-                f"document {index}: {wrong.message}", field=wrong.field, index=index
-            ) from wrong
-        except ScopeError as wrong:
-            raise ScopeError(f"document {index}: {wrong.message}") from wrong
+        except (InvalidDocument, ScopeError) as wrong:
+            raise placed(wrong, "document", index) from wrong
 
 
 def _fields(given: Any) -> Any:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from docstore.adding import Adds
 from docstore.backend import Query, Row, SortKey, Writer
 from docstore.blobs import open_source
 from docstore.changes import Edit, document_edit
@@ -25,6 +24,7 @@ from docstore.query.plan import Plan
 from docstore.queue import Queue
 from docstore.records import Filter
 from docstore.steps import reached
+from docstore.upserts import Upserts
 from docstore.writing import check_revision_argument
 
 __all__ = ["Documents"]
@@ -34,7 +34,7 @@ _BATCH = 1000
 """Documents changed or removed in one commit."""
 
 
-class Documents(Queue, Adds, Downloads):
+class Documents(Queue, Upserts, Downloads):
     """The documents of a store, within its scope."""
 
     # -- changing ----------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ if sys.version_info >= (3, 14):
 else:
     from uuid_utils import uuid7
 
-__all__ = ["BLANK", "CHECKED", "NAMES", "Draft", "draft_document", "new_id", "stamped"]
+__all__ = ["BLANK", "CHECKED", "NAMES", "Draft", "draft_document", "given_values", "new_id", "stamped"]
 
 NAMES: Final = frozenset(NewDocument.model_fields)
 """The fields that may be given."""
@@ -62,11 +62,12 @@ class Draft:
 
     def fingerprint(self) -> str | None:
         """Return a digest of all that the caller asked for, with the bytes' size and sha256; ``None`` without
-        an id of theirs.
+        an id or external_id of theirs.
         """
-        if not self.named:
+        if not self.named and self.row["external_id"] is None:
             return None
-        asked = {name: value for name, value in self.row.items() if name not in _NOT_ASKED}
+        left_out = _NOT_ASKED if self.named else _NOT_ASKED | {"id"}
+        asked = {name: value for name, value in self.row.items() if name not in left_out}
         text = json.dumps(asked, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -116,7 +117,7 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
         InvalidDocument: a field is unknown, of the wrong type, or out of its bounds.
         ScopeError: its tenant or owner is against the scope.
     """
-    values = _values(given)
+    values = given_values(given)
     get = values.get
     row = BLANK.copy()
     row["tenant"], row["owner"] = stamped(scope, get("tenant"), get("owner"))
@@ -204,7 +205,12 @@ CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
 """How each field is checked, and brought into the form that rows hold."""
 
 
-def _values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
+def given_values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a new document that the caller gave.
+
+    Raises:
+        InvalidDocument: it is no document, or has a field that there is not.
+    """
     if isinstance(given, NewDocument):
         return {name: getattr(given, name) for name in given.model_fields_set}
     if type(given) is not dict and not isinstance(given, Mapping):

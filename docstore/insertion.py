@@ -20,7 +20,7 @@ from docstore.root import Root
 from docstore.rows import Rows
 from docstore.steps import reached
 
-__all__ = ["Fresh", "Insertion", "Item", "Stored"]
+__all__ = ["Fresh", "Insertion", "Item", "Stored", "finished", "insert_rows"]
 
 _PRIVATE = frozenset({"fingerprint", "blob_key"})
 _CLOCKED = ("created_at", "updated_at", "first_created_at")
@@ -62,7 +62,7 @@ class Insertion:
         """Insert what is not there; return a row for each draft, in order."""
         now = writer.now()
         if not self._tried and all(_is_plain(item) for item in self._items):
-            rows = [_finished(item.draft, now) for item in self._items]
+            rows = [finished(item.draft, now) for item in self._items]
             self._insert(writer, rows)
             return [Stored(row, True) for row in rows]
         return self._look_and_insert(writer, now)
@@ -75,7 +75,7 @@ class Insertion:
         for item in self._items:
             found = self._existing(writer, item.draft, known)
             if found is None:
-                row = _finished(item.draft, now)
+                row = finished(item.draft, now)
                 rows.append(row)
                 known[_by_id(row)] = known[_by_bytes(row)] = row
                 if item.put is not None:
@@ -110,9 +110,7 @@ class Insertion:
         return [Stored(row, True)]
 
     def _insert(self, writer: Writer, rows: list[Row]) -> None:
-        versions.place(writer, rows)
-        for row, number in zip(rows, writer.insert(DOCUMENTS, rows) if rows else (), strict=True):
-            row["number"] = number
+        insert_rows(writer, rows)
         self._tried.update(row["id"] for row in rows)
         reached("P4.1")
 
@@ -146,6 +144,14 @@ class Insertion:
             writer.lock(f"bytes/{zlib.crc32(wanted['sha256'].encode())}")
             return known.get(_by_bytes(wanted)) or _of_bytes(writer, wanted)
         return None
+
+
+def insert_rows(writer: Writer, rows: Sequence[Row]) -> None:
+    """Insert finished rows as the next versions of their chains, and give them their numbers."""
+    if rows:
+        versions.place(writer, rows)
+        for row, number in zip(rows, writer.insert(DOCUMENTS, rows), strict=True):
+            row["number"] = number
 
 
 class Fresh:
@@ -200,7 +206,7 @@ def _by_bytes(row: Row) -> Any:
     return ("bytes", row["tenant"], row["owner"], row["sha256"])
 
 
-def _finished(draft: Draft, now: int) -> Row:
+def finished(draft: Draft, now: int) -> Row:
     """Return the row to insert; the draft keeps what was asked, for the next try, where that matters."""
     row = draft.row
     if draft.named or row["external_id"] is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
@@ -24,6 +24,9 @@ __all__ = [
     "Extraction",
     "NewDocument",
     "Page",
+    "Put",
+    "PutOutcome",
+    "PutResult",
     "Status",
     "UpdateResult",
     "page_from",
@@ -178,17 +181,77 @@ class AddResult(BaseModel):
         ids: of the documents, in the order given.
         added: how many are new.
         existing: how many were there already (a repeated ``id``, or ``dedupe``).
+        failed: the place of each document that could not be added, and its error; with
+            ``on_error="collect"``.
     """
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     ids: list[str]
     added: int
     existing: int = 0
+    failed: tuple[tuple[int, Exception], ...] = ()
 
     def __len__(self) -> int:
         """Return the number of documents, new or not."""
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        """Show the counts."""
+        return f"AddResult(added={self.added}, existing={self.existing}, failed={len(self.failed)})"
+
+    __str__ = __repr__
+
+
+PutOutcome: TypeAlias = Literal["added", "replaced", "merged", "skipped", "versioned", "unchanged"]
+"""What a put did."""
+
+
+class Put(BaseModel):
+    """What ``put`` did.
+
+    Attributes:
+        document: as it is now.
+        outcome: ``added replaced merged skipped versioned`` or ``unchanged``.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
+
+    document: Document
+    outcome: PutOutcome
+
+
+class PutResult(BaseModel):
+    """What ``put_many`` did.
+
+    Attributes:
+        ids: of the documents, in the order given.
+        added, replaced, merged, skipped, versioned, unchanged: how many there are of each outcome.
+        failed: the place of each document that could not be put, and its error; with ``on_error="collect"``.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    ids: list[str]
+    added: int = 0
+    replaced: int = 0
+    merged: int = 0
+    skipped: int = 0
+    versioned: int = 0
+    unchanged: int = 0
+    failed: tuple[tuple[int, Exception], ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of documents that were put."""
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        """Show the counts."""
+        counts = {name: getattr(self, name) for name in get_args(PutOutcome)}
+        shown = [f"{name}={count}" for name, count in counts.items() if count]
+        return f"PutResult({', '.join([*shown, f'failed={len(self.failed)}'])})"
+
+    __str__ = __repr__
 
 
 class UpdateResult(int):

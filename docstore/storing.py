@@ -18,7 +18,7 @@ from docstore.putting import BlobWrite, put_bytes
 from docstore.root import Root
 from docstore.steps import reached
 
-__all__ = ["store_drafts", "store_new"]
+__all__ = ["opened_item", "store_drafts", "store_new"]
 
 
 def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[Stored]:
@@ -32,7 +32,8 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     reached("P0")
     with ExitStack() as stack:
         items = [
-            Item(draft) if draft.source is None else _opened(root, checks, draft, stack) for draft in drafts
+            Item(draft) if draft.source is None else opened_item(root, checks, draft, stack)
+            for draft in drafts
         ]
         puts = [item.put for item in items if item.put is not None]
 
@@ -68,7 +69,8 @@ def store_new(root: Root, batch: Batch) -> Sequence[str]:
     return ids
 
 
-def _opened(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> Item:
+def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> Item:
+    """Open the bytes of a draft; ``stack`` closes them."""
     root.bytes()
     source = stack.enter_context(root.waits.run(open_source, draft.source))
     draft.named_after(source, checks)

@@ -16,11 +16,13 @@ from docstore.aio.records import AsyncRecords
 from docstore.aio.sources import readable
 from docstore.aio.workers import AsyncHandler, AsyncWorkers
 from docstore.claims import Claim
+from docstore.collecting import OnError
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
-from docstore.models import AddResult, Document, NewDocument, UpdateResult
+from docstore.models import AddResult, Document, NewDocument, Put, PutResult, UpdateResult
 from docstore.records import Filter
 from docstore.root import Root
+from docstore.upserts import OnConflict
 from docstore.workers import ProcessReport
 
 __all__ = ["AsyncDocuments"]
@@ -82,6 +84,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         self,
         documents: Iterable[NewDocument | Mapping[str, Any]] | AsyncIterable[NewDocument | Mapping[str, Any]],
         *,
+        on_error: OnError = "raise",
         batch_size: int = 1000,
         on_progress: Callable[[int], object] | None = None,
     ) -> AddResult:
@@ -94,6 +97,69 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         return await self._shell.run(
             blocking.add_many,
             _given(asyncio.get_running_loop(), documents),
+            on_error=on_error,
+            batch_size=batch_size,
+            on_progress=told,
+        )
+
+    async def put(
+        self,
+        source: Any = None,
+        *,
+        id: str | None = None,
+        external_id: str | None = None,
+        on_conflict: OnConflict = "replace",
+        filename: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tenant: str | None = None,
+        owner: str | None = None,
+        status: str | None = None,
+        error: str | None = None,
+        content: str | None = None,
+        preview: str | None = None,
+        content_state: str | None = None,
+        content_note: str | None = None,
+        created_at: Any = None,
+        updated_at: Any = None,
+        processed_at: Any = None,
+        sha256: str | None = None,
+        size: int | None = None,
+        dedupe: str | None = None,
+    ) -> Put:
+        """Add the document with this id or external_id, or change the one that is there:
+        :meth:`Documents.put`, awaited.
+        """
+        documents = await self._blocking()
+        given = readable(source, asyncio.get_running_loop())
+        return await self._shell.run(
+            documents.put, given, id=id, external_id=external_id, on_conflict=on_conflict,
+            filename=filename, content_type=content_type, metadata=metadata, tenant=tenant, owner=owner,
+            status=status, error=error, content=content, preview=preview, content_state=content_state,
+            content_note=content_note, created_at=created_at, updated_at=updated_at,
+            processed_at=processed_at, sha256=sha256, size=size, dedupe=dedupe,
+        )  # fmt: skip
+
+    async def put_many(
+        self,
+        documents: Iterable[NewDocument | Mapping[str, Any]] | AsyncIterable[NewDocument | Mapping[str, Any]],
+        *,
+        on_conflict: OnConflict = "replace",
+        on_error: OnError = "raise",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> PutResult:
+        """Put many documents, each batch in one commit: :meth:`Documents.put_many`, awaited.
+
+        ``documents`` may be an async iterable, ``on_progress`` a coroutine function.
+        """
+        blocking = await self._blocking()
+        told = None if on_progress is None else partial(_told, asyncio.get_running_loop(), on_progress)
+        return await self._shell.run(
+            blocking.put_many,
+            _given(asyncio.get_running_loop(), documents),
+            on_conflict=on_conflict,
+            on_error=on_error,
             batch_size=batch_size,
             on_progress=told,
         )

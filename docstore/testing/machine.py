@@ -82,6 +82,19 @@ _OPERATIONS = st.one_of(
     _asking(
         "update_many", names=st.lists(_names, max_size=2), given=_some(metadata=_objects, filename=_names)
     ),
+    _asking(
+        "put",
+        given=st.fixed_dictionaries({"id": _ids})
+        | st.fixed_dictionaries({"external_id": st.sampled_from("ef")}),
+        more=_some(
+            tenant=st.sampled_from(_TENANTS),
+            metadata=_objects,
+            filename=_names,
+            content=_texts,
+            source=st.sampled_from((b"1", b"22")),
+        ),
+        on_conflict=st.sampled_from(("replace", "merge", "skip", "error")),
+    ),
     _asking("operate", id=_ids, operators=_operators),
     _asking("operate_many", names=st.lists(_names, max_size=2), operators=_operators),
     _asking("delete", id=_ids, if_revision=_revisions),
@@ -142,6 +155,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store: Store = self.open_store()
         self.model: Model = Model()
         self.claims: list[tuple[Claim, int]] = []
+        self._outcome = ""
 
     def teardown(self) -> None:
         """Close the store."""
@@ -243,6 +257,22 @@ class StoreMachine(RuleBasedStateMachine):
             lambda: real.update_many({"filename": {"$in": names}}, **given),
             lambda made: self.model.update_many(where, names, **given),
         )
+
+    def _put(self, where: Where, given: dict[str, Any], more: dict[str, Any], on_conflict: Any) -> Any:
+        real = self._view(where).documents
+
+        def put() -> Document:
+            done = real.put(on_conflict=on_conflict, **given, **more)
+            self._outcome = done.outcome
+            return done.document
+
+        def modelled(made: Any) -> ModelDocument:
+            new_id = getattr(made, "id", "")
+            document, outcome = self.model.put(where, new_id, on_conflict=on_conflict, **given, **more)
+            assert outcome == self._outcome
+            return document
+
+        return put, modelled
 
     def _operate(self, where: Where, id: str, operators: dict[str, Any]) -> Any:
         real = self._view(where).documents

@@ -149,7 +149,8 @@ class Model:
             if fixed is not None and given is not None and fixed != given:
                 raise ScopeError("another scope")
         tenant, owner = where[0] or tenant, where[1] or owner
-        asked = (tenant, owner, source, filename, external_id, dict(metadata or {}), content, status)
+        named = id is not None
+        asked = (tenant, owner, source, filename, external_id, dict(metadata or {}), content, status, named)
         taken = self._first(id=id, tenant=tenant) if id is not None else None
         if taken is not None:
             if taken.asked != asked:
@@ -188,6 +189,65 @@ class Model:
             if other.chain == made.chain and other.is_latest:
                 other.is_latest = False
                 made.version = other.version + 1
+
+    def put(
+        self,
+        where: Where,
+        new_id: str,
+        *,
+        on_conflict: str,
+        id: str | None = None,
+        external_id: str | None = None,
+        tenant: str | None = None,
+        **given: Any,
+    ) -> tuple[ModelDocument, str]:
+        """Add the document with this key, or change the one that is there; say which."""
+        if where[0] is not None and tenant is not None and where[0] != tenant:
+            raise ScopeError("another scope")
+        whose = {"tenant": where[0] or tenant}
+        if id is not None:
+            there = self._first(id=id, **whose)
+        else:
+            there = self._first(external_id=external_id, owner=where[1], is_latest=True, **whose)
+        if there is None:
+            made = self.add(where, new_id, id=id, external_id=external_id, tenant=tenant, **given)
+            return made, "added"
+        if where[1] is not None and there.owner != where[1]:
+            raise AlreadyExists("another owner's", id=there.id)
+        if on_conflict == "skip":
+            return there, "skipped"
+        blank: dict[str, Any] = {"source": None, "filename": "", "metadata": {}, "content": None}
+        whole = {**blank, **given}
+        name = there.external_id if id is None else None
+        asked = (
+            whose["tenant"], where[1], whole["source"], whole["filename"], name, whole["metadata"],
+            whole["content"], "pending", id is not None,
+        )  # fmt: skip
+        if on_conflict == "merge":
+            wanted = {
+                **{name: value for name, value in given.items() if name != "metadata"},
+                "metadata": merge_patch(there.metadata, given.get("metadata", {})),
+            }
+            compared = wanted
+        else:
+            wanted = {**whole, "status": "pending", "error": None}
+            again = there.asked == asked
+            compared = {name: wanted[name] for name in ("source", "filename", "metadata", *given)}
+            compared = compared if again else wanted
+        held = {
+            "source": there.bytes, "filename": there.filename, "metadata": there.metadata,
+            "content": there.content, "status": there.status, "error": there.error,
+        }  # fmt: skip
+        if all(held[name] == value for name, value in compared.items()):
+            return there, "unchanged"
+        if on_conflict == "error":
+            raise AlreadyExists("taken", id=there.id)
+        for name, value in wanted.items():
+            setattr(there, "bytes" if name == "source" else name, value)
+        if on_conflict == "replace":
+            there.attempts, there.lease, there.asked = 0, None, asked
+        there.revision += 1
+        return there, "replaced" if on_conflict == "replace" else "merged"
 
     def update(
         self, where: Where, id: str, *, if_revision: int | None = None, **changes: Any

@@ -1,0 +1,436 @@
+"""Upserts: ``put`` makes it so, by an id or an external_id, whatever was there before.
+
+What is to be done with a document that is there is decided in the block that writes it, with its chain and
+its row locked; of several putters of one key each finds what the one before it left.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+from docstore.adding import Adds
+from docstore.backend import BlobState, Lock, Query, Reader, Row, Scope, SortKey, Writer
+from docstore.changes import merge_patch, metadata_patch
+from docstore.collecting import (
+    Failures,
+    OnError,
+    check_batch_size,
+    check_on_error,
+    store_apart,
+    validated,
+)
+from docstore.drafts import draft_document, given_values
+from docstore.errors import AlreadyExists, InvalidDocument, shown
+from docstore.insertion import Insertion, Item, finished, insert_rows
+from docstore.lifecycle import claims, versions
+from docstore.mediatype import file_type_of
+from docstore.models import NewDocument, Put, PutOutcome, PutResult
+from docstore.putting import forget_blobs, give_up, make_live, put_bytes
+from docstore.query.expr import And, Compare, Expr, In
+from docstore.query.fields import DOCUMENTS
+from docstore.query.values import canonical_json
+from docstore.steps import reached
+from docstore.storing import opened_item
+
+__all__ = ["OnConflict", "Upserts"]
+
+OnConflict: TypeAlias = Literal["replace", "merge", "skip", "version", "error"]
+_MODES = get_args(OnConflict)
+_READ = frozenset({"content", "blob_key", "fingerprint", *claims.NO_LEASE})
+_BY_NUMBER = (SortKey(("number",)),)
+_AT_ONCE = 1000
+_PENDING: tuple[BlobState, ...] = ("pending",)
+_REPLACED = (
+    "filename", "content_type", "file_type", "size", "sha256", "status", "error", "metadata", "preview",
+    "content", "content_state", "content_note", "processed_at",
+)  # fmt: skip
+"""What ``replace`` sets from the draft and compares with what is there."""
+_MERGED = (
+    "filename", "content_type", "status", "error", "content", "content_state", "content_note", "preview",
+    "created_at", "updated_at", "processed_at",
+)  # fmt: skip
+"""The fields that ``merge`` sets where they were given."""
+_ASKED = ("filename", "content_type", "size", "sha256", "metadata")
+"""What a repeated put compares, beside the fields that were given: a worker may have set all else since."""
+
+Key: TypeAlias = tuple[str | None, ...]
+
+
+@dataclass(slots=True)
+class Wish:
+    """One document to put.
+
+    Attributes:
+        item: its draft, and its bytes.
+        given: the fields that the caller gave.
+    """
+
+    item: Item
+    given: frozenset[str]
+
+    @property
+    def key(self) -> Key:
+        """What tells it from others: tenant and id, or the version chain."""
+        row = self.item.draft.row
+        if self.item.draft.named:
+            return ("id", row["tenant"], row["id"])
+        return ("chain", row["tenant"], row["owner"], row["external_id"])
+
+
+class Done(NamedTuple):
+    """The row of a wish, and what was done."""
+
+    row: Row
+    outcome: PutOutcome
+
+
+class Upserts(Adds):
+    """The part of the documents that puts them."""
+
+    def put(
+        self,
+        source: Any = None,
+        *,
+        id: str | None = None,
+        external_id: str | None = None,
+        on_conflict: OnConflict = "replace",
+        filename: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tenant: str | None = None,
+        owner: str | None = None,
+        status: str | None = None,
+        error: str | None = None,
+        content: str | None = None,
+        preview: str | None = None,
+        content_state: str | None = None,
+        content_note: str | None = None,
+        created_at: Any = None,
+        updated_at: Any = None,
+        processed_at: Any = None,
+        sha256: str | None = None,
+        size: int | None = None,
+        dedupe: str | None = None,
+    ) -> Put:
+        """Make it so: add the document with this id or external_id, or change the one that is there.
+
+        Of several that put one key at the same time each finds what the one before it left: there is one
+        document in the end.
+
+        Args:
+            source: as for :meth:`add`, like all that is not named here.
+            id, external_id: one of both; by ``external_id`` its latest version counts, of the same tenant and
+                owner. Neither may be left out unless ``dedupe`` is given.
+            on_conflict: what becomes of a document that is there and differs. ``"replace"`` keeps its ``id``,
+                ``number``, ``created_at`` and ``version`` and replaces all else, bytes included: without a
+                source they go. ``"merge"`` merges the metadata (RFC 7396) and sets the fields that were
+                given. ``"version"`` adds the next version of the external_id. ``"skip"`` leaves it, whether
+                it differs or not, and ``"error"`` refuses.
+            dedupe: as for :meth:`add`; without a key the outcome is ``added`` or ``skipped``.
+
+        Returns:
+            The document, and what was done: ``added replaced merged skipped versioned`` or ``unchanged``.
+            What is as it was put before writes nothing.
+
+        Raises:
+            InvalidDocument: no key, or both; a field cannot be stored.
+            AlreadyExists: ``on_conflict="error"`` and another document is there; or the id is another
+                owner's, whom this store cannot see.
+            Others: as :meth:`add`.
+
+        Example:
+            >>> put = store.documents.put("report.pdf", external_id="reports/2026")
+            >>> put.outcome
+            'added'
+        """
+        self._ready_to_write("put")
+        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        del given["on_conflict"]
+        _check_mode(on_conflict)
+        wish = self._wish(given, on_conflict)
+        if wish is None:
+            stored = self._store([draft_document(given, self._scope, self._checks)])[0]
+            done = Done(stored.row, "added" if stored.is_new else "skipped")
+        else:
+            (done,) = self._put([wish], on_conflict)
+        return Put(document=self._made({**done.row, "content": None}), outcome=done.outcome)
+
+    def put_many(
+        self,
+        documents: Iterable[NewDocument | Mapping[str, Any]],
+        *,
+        on_conflict: OnConflict = "replace",
+        on_error: OnError = "raise",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> PutResult:
+        """Put many documents, each batch in one commit.
+
+        Args:
+            documents: as for :meth:`add_many`, each with an ``id`` or an ``external_id``. Of several in a
+                batch that have the same key the last counts.
+            on_conflict: as for :meth:`put`.
+            on_error: ``"raise"`` what is wrong with one, its batch not written; or ``"collect"`` it in
+                ``.failed`` and go on with the others.
+            batch_size: documents a commit, 1 to 100,000.
+            on_progress: called after each commit with the number of documents put so far.
+
+        Returns:
+            The ids, how many there are of each outcome, and what failed.
+
+        Raises:
+            InvalidDocument: a document cannot be stored; ``.index`` says which.
+            Others: as :meth:`put`, for the whole batch.
+        """
+        self._ready_to_write("put_many")
+        _check_mode(on_conflict)
+        check_batch_size(batch_size)
+        failures = check_on_error(on_error)
+        ids: list[str] = []
+        counts: dict[PutOutcome, int] = dict.fromkeys(get_args(PutOutcome), 0)
+        store = partial(self._put, mode=on_conflict)
+        for batch in self._wishes(documents, on_conflict, batch_size, failures):
+            for _, done in store_apart(batch, store, failures, lambda wish: wish.item.draft.source):
+                ids.append(done.row["id"])
+                counts[done.outcome] += 1
+            if on_progress is not None:
+                on_progress(len(ids))
+        failed = tuple(sorted(failures or (), key=itemgetter(0)))
+        return PutResult(ids=ids, failed=failed, **counts)
+
+    # -- validating --------------------------------------------------------------------------------
+
+    def _wish(self, given: NewDocument | Mapping[str, Any], mode: OnConflict) -> Wish | None:
+        """Validate one document to put; ``None`` where its bytes alone are its key."""
+        values = given_values(given)
+        names = frozenset(name for name, value in values.items() if value is not None)
+        if len({"id", "external_id"} & names) != 1:
+            if not {"id", "external_id"} & names and "dedupe" in names and "source" in names:
+                return None
+            which = "both id and external_id" if "id" in names else "neither id nor external_id"
+            raise InvalidDocument(f"put: {which}; expected one of them as the key", field="id")
+        if mode == "version" and "id" in names:
+            raise InvalidDocument("put: on_conflict='version' goes with external_id, not with id", field="id")
+        if mode == "merge" and "metadata" in names:
+            metadata_patch(self._checks, values["metadata"])
+        draft = draft_document(values, self._scope, self._checks)
+        return Wish(Item(draft), names - {"source"})
+
+    def _wishes(
+        self,
+        documents: Iterable[NewDocument | Mapping[str, Any]],
+        mode: OnConflict,
+        size: int,
+        failures: Failures | None,
+    ) -> Iterator[list[tuple[int, Wish]]]:
+        """Yield the documents of each commit, validated, with their places; of one key the last."""
+
+        def keyed(given: NewDocument | Mapping[str, Any]) -> Wish:
+            wish = self._wish(given, mode)
+            if wish is None:
+                raise InvalidDocument(
+                    "put_many: neither id nor external_id; expected one of them", field="id"
+                )
+            return wish
+
+        for batch in validated(documents, keyed, size, failures):
+            yield list({wish.key: (at, wish) for at, wish in batch}.values())
+
+    # -- storing -----------------------------------------------------------------------------------
+
+    def _put(self, wishes: Sequence[Wish], mode: OnConflict) -> list[Done]:
+        """Put documents, all or none, in one final transaction."""
+        reached("P0")
+        there: dict[Key, Row] = {}
+        if mode == "skip" and any(wish.item.draft.source is not None for wish in wishes):
+            with self._root.read(snapshot=True) as reader:  # whose bytes then need not be read
+                there = _found(reader, wishes)
+        with ExitStack() as stack:
+            for wish in wishes:
+                if wish.item.draft.source is not None and wish.key not in there:
+                    wish.item = opened_item(self._root, self._checks, wish.item.draft, stack)
+            puts = [wish.item.put for wish in wishes if wish.item.put is not None]
+
+            def commit() -> list[Done]:
+                for wish in wishes:
+                    wish.item.settle()
+                done = self._root.written(_Upsert(self, wishes, mode).run, recognises=True)
+                self._root.committed("P4.2")
+                return done
+
+            done = put_bytes(self._root, puts, commit) if puts else commit()
+        reached("P5")
+        return done
+
+
+def _check_mode(mode: Any) -> None:
+    if mode not in _MODES:
+        raise InvalidDocument(
+            f"on_conflict={mode!r}: expected one of {', '.join(_MODES)}", field="on_conflict"
+        )
+
+
+def _found(reader: Reader, wishes: Iterable[Wish], lock: Lock | None = None) -> dict[Key, Row]:
+    """Return the documents that are there, by key; read whole and, in a write block, locked."""
+    asked: dict[tuple[str | None, ...], dict[str, None]] = {}
+    for *beginning, name in (wish.key for wish in wishes):
+        asked.setdefault(tuple(beginning), {})[name or ""] = None
+    found: dict[Key, Row] = {}
+    for (kind, tenant, *owners), wanted in asked.items():
+        field, names = ("id" if kind == "id" else "external_id"), tuple(wanted)
+        same: list[Expr] = [Compare(("tenant",), "eq", tenant)]
+        if kind == "chain":
+            same += [Compare(("owner",), "eq", owner) for owner in owners]
+            same.append(Compare(("is_latest",), "eq", True))
+        for at in range(0, len(names), _AT_ONCE):
+            where = And((In((field,), names[at : at + _AT_ONCE]), *same))
+            query = Query(DOCUMENTS, Scope(), where, _BY_NUMBER, include=_READ, lock=lock)
+            found.update(((kind, tenant, *owners, row[field]), row) for row in reader.select(query))
+    return found
+
+
+class _Upsert:
+    """P4 of documents to put: find what is there, insert the others, change what differs.
+
+    It may run several times; after a commit of unknown outcome it knows what it wrote by the rows.
+    """
+
+    def __init__(self, documents: Upserts, wishes: Sequence[Wish], mode: OnConflict) -> None:
+        self._documents = documents
+        self._wishes = wishes
+        self._mode = mode
+        self._tried: dict[Key, Done] = {}
+
+    def run(self, writer: Writer) -> list[Done]:
+        """Put all of them; return the row of each and what was done."""
+        now = writer.now()
+        versions.lock_chains(writer, self._chains(writer))
+        there = _found(writer, self._wishes, "wait")
+        new: list[Row] = []
+        done = [self._one(writer, wish, there.get(wish.key), new, now) for wish in self._wishes]
+        insert_rows(writer, new)
+        self._tried = {wish.key: one for wish, one in zip(self._wishes, done, strict=True)}
+        return done
+
+    def _chains(self, writer: Writer) -> list[versions.Chain]:
+        """Return the chains that are written to: those that are keys, and those that a document may leave or
+        join as its owner changes.
+        """
+        found = [versions.chain_of(wish.item.draft.row) for wish in self._wishes]
+        moving = [wish for wish in self._wishes if wish.item.draft.named and "owner" in wish.given]
+        for row in _found(writer, moving).values() if moving else ():
+            found.append(versions.chain_of(row))
+            found += [
+                versions.chain_of({**row, "owner": wish.item.draft.row["owner"]})
+                for wish in moving
+                if wish.item.draft.row["id"] == row["id"]
+            ]
+        return [chain for chain in found if chain is not None]
+
+    def _one(self, writer: Writer, wish: Wish, row: Row | None, new: list[Row], now: int) -> Done:
+        draft, put = wish.item.draft, wish.item.put
+        if row is None:
+            return self._added(writer, wish, new, now)
+        tried = self._tried.get(wish.key)
+        known = ("id", "revision", *_ASKED)
+        if tried is not None and all(tried.row.get(name) == row[name] for name in known):
+            return tried._replace(row=row)  # by the commit whose outcome was unknown
+        owner = self._documents._scope.owner
+        if owner is not None and row["owner"] != owner:
+            raise AlreadyExists(f"the id {row['id']!r} is taken by another owner's document", id=row["id"])
+        columns = None if self._mode == "skip" else self._columns(wish, row)
+        if columns is None:
+            if put is not None:
+                give_up(writer, put, now)
+            return Done(row, "skipped" if self._mode == "skip" else "unchanged")
+        if self._mode == "error":
+            field = "id" if draft.named else "external_id"
+            text = f"the {field} {shown(wish.key[-1])} is taken by a document with other bytes or fields"
+            raise AlreadyExists(text, id=row["id"])
+        if self._mode == "version":
+            return self._added(writer, wish, new, now)._replace(outcome="versioned")
+        self._take_bytes(writer, wish, row, columns, now)
+        written = self._documents._write(writer, row, columns, now, touch=True)
+        return Done(written, "replaced" if self._mode == "replace" else "merged")
+
+    def _added(self, writer: Writer, wish: Wish, new: list[Row], now: int) -> Done:
+        if wish.item.draft.dedupe:
+            (stored,) = Insertion([wish.item]).run(writer)
+            return Done(stored.row, "added" if stored.is_new else "skipped")
+        if wish.item.put is not None:
+            make_live(writer, wish.item.put, now)
+        row = finished(wish.item.draft, now)
+        new.append(row)
+        return Done(row, "added")
+
+    def _take_bytes(self, writer: Writer, wish: Wish, row: Row, columns: dict[str, Any], now: int) -> None:
+        """Turn new bytes live, keep equal ones, give up those that go."""
+        put, held = wish.item.put, row["blob_key"]
+        if put is None:
+            if self._mode == "replace" and held is not None:
+                forget_blobs(writer, [held])
+                columns["blob_key"] = None
+            return
+        if held is not None and (row["sha256"], row["size"]) == (put.written.sha256, put.written.size):
+            give_up(writer, put, now)
+            return
+        owner = columns.get("owner", row["owner"])
+        if owner != put.owner:  # nobody said whose it is; it stays its owner's
+            writer.update_blob(put.key, _PENDING, owner=owner)
+        make_live(writer, put, now)
+        forget_blobs(writer, [held])
+        columns["blob_key"] = put.key
+
+    def _columns(self, wish: Wish, row: Row) -> dict[str, Any] | None:
+        """Return the columns to set; ``None`` where the document is as it is put."""
+        made = self._merged(wish, row) if self._mode == "merge" else self._replaced(wish, row)
+        owner = wish.item.draft.row["owner"]
+        if "owner" in wish.given and owner != row["owner"]:
+            return {**(made or {}), "owner": owner}
+        return made
+
+    def _replaced(self, wish: Wish, row: Row) -> dict[str, Any] | None:
+        draft = wish.item.draft
+        asked = draft.row
+        fingerprint = draft.fingerprint()
+        has_bytes = (wish.item.put is not None) == (row["blob_key"] is not None)
+        again = fingerprint == row["fingerprint"]
+        compared = {*_ASKED, *(wish.given & set(_REPLACED))} if again else {*_REPLACED}
+        compared |= wish.given & {"updated_at"}
+        if has_bytes and all(_same(name, asked[name], row[name]) for name in compared):
+            return None
+        columns = {name: asked[name] for name in _REPLACED if not _same(name, asked[name], row[name])}
+        if "updated_at" in wish.given:
+            columns["updated_at"] = asked["updated_at"]
+        fresh: Row = {"attempts": 0, "fingerprint": fingerprint, **claims.NO_LEASE}
+        return {**columns, **{name: value for name, value in fresh.items() if value != row[name]}}
+
+    def _merged(self, wish: Wish, row: Row) -> dict[str, Any] | None:
+        asked, given = wish.item.draft.row, wish.given
+        columns = {name: asked[name] for name in _MERGED if name in given}
+        if "metadata" in given:
+            checks = self._documents._checks
+            merged = merge_patch(json.loads(row["metadata"]), json.loads(asked["metadata"]))
+            columns["metadata"] = checks.json_text("metadata", checks.object("metadata", merged))
+        if "content" in given:
+            columns |= {name: asked[name] for name in ("preview", "content_state", "content_note")}
+        if "content_type" in given:
+            filename = asked["filename"] if "filename" in given else row["filename"]
+            columns["file_type"] = file_type_of(asked["content_type"], filename)
+        if wish.item.put is not None or row["blob_key"] is None:
+            columns |= {name: asked[name] for name in ("size", "sha256") if asked[name] is not None}
+        had_bytes = wish.item.put is None or row["blob_key"] is not None
+        changed = {name: value for name, value in columns.items() if not _same(name, value, row[name])}
+        return None if had_bytes and not changed else changed
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    if name == "metadata" and one != other:
+        return canonical_json(json.loads(one)) == canonical_json(json.loads(other))
+    return bool(one == other)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from docstore.backend import Scope
+from docstore.backend import ANYWHERE, Scope
 from docstore.errors import BackendError, ScopeRequired
 from docstore.root import Root
 from docstore.scopes import UNSET, narrowed
@@ -106,7 +106,7 @@ class Upkeep:
     ) -> CollectReport:
         """Remove the bytes that no document needs any more, and those of writes that did not end.
 
-        Call it from time to time, such as nightly. It is fenced, not timed: right with ``grace=0`` beside
+        Call it from time to time, such as nightly: it also compacts what the indexes hold too much. It is fenced, not timed: right with ``grace=0`` beside
         writers and other collectors, and it may be killed and run again. A store without bytes has nothing to
         collect.
 
@@ -131,6 +131,8 @@ class Upkeep:
         self._look_after("collect", writes=True)
         root = self._root
         if root.blobs is None and not self._any_blobs():
+            if self._scope == ANYWHERE:
+                maintenance.compact(root.backend)
             return maintenance.CollectReport()
         return maintenance.collect(
             root.backend, root.bytes(), grace,

@@ -195,15 +195,21 @@ class Tally:
         else:
             raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
             self._session.cursor.executemany(raised, bound)
+            key = " AND ".join(f"{name} = {self._session.mark}" for name in COUNTED)
+            lowered = [row[:-1] for row in rows if row[-1] < 0]
+            # A tenant's and an owner's name go with their last document.
+            self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
 
     def mend(self) -> None:
         """Add what the counts lack; one after another, so that nobody adds it twice."""
         self._session.lock("tally")
         self.add(self.differences())
 
-    def fold(self) -> None:
-        """Replace what was appended by its sums, unless another writer is just doing so."""
-        if not self._session.try_lock("tally"):
+    def fold(self, *, wait: bool = False) -> None:
+        """Replace what was appended by its sums, unless another writer is just doing so; or wait for it."""
+        if wait:
+            self._session.lock("tally")
+        elif not self._session.try_lock("tally"):
             return
         gone = f"WITH gone AS (DELETE FROM {self._table} RETURNING {_COLUMNS}, n) "
         sums = f"SELECT {_COLUMNS}, sum(n) FROM gone GROUP BY {_COLUMNS} HAVING sum(n) <> 0"

@@ -38,6 +38,11 @@ from docstore_sqlite.threaded import ThreadedSession, in_its_thread, put_right
 
 __all__ = ["SQLiteBackend", "open_backend"]
 
+_ERASED = "erased"
+"""The setting that says whether something was erased since the file was last written anew."""
+_ANEW_AT_ONCE = 256 << 20
+"""Bytes of a file that an erasure writes anew itself: 2 s, in which nobody else can write."""
+
 
 class SQLiteBackend(SQLBackend):
     """A store in one SQLite database.
@@ -189,6 +194,58 @@ class SQLiteBackend(SQLBackend):
         with self.write() as session:
             session.rebuild_index()
 
+    def compact(self) -> None:
+        """Fold whatever is noted, merge the text index if it holds much that is no more, and write the file
+        anew if something was erased since.
+        """
+        self._fold_all()
+        self._merge_texts(begin=False)
+        with self.read() as session:
+            erased = session.setting(_ERASED) == "1"
+        if erased:
+            self._write_anew()
+
+    def forget_values(self) -> None:
+        """Leave nothing of what was removed: in the change log, the text index, the file and its WAL.
+
+        A large file is written anew by the next :meth:`compact`.
+        """
+        with self.write() as session:
+            session.set_setting(_ERASED, "1")
+        self._fold_all()
+        self._merge_texts(begin=True)
+        if self.path is not None and os.path.getsize(self.path) <= _ANEW_AT_ONCE:
+            self._write_anew()
+
+    def _write_anew(self) -> None:
+        """Write the file anew, as pages keep pieces of what once stood there, and empty its WAL; not where
+        tables of others are in it, whose rows would get other numbers.
+        """
+        with self.translated(), self.write_lock(), self.checkout() as connection:
+            session = self.session(connection)
+            if self.owned and session.is_alone():
+                session.vacuum()
+            self.begin(session)
+            session.set_setting(_ERASED, "0")
+            self._commit(session)
+            session.checkpoint()
+
+    def _fold_all(self) -> None:
+        """Fold whatever is noted; take no turn to write where nothing is."""
+        with self.read() as session:
+            if not session.is_noted():
+                return
+        with self.write() as session:
+            session.fold_all()
+
+    def _merge_texts(self, *, begin: bool) -> None:
+        """Merge the text index, a part in each transaction, so that other writers take their turns."""
+        while True:
+            with self.write() as session:
+                if not session.merge_texts(begin=begin):
+                    return
+            begin = False
+
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[SQLiteSession]:
         """Open a block for reading."""
         self._look()
@@ -320,6 +377,7 @@ class SQLiteBackend(SQLBackend):
         if self.path is not None and self.owned and not self.read_only:
             cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA cache_size = -32768")
+        cursor.execute("PRAGMA secure_delete = ON")  # what was removed is overwritten, in free pages too
         if self.owned:  # a bulk load writes the same pages again and again: they are taken over less often
             cursor.execute("PRAGMA wal_autocheckpoint = 4000")
         cursor.close()
@@ -406,6 +464,8 @@ class SQLiteBackend(SQLBackend):
         """Dispose of the engine under the write lock: the last connection to close checkpoints."""
         if not self.owned:
             return
+        with suppress(Exception):  # the log stays as it is: somebody else may fold it
+            self._fold_all()
         with ExitStack() as held:
             if not self.read_only:
                 with suppress(BackendError, OSError):  # held for good, or it cannot be opened

@@ -173,7 +173,7 @@ class Indexed(Standing):
             return None
         assert isinstance(layers.stored, Postings)
         found = layers.stored.texts(fts5(question))
-        return None if found is None else Bounds(EMPTY, union(found, layers.stale))
+        return None if found is None else Bounds(EMPTY, union(found, layers.stored.unfolded_texts()))
 
     def _rounds(self, query: Query, found: Bounds, layers: Layers) -> list[int] | None:
         """Return the first numbers that pass, of ever more that come first in the order; ``None`` if they

@@ -31,8 +31,7 @@ class Folding:
     def run(self, now: Tree, before: Tree | None) -> None:
         """Remove what is no more, add what is new."""
         parts: list[tuple[int, list[tuple[int, bytes, bytes]]]] = []
-        if before is not None:
-            self._remove(before, now)
+        shrunk = self._remove(before, now) if before is not None else set[int]()
         for path, node in now.root.walk():
             if node.posts:
                 id = self._path(path)
@@ -45,8 +44,14 @@ class Folding:
             "ON CONFLICT (path, chunk, key) DO UPDATE SET bits = docstore_merged(bits, excluded.bits)",
             added,
         )
+        self.cursor.executemany(
+            f"DELETE FROM {self.names.path} WHERE id = ? AND NOT EXISTS "
+            f"(SELECT 1 FROM {self.names.posting} AS p WHERE p.path = {self.names.path}.id)",
+            [(id,) for id in sorted(shrunk)],
+        )
 
-    def _remove(self, before: Tree, now: Tree) -> None:
+    def _remove(self, before: Tree, now: Tree) -> set[int]:
+        """Remove what is no more; return the ids of the paths that something was removed from."""
         gone: list[tuple[bytes, int, int, bytes]] = []
         for path, node in before.root.walk():
             if node.posts:
@@ -60,6 +65,7 @@ class Folding:
         self.cursor.executemany(
             f"DELETE FROM {posting} {where} AND length(bits) = 0", [piece[1:] for piece in gone]
         )
+        return {id for _, id, _, _ in gone}
 
     def _path(self, path: Path) -> int:
         given = (self.collection.name, steps_text(path))

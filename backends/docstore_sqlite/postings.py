@@ -28,11 +28,14 @@ from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
 __all__ = [
-    "FIELDS", "IndexTables", "Kept", "Postings", "Shared", "columns", "generation_name", "schema_of",
-    "steps_text",
+    "FIELDS", "TEXT_GENERATION", "IndexTables", "Kept", "Postings", "Shared", "columns", "generation_name",
+    "schema_of", "steps_text",
 ]  # fmt: skip
 
 _CACHE_BYTES = 96 << 20
+
+TEXT_GENERATION = "index generation of texts"
+"""The setting that counts the changes of the text index."""
 
 MOST_FOUND = 20_000
 """Texts that more documents have are no help: walking the order meets one of them soon."""
@@ -62,6 +65,7 @@ class IndexTables:
     content: str
     changes: Mapping[str, str]
     setting: str
+    tally: str
     rows: Mapping[str, str]
     states: Mapping[str, tuple[str, str, str]]
     tokens: Mapping[str, str]
@@ -92,6 +96,7 @@ class IndexTables:
             tables.content,
             changes,
             tables.setting,
+            tables.tally,
             rows,
             states,
             tokens,
@@ -111,11 +116,17 @@ def columns(collection: Collection) -> str:
 def schema_of(tables: Tables) -> list[str]:
     """Return the statements that make the index's tables."""
     names = IndexTables.of(tables)
-    changes = [
-        f"CREATE TABLE {names.changes[collection.name]} (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, "
-        f"is_new INTEGER NOT NULL, has_text INTEGER NOT NULL, {columns(collection)})"
-        for collection in (DOCUMENTS, EXTRACTIONS)
-    ]
+    changes = []
+    for collection in (DOCUMENTS, EXTRACTIONS):
+        table, texts = names.changes[collection.name], ", filename, words" if collection is DOCUMENTS else ""
+        changes.append(
+            f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, is_new INTEGER NOT "
+            f"NULL, has_text INTEGER NOT NULL, {columns(collection)}{texts})"
+        )
+    changes.append(
+        f"CREATE INDEX {tables.named('document_change_text')} ON {names.changes[DOCUMENTS.name]} (number) "
+        "WHERE has_text = 1"
+    )
     return [
         f"CREATE TABLE {names.posting} (path INTEGER NOT NULL, chunk INTEGER NOT NULL, key BLOB NOT "
         "NULL, bits BLOB NOT NULL, "
@@ -171,23 +182,13 @@ class Shared:
             committed.
         layers: the bulk of that generation and the changes since.
         kept: sets of that generation's bulk.
-        paths: ids of paths, as committed, by SQLite's count of schemas: one at a time.
         orders: of orders that nothing had an index for, how many queries, and their seconds.
     """
 
     token: tuple[tuple[int, int], int] = ((-1, 0), 0)
     layers: Layers | None = None
     kept: Kept = field(default_factory=Kept)
-    paths: Mapping[int, dict[Path, int]] = field(default_factory=dict)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
-
-    def paths_of(self, schemas: int) -> dict[Path, int]:
-        """Return the ids of paths; of a database that a backup was written over none are known any more."""
-        found = self.paths.get(schemas)
-        if found is None:
-            found = {}
-            self.paths = {schemas: found}
-        return found
 
     def sorted_by_hand(self, order: tuple[SortKey, ...], seconds: float) -> None:
         """Remember that rows had to be sorted, for advice; at most of a hundred orders."""
@@ -208,8 +209,8 @@ class Postings:
         cursor: on a connection within a transaction.
         names: the tables.
         collection: whose facts.
-        kept: sets read before, of this generation.
-        paths: ids known; ``None`` where what is read is not committed.
+        kept: sets and ids of paths read before, of this generation.
+        is_committed: whether what is read is what other sessions see, too.
         chunks: how many chunks of numbers there are.
     """
 
@@ -219,14 +220,14 @@ class Postings:
         names: IndexTables,
         collection: str,
         kept: Kept,
-        paths: dict[Path, int] | None,
+        is_committed: bool,
         chunks: int,
     ) -> None:
         self._cursor = cursor
         self._names = names
         self._collection = collection
         self._kept = kept
-        self._paths = paths
+        self._is_committed = is_committed
         self._chunks = _chunks_text(chunks)
 
     def post(self, path: Path, key: bytes) -> Bits:
@@ -273,16 +274,23 @@ class Postings:
         """Return the documents whose texts are what is asked for, and perhaps more; ``None`` if they are
         very many.
         """
-        place = ("", asked)
-        found = self._kept.get(place)
+        self._cursor.execute(f"SELECT value FROM {self._names.setting} WHERE name = ?", (TEXT_GENERATION,))
+        place = ("", asked, self._cursor.fetchone())
+        found = self._kept.get(place) if self._is_committed else None
         if found is None:
             rows = self._cursor.execute(
                 f"SELECT rowid FROM {self._names.text} WHERE {self._names.text} MATCH ? LIMIT ?",
                 (asked, MOST_FOUND + 1),
             ).fetchall()
             found = Bits.of(sorted(row[0] for row in rows)) if len(rows) <= MOST_FOUND else ()
-            self._kept.put(place, found, 40 * len(rows) + 100)
+            if self._is_committed:
+                self._kept.put(place, found, 40 * len(rows) + 100)
         return found if isinstance(found, Bits) else None
+
+    def unfolded_texts(self) -> Bits:
+        """Return the documents whose texts have changed since the text index was written."""
+        self._cursor.execute(f"SELECT number FROM {self._names.changes['documents']} WHERE has_text = 1")
+        return Bits.of(sorted({row[0] for row in self._cursor.fetchall()}))
 
     def _load(self, path: Path, key: bytes) -> Bits:
         id = self._path(path)
@@ -297,7 +305,7 @@ class Postings:
         return assemble(rows)
 
     def _path(self, path: Path) -> int | None:
-        known = None if self._paths is None else self._paths.get(path)
+        known: int | None = self._kept.get(path)
         if known is not None:
             return known
         found = self._cursor.execute(
@@ -306,6 +314,5 @@ class Postings:
         ).fetchone()
         if found is None:
             return None
-        if self._paths is not None:
-            self._paths[path] = found[0]
+        self._kept.put(path, int(found[0]), 100)
         return int(found[0])

@@ -14,16 +14,16 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.tables import Tables
 
 from docstore.index.layers import Layers, Record
-from docstore.query.fields import Collection
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.folding import (
     FOLD,
-    FOLD_BULK,
     decoded,
     fold,
     note_new,
     note_old,
 )  # fmt: skip
 from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns, generation_name
+from docstore_sqlite.text_index import TEXTS_AT_ONCE, fold_texts, pending_texts
 
 __all__ = ["Standing"]
 
@@ -52,9 +52,9 @@ class Standing:
         self.state: tuple[Any, Any, Any] = (None, None, None)
         """How the index stood when its layers were last looked for: generation, last change, schemas."""
         self._own: dict[str, tuple[tuple[tuple[int, int], int, int], Layers]] = {}
-        self._bulk = 0
         self._last: int | None = None
         """The number of the change just noted."""
+        self._has_text = False
 
     # -- layers ----------------------------------------------------------------------------------------
 
@@ -63,11 +63,10 @@ class Standing:
         name = collection.name
         stamp, last, numbers = self._token(collection)
         shared = self.shared[name]
-        paths = shared.paths_of(stamp[0])
         token, layers, kept = shared.token, shared.layers, shared.kept
         if self.private:
             return self._private(collection, (stamp, last, self._written()), numbers)
-        stored = Postings(self.cursor, self.names, name, kept, paths, _chunks(numbers))
+        stored = Postings(self.cursor, self.names, name, kept, True, _chunks(numbers))
         if layers is not None and token == (stamp, last):
             return layers.on(stored)
         if layers is not None and token[0] == stamp and token[1] < last:
@@ -75,7 +74,7 @@ class Standing:
         else:
             fresh = token < (stamp, last)
             kept = Kept() if token[0] != stamp else kept
-            stored = Postings(self.cursor, self.names, name, kept, paths, _chunks(numbers))
+            stored = Postings(self.cursor, self.names, name, kept, True, _chunks(numbers))
             layers = Layers(FIELDS[name], stored).changed(self._changed(collection, 0))
             if not fresh:
                 return layers
@@ -91,7 +90,7 @@ class Standing:
             shared = self.shared[name]
             same = shared.token[0] == token[0]
             stored = Postings(
-                self.cursor, self.names, name, shared.kept if same else Kept(), None, _chunks(numbers)
+                self.cursor, self.names, name, shared.kept if same else Kept(), False, _chunks(numbers)
             )
             layers = Layers(FIELDS[name], stored)
             found = self._own[name] = (token, layers.changed(self._changed(collection, 0)))
@@ -132,7 +131,7 @@ class Standing:
         """Note rows just inserted."""
         if numbers:
             last = note_new(self.cursor, self.names, collection, numbers)
-            self._noted(collection, len(numbers), last)
+            self._noted(collection, last, has_text=True)
 
     def changing(self, collection: Collection, number: int, names: Iterable[str]) -> bool:
         """Note a row about to be updated, if ``names`` has a column of the index; return whether it has."""
@@ -140,25 +139,47 @@ class Standing:
         if not has_text and FIELDS[collection.name].keys().isdisjoint(names):
             return False
         self._last = note_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)
+        self._has_text = has_text
         return True
 
     def deleting(self, collection: Collection, where: Fragment) -> None:
         """Note rows about to be deleted."""
-        note_old(self.cursor, self.names, collection, where.text, where.values)
+        has_text = collection is DOCUMENTS
+        self._has_text |= has_text
+        note_old(self.cursor, self.names, collection, where.text, where.values, has_text=has_text)
 
-    def changed(self, collection: Collection, rows: int = 1) -> None:
+    def changed(self, collection: Collection) -> None:
         """Fold, after an update or a delete, if many changes are noted."""
-        self._noted(collection, rows, self._last)
-        self._last = None
+        self._noted(collection, self._last, has_text=self._has_text)
+        self._last, self._has_text = None, False
 
-    def _noted(self, collection: Collection, rows: int, last: int | None) -> None:
-        """Fold if it is time; ``last`` is the number of the last change, where it is known."""
-        self._bulk += rows
+    def is_noted(self, *collections: Collection) -> bool:
+        """Return whether any change of these collections, or of any, is noted."""
+        noted = (self.names.changes[one.name] for one in collections or (DOCUMENTS, EXTRACTIONS))
+        self.cursor.execute("SELECT " + " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in noted))
+        return bool(self.cursor.fetchone()[0])
+
+    def fold_all(self) -> None:
+        """Fold whatever is noted."""
+        for collection in (DOCUMENTS, EXTRACTIONS):
+            if self.is_noted(collection):
+                fold(self.cursor, self.names, collection)
+
+    def _noted(self, collection: Collection, last: int | None, *, has_text: bool) -> None:
+        """Fold if it is time.
+
+        Args:
+            collection: whose records were noted.
+            last: the number of the last change, where it is known.
+            has_text: whether texts may have been noted.
+        """
         if last is None:
             self.cursor.execute(f"SELECT max(seq) FROM {self.names.changes[collection.name]}")
             last = self.cursor.fetchone()[0] or 0
-        if last >= (FOLD_BULK if self._bulk >= FOLD // 4 else FOLD):
+        if last >= FOLD:
             fold(self.cursor, self.names, collection)
+        elif has_text and collection is DOCUMENTS and pending_texts(self.cursor, self.names) >= TEXTS_AT_ONCE:
+            fold_texts(self.cursor, self.names)
 
 
 def _chunks(numbers: int) -> int:

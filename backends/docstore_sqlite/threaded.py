@@ -142,6 +142,38 @@ class ThreadedSession(SQLiteSession):
         """Make the index anew from the rows."""
         self.visit(self.inner.rebuild_index)
 
+    def is_noted(self) -> bool:
+        """Return whether any change is noted and not yet folded into the index."""
+        return self.visit(self.inner.is_noted)
+
+    def fold_all(self) -> None:
+        """Fold every noted change into the index."""
+        self.visit(self.inner.fold_all)
+
+    def merge_texts(self, *, begin: bool) -> bool:
+        """Merge a part of the text index; return whether more is left."""
+        return self.visit(self.inner.merge_texts, begin=begin)
+
+    def is_alone(self) -> bool:
+        """Return whether all tables of the database are this store's."""
+        return self.visit(self.inner.is_alone)
+
+    def vacuum(self) -> None:
+        """Write the whole file anew. Call outside of a transaction."""
+        self.visit(self.inner.vacuum)
+
+    def setting(self, name: str) -> str | None:
+        """Return one of the store's own settings, ``None`` where it was never set."""
+        return self.visit(self.inner.setting, name)
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Set one of the store's own settings."""
+        self.visit(self.inner.set_setting, name, value)
+
+    def checkpoint(self) -> None:
+        """Take the WAL over into the file and empty it, as far as no reader needs it."""
+        self.visit(self.inner.checkpoint)
+
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query`` and the plan for it."""
         return self.visit(self.inner.explain, query)

@@ -13,9 +13,10 @@ from docstore.index.layers import Tree
 from docstore.index.memory import sets_of
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_sqlite.folding import add_texts, begin_generation, decoded, fresh
+from docstore_sqlite.folding import begin_generation, decoded, fresh
 from docstore_sqlite.merging import Folding
 from docstore_sqlite.postings import FIELDS, IndexTables, columns
+from docstore_sqlite.text_index import add_texts, begin_texts
 
 __all__ = ["index_differences", "rebuild_index"]
 
@@ -55,12 +56,14 @@ def rebuild_index(session: Any) -> None:
             f"DELETE FROM {names.posting} WHERE path IN (SELECT id FROM {names.path} WHERE collection = ?)",
             known,
         )
+        cursor.execute(f"DELETE FROM {names.path} WHERE collection = ?", known)
         cursor.execute(f"DELETE FROM {names.changes[collection.name]}")
         for rows in _batches(cursor, names, collection):
             Folding(cursor, names, collection).run(fresh(collection, rows), None)
         if collection is DOCUMENTS:
             cursor.execute(f"INSERT INTO {names.text} ({names.text}) VALUES ('delete-all')")
             add_texts(cursor, names, "1")
+            begin_texts(cursor, names)
         begin_generation(cursor, names, collection)
 
 

@@ -7,7 +7,7 @@ store, which delegates to them. None may be called within a transaction of the s
 from __future__ import annotations
 
 from docstore.maintenance.check import ChecksIndexes, check
-from docstore.maintenance.collect import collect
+from docstore.maintenance.collect import Compacts, collect, compact
 from docstore.maintenance.erase import KeepsValues, erase
 from docstore.maintenance.repair import repair
 from docstore.maintenance.reports import (
@@ -30,6 +30,7 @@ __all__ = [
     "CheckReport",
     "ChecksIndexes",
     "CollectReport",
+    "Compacts",
     "DescribesItself",
     "EraseReport",
     "Finding",
@@ -42,6 +43,7 @@ __all__ = [
     "Total",
     "check",
     "collect",
+    "compact",
     "erase",
     "repair",
     "stats",

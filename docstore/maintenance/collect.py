@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import Protocol, runtime_checkable
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Scope, Writer
 from docstore.blobs import Blobs, Found, key_of_temporary
@@ -18,10 +19,24 @@ from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed, docume
 from docstore.maintenance.reports import CollectReport, OnProgress, tell
 from docstore.steps import reached
 
-__all__ = ["batches_of", "collect", "owner_of", "sweep"]
+__all__ = ["Compacts", "batches_of", "collect", "compact", "owner_of", "sweep"]
 
 _BATCH = 200
 _LISTED = 1000
+
+
+@runtime_checkable
+class Compacts(Protocol):
+    """A backend whose indexes hold more for a while than the records do (optional)."""
+
+    def compact(self) -> None:
+        """Fold and merge what has gathered since, in transactions of its own."""
+
+
+def compact(backend: Backend) -> None:
+    """Compact the indexes of a backend that has such as need it."""
+    if isinstance(backend, Compacts):
+        backend.compact()
 
 
 def collect(
@@ -64,6 +79,7 @@ def collect(
     dropped, failed_again = _drop(backend, blobs, grace, scope, on_progress)
     if scope != ANYWHERE:
         return CollectReport(expired, swept, dropped, 0, (*failed, *failed_again))
+    compact(backend)
     orphans, left = _remove_orphans(backend, blobs, blobs.list(prefix, after=after), on_progress)
     uploads, open_still = _abort_uploads(backend, blobs, blobs.unfinished(prefix), on_progress)
     failed += [*failed_again, *left, *open_still]

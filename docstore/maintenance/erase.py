@@ -21,10 +21,12 @@ _BATCH = 500
 
 @runtime_checkable
 class KeepsValues(Protocol):
-    """A backend that keeps values of documents elsewhere than with the documents (optional)."""
+    """A backend that keeps values of documents elsewhere than with the documents, or where they were until
+    something is written over them (optional).
+    """
 
     def forget_values(self) -> None:
-        """Forget those of the values that no document has any more."""
+        """Leave nothing of what no document has any more, as far as the engine lets this session."""
 
 
 def erase(
@@ -60,13 +62,13 @@ def erase(
     _bury_intents(backend, scope)
     documents = _erase_documents(backend, scope, on_progress)
     _bury_ownerless(backend, scope)
+    swept, failed = 0, list[str]()
+    if blobs is not None:
+        dead = _batches(backend, scope, DEAD)
+        swept, failed = sweep(backend, blobs, dead, anonymous=True, on_progress=on_progress)
+        _make_anonymous(backend, scope)
     if isinstance(backend, KeepsValues):
         backend.forget_values()
-    if blobs is None:
-        return EraseReport(documents)
-    dead = _batches(backend, scope, DEAD)
-    swept, failed = sweep(backend, blobs, dead, anonymous=True, on_progress=on_progress)
-    _make_anonymous(backend, scope)
     return EraseReport(documents, swept, tuple(failed))
 
 

@@ -41,7 +41,7 @@ from docstore.backend import (
     Writer,
 )
 from docstore.errors import BackendError
-from docstore.maintenance import ChecksIndexes, KeepsValues
+from docstore.maintenance import ChecksIndexes, Compacts, KeepsValues
 from docstore.query.expr import Leaf, Path
 from docstore.query.fields import Collection
 from docstore.testing.faulty_filesystem import Faults
@@ -120,6 +120,11 @@ class FaultyBackend:
         """Rebuild the backend's indexes, if it has some; never fails."""
         if isinstance(self.target, ChecksIndexes):
             self.target.rebuild_indexes()
+
+    def compact(self) -> None:
+        """Fold and merge what has gathered in the backend's indexes, if it has some; never fails."""
+        if isinstance(self.target, Compacts):
+            self.target.compact()
 
     def forget_values(self) -> None:
         """Forget the values that no document has, if the backend keeps some; never fails."""

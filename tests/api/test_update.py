@@ -195,7 +195,6 @@ def test_the_many_need_bounded_memory(
     sqlite_url: str, verb: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is held is a batch and what the index folds at once; all the rows would be 36 and 70 MB."""
-    monkeypatch.setattr("docstore_sqlite.standing.FOLD_BULK", 1024)
     with docstore.open(sqlite_url) as store:
         store.documents.add_many([{"metadata": {"text": "x" * 6_000}} for _ in range(3_000)])
         arguments: dict[str, Any] = {"metadata": {"a": 1}} if verb == "update_many" else {}

@@ -213,7 +213,7 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     right answers.
     """
     monkeypatch.setattr("docstore_sqlite.standing.FOLD", 4)
-    monkeypatch.setattr("docstore_sqlite.standing.FOLD_BULK", 4)
+    monkeypatch.setattr("docstore_sqlite.standing.TEXTS_AT_ONCE", 2)
     monkeypatch.setattr("docstore_sqlite.session.FOLD_NEW", 3)
     monkeypatch.setattr("docstore_sqlite.folding.AT_ONCE", 40)  # a row or two
     monkeypatch.setattr("docstore_memory.index._FOLD", 4)

@@ -74,5 +74,3 @@ class Oracle:
 
 def _within(record: dict[str, Any], scope: Scope) -> bool:
     return scope.tenant in (None, record["tenant"]) and scope.owner in (None, record["owner"])
-
-

@@ -123,7 +123,9 @@ class Asking(Generic[T]):
         expr = normalize(And((parsed, parse_search(search, self._collection, self._root.limits), wanted)))
         query = Query(self._collection, self._scope, expr, order, include=names)
         is_latest = wanted is not TRUE
-        bound = cursors.binding(self._collection, expr_to_json(parsed), search, order, is_latest, self._scope)
+        bound = cursors.binding(
+            self._collection, expr_to_json(parsed), search, order, is_latest, self._scope
+        )
         return Asked(listing_of(*self._planned(query), names, bound), parsed, search, is_latest)
 
     def _latest(self, latest_only: bool) -> Expr:

@@ -106,9 +106,9 @@ class Upkeep:
     ) -> CollectReport:
         """Remove the bytes that no document needs any more, and those of writes that did not end.
 
-        Call it from time to time, such as nightly: it also compacts what the indexes hold too much. It is fenced, not timed: right with ``grace=0`` beside
-        writers and other collectors, and it may be killed and run again. A store without bytes has nothing to
-        collect.
+        Call it from time to time, such as nightly. It is fenced, not timed: right with ``grace=0`` beside
+        writers and other collectors, and it may be killed and run again. It compacts the indexes, too, and
+        leaves no byte of what was erased since; on a store without bytes that is all.
 
         Args:
             grace: seconds after which a write that did not end counts as abandoned.

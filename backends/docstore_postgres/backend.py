@@ -31,6 +31,7 @@ from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
 from docstore_postgres.reading import Reading
 from docstore_postgres.session import PostgresSession
+from docstore_postgres.traces import remove_traces
 from docstore_postgres.translate import translated
 from docstore_postgres.usual import forget
 from docstore_postgres.wording import mend, misworded
@@ -299,9 +300,12 @@ class PostgresBackend(SQLBackend):
                     mend(session, self.tables, collection, one.number)
 
     def forget_values(self) -> None:
-        """Forget the usual values that no document has any more."""
+        """Forget the usual values and counts that no document has any more, and leave no dead rows."""
         with self.write() as session:
             forget(session)
+            session.tally.fold(wait=True)
+        with self.translated(), self.checkout() as connection:
+            remove_traces(self.session(connection).cursor, self.tables)
 
     def _has_trigrams(self, connection: Any) -> bool:
         with closing(connection.cursor()) as cursor:

@@ -464,8 +464,9 @@ class SQLiteBackend(SQLBackend):
         """Dispose of the engine under the write lock: the last connection to close checkpoints."""
         if not self.owned:
             return
-        with suppress(Exception):  # the log stays as it is: somebody else may fold it
-            self._fold_all()
+        if not self.read_only:
+            with suppress(Exception):  # the log stays as it is: whoever opens the store next may fold it
+                self._fold_all()
         with ExitStack() as held:
             if not self.read_only:
                 with suppress(BackendError, OSError):  # held for good, or it cannot be opened

@@ -97,12 +97,12 @@ def merge_texts(cursor: Any, names: IndexTables, pages: int, *, begin: bool) -> 
         pages: how many to write at most.
         begin: take in all segments that there are now; else go on with those.
     """
-    before = cursor.connection.total_changes
+    before: int = cursor.connection.total_changes
     # A negative number begins with all segments; less than two changed rows say that nothing was left.
     cursor.execute(
         f"INSERT INTO {names.text} ({names.text}, rank) VALUES ('merge', ?)", (-pages if begin else pages,)
     )
-    left = cursor.connection.total_changes - before >= 2
+    left: bool = cursor.connection.total_changes - before >= 2
     if begin or not left:
         _set(cursor, names, _REMOVED, -1 if left else 0)
     return left

@@ -84,7 +84,9 @@ def check(
 class _Check:
     """One check under way."""
 
-    def __init__(self, backend: Backend, level: Level, scope: Scope, on_progress: OnProgress | None) -> None:
+    def __init__(
+        self, backend: Backend, level: Level, scope: Scope, on_progress: OnProgress | None
+    ) -> None:
         self._backend = backend
         self._level = level
         self._scope = scope

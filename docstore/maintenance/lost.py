@@ -64,7 +64,9 @@ def _restore_row(backend: Backend, document: Row) -> bool:
 def _rewrite_document(backend: Backend, document: Row, row: BlobRow) -> bool:
     return committed(
         backend,
-        lambda writer: writer.update(DOCUMENTS, document["number"], {"size": row.size, "sha256": row.sha256}),
+        lambda writer: writer.update(
+            DOCUMENTS, document["number"], {"size": row.size, "sha256": row.sha256}
+        ),
     )
 
 

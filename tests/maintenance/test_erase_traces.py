@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
+import psycopg
 import pytest
 
 import docstore
@@ -80,3 +80,41 @@ def test_no_token_of_an_erased_document_is_left(tmp_path: Path) -> None:
         "nxxx", "nxxz00000", "nxz00000z00000", "wsecond",
     ]  # fmt: skip
     connection.close()
+
+
+def postgres_bytes(url: str) -> dict[str, bytes]:
+    """Return every byte of the files of all tables and indexes in a database, and of its statistics."""
+    found = {}
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+        files = connection.execute(
+            "SELECT relname, pg_relation_filepath(oid) FROM pg_class "
+            "WHERE pg_relation_filepath(oid) IS NOT NULL"
+        )
+        for name, path in files.fetchall():
+            ((held,),) = connection.execute("SELECT pg_read_binary_file(%s)", (path,)).fetchall()
+            found[name] = bytes(held)
+    return found
+
+
+def left_in(found: dict[str, bytes]) -> list[tuple[str, str]]:
+    """Return which canaries are in which tables and indexes."""
+    return [(c, name) for c in CANARIES for name, held in found.items() if c.encode() in held]
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_no_byte_of_what_was_erased_is_left_in_postgres(
+    postgres_url: str, tmp_path: Path, others: bool
+) -> None:
+    """Promise 18: no table, index or statistic keeps it, dead rows and free room included."""
+    with docstore.open(postgres_url, blobs=tmp_path / "files") as store:
+        fill(store, 30)
+        if not others:
+            store.documents.delete_many({"tenant": None})
+        with psycopg.connect(postgres_url.replace("postgresql+psycopg", "postgresql")) as connection:
+            connection.execute("ANALYZE")
+        assert {canary for canary, _ in left_in(postgres_bytes(postgres_url))} == set(CANARIES)
+        store.erase(tenant=TENANT)
+        store.collect(grace=0)
+        assert left_in(postgres_bytes(postgres_url)) == []
+        assert store.documents.count() == (30 if others else 0)

@@ -74,3 +74,5 @@ class Oracle:
 
 def _within(record: dict[str, Any], scope: Scope) -> bool:
     return scope.tenant in (None, record["tenant"]) and scope.owner in (None, record["owner"])
+
+

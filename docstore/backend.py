@@ -60,6 +60,7 @@ __all__ = [
     "CountsBy",
     "Duplicate",
     "Explains",
+    "Interruptible",
     "Joins",
     "Judgement",
     "KeepsClock",
@@ -374,6 +375,28 @@ class Nests(Protocol):
 
 
 @runtime_checkable
+class Interruptible(Protocol):
+    """A reader whose statements can be interrupted (optional; without it a call that is over is waited for).
+
+    The backend attaches :meth:`interrupt` to :func:`docstore.concurrency.current` for each block of its own,
+    and detaches it before the block ends; the core does so for what is read within a transaction.
+    """
+
+    aborts: bool
+    """Whether an interrupted statement aborts the transaction, so that it has to be read behind a
+    savepoint.
+    """
+
+    def interrupt(self) -> None:
+        """Interrupt the statement that is running, if one is; called by another thread, again and again."""
+
+    def is_under_way(self) -> bool:
+        """Return whether the block's transaction is still open: an engine may have rolled it back by
+        itself.
+        """
+
+
+@runtime_checkable
 class KeepsClock(Protocol):
     """A writer whose clock is kept in the store (optional; the core otherwise takes :meth:`Writer.now`)."""
 
@@ -423,8 +446,16 @@ class WritesAlone(Protocol):
 class Joins(Protocol):
     """A backend that can take part in the application's own transaction (optional)."""
 
-    def join(self, connection: Any) -> AbstractContextManager[Writer]:
-        """Open a write block on ``connection``, which the application begins, commits and rolls back."""
+    def join(self, connection: Any) -> AbstractContextManager[Callable[[], Writer]]:
+        """Take part in the transaction on ``connection``, which the application begins, commits and rolls
+        back.
+
+        What the block yields returns the writer of each call, and raises BackendError once the application
+        has ended the transaction.
+
+        Raises:
+            TypeError: it is nothing that can be joined.
+        """
 
 
 Opener: TypeAlias = Callable[..., Backend]

@@ -118,7 +118,7 @@ class Documents(Queue, Upserts, Downloads):
             row = self._mine(reader, self._id(id), lock=None)
         self._check_revision(row, expected)
         self._root.bytes()
-        with self._root.waits.run(open_source, source) as opened:
+        with open_source(source) as opened:
             put = BlobWrite(opened, row["tenant"], row["owner"])
             put.size = None if size is None else checks.size(size)
             put.sha256 = None if sha256 is None else checks.sha256(sha256)

@@ -67,6 +67,7 @@ __all__ = [
     "LeaseLost",
     "NotFound",
     "NotPushed",
+    "QueryTimeout",
     "ReadOnlyStore",
     "RevisionConflict",
     "SchemaTooNew",
@@ -294,6 +295,16 @@ class ReadOnlyStore(BackendError):
     """
 
     reason: str = ""
+
+
+class QueryTimeout(BackendError, TimeoutError):
+    """A read took longer than its budget of seconds. ``budget`` is that; ``predicates`` are those that no
+    index
+    serves, in words. The store works on.
+    """
+
+    budget: float = 0.0
+    predicates: tuple[str, ...] = ()
 
 
 class StoreBusy(BackendError):

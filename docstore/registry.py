@@ -15,7 +15,6 @@ from typing import Any
 
 from docstore.backend import Backend, Opener
 from docstore.errors import BackendNotInstalled, UnknownBackend, shown
-from docstore.waits import DIRECT, Waits
 
 __all__ = ["open_backend", "schemes"]
 
@@ -38,15 +37,11 @@ def _registered() -> Mapping[str, str]:
     return {point.name: point.value for point in entry_points(group=GROUP)}
 
 
-def open_backend(
-    url: Any, waits: Waits = DIRECT, /, *, read_only: bool = False, **options: Any
-) -> Backend:
+def open_backend(url: Any, /, *, read_only: bool = False, **options: Any) -> Backend:
     """Open the backend for a URL or an SQLAlchemy engine; a Backend is returned as it is.
 
     Args:
         url: as for :func:`docstore.open`.
-        waits: of the shell; an opener that has a parameter ``waits`` is given it, and its backend then
-            says the same in its attribute ``waits``.
         read_only: nothing will be written; told to an opener that has such a parameter.
         options: the backend's own; ``upgrade`` is left out where the opener has no such parameter.
 
@@ -55,32 +50,26 @@ def open_backend(
         BackendNotInstalled: a package that the backend needs is missing.
     """
     if isinstance(url, str):
-        return _opened(_opener(_scheme_of(url)), url, waits, read_only, options)
+        return _opened(_opener(_scheme_of(url)), url, read_only, options)
     if isinstance(url, Backend):
         if options:
             raise TypeError(f"a Backend object takes no options here: {', '.join(sorted(options))}")
         return url
     dialect = getattr(getattr(url, "dialect", None), "name", None)
     if isinstance(dialect, str):
-        return _opened(_opener(dialect), url, waits, read_only, options)
+        return _opened(_opener(dialect), url, read_only, options)
     raise UnknownBackend(
         f"cannot open {type(url).__name__}: expected a URL, an SQLAlchemy Engine or a Backend",
         schemes=schemes(),
     )
 
 
-def _opened(
-    opener: Opener, url: Any, waits: Waits, read_only: bool, options: dict[str, Any]
-) -> Backend:
+def _opened(opener: Opener, url: Any, read_only: bool, options: dict[str, Any]) -> Backend:
     if read_only and "read_only" in signature(opener).parameters:
         options = {**options, "read_only": True}
     if "upgrade" in options and "upgrade" not in signature(opener).parameters:
         options = {name: value for name, value in options.items() if name != "upgrade"}
-    if waits is DIRECT:
-        return opener(url, **options)
-    if "waits" in signature(opener).parameters:
-        return opener(url, waits=waits, **options)
-    return waits.run(opener, url, **options)
+    return opener(url, **options)
 
 
 def _scheme_of(url: str) -> str:

@@ -16,8 +16,19 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, TypeVar
 
-from docstore.backend import Backend, BlobState, Duplicate, Nests, Reader, Translates, Writer, WritesAlone
+from docstore.backend import (
+    Backend,
+    BlobState,
+    Duplicate,
+    Interruptible,
+    Nests,
+    Reader,
+    Translates,
+    Writer,
+    WritesAlone,
+)
 from docstore.blobs import Blobs
+from docstore.concurrency import current, sleep
 from docstore.errors import (
     BackendError,
     BlobsNotConfigured,
@@ -30,7 +41,6 @@ from docstore.limits import Limits
 from docstore.recent import Recent
 from docstore.steps import reached
 from docstore.telemetry import SLOW, Watch
-from docstore.waits import DIRECT, Waits
 
 __all__ = ["Root"]
 
@@ -44,7 +54,8 @@ class _Transaction:
     """The block that the calls of one thread or task take part in.
 
     Attributes:
-        writer: of the block.
+        writer: of the block; of one that the application joined, of its last call.
+        anew: returns the writer of a call in a block that the application joined; ``None``: it is ``writer``.
         keys: storage keys that bytes were written under for it; they are to go if it fails.
         ended: whether the block is over; a context that was copied meanwhile may still name it.
         spoiled: what failed half-way in a block whose writer cannot undo a part.
@@ -52,19 +63,42 @@ class _Transaction:
     """
 
     writer: Writer
+    anew: Callable[[], Writer] | None = None
     keys: list[str] = field(default_factory=list)
     ended: bool = False
     spoiled: BaseException | None = None
     process: int = field(default_factory=os.getpid)
 
     def check(self) -> None:
-        """Refuse to go on if a part of it failed and could not be undone, or after a fork."""
+        """Refuse to go on if a part of it failed and could not be undone, if it has ended already, or after a
+        fork; make the writer ready for one call.
+        """
         if self.process != os.getpid():
             raise BackendError("this transaction belongs to the process that was forked: end it there")
         if self.spoiled is not None:
             raise BackendError(
                 "a call within this transaction failed, and the transaction with it"
             ) from self.spoiled
+        if self.anew is not None:
+            self.writer = self.anew()
+        if isinstance(self.writer, Interruptible) and not self.writer.is_under_way():
+            raise BackendError("the database has rolled this transaction back by itself: begin it again")
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Let a call read; its statements may be interrupted, and the block goes on after that."""
+        self.check()
+        writer, call = self.writer, current()
+        if not isinstance(writer, Interruptible) or not call.is_bounded:
+            yield writer
+            return
+        nests = isinstance(writer, Nests) and writer.aborts
+        with writer.savepoint() if nests else nullcontext():  # type: ignore[attr-defined]
+            before = call.attach(writer.interrupt)
+            try:
+                yield writer
+            finally:
+                call.detach(before)
 
     @contextmanager
     def part(self) -> Iterator[Writer]:
@@ -115,7 +149,6 @@ class Root:
         self.closed: bool = False
         self.watching: Watch = Watch(backend.name, slow_query)
         self.single_writer: bool = getattr(backend, "single_writer", True)
-        self.waits: Waits = getattr(backend, "waits", DIRECT)
         self._able: WritesAlone | None = backend if isinstance(backend, WritesAlone) else None
         self._current: ContextVar[_Transaction | None] = ContextVar("docstore_transaction", default=None)
 
@@ -154,6 +187,15 @@ class Root:
         """Whether the caller is within ``store.transaction()`` or a joined connection."""
         return self._in_force() is not None
 
+    @property
+    def transaction_in_force(self) -> object:
+        """What :meth:`resume` needs to let another context take part in the transaction in force."""
+        return self._current.get()
+
+    def resume(self, transaction: Any) -> None:
+        """Let this context take part in a transaction that was begun in another."""
+        self._current.set(transaction)
+
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Reader]:
         """Open a block for reading, or read within the transaction in force."""
         self.check_open()
@@ -162,9 +204,8 @@ class Root:
 
     @contextmanager
     def _reading_in(self, current: _Transaction) -> Iterator[Reader]:
-        current.check()
-        with self._translated():
-            yield current.writer
+        with self._translated(), current.reading() as reader:
+            yield reader
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
@@ -224,7 +265,7 @@ class Root:
                 again = failed.transient or (failed.outcome_unknown and recognises)
                 if not again or self.in_transaction or attempt == _TRIES - 1:
                     raise
-            self.waits.sleep(random.uniform(0, 0.002 * 2**attempt))
+            sleep(random.uniform(0, 0.002 * 2**attempt))
         raise AssertionError("unreachable")
 
     @property
@@ -299,9 +340,17 @@ class Root:
             raise own from own.__cause__
 
     @contextmanager
-    def within(self, writer: Writer, keys: list[str] | None = None) -> Iterator[_Transaction]:
+    def joined(self, block: AbstractContextManager[Callable[[], Writer]]) -> Iterator[None]:
+        """Make the application's own transaction the one in force."""
+        with block as anew, self.within(anew(), anew=anew):
+            yield
+
+    @contextmanager
+    def within(
+        self, writer: Writer, keys: list[str] | None = None, *, anew: Callable[[], Writer] | None = None
+    ) -> Iterator[_Transaction]:
         """Make ``writer`` the transaction in force for a block."""
-        current = _Transaction(writer, [] if keys is None else keys)
+        current = _Transaction(writer, anew, [] if keys is None else keys)
         token = self._current.set(current)
         try:
             yield current

@@ -23,7 +23,6 @@ from docstore.scopes import UNSET as _UNSET
 from docstore.scopes import check_unscoped, narrowed
 from docstore.telemetry import SLOW, Watch
 from docstore.upkeep import Upkeep
-from docstore.waits import DIRECT, Waits
 
 __all__ = ["Store", "check_unscoped", "narrowed", "open", "open_root"]
 
@@ -106,10 +105,13 @@ class Store(Upkeep):
         the application does there, by the application.
 
         Args:
-            connection: an SQLAlchemy ``Connection`` on the database that the store is in.
+            connection: an SQLAlchemy ``Connection`` or ``Session`` on the database that the store is in.
 
         Raises:
-            BackendError: the backend has no such connections.
+            TypeError: it is something else, or of another database or driver.
+            BackendError: the backend has no such connections; or, by a call within the block, the
+                application has
+                committed or rolled back meanwhile.
         """
         self._root.check_open()
         self._root.check_writable("join")
@@ -118,7 +120,7 @@ class Store(Upkeep):
             raise BackendError(
                 f"the {backend.name} backend cannot join a connection: use store.transaction()"
             )
-        with self._root.taking_part(backend.join(connection)):
+        with self._root.joined(backend.join(connection)):
             yield self
 
     # -- life --------------------------------------------------------------------------------------
@@ -195,7 +197,6 @@ def open(
     return Store(
         open_root(
             url,
-            DIRECT,
             blobs=blobs,
             scope_required=scope_required,
             default_timezone=default_timezone,
@@ -210,7 +211,6 @@ def open(
 
 def open_root(
     url: Any,
-    waits: Waits,
     *,
     blobs: str | os.PathLike[str] | Blobs | None,
     scope_required: bool,
@@ -234,7 +234,7 @@ def open_root(
         raise ValueError(f"read_only={shown(read_only)}: expected True or False")
     Watch("", slow_query)  # a wrong value is told before anything is opened
     place = Blobs.of(blobs)
-    backend = open_backend(url, waits, read_only=read_only, **options)
+    backend = open_backend(url, read_only=read_only, **options)
     return Root(
         backend,
         place,

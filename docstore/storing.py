@@ -72,7 +72,7 @@ def store_new(root: Root, batch: Batch) -> Sequence[str]:
 def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> Item:
     """Open the bytes of a draft; ``stack`` closes them."""
     root.bytes()
-    source = stack.enter_context(root.waits.run(open_source, draft.source))
+    source = stack.enter_context(open_source(draft.source))
     draft.named_after(source, checks)
     row = draft.row
     return Item(draft, BlobWrite(source, row["tenant"], row["owner"], row["size"], row["sha256"]))

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from threading import Lock
 
 from docstore.backend import EXACT, Judgement, Reader, SortKey, Writer
+from docstore.concurrency import FairLock
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
-from docstore.waits import DIRECT, FairLock, Waits
 from docstore_memory.reading import MemoryReader
 from docstore_memory.views import Overlay, State, View
 from docstore_memory.writing import Counters, MemoryWriter
@@ -27,14 +27,11 @@ class MemoryBackend:
 
     Args:
         busy_timeout: seconds that a writer waits for the one before it, at least 0.
-        waits: how to wait.
     """
 
     name = "memory"
-    reads_at_once = True
 
-    def __init__(self, *, busy_timeout: float = 30.0, waits: Waits = DIRECT) -> None:
-        self.waits = waits
+    def __init__(self, *, busy_timeout: float = 10.0) -> None:
         self._busy_timeout = busy_timeout
         self._state = State()
         self._counters = Counters()
@@ -73,7 +70,7 @@ class MemoryBackend:
         Raises:
             StoreBusy: another block went on for longer than ``busy_timeout``.
         """
-        with self._turn.held(self.waits, self._busy_timeout):
+        with self._turn.held(self._busy_timeout):
             changes = Overlay()
             yield MemoryWriter(View(self._state, changes), self._mutex, self._counters)
             self._commit(changes)
@@ -118,19 +115,16 @@ class MemoryBackend:
             changes.apply(self._state)
 
 
-def open_backend(
-    url: str = "memory://", *, busy_timeout: float = 30.0, waits: Waits = DIRECT
-) -> MemoryBackend:
+def open_backend(url: str = "memory://", *, busy_timeout: float = 10.0) -> MemoryBackend:
     """Return a fresh, empty store in memory: the entry point of the scheme ``memory``.
 
     Args:
         url: ``memory://``; nothing may follow, no two stores share their rows.
         busy_timeout: seconds that a writer waits for the one before it.
-        waits: how to wait.
 
     Raises:
         ValueError: the URL names something.
     """
     if url.removeprefix("memory:").strip("/"):
         raise ValueError(f"{url!r}: a store in memory has no name; write memory://")
-    return MemoryBackend(busy_timeout=busy_timeout, waits=waits)
+    return MemoryBackend(busy_timeout=busy_timeout)

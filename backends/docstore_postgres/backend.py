@@ -12,23 +12,26 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import psycopg
 import sqlalchemy as sa
 from docstore_sql.backend import SQLBackend
+from docstore_sql.loop_connection import on_loop
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
 
 from docstore.backend import Judgement, Query, Row, SortKey
+from docstore.concurrency import sleep
 from docstore.errors import BackendError
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.waits import DIRECT, Waits
 from docstore_postgres import alone, declared, finding, functions
 from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.connections import AtHand, Held, Read, connected_within, spoken
 from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
+from docstore_postgres.loop_cursor import LoopCursor
 from docstore_postgres.reading import Reading
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.traces import remove_traces
@@ -83,13 +86,14 @@ class PostgresBackend(SQLBackend):
         owned: whether to dispose of the engine on close, and to set its connections up.
         timeouts: how long the server waits.
         pool_timeout: seconds to wait for a server that has no connection free.
-        waits: how to wait for what is no statement.
     """
 
     name = "postgresql"
     single_writer = False
     session_type: ClassVar[type[Session]] = PostgresSession
     compiler_type = PostgresCompiler
+    drivers: ClassVar[tuple[str, ...]] = ("psycopg",)
+    example_url: ClassVar[str] = "postgresql+psycopg://…"
     begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
     def __init__(
@@ -100,14 +104,13 @@ class PostgresBackend(SQLBackend):
         owned: bool,
         timeouts: Timeouts = Timeouts(),
         pool_timeout: float = 10.0,
-        waits: Waits = DIRECT,
     ) -> None:
-        super().__init__(engine, tables, owned=owned, waits=waits)
+        super().__init__(engine, tables, owned=owned)
         self.timeouts = timeouts
         self._pool_timeout = pool_timeout
+        self.readers = 8
         self._reading: Reading | None = None
-        keeps = owned and not waits.is_async
-        self._at_hand = AtHand(engine, self._held, self.raw_connection) if keeps else None
+        self._at_hand = AtHand(self.engine, self._held, self.raw_connection) if owned else None
         settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
         self._begin = begin if owned else f"{begin}; SET LOCAL synchronous_commit = on{settings}"
@@ -140,7 +143,7 @@ class PostgresBackend(SQLBackend):
             driver = connection.dbapi_connection
             autocommit = driver.autocommit
             if not autocommit:
-                driver.autocommit = True
+                _set_autocommit(driver, True)
             try:
                 with nullcontext() if self.owned else spoken(connection):
                     yield connection
@@ -148,20 +151,18 @@ class PostgresBackend(SQLBackend):
                 if driver.closed:
                     connection.invalidate()
                 elif not autocommit:
-                    driver.autocommit = False
+                    _set_autocommit(driver, False)
 
     def raw_connection(self) -> Any:
         """Take a connection from the engine's pool, waiting for a server that has none free."""
-        return connected_within(self._pool_timeout, self.waits.sleep, super().raw_connection)
+        return connected_within(self._pool_timeout, sleep, super().raw_connection)
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
         """Take a connection for what concerns the schema, with our own settings where it is ours."""
         with ExitStack() as stack:
             taken = super().connected
-            connection = connected_within(
-                self._pool_timeout, self.waits.sleep, lambda: stack.enter_context(taken())
-            )
+            connection = connected_within(self._pool_timeout, sleep, lambda: stack.enter_context(taken()))
             if self.owned:
                 self.prepare(connection.connection)
                 connection.connection.info["docstore"] = True
@@ -370,15 +371,28 @@ class PostgresBackend(SQLBackend):
         clocks = [f"CREATE SEQUENCE {self.tables.named(name)}" for name in ("clock", "clock_wall")]
         return [*functions.statements(self.tables), *searched, *clocks]
 
-    def translate(self, error: Exception) -> BackendError | None:
+    def is_interrupt(self, error: Exception) -> bool:
+        """Return whether the server says that a statement was interrupted."""
+        return isinstance(getattr(error, "orig", None) or error, psycopg.errors.QueryCanceled)
+
+    def meaning(self, error: Exception) -> BackendError | None:
         """Return the BackendError for what psycopg or the pool raised."""
         return translated(error)
 
+    @staticmethod
+    def loop_cursor(driver: Any) -> LoopCursor:
+        """Return a cursor on an asynchronous connection of psycopg's."""
+        return LoopCursor(driver)
+
     @contextmanager
-    def join(self, connection: sa.Connection) -> Iterator[Session]:
-        """Open a write block on the application's connection, which commits it; its settings stay."""
-        with self.translated():
-            if not connection.in_transaction():
-                connection.begin()
-            with spoken(connection.connection):
-                yield self.session(connection.connection)
+    def joining(self, connection: Any) -> Iterator[None]:
+        """Leave a connection of the application's as it is, but for how statements are written."""
+        with spoken(connection):
+            yield
+
+
+def _set_autocommit(driver: Any, value: bool) -> None:
+    if isinstance(driver, psycopg.AsyncConnection):
+        on_loop(driver.set_autocommit(value))
+    else:
+        driver.autocommit = value

@@ -21,8 +21,8 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 
+from docstore.concurrency import Call, current
 from docstore.errors import BackendError, DocstoreError
-from docstore_postgres.awaited import cursor_on
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import is_full
 
@@ -67,7 +67,7 @@ def spoken(connection: Any) -> Iterator[None]:
     if not changed:
         yield
         return
-    cursor = cursor_on(connection)
+    cursor = connection.cursor()
     for name in changed:
         cursor.execute("SELECT set_config(%s, %s, false)", (name, _SPOKEN[name]))
     try:
@@ -203,7 +203,7 @@ class Read:
         translate: returns the error for what the driver or the pool raised, ``None`` if neither did.
     """
 
-    __slots__ = ("_at_hand", "_begin", "_held", "_translate")
+    __slots__ = ("_at_hand", "_before", "_begin", "_call", "_held", "_translate")
 
     def __init__(
         self, at_hand: AtHand, begin: str | None, translate: Callable[[Exception], BackendError | None]
@@ -226,6 +226,7 @@ class Read:
     ) -> None:
         """End, and give the connection back."""
         held = self._held
+        self._call.detach(self._before)
         if self._begin is not None:
             try:
                 held.session.cursor.execute("ROLLBACK")
@@ -238,10 +239,17 @@ class Read:
     def _start(self, held: Held) -> PostgresSession:
         try:
             session = held.session
+        except BaseException:
+            self._at_hand.give(held)
+            raise
+        self._call: Call = current()
+        self._before = self._call.attach(session.interrupt)
+        try:
             if self._begin is not None:
                 session.cursor.execute(self._begin)
             return session
         except BaseException:
+            self._call.detach(self._before)
             self._at_hand.give(held)
             raise
 

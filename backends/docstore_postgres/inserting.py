@@ -26,7 +26,6 @@ from docstore.backend import Duplicate, Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold
 from docstore.rows import Rows, column
-from docstore_postgres.awaited import AwaitedCursor
 from docstore_postgres.beside import WORDED, beside, columns_beside, made_of
 from docstore_postgres.usual import NOTHING, Learnt, Usuals, learn, read_usuals, sample
 
@@ -220,9 +219,6 @@ class Inserting(Session):
             self.cursor.executemany(f"INSERT INTO {into} VALUES ({', '.join(marks)})", rows)
 
     def _copy(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        if isinstance(self.cursor, AwaitedCursor):
-            self.cursor.copy_in(statement, rows)
-            return
         with self.cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)

@@ -7,11 +7,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import sqlalchemy as sa
-from docstore_sql.backend import sync_side
 from docstore_sql.tables import Tables
 
 from docstore.errors import BackendError
-from docstore.waits import DIRECT, Waits
 from docstore_postgres.backend import PostgresBackend, Timeouts
 from docstore_postgres.connections import has_ended
 
@@ -42,7 +40,6 @@ def open_backend(
     upgrade: bool = True,
     read_only: bool = False,
     pool_timeout: float = 10.0,
-    waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> PostgresBackend:
     """Open (and create or upgrade) a store in Postgres.
@@ -61,7 +58,6 @@ def open_backend(
         read_only: nothing will be written; nothing is created or upgraded.
         pool_timeout: seconds to wait for a connection, of the pool or of a server that has no more to give,
             before StoreBusy.
-        waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
             ``max_overflow=`` (8), ``poolclass=`` and others.
 
@@ -77,17 +73,14 @@ def open_backend(
     upgrade = upgrade and not read_only
     tables = Tables(table_prefix, schema)
     owned = isinstance(url, str)
+    engine: Any = url
     if isinstance(url, str):
-        engine = _make_engine(url, {"pool_timeout": pool_timeout, **engine_options}, waits)
-    else:
-        engine = sync_side(url, waits)
+        engine = _make_engine(url, {"pool_timeout": pool_timeout, **engine_options})
     if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
         raise ValueError(
             f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg"
         )
-    backend = PostgresBackend(
-        engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout, waits=waits
-    )
+    backend = PostgresBackend(engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout)
     try:
         _check_server(backend)
         backend.ensure_schema(upgrade=upgrade)
@@ -97,7 +90,7 @@ def open_backend(
     return backend
 
 
-def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
+def _make_engine(url: str, options: dict[str, Any]) -> sa.Engine:
     parsed = _parsed(url).set(drivername="postgresql+psycopg")
     given: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "use_native_hstore": False, **options}
     if issubclass(given.get("poolclass") or sa.QueuePool, sa.QueuePool):
@@ -106,12 +99,7 @@ def _make_engine(url: str, options: dict[str, Any], waits: Waits) -> sa.Engine:
         given.pop("pool_timeout")
     # said while connecting, so that what the role's or the environment's settings say never counts
     given["connect_args"] = {**given.get("connect_args", {}), "client_encoding": "utf8"}
-    if waits.is_async:
-        from sqlalchemy.ext.asyncio import create_async_engine
-
-        engine = create_async_engine(parsed, **given).sync_engine
-    else:
-        engine = sa.create_engine(parsed, **given)
+    engine = sa.create_engine(parsed, **given)
     sa.event.listen(engine, "checkout", _refuse_ended)
     return engine
 
@@ -140,8 +128,8 @@ def _check_server(backend: PostgresBackend) -> None:
     """
     asked = "SELECT version(), current_setting('server_version_num')::int, current_setting('server_encoding')"
     try:
-        with backend.translated(), backend.connected() as connection:
-            version, number, encoding = connection.exec_driver_sql(asked).one()
+        with backend.translated():
+            version, number, encoding = backend.with_connection(lambda one: one.exec_driver_sql(asked).one())
     except AssertionError as error:  # SQLAlchemy asks for the version, too, and reads Postgres' alone
         version, number, encoding = str(error), 0, "UTF8"
     if "CockroachDB" in version or not number:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, ClassVar
 
+import psycopg
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
@@ -16,7 +17,6 @@ from psycopg.pq import TransactionStatus
 from docstore.backend import Query, Row, SortKey, Statement
 from docstore.clock import Clock
 from docstore.query.expr import Compare
-from docstore_postgres.awaited import cursor_on
 from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
 from docstore_postgres.inserting import Inserting
@@ -28,6 +28,7 @@ __all__ = ["CLOCK", "PostgresSession"]
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The server's clock, microseconds since the epoch, as SQL text."""
 
+_INTERRUPT_SECONDS = 5.0
 _MODES = {False: "auto", True: "force_generic_plan"}
 _INDEXES = {
     "narrow": "a declared index", "range": "the index of words", "groups": "the groups of a declared index"
@@ -39,10 +40,10 @@ class PostgresSession(Inserting):
     """A block on one psycopg connection."""
 
     mark: ClassVar[str] = "%s"
+    aborts: ClassVar[bool] = True
     appends: ClassVar[bool] = True
     takes_columns: ClassVar[bool] = True
     reads_columns: ClassVar[bool] = True
-    cursor_on = staticmethod(cursor_on)
 
     def __init__(
         self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler], reading: Reading
@@ -52,6 +53,18 @@ class PostgresSession(Inserting):
         self.keeps_connection = False
         self.plans_blindly = False
         self._server: tuple[str, int, str] | None = None
+
+    def interrupt(self) -> None:
+        """Interrupt the statement that is running, from another thread."""
+        driver = self.connection.dbapi_connection
+        if isinstance(driver, psycopg.AsyncConnection):
+            driver.cancel()
+        else:
+            driver.cancel_safe(timeout=_INTERRUPT_SECONDS)
+
+    def is_under_way(self) -> bool:
+        """Return whether the transaction is still open."""
+        return self.in_transaction
 
     # -- reading ---------------------------------------------------------------------------------------------
 

@@ -8,45 +8,47 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 
 from docstore.backend import EXACT, Judgement, SortKey, Writer
+from docstore.concurrency import current
 from docstore.errors import BackendError, DocstoreError
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.waits import DIRECT, Waits
 from docstore_sql import schema
 from docstore_sql.compile import Compiler
+from docstore_sql.joined import JoinedTransaction
+from docstore_sql.loop_connection import LoopConnection, on_loop
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
-__all__ = ["SQLBackend", "sync_side"]
+__all__ = ["SQLBackend", "is_async"]
+
+T = TypeVar("T")
 
 
 class SQLBackend(ABC):
     """A backend over one SQLAlchemy engine.
 
     Args:
-        engine: where the store is.
+        engine: where the store is; of an AsyncEngine connections are taken, and used, on the caller's loop.
         tables: the tables' names.
         owned: whether ``close`` disposes of the engine; false for an engine that the application brought.
-        waits: how to wait for what is no statement; with an asynchronous one the engine is the synchronous
-            side of an AsyncEngine, and every call is made within its greenlet.
     """
 
     name: str
     session_type: ClassVar[type[Session]]
     compiler_type: ClassVar[type[Compiler]]
 
-    def __init__(self, engine: sa.Engine, tables: Tables, *, owned: bool, waits: Waits = DIRECT) -> None:
-        self.engine = engine
+    def __init__(self, engine: Any, tables: Tables, *, owned: bool) -> None:
+        self.loop_engine: Any = engine if is_async(engine) else None
+        self.engine: sa.Engine = engine.sync_engine if is_async(engine) else engine
         self.tables = tables
         self.owned = owned
-        self.waits = waits
         self.compilers: Mapping[str, Compiler] = self.new_compilers()
         self._pid = os.getpid()
 
@@ -75,14 +77,15 @@ class SQLBackend(ABC):
     def _read(self, snapshot: bool) -> Iterator[Session]:
         with self.translated(), self.checkout() as connection:
             session = self.session(connection)
-            if not snapshot:
-                yield session
-                return
-            session.cursor.execute(self.begin_read)
-            try:
-                yield session
-            finally:
-                self._end(session, "ROLLBACK")
+            with self._interruptible(session):
+                if snapshot:
+                    session.cursor.execute(self.begin_read)
+                try:
+                    yield session
+                finally:
+                    current().detach()
+                    if snapshot:
+                        self._end(session, "ROLLBACK")
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -92,11 +95,23 @@ class SQLBackend(ABC):
                 session = self.session(connection)
                 self.begin(session)
             try:
-                yield session
+                with self._interruptible(session):
+                    yield session
             except BaseException:
                 self._end(session, "ROLLBACK")
                 raise
             self._commit(session)
+
+    @staticmethod
+    @contextmanager
+    def _interruptible(session: Session) -> Iterator[None]:
+        """Let the statements of a block be interrupted."""
+        call = current()
+        before = call.attach(session.interrupt)
+        try:
+            yield
+        finally:
+            call.detach(before)
 
     def _commit(self, session: Session) -> None:
         """Commit; where the connection is lost meanwhile nobody can say whether it happened, and the error
@@ -133,13 +148,28 @@ class SQLBackend(ABC):
             raise failed from error
 
     @contextmanager
-    def join(self, connection: sa.Connection) -> Iterator[Session]:
-        """Open a write block on the application's connection, which commits it."""
-        with self.translated():
-            fairy = connection.connection
-            connection.begin() if not connection.in_transaction() else None
-            self.prepare(fairy)
-            yield self.session(fairy)
+    def join(self, connection: Any) -> Iterator[Callable[[], Session]]:
+        """Take part in the application's transaction; what is yielded makes the session of each call."""
+        with ExitStack() as stack:
+            with self.translated():
+                joined = JoinedTransaction(
+                    connection, self.engine.dialect.name, self.drivers, self.example_url, self.loop_cursor
+                )
+                stack.enter_context(self.joining(joined.connection))
+
+            def session() -> Session:
+                joined.check()
+                return self.joined_session(joined.connection)
+
+            yield session
+
+    @abstractmethod
+    def joining(self, connection: Any) -> AbstractContextManager[None]:
+        """Set up a connection of the application's, for a block."""
+
+    def joined_session(self, connection: Any) -> Session:
+        """Return the session of one call on a connection of the application's."""
+        return self.session(connection)
 
     def close(self) -> None:
         """Dispose of the engine, if it is ours."""
@@ -157,7 +187,11 @@ class SQLBackend(ABC):
         """Take a raw connection from the pool, set up; a fork starts with a pool of its own."""
         if os.getpid() != self._pid:
             self.forked()
-        connection = self.raw_connection()
+        connection: Any
+        if self.loop_engine is None:
+            connection = self.raw_connection()
+        else:
+            connection = LoopConnection.taken_from(self.loop_engine, self.loop_cursor)
         try:
             if "docstore" not in connection.info:
                 self.prepare(connection)
@@ -191,7 +225,10 @@ class SQLBackend(ABC):
         try:
             session.cursor.execute(how)
         except Exception:
-            session.connection.dbapi_connection.close()
+            if isinstance(session.connection, LoopConnection):
+                session.connection.invalidate()
+            else:
+                session.connection.dbapi_connection.close()
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -218,21 +255,41 @@ class SQLBackend(ABC):
             SchemaTooNew: a newer docstore wrote it.
             UpgradeNeeded: there is something to do, and ``upgrade`` is false.
         """
-        with self.translated(), self.connected() as connection:
-            found = schema.found_format(connection, self.tables)
+        with self.translated():
+            found = self.with_connection(lambda connection: schema.found_format(connection, self.tables))
             if found == schema.newest():
                 return
             if not upgrade:
                 raise schema.upgrade_needed(found, self.tables.setting)
+            with self.write_lock():
+                self.with_connection(self._make_schema)
+
+    def _make_schema(self, connection: sa.Connection) -> None:
+        with self.schema_transaction(connection):
+            found = schema.found_format(connection, self.tables)
+            if found is None:
+                schema.create(connection, self.tables, self.extra_schema())
+                found = schema.newest()
+        for step in schema.pending_steps(found):
             with self.schema_transaction(connection):
-                found = schema.found_format(connection, self.tables)
-                if found is None:
-                    schema.create(connection, self.tables, self.extra_schema())
-                    found = schema.newest()
-            for step in schema.pending_steps(found):
-                with self.schema_transaction(connection):
-                    if schema.found_format(connection, self.tables) == step.to - 1:
-                        schema.run_step(connection, self.tables, step)
+                if schema.found_format(connection, self.tables) == step.to - 1:
+                    schema.run_step(connection, self.tables, step)
+
+    def with_connection(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run ``work`` on a connection as :meth:`connected` has it, of an AsyncEngine on the caller's
+        loop.
+        """
+        if self.loop_engine is None:
+            with self.connected() as connection:
+                return work(connection)
+
+        async def run() -> T:
+            async with self.loop_engine.connect() as connection:
+                quiet = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                result: T = await quiet.run_sync(work)
+                return result
+
+        return on_loop(run())
 
     def extra_schema(self) -> list[str]:
         """Return statements that the dialect adds to a fresh store."""
@@ -241,6 +298,18 @@ class SQLBackend(ABC):
     # -- what a dialect adds -----------------------------------------------------------------------
 
     begin_read: ClassVar[str]
+    drivers: ClassVar[tuple[str, ...]]
+    """What SQLAlchemy calls the drivers whose connections can be used."""
+    example_url: ClassVar[str]
+
+    @staticmethod
+    @abstractmethod
+    def loop_cursor(driver: Any) -> Any:
+        """Return a cursor on a connection of the asynchronous driver."""
+
+    @abstractmethod
+    def is_interrupt(self, error: Exception) -> bool:
+        """Return whether the driver says that a statement was interrupted."""
 
     @abstractmethod
     def begin(self, session: Session) -> None:
@@ -258,23 +327,34 @@ class SQLBackend(ABC):
     def schema_transaction(self, connection: sa.Connection) -> AbstractContextManager[None]:
         """Open a transaction that only one process at a time can hold, for the schema."""
 
-    @abstractmethod
     def translate(self, error: Exception) -> BackendError | None:
-        """Return the BackendError for what the driver raised, or ``None`` if it is not the driver's."""
+        """Return the BackendError for what the driver raised, or ``None`` if it is not the driver's.
+
+        Raises:
+            Cancelled, QueryTimeout: a statement was interrupted, as its call is over.
+        """
+        if self.is_interrupt(error):
+            current().check()
+        return self.meaning(error)
+
+    @abstractmethod
+    def meaning(self, error: Exception) -> BackendError | None:
+        """Return what an error of the driver or the pool means, ``None`` if it is neither's."""
 
 
 def _conforms(backend: SQLBackend) -> AbstractContextManager[Writer]:
     return backend.write()  # checked by mypy: a session is a Writer
 
 
-def sync_side(engine: Any, waits: Waits) -> sa.Engine:
-    """Return the engine that an application brought, of an AsyncEngine its synchronous side.
+def is_async(engine: Any) -> bool:
+    """Return whether an engine is an AsyncEngine.
 
     Raises:
-        ValueError: an AsyncEngine was brought to the blocking shell, or an Engine to the asynchronous one.
+        ValueError: it is, and no event loop waits for this call.
     """
-    if engine.dialect.is_async != waits.is_async:
-        wanted = "docstore.open_async" if engine.dialect.is_async else "docstore.open"
-        raise ValueError(f"{type(engine).__name__} for {engine.dialect.name}: open it with {wanted}")
-    found: sa.Engine = getattr(engine, "sync_engine", engine)
+    found: bool = engine.dialect.is_async
+    if found and current().loop is None:
+        raise ValueError(
+            f"{type(engine).__name__} for {engine.dialect.name}: open it with docstore.open_async"
+        )
     return found

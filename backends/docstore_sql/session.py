@@ -44,6 +44,8 @@ class Session(ABC):
     """
 
     mark: ClassVar[str]
+    aborts: ClassVar[bool] = False
+    """Whether an interrupted statement aborts the transaction."""
     appends: ClassVar[bool] = False
     """Whether counts are kept as rows that add up, for many writers at once."""
 
@@ -350,6 +352,14 @@ class Session(ABC):
         return int(self.cursor.rowcount)
 
     # -- what a dialect adds -----------------------------------------------------------------------
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Interrupt the statement that is running, from another thread; within five seconds or not at all."""
+
+    @abstractmethod
+    def is_under_way(self) -> bool:
+        """Return whether the block's transaction is still open."""
 
     @abstractmethod
     def guarded(self, statement: Fragment) -> int:

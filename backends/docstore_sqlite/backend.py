@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from docstore_sql.backend import SQLBackend, sync_side
+from docstore_sql.backend import SQLBackend
+from docstore_sql.loop_connection import LoopConnection
 from docstore_sql.schema import upgrade_needed
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from docstore.backend import SortKey
 from docstore.clock import Clock
+from docstore.concurrency import acquire, current
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.waits import DIRECT, Waits
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.declared import register_order
 from docstore_sqlite.folding import register_folding
 from docstore_sqlite.functions import register
 from docstore_sqlite.kept import Idle, Reading
 from docstore_sqlite.lock import lock_of
+from docstore_sqlite.loop_cursor import LoopCursor, in_its_thread
 from docstore_sqlite.place import Place, place_of
 from docstore_sqlite.postings import FIELDS, Shared, schema_of
 from docstore_sqlite.session import SQLiteSession
-from docstore_sqlite.threaded import ThreadedSession, in_its_thread, put_right
 
 __all__ = ["SQLiteBackend", "open_backend"]
 
@@ -52,7 +54,6 @@ class SQLiteBackend(SQLBackend):
         tables: the tables' names.
         owned: whether to dispose of the engine on close.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy.
-        waits: how to wait.
         keeps: whether a few connections are kept at hand beside the engine's pool.
         place: where its file is.
     """
@@ -61,6 +62,8 @@ class SQLiteBackend(SQLBackend):
     session_type: ClassVar[type[Session]] = SQLiteSession
     compiler_type = SQLiteCompiler
     begin_read: ClassVar[str] = "BEGIN"
+    drivers: ClassVar[tuple[str, ...]] = ("pysqlite", "aiosqlite")
+    example_url: ClassVar[str] = "sqlite:///… or sqlite+aiosqlite:///…"
 
     def __init__(
         self,
@@ -68,20 +71,21 @@ class SQLiteBackend(SQLBackend):
         tables: Tables,
         *,
         owned: bool,
-        busy_timeout: float = 30.0,
-        waits: Waits = DIRECT,
+        busy_timeout: float = 10.0,
         keeps: bool = False,
         place: Place | None = None,
     ) -> None:
-        super().__init__(engine, tables, owned=owned, waits=waits)
+        super().__init__(engine, tables, owned=owned)
         self.busy_timeout = busy_timeout
-        self.place = place or place_of(engine.url)[0]
+        self.place = place or place_of(self.engine.url)[0]
         self.path = self.place.path
         self.read_only = self.place.read_only
         self.lock = lock_of(self.path)
         self.clock = Clock()
         self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
-        self._single = waits.lock(busy_timeout) if self.path is None else None
+        self._single = threading.RLock() if self.path is None else None
+        self.readers = 8 if self.path is not None else 1
+        """How many threads can read at once."""
         self._idle = Idle(self._connected, self.session) if keeps else None
         if owned and self.path is not None:
             sa.event.listen(engine, "do_connect", self._by_place)
@@ -102,15 +106,23 @@ class SQLiteBackend(SQLBackend):
             idle.give(kept)
             return
         if self._single is None:
-            with super().checkout() as connection, self._put_right(connection):
+            with super().checkout() as connection:
                 yield connection
             return
         if os.getpid() != self._pid:
             raise BackendError(
                 "a database in SQLite's memory does not follow a fork: open one in each process"
             )
-        with self._single, super().checkout() as connection, self._put_right(connection):
-            yield connection
+        if not acquire(self._single, self.busy_timeout, "the one connection of a database in memory"):
+            raise StoreBusy(
+                f"others kept the one connection of this database in memory for longer than "
+                f"{self.busy_timeout:g} s; try again later"
+            )
+        try:
+            with super().checkout() as connection:
+                yield connection
+        finally:
+            self._single.release()
 
     def _own_idle(self) -> Idle | None:
         """Return the connections at hand, ``None`` if none are kept."""
@@ -131,19 +143,18 @@ class SQLiteBackend(SQLBackend):
         self._prepare(raw)
         return raw
 
-    @contextmanager
-    def _put_right(self, connection: Any) -> Iterator[None]:
-        """Give a connection back without a transaction, wherever a task was cancelled."""
-        try:
-            yield
-        finally:
-            if self.waits.is_async:
-                put_right(connection)
-
     def session(self, connection: Any) -> SQLiteSession:
         """Return a session on a raw connection, which shares what the process knows of the index."""
-        made = ThreadedSession if self.waits.is_async else SQLiteSession
-        return made(connection, self.tables, self.compilers, self.index, self.clock)
+        return SQLiteSession(connection, self.tables, self.compilers, self.index, self.clock)
+
+    @staticmethod
+    def loop_cursor(driver: Any) -> LoopCursor:
+        """Return a cursor on a connection of aiosqlite's."""
+        return LoopCursor(driver)
+
+    def is_interrupt(self, error: Exception) -> bool:
+        """Return whether sqlite3 says that a statement was interrupted."""
+        return str(getattr(error, "orig", None) or error) == "interrupted"
 
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
@@ -286,7 +297,7 @@ class SQLiteBackend(SQLBackend):
             raise BackendError(
                 f"SQLite: another file is at {self.path} now: dispose of the engine, and open the store again"
             )
-        waits = nullcontext() if in_turn or self.read_only else self.lock.held(self.busy_timeout, self.waits)
+        waits = nullcontext() if in_turn or self.read_only else self.lock.held(self.busy_timeout)
         with waits:
             if self.place.has_changed():
                 self._begin_anew()
@@ -364,8 +375,8 @@ class SQLiteBackend(SQLBackend):
 
     def prepare(self, connection: Any) -> None:
         """Set up a connection: durability, waiting, and the evaluator's functions."""
-        if self.waits.is_async:
-            in_its_thread(connection, lambda: self._prepare(connection.driver_connection._conn))
+        if isinstance(connection, LoopConnection):
+            in_its_thread(connection.driver_connection, self._prepare)
         else:
             self._prepare(connection)
 
@@ -386,21 +397,19 @@ class SQLiteBackend(SQLBackend):
         register_order(connection)
 
     @contextmanager
-    def join(self, connection: sa.Connection) -> Iterator[Session]:
-        """Open a write block on the application's connection, as the writer from here on, until it
-        commits.
-        """
-        with self.translated():
-            if not connection.in_transaction():
-                connection.begin()
-            joined = connection.connection
-            under_way = joined.driver_connection is not None and joined.driver_connection.in_transaction
-            self.prepare(joined)
-            session = self.session(joined)
-            if not under_way:
-                session.cursor.execute("BEGIN IMMEDIATE")
-            session.indexed.private = True
-            yield session
+    def joining(self, connection: Any) -> Iterator[None]:
+        """Set up a connection of the application's; it is the writer from here on, until it commits."""
+        under_way = connection.driver_connection is not None and connection.driver_connection.in_transaction
+        self.prepare(connection)
+        if not under_way:
+            self.session(connection).cursor.execute("BEGIN IMMEDIATE")
+        yield
+
+    def joined_session(self, connection: Any) -> Session:
+        """Return the session of one call: what it knows of the index is its own."""
+        session = self.session(connection)
+        session.indexed.private = True
+        return session
 
     def write_lock(self) -> AbstractContextManager[None]:
         """Wait for the turn to write."""
@@ -408,7 +417,7 @@ class SQLiteBackend(SQLBackend):
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        with self.lock.held(self.busy_timeout, self.waits):
+        with self.lock.held(self.busy_timeout):
             self._look(in_turn=True)
             yield
 
@@ -429,17 +438,16 @@ class SQLiteBackend(SQLBackend):
 
     @contextmanager
     def schema_transaction(self, connection: sa.Connection) -> Iterator[None]:
-        """Hold the write lock and an immediate transaction."""
-        with self.write_lock():
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
+        """Hold an immediate transaction; the caller has the write lock."""
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")
 
-    def translate(self, error: Exception) -> BackendError | None:
+    def meaning(self, error: Exception) -> BackendError | None:
         """Return the BackendError for what sqlite3 or the pool raised."""
         cause = getattr(error, "orig", None) or error
         text = str(cause)
@@ -470,7 +478,7 @@ class SQLiteBackend(SQLBackend):
         with ExitStack() as held:
             if not self.read_only:
                 with suppress(BackendError, OSError):  # held for good, or it cannot be opened
-                    held.enter_context(self.lock.held(self.busy_timeout, self.waits))
+                    held.enter_context(self.lock.held(self.busy_timeout))
             with suppress(BackendError):
                 self._leave_if_replaced()
             if self._idle is not None:
@@ -491,10 +499,9 @@ def open_backend(
     url: str | sa.Engine,
     *,
     table_prefix: str = "docstore_",
-    busy_timeout: float = 30.0,
+    busy_timeout: float = 10.0,
     upgrade: bool = True,
     read_only: bool = False,
-    waits: Waits = DIRECT,
     **engine_options: Any,
 ) -> SQLiteBackend:
     """Open (and create or upgrade) a store in SQLite.
@@ -507,7 +514,6 @@ def open_backend(
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
         read_only: nothing will be written; nothing is created or upgraded. False finds out whether the file,
             its folder or the medium allows more.
-        waits: how to wait; the asynchronous shell gives its own, and an ``AsyncEngine`` may come with it.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
             library.
 
@@ -517,18 +523,17 @@ def open_backend(
         BackendError: the file cannot be opened.
     """
     owned = isinstance(url, str)
+    engine: Any
     if isinstance(url, str):
         place, plain = place_of(sa.make_url(url), read_only=read_only)
-        engine = _make_engine(plain, engine_options, waits)
+        engine = _make_engine(plain, engine_options)
     else:
-        engine = sync_side(url, waits)
+        engine = _checked(url)
         place, _ = place_of(engine.url, read_only=read_only)
     upgrade = upgrade and not place.read_only
     tables = Tables(table_prefix)
-    keeps = owned and not waits.is_async and place.path is not None and not engine_options
-    backend = SQLiteBackend(
-        engine, tables, owned=owned, busy_timeout=busy_timeout, waits=waits, keeps=keeps, place=place
-    )
+    keeps = owned and place.path is not None and not engine_options
+    backend = SQLiteBackend(engine, tables, owned=owned, busy_timeout=busy_timeout, keeps=keeps, place=place)
     try:
         if not upgrade and backend.path is not None and not os.path.exists(backend.path):
             raise upgrade_needed(None, backend.path)
@@ -540,7 +545,26 @@ def open_backend(
     return backend
 
 
-def _make_engine(url: sa.URL, options: dict[str, Any], waits: Waits) -> sa.Engine:
+def _checked(engine: Any) -> Any:
+    """Return an engine of the application's.
+
+    Raises:
+        ValueError: its driver is none that can be used.
+    """
+    if engine.dialect.driver not in SQLiteBackend.drivers:
+        raise ValueError(
+            f"engine for {engine.dialect.name}+{engine.dialect.driver}; "
+            f"expected one for {SQLiteBackend.example_url}"
+        )
+    if current().loop is not None and isinstance(engine.pool, SingletonThreadPool):
+        raise ValueError(
+            "this engine has a database in memory for each thread: make it with poolclass=StaticPool and "
+            'connect_args={"check_same_thread": False}'
+        )
+    return engine
+
+
+def _make_engine(url: sa.URL, options: dict[str, Any]) -> sa.Engine:
     in_memory = url.database is None
     pool: dict[str, Any] = (
         {"poolclass": StaticPool}
@@ -548,13 +572,5 @@ def _make_engine(url: sa.URL, options: dict[str, Any], waits: Waits) -> sa.Engin
         else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 56}
     )
     connect_args = {"check_same_thread": False, "isolation_level": None, "cached_statements": 512}
-    if not waits.is_async:
-        plain = url.set(drivername="sqlite")
-        return sa.create_engine(plain, **{**pool, "connect_args": connect_args, **options})
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    if not in_memory:  # a connection is a thread here, and more of them than this make no query faster
-        pool = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 60.0}
-    # A task cancelled while the pool resets a connection would lose it, and with it a database in memory.
-    given = {**pool, "pool_reset_on_return": None, "connect_args": connect_args, **options}
-    return create_async_engine(url.set(drivername="sqlite+aiosqlite"), **given).sync_engine
+    plain = url.set(drivername="sqlite")
+    return sa.create_engine(plain, **{**pool, "connect_args": connect_args, **options})

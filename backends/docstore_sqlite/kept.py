@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from docstore.concurrency import Call, current
 from docstore.errors import BackendError, DocstoreError
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ class Reading:
         translate: turns the driver's errors into ours.
     """
 
-    __slots__ = ("_block", "_idle", "_pooled", "_session", "_snapshot", "_take", "_translate")
+    __slots__ = (
+        "_before", "_block", "_call", "_idle", "_pooled", "_session", "_snapshot", "_take", "_translate"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -151,6 +154,8 @@ class Reading:
         if session is None:
             self._block = self._pooled(self._snapshot)
             return self._block.__enter__()
+        self._call: Call = current()
+        self._before = self._call.attach(session.interrupt)
         if self._snapshot:
             self._run("BEGIN", session)
         return session
@@ -161,6 +166,7 @@ class Reading:
         session = self._session
         if session is None:
             return self._block.__exit__(kind, error, trace)
+        self._call.detach(self._before)
         if error is not None:
             self._failed(error, session)
             return None
@@ -173,6 +179,7 @@ class Reading:
         try:
             session.cursor.execute(text)
         except BaseException as error:
+            self._call.detach(self._before)
             self._failed(error, session)
             raise
 

@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from docstore.concurrency import FairLock, sleep
 from docstore.errors import BackendError, StoreBusy
-from docstore.waits import DIRECT, FairLock, Waits
 
 try:
     import fcntl
@@ -41,22 +41,21 @@ class WriteLock:
         self._threads = FairLock()
 
     @contextmanager
-    def held(self, timeout: float, waits: Waits = DIRECT) -> Iterator[None]:
+    def held(self, timeout: float) -> Iterator[None]:
         """Hold the lock for a block.
 
         Args:
             timeout: seconds to wait for it.
-            waits: how to wait.
 
         Raises:
             StoreBusy: others held it for longer than the timeout.
             BackendError: the side file cannot be made.
         """
         deadline = time.monotonic() + timeout
-        if not self._threads.acquire(waits, timeout):
+        if not self._threads.acquire(timeout):
             raise _busy()
         try:
-            self._enter_process(deadline, waits)
+            self._enter_process(deadline)
             try:
                 yield
             finally:
@@ -68,15 +67,15 @@ class WriteLock:
         """Begin with nobody holding or waiting: a forked child inherits no lock."""
         self._threads.forget()
 
-    def _enter_process(self, deadline: float, waits: Waits) -> None:
+    def _enter_process(self, deadline: float) -> None:
         if self.path is None or fcntl is None:
             return
         while True:
             if self._file is None:
                 self._file = self._opened(self.path)
             try:
-                self._take(_TURNSTILE, deadline, waits)
-                self._take(_GATE, deadline, waits)
+                self._take(_TURNSTILE, deadline)
+                self._take(_GATE, deadline)
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _TURNSTILE)
             if self._is_there(self.path, self._file):
@@ -101,7 +100,7 @@ class WriteLock:
         except FileNotFoundError:
             return False
 
-    def _take(self, which: int, deadline: float, waits: Waits) -> None:
+    def _take(self, which: int, deadline: float) -> None:
         assert self._file is not None
         pause = 0.0001
         while True:
@@ -111,7 +110,7 @@ class WriteLock:
             except (BlockingIOError, PermissionError):
                 if time.monotonic() >= deadline:
                     raise _busy() from None
-            waits.sleep(pause)
+            sleep(pause)
             pause = min(pause * 2, 0.002)
 
     def _leave_process(self) -> None:

@@ -70,6 +70,17 @@ class SQLiteSession(Session):
 
     # -- reading by the index ----------------------------------------------------------------------
 
+    def interrupt(self) -> None:
+        """Interrupt the statement that is running, from another thread."""
+        driver = self.connection.driver_connection
+        getattr(driver, "_conn", driver).interrupt()
+
+    def is_under_way(self) -> bool:
+        """Return whether the transaction is still open: SQLite rolls back by itself where a write fails
+        badly.
+        """
+        return bool(self.connection.driver_connection.in_transaction)
+
     @contextmanager
     def one_state(self) -> Iterator[None]:
         """Let several statements see one state of the database, within a transaction or not."""

@@ -1,8 +1,8 @@
 """The asynchronous shell: ``docstore.open_async`` and what it returns, over the same core as the blocking
 one.
 
-Every method is written out with its signature and awaits the blocking one, which
-:mod:`docstore.aio.bridge` runs.
+Every method is written out with its signature and is one line that names the blocking one: ``self._read(…)``,
+``self._write(…)`` or ``self._bytes(…)`` makes it in a thread of that group (:mod:`docstore.aio.shell`).
 """
 
 from docstore.aio.claims import AsyncClaim

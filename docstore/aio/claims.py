@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from docstore.aio.shell import Shell
+from docstore.aio.shell import Shell, Twin
 from docstore.claims import Claim
 from docstore.models import Document
 
 __all__ = ["AsyncClaim"]
 
 
-class AsyncClaim:
+class AsyncClaim(Twin[Claim]):
     """A document claimed by :meth:`AsyncDocuments.claim`: :class:`~docstore.claims.Claim`, awaited.
 
     Every method raises LeaseLost, and writes nothing, once the claim no longer holds.
@@ -22,6 +23,9 @@ class AsyncClaim:
     def __init__(self, shell: Shell, claim: Claim) -> None:
         self._shell = shell
         self._claim = claim
+
+    async def _blocking(self) -> Claim:
+        return self._claim
 
     @property
     def document(self) -> Document:
@@ -45,7 +49,7 @@ class AsyncClaim:
 
     async def heartbeat(self, lease: float | None = None) -> datetime:
         """Let the lease end later: :meth:`Claim.heartbeat`, awaited."""
-        return await self._shell.run(self._claim.heartbeat, lease)
+        return await self._shell.run("write", partial(self._claim.heartbeat, lease), first=True)
 
     async def complete(
         self,
@@ -59,18 +63,18 @@ class AsyncClaim:
         touch: bool = True,
     ) -> Document:
         """Finish; the document is completed, the claim over: :meth:`Claim.complete`, awaited."""
-        return await self._shell.run(
-            self._claim.complete, content=content, preview=preview, content_state=content_state,
+        return await self._write(
+            Claim.complete, content=content, preview=preview, content_state=content_state,
             content_note=content_note, metadata=metadata, processed_at=processed_at, touch=touch,
         )  # fmt: skip
 
     async def fail(self, error: str) -> Document:
         """Give up; the document is failed, the claim over: :meth:`Claim.fail`, awaited."""
-        return await self._shell.run(self._claim.fail, error)
+        return await self._write(Claim.fail, error)
 
     async def release(self, error: str | None = None) -> Document:
         """Give the document back to the queue: :meth:`Claim.release`, awaited."""
-        return await self._shell.run(self._claim.release, error)
+        return await self._write(Claim.release, error)
 
     def __repr__(self) -> str:
         return f"<AsyncClaim of {self.document.id!r} until {self.expires_at.isoformat()}>"

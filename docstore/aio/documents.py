@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from docstore.aio.bridge import waited
 from docstore.aio.claims import AsyncClaim
 from docstore.aio.files import AsyncFile
 from docstore.aio.records import AsyncRecords
-from docstore.aio.sources import readable
+from docstore.aio.sources import plain_callback, plain_rows, readable
 from docstore.aio.workers import AsyncHandler, AsyncWorkers
 from docstore.claims import Claim
 from docstore.collecting import OnError
@@ -70,11 +67,10 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         Example:
             >>> document = await store.documents.add(upload, metadata={"category": "finance"})
         """
-        documents = await self._blocking()
-        given = readable(source, asyncio.get_running_loop())
-        return await self._shell.run(
-            documents.add, given, filename=filename, content_type=content_type, metadata=metadata, id=id,
-            external_id=external_id, tenant=tenant, owner=owner, status=status, error=error,
+        call = self._write if source is None else self._bytes
+        return await call(
+            Documents.add, readable(source), filename=filename, content_type=content_type, metadata=metadata,
+            id=id, external_id=external_id, tenant=tenant, owner=owner, status=status, error=error,
             content=content, preview=preview, content_state=content_state, content_note=content_note,
             created_at=created_at, updated_at=updated_at,
             processed_at=processed_at, sha256=sha256, size=size, dedupe=dedupe,
@@ -92,14 +88,12 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
         ``documents`` may be an async iterable, ``on_progress`` a coroutine function.
         """
-        blocking = await self._blocking()
-        told = None if on_progress is None else partial(_told, asyncio.get_running_loop(), on_progress)
-        return await self._shell.run(
-            blocking.add_many,
-            _given(asyncio.get_running_loop(), documents),
+        return await self._bytes(
+            Documents.add_many,
+            plain_rows(documents, batch_size),
             on_error=on_error,
             batch_size=batch_size,
-            on_progress=told,
+            on_progress=plain_callback(on_progress),
         )
 
     async def put(
@@ -130,10 +124,9 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         """Add the document with this id or external_id, or change the one that is there:
         :meth:`Documents.put`, awaited.
         """
-        documents = await self._blocking()
-        given = readable(source, asyncio.get_running_loop())
-        return await self._shell.run(
-            documents.put, given, id=id, external_id=external_id, on_conflict=on_conflict,
+        call = self._write if source is None else self._bytes
+        return await call(
+            Documents.put, readable(source), id=id, external_id=external_id, on_conflict=on_conflict,
             filename=filename, content_type=content_type, metadata=metadata, tenant=tenant, owner=owner,
             status=status, error=error, content=content, preview=preview, content_state=content_state,
             content_note=content_note, created_at=created_at, updated_at=updated_at,
@@ -153,15 +146,13 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
         ``documents`` may be an async iterable, ``on_progress`` a coroutine function.
         """
-        blocking = await self._blocking()
-        told = None if on_progress is None else partial(_told, asyncio.get_running_loop(), on_progress)
-        return await self._shell.run(
-            blocking.put_many,
-            _given(asyncio.get_running_loop(), documents),
+        return await self._bytes(
+            Documents.put_many,
+            plain_rows(documents, batch_size),
             on_conflict=on_conflict,
             on_error=on_error,
             batch_size=batch_size,
-            on_progress=told,
+            on_progress=plain_callback(on_progress),
         )
 
     # -- changing ----------------------------------------------------------------------------------
@@ -180,11 +171,10 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         **changes: Any,
     ) -> Document:
         """Change a document's fields, its bytes, or both: :meth:`Documents.update`, awaited."""
-        documents = await self._blocking()
-        given = readable(source, asyncio.get_running_loop())
-        return await self._shell.run(
-            documents.update, id, operators, source=given, sha256=sha256, size=size, if_revision=if_revision,
-            touch=touch, **changes,
+        call = self._write if source is None else self._bytes
+        return await call(
+            Documents.update, id, operators, source=readable(source), sha256=sha256, size=size,
+            if_revision=if_revision, touch=touch, **changes,
         )  # fmt: skip
 
     async def update_many(
@@ -197,37 +187,31 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         **changes: Any,
     ) -> UpdateResult:
         """Change all documents that match, in batches: :meth:`Documents.update_many`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.run(documents.update_many, filter, operators, touch=touch, **changes)
+        return await self._write(Documents.update_many, filter, operators, touch=touch, **changes)
 
     async def delete(self, id: str, *, if_revision: int | None = None) -> None:
         """Remove a document, its extractions, and then its bytes: :meth:`Documents.delete`, awaited."""
-        documents = await self._blocking()
-        await self._shell.run(documents.delete, id, if_revision=if_revision)
+        await self._write(Documents.delete, id, if_revision=if_revision)
 
     async def delete_many(self, filter: Filter) -> int:
         """Remove all documents that match, in batches: :meth:`Documents.delete_many`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.run(documents.delete_many, filter)
+        return await self._write(Documents.delete_many, filter)
 
     # -- versions ----------------------------------------------------------------------------------
 
     async def versions(self, external_id: str) -> list[Document]:
         """Return all versions with this external_id: :meth:`Documents.versions`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.read(documents.versions, external_id)
+        return await self._read(Documents.versions, external_id)
 
     async def get_by_external_id(self, external_id: str, *, version: int | None = None) -> Document:
         """Return one version of a document: :meth:`Documents.get_by_external_id`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.read(documents.get_by_external_id, external_id, version=version)
+        return await self._read(Documents.get_by_external_id, external_id, version=version)
 
     # -- status ------------------------------------------------------------------------------------
 
     async def start(self, id: str) -> Document:
         """Begin processing, pending → processing: :meth:`Documents.start`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.run(documents.start, id)
+        return await self._write(Documents.start, id)
 
     async def complete(
         self,
@@ -242,21 +226,18 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         touch: bool = True,
     ) -> Document:
         """Finish processing, processing (or pending) → completed: :meth:`Documents.complete`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.run(
-            documents.complete, id, content=content, preview=preview, content_state=content_state,
+        return await self._write(
+            Documents.complete, id, content=content, preview=preview, content_state=content_state,
             content_note=content_note, metadata=metadata, processed_at=processed_at, touch=touch,
         )  # fmt: skip
 
     async def fail(self, id: str, error: str) -> Document:
         """Give up on processing, processing (or pending) → failed: :meth:`Documents.fail`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.run(documents.fail, id, error)
+        return await self._write(Documents.fail, id, error)
 
     async def retry(self, id: str) -> Document:
         """Process again, failed or completed → pending: :meth:`Documents.retry`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.run(documents.retry, id)
+        return await self._write(Documents.retry, id)
 
     # -- the queue ---------------------------------------------------------------------------------
 
@@ -266,7 +247,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         """Take documents out of the queue, for this caller alone: :meth:`Documents.claim`, awaited."""
         documents = await self._blocking()
         work = partial(documents.claim, limit, filter=filter, lease=lease, worker=worker)
-        claims = await self._shell.run_undoing(work, _release)
+        claims = await self._shell.run("write", work, undo=_release)
         return [AsyncClaim(self._shell, claim) for claim in claims]
 
     async def process(
@@ -294,9 +275,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             As :meth:`Documents.process`; when the caller is cancelled, what was being handled goes back to
             the queue first.
         """
-        documents = await self._blocking()
-        await self._shell.run(
-            documents._check_processing,
+        await self._write(
+            Documents._check_processing,
             workers=workers,
             max_attempts=max_attempts,
             filter=filter,
@@ -305,15 +285,20 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
         async def take() -> AsyncClaim | None:
             work = partial(
-                documents._take, filter=filter, lease=lease, worker=worker, max_attempts=max_attempts
+                Documents._take, await self._blocking(), filter=filter, lease=lease, worker=worker,
+                max_attempts=max_attempts
             )
-            claim = await self._shell.run_undoing(work, lambda claim: _release([claim] if claim else []))
+            claim = await self._shell.run(
+                "write", work, undo=lambda claim: _release([claim] if claim else [])
+            )
             return None if claim is None else AsyncClaim(self._shell, claim)
 
         async def put_back(claim: AsyncClaim, failure: BaseException) -> Document:
-            return await self._shell.run(documents._put_back, claim._claim, failure, max_attempts)
+            return await self._write(Documents._put_back, claim._claim, failure, max_attempts)
 
-        tasks = AsyncWorkers(handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress)
+        tasks = AsyncWorkers(
+            self._shell, handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress
+        )
         return await tasks.run()
 
     # -- bytes -------------------------------------------------------------------------------------
@@ -326,29 +311,26 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             ...     first = await file.read(1000)
         """
         documents = await self._blocking()
+        opening = partial(documents.open, id)
         return AsyncFile(
-            await self._shell.run_undoing(partial(documents.open, id), lambda file: file.close())
+            self._shell, await self._shell.run("bytes", opening, undo=lambda file: file.close())
         )
 
     async def read_bytes(self, id: str) -> bytes:
         """Return a document's bytes, checked: :meth:`Documents.read_bytes`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.run(documents.read_bytes, id)
+        return await self._bytes(Documents.read_bytes, id)
 
     async def download(self, id: str, path: str | os.PathLike[str]) -> None:
         """Write a document's bytes to a file, whole and checked: :meth:`Documents.download`, awaited."""
-        documents = await self._blocking()
-        await self._shell.run(documents.download, id, path)
+        await self._bytes(Documents.download, id, path)
 
     async def locations(self, ids: Iterable[str]) -> dict[str, str]:
         """Return where documents' bytes are kept, all in one query: :meth:`Documents.locations`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.read(documents.locations, ids)
+        return await self._read(Documents.locations, ids)
 
     async def url(self, id: str, *, expires: int = 3600) -> str:
         """Return a URL that reads a document's bytes: :meth:`Documents.url`, awaited."""
-        documents = await self._blocking()
-        return await self._shell.run(documents.url, id, expires=expires)
+        return await self._bytes(Documents.url, id, expires=expires)
 
 
 def _release(claims: list[Claim]) -> None:
@@ -357,37 +339,3 @@ def _release(claims: list[Claim]) -> None:
             claim.release()
         except DocstoreError:
             continue  # the lease then runs out
-
-
-def _told(loop: asyncio.AbstractEventLoop, on_progress: Callable[[int], object], count: int) -> None:
-    """Report progress from within a call of the core."""
-    told = on_progress(count)
-    if inspect.isawaitable(told):
-        waited(told, loop)
-
-
-def _given(
-    loop: asyncio.AbstractEventLoop,
-    documents: Iterable[NewDocument | Mapping[str, Any]] | AsyncIterable[NewDocument | Mapping[str, Any]],
-) -> Iterator[NewDocument | Mapping[str, Any]]:
-    """Yield what is to be added, within a call of the core, with sources that the core can read."""
-    plain = _awaited(loop, aiter(documents)) if isinstance(documents, AsyncIterable) else documents
-    for one in plain:
-        if isinstance(one, NewDocument):
-            source = readable(one.source, loop)
-            yield one if source is one.source else one.model_copy(update={"source": source})
-        elif "source" in (one if isinstance(one, Mapping) else ()):  # type: ignore[redundant-expr]
-            yield {**one, "source": readable(one["source"], loop)}
-        else:
-            yield one
-
-
-def _awaited(
-    loop: asyncio.AbstractEventLoop,
-    documents: AsyncIterator[NewDocument | Mapping[str, Any]],
-) -> Iterator[NewDocument | Mapping[str, Any]]:
-    async def advance() -> NewDocument | Mapping[str, Any] | None:
-        return await anext(documents, None)
-
-    while (one := waited(advance(), loop)) is not None:
-        yield one

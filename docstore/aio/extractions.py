@@ -36,17 +36,15 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
         updated_at: Any = None,
     ) -> Extraction:
         """Store what was read out of a document: :meth:`Extractions.add`, awaited."""
-        extractions = await self._blocking()
-        return await self._shell.run(
-            extractions.add, document_id, results, id=id, status=status, error=error,
+        return await self._bytes(
+            Extractions.add, document_id, results, id=id, status=status, error=error,
             confidence_scores=confidence_scores, review_flags=review_flags, review_below=review_below,
             needs_review=needs_review, metadata=metadata, created_at=created_at, updated_at=updated_at,
         )  # fmt: skip
 
     async def start(self, id: str) -> Extraction:
         """Begin, pending → processing: :meth:`Extractions.start`, awaited."""
-        extractions = await self._blocking()
-        return await self._shell.run(extractions.start, id)
+        return await self._write(Extractions.start, id)
 
     async def complete(
         self,
@@ -61,16 +59,14 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
         touch: bool = True,
     ) -> Extraction:
         """Finish, processing (or pending) → completed: :meth:`Extractions.complete`, awaited."""
-        extractions = await self._blocking()
-        return await self._shell.run(
-            extractions.complete, id, results, confidence_scores=confidence_scores, review_flags=review_flags,
+        return await self._write(
+            Extractions.complete, id, results, confidence_scores=confidence_scores, review_flags=review_flags,
             review_below=review_below, needs_review=needs_review, metadata=metadata, touch=touch,
         )  # fmt: skip
 
     async def fail(self, id: str, error: str) -> Extraction:
         """Give up, processing (or pending) → failed: :meth:`Extractions.fail`, awaited."""
-        extractions = await self._blocking()
-        return await self._shell.run(extractions.fail, id, error)
+        return await self._write(Extractions.fail, id, error)
 
     async def update(
         self,
@@ -83,21 +79,18 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
         **changes: Any,
     ) -> Extraction:
         """Change an extraction's fields: :meth:`Extractions.update`, awaited."""
-        extractions = await self._blocking()
-        return await self._shell.run(
-            extractions.update, id, operators, if_revision=if_revision, touch=touch, **changes
+        return await self._bytes(
+            Extractions.update, id, operators, if_revision=if_revision, touch=touch, **changes
         )
 
     async def review(
         self, id: str, reviewed_results: Mapping[str, Any], *, reviewed_by: str, reviewed_at: Any = None
     ) -> Extraction:
         """Write down a person's review: :meth:`Extractions.review`, awaited."""
-        extractions = await self._blocking()
-        return await self._shell.run(
-            extractions.review, id, reviewed_results, reviewed_by=reviewed_by, reviewed_at=reviewed_at
+        return await self._write(
+            Extractions.review, id, reviewed_results, reviewed_by=reviewed_by, reviewed_at=reviewed_at
         )
 
     async def delete(self, id: str, *, if_revision: int | None = None) -> None:
         """Remove an extraction: :meth:`Extractions.delete`, awaited."""
-        extractions = await self._blocking()
-        await self._shell.run(extractions.delete, id, if_revision=if_revision)
+        await self._write(Extractions.delete, id, if_revision=if_revision)

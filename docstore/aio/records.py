@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
-from docstore.aio.shell import Shell
+from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
 from docstore.iteration import Iteration
 from docstore.models import Page
@@ -20,7 +20,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Records[Any])
 
 
-class AsyncRecords(ABC, Generic[T, S]):
+class AsyncRecords(Twin[S], Generic[T, S]):
     """What can be read of one collection, by the methods of :class:`~docstore.records.Records`, awaited.
 
     Each method takes, returns and raises what the blocking one does.
@@ -64,9 +64,8 @@ class AsyncRecords(ABC, Generic[T, S]):
         Example:
             >>> page = await store.documents.find({"metadata.tags": "important"}, limit=10, total=True)
         """
-        records = await self._blocking()
-        return await self._shell.read(
-            records.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
+        return await self._read(
+            Records.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
             cursor=cursor, direction=direction, total=total, latest_only=latest_only,
             include=include, strict=strict,
         )  # fmt: skip
@@ -90,11 +89,11 @@ class AsyncRecords(ABC, Generic[T, S]):
         """
 
         async def begin() -> Iteration[T]:
-            records = await self._blocking()
-            return await self._shell.read(
-                records.iterate, filter, search=search, sort=sort, batch_size=batch_size,
+            walk: Iteration[T] = await self._read(
+                Records.iterate, filter, search=search, sort=sort, batch_size=batch_size,
                 latest_only=latest_only, include=include, cursor=cursor,
             )  # fmt: skip
+            return walk
 
         return AsyncIteration(begin, self._shell)
 
@@ -107,9 +106,8 @@ class AsyncRecords(ABC, Generic[T, S]):
         at_most: int | None = None,
     ) -> int:
         """Count the records that match: :meth:`Records.count`, awaited."""
-        records = await self._blocking()
-        return await self._shell.read(
-            records.count, filter, search=search, latest_only=latest_only, at_most=at_most
+        return await self._read(
+            Records.count, filter, search=search, latest_only=latest_only, at_most=at_most
         )
 
     async def count_by(
@@ -122,28 +120,23 @@ class AsyncRecords(ABC, Generic[T, S]):
         limit: int = 100,
     ) -> dict[Any, int]:
         """Count the records that match by what they have at ``field``: :meth:`Records.count_by`, awaited."""
-        records = await self._blocking()
-        return await self._shell.read(
-            records.count_by, field, filter, search=search, latest_only=latest_only, limit=limit
+        return await self._read(
+            Records.count_by, field, filter, search=search, latest_only=latest_only, limit=limit
         )
 
     async def exists(
         self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True
     ) -> bool:
         """Return whether any record matches: :meth:`Records.exists`, awaited."""
-        records = await self._blocking()
-        return await self._shell.read(records.exists, filter, search=search, latest_only=latest_only)
+        return await self._read(Records.exists, filter, search=search, latest_only=latest_only)
 
     async def get(self, id: str, *, include: Iterable[str] = ()) -> T:
         """Return the record with this id, whichever version it is: :meth:`Records.get`, awaited."""
-        records = await self._blocking()
-        record: T = await self._shell.read(records.get, id, include=include)
-        return record
+        return await self._read(Records.get, id, include=include)
 
     async def get_many(self, ids: Iterable[str], *, include: Iterable[str] = ()) -> list[T]:
         """Return the records with these ids, in the order asked: :meth:`Records.get_many`, awaited."""
-        records = await self._blocking()
-        return await self._shell.read(records.get_many, ids, include=include)
+        return await self._read(Records.get_many, ids, include=include)
 
     async def explain(
         self,
@@ -162,12 +155,33 @@ class AsyncRecords(ABC, Generic[T, S]):
         strict: bool = False,
     ) -> Plan:
         """Return how :meth:`find` with the same arguments would be run: :meth:`Records.explain`, awaited."""
-        records = await self._blocking()
-        return await self._shell.read(
-            records.explain, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
+        return await self._read(
+            Records.explain, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
             cursor=cursor, direction=direction, total=total, latest_only=latest_only,
             include=include, strict=strict,
         )  # fmt: skip
+
+    def __len__(self) -> NoReturn:
+        """Refuse: counting is awaited."""
+        raise TypeError("len() cannot wait: write  await store.documents.count()  or extractions.count()")
+
+    def __contains__(self, id: object) -> NoReturn:
+        """Refuse: looking is awaited."""
+        raise TypeError(
+            '"in" cannot wait: write  await store.documents.exists({"id": id})  or extractions.exists'
+        )
+
+    def __getitem__(self, id: object) -> NoReturn:
+        """Refuse: reading is awaited."""
+        raise TypeError("[] cannot wait: write  await store.documents.get(id)  or extractions.get(id)")
+
+    def __bool__(self) -> bool:
+        """Return true, as of any object: how many records there are is no matter."""
+        return True
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Walk over all records by their numbers: :meth:`iterate`."""
+        return self.iterate()
 
 
 class AsyncIteration(AsyncIterator[T], Generic[T]):
@@ -196,6 +210,6 @@ class AsyncIteration(AsyncIterator[T], Generic[T]):
         """Return the next record."""
         if self._walk is None:
             self._walk = await self._begin()
-        if not self._walk.is_ready and not await self._shell.read(self._walk.fetch):
+        if not self._walk.is_ready and not await self._shell.run("read", self._walk.fetch):
             raise StopAsyncIteration
         return next(self._walk)

@@ -1,178 +1,380 @@
-"""Shell: what all views of one asynchronous store share. It opens the store on its loop and drives the
-core.
+"""Shell: what all views of one asynchronous store share: the store of the core, its threads, and the blocks
+under way.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
+import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar
+from weakref import WeakSet
 
-from docstore.aio.bridge import Driver, LoopWaits, Threads, drive, require_greenlet, unbroken
-from docstore.errors import BackendError, StoreClosed
+from docstore.aio.hop import Hop, unbroken
+from docstore.aio.threads import Chore, Seats, ThreadGroup
+from docstore.errors import BackendError, QueryTimeout, StoreBusy, StoreClosed
 from docstore.root import Root
 
-__all__ = ["Shell"]
+__all__ = ["Group", "Shell", "Twin"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+S = TypeVar("S")
+Group: TypeAlias = Literal["read", "write", "bytes"]
+_READERS, _WRITERS, _WRITERS_IN_TURN, _UPLOADERS = 4, 8, 2, 16
+_TRANSACTIONS = 8
+_POOL_TIMEOUT_SECONDS = 10.0
+_EXIT_SECONDS = 5.0
+"""So long the end of the process waits for the threads of a store that was never closed."""
+_open_shells: WeakSet[Shell] = WeakSet()
 
 
-class _Block:
-    """A transaction under way: its calls come one after another, in one context, whichever tasks make them.
-
-    The core's own record of the transaction lives in that context.
+class Block:
+    """A transaction under way: its calls come one after another, in one thread, whichever tasks make them.
 
     Args:
-        driver: runs its calls; by threads, all of them in one.
-        outer: the block that this one lies in, if any: it shares the context and the turns.
+        shell: of the store.
+        root: of the store.
+        outer: the block that this one lies in, if any: it shares the thread.
+        manager: the transaction of the core; entered and left in one context.
     """
 
-    def __init__(self, driver: Driver, outer: _Block | None) -> None:
-        self._inner = outer is not None
-        self._driver: Driver = _for_block(driver) if outer is None else outer._driver
-        self._context: Context = copy_context() if outer is None else outer._context
-        self._turn: asyncio.Lock = asyncio.Lock() if outer is None else outer._turn
-        self._ended = False
+    def __init__(
+        self, shell: Shell, root: Root, outer: Block | None, manager: AbstractContextManager[object]
+    ) -> None:
+        self.outer = outer
+        self.lane: ThreadGroup = shell.take_lane() if outer is None else outer.lane
+        self._shell = shell
+        self._root = root
+        self._manager = manager
+        self._context: Context = copy_context()
+        self._transaction: Any = None
+        self._has_ended = False
+        self._closed = False
 
-    async def drive(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-        """Run a call of the core in this block.
+    async def enter(self) -> None:
+        """Begin."""
+        undo = partial(self._leave, asyncio.CancelledError())
+        try:
+            await self._shell.follow(
+                Hop(self._enter, self.lane, undo=lambda _: undo(), context=self._context)
+            )
+        except BaseException:
+            self._shell.give_lane(self)
+            raise
+
+    def _enter(self) -> None:
+        if self.outer is not None:
+            self._root.resume(self.outer._transaction)
+        self._manager.__enter__()
+        self._transaction = self._root.transaction_in_force
+
+    async def run(self, work: Callable[[], T], undo: Callable[[T], object] | None) -> T:
+        """Make a call in this block.
 
         Raises:
             BackendError: the block is over; the task was started in it and went on.
         """
-        async with self._turn:
-            if self._ended:
-                raise BackendError("the transaction that this task was started in has ended")
-            return await self._driver(work, context=self._context, undo=undo)
+        self.check()
+        return await self._shell.follow(Hop(partial(self._within, work), self.lane, undo=undo))
 
-    async def end(self, leave: Callable[[], bool | None]) -> bool | None:
-        """Leave the block, behind the call that another task may be making in it."""
-        self._ended = True
-        async with self._turn:
-            try:
-                return await self._driver(leave, context=self._context)
-            finally:
-                self.release()
+    def check(self) -> None:
+        """Raise BackendError if the block is over."""
+        if self._has_ended:
+            raise BackendError("the transaction that this task was started in has ended")
 
-    def release(self) -> None:
-        """End the thread that ran the block, if it had one."""
-        if isinstance(self._driver, Threads) and not self._inner:
-            self._driver.finish()
+    def _within(self, work: Callable[[], T]) -> T:
+        self.check()
+        self._root.resume(self._transaction)
+        return work()
 
+    async def leave(self, failed: BaseException | None) -> bool:
+        """End, behind the call that another task may be making in it; return whether ``failed`` is dealt
+        with.
+        """
+        if self._has_ended and self._closed:
+            if failed is None:
+                raise StoreClosed("this store was closed while the transaction was open: it was rolled back")
+            return False
+        self._has_ended = True
+        try:
+            hop = Hop(partial(self._leave, failed), self.lane, context=self._context)
+            return await unbroken(hop.made())
+        finally:
+            self._shell.give_lane(self)
 
-def _for_block(driver: Driver) -> Driver:
-    return driver.alone() if isinstance(driver, Threads) else driver
+    def _leave(self, failed: BaseException | None) -> bool:
+        if failed is None:
+            return bool(self._manager.__exit__(None, None, None))
+        return bool(self._manager.__exit__(type(failed), failed, failed.__traceback__))
+
+    def abandon(self) -> None:
+        """Roll back, as the store is being closed; from whichever thread."""
+        if self._has_ended:
+            return
+        self._has_ended = self._closed = True
+        failed = StoreClosed("this store was closed while the transaction was open")
+        with suppress(RuntimeError):
+            self.lane.submit(Chore(partial(self._context.run, self._leave, failed)))
 
 
 class Shell:
-    """One open asynchronous store: its root, its loop, and the transaction of each task.
+    """One open asynchronous store.
 
     Args:
-        opening: opens the root; called once, in a greenlet.
+        opening: opens the root; called once, in a thread.
     """
 
     def __init__(self, opening: Callable[[], Root]) -> None:
         self._opening = opening
         self._root: Root | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._opened = asyncio.Lock()
-        self._closed = False
+        self._door = Seats(1)
+        self._is_closed = False
         self._pid = os.getpid()
-        self._driver: Driver = drive
-        self._reads_at_once = False
-        self._block: ContextVar[_Block | None] = ContextVar("docstore_block", default=None)
+        self._groups: dict[Group, ThreadGroup] = {}
+        self._lanes: list[ThreadGroup] = []
+        self._spare_lanes: list[ThreadGroup] = []
+        self._seats = Seats(_TRANSACTIONS)
+        self._hops: set[Hop[Any]] = set()
+        self._blocks: set[Block] = set()
+        self._pool_timeout = _POOL_TIMEOUT_SECONDS
+        self._block: ContextVar[Block | None] = ContextVar("docstore_block", default=None)
 
     async def root(self) -> Root:
         """Return the root; the first call opens it.
 
         Raises:
-            BackendError: another event loop, or a forked process, than the one that the store was opened in.
+            BackendError: this is another process than the one that made it, or no event loop of asyncio's.
             StoreClosed: it was closed before it was opened.
         """
-        if self._root is None:
-            await self._open()
-        self._check_place()
-        assert self._root is not None
-        return self._root
+        root = self._root
+        if root is None or os.getpid() != self._pid:
+            self._check_place()
+            root = await self._open()
+        return root
 
-    async def _open(self) -> None:
-        self._check_place()
-        async with self._opened:
-            if self._closed:
+    async def _open(self) -> Root:
+        async with self._door:
+            if self._root is not None:
+                return self._root
+            if self._is_closed:
                 raise StoreClosed("this store was closed: open it again with docstore.open_async(...)")
-            if self._root is None:
-                require_greenlet()
-                self._loop = asyncio.get_running_loop()
-                root = await drive(self._opening, undo=Root.close)
-                if not isinstance(root.waits, LoopWaits):
-                    self._driver = Threads()
-                self._reads_at_once = getattr(root.backend, "reads_at_once", False)
-                self._root = root
+            group = ThreadGroup("docstore-open", 1)
+            try:
+                root = await Hop(self._opening, group, undo=Root.close).made()
+            finally:
+                group.close()
+            self._staff(root)
+            self._root = root
+            _open_shells.add(self)
+            return root
+
+    def _staff(self, root: Root) -> None:
+        """Say how many threads there may be."""
+        backend = root.backend
+        numbers: dict[Group, int] = {
+            "read": getattr(backend, "readers", _READERS),
+            "write": _WRITERS_IN_TURN if root.single_writer else _WRITERS,
+            "bytes": getattr(root.blobs, "upload_workers", _UPLOADERS),
+        }
+        self._groups = {name: ThreadGroup(f"docstore-{name}", most) for name, most in numbers.items()}
+        self._seats = Seats(getattr(backend, "transactions", _TRANSACTIONS))
+        self._pool_timeout = getattr(backend, "pool_timeout", _POOL_TIMEOUT_SECONDS)
 
     def _check_place(self) -> None:
         if os.getpid() != self._pid:
             raise BackendError("this store was opened before a fork: open one of its own in each process")
-        if self._loop is not None and self._loop is not asyncio.get_running_loop():
-            raise BackendError("this store belongs to another event loop: open one of its own in each loop")
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise BackendError(
+                "an AsyncStore needs an event loop of asyncio: elsewhere use docstore.open, and hand its "
+                "calls to anyio.to_thread.run_sync"
+            ) from None
 
     @property
-    def closed(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether the store was closed."""
-        return self._closed
+        return self._is_closed
 
     # -- calls -------------------------------------------------------------------------------------
 
-    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a call of the core, within the transaction of this task if there is one."""
-        return await self.run_undoing(partial(work, *args, **kwargs), None)
+    async def run(
+        self,
+        group: Group,
+        work: Callable[[], T],
+        *,
+        undo: Callable[[T], object] | None = None,
+        budget: float | None = None,
+        first: bool = False,
+    ) -> T:
+        """Make a call of the core in a thread, within the transaction of this task if there is one.
 
-    async def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a call of the core that only reads rows; at once, where the backend has nothing to wait for."""
-        if self._reads_at_once and self._block.get() is None:
-            return work(*args, **kwargs)
-        return await self.run_undoing(partial(work, *args, **kwargs), None)
-
-    async def run_undoing(self, work: Callable[[], T], undo: Callable[[T], object] | None) -> T:
-        """As :meth:`run`; ``undo`` closes what was opened for a caller who was cancelled just then."""
+        Args:
+            group: whose threads.
+            work: the call.
+            undo: closes what was opened for a caller who was cancelled just then.
+            budget: seconds that waiting for a thread counts in, too.
+            first: whether it goes before those that wait for a thread already.
+        """
+        await self.root()
         block = self._block.get()
-        if block is None:
-            return await self._driver(work, undo=undo)
-        return await block.drive(work, undo)
+        if block is not None:
+            return await block.run(work, undo)
+        hop = Hop(work, self._groups[group], undo=undo)
+        if group == "bytes":
+            return await self.follow(hop)
+        return await self.follow(hop, first=first, patience=self._patience(budget))
+
+    async def follow(
+        self,
+        hop: Hop[T],
+        *,
+        first: bool = False,
+        patience: tuple[float, Callable[[], BaseException]] | None = None,
+    ) -> T:
+        """Make a call that :meth:`close` ends."""
+        if self._is_closed:
+            raise StoreClosed("this store was closed: open it again with docstore.open_async(...)")
+        self._hops.add(hop)
+        try:
+            return await hop.made(first=first, patience=patience)
+        finally:
+            self._hops.discard(hop)
+
+    def _patience(self, budget: float | None) -> tuple[float, Callable[[], BaseException]]:
+        """Return how long a call may wait for a thread, and what it is told then."""
+        if budget is not None and budget < self._pool_timeout:
+            text = f"the query's budget of {budget:g} s is used up, waiting for a thread: others are busy"
+            return budget, lambda: QueryTimeout(text, budget=budget)
+        text = (
+            f"no thread came free within {self._pool_timeout:g} s (pool_timeout): others are busy; "
+            "try again later"
+        )
+        return self._pool_timeout, lambda: StoreBusy(text)
 
     @asynccontextmanager
-    async def block(self, manager: AbstractContextManager[object]) -> AsyncIterator[None]:
-        """Make ``manager`` (a transaction of the core) the block that this task's calls take part in."""
-        cancelled = asyncio.CancelledError()
-        block = _Block(self._driver, self._block.get())
+    async def block(self, make: Callable[[Root], AbstractContextManager[object]]) -> AsyncIterator[None]:
+        """Make a transaction of the core the block that this task's calls take part in."""
+        root = await self.root()
+        outer = self._block.get()
+        if outer is not None:
+            outer.check()
+        elif not await self._seats.take(self._pool_timeout):
+            raise StoreBusy(
+                f"no connection came free for a transaction within {self._pool_timeout:g} s (pool_timeout): "
+                "others are open; try again later"
+            )
+        block = Block(self, root, outer, make(root))
+        self._blocks.add(block)  # before it is entered: close() then leaves it behind that
         try:
-            await block.drive(manager.__enter__, undo=lambda _: _leave(manager, cancelled))
+            await block.enter()
         except BaseException:
-            block.release()
+            self._blocks.discard(block)
             raise
-        token = self._block.set(block)
+        self._block.set(block)
         try:
             yield
         except BaseException as failed:
-            if not await unbroken(block.end(partial(_leave, manager, failed))):
+            if not await block.leave(failed):
                 raise
         else:
-            await unbroken(block.end(partial(manager.__exit__, None, None, None)))
+            await block.leave(None)
         finally:
-            self._block.reset(token)
+            self._blocks.discard(block)
+            if self._block.get() is block:  # else it is left in another context, as async fixtures do
+                self._block.set(outer)
+
+    def take_lane(self) -> ThreadGroup:
+        """Return a thread for one transaction."""
+        if self._spare_lanes:
+            return self._spare_lanes.pop()
+        lane = ThreadGroup(f"docstore-transaction-{len(self._lanes) + 1}", 1)
+        self._lanes.append(lane)
+        return lane
+
+    def give_lane(self, block: Block) -> None:
+        """Take the thread and the seat of a transaction that is over back."""
+        if block.outer is None:
+            self._spare_lanes.append(block.lane)
+            self._seats.give()
+
+    # -- the end -----------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Close the store; idempotent. Calls that are under way fail."""
-        self._closed = True
-        root = self._root
-        if root is not None and not root.closed:
-            self._check_place()
-            await unbroken(self._driver(root.close))
+        """Close the store; idempotent. Running calls are ended, open blocks rolled back."""
+        self._is_closed = True
+        if os.getpid() != self._pid:
+            return
+        self._check_place()
+        async with self._door:
+            if self._root is not None and not self._root.closed:
+                group = ThreadGroup("docstore-close", 1)
+                try:
+                    await unbroken(Hop(self.end, group, foreign=True).made())
+                finally:
+                    group.close()
+
+    def end(self, timeout: float | None = None) -> None:
+        """End everything, in this thread; ``timeout`` in seconds leaves what does not end by then as it
+        is.
+        """
+        self._is_closed = True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for hop in list(self._hops):
+            hop.close()
+        for block in list(self._blocks):
+            block.abandon()
+        groups = [*self._groups.values(), *self._lanes]
+        for group in groups:
+            group.close()
+        while not all(group.join(0.02) for group in groups):
+            for hop in list(self._hops):  # the timer may be gone where the process ends
+                hop.interrupt()
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+        if self._root is not None:
+            self._root.close()
 
 
-def _leave(manager: AbstractContextManager[object], failed: BaseException) -> bool | None:
-    return manager.__exit__(type(failed), failed, failed.__traceback__)
+class Twin(ABC, Generic[S]):
+    """An object whose methods are those of one of the core, awaited: each is one line that names it."""
+
+    _shell: Shell
+
+    @abstractmethod
+    async def _blocking(self) -> S:
+        """Return the object of the core, the store opened if it is not yet."""
+
+    async def _read(self, work: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method that only reads rows."""
+        blocking = await self._blocking()
+        budget: Any = kwargs.get("timeout")
+        return await self._shell.run("read", partial(work, blocking, *args, **kwargs), budget=budget)
+
+    async def _write(self, work: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method that writes rows, and reads no source."""
+        blocking = await self._blocking()
+        return await self._shell.run("write", partial(work, blocking, *args, **kwargs))
+
+    async def _bytes(self, work: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method that reads a source, or reads or writes objects, or walks over all there is."""
+        blocking = await self._blocking()
+        return await self._shell.run("bytes", partial(work, blocking, *args, **kwargs))
+
+
+def _end_all() -> None:
+    """End what was never closed, so that it is not torn apart; the process does not wait for it for long."""
+    end = time.monotonic() + _EXIT_SECONDS
+    for shell in list(_open_shells):
+        if shell._pid == os.getpid() and not shell.is_closed:
+            shell.end(max(0.0, end - time.monotonic()))
+
+
+atexit.register(_end_all)

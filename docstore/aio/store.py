@@ -9,15 +9,12 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any, Self
 
-from docstore.aio.blobs import BridgedBlobs
-from docstore.aio.bridge import LoopWaits
 from docstore.aio.documents import AsyncDocuments
 from docstore.aio.extractions import AsyncExtractions
 from docstore.aio.shell import Shell
 from docstore.aio.upkeep import AsyncUpkeep
 from docstore.backend import ANYWHERE, Scope
 from docstore.blobs import Blobs
-from docstore.errors import BackendNotInstalled
 from docstore.limits import Limits
 from docstore.root import Root
 from docstore.scopes import UNSET as _UNSET
@@ -34,8 +31,8 @@ class AsyncStore(AsyncUpkeep):
         documents: the documents.
         extractions: what was read out of them.
 
-    Its methods are those of :class:`~docstore.store.Store`, awaited. Many tasks of one event loop may use
-    it at once; it belongs to the loop, and the process, that it is opened in. ``async with`` and ``await``
+    Its methods are those of :class:`~docstore.store.Store`, awaited: each is made in a thread of the
+    store's. Many tasks of any event loop of its process may use it at once. ``async with`` and ``await``
     open it, as does the first call. A call that is cancelled has ended when its CancelledError arrives: no
     transaction, lock or connection is left behind, and no part of what it wrote.
     """
@@ -54,7 +51,10 @@ class AsyncStore(AsyncUpkeep):
         self.extractions = AsyncExtractions(shell, scope, confined=confined)
 
     async def _blocking(self) -> Store:
-        return Store(await self._shell.root(), self._scope, confined=self._confined, is_view=self._is_view)
+        return self._of(await self._shell.root())
+
+    def _of(self, root: Root) -> Store:
+        return Store(root, self._scope, confined=self._confined, is_view=self._is_view)
 
     # -- scope -------------------------------------------------------------------------------------
 
@@ -91,8 +91,7 @@ class AsyncStore(AsyncUpkeep):
             ...     first = await store.documents.add(b"one", filename="1.txt")
             ...     await store.documents.update(other_id, metadata={"first": first.id})
         """
-        store = await self._blocking()
-        async with self._shell.block(store.transaction()):
+        async with self._shell.block(lambda root: self._of(root).transaction()):
             yield self
 
     @asynccontextmanager
@@ -101,13 +100,14 @@ class AsyncStore(AsyncUpkeep):
         :meth:`Store.join`.
 
         Args:
-            connection: an SQLAlchemy ``AsyncConnection`` on the database that the store is in.
+            connection: an SQLAlchemy ``AsyncConnection`` or ``AsyncSession`` on the database that the store
+                is
+                in, or a ``Connection`` or ``Session``. Its statements are run on its own loop.
 
         Raises:
-            BackendError: the backend has no such connections.
+            As :meth:`Store.join`.
         """
-        store = await self._blocking()
-        async with self._shell.block(store.join(getattr(connection, "sync_connection", connection))):
+        async with self._shell.block(lambda root: self._of(root).join(connection)):
             yield self
 
     # -- life --------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class AsyncStore(AsyncUpkeep):
             for name, value in (("tenant", self._scope.tenant), ("owner", self._scope.owner))
             if value
         )
-        return f"<AsyncStore{scope}{' closed' if self._shell.closed else ''}>"
+        return f"<AsyncStore{scope}{' closed' if self._shell.is_closed else ''}>"
 
 
 def open_async(
@@ -154,12 +154,13 @@ def open_async(
 ) -> AsyncStore:
     """Open an asynchronous store, creating or upgrading its schema.
 
-    Postgres is spoken to by psycopg's own asynchronous connections, without threads; SQLite through
-    aiosqlite, a thread a connection; memory directly. Bytes are read and written in threads. A backend of
-    a third party that has no asynchronous side runs in threads.
+    Every call is one of the blocking store's, made in a thread of this store's: a few for reading, a few for
+    writing, ``Blobs(upload_workers=16)`` for bytes, and one for each open transaction.
 
     Args:
-        url: as for :func:`docstore.open`; instead of an ``Engine``, an ``AsyncEngine``.
+        url: as for :func:`docstore.open`, or an ``AsyncEngine``: its connections are used on the caller's
+            loop,
+            statement by statement, which takes longer than a URL.
         blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, read_only, options: as
             for :func:`docstore.open`.
 
@@ -168,7 +169,6 @@ def open_async(
 
     Raises:
         As :func:`docstore.open`, when it is opened.
-        BackendNotInstalled: greenlet or aiosqlite is missing; it names the command that installs them.
 
     Example:
         >>> async with docstore.open_async("postgresql:///library", blobs="./files") as store:
@@ -177,21 +177,8 @@ def open_async(
         >>> await store.close()
     """
     opening = partial(
-        _open, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone,
+        open_root, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone,
         limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, read_only=read_only,
         options=options,
     )  # fmt: skip
     return AsyncStore(Shell(opening))
-
-
-def _open(url: Any, **arguments: Any) -> Root:
-    waits = LoopWaits()
-    try:
-        root = open_root(url, waits, **arguments)
-    except ImportError as missing:
-        raise BackendNotInstalled(
-            f'open_async needs {missing.name or missing}: run  pip install "embedded-docstore[async]"'
-        ) from missing
-    if root.waits is waits and root.blobs is not None:
-        root.blobs = BridgedBlobs(root.blobs, waits)
-    return root

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Literal
 
-from docstore.aio.shell import Shell
+from docstore.aio.shell import Twin
+from docstore.aio.sources import plain_callback
 from docstore.indexes import Advice
 from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
 from docstore.scopes import UNSET
@@ -14,14 +14,8 @@ from docstore.store import Store
 __all__ = ["AsyncUpkeep"]
 
 
-class AsyncUpkeep(ABC):
+class AsyncUpkeep(Twin[Store]):
     """What both :class:`~docstore.aio.store.AsyncStore` and its views can do to stay in order."""
-
-    _shell: Shell
-
-    @abstractmethod
-    async def _blocking(self) -> Store:
-        """Return the blocking view of the same scope."""
 
     async def check(
         self,
@@ -31,8 +25,7 @@ class AsyncUpkeep(ABC):
         on_progress: OnProgress | None = None,
     ) -> CheckReport:
         """Compare documents, the rows of their bytes and the bytes themselves: :meth:`Store.check`."""
-        store = await self._blocking()
-        return await self._shell.run(store.check, level, grace=grace, on_progress=on_progress)
+        return await self._bytes(Store.check, level, grace=grace, on_progress=plain_callback(on_progress))
 
     async def repair(
         self,
@@ -43,9 +36,8 @@ class AsyncUpkeep(ABC):
         on_progress: OnProgress | None = None,
     ) -> RepairReport:
         """Put right what a check found, or say what would be done: :meth:`Store.repair`."""
-        store = await self._blocking()
-        return await self._shell.run(
-            store.repair, report, dry_run=dry_run, force=force, on_progress=on_progress
+        return await self._bytes(
+            Store.repair, report, dry_run=dry_run, force=force, on_progress=plain_callback(on_progress)
         )
 
     async def collect(
@@ -57,39 +49,34 @@ class AsyncUpkeep(ABC):
         on_progress: OnProgress | None = None,
     ) -> CollectReport:
         """Remove the bytes that no document needs any more: :meth:`Store.collect`."""
-        store = await self._blocking()
-        return await self._shell.run(
-            store.collect, grace, prefix=prefix, after=after, on_progress=on_progress
+        return await self._bytes(
+            Store.collect, grace, prefix=prefix, after=after, on_progress=plain_callback(on_progress)
         )
 
     async def stats(self) -> Stats:
         """Count documents, extractions and bytes: :meth:`Store.stats`."""
-        store = await self._blocking()
-        return await self._shell.run(store.stats)
+        return await self._bytes(Store.stats)
 
     async def erase(
         self, *, tenant: str = UNSET, owner: str = UNSET, on_progress: OnProgress | None = None
     ) -> EraseReport:
         """Remove everything of a tenant and/or owner, at once and for good: :meth:`Store.erase`."""
-        store = await self._blocking()
-        return await self._shell.run(store.erase, tenant=tenant, owner=owner, on_progress=on_progress)
+        return await self._bytes(
+            Store.erase, tenant=tenant, owner=owner, on_progress=plain_callback(on_progress)
+        )
 
     async def create_index(self, *fields: str) -> bool:
         """Keep the documents in an order of fields: :meth:`Store.create_index`."""
-        store = await self._blocking()
-        return await self._shell.run(store.create_index, *fields)
+        return await self._bytes(Store.create_index, *fields)
 
     async def drop_index(self, *fields: str) -> bool:
         """Remove a declared index: :meth:`Store.drop_index`."""
-        store = await self._blocking()
-        return await self._shell.run(store.drop_index, *fields)
+        return await self._bytes(Store.drop_index, *fields)
 
     async def indexes(self) -> list[tuple[str, ...]]:
         """Return the fields of each declared index: :meth:`Store.indexes`."""
-        store = await self._blocking()
-        return await self._shell.run(store.indexes)
+        return await self._read(Store.indexes)
 
     async def advise(self) -> list[Advice]:
         """Return the indexes that would have helped: :meth:`Store.advise`."""
-        store = await self._blocking()
-        return await self._shell.run(store.advise)
+        return await self._read(Store.advise)

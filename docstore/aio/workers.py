@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from docstore.aio.bridge import in_thread, unbroken
 from docstore.aio.claims import AsyncClaim
+from docstore.aio.hop import Hop, unbroken
+from docstore.aio.shell import Shell
+from docstore.aio.threads import ThreadGroup
 from docstore.errors import DocstoreError, InvalidDocument, LeaseLost
 from docstore.models import Document, Status
 from docstore.workers import ProcessReport, _asked
@@ -31,7 +33,8 @@ class AsyncWorkers:
     """One run of ``process``.
 
     Args:
-        handler: called with each document.
+        shell: of the store.
+        handler: called with each document; a plain function in one of as many threads as there are workers.
         take: claims the next document, ``None`` if there is none.
         put_back: ends a claim whose handler failed; returns the document as it is then.
         workers: tasks.
@@ -41,6 +44,7 @@ class AsyncWorkers:
 
     def __init__(
         self,
+        shell: Shell,
         handler: AsyncHandler,
         take: Callable[[], Awaitable[AsyncClaim | None]],
         put_back: Callable[[AsyncClaim, BaseException], Awaitable[Document]],
@@ -49,6 +53,8 @@ class AsyncWorkers:
         lease: float,
         on_progress: Callable[[int], object] | None,
     ) -> None:
+        self._shell = shell
+        self._threads = ThreadGroup("docstore-handler", workers)
         self._handler = handler
         self._take = take
         self._put_back = put_back
@@ -77,6 +83,7 @@ class AsyncWorkers:
         finally:
             for task in (heart, *tasks):
                 task.cancel()
+            self._threads.close()
             await unbroken(_all(heart, *tasks))
         seconds = time.monotonic() - begun
         return ProcessReport.model_validate({**self._counts, "errors": self._errors, "seconds": seconds})
@@ -119,7 +126,8 @@ class AsyncWorkers:
     async def _handled(self, document: Document) -> Any:
         if inspect.iscoroutinefunction(self._handler):
             return await self._handler(document)
-        result = await in_thread(partial(self._handler, document))
+        hop: Hop[Any] = Hop(partial(self._handler, document), self._threads, foreign=True)
+        result = await self._shell.follow(hop)
         return await result if inspect.isawaitable(result) else result
 
     async def _count(self, outcome: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from docstore.concurrency import check
 from docstore.errors import InvalidDocument
 
 __all__ = ["CHUNK", "Readable", "Source", "SourceLike", "open_source"]
@@ -64,6 +65,7 @@ class Source:
         self._rewind()
         left = limit
         while left is None or left > 0:
+            check()
             chunk = _binary(self._file.read(CHUNK if left is None else min(CHUNK, left)))
             if not chunk:
                 return

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from docstore.backend import Backend, BlobState, Query, Reader, Row, Writer
+from docstore.concurrency import sleep
 from docstore.errors import BackendError
 from docstore.query.expr import In
 from docstore.query.fields import DOCUMENTS
-from docstore.waits import DIRECT, Waits
 
 __all__ = ["DEAD", "LIVE", "PENDING", "SWEPT", "committed", "documents_of"]
 
@@ -29,7 +29,6 @@ def committed(backend: Backend, work: Callable[[Writer], T]) -> T:
     Raises:
         BackendError: the database failed, or it was the victim every time.
     """
-    waits: Waits = getattr(backend, "waits", DIRECT)
     for attempt in range(_TRIES):
         try:
             with backend.write() as writer:
@@ -37,7 +36,7 @@ def committed(backend: Backend, work: Callable[[Writer], T]) -> T:
         except BackendError as failed:
             if not getattr(failed, "transient", False) or attempt == _TRIES - 1:
                 raise
-        waits.sleep(random.uniform(0, 0.002 * 2**attempt))
+        sleep(random.uniform(0, 0.002 * 2**attempt))
     raise AssertionError("unreachable")
 
 

@@ -40,12 +40,12 @@ from docstore.backend import (
     Translates,
     Writer,
 )
+from docstore.concurrency import sleep
 from docstore.errors import BackendError
 from docstore.maintenance import ChecksIndexes, Compacts, KeepsValues
 from docstore.query.expr import Leaf, Path
 from docstore.query.fields import Collection
 from docstore.testing.faulty_filesystem import Faults
-from docstore.waits import DIRECT, Waits
 
 __all__ = ["FaultyBackend"]
 
@@ -60,8 +60,7 @@ class FaultyBackend:
         faults: which call fails and how: ``before``, ``after``, ``delay`` or ``late``. What it raises is a
             BackendError, ``outcome_unknown`` at a ``commit``; the error that the faults would make is its
             cause.
-        seconds: how long ``delay`` and ``late`` wait; as the backend waits, so that a task can be cancelled
-            meanwhile.
+        seconds: how long ``delay`` and ``late`` wait; a task can be cancelled meanwhile.
 
     Raises:
         ValueError: the faults are to ``cut``, which only bytes can be.
@@ -76,7 +75,7 @@ class FaultyBackend:
         self.name: str = target.name
         self.single_writer: bool = getattr(target, "single_writer", True)
         self.read_only: str = getattr(target, "read_only", "")
-        self.waits: Waits = getattr(target, "waits", DIRECT)
+        self.sleep: Callable[[float], None] = sleep
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Say how far the backend runs ``leaf``; never fails."""
@@ -102,11 +101,11 @@ class FaultyBackend:
             if fault == "before":
                 raise self.failure("commit")
             if fault == "delay":
-                self.waits.sleep(self.seconds)
+                self.sleep(self.seconds)
         if fault == "after":
             raise self.failure("commit")
         if fault == "late":
-            self.waits.sleep(self.seconds)
+            self.sleep(self.seconds)
 
     def translated(self) -> AbstractContextManager[None]:
         """Translate the engine's errors, if the backend does."""
@@ -140,12 +139,12 @@ class FaultyBackend:
         if fault == "before":
             raise self.failure(name)
         if fault == "delay":
-            self.waits.sleep(self.seconds)
+            self.sleep(self.seconds)
         answer = act()
         if fault == "after":
             raise self.failure(name)
         if fault == "late":
-            self.waits.sleep(self.seconds)
+            self.sleep(self.seconds)
         return answer
 
     def failure(self, name: str) -> BackendError:

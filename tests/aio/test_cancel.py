@@ -24,7 +24,11 @@ def idle(store: docstore.AsyncStore) -> bool:
     root = store._shell._root
     assert root is not None
     engine = getattr(root.backend, "engine", None)
-    return engine is None or not hasattr(engine.pool, "checkedout") or engine.pool.checkedout() == 0
+    if engine is None or not hasattr(engine.pool, "checkedout"):
+        return True
+    at_hand = getattr(root.backend, "_at_hand", None)
+    waiting = 0 if at_hand is None else len(at_hand._waiting)
+    return bool(engine.pool.checkedout() == waiting)
 
 
 def files(folder: Path) -> list[Path]:
@@ -42,7 +46,7 @@ async def accounted(store: docstore.AsyncStore, folder: Path, *, live: int) -> b
         with root.backend.read() as reader:
             return {blob.key: blob.state for blob in reader.blobs()}
 
-    states = await store._shell.run(rows)
+    states = await store._shell.run("read", rows)
     kept = {str(path.relative_to(folder)) for path in files(folder)}
     known = {key for key, state in states.items() if state in ("live", "dead")}
     living = {key for key, state in states.items() if state == "live"}

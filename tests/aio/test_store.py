@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -196,47 +197,41 @@ def test_wrong_arguments_are_told_when_it_is_opened() -> None:
     asyncio.run(main())
 
 
-def test_another_loop_is_refused(url: str) -> None:
-    """A store belongs to the loop that it was opened in."""
+def test_several_loops_use_one_store(url: str) -> None:
+    """A store may be used from any loop, one after the other and at once in several threads."""
     store = docstore.open_async(url)
 
-    async def first() -> None:
-        await store
+    async def add(number: int) -> int:
+        await asyncio.gather(*(store.documents.add(filename=f"{number}/{n}") for n in range(10)))
+        return len(await store.documents.find(limit=1))
 
-    async def second() -> None:
-        with pytest.raises(docstore.BackendError, match="another event loop"):
-            await store.documents.find()
-
-    async def close() -> None:
-        await store.close()
-
-    with asyncio.Runner() as one, asyncio.Runner() as two:
-        one.run(first())
-        two.run(second())
-        one.run(close())
+    with asyncio.Runner() as one, asyncio.Runner() as two, ThreadPoolExecutor(3) as others:
+        assert 1 == one.run(add(1))
+        assert 1 == two.run(add(2))
+        assert [1] * 3 == list(others.map(lambda number: asyncio.run(add(number)), range(3, 6)))
+        assert 50 == one.run(store.documents.count())
+        two.run(store.close())
 
 
-@pytest.mark.parametrize("missing", ["greenlet", "aiosqlite"])
-def test_a_missing_package_is_named(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without greenlet or aiosqlite the error names the command that installs them."""
-    import builtins
-    import importlib.util
+def test_a_store_needs_asyncio() -> None:
+    """Without an event loop of asyncio's it says what to use instead."""
+    store = docstore.open_async("memory://")
+    with pytest.raises(docstore.BackendError, match=r"anyio\.to_thread"):
+        store.documents.find().send(None)
 
-    find, imported = importlib.util.find_spec, builtins.__import__
 
-    def found(name: str, package: str | None = None) -> Any:
-        return None if name == missing else find(name, package)
-
-    def importing(name: str, *rest: Any, **named: Any) -> Any:
-        if name == missing:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return imported(name, *rest, **named)
-
-    monkeypatch.setattr("docstore.aio.bridge.find_spec", found)
-    monkeypatch.setattr(builtins, "__import__", importing)
+def test_what_cannot_wait_says_what_can() -> None:
+    """`len`, `in` and `[]` are TypeErrors that name what is awaited; `async for` walks."""
 
     async def main() -> None:
-        with pytest.raises(docstore.BackendNotInstalled, match=rf"{missing}.*embedded-docstore\[async\]"):
-            await docstore.open_async(f"sqlite:///{tmp_path}/a.db")
+        async with docstore.open_async("memory://") as store:
+            added = await store.documents.add(filename="x")
+            with pytest.raises(TypeError, match=r"await store\.documents\.count"):
+                len(store.documents)
+            with pytest.raises(TypeError, match=r"await store\.documents\.exists"):
+                _ = added.id in store.documents
+            with pytest.raises(TypeError, match=r"await store\.documents\.get"):
+                store.documents[added.id]
+            assert [added] == [document async for document in store.documents]
 
     asyncio.run(main())

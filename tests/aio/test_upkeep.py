@@ -68,7 +68,7 @@ def test_a_check_of_every_byte_does_not_stop_the_loop(
         await store.documents.add(b"x" * 3_000_000, filename="x")
         root = await store._shell.root()
         assert root.blobs is not None
-        monkeypatch.setattr(type(root.blobs._blobs), "open", slow_open)  # type: ignore[attr-defined]
+        monkeypatch.setattr(type(root.blobs), "open", slow_open)
         async with ticking() as longest:
             report = await store.check("hash")
         assert (True, 3_000_000) == (report.ok, report.bytes)

@@ -13,7 +13,6 @@ import pytest
 import docstore
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults
-from docstore.waits import Waits
 
 OVER = 1e-6
 """Seconds of a lease that is over when the next call is made."""
@@ -184,11 +183,9 @@ def test_a_worker_stopped_past_its_lease_overwrites_nothing(
         assert "other" == store.documents.get(made.id).preview
 
 
-class _Interrupted(Waits):
+def _interrupted(seconds: float) -> None:
     """Ctrl-C comes while something is waited for."""
-
-    def sleep(self, seconds: float) -> None:
-        raise KeyboardInterrupt
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("fault", ["delay", "late"])
@@ -196,7 +193,7 @@ def test_a_claim_that_is_interrupted_leaves_nothing_claimed(store: docstore.Stor
     """By Ctrl-C before its commit, or when the commit is done and its answer has not come."""
     store.documents.add_many([{} for _ in range(3)])
     broken = FaultyBackend(store._root.backend, Faults(1, fault, only={"commit"}))
-    broken.waits = _Interrupted()
+    broken.sleep = _interrupted
     with pytest.raises(KeyboardInterrupt):
         docstore.open(broken).documents.claim(2)
     assert {"pending": 3} == store.documents.count_by("status")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
 
 import docstore
 
@@ -115,16 +116,93 @@ def test_an_async_engine_and_its_transactions(engine_url: str) -> None:
 
 
 def test_the_wrong_kind_of_engine_is_refused(tmp_path: Path) -> None:
-    """An AsyncEngine is not for `open`, an Engine not for `open_async`; each error names the other."""
+    """An AsyncEngine is not for `open`; the error names `open_async`."""
     url = f"sqlite:///{tmp_path}/app.db"
     with pytest.raises(ValueError, match=r"docstore\.open_async"):
         docstore.open(create_async_engine(async_url(url)))
 
+
+def test_open_async_takes_an_engine(engine: sa.Engine) -> None:
+    """A blocking Engine serves an asynchronous store, by its own pool; one that has a database in memory for
+    each thread is refused by name.
+    """
+
     async def main() -> None:
-        with pytest.raises(ValueError, match=r"open it with docstore\.open$"):
-            await docstore.open_async(sa.create_engine(url))
+        async with docstore.open_async(engine) as store:
+            await asyncio.gather(*(store.documents.add(filename=f"{number}") for number in range(10)))
+            assert 10 == await store.documents.count()
+
+    if isinstance(engine.pool, sa.SingletonThreadPool):
+        with pytest.raises(ValueError, match="StaticPool"):
+            asyncio.run(main())
+        return
+    asyncio.run(main())
+    assert 0 == orders(engine)
+
+
+def test_an_async_session_and_its_savepoints(engine_url: str) -> None:
+    """A joined AsyncSession commits, rolls back, and undoes a `begin_nested()` with what was done in it."""
+
+    async def main() -> None:
+        engine = create_async_engine(async_url(engine_url))
+        sessions = async_sessionmaker(engine)
+        async with docstore.open_async(engine) as store:
+            async with sessions() as session, session.begin(), store.join(session):
+                await store.documents.add(filename="kept")
+                nested = await session.begin_nested()
+                await store.documents.add_many({"filename": f"{number}"} for number in range(10))
+                assert 11 == await store.documents.count()
+                await nested.rollback()
+                assert 1 == await store.documents.count()
+                await store.documents.add(filename="too", metadata={"n": 1})
+                assert 1 == await store.documents.count({"metadata.n": 1})
+            with pytest.raises(KeyError):  # noqa: PT012
+                async with sessions() as session, session.begin(), store.join(session):
+                    await store.documents.add(filename="gone")
+                    raise KeyError
+            assert {"kept", "too"} == {one.filename for one in await store.documents.find()}
+        await engine.dispose()
 
     asyncio.run(main())
+
+
+def test_a_session_joins(engine: sa.Engine) -> None:
+    """A blocking Session joins like its connection, savepoints included."""
+    with docstore.open(engine) as store:
+        with Session(engine) as session, session.begin(), store.join(session):
+            store.documents.add(filename="kept")
+            nested = session.begin_nested()
+            store.documents.add(filename="gone")
+            nested.rollback()
+            assert 1 == store.documents.count()
+        assert ["kept"] == [one.filename for one in store.documents.find()]
+
+
+def test_a_joined_transaction_that_has_ended(engine: sa.Engine) -> None:
+    """Once the application has committed or rolled back within the block, a call says so and does nothing."""
+    with docstore.open(engine) as store:
+        with Session(engine) as session, store.join(session):
+            store.documents.add(filename="kept")
+            session.commit()
+            with pytest.raises(docstore.BackendError, match="committed or rolled back"):
+                store.documents.add(filename="late")
+        with engine.connect() as connection, store.join(connection):
+            store.documents.add(filename="gone")
+            connection.rollback()
+            with pytest.raises(docstore.BackendError, match="committed or rolled back"):
+                store.documents.count()
+        assert ["kept"] == [one.filename for one in store.documents.find()]
+
+
+def test_what_cannot_be_joined_is_named(postgres_url: str) -> None:
+    """Another object, and a connection of another database, are TypeErrors that say what is taken."""
+    other = sa.create_engine("sqlite://")
+    with docstore.open(postgres_url) as store:
+        with pytest.raises(TypeError, match="AsyncSession"), store.join(object()):
+            pass
+        wrong = pytest.raises(TypeError, match=r"sqlite\+pysqlite.*postgresql\+psycopg")
+        with other.connect() as connection, wrong, store.join(connection):
+            pass
 
 
 def test_prefixes_keep_stores_apart(engine: sa.Engine) -> None:

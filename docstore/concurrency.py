@@ -1,0 +1,420 @@
+"""Concurrency: what bounds a call (a deadline, its caller's patience), and how a call waits.
+
+Each thread works on one :class:`Call` at a time, :func:`current`. Whatever waits or works for long looks at
+it: locks, pools and pauses by :func:`acquire` and :func:`sleep`, walks over records by :func:`looked_over`,
+chunks of bytes by :func:`check`. A database's statement does not look; the thread ``docstore-timer``
+interrupts it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from docstore.errors import QueryTimeout, StoreBusy
+
+__all__ = [
+    "Budget",
+    "Call",
+    "Cancelled",
+    "FairLock",
+    "Locks",
+    "acquire",
+    "check",
+    "current",
+    "looked_over",
+    "sleep",
+    "working_on",
+]
+
+T = TypeVar("T")
+_SLICE_SECONDS = 0.02
+"""So often a waiting call looks whether it is over."""
+_STRIDE = 256
+"""A walk over records looks at least once in so many."""
+_QUICK_SECONDS = 0.005
+"""A walk that takes longer from one look to the next looks more often."""
+_REPEAT_SECONDS = 0.02
+"""An interrupt that came before its statement began was lost; it is sent again after so long."""
+
+
+class Cancelled(BaseException):  # not an Exception: nothing on the way may take it for a failure
+    """The caller gave this call up; raised in the call's thread, once. It never leaves the library."""
+
+
+class Locks(Protocol):
+    """A lock of :mod:`threading`."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take it, within ``timeout`` seconds; return whether it was taken."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+class Call:
+    """What one call is bounded by. Its own thread uses it, but for :meth:`cancel` and :meth:`interrupt`.
+
+    Args:
+        asked: when the caller asked, by ``time.monotonic()``: a budget counts from there. ``None``: when the
+            budget begins.
+        loop: the event loop that the caller waits on; ``None`` for a thread that nobody can cancel.
+
+    Attributes:
+        deadline: when it must have ended, by ``time.monotonic()``.
+        budget: the seconds that the deadline was made of.
+        is_cancelled: whether the caller gave it up.
+    """
+
+    __slots__ = (
+        "_interrupt", "_is_sending", "_is_told", "_mutex", "asked", "budget", "deadline", "is_cancelled",
+        "loop",
+    )  # fmt: skip
+
+    def __init__(self, *, asked: float | None = None, loop: Any = None) -> None:
+        self.asked = asked
+        self.loop = loop
+        self.deadline = math.inf
+        self.budget = math.inf
+        self.is_cancelled = False
+        self._is_told = False
+        self._interrupt: Callable[[], object] | None = None
+        self._is_sending = False
+        self._mutex = threading.Lock()
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it may end before its work does."""
+        return self.loop is not None or self.deadline < math.inf
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its deadline has passed, or it was cancelled and has not been told yet."""
+        if self.is_cancelled and not self._is_told:
+            return True
+        return self.deadline < math.inf and time.monotonic() >= self.deadline
+
+    def check(self, waiting: str = "") -> None:
+        """Raise if the call is over.
+
+        A cancellation is told once, so that whatever cleans up after it is not disturbed again; a deadline
+        every time, until its budget's block is left.
+
+        Args:
+            waiting: what for, in words, where that is what took the time.
+
+        Raises:
+            Cancelled: the caller gave it up.
+            QueryTimeout: its deadline has passed.
+        """
+        if self.is_cancelled and not self._is_told:
+            self._is_told = True
+            raise Cancelled
+        if self.deadline < math.inf and time.monotonic() >= self.deadline:
+            raise QueryTimeout(
+                f"the query's budget of {self.budget:g} s is used up{waiting and ', waiting for '}{waiting}: "
+                "narrow it, or give it more with timeout= or docstore.open(query_timeout=…)",
+                budget=self.budget,
+            )
+
+    def cancel(self) -> None:
+        """Give the call up, from whichever thread: it is told at its next look; its statement is
+        interrupted.
+        """
+        self.is_cancelled = True
+        if self._interrupt is not None:
+            _timer.watch(self)
+
+    # -- statements --------------------------------------------------------------------------------
+
+    def attach(self, interrupt: Callable[[], object]) -> Callable[[], object] | None:
+        """Let what follows be interrupted, until :meth:`detach`.
+
+        Args:
+            interrupt: called by the timer, again and again, while the call is over; it need not work.
+
+        Returns:
+            What was attached before: hand it to :meth:`detach`.
+        """
+        before = self._interrupt
+        if self.is_cancelled and self._is_told:  # this is the cleaning up
+            return before
+        self._interrupt = interrupt
+        if self.is_cancelled or self.deadline < math.inf:
+            _timer.watch(self)
+        return before
+
+    def detach(self, before: Callable[[], object] | None = None) -> None:
+        """Let nothing be interrupted any more; wait for an interrupt that is on its way."""
+        with self._mutex:
+            self._interrupt = before
+        while self._is_sending:
+            time.sleep(0.0005)
+        if before is None:
+            _timer.forget(self)
+
+    def interrupt(self) -> None:
+        """Interrupt what is attached, if the call is over."""
+        with self._mutex:
+            interrupt = self._interrupt
+            if interrupt is None or not self.is_over:
+                return
+            self._is_sending = True
+        try:
+            with suppress(Exception):  # the connection ended: so did its statement
+                interrupt()
+        finally:
+            self._is_sending = False
+
+
+class _Here(threading.local):
+    """What this thread works on: a call of its own, until it is given another."""
+
+    def __init__(self) -> None:
+        self.call = Call()
+
+
+_here = _Here()
+
+
+def current() -> Call:
+    """Return the call that this thread works on."""
+    return _here.call
+
+
+def check() -> None:
+    """Raise if the call that this thread works on is over: :meth:`Call.check`."""
+    _here.call.check()
+
+
+@contextmanager
+def working_on(call: Call) -> Iterator[None]:
+    """Let this thread work on a call, for a block."""
+    before, _here.call = _here.call, call
+    try:
+        yield
+    finally:
+        _here.call = before
+
+
+class Budget:
+    """Seconds that the finding of one call may take, in one block or in several together.
+
+    Args:
+        seconds: in all; ``None`` is without end.
+    """
+
+    __slots__ = ("_before", "_begun", "_call", "_left", "_seconds")
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = self._left = math.inf if seconds is None else seconds
+
+    def __enter__(self) -> None:
+        call = self._call = _here.call
+        self._before = (call.deadline, call.budget)
+        if self._left == math.inf:
+            return
+        self._begun = time.monotonic() if call.asked is None else call.asked
+        call.asked = None
+        deadline = self._begun + self._left
+        if deadline < call.deadline:
+            call.deadline, call.budget = deadline, self._seconds
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._call.deadline, self._call.budget = self._before
+        if self._left < math.inf:
+            self._left -= time.monotonic() - self._begun
+
+
+# -- waiting ---------------------------------------------------------------------------------------
+
+
+def acquire(lock: Locks, timeout: float, waiting: str) -> bool:
+    """Take a lock within ``timeout`` seconds; return whether it was taken.
+
+    Args:
+        lock: to take.
+        timeout: seconds, at least 0.
+        waiting: what the lock stands for, in words.
+
+    Raises:
+        Cancelled, QueryTimeout: the call was over before.
+    """
+    call = _here.call
+    call.check(waiting)
+    if lock.acquire(blocking=False):
+        return True
+    end = time.monotonic() + timeout
+    while (left := end - time.monotonic()) > 0:
+        if call.is_bounded:
+            left = min(left, _SLICE_SECONDS, max(0.0, call.deadline - time.monotonic()))
+        if lock.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+            return True
+        call.check(waiting)
+    return False
+
+
+def sleep(seconds: float) -> None:
+    """Let time pass.
+
+    Raises:
+        Cancelled, QueryTimeout: the call was over before.
+    """
+    call = _here.call
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, _SLICE_SECONDS) if call.is_bounded else left)
+        call.check()
+
+
+def looked_over(records: Iterable[T]) -> Iterable[T]:
+    """Return records as they come, with a look at the call at least every 256.
+
+    Raises:
+        Cancelled, QueryTimeout: while they are walked, where the call is over.
+    """
+    return _looking(records, _here.call) if _here.call.is_bounded else records
+
+
+def _looking(records: Iterable[T], call: Call) -> Iterator[T]:
+    stride = left = 1
+    last = time.monotonic()
+    for record in records:
+        yield record
+        left -= 1
+        if left:
+            continue
+        call.check()
+        now = time.monotonic()
+        stride = min(2 * stride, _STRIDE) if now - last < _QUICK_SECONDS else max(stride // 2, 1)
+        left, last = stride, now
+
+
+class FairLock:
+    """A lock that goes from hand to hand in the order asked for."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with nobody holding or waiting: when made, and in a forked child, which inherits no lock."""
+        self._mutex = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._held = False
+
+    def acquire(self, timeout: float, waiting: str = "the turn to write") -> bool:
+        """Take the lock, waiting for it in turn; return whether it came within ``timeout`` seconds."""
+        with self._mutex:
+            if not self._held:
+                self._held = True
+                return True
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        try:
+            if acquire(turn, timeout, waiting):
+                return True
+        except BaseException:
+            if not self._withdrawn(turn):
+                self.release()
+            raise
+        return not self._withdrawn(turn)  # else it came between the time-out and now
+
+    def release(self) -> None:
+        """Hand the lock to who has waited longest."""
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
+
+    @contextmanager
+    def held(self, timeout: float) -> Iterator[None]:
+        """Hold the lock for a block.
+
+        Raises:
+            StoreBusy: others held it for longer than ``timeout`` seconds.
+        """
+        if not self.acquire(timeout):
+            raise StoreBusy(f"others kept the store for longer than {timeout:g} s; try again later")
+        try:
+            yield
+        finally:
+            self.release()
+
+    def _withdrawn(self, turn: threading.Lock) -> bool:
+        with self._mutex:
+            if turn not in self._waiting:
+                return False
+            self._waiting.remove(turn)
+            return True
+
+
+# -- the timer -------------------------------------------------------------------------------------
+
+
+class _Timer:
+    """The thread that interrupts the statements of calls that are over; started when first needed."""
+
+    def __init__(self) -> None:
+        self._watched: dict[Call, None] = {}
+        self._wake = threading.Event()
+        self._next = math.inf
+        """When the thread looks again; infinite while it is looking, so that whatever comes wakes it."""
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, call: Call) -> None:
+        """Interrupt a call as soon as it is over, until :meth:`forget`."""
+        self._watched[call] = None
+        if self._thread is None:
+            self._start()
+        if call.is_cancelled or call.deadline < self._next:
+            self._wake.set()
+
+    def forget(self, call: Call) -> None:
+        """Leave a call alone."""
+        self._watched.pop(call, None)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="docstore-timer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            self._next = math.inf
+            calls = list(self._watched)
+            over = [call for call in calls if call.is_over]
+            for call in over:
+                call.interrupt()
+            first = min((call.deadline for call in calls), default=math.inf)
+            if over:
+                first = time.monotonic() + _REPEAT_SECONDS
+            self._next = first
+            self._wake.wait(None if first == math.inf else max(0.0, first - time.monotonic()))
+
+
+_timer = _Timer()
+
+
+def _after_fork() -> None:
+    """Begin anew in a forked child, which has this thread alone."""
+    global _timer
+    _timer = _Timer()
+    _here.call = Call()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

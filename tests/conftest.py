@@ -81,6 +81,13 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def postgres_standby(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """A server that follows ``postgres_server``: the same databases, a moment later, to be read alone."""
+    with PostgresServer(standby_of=postgres_server) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """One S3 server for this process' whole run."""
     with S3Server() as server:

@@ -86,6 +86,7 @@ class PostgresBackend(SQLBackend):
         owned: whether to dispose of the engine on close, and to set its connections up.
         timeouts: how long the server waits.
         pool_timeout: seconds to wait for a server that has no connection free.
+        read_only: why nothing can be written, in words; ``""`` where it can.
     """
 
     name = "postgresql"
@@ -104,8 +105,10 @@ class PostgresBackend(SQLBackend):
         owned: bool,
         timeouts: Timeouts = Timeouts(),
         pool_timeout: float = 10.0,
+        read_only: str = "",
     ) -> None:
         super().__init__(engine, tables, owned=owned)
+        self.read_only = read_only
         self.timeouts = timeouts
         self._pool_timeout = pool_timeout
         self.readers = 8
@@ -325,6 +328,8 @@ class PostgresBackend(SQLBackend):
         driver = connection.dbapi_connection
         driver.adapters.register_dumper(int, Int8Dumper)
         settings = {**self.timeouts.settings(), **_SETTINGS}
+        if self.read_only:
+            settings["default_transaction_read_only"] = "on"
         with self.starting(connection), closing(driver.cursor()) as cursor:
             cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
 

@@ -55,7 +55,8 @@ def open_backend(
         statement_timeout: seconds that one statement may take; 0 is without end.
         idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
-        read_only: nothing will be written; nothing is created or upgraded.
+        read_only: nothing will be written; nothing is created or upgraded. False finds out whether the
+            server, its settings or the role's rights allow more.
         pool_timeout: seconds to wait for a connection, of the pool or of a server that has no more to give,
             before StoreBusy.
         engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
@@ -70,7 +71,6 @@ def open_backend(
         ValueError: the engine is not one for psycopg, or a name is too long.
     """
     timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
-    upgrade = upgrade and not read_only
     tables = Tables(table_prefix, schema)
     owned = isinstance(url, str)
     engine: Any = url
@@ -80,10 +80,14 @@ def open_backend(
         raise ValueError(
             f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg"
         )
-    backend = PostgresBackend(engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout)
+    backend = PostgresBackend(
+        engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout,
+        read_only="it was opened with read_only=True" if read_only else "",
+    )  # fmt: skip
     try:
         _check_server(backend)
-        backend.ensure_schema(upgrade=upgrade)
+        backend.read_only = backend.read_only or _forbidden(backend)
+        backend.ensure_schema(upgrade=upgrade and not backend.read_only)
     except BaseException:
         backend.close()
         raise
@@ -144,3 +148,22 @@ def _check_server(backend: PostgresBackend) -> None:
         raise BackendError(
             f"the database's encoding is {encoding}; docstore needs UTF8: CREATE DATABASE … ENCODING 'UTF8'"
         )
+
+
+_RIGHTS = """
+SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool, current_user,
+    bool_or(has_any_column_privilege(found, 'INSERT, UPDATE') OR has_table_privilege(found, 'DELETE'))
+FROM unnest(ARRAY[to_regclass(%s), to_regclass(%s), to_regclass(%s)]) AS found
+"""
+
+
+def _forbidden(backend: PostgresBackend) -> str:
+    """Return why a store that is there cannot be written to; ``""``: it can, or there is none."""
+    tables = tuple(backend.tables.named(name) for name in ("document", "extraction", "blob"))
+    with backend.translated(), backend.connected() as connection:
+        standby, reads, role, writes = connection.exec_driver_sql(_RIGHTS, tables).one()
+    if standby:
+        return "the server is a standby: write to its primary"
+    if reads:
+        return "default_transaction_read_only is on for this server, database or role"
+    return f"the role {role} may only read its tables" if writes is False else ""

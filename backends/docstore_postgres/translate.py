@@ -7,7 +7,7 @@ import re
 import psycopg
 import sqlalchemy as sa
 
-from docstore.errors import BackendError, StoreBusy
+from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 
 __all__ = ["is_full", "translated"]
 
@@ -53,6 +53,8 @@ def translated(error: Exception) -> BackendError | None:
     if isinstance(cause, psycopg.errors.InvalidSchemaName):
         advice = "name one that exists with schema=, or GRANT USAGE, CREATE ON SCHEMA <it> TO <this role>"
         return BackendError(f"Postgres: {text}: {advice}")
+    if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction):
+        return ReadOnlyStore(f"Postgres: {text}: write to the primary", reason=text)
     state = cause.sqlstate
     away = isinstance(cause, psycopg.OperationalError) and (state is None or state.startswith(_AWAY))
     full = isinstance(cause, psycopg.errors.DiskFull)  # until somebody makes room

@@ -58,18 +58,24 @@ class PostgresServer:
 
     Args:
         settings: Server settings such as `{"max_connections": "20"}`, added to or replacing the defaults.
+        standby_of: A running server that this one follows by streaming replication; None: it stands alone.
 
     Raises:
         ServerNotInstalled: The wheel is missing.
         ServerError: The server did not start within a minute.
     """
 
-    def __init__(self, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: dict[str, str] | None = None, *, standby_of: PostgresServer | None = None
+    ) -> None:
         self._folder = private_folder()
         self._user = Unprivileged() if os.geteuid() == 0 else None
         self._watch: subprocess.Popen[bytes] | None = None
         self._pid = os.getpid()
         self._settings = {**_SETTINGS, "unix_socket_directories": str(self._folder), **(settings or {})}
+        self._primary = standby_of
+        if standby_of is not None:
+            self._settings["primary_conninfo"] = f"host={standby_of.folder} user=postgres"
         atexit.register(self.close)
         try:
             self._bin = self._find_binaries()
@@ -196,9 +202,18 @@ class PostgresServer:
         return copied / binaries.relative_to(site)
 
     def _initialize(self) -> None:
-        """Create the data folder: UTF-8, the C locale, no passwords, owned by the server's user."""
+        """Create the data folder: UTF-8, the C locale, no passwords, owned by the server's user; of a
+        standby, from the server that it follows.
+        """
         if self._user is not None:
             os.chown(self._folder, self._user.uid, self._user.gid)
+        if self._primary is not None:
+            self._run(
+                "pg_basebackup", "-D", self._data, "-h", str(self._primary.folder), "-U", "postgres",
+                "--checkpoint=fast", "--no-sync",
+            )  # fmt: skip
+            (self._folder / "data" / "standby.signal").touch()
+            return
         self._run(
             "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
             "--no-sync", "--no-instructions",

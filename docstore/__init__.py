@@ -1,74 +1,102 @@
 """An embedded document index: files, their bytes and their metadata, queried alike on every backend.
 
-What most programs do not use (the asynchronous store, copying between stores, the type of filters) is
-imported when it is asked for.
+Every name here is imported when it is first asked for: a program pays for what it uses, and the command's
+``--help`` for next to nothing.
 """
 
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
-from docstore.blobs import Blobs
-from docstore.claims import Claim
-from docstore.errors import (
-    AlreadyExists,
-    BackendError,
-    BackendNotInstalled,
-    BlobCorrupt,
-    BlobError,
-    BlobMissing,
-    BlobsNotConfigured,
-    ChecksumMismatch,
-    DocstoreError,
-    FilterError,
-    FilterSyntaxError,
-    FilterTooComplex,
-    FilterValueError,
-    InvalidCursor,
-    InvalidDocument,
-    InvalidPage,
-    InvalidSort,
-    InvalidTransition,
-    LeaseLost,
-    NotFound,
-    NotPushed,
-    QueryTimeout,
-    ReadOnlyStore,
-    RevisionConflict,
-    SchemaTooNew,
-    ScopeError,
-    ScopeRequired,
-    SizeMismatch,
-    StoreBusy,
-    StoreClosed,
-    UnknownBackend,
-    UnknownField,
-    UnknownOperator,
-    UpgradeNeeded,
-)
-from docstore.limits import Limits
-from docstore.models import (
-    AddResult,
-    Document,
-    Extraction,
-    NewDocument,
-    Page,
-    Put,
-    PutResult,
-    Status,
-    UpdateResult,
-)
-from docstore.query.evaluate import matches_filter as matches
-from docstore.query.instants import instant
-from docstore.query.plan import Plan
-from docstore.query.under import under
-from docstore.store import Store, open
-from docstore.workers import ProcessReport
-
 if TYPE_CHECKING:
-    from docstore.aio import AsyncStore, open_async
-    from docstore.filter_type import Filter
-    from docstore.transfer import copy, diff
-    from docstore.upgrading import upgrade
+    from docstore.aio import (
+        AsyncStore,
+        open_async,
+    )
+    from docstore.blobs import (
+        Blobs,
+    )
+    from docstore.claims import (
+        Claim,
+    )
+    from docstore.errors import (
+        AlreadyExists,
+        BackendError,
+        BackendNotInstalled,
+        BlobCorrupt,
+        BlobError,
+        BlobMissing,
+        BlobsNotConfigured,
+        ChecksumMismatch,
+        DocstoreError,
+        FilterError,
+        FilterSyntaxError,
+        FilterTooComplex,
+        FilterValueError,
+        InvalidCursor,
+        InvalidDocument,
+        InvalidPage,
+        InvalidSort,
+        InvalidTransition,
+        LeaseLost,
+        NotFound,
+        NotPushed,
+        QueryTimeout,
+        ReadOnlyStore,
+        RevisionConflict,
+        SchemaTooNew,
+        ScopeError,
+        ScopeRequired,
+        SizeMismatch,
+        StoreBusy,
+        StoreClosed,
+        UnknownBackend,
+        UnknownField,
+        UnknownOperator,
+        UpgradeNeeded,
+    )
+    from docstore.filter_type import (
+        Filter,
+    )
+    from docstore.limits import (
+        Limits,
+    )
+    from docstore.models import (
+        AddResult,
+        Document,
+        Extraction,
+        NewDocument,
+        Page,
+        Put,
+        PutResult,
+        Status,
+        UpdateResult,
+    )
+    from docstore.query.evaluate import (
+        matches_filter as matches,
+    )
+    from docstore.query.instants import (
+        instant,
+    )
+    from docstore.query.plan import (
+        Plan,
+    )
+    from docstore.query.under import (
+        under,
+    )
+    from docstore.store import (
+        Store,
+        open,
+    )
+    from docstore.transfer import (
+        copy,
+        diff,
+    )
+    from docstore.upgrading import (
+        upgrade,
+    )
+    from docstore.workers import (
+        ProcessReport,
+    )
 
 __all__ = [
     "AddResult",
@@ -132,15 +160,88 @@ __all__ = [
     "upgrade",
 ]
 __version__ = "0.1.0"
-_LATER = {
-    "AsyncStore": "docstore.aio",
-    "Filter": "docstore.filter_type",
-    "open_async": "docstore.aio",
-    "copy": "docstore.transfer",
-    "diff": "docstore.transfer",
-    "upgrade": "docstore.upgrading",
+_PLACES = {
+    "docstore.aio": (
+        "AsyncStore",
+        "open_async",
+    ),
+    "docstore.blobs": ("Blobs",),
+    "docstore.claims": ("Claim",),
+    "docstore.errors": (
+        "AlreadyExists",
+        "BackendError",
+        "BackendNotInstalled",
+        "BlobCorrupt",
+        "BlobError",
+        "BlobMissing",
+        "BlobsNotConfigured",
+        "ChecksumMismatch",
+        "DocstoreError",
+        "FilterError",
+        "FilterSyntaxError",
+        "FilterTooComplex",
+        "FilterValueError",
+        "InvalidCursor",
+        "InvalidDocument",
+        "InvalidPage",
+        "InvalidSort",
+        "InvalidTransition",
+        "LeaseLost",
+        "NotFound",
+        "NotPushed",
+        "QueryTimeout",
+        "ReadOnlyStore",
+        "RevisionConflict",
+        "SchemaTooNew",
+        "ScopeError",
+        "ScopeRequired",
+        "SizeMismatch",
+        "StoreBusy",
+        "StoreClosed",
+        "UnknownBackend",
+        "UnknownField",
+        "UnknownOperator",
+        "UpgradeNeeded",
+    ),
+    "docstore.filter_type": ("Filter",),
+    "docstore.limits": ("Limits",),
+    "docstore.models": (
+        "AddResult",
+        "Document",
+        "Extraction",
+        "NewDocument",
+        "Page",
+        "Put",
+        "PutResult",
+        "Status",
+        "UpdateResult",
+    ),
+    "docstore.query.evaluate": ("matches",),
+    "docstore.query.instants": ("instant",),
+    "docstore.query.plan": ("Plan",),
+    "docstore.query.under": ("under",),
+    "docstore.store": (
+        "Store",
+        "open",
+    ),
+    "docstore.transfer": (
+        "copy",
+        "diff",
+    ),
+    "docstore.upgrading": ("upgrade",),
+    "docstore.workers": ("ProcessReport",),
 }
-_PARTS = frozenset({"aio", "dialects", "filter_type", "indexes", "maintenance", "transfer", "upgrading"})
+"""The modules that the public names are in."""
+_NAMED = {"matches": "matches_filter"}
+"""What is called otherwise where it is made."""
+_LATER = {name: module for module, names in _PLACES.items() for name in names}
+_PARTS = frozenset(
+    {
+        "aio", "backend", "blobs", "dialects", "errors", "extract", "filter_type", "indexes", "ingest",
+        "limits", "maintenance", "models", "query", "store", "testing", "transfer", "upgrading",
+    }
+)  # fmt: skip
+"""Modules that need no import statement of their own."""
 
 
 def __getattr__(name: str) -> object:
@@ -149,7 +250,7 @@ def __getattr__(name: str) -> object:
         return _import_module(f"docstore.{name}")
     if name not in _LATER:
         raise AttributeError(f"module 'docstore' has no attribute {name!r}", name=name, obj=None)
-    found: object = getattr(_import_module(_LATER[name]), name)
+    found: object = getattr(_import_module(_LATER[name]), _NAMED.get(name, name))
     globals()[name] = found
     return found
 

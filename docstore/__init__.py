@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         UnknownField,
         UnknownOperator,
         UpgradeNeeded,
+        WrongBlobs,
     )
     from docstore.filter_type import (
         Filter,
@@ -150,6 +151,7 @@ __all__ = [
     "UnknownOperator",
     "UpdateResult",
     "UpgradeNeeded",
+    "WrongBlobs",
     "copy",
     "diff",
     "instant",
@@ -202,6 +204,7 @@ _PLACES = {
         "UnknownField",
         "UnknownOperator",
         "UpgradeNeeded",
+        "WrongBlobs",
     ),
     "docstore.filter_type": ("Filter",),
     "docstore.limits": ("Limits",),

@@ -64,12 +64,15 @@ __all__ = [
     "Joins",
     "Judgement",
     "KeepsClock",
+    "KeepsSettings",
     "Lock",
     "Nests",
     "Query",
     "Reader",
     "Row",
     "Scope",
+    "SeesAll",
+    "SetsSettings",
     "SortKey",
     "SortValue",
     "Statement",
@@ -208,6 +211,7 @@ class BlobRow:
             (removed once).
         at: microseconds since the epoch of the last change of state.
         attempts: failed removals so far.
+        place: the number of the root that its bytes were written below; 0 where nobody said.
     """
 
     key: str
@@ -218,6 +222,7 @@ class BlobRow:
     state: BlobState = "pending"
     at: int = 0
     attempts: int = 0
+    place: int = 0
 
 
 class Duplicate(DocstoreError):
@@ -403,6 +408,34 @@ class KeepsClock(Protocol):
     def kept_now(self) -> int:
         """Return what :meth:`Writer.now` does; once the block is committed no process is told less, whatever
         its own clock says.
+        """
+
+
+@runtime_checkable
+class KeepsSettings(Protocol):
+    """A reader that keeps texts by name for the core: the store's id, where its places are (optional; without
+    it nobody can tell whose a root of bytes is, and nothing is removed for having no row).
+    """
+
+    def setting(self, name: str) -> str | None:
+        """Return the text kept under a name, ``None`` if there is none."""
+
+
+@runtime_checkable
+class SetsSettings(KeepsSettings, Protocol):
+    """A writer that keeps texts by name (optional, with :class:`KeepsSettings`)."""
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Keep a text under a name, instead of the one that was."""
+
+
+@runtime_checkable
+class SeesAll(Protocol):
+    """A reader that knows whether rows are hidden from it (optional; the core otherwise takes none to be)."""
+
+    def hidden(self) -> str:
+        """Return what hides rows from this reader, in words, such as a policy or a lagging replica; ``""``:
+        nothing does.
         """
 
 

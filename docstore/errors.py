@@ -26,6 +26,7 @@ wanted.
     │   ├── BlobsNotConfigured
     │   ├── BlobMissing
     │   ├── BlobCorrupt
+    │   ├── WrongBlobs                       .expected .found
     │   ├── ChecksumMismatch                 .expected .actual
     │   └── SizeMismatch                     .expected .actual
     └── BackendError                         .retryable .transient .outcome_unknown
@@ -80,6 +81,7 @@ __all__ = [
     "UnknownField",
     "UnknownOperator",
     "UpgradeNeeded",
+    "WrongBlobs",
 ]
 
 
@@ -255,6 +257,16 @@ class BlobMissing(BlobError):
 
 class BlobCorrupt(BlobError):
     """The stored bytes do not have the size or sha256 that was recorded."""
+
+
+class WrongBlobs(BlobError):
+    """The root of the bytes belongs to another store, or nobody knows to which.
+
+    ``expected`` is the id of this store, ``found`` the id that the root bears, ``None`` if it bears none.
+    """
+
+    expected: str | None = None
+    found: str | None = None
 
 
 class ChecksumMismatch(BlobError):

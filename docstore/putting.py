@@ -54,11 +54,13 @@ def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) ->
     """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced.
 
     Raises:
+        WrongBlobs: the root of the bytes is not this store's.
         StoreBusy: the collector took the intents, and a source cannot be read again.
         BlobError: the bytes are not what was said, or cannot be stored.
     """
     for _ in range(_FENCED_TRIES):
-        _intend(root, puts)
+        place = root.places.place_to_write()
+        _intend(root, puts, place)
         try:
             for put in puts:
                 put.written = _write(root, put)
@@ -75,7 +77,7 @@ def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) ->
     raise StoreBusy(f"the bytes were collected before they were live, {_FENCED_TRIES} times")
 
 
-def _intend(root: Root, puts: Sequence[BlobWrite]) -> None:
+def _intend(root: Root, puts: Sequence[BlobWrite], place: int) -> None:
     """P2: commit an intent for each put, before a byte is written."""
     for put in puts:
         put.key = new_key()
@@ -83,7 +85,7 @@ def _intend(root: Root, puts: Sequence[BlobWrite]) -> None:
     with root.apart() as writer:
         now = writer.now()
         for put in puts:
-            writer.insert_blob(BlobRow(put.key, put.tenant, put.owner, at=now))
+            writer.insert_blob(BlobRow(put.key, put.tenant, put.owner, at=now, place=place))
     reached("P2")
 
 

@@ -38,6 +38,7 @@ from docstore.errors import (
     StoreClosed,
 )
 from docstore.limits import Limits
+from docstore.places import Places
 from docstore.recent import Recent
 from docstore.steps import reached
 from docstore.telemetry import SLOW, Watch
@@ -127,12 +128,13 @@ class Root:
         scope_required: whether the unscoped root refuses to be used.
         slow_query: seconds from which a query is logged; ``None``: never.
         read_only: whether the store was opened for reading alone.
+        store_id: the id that the store and the root of its bytes must bear; ``None``: that of its database.
     """
 
     def __init__(
         self, backend: Backend, blobs: Blobs | None, *, limits: Limits, default_timezone: tzinfo | None,
         secrets: tuple[bytes, ...], scope_required: bool, slow_query: float | None = SLOW,
-        read_only: bool = False,
+        read_only: bool = False, store_id: str | None = None,
     ) -> None:  # fmt: skip
         self.backend = backend
         self.blobs = blobs
@@ -140,6 +142,8 @@ class Root:
         self.default_timezone = default_timezone
         self.secrets = secrets
         self.scope_required = scope_required
+        self.store_id = store_id
+        self._places: Places | None = None
         self.read_only: str = "it was opened with read_only=True" if read_only else ""
         """Why the store can only be read, in words; ``""`` where it can be written to."""
         if not self.read_only:
@@ -175,6 +179,17 @@ class Root:
                 "this store keeps no bytes: open it with blobs=, such as docstore.open(url, blobs='./files')"
             )
         return self.blobs
+
+    @property
+    def places(self) -> Places:
+        """Whose the root of the bytes is.
+
+        Raises:
+            BlobsNotConfigured: the store was opened without ``blobs=``.
+        """
+        if self._places is None:
+            self._places = Places(self.bytes(), self.read, self.apart, self.store_id)
+        return self._places
 
     # -- blocks ------------------------------------------------------------------------------------
 

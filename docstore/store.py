@@ -158,6 +158,7 @@ def open(
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
     slow_query: float | None = SLOW,
     read_only: bool = False,
+    store_id: str | None = None,
     **options: Any,
 ) -> Store:
     """Open a store, creating or upgrading its schema.
@@ -178,6 +179,9 @@ def open(
             ReadOnlyStore, and nothing is created or upgraded. False finds out: a store on a read-only medium,
             in a folder without write permission, on a standby or opened by a role that may only SELECT is
             read-only all the same.
+        store_id: the id (``store.stats().store_id``) that the database and the root of the bytes must bear
+            before bytes are added, collected or repaired, so that a slip in either URL shows; ``None``: the
+            root must bear the database's.
         options: the backend's own, such as ``table_prefix``.
 
     Returns:
@@ -204,6 +208,7 @@ def open(
             cursor_secret=cursor_secret,
             slow_query=slow_query,
             read_only=read_only,
+            store_id=store_id,
             options=options,
         )
     )
@@ -219,6 +224,7 @@ def open_root(
     cursor_secret: str | bytes | Sequence[str | bytes] | None,
     slow_query: float | None,
     read_only: bool,
+    store_id: str | None = None,
     options: Mapping[str, Any],
 ) -> Root:
     """Check the arguments of :func:`open` and open what all views of the store share; ``waits`` is the
@@ -233,6 +239,8 @@ def open_root(
     if not isinstance(read_only, bool):
         raise ValueError(f"read_only={shown(read_only)}: expected True or False")
     Watch("", slow_query)  # a wrong value is told before anything is opened
+    if store_id is not None and (type(store_id) is not str or not store_id):
+        raise ValueError(f"store_id={store_id!r}: expected the text that stats().store_id gives, or None")
     place = Blobs.of(blobs)
     backend = open_backend(url, read_only=read_only, **options)
     return Root(
@@ -244,4 +252,5 @@ def open_root(
         scope_required=scope_required,
         slow_query=slow_query,
         read_only=read_only,
+        store_id=store_id,
     )

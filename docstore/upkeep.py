@@ -8,16 +8,25 @@ What does the work is imported where it is called: most programs that open a sto
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from docstore.backend import ANYWHERE, Scope
-from docstore.errors import BackendError, ScopeRequired
+from docstore.errors import BackendError, ScopeError, ScopeRequired
 from docstore.root import Root
 from docstore.scopes import UNSET, narrowed
 
 if TYPE_CHECKING:
     from docstore.indexes import Advice
-    from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
+    from docstore.maintenance import (
+        AdoptReport,
+        CheckReport,
+        CollectReport,
+        EraseReport,
+        OnProgress,
+        RepairReport,
+        Stats,
+    )
 
 __all__ = ["Upkeep"]
 
@@ -34,6 +43,10 @@ class Upkeep:
         level: Literal["size", "hash"] = "size",
         *,
         grace: float = 86_400.0,
+        prefix: str = "",
+        after: str = "",
+        workers: int = 1,
+        listing: Iterable[tuple[str, int]] | None = None,
         on_progress: OnProgress | None = None,
     ) -> CheckReport:
         """Compare documents, the rows of their bytes and the bytes themselves; change nothing.
@@ -44,14 +57,22 @@ class Upkeep:
 
         Args:
             level: ``size`` compares names and sizes, by listing; ``hash`` also reads every byte.
-            grace: seconds after which a write that did not end, or dead bytes, count as stale.
+            grace: seconds after which a write that did not end, or dead bytes, count as stale; repair leaves
+                what has no row and is younger.
+            prefix: of the keys that the check of bytes is confined to, such as ``"3f"``; ``""`` is all.
+            after: key after which it begins.
+            workers: how many objects are looked at, or read, at once, 1 to 256.
+            listing: pairs of name and size that stand in the storage, by an inventory (of S3, say) that is
+                older than this call; held in memory, some hundred bytes each. ``None``: the storage lists
+                itself.
             on_progress: called after each batch with a :class:`~docstore.maintenance.Progress`.
 
         Returns:
-            What was found; ``.ok`` says whether that is nothing.
+            What was found; ``.ok`` says whether that is nothing. At a root that is not this store's there is
+            one finding ``unowned``, and what has no row is not looked for.
 
         Raises:
-            ValueError: another level.
+            ValueError: another level, or a number that is out of range.
             BlobsNotConfigured: the store has bytes and was opened without ``blobs=``.
             BackendError, BlobError: the database or the storage failed.
         """
@@ -60,8 +81,10 @@ class Upkeep:
         self._look_after("check")
         root = self._root
         return maintenance.check(
-            root.backend, root.blobs, level, grace=grace, scope=self._scope, on_progress=on_progress
-        )
+            root.backend, root.blobs, level, grace=grace, prefix=prefix, after=after,
+            workers=_workers(workers), listing=listing, scope=self._scope, store_id=root.store_id,
+            read_only=root.read_only, on_progress=on_progress,
+        )  # fmt: skip
 
     def repair(
         self,
@@ -73,17 +96,21 @@ class Upkeep:
     ) -> RepairReport:
         """Put right what a check found, or say what would be done. Nothing is deleted on one witness.
 
+        What has no row, and is older than the check's ``grace``, is moved below ``quarantine/``; lost bytes
+        come back from there, or from another document that has the very same.
+
         Args:
             report: what :meth:`check` returned, not long ago; each finding is looked at again. In a scoped
                 view findings of others have no action.
             dry_run: change nothing.
-            force: take away more than a tenth of what is there, too.
+            force: take away more than a tenth of what is there, too; one thing is always allowed.
             on_progress: called after each finding.
 
         Returns:
             What was done, or would be.
 
         Raises:
+            WrongBlobs: the root of the bytes is another store's, or nobody knows whose; nothing was changed.
             BlobError: more than a tenth would be taken away, and ``force`` is false; nothing was changed.
             BackendError: the database failed; what was done stays done.
         """
@@ -93,7 +120,7 @@ class Upkeep:
         root = self._root
         return maintenance.repair(
             root.backend, root.blobs, report,
-            dry_run=dry_run, force=force, scope=self._scope, on_progress=on_progress,
+            dry_run=dry_run, force=force, scope=self._scope, store_id=root.store_id, on_progress=on_progress,
         )  # fmt: skip
 
     def collect(
@@ -102,6 +129,9 @@ class Upkeep:
         *,
         prefix: str = "",
         after: str = "",
+        workers: int = 1,
+        listing: Iterable[tuple[str, int]] | None = None,
+        force: bool = False,
         on_progress: OnProgress | None = None,
     ) -> CollectReport:
         """Remove the bytes that no document needs any more, and those of writes that did not end.
@@ -111,20 +141,29 @@ class Upkeep:
         leaves no byte of what was erased since; on a store without bytes that is all.
 
         Args:
-            grace: seconds after which a write that did not end counts as abandoned.
+            grace: seconds after which a write that did not end counts as abandoned. An object without a row
+                is left until it is older, then moved below ``quarantine/``, and removed from there when as
+                much time has passed again.
             prefix: names that the listing of the storage is confined to; ``""`` is all. Keys begin with two
                 hex digits.
             after: name after which that listing begins: the ``position`` of an interrupted one.
+            workers: how many requests to the storage are under way at once, 1 to 256.
+            listing: pairs of name and size that stand in the storage, by an inventory that is older than this
+                call; ``None``: the storage lists itself.
+            force: move objects aside even if more than a tenth of those listed have no row. Without it none
+                is moved then (``.refused`` says so), and all else is done.
             on_progress: called after each batch.
 
         Returns:
-            What was done. An object that cannot be removed now is named there, and removed next time.
+            What was done. An object that cannot be removed now is named there, and removed next time. Rows of
+            bytes at another root than this store was opened with are left, and counted there.
 
         Raises:
+            WrongBlobs: the root of the bytes is another store's, or nobody knows whose; nothing was done.
             BlobsNotConfigured: there are bytes to collect and the store was opened without ``blobs=``.
             BackendError: the database failed or is busy; what was done stays done.
             BlobError: the storage cannot be listed.
-            ValueError: ``grace`` is negative or no number.
+            ValueError: ``grace`` is negative or no number, ``workers`` is out of range.
         """
         from docstore import maintenance
 
@@ -136,8 +175,32 @@ class Upkeep:
             return maintenance.CollectReport()
         return maintenance.collect(
             root.backend, root.bytes(), grace,
-            prefix=prefix, after=after, scope=self._scope, on_progress=on_progress,
+            prefix=prefix, after=after, workers=_workers(workers), listing=listing, force=force,
+            scope=self._scope, store_id=root.store_id, on_progress=on_progress,
         )  # fmt: skip
+
+    def adopt_blobs(self) -> AdoptReport:
+        """Say that the root of the bytes that this store was opened with is its own.
+
+        It marks the root, whatever mark is there. Needed where ``WrongBlobs`` is raised and both URLs are
+        right: a bucket that was copied without the mark, a database that was made anew from an export. What
+        stands there and has no row is then collected as ever: a tenth at most, by way of ``quarantine/``.
+
+        Returns:
+            Where that is, and whose it was before.
+
+        Raises:
+            ScopeError: a scoped view cannot say so.
+            BlobsNotConfigured: the store was opened without ``blobs=``.
+            WrongBlobs: the store was opened with ``store_id=`` of another store.
+            BlobError, BackendError: the storage or the database failed.
+        """
+        from docstore import maintenance
+
+        self._look_after("adopt_blobs", writes=True)
+        if self._scope != ANYWHERE:
+            raise ScopeError("adopt_blobs is for the whole store: call it on the store that is not scoped")
+        return maintenance.adopt(self._root.places, self._root.bytes())
 
     def stats(self) -> Stats:
         """Count documents, extractions and bytes, from one snapshot; within the scope of a scoped view.
@@ -169,7 +232,8 @@ class Upkeep:
 
         Returns:
             What was removed, and the keys whose bytes could not be removed yet: collection does, until they
-                are.
+            are. ``unreached`` names the roots, other than the one that this store was opened with, where
+            bytes of the scope are still: it is erased when the call was made there, too.
 
         Raises:
             ScopeError: nobody was named, or one whom this view is not confined to.
@@ -181,7 +245,10 @@ class Upkeep:
         named = tenant is not UNSET or owner is not UNSET
         self._look_after("erase", names_scope=named, writes=True)
         scope = narrowed(self._scope, tenant, owner) if named else self._scope
-        return maintenance.erase(self._root.backend, self._root.blobs, scope, on_progress=on_progress)
+        root = self._root
+        return maintenance.erase(
+            root.backend, root.blobs, scope, store_id=root.store_id, on_progress=on_progress
+        )
 
     def create_index(self, *fields: str) -> bool:
         """Keep the documents in an order of fields, for sorting by metadata paths or for equalities that go
@@ -266,3 +333,10 @@ class Upkeep:
     def _any_blobs(self) -> bool:
         with self._root.read() as reader:
             return bool(reader.blobs(scope=self._scope, limit=1))
+
+
+def _workers(given: int) -> int:
+    """Return a number of threads, checked."""
+    if type(given) is not int or not 1 <= given <= 256:
+        raise ValueError(f"workers={given!r}: expected a whole number from 1 to 256")
+    return given

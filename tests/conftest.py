@@ -192,6 +192,7 @@ class _PostgresStore:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+            self._connection.execute("DELETE FROM docstore_setting WHERE name LIKE 'place/%'")
             if self._new != self._schema():
                 return False
             tables = ", ".join(f"docstore_{name}" for name in _TABLES)

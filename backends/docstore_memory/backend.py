@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from uuid import uuid4
 
 from docstore.backend import EXACT, Judgement, Reader, SortKey, Writer
 from docstore.concurrency import FairLock
@@ -34,7 +35,7 @@ class MemoryBackend:
     def __init__(self, *, busy_timeout: float = 10.0) -> None:
         self._busy_timeout = busy_timeout
         self._state = State()
-        self._counters = Counters()
+        self._counters = Counters(settings={"store_id": uuid4().hex})
         self._declared: dict[str, list[tuple[SortKey, ...]]] = {}
         self._snapshots: dict[int, Overlay] = {}
         self._mutex = Lock()
@@ -52,13 +53,13 @@ class MemoryBackend:
     def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
         """Open a block for reading; ``snapshot=True`` where several reads must see one state."""
         if not snapshot:
-            yield MemoryReader(View(self._state), self._mutex)
+            yield MemoryReader(View(self._state), self._mutex, self._counters.settings)
             return
         kept = Overlay()
         with self._mutex:
             self._snapshots[id(kept)] = kept
         try:
-            yield MemoryReader(View(self._state, kept), self._mutex)
+            yield MemoryReader(View(self._state, kept), self._mutex, self._counters.settings)
         finally:
             with self._mutex:
                 del self._snapshots[id(kept)]

@@ -37,11 +37,13 @@ class MemoryReader:
     Args:
         view: what to read.
         mutex: held by whoever changes the base of the view.
+        settings: the texts that the core keeps, by name.
     """
 
-    def __init__(self, view: View, mutex: Lock) -> None:
+    def __init__(self, view: View, mutex: Lock, settings: dict[str, str]) -> None:
         self._view = view
         self._mutex = mutex
+        self._settings = settings
 
     def select(self, query: Query) -> Sequence[Row]:
         """Return the rows of ``query`` in its order."""
@@ -87,6 +89,10 @@ class MemoryReader:
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int]:
         """Count the rows of ``query`` by each scalar value seen at ``path``."""
         return counted(None, (record.facts for record in self._matching(query)), path, sys.maxsize)
+
+    def setting(self, name: str) -> str | None:
+        """Return the text kept under a name, ``None`` if there is none."""
+        return self._settings.get(name)
 
     def blobs(
         self, *, states: Container[BlobState] = (), before: int | None = None, after_key: str = "",

@@ -23,12 +23,13 @@ __all__ = ["Counters", "MemoryWriter"]
 
 @dataclass(slots=True)
 class Counters:
-    """What survives a rollback: the last number of each collection and the clock; and which records stand
-    decoded.
+    """What survives a rollback: the last number of each collection, the clock, the core's settings; and which
+    records stand decoded.
     """
 
     numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
     clock: Clock = field(default_factory=Clock)
+    settings: dict[str, str] = field(default_factory=dict)
     opened: Opened = field(default_factory=Opened)
 
 
@@ -44,7 +45,7 @@ class MemoryWriter(MemoryReader):
     takes_columns = True
 
     def __init__(self, view: View, mutex: Lock, counters: Counters) -> None:
-        super().__init__(view, mutex)
+        super().__init__(view, mutex, counters.settings)
         self._counters = counters
         self._undo: list[Callable[[], object]] | None = None
         assert view.overlay is not None
@@ -150,6 +151,10 @@ class MemoryWriter(MemoryReader):
                 if collection.name == "documents":
                     self._delete_extractions(record)
         return removed
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Keep a text under a name, at once: no rollback takes it back."""
+        self._settings[name] = value
 
     def insert_blob(self, blob: BlobRow) -> None:
         """Add a blob row.

@@ -115,7 +115,7 @@ class PostgresBackend(SQLBackend):
         self._reading: Reading | None = None
         self._at_hand = AtHand(self.engine, self._held, self.raw_connection) if owned else None
         settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
-        begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
         self._begin = begin if owned else f"{begin}; SET LOCAL synchronous_commit = on{settings}"
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:

@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from docstore.backend import Query, Row, SortKey, Statement
 from docstore.clock import Clock
 from docstore.query.expr import Compare
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
 from docstore_postgres.inserting import Inserting
@@ -297,6 +298,22 @@ class PostgresSession(Inserting):
         )
         now, _, read = self.cursor.fetchone()
         return self.clock.go_on(int(now), int(read), int(read))
+
+    def hidden(self) -> str:
+        """Return what hides rows from this session: a replica's lag, or row-level security."""
+        names = (DOCUMENTS, EXTRACTIONS)
+        tables = [*map(self.tables.of, names), self.tables.content, self.tables.blob]
+        self.cursor.execute(
+            "SELECT pg_is_in_recovery(), bool_or(row_security_active(name::regclass)), current_user"
+            " FROM unnest(%s::text[]) AS t (name)",
+            (tables,),
+        )
+        lags, is_confined, role = self.cursor.fetchone()
+        if lags:
+            return "the server is a standby, which may lag behind"
+        if is_confined:
+            return f"row-level security is in force for the role {role!r}"
+        return ""
 
     def try_lock(self, name: str) -> bool:
         """Take an advisory lock until the transaction ends, if it is free."""

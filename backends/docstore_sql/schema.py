@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -99,7 +100,10 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     """
     for statement in (*_statements(tables, connection.dialect), *extra):
         connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"INSERT INTO {tables.setting} (name, value) VALUES ('format', '{newest()}')")
+    connection.exec_driver_sql(
+        f"INSERT INTO {tables.setting} (name, value)"
+        f" VALUES ('format', '{newest()}'), ('store_id', '{uuid4().hex}')"
+    )
 
 
 def _statements(tables: Tables, dialect: sa.Dialect) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ _UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_late
 """Columns of unique keys: setting one of them may meet a Duplicate."""
 _READ: dict[tuple[type, Tables, str, frozenset[str], frozenset[str] | None], tuple[tuple[str, ...], str]] = {}
 """The columns that a select reads, by what it includes: few different ones."""
-_BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts")
+_BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts", "place")
 
 
 def content_columns(content: str) -> tuple[str, str, str]:
@@ -211,7 +211,24 @@ class Session(ABC):
         )
         return [BlobRow(row[0], row[1] or None, *row[2:]) for row in self.cursor.fetchall()]
 
+    def setting(self, name: str) -> str | None:
+        """Return the text kept under a name, ``None`` if there is none."""
+        text = f"SELECT value FROM {self.tables.setting} WHERE name = {self.mark}"
+        self.run(Fragment(text, (name,)))
+        found = self.cursor.fetchone()
+        return None if found is None else str(found[0])
+
     # -- writing -----------------------------------------------------------------------------------
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Keep a text under a name."""
+        self.run(
+            Fragment(
+                f"INSERT INTO {self.tables.setting} (name, value) VALUES ({self.mark}, {self.mark})"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, value),
+            )
+        )
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Add rows; return their numbers."""

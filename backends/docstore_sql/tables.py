@@ -81,7 +81,7 @@ class Tables:
 
     @property
     def setting(self) -> str:
-        """Return the table of the store's own settings: its format version and clock."""
+        """Return the table of the store's own settings: its format version, its id, its places, its clock."""
         return self.named("setting")
 
     def content_of(self, alias: str, column: str = "content") -> str:
@@ -299,6 +299,7 @@ def _blob_table(name: str, metadata: sa.MetaData) -> sa.Table:
         sa.Column("state", text, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("place", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("tenant", "key", name=f"{name}_pkey"),
     )
     sa.Index(f"{name}_key", table.c.key)

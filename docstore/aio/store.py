@@ -150,6 +150,7 @@ def open_async(
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
     slow_query: float | None = SLOW,
     read_only: bool = False,
+    store_id: str | None = None,
     **options: Any,
 ) -> AsyncStore:
     """Open an asynchronous store, creating or upgrading its schema.
@@ -159,10 +160,9 @@ def open_async(
 
     Args:
         url: as for :func:`docstore.open`, or an ``AsyncEngine``: its connections are used on the caller's
-            loop,
-            statement by statement, which takes longer than a URL.
-        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, read_only, options: as
-            for :func:`docstore.open`.
+            loop, statement by statement, which takes longer than a URL.
+        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, read_only, store_id,
+            options: as for :func:`docstore.open`.
 
     Returns:
         The store, not yet open: use it with ``async with``, or await it and close it.
@@ -179,6 +179,6 @@ def open_async(
     opening = partial(
         open_root, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone,
         limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, read_only=read_only,
-        options=options,
+        store_id=store_id, options=options,
     )  # fmt: skip
     return AsyncStore(Shell(opening))

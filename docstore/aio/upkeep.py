@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from docstore.aio.shell import Twin
 from docstore.aio.sources import plain_callback
 from docstore.indexes import Advice
-from docstore.maintenance import CheckReport, CollectReport, EraseReport, OnProgress, RepairReport, Stats
+from docstore.maintenance import (
+    AdoptReport,
+    CheckReport,
+    CollectReport,
+    EraseReport,
+    OnProgress,
+    RepairReport,
+    Stats,
+)
 from docstore.scopes import UNSET
 from docstore.store import Store
 
@@ -22,10 +31,17 @@ class AsyncUpkeep(Twin[Store]):
         level: Literal["size", "hash"] = "size",
         *,
         grace: float = 86_400.0,
+        prefix: str = "",
+        after: str = "",
+        workers: int = 1,
+        listing: Iterable[tuple[str, int]] | None = None,
         on_progress: OnProgress | None = None,
     ) -> CheckReport:
         """Compare documents, the rows of their bytes and the bytes themselves: :meth:`Store.check`."""
-        return await self._bytes(Store.check, level, grace=grace, on_progress=plain_callback(on_progress))
+        return await self._bytes(
+            Store.check, level, grace=grace, prefix=prefix, after=after, workers=workers, listing=listing,
+            on_progress=plain_callback(on_progress),
+        )  # fmt: skip
 
     async def repair(
         self,
@@ -46,12 +62,20 @@ class AsyncUpkeep(Twin[Store]):
         *,
         prefix: str = "",
         after: str = "",
+        workers: int = 1,
+        listing: Iterable[tuple[str, int]] | None = None,
+        force: bool = False,
         on_progress: OnProgress | None = None,
     ) -> CollectReport:
         """Remove the bytes that no document needs any more: :meth:`Store.collect`."""
         return await self._bytes(
-            Store.collect, grace, prefix=prefix, after=after, on_progress=plain_callback(on_progress)
-        )
+            Store.collect, grace, prefix=prefix, after=after, workers=workers, listing=listing, force=force,
+            on_progress=plain_callback(on_progress),
+        )  # fmt: skip
+
+    async def adopt_blobs(self) -> AdoptReport:
+        """Say that the root of the bytes is this store's own: :meth:`Store.adopt_blobs`."""
+        return await self._bytes(Store.adopt_blobs)
 
     async def stats(self) -> Stats:
         """Count documents, extractions and bytes: :meth:`Store.stats`."""

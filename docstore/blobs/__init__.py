@@ -6,23 +6,64 @@ rows and bytes are written is the store's business.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from docstore.blobs.address import build, normalize, without_secrets
 from docstore.blobs.disposition import attachment
 from docstore.blobs.local import fill_file
 from docstore.blobs.metering import Meter, Written
-from docstore.blobs.objects import QUARANTINE, Found, Objects, classify, key_of_temporary, new_key
+from docstore.blobs.objects import (
+    MARK,
+    QUARANTINE,
+    Checksum,
+    Found,
+    Objects,
+    Requests,
+    Standing,
+    Upload,
+    classify,
+    key_of_temporary,
+    new_key,
+)
 from docstore.blobs.reading import checked
-from docstore.blobs.source import CHUNK, Source, SourceLike, open_source
+from docstore.blobs.source import CHUNK, Source, SourceLike, is_url, open_source
 from docstore.errors import BlobError, BlobMissing, DocstoreError, shown
 
-__all__ = ["Blobs", "Found", "Source", "SourceLike", "Written", "key_of_temporary", "new_key", "open_source"]
+__all__ = [
+    "Blobs",
+    "Found",
+    "Mark",
+    "Source",
+    "SourceLike",
+    "Standing",
+    "Upload",
+    "Written",
+    "key_of_temporary",
+    "new_key",
+    "open_source",
+]
 
 _WEEK = 604_800
+_MARK_BYTES = 4096
+_MOST_WORKERS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What stands at a root to say whose bytes these are.
+
+    Attributes:
+        store: the store's id, ``""`` where the mark cannot be read.
+        place: the number of this root among those that the store ever used.
+    """
+
+    store: str
+    place: int = 0
 
 
 class Blobs:
@@ -31,7 +72,7 @@ class Blobs:
     What ``url`` names is not touched before the first read or write; only its form and the installed packages
     are looked at. ``memory://name`` is one place for all that name it in this process; a bare ``memory://``
     is a fresh place each time. S3 is opened anew in each process, so that a store can be used after a fork.
-    Give each store a place of its own: collection removes objects that have no row in the store's database.
+    A store marks the root that it writes its first bytes to as its own; another store is refused there.
 
     Example:
         >>> blobs = docstore.Blobs("s3://bucket/prefix", key="…", secret="…")
@@ -41,14 +82,34 @@ class Blobs:
         url: a folder's path (``str`` or path object), ``file:///…``, ``memory://…``, ``s3://bucket/prefix``,
             any other fsspec URL, or a chain of them. A relative path is taken from the working directory of
             now.
+        conditional: on S3, whether the service knows ``If-None-Match``. If false, each write looks first
+            whether its key is taken.
+        checksum: on S3, what the service compares the bytes of a request by: ``"sha256"``, ``"md5"``
+            (``Content-MD5``, which old services know), or ``None``, nothing but their number.
+        upload_workers: how many objects of one batch are written at once, 1 to 256.
         storage_options: what the filesystem is to be told, such as credentials. For S3,
             ``use_listings_cache=False`` and ``skip_instance_cache=True`` unless given.
 
     Raises:
-        BlobError: the URL cannot be a storage, or its filesystem's package is not installed.
+        BlobError: the URL cannot be a storage, its filesystem's package is not installed, or an option is out
+            of range.
     """
 
-    def __init__(self, url: str | os.PathLike[str], **storage_options: Any) -> None:
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        conditional: bool = True,
+        checksum: Checksum = "sha256",
+        upload_workers: int = 16,
+        **storage_options: Any,
+    ) -> None:
+        if type(conditional) is not bool:
+            raise BlobError(f"conditional={conditional!r}: expected True or False")
+        if checksum not in ("sha256", "md5", None):
+            raise BlobError(f"checksum={checksum!r}: expected 'sha256', 'md5' or None")
+        self.upload_workers = checked_workers("upload_workers", upload_workers)
+        self._requests = Requests(conditional, checksum)
         self._options = storage_options
         self._url = normalize(url, storage_options)
         self._built: tuple[int, Objects] | None = None
@@ -227,7 +288,8 @@ class Blobs:
                 ) from error
 
     def delete(self, key: str) -> None:
-        """Remove an object and the remains of unfinished writes of it; what is missing is fine.
+        """Remove an object, the remains of unfinished writes of it, and what was put aside of it; what is
+        missing is fine.
 
         Raises:
             BlobError: the storage failed; the same call may be made again.
@@ -235,8 +297,38 @@ class Blobs:
         with self._failures("delete", key):
             self._objects.remove(key)
 
+    def delete_many(
+        self, keys: Sequence[str], uploads: Mapping[str, Sequence[Upload]] | None = None, *, workers: int = 1
+    ) -> dict[str, BlobError]:
+        """Remove objects as :meth:`delete` does, by few requests where the storage takes many at once.
+
+        Args:
+            keys: theirs.
+            uploads: what :meth:`uploads` returned not long ago: those of the keys are aborted, too.
+            workers: how many requests are under way at once.
+
+        Returns:
+            What kept some of them from being removed, by key; the same call may be made again.
+        """
+        from docstore.blobs.removal import at_once, remove_batches
+
+        batched = getattr(self._objects, "remove_many", None)
+        if batched is not None:
+            errors = remove_batches(batched, keys, uploads or {}, workers)
+            return {key: self._failed("delete", key, error) for key, error in errors.items()}
+        failed: dict[str, BlobError] = {}
+
+        def remove(key: str) -> None:
+            try:
+                self.delete(key)
+            except BlobError as error:
+                failed[key] = error
+
+        at_once(remove, keys, workers)
+        return failed
+
     def quarantine(self, name: str) -> None:
-        """Move something below ``quarantine/`` in the same storage, where only people remove it.
+        """Move something below ``quarantine/`` in the same storage, from where it can come back.
 
         Args:
             name: a key, or the path of a temporary file.
@@ -245,11 +337,23 @@ class Blobs:
             BlobMissing: there is nothing under this name.
             BlobError: the storage failed; it may then be in both places.
         """
-        aside = QUARANTINE + name
-        with self.open(name) as file:
-            self.delete(aside)  # the rest of an earlier try
-            self.write(aside, iter(lambda: file.read(CHUNK), b""))
-        self.delete(name)
+        self._move(name, QUARANTINE + name)
+
+    def take_back(self, key: str) -> None:
+        """Move an object back from quarantine; nothing may stand under its key.
+
+        Raises:
+            BlobMissing: it is not there.
+            BlobError: the storage failed; it may then be in both places.
+        """
+        self._move(QUARANTINE + key, key)
+
+    def _move(self, name: str, to: str) -> None:
+        with self._failures("move", name):
+            try:
+                self._objects.move(name, to)
+            except (FileNotFoundError, KeyError) as error:
+                raise BlobMissing(f"{name} is missing from {self._objects.name}", key=name) from error
 
     def size_of(self, key: str) -> int | None:
         """Return an object's size in bytes, ``None`` if there is none.
@@ -257,8 +361,53 @@ class Blobs:
         Raises:
             BlobError: the storage failed.
         """
+        found = self.stat(key)
+        return None if found is None else found.size
+
+    def stat(self, key: str) -> Standing | None:
+        """Return an object's size and when it was written, ``None`` if there is none.
+
+        Raises:
+            BlobError: the storage failed.
+        """
         with self._failures("look at", key):
-            return self._objects.size_of(key)
+            return self._objects.stat(key)
+
+    def mark(self) -> Mark | None:
+        """Return whose bytes these are, ``None`` where nobody said.
+
+        Raises:
+            BlobError: the storage failed.
+        """
+        try:
+            with self.open(MARK) as file:
+                body = file.read(_MARK_BYTES)
+        except BlobMissing:
+            return None
+        return _read_mark(body)
+
+    def set_mark(self, mark: Mark, *, replace: bool = False) -> Mark:
+        """Say whose bytes these are.
+
+        Args:
+            mark: whose.
+            replace: whether to say so where another mark stands.
+
+        Returns:
+            The mark that stands there now: of several that set one at once, each gets the same.
+
+        Raises:
+            BlobError: the storage failed.
+        """
+        body = json.dumps({"docstore": 1, "store": mark.store, "place": mark.place}).encode()
+        with self._failures("write", MARK):
+            done = self._objects.mark(MARK, body, replace=replace)
+        return mark if done else self.mark() or mark
+
+    @property
+    def is_near(self) -> bool:
+        """Whether looking at an object costs next to nothing: a folder, or memory."""
+        return not is_url(self._url) or self._url.startswith(("/", "memory://"))
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[Found]:
         """Walk what stands in the storage, ordered by name; of memory, it needs the names of one folder.
@@ -268,37 +417,63 @@ class Blobs:
             after: only names greater than it: where an earlier walk stopped.
 
         Returns:
-            Every file: objects, our own temporary files, and foreign ones. What is written or removed
-            meanwhile may be seen or not.
+            Every file but the mark: objects, our own temporary files, and foreign ones. What is written or
+            removed meanwhile may be seen or not.
 
         Raises:
             BlobError: the storage failed.
         """
         with self._failures("list", prefix or "everything"):
-            for name, size in self._objects.walk(prefix, after):
-                yield Found(name, size, classify(name))
+            for name, size, modified in self._objects.walk(prefix, after):
+                if not name.startswith(MARK):
+                    yield Found(name, size, classify(name), modified)
 
     def unfinished(self, prefix: str = "") -> Iterator[str]:
-        """Walk the keys of writes that did not end and of which :meth:`list` shows nothing.
+        """Walk the keys of writes that did not end and of which :meth:`list` shows nothing: :meth:`uploads`.
 
-        Those are open multipart uploads on S3; other storages have none.
+        Raises:
+            BlobError: the storage failed.
+        """
+        yield from self.uploads(prefix)
+
+    def uploads(self, prefix: str = "") -> dict[str, tuple[Upload, ...]]:
+        """Return the open multipart uploads on S3, by key; other storages, and services that list none, have
+        none.
 
         Args:
             prefix: only keys that begin with it.
 
         Returns:
-            Keys, some of them perhaps several times; never the name of anything that is not ours.
+            Each with its id in the storage; never those of anything that is not ours.
 
         Raises:
             BlobError: the storage failed.
         """
         walk = getattr(self._objects, "uploads", None)
         if walk is None:
-            return
+            return {}
+        found: dict[str, tuple[Upload, ...]] = {}
         with self._failures("list the uploads of", prefix or "everything"):
-            for name, _ in walk(prefix):
+            for name, upload in walk(prefix):
                 if classify(name) == "object":
-                    yield name
+                    found[name] = (*found.get(name, ()), upload)
+        return found
+
+    def abort(self, key: str, uploads: Sequence[Upload]) -> None:
+        """End open multipart uploads of a key, of those that :meth:`uploads` returned; what is gone is fine.
+
+        Raises:
+            BlobError: the storage failed; the same call may be made again.
+        """
+        with self._failures("abort the uploads of", key):
+            abort = getattr(self._objects, "abort", None)
+            if abort is not None:
+                abort(key, uploads)
+
+    def name_of(self, path: str) -> str:
+        """Return the name below the root of what an inventory of a whole bucket calls ``path``."""
+        prefix = getattr(self._objects, "prefix", "")
+        return path if classify(path) == "object" else path.removeprefix(prefix)
 
     @property
     def _objects(self) -> Objects:
@@ -309,7 +484,7 @@ class Blobs:
         return self._built[1]
 
     def _build(self) -> Objects:
-        return build(self._url, self._options)
+        return build(self._url, self._options, self._requests)
 
     @contextmanager
     def _failures(self, action: str, key: str) -> Iterator[None]:
@@ -324,3 +499,24 @@ class Blobs:
     def _failed(self, action: str, key: str, error: Exception) -> BlobError:
         reason = str(error) or type(error).__name__
         return BlobError(f"cannot {action} {key} on {self._objects.name}: {reason}", key=key)
+
+
+def checked_workers(name: str, given: int) -> int:
+    """Return a number of threads.
+
+    Raises:
+        BlobError: it is none, or out of range.
+    """
+    if type(given) is not int or not 1 <= given <= _MOST_WORKERS:
+        raise BlobError(f"{name}={given!r}: expected a whole number from 1 to {_MOST_WORKERS}")
+    return given
+
+
+def _read_mark(body: bytes) -> Mark:
+    """Return what a mark says; one that cannot be read is nobody's."""
+    try:
+        said = json.loads(body)
+        store, place = said["store"], said.get("place", 0)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Mark("")
+    return Mark(store, place) if type(store) is str and type(place) is int else Mark("")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from docstore.blobs.local import LocalObjects
-from docstore.blobs.objects import Objects
+from docstore.blobs.objects import SPOKEN_BY_S3, Objects, Requests
 from docstore.blobs.source import is_url
 from docstore.errors import BlobError
 
@@ -18,6 +18,10 @@ __all__ = ["build", "connect", "normalize", "objects_on", "without_secrets"]
 
 _LOCAL = ("file", "local")
 _S3 = ("s3", "s3a")
+_NO_CHECKSUMS: Mapping[str, Any] = {
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+}
 _FRESH: Mapping[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
 
 
@@ -43,7 +47,7 @@ def normalize(url: str | os.PathLike[str], options: Mapping[str, Any]) -> str:
     return text
 
 
-def build(url: str, options: Mapping[str, Any]) -> Objects:
+def build(url: str, options: Mapping[str, Any], requests: Requests = SPOKEN_BY_S3) -> Objects:
     """Return the storage of a normalized URL, with a filesystem of its own.
 
     Raises:
@@ -53,29 +57,31 @@ def build(url: str, options: Mapping[str, Any]) -> Objects:
         return LocalObjects(url)
     from docstore.blobs.memory import MemoryObjects
 
-    filesystem, root = connect(url, options)
-    return MemoryObjects(filesystem, root) if url.startswith("memory://") else objects_on(filesystem, root)
+    filesystem, root = connect(url, options, requests)
+    if url.startswith("memory://"):
+        return MemoryObjects(filesystem, root)
+    return objects_on(filesystem, root, requests)
 
 
-def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+def connect(url: str, options: Mapping[str, Any], requests: Requests = SPOKEN_BY_S3) -> tuple[Any, str]:
     """Return the fsspec filesystem of a URL and the path below which the objects are.
 
     Raises:
         BlobError: the filesystem cannot be made.
     """
     try:
-        return _filesystem(url, options)
+        return _filesystem(url, options, requests)
     except Exception as error:
         raise BlobError(f"cannot open the blob storage {without_secrets(url)}: {error}") from error
 
 
-def objects_on(filesystem: Any, root: str) -> Objects:
+def objects_on(filesystem: Any, root: str, requests: Requests = SPOKEN_BY_S3) -> Objects:
     """Return the objects below a path of an fsspec filesystem that is neither local nor memory."""
     from docstore.blobs.filesystem import FilesystemObjects
     from docstore.blobs.s3 import S3Objects
 
     s3 = hasattr(filesystem, "call_s3")
-    return S3Objects(filesystem, root) if s3 else FilesystemObjects(filesystem, root)
+    return S3Objects(filesystem, root, requests) if s3 else FilesystemObjects(filesystem, root)
 
 
 def without_secrets(url: str) -> str:
@@ -104,18 +110,26 @@ def _require(scheme: str, rest: str) -> None:
             raise BlobError("s3:// needs s3fs: run  python -m pip install 'embedded-docstore[s3]'")
 
 
-def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+def _filesystem(url: str, options: Mapping[str, Any], requests: Requests) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     schemes = [link.partition("://")[0] for link in url.split("::")]
     arguments = dict(options)
     for scheme in _S3:
         if schemes[0] == scheme:
-            arguments = {**_FRESH, **arguments}
+            arguments = _of_s3(arguments, requests)
         elif scheme in schemes:
-            arguments[scheme] = {**_FRESH, **arguments.get(scheme, {})}
+            arguments[scheme] = _of_s3(arguments.get(scheme, {}), requests)
     filesystem, root = url_to_fs(url, **arguments)
     return filesystem, str(filesystem._strip_protocol(root))
+
+
+def _of_s3(given: Mapping[str, Any], requests: Requests) -> dict[str, Any]:
+    """Return what s3fs is told. Unless told so, botocore adds checksum headers of its own to every put."""
+    arguments = {**_FRESH, **given}
+    if requests.checksum != "sha256":
+        arguments["config_kwargs"] = {**_NO_CHECKSUMS, **arguments.get("config_kwargs", {})}
+    return arguments
 
 
 def _bare(link: str) -> str:

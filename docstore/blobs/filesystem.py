@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from errno import EEXIST, EIO
 from typing import Any
 
-from docstore.blobs.objects import temporary_name
+from docstore.blobs.objects import MARK, QUARANTINE, Standing, temporary_name
+from docstore.blobs.source import CHUNK
 from docstore.steps import reached
 
 __all__ = ["FilesystemObjects"]
@@ -31,7 +33,7 @@ class FilesystemObjects:
     def put(self, key: str, chunks: Iterator[bytes]) -> None:
         """Write a file, and look at it afterwards: a filesystem may lose the tail without an error."""
         path = self._root + key
-        if self.size_of(key) is not None:
+        if self.stat(key) is not None:
             raise FileExistsError(EEXIST, "an object stands under this key", path)
         self._filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
         file = None
@@ -44,19 +46,20 @@ class FilesystemObjects:
 
     def open(self, key: str) -> OpenHandle:
         """Open a file."""
-        size = self.size_of(key)
-        if size is None:
+        found = self.stat(key)
+        if found is None:
             raise FileNotFoundError(f"no such object: {key}")
-        return OpenHandle(self._filesystem.open(self._root + key, "rb"), size)
+        filesystem = _uncached(self._filesystem) if key == MARK else self._filesystem
+        return OpenHandle(filesystem.open(self._root + key, "rb"), found.size)
 
-    def size_of(self, key: str) -> int | None:
-        """Return a file's size."""
+    def stat(self, key: str) -> Standing | None:
+        """Return a file's size and time."""
         self._filesystem.invalidate_cache()
         try:
             found = self._filesystem.info(self._root + key)
         except FileNotFoundError:
             return None
-        return int(found["size"]) if found["type"] == "file" else None
+        return Standing(int(found["size"]), _modified(found)) if found["type"] == "file" else None
 
     def remove(self, key: str) -> None:
         """Remove a file."""
@@ -65,8 +68,31 @@ class FilesystemObjects:
         reached("C2")
         with suppress(FileNotFoundError):
             self._filesystem.rm_file(self._root + key)
+        with suppress(FileNotFoundError):
+            self._filesystem.rm_file(self._root + QUARANTINE + key)
 
-    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+    def move(self, name: str, to: str) -> None:
+        """Copy the file through this process, which every filesystem allows, then remove it."""
+        opened = self.open(name)
+        try:
+            places = range(0, opened.size, CHUNK)
+            with suppress(FileNotFoundError):
+                self._filesystem.rm_file(self._root + to)  # the rest of an earlier try
+            self.put(to, (opened.read_at(at, CHUNK) for at in places))
+        finally:
+            opened.close()
+        self._filesystem.rm_file(self._root + name)
+
+    def mark(self, name: str, body: bytes, *, replace: bool) -> bool:
+        """Look first: fsspec has no word for creating a file only where there is none."""
+        if not replace and self.stat(name) is not None:
+            return False
+        with suppress(FileNotFoundError):
+            self._filesystem.rm_file(self._root + name)
+        self.put(name, iter([body]))
+        return True
+
+    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int, float | None]]:
         """Walk the folders that can hold such paths, each listed alone and sorted."""
         self._filesystem.invalidate_cache()
         folder, found, _ = prefix.rpartition("/")
@@ -98,23 +124,27 @@ class FilesystemObjects:
         with suppress(Exception):
             self._filesystem.rm_file(path)
 
-    def _walk(self, folder: str, prefix: str, after: str) -> Iterator[tuple[str, int]]:
-        for name, size in self._entries(folder):
+    def _walk(self, folder: str, prefix: str, after: str) -> Iterator[tuple[str, int, float | None]]:
+        for name, size, modified in self._entries(folder):
             if not (name.startswith(prefix) or prefix.startswith(name)):
                 continue
             if name.endswith("/"):
                 if name > after or after.startswith(name):
                     yield from self._walk(name, prefix, after)
             elif name > after and name.startswith(prefix):
-                yield name, size
+                yield name, size, modified
 
-    def _entries(self, folder: str) -> list[tuple[str, int]]:
+    def _entries(self, folder: str) -> list[tuple[str, int, float | None]]:
         path = (self._root + folder).rstrip("/")
         with suppress(FileNotFoundError):
             listed = self._filesystem.ls(path, detail=True)
             entries = ((entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in listed)
             return sorted(
-                (folder + name + ("/" if entry["type"] == "directory" else ""), int(entry["size"] or 0))
+                (
+                    folder + name + ("/" if entry["type"] == "directory" else ""),
+                    int(entry["size"] or 0),
+                    _modified(entry),
+                )
                 for name, entry in entries
                 if name
             )
@@ -139,3 +169,26 @@ class OpenHandle:
     def close(self) -> None:
         """Close it."""
         self._file.close()
+
+
+_TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
+"""The names under which fsspec's filesystems tell when a file was written."""
+
+
+def _modified(entry: Mapping[str, Any]) -> float | None:
+    """Return when a file was written, seconds since the epoch; ``None`` if the filesystem does not say."""
+    for value in map(entry.get, _TIMES):
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, (int, float)):
+            return float(value)
+    return None
+
+
+def _uncached(filesystem: Any) -> Any:
+    """Return the filesystem below a cache, which may hold what has been replaced since."""
+    from fsspec.implementations.cached import CachingFileSystem
+
+    while isinstance(filesystem, CachingFileSystem):
+        filesystem = filesystem.fs
+    return filesystem

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from docstore.blobs.objects import temporary_name
+from docstore.blobs.objects import QUARANTINE, Standing, temporary_name
 from docstore.blobs.source import CHUNK
 from docstore.steps import reached
 
@@ -58,21 +58,46 @@ class LocalObjects:
         """Open a file."""
         return OpenFile(self._root / key)
 
-    def size_of(self, key: str) -> int | None:
-        """Return a file's size; ``None`` too if something else than a file has its name."""
+    def stat(self, key: str) -> Standing | None:
+        """Return a file's size and time; ``None`` too if something else than a file has its name."""
         try:
             status = os.lstat(self._root / key)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return Standing(status.st_size, status.st_mtime) if stat.S_ISREG(status.st_mode) else None
 
     def remove(self, key: str) -> None:
         """Remove the temporary file first: a late writer then has nothing to rename."""
         _unlink(self._root / temporary_name(key))
         reached("C2")
         _unlink(self._root / key)
+        _unlink(self._root / (QUARANTINE + key))
 
-    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+    def move(self, name: str, to: str) -> None:
+        """Rename a file. Its time is set first: killed between the two, it only looks younger."""
+        source, target = self._root / name, self._root / to
+        self._make_folder(target.parent)
+        os.utime(source)
+        os.replace(source, target)
+        sync_folder(target.parent)
+        sync_folder(source.parent)
+
+    def mark(self, name: str, body: bytes, *, replace: bool) -> bool:
+        """Write a temporary file and link it, which only one of several can, or rename it."""
+        self._make_folder(self._root)
+        target, temporary = self._root / name, self._root / f"{name}.{uuid4().hex}.tmp"
+        try:
+            with temporary.open("xb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            done = _replaced(temporary, target) if replace else _linked(temporary, target)
+        finally:
+            _unlink(temporary)
+        sync_folder(self._root)
+        return done
+
+    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int, float | None]]:
         """Walk the folders that can hold such paths, each sorted."""
         folder, found, _ = prefix.rpartition("/")
         yield from self._walk(folder + "/" if found else "", prefix, after)
@@ -116,7 +141,7 @@ class LocalObjects:
             sync_folder(path.parent)
         self._durable.add(known)
 
-    def _walk(self, folder: str, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+    def _walk(self, folder: str, prefix: str, after: str) -> Iterator[tuple[str, int, float | None]]:
         for name, entry in self._entries(folder):
             if not (name.startswith(prefix) or prefix.startswith(name)):
                 continue
@@ -125,7 +150,8 @@ class LocalObjects:
                     yield from self._walk(name, prefix, after)
             elif name > after and name.startswith(prefix):
                 with suppress(FileNotFoundError):
-                    yield name, entry.stat(follow_symlinks=False).st_size
+                    status = entry.stat(follow_symlinks=False)
+                    yield name, status.st_size, status.st_mtime
 
     def _entries(self, folder: str) -> list[tuple[str, os.DirEntry[str]]]:
         """Return a folder's entries by path below the root, folders ending in a slash, sorted by that."""
@@ -204,6 +230,24 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _replaced(temporary: Path, target: Path) -> bool:
+    os.replace(temporary, target)
+    return True
+
+
+def _linked(temporary: Path, target: Path) -> bool:
+    """Let a file appear under a name that nothing has; where the filesystem knows no links, nearly so."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        if os.path.lexists(target):
+            return False
+        os.replace(temporary, target)
+    return True
 
 
 def _unlink(path: Path) -> None:

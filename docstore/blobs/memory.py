@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from errno import EEXIST, ENOENT
 from typing import Any
 
-from docstore.blobs.objects import temporary_name
+from docstore.blobs.objects import QUARANTINE, Standing, temporary_name
 from docstore.steps import reached
 
 __all__ = ["MemoryObjects"]
@@ -54,25 +55,44 @@ class MemoryObjects:
             raise FileNotFoundError(ENOENT, "no such object", key)
         return OpenMemory(file)
 
-    def size_of(self, key: str) -> int | None:
-        """Return an object's size."""
+    def stat(self, key: str) -> Standing | None:
+        """Return an object's size and time."""
         file = self._store.get(self._root + key)
-        return None if file is None else int(file.size)
+        return None if file is None else Standing(int(file.size), file.modified.timestamp())
 
     def remove(self, key: str) -> None:
         """Remove an object."""
         self._store.pop(self._root + temporary_name(key), None)
         reached("C2")
         self._store.pop(self._root + key, None)
+        self._store.pop(self._root + QUARANTINE + key, None)
 
-    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
+    def move(self, name: str, to: str) -> None:
+        """Let the object stand under the other name."""
+        file = self._store[self._root + name]
+        file.modified = datetime.now(UTC)
+        self._store[self._root + to] = file
+        self._store.pop(self._root + name, None)
+
+    def mark(self, name: str, body: bytes, *, replace: bool) -> bool:
+        """Let it appear at once."""
+        from fsspec.implementations.memory import MemoryFile
+
+        path = self._root + name
+        file = MemoryFile(self._filesystem, path, body)
+        if replace:
+            self._store[path] = file
+        return self._store.setdefault(path, file) is file
+
+    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int, float | None]]:
         """Walk a sorted copy of the names."""
         paths = [path for path in tuple(self._store) if path.startswith(self._root + prefix)]
         for path in sorted(paths):
             name = path.removeprefix(self._root)
             if name > after:
                 with suppress(KeyError):
-                    yield name, int(self._store[path].size)
+                    file = self._store[path]
+                    yield name, int(file.size), file.modified.timestamp()
 
     def sign(self, key: str, expires: int, disposition: str | None, content_type: str | None) -> str:
         """Refuse: memory has no URLs."""

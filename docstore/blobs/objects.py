@@ -8,26 +8,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 from uuid import uuid4
 
 __all__ = [
+    "MARK",
     "QUARANTINE",
+    "SPOKEN_BY_S3",
+    "Checksum",
     "Found",
     "FoundKind",
     "Objects",
     "Opened",
+    "Requests",
+    "Standing",
+    "Upload",
     "classify",
     "key_of_temporary",
     "new_key",
     "temporary_name",
 ]
 
+Checksum: TypeAlias = Literal["sha256", "md5"] | None
 FoundKind: TypeAlias = Literal["object", "temporary", "quarantined", "foreign"]
 
 QUARANTINE = "quarantine/"
-"""Where repair puts what no row knows, for people to look at."""
+"""Where collection and repair put what no row knows; a later collection removes it, people may before."""
+
+MARK = ".docstore-store"
+"""The object at the root that says whose bytes these are."""
 
 _KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(?=\1\2)[0-9a-f]{32}")
 _TEMPORARY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/\.(?=\1\2)([0-9a-f]{32})\.tmp")
@@ -41,12 +51,40 @@ class Found:
         name: its key, or its path below the root if it is no object.
         size: in bytes.
         kind: ``object`` (its name has the shape of a key), ``temporary`` (of a write that did not end),
-            ``quarantined`` (put aside by repair), or ``foreign``.
+            ``quarantined`` (put aside), or ``foreign``.
+        modified: when it was written, seconds since the epoch by the storage's clock; ``None`` where the
+            storage does not say.
     """
 
     name: str
     size: int
     kind: FoundKind
+    modified: float | None = field(default=None, compare=False)
+
+
+class Standing(NamedTuple):
+    """What a storage says of one object: its size in bytes, and when it was written, as :class:`Found`."""
+
+    size: int
+    modified: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What an S3 service understands.
+
+    Attributes:
+        conditional: ``If-None-Match``. Without it a put looks first whether its key is taken.
+        checksum: of the bytes of each request, compared by the service: ``sha256`` in S3's own headers,
+            ``md5`` in ``Content-MD5``, ``None`` for none.
+    """
+
+    conditional: bool = True
+    checksum: Checksum = "sha256"
+
+
+SPOKEN_BY_S3 = Requests()
+"""What S3 itself understands."""
 
 
 class Opened(Protocol):
@@ -63,6 +101,13 @@ class Opened(Protocol):
 
     def close(self) -> None:
         """Release it; idempotent."""
+
+
+class Upload(NamedTuple):
+    """A multipart upload that was begun and not ended: its id, and when, in seconds since the epoch."""
+
+    id: str
+    begun: float | None
 
 
 class Objects(Protocol):
@@ -84,14 +129,33 @@ class Objects(Protocol):
             FileNotFoundError: there is none.
         """
 
-    def size_of(self, key: str) -> int | None:
-        """Return an object's size in bytes, ``None`` if there is none."""
+    def stat(self, key: str) -> Standing | None:
+        """Return what is known of an object, ``None`` if there is none."""
 
     def remove(self, key: str) -> None:
-        """Remove the remains of unfinished writes of ``key``, then its object; what is missing is fine."""
+        """Remove the remains of unfinished writes of ``key``, then its object, then what was put aside of it;
+        what is missing is fine.
+        """
 
-    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
-        """Yield (path below the root, size) of all that stands there, ordered by path, by code point.
+    def move(self, name: str, to: str) -> None:
+        """Let an object stand under another name, written now; one that stands there is replaced.
+
+        Killed on the way it may stand under both names, whole.
+        """
+
+    def mark(self, name: str, body: bytes, *, replace: bool) -> bool:
+        """Store a few bytes under a name that is no key, durable; return whether it was done.
+
+        Args:
+            name: where.
+            body: what.
+            replace: whether to do so where something stands under the name: of several that try without,
+                exactly one does it, where the storage can tell.
+        """
+
+    def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int, float | None]]:
+        """Yield (path below the root, size, when it was written) of all that stands there, ordered by path,
+        by code point.
 
         Only paths that begin with ``prefix`` and are greater than ``after``.
         """

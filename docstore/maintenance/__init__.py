@@ -6,12 +6,14 @@ store, which delegates to them. None may be called within a transaction of the s
 
 from __future__ import annotations
 
+from docstore.maintenance.adopt import adopt
 from docstore.maintenance.check import ChecksIndexes, check
 from docstore.maintenance.collect import Compacts, collect, compact
 from docstore.maintenance.erase import KeepsValues, erase
 from docstore.maintenance.repair import repair
 from docstore.maintenance.reports import (
     Action,
+    AdoptReport,
     CheckReport,
     CollectReport,
     EraseReport,
@@ -27,6 +29,7 @@ from docstore.maintenance.stats import DescribesItself, stats
 
 __all__ = [
     "Action",
+    "AdoptReport",
     "CheckReport",
     "ChecksIndexes",
     "CollectReport",
@@ -41,6 +44,7 @@ __all__ = [
     "RepairReport",
     "Stats",
     "Total",
+    "adopt",
     "check",
     "collect",
     "compact",

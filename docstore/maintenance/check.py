@@ -6,17 +6,23 @@ first, then rows, then looking for the bytes again. So nothing that merely came 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope
+from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope, Writer
 from docstore.blobs import Blobs, Found
+from docstore.blobs.objects import QUARANTINE, classify
+from docstore.blobs.removal import at_once
 from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured, shown
-from docstore.maintenance.collect import batches_of, owner_of
+from docstore.maintenance.absence import key_of, listed, unproven
+from docstore.maintenance.collect import batches_of, checked_grace
 from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
 from docstore.maintenance.reports import CheckReport, Finding, FindingKind, OnProgress, tell
+from docstore.places import Ownership, Places, location_of
 from docstore.query.fields import DOCUMENTS
 
 __all__ = ["ChecksIndexes", "Level", "check"]
@@ -43,7 +49,13 @@ def check(
     level: Level = "size",
     *,
     grace: float = 86_400.0,
+    prefix: str = "",
+    after: str = "",
+    workers: int = 1,
+    listing: Iterable[tuple[str, int]] | None = None,
     scope: Scope = ANYWHERE,
+    store_id: str | None = None,
+    read_only: str = "",
     on_progress: OnProgress | None = None,
 ) -> CheckReport:
     """Compare documents, blob rows and stored objects.
@@ -53,8 +65,17 @@ def check(
         blobs: where bytes are; ``None`` is enough for a store that never had any.
         level: ``size`` compares names and sizes, by listing; ``hash`` also reads every byte.
         grace: seconds after which an intent, or dead bytes, count as stale.
+        prefix: of the keys that the check of bytes is confined to; ``""`` is all. Keys begin with two hex
+            digits.
+        after: key after which it begins.
+        workers: how many objects are looked at or read at once.
+        listing: pairs of name and size that stand in the storage, by an inventory that is older than the
+            rows; held in memory, some hundred bytes each. ``None``: the storage lists itself.
         scope: confine it to a tenant and owner. What has no row is then not looked for, nor are indexes
             compared: they are nobody's.
+        store_id: the id that the store must have; ``None``: whatever its database says.
+        read_only: why the store can only be read: what has no row is then not looked for. ``""``: it can be
+            written to.
         on_progress: called after each batch, with the stages ``documents``, ``blobs`` and ``objects``.
 
     Returns:
@@ -67,13 +88,16 @@ def check(
     """
     if level not in ("size", "hash"):
         raise ValueError(f"level={shown(level)}: expected 'size' or 'hash'")
-    walk = _Check(backend, level, scope, on_progress)
+    checked_grace(grace)
+    walk = _Check(backend, level, scope, on_progress, _Part(prefix, after, workers), grace, read_only)
     walk.compare_documents()
     if blobs is not None:
-        walk.compare_bytes(blobs)
+        listed = None if listing is None else _Inventory(blobs, listing, prefix, after)
+        walk.look_whose(Places(blobs, backend.read, backend.write, store_id))
+        walk.compare_bytes(blobs, listed)
         if scope == ANYWHERE:
-            walk.compare_objects(blobs)
-        walk.look_for_stale(blobs, grace)
+            walk.compare_objects(blobs, listed)
+        walk.look_for_stale(blobs)
     elif walk.any_blobs():
         raise BlobsNotConfigured("this store has bytes: open it with blobs= to check them")
     if scope == ANYWHERE:
@@ -81,12 +105,42 @@ def check(
     return walk.report()
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a check of bytes is confined to, and how many objects it looks at at once."""
+
+    prefix: str
+    after: str
+    workers: int
+
+    def has(self, key: str) -> bool:
+        return key > self.after and key.startswith(self.prefix)
+
+
+class _Inventory:
+    """The names and sizes of an inventory that are of a part of the storage, in order when asked for."""
+
+    def __init__(self, blobs: Blobs, listing: Iterable[tuple[str, int]], prefix: str, after: str) -> None:
+        self.sizes = {found.name: found.size for found in listed(blobs, prefix, after, listing)}
+
+    def found(self) -> Iterator[Found]:
+        return (Found(name, size, classify(name)) for name, size in sorted(self.sizes.items()))
+
+
 class _Check:
     """One check under way."""
 
     def __init__(
-        self, backend: Backend, level: Level, scope: Scope, on_progress: OnProgress | None
-    ) -> None:
+        self, backend: Backend, level: Level, scope: Scope, on_progress: OnProgress | None, part: _Part,
+        grace: float, read_only: str,
+    ) -> None:  # fmt: skip
+        self._part = part
+        self._grace = grace
+        self._read_only = read_only
+        self._ownership = Ownership(None, None)
+        self._newest = 0
+        self._newer: list[int] = []
+        self._notes: list[str] = []
         self._backend = backend
         self._level = level
         self._scope = scope
@@ -96,9 +150,22 @@ class _Check:
         self._documents = self._blobs = self._objects = self._bytes = 0
 
     def report(self) -> CheckReport:
+        if self._newer:
+            note = f"{len(self._newer)} objects are newer than the newest row: was an older backup restored?"
+            self._notes.append(note)
+            for at in self._newer:
+                found = self._findings[at]
+                self._findings[at] = replace(found, detail=f"{found.detail}; {note}")
         return CheckReport(
-            self._level, tuple(self._findings), self._documents, self._blobs, self._objects, self._bytes
-        )
+            self._level, tuple(self._findings), self._documents, self._blobs, self._objects, self._bytes,
+            self._grace, tuple(self._notes),
+        )  # fmt: skip
+
+    def look_whose(self, places: Places) -> None:
+        """Look whose the root of the bytes is."""
+        self._ownership = places.look()
+        if self._ownership.refusal:
+            self._add("unowned", "", None, self._ownership.refusal)
 
     def any_blobs(self) -> bool:
         with self._backend.read() as reader:
@@ -121,15 +188,21 @@ class _Check:
             after = (rows[-1]["number"],)
             tell(self._on_progress, "documents", self._documents)
 
-    def compare_bytes(self, blobs: Blobs) -> None:
+    def compare_bytes(self, blobs: Blobs, inventory: _Inventory | None) -> None:
         """Compare live rows with their objects: rows first, then bytes, then the rows again."""
-        after = ""
+        part = self._part
+        after = part.after
         for rows in batches_of(self._backend, LIVE, scope=self._scope):
-            sizes = _sizes(blobs, {row.key for row in rows}, after, rows[-1].key)
+            self._newest = max(self._newest, *(row.at for row in rows))
+            rows = [row for row in rows if part.has(row.key)]
+            if not rows:
+                continue
+            keys = {row.key for row in rows}
+            sizes = inventory.sizes if inventory else _sizes(blobs, keys, after, rows[-1].key)
             after = rows[-1].key
             suspected: dict[str, tuple[FindingKind, str]] = {}
-            for row in rows:
-                verdict = self._compare_object(blobs, row, sizes.get(row.key))
+            compared = at_once(partial(self._compare_object, blobs, sizes), rows, part.workers)
+            for row, verdict in zip(rows, compared, strict=True):
                 if verdict is None and _compact(row.key) not in self._needed:
                     verdict = ("extra", "its row is live and no document has it")
                 if verdict is not None:
@@ -138,37 +211,53 @@ class _Check:
             self._blobs += len(rows)
             tell(self._on_progress, "blobs", self._blobs, after)
 
-    def compare_objects(self, blobs: Blobs) -> None:
-        """Look for what no row knows: bytes first, then rows, then the bytes again."""
-        listing = blobs.list()
+    def compare_objects(self, blobs: Blobs, inventory: _Inventory | None) -> None:
+        """Look for what no row knows, if the rows say all there is: bytes first, then rows, then the bytes
+        again.
+        """
+        listing = inventory.found() if inventory else blobs.list(self._part.prefix, after=self._part.after)
+        blind = self._ownership.refusal or self._unproven()
         while batch := list(islice(listing, _LISTED)):
             self._objects += sum(found.kind == "object" for found in batch)
             for found in batch:
                 if found.kind == "foreign":
                     self._add("foreign", found.name, None, f"{found.size} bytes, left alone")
-            for found in self._unknown(batch):
-                if blobs.size_of(found.name) is not None:
-                    what = "an object" if found.kind == "object" else "a temporary file"
-                    self._add("extra", found.name, None, f"{what} of {found.size} bytes that no row knows")
+            for found in () if blind else self._unknown(batch):
+                stands = blobs.stat(found.name)
+                if stands is None:
+                    continue
+                if found.kind == "object" and (stands.modified or 0) * 1_000_000 > self._newest:
+                    self._newer.append(len(self._findings))
+                what = "an object" if found.kind == "object" else "a temporary file"
+                self._add("extra", found.name, None, f"{what} of {found.size} bytes that no row knows")
             tell(self._on_progress, "objects", self._objects, batch[-1].name)
 
-    def look_for_stale(self, blobs: Blobs, grace: float) -> None:
+    def _unproven(self) -> str:
+        """Return why it cannot be told what has no row; note that for people."""
+        with self._backend.read() as reader:
+            reason = self._read_only or unproven(reader, self._ownership)
+        if reason:
+            self._notes.append(f"objects without a row were not looked for: {reason}")
+        return reason
+
+    def look_for_stale(self, blobs: Blobs) -> None:
         """Look for intents, and dead bytes, that should be gone by now."""
 
         def old(now: int) -> int:
-            return now - int(grace * 1_000_000)
+            return now - int(self._grace * 1_000_000)
 
-        for rows in batches_of(self._backend, PENDING, before=old, scope=self._scope):
-            for row in rows:
-                self._add("stale_pending", row.key, None, "its write never ended; collect removes it")
-        for rows in batches_of(self._backend, DEAD, before=old, scope=self._scope):
-            for row in rows:
-                self._add("stale_dead", row.key, None, f"not removed yet, after {row.attempts} failures")
-        for rows in batches_of(self._backend, SWEPT, before=old, scope=self._scope):
-            for row in rows:
-                if blobs.size_of(row.key) is not None:
-                    detail = "a late writer stored it again; collect removes it"
-                    self._add("stale_dead", row.key, None, detail)
+        def stale(states: tuple[BlobState, ...]) -> Iterator[BlobRow]:
+            now = int(time.time() * 1_000_000) if self._read_only else None
+            for rows in batches_of(self._backend, states, before=old, now=now, scope=self._scope):
+                yield from (row for row in rows if self._part.has(row.key))
+
+        for row in stale(PENDING):
+            self._add("stale_pending", row.key, None, "its write never ended; collect removes it")
+        for row in stale(DEAD):
+            self._add("stale_dead", row.key, None, f"not removed yet, after {row.attempts} failures")
+        for row in stale(SWEPT):
+            if blobs.size_of(row.key) is not None:
+                self._add("stale_dead", row.key, None, "a late writer stored it again; collect removes it")
 
     def look_at_indexes(self) -> None:
         if isinstance(self._backend, ChecksIndexes):
@@ -191,13 +280,25 @@ class _Check:
             detail = f"the document says {row['size']} bytes of {row['sha256']}, the row of its bytes "
             self._add("corrupt", key, row["id"], f"{detail}{blob.size} of {blob.sha256}")
 
-    def _compare_object(self, blobs: Blobs, row: BlobRow, size: int | None) -> tuple[FindingKind, str] | None:
+    def _compare_object(
+        self, blobs: Blobs, sizes: Mapping[str, int], row: BlobRow
+    ) -> tuple[FindingKind, str] | None:
+        size = sizes.get(row.key)
         if size is None:
-            return None if blobs.size_of(row.key) is not None else ("missing", "there is no object")
+            return None if blobs.size_of(row.key) is not None else ("missing", self._where_it_is(blobs, row))
         if row.size is not None and size != row.size:
             kind: FindingKind = "truncated" if size < row.size else "corrupt"
             return kind, f"{size} bytes instead of {row.size}"
         return self._read(blobs, row) if self._level == "hash" else None
+
+    def _where_it_is(self, blobs: Blobs, row: BlobRow) -> str:
+        """Say that an object is missing, and where it may be."""
+        if blobs.stat(QUARANTINE + row.key) is not None:
+            return "there is no object; one of this name is in quarantine/, from where repair moves it back"
+        if row.place in (0, self._ownership.place) and not self._ownership.refusal:
+            return "there is no object"
+        with self._backend.read() as reader:
+            return f"there is no object here; it was written to {location_of(reader, row.place)}"
 
     def _read(self, blobs: Blobs, row: BlobRow) -> tuple[FindingKind, str] | None:
         try:
@@ -223,14 +324,21 @@ class _Check:
 
     def _unknown(self, batch: Sequence[Found]) -> list[Found]:
         """Return what has no row, by the rows of now, and of no transaction that is still open."""
-        owned = {found.name: key for found in batch if (key := owner_of(found)) is not None}
+        kinds = ("object", "temporary")
+        owned = {one.name: key for one in batch if one.kind in kinds and (key := key_of(one)) is not None}
         with self._backend.read() as reader:
             states = {row.key: row.state for row in reader.blobs(keys=sorted(owned.values()), limit=_LISTED)}
         suspected = [found for found in batch if found.name in owned and _is_extra(found, states)]
         if not suspected:
             return []
         keys = sorted({owned[found.name] for found in suspected})
-        rows = committed(self._backend, lambda writer: writer.blobs(keys=keys, limit=len(keys)))
+
+        def look(writer: Writer) -> Sequence[BlobRow] | None:
+            return None if unproven(writer, self._ownership) else writer.blobs(keys=keys, limit=len(keys))
+
+        rows = committed(self._backend, look)
+        if rows is None:
+            return []
         states = {row.key: row.state for row in rows}
         return [found for found in suspected if _is_extra(found, states) and not self._is_needed(found)]
 
@@ -241,7 +349,7 @@ class _Check:
 
 def _is_extra(found: Found, states: Mapping[str, BlobState]) -> bool:
     """Return whether a row explains ``found``: any an object, one that is not live a temporary file."""
-    state = states.get(owner_of(found) or "")
+    state = states.get(key_of(found) or "")
     return state is None or (found.kind == "temporary" and state == "live")
 
 

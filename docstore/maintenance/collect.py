@@ -7,22 +7,23 @@ collectors may run at once. No object is looked at within a write block, so that
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import Protocol, runtime_checkable
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Scope, Writer
-from docstore.blobs import Blobs, Found, key_of_temporary
-from docstore.errors import BlobError, shown
-from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed, documents_of
+from docstore.blobs import Blobs, Upload
+from docstore.errors import shown
+from docstore.maintenance.absence import Absent, Clock, listed, remove_unknown
+from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed
 from docstore.maintenance.reports import CollectReport, OnProgress, tell
+from docstore.places import Ownership, Places, places_of
 from docstore.steps import reached
 
-__all__ = ["Compacts", "batches_of", "collect", "compact", "owner_of", "sweep"]
+__all__ = ["Compacts", "Removal", "batches_of", "checked_grace", "collect", "compact"]
 
 _BATCH = 200
-_LISTED = 1000
 
 
 @runtime_checkable
@@ -46,44 +47,67 @@ def collect(
     *,
     prefix: str = "",
     after: str = "",
+    workers: int = 1,
+    listing: Iterable[tuple[str, int]] | None = None,
+    force: bool = False,
     scope: Scope = ANYWHERE,
+    store_id: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> CollectReport:
     """Remove the bytes that no document needs any more, and those of writes that did not end.
 
     Args:
         backend: where rows are.
-        blobs: where bytes are; no other store may use the place, its objects would look ownerless.
-        grace: seconds after which an intent counts as abandoned, and again until a removed object's row goes.
-            0 is right, too: a writer that is still at it is fenced, and starts again.
+        blobs: where bytes are. Rows of bytes at another root are left.
+        grace: seconds after which an intent counts as abandoned, and again until a removed object's row goes;
+            before which an object without a row is left, and after which it goes from quarantine. 0 is right,
+            too: a writer that is still at it is fenced, and starts again.
         prefix: names that the last pass is confined to; ``""`` is all. Keys begin with two hex digits.
         after: name after which the last pass begins, the ``position`` of an interrupted one.
+        workers: how many requests to the storage are under way at once.
+        listing: pairs of name and size that stand in the storage, by an inventory that is older than the
+            rows; ``None``: the storage lists itself.
+        force: put aside more than a tenth of the objects, too, if so many have no row.
         scope: confine it to the rows of a tenant and owner. The last pass is then left out: an object without
             a row is nobody's.
-        on_progress: called after each batch, with the stages ``expired``, ``swept``, ``dropped``, ``listed``
-            and ``uploads``.
+        store_id: the id that the store must have; ``None``: whatever its database says.
+        on_progress: called after each batch, with the stages ``expired``, ``swept``, ``dropped``, ``listed``,
+            ``quarantined``, ``emptied`` and ``uploads``.
 
     Returns:
         What was done. An object that cannot be removed now is named there and stays dead.
 
     Raises:
+        WrongBlobs: the root is another store's, or nobody knows whose; nothing was done.
         BackendError: the database failed or is busy; what was done stays done.
         BlobError: the storage cannot be listed.
         ValueError: ``grace`` is negative or no number.
     """
+    checked_grace(grace)
+    ownership = Places(blobs, backend.read, backend.write, store_id).look()
+    ownership.check()
+    removal = Removal(backend, blobs, ownership, workers, on_progress)
+    expired = _expire(backend, removal, grace, scope, on_progress)
+    swept = removal.sweep(batches_of(backend, DEAD, scope=scope))
+    dropped = _drop(backend, removal, grace, scope, on_progress)
+    found = Absent()
+    if scope == ANYWHERE:
+        compact(backend)
+        found = remove_unknown(
+            backend, blobs, ownership, listed(blobs, prefix, after, listing),
+            partial(removal.uploads_of, prefix), Clock.of(backend, grace), force=force,
+            workers=workers, on_progress=on_progress,
+        )  # fmt: skip
+    return CollectReport(
+        expired, swept, dropped, found.moved, (*removal.failed, *found.failed), found.uploads, found.emptied,
+        found.young, found.refusal, removal.elsewhere(),
+    )  # fmt: skip
+
+
+def checked_grace(grace: float) -> None:
+    """Raise ValueError unless ``grace`` is seconds."""
     if type(grace) not in (int, float) or not 0 <= grace < float("inf"):
         raise ValueError(f"grace={shown(grace)}: expected seconds, 0 or more")
-    expired = _expire(backend, grace, scope, on_progress)
-    dead = batches_of(backend, DEAD, scope=scope)
-    swept, failed = sweep(backend, blobs, dead, on_progress=on_progress)
-    dropped, failed_again = _drop(backend, blobs, grace, scope, on_progress)
-    if scope != ANYWHERE:
-        return CollectReport(expired, swept, dropped, 0, (*failed, *failed_again))
-    compact(backend)
-    orphans, left = _remove_orphans(backend, blobs, blobs.list(prefix, after=after), on_progress)
-    uploads, open_still = _abort_uploads(backend, blobs, blobs.unfinished(prefix), on_progress)
-    failed += [*failed_again, *left, *open_still]
-    return CollectReport(expired, swept, dropped, orphans, tuple(failed), uploads)
 
 
 def batches_of(
@@ -91,6 +115,7 @@ def batches_of(
     states: tuple[BlobState, ...],
     *,
     before: Callable[[int], int] | None = None,
+    now: int | None = None,
     scope: Scope = ANYWHERE,
 ) -> Iterator[Sequence[BlobRow]]:
     """Yield blob rows by key, each batch from a block of its own; rows may change while they are looked at.
@@ -98,11 +123,14 @@ def batches_of(
     Args:
         backend: where rows are.
         states: those that are wanted.
-        before: makes, of the database's clock, the instant before which they must have got there.
+        before: makes, of the clock, the instant before which they must have got there.
+        now: the clock, microseconds since the epoch; ``None``: the database's, for which it is written to.
         scope: whose.
     """
     limit = None
-    if before is not None:
+    if before is not None and now is not None:
+        limit = before(now)
+    elif before is not None:
         with backend.write() as writer:
             limit = before(writer.now())
     after = ""
@@ -115,143 +143,108 @@ def batches_of(
         after = rows[-1].key
 
 
-def sweep(
-    backend: Backend,
-    blobs: Blobs,
-    batches: Iterable[Sequence[BlobRow]],
-    *,
-    anonymous: bool = False,
-    on_progress: OnProgress | None = None,
-) -> tuple[int, list[str]]:
-    """Remove the bytes of dead rows and mark those rows swept.
+class Removal:
+    """One pass of removing the bytes of rows at one root. The open multipart uploads are listed once.
 
-    Args:
-        backend: where rows are.
-        blobs: where bytes are.
-        batches: dead rows.
-        anonymous: forget the rows' tenant and owner, too.
-        on_progress: called after each batch with the stage ``swept``.
-
-    Returns:
-        How many, and the keys whose bytes could not be removed.
+    Attributes:
+        failed: keys whose bytes could not be removed.
     """
-    done, failed = 0, list[str]()
-    forget = {"tenant": None, "owner": None} if anonymous else {}
-    for rows in batches:
-        gone, left = _delete(blobs, rows)
-        failed += [row.key for row in left]
-        done += committed(backend, partial(_mark_swept, gone=gone, left=left, forget=forget))
-        reached("C4")
-        tell(on_progress, "swept", done, rows[-1].key)
-    return done, failed
+
+    def __init__(
+        self, backend: Backend, blobs: Blobs, ownership: Ownership, workers: int = 1,
+        on_progress: OnProgress | None = None,
+    ) -> None:  # fmt: skip
+        self._backend = backend
+        self._blobs = blobs
+        self._is_own = not ownership.refusal
+        self._place = ownership.place
+        self._workers = workers
+        self._on_progress = on_progress
+        self._uploads: dict[str, tuple[Upload, ...]] | None = None
+        self._left: Counter[int] = Counter()
+        self.failed: list[str] = []
+
+    def here(self, rows: Iterable[BlobRow]) -> list[BlobRow]:
+        """Return the rows whose bytes are at this root; count the others."""
+        here = list[BlobRow]()
+        for row in rows:
+            if self._is_own and row.place in (0, self._place):
+                here.append(row)
+            else:
+                self._left[row.place] += 1
+        return here
+
+    def elsewhere(self) -> dict[str, int]:
+        """Return how many rows were left for their bytes being at another root, by where that is."""
+        with self._backend.read() as reader:
+            names = places_of(reader, list(self._left))
+        return {names[place]: count for place, count in sorted(self._left.items())}
+
+    def uploads_of(self, prefix: str = "") -> dict[str, tuple[Upload, ...]]:
+        """Return the open multipart uploads of keys that begin with ``prefix``."""
+        if self._uploads is None:
+            if prefix:
+                return self._blobs.uploads(prefix)
+            self._uploads = self._blobs.uploads()
+        return {key: some for key, some in self._uploads.items() if key.startswith(prefix)}
+
+    def sweep(self, batches: Iterable[Sequence[BlobRow]], *, anonymous: bool = False) -> int:
+        """Remove the bytes of dead rows and mark those rows swept; return how many.
+
+        Args:
+            batches: dead rows.
+            anonymous: forget the rows' tenant and owner, too.
+        """
+        done = 0
+        forget = {"tenant": None, "owner": None} if anonymous else {}
+        for rows in batches:
+            gone, left = self.delete(rows)
+            done += committed(self._backend, partial(_mark_swept, gone=gone, left=left, forget=forget))
+            reached("C4")
+            tell(self._on_progress, "swept", done, rows[-1].key)
+        return done
+
+    def delete(self, rows: Sequence[BlobRow]) -> tuple[list[BlobRow], list[BlobRow]]:
+        """Remove the objects of those rows that are here; return the rows of what is gone, and of what is
+        not.
+        """
+        here = self.here(rows)
+        if not here:
+            return [], []
+        failed = self._blobs.delete_many([row.key for row in here], self.uploads_of(), workers=self._workers)
+        for _ in range(len(here) - len(failed)):
+            reached("C3")
+        self.failed += failed
+        for row in here:
+            if row.key not in failed and self._uploads:
+                self._uploads.pop(row.key, None)
+        return [row for row in here if row.key not in failed], [row for row in here if row.key in failed]
 
 
-def _expire(backend: Backend, grace: float, scope: Scope, on_progress: OnProgress | None) -> int:
+def _expire(
+    backend: Backend, removal: Removal, grace: float, scope: Scope, on_progress: OnProgress | None
+) -> int:
     """Mark intents older than the grace period dead: each competes with its writer's commit on one row."""
     done = 0
     for rows in batches_of(backend, PENDING, before=lambda now: _older(now, grace), scope=scope):
-        done += committed(backend, partial(_mark_dead, rows=rows))
+        done += committed(backend, partial(_mark_dead, rows=removal.here(rows)))
         reached("C1")
         tell(on_progress, "expired", done, rows[-1].key)
     return done
 
 
 def _drop(
-    backend: Backend, blobs: Blobs, grace: float, scope: Scope, on_progress: OnProgress | None
-) -> tuple[int, list[str]]:
+    backend: Backend, removal: Removal, grace: float, scope: Scope, on_progress: OnProgress | None
+) -> int:
     """Remove once more what a late writer may have stored since, and then the row."""
-    done, failed = 0, list[str]()
+    done = 0
     for rows in batches_of(backend, SWEPT, before=lambda now: _older(now, grace), scope=scope):
-        gone, left = _delete(blobs, rows)
-        failed += [row.key for row in left]
+        gone, _ = removal.delete(rows)
         reached("C5")
         done += committed(backend, partial(_forget, rows=gone))
         reached("C6")
         tell(on_progress, "dropped", done, rows[-1].key)
-    return done, failed
-
-
-def _remove_orphans(
-    backend: Backend, blobs: Blobs, found: Iterator[Found], on_progress: OnProgress | None
-) -> tuple[int, list[str]]:
-    """Remove objects without a row: bytes are listed first, then rows are read.
-
-    An intent is committed before its bytes are written, and no key is used twice: what was listed and has no
-    row will never have one. The rows are read in a write block, so that on an engine with a single writer a
-    transaction that holds both an intent and its bytes has ended. What a document has, though its row was
-    lost by damage, is left for repair.
-    """
-    done, seen, failed = 0, 0, list[str]()
-    while batch := list(islice(found, _LISTED)):
-        reached("C7")
-        seen += len(batch)
-        keys = {key for one in batch if (key := owner_of(one)) is not None}
-        gone, left = _delete_ownerless(backend, blobs, keys)
-        done += gone
-        failed += left
-        tell(on_progress, "listed", seen, batch[-1].name)
-    return done, failed
-
-
-def _abort_uploads(
-    backend: Backend, blobs: Blobs, unfinished: Iterator[str], on_progress: OnProgress | None
-) -> tuple[int, list[str]]:
-    """Abort multipart uploads whose key has no row, by the rule for objects without one; those with a row go
-    with it.
-    """
-    done, failed = 0, list[str]()
-    while batch := list(islice(unfinished, _LISTED)):
-        gone, left = _delete_ownerless(backend, blobs, set(batch))
-        done += gone
-        failed += left
-        tell(on_progress, "uploads", done)
-    return done, failed
-
-
-def _delete_ownerless(backend: Backend, blobs: Blobs, keys: set[str]) -> tuple[int, list[str]]:
-    """Remove what is stored under those of the keys that have no row; return how many, and which could not
-    be.
-    """
-    done, failed = 0, list[str]()
-    for key in sorted(_without_row(backend, keys)):
-        try:
-            blobs.delete(key)
-        except BlobError:
-            failed.append(key)
-        else:
-            done += 1
-            reached("C8")
-    return done, failed
-
-
-def owner_of(found: Found) -> str | None:
-    """Return the key that a found thing belongs to, ``None`` for what is not ours to remove."""
-    if found.kind == "object":
-        return found.name
-    return key_of_temporary(found.name) if found.kind == "temporary" else None
-
-
-def _without_row(backend: Backend, keys: set[str]) -> set[str]:
-    if not keys:
-        return keys
-    with backend.write() as writer:
-        keys = keys - {row.key for row in writer.blobs(keys=sorted(keys), limit=len(keys))}
-    with backend.read() as reader:
-        return keys - documents_of(reader, sorted(keys)).keys()
-
-
-def _delete(blobs: Blobs, rows: Sequence[BlobRow]) -> tuple[list[BlobRow], list[BlobRow]]:
-    """Remove objects; return the rows of those that are gone, and of those that are not."""
-    gone, left = list[BlobRow](), list[BlobRow]()
-    for row in rows:
-        try:
-            blobs.delete(row.key)
-        except BlobError:
-            left.append(row)
-        else:
-            gone.append(row)
-        reached("C3")
-    return gone, left
+    return done
 
 
 def _mark_dead(writer: Writer, rows: Sequence[BlobRow]) -> int:

@@ -9,9 +9,10 @@ from typing import Protocol, runtime_checkable
 from docstore.backend import Backend, BlobRow, BlobState, Query, Scope, Writer
 from docstore.blobs import Blobs
 from docstore.errors import BlobsNotConfigured, ScopeError
-from docstore.maintenance.collect import sweep
+from docstore.maintenance.collect import Removal
 from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
 from docstore.maintenance.reports import EraseReport, OnProgress, tell
+from docstore.places import Places
 from docstore.query.fields import DOCUMENTS
 
 __all__ = ["KeepsValues", "erase"]
@@ -30,8 +31,9 @@ class KeepsValues(Protocol):
 
 
 def erase(
-    backend: Backend, blobs: Blobs | None, scope: Scope, *, on_progress: OnProgress | None = None
-) -> EraseReport:
+    backend: Backend, blobs: Blobs | None, scope: Scope, *, store_id: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> EraseReport:  # fmt: skip
     """Remove all documents of a scope, their extractions, and the bytes ever written for it.
 
     Blob rows carry tenant and owner: intents, dead and swept ones are reached, too, whether or not a
@@ -43,10 +45,12 @@ def erase(
         backend: where rows are.
         blobs: where bytes are; ``None`` is enough for a scope without bytes.
         scope: whose; at least one part is set.
+        store_id: the id that the store must have; ``None``: whatever its database says.
         on_progress: called after each batch, with the stages ``documents`` and ``swept``.
 
     Returns:
-        What was removed, and the keys whose bytes could not be removed yet: collection does, until they are.
+        What was removed, the keys whose bytes could not be removed yet (collection does, until they are), and
+        the roots that were not reached: there the bytes are still.
 
     Raises:
         ScopeError: the scope is empty.
@@ -62,14 +66,16 @@ def erase(
     _bury_intents(backend, scope)
     documents = _erase_documents(backend, scope, on_progress)
     _bury_ownerless(backend, scope)
-    swept, failed = 0, list[str]()
+    report = EraseReport(documents)
     if blobs is not None:
-        dead = _batches(backend, scope, DEAD)
-        swept, failed = sweep(backend, blobs, dead, anonymous=True, on_progress=on_progress)
+        ownership = Places(blobs, backend.read, backend.write, store_id).look()
+        removal = Removal(backend, blobs, ownership, on_progress=on_progress)
+        swept = removal.sweep(_batches(backend, scope, DEAD), anonymous=True)
         _make_anonymous(backend, scope)
+        report = EraseReport(documents, swept, tuple(removal.failed), tuple(removal.elsewhere()))
     if isinstance(backend, KeepsValues):
         backend.forget_values()
-    return EraseReport(documents, swept, tuple(failed))
+    return report
 
 
 def _bury_intents(backend: Backend, scope: Scope) -> None:

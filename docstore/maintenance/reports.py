@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "Action",
+    "AdoptReport",
     "CheckReport",
     "CollectReport",
     "EraseReport",
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 FindingKind: TypeAlias = Literal[
-    "missing", "truncated", "corrupt", "extra", "stale_pending", "stale_dead", "foreign", "index"
+    "missing", "truncated", "corrupt", "extra", "stale_pending", "stale_dead", "foreign", "unowned", "index"
 ]
 
 
@@ -60,7 +61,9 @@ class Finding:
             ``corrupt`` (it is longer, or has another sha256), ``extra`` (an object, a temporary file or a
             live row that no document needs), ``stale_pending`` (an intent older than the grace period),
             ``stale_dead`` (bytes that should have been removed by now), ``foreign`` (a file that is not
-            ours), ``index`` (what the backend derived does not fit the documents).
+            ours), ``unowned`` (the root of the bytes is not this store's, or nobody knows whose; what stands
+            there without a row is then not looked for), ``index`` (what the backend derived does not fit the
+            documents).
         key: the storage key, or the path below the root of what is no object; ``""`` for an index.
         document_id: the document concerned, ``None`` if there is none.
         detail: what was seen, for people.
@@ -83,6 +86,8 @@ class CheckReport:
         blobs: live blob rows that were looked at.
         objects: objects that stand in the storage, and belong to it by their names.
         bytes: bytes that were read (level ``hash``).
+        grace: seconds that the check was told: repair leaves what has no row and is younger.
+        notes: what the findings do not say one by one, for people.
     """
 
     level: str
@@ -91,6 +96,8 @@ class CheckReport:
     blobs: int = 0
     objects: int = 0
     bytes: int = 0
+    grace: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -141,9 +148,16 @@ class CollectReport:
         expired: intents older than the grace period, now dead.
         swept: dead objects whose bytes were removed.
         dropped: swept rows removed after a second grace period.
-        orphans: objects and temporary files without a row that were removed.
-        failed: keys whose bytes could not be removed this time; the next collection tries again.
+        orphans: objects and temporary files without a row that were moved below ``quarantine/``.
+        failed: names whose bytes could not be removed or moved this time; the next collection tries again.
         uploads: keys without a row whose open multipart uploads were aborted (S3).
+        emptied: what was put below ``quarantine/`` more than a grace period ago, and is now removed.
+        young: objects and temporary files without a row that were left for being younger than the grace
+            period.
+        refused: why nothing was moved below ``quarantine/``, such as that more than a tenth of the objects
+            have no row; ``""``: nothing was refused.
+        elsewhere: rows that were left for their bytes being at another root than the store was opened with,
+            by where that is.
     """
 
     expired: int = 0
@@ -152,6 +166,10 @@ class CollectReport:
     orphans: int = 0
     failed: tuple[str, ...] = ()
     uploads: int = 0
+    emptied: int = 0
+    young: int = 0
+    refused: str = ""
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +180,29 @@ class EraseReport:
         documents: document rows removed, all versions.
         blobs: objects whose bytes were removed.
         failed: keys whose bytes could not be removed this time; collection tries again until they are.
+        unreached: roots of bytes, other than the one that the store was opened with, where bytes of the scope
+            are still: the same call through a store that is opened with each of them goes on.
     """
 
     documents: int = 0
     blobs: int = 0
     failed: tuple[str, ...] = ()
+    unreached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptReport:
+    """What the adoption of a root of bytes changed.
+
+    Attributes:
+        location: where it is, without credentials.
+        store_id: the store's own id, which the root now bears.
+        before: the id that it bore before; ``None`` if it bore none, ``""`` if its mark was damaged.
+    """
+
+    location: str
+    store_id: str
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +225,7 @@ class Stats:
         statuses: documents by status, all versions.
         blobs: blob rows by state, those that are there.
         location: where the bytes are, without credentials; ``None`` without blobs.
+        store_id: the store's own id, for ``docstore.open(store_id=)``; ``None`` where the backend keeps none.
         details: what the backend says of itself, such as its version.
     """
 
@@ -199,4 +236,5 @@ class Stats:
     statuses: Mapping[str, int] = field(default_factory=dict)
     blobs: Mapping[str, Total] = field(default_factory=dict)
     location: str | None = None
+    store_id: str | None = None
     details: Mapping[str, object] = field(default_factory=dict)

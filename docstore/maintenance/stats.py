@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from docstore.backend import Backend, BlobState, Query, Reader, Scope
+from docstore.backend import Backend, BlobState, KeepsSettings, Query, Reader, Scope
 from docstore.blobs import Blobs
 from docstore.maintenance.reports import Stats, Total
 from docstore.query.expr import TRUE, Compare, Expr
@@ -49,6 +49,7 @@ def stats(backend: Backend, blobs: Blobs | None, scope: Scope | None = None) -> 
             statuses=statuses,
             blobs=_totals(reader, scope),
             location=None if blobs is None else blobs.location,
+            store_id=reader.setting("store_id") if isinstance(reader, KeepsSettings) else None,
             details=dict(backend.describe()) if isinstance(backend, DescribesItself) else {},
         )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from docstore.backend import Backend, BlobRow, Reader, Writer
 from docstore.blobs import Blobs, key_of_temporary
-from docstore.maintenance.collect import sweep
+from docstore.maintenance.absence import Clock, unproven
+from docstore.maintenance.collect import Removal
 from docstore.maintenance.commits import LIVE, PENDING, committed, documents_of
-from docstore.maintenance.proposals import Proposal
+from docstore.maintenance.proposals import Proposal, keep
+from docstore.places import Ownership
 
 __all__ = ["propose_for_dead", "propose_for_extra", "propose_for_intent", "row_of"]
 
@@ -17,13 +19,20 @@ def row_of(reader: Reader, key: str) -> BlobRow | None:
     return rows[0] if rows else None
 
 
-def propose_for_extra(backend: Backend, blobs: Blobs, name: str) -> Proposal | None:
-    """Move what no row knows aside; bury a live row that no document has."""
+def propose_for_extra(
+    backend: Backend, blobs: Blobs, name: str, ownership: Ownership, clock: Clock
+) -> Proposal | None:
+    """Move what no row knows aside, if it is not too young; bury a live row that no document has."""
     key = key_of_temporary(name) or name
-    row = committed(backend, lambda writer: row_of(writer, key))
+    row, unknown = committed(backend, lambda writer: (row_of(writer, key), unproven(writer, ownership)))
     if row is None or (key != name and row.state == "live"):
-        if blobs.size_of(name) is None or (key == name and _documented(backend, key)):
+        stands = blobs.stat(name)
+        if stands is None or (key == name and _documented(backend, key)):
             return None
+        if unknown:
+            return keep(unknown)
+        if clock.spares(stands.modified):
+            return keep(f"it is younger than the grace period of the check, {clock.grace:g} seconds")
 
         def act() -> bool:
             blobs.quarantine(name)
@@ -32,6 +41,8 @@ def propose_for_extra(backend: Backend, blobs: Blobs, name: str) -> Proposal | N
         return Proposal("quarantine", "no row knows it", act, removes=key == name)
     if row.state != "live" or _documented(backend, key):
         return None
+    if unknown:
+        return keep(unknown)
     return Proposal("bury", "no document has it", lambda: _bury_row(backend, key), removes=True)
 
 
@@ -48,14 +59,14 @@ def propose_for_intent(backend: Backend, key: str) -> Proposal | None:
     return Proposal("bury", "its write never ended", lambda: committed(backend, work))
 
 
-def propose_for_dead(backend: Backend, blobs: Blobs, key: str) -> Proposal | None:
+def propose_for_dead(backend: Backend, blobs: Blobs, key: str, ownership: Ownership) -> Proposal | None:
     """Remove bytes that are dead already."""
     with backend.read() as reader:
         row = row_of(reader, key)
-    if row is None or row.state not in ("dead", "swept"):
-        return None
+    if row is None or row.state not in ("dead", "swept") or _documented(backend, key):
+        return None  # a document that needs it is a finding of its own, and its row is restored
     if row.state == "dead":
-        return Proposal("sweep", "it is dead", lambda: sweep(backend, blobs, [[row]])[0] == 1)
+        return Proposal("sweep", "it is dead", lambda: Removal(backend, blobs, ownership).sweep([[row]]) == 1)
 
     def act() -> bool:
         blobs.delete(key)

@@ -31,11 +31,14 @@ from docstore.backend import (
     CountsBy,
     Judgement,
     KeepsClock,
+    KeepsSettings,
     Nests,
     Query,
     Reader,
     Row,
     Scope,
+    SeesAll,
+    SetsSettings,
     SortKey,
     Translates,
     Writer,
@@ -196,6 +199,16 @@ class _FaultyReader:
             ),
         )
 
+    def setting(self, name: str) -> str | None:
+        reader = self._reader
+        if not isinstance(reader, KeepsSettings):
+            return None
+        return self._backend.call("setting", lambda: reader.setting(name))
+
+    def hidden(self) -> str:
+        reader = self._reader
+        return self._backend.call("hidden", reader.hidden) if isinstance(reader, SeesAll) else ""
+
 
 class _FaultyWriter(_FaultyReader):
     """Reads and writes of one block."""
@@ -222,6 +235,11 @@ class _FaultyWriter(_FaultyReader):
 
     def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
         return self._backend.call("delete", lambda: self._writer.delete(collection, numbers))
+
+    def set_setting(self, name: str, value: str) -> None:
+        writer = self._writer
+        assert isinstance(writer, SetsSettings)
+        self._backend.call("set_setting", lambda: writer.set_setting(name, value))
 
     def insert_blob(self, blob: BlobRow) -> None:
         self._backend.call("insert_blob", lambda: self._writer.insert_blob(blob))

@@ -203,8 +203,8 @@ class _FaultyBlobs(Blobs):
         self._faults = faults
 
     def _build(self) -> Objects:
-        filesystem, root = connect(self._url, self._options)
-        return objects_on(_FaultyFileSystem(filesystem, self._faults), root)
+        filesystem, root = connect(self._url, self._options, self._requests)
+        return objects_on(_FaultyFileSystem(filesystem, self._faults), root, self._requests)
 
 
 def faulty_blobs(url: str, faults: Faults, **storage_options: Any) -> Blobs:

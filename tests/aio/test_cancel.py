@@ -33,7 +33,7 @@ def idle(store: docstore.AsyncStore) -> bool:
 
 def files(folder: Path) -> list[Path]:
     """Return the files below a folder, temporary ones included."""
-    return [path for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
+    return [path for path in folder.rglob("[!.]*") if path.is_file()] if folder.exists() else []
 
 
 async def accounted(store: docstore.AsyncStore, folder: Path, *, live: int) -> bool:

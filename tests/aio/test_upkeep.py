@@ -18,8 +18,8 @@ Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the stored files."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """Return the stored files, without the root's mark."""
+    return sorted(path for path in folder.rglob("[!.]*") if path.is_file())
 
 
 def test_lost_bytes_are_copied_from_a_twin(run: Run, tmp_path: Path) -> None:
@@ -48,12 +48,13 @@ def test_what_no_row_knows_is_put_aside_or_collected(run: Run, tmp_path: Path) -
         key = new_key()
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(b"unknown")
-        report = await store.check()
+        report = await store.check(grace=0)
         assert ["extra"] == [finding.kind for finding in report.findings]
         await store.repair(report, dry_run=False)
         assert b"unknown" == (folder / "quarantine" / key).read_bytes()
         (folder / key).write_bytes(b"unknown")
-        assert CollectReport(orphans=1) == await store.collect()
+        assert CollectReport(young=1) == await store.collect()
+        assert CollectReport(orphans=1, emptied=1) == await store.collect(0)
 
     run(test)
 

@@ -225,7 +225,7 @@ def test_unfinished_uploads_are_listed_a_page_at_a_time(s3_blobs: Callable[[str]
     objects, keys = s3_blobs("p")._objects, sorted([new_key(), new_key(), *[new_key()] * 3])
     made = sorted((key, objects._call("create_multipart_upload", key)["UploadId"]) for key in keys)  # type: ignore[attr-defined]
     objects._filesystem = Paged(objects._filesystem)  # type: ignore[attr-defined]
-    assert made == [*objects.uploads("")]  # type: ignore[attr-defined]
+    assert made == [(key, upload.id) for key, upload in objects.uploads("")]  # type: ignore[attr-defined]
 
 
 def test_a_place_that_cannot_be_listed_is_a_blob_error(

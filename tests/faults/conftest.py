@@ -46,12 +46,12 @@ class Ground:
         return docstore.open(self.url, blobs=self.blobs)
 
     def healed(self) -> list[Any]:
-        """Collect at grace 0, twice, and return what a check of every byte finds, and what stands there
-        needlessly.
+        """Collect at grace 0 until all is done, and return what a check of every byte finds, and what stands
+        there needlessly.
         """
         with self.open() as store:
-            store.collect(0)
-            store.collect(0)
+            for _ in range(3):  # what has no row is put aside first, whatever its part
+                store.collect(0, force=True)
             findings = list(store.check("hash", grace=0).findings)
             wanted = store.documents.count(latest_only=False)
             standing = [found.name for found in store._root.bytes().list()]

@@ -25,6 +25,7 @@ import docstore
 from docstore import insertion, putting, storing
 from docstore.blobs import local, metering
 from docstore.errors import BackendError, BlobError, DocstoreError, NotFound
+from docstore.maintenance.absence import Absent
 from docstore.root import Root
 from docstore.steps import STEPS, hooked
 from docstore.testing.crashes import crashed_at
@@ -369,7 +370,7 @@ def upgrades_are_whole(place: Place) -> None:
 
     place.open().close()
     kept = schema.STEPS
-    newest = 1 + len(kept)
+    newest = schema.newest()
     try:
         schema.STEPS = (*kept, schema.Step(newest + 1, "two tables", run))
         crashed_at("P0", lambda: place.open())
@@ -469,15 +470,13 @@ def delete_bytes_first(patch: Patch) -> None:
 
 
 def forget_failed_removals(patch: Patch) -> None:
-    def once(blobs: Any, rows: Any) -> Any:
-        for row in rows:
-            with suppress(BlobError):
-                blobs.delete(row.key)
+    def once(self: Any, rows: Any) -> Any:
+        self._blobs.delete_many([row.key for row in rows])
         return list(rows), []
 
-    patch.setattr(collecting_module, "_delete", once)
-    patch.setattr(collecting_module, "_drop", lambda *args: (0, []))
-    patch.setattr(collecting_module, "_remove_orphans", lambda *args: (0, []))
+    patch.setattr(collecting_module.Removal, "delete", once)
+    patch.setattr(collecting_module, "_drop", lambda *args: 0)
+    patch.setattr(collecting_module, "remove_unknown", lambda *args, **told: Absent())
 
 
 def no_fence(patch: Patch) -> None:

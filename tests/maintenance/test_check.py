@@ -279,7 +279,7 @@ def test_what_is_deleted_meanwhile_is_not_missing(place: Any, meanwhile: Any) ->
 def repaired(place: Any, *damages: Callable[[Any], Any], dry_run: bool = False) -> Any:
     for damage in damages:
         damage(place)
-    report = check(place.backend, place.blobs, "hash")
+    report = check(place.backend, place.blobs, "hash", grace=0)
     return repair(place.backend, place.blobs, report, dry_run=dry_run, force=True)
 
 
@@ -305,7 +305,7 @@ def test_repair_leaves_only_what_nobody_can_put_right(place: Any) -> None:
     for damage in (no_row, buried, disagreeing, orphan, half, unowned, stale_intent, came_back):
         damage(place)
     place.blobs.write("README", [b"not ours"])
-    report = check(place.backend, place.blobs, "hash")
+    report = check(place.backend, place.blobs, "hash", grace=0)
     done = repair(place.backend, place.blobs, report, dry_run=False, force=True)
     verbs = {action.verb for action in done.actions}
     assert verbs == {"restore", "quarantine", "bury", "sweep", "keep", "copy"}
@@ -355,14 +355,20 @@ def test_a_row_is_restored_from_the_bytes(place: Any, damage: Callable[[Any], An
 
 
 def test_what_no_row_knows_is_put_aside_whole(place: Any) -> None:
-    """Quarantined bytes stay readable below quarantine/, and neither check nor collection minds them."""
+    """Quarantined bytes stay readable below quarantine/ and check does not mind them; collection removes them
+    after a grace period.
+    """
+    add(place, b"sound")
     report = repaired(place, orphan, half)
     assert [action.verb for action in report.actions] == ["quarantine", "quarantine"]
-    assert all(name.startswith("quarantine/") for name in place.names())
-    assert [place.blobs.read_bytes(name) for name in place.names()] == [BODY, BODY]
+    aside = [name for name in place.names() if name != place.key(5)]
+    assert all(name.startswith("quarantine/") for name in aside)
+    assert [place.blobs.read_bytes(name) for name in aside] == [BODY, BODY]
     assert check(place.backend, place.blobs).ok is True
-    collect(place.backend, place.blobs, 0)
-    assert len(place.names()) == 2
+    collect(place.backend, place.blobs)
+    assert len(place.names()) == 3
+    assert collect(place.backend, place.blobs, 0).emptied == 2
+    assert place.names() == [place.key(5)]
 
 
 def test_repair_refuses_to_take_away_more_than_a_tenth(place: Any) -> None:
@@ -371,13 +377,13 @@ def test_repair_refuses_to_take_away_more_than_a_tenth(place: Any) -> None:
         add(place)
     orphan(place)
     orphan(place)
-    report = check(place.backend, place.blobs)
+    report = check(place.backend, place.blobs, grace=0)
     names = place.names()
     with pytest.raises(BlobError, match="2 of 19"):
         repair(place.backend, place.blobs, report, dry_run=False)
     assert place.names() == names
     add(place)
-    report = check(place.backend, place.blobs)
+    report = check(place.backend, place.blobs, grace=0)
     assert repair(place.backend, place.blobs, report, dry_run=False).removals == 2
 
 

@@ -114,7 +114,7 @@ def test_an_erasure_that_dies_goes_on(place: Any) -> None:
 def test_bytes_that_cannot_be_removed_are_named_and_go_later(anywhere: Any) -> None:
     """They stay dead, with their scope, until a collection removes them."""
     anywhere.store.documents.add(b"one", filename="a", tenant="t")
-    faults = Faults(1, "before", only={"rm_file", "delete_object"})
+    faults = Faults(1, "before", only={"rm_file", "delete_object", "delete_objects"})
     blobs = faulty_blobs(anywhere.blobs._url, faults, **anywhere.blobs._options)
     report = erase(anywhere.backend, blobs, Scope("t"))
     assert (report.documents, report.blobs, len(report.failed)) == (1, 0, 1)

@@ -15,6 +15,7 @@ from docstore.errors import (
     NotFound,
     NotPushed,
     ScopeRequired,
+    UnreadableRecord,
     shown,
 )
 from docstore.listing import Listing, listing_of
@@ -179,6 +180,16 @@ class Asking(Generic[T]):
         made: T = record_from(
             self._collection, {name: row[name] for name in self._collection.fields if name in row}
         )
+        return made
+
+    def _all_readable(self, rows: Iterable[Row]) -> list[T]:
+        """Return the records of rows; those that cannot be read are left out, with a warning."""
+        made: list[T] = []
+        for row in rows:
+            try:
+                made.append(self._made(row))
+            except UnreadableRecord as broken:
+                run.leave_out(row, broken.reason)
         return made
 
     def _id(self, id: Any) -> str:

@@ -12,9 +12,16 @@ from docstore.backend import Query, Row, SortKey, Writer
 from docstore.blobs import open_source
 from docstore.changes import Edit, document_edit
 from docstore.downloads import Downloads
-from docstore.errors import DocstoreError, FilterSyntaxError, InvalidDocument, NotFound, shown
+from docstore.errors import (
+    DocstoreError,
+    FilterSyntaxError,
+    InvalidDocument,
+    NotFound,
+    UnreadableRecord,
+    shown,
+)
 from docstore.lifecycle import versions
-from docstore.models import Document, UpdateResult, records_from
+from docstore.models import Document, UpdateResult, readable
 from docstore.putting import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.query import run
 from docstore.query.expr import And, Compare, In
@@ -182,7 +189,11 @@ class Documents(Queue, Upserts, Downloads):
         def act(writer: Writer, rows: list[Row]) -> int:
             now, changed = writer.now(), 0
             for row in rows:
-                columns = edit(row, now)
+                try:
+                    columns = edit(readable(DOCUMENTS, row), now)
+                except UnreadableRecord as broken:
+                    run.leave_out(row, broken.reason)
+                    continue
                 if columns is not None:
                     self._write(writer, row, columns, now, touch=touch)
                     changed += 1
@@ -325,7 +336,7 @@ class Documents(Queue, Upserts, Downloads):
             )
         if not rows:
             raise NotFound(f"no document with the external_id {shown(external_id)}", id=key)
-        return records_from(DOCUMENTS, rows)
+        return self._all_readable(rows)
 
     def get_by_external_id(self, external_id: str, *, version: int | None = None) -> Document:
         """Return one version of a document.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
+from operator import itemgetter
 from secrets import token_hex
 from typing import Any
 
@@ -15,6 +16,7 @@ from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFou
 from docstore.lifecycle import claims, status
 from docstore.models import Document
 from docstore.query import run
+from docstore.query.decode import fault_of
 from docstore.query.expr import And, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.instants import to_datetime
@@ -274,13 +276,23 @@ class Queue(Writes[Document]):
             stopped.add_note(f"and what was claimed could not be given back, its lease runs out: {also}")
 
     def _claimable(self, writer: Writer, wanted: Expr, now: int, limit: int) -> list[Row]:
-        """Return rows that may be claimed, locked, those that others are just claiming left out."""
+        """Return rows that may be claimed, locked, those that others are just claiming left out.
+
+        What is pending and what was lost are looked for apart: each is a short way along an index, while of
+        both at once a database walks all documents, however many are done.
+        """
         if limit < 1:
             return []
-        where = normalize(And((wanted, claims.claimable(now))))
-        query = Query(DOCUMENTS, self._scope, where, include=claims.LEASE, lock="skip", limit=limit)
-        planned, plan = self._planned(query)
-        return run.rows(writer, plan, planned)
+        found: list[Row] = []
+        for kind in claims.claimable(now):
+            where = normalize(And((wanted, kind)))
+            query = Query(DOCUMENTS, self._scope, where, include=claims.LEASE, lock="skip", limit=limit)
+            planned, plan = self._planned(query)
+            rows = run.rows(writer, plan, planned)
+            if any(fault_of(DOCUMENTS, row) is not None for row in rows):
+                rows = run.rows(writer, run.careful(plan), planned)
+            found += rows
+        return sorted(found, key=itemgetter("number"))[:limit]
 
     def _still(self, writer: Writer, tried: Sequence[Row], token: str, lock: Lock | None = None) -> list[Row]:
         """Return those of the rows that have the token."""

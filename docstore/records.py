@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from docstore.asking import Asking, Filter
 from docstore.backend import Explains, Query, Reader, Row
+from docstore.errors import UnreadableRecord
 from docstore.iteration import Iteration
-from docstore.listing import Cut, Listing, Position, after, behind, cut_at, cut_from, total_of
+from docstore.listing import Cut, Listing, Position, after, behind, careful, cut_at, cut_from, total_of
 from docstore.models import Page, page_from, record_from, records_from
 from docstore.pages import Window, check_at_most, check_batch, check_include, check_total, check_window
 from docstore.query import cursor as cursors
 from docstore.query import run
-from docstore.query.decode import decode
+from docstore.query.decode import decode, fault_of
 from docstore.query.expr import In
 from docstore.query.facets import counted, facet_path
 from docstore.query.plan import Plan
@@ -93,6 +94,17 @@ class Records(Asking[T]):
         listing = self._listing(filter, search, sort, latest_only, include)
         if strict:
             self._refuse_residual(listing.plan)
+        try:
+            return self._found(listing, window, counts)
+        except UnreadableRecord:  # looked for row by row, now that there is one
+            return self._found(careful(listing), window, counts)
+
+    def _found(self, listing: Listing, window: Window, counts: bool | int) -> Page[T]:
+        """Return a page.
+
+        Raises:
+            UnreadableRecord: a row of it is no record.
+        """
         if window.cursor is None:
             snapshot = counts is not False or not listing.plan.window_pushed
             with self._root.read(snapshot=snapshot) as reader, self._root.watching("find", listing.plan):
@@ -275,7 +287,7 @@ class Records(Asking[T]):
         found: dict[str, Row] = {}
         for row in rows:
             found.setdefault(row["id"], row)
-        return [self._made(found[id]) for id in asked if id in found]
+        return self._all_readable(found[id] for id in asked if id in found)
 
     def explain(
         self,
@@ -357,8 +369,12 @@ class Records(Asking[T]):
 
     def _batch(self, listing: Listing, start: Position | None, size: int) -> list[Row]:
         snapshot = not listing.plan.window_pushed
+        query = replace(listing.query, limit=size, after=start)
         with self._root.read(snapshot=snapshot) as reader, self._root.watching("iterate", listing.plan):
-            return run.rows(reader, listing.plan, replace(listing.query, limit=size, after=start))
+            rows = run.rows(reader, listing.plan, query)
+            if rows and fault_of(self._collection, rows[-1]) is not None:  # it has no position to go on from
+                rows = run.rows(reader, run.careful(listing.plan), query)
+            return rows
 
     def _shown(self, listing: Listing, row: Row) -> T:
         """Return the record of a listing's row, without what only the residual read."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection as Container
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, ClassVar
 
@@ -194,10 +195,12 @@ class SQLiteBackend(SQLBackend):
         compiler.declare(tuple(known))
         return list(known)
 
-    def check_indexes(self) -> Iterator[tuple[str | None, str]]:
+    def check_indexes(
+        self, unreadable: Mapping[str, Container[int]] = {}
+    ) -> Iterator[tuple[str | None, str]]:
         """Yield what of the index is not as the rows say."""
         with self.read(snapshot=True) as session:
-            found = session.index_differences()
+            found = session.index_differences(unreadable)
         yield from ((None, difference) for difference in found)
 
     def rebuild_indexes(self) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 import time
+from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -160,9 +161,11 @@ class SQLiteSession(Session):
         """Return the keys of each declared index."""
         return declared.read(self.cursor, self.tables, collection)
 
-    def index_differences(self) -> list[str]:
-        """Return how the index differs from the rows, in words; none: it is right."""
-        return index_differences(self)
+    def index_differences(self, unreadable: Mapping[str, Container[int]] = {}) -> list[str]:
+        """Return how the index differs from the rows, in words, those that are ``unreadable`` aside; none: it
+        is right.
+        """
+        return index_differences(self, unreadable)
 
     def rebuild_index(self) -> None:
         """Make the index anew from the rows."""

@@ -76,6 +76,8 @@ class Plan:
     parameters: tuple[Any, ...] = ()
     database_plan: str | None = None
     notes: tuple[str, ...] = field(default=())
+    is_careful: bool = field(default=False, repr=False, compare=False)
+    """Whether each row is looked at before it counts, as some cannot be read."""
 
     @property
     def is_pushed(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from docstore.backend import KeepsClock, Lock, Query, Row, Writer
 from docstore.changes import document_changes
 from docstore.claims import Claim
+from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound, shown
 from docstore.lifecycle import claims, status
 from docstore.models import Document
@@ -117,7 +118,13 @@ class Queue(Writes[Document]):
     # -- claims ------------------------------------------------------------------------------------
 
     def claim(
-        self, limit: int = 1, *, filter: Filter | None = None, lease: float = 300.0, worker: str | None = None
+        self,
+        limit: int = 1,
+        *,
+        filter: Filter | None = None,
+        lease: float = 300.0,
+        worker: str | None = None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> list[Claim]:
         """Take documents out of the queue, for this caller alone: pending → processing, one attempt more.
 
@@ -130,6 +137,7 @@ class Queue(Writes[Document]):
             filter: which of them; ``None`` is any.
             lease: seconds that they are held, unless :meth:`Claim.heartbeat` says longer; more than 0.
             worker: a name for people, kept while the claim holds.
+            timeout: seconds that finding them may take, as for :meth:`find`.
 
         Returns:
             The claims, possibly none.
@@ -139,7 +147,7 @@ class Queue(Writes[Document]):
             InvalidDocument: ``limit``, ``lease`` or ``worker`` is of the wrong type or out of range.
         """
         self._ready_to_write("claim")
-        return self._claim(limit, filter, lease, worker, None)
+        return self._claim(limit, filter, lease, worker, None, timeout)
 
     def process(
         self,
@@ -215,13 +223,20 @@ class Queue(Writes[Document]):
         return self._held(claim.document, claim.token, self._failing_again(failure, max_attempts))
 
     def _claim(
-        self, limit: int, filter: Filter | None, lease: float, worker: str | None, max_attempts: int | None
+        self,
+        limit: int,
+        filter: Filter | None,
+        lease: float,
+        worker: str | None,
+        max_attempts: int | None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> list[Claim]:
         """Claim; with ``max_attempts``, fail what was lost so often instead."""
         _check_count("limit", limit, _MOST_CLAIMED)
         span = _check_lease(lease)
         name = None if worker is None else self._checks.text("worker", worker)
-        wanted = self._parsed(filter)
+        with (budget := self._root.budget(timeout)):
+            wanted = self._parsed(filter)
         token, tried = token_hex(16), list[Row]()
 
         def work(writer: Writer) -> list[Row]:
@@ -231,7 +246,8 @@ class Queue(Writes[Document]):
                 return kept
             tried.clear()
             while True:
-                rows = self._claimable(writer, wanted, now, limit - len(tried))
+                with self._root.finding(writer, budget):
+                    rows = self._claimable(writer, wanted, now, limit - len(tried))
                 lost = [
                     row for row in rows if max_attempts is not None and claims.is_spent(row, max_attempts)
                 ]
@@ -247,7 +263,7 @@ class Queue(Writes[Document]):
                     return list(tried)
 
         try:
-            rows = self._root.written(work, recognises=True)
+            rows = self._root.written(work, recognises=True, budget=budget)
         except Exception:
             raise
         except BaseException as stopped:  # maybe in the middle of the commit: nobody will get the claims

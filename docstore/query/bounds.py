@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from re import Pattern
 from typing import Any, NoReturn, TypeAlias
 
+from docstore.concurrency import looked_over
 from docstore.limits import Limits
 from docstore.query.complaints import Where, too_complex
 from docstore.query.paths import parse_path
@@ -141,7 +142,7 @@ class _Walk:
     def values(self, operand: Any, nesting: int, where: Where) -> None:
         if len(operand) > self.limits.list_length:
             self.fail(where, f"a list of {len(operand):,} values", "list_length", self.limits.list_length)
-        for at, value in enumerate(operand):
+        for at, value in enumerate(looked_over(operand)):
             if is_operators(value) and by_value(next(iter(value))) == "$elemMatch":
                 self.tasks.append((False, value, nesting, (*where, str(at))))
             else:

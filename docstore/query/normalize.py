@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from itertools import chain
 from typing import Any, assert_never
 
+from docstore.concurrency import looked_over
 from docstore.query.expr import (
     FALSE,
     TRUE,
@@ -215,6 +216,6 @@ def _membership(leaf: In) -> Leaf:
 
 def _distinct(values: tuple[object, ...]) -> tuple[object, ...]:
     kept: dict[object, object] = {}
-    for value in values:
+    for value in looked_over(values):
         kept.setdefault(identity(value), value)
     return tuple(kept.values())

@@ -12,7 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
-from docstore.query.expr import TRUE, And, Expr, Leaf, Not, Or, leaves
+from docstore.query.expr import (
+    TRUE,
+    Always,
+    And,
+    ElemMatch,
+    Expr,
+    Leaf,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Regex,
+    leaves,
+)
 from docstore.query.fields import Collection
 from docstore.query.normalize import normalize
 from docstore.query.paths import path_text
@@ -92,9 +106,32 @@ class Plan:
             if term.support is not Support.EXACT
         )
 
+    def unindexed(self) -> tuple[str, ...]:
+        """Return the predicates that no index serves, so that rows are looked at one by one for them."""
+        return tuple(
+            show_expr(term.expr)
+            for term in self.terms
+            if term.support is Support.UNSUPPORTED or not _is_indexable(term.expr)
+        )
+
     def __str__(self) -> str:
         """Return the plan as lines for a terminal, as wide as the terminal is (80 to 120 columns)."""
         return plan_text(self)
+
+
+def _is_indexable(leaf: Leaf) -> bool:
+    """Return whether the indexes of any backend tell which records can match a leaf, or how few."""
+    match leaf:
+        case Regex() | Mod():
+            return False
+        case Match(path, kind):
+            return kind == "starts_with" or path == ("filename",)
+        case ElemMatch(_, condition):
+            return any(map(_is_indexable, leaves(condition)))
+        case Occurs(_, words):
+            return bool(words)
+        case _:
+            return isinstance(leaf, Always) or leaf.path[:1] != ("content",)
 
 
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:

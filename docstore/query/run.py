@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from docstore.backend import CountsBy, Query, Reader, Row
+from docstore.concurrency import check, looked_over
 from docstore.query.decode import JSON_FIELDS, decode, fault_of
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, In, Path, asked_fields
@@ -52,6 +53,7 @@ def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
     passes, needed = _test_of(plan, query), _needed(reader, plan, query)
     size, after, only = _FIRST_BATCH, query.after, None
     while True:
+        check()
         batch = reader.select(replace(query, after=after, limit=size, offset=0, only=only))
         is_full = len(batch) >= size
         if is_full:
@@ -59,7 +61,7 @@ def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
             if not batch:  # none of them is a place to go on from
                 size *= 2
                 continue
-        found = filter(passes, batch)
+        found = filter(passes, looked_over(batch))
         passed = 0
         for row in found if only is None else _whole(reader, query, found, passes):
             passed += 1
@@ -89,7 +91,7 @@ def _whole(reader: Reader, query: Query, rows: Iterable[Row], passes: Callable[[
         return ()
     these = In(("number",), numbers)
     whole = Query(query.collection, query.scope, these, query.order, include=query.include)
-    return filter(passes, reader.select(whole))
+    return filter(passes, looked_over(reader.select(whole)))
 
 
 def _up_to_readable(query: Query, batch: Sequence[Row]) -> Sequence[Row]:

@@ -55,7 +55,7 @@ class Listing:
             whole = self.query
             found = self.windows[offset, limit] = Query(
                 whole.collection, whole.scope, whole.where, whole.order, None, offset, limit, whole.include,
-                whole.lock, whole.shaped,
+                whole.lock, whole.prepared,
             )  # fmt: skip
         return found
 
@@ -116,7 +116,7 @@ def after(query: Query, position: Position, way: Way) -> Query:
     if way == "next":  # every page but the first: replace() takes four times as long
         return Query(
             query.collection, query.scope, query.where, query.order, position, query.offset, query.limit,
-            query.include, query.lock, query.shaped,
+            query.include, query.lock, query.prepared,
         )  # fmt: skip
     return replace(
         query, order=reverse_order(query.order), after=stepped(position, query.order, forwards=True)

@@ -23,6 +23,8 @@ from docstore.backend import (
     Duplicate,
     Interruptible,
     Nests,
+    Prepares,
+    Query,
     Reader,
     Translates,
     Writer,
@@ -179,7 +181,9 @@ class Root:
             self.read_only = getattr(backend, "read_only", "")
         self.query_timeout = query_timeout
         self.listings: Recent[Any] = Recent()
-        self.shapes: Recent[Any] = Recent()
+        self.prepare: Callable[[Query], Any] = (
+            backend.prepare if isinstance(backend, Prepares) else lambda query: None
+        )
         self.closed: bool = False
         self.watching: Watch = Watch(backend.name, slow_query)
         self.single_writer: bool = getattr(backend, "single_writer", True)

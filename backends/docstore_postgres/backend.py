@@ -33,7 +33,7 @@ from docstore_postgres.declared import Declared
 from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
 from docstore_postgres.loop_cursor import LoopCursor
-from docstore_postgres.reading import Reading
+from docstore_postgres.reading import Prepared, Reading
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.traces import remove_traces
 from docstore_postgres.translate import translated
@@ -123,6 +123,10 @@ class PostgresBackend(SQLBackend):
         """Say how far Postgres runs ``leaf``."""
         return judge(collection, leaf)
 
+    def prepare(self, query: Query) -> Prepared:
+        """Return a place for what the first session that runs ``query`` works out."""
+        return Prepared(query)
+
     # -- connections -----------------------------------------------------------------------------------------
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
@@ -168,7 +172,7 @@ class PostgresBackend(SQLBackend):
             taken = super().connected
             connection = connected_within(self._pool_timeout, sleep, lambda: stack.enter_context(taken()))
             if self.owned:
-                self.prepare(connection.connection)
+                self.set_up(connection.connection)
                 connection.connection.info["docstore"] = True
             else:
                 stack.enter_context(spoken(connection.connection))
@@ -178,7 +182,7 @@ class PostgresBackend(SQLBackend):
         """Set a connection up that is new from the pool, or was there."""
         try:
             if "docstore" not in fairy.info:
-                self.prepare(fairy)
+                self.set_up(fairy)
                 fairy.info["docstore"] = True
             return Held(fairy, self.session)
         except BaseException:
@@ -206,7 +210,7 @@ class PostgresBackend(SQLBackend):
         with closing(connection.cursor()) as cursor:
             for collection in (DOCUMENTS, EXTRACTIONS):
                 reading.declared[collection.name] = declared.read(cursor, self.tables, collection)
-        reading.compiled.clear()
+        reading.epoch += 1
 
     # -- one record in one statement -------------------------------------------------------------------------
 
@@ -326,7 +330,7 @@ class PostgresBackend(SQLBackend):
             found = cursor.fetchone()
         return bool(found and found[0])
 
-    def prepare(self, connection: Any) -> None:
+    def set_up(self, connection: Any) -> None:
         """Set up a connection of our own: timeouts, plans without delay, integers of one width."""
         if not self.owned:
             return

@@ -18,6 +18,7 @@ from docstore.backend import Query, Row, SortKey, Statement
 from docstore.clock import Clock
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
 from docstore_postgres.inserting import Inserting
@@ -162,6 +163,7 @@ class PostgresSession(Inserting):
 
     def _page(self, query: Query) -> tuple[tuple[str, ...], Page]:
         compiler = self.compilers[query.collection.name]
+        assert isinstance(compiler, PostgresCompiler)
         names = self.names_read(query)
         condition = self.reading.condition(query, compiler)
         return names, Page(query, compiler, self.tables, self.selected(query), condition)

@@ -23,11 +23,12 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
-from docstore.backend import SortKey
+from docstore.backend import Query, SortKey
 from docstore.clock import Clock
 from docstore.concurrency import acquire, current
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore_sqlite.asked import Asked, prepared
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.declared import register_order
 from docstore_sqlite.folding import register_folding
@@ -156,6 +157,12 @@ class SQLiteBackend(SQLBackend):
     def is_interrupt(self, error: Exception) -> bool:
         """Return whether sqlite3 says that a statement was interrupted."""
         return str(getattr(error, "orig", None) or error) == "interrupted"
+
+    def prepare(self, query: Query) -> Asked:
+        """Return what a query asks, whatever its window."""
+        compiler = self.compilers[query.collection.name]
+        assert isinstance(compiler, SQLiteCompiler)
+        return prepared(query, compiler)
 
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
@@ -376,7 +383,7 @@ class SQLiteBackend(SQLBackend):
         """Return the statements that make the index's tables."""
         return schema_of(self.tables)
 
-    def prepare(self, connection: Any) -> None:
+    def set_up(self, connection: Any) -> None:
         """Set up a connection: durability, waiting, and the evaluator's functions."""
         if isinstance(connection, LoopConnection):
             in_its_thread(connection.driver_connection, self._prepare)
@@ -403,7 +410,7 @@ class SQLiteBackend(SQLBackend):
     def joining(self, connection: Any) -> Iterator[None]:
         """Set up a connection of the application's; it is the writer from here on, until it commits."""
         under_way = connection.driver_connection is not None and connection.driver_connection.in_transaction
-        self.prepare(connection)
+        self.set_up(connection)
         if not under_way:
             self.session(connection).cursor.execute("BEGIN IMMEDIATE")
         yield

@@ -98,12 +98,9 @@ class SQLiteSession(Session):
         """Return the rows of ``query`` in its order, found by the index where it helps."""
         if _is_point(query):
             return self._point(query)
-        asked = self.indexed.asked(query)
-        if not asked.is_indexed:
+        query, asked = self.indexed.prepared(query)
+        if not asked.uses_index(query):
             return self.indexed.timed(query, asked, super().select)
-        again = self.indexed.again(query, asked)
-        if again is not None:
-            return self._rows(query.collection, *again)
         with self.one_state():
             return self.indexed.timed(query, asked, self._select_by_index)
 
@@ -123,25 +120,23 @@ class SQLiteSession(Session):
         return self._rows(query.collection, names, self.cursor.fetchall())
 
     def _select_by_index(self, query: Query) -> list[Row]:
-        way, statement = self.indexed.select(query)
+        _, statement = self.indexed.select(query)
         self.run(statement)
-        names = self.names_read(query)
-        rows = self._rows(query.collection, names, self.cursor.fetchall())
-        if way.exact:
-            self.indexed.remember(query, self.indexed.asked(query), names, rows)
-        return rows
+        return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``: by the tally, else by the index."""
         known = self.tally.count(query)
-        if known is not None or not self.indexed.asked(query).is_indexed:
+        query, asked = self.indexed.prepared(query)
+        if known is not None or not asked.uses_index(query):
             return super().count(query, at_most)
         with self.one_state():
             return self.indexed.count(query, at_most)
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""
-        if not self.indexed.asked(query).is_indexed:
+        query, asked = self.indexed.prepared(query)
+        if not asked.uses_index(query):
             return super().explain(query)
         with self.one_state():
             way, statement = self.indexed.select(query)

@@ -34,10 +34,12 @@ _Task: TypeAlias = tuple[bool, Any, int, Where]
 
 def is_operators(value: Any) -> bool:
     """Tell whether ``value`` is a set of operators: an object whose first key begins with ``$`` (rule 10)."""
-    if not isinstance(value, Mapping) or not value:
+    if type(value) is not dict and not isinstance(value, Mapping):
         return False
-    first = by_value(next(iter(value)))
-    return isinstance(first, str) and first.startswith("$")
+    for first in value:
+        word = by_value(first)
+        return isinstance(word, str) and word[:1] == "$"
+    return False
 
 
 def of_records(condition: Mapping[Any, Any]) -> bool:
@@ -152,6 +154,17 @@ class _Walk:
         """Measure an operand from below; what passes is measured exactly when it has been read."""
         if pattern:
             self.count_pattern(where)
+        kind = type(operand)
+        if kind is str:
+            self.text(operand, where, pattern=pattern)
+        elif kind is int or kind is bool or kind is float or operand is None:
+            return
+        else:
+            self.values_within(operand, where, pattern=pattern)
+        if self.size > _TOTAL * self.limits.operand_bytes:
+            self.fail(where, "operands too large together", "operand_bytes", self.limits.operand_bytes)
+
+    def values_within(self, operand: Any, where: Where, *, pattern: bool) -> None:
         before = self.size
         levels: list[tuple[Any, int]] = [(operand, 1)]
         while levels:
@@ -164,8 +177,6 @@ class _Walk:
                 self.composite(value, depth, levels, where)
             if self.size - before > self.limits.operand_bytes + 2:
                 self.too_large(where)
-        if self.size > _TOTAL * self.limits.operand_bytes:
-            self.fail(where, "operands too large together", "operand_bytes", self.limits.operand_bytes)
 
     def composite(self, value: Any, depth: int, levels: list[tuple[Any, int]], where: Where) -> None:
         if depth > self.limits.operand_depth:

@@ -124,8 +124,8 @@ class PostgresBackend(SQLBackend):
         return judge(collection, leaf)
 
     def prepare(self, query: Query) -> Prepared:
-        """Return a place for what the first session that runs ``query`` works out."""
-        return Prepared(query)
+        """Return a place for what sessions work out for ``query``."""
+        return Prepared.of(query)
 
     # -- connections -----------------------------------------------------------------------------------------
 

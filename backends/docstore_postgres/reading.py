@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
+from docstore_sql.column_filter import ColumnFilter
 from docstore_sql.fragment import Fragment
+from docstore_sql.prepared import PreparedQuery
 
 from docstore.backend import Query, SortKey
 from docstore.query.expr import Compare, Expr, In, Path, leaves
+from docstore.query.fields import STATUSES
 from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.declared import Declared, Narrowed
 from docstore_postgres.drive import Drives, bounding, confines, conjuncts, key_of
@@ -106,16 +109,14 @@ class Condition:
         return self.ranged
 
 
-@dataclass(slots=True)
-class Prepared:
-    """A query that the core holds, and its condition once a session has compiled it.
+@dataclass(slots=True, eq=False)
+class Prepared(PreparedQuery):
+    """A query that the core holds.
 
     Attributes:
-        query: what was prepared.
-        condition: ``None``: not compiled yet.
+        condition: its filter, once a session has compiled it.
     """
 
-    query: Query
     condition: Condition | None = None
 
 
@@ -129,6 +130,7 @@ class Reading:
         declared: the declared indexes, by collection.
         epoch: how often those were read: what was compiled for others is compiled anew.
         learnt: the usual values in the metadata.
+        column_pages: the texts of pages of filters on ordinary columns.
         points: the texts of the statements that read one row by its id.
         orders: of the orders that no index has, how often they were asked for and the seconds that took.
     """
@@ -138,6 +140,7 @@ class Reading:
     declared: dict[str, list[Declared]] = field(default_factory=dict)
     epoch: int = 0
     learnt: Learnt = field(default_factory=Learnt)
+    column_pages: dict[Hashable, str] = field(default_factory=dict)
     points: dict[Hashable, str] = field(default_factory=dict)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
 
@@ -158,10 +161,26 @@ class Reading:
             if not indexed(path[1:]):
                 self.note((SortKey(path), SortKey(("number",))), seconds)
 
+    def column_page(
+        self, query: Query, columns: ColumnFilter, selected: str, compiler: PostgresCompiler
+    ) -> Fragment:
+        """Return the statement that reads a page of a filter on ordinary columns; its text is that of all
+        queries of one shape and size.
+        """
+        shape = (columns.shape(query), query.limit)
+        text = self.column_pages.get(shape)
+        if text is None:
+            if len(self.column_pages) >= _KEPT:
+                self.column_pages.clear()
+            text = self.column_pages[shape] = _column_page(query, columns, selected, compiler)
+        statuses = () if len(columns.statuses) == len(STATUSES) else (list(columns.statuses),)
+        window = (query.offset,) if query.offset else ()
+        return Fragment(text, (*columns.values(query), *statuses, *window))
+
     def condition(self, query: Query, compiler: PostgresCompiler) -> Condition:
         """Return the condition of ``query``, as it was compiled when it was asked before, or now."""
         held = query.prepared
-        if not isinstance(held, Prepared) or held.query.where is not query.where:
+        if not isinstance(held, Prepared) or not held.holds(query):
             return self._compiled(query, compiler)
         known = held.condition
         if known is None or known.epoch != self.epoch or held.query.order[0].path != query.order[0].path:
@@ -212,6 +231,20 @@ class Reading:
             compiler.conjunction([part for _, part in rest]),
             compiler.conjunction(ranged),
         )
+
+
+def _column_page(query: Query, columns: ColumnFilter, selected: str, compiler: PostgresCompiler) -> str:
+    """Return the text of the statement, which finds the page's numbers in an index that holds all it asks
+    of; its size is written out: of a limit that it is not told Postgres expects a tenth of all rows.
+    """
+    table, order = compiler.tables.of(query.collection), compiler.order_by(query.order).text
+    statuses = "" if len(columns.statuses) == len(STATUSES) else " AND d.status = ANY(%s::text[])"
+    offset = " OFFSET %s" if query.offset else ""
+    picked = (
+        f"SELECT d.number FROM {table} AS d WHERE {columns.condition(compiler, query).text}{statuses} "
+        f"ORDER BY {order} LIMIT {query.limit:d}{offset}"
+    )
+    return f"SELECT {selected} FROM {table} AS d WHERE d.number = ANY(ARRAY({picked})) ORDER BY {order}"
 
 
 def _is_range(where: Expr, path: Path) -> bool:

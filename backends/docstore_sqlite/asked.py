@@ -6,10 +6,11 @@ The core holds what :meth:`SQLiteBackend.prepare` returns as long as it holds th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from docstore_sql.fragment import Fragment, both
+from docstore_sql.prepared import PreparedQuery
 
 from docstore.backend import Query, SortKey
 from docstore.index.ordered import is_ordered
@@ -22,7 +23,7 @@ from docstore_sqlite.postings import FIELDS
 if TYPE_CHECKING:
     from docstore_sqlite.compile import SQLiteCompiler
 
-__all__ = ["Asked", "asked_of", "prepared"]
+__all__ = ["Asked", "Prepared", "asked_of", "prepared"]
 
 
 @dataclass(slots=True, eq=False)
@@ -65,13 +66,9 @@ class Asked:
     walks: int = 0
 
     def is_for(self, query: Query, compiler: SQLiteCompiler) -> bool:
-        """Return whether it holds for a query, as far as its window is not concerned."""
-        known = self.query
+        """Return whether it holds for this order and the indexes that are declared now."""
         return (
-            known.where is query.where
-            and known.order is query.order
-            and known.scope == query.scope
-            and known.collection is query.collection
+            self.query.order is query.order
             and self.compiler is compiler
             and self.declared is compiler.declared
         )
@@ -83,10 +80,32 @@ class Asked:
         return self.is_indexed_deep if query.offset > _DEEP else self.is_indexed
 
 
+@dataclass(slots=True, eq=False)
+class Prepared(PreparedQuery):
+    """A query that the core holds.
+
+    Attributes:
+        asked: what it asks, once the index was looked at for it.
+    """
+
+    asked: Asked | None = None
+
+
+def prepared(query: Query) -> tuple[Query, Prepared]:
+    """Return a query with what was prepared for it, and that; made now where it was not."""
+    held = query.prepared
+    if isinstance(held, Prepared) and held.holds(query):
+        return query, held
+    held = Prepared.of(query)
+    return replace(query, prepared=held), held
+
+
 def asked_of(query: Query, compiler: SQLiteCompiler) -> Asked:
-    """Return what ``query`` asks, as it was prepared or worked out now."""
-    found = query.prepared
-    return found if isinstance(found, Asked) and found.is_for(query, compiler) else prepared(query, compiler)
+    """Return what a query asks, as it was worked out before or now."""
+    held = prepared(query)[1]
+    if held.asked is None or not held.asked.is_for(query, compiler):
+        held.asked = _asked(query, compiler)
+    return held.asked
 
 
 def _span(timed: Sequence[Compare]) -> tuple[int, int] | None:
@@ -103,8 +122,7 @@ def _span(timed: Sequence[Compare]) -> tuple[int, int] | None:
     return least, most
 
 
-def prepared(query: Query, compiler: SQLiteCompiler) -> Asked:
-    """Return what a query asks, worked out now."""
+def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:
     terms, declared = scoped(query), compiler.declared
     timed = [term for term in terms if isinstance(term, Compare) and term.path == ("created_at",)]
     untimed = tuple([term for term in terms if term not in timed]) if timed else terms

@@ -28,7 +28,7 @@ from docstore.clock import Clock
 from docstore.concurrency import acquire, current
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_sqlite.asked import Asked, prepared
+from docstore_sqlite.asked import Prepared
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.declared import register_order
 from docstore_sqlite.folding import register_folding
@@ -158,11 +158,9 @@ class SQLiteBackend(SQLBackend):
         """Return whether sqlite3 says that a statement was interrupted."""
         return str(getattr(error, "orig", None) or error) == "interrupted"
 
-    def prepare(self, query: Query) -> Asked:
-        """Return what a query asks, whatever its window."""
-        compiler = self.compilers[query.collection.name]
-        assert isinstance(compiler, SQLiteCompiler)
-        return prepared(query, compiler)
+    def prepare(self, query: Query) -> Prepared:
+        """Return a place for what sessions work out for ``query``."""
+        return Prepared.of(query)
 
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""

@@ -8,7 +8,7 @@ conditions.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,7 @@ class SQLiteCompiler(Compiler):
 
     def __init__(self, collection: Collection, tables: Tables) -> None:
         super().__init__(collection, tables)
+        self.column_pages: dict[Hashable, str] = {}
         self.points: dict[tuple[Any, ...], tuple[tuple[str, ...], str]] = {}
 
     def declare(self, declared: Sequence[tuple[SortKey, ...]]) -> None:

@@ -56,11 +56,6 @@ class Indexed(Standing):
         """Return what ``query`` asks."""
         return asked_of(query, self.session.compilers[query.collection.name])
 
-    def prepared(self, query: Query) -> tuple[Query, Asked]:
-        """Return the query with what it asks, and that."""
-        asked = self.asked(query)
-        return (query if query.prepared is asked else replace(query, prepared=asked)), asked
-
     def timed(self, query: Query, asked: Asked, select: Callable[[Query], list[Row]]) -> list[Row]:
         """Select, and take the time where rows have to be sorted by a JSON path that no index is declared
         for.

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
         UnknownBackend,
         UnknownField,
         UnknownOperator,
-        UnreadableRecord,
         UpgradeNeeded,
         WrongBlobs,
     )
@@ -150,7 +149,6 @@ __all__ = [
     "UnknownBackend",
     "UnknownField",
     "UnknownOperator",
-    "UnreadableRecord",
     "UpdateResult",
     "UpgradeNeeded",
     "WrongBlobs",
@@ -205,7 +203,6 @@ _PLACES = {
         "UnknownBackend",
         "UnknownField",
         "UnknownOperator",
-        "UnreadableRecord",
         "UpgradeNeeded",
         "WrongBlobs",
     ),

@@ -1,6 +1,6 @@
-"""Name the MIME type and the kind of a file from its name alone, the same on every machine.
+"""Name the MIME type and the kind of a file from its name and its first bytes, the same on every machine.
 
-The first step of `add`: a fixed table, never the host's mimetypes registry, so that two machines
+The first step of `add`: fixed tables, never the host's mimetypes registry, so that two machines
 that index one folder store the same `content_type` and `file_type`. Nothing here opens a file.
 """
 
@@ -43,6 +43,8 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         "application/vnd.ms-word.template.macroenabled.12": "dotm",
         f"{_ODF}text": "odt",
         f"{_ODF}text-template": "ott",
+        f"{_ODF}text-master": "odm",
+        f"{_ODF}text-flat-xml": "fodt",
         "application/rtf": "rtf",
         "application/vnd.apple.pages": "pages",
     },
@@ -52,9 +54,11 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         f"{_OOXML}spreadsheetml.template": "xltx",
         "application/vnd.ms-excel.sheet.macroenabled.12": "xlsm",
         "application/vnd.ms-excel.template.macroenabled.12": "xltm",
+        "application/vnd.ms-excel.addin.macroenabled.12": "xlam",
         "application/vnd.ms-excel.sheet.binary.macroenabled.12": "xlsb",
         f"{_ODF}spreadsheet": "ods",
         f"{_ODF}spreadsheet-template": "ots",
+        f"{_ODF}spreadsheet-flat-xml": "fods",
         "application/vnd.apple.numbers": "numbers",
         "text/csv": "csv",
         "text/tab-separated-values": "tsv tab",
@@ -65,7 +69,11 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         f"{_OOXML}presentationml.template": "potx",
         f"{_OOXML}presentationml.slideshow": "ppsx",
         "application/vnd.ms-powerpoint.presentation.macroenabled.12": "pptm",
+        "application/vnd.ms-powerpoint.slideshow.macroenabled.12": "ppsm",
+        "application/vnd.ms-powerpoint.template.macroenabled.12": "potm",
         f"{_ODF}presentation": "odp",
+        f"{_ODF}presentation-template": "otp",
+        f"{_ODF}presentation-flat-xml": "fodp",
         "application/vnd.apple.keynote": "key",
     },
     "image": {
@@ -129,10 +137,10 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
     "archive": {
         "application/zip": "zip whl egg",
         "application/x-tar": "tar",
-        "application/gzip": "gz tgz",
+        "application/gzip": "gz tgz svgz",
         "application/x-bzip2": "bz2 tbz tbz2",
         "application/x-xz": "xz txz",
-        "application/zstd": "zst",
+        "application/zstd": "zst tzst",
         "application/x-lz4": "lz4",
         "application/x-lzma": "lzma",
         "application/x-7z-compressed": "7z",
@@ -211,6 +219,8 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
     },
     "other": {
         "application/epub+zip": "epub",
+        f"{_ODF}graphics": "odg",
+        f"{_ODF}graphics-template": "otg",
         "application/x-mobipocket-ebook": "mobi",
         "application/postscript": "ps eps ai",
         "application/vnd.ms-outlook": "msg",
@@ -253,6 +263,94 @@ _TEXT_NAMES: Final = (
     "readme license licence copying notice authors contributors maintainers owners codeowners changelog "
     "changes history news todo install thanks acks credits version procfile"
 )
+
+ALIASES: Final = MappingProxyType(
+    {
+        alias: content_type
+        for content_type, aliases in {
+            "text/csv": "application/csv application/x-csv text/x-csv text/comma-separated-values",
+            "text/tab-separated-values": "text/tsv text/x-tsv",
+            "application/zip": "application/x-zip-compressed application/x-zip multipart/x-zip",
+            "application/gzip": "application/x-gzip application/x-gunzip",
+            "application/x-bzip2": "application/x-bzip application/bzip2",
+            "application/zstd": "application/x-zstd",
+            "application/pdf": "application/x-pdf text/pdf application/acrobat",
+            "application/rtf": "text/rtf application/x-rtf text/richtext",
+            "application/json": "text/json application/x-json",
+            "application/x-ndjson": "application/jsonl application/x-jsonlines application/jsonlines "
+            "application/json-lines application/ndjson text/x-ndjson",
+            "text/markdown": "text/x-markdown",
+            "text/vcard": "text/x-vcard text/directory",
+            "image/jpeg": "image/jpg image/pjpeg",
+            "image/png": "image/x-png",
+        }.items()
+        for alias in aliases.split()
+    }
+)
+"""Other names of a MIME type, as callers declare it."""
+
+_SILENT_WORDS = (
+    "{UNKNOWN} binary/octet-stream application/unknown application/x-unknown application/x-download "
+    "application/download application/force-download application/binary application/x-binary "
+    "unknown/unknown"
+)
+_SILENT: Final = frozenset(_SILENT_WORDS.split()) | {""}
+
+# What a file begins with, and where; text is in no one's first bytes.
+_MAGIC: Final = (
+    (0, b"%PDF-", "application/pdf"),
+    (0, b"PK\x03\x04", "application/zip"),
+    (0, b"PK\x05\x06", "application/zip"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
+    (0, b"{\\rtf", "application/rtf"),
+    (0, b"\x1f\x8b\x08", "application/gzip"),
+    (0, b"BZh", "application/x-bzip2"),
+    (0, b"\xfd7zXZ\0", "application/x-xz"),
+    (0, b"\x28\xb5\x2f\xfd", "application/zstd"),
+    (0, b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+    (0, b"Rar!\x1a\x07", "application/vnd.rar"),
+    (257, b"ustar", "application/x-tar"),
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF87a", "image/gif"),
+    (0, b"GIF89a", "image/gif"),
+    (0, b"II*\0", "image/tiff"),
+    (0, b"MM\0*", "image/tiff"),
+    (8, b"WEBP", "image/webp"),
+    (8, b"WAVE", "audio/wav"),
+    (8, b"AVI ", "video/x-msvideo"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"ID3\2", "audio/mpeg"),
+    (0, b"ID3\3", "audio/mpeg"),
+    (0, b"ID3\4", "audio/mpeg"),
+    (0, b"\x1aE\xdf\xa3", "video/x-matroska"),
+    (0, b"\x7fELF", "application/x-sharedlib"),
+    (0, b"SQLite format 3\0", "application/vnd.sqlite3"),
+    (0, b"wOFF", "font/woff"),
+    (0, b"wOF2", "font/woff2"),
+    (0, b"OTTO\0", "font/otf"),
+    (0, b"\0\x01\0\0\0", "font/ttf"),
+    (0, b"\0asm", "application/wasm"),
+    (0, b"PAR1", "application/vnd.apache.parquet"),
+    (0, b"!<arch>\n", "application/x-archive"),
+    (0, b"8BPS\0", "image/vnd.adobe.photoshop"),
+)
+
+# The types that a file of a magic number may have; a name or declared type of another row contradicts it.
+_CONTAINERS: Final = {
+    "application/zip": "docx dotx docm dotm odt ott odm pages xlsx xltx xlsm xltm xlam xlsb ods ots numbers "
+    "pptx potx ppsx pptm ppsm potm odp otp key zip whl egg jar epub odg otg vsdx",
+    "application/x-ole-storage": "doc xls ppt msg vsd exe sqlite",
+    "application/gzip": "gz",
+    "application/x-archive": "a deb",
+    "audio/ogg": "ogg ogv",
+    "audio/mpeg": "mp3 aac flac wav",
+    "video/x-matroska": "mkv webm",
+    "application/x-sharedlib": "so exe o bin",
+    "image/tiff": "tif dng nef cr2",
+    "font/ttf": "ttf otf",
+}
 
 _TEXT_APPLICATIONS: Final = (
     "application/xml application/javascript application/x-javascript application/x-sh application/sql "
@@ -313,6 +411,112 @@ def types_of(filenames: Iterable[str]) -> list[tuple[str, str]]:
                 known[ending] = types
         found.append(types)
     return found
+
+
+def declared_type(content_type: str | None, filename: str) -> str:
+    """Name the MIME type by what the caller declares, and by the name where that says nothing.
+
+    Returns:
+        The type by its usual name, without parameters; CSV that was sent as `application/vnd.ms-excel` is
+        CSV. `application/octet-stream` if neither says anything.
+    """
+    bare = (content_type or "").partition(";")[0].strip().lower()
+    bare = ALIASES.get(bare, bare)
+    if bare in _SILENT:
+        return content_type_of(filename)
+    if bare == "application/vnd.ms-excel" and content_type_of(filename) in _ROWS:
+        return content_type_of(filename)
+    return bare
+
+
+_ROWS: Final = ("text/csv", "text/tab-separated-values")
+
+
+def magic_type(head: bytes) -> str | None:
+    """Name the MIME type that a file's first bytes (a kilobyte is enough) say for sure, None for any other.
+
+    A zip is named by what its first member says it is: an Office or OpenDocument file, a book.
+    """
+    found = next(((at, kind) for at, mark, kind in _MAGIC if head.startswith(mark, at)), None)
+    if found is None:
+        return _boxed_type(head) if head[4:8] == b"ftyp" else None
+    at, content_type = found
+    if content_type == "application/x-bzip2" and head[4:10] not in (b"1AY&SY", b"\x17rE8P\x90"):
+        return None
+    if at == 8 and not head.startswith(b"RIFF"):
+        return None
+    return _zipped_type(head) if head.startswith(b"PK\x03\x04") else content_type
+
+
+def _boxed_type(head: bytes) -> str:
+    brand = head[8:12]
+    if brand in (b"heic", b"heix", b"mif1", b"msf1"):
+        return "image/heic"
+    if brand == b"avif":
+        return "image/avif"
+    if brand == b"qt  ":
+        return "video/quicktime"
+    return "audio/mp4" if brand == b"M4A " else "video/mp4"
+
+
+def _zipped_type(head: bytes) -> str:
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if name == b"mimetype":
+        start = 38 + int.from_bytes(head[28:30], "little")
+        said = (
+            head[start : start + int.from_bytes(head[18:22], "little")][:100]
+            .decode("ascii", "replace")
+            .strip()
+        )
+        return said if said in _BY_TYPE else "application/zip"
+    for folder, content_type in (
+        (b"word/", f"{_OOXML}wordprocessingml.document"),
+        (b"xl/", f"{_OOXML}spreadsheetml.sheet"),
+        (b"ppt/", f"{_OOXML}presentationml.presentation"),
+    ):
+        if b"[Content_Types].xml" in head and folder in head:
+            return content_type
+    return "application/zip"
+
+
+def settled_type(content_type: str | None, filename: str, head: bytes) -> str:
+    """Name a file's MIME type: what is declared, then the name, unless the first bytes contradict it.
+
+    Magic numbers win over a type that says nothing, and over one that a file with them cannot have.
+
+    Arguments:
+        content_type: as the caller declares it, or None.
+        filename: the file's name.
+        head: its first bytes; a kilobyte is enough.
+
+    Returns:
+        The declared type as it was given, parameters included, if it stands; else a bare type.
+    """
+    told, magic = declared_type(content_type, filename), magic_type(head)
+    if magic is None or told == magic or not contradicts(told, magic):
+        bare = (content_type or "").partition(";")[0].strip().lower()
+        return content_type if content_type and told == bare else told
+    return magic
+
+
+def contradicts(told: str, magic: str) -> bool:
+    """Tell whether a file with a magic number cannot be of a type, or is of a narrower one."""
+    row = next((row for row in _ALLOWED if magic in _ALLOWED[row] or magic == row), magic)
+    if told == UNKNOWN or (told == row and magic != row):
+        return True
+    allowed = _ALLOWED.get(row)
+    return told not in (allowed or {row}) and (told in _HAS_MAGIC or is_text_type(told))
+
+
+def is_text_type(content_type: str) -> bool:
+    """Tell whether files of this type are text that stands there as it is read."""
+    return file_type_of(content_type, "") in ("text", "html", "json") or content_type in _ROWS
+
+
+_ALLOWED: Final = {
+    row: {_BY_SUFFIX[suffix] for suffix in suffixes.split()} | {row} for row, suffixes in _CONTAINERS.items()
+}
+_HAS_MAGIC: Final = frozenset({row for _, _, row in _MAGIC}).union(*_ALLOWED.values())
 
 
 def file_type_of(content_type: str, filename: str) -> str:

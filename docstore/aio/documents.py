@@ -14,7 +14,6 @@ from docstore.aio.sources import plain_callback, plain_rows, readable
 from docstore.aio.workers import AsyncHandler, AsyncWorkers
 from docstore.claims import Claim
 from docstore.collecting import OnError
-from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
 from docstore.models import AddResult, Document, NewDocument, Put, PutResult, UpdateResult
@@ -185,21 +184,18 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         /,
         *,
         touch: bool = True,
-        timeout: Timeout = STORE_DEFAULT,
         **changes: Any,
     ) -> UpdateResult:
         """Change all documents that match, in batches: :meth:`Documents.update_many`, awaited."""
-        return await self._write(
-            Documents.update_many, filter, operators, touch=touch, timeout=timeout, **changes
-        )
+        return await self._write(Documents.update_many, filter, operators, touch=touch, **changes)
 
     async def delete(self, id: str, *, if_revision: int | None = None) -> None:
         """Remove a document, its extractions, and then its bytes: :meth:`Documents.delete`, awaited."""
         await self._write(Documents.delete, id, if_revision=if_revision)
 
-    async def delete_many(self, filter: Filter, *, timeout: Timeout = STORE_DEFAULT) -> int:
+    async def delete_many(self, filter: Filter) -> int:
         """Remove all documents that match, in batches: :meth:`Documents.delete_many`, awaited."""
-        return await self._write(Documents.delete_many, filter, timeout=timeout)
+        return await self._write(Documents.delete_many, filter)
 
     # -- versions ----------------------------------------------------------------------------------
 
@@ -246,20 +242,12 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
     # -- the queue ---------------------------------------------------------------------------------
 
     async def claim(
-        self,
-        limit: int = 1,
-        *,
-        filter: Filter | None = None,
-        lease: float = 300.0,
-        worker: str | None = None,
-        timeout: Timeout = STORE_DEFAULT,
+        self, limit: int = 1, *, filter: Filter | None = None, lease: float = 300.0, worker: str | None = None
     ) -> list[AsyncClaim]:
         """Take documents out of the queue, for this caller alone: :meth:`Documents.claim`, awaited."""
         documents = await self._blocking()
-        work = partial(
-            documents.claim, limit, filter=filter, lease=lease, worker=worker, timeout=timeout
-        )
-        claims = await self._shell.run("write", work, undo=_release, timeout=timeout)
+        work = partial(documents.claim, limit, filter=filter, lease=lease, worker=worker)
+        claims = await self._shell.run("write", work, undo=_release)
         return [AsyncClaim(self._shell, claim) for claim in claims]
 
     async def process(

@@ -8,7 +8,6 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
-from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.iteration import Iteration
 from docstore.models import Page
 from docstore.query.plan import Plan
@@ -59,7 +58,6 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         strict: bool = False,
-        timeout: Timeout = STORE_DEFAULT,
     ) -> Page[T]:
         """List the records that match, a page at a time: :meth:`Records.find`, awaited.
 
@@ -69,7 +67,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         return await self._read(
             Records.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
             cursor=cursor, direction=direction, total=total, latest_only=latest_only,
-            include=include, strict=strict, timeout=timeout,
+            include=include, strict=strict,
         )  # fmt: skip
 
     def iterate(
@@ -82,7 +80,6 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         cursor: str | None = None,
-        timeout: Timeout = STORE_DEFAULT,
     ) -> AsyncIteration[T]:
         """Yield every record that matches, in constant memory: :meth:`Records.iterate`, with ``async for``.
 
@@ -94,11 +91,11 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         async def begin() -> Iteration[T]:
             walk: Iteration[T] = await self._read(
                 Records.iterate, filter, search=search, sort=sort, batch_size=batch_size,
-                latest_only=latest_only, include=include, cursor=cursor, timeout=timeout,
+                latest_only=latest_only, include=include, cursor=cursor,
             )  # fmt: skip
             return walk
 
-        return AsyncIteration(begin, self._shell, timeout)
+        return AsyncIteration(begin, self._shell)
 
     async def count(
         self,
@@ -107,11 +104,10 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         search: str | None = None,
         latest_only: bool = True,
         at_most: int | None = None,
-        timeout: Timeout = STORE_DEFAULT,
     ) -> int:
         """Count the records that match: :meth:`Records.count`, awaited."""
         return await self._read(
-            Records.count, filter, search=search, latest_only=latest_only, at_most=at_most, timeout=timeout
+            Records.count, filter, search=search, latest_only=latest_only, at_most=at_most
         )
 
     async def count_by(
@@ -122,26 +118,17 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         search: str | None = None,
         latest_only: bool = True,
         limit: int = 100,
-        timeout: Timeout = STORE_DEFAULT,
     ) -> dict[Any, int]:
         """Count the records that match by what they have at ``field``: :meth:`Records.count_by`, awaited."""
         return await self._read(
-            Records.count_by, field, filter, search=search, latest_only=latest_only, limit=limit,
-            timeout=timeout,
-        )  # fmt: skip
+            Records.count_by, field, filter, search=search, latest_only=latest_only, limit=limit
+        )
 
     async def exists(
-        self,
-        filter: Filter | None = None,
-        *,
-        search: str | None = None,
-        latest_only: bool = True,
-        timeout: Timeout = STORE_DEFAULT,
+        self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True
     ) -> bool:
         """Return whether any record matches: :meth:`Records.exists`, awaited."""
-        return await self._read(
-            Records.exists, filter, search=search, latest_only=latest_only, timeout=timeout
-        )
+        return await self._read(Records.exists, filter, search=search, latest_only=latest_only)
 
     async def get(self, id: str, *, include: Iterable[str] = ()) -> T:
         """Return the record with this id, whichever version it is: :meth:`Records.get`, awaited."""
@@ -166,13 +153,12 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         strict: bool = False,
-        timeout: Timeout = STORE_DEFAULT,
     ) -> Plan:
         """Return how :meth:`find` with the same arguments would be run: :meth:`Records.explain`, awaited."""
         return await self._read(
             Records.explain, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
             cursor=cursor, direction=direction, total=total, latest_only=latest_only,
-            include=include, strict=strict, timeout=timeout,
+            include=include, strict=strict,
         )  # fmt: skip
 
     def __len__(self) -> NoReturn:
@@ -204,15 +190,11 @@ class AsyncIteration(AsyncIterator[T], Generic[T]):
     Args:
         begin: starts the walk; called for the first record.
         shell: of the store.
-        timeout: of each batch.
     """
 
-    def __init__(
-        self, begin: Callable[[], Awaitable[Iteration[T]]], shell: Shell, timeout: Timeout
-    ) -> None:
+    def __init__(self, begin: Callable[[], Awaitable[Iteration[T]]], shell: Shell) -> None:
         self._begin = begin
         self._shell = shell
-        self._timeout = timeout
         self._walk: Iteration[T] | None = None
 
     @property
@@ -228,8 +210,6 @@ class AsyncIteration(AsyncIterator[T], Generic[T]):
         """Return the next record."""
         if self._walk is None:
             self._walk = await self._begin()
-        if not self._walk.is_ready and not await self._shell.run(
-            "read", self._walk.fetch, timeout=self._timeout
-        ):
+        if not self._walk.is_ready and not await self._shell.run("read", self._walk.fetch):
             raise StopAsyncIteration
         return next(self._walk)

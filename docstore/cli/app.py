@@ -113,5 +113,5 @@ def _hint(error: click.UsageError) -> str:
 def _quiet_libraries() -> None:
     """Keep what libraries say of damaged files off the terminal: the document's error says it."""
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    for library in ("openpyxl", "docx", "pptx", "pypdf"):
+    for library in ("pypdf",):
         warnings.filterwarnings("ignore", module=library)

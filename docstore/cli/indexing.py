@@ -178,7 +178,12 @@ class Indexer:
         if known.status == "failed" and reading.error is None:
             self.documents.retry(known.id)
         if reading.error is None:
-            self.documents.complete(known.id, content=reading.content)
+            self.documents.complete(
+                known.id,
+                content=reading.content,
+                content_state=reading.state,
+                content_note=reading.note,
+            )
             return Event("changed", name)
         if known.status != "failed":
             self.documents.fail(known.id, reading.error)
@@ -216,6 +221,8 @@ class Indexer:
             metadata={"source": source_metadata(reading.entry, reading.sha256)},
             status="completed" if reading.error is None else "failed",
             content=reading.content,
+            content_state=reading.state,
+            content_note=reading.note,
             error=reading.error,
             processed_at=datetime.now(UTC) if reading.error is None else None,
             size=reading.size if reading.source is not None else None,

@@ -11,6 +11,7 @@ from typing import Any
 
 from docstore.cli.walk import Entry
 from docstore.extract import ExtractionError, ExtractLimits, Registry, extract
+from docstore.extract.base import State
 
 __all__ = ["Reading", "read_file", "source_metadata"]
 
@@ -28,6 +29,7 @@ class Reading:
         size: bytes that were read.
         sha256: hex digest of them; None if it cannot be read.
         content: its text, None if there is none.
+        state, note: how much of the file's text that is, and why; None if it could not be read.
         error: why there is none, None if there is.
     """
 
@@ -36,6 +38,8 @@ class Reading:
     size: int = 0
     sha256: str | None = None
     content: str | None = None
+    state: State | None = None
+    note: str | None = None
     error: str | None = None
 
     @property
@@ -52,10 +56,10 @@ def read_file(entry: Entry, registry: Registry | None = None, limits: ExtractLim
         return Reading(entry, None, error=f"cannot be read: {error.strerror or error}")
     name = os.path.basename(entry.path)
     try:
-        content = extract(source, filename=name, registry=registry, limits=limits)
+        found = extract(source, filename=name, registry=registry, limits=limits)
     except ExtractionError as error:
         return Reading(entry, source, size, sha256, error=error.message)
-    return Reading(entry, source, size, sha256, content)
+    return Reading(entry, source, size, sha256, found.text or None, found.state, found.note)
 
 
 def _bytes_of(path: str) -> tuple[bytes | Path, int, str]:

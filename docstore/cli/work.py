@@ -11,9 +11,8 @@ from rich.table import Table
 
 from docstore.cli.options import filter_argument, json_option, opened, store_options
 from docstore.cli.output import note, print_json, print_table
-from docstore.extract import extract
-from docstore.models import Document, Status
-from docstore.store import Store
+from docstore.extract import completion_of
+from docstore.models import Status
 
 __all__ = ["QUEUE_COMMANDS"]
 
@@ -61,7 +60,7 @@ def work(
     """
     with opened(url, blobs) as store:
         report = store.documents.process(
-            lambda document: _text_of(store, document),
+            lambda document: completion_of(store, document),
             workers=workers,
             lease=lease,
             max_attempts=max_attempts,
@@ -86,12 +85,6 @@ def _progress(done: int) -> None:
         note(f"{done:,} done")
 
 
-def _text_of(store: Store, document: Document) -> str | None:
-    """Return the text of a document's bytes; without bytes there is none."""
-    if document.sha256 is None:
-        return None
-    with store.documents.open(document.id) as file:
-        return extract(file, filename=document.filename, content_type=document.content_type)
 
 
 @click.command(short_help="Count documents by status.")

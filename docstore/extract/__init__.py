@@ -1,11 +1,23 @@
-"""Text out of files: plain text, Markdown, HTML, CSV, JSON, source code, PDF, Word, Excel and PowerPoint.
+"""Text out of files, each read in a child process within bounds of CPU time, memory and output.
 
-Beside the core, not within it: the store keeps whatever text it is given. `extract` reads the text of
-one file, a `Registry` says which `Extractor` reads which content type, and an `ExtractionError`
-carries the reason why a file has none.
+Beside the core, not within it: the store keeps whatever text it is given. `extract` reads the text of one
+file and says how much of it that is, a `Registry` says which `Extractor` reads which content type, and an
+`ExtractionError` carries the reason why a file that should have text gave none.
 """
 
-from docstore.extract.base import ExtractionError, ExtractLimits, Extractor, Source
-from docstore.extract.registry import Registry, builtin, extract
+from docstore.extract.base import Extracted, ExtractionError, ExtractLimits, Extractor, Member, Source
+from docstore.extract.extraction import completion_of, extract
+from docstore.extract.registry import Registry, builtin
 
-__all__ = ["ExtractLimits", "ExtractionError", "Extractor", "Registry", "Source", "builtin", "extract"]
+__all__ = [
+    "ExtractLimits",
+    "Extracted",
+    "ExtractionError",
+    "Extractor",
+    "Member",
+    "Registry",
+    "Source",
+    "builtin",
+    "completion_of",
+    "extract",
+]

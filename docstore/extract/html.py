@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import unescape
 from html.parser import HTMLParser
 
 from docstore.extract.base import Source
-from docstore.extract.decode import text_of
+from docstore.extract.decode import text_chunks
 
-__all__ = ["html_text"]
+__all__ = ["html_pieces", "html_text"]
 
 _HIDDEN = frozenset({"script", "style", "template"})
 _BLOCK_TAGS = (
@@ -21,6 +21,8 @@ _BLOCK_TAGS = (
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
 _CELLS = frozenset({"td", "th"})
 _STEP = 64 * 1024
+_LONGEST_TAG = 1 << 20
+_COMMENT_END = re.compile("--!?>")
 _TAGS = re.compile("<[^>]*>?")
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?\n[ \n]*")
@@ -80,11 +82,46 @@ def html_text(source: Source) -> Iterator[str]:
     Raises:
         ExtractionError: the bytes are not text.
     """
-    text, reader = text_of(source), _Reader()
-    for at in range(0, len(text), _STEP):
-        reader.feed(text[at : at + _STEP])
-        yield _tidy(reader.take())
+    return html_pieces(text_chunks(source))
+
+
+def html_pieces(chunks: Iterable[str]) -> Iterator[str]:
+    """Yield the visible text of HTML that comes in pieces."""
+    reader = _Reader()
+    held = ""
+    for chunk in chunks:
+        for at in range(0, len(chunk), _STEP):
+            held = _unfinished(reader, held + chunk[at : at + _STEP])
+            piece = _tidy(reader.take())
+            if piece:
+                yield piece
     yield _tidy(reader.take() + ("" if reader.hidden else _rest(reader.rawdata)))
+
+
+def _unfinished(reader: _Reader, text: str) -> str:
+    """Feed the tokenizer, but never what it would only hold and search again with every piece.
+
+    Returns:
+        What is to be fed together with the next piece: the end of a script or comment that goes on.
+    """
+    while text:
+        rest = reader.rawdata
+        if reader.cdata_elem is not None:
+            inside: re.Pattern[str] | None = re.compile(f"</{reader.cdata_elem}", re.IGNORECASE)
+        else:
+            inside = _COMMENT_END if rest.startswith("<!--") else None
+        if inside is None:
+            if len(rest) > _LONGEST_TAG:  # a tag that nothing ends: its text is lost, what follows is not
+                reader.rawdata = ""
+                reader.handle_data(_rest(rest))
+            reader.feed(text)
+            return ""
+        end = inside.search(text)
+        if end is None:
+            return text[-16:]
+        reader.feed(text[end.start() :])
+        return ""
+    return ""
 
 
 def _rest(unread: str) -> str:

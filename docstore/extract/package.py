@@ -1,56 +1,228 @@
-"""The guard before Word, Excel and PowerPoint: a zip that is whole, unencrypted and not a bomb."""
+"""Zipped formats: the parts of a Word, PowerPoint, Excel, OpenDocument or EPUB file, read within bounds.
+
+A zip whose table of contents is lost is read by the headers before its parts, so that a file that was cut off
+gives what is left of it.
+"""
 
 from __future__ import annotations
 
+import codecs
+import posixpath
+import re
+import struct
 import zipfile
-from typing import BinaryIO
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import unquote
 
-from docstore.extract.base import ExtractionError, Source
+from docstore.extract.base import Bound, ExtractionError, Source
+from docstore.extract.decode import codec_of
+from docstore.extract.markup import XmlHandler, parse_xml
 
-__all__ = ["office_package"]
+__all__ = ["Package", "Relation"]
 
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_CHUNK = 256 * 1024
+_STEP = 1024  # of a damaged part: what a step holds is lost with it
+_MOST_PARTS = 100_000
+_ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([-\w.:]+)""")
+_HEADER = struct.Struct("<4sHHHHHIIIHH")
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, RuntimeError)
 
 
-def office_package(source: Source, main: str) -> BinaryIO:
-    """Check a zipped Office file before a library opens it.
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relationship from one part of an Office file to another.
 
-    A zip's own table of contents bounds what reading a member can give, so the sum of the sizes it
-    states bounds the work.
-
-    Arguments:
-        source: the file.
-        main: the folder that this kind of file has inside, such as `word/`.
-
-    Returns:
-        The stream, set to its beginning.
-
-    Raises:
-        ExtractionError: empty, too long, truncated, encrypted, old binary format, no such folder
-            inside, or it would unpack to more than the bounds.
+    Attributes:
+        id: as the part refers to it.
+        kind: the last step of its type, lower case: `header`, `slide`, `worksheet` …
+        target: the name of the other part, lower case.
     """
-    stream = source.whole()
-    if stream.read(len(_OLE)) == _OLE:
-        raise ExtractionError("encrypted with a password, or an old binary Office file; save it anew without")
-    stream.seek(0)
-    try:
-        with zipfile.ZipFile(stream) as package:
-            members = package.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
-        raise ExtractionError(f"not a zipped Office file, or truncated: {error}") from error
-    _refuse_bomb(members, source)
-    if not any(member.filename.startswith(main) for member in members):
-        raise ExtractionError(f"a zip without {main}; not a {source.content_type} file")
-    stream.seek(0)
-    return stream
+
+    id: str
+    kind: str
+    target: str
 
 
-def _refuse_bomb(members: list[zipfile.ZipInfo], source: Source) -> None:
-    limits = source.limits
-    if len(members) > limits.members:
-        raise ExtractionError(f"{len(members):,} files inside; at most {limits.members:,} are unpacked")
-    unpacked = sum(member.file_size for member in members)
-    if unpacked > limits.unpacked:
-        raise ExtractionError(f"would unpack to {unpacked:,} bytes; at most {limits.unpacked:,} are unpacked")
-    if any(member.flag_bits & 1 for member in members):
-        raise ExtractionError("the zip inside is encrypted and needs a password")
+class Package:
+    """The parts of a zipped file by name; case does not count."""
+
+    def __init__(self, source: Source) -> None:
+        """Read the table of contents.
+
+        Raises:
+            ExtractionError: no zip, or encrypted.
+        """
+        self.source = source
+        self._left = source.limits.unpacked
+        self._parts: dict[str, zipfile.ZipInfo | int] = {}
+        self._zip: zipfile.ZipFile | None = None
+        source.stream.seek(0)
+        try:
+            self._zip = zipfile.ZipFile(source.stream)
+        except _DAMAGE as wrong:
+            self._parts = dict(_salvaged(source))
+            if not self._parts:
+                raise ExtractionError(f"not a zipped file, or damaged: {wrong}") from wrong
+            source.lost("the file is cut off or damaged; what is left of it was read")
+        else:
+            members = self._zip.infolist()[:_MOST_PARTS]
+            if any(member.flag_bits & 1 for member in members):
+                raise ExtractionError("the file is encrypted and needs a password")
+            for member in members:
+                self._parts.setdefault(_plain(member.filename), member)
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is a part of this name."""
+        return name.lower() in self._parts
+
+    def names(self) -> list[str]:
+        """Return the parts' names, lower case."""
+        return [*self._parts]
+
+    def read(self, name: str, most: int = 16 * 1024 * 1024) -> bytes:
+        """Return the first bytes of a part; empty if there is none, or it is damaged."""
+        made: list[bytes] = []
+        for chunk in self.bytes_of(name):
+            made.append(chunk)
+            most -= len(chunk)
+            if most <= 0:
+                break
+        return b"".join(made)
+
+    def bytes_of(self, name: str) -> Iterator[bytes]:
+        """Yield a part's bytes, unpacked; what is damaged is noted.
+
+        Raises:
+            Bound: the parts together unpack to more than `limits.unpacked`.
+        """
+        member = self._parts.get(_plain(name))
+        if member is None:
+            return
+        count = 0
+        if isinstance(member, zipfile.ZipInfo):
+            try:
+                for chunk in self._unpacked(member):
+                    count += len(chunk)
+                    yield self._counted(chunk)
+            except _DAMAGE as wrong:
+                self.source.lost(f"a part of the file could not be read: {name}: {wrong}")
+                member = member.header_offset
+            else:
+                return
+        try:
+            for chunk in _inflated(self.source, member):
+                kept = chunk[max(count, 0) :]
+                count -= len(chunk)
+                if kept:
+                    yield self._counted(kept)
+        except _DAMAGE as wrong:
+            self.source.lost(f"a part of the file could not be read: {name}: {wrong}")
+
+    def _counted(self, chunk: bytes) -> bytes:
+        if self._left <= 0:
+            raise Bound(f"cut at {self.source.limits.unpacked:,} bytes unpacked")
+        self._left -= len(chunk)
+        return chunk
+
+    def _unpacked(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
+        assert self._zip is not None
+        with self._zip.open(member) as stream:
+            yield from iter(partial(stream.read, _CHUNK), b"")
+
+    def xml(self, name: str) -> Iterator[str]:
+        """Yield a part's XML, decoded by its mark or declaration, else as UTF-8."""
+        decoder = None
+        for chunk in self.bytes_of(name):
+            if decoder is None:
+                codec = "utf-16" if chunk[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+                declared = _ENCODING.match(chunk[:200])
+                if declared and codec != "utf-16":
+                    codec = codec_of(declared[1].decode()) or codec
+                    codec = "utf-8-sig" if codec.startswith("utf") else codec
+                decoder = codecs.getincrementaldecoder(codec)("replace")
+            yield decoder.decode(chunk)
+
+    def walk(self, name: str, handler: XmlHandler) -> Iterator[str]:
+        """Walk a part; one that cannot be read costs itself alone, and is noted."""
+        if name not in self:
+            return
+        try:
+            yield from parse_xml(self.xml(name), handler, self.source, name)
+        except ExtractionError as wrong:
+            self.source.lost(f"a part of the file could not be read: {wrong.message}")
+
+    def relations(self, name: str) -> list[Relation]:
+        """Return a part's relationships to other parts; those of the whole file for the empty name."""
+        folder, _, last = name.rpartition("/")
+        handler = _Relations(folder)
+        for _ in self.walk(posixpath.join(folder, "_rels", f"{last}.rels").lower(), handler):
+            pass
+        return [relation for relation in handler.relations if relation.target in self._parts]
+
+
+class _Relations(XmlHandler):
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+        self.relations: list[Relation] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Note a relationship."""
+        target = attributes.get("Target", "")
+        if not name.endswith("Relationship") or attributes.get("TargetMode") == "External" or not target:
+            return
+        path = posixpath.normpath(posixpath.join("/", self._folder, unquote(target)))
+        kind = attributes.get("Type", "").rpartition("/")[2].lower()
+        self.relations.append(Relation(attributes.get("Id", ""), kind, _plain(path)))
+
+
+def _plain(name: str) -> str:
+    return name.replace("\\", "/").lstrip("/").lower()
+
+
+def _salvaged(source: Source) -> Iterator[tuple[str, int]]:
+    """Yield the names of parts and where their headers are, found by the headers' mark."""
+    source.stream.seek(0)
+    at, held = 0, b""
+    while chunk := source.stream.read(_CHUNK):
+        held += chunk
+        for match in re.finditer(rb"PK\x03\x04", held):
+            header = held[match.start() : match.start() + _HEADER.size + 512]
+            if len(header) >= _HEADER.size:
+                length = _HEADER.unpack_from(header)[9]
+                name = header[_HEADER.size : _HEADER.size + length].decode("utf-8", "replace")
+                if name and len(name) < 512:
+                    yield _plain(name), at + match.start()
+        at += max(len(held) - 600, 0)
+        held = held[-600:]
+
+
+def _inflated(source: Source, at: int) -> Iterator[bytes]:
+    """Yield the bytes of a part whose header is at an offset, as far as they go."""
+    source.stream.seek(at)
+    values = _HEADER.unpack(source.stream.read(_HEADER.size))
+    flags, method, packed, name, extra = values[2], values[3], values[7], values[9], values[10]
+    if flags & 1 or method not in (0, 8):
+        raise ValueError("encrypted or packed in an unknown way")
+    position = at + _HEADER.size + name + extra
+    inflate = zlib.decompressobj(-15) if method else None
+    left = packed if method == 0 else 1 << 62
+    while left > 0:
+        source.stream.seek(position)
+        chunk = source.stream.read(min(_STEP, left))
+        if not chunk:
+            raise EOFError("it is cut off")
+        position += len(chunk)
+        left -= len(chunk)
+        if inflate is None:
+            yield chunk
+            continue
+        found = inflate.decompress(chunk, 4 * _CHUNK)
+        while found:
+            yield found
+            found = inflate.decompress(inflate.unconsumed_tail, 4 * _CHUNK)
+        if inflate.eof:
+            return

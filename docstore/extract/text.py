@@ -1,106 +1,226 @@
-"""Extractors of formats that are text already: plain text, Markdown, source code, CSV and JSON."""
+"""Extractors of formats that are text already: plain text, source code, CSV and JSON."""
 
 from __future__ import annotations
 
 import csv
-import io
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from json import JSONDecodeError
+from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from docstore.extract.base import Source
-from docstore.extract.decode import text_of
+from docstore.extract.decode import text_chunks
 
-__all__ = ["csv_rows", "json_rows", "json_text", "plain"]
+__all__ = ["batched", "csv_rows", "json_text", "lines_of", "plain"]
+
+_PIECE = 16 * 1024
+_QUOTED_CHARACTERS = 256 * 1024  # a quote that is open for longer is no quote
+_STRING_CHARACTERS = 1 << 24
+_CHUNK = 256 * 1024
+_SEPARATORS = ",;\t|"
 
 
-def plain(source: Source) -> str:
-    """Return the file as it is: plain text, Markdown, source code, XML, YAML and the like.
+def plain(source: Source) -> Iterator[str]:
+    """Yield the file as it is: plain text, Markdown, source code, YAML and the like.
 
     Raises:
         ExtractionError: the bytes are not text.
     """
-    return text_of(source)
+    return text_chunks(source)
+
+
+def batched(pieces: Iterable[str], size: int = _PIECE) -> Iterator[str]:
+    """Join small pieces to some kilobytes, so that handing them on costs little."""
+    kept: list[str] = []
+    length = 0
+    try:
+        for piece in pieces:
+            kept.append(piece)
+            length += len(piece)
+            if length >= size:
+                yield "".join(kept)
+                kept.clear()
+                length = 0
+    except Exception:
+        if kept:  # what was read before the bad piece stays
+            yield "".join(kept)
+        raise
+    yield "".join(kept)
+
+
+def lines_of(chunks: Iterable[str]) -> Iterator[str]:
+    """Yield lines with their ends; a line of more than a megabyte comes in parts."""
+    rest = ""
+    for chunk in chunks:
+        rest += chunk
+        *lines, rest = rest.splitlines(keepends=True) or [""]
+        yield from lines
+        if len(rest) > 1 << 20:
+            yield rest
+            rest = ""
+    if rest:
+        yield rest
 
 
 def csv_rows(source: Source) -> Iterator[str]:
-    """Yield one line a row, its cells parted by tabs, quotes removed.
+    """Yield one line a row, its cells parted by tabs, quotes removed, empty cells at both ends left out.
 
-    The delimiter is the one of `, ; tab |` that the first line has most of. What is no CSV (an open
-    quote over more than the csv module's bound) is yielded as it stands.
+    The delimiter is the one of `, ; tab |` that parts the first rows most evenly, outside of quotes. A quote
+    that nothing ends is an ordinary character.
 
     Raises:
         ExtractionError: the bytes are not text.
     """
-    text = text_of(source)
-    try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-        lines = ["\t".join(row) + "\n" for row in rows]
-    except csv.Error:
-        lines = [text]
-    yield from lines
+    return batched(_csv_lines(text_chunks(source)))
+
+
+def _csv_lines(chunks: Iterable[str]) -> Iterator[str]:
+    lines = _newlines(chunks)
+    first: list[str] = []
+    for line in lines:
+        first.append(line)
+        if len(first) == 20 or sum(map(len, first)) > _PIECE:
+            break
+    if first and re.fullmatch(r"sep=.\r?\n?", first[0]):  # Excel's own hint
+        delimiter = first.pop(0)[4]
+    else:
+        delimiter = _delimiter("".join(first))
+    for row, is_quoted in _logical(_both(first, lines), delimiter):
+        if not is_quoted:
+            cells = row.rstrip("\n").split(delimiter)
+        else:
+            try:
+                cells = next(csv.reader([row], delimiter=delimiter), [])
+            except csv.Error:
+                cells = [row.rstrip("\n")]
+        yield (
+            "\t".join(cell.replace("\n", " ") if "\n" in cell else cell for cell in cells).strip("\t") + "\n"
+        )
+
+
+def _both(first: list[str], rest: Iterator[str]) -> Iterator[str]:
+    yield from first
+    yield from rest
+
+
+def _newlines(chunks: Iterable[str]) -> Iterator[str]:
+    """Yield lines that end with a line feed, a carriage return or both, and with no other character."""
+    rest = ""
+    for chunk in chunks:
+        rest += chunk
+        if "\r" in rest:
+            held = rest[-1] == "\r"
+            rest = (rest[:-1] if held else rest).replace("\r\n", "\n").replace("\r", "\n") + "\r" * held
+        *lines, rest = rest.split("\n")
+        for line in lines:
+            yield line + "\n"
+        if len(rest) > 1 << 20:
+            yield rest
+            rest = ""
+    if rest:
+        yield rest.rstrip("\r")
+
+
+def _logical(lines: Iterator[str], delimiter: str) -> Iterator[tuple[str, bool]]:
+    """Yield rows, those joined whose quoted cells hold line ends, and whether they have quoted cells."""
+    begins = re.compile(rf'(?:\A|{re.escape(delimiter)})\s*"')
+    for line in lines:
+        if '"' not in line or not begins.search(line):
+            yield line, False
+            continue
+        held, size, quotes = [line], len(line), line.count('"')
+        while quotes % 2 and size <= _QUOTED_CHARACTERS and (more := next(lines, None)) is not None:
+            held.append(more)
+            size += len(more)
+            quotes += more.count('"')
+        if quotes % 2:
+            yield from ((one, False) for one in held)
+        else:
+            yield "".join(held), True
 
 
 def _delimiter(text: str) -> str:
-    first = text[:4096].partition("\n")[0]
-    return max(",;\t|", key=first.count)
+    """Return the separator that parts the first rows most evenly, what stands in quotes left aside."""
+    bare = re.sub(r'"(?:[^"]|"")*(?:"|\Z)', "", text)
+    lines = [line for line in bare.split("\n") if line.strip()] or [""]
+
+    def worth(separator: str) -> tuple[int, int]:
+        counts = [line.count(separator) for line in lines]
+        usual = max(set(counts), key=counts.count)
+        return (counts.count(usual) if usual else 0, sum(counts))
+
+    return max(_SEPARATORS, key=worth)
+
+
+_TOKEN = re.compile(r'[ \t\r\n]*(?:([{}\[\],:])|(")|([^\s{}\[\],:"]+))')
+_LITERAL = re.compile(r"(?:-?\d[\d.eE+-]*|true|false|null|NaN|-?Infinity)\Z")
 
 
 def json_text(source: Source) -> Iterator[str]:
-    r"""Yield the keys and values of JSON, `key: value` a line, strings with their escapes resolved.
+    r"""Yield the keys and values of JSON or JSON Lines, `key: value` a line, with their escapes resolved.
 
-    So a search finds the words that stand there, also those that JSON writes as `\u00e9` or parts by
-    `\n`. What is not quite JSON (comments, a cut end) is yielded as it stands.
-
-    Raises:
-        ExtractionError: the bytes are not text.
-    """
-    text = text_of(source)
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        yield text
-    else:
-        yield from _json_lines(value)
-
-
-def json_rows(source: Source) -> Iterator[str]:
-    """Yield JSON Lines as `json_text` does each of them; a line that is no JSON as it stands.
+    So a search finds the words that stand there, also those that JSON writes as `\u00e9` or parts by `\n`. A
+    key that stands twice keeps both its values. Nothing is built of it, so that memory does not grow with the
+    file. What is not quite JSON (comments, a cut end) is yielded as it stands.
 
     Raises:
         ExtractionError: the bytes are not text.
     """
-    for line in text_of(source).splitlines():
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            yield f"{line}\n"
-        else:
-            yield from _json_lines(value)
+    return batched(_json_lines(text_chunks(source)))
 
 
-def _json_lines(value: object) -> Iterator[str]:
-    """Walk a value without recursion: it may be nested as deep as the parser allows."""
-    pending = [_children(value) or iter([("", value)])]
-    while pending:
-        key, below = next(pending[-1], (None, None))
-        if key is None:
-            pending.pop()
+def _json_lines(chunks: Iterator[str]) -> Iterator[str]:
+    text, at, ended = "", 0, False
+    key: str | None = None
+    is_key = False
+    nested: list[str] = []
+    while True:
+        match = _TOKEN.match(text, at)
+        word, end = (None, len(text)) if match is None else _word(text, match, ended)
+        if end == len(text) and not ended:
+            more = list(islice(chunks, 1 + (len(text) - at) // _CHUNK))  # twice as much: never quadratic
+            ended = not more
+            text, at = text[at:] + "".join(more), 0
             continue
-        children = _children(below)
-        if children is None:
-            yield f"{key}{_scalar(below)}\n"
+        if match is None:
+            return
+        at = end
+        if word is None:
+            mark = match[1]
+            if mark in "{[":
+                if key is not None:
+                    yield f"{key}: \n"
+                nested.append(mark)
+            elif mark in "}]" and nested:
+                nested.pop()
+            key = key if mark == ":" else None
+            is_key = bool(nested) and nested[-1] == "{" and mark in "{,"
+        elif is_key and match[2]:
+            key, is_key = word, False
         else:
-            pending.append(children)
-            yield f"{key}\n" if key else ""
+            yield f"{word}\n" if key is None else f"{key}: {word}\n"
+            key = None
 
 
-def _children(value: object) -> Iterator[tuple[str, object]] | None:
-    if isinstance(value, dict):
-        return ((f"{key}: ", below) for key, below in value.items())
-    if isinstance(value, list):
-        return (("", below) for below in value)
-    return None
+def _word(text: str, match: re.Match[str], ended: bool) -> tuple[str | None, int]:
+    """Return a string or literal and where it ends, None for a mark; the text's end if more must be read.
 
-
-def _scalar(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    What is no JSON (a comment, a word) is taken as it stands up to the end of its line, a string that nothing
+    ends, too.
+    """
+    if match[1]:
+        return None, match.end()
+    if match[2]:
+        try:
+            word, end = scanstring(text, match.end(), False)
+        except JSONDecodeError:
+            if not ended and len(text) - match.end() < _STRING_CHARACTERS:
+                return "", len(text)
+        else:
+            return word, end
+    elif _LITERAL.match(match[3]):
+        return match[3], match.end()
+    end = text.find("\n", match.end())
+    end = len(text) if end < 0 else end
+    return text[match.end() if match[2] else match.start(3) : end].rstrip(), end

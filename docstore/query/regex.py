@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from docstore.concurrency import check
 from docstore.errors import shown
 
 __all__ = [
@@ -113,7 +112,6 @@ def _compiled(pattern: str, flags: str) -> Any:
     except ImportError:
         raise BadPattern(f"$regex needs the package google-re2: {INSTALL}") from None
     try:
-        check()  # between one pattern of a filter and the next
         return re2.compile(_text_of(pattern, flags), _options(re2, flags))
     except re2.error as wrong:
         raise BadPattern(_reason(pattern, wrong)) from None

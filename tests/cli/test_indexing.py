@@ -19,7 +19,7 @@ FILES = {
     "a.txt": b"first words",
     "b/c.md": b"# second words",
     "b/empty.txt": b"",
-    "b/photo.png": b"\x89PNG\r\n",
+    "b/scan.pdf": b"%PDF-",
 }
 
 
@@ -41,20 +41,22 @@ def run(store: docstore.Store, folder: Path, **options: object) -> dict[str, str
 
 
 def test_every_file_becomes_a_document(store: docstore.Store, folder: Path) -> None:
-    """Bytes, text, name, path and status are stored; what has no text is failed, with the reason."""
+    """Bytes, text, name, path and status are stored; what should have text and has none is failed."""
     assert run(store, folder) == {
-        "a.txt": "added", "b/c.md": "added", "b/empty.txt": "added", "b/photo.png": "failed",
+        "a.txt": "added", "b/c.md": "added", "b/empty.txt": "added", "b/scan.pdf": "failed",
     }  # fmt: skip
     found = store.documents.find(sort="external_id", include={"content"}).items
     assert [
-        (d.external_id, d.filename, d.file_type, d.status, d.content, d.error, d.version, d.size)
+        (d.external_id, d.filename, d.file_type, d.status, d.content, d.content_state, d.version, d.size)
         for d in found
     ] == [
-        ("a.txt", "a.txt", "text", "completed", "first words", None, 1, 11),
-        ("b/c.md", "c.md", "text", "completed", "# second words", None, 1, 14),
-        ("b/empty.txt", "empty.txt", "text", "completed", "", None, 1, 0),
-        ("b/photo.png", "photo.png", "image", "failed", None, "no extractor for image/png", 1, 6),
+        ("a.txt", "a.txt", "text", "completed", "first words", "complete", 1, 11),
+        ("b/c.md", "c.md", "text", "completed", "# second words", "complete", 1, 14),
+        ("b/empty.txt", "empty.txt", "text", "completed", None, "none", 1, 0),
+        ("b/scan.pdf", "scan.pdf", "pdf", "failed", None, None, 1, 5),
     ]
+    assert [None, None, "the file is empty (0 bytes)", None] == [d.content_note for d in found]
+    assert "cannot read as application/pdf; damaged or truncated?" in (found[3].error or "")
     assert [store.documents.read_bytes(d.id) for d in found] == list(FILES.values())
     assert [d.processed_at is not None for d in found] == [True, True, True, False]
 
@@ -92,7 +94,7 @@ def test_a_changed_file_becomes_a_new_version(store: docstore.Store, folder: Pat
     (folder / "a.txt").write_bytes(b"other words")
     os.utime(folder / "a.txt", ns=(0, 5))
     assert run(store, folder) == {
-        "a.txt": "changed", "b/c.md": "unchanged", "b/empty.txt": "unchanged", "b/photo.png": "unchanged",
+        "a.txt": "changed", "b/c.md": "unchanged", "b/empty.txt": "unchanged", "b/scan.pdf": "unchanged",
     }  # fmt: skip
     versions = store.documents.versions("a.txt")
     assert {d.version: store.documents.read_bytes(d.id) for d in versions} == {
@@ -118,7 +120,7 @@ def test_a_new_file_is_all_that_is_added(store: docstore.Store, folder: Path) ->
     (folder / "new.txt").write_text("new")
     (folder / "a.txt").unlink()
     assert run(store, folder) == {
-        "b/c.md": "unchanged", "b/empty.txt": "unchanged", "b/photo.png": "unchanged", "new.txt": "added",
+        "b/c.md": "unchanged", "b/empty.txt": "unchanged", "b/scan.pdf": "unchanged", "new.txt": "added",
     }  # fmt: skip
     assert store.documents.count() == 5
 
@@ -132,7 +134,7 @@ def test_a_run_that_was_stopped_goes_on(
     assert [next(events).name, next(events).name] == ["a.txt", "b/c.md"]
     del events
     assert run(store, folder) == {
-        "a.txt": "unchanged", "b/c.md": "unchanged", "b/empty.txt": "added", "b/photo.png": "failed",
+        "a.txt": "unchanged", "b/c.md": "unchanged", "b/empty.txt": "added", "b/scan.pdf": "failed",
     }  # fmt: skip
     assert store.documents.count(latest_only=False) == 4
 
@@ -150,13 +152,13 @@ def test_failed_texts_are_read_again_when_asked(store: docstore.Store, folder: P
     from docstore.extract import builtin
 
     run(store, folder)
-    assert run(store, folder, retry_failed=True)["b/photo.png"] == "failed"
+    assert run(store, folder, retry_failed=True)["b/scan.pdf"] == "failed"
     registry = builtin()
-    registry.register("image/*", lambda source: f"a picture, {source.filename}")
-    assert run(store, folder, retry_failed=True, registry=registry)["b/photo.png"] == "changed"
-    document = store.documents.get_by_external_id("b/photo.png")
+    registry.register("application/pdf", lambda source: f"a picture, {source.filename}")
+    assert run(store, folder, retry_failed=True, registry=registry)["b/scan.pdf"] == "changed"
+    document = store.documents.get_by_external_id("b/scan.pdf")
     assert (document.status, document.error, document.version) == ("completed", None, 1)
-    assert document.preview == "a picture, photo.png"
+    assert document.preview == "a picture, scan.pdf"
 
 
 @pytest.fixture
@@ -229,7 +231,7 @@ def test_one_file_that_cannot_be_stored_spoils_no_other(
 
     monkeypatch.setattr(reading, "extract", changing)
     assert run(store, folder) == {
-        "a.txt": "added", "b/c.md": "error", "b/empty.txt": "added", "b/photo.png": "failed",
+        "a.txt": "added", "b/c.md": "error", "b/empty.txt": "added", "b/scan.pdf": "failed",
     }  # fmt: skip
     assert store.documents.count() == 3
     assert run(store, folder)["b/c.md"] == "added"

@@ -71,7 +71,7 @@ def masked_path(path: str, fields: Any) -> str:
 
 
 def masked_filter(filter: Filter, fields: Any) -> Filter:
-    """Return a filter with all keys and texts masked, but for record fields and what is said of those."""
+    """Return a filter with all keys and texts masked, but for record fields and operands that are no text."""
     made: Filter = {}
     for key, value in filter.items():
         if key in ("$and", "$or", "$nor"):
@@ -80,7 +80,7 @@ def masked_filter(filter: Filter, fields: Any) -> Filter:
             made[key] = masked(value)
         else:
             field = fields.get(parse_path(key)[0])
-            free = field is None or field.kind is Kind.JSON
+            free = field is None or field.kind in (Kind.JSON, Kind.TEXT)
             made[masked_path(key, fields)] = masked_condition(value) if free else value
     return made
 

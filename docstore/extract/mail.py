@@ -1,0 +1,152 @@
+"""Extractors of mail: one message (`.eml`), and mailboxes (`.mbox`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email import message_from_binary_file, message_from_bytes
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.message import Message
+from email.policy import compat32
+from typing import Any
+
+from docstore.extract.base import Source
+from docstore.extract.decode import decode
+from docstore.extract.html import html_pieces
+
+__all__ = ["mail_text", "mailbox_text", "parts_of"]
+
+_HEADERS = ("Subject", "From", "To", "Cc", "Date")
+_DEPTH = 10
+_MAIL_BYTES = 64 * 1024 * 1024
+
+
+def mail_text(source: Source) -> Iterator[str]:
+    """Yield the headers that a reader sees, the text of the message, and the names of its attachments."""
+    source.stream.seek(0)
+    yield from _message(message_from_binary_file(source.stream, policy=compat32), source)
+
+
+def mailbox_text(source: Source) -> Iterator[str]:
+    """Yield every message of a mailbox as `mail_text` does; one that cannot be read costs itself alone."""
+    for number, found in enumerate(_messages(source), 1):
+        try:
+            yield from _message(message_from_bytes(found, policy=compat32), source)
+        except Exception as wrong:
+            source.lost(f"a part of the file could not be read: message {number}: {wrong}")
+        yield "\n"
+
+
+def _messages(source: Source) -> Iterator[bytes]:
+    source.stream.seek(0)
+    held: list[bytes] = []
+    size = 0
+    is_after_blank = True
+    for line in source.stream:
+        if is_after_blank and line.startswith(b"From "):
+            if held:
+                yield b"".join(held)
+            held, size = [], 0
+        elif size < _MAIL_BYTES:
+            held.append(line[1:] if re.match(rb">+From ", line) else line)
+            size += len(line)
+        else:
+            source.lost(f"a message was cut at {_MAIL_BYTES:,} bytes")
+        is_after_blank = line in (b"\n", b"\r\n")
+    if held:
+        yield b"".join(held)
+
+
+def _message(message: Message, source: Source, depth: int = 0) -> Iterator[str]:
+    """Yield a message's headers, then its parts in order."""
+    for name in _HEADERS:
+        values = [_header(value) for value in message.get_all(name, [])]
+        yield "".join(f"{name}: {value}\n" for value in values if value)
+    yield "\n"
+    yield from _part(message, source, depth)
+
+
+def _part(part: Message, source: Source, depth: int) -> Iterator[str]:
+    kind = part.get_content_type()
+    filename = _filename(part)
+    payload: Any = part.get_payload()
+    if depth > _DEPTH:
+        source.lost(f"a part of the file could not be read: mails within mails, more than {_DEPTH}")
+    elif kind == "message/rfc822" and isinstance(payload, list):
+        for inner in payload:
+            yield from _message(inner, source, depth + 1)
+    elif isinstance(payload, list):
+        chosen = _alternative(payload) if kind == "multipart/alternative" else payload
+        for inner in chosen:
+            yield from _part(inner, source, depth + 1)
+    elif filename or part.get_content_disposition() == "attachment":
+        yield f"{filename or kind}\n"
+    elif kind in ("text/plain", "text/html", "text/enriched", "text/richtext") or (
+        part.get_content_maintype() == "text"
+    ):
+        text = decode(_bytes(part), _charset(part), kind)
+        if kind == "text/html":
+            yield from html_pieces([text])
+        else:
+            yield text
+        yield "\n"
+
+
+def parts_of(source: Source) -> Iterator[tuple[str, str, bytes]]:
+    """Yield the attachments of a message: name, content type and bytes."""
+    source.stream.seek(0)
+    for part in message_from_binary_file(source.stream, policy=compat32).walk():
+        filename = _filename(part)
+        if not part.is_multipart() and (filename or part.get_content_disposition() == "attachment"):
+            yield filename or part.get_content_type(), part.get_content_type(), _bytes(part)
+
+
+def _alternative(parts: list[Message]) -> list[Message]:
+    """Choose the plain text that says something, else the HTML, and keep what is neither."""
+    texts = [part for part in parts if part.get_content_type() == "text/plain" and _bytes(part).strip()]
+    if texts:
+        return texts[:1]
+    shown = [part for part in parts if part.get_content_type() == "text/html" or part.is_multipart()]
+    return shown[-1:] if shown else parts
+
+
+def _filename(part: Message) -> str:
+    name = part.get_param("filename", None, "content-disposition") or part.get_param("name")
+    if isinstance(name, tuple):  # RFC 2231: charset, language, value
+        charset, _, value = name
+        return decode(value.encode("latin-1", "replace"), charset)
+    return _header(name) if name else ""
+
+
+def _charset(part: Message) -> str | None:
+    charset = part.get_param("charset")
+    return charset[2] if isinstance(charset, tuple) else charset
+
+
+def _bytes(part: Message) -> bytes:
+    payload: Any = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _header(value: Any) -> str:
+    """Decode a header: encoded words, and raw bytes, which the parser keeps as surrogates."""
+    text = str(value) if isinstance(value, str) else _raw(value)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = decode(text.encode("utf-8", "surrogateescape"))
+    try:
+        parts = decode_header(text)
+    except (HeaderParseError, ValueError):
+        parts = [(text, None)]
+    made = "".join(part if isinstance(part, str) else decode(part, charset) for part, charset in parts)
+    return " ".join(made.split())
+
+
+def _raw(value: Any) -> str:
+    """Return the text of a header with raw bytes, which Python wraps into an object of its own."""
+    return "".join(
+        part if isinstance(part, str) else part.decode("utf-8", "surrogateescape")
+        for part, _ in decode_header(value)
+    )

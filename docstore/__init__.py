@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         UnknownBackend,
         UnknownField,
         UnknownOperator,
+        UnreadableRecord,
         UpgradeNeeded,
         WrongBlobs,
     )
@@ -149,6 +150,7 @@ __all__ = [
     "UnknownBackend",
     "UnknownField",
     "UnknownOperator",
+    "UnreadableRecord",
     "UpdateResult",
     "UpgradeNeeded",
     "WrongBlobs",
@@ -203,6 +205,7 @@ _PLACES = {
         "UnknownBackend",
         "UnknownField",
         "UnknownOperator",
+        "UnreadableRecord",
         "UpgradeNeeded",
         "WrongBlobs",
     ),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import Query, Reader, Row, Scope, Support
@@ -15,6 +13,7 @@ from docstore.errors import (
     NotFound,
     NotPushed,
     ScopeRequired,
+    UnreadableRecord,
     shown,
 )
 from docstore.listing import Listing, listing_of
@@ -22,19 +21,17 @@ from docstore.models import record_from
 from docstore.pages import check_include
 from docstore.query import cursor as cursors
 from docstore.query import run
-from docstore.query.expr import TRUE, And, Compare, Expr, asked_fields
+from docstore.query.expr import TRUE, Compare, Expr, asked_fields
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.normalize import normalize
+from docstore.query.normalize import conjunction, normalize
 from docstore.query.order import parse_sort
 from docstore.query.parse import parse
 from docstore.query.plan import Plan, make_plan
 from docstore.query.search import parse_search
-from docstore.query.shape import LEAST, apart
 from docstore.query.values import NotJson, by_value, check_text
 from docstore.query.wire import expr_to_json
 from docstore.recent import spelled
 from docstore.root import Root
-from docstore.shaped import Asked, Line, ShapedListings, shaped_listings
 
 __all__ = ["Asking", "Filter"]
 
@@ -81,52 +78,29 @@ class Asking(Generic[T]):
         found: Listing | None = self._root.listings.get(key)
         if found is not None:
             return found
-        line = partial(self._asked, search=search, sort=sort, latest_only=latest_only, names=names)
-        rest = (self._collection.name, search, sort, latest_only, sorted(names))
-        made = self._by_shape(filter, line, rest) or line(filter).listing
+        made = self._planned_listing(filter, search, sort, latest_only, names)
         self._root.listings.put(key, made)
         return made
 
-    def _by_shape(self, filter: Filter | None, line: Line, rest: tuple[Any, ...]) -> Listing | None:
-        """Return the listing of a filter whose shape was met before; ``None`` where the ordinary way goes.
-
-        The first filter of a shape leaves a trace, the second what serves all others.
-        """
-        root = self._root
-        taken = apart(filter, self._collection) if root.limits.operand_bytes >= LEAST else None
-        key = None if taken is None else spelled((*rest, taken.frame, len(taken.values)))
-        if taken is None or key is None:
-            return None
-        known: ShapedListings | bool | None = root.shapes.get(key)
-        if isinstance(known, ShapedListings):
-            return known.listing(taken.values, self._scope, root.backend)
-        if known is False:
-            return None
-        usual = line(filter)
-        made = known and shaped_listings(taken, line, usual, root.backend, root.default_timezone)
-        root.shapes.put(key, True if known is None else made or False)
-        return usual.listing
-
-    def _asked(
+    def _planned_listing(
         self,
         filter: Filter | None,
-        *,
         search: str | None,
         sort: str | Sequence[str],
         latest_only: bool,
         names: frozenset[str],
-    ) -> Asked:
-        """Go the ordinary way: parse, normalize, plan."""
-        order = parse_sort(sort, self._collection, self._root.limits)
+    ) -> Listing:
+        """Parse, normalize, plan and prepare."""
+        root, collection = self._root, self._collection
+        order = parse_sort(sort, collection, root.limits)
         parsed = self._parsed(filter)
         wanted = self._latest(latest_only)
-        expr = normalize(And((parsed, parse_search(search, self._collection, self._root.limits), wanted)))
-        query = Query(self._collection, self._scope, expr, order, include=names)
-        is_latest = wanted is not TRUE
+        expr = conjunction((parsed, parse_search(search, collection, root.limits), wanted))
+        query, plan = self._planned(Query(collection, self._scope, expr, order, include=names))
         bound = cursors.binding(
-            self._collection, expr_to_json(parsed), search, order, is_latest, self._scope
+            collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope
         )
-        return Asked(listing_of(*self._planned(query), names, bound), parsed, search, is_latest)
+        return listing_of(query, plan, names, bound)
 
     def _latest(self, latest_only: bool) -> Expr:
         return _LATEST if latest_only and "is_latest" in self._collection.fields else TRUE
@@ -147,7 +121,11 @@ class Asking(Generic[T]):
         include = query.include
         if not plan.is_pushed and "content" in self._collection.fields:
             include = include | ({"content"} & asked_fields(plan.residual))
-        return replace(query, where=plan.pushed, include=include), plan
+        asked = (
+            query.collection, query.scope, plan.pushed, query.order, query.after, query.offset, query.limit,
+            include, query.lock,
+        )  # fmt: skip
+        return Query(*asked, self._root.prepare(Query(*asked))), plan
 
     def _refuse_residual(self, plan: Plan) -> None:
         if not (plan.is_pushed and plan.sort_pushed):
@@ -179,6 +157,16 @@ class Asking(Generic[T]):
         made: T = record_from(
             self._collection, {name: row[name] for name in self._collection.fields if name in row}
         )
+        return made
+
+    def _all_readable(self, rows: Iterable[Row]) -> list[T]:
+        """Return the records of rows; those that cannot be read are left out, with a warning."""
+        made: list[T] = []
+        for row in rows:
+            try:
+                made.append(self._made(row))
+            except UnreadableRecord as broken:
+                run.leave_out(row, broken.reason)
         return made
 
     def _id(self, id: Any) -> str:

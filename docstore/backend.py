@@ -46,7 +46,6 @@ from enum import Enum
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from docstore.errors import DocstoreError
-from docstore.query.bind import Shaped
 from docstore.query.expr import TRUE, Expr, Leaf, Path
 from docstore.query.fields import Collection
 
@@ -67,6 +66,7 @@ __all__ = [
     "KeepsSettings",
     "Lock",
     "Nests",
+    "Prepares",
     "Query",
     "Reader",
     "Row",
@@ -176,9 +176,8 @@ class Query:
         lock: in a write block, keep other writers from the rows until it ends: ``"wait"`` for those who hold
             them, or ``"skip"`` rows that are held. ``None`` takes no locks. A backend with a single writer
             may ignore it.
-        shaped: what ``where`` has in common with others that differ in their values alone, for a backend that
-            works out something once for all of these; it holds as long as its ``where`` is the query's. The
-            core may leave it ``None``, and a backend may ignore it.
+        prepared: what :meth:`Prepares.prepare` returned for a query of the same collection, scope, condition
+            and order; ``None``: nothing was prepared. It is no part of what is asked.
         only: the columns that are needed, instead of the light ones and ``include``; ``None``: those. Asked
             of readers with ``reads_columns`` alone.
     """
@@ -192,7 +191,7 @@ class Query:
     limit: int | None = None
     include: frozenset[str] = frozenset()
     lock: Lock | None = None
-    shaped: Shaped | None = field(default=None, compare=False, repr=False)
+    prepared: Any = field(default=None, compare=False, repr=False)
     only: frozenset[str] | None = None
 
 
@@ -349,6 +348,16 @@ class Statement:
     parameters: tuple[Any, ...] = ()
     plan: str | None = None
     notes: tuple[str, ...] = field(default=())
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A backend that can work something out for a query once, whatever its window (optional)."""
+
+    def prepare(self, query: Query) -> Any:
+        """Return what is worked out for ``query``; the core holds it, and hands it back with every query of
+        the same collection, scope, condition and order, as :attr:`Query.prepared`. No I/O.
+        """
 
 
 @runtime_checkable

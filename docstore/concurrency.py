@@ -13,19 +13,23 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import Enum
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from docstore.errors import QueryTimeout, StoreBusy
 
 __all__ = [
+    "STORE_DEFAULT",
     "Budget",
     "Call",
     "Cancelled",
     "FairLock",
     "Locks",
+    "StoreDefault",
+    "Timeout",
     "acquire",
     "check",
     "current",
@@ -41,12 +45,35 @@ _STRIDE = 256
 """A walk over records looks at least once in so many."""
 _QUICK_SECONDS = 0.005
 """A walk that takes longer from one look to the next looks more often."""
+_NAMED = 5
+"""So many predicates are named in the text of a QueryTimeout."""
 _REPEAT_SECONDS = 0.02
 """An interrupt that came before its statement began was lost; it is sent again after so long."""
 
 
 class Cancelled(BaseException):  # not an Exception: nothing on the way may take it for a failure
     """The caller gave this call up; raised in the call's thread, once. It never leaves the library."""
+
+
+class StoreDefault(Enum):
+    """The ``timeout`` of a read that says nothing: the store's ``query_timeout``."""
+
+    STORE_DEFAULT = "the store's query_timeout"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+STORE_DEFAULT = StoreDefault.STORE_DEFAULT
+Timeout: TypeAlias = float | StoreDefault | None
+"""Seconds that a read may take, more than 0; ``None`` is without limit."""
+
+
+class Planned(Protocol):
+    """What a budget is spent on."""
+
+    def unindexed(self) -> tuple[str, ...]:
+        """Return the predicates that no index serves, in words."""
 
 
 class Locks(Protocol):
@@ -70,12 +97,13 @@ class Call:
     Attributes:
         deadline: when it must have ended, by ``time.monotonic()``.
         budget: the seconds that the deadline was made of.
+        has_budget: whether a budget is in force, were it one without end.
         is_cancelled: whether the caller gave it up.
     """
 
     __slots__ = (
-        "_interrupt", "_is_sending", "_is_told", "_mutex", "asked", "budget", "deadline", "is_cancelled",
-        "loop",
+        "_interrupt", "_is_sending", "_is_told", "_mutex", "asked", "budget", "deadline", "has_budget",
+        "is_cancelled", "loop",
     )  # fmt: skip
 
     def __init__(self, *, asked: float | None = None, loop: Any = None) -> None:
@@ -83,6 +111,7 @@ class Call:
         self.loop = loop
         self.deadline = math.inf
         self.budget = math.inf
+        self.has_budget = False
         self.is_cancelled = False
         self._is_told = False
         self._interrupt: Callable[[], object] | None = None
@@ -151,6 +180,11 @@ class Call:
             _timer.watch(self)
         return before
 
+    def resume(self) -> None:
+        """Have what is attached already interrupted at a deadline that is new."""
+        if self._interrupt is not None:
+            _timer.watch(self)
+
     def detach(self, before: Callable[[], object] | None = None) -> None:
         """Let nothing be interrupted any more; wait for an interrupt that is on its way."""
         with self._mutex:
@@ -209,30 +243,49 @@ class Budget:
 
     Args:
         seconds: in all; ``None`` is without end.
+
+    Attributes:
+        plan: what they are spent on, if that is known yet; a QueryTimeout names what of it no index serves.
     """
 
-    __slots__ = ("_before", "_begun", "_call", "_left", "_seconds")
+    __slots__ = ("_before", "_begun", "_call", "_left", "_seconds", "plan")
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, plan: Planned | None = None) -> None:
         self._seconds = self._left = math.inf if seconds is None else seconds
+        self.plan = plan
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         call = self._call = _here.call
-        self._before = (call.deadline, call.budget)
+        self._before = (call.deadline, call.budget, call.has_budget)
+        call.has_budget = True
         if self._left == math.inf:
-            return
+            return self
         self._begun = time.monotonic() if call.asked is None else call.asked
         call.asked = None
         deadline = self._begun + self._left
         if deadline < call.deadline:
             call.deadline, call.budget = deadline, self._seconds
+            call.resume()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._call.deadline, self._call.budget = self._before
+        call = self._call
+        call.deadline, call.budget, call.has_budget = self._before
         if self._left < math.inf:
             self._left -= time.monotonic() - self._begun
+        if self.plan is not None and isinstance(error, QueryTimeout) and not error.predicates:
+            error.predicates = self.plan.unindexed()
+            if error.predicates:
+                error.args = (f"{error.message}; no index serves {_some(error.predicates)}",)
+
+
+def _some(predicates: Sequence[str]) -> str:
+    """Return the first of some predicates, in words, and how many more there are."""
+    first = ", ".join(predicates[:_NAMED])
+    more = len(predicates) - _NAMED
+    return f"{first} and {more} more" if more > 0 else first
 
 
 # -- waiting ---------------------------------------------------------------------------------------

@@ -11,10 +11,19 @@ from typing import Any
 from docstore.backend import Query, Row, SortKey, Writer
 from docstore.blobs import open_source
 from docstore.changes import Edit, document_edit
+from docstore.concurrency import STORE_DEFAULT, Budget, Timeout
 from docstore.downloads import Downloads
-from docstore.errors import DocstoreError, FilterSyntaxError, InvalidDocument, NotFound, shown
+from docstore.errors import (
+    DocstoreError,
+    FilterSyntaxError,
+    InvalidDocument,
+    NotFound,
+    QueryTimeout,
+    UnreadableRecord,
+    shown,
+)
 from docstore.lifecycle import versions
-from docstore.models import Document, UpdateResult, records_from
+from docstore.models import Document, UpdateResult, readable
 from docstore.putting import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.query import run
 from docstore.query.expr import And, Compare, In
@@ -150,6 +159,7 @@ class Documents(Queue, Upserts, Downloads):
         /,
         *,
         touch: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
         **changes: Any,
     ) -> UpdateResult:
         """Change all documents that match, every version, in batches of 1,000, each one commit.
@@ -161,6 +171,8 @@ class Documents(Queue, Upserts, Downloads):
             filter: which; it must be given, ``{}`` is all.
             operators: as for :meth:`update`.
             touch: as for :meth:`update`.
+            timeout: seconds that finding them may take, of all batches together, as for :meth:`find`; storing
+                does not count.
             changes: as for :meth:`update`, but no bytes.
 
         Returns:
@@ -170,6 +182,7 @@ class Documents(Queue, Upserts, Downloads):
             FilterError: the filter or an operator is wrong, or the filter is ``None``.
             InvalidDocument: a change is unknown, cannot be stored, or does not go with one of them. Its batch
                 is not changed, earlier ones are: ``.matched`` and ``.changed`` count them.
+            QueryTimeout: finding them took too long; likewise.
 
         Example:
             >>> result = store.documents.update_many({"metadata.n": {"$lt": 0}}, {"$set": {"metadata.n": 0}})
@@ -182,14 +195,19 @@ class Documents(Queue, Upserts, Downloads):
         def act(writer: Writer, rows: list[Row]) -> int:
             now, changed = writer.now(), 0
             for row in rows:
-                columns = edit(row, now)
+                try:
+                    columns = edit(readable(DOCUMENTS, row), now)
+                except UnreadableRecord as broken:
+                    run.leave_out(row, broken.reason)
+                    continue
                 if columns is not None:
                     self._write(writer, row, columns, now, touch=touch)
                     changed += 1
             return changed
 
-        query, plan = self._chosen(filter, edit.reads)
-        return self._in_batches((replace(query, lock="wait"), plan), act)
+        budget = self._root.budget(timeout)
+        query, plan = self._chosen(filter, edit.reads, budget)
+        return self._in_batches((replace(query, lock="wait"), plan), act, budget)
 
     # -- removing ----------------------------------------------------------------------------------
 
@@ -226,7 +244,7 @@ class Documents(Queue, Upserts, Downloads):
         self._root.written(work, recognises=True)
         self._root.committed("D2")
 
-    def delete_many(self, filter: Filter) -> int:
+    def delete_many(self, filter: Filter, *, timeout: Timeout = STORE_DEFAULT) -> int:
         """Remove all documents that match, every version, in batches of 1,000, each one commit.
 
         Within :meth:`Store.transaction` all of it is one commit. ``explain(filter, latest_only=False)`` shows
@@ -234,6 +252,7 @@ class Documents(Queue, Upserts, Downloads):
 
         Args:
             filter: which; it must be given, ``{}`` is all.
+            timeout: as for :meth:`update_many`.
 
         Returns:
             How many there were. An error carries how many were removed before it as ``.changed``.
@@ -242,28 +261,34 @@ class Documents(Queue, Upserts, Downloads):
             FilterError: the filter is wrong or ``None``.
         """
         self._ready_to_write("delete_many")
-        query, plan = self._chosen(filter, _PRIVATE)
+        budget = self._root.budget(timeout)
+        query, plan = self._chosen(filter, _PRIVATE, budget)
 
         def act(writer: Writer, found: list[Row]) -> int:
             _lock_chains(writer, found)
             numbers = In(("number",), tuple(row["number"] for row in found))
             locked = replace(query, where=normalize(And((numbers, query.where))), lock="wait")
-            rows = run.rows(writer, plan, locked)
+            with self._root.finding(writer, budget):
+                rows = run.rows(writer, plan, locked)
             self._remove(writer, rows)
             return len(rows)
 
-        removed = self._in_batches((query, plan), act).changed
+        removed = self._in_batches((query, plan), act, budget).changed
         self._root.committed("D2")
         return removed
 
-    def _chosen(self, filter: Filter, include: frozenset[str]) -> tuple[Query, Plan]:
+    def _chosen(self, filter: Filter, include: frozenset[str], budget: Budget) -> tuple[Query, Plan]:
         """Plan what ``update_many`` and ``delete_many`` choose by a filter."""
         if filter is None:
             raise FilterSyntaxError("a filter is required here: {} means all documents", path="")
-        return self._planned(Query(self._collection, self._scope, self._parsed(filter), include=include))
+        with budget:
+            query = Query(self._collection, self._scope, self._parsed(filter), include=include)
+            planned = self._planned(query)
+            budget.plan = planned[1]
+        return planned
 
     def _in_batches(
-        self, chosen: tuple[Query, Plan], act: Callable[[Writer, list[Row]], int]
+        self, chosen: tuple[Query, Plan], act: Callable[[Writer, list[Row]], int], budget: Budget
     ) -> UpdateResult:
         """Put the rows that match to ``act``, by number, a batch and commit at a time; add up what it
         returns.
@@ -275,13 +300,17 @@ class Documents(Queue, Upserts, Downloads):
             batch = replace(query, after=after, limit=_BATCH)
 
             def work(writer: Writer, batch: Query = batch) -> tuple[list[Row], int]:
-                rows = run.rows(writer, plan, batch)
+                with self._root.finding(writer, budget):
+                    rows = run.rows(writer, plan, batch)
                 return rows, act(writer, rows) if rows else 0
 
             try:
-                rows, done = self._root.written(work)
+                rows, done = self._root.written(work, budget=budget)
             except DocstoreError as failed:
                 failed.matched, failed.changed = matched, changed
+                if isinstance(failed, QueryTimeout):
+                    stays = f"earlier batches stay: {matched} documents, {changed} of them changed"
+                    failed.args = (f"{failed.message}; {stays}",)
                 raise
             matched, changed = matched + len(rows), changed + done
             if len(rows) < _BATCH:
@@ -325,7 +354,7 @@ class Documents(Queue, Upserts, Downloads):
             )
         if not rows:
             raise NotFound(f"no document with the external_id {shown(external_id)}", id=key)
-        return records_from(DOCUMENTS, rows)
+        return self._all_readable(rows)
 
     def get_by_external_id(self, external_id: str, *, version: int | None = None) -> Document:
         """Return one version of a document.

@@ -31,6 +31,7 @@ wanted.
     │   └── SizeMismatch                     .expected .actual
     └── BackendError                         .retryable .transient .outcome_unknown
         ├── ReadOnlyStore                    .reason
+        ├── UnreadableRecord                 .id .reason
         ├── StoreBusy
         ├── StoreClosed
         ├── SchemaTooNew                     .found .supported
@@ -80,6 +81,7 @@ __all__ = [
     "UnknownBackend",
     "UnknownField",
     "UnknownOperator",
+    "UnreadableRecord",
     "UpgradeNeeded",
     "WrongBlobs",
 ]
@@ -317,6 +319,16 @@ class QueryTimeout(BackendError, TimeoutError):
 
     budget: float = 0.0
     predicates: tuple[str, ...] = ()
+
+
+class UnreadableRecord(BackendError):
+    """A row is not as docstore writes rows: somebody changed it by hand, or the disk did.
+
+    ``id`` says which record, as far as that can be read, and ``reason`` what is wrong with it.
+    """
+
+    id: str | None = None
+    reason: str = ""
 
 
 class StoreBusy(BackendError):

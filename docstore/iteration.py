@@ -7,7 +7,9 @@ from time import perf_counter
 from typing import Generic, TypeVar
 
 from docstore.backend import Row
+from docstore.errors import UnreadableRecord
 from docstore.listing import Position
+from docstore.query.run import leave_out
 
 __all__ = ["Iteration"]
 
@@ -23,9 +25,10 @@ class Iteration(Iterator[T], Generic[T]):
     """Records one after another, read a batch at a time; no transaction is open between batches.
 
     Args:
-        batch: returns the rows behind a position (``None``: from the beginning), at most so many.
+        batch: returns the rows behind a position (``None``: from the beginning), at most so many; the last
+            of them can be read.
         size: rows in a batch; more are read ahead where finding the place took longer than reading them.
-        made: makes the record of a row.
+        made: makes the record of a row; of one that cannot be read it raises UnreadableRecord.
         position: returns the position behind a row.
         text: writes a position as a cursor.
         start: where to begin; ``None`` is the beginning.
@@ -50,6 +53,8 @@ class Iteration(Iterator[T], Generic[T]):
         self._start = start
         self._rows: list[Row] = []
         self._taken = 0
+        self._looked = 0
+        self._item: T | None = None
         self._ended = False
 
     @property
@@ -66,7 +71,14 @@ class Iteration(Iterator[T], Generic[T]):
     @property
     def is_ready(self) -> bool:
         """Whether the next record is at hand, without reading a batch."""
-        return self._taken < len(self._rows)
+        while self._item is None and self._looked < len(self._rows):
+            row = self._rows[self._looked]
+            self._looked += 1
+            try:
+                self._item = self._made(row)
+            except UnreadableRecord as broken:
+                leave_out(row, broken.reason)
+        return self._item is not None
 
     def __iter__(self) -> Iteration[T]:
         """Return itself."""
@@ -76,24 +88,23 @@ class Iteration(Iterator[T], Generic[T]):
         """Return the next record."""
         if not self.fetch():
             raise StopIteration
-        row = self._rows[self._taken]
-        self._taken += 1
-        return self._made(row)
+        item, self._item, self._taken = self._item, None, self._looked
+        assert item is not None
+        return item
 
     def fetch(self) -> bool:
         """Read the next batch if the last one is used up; return whether there is a record to yield."""
-        if self.is_ready:
-            return True
-        if self._ended:
-            return False
-        start = self._position(self._rows[-1]) if self._rows else self._start
-        begun = perf_counter()
-        rows = self._batch(start, self._size)
-        self._ended = len(rows) < self._size
-        if rows:
-            self._start, self._rows, self._taken = start, rows, 0
-            self._adapt(perf_counter() - begun)
-        return bool(rows)
+        while not self.is_ready:
+            if self._ended:
+                return False
+            start = self._position(self._rows[-1]) if self._rows else self._start
+            begun = perf_counter()
+            rows = self._batch(start, self._size)
+            self._ended = len(rows) < self._size
+            if rows:
+                self._start, self._rows, self._taken, self._looked = start, rows, 0, 0
+                self._adapt(perf_counter() - begun)
+        return True
 
     def _adapt(self, took: float) -> None:
         """Read twice as many next time, if a batch costs much whatever its size, and the rows are small."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from pydantic_core import from_json
-
 from docstore.backend import Query, Reader, Row, SortValue
 from docstore.pages import Window, stepped
 from docstore.query import run
 from docstore.query.cursor import Way
+from docstore.query.decode import decode
 from docstore.query.fields import Kind
 from docstore.query.order import position_of, reverse_order
 from docstore.query.plan import Plan
 
-__all__ = ["Cut", "Listing", "Position", "after", "behind", "cut_at", "cut_from", "listing_of", "total_of"]
+__all__ = [
+    "Cut", "Listing", "Position", "after", "behind", "careful", "cut_at", "cut_from", "listing_of",
+    "total_of",
+]  # fmt: skip
 
 Position: TypeAlias = tuple[SortValue, ...]
 _WINDOWS = 8
@@ -53,7 +55,7 @@ class Listing:
             whole = self.query
             found = self.windows[offset, limit] = Query(
                 whole.collection, whole.scope, whole.where, whole.order, None, offset, limit, whole.include,
-                whole.lock, whole.shaped,
+                whole.lock, whole.prepared,
             )  # fmt: skip
         return found
 
@@ -63,6 +65,11 @@ def listing_of(query: Query, plan: Plan, include: frozenset[str], bound: bytes) 
     fields = query.collection.fields
     names = {key.path[0]: None for key in query.order if fields[key.path[0]].kind is Kind.JSON}
     return Listing(query, plan, include, bound, tuple(names))
+
+
+def careful(listing: Listing) -> Listing:
+    """Return the listing that leaves out, with a warning, rows that cannot be read."""
+    return replace(listing, plan=run.careful(listing.plan), windows={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ def after(query: Query, position: Position, way: Way) -> Query:
     if way == "next":  # every page but the first: replace() takes four times as long
         return Query(
             query.collection, query.scope, query.where, query.order, position, query.offset, query.limit,
-            query.include, query.lock, query.shaped,
+            query.include, query.lock, query.prepared,
         )  # fmt: skip
     return replace(
         query, order=reverse_order(query.order), after=stepped(position, query.order, forwards=True)
@@ -119,8 +126,7 @@ def after(query: Query, position: Position, way: Way) -> Query:
 def behind(listing: Listing, row: Row) -> Position:
     """Return the position just behind a row."""
     if listing.json_fields:
-        texts = {name: row[name] for name in listing.json_fields if row[name] is not None}
-        row = {**row, **{name: from_json(text) for name, text in texts.items()}}
+        row = decode(listing.query.collection, row, listing.json_fields)
     return position_of(row, listing.query.order)
 
 

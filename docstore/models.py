@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 
-from docstore.query.decode import JSON_FIELDS
+from docstore.errors import UnreadableRecord, shown
+from docstore.query.decode import JSON_FIELDS, fault_of, type_fault
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.instants import to_datetime
 
@@ -30,11 +31,14 @@ __all__ = [
     "Status",
     "UpdateResult",
     "page_from",
+    "readable",
     "record_from",
     "records_from",
+    "unreadable",
 ]
 
 T = TypeVar("T")
+Row = dict[str, Any]
 
 
 class Status(StrEnum):
@@ -334,6 +338,7 @@ class Page(BaseModel, Generic[T]):
         return True
 
 
+_MOST_KNOWN = 4096
 _EPOCH = to_datetime(0)
 _STATUS = {status.value: status for status in Status}
 _PAGE_FIELDS = set(Page.model_fields)
@@ -346,20 +351,51 @@ _hold, _hold_set, _hold_extra, _hold_private = (
 """What a model keeps, set past its own ``__setattr__``."""
 
 
+def _check_types(collection: Collection, row: Mapping[str, Any]) -> None:
+    """Refuse a row with a value of another type than its field's, or none where there must be one."""
+    for name, value in row.items():
+        field = collection.column(name)
+        if value is None and not field.nullable:
+            raise unreadable(collection, row, f"{name}: there is none")
+        if value is not None and (fault := type_fault(field, value)) is not None:
+            raise unreadable(collection, row, f"{name}: {fault}")
+
+
 def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]) -> Callable[[Any], Any]:
     """Return what turns rows of one kind, new ones that nobody else holds, into records."""
     json_fields = JSON_FIELDS[collection.name]
     instants = tuple(name for name, field in collection.fields.items() if field.kind is Kind.INSTANT)
+    choices = tuple(
+        (name, frozenset((*field.choices, *((None,) if field.nullable else ()))))
+        for name, field in collection.fields.items()
+        if field.kind is Kind.CHOICE and name != "status"
+    )
     names, new = set(collection.fields), model.__new__
+    known: set[tuple[type, ...]] = set()  # types that whole rows had: a few, as few columns may be None
 
     def fill(values: dict[str, Any]) -> Any:
+        if (kinds := tuple(map(type, values.values()))) not in known:
+            _check_types(collection, values)
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known.add(kinds)
+        try:
+            return filled(values)
+        except (ValueError, TypeError, KeyError, OverflowError) as wrong:
+            left = {name: value for name, value in values.items() if type(value) not in (dict, datetime)}
+            raise unreadable(collection, values, fault_of(collection, left) or str(wrong)) from wrong
+
+    def filled(values: dict[str, Any]) -> Any:
         for name in heavy:
             if name not in values:
                 values[name] = None
         for name in json_fields:
             text = values[name]
             if text is not None:
-                values[name] = from_json(text)
+                object = from_json(text)
+                if type(object) is not dict:
+                    raise ValueError(name)
+                values[name] = object
         last, moment = 0, _EPOCH
         for name in instants:
             at = values[name]
@@ -368,6 +404,9 @@ def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]
                     last, moment = at, _EPOCH + timedelta(0, 0, at)
                 values[name] = moment
         values["status"] = _STATUS[values["status"]]
+        for name, words in choices:
+            if values[name] not in words:
+                raise ValueError(name)
         made = new(model)
         _hold(made, values)
         _hold_set(made, names.copy())
@@ -388,7 +427,10 @@ def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
     """Return the record for a backend's row.
 
     The row comes from our own store and was validated on its way in, so the model is filled without
-    validating it again.
+    validating it again. What is looked at is whether it still is what was written.
+
+    Raises:
+        UnreadableRecord: it is not.
     """
     return _FILLERS[collection.name]({**row})
 
@@ -400,9 +442,39 @@ def records_from(collection: Collection, rows: Sequence[dict[str, Any]], *, give
         collection: which rows they are.
         rows: as a backend gives them.
         given: whether nobody else holds them; the records then keep them, changed.
+
+    Raises:
+        UnreadableRecord: one of them is not as docstore writes rows.
     """
     fill = _FILLERS[collection.name]
     return list(map(fill, rows)) if given else [fill({**row}) for row in rows]
+
+
+def unreadable(collection: Collection, row: Mapping[str, Any], reason: str) -> UnreadableRecord:
+    """Return the error for a row that is no record."""
+    noun, id = collection.name.rstrip("s"), row.get("id")
+    return UnreadableRecord(
+        f"{noun} {shown(id)} (number {row.get('number')}) cannot be read: {reason}; it was changed by hand or"
+        " damaged: correct the row, or delete it",
+        id=id if isinstance(id, str) else None,
+        reason=reason,
+    )
+
+
+def readable(collection: Collection, row: Row) -> Row:
+    """Return a row that is as docstore writes rows.
+
+    Raises:
+        UnreadableRecord: it is not.
+    """
+    try:  # as for a record, which knows the types of most rows at one look
+        record_from(collection, {name: row[name] for name in collection.fields if name in row})
+    except UnreadableRecord:
+        fault = fault_of(collection, row)
+        if fault is None:
+            raise
+        raise unreadable(collection, row, fault) from None
+    return row
 
 
 def page_from(values: dict[str, Any]) -> Page[Any]:

@@ -19,6 +19,7 @@ __all__ = [
     "check_at_most",
     "check_batch",
     "check_include",
+    "check_timeout",
     "check_total",
     "check_window",
     "stepped",
@@ -92,6 +93,22 @@ def check_batch(size: Any, most: int) -> int:
     """
     _whole("batch_size", size, 1, most)
     return size  # type: ignore[no-any-return]
+
+
+def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
+    """Return the seconds that a read may take, ``None`` for no limit.
+
+    Raises:
+        InvalidPage: it is no number more than 0.
+    """
+    if timeout is None:
+        return None
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not timeout > 0:  # NaN is not, either
+        raise InvalidPage(
+            f"{name}={shown(timeout)}: expected seconds, more than 0, or None for no limit", argument=name
+        )
+    return float(timeout)
 
 
 def check_total(total: Any) -> int | bool:

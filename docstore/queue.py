@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
+from operator import itemgetter
 from secrets import token_hex
 from typing import Any
 
 from docstore.backend import KeepsClock, Lock, Query, Row, Writer
 from docstore.changes import document_changes
 from docstore.claims import Claim
+from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound, shown
 from docstore.lifecycle import claims, status
 from docstore.models import Document
 from docstore.query import run
+from docstore.query.decode import fault_of
 from docstore.query.expr import And, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.instants import to_datetime
@@ -115,7 +118,13 @@ class Queue(Writes[Document]):
     # -- claims ------------------------------------------------------------------------------------
 
     def claim(
-        self, limit: int = 1, *, filter: Filter | None = None, lease: float = 300.0, worker: str | None = None
+        self,
+        limit: int = 1,
+        *,
+        filter: Filter | None = None,
+        lease: float = 300.0,
+        worker: str | None = None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> list[Claim]:
         """Take documents out of the queue, for this caller alone: pending → processing, one attempt more.
 
@@ -128,6 +137,7 @@ class Queue(Writes[Document]):
             filter: which of them; ``None`` is any.
             lease: seconds that they are held, unless :meth:`Claim.heartbeat` says longer; more than 0.
             worker: a name for people, kept while the claim holds.
+            timeout: seconds that finding them may take, as for :meth:`find`.
 
         Returns:
             The claims, possibly none.
@@ -137,7 +147,7 @@ class Queue(Writes[Document]):
             InvalidDocument: ``limit``, ``lease`` or ``worker`` is of the wrong type or out of range.
         """
         self._ready_to_write("claim")
-        return self._claim(limit, filter, lease, worker, None)
+        return self._claim(limit, filter, lease, worker, None, timeout)
 
     def process(
         self,
@@ -213,13 +223,20 @@ class Queue(Writes[Document]):
         return self._held(claim.document, claim.token, self._failing_again(failure, max_attempts))
 
     def _claim(
-        self, limit: int, filter: Filter | None, lease: float, worker: str | None, max_attempts: int | None
+        self,
+        limit: int,
+        filter: Filter | None,
+        lease: float,
+        worker: str | None,
+        max_attempts: int | None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> list[Claim]:
         """Claim; with ``max_attempts``, fail what was lost so often instead."""
         _check_count("limit", limit, _MOST_CLAIMED)
         span = _check_lease(lease)
         name = None if worker is None else self._checks.text("worker", worker)
-        wanted = self._parsed(filter)
+        with (budget := self._root.budget(timeout)):
+            wanted = self._parsed(filter)
         token, tried = token_hex(16), list[Row]()
 
         def work(writer: Writer) -> list[Row]:
@@ -229,7 +246,8 @@ class Queue(Writes[Document]):
                 return kept
             tried.clear()
             while True:
-                rows = self._claimable(writer, wanted, now, limit - len(tried))
+                with self._root.finding(writer, budget):
+                    rows = self._claimable(writer, wanted, now, limit - len(tried))
                 lost = [
                     row for row in rows if max_attempts is not None and claims.is_spent(row, max_attempts)
                 ]
@@ -245,7 +263,7 @@ class Queue(Writes[Document]):
                     return list(tried)
 
         try:
-            rows = self._root.written(work, recognises=True)
+            rows = self._root.written(work, recognises=True, budget=budget)
         except Exception:
             raise
         except BaseException as stopped:  # maybe in the middle of the commit: nobody will get the claims
@@ -274,13 +292,23 @@ class Queue(Writes[Document]):
             stopped.add_note(f"and what was claimed could not be given back, its lease runs out: {also}")
 
     def _claimable(self, writer: Writer, wanted: Expr, now: int, limit: int) -> list[Row]:
-        """Return rows that may be claimed, locked, those that others are just claiming left out."""
+        """Return rows that may be claimed, locked, those that others are just claiming left out.
+
+        What is pending and what was lost are looked for apart: each is a short way along an index, while of
+        both at once a database walks all documents, however many are done.
+        """
         if limit < 1:
             return []
-        where = normalize(And((wanted, claims.claimable(now))))
-        query = Query(DOCUMENTS, self._scope, where, include=claims.LEASE, lock="skip", limit=limit)
-        planned, plan = self._planned(query)
-        return run.rows(writer, plan, planned)
+        found: list[Row] = []
+        for kind in claims.claimable(now):
+            where = normalize(And((wanted, kind)))
+            query = Query(DOCUMENTS, self._scope, where, include=claims.LEASE, lock="skip", limit=limit)
+            planned, plan = self._planned(query)
+            rows = run.rows(writer, plan, planned)
+            if any(fault_of(DOCUMENTS, row) is not None for row in rows):
+                rows = run.rows(writer, run.careful(plan), planned)
+            found += rows
+        return sorted(found, key=itemgetter("number"))[:limit]
 
     def _still(self, writer: Writer, tried: Sequence[Row], token: str, lock: Lock | None = None) -> list[Row]:
         """Return those of the rows that have the token."""

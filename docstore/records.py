@@ -11,13 +11,15 @@ from typing import Any, TypeVar
 
 from docstore.asking import Asking, Filter
 from docstore.backend import Explains, Query, Reader, Row
+from docstore.concurrency import STORE_DEFAULT, Timeout
+from docstore.errors import UnreadableRecord
 from docstore.iteration import Iteration
-from docstore.listing import Cut, Listing, Position, after, behind, cut_at, cut_from, total_of
+from docstore.listing import Cut, Listing, Position, after, behind, careful, cut_at, cut_from, total_of
 from docstore.models import Page, page_from, record_from, records_from
 from docstore.pages import Window, check_at_most, check_batch, check_include, check_total, check_window
 from docstore.query import cursor as cursors
 from docstore.query import run
-from docstore.query.decode import decode
+from docstore.query.decode import decode, fault_of
 from docstore.query.expr import In
 from docstore.query.facets import counted, facet_path
 from docstore.query.plan import Plan
@@ -49,6 +51,7 @@ class Records(Asking[T]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         strict: bool = False,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> Page[T]:
         """List the records that match, a page at a time.
 
@@ -68,6 +71,8 @@ class Records(Asking[T]):
                 extractions.
             include: heavy fields to read, ``{"content"}``.
             strict: refuse what the backend cannot run by itself.
+            timeout: seconds that it may take in all, more than 0; ``None`` is without limit. By default the
+                store's ``query_timeout``.
 
         Returns:
             The page. It, its total and its cursors come from one snapshot.
@@ -76,6 +81,7 @@ class Records(Asking[T]):
             FilterError: the filter or search is wrong; ``.path`` says where.
             InvalidSort, InvalidPage, InvalidCursor: those are.
             NotPushed: ``strict`` and the plan has a residual.
+            QueryTimeout: it took longer; the message names the predicates that no index serves.
 
         Example:
             >>> page = store.documents.find({"metadata.tags": "important"}, limit=10, total=True)
@@ -90,9 +96,22 @@ class Records(Asking[T]):
             most=self._root.limits.page,
         )
         counts = check_total(total)
-        listing = self._listing(filter, search, sort, latest_only, include)
-        if strict:
-            self._refuse_residual(listing.plan)
+        with self._root.budget(timeout) as budget:
+            listing = self._listing(filter, search, sort, latest_only, include)
+            budget.plan = listing.plan
+            if strict:
+                self._refuse_residual(listing.plan)
+            try:
+                return self._found(listing, window, counts)
+            except UnreadableRecord:  # looked for row by row, now that there is one
+                return self._found(careful(listing), window, counts)
+
+    def _found(self, listing: Listing, window: Window, counts: bool | int) -> Page[T]:
+        """Return a page.
+
+        Raises:
+            UnreadableRecord: a row of it is no record.
+        """
         if window.cursor is None:
             snapshot = counts is not False or not listing.plan.window_pushed
             with self._root.read(snapshot=snapshot) as reader, self._root.watching("find", listing.plan):
@@ -114,6 +133,7 @@ class Records(Asking[T]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         cursor: str | None = None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> Iteration[T]:
         """Yield every record that matches, in constant memory.
 
@@ -127,6 +147,7 @@ class Records(Asking[T]):
             cursor: where to begin: the ``cursor`` of a walk that was left, or of a page of :meth:`find`; it
                 belongs to this filter, search, sort, ``latest_only`` and scope. Whichever way it points, the
                 walk goes forwards. ``None``: the beginning.
+            timeout: as for :meth:`find`, for each batch.
 
         Returns:
             An iterator. Its ``cursor`` says where it stands, so that a walk can be left and taken up again.
@@ -145,10 +166,11 @@ class Records(Asking[T]):
         window = check_window(
             limit=size, offset=0, page=None, cursor=cursor, direction=None, most=self._root.limits.page
         )
-        listing = self._listing(filter, search, sort, latest_only, include)
+        with self._root.budget(timeout):
+            listing = self._listing(filter, search, sort, latest_only, include)
         start = None if window.cursor is None else self._place(listing, window.cursor)[0]
         return Iteration(
-            partial(self._batch, listing),
+            partial(self._batch, listing, timeout),
             size,
             partial(self._shown, listing),
             position=partial(behind, listing),
@@ -163,11 +185,12 @@ class Records(Asking[T]):
         search: str | None = None,
         latest_only: bool = True,
         at_most: int | None = None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> int:
         """Count the records that match.
 
         Args:
-            filter, search, latest_only: as for :meth:`find`.
+            filter, search, latest_only, timeout: as for :meth:`find`.
             at_most: stop counting there; ``None`` counts all.
 
         Raises:
@@ -176,12 +199,14 @@ class Records(Asking[T]):
         """
         self._ready()
         most = check_at_most(at_most)
-        listing = self._listing(filter, search, "number", latest_only, ())
-        if most == 0:
-            return 0
-        snapshot = not listing.plan.is_pushed
-        with self._root.read(snapshot=snapshot) as reader, self._root.watching("count", listing.plan):
-            return run.count(reader, listing.plan, listing.query, most)
+        with self._root.budget(timeout) as budget:
+            listing = self._listing(filter, search, "number", latest_only, ())
+            budget.plan = listing.plan
+            if most == 0:
+                return 0
+            snapshot = not listing.plan.is_pushed
+            with self._root.read(snapshot=snapshot) as reader, self._root.watching("count", listing.plan):
+                return run.count(reader, listing.plan, listing.query, most)
 
     def count_by(
         self,
@@ -191,6 +216,7 @@ class Records(Asking[T]):
         search: str | None = None,
         latest_only: bool = True,
         limit: int = 100,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> dict[Any, int]:
         """Count the records that match by what they have at ``field``: facets.
 
@@ -202,7 +228,7 @@ class Records(Asking[T]):
 
         Args:
             field: a field path, such as ``"status"`` or ``"metadata.tags"``.
-            filter, search, latest_only: as for :meth:`find`.
+            filter, search, latest_only, timeout: as for :meth:`find`.
             limit: values to return, the most frequent first, then in sort order; 1 to 10,000.
 
         Raises:
@@ -212,27 +238,36 @@ class Records(Asking[T]):
         self._ready()
         check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=10_000)
         path = facet_path(field, self._collection, self._root.limits)
-        listing = self._listing(filter, search, "number", latest_only, ())
-        query = listing.query
-        if path[0] == "content":
-            query = replace(query, include=frozenset({"content"}))
-        with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
-            grouped = run.grouped(reader, listing.plan, query, path)
-            rows = run.walk(reader, listing.plan, query) if grouped is None else ()
-            return counted(grouped, (decode(self._collection, row) for row in rows), path, limit)
+        with self._root.budget(timeout) as budget:
+            listing = self._listing(filter, search, "number", latest_only, ())
+            budget.plan = listing.plan
+            query = listing.query
+            if path[0] == "content":
+                query = replace(query, include=frozenset({"content"}))
+            with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
+                grouped = run.grouped(reader, listing.plan, query, path)
+                rows = run.walk(reader, listing.plan, query) if grouped is None else ()
+                return counted(grouped, (decode(self._collection, row) for row in rows), path, limit)
 
     def exists(
-        self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> bool:
         """Return whether any record matches.
 
         Args:
-            filter, search, latest_only: as for :meth:`find`.
+            filter, search, latest_only, timeout: as for :meth:`find`.
 
         Raises:
             FilterError: the filter or search is wrong.
         """
-        return self.count(filter, search=search, latest_only=latest_only, at_most=1) > 0
+        return (
+            self.count(filter, search=search, latest_only=latest_only, at_most=1, timeout=timeout) > 0
+        )
 
     def get(self, id: str, *, include: Iterable[str] = ()) -> T:
         """Return the record with this id, whichever version it is.
@@ -275,7 +310,7 @@ class Records(Asking[T]):
         found: dict[str, Row] = {}
         for row in rows:
             found.setdefault(row["id"], row)
-        return [self._made(found[id]) for id in asked if id in found]
+        return self._all_readable(found[id] for id in asked if id in found)
 
     def explain(
         self,
@@ -292,6 +327,7 @@ class Records(Asking[T]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         strict: bool = False,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> Plan:
         """Return how :meth:`find` with the same arguments would be run, without running it.
 
@@ -313,24 +349,25 @@ class Records(Asking[T]):
             most=self._root.limits.page,
         )
         check_total(total)
-        listing = self._listing(filter, search, sort, latest_only, include)
-        query = listing.query
-        if window.cursor is not None:
-            position, way = self._place(listing, window.cursor)
-            query = after(query, position, window.direction or way)
-        if listing.plan.window_pushed:
-            query = replace(query, limit=window.limit + 1, offset=window.offset or 0)
-        with self._root.read(snapshot=True) as reader:
-            if not isinstance(reader, Explains):
-                return listing.plan
-            shown = reader.explain(query)
-        return replace(
-            listing.plan,
-            statement=shown.text,
-            parameters=shown.parameters,
-            database_plan=shown.plan,
-            notes=shown.notes,
-        )
+        with self._root.budget(timeout):
+            listing = self._listing(filter, search, sort, latest_only, include)
+            query = listing.query
+            if window.cursor is not None:
+                position, way = self._place(listing, window.cursor)
+                query = after(query, position, window.direction or way)
+            if listing.plan.window_pushed:
+                query = replace(query, limit=window.limit + 1, offset=window.offset or 0)
+            with self._root.read(snapshot=True) as reader:
+                if not isinstance(reader, Explains):
+                    return listing.plan
+                shown = reader.explain(query)
+            return replace(
+                listing.plan,
+                statement=shown.text,
+                parameters=shown.parameters,
+                database_plan=shown.plan,
+                notes=shown.notes,
+            )
 
     # -- pages -------------------------------------------------------------------------------------
 
@@ -355,10 +392,16 @@ class Records(Asking[T]):
             return records_from(self._collection, rows, given=given)
         return [self._shown(listing, row) for row in rows]
 
-    def _batch(self, listing: Listing, start: Position | None, size: int) -> list[Row]:
+    def _batch(self, listing: Listing, timeout: Timeout, start: Position | None, size: int) -> list[Row]:
         snapshot = not listing.plan.window_pushed
-        with self._root.read(snapshot=snapshot) as reader, self._root.watching("iterate", listing.plan):
-            return run.rows(reader, listing.plan, replace(listing.query, limit=size, after=start))
+        query = replace(listing.query, limit=size, after=start)
+        with self._root.budget(timeout) as budget:
+            budget.plan = listing.plan
+            with self._root.read(snapshot=snapshot) as reader, self._root.watching("iterate", listing.plan):
+                rows = run.rows(reader, listing.plan, query)
+                if rows and fault_of(self._collection, rows[-1]) is not None:  # it is no place to go on from
+                    rows = run.rows(reader, run.careful(listing.plan), query)
+                return rows
 
     def _shown(self, listing: Listing, row: Row) -> T:
         """Return the record of a listing's row, without what only the residual read."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from types import TracebackType
 from typing import Any, TypeVar
 
 from docstore.backend import (
@@ -22,13 +23,15 @@ from docstore.backend import (
     Duplicate,
     Interruptible,
     Nests,
+    Prepares,
+    Query,
     Reader,
     Translates,
     Writer,
     WritesAlone,
 )
 from docstore.blobs import Blobs
-from docstore.concurrency import current, sleep
+from docstore.concurrency import STORE_DEFAULT, Budget, StoreDefault, Timeout, current, sleep
 from docstore.errors import (
     BackendError,
     BlobsNotConfigured,
@@ -38,6 +41,7 @@ from docstore.errors import (
     StoreClosed,
 )
 from docstore.limits import Limits
+from docstore.pages import check_timeout
 from docstore.places import Places
 from docstore.recent import Recent
 from docstore.steps import reached
@@ -116,6 +120,32 @@ class _Transaction:
             raise
 
 
+class _Budgeted:
+    """A block for reading that is paid out of a budget, the waiting for its connection included."""
+
+    __slots__ = ("_block", "_budget")
+
+    def __init__(self, budget: Budget, block: AbstractContextManager[Reader]) -> None:
+        self._budget = budget
+        self._block = block
+
+    def __enter__(self) -> Reader:
+        self._budget.__enter__()
+        try:
+            return self._block.__enter__()
+        except BaseException as error:
+            self._budget.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return self._block.__exit__(kind, error, trace)
+        finally:
+            self._budget.__exit__(kind, error, trace)
+
+
 class Root:
     """The shared state of an open store.
 
@@ -129,12 +159,13 @@ class Root:
         slow_query: seconds from which a query is logged; ``None``: never.
         read_only: whether the store was opened for reading alone.
         store_id: the id that the store and the root of its bytes must bear; ``None``: that of its database.
+        query_timeout: seconds that a read may take unless it says otherwise; ``None`` is without limit.
     """
 
     def __init__(
         self, backend: Backend, blobs: Blobs | None, *, limits: Limits, default_timezone: tzinfo | None,
         secrets: tuple[bytes, ...], scope_required: bool, slow_query: float | None = SLOW,
-        read_only: bool = False, store_id: str | None = None,
+        read_only: bool = False, store_id: str | None = None, query_timeout: float | None = None,
     ) -> None:  # fmt: skip
         self.backend = backend
         self.blobs = blobs
@@ -148,8 +179,11 @@ class Root:
         """Why the store can only be read, in words; ``""`` where it can be written to."""
         if not self.read_only:
             self.read_only = getattr(backend, "read_only", "")
+        self.query_timeout = query_timeout
         self.listings: Recent[Any] = Recent()
-        self.shapes: Recent[Any] = Recent()
+        self.prepare: Callable[[Query], Any] = (
+            backend.prepare if isinstance(backend, Prepares) else lambda query: None
+        )
         self.closed: bool = False
         self.watching: Watch = Watch(backend.name, slow_query)
         self.single_writer: bool = getattr(backend, "single_writer", True)
@@ -211,11 +245,34 @@ class Root:
         """Let this context take part in a transaction that was begun in another."""
         self._current.set(transaction)
 
+    def budget(self, timeout: Timeout = STORE_DEFAULT) -> Budget:
+        """Return what the finding of one call may take.
+
+        Raises:
+            InvalidPage: ``timeout`` is no number of seconds more than 0.
+        """
+        return Budget(self.query_timeout if isinstance(timeout, StoreDefault) else check_timeout(timeout))
+
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Reader]:
-        """Open a block for reading, or read within the transaction in force."""
+        """Open a block for reading, or read within the transaction in force. It is paid out of the store's
+        budget, unless the call has one already.
+        """
         self.check_open()
-        current = self._in_force()
-        return self.backend.read(snapshot=snapshot) if current is None else self._reading_in(current)
+        transaction = self._in_force()
+        block = (
+            self.backend.read(snapshot=snapshot) if transaction is None else self._reading_in(transaction)
+        )
+        if self.query_timeout is None or current().has_budget:
+            return block
+        return _Budgeted(Budget(self.query_timeout), block)
+
+    @contextmanager
+    def finding(self, writer: Writer, budget: Budget) -> Iterator[None]:
+        """Spend a budget on what a write block looks for, before it writes."""
+        transaction = self._in_force()
+        reading = nullcontext() if transaction is None else transaction.reading()
+        with budget, self._translated(), reading:  # what an interrupt raised is understood within the budget
+            yield
 
     @contextmanager
     def _reading_in(self, current: _Transaction) -> Iterator[Reader]:
@@ -223,9 +280,9 @@ class Root:
             yield reader
 
     @contextmanager
-    def write(self) -> Iterator[Writer]:
+    def write(self, budget: Budget | None = None) -> Iterator[Writer]:
         """Open a block for writing, or write within the transaction in force, where it is kept or undone by
-        itself.
+        itself; waiting for the block is paid out of ``budget``.
         """
         self.check_open()
         self.check_writable()
@@ -234,7 +291,9 @@ class Root:
             with self._translated(), current.part() as writer:
                 yield writer
             return
-        with self.backend.write() as writer:
+        with ExitStack() as stack:
+            with budget or nullcontext():
+                writer = stack.enter_context(self.backend.write())
             yield writer
 
     def _translated(self) -> AbstractContextManager[None]:
@@ -257,13 +316,16 @@ class Root:
         with self.backend.write() as writer:
             yield writer
 
-    def written(self, work: Callable[[Writer], T], *, recognises: bool = False) -> T:
+    def written(
+        self, work: Callable[[Writer], T], *, recognises: bool = False, budget: Budget | None = None
+    ) -> T:
         """Run ``work`` in a write block and return its result; a lost race is run again, a few times.
 
         Args:
             work: reads and writes; it is run anew from its beginning.
             recognises: whether ``work``, run again after a commit of unknown outcome, finds out by looking
                 whether it was done.
+            budget: what waiting for the block is paid out of; ``None``: it takes as long as it does.
 
         Raises:
             StoreBusy: others won every time.
@@ -271,7 +333,7 @@ class Root:
         """
         for attempt in range(_TRIES):
             try:
-                with self.watching("write"), self.write() as writer:
+                with self.watching("write"), self.write(budget) as writer:
                     return work(writer)
             except Duplicate as lost:
                 if attempt == _TRIES - 1:

@@ -16,6 +16,7 @@ from docstore.documents import Documents
 from docstore.errors import BackendError, shown
 from docstore.extractions import Extractions
 from docstore.limits import Limits
+from docstore.pages import check_timeout
 from docstore.query.cursor import signing_keys
 from docstore.registry import open_backend
 from docstore.root import Root
@@ -157,6 +158,7 @@ def open(
     limits: Limits | Mapping[str, int] | None = None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
     slow_query: float | None = SLOW,
+    query_timeout: float | None = 30.0,
     read_only: bool = False,
     store_id: str | None = None,
     **options: Any,
@@ -175,6 +177,8 @@ def open(
             unsigned.
         slow_query: seconds from which a query is logged, one line with its plan's fingerprint, by the logger
             ``docstore.query`` as a warning; 0 logs all, ``None`` none.
+        query_timeout: seconds that a read may take, waiting included, unless its ``timeout=`` says otherwise;
+            past them it raises QueryTimeout. ``None`` is without limit.
         read_only: open without the right to write: every call that would change the store raises
             ReadOnlyStore, and nothing is created or upgraded. False finds out: a store on a read-only medium,
             in a folder without write permission, on a standby or opened by a role that may only SELECT is
@@ -207,6 +211,7 @@ def open(
             limits=limits,
             cursor_secret=cursor_secret,
             slow_query=slow_query,
+            query_timeout=query_timeout,
             read_only=read_only,
             store_id=store_id,
             options=options,
@@ -223,13 +228,12 @@ def open_root(
     limits: Limits | Mapping[str, int] | None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None,
     slow_query: float | None,
+    query_timeout: float | None,
     read_only: bool,
     store_id: str | None = None,
     options: Mapping[str, Any],
 ) -> Root:
-    """Check the arguments of :func:`open` and open what all views of the store share; ``waits`` is the
-    shell's.
-    """
+    """Check the arguments of :func:`open` and open what all views of the store share."""
     checked = Limits.of(limits)
     secrets = signing_keys(cursor_secret)
     if default_timezone is not None and not isinstance(default_timezone, tzinfo):
@@ -238,6 +242,7 @@ def open_root(
         )
     if not isinstance(read_only, bool):
         raise ValueError(f"read_only={shown(read_only)}: expected True or False")
+    budget = check_timeout(query_timeout, "query_timeout")
     Watch("", slow_query)  # a wrong value is told before anything is opened
     if store_id is not None and (type(store_id) is not str or not store_id):
         raise ValueError(f"store_id={store_id!r}: expected the text that stats().store_id gives, or None")
@@ -251,6 +256,7 @@ def open_root(
         secrets=secrets,
         scope_required=scope_required,
         slow_query=slow_query,
+        query_timeout=budget,
         read_only=read_only,
         store_id=store_id,
     )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from docstore.backend import Lock, Query, Reader, Row, Writer, WritesAlone
 from docstore.checks import Checks, check_order
 from docstore.errors import BackendError, InvalidDocument, NotFound, RevisionConflict, ScopeError, shown
+from docstore.models import readable
 from docstore.query.expr import Compare
 from docstore.query.fields import Collection
 from docstore.records import Records
@@ -80,6 +81,7 @@ class Writes(Records[T]):
         tried: Row | None = None
         if along is None and (backend := self._root.alone) is not None:
             row, now = self._now(backend, key, include, number)
+            readable(self._collection, row)
             self._check_revision(row, expected)
             changes = make(row, now)
             if changes is None:
@@ -96,7 +98,7 @@ class Writes(Records[T]):
 
         def work(writer: Writer) -> Row:
             nonlocal tried
-            row = self._mine(writer, key, include=include, number=number)
+            row = readable(self._collection, self._mine(writer, key, include=include, number=number))
             if tried is not None and _recognised(row, tried):
                 return row
             self._check_revision(row, expected)

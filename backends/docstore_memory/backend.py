@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from threading import Lock
 from uuid import uuid4
 
-from docstore.backend import EXACT, Judgement, Reader, SortKey, Writer
+from docstore.backend import EXACT, Judgement, Query, Reader, SortKey, Writer
 from docstore.concurrency import FairLock
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
+from docstore_memory.index import Prepared, prepared
 from docstore_memory.reading import MemoryReader
 from docstore_memory.views import Overlay, State, View
 from docstore_memory.writing import Counters, MemoryWriter
@@ -44,6 +45,10 @@ class MemoryBackend:
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Call every leaf exact: the evaluator runs them all."""
         return EXACT
+
+    def prepare(self, query: Query) -> Prepared:
+        """Return what a query asks, whatever its window."""
+        return prepared(query)
 
     def sorts(self, collection: Collection, key: SortKey) -> Judgement:
         """Call every sort key exact."""

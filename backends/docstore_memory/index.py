@@ -9,6 +9,7 @@ filenames and the words of contents are facts like the others, at the path of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 
 from docstore.backend import Query
@@ -25,12 +26,39 @@ from docstore.query.expr import And, Compare, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.wire import expr_to_json
 
-__all__ = ["Index", "conjuncts", "indexes"]
+__all__ = ["Index", "Prepared", "conjuncts", "indexes", "prepared"]
 
 _FOLD = 16_384
 _NAMES = ("filename",)
 _ANSWERS = 256
 _LONGEST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a query asks, whatever its window.
+
+    Attributes:
+        query: the query.
+        terms: what all must hold, the scope's conditions first.
+        key: the same as a text.
+    """
+
+    query: Query
+    terms: tuple[Expr, ...]
+    key: str
+
+    def is_for(self, query: Query) -> bool:
+        """Return whether it holds for a query."""
+        return self.query.where is query.where and self.query.scope == query.scope
+
+
+def prepared(query: Query) -> Prepared:
+    """Return what a query asks, worked out now."""
+    parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
+    scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
+    terms = (*scope, *conjuncts(query.where))
+    return Prepared(query, terms, "all " + expr_to_json(And(terms)))
 
 
 class Index:
@@ -46,7 +74,6 @@ class Index:
             self.fields["filename"] = False
         self._stored = Folded()
         self._layers = Layers(self.fields, self._stored)
-        self._asked: dict[tuple[int, int], tuple[Query, tuple[Expr, ...], str]] = {}
         self._before: dict[int, Record | None] = {}
         self._coming: dict[int, Record | None] = {}
 
@@ -105,20 +132,10 @@ class Index:
         return f"{query.order[0].path[0]} of {self._terms(query)[1]}"
 
     def _terms(self, query: Query) -> tuple[tuple[Expr, ...], str]:
-        """Return what all must hold, and the key of that; worked out once for the very same filter."""
-        place = (id(query.where), id(query.scope))
-        known = self._asked.get(place)
-        if known is None:
-            parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
-            scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
-            terms = (*scope, *conjuncts(query.where))
-            # the query is kept with them, so that no other object takes its filter's place
-            known = (query, terms, "all " + expr_to_json(And(terms)))
-            if len(known[2]) <= _LONGEST:
-                if len(self._asked) >= _ANSWERS:
-                    self._asked.clear()
-                self._asked[place] = known
-        return known[1], known[2]
+        """Return what all must hold, and the key of that."""
+        found = query.prepared
+        made = found if isinstance(found, Prepared) and found.is_for(query) else prepared(query)
+        return made.terms, made.key
 
     @staticmethod
     def _keep(answers: dict[str, Bounds], key: str, found: Bounds) -> Bounds:

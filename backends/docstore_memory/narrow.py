@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from docstore.backend import Query
+from docstore.concurrency import looked_over
 from docstore.index import window
 from docstore.index.answers import Bounds
 from docstore.index.bits import EMPTY, Bits, minus
@@ -132,7 +133,7 @@ def _rounds(view: View, query: Query, high: Bits, slack: int, found: list[Record
             return None
         found += [
             record
-            for record in _records(view, query, minus(cut.members, seen))
+            for record in looked_over(_records(view, query, minus(cut.members, seen)))
             if (behind is None or behind(record.facts)) and within(record, query) and test(record.facts)
         ]
         seen = cut.members

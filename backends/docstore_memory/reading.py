@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Any
 
 from docstore.backend import BlobRow, BlobState, Query, Row, Scope, SortKey, Statement
+from docstore.concurrency import looked_over
 from docstore.index.ordered import is_ordered
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, Path
@@ -59,7 +60,7 @@ class MemoryReader:
             records = chain(records, _passing(found.left, query))
         if query.after is not None:
             behind = after_function(query.after, query.order)
-            records = (record for record in records if behind(record.facts))
+            records = (record for record in looked_over(records) if behind(record.facts))
         return _window(records, query, query.offset if found is None else found.skip)
 
     def _first_in_order(self, query: Query) -> list[Record]:
@@ -72,7 +73,7 @@ class MemoryReader:
         test, numbers = compile_expr(query.where), {record.number for record in sure}
         passing = (
             record
-            for record in sorted([*sure, *unsure], key=_key_of(query.order))
+            for record in looked_over(sorted([*sure, *unsure], key=_key_of(query.order)))
             if (behind is None or behind(record.facts))
             and (record.number in numbers or (within(record, query) and test(record.facts)))
         )
@@ -139,7 +140,7 @@ class MemoryReader:
 def _passing(records: Iterable[Record], query: Query) -> Iterator[Record]:
     """Return those of some records that are in the query's scope and match its filter."""
     test = compile_expr(query.where)
-    return (record for record in records if within(record, query) and test(record.facts))
+    return (record for record in looked_over(records) if within(record, query) and test(record.facts))
 
 
 @lru_cache(maxsize=64)
@@ -153,10 +154,10 @@ def _window(records: Iterable[Record], query: Query, offset: int) -> Sequence[Re
     """Return the records at an offset and the query's limit in its order."""
     key = _key_of(query.order)
     if query.limit is None:
-        return sorted(records, key=key)[offset:]
+        return sorted(looked_over(records), key=key)[offset:]
     if isinstance(records, list) and len(records) <= 2 * (offset + query.limit):
         return sorted(records, key=key)[offset : offset + query.limit]
-    return heapq.nsmallest(offset + query.limit, records, key=key)[offset:]
+    return heapq.nsmallest(offset + query.limit, looked_over(records), key=key)[offset:]
 
 
 def _key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:

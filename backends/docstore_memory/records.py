@@ -15,7 +15,8 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from docstore.backend import Row
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.decode import value_fault
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
 from docstore.rows import Rows
 
 __all__ = ["INDEXES", "Opened", "Record", "Table"]
@@ -33,6 +34,7 @@ class _Layout:
     names: tuple[str, ...]
     places: Mapping[str, int]
     json: tuple[str, ...]
+    fields: Mapping[str, Field]
     id: int
     beside: int
     taken: Callable[[Mapping[str, Any]], tuple[Any, ...]]
@@ -44,7 +46,7 @@ class _Layout:
         json = tuple(name for name in names if fields[name].kind is Kind.JSON)
         places = {name: at for at, name in enumerate((*names, "number"))}
         beside = places.get("document_id", places.get("external_id", -1))
-        return _Layout((*names, "number"), places, json, places["id"], beside, itemgetter(*names))
+        return _Layout((*names, "number"), places, json, fields, places["id"], beside, itemgetter(*names))
 
 
 _LAYOUTS: Final = {collection.name: _Layout.of(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
@@ -92,10 +94,13 @@ class Record:
 
     def changed(self, changes: Mapping[str, Any]) -> Record:
         """Return a record with some columns replaced."""
-        values, places = list(self._values), self._layout.places
+        layout, fields = self._layout, self._layout.fields
+        if any(value_fault(fields[name], value) is not None for name, value in changes.items()):
+            return BrokenRecord.of(self, changes)
+        values, places = list(self._values), layout.places
         for name, value in changes.items():
             values[places[name]] = value
-        return Record(self._layout, tuple(values), self._opened)
+        return Record(layout, tuple(values), self._opened)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -151,6 +156,44 @@ class Record:
         chain = (get("tenant"), get("owner"), beside)
         found = [("id", values[layout.id]), ("external_id", beside), ("version", (*chain, get("version")))]
         return [*found, ("latest", chain)] if get("is_latest") else found
+
+
+_BLANK: Final[Mapping[Kind, Any]] = {
+    Kind.TEXT: "", Kind.CHOICE: "", Kind.INTEGER: 0, Kind.BOOLEAN: False, Kind.INSTANT: 0, Kind.JSON: "{}",
+}  # fmt: skip
+
+
+class BrokenRecord(Record):
+    """A record that was given values past the library, as by hand: all that reads it within the backend
+    sees blanks in their stead, who is handed its row sees them.
+    """
+
+    __slots__ = ("_raw",)
+    _raw: Mapping[str, Any]
+
+    @staticmethod
+    def of(record: Record, changes: Mapping[str, Any]) -> Record:
+        """Return a record with some columns replaced; a plain one if none of its values is wrong any more."""
+        layout = record._layout
+        names = layout.names
+        raw = {**record.row(names), **changes}
+        wrong = {name for name in names if value_fault(layout.fields[name], raw[name]) is not None}
+        sound = tuple(_BLANK[layout.fields[name].kind] if name in wrong else raw[name] for name in names)
+        if not wrong:
+            return Record(layout, sound, record._opened)
+        made = BrokenRecord(layout, sound, record._opened)
+        made._raw = {name: raw[name] for name in wrong}
+        return made
+
+    def row(self, names: Iterable[str]) -> Row:
+        """Return these columns, those that are wrong as they were given."""
+        row = super().row(names)
+        row.update((name, value) for name, value in self._raw.items() if name in row)
+        return row
+
+    def changed(self, changes: Mapping[str, Any]) -> Record:
+        """Return a record with some columns replaced."""
+        return BrokenRecord.of(self, changes)
 
 
 class Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from docstore_sql.compile import Compiler
@@ -41,11 +41,15 @@ class PostgresCompiler(Compiler):
         """Return the condition for ``expr``; predicates on one JSON column are made one."""
         match expr:
             case And(terms):
-                return both(merged(map(self.where, terms), "&&"))
+                return self.conjunction(map(self.where, terms))
             case Or(terms):
                 return either(merged(map(self.where, terms), "||"))
             case _:
                 return super().where(expr)
+
+    def conjunction(self, parts: Iterable[Fragment]) -> Fragment:
+        """Return the condition that all parts hold; predicates on one JSON column are made one."""
+        return both(merged(parts, "&&"))
 
     def scope(self, scope: Scope) -> Fragment:
         """Return the condition that confines to ``scope``; the index of tenants holds those that are one."""

@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from docstore_sql.fragment import Fragment
@@ -24,8 +24,9 @@ __all__ = [
     "COVERED",
     "Drives",
     "Way",
-    "bounds_of",
+    "bounding",
     "confines",
+    "conjuncts",
     "furthest_walk",
     "is_covered",
     "is_point",
@@ -142,18 +143,18 @@ def is_point(query: Query) -> bool:
     return isinstance(where, Compare) and where.op == "eq" and where.path in (("id",), ("number",))
 
 
-def bounds_of(query: Query) -> tuple[Expr, Expr]:
-    """Return the part of the condition that the order's index narrows by (ranges of its key, one owner), and
-    the other part.
-    """
-    first = query.order[0]
-    terms = query.where.terms if isinstance(query.where, And) else (query.where,)
-    bounds = [
-        isinstance(term, Compare) and term.value is not None and (term.path == first.path or confines(term))
+def conjuncts(where: Expr) -> Sequence[Expr]:
+    """Return the terms that all must hold."""
+    return where.terms if isinstance(where, And) else (where,)
+
+
+def bounding(query: Query, terms: Sequence[Expr]) -> list[bool]:
+    """Return which of the terms the order's index narrows by: ranges of its key, one owner."""
+    first = query.order[0].path
+    return [
+        isinstance(term, Compare) and term.value is not None and (term.path == first or confines(term))
         for term in terms
     ]
-    inside = tuple(term for term, is_bound in zip(terms, bounds, strict=True) if is_bound)
-    return And(inside), And(tuple(term for term, is_bound in zip(terms, bounds, strict=True) if not is_bound))
 
 
 def is_covered(query: Query) -> bool:

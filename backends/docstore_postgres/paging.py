@@ -117,10 +117,10 @@ class Page:
         if made is None:
             if len(texts) >= _MOST_TEXTS:
                 texts.clear()
-            opened = replace(self, query=slots_of(query), condition=self.condition.with_places())
+            opened = replace(self, query=slots_of(query))
             made = opened.walking(bound, query.limit or 0) if name == "walk" else opened.finding(name)
             texts[key] = made
-        return filled(made, query, self.condition.given)
+        return filled(made, query)
 
     def walking(self, bound: int, size: int) -> Fragment:
         """Return the statement of :meth:`walk` for pages of one size, a call's other values left open."""

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 
-from docstore_sql.compile import Compiler
+from docstore_sql.column_filter import ColumnFilter
 from docstore_sql.fragment import Fragment
+from docstore_sql.prepared import PreparedQuery
 
 from docstore.backend import Query, SortKey
-from docstore.query.bind import Shape, Shaped
-from docstore.query.expr import And, Compare, Expr, In, Path, leaves
+from docstore.query.expr import Compare, Expr, In, Path, leaves
+from docstore.query.fields import STATUSES
+from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.declared import Declared, Narrowed
-from docstore_postgres.drive import Drives, bounds_of, confines, key_of
+from docstore_postgres.drive import Drives, bounding, confines, conjuncts, key_of
 from docstore_postgres.finding import Finder
 from docstore_postgres.intervals import intervals
 from docstore_postgres.reach import indexed
-from docstore_postgres.slots import Places, Values
 from docstore_postgres.sought import sought
 from docstore_postgres.usual import Learnt, Usuals
 
-__all__ = ["Apart", "Condition", "Ranged", "Reading"]
+__all__ = ["Apart", "Condition", "Prepared", "Ranged", "Reading"]
 
 _KEPT = 256
 _RANGED = (("created_at",), ("number",))
@@ -76,10 +77,8 @@ class Condition:
         ranged: what the index of words finds of it; ``None``: nothing.
         is_ranged_known: whether that was looked at: it is when a walk did not fill a page.
         is_costly: whether finding all matches took long when it was done last.
-        texts: statements made for it, their values left open, by what else they depend on; those of one shape
-            share them.
-        given: the values of the filter, where its shape is known.
-        opened: the condition with places for these.
+        texts: statements made for it, a call's own values left open, by what else they depend on.
+        epoch: of the indexes that it was compiled for.
     """
 
     where: Expr
@@ -95,12 +94,7 @@ class Condition:
     is_ranged_known: bool = False
     is_costly: bool = False
     texts: dict[Hashable, Fragment] = field(default_factory=dict)
-    given: Values | None = None
-    opened: Condition | None = None
-
-    def with_places(self) -> Condition:
-        """Return what statements are made of: with places for the values of the filter, if there are."""
-        return self if self.opened is None else replace(self.opened, is_costly=self.is_costly)
+    epoch: int = 0
 
     def look_at_words(
         self, usuals: Callable[[], Usuals], expected: Callable[[Fragment], int]
@@ -114,17 +108,16 @@ class Condition:
             self.is_ranged_known = True
         return self.ranged
 
-    def each(self, change: Callable[[Fragment], Fragment]) -> Condition:
-        """Return the condition with each of its fragments changed."""
-        apart = self.apart
-        return replace(
-            self,
-            whole=change(self.whole),
-            bounds=change(self.bounds),
-            beyond=change(self.beyond),
-            prefilters=tuple(map(change, self.prefilters)),
-            apart=apart and Apart(change(apart.found), change(apart.rest), change(apart.ranged)),
-        )
+
+@dataclass(slots=True, eq=False)
+class Prepared(PreparedQuery):
+    """A query that the core holds.
+
+    Attributes:
+        condition: its filter, once a session has compiled it.
+    """
+
+    condition: Condition | None = None
 
 
 @dataclass(slots=True)
@@ -134,20 +127,20 @@ class Reading:
     Attributes:
         finder: what its indexes find.
         drives: what it remembers of conditions.
-        compiled: conditions compiled lately, by the identity of what they were compiled from.
-        shapes: those of the shapes met lately, with places for the values; ``None``: it has none.
         declared: the declared indexes, by collection.
+        epoch: how often those were read: what was compiled for others is compiled anew.
         learnt: the usual values in the metadata.
+        column_pages: the texts of pages of filters on ordinary columns.
         points: the texts of the statements that read one row by its id.
         orders: of the orders that no index has, how often they were asked for and the seconds that took.
     """
 
     finder: Finder
     drives: Drives = field(default_factory=Drives)
-    compiled: dict[tuple[int, str], Condition] = field(default_factory=dict)
-    shapes: dict[tuple[int, str], tuple[Shape, Condition | None]] = field(default_factory=dict)
     declared: dict[str, list[Declared]] = field(default_factory=dict)
+    epoch: int = 0
     learnt: Learnt = field(default_factory=Learnt)
+    column_pages: dict[Hashable, str] = field(default_factory=dict)
     points: dict[Hashable, str] = field(default_factory=dict)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
 
@@ -168,90 +161,90 @@ class Reading:
             if not indexed(path[1:]):
                 self.note((SortKey(path), SortKey(("number",))), seconds)
 
-    def condition(self, query: Query, compiler: Compiler) -> Condition:
-        """Return the condition of ``query``, compiled now or lately."""
-        name = (id(query.where), query.order[0].path[0])
-        known = self.compiled.get(name)
-        if known is not None and known.where is query.where:
-            return known
-        made = self._of_shape(query, compiler) or self._compiled(query, compiler)
-        if len(self.compiled) >= _KEPT:
-            self.compiled.clear()
-        self.compiled[name] = made
-        return made
+    def column_page(
+        self, query: Query, columns: ColumnFilter, selected: str, compiler: PostgresCompiler
+    ) -> Fragment:
+        """Return the statement that reads a page of a filter on ordinary columns; its text is that of all
+        queries of one shape and size.
+        """
+        shape = (columns.shape(query), query.limit)
+        text = self.column_pages.get(shape)
+        if text is None:
+            if len(self.column_pages) >= _KEPT:
+                self.column_pages.clear()
+            text = self.column_pages[shape] = _column_page(query, columns, selected, compiler)
+        statuses = () if len(columns.statuses) == len(STATUSES) else (list(columns.statuses),)
+        window = (query.offset,) if query.offset else ()
+        return Fragment(text, (*columns.values(query), *statuses, *window))
 
-    def _compiled(self, query: Query, compiler: Compiler) -> Condition:
-        whole, finder = compiler.where(query.where), self.finder
-        bounds, beyond = bounds_of(query)
+    def condition(self, query: Query, compiler: PostgresCompiler) -> Condition:
+        """Return the condition of ``query``, as it was compiled when it was asked before, or now."""
+        held = query.prepared
+        if not isinstance(held, Prepared) or not held.holds(query):
+            return self._compiled(query, compiler)
+        known = held.condition
+        if known is None or known.epoch != self.epoch or held.query.order[0].path != query.order[0].path:
+            known = held.condition = self._compiled(query, compiler)
+            held.query = query
+        return known
+
+    def _compiled(self, query: Query, compiler: PostgresCompiler) -> Condition:
+        finder, terms = self.finder, conjuncts(query.where)
+        parts = [compiler.where(term) for term in terms]
+        bound = bounding(query, terms)
+        whole = compiler.conjunction(parts)
         return Condition(
             query.where,
             whole,
-            compiler.where(bounds),
-            compiler.where(beyond),
+            compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if is_bound]),
+            compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if not is_bound]),
             tuple(finder.prefilters(query.collection, query.where)),
             finder.finds(query.collection, query.where),
             key_of(whole),
             self._narrowed(query),
-            self._apart(query, compiler),
+            self._apart(query, terms, parts, compiler),
+            epoch=self.epoch,
         )
-
-    def _of_shape(self, query: Query, compiler: Compiler) -> Condition | None:
-        """Return the condition of a query whose shape is known; ``None`` where it has to be compiled.
-
-        What a declared index finds depends on the values themselves, and nobody's tenant is ``""``.
-        """
-        shaped = query.shaped
-        if shaped is None or shaped.where is not query.where:
-            return None
-        if "" in shaped.values or self._narrowed(query) is not None:
-            return None
-        place = (id(shaped.shape), query.order[0].path[0])
-        known = self.shapes.get(place)
-        if known is None:
-            if len(self.shapes) >= _KEPT:
-                self.shapes.clear()
-            known = self.shapes[place] = (shaped.shape, self._opened(query, shaped, compiler))
-        return None if known[1] is None else _bound(known[1], shaped)
-
-    def _opened(self, query: Query, shaped: Shaped, compiler: Compiler) -> Condition | None:
-        """Return the condition of a shape, with places for the values of those that have it."""
-        sampled = self._compiled(replace(query, where=shaped.shape.where, shaped=None), compiler)
-        places = Places(shaped.shape.samples)
-        try:
-            opened = sampled.each(places.opened)
-        except ValueError:
-            return None
-        usual, again = self._compiled(query, compiler), _bound(opened, shaped)
-        same = all(getattr(usual, name) == getattr(again, name) for name in _WORKED_OUT)
-        return opened if places.are_complete and same else None
 
     def _narrowed(self, query: Query) -> Narrowed | None:
         every = (one.narrowed(query.where) for one in self.declared.get(query.collection.name, ()))
         found = [each for each in every if each is not None]
         return next((each for each in found if each.grouped is not None), found[0] if found else None)
 
-    def _apart(self, query: Query, compiler: Compiler) -> Apart | None:
+    def _apart(
+        self, query: Query, terms: Sequence[Expr], parts: Sequence[Fragment], compiler: PostgresCompiler
+    ) -> Apart | None:
         """Return the filter in two, unless it asks for one owner or tenant, or is all one part."""
-        terms = query.where.terms if isinstance(query.where, And) else (query.where,)
-        found = tuple(term for term in terms if self.finder.finds(query.collection, term))
-        left = [term for term in terms if all(term is not other for other in found)]
-        rest = tuple(sorted(left, key=lambda term: not (isinstance(term, Compare) and len(term.path) == 1)))
-        compared = [term for term in rest if isinstance(term, Compare)]
-        if not found or not rest or any(map(confines, compared)):
+        found: list[Fragment] = []
+        rest: list[tuple[Expr, Fragment]] = []
+        for term, part in zip(terms, parts, strict=True):
+            if self.finder.finds(query.collection, term):
+                found.append(part)
+            else:
+                rest.append((term, part))
+        if not found or not rest or any(isinstance(term, Compare) and confines(term) for term, _ in rest):
             return None
-        ranged = tuple(term for term in compared if term.path in _RANGED)
-        return Apart(compiler.where(And(found)), compiler.where(And(rest)), compiler.where(And(ranged)))
+        rest.sort(key=lambda pair: not (isinstance(pair[0], Compare) and len(pair[0].path) == 1))
+        ranged = [part for term, part in rest if isinstance(term, Compare) and term.path in _RANGED]
+        return Apart(
+            compiler.conjunction(found),
+            compiler.conjunction([part for _, part in rest]),
+            compiler.conjunction(ranged),
+        )
 
 
-_WORKED_OUT = ("whole", "bounds", "beyond", "prefilters", "found", "key", "apart", "narrowed")
-
-
-def _bound(opened: Condition, shaped: Shaped) -> Condition:
-    """Return the condition with these values in their places."""
-    given = Values(shaped.values)
-    made = opened.each(given.put_in)
-    made.where, made.key, made.given, made.opened = shaped.where, key_of(made.whole), given, opened
-    return made
+def _column_page(query: Query, columns: ColumnFilter, selected: str, compiler: PostgresCompiler) -> str:
+    """Return the text of the statement, which finds the page's numbers in an index that holds all it asks
+    of; its size is written out: of a limit that it is not told Postgres expects a tenth of all rows.
+    """
+    table, order = compiler.tables.of(query.collection), compiler.order_by(query.order).text
+    statuses = "" if len(columns.statuses) == len(STATUSES) else " AND d.status = ANY(%s::text[])"
+    offset = " OFFSET %s" if query.offset else ""
+    picked = (
+        f"SELECT d.number FROM {table} AS d WHERE {columns.condition(compiler, query).text}{statuses} "
+        f"ORDER BY {order} LIMIT {query.limit:d}{offset}"
+    )
+    return f"SELECT {selected} FROM {table} AS d WHERE d.number = ANY(ARRAY({picked})) ORDER BY {order}"
 
 
 def _is_range(where: Expr, path: Path) -> bool:

@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 import psycopg
+from docstore_sql.column_filter import ColumnFilter, column_filter
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
@@ -18,11 +19,12 @@ from docstore.backend import Query, Row, SortKey, Statement
 from docstore.clock import Clock
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
 from docstore_postgres.inserting import Inserting
 from docstore_postgres.paging import Page, page, way_of
-from docstore_postgres.reading import Reading
+from docstore_postgres.reading import Prepared, Reading
 
 __all__ = ["CLOCK", "PostgresSession"]
 
@@ -73,6 +75,11 @@ class PostgresSession(Inserting):
         """Return the rows of ``query`` in its order, found the way that its condition asks for."""
         if is_point(query):
             return self._point(query)
+        columns = self._asked_columns(query)
+        if columns is not None:
+            names = self.names_read(query)
+            read = self.fetch(self._column_page(query, columns), prepare=True, blindly=True)
+            return self._rows(query.collection, names, read)
         statement = self._ordered(query)
         if statement is not None:
             names, fetched = self.names_read(query), self.fetch(statement, prepare=False)
@@ -90,6 +97,18 @@ class PostgresSession(Inserting):
         if query.limit is not None and query.lock is None:
             self.reading.note(query.order, time.perf_counter() - begun)
         return rows
+
+    def _asked_columns(self, query: Query) -> ColumnFilter | None:
+        """Return what a query asks of ordinary columns, where one index alone answers it."""
+        held = query.prepared
+        prepared = isinstance(held, Prepared) and held.holds(query)
+        columns = held.columns if prepared else column_filter(query)
+        return columns if columns is not None and columns.answers(query) else None
+
+    def _column_page(self, query: Query, columns: ColumnFilter) -> Fragment:
+        compiler = self.compilers[query.collection.name]
+        assert isinstance(compiler, PostgresCompiler)
+        return self.reading.column_page(query, columns, self.selected(query), compiler)
 
     def _point(self, query: Query) -> list[Row]:
         """Return the few rows of one key. An order would tempt the planner to walk it, in search of one row;
@@ -127,6 +146,10 @@ class PostgresSession(Inserting):
 
     def explain(self, query: Query) -> Statement:
         """Return the statement that a page begins with, Postgres' plan for it, and how it may go on."""
+        columns = self._asked_columns(query)
+        if columns is not None:
+            page = self._column_page(query, columns)
+            return Statement(page.text, page.values, self.plan_of(page))
         statement = self._ordered(query)
         if statement is None and is_walkable(query):
             _, wanted = self._page(query)
@@ -162,6 +185,7 @@ class PostgresSession(Inserting):
 
     def _page(self, query: Query) -> tuple[tuple[str, ...], Page]:
         compiler = self.compilers[query.collection.name]
+        assert isinstance(compiler, PostgresCompiler)
         names = self.names_read(query)
         condition = self.reading.condition(query, compiler)
         return names, Page(query, compiler, self.tables, self.selected(query), condition)

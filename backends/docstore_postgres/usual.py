@@ -29,6 +29,7 @@ from docstore_sql.session import Session
 from pydantic_core import from_json
 
 from docstore.query import evaluate
+from docstore.query.decode import read_json
 from docstore.query.expr import Always, Expr, Occurs, leaves
 from docstore.query.fields import DOCUMENTS
 from docstore_postgres import jsonpath
@@ -211,7 +212,8 @@ def sample(session: Session, last: int, texts: Sequence[str]) -> list[dict[str, 
     start = f"SELECT metadata FROM {session.tables.of(DOCUMENTS)} WHERE number = ANY(%s) AND tenant = ''"
     session.run(Fragment(start, (numbers,)))
     there = [text for (text,) in session.cursor.fetchall()]
-    return [from_json(text) for text in (*there, *(texts[place - last] for place in places if place >= last))]
+    chosen = (*there, *(texts[place - last] for place in places if place >= last))
+    return [record for text in chosen if (record := read_json(text)) is not None]
 
 
 def learn(session: Session, records: Sequence[Mapping[str, Any]]) -> Usuals | None:

@@ -10,8 +10,8 @@ from typing import Protocol
 from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
-from pydantic_core import from_json
 
+from docstore.query.decode import read_json
 from docstore.query.fields import Collection
 from docstore_postgres.beside import index_words
 from docstore_postgres.usual import NOTHING, known_by, read_usuals
@@ -49,7 +49,10 @@ def misworded(read: _Opens, tables: Tables, collection: Collection) -> Iterator[
         for number, id, metadata, kept in batch:
             words = set((kept or "").replace("'", "").split())
             known = usuals.up_to(max(map(known_by, words), default=0))
-            meant = set(index_words(from_json(metadata), known)[0].split())
+            record = read_json(metadata)
+            if record is None:
+                continue
+            meant = set(index_words(record, known)[0].split())
             if (words ^ meant) - usuals.forgotten:
                 yield Misworded(number, id)
         if len(batch) < _BATCH:
@@ -73,6 +76,6 @@ def mend(session: Session, tables: Tables, collection: Collection, number: int) 
     found = session.cursor.fetchone()
     if found is not None:
         metadata, tenant = found
-        words, _ = index_words(from_json(metadata), NOTHING if tenant else read_usuals(session))
+        words, _ = index_words(read_json(metadata) or {}, NOTHING if tenant else read_usuals(session))
         statement = f"UPDATE {table} SET metadata_words = %s::tsvector WHERE number = %s"
         session.run(Fragment(statement, (words, number)))

@@ -194,7 +194,7 @@ class SQLBackend(ABC):
             connection = LoopConnection.taken_from(self.loop_engine, self.loop_cursor)
         try:
             if "docstore" not in connection.info:
-                self.prepare(connection)
+                self.set_up(connection)
                 connection.info["docstore"] = True
             yield connection
         finally:
@@ -316,7 +316,7 @@ class SQLBackend(ABC):
         """Begin a transaction for writing."""
 
     @abstractmethod
-    def prepare(self, connection: Any) -> None:
+    def set_up(self, connection: Any) -> None:
         """Set up a raw connection, once."""
 
     @abstractmethod

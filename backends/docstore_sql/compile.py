@@ -46,15 +46,13 @@ _KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
-    """What an order comes to, whatever the position; kept with the order, so that no other takes its place.
+    """What an order comes to, whatever the position.
 
     Attributes:
-        order: the order.
         listed: the ORDER BY list.
         row: the keys as one row, where rows are compared; ``None``: key by key.
     """
 
-    order: Sequence[SortKey]
     listed: Fragment
     row: Fragment | None
 
@@ -68,7 +66,7 @@ class Compiler(ABC):
     def __init__(self, collection: Collection, tables: Tables) -> None:
         self.collection = collection
         self.tables = tables
-        self._sorted: dict[int, _Sorted] = {}
+        self._sorted: dict[tuple[SortKey, ...], _Sorted] = {}
 
     # -- logic -------------------------------------------------------------------------------------
 
@@ -215,17 +213,17 @@ class Compiler(ABC):
         field = self.collection.column(key.path[0])
         return field.nullable and field.kind is not Kind.JSON
 
-    def order_by(self, order: Sequence[SortKey]) -> Fragment:
+    def order_by(self, order: tuple[SortKey, ...]) -> Fragment:
         """Return the ORDER BY list."""
         return self._sort(order).listed
 
-    def _sort(self, order: Sequence[SortKey]) -> _Sorted:
-        """Return what an order comes to, from what was made of the very same before."""
-        found = self._sorted.get(id(order))
-        if found is None or found.order is not order:
+    def _sort(self, order: tuple[SortKey, ...]) -> _Sorted:
+        """Return what an order comes to, from what was made of it before."""
+        found = self._sorted.get(order)
+        if found is None:
             if len(self._sorted) >= _KEPT:
                 self._sorted.clear()
-            found = self._sorted[id(order)] = self._make_sort(order)
+            found = self._sorted[order] = self._make_sort(order)
         return found
 
     def _make_sort(self, order: Sequence[SortKey]) -> _Sorted:
@@ -239,13 +237,13 @@ class Compiler(ABC):
             ),
         )
         alike = not any(nullable) and len({key.descending for key in order}) == 1
-        return _Sorted(order, listed, joined(", ", keys).wrapped("(", ")") if alike else None)
+        return _Sorted(listed, joined(", ", keys).wrapped("(", ")") if alike else None)
 
     def direction(self, descending: bool, nullable: bool) -> str:
         """Return the words behind a sort key; None comes first ascending and last descending."""
         return " DESC" if descending else " ASC"
 
-    def after(self, order: Sequence[SortKey], position: Sequence[Any]) -> Fragment:
+    def after(self, order: tuple[SortKey, ...], position: Sequence[Any]) -> Fragment:
         """Return the condition for rows strictly behind ``position``."""
         row = self._sort(order).row
         if row is None:

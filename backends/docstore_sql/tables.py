@@ -236,15 +236,21 @@ def _postgres_indexes(name: str, document: sa.Table, extraction: sa.Table) -> No
 
 
 def _scope_indexes(name: str, document: sa.Table, dialect: str) -> None:
-    """Index the documents of a tenant and of an owner by time; on Postgres only where there is one, and with
-    what a listing of theirs looks at besides, so that pages far behind are reached without the rows before.
+    """Index the documents of a tenant and of an owner by time, those that have one, with what a listing of
+    theirs looks at besides, so that pages far behind are reached without the rows before.
+
+    On SQLite the status comes before the time: a page of any status is merged of four.
     """
     columns = document.c
-    if dialect == "sqlite":
-        sa.Index(f"{name}document_scope", columns.tenant, columns.owner, columns.created_at, columns.number)
-        return
     some_owner, some_tenant = columns.owner.is_not(None), columns.tenant != sa.literal_column("''")
     order = columns.created_at, columns.number
+    if dialect == "sqlite":
+        behind = (columns.status, *order, columns.is_latest)
+        _index_some(f"{name}document_owner", columns.owner, *behind, where=some_owner)
+        _index_some(f"{name}document_tenant", columns.tenant, *behind, where=some_tenant)
+        both = sa.and_(some_tenant, some_owner)
+        _index_some(f"{name}document_scope", columns.tenant, columns.owner, *behind, where=both)
+        return
     for column, where, other in (
         (columns.owner, some_owner, columns.tenant),
         (columns.tenant, some_tenant, columns.owner),

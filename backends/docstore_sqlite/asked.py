@@ -1,27 +1,21 @@
-"""What a query asks, worked out once: how it may be found, the keys of its sets, and the texts of its
-statements.
+"""Prepared queries: how the rows of a query may be found, and the keys of its sets, whatever its window.
 
-A page that is asked again brings the very same filter and order (:mod:`docstore.listing`), with another
-window at most. What was worked out is found by *which* objects those are, and holds on to them, so that no
-other object can take their place; expressions are no keys, for ``1`` and ``True`` are equal in Python.
-What a query of a shape that was met before asks is bound to its values (:mod:`docstore.query.bind`).
+The core holds what :meth:`SQLiteBackend.prepare` returns as long as it holds the query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from docstore_sql.fragment import Fragment, both
+from docstore_sql.prepared import PreparedQuery
 
-from docstore.backend import Query, Scope
+from docstore.backend import Query, SortKey
 from docstore.index.ordered import is_ordered
-from docstore.query.bind import Pieces, Shape, pieces, sample, scalar_json
-from docstore.query.expr import Compare, Expr, leaves
-from docstore.query.shape import TEXT
+from docstore.query.expr import Compare, Expr
 from docstore.query.values import INT64_MAX, INT64_MIN
-from docstore_sqlite.again import Pages
 from docstore_sqlite.declared import has_order
 from docstore_sqlite.narrow import answer_key, scoped, uses_index, walkable
 from docstore_sqlite.postings import FIELDS
@@ -29,10 +23,7 @@ from docstore_sqlite.postings import FIELDS
 if TYPE_CHECKING:
     from docstore_sqlite.compile import SQLiteCompiler
 
-__all__ = ["Asked", "AskedShape", "asked_of"]
-
-_KEPT = 256
-_LONGEST = 4096
+__all__ = ["Asked", "Prepared", "asked_of", "prepared"]
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +32,7 @@ class Asked:
 
     Attributes:
         query: the one that it was worked out for.
+        compiler, declared: what it was worked out with: the declared indexes may be others by now.
         terms: the conditions, the scope's among them, that all must hold.
         key: of their sets.
         untimed, untimed_key: the same without those on ``created_at``.
@@ -49,14 +41,16 @@ class Asked:
         where: all of them, as a condition.
         order: the ORDER BY list.
         is_walkable: whether the index of ``created_at`` has the order.
-        is_indexed: whether the index may help; not where a declared one has all of it.
+        is_indexed, is_indexed_deep: whether the index may help, and whether it may where many rows are
+            skipped; not where a declared one has all of it.
         is_sorted: whether the order is by columns or by a declared index.
         placed: under which key the matches are kept in this order; ``None`` where they are not.
         walks: how many pages were found by walking since all matches were looked for.
-        pages: those last asked for, where the matches may be kept in this order.
     """
 
     query: Query
+    compiler: SQLiteCompiler
+    declared: Sequence[tuple[SortKey, ...]]
     terms: tuple[Expr, ...]
     key: str
     untimed: tuple[Expr, ...]
@@ -66,105 +60,55 @@ class Asked:
     order: Fragment
     is_walkable: bool
     is_indexed: bool
+    is_indexed_deep: bool
     is_sorted: bool
     placed: str | None
     walks: int = 0
-    pages: Pages = field(default_factory=Pages)
+
+    def is_for(self, query: Query, compiler: SQLiteCompiler) -> bool:
+        """Return whether it holds for this order and the indexes that are declared now."""
+        return (
+            self.query.order is query.order
+            and self.compiler is compiler
+            and self.declared is compiler.declared
+        )
+
+    def uses_index(self, query: Query) -> bool:
+        """Return whether the index may help with this window."""
+        if query.lock is not None:
+            return False
+        return self.is_indexed_deep if query.offset > _DEEP else self.is_indexed
+
+
+@dataclass(slots=True, eq=False)
+class Prepared(PreparedQuery):
+    """A query that the core holds.
+
+    Attributes:
+        asked: what it asks, once the index was looked at for it.
+    """
+
+    asked: Asked | None = None
+
+
+def prepared(query: Query) -> tuple[Query, Prepared]:
+    """Return a query with what was prepared for it, and that; made now where it was not."""
+    held = query.prepared
+    if isinstance(held, Prepared) and held.holds(query):
+        return query, held
+    held = Prepared.of(query)
+    return replace(query, prepared=held), held
 
 
 def asked_of(query: Query, compiler: SQLiteCompiler) -> Asked:
-    """Return what ``query`` asks, from what was asked before if it was."""
-    place = (id(query.where), id(query.order), id(query.scope), query.offset > 200, query.lock)
-    found = compiler.asked.get(place)
-    if found is None:
-        found = _of_shape(query, compiler) or _asked(query, compiler)
-        if _is_short(found):
-            if len(compiler.asked) >= _KEPT:
-                compiler.asked.clear()
-            compiler.asked[place] = found
-    return found
+    """Return what a query asks, as it was worked out before or now."""
+    held = prepared(query)[1]
+    if held.asked is None or not held.asked.is_for(query, compiler):
+        held.asked = _asked(query, compiler)
+    return held.asked
 
 
-@dataclass(frozen=True, slots=True)
-class AskedShape:
-    """What the queries of one shape ask.
-
-    Attributes:
-        shape: their shape; it is held here, so that no other can take its place.
-        sample: what the one asks whose values are the samples.
-        key, untimed_key: with places for the values, those of the scope behind the filter's.
-        untimed: which of the terms those are.
-        timed: which values are bound in the condition on ``created_at``.
-        spanning: which of the terms are on ``created_at``.
-    """
-
-    shape: Shape
-    sample: Asked
-    key: Pieces
-    untimed_key: Pieces
-    untimed: tuple[int, ...]
-    timed: tuple[int, ...]
-    spanning: tuple[int, ...]
-
-    def asked(self, query: Query, values: Sequence[Any]) -> Asked:
-        """Return what the query with these values asks."""
-        sample, texts, terms = self.sample, list(map(scalar_json, values)), scoped(query)
-        key = self.key.filled(texts)
-        timed = sample.timed
-        return Asked(
-            query=query,
-            terms=terms,
-            key=key,
-            untimed=tuple([terms[at] for at in self.untimed]),
-            untimed_key=self.untimed_key.filled(texts),
-            timed=timed and Fragment(timed.text, tuple([values[at] for at in self.timed])),
-            span=sample.span and _span([terms[at] for at in self.spanning]),
-            order=sample.order,
-            is_walkable=sample.is_walkable,
-            is_indexed=sample.is_indexed,
-            is_sorted=sample.is_sorted,
-            placed=sample.placed and _place(query, key),
-        )
-
-
-def _of_shape(query: Query, compiler: SQLiteCompiler) -> Asked | None:
-    """Return what ``query`` asks, where that was worked out for its shape; ``None``: it has none."""
-    shaped, scope = query.shaped, query.scope
-    if shaped is None or shaped.where is not query.where:
-        return None
-    confined = (scope.tenant is not None, scope.owner is not None)
-    place = (id(shaped.shape), id(query.order), confined, query.offset > 200, query.lock)
-    known = compiler.shapes.get(place)
-    if known is None:
-        if len(compiler.shapes) >= _KEPT:
-            compiler.shapes.clear()
-        known = compiler.shapes[place] = _asked_shape(query, shaped.shape, compiler)
-    return known.asked(query, (*shaped.values, scope.tenant or "", scope.owner or ""))
-
-
-def _asked_shape(query: Query, shape: Shape, compiler: SQLiteCompiler) -> AskedShape:
-    scope = query.scope
-    tenant, owner = sample(TEXT), sample(TEXT)
-    within = Scope(None if scope.tenant is None else tenant, None if scope.owner is None else owner)
-    made = _asked(replace(query, scope=within, where=shape.where, shaped=None), compiler)
-    samples = (*shape.samples, tenant, owner)
-    texts = [scalar_json(value) for value in samples]
-    return AskedShape(
-        shape,
-        made,
-        pieces(made.key, texts),
-        pieces(made.untimed_key, texts),
-        tuple(at for at, term in enumerate(made.terms) if any(term is one for one in made.untimed)),
-        tuple(samples.index(value) for value in made.timed.values) if made.timed else (),
-        tuple(at for at, term in enumerate(made.terms) if _is_timed(term)),
-    )
-
-
-def _is_timed(term: Expr) -> bool:
-    return isinstance(term, Compare) and term.path == ("created_at",)
-
-
-def _span(timed: Sequence[Any]) -> tuple[int, int] | None:
+def _span(timed: Sequence[Compare]) -> tuple[int, int] | None:
     """Return the least and the most whole number that all comparisons leave; ``None``: they are no range."""
     least, most = INT64_MIN, INT64_MAX
     for term in timed:
@@ -178,43 +122,35 @@ def _span(timed: Sequence[Any]) -> tuple[int, int] | None:
     return least, most
 
 
-def _place(query: Query, key: str) -> str:
-    return f"{query.order[0].path[0]} of {key}"
-
-
-def _is_short(asked: Asked) -> bool:
-    """Return whether it is worth its memory: lists of ids and the like, ten thousand long, are not."""
-    if asked.is_indexed:
-        return len(asked.key) <= _LONGEST
-    return all(
-        isinstance(leaf, Compare)
-        and (leaf.value is None or isinstance(leaf.value, int) or len(str(leaf.value)) <= _LONGEST)
-        for term in asked.terms
-        for leaf in leaves(term)
-    )
-
-
 def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:
     terms, declared = scoped(query), compiler.declared
-    timed = [term for term in terms if _is_timed(term)]
-    untimed = tuple(term for term in terms if not any(term is one for one in timed))
+    timed = [term for term in terms if isinstance(term, Compare) and term.path == ("created_at",)]
+    untimed = tuple([term for term in terms if term not in timed]) if timed else terms
     has_all = bool(declared) and has_order(declared, terms, query.order, query.collection)
     is_sorted = len(query.order[0].path) == 1 or (
         bool(declared) and has_order(declared, (), query.order, query.collection)
     )
-    is_indexed = not has_all and uses_index(query, terms, FIELDS[query.collection.name])
-    key = answer_key(terms) if is_indexed else ""
+    is_plain = all(isinstance(term, Compare) and term.path == ("is_latest",) for term in terms)
+    helps = not has_all and (is_plain or uses_index(terms, FIELDS[query.collection.name]))
+    key = answer_key(terms) if helps else ""
     return Asked(
         query=query,
+        compiler=compiler,
+        declared=declared,
         terms=terms,
         key=key,
         untimed=untimed,
-        untimed_key=answer_key(untimed) if is_indexed else "",
+        untimed_key=(answer_key(untimed) if timed else key) if helps else "",
         timed=both(map(compiler.where, timed)) if timed else None,
         span=_span(timed),
         order=compiler.order_by(query.order),
         is_walkable=walkable(query.order),
-        is_indexed=is_indexed,
+        is_indexed=helps and not is_plain,
+        is_indexed_deep=helps,
         is_sorted=is_sorted,
-        placed=_place(query, key) if is_ordered(query.order) else None,
+        placed=f"{query.order[0].path[0]} of {key}" if is_ordered(query.order) else None,
     )
+
+
+_DEEP = 200
+"""Rows to skip from which the index helps with the newest versions alone."""

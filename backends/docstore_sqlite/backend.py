@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection as Container
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, ClassVar
 
@@ -22,11 +23,12 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
-from docstore.backend import SortKey
+from docstore.backend import Query, SortKey
 from docstore.clock import Clock
 from docstore.concurrency import acquire, current
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore_sqlite.asked import Prepared
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.declared import register_order
 from docstore_sqlite.folding import register_folding
@@ -156,6 +158,10 @@ class SQLiteBackend(SQLBackend):
         """Return whether sqlite3 says that a statement was interrupted."""
         return str(getattr(error, "orig", None) or error) == "interrupted"
 
+    def prepare(self, query: Query) -> Prepared:
+        """Return a place for what sessions work out for ``query``."""
+        return Prepared.of(query)
+
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
         session.cursor.execute("BEGIN IMMEDIATE")
@@ -194,10 +200,12 @@ class SQLiteBackend(SQLBackend):
         compiler.declare(tuple(known))
         return list(known)
 
-    def check_indexes(self) -> Iterator[tuple[str | None, str]]:
+    def check_indexes(
+        self, unreadable: Mapping[str, Container[int]] = {}
+    ) -> Iterator[tuple[str | None, str]]:
         """Yield what of the index is not as the rows say."""
         with self.read(snapshot=True) as session:
-            found = session.index_differences()
+            found = session.index_differences(unreadable)
         yield from ((None, difference) for difference in found)
 
     def rebuild_indexes(self) -> None:
@@ -373,7 +381,7 @@ class SQLiteBackend(SQLBackend):
         """Return the statements that make the index's tables."""
         return schema_of(self.tables)
 
-    def prepare(self, connection: Any) -> None:
+    def set_up(self, connection: Any) -> None:
         """Set up a connection: durability, waiting, and the evaluator's functions."""
         if isinstance(connection, LoopConnection):
             in_its_thread(connection.driver_connection, self._prepare)
@@ -400,7 +408,7 @@ class SQLiteBackend(SQLBackend):
     def joining(self, connection: Any) -> Iterator[None]:
         """Set up a connection of the application's; it is the writer from here on, until it commits."""
         under_way = connection.driver_connection is not None and connection.driver_connection.in_transaction
-        self.prepare(connection)
+        self.set_up(connection)
         if not under_way:
             self.session(connection).cursor.execute("BEGIN IMMEDIATE")
         yield

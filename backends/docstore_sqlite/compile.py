@@ -8,9 +8,9 @@ conditions.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, either
@@ -23,9 +23,6 @@ from docstore.query.order import order_bytes
 from docstore.query.text import fold
 from docstore_sqlite.declared import key_expression
 from docstore_sqlite.functions import Predicate, SortExpression
-
-if TYPE_CHECKING:
-    from docstore_sqlite.asked import Asked, AskedShape
 
 __all__ = ["SQLiteCompiler"]
 
@@ -43,15 +40,12 @@ class SQLiteCompiler(Compiler):
 
     def __init__(self, collection: Collection, tables: Tables) -> None:
         super().__init__(collection, tables)
-        self.asked: dict[tuple[Any, ...], Asked] = {}
-        self.shapes: dict[tuple[Any, ...], AskedShape] = {}
+        self.column_pages: dict[Hashable, str] = {}
         self.points: dict[tuple[Any, ...], tuple[tuple[str, ...], str]] = {}
 
     def declare(self, declared: Sequence[tuple[SortKey, ...]]) -> None:
         """Take note of the declared indexes; what was worked out without is worked out anew."""
         self.declared = declared
-        self.asked = {}
-        self.shapes = {}
         self._sorted = {}
 
     def where(self, expr: Expr) -> Fragment:

@@ -18,9 +18,9 @@ from hashlib import blake2b
 from typing import Any
 
 from docstore_sql.tables import Tables
-from pydantic_core import from_json
 
 from docstore.backend import SortKey
+from docstore.query.decode import read_json
 from docstore.query.expr import Compare, Expr
 from docstore.query.fields import Collection, Kind
 from docstore.query.order import order_bytes, sort_value
@@ -43,7 +43,7 @@ def _order_of(said: bytes) -> Callable[[str | None], bytes]:
     key = SortKey(tuple(path), largest=largest)
 
     def order(text: str | None) -> bytes:
-        return order_bytes(sort_value({path[0]: None if text is None else from_json(text)}, key))
+        return order_bytes(sort_value({path[0]: None if text is None else read_json(text)}, key))
 
     return order
 

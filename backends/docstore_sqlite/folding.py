@@ -16,13 +16,12 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from pydantic_core import from_json
-
 from docstore.backend import Row
 from docstore.index.chunks import merged, removed
 from docstore.index.facts import pour_columns
 from docstore.index.layers import Tree
 from docstore.index.nodes import Node
+from docstore.query.decode import read_json
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.rows import column
 from docstore_sqlite.merging import Folding
@@ -124,7 +123,7 @@ def decoded(collection: Collection, values: Sequence[Any]) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for (name, json), value in zip(FIELDS[collection.name].items(), values, strict=True):
         if json:
-            record[name] = None if value is None else from_json(value)
+            record[name] = None if value is None else read_json(value)
         else:
             record[name] = value
     record["tenant"] = record["tenant"] or None

@@ -11,9 +11,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pydantic_core import from_json
-
 from docstore.backend import SortKey
+from docstore.query.decode import read_json
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import Expr
 from docstore.query.fields import Field, Kind
@@ -83,7 +82,7 @@ def _reader(field: Field) -> Callable[[Any], Any] | None:
     """Return what makes of a stored value what the evaluator sees; ``None``: it is that already."""
     match field.kind:
         case Kind.JSON:
-            return lambda text: None if text is None else from_json(text)
+            return lambda text: None if text is None else read_json(text)
         case Kind.BOOLEAN:
             return lambda stored: None if stored is None else bool(stored)
     return None
@@ -98,7 +97,7 @@ class SortExpression(_Bound):
         name = key.path[0]
 
         def of(text: str | None) -> bytes:
-            return order_bytes(sort_value({name: None if text is None else from_json(text)}, key))
+            return order_bytes(sort_value({name: None if text is None else read_json(text)}, key))
 
         super().__init__(of)
         self.key = key
@@ -130,7 +129,10 @@ class Member(_Bound):
 
 
 def _apply(number: int, *values: Any) -> Any:
-    return _closures[number](*values)
+    try:
+        return _closures[number](*values)
+    except (TypeError, ValueError, AttributeError):  # the row was changed by hand: who reads it finds out
+        return None
 
 
 def register(connection: Any) -> None:

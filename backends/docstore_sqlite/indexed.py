@@ -23,11 +23,10 @@ from docstore.index.parted import Parted
 from docstore.index.texts import asked, fts5
 from docstore.query.expr import Expr, Leaf
 from docstore.query.fields import DOCUMENTS
-from docstore_sqlite.again import LONGEST, Page, page_text
 from docstore_sqlite.asked import Asked, asked_of
 from docstore_sqlite.fetching import SOUGHT, Fetching, listed
 from docstore_sqlite.narrow import LISTED, Way, sets_for
-from docstore_sqlite.postings import Postings, Shared, generation_name
+from docstore_sqlite.postings import Postings, Shared
 from docstore_sqlite.standing import Standing
 from docstore_sqlite.walking import Walking
 
@@ -75,17 +74,17 @@ class Indexed(Standing):
         layers, asked = self.layers(query.collection), self.asked(query)
         placed = self._placed(query, asked, layers)
         if placed is not None:
-            return Way("order", exact=True), self.fetching.page(query, asked, placed)
+            return Way("order"), self.fetching.page(query, asked, placed)
         if query.limit is not None and asked.is_walkable and query.offset + query.limit <= _WALK_LEAST:
             numbers = self.walking.page(query, asked, layers, self._sets)
             if numbers is not None:
                 whole = self._whole(query, asked, layers)
                 if whole is not None and whole.exact:
                     self._sort(query, asked, whole, layers, WALK)
-                return Way("walk", exact=_is_exact(layers, asked)), self.fetching.page(query, asked, numbers)
+                return Way("walk"), self.fetching.page(query, asked, numbers)
         found = self._sets(asked.terms, asked.key, layers, query)
         unsure = 0 if found.exact else found.high.count - found.low.count
-        way = Way("list", found.low.count, unsure, exact=found.exact)
+        way = Way("list", found.low.count, unsure)
         high, slack = found.high, 0
         if high.count <= LISTED and (not found.exact or high.count <= 64 or query.limit is None):
             return way, self.fetching.reading(query, high.members, checked=found.exact)
@@ -125,33 +124,6 @@ class Indexed(Standing):
             asked.walks = 0
             return self._sets(asked.terms, asked.key, layers, query)
         return found
-
-    def again(self, query: Query, asked: Asked) -> tuple[tuple[str, ...], list[tuple[Any, ...]]] | None:
-        """Return the columns and rows of a page that was asked for before; ``None``: it has to be looked for.
-
-        One statement, within a transaction or not: what it reads is of one state.
-        """
-        page = None if asked.placed is None or self.private else asked.pages.get(query)
-        if page is None:
-            return None
-        self.cursor.execute(page.text, page.values)
-        rows = self.cursor.fetchall()
-        return (page.names, page.in_order(rows)) if rows else None
-
-    def remember(self, query: Query, asked: Asked, names: tuple[str, ...], rows: Sequence[Row]) -> None:
-        """Keep which rows are on a page that was found exactly, just now, within this transaction."""
-        if asked.placed is None or self.private or query.limit is None or not 0 < len(rows) <= LONGEST:
-            return
-        numbers = [row["number"] for row in rows]
-        collection, (generation, last, schemas) = query.collection, self.state
-        text = page_text(
-            self.session.selected(query),
-            self.tables.of(collection),
-            self.names.states[collection.name],
-            len(numbers),
-        )
-        values = (*numbers, generation_name(collection), generation, last, schemas)
-        asked.pages.put(query, Page(numbers, names, text, values))
 
     def count(self, query: Query, at_most: int | None) -> int:
         """Count the rows of ``query``. Call within a transaction."""
@@ -234,9 +206,3 @@ class Indexed(Standing):
         )
         layers.orders.put(asked.placed, Ordered(self.cursor.fetchall()))
         return True
-
-
-def _is_exact(layers: Layers, asked: Asked) -> bool:
-    """Return whether the sets that a walk went by are exact, as far as they are still known."""
-    found: Bounds | None = layers.answers.get(asked.untimed_key)
-    return found is not None and found.exact

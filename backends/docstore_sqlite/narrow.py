@@ -27,7 +27,7 @@ from docstore.index.bounds import bounds
 from docstore.index.layers import Layers
 from docstore.index.leaves import leaf_bounds
 from docstore.index.texts import asked
-from docstore.query.expr import TRUE, And, Compare, Expr, In, Leaf, Occurs, leaves
+from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, leaves
 from docstore.query.wire import expr_to_json
 
 __all__ = [
@@ -58,13 +58,11 @@ class Way:
         kind: ``walk``, ``order``, ``cut``, ``rounds``, ``list`` or ``scan``.
         sure: how many surely match, where counted.
         unsure: how many the evaluator has to look at, where counted.
-        exact: whether the facts alone say what matches.
     """
 
     kind: str
     sure: int | None = None
     unsure: int | None = None
-    exact: bool = False
 
     def __str__(self) -> str:
         """Return this as a remark of ``explain``."""
@@ -96,27 +94,24 @@ def scoped(query: Query) -> tuple[Expr, ...]:
     return (*scope, *conjuncts(query.where))
 
 
-def is_keyed(terms: Sequence[Expr]) -> bool:
-    """Return whether a term asks for rows by a key that SQLite has an index on."""
-    return any(
-        len(term.path) == 1 and term.path[0] in _KEYS
-        for term in terms
-        if isinstance(term, In) or (isinstance(term, Compare) and term.op == "eq" and term.value is not None)
-    )
+def uses_index(terms: Sequence[Expr], kept: Container[str]) -> bool:
+    """Return whether the index may help: a term is about facts, and none asks for rows by a key that SQLite
+    has an index on.
+    """
+    helps = False
+    for term in terms:
+        if isinstance(term, In | Compare) and len(term.path) == 1 and term.path[0] in _KEYS and (
+            isinstance(term, In) or (term.op == "eq" and term.value is not None)
+        ):
+            return False
+        helps = helps or any(_is_of_facts(leaf, kept) for leaf in leaves(term))
+    return helps
 
 
-def uses_index(query: Query, terms: Sequence[Expr], kept: Container[str]) -> bool:
-    """Return whether the index may help: a term is about facts, or the page is deep."""
-    if query.lock is not None or is_keyed(terms):
-        return False
-    plain = all(isinstance(term, Compare) and term.path == ("is_latest",) for term in terms)
-    if plain:
-        return query.offset > 200
-    return any(
-        isinstance(leaf, Occurs) or getattr(leaf, "path", ("",))[0] in kept or asked(leaf) is not None
-        for term in terms
-        for leaf in leaves(term)
-    )
+def _is_of_facts(leaf: Leaf, kept: Container[str]) -> bool:
+    if isinstance(leaf, Occurs):
+        return True
+    return not isinstance(leaf, Always) and (leaf.path[0] in kept or asked(leaf) is not None)
 
 
 def sets_for(

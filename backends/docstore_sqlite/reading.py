@@ -16,6 +16,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
 __all__ = ["rows_of"]
 
+_TRUTH = {0: False, 1: True}
 _LIGHT = DOCUMENTS.light()
 _BOOLEANS = {
     collection.name: tuple(field.name for field in columns_of(collection) if field.kind is Kind.BOOLEAN)
@@ -40,7 +41,7 @@ def rows_of(collection: Collection, names: Sequence[str], fetched: Sequence[Sequ
         row = dict(zip(names, values, strict=True))
         row["tenant"] = row["tenant"] or None
         for name in booleans:
-            row[name] = row[name] == 1
+            row[name] = _TRUTH.get(row[name], row[name])
         rows.append(row)
     return rows
 
@@ -55,7 +56,8 @@ def _document(
     """Return a document's row; its columns are those of :data:`_LIGHT`."""
     return {
         "id": id, "number": number, "external_id": external_id, "version": version,
-        "is_latest": is_latest == 1, "tenant": tenant or None, "owner": owner, "filename": filename,
+        "is_latest": is_latest == 1 if is_latest in _TRUTH else is_latest,
+        "tenant": tenant or None, "owner": owner, "filename": filename,
         "content_type": content_type, "file_type": file_type, "size": size, "sha256": sha256,
         "status": status, "error": error, "attempts": attempts, "metadata": metadata, "preview": preview,
         "content_state": content_state, "content_note": content_note,

@@ -6,10 +6,12 @@ import json
 import re
 import sqlite3
 import time
+from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from docstore_sql.column_filter import ColumnFilter
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
@@ -20,6 +22,8 @@ from docstore.clock import Clock
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite import declared
+from docstore_sqlite.asked import prepared
+from docstore_sqlite.column_pages import column_page
 from docstore_sqlite.compile import SQLiteCompiler
 from docstore_sqlite.folding import FOLD_NEW, fold_new
 from docstore_sqlite.indexed import Indexed
@@ -97,12 +101,13 @@ class SQLiteSession(Session):
         """Return the rows of ``query`` in its order, found by the index where it helps."""
         if _is_point(query):
             return self._point(query)
+        query, held = prepared(query)
+        if held.columns is not None and held.columns.answers(query):
+            self.run(self._column_page(query, held.columns))
+            return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
         asked = self.indexed.asked(query)
-        if not asked.is_indexed:
+        if not asked.uses_index(query):
             return self.indexed.timed(query, asked, super().select)
-        again = self.indexed.again(query, asked)
-        if again is not None:
-            return self._rows(query.collection, *again)
         with self.one_state():
             return self.indexed.timed(query, asked, self._select_by_index)
 
@@ -121,26 +126,31 @@ class SQLiteSession(Session):
         self.cursor.execute(text, (*within, query.where.value, query.limit))
         return self._rows(query.collection, names, self.cursor.fetchall())
 
+    def _column_page(self, query: Query, columns: ColumnFilter) -> Fragment:
+        compiler = self.compilers[query.collection.name]
+        assert isinstance(compiler, SQLiteCompiler)
+        return column_page(columns, query, self.selected(query), compiler)
+
     def _select_by_index(self, query: Query) -> list[Row]:
-        way, statement = self.indexed.select(query)
+        _, statement = self.indexed.select(query)
         self.run(statement)
-        names = self.names_read(query)
-        rows = self._rows(query.collection, names, self.cursor.fetchall())
-        if way.exact:
-            self.indexed.remember(query, self.indexed.asked(query), names, rows)
-        return rows
+        return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``: by the tally, else by the index."""
         known = self.tally.count(query)
-        if known is not None or not self.indexed.asked(query).is_indexed:
+        if known is not None or not self.indexed.asked(query).uses_index(query):
             return super().count(query, at_most)
         with self.one_state():
             return self.indexed.count(query, at_most)
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""
-        if not self.indexed.asked(query).is_indexed:
+        query, held = prepared(query)
+        if held.columns is not None and held.columns.answers(query):
+            statement = self._column_page(query, held.columns)
+            return Statement(statement.text, statement.values, self.plan_of(statement))
+        if not self.indexed.asked(query).uses_index(query):
             return super().explain(query)
         with self.one_state():
             way, statement = self.indexed.select(query)
@@ -160,9 +170,11 @@ class SQLiteSession(Session):
         """Return the keys of each declared index."""
         return declared.read(self.cursor, self.tables, collection)
 
-    def index_differences(self) -> list[str]:
-        """Return how the index differs from the rows, in words; none: it is right."""
-        return index_differences(self)
+    def index_differences(self, unreadable: Mapping[str, Container[int]] = {}) -> list[str]:
+        """Return how the index differs from the rows, in words, those that are ``unreadable`` aside; none: it
+        is right.
+        """
+        return index_differences(self, unreadable)
 
     def rebuild_index(self) -> None:
         """Make the index anew from the rows."""

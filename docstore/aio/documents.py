@@ -14,6 +14,7 @@ from docstore.aio.sources import plain_callback, plain_rows, readable
 from docstore.aio.workers import AsyncHandler, AsyncWorkers
 from docstore.claims import Claim
 from docstore.collecting import OnError
+from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
 from docstore.models import AddResult, Document, NewDocument, Put, PutResult, UpdateResult
@@ -184,18 +185,21 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         /,
         *,
         touch: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
         **changes: Any,
     ) -> UpdateResult:
         """Change all documents that match, in batches: :meth:`Documents.update_many`, awaited."""
-        return await self._write(Documents.update_many, filter, operators, touch=touch, **changes)
+        return await self._write(
+            Documents.update_many, filter, operators, touch=touch, timeout=timeout, **changes
+        )
 
     async def delete(self, id: str, *, if_revision: int | None = None) -> None:
         """Remove a document, its extractions, and then its bytes: :meth:`Documents.delete`, awaited."""
         await self._write(Documents.delete, id, if_revision=if_revision)
 
-    async def delete_many(self, filter: Filter) -> int:
+    async def delete_many(self, filter: Filter, *, timeout: Timeout = STORE_DEFAULT) -> int:
         """Remove all documents that match, in batches: :meth:`Documents.delete_many`, awaited."""
-        return await self._write(Documents.delete_many, filter)
+        return await self._write(Documents.delete_many, filter, timeout=timeout)
 
     # -- versions ----------------------------------------------------------------------------------
 
@@ -242,12 +246,20 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
     # -- the queue ---------------------------------------------------------------------------------
 
     async def claim(
-        self, limit: int = 1, *, filter: Filter | None = None, lease: float = 300.0, worker: str | None = None
+        self,
+        limit: int = 1,
+        *,
+        filter: Filter | None = None,
+        lease: float = 300.0,
+        worker: str | None = None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> list[AsyncClaim]:
         """Take documents out of the queue, for this caller alone: :meth:`Documents.claim`, awaited."""
         documents = await self._blocking()
-        work = partial(documents.claim, limit, filter=filter, lease=lease, worker=worker)
-        claims = await self._shell.run("write", work, undo=_release)
+        work = partial(
+            documents.claim, limit, filter=filter, lease=lease, worker=worker, timeout=timeout
+        )
+        claims = await self._shell.run("write", work, undo=_release, timeout=timeout)
         return [AsyncClaim(self._shell, claim) for claim in claims]
 
     async def process(

@@ -8,6 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
+from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.iteration import Iteration
 from docstore.models import Page
 from docstore.query.plan import Plan
@@ -58,6 +59,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         strict: bool = False,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> Page[T]:
         """List the records that match, a page at a time: :meth:`Records.find`, awaited.
 
@@ -67,7 +69,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         return await self._read(
             Records.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
             cursor=cursor, direction=direction, total=total, latest_only=latest_only,
-            include=include, strict=strict,
+            include=include, strict=strict, timeout=timeout,
         )  # fmt: skip
 
     def iterate(
@@ -80,6 +82,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         cursor: str | None = None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> AsyncIteration[T]:
         """Yield every record that matches, in constant memory: :meth:`Records.iterate`, with ``async for``.
 
@@ -91,11 +94,11 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         async def begin() -> Iteration[T]:
             walk: Iteration[T] = await self._read(
                 Records.iterate, filter, search=search, sort=sort, batch_size=batch_size,
-                latest_only=latest_only, include=include, cursor=cursor,
+                latest_only=latest_only, include=include, cursor=cursor, timeout=timeout,
             )  # fmt: skip
             return walk
 
-        return AsyncIteration(begin, self._shell)
+        return AsyncIteration(begin, self._shell, timeout)
 
     async def count(
         self,
@@ -104,10 +107,11 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         search: str | None = None,
         latest_only: bool = True,
         at_most: int | None = None,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> int:
         """Count the records that match: :meth:`Records.count`, awaited."""
         return await self._read(
-            Records.count, filter, search=search, latest_only=latest_only, at_most=at_most
+            Records.count, filter, search=search, latest_only=latest_only, at_most=at_most, timeout=timeout
         )
 
     async def count_by(
@@ -118,17 +122,26 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         search: str | None = None,
         latest_only: bool = True,
         limit: int = 100,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> dict[Any, int]:
         """Count the records that match by what they have at ``field``: :meth:`Records.count_by`, awaited."""
         return await self._read(
-            Records.count_by, field, filter, search=search, latest_only=latest_only, limit=limit
-        )
+            Records.count_by, field, filter, search=search, latest_only=latest_only, limit=limit,
+            timeout=timeout,
+        )  # fmt: skip
 
     async def exists(
-        self, filter: Filter | None = None, *, search: str | None = None, latest_only: bool = True
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> bool:
         """Return whether any record matches: :meth:`Records.exists`, awaited."""
-        return await self._read(Records.exists, filter, search=search, latest_only=latest_only)
+        return await self._read(
+            Records.exists, filter, search=search, latest_only=latest_only, timeout=timeout
+        )
 
     async def get(self, id: str, *, include: Iterable[str] = ()) -> T:
         """Return the record with this id, whichever version it is: :meth:`Records.get`, awaited."""
@@ -153,12 +166,13 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         latest_only: bool = True,
         include: Iterable[str] = (),
         strict: bool = False,
+        timeout: Timeout = STORE_DEFAULT,
     ) -> Plan:
         """Return how :meth:`find` with the same arguments would be run: :meth:`Records.explain`, awaited."""
         return await self._read(
             Records.explain, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
             cursor=cursor, direction=direction, total=total, latest_only=latest_only,
-            include=include, strict=strict,
+            include=include, strict=strict, timeout=timeout,
         )  # fmt: skip
 
     def __len__(self) -> NoReturn:
@@ -190,11 +204,15 @@ class AsyncIteration(AsyncIterator[T], Generic[T]):
     Args:
         begin: starts the walk; called for the first record.
         shell: of the store.
+        timeout: of each batch.
     """
 
-    def __init__(self, begin: Callable[[], Awaitable[Iteration[T]]], shell: Shell) -> None:
+    def __init__(
+        self, begin: Callable[[], Awaitable[Iteration[T]]], shell: Shell, timeout: Timeout
+    ) -> None:
         self._begin = begin
         self._shell = shell
+        self._timeout = timeout
         self._walk: Iteration[T] | None = None
 
     @property
@@ -210,6 +228,8 @@ class AsyncIteration(AsyncIterator[T], Generic[T]):
         """Return the next record."""
         if self._walk is None:
             self._walk = await self._begin()
-        if not self._walk.is_ready and not await self._shell.run("read", self._walk.fetch):
+        if not self._walk.is_ready and not await self._shell.run(
+            "read", self._walk.fetch, timeout=self._timeout
+        ):
             raise StopAsyncIteration
         return next(self._walk)

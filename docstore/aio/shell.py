@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from docstore.aio.hop import Hop, unbroken
 from docstore.aio.threads import Chore, Seats, ThreadGroup
+from docstore.concurrency import STORE_DEFAULT, StoreDefault, Timeout
 from docstore.errors import BackendError, QueryTimeout, StoreBusy, StoreClosed
 from docstore.root import Root
 
@@ -211,7 +212,7 @@ class Shell:
         work: Callable[[], T],
         *,
         undo: Callable[[T], object] | None = None,
-        budget: float | None = None,
+        timeout: Timeout = None,
         first: bool = False,
     ) -> T:
         """Make a call of the core in a thread, within the transaction of this task if there is one.
@@ -220,17 +221,17 @@ class Shell:
             group: whose threads.
             work: the call.
             undo: closes what was opened for a caller who was cancelled just then.
-            budget: seconds that waiting for a thread counts in, too.
+            timeout: of the call, if it has one: waiting for a thread counts.
             first: whether it goes before those that wait for a thread already.
         """
-        await self.root()
+        root = await self.root()
         block = self._block.get()
         if block is not None:
             return await block.run(work, undo)
         hop = Hop(work, self._groups[group], undo=undo)
         if group == "bytes":
             return await self.follow(hop)
-        return await self.follow(hop, first=first, patience=self._patience(budget))
+        return await self.follow(hop, first=first, patience=self._patience(root, timeout))
 
     async def follow(
         self,
@@ -248,9 +249,10 @@ class Shell:
         finally:
             self._hops.discard(hop)
 
-    def _patience(self, budget: float | None) -> tuple[float, Callable[[], BaseException]]:
+    def _patience(self, root: Root, timeout: Timeout) -> tuple[float, Callable[[], BaseException]]:
         """Return how long a call may wait for a thread, and what it is told then."""
-        if budget is not None and budget < self._pool_timeout:
+        budget = root.query_timeout if isinstance(timeout, StoreDefault) else timeout
+        if isinstance(budget, int | float) and budget < self._pool_timeout:
             text = f"the query's budget of {budget:g} s is used up, waiting for a thread: others are busy"
             return budget, lambda: QueryTimeout(text, budget=budget)
         text = (
@@ -355,8 +357,8 @@ class Twin(ABC, Generic[S]):
     async def _read(self, work: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method that only reads rows."""
         blocking = await self._blocking()
-        budget: Any = kwargs.get("timeout")
-        return await self._shell.run("read", partial(work, blocking, *args, **kwargs), budget=budget)
+        timeout: Any = kwargs.get("timeout", STORE_DEFAULT)
+        return await self._shell.run("read", partial(work, blocking, *args, **kwargs), timeout=timeout)
 
     async def _write(self, work: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method that writes rows, and reads no source."""

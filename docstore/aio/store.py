@@ -149,6 +149,7 @@ def open_async(
     limits: Limits | Mapping[str, int] | None = None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
     slow_query: float | None = SLOW,
+    query_timeout: float | None = 30.0,
     read_only: bool = False,
     store_id: str | None = None,
     **options: Any,
@@ -161,8 +162,8 @@ def open_async(
     Args:
         url: as for :func:`docstore.open`, or an ``AsyncEngine``: its connections are used on the caller's
             loop, statement by statement, which takes longer than a URL.
-        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, read_only, store_id,
-            options: as for :func:`docstore.open`.
+        blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, query_timeout, read_only,
+            store_id, options: as for :func:`docstore.open`.
 
     Returns:
         The store, not yet open: use it with ``async with``, or await it and close it.
@@ -178,7 +179,7 @@ def open_async(
     """
     opening = partial(
         open_root, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone,
-        limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, read_only=read_only,
-        store_id=store_id, options=options,
+        limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, query_timeout=query_timeout,
+        read_only=read_only, store_id=store_id, options=options,
     )  # fmt: skip
     return AsyncStore(Shell(opening))

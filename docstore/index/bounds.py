@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from docstore.concurrency import check
 from docstore.index.answers import Bounds, exactly, intersected, united
 from docstore.index.bits import EMPTY, Bits, minus, union_all
 from docstore.index.facts import EVERY
@@ -46,6 +47,7 @@ def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
             low = minus(every, inner.high)
             return exactly(low) if inner.exact else Bounds(low, minus(every, inner.low))
         case _:
+            check()
             return one(expr)
 
 

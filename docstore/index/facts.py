@@ -35,6 +35,7 @@ from docstore.index.keys import (
 )  # fmt: skip
 from docstore.index.nodes import NUMBERS_TYPE, Node, Numbers
 from docstore.index.texts import tokens_of
+from docstore.query.decode import read_json
 from docstore.query.fields import Collection, Kind
 
 __all__ = [
@@ -177,7 +178,13 @@ def _decoded(texts: Sequence[str]) -> list[Any]:
     """Return the values of JSON texts, some hundred read at once."""
     found: list[Any] = []
     for start in range(0, len(texts), _AT_ONCE):
-        found += from_json(f"[{','.join(texts[start : start + _AT_ONCE])}]")
+        part = texts[start : start + _AT_ONCE]
+        try:
+            values = from_json(f"[{','.join(part)}]")
+        except ValueError:
+            values = []
+        # one that somebody broke by hand must not shift the others
+        found += values if len(values) == len(part) else map(read_json, part)
     return found
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from docstore.concurrency import looked_over
 from docstore.index.bits import EMPTY, Bits, minus, union, union_all
 from docstore.index.columns import slice_key
 from docstore.index.facts import Packed, pour
@@ -185,7 +186,12 @@ class Layers:
 
     def _laid(self, found: Bits, path: Path, keys: Sequence[bytes]) -> Bits:
         found = minus(found, self.stale)
-        parts = [part for segment in self.segments for key in keys if (part := segment.post(path, key))]
+        parts = [
+            part
+            for segment in self.segments
+            for key in looked_over(keys)
+            if (part := segment.post(path, key))
+        ]
         return union_all([found, *parts]) if parts else found
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
+from docstore.concurrency import looked_over
 from docstore.index.answers import Bounds, between, exactly, intersected, united
 from docstore.index.bits import EMPTY, Bits, intersection, minus, union, union_all
 from docstore.index.columns import date_ordinal, double_ordinal, equal_to_any
@@ -142,7 +143,7 @@ def _equal(path: Path, values: Sequence[Any], source: Source) -> Bounds:
     numbers: list[int] = []
     dates: list[str] = []
     parts: list[Bounds] = []
-    for value in values:
+    for value in looked_over(values):
         kind = type(value)
         if kind is str:
             keys.append(text_key(value))
@@ -194,7 +195,7 @@ def texts_passing(path: Path, test: Callable[[Any], bool], start: bytes, source:
     short = source.keys(path, b"s" + start, b"s" + start + b"\xff" if start else b"t")
     if short is None or long is None:
         return Bounds(EMPTY, source.post(path, STRING))
-    fitting = [key for key in short if test(text_of(key))]
+    fitting = [key for key in looked_over(short) if test(text_of(key))]
     low = source.posts(path, fitting) if fitting else EMPTY
     likely = [key for key in long if key[1:25].startswith(start[:24])]
     rest = union(dated, source.posts(path, likely)) if likely else dated

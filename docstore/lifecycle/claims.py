@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from docstore.backend import Row
 from docstore.errors import LeaseLost, shown
-from docstore.query.expr import And, Compare, Expr, Or
+from docstore.query.expr import And, Compare, Expr
 
 __all__ = [
     "LEASE",
@@ -30,13 +30,14 @@ NO_LEASE: Row = {"lease_token": None, "lease_worker": None, "lease_expires_at": 
 """What ends a claim."""
 
 
-def claimable(now: int) -> Expr:
-    """Return what may be claimed: what is pending, and what is processing under a lease that ran out.
+def claimable(now: int) -> tuple[Expr, Expr]:
+    """Return the two kinds that may be claimed: what is pending, and what is processing under a lease that
+    ran out.
 
     What was started without a lease has no instant at which it ends; it is never claimed.
     """
     expired = And((Compare(("status",), "eq", "processing"), Compare(("lease_expires_at",), "lte", now)))
-    return Or((Compare(("status",), "eq", "pending"), expired))
+    return Compare(("status",), "eq", "pending"), expired
 
 
 def claimed(row: Row, token: str, worker: str | None, expires_at: int) -> Row:

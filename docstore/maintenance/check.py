@@ -7,6 +7,7 @@ first, then rows, then looking for the bytes again. So nothing that merely came 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection as Container
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +24,8 @@ from docstore.maintenance.collect import batches_of, checked_grace
 from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
 from docstore.maintenance.reports import CheckReport, Finding, FindingKind, OnProgress, tell
 from docstore.places import Ownership, Places, location_of
-from docstore.query.fields import DOCUMENTS
+from docstore.query.decode import fault_of
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 
 __all__ = ["ChecksIndexes", "Level", "check"]
 
@@ -36,8 +38,15 @@ _LISTED = 1000
 class ChecksIndexes(Protocol):
     """A backend that keeps derived copies or indexes and can compare them with the documents (optional)."""
 
-    def check_indexes(self) -> Iterable[tuple[str | None, str]]:
-        """Yield (document id or ``None``, what is wrong) for each thing that does not fit."""
+    def check_indexes(
+        self, unreadable: Mapping[str, Container[int]] = {}
+    ) -> Iterable[tuple[str | None, str]]:
+        """Yield (document id or ``None``, what is wrong) for each thing that does not fit.
+
+        Args:
+            unreadable: by collection, the numbers of rows that are not as docstore writes rows: what is
+                derived of these is of what they were, and that is no finding.
+        """
 
     def rebuild_indexes(self) -> None:
         """Make all that is derived anew from the documents."""
@@ -91,6 +100,7 @@ def check(
     checked_grace(grace)
     walk = _Check(backend, level, scope, on_progress, _Part(prefix, after, workers), grace, read_only)
     walk.compare_documents()
+    walk.read_extractions()
     if blobs is not None:
         listed = None if listing is None else _Inventory(blobs, listing, prefix, after)
         walk.look_whose(Places(blobs, backend.read, backend.write, store_id))
@@ -147,6 +157,7 @@ class _Check:
         self._on_progress = on_progress
         self._findings: list[Finding] = []
         self._needed: set[bytes] = set()
+        self._unreadable: dict[str, set[int]] = {DOCUMENTS.name: set(), EXTRACTIONS.name: set()}
         self._documents = self._blobs = self._objects = self._bytes = 0
 
     def report(self) -> CheckReport:
@@ -174,19 +185,35 @@ class _Check:
     def compare_documents(self) -> None:
         """Compare documents with the rows of their blobs, each batch in one snapshot."""
         after: tuple[int] | None = None
-        query = Query(DOCUMENTS, self._scope, limit=_BATCH, include=frozenset({"blob_key"}))
+        query = Query(DOCUMENTS, self._scope, limit=_BATCH, include=frozenset(DOCUMENTS.private))
         while True:
             with self._backend.read(snapshot=True) as reader:
                 rows = reader.select(_after(query, after))
-                keys = [row["blob_key"] for row in rows if row["blob_key"] is not None]
+                keys = [row["blob_key"] for row in rows if isinstance(row["blob_key"], str)]
                 held = {blob.key: blob for blob in reader.blobs(keys=keys, limit=len(keys) or 1)}
             if not rows:
                 return
             for row in rows:
-                self._compare_document(row, held)
+                if not self._finds_unreadable(DOCUMENTS, row):
+                    self._compare_document(row, held)
+                elif isinstance(row["blob_key"], str):
+                    self._needed.add(_compact(row["blob_key"]))
             self._documents += len(rows)
             after = (rows[-1]["number"],)
             tell(self._on_progress, "documents", self._documents)
+
+    def read_extractions(self) -> None:
+        """Look whether each extraction can be read."""
+        after: tuple[int] | None = None
+        query = Query(EXTRACTIONS, self._scope, limit=_BATCH, include=frozenset(EXTRACTIONS.private))
+        while True:
+            with self._backend.read() as reader:
+                rows = reader.select(_after(query, after))
+            if not rows:
+                return
+            for row in rows:
+                self._finds_unreadable(EXTRACTIONS, row)
+            after = (rows[-1]["number"],)
 
     def compare_bytes(self, blobs: Blobs, inventory: _Inventory | None) -> None:
         """Compare live rows with their objects: rows first, then bytes, then the rows again."""
@@ -261,11 +288,28 @@ class _Check:
 
     def look_at_indexes(self) -> None:
         if isinstance(self._backend, ChecksIndexes):
-            for document_id, detail in self._backend.check_indexes():
+            unreadable = {name: numbers for name, numbers in self._unreadable.items() if numbers}
+            found = self._backend.check_indexes(unreadable) if unreadable else self._backend.check_indexes()
+            for document_id, detail in found:
                 self._add("index", "", document_id, detail)
 
     def _add(self, kind: FindingKind, key: str, document_id: str | None, detail: str) -> None:
         self._findings.append(Finding(kind, key, document_id, detail))
+
+    def _finds_unreadable(self, collection: Collection, row: Row) -> bool:
+        """Report a row that is not as docstore writes rows; return whether it is one."""
+        fault = fault_of(collection, row)
+        if fault is None:
+            return False
+        self._unreadable[collection.name].add(row["number"])
+        id = row["id"] if isinstance(row["id"], str) else None
+        if collection is DOCUMENTS:
+            self._add("unreadable", "", id, f"its row (number {row['number']}) is not to be read: {fault}")
+        else:
+            document = row["document_id"] if isinstance(row["document_id"], str) else None
+            which = f"the row of its extraction {shown(id)} (number {row['number']})"
+            self._add("unreadable", "", document, f"{which} is not to be read: {fault}")
+        return True
 
     def _compare_document(self, row: Row, held: dict[str, BlobRow]) -> None:
         if (key := row["blob_key"]) is None:

@@ -23,8 +23,9 @@ __all__ = [
 ]
 
 FindingKind: TypeAlias = Literal[
-    "missing", "truncated", "corrupt", "extra", "stale_pending", "stale_dead", "foreign", "unowned", "index"
-]
+    "missing", "truncated", "corrupt", "extra", "stale_pending", "stale_dead", "foreign", "unowned", "index",
+    "unreadable",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Finding:
             ``stale_dead`` (bytes that should have been removed by now), ``foreign`` (a file that is not
             ours), ``unowned`` (the root of the bytes is not this store's, or nobody knows whose; what stands
             there without a row is then not looked for), ``index`` (what the backend derived does not fit the
-            documents).
+            documents), ``unreadable`` (a row is not as docstore writes rows: somebody changed it by hand).
         key: the storage key, or the path below the root of what is no object; ``""`` for an index.
         document_id: the document concerned, ``None`` if there is none.
         detail: what was seen, for people.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from re import Pattern
 from typing import Any, NoReturn, TypeAlias
 
+from docstore.concurrency import looked_over
 from docstore.limits import Limits
 from docstore.query.complaints import Where, too_complex
 from docstore.query.paths import parse_path
@@ -33,10 +34,12 @@ _Task: TypeAlias = tuple[bool, Any, int, Where]
 
 def is_operators(value: Any) -> bool:
     """Tell whether ``value`` is a set of operators: an object whose first key begins with ``$`` (rule 10)."""
-    if not isinstance(value, Mapping) or not value:
+    if type(value) is not dict and not isinstance(value, Mapping):
         return False
-    first = by_value(next(iter(value)))
-    return isinstance(first, str) and first.startswith("$")
+    for first in value:
+        word = by_value(first)
+        return isinstance(word, str) and word[:1] == "$"
+    return False
 
 
 def of_records(condition: Mapping[Any, Any]) -> bool:
@@ -141,7 +144,7 @@ class _Walk:
     def values(self, operand: Any, nesting: int, where: Where) -> None:
         if len(operand) > self.limits.list_length:
             self.fail(where, f"a list of {len(operand):,} values", "list_length", self.limits.list_length)
-        for at, value in enumerate(operand):
+        for at, value in enumerate(looked_over(operand)):
             if is_operators(value) and by_value(next(iter(value))) == "$elemMatch":
                 self.tasks.append((False, value, nesting, (*where, str(at))))
             else:
@@ -151,6 +154,17 @@ class _Walk:
         """Measure an operand from below; what passes is measured exactly when it has been read."""
         if pattern:
             self.count_pattern(where)
+        kind = type(operand)
+        if kind is str:
+            self.text(operand, where, pattern=pattern)
+        elif kind is int or kind is bool or kind is float or operand is None:
+            return
+        else:
+            self.values_within(operand, where, pattern=pattern)
+        if self.size > _TOTAL * self.limits.operand_bytes:
+            self.fail(where, "operands too large together", "operand_bytes", self.limits.operand_bytes)
+
+    def values_within(self, operand: Any, where: Where, *, pattern: bool) -> None:
         before = self.size
         levels: list[tuple[Any, int]] = [(operand, 1)]
         while levels:
@@ -163,8 +177,6 @@ class _Walk:
                 self.composite(value, depth, levels, where)
             if self.size - before > self.limits.operand_bytes + 2:
                 self.too_large(where)
-        if self.size > _TOTAL * self.limits.operand_bytes:
-            self.fail(where, "operands too large together", "operand_bytes", self.limits.operand_bytes)
 
     def composite(self, value: Any, depth: int, levels: list[tuple[Any, int]], where: Where) -> None:
         if depth > self.limits.operand_depth:

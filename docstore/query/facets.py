@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cmp_to_key
 from typing import Any
 
+from docstore.concurrency import looked_over
 from docstore.errors import UnknownField
 from docstore.limits import Limits
 from docstore.query.complaints import shown
@@ -50,7 +51,7 @@ def counted(
     if grouped is not None:
         counts = {(isinstance(value, bool), value): n for value, n in grouped.items()}
     else:
-        for record in records:
+        for record in looked_over(records):
             for key in _values_at(record, path):
                 counts[key] = counts.get(key, 0) + 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], _rank(item[0][1])))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable
 from itertools import chain
 from typing import Any, assert_never
 
+from docstore.concurrency import looked_over
 from docstore.query.expr import (
     FALSE,
-    TRUE,
     All,
     Always,
     And,
@@ -33,7 +33,7 @@ from docstore.query.regex import joined_patterns
 from docstore.query.values import compare, identity, type_rank
 from docstore.query.wire import expr_to_json
 
-__all__ = ["normalize"]
+__all__ = ["conjunction", "normalize"]
 
 
 def normalize(expr: Expr) -> Expr:
@@ -48,13 +48,18 @@ def normalize(expr: Expr) -> Expr:
     """
     match expr:
         case And(terms):
-            return _group(And, terms, neutral=TRUE, deciding=FALSE)
+            return _group(And, map(normalize, terms))
         case Or(terms):
-            return _group(Or, terms, neutral=FALSE, deciding=TRUE)
+            return _group(Or, map(normalize, terms))
         case Not(term):
             return _negation(normalize(term))
         case _:
             return _leaf(expr)
+
+
+def conjunction(terms: Iterable[Expr]) -> Expr:
+    """Return the normalized ``And`` of terms that are normalized already."""
+    return _group(And, terms)
 
 
 def _negation(term: Expr) -> Expr:
@@ -67,19 +72,36 @@ def _negation(term: Expr) -> Expr:
             return Not(term)
 
 
-def _group(kind: type[And] | type[Or], terms: Iterable[Expr], *, neutral: Always, deciding: Always) -> Expr:
+def _group(kind: type[And] | type[Or], terms: Iterable[Expr]) -> Expr:
+    """Return the ``And`` or ``Or`` of normalized terms."""
+    is_and = kind is And
     found: list[Expr] = []
-    for term in map(normalize, terms):
-        for inner in term.terms if isinstance(term, kind) else (term,):
-            if inner == deciding:
-                return deciding
-            if inner != neutral:
-                found.append(inner)
-    kept = _bounded(_once(found), strictest=kind is And)
-    kept = _merged(kept, _alternative, _either) if kind is Or else _merged(kept, _denied_path, _neither)
-    if not kept:
-        return neutral
-    return kind(tuple(kept)) if len(kept) > 1 else kept[0]
+    for term in terms:
+        if type(term) is Always:
+            if term.value is not is_and:
+                return term
+        elif type(term) is kind:
+            found += term.terms
+        else:
+            found.append(term)
+    if _may_meet(found):
+        found = _bounded(_once(found), strictest=is_and)
+        found = _merged(found, _denied_path, _neither) if is_and else _merged(found, _alternative, _either)
+    if len(found) == 1:
+        return found[0]
+    return kind(tuple(found)) if found else Always(is_and)
+
+
+def _may_meet(terms: list[Expr]) -> bool:
+    """Tell whether two of the terms are leaves on one path, or alike in what they are made of."""
+    places: set[object] = set()
+    for term in terms:
+        kind = type(term)
+        places.add(kind if kind in _WITHOUT_PATH else term.path)  # type: ignore[union-attr]
+    return len(places) < len(terms)
+
+
+_WITHOUT_PATH = frozenset({And, Or, Not, Occurs, Always})
 
 
 def _once(terms: list[Expr]) -> list[Expr]:
@@ -215,6 +237,6 @@ def _membership(leaf: In) -> Leaf:
 
 def _distinct(values: tuple[object, ...]) -> tuple[object, ...]:
     kept: dict[object, object] = {}
-    for value in values:
+    for value in looked_over(values):
         kept.setdefault(identity(value), value)
     return tuple(kept.values())

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
+from docstore.concurrency import looked_over
 from docstore.query import regex
 from docstore.query.bounds import is_operators
 from docstore.query.complaints import Where, bad_syntax, bad_value, shown, too_complex
@@ -103,7 +104,7 @@ def _not_equal(rules: Rules, target: Target, operand: Any, where: Where) -> Expr
 
 def _in(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     values: list[Json] = []
-    for at, value in enumerate(list_operand(operand, where)):
+    for at, value in enumerate(looked_over(list_operand(operand, where))):
         here = (*where, str(at))
         _no_operators(value, here)
         member = field_operand(rules, target, value, here)

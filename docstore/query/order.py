@@ -19,7 +19,7 @@ from docstore.limits import Limits
 from docstore.query.collation import compare, order_bytes
 from docstore.query.complaints import nearest, shown
 from docstore.query.expr import Path
-from docstore.query.fields import Collection, Kind
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.paths import index_step, parse_path
 from docstore.query.values import NotJson, check_text
 
@@ -36,6 +36,9 @@ __all__ = [
     "sort_value",
 ]
 
+_KNOWN = {collection.name: collection for collection in (DOCUMENTS, EXTRACTIONS)}
+_REMEMBERED = 200
+"""Characters of a sort up to which what it says is remembered."""
 _TURNED = bytes(255 - byte for byte in range(256))
 
 
@@ -57,7 +60,14 @@ def parse_sort(sort: str | Sequence[str], collection: Collection, limits: Limits
         (``content``), a step
             below a scalar field, or a path that is too long.
     """
-    named = [_parse_key(text, collection, limits) for text in _texts(sort, limits)]
+    texts = tuple(_texts(sort, limits))
+    if collection.name not in _KNOWN or sum(map(len, texts)) > _REMEMBERED:
+        return _order_of(texts, collection, limits)
+    return _remembered(texts, collection.name, limits)
+
+
+def _order_of(texts: tuple[str, ...], collection: Collection, limits: Limits) -> tuple[SortKey, ...]:
+    named = [_parse_key(text, collection, limits) for text in texts]
     order: list[SortKey] = []
     for key in (*named, SortKey(("number",), named[-1].descending, named[-1].descending)):
         if not any(key == earlier or _same_scalar(key, earlier, collection) for earlier in order):
@@ -65,6 +75,11 @@ def parse_sort(sort: str | Sequence[str], collection: Collection, limits: Limits
         if key.path == ("number",):
             break
     return tuple(order)
+
+
+@lru_cache(maxsize=256)
+def _remembered(texts: tuple[str, ...], collection: str, limits: Limits) -> tuple[SortKey, ...]:
+    return _order_of(texts, _KNOWN[collection], limits)
 
 
 def reverse_order(order: Sequence[SortKey]) -> tuple[SortKey, ...]:

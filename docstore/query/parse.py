@@ -88,7 +88,7 @@ def _top_words_near(key: str) -> tuple[str, ...]:
 
 
 def _members(mapping: Any, where: Where, expected: str) -> Iterator[tuple[str, Any]]:
-    if not isinstance(mapping, Mapping):
+    if type(mapping) is not dict and not isinstance(mapping, Mapping):
         raise bad_syntax(where, shown(mapping), expected)
     for given, operand in mapping.items():
         key = by_value(given)

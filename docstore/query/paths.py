@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from docstore.query.expr import Json, Path
@@ -27,8 +28,16 @@ End: TypeAlias = tuple[Json | Missing, bool]
 is opened (false for an element reached by an index as the last step)."""
 
 
+_REMEMBERED = 200
+"""Characters of a path's text up to which its steps are remembered."""
+
+
 def parse_path(text: str) -> Path:
     r"""Split a field path at its dots, save ``\.``; ``\\`` is a backslash; an empty step is the empty key."""
+    return _split(text) if len(text) <= _REMEMBERED else _split_once(text)
+
+
+def _split_once(text: str) -> Path:
     if "\\" not in text:
         return tuple(text.split("."))
     steps: list[str] = []
@@ -44,6 +53,9 @@ def parse_path(text: str) -> Path:
         else:
             step.append(character)
     return (*steps, "".join(step))
+
+
+_split = lru_cache(maxsize=1024)(_split_once)
 
 
 def path_text(steps: Path) -> str:

@@ -7,12 +7,26 @@ to be looked at, row by row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
-from docstore.query.expr import TRUE, And, Expr, Leaf, Not, Or, leaves
+from docstore.query.expr import (
+    TRUE,
+    Always,
+    And,
+    ElemMatch,
+    Expr,
+    Leaf,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Regex,
+    leaves,
+)
 from docstore.query.fields import Collection
 from docstore.query.normalize import normalize
 from docstore.query.paths import path_text
@@ -21,8 +35,8 @@ from docstore.query.show import show_expr
 
 __all__ = ["Plan", "PlanTerm", "make_plan"]
 
-Judgements: TypeAlias = Mapping[int, Judgement]
-"""The backend's word on each leaf of an expression, by the leaf's ``id``: the expression keeps them alive."""
+Judge: TypeAlias = Callable[[Leaf], Judgement]
+"""The backend's word on a leaf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,8 @@ class Plan:
     parameters: tuple[Any, ...] = ()
     database_plan: str | None = None
     notes: tuple[str, ...] = field(default=())
+    is_careful: bool = field(default=False, repr=False, compare=False)
+    """Whether each row is looked at before it counts, as some cannot be read."""
 
     @property
     def is_pushed(self) -> bool:
@@ -90,34 +106,64 @@ class Plan:
             if term.support is not Support.EXACT
         )
 
+    def unindexed(self) -> tuple[str, ...]:
+        """Return the predicates that no index serves, so that rows are looked at one by one for them."""
+        return tuple(
+            show_expr(term.expr)
+            for term in self.terms
+            if term.support is Support.UNSUPPORTED or not _is_indexable(term.expr)
+        )
+
     def __str__(self) -> str:
         """Return the plan as lines for a terminal, as wide as the terminal is (80 to 120 columns)."""
         return plan_text(self)
 
 
+def _is_indexable(leaf: Leaf) -> bool:
+    """Return whether the indexes of any backend tell which records can match a leaf, or how few."""
+    match leaf:
+        case Regex() | Mod():
+            return False
+        case Match(path, kind):
+            return kind == "starts_with" or path == ("filename",)
+        case ElemMatch(_, condition):
+            return any(map(_is_indexable, leaves(condition)))
+        case Occurs(_, words):
+            return bool(words)
+        case _:
+            return isinstance(leaf, Always) or leaf.path[:1] != ("content",)
+
+
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
     every = tuple(leaves(expr))
-    judgements = {id(leaf): backend.judge(collection, leaf) for leaf in every}
+    judged = [backend.judge(collection, leaf) for leaf in every]
     unsorted = _sort_reasons(backend, collection, order)
-    if all(judgement.support is Support.EXACT for judgement in judgements.values()):
-        terms = tuple(PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason) for leaf in every)
+    if all(judgement.support is Support.EXACT for judgement in judged):
+        terms = tuple(
+            PlanTerm(leaf, Support.EXACT, judgement.reason)
+            for leaf, judgement in zip(every, judged, strict=True)
+        )
         return Plan(
             collection.name, backend.name, expr, TRUE, terms, tuple(order),
             window_pushed=not unsorted, sort_pushed=not unsorted, sort_reasons=unsorted,
         )  # fmt: skip
+
+    def judge(leaf: Leaf) -> Judgement:
+        return backend.judge(collection, leaf)
+
     conjuncts = tuple(
         part
         for term in (expr.terms if isinstance(expr, And) else (expr,))
-        for part in _split_negation(term, judgements)
+        for part in _split_negation(term, judge)
     )
-    left = tuple(term for term in conjuncts if not _is_exact(term, judgements))
+    left = tuple(term for term in conjuncts if not _is_exact(term, judge))
     return Plan(
         collection=collection.name,
         backend=backend.name,
-        pushed=normalize(And(tuple(_project(term, judgements) for term in conjuncts))),
+        pushed=normalize(And(tuple(_project(term, judge) for term in conjuncts))),
         residual=normalize(And(left)),
-        terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, judgements)),
+        terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, judge)),
         order=tuple(order),
         window_pushed=False,
         sort_pushed=not unsorted,
@@ -125,12 +171,12 @@ def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Seque
     )
 
 
-def _split_negation(term: Expr, judgements: Judgements) -> tuple[Expr, ...]:
+def _split_negation(term: Expr, judge: Judge) -> tuple[Expr, ...]:
     """Return neither-this-nor-that as two conjuncts where the backend runs one of the two exactly."""
     if not (isinstance(term, Not) and isinstance(term.term, Or)):
         return (term,)
-    exact = tuple(one for one in term.term.terms if _is_exact(one, judgements))
-    rest = tuple(one for one in term.term.terms if not _is_exact(one, judgements))
+    exact = tuple(one for one in term.term.terms if _is_exact(one, judge))
+    rest = tuple(one for one in term.term.terms if not _is_exact(one, judge))
     return (Not(Or(exact)), Not(Or(rest))) if exact and rest else (term,)
 
 
@@ -144,14 +190,14 @@ def _sort_reasons(backend: Backend, collection: Collection, order: Sequence[Sort
     )
 
 
-def _terms(conjunct: Expr, judgements: Judgements) -> Iterator[PlanTerm]:
+def _terms(conjunct: Expr, judge: Judge) -> Iterator[PlanTerm]:
     """Yield what becomes of each leaf: what is exact by itself may stand beside what is not."""
-    if _is_exact(conjunct, judgements):
+    if _is_exact(conjunct, judge):
         for leaf in leaves(conjunct):
-            yield PlanTerm(leaf, Support.EXACT, judgements[id(leaf)].reason)
+            yield PlanTerm(leaf, Support.EXACT, judge(leaf).reason)
         return
-    for leaf, narrows in _narrowing(conjunct, judgements):
-        judgement = judgements[id(leaf)]
+    for leaf, narrows in _narrowing(conjunct, judge):
+        judgement = judge(leaf)
         if judgement.support is not Support.EXACT and narrows == (judgement.support is Support.INEXACT):
             yield PlanTerm(leaf, judgement.support, judgement.reason)
         elif narrows:
@@ -160,38 +206,38 @@ def _terms(conjunct: Expr, judgements: Judgements) -> Iterator[PlanTerm]:
             yield PlanTerm(leaf, Support.UNSUPPORTED, "of no use without what stands beside it")
 
 
-def _narrowing(expr: Expr, judgements: Judgements) -> Iterator[tuple[Leaf, bool]]:
+def _narrowing(expr: Expr, judge: Judge) -> Iterator[tuple[Leaf, bool]]:
     """Yield each leaf with whether it is in what :func:`_project` leaves of ``expr``."""
     match expr:
         case And(terms):
             for term in terms:
-                yield from _narrowing(term, judgements)
+                yield from _narrowing(term, judge)
         case Or(terms):
-            useless = any(normalize(_project(term, judgements)) == TRUE for term in terms)
+            useless = any(normalize(_project(term, judge)) == TRUE for term in terms)
             for term in terms:
-                inner = _narrowing(term, judgements)
+                inner = _narrowing(term, judge)
                 yield from ((leaf, narrows and not useless) for leaf, narrows in inner)
         case Not(term):
-            yield from ((leaf, _is_exact(term, judgements)) for leaf in leaves(term))
+            yield from ((leaf, _is_exact(term, judge)) for leaf in leaves(term))
         case _:
-            yield expr, judgements[id(expr)].support is not Support.UNSUPPORTED
+            yield expr, judge(expr).support is not Support.UNSUPPORTED
 
 
-def _is_exact(expr: Expr, judgements: Judgements) -> bool:
-    return all(judgements[id(leaf)].support is Support.EXACT for leaf in leaves(expr))
+def _is_exact(expr: Expr, judge: Judge) -> bool:
+    return all(judge(leaf).support is Support.EXACT for leaf in leaves(expr))
 
 
-def _project(expr: Expr, judgements: Judgements) -> Expr:
+def _project(expr: Expr, judge: Judge) -> Expr:
     """Return the strongest superset of ``expr`` that the backend can run.
 
     A negative is pushed only if all under it is exact: the complement of a superset is no superset.
     """
     match expr:
         case And(terms):
-            return And(tuple(_project(term, judgements) for term in terms))
+            return And(tuple(_project(term, judge) for term in terms))
         case Or(terms):
-            return Or(tuple(_project(term, judgements) for term in terms))
+            return Or(tuple(_project(term, judge) for term in terms))
         case Not():
-            return expr if _is_exact(expr, judgements) else TRUE
+            return expr if _is_exact(expr, judge) else TRUE
         case _:
-            return TRUE if judgements[id(expr)].support is Support.UNSUPPORTED else expr
+            return TRUE if judge(expr).support is Support.UNSUPPORTED else expr

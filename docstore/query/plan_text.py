@@ -38,6 +38,8 @@ def _query(plan: Plan, width: int) -> list[str]:
     if not plan.is_pushed:
         lines += _labelled("residual", show_expr(plan.residual), width)
     lines += _labelled("order", ", ".join(map(_key, plan.order)), width)
+    unindexed = plan.unindexed()
+    lines += _labelled("no index", "; ".join(unindexed), width) if unindexed else []
     lines += [line for reason in plan.sort_reasons for line in _labelled("", f"here: {reason}", width)]
     window = "limit, offset and count by the backend" if plan.window_pushed else "cut here"
     return [*lines, *_labelled("window", window, width)]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from docstore.concurrency import check
 from docstore.errors import shown
 
 __all__ = [
@@ -112,6 +113,7 @@ def _compiled(pattern: str, flags: str) -> Any:
     except ImportError:
         raise BadPattern(f"$regex needs the package google-re2: {INSTALL}") from None
     try:
+        check()  # between one pattern of a filter and the next
         return re2.compile(_text_of(pattern, flags), _options(re2, flags))
     except re2.error as wrong:
         raise BadPattern(_reason(pattern, wrong)) from None

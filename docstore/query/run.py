@@ -8,20 +8,24 @@ page is one fetch; else batches are fetched behind one another by position until
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
 from typing import Any
 
 from docstore.backend import CountsBy, Query, Reader, Row
-from docstore.query.decode import JSON_FIELDS, decode
+from docstore.concurrency import check, looked_over
+from docstore.query.decode import JSON_FIELDS, decode, fault_of
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, In, Path, asked_fields
 from docstore.query.order import position_key, position_of, sort_key_function
 from docstore.query.plan import Plan
 
-__all__ = ["count", "grouped", "rows", "walk"]
+__all__ = ["careful", "count", "grouped", "leave_out", "rows", "walk"]
+
+_log = logging.getLogger("docstore")
 
 _FIRST_BATCH, _LAST_BATCH = 128, 2048
 _RARE = 32
@@ -30,7 +34,7 @@ _RARE = 32
 
 def rows(reader: Reader, plan: Plan, query: Query) -> list[Row]:
     """Return the rows of ``query`` that pass the plan's residual: ``limit`` of them behind ``offset``."""
-    if plan.window_pushed:
+    if plan.window_pushed and not plan.is_careful:
         return list(reader.select(query))
     stop = None if query.limit is None else query.offset + query.limit
     unbounded = replace(query, offset=0, limit=None)
@@ -49,13 +53,20 @@ def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
     passes, needed = _test_of(plan, query), _needed(reader, plan, query)
     size, after, only = _FIRST_BATCH, query.after, None
     while True:
+        check()
         batch = reader.select(replace(query, after=after, limit=size, offset=0, only=only))
-        found = filter(passes, batch)
+        is_full = len(batch) >= size
+        if is_full:
+            batch = _up_to_readable(query, batch)
+            if not batch:  # none of them is a place to go on from
+                size *= 2
+                continue
+        found = filter(passes, looked_over(batch))
         passed = 0
         for row in found if only is None else _whole(reader, query, found, passes):
             passed += 1
             yield row
-        if len(batch) < size:
+        if not is_full:
             return
         only = needed if passed * _RARE <= len(batch) else None
         after = position_of(decode(query.collection, batch[-1]), query.order)
@@ -65,6 +76,8 @@ def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
 def _needed(reader: Reader, plan: Plan, query: Query) -> frozenset[str] | None:
     """Return the columns that the residual and the order need, where the reader can bring those alone."""
     if plan.residual == TRUE or query.lock is not None or not getattr(reader, "reads_columns", False):
+        return None
+    if plan.is_careful:
         return None
     return frozenset({"number", *asked_fields(plan.residual), *(key.path[0] for key in query.order)})
 
@@ -78,10 +91,50 @@ def _whole(reader: Reader, query: Query, rows: Iterable[Row], passes: Callable[[
         return ()
     these = In(("number",), numbers)
     whole = Query(query.collection, query.scope, these, query.order, include=query.include)
-    return filter(passes, reader.select(whole))
+    return filter(passes, looked_over(reader.select(whole)))
+
+
+def _up_to_readable(query: Query, batch: Sequence[Row]) -> Sequence[Row]:
+    """Return a batch without the rows at its end that cannot be read: they have no position."""
+    end = len(batch)
+    while end and fault_of(query.collection, batch[end - 1]) is not None:
+        end -= 1
+    return batch if end == len(batch) else batch[:end]
+
+
+def careful(plan: Plan) -> Plan:
+    """Return the plan that leaves out, with a warning, rows that cannot be read."""
+    return replace(plan, is_careful=True)
+
+
+def leave_out(row: Row, reason: str) -> None:
+    """Tell that a row is left out of an answer."""
+    _log.warning(
+        "%r (number %s) cannot be read and is left out: %s", row.get("id"), row.get("number"), reason[:200]
+    )
 
 
 def _test_of(plan: Plan, query: Query) -> Callable[[Row], bool]:
+    """Return whether a row passes the residual; one that cannot be read does not."""
+    collection, test = query.collection, _residual_of(plan, query)
+
+    def passes(row: Row) -> bool:
+        if plan.is_careful and (fault := fault_of(collection, row)) is not None:
+            leave_out(row, fault)
+            return False
+        try:
+            return test(row)
+        except (ValueError, TypeError, AttributeError):
+            fault = fault_of(collection, row)
+            if fault is None:
+                raise
+            leave_out(row, fault)
+            return False
+
+    return passes
+
+
+def _residual_of(plan: Plan, query: Query) -> Callable[[Row], bool]:
     if plan.residual == TRUE:
         return lambda row: True
     test, asked = compile_expr(plan.residual), asked_fields(plan.residual)

@@ -150,11 +150,11 @@ def by_value(value: Any) -> Any:
 
     Anything else comes back as it is, the same object.
     """
-    if isinstance(value, Enum):
-        return by_value(value.value)
     kind = type(value)
     if kind is str or kind is bool or kind is int or kind is float:
         return value
+    if isinstance(value, Enum):
+        return by_value(value.value)
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):

@@ -7,6 +7,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
+from docstore.concurrency import looked_over
 from docstore.query.expr import (
     All,
     Always,
@@ -65,7 +66,7 @@ def _encode(expr: Expr) -> str:
         case Not(term):
             return f'["not",{_encode(term)}]'
         case In(path, values):
-            return f'["in",{_path(path)},[{",".join(map(_value, values))}]]'
+            return f'["in",{_path(path)},[{",".join(map(_value, looked_over(values)))}]]'
         case All(path, values):
             return f'["all",{_path(path)},[{",".join(map(_value, values))}]]'
         case ElemMatch(path, condition, of):

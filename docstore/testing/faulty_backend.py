@@ -114,9 +114,11 @@ class FaultyBackend:
         """Translate the engine's errors, if the backend does."""
         return self.target.translated() if isinstance(self.target, Translates) else nullcontext()
 
-    def check_indexes(self) -> Iterable[tuple[str | None, str]]:
+    def check_indexes(
+        self, unreadable: Mapping[str, Container[int]] = {}
+    ) -> Iterable[tuple[str | None, str]]:
         """Check the backend's indexes, if it has some; never fails."""
-        return self.target.check_indexes() if isinstance(self.target, ChecksIndexes) else ()
+        return self.target.check_indexes(unreadable) if isinstance(self.target, ChecksIndexes) else ()
 
     def rebuild_indexes(self) -> None:
         """Rebuild the backend's indexes, if it has some; never fails."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from docstore.backend import Backend, Query, Reader, Row
+from docstore.models import readable
 from docstore.query import run
 from docstore.query.decode import decode
 from docstore.query.expr import In
@@ -145,6 +146,9 @@ def exactly(backend: Backend, reader: Reader, query: Query) -> list[Row]:
 def batches(store: Store, collection: Collection) -> Iterator[list[Row]]:
     """Yield all rows of a store's scope by number, with all that is kept, each batch from a block of its
     own.
+
+    Raises:
+        UnreadableRecord: one is not as docstore writes rows.
     """
     after: tuple[int] | None = None
     query = Query(collection, store._scope, limit=_BATCH, include=_READ[collection.name])
@@ -153,7 +157,7 @@ def batches(store: Store, collection: Collection) -> Iterator[list[Row]]:
             rows = exactly(store._root.backend, reader, replace(query, after=after))
         if not rows:
             return
-        yield rows
+        yield [readable(collection, row) for row in rows]
         after = (rows[-1]["number"],)
 
 

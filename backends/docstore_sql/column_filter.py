@@ -1,0 +1,122 @@
+"""Filters on ordinary columns: a conjunction that pins an owner or a tenant, answered by one b-tree alone.
+
+Nothing of it is asked of postings or of what is inside documents: there is nothing to warm up, and nothing
+that a write of somebody else's makes stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from docstore.backend import Query
+from docstore.query.expr import And, Compare, Expr, In, Not
+from docstore.query.fields import DOCUMENTS, STATUSES
+from docstore_sql.compile import Compiler
+from docstore_sql.fragment import Fragment, both
+
+__all__ = ["ColumnFilter", "column_filter"]
+
+_DEEPEST = 1_000
+"""Rows that are skipped at most: each is a step in the b-tree."""
+_PINS = ("owner", "tenant")
+_RANGED = ("created_at", "number")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFilter:
+    """What a query asks of the columns, its order and window aside.
+
+    Attributes:
+        pins: the owner, the tenant, or both, in this order, each with its column's name.
+        statuses: those that are asked for, in order; all four where none is named.
+        is_latest: whether only the newest versions, or only others, are asked for; ``None``: all.
+        ranges: comparisons of ``created_at`` and ``number``.
+    """
+
+    pins: tuple[tuple[str, str], ...]
+    statuses: tuple[str, ...]
+    is_latest: bool | None
+    ranges: tuple[Compare, ...]
+
+    def answers(self, query: Query) -> bool:
+        """Return whether one b-tree has the order of the query, and its page is near enough."""
+        first, *others = query.order
+        return (
+            first.path == ("created_at",)
+            and [(key.path, key.descending) for key in others] == [(("number",), first.descending)]
+            and query.limit is not None
+            and query.lock is None
+            and query.offset <= _DEEPEST
+        )
+
+    def shape(self, query: Query) -> Hashable:
+        """Return all that statements differ by, but for their values."""
+        return (
+            tuple(name for name, _ in self.pins), len(self.statuses), self.is_latest,
+            tuple((term.path, term.op) for term in self.ranges), query.after is None,
+            query.order[0].descending, bool(query.offset), query.include, query.only,
+        )  # fmt: skip
+
+    def condition(self, compiler: Compiler, query: Query) -> Fragment:
+        """Return the condition, its statuses left aside, and the position's."""
+        parts = [Fragment(f"d.{name} = {compiler.mark}", (value,)) for name, value in self.pins]
+        if self.pins[-1][0] == "tenant":  # its index holds those that have one
+            parts.append(Fragment("d.tenant <> ''"))
+        if self.is_latest is not None:
+            parts.append(Fragment("d.is_latest" if self.is_latest else "NOT d.is_latest"))
+        parts += map(compiler.where, self.ranges)
+        if query.after is not None:
+            parts.append(compiler.after(query.order, query.after))
+        return both(parts)
+
+    def values(self, query: Query) -> tuple[Any, ...]:
+        """Return what is bound in that condition."""
+        pinned = (value for _, value in self.pins)
+        return (*pinned, *(term.value for term in self.ranges), *(query.after or ()))
+
+
+def column_filter(query: Query) -> ColumnFilter | None:
+    """Return what a query asks of the columns; ``None``: anything else, or of no owner and no tenant."""
+    if query.collection is not DOCUMENTS:
+        return None
+    named = (("owner", query.scope.owner), ("tenant", query.scope.tenant))
+    pins = {name: value for name, value in named if value is not None}
+    statuses: set[Any] = set(STATUSES)
+    latest: bool | None = None
+    ranges: list[Compare] = []
+    for term in query.where.terms if isinstance(query.where, And) else (query.where,):
+        wanted = _statuses(term)
+        if wanted is not None:
+            statuses &= wanted
+            continue
+        if not isinstance(term, Compare) or len(term.path) != 1:
+            return None
+        name, value = term.path[0], term.value
+        if name in _PINS and term.op == "eq" and value is not None and pins.get(name, value) == value:
+            pins[name] = value
+        elif name == "is_latest" and term.op == "eq" and isinstance(value, bool) and latest in (None, value):
+            latest = value
+        elif name in _RANGED and type(value) is int:
+            ranges.append(term)
+        else:
+            return None
+    if not pins or not statuses or pins.get("tenant") == "":
+        return None
+    ordered = tuple((name, pins[name]) for name in _PINS if name in pins)
+    return ColumnFilter(ordered, tuple(sorted(statuses)), latest, tuple(ranges))
+
+
+def _statuses(term: Expr) -> set[Any] | None:
+    """Return the statuses that a term leaves; ``None``: it asks of something else."""
+    match term:
+        case Compare(("status",), "eq", value):
+            return {value}
+        case In(("status",), values):
+            return set(values)
+        case Not(Compare(("status",)) | In(("status",)) as inner):
+            denied = _statuses(inner)
+            return None if denied is None else set(STATUSES) - denied
+        case _:
+            return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import Query, Reader, Row, Scope, Support
@@ -17,14 +17,14 @@ from docstore.errors import (
     shown,
 )
 from docstore.listing import Listing, listing_of
-from docstore.models import record_from
+from docstore.models import Document, Extraction, record_from
 from docstore.pages import check_include
 from docstore.query import cursor as cursors
 from docstore.query import run
 from docstore.query.expr import TRUE, Compare, Expr, asked_fields
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.normalize import conjunction, normalize
-from docstore.query.order import parse_sort
+from docstore.query.order import Sort, parse_sort
 from docstore.query.parse import parse
 from docstore.query.plan import Plan, make_plan
 from docstore.query.search import parse_search
@@ -67,7 +67,7 @@ class Asking(Generic[T]):
         self,
         filter: Filter | None,
         search: str | None,
-        sort: str | Sequence[str],
+        sort: Sort,
         latest_only: bool,
         include: Iterable[str],
     ) -> Listing:
@@ -86,7 +86,7 @@ class Asking(Generic[T]):
         self,
         filter: Filter | None,
         search: str | None,
-        sort: str | Sequence[str],
+        sort: Sort,
         latest_only: bool,
         names: frozenset[str],
     ) -> Listing:
@@ -153,6 +153,14 @@ class Asking(Generic[T]):
             raise NotFound(f"no {self._collection.name.rstrip('s')} with the id {shown(id)}", id=id)
         return rows[0]
 
+    @property
+    def _noun(self) -> str:
+        return self._collection.name.rstrip("s")
+
+    @property
+    def _record_type(self) -> type[Document | Extraction]:
+        return Document if self._collection is DOCUMENTS else Extraction
+
     def _made(self, row: Row) -> T:
         made: T = record_from(
             self._collection, {name: row[name] for name in self._collection.fields if name in row}
@@ -169,10 +177,15 @@ class Asking(Generic[T]):
                 run.leave_out(row, broken.reason)
         return made
 
-    def _id(self, id: Any) -> str:
-        value = by_value(id)
+    def _id(self, id: Any, of: type[Document | Extraction] | None = None) -> str:
+        """Return the id of a record (of another kind than this collection's) that was given, or the id
+        itself.
+        """
+        value = id.id if isinstance(id, of or self._record_type) else by_value(id)
         if not isinstance(value, str):
-            raise FilterValueError(f"id: expected text, not {type(id).__name__}", path="id", expected="text")
+            expected = "text, or a record: " + (of or self._record_type).__name__
+            what = f"id: expected {expected}, not {type(id).__name__}"
+            raise FilterValueError(what, path="id", expected=expected)
         try:
             return check_text(value)
         except NotJson:

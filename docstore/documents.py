@@ -50,7 +50,7 @@ class Documents(Queue, Upserts, Downloads):
 
     def update(
         self,
-        id: str,
+        id: str | Document,
         operators: Mapping[str, Any] | None = None,
         /,
         *,
@@ -109,7 +109,7 @@ class Documents(Queue, Upserts, Downloads):
 
     def _replaced(
         self,
-        id: str,
+        id: str | Document,
         source: Any,
         edit: Edit,
         *,
@@ -211,7 +211,7 @@ class Documents(Queue, Upserts, Downloads):
 
     # -- removing ----------------------------------------------------------------------------------
 
-    def delete(self, id: str, *, if_revision: int | None = None) -> None:
+    def delete(self, id: str | Document, *, if_revision: int | None = None) -> None:
         """Remove a document (this version of it), its extractions, and then its bytes.
 
         Deleting the latest version makes the one before it the latest.

@@ -23,7 +23,7 @@ class Downloads(Records[Document]):
 
     _collection = DOCUMENTS
 
-    def _stored(self, id: str) -> Row:
+    def _stored(self, id: str | Document) -> Row:
         """Return a row that has bytes."""
         self._ready()
         blobs_key = self._id(id)
@@ -33,7 +33,7 @@ class Downloads(Records[Document]):
             raise BlobMissing(f"document {shown(id)} has no bytes", key=None)
         return row
 
-    def open(self, id: str) -> BinaryIO:
+    def open(self, id: str | Document) -> BinaryIO:
         """Open a document's bytes for reading; size and sha256 are checked on the way.
 
         Raises:
@@ -45,7 +45,7 @@ class Downloads(Records[Document]):
         row = self._stored(id)
         return self._root.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"])
 
-    def read_bytes(self, id: str) -> bytes:
+    def read_bytes(self, id: str | Document) -> bytes:
         """Return a document's bytes, checked.
 
         Raises:
@@ -54,7 +54,7 @@ class Downloads(Records[Document]):
         row = self._stored(id)
         return self._root.bytes().read_bytes(row["blob_key"], size=row["size"], sha256=row["sha256"])
 
-    def download(self, id: str, path: str | os.PathLike[str]) -> None:
+    def download(self, id: str | Document, path: str | os.PathLike[str]) -> None:
         """Write a document's bytes to a file, whole and checked, or not at all.
 
         Args:
@@ -67,7 +67,7 @@ class Downloads(Records[Document]):
         row = self._stored(id)
         self._root.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
 
-    def url(self, id: str, *, expires: int = 3600) -> str:
+    def url(self, id: str | Document, *, expires: int = 3600) -> str:
         """Return a URL that reads a document's bytes without further credentials, under the document's
         filename.
 
@@ -84,7 +84,7 @@ class Downloads(Records[Document]):
             row["blob_key"], expires=expires, filename=row["filename"], content_type=row["content_type"]
         )
 
-    def locations(self, ids: Iterable[str]) -> dict[str, str]:
+    def locations(self, ids: Iterable[str | Document]) -> dict[str, str]:
         """Return where documents' bytes are kept, all in one query.
 
         A location is made of where the storage is and a random key; nothing of it comes from a user. It moves

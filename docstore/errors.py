@@ -45,6 +45,7 @@ attributes, and every error survives :mod:`pickle` with them.
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 __all__ = [
@@ -97,7 +98,8 @@ def shown(value: object) -> str:
         return repr(value) if len(value) <= _LONGEST_SHOWN else repr(cut)[:-1] + "…" + repr(cut)[-1]
     if isinstance(value, int) and value.bit_length() > 256:
         return "a very large number"
-    text = repr(value)
+    # reprlib ends at any depth and size, where repr() fails or takes seconds
+    text = reprlib.repr(value) if isinstance(value, list | tuple | dict | set | frozenset) else repr(value)
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 

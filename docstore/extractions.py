@@ -15,7 +15,7 @@ from docstore.extraction_changes import (
 )
 from docstore.lifecycle import status
 from docstore.lifecycle.review import reviewed
-from docstore.models import Extraction
+from docstore.models import Document, Extraction
 from docstore.query.expr import And, Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.writing import Make, Writes, check_revision_argument
@@ -32,7 +32,7 @@ class Extractions(Writes[Extraction]):
 
     def add(
         self,
-        document_id: str,
+        document_id: str | Document,
         results: Mapping[str, Any] | None = None,
         *,
         id: str | None = None,
@@ -50,7 +50,7 @@ class Extractions(Writes[Extraction]):
         when it goes.
 
         Args:
-            document_id: of which document.
+            document_id: of which document; or the document.
             results: a JSON object, or ``None`` for none yet.
             id: by default a fresh UUIDv7. Given again with the same arguments it returns the extraction that
                 is there.
@@ -71,7 +71,7 @@ class Extractions(Writes[Extraction]):
         """
         self._ready_to_write("add")
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        key = self._id(document_id)
+        key = self._id(document_id, Document)
         draft = draft_extraction({**given, "document_id": key}, self._checks)
         tried = False
 
@@ -104,7 +104,7 @@ class Extractions(Writes[Extraction]):
 
     # -- status ------------------------------------------------------------------------------------
 
-    def start(self, id: str) -> Extraction:
+    def start(self, id: str | Extraction) -> Extraction:
         """Begin: pending → processing.
 
         Raises:
@@ -116,7 +116,7 @@ class Extractions(Writes[Extraction]):
 
     def complete(
         self,
-        id: str,
+        id: str | Extraction,
         results: Mapping[str, Any],
         *,
         confidence_scores: Mapping[str, float] | None = None,
@@ -156,7 +156,7 @@ class Extractions(Writes[Extraction]):
             id, lambda row, now: {**_to("complete", row), **make(row, now), "results": text}, touch=touch
         )
 
-    def fail(self, id: str, error: str) -> Extraction:
+    def fail(self, id: str | Extraction, error: str) -> Extraction:
         """Give up: processing (or pending) → failed.
 
         Args:
@@ -176,7 +176,7 @@ class Extractions(Writes[Extraction]):
 
     def update(
         self,
-        id: str,
+        id: str | Extraction,
         operators: Mapping[str, Any] | None = None,
         /,
         *,
@@ -212,7 +212,12 @@ class Extractions(Writes[Extraction]):
         )
 
     def review(
-        self, id: str, reviewed_results: Mapping[str, Any], *, reviewed_by: str, reviewed_at: Any = None
+        self,
+        id: str | Extraction,
+        reviewed_results: Mapping[str, Any],
+        *,
+        reviewed_by: str,
+        reviewed_at: Any = None,
     ) -> Extraction:
         """Write down a person's review: ``is_reviewed``, ``reviewed_at``, ``reviewed_by`` and
         ``reviewed_results``, at once.
@@ -237,7 +242,7 @@ class Extractions(Writes[Extraction]):
         make: Make = lambda row, now: reviewed(text, by, now if at is None else at)  # noqa: E731
         return self._changed(id, make)
 
-    def delete(self, id: str, *, if_revision: int | None = None) -> None:
+    def delete(self, id: str | Extraction, *, if_revision: int | None = None) -> None:
         """Remove an extraction.
 
         Args:

@@ -6,14 +6,16 @@ text.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 
+from docstore import display
 from docstore.errors import UnreadableRecord, shown
 from docstore.query.decode import JSON_FIELDS, fault_of, type_fault
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
@@ -23,6 +25,7 @@ __all__ = [
     "AddResult",
     "Document",
     "Extraction",
+    "FieldInfo",
     "NewDocument",
     "Page",
     "Put",
@@ -30,6 +33,7 @@ __all__ = [
     "PutResult",
     "Status",
     "UpdateResult",
+    "ValuePage",
     "page_from",
     "readable",
     "record_from",
@@ -52,6 +56,16 @@ class Status(StrEnum):
 
 class _Record(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr__(self) -> str:
+        """Show what tells it from others, on a line."""
+        return display.record_line(self)
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Show all its fields as a card, in a notebook."""
+        return display.record_card(self)
 
 
 class Document(_Record):
@@ -330,12 +344,113 @@ class Page(BaseModel, Generic[T]):
         return iter(self.items)
 
     def __len__(self) -> int:
-        """Return the number of items."""
+        """Return the number of items: an empty page is false."""
         return len(self.items)
 
-    def __bool__(self) -> bool:
-        """Be true even when empty, as any page is."""
-        return True
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[T]: ...
+
+    def __getitem__(self, at: int | slice) -> T | list[T]:
+        """Return an item, or a list of some."""
+        return self.items[at]
+
+    def __contains__(self, item: object) -> bool:
+        """Return whether an item is on the page."""
+        return item in self.items
+
+    def __reversed__(self) -> Iterator[T]:
+        """Iterate over the items from the last to the first."""
+        return reversed(self.items)
+
+    def index(self, item: T, start: int = 0, stop: int = sys.maxsize) -> int:
+        """Return the place of an item.
+
+        Raises:
+            ValueError: it is not on the page.
+        """
+        return self.items.index(item, start, stop)
+
+    def count(self, item: T) -> int:
+        """Return how often an item is on the page."""
+        return self.items.count(item)
+
+    def __repr__(self) -> str:
+        """Show how many there are."""
+        return display.page_line(self)
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Show the page as a table, in a notebook."""
+        return display.page_table(self)
+
+
+Sequence.register(Page)
+
+
+class ValuePage(BaseModel):
+    """One page of the different values at a path: a sequence of (value, count) pairs.
+
+    Attributes:
+        items: the pairs, the most frequent first.
+        offset, limit: as asked.
+        total: how many different values there are.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
+
+    items: list[tuple[Any, int]]
+    offset: int
+    limit: int
+    total: int
+
+    def __iter__(self) -> Iterator[tuple[Any, int]]:  # type: ignore[override]
+        """Iterate over the pairs."""
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        """Return the number of pairs: an empty page is false."""
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[Any, int]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[Any, int]]: ...
+
+    def __getitem__(self, at: int | slice) -> tuple[Any, int] | list[tuple[Any, int]]:
+        """Return a pair, or a list of some."""
+        return self.items[at]
+
+    def __repr__(self) -> str:
+        """Show how many there are."""
+        return f"<ValuePage: {len(self.items)} of {self.total} values>"
+
+    __str__ = __repr__
+
+
+class FieldInfo(BaseModel):
+    """One path below a JSON field.
+
+    Attributes:
+        path: as filters write it.
+        types: what is found there: aliases of ``$type``, numbers as ``int``, ``long`` or ``double``; for an
+            array ``array`` and the types of its elements.
+        documents: how many records have it.
+        distinct: how many different values there are, ``None`` if that is not known cheaply.
+        examples: some of the values.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
+
+    path: str
+    types: tuple[str, ...]
+    documents: int
+    distinct: int | None = None
+    examples: tuple[Any, ...] = ()
 
 
 _MOST_KNOWN = 4096

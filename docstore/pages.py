@@ -118,10 +118,10 @@ def check_total(total: Any) -> int | bool:
     return total  # type: ignore[no-any-return]
 
 
-def check_at_most(at_most: Any) -> int | None:
+def check_at_most(at_most: Any, name: str = "at_most") -> int | None:
     """Return the cap of a count, or ``None``."""
     if at_most is not None:
-        _whole("at_most", at_most, 0, 2**62)
+        _whole(name, at_most, 0, 2**62)
     return at_most  # type: ignore[no-any-return]
 
 

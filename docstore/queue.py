@@ -39,7 +39,7 @@ class Queue(Writes[Document]):
 
     # -- status ------------------------------------------------------------------------------------
 
-    def start(self, id: str) -> Document:
+    def start(self, id: str | Document) -> Document:
         """Begin processing: pending → processing, one attempt more.
 
         Raises:
@@ -51,7 +51,7 @@ class Queue(Writes[Document]):
 
     def complete(
         self,
-        id: str,
+        id: str | Document,
         *,
         content: str | None = None,
         preview: str | None = None,
@@ -90,7 +90,7 @@ class Queue(Writes[Document]):
         )
         return self._changed(id, make, touch=touch)
 
-    def fail(self, id: str, error: str) -> Document:
+    def fail(self, id: str | Document, error: str) -> Document:
         """Give up on processing: processing (or pending) → failed.
 
         Args:
@@ -105,7 +105,7 @@ class Queue(Writes[Document]):
         self._ready_to_write("fail")
         return self._changed(id, self._failing(error))
 
-    def retry(self, id: str) -> Document:
+    def retry(self, id: str | Document) -> Document:
         """Process again: failed or completed → pending. The error is cleared; ``attempts`` goes on counting.
 
         Raises:

@@ -4,32 +4,61 @@ page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from enum import Enum
 from functools import partial
-from typing import Any, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from docstore.asking import Asking, Filter
-from docstore.backend import Explains, Query, Reader, Row
+from docstore.asking import Filter
+from docstore.backend import Explains, Query, Reader, Row, Scope, SortKey
 from docstore.concurrency import STORE_DEFAULT, Timeout
-from docstore.errors import UnreadableRecord
+from docstore.errors import NotFound, UnreadableRecord
+from docstore.given_order import GIVEN, GivenOrder, given_bound, given_ids
+from docstore.hints import missing
 from docstore.iteration import Iteration
 from docstore.listing import Cut, Listing, Position, after, behind, careful, cut_at, cut_from, total_of
-from docstore.models import Page, page_from, record_from, records_from
+from docstore.models import Page, page_from, record_from, records_from, unreadable
 from docstore.pages import Window, check_at_most, check_batch, check_include, check_total, check_window
 from docstore.query import cursor as cursors
 from docstore.query import run
-from docstore.query.decode import decode, fault_of
+from docstore.query.decode import fault_of
 from docstore.query.expr import In
-from docstore.query.facets import counted, facet_path
+from docstore.query.order import Sort
 from docstore.query.plan import Plan
+from docstore.summaries import Summaries
+from docstore.tabular import Columns, columns_of, flat_row, table_of
 
-__all__ = ["Filter", "Records"]
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["REQUIRED", "Filter", "Records"]
 
 T = TypeVar("T")
+D = TypeVar("D")
+R = TypeVar("R")
+_ROWS_AT_ONCE = 1000
 
 
-class Records(Asking[T]):
+class _Required(Enum):
+    REQUIRED = "required"
+
+
+REQUIRED = _Required.REQUIRED
+"""No default was given."""
+
+
+def _stored_order(sort: Sort) -> Sort:
+    """Return the order that the backend is asked for."""
+    return "number" if sort == GIVEN else sort
+
+
+def _named(scope: Scope) -> tuple[tuple[str, str | None], ...]:
+    return (("tenant", scope.tenant), ("owner", scope.owner))
+
+
+class Records(Summaries[T]):
     """What can be read of one collection; :class:`~docstore.documents.Documents` and Extractions add the
     writing.
     """
@@ -41,7 +70,7 @@ class Records(Asking[T]):
         filter: Filter | None = None,
         *,
         search: str | None = None,
-        sort: str | Sequence[str] = "-created_at",
+        sort: Sort = "-created_at",
         limit: int = 50,
         offset: int = 0,
         page: int | None = None,
@@ -58,8 +87,9 @@ class Records(Asking[T]):
         Args:
             filter: the MongoDB-style filter; ``None`` and ``{}`` match everything.
             search: words to be found in the filename or content; ``None`` and ``""`` match everything.
-            sort: a field path, ``-`` before it for descending, or a list of them. Ties are broken by
-                ``number``.
+            sort: a field path, ``-`` before it for descending, or a list of them, or of pairs such as
+                ``("metadata.n", -1)``. Ties are broken by ``number``. ``"given"`` keeps the order of the ids
+                in a top-level ``{"id": {"$in": […]}}``.
             limit: records on the page, 0 to 1000; 0 returns none, still with a total.
             offset: records to skip. At most one of a non-zero ``offset``, ``page`` and ``cursor``.
             page: the page's number, from 1.
@@ -97,14 +127,17 @@ class Records(Asking[T]):
         )
         counts = check_total(total)
         with self._root.budget(timeout) as budget:
-            listing = self._listing(filter, search, sort, latest_only, include)
+            listing = self._listing(filter, search, _stored_order(sort), latest_only, include)
             budget.plan = listing.plan
             if strict:
                 self._refuse_residual(listing.plan)
+            find = partial(self._found, window=window, counts=counts)
+            if sort == GIVEN:
+                find = partial(self._given_page, ids=given_ids(filter), window=window, counts=counts)
             try:
-                return self._found(listing, window, counts)
+                return find(listing)
             except UnreadableRecord:  # looked for row by row, now that there is one
-                return self._found(careful(listing), window, counts)
+                return find(careful(listing))
 
     def _found(self, listing: Listing, window: Window, counts: bool | int) -> Page[T]:
         """Return a page.
@@ -123,12 +156,42 @@ class Records(Asking[T]):
             cut = cut_from(reader, listing, position, way, window.limit)
             return self._page(reader, listing, window, counts, cut)
 
+    def find_one(
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: Sort = "-created_at",
+        offset: int = 0,
+        latest_only: bool = True,
+        include: Iterable[str] = (),
+        strict: bool = False,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> T | None:
+        """Return the first record that matches, ``None`` if there is none.
+
+        Args:
+            filter, search, sort, offset, latest_only, include, strict, timeout: as for :meth:`find`.
+
+        Raises:
+            As :meth:`find`.
+
+        Example:
+            >>> store.documents.find_one({"metadata.category": "finance"}, sort="-metadata.amount") is None
+            True
+        """
+        page = self.find(
+            filter, search=search, sort=sort, limit=1, offset=offset, latest_only=latest_only,
+            include=include, strict=strict, timeout=timeout,
+        )  # fmt: skip
+        return page.items[0] if page.items else None
+
     def iterate(
         self,
         filter: Filter | None = None,
         *,
         search: str | None = None,
-        sort: str | Sequence[str] = "number",
+        sort: Sort = "number",
         batch_size: int = 500,
         latest_only: bool = True,
         include: Iterable[str] = (),
@@ -167,16 +230,64 @@ class Records(Asking[T]):
             limit=size, offset=0, page=None, cursor=cursor, direction=None, most=self._root.limits.page
         )
         with self._root.budget(timeout):
-            listing = self._listing(filter, search, sort, latest_only, include)
-        start = None if window.cursor is None else self._place(listing, window.cursor)[0]
+            listing = self._listing(filter, search, _stored_order(sort), latest_only, include)
+        ids = given_ids(filter) if sort == GIVEN else None
+        return self._walk(listing, ids, size, window.cursor, partial(self._shown, listing), timeout)
+
+    def _walk(
+        self,
+        listing: Listing,
+        ids: Sequence[str] | None,
+        size: int,
+        cursor: str | None,
+        made: Callable[[Row], R],
+        timeout: Timeout,
+    ) -> Iteration[R]:
+        """Return a walk over a listing, in its order or in that of ids."""
+        if ids is None:
+            start = None if cursor is None else self._place(listing, cursor)[0]
+            return Iteration(
+                partial(self._batch, listing, timeout),
+                size,
+                made,
+                position=partial(behind, listing),
+                text=lambda position: self._cursor(listing, position, "next") or "",
+                start=start,
+            )
+        listing = replace(listing, bound=given_bound(listing.bound, ids))
+        given = GivenOrder(listing, ids)
+
+        def batch(start: Position | None, size: int) -> list[Row]:
+            with self._root.budget(timeout) as budget:
+                budget.plan = listing.plan
+                with self._root.read(snapshot=True) as reader, self._root.watching("iterate", listing.plan):
+                    return given.batch(reader, start, size)
+
         return Iteration(
-            partial(self._batch, listing, timeout),
+            batch,
             size,
-            partial(self._shown, listing),
-            position=partial(behind, listing),
+            made,
+            position=given.position,
             text=lambda position: self._cursor(listing, position, "next") or "",
-            start=start,
+            start=None if cursor is None else self._place(listing, cursor, given.ORDER)[0],
         )
+
+    def _given_page(
+        self, listing: Listing, ids: Sequence[str], window: Window, counts: bool | int
+    ) -> Page[T]:
+        """Return a page in the order of ids."""
+        listing = replace(listing, bound=given_bound(listing.bound, ids))
+        given = GivenOrder(listing, ids)
+        place = None if window.cursor is None else self._place(listing, window.cursor, given.ORDER)
+        with self._root.read(snapshot=True) as reader, self._root.watching("find", listing.plan):
+            if place is None:
+                cut, matched = given.cut(reader, window.offset or 0, window.limit)
+            else:
+                cut, matched = given.cut_from(reader, place[0], window.direction or place[1], window.limit)
+            counted: tuple[int | None, bool] = (None, True)
+            if counts is not False:
+                counted = (matched, True) if counts is True else (min(matched, counts), matched <= counts)
+            return self._page_of(reader, listing, window, cut, counted)
 
     def count(
         self,
@@ -208,47 +319,6 @@ class Records(Asking[T]):
             with self._root.read(snapshot=snapshot) as reader, self._root.watching("count", listing.plan):
                 return run.count(reader, listing.plan, listing.query, most)
 
-    def count_by(
-        self,
-        field: str,
-        filter: Filter | None = None,
-        *,
-        search: str | None = None,
-        latest_only: bool = True,
-        limit: int = 100,
-        timeout: Timeout = STORE_DEFAULT,
-    ) -> dict[Any, int]:
-        """Count the records that match by what they have at ``field``: facets.
-
-        Each record counts once for each different value that it has there: the elements of an array, one by
-            one. ``None``
-        stands for null and missing. Arrays and objects themselves are not counted. ``true`` and ``1`` are
-        different values and Python's dictionaries do not tell them apart: where both occur, the bool is left
-        out.
-
-        Args:
-            field: a field path, such as ``"status"`` or ``"metadata.tags"``.
-            filter, search, latest_only, timeout: as for :meth:`find`.
-            limit: values to return, the most frequent first, then in sort order; 1 to 10,000.
-
-        Raises:
-            FilterError: the filter or search is wrong, or ``field`` names no field.
-            InvalidPage: ``limit`` is out of range.
-        """
-        self._ready()
-        check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=10_000)
-        path = facet_path(field, self._collection, self._root.limits)
-        with self._root.budget(timeout) as budget:
-            listing = self._listing(filter, search, "number", latest_only, ())
-            budget.plan = listing.plan
-            query = listing.query
-            if path[0] == "content":
-                query = replace(query, include=frozenset({"content"}))
-            with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
-                grouped = run.grouped(reader, listing.plan, query, path)
-                rows = run.walk(reader, listing.plan, query) if grouped is None else ()
-                return counted(grouped, (decode(self._collection, row) for row in rows), path, limit)
-
     def exists(
         self,
         filter: Filter | None = None,
@@ -269,30 +339,46 @@ class Records(Asking[T]):
             self.count(filter, search=search, latest_only=latest_only, at_most=1, timeout=timeout) > 0
         )
 
-    def get(self, id: str, *, include: Iterable[str] = ()) -> T:
+    @overload
+    def get(self, id: str | T, *, include: Iterable[str] = ()) -> T: ...
+
+    @overload
+    def get(self, id: str | T, *, default: D, include: Iterable[str] = ()) -> T | D: ...
+
+    def get(self, id: str | T, *, default: Any = REQUIRED, include: Iterable[str] = ()) -> Any:
         """Return the record with this id, whichever version it is.
 
         Args:
-            id: compared exactly.
+            id: compared exactly; or a record, to read it anew.
+            default: returned if there is none in this scope; left out, that is an error.
             include: heavy fields to read.
 
         Raises:
-            NotFound: there is none in this scope.
+            NotFound: there is none in this scope, and no ``default`` was given.
             FilterValueError: the id is no text.
+
+        Example:
+            >>> store.documents.get("none", default=None) is None
+            True
         """
         self._ready()
         names = check_include(self._collection, include)
-        key = self._id(id)
-        with self._root.read() as reader:
-            row = self._row(reader, key, include=names)
+        try:
+            key = self._id(id)
+            with self._root.read() as reader:
+                row = self._row(reader, key, include=names)
+        except NotFound:
+            if default is REQUIRED:
+                raise
+            return default
         made: T = record_from(self._collection, row)
         return made
 
-    def get_many(self, ids: Iterable[str], *, include: Iterable[str] = ()) -> list[T]:
+    def get_many(self, ids: Iterable[str | T], *, include: Iterable[str] = ()) -> list[T]:
         """Return the records with these ids, in the order asked, each once; those not found are left out.
 
         Args:
-            ids: at most 10,000.
+            ids: at most 10,000; or records.
             include: heavy fields to read.
 
         Raises:
@@ -312,12 +398,150 @@ class Records(Asking[T]):
             found.setdefault(row["id"], row)
         return self._all_readable(found[id] for id in asked if id in found)
 
+    def rows(
+        self,
+        fields: Iterable[str],
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: Sort = "number",
+        limit: int | None = None,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield chosen paths of every record that matches as flat dictionaries, in constant memory.
+
+        Args:
+            fields: field paths; they are the keys. ``content`` may be among them.
+            filter, search, sort, latest_only, timeout: as for :meth:`iterate`.
+            limit: records to yield; ``None`` is all.
+
+        Returns:
+            An iterator. A value is what the record shows, ``None`` where there is none; a path through an
+            array of objects gives the list of what they have.
+
+        Raises:
+            As :meth:`find`, before the first row; UnknownField if a path names no field.
+
+        Example:
+            >>> list(store.documents.rows(["id", "metadata.vendor"], {"status": "completed"}))
+            []
+        """
+        self._ready()
+        columns = columns_of(fields, self._collection, self._root.limits, "rows")
+        return self._rows(columns, filter, search, sort, limit, latest_only, timeout)
+
+    def to_arrow(
+        self,
+        fields: Iterable[str] | None = None,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: Sort = "number",
+        limit: int | None = None,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> pyarrow.Table:
+        """Return records as an Arrow table; ``.to_pandas()`` makes a data frame of it. Needs the extra
+        ``arrow``.
+
+        Args:
+            fields: field paths, a column each; ``None``: all fields but the heavy ones.
+            filter, search, sort, limit, latest_only, timeout: as for :meth:`rows`.
+
+        Returns:
+            The table: text, int64, booleans, timestamps in UTC with microseconds; metadata and other JSON
+            fields as JSON text. A path into one is int64, float64 or bool if all its values are, else JSON
+            text.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            As :meth:`rows`.
+        """
+        self._ready()
+        named = self._collection.light() if fields is None else fields
+        columns = columns_of(named, self._collection, self._root.limits, "to_arrow")
+        walk = self._rows(columns, filter, search, sort, limit, latest_only, timeout)
+        return table_of(columns, self._collection, walk)
+
+    def _rows(
+        self,
+        columns: Columns,
+        filter: Filter | None,
+        search: str | None,
+        sort: Sort,
+        limit: int | None,
+        latest_only: bool,
+        timeout: Timeout,
+    ) -> Iterator[dict[str, Any]]:
+        """Return a walk over the values of columns."""
+        most = check_at_most(limit, "limit")
+        include = {path[0] for _, path in columns if self._collection.column(path[0]).heavy}
+        with self._root.budget(timeout):
+            listing = self._listing(filter, search, _stored_order(sort), latest_only, include)
+        ids = given_ids(filter) if sort == GIVEN else None
+        size, made = min(_ROWS_AT_ONCE, self._root.limits.page), partial(self._flat, columns)
+        if most is not None:
+            size = min(size, max(most, 1))
+        return islice(self._walk(listing, ids, size, None, made, timeout), most)
+
+    def _flat(self, columns: Columns, row: Row) -> dict[str, Any]:
+        """Return the values of columns.
+
+        Raises:
+            UnreadableRecord: the row is no record.
+        """
+        try:
+            return flat_row(columns, self._collection, row)
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            fault = fault_of(self._collection, row)
+            if fault is None:
+                raise
+            raise unreadable(self._collection, row, fault) from None
+
+    # -- as a container ----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Return how many there are: :meth:`count`."""
+        return self.count()
+
+    def __bool__(self) -> bool:
+        """Be true, whatever is in it: asking costs nothing."""
+        return True
+
+    def __contains__(self, id: object) -> bool:
+        """Return whether there is a record with this id, whichever version it is: ``id in collection``."""
+        self._ready()
+        if not isinstance(id, (str, self._record_type)):
+            return False
+        return self.get(id, default=None) is not None  # type: ignore[arg-type]
+
+    def __getitem__(self, id: str | T) -> T:
+        """Return the record with this id: :meth:`get`."""
+        return self.get(id)
+
+    def __iter__(self) -> Iterator[T]:
+        """Iterate over all records in the order in which they were added: :meth:`iterate`."""
+        return self.iterate()
+
+    def __repr__(self) -> str:
+        """Show what it is and its scope."""
+        parts = [self._root.backend.name]
+        parts += [f"{name}={value!r}" for name, value in _named(self._scope) if value is not None]
+        return f"<{type(self).__name__} {' '.join(parts)}>"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what there is instead of a method that other libraries have."""
+            raise missing(self, name)
+
     def explain(
         self,
         filter: Filter | None = None,
         *,
         search: str | None = None,
-        sort: str | Sequence[str] = "-created_at",
+        sort: Sort = "-created_at",
         limit: int = 50,
         offset: int = 0,
         page: int | None = None,
@@ -350,7 +574,7 @@ class Records(Asking[T]):
         )
         check_total(total)
         with self._root.budget(timeout):
-            listing = self._listing(filter, search, sort, latest_only, include)
+            listing = self._listing(filter, search, _stored_order(sort), latest_only, include)
             query = listing.query
             if window.cursor is not None:
                 position, way = self._place(listing, window.cursor)
@@ -374,7 +598,12 @@ class Records(Asking[T]):
     def _page(
         self, reader: Reader, listing: Listing, window: Window, counts: bool | int, cut: Cut
     ) -> Page[T]:
-        total, exact = total_of(reader, listing, counts)
+        return self._page_of(reader, listing, window, cut, total_of(reader, listing, counts))
+
+    def _page_of(
+        self, reader: Reader, listing: Listing, window: Window, cut: Cut, counted: tuple[int | None, bool]
+    ) -> Page[T]:
+        total, exact = counted
         return page_from({
             "items": self._all_shown(listing, cut.rows, given=getattr(reader, "gives_rows", False)),
             "limit": window.limit,
@@ -415,9 +644,11 @@ class Records(Asking[T]):
             return None
         return cursors.encode(position, way, listing.bound, self._root.secrets)
 
-    def _place(self, listing: Listing, text: str) -> tuple[Position, cursors.Way]:
-        """Return where a cursor stands in a listing, and which way it goes."""
+    def _place(
+        self, listing: Listing, text: str, order: Sequence[SortKey] | None = None
+    ) -> tuple[Position, cursors.Way]:
+        """Return where a cursor stands in a listing, or in another order of it, and which way it goes."""
         root = self._root
         return cursors.decode(
-            text, listing.bound, listing.query.order, self._collection, root.secrets, root.limits
+            text, listing.bound, order or listing.query.order, self._collection, root.secrets, root.limits
         )

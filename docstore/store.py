@@ -8,13 +8,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
 from docstore.documents import Documents
 from docstore.errors import BackendError, shown
 from docstore.extractions import Extractions
+from docstore.hints import missing
 from docstore.limits import Limits
 from docstore.pages import check_timeout
 from docstore.query.cursor import signing_keys
@@ -138,6 +139,12 @@ class Store(Upkeep):
     def __exit__(self, *exception: object) -> None:
         """Close the store."""
         self.close()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say where what is asked for is."""
+            raise missing(self, name, of_store=True)
 
     def __repr__(self) -> str:
         """Show the backend and the scope."""

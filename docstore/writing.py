@@ -54,13 +54,9 @@ class Writes(Records[T]):
         query = Query(wanted, self._scope, where, limit=2, include=include, lock=lock)
         return _only(self._run_exactly(writer, query), id, wanted.name.rstrip("s"))
 
-    @property
-    def _noun(self) -> str:
-        return self._collection.name.rstrip("s")
-
     def _changed(
         self,
-        id: str,
+        id: str | T,
         make: Make,
         *,
         if_revision: int | None = None,

@@ -7,7 +7,6 @@ sorting them, holds no lock.
 from __future__ import annotations
 
 import heapq
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from functools import lru_cache
@@ -20,7 +19,7 @@ from docstore.concurrency import looked_over
 from docstore.index.ordered import is_ordered
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, Path
-from docstore.query.facets import counted
+from docstore.query.facets import group
 from docstore.query.fields import collection_named
 from docstore.query.order import after_function, sort_key_function
 from docstore_memory.narrow import candidates, counted_records, described, first_records, within
@@ -89,7 +88,7 @@ class MemoryReader:
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int]:
         """Count the rows of ``query`` by each scalar value seen at ``path``."""
-        return counted(None, (record.facts for record in self._matching(query)), path, sys.maxsize)
+        return group((record.facts for record in self._matching(query)), path)
 
     def setting(self, name: str) -> str | None:
         """Return the text kept under a name, ``None`` if there is none."""

@@ -160,7 +160,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
     async def update(
         self,
-        id: str,
+        id: str | Document,
         operators: Mapping[str, Any] | None = None,
         /,
         *,
@@ -193,7 +193,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             Documents.update_many, filter, operators, touch=touch, timeout=timeout, **changes
         )
 
-    async def delete(self, id: str, *, if_revision: int | None = None) -> None:
+    async def delete(self, id: str | Document, *, if_revision: int | None = None) -> None:
         """Remove a document, its extractions, and then its bytes: :meth:`Documents.delete`, awaited."""
         await self._write(Documents.delete, id, if_revision=if_revision)
 
@@ -213,13 +213,13 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
     # -- status ------------------------------------------------------------------------------------
 
-    async def start(self, id: str) -> Document:
+    async def start(self, id: str | Document) -> Document:
         """Begin processing, pending → processing: :meth:`Documents.start`, awaited."""
         return await self._write(Documents.start, id)
 
     async def complete(
         self,
-        id: str,
+        id: str | Document,
         *,
         content: str | None = None,
         preview: str | None = None,
@@ -235,11 +235,11 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             content_note=content_note, metadata=metadata, processed_at=processed_at, touch=touch,
         )  # fmt: skip
 
-    async def fail(self, id: str, error: str) -> Document:
+    async def fail(self, id: str | Document, error: str) -> Document:
         """Give up on processing, processing (or pending) → failed: :meth:`Documents.fail`, awaited."""
         return await self._write(Documents.fail, id, error)
 
-    async def retry(self, id: str) -> Document:
+    async def retry(self, id: str | Document) -> Document:
         """Process again, failed or completed → pending: :meth:`Documents.retry`, awaited."""
         return await self._write(Documents.retry, id)
 
@@ -315,7 +315,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
     # -- bytes -------------------------------------------------------------------------------------
 
-    async def open(self, id: str) -> AsyncFile:
+    async def open(self, id: str | Document) -> AsyncFile:
         """Open a document's bytes for reading: :meth:`Documents.open`, awaited; a file that is awaited, too.
 
         Example:
@@ -328,19 +328,19 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             self._shell, await self._shell.run("bytes", opening, undo=lambda file: file.close())
         )
 
-    async def read_bytes(self, id: str) -> bytes:
+    async def read_bytes(self, id: str | Document) -> bytes:
         """Return a document's bytes, checked: :meth:`Documents.read_bytes`, awaited."""
         return await self._bytes(Documents.read_bytes, id)
 
-    async def download(self, id: str, path: str | os.PathLike[str]) -> None:
+    async def download(self, id: str | Document, path: str | os.PathLike[str]) -> None:
         """Write a document's bytes to a file, whole and checked: :meth:`Documents.download`, awaited."""
         await self._bytes(Documents.download, id, path)
 
-    async def locations(self, ids: Iterable[str]) -> dict[str, str]:
+    async def locations(self, ids: Iterable[str | Document]) -> dict[str, str]:
         """Return where documents' bytes are kept, all in one query: :meth:`Documents.locations`, awaited."""
         return await self._read(Documents.locations, ids)
 
-    async def url(self, id: str, *, expires: int = 3600) -> str:
+    async def url(self, id: str | Document, *, expires: int = 3600) -> str:
         """Return a URL that reads a document's bytes: :meth:`Documents.url`, awaited."""
         return await self._bytes(Documents.url, id, expires=expires)
 

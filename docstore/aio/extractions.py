@@ -7,7 +7,7 @@ from typing import Any
 
 from docstore.aio.records import AsyncRecords
 from docstore.extractions import Extractions
-from docstore.models import Extraction
+from docstore.models import Document, Extraction
 from docstore.root import Root
 
 __all__ = ["AsyncExtractions"]
@@ -21,7 +21,7 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
 
     async def add(
         self,
-        document_id: str,
+        document_id: str | Document,
         results: Mapping[str, Any] | None = None,
         *,
         id: str | None = None,
@@ -42,13 +42,13 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
             needs_review=needs_review, metadata=metadata, created_at=created_at, updated_at=updated_at,
         )  # fmt: skip
 
-    async def start(self, id: str) -> Extraction:
+    async def start(self, id: str | Extraction) -> Extraction:
         """Begin, pending → processing: :meth:`Extractions.start`, awaited."""
         return await self._write(Extractions.start, id)
 
     async def complete(
         self,
-        id: str,
+        id: str | Extraction,
         results: Mapping[str, Any],
         *,
         confidence_scores: Mapping[str, float] | None = None,
@@ -64,13 +64,13 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
             review_below=review_below, needs_review=needs_review, metadata=metadata, touch=touch,
         )  # fmt: skip
 
-    async def fail(self, id: str, error: str) -> Extraction:
+    async def fail(self, id: str | Extraction, error: str) -> Extraction:
         """Give up, processing (or pending) → failed: :meth:`Extractions.fail`, awaited."""
         return await self._write(Extractions.fail, id, error)
 
     async def update(
         self,
-        id: str,
+        id: str | Extraction,
         operators: Mapping[str, Any] | None = None,
         /,
         *,
@@ -84,13 +84,18 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
         )
 
     async def review(
-        self, id: str, reviewed_results: Mapping[str, Any], *, reviewed_by: str, reviewed_at: Any = None
+        self,
+        id: str | Extraction,
+        reviewed_results: Mapping[str, Any],
+        *,
+        reviewed_by: str,
+        reviewed_at: Any = None,
     ) -> Extraction:
         """Write down a person's review: :meth:`Extractions.review`, awaited."""
         return await self._write(
             Extractions.review, id, reviewed_results, reviewed_by=reviewed_by, reviewed_at=reviewed_at
         )
 
-    async def delete(self, id: str, *, if_revision: int | None = None) -> None:
+    async def delete(self, id: str | Extraction, *, if_revision: int | None = None) -> None:
         """Remove an extraction: :meth:`Extractions.delete`, awaited."""
         await self._write(Extractions.delete, id, if_revision=if_revision)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Generic, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
 from docstore.concurrency import STORE_DEFAULT, Timeout
+from docstore.hints import missing
 from docstore.iteration import Iteration
-from docstore.models import Page
+from docstore.models import FieldInfo, Page, ValuePage
+from docstore.query.facets import Facet
+from docstore.query.order import Sort
 from docstore.query.plan import Plan
-from docstore.records import Filter, Records
+from docstore.records import REQUIRED, Filter, Records
 from docstore.root import Root
+
+if TYPE_CHECKING:
+    import pyarrow
 
 __all__ = ["AsyncIteration", "AsyncRecords"]
 
 T = TypeVar("T")
+D = TypeVar("D")
 S = TypeVar("S", bound=Records[Any])
+_ROWS_A_HOP = 500
 
 
 class AsyncRecords(Twin[S], Generic[T, S]):
@@ -49,7 +58,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         filter: Filter | None = None,
         *,
         search: str | None = None,
-        sort: str | Sequence[str] = "-created_at",
+        sort: Sort = "-created_at",
         limit: int = 50,
         offset: int = 0,
         page: int | None = None,
@@ -72,12 +81,32 @@ class AsyncRecords(Twin[S], Generic[T, S]):
             include=include, strict=strict, timeout=timeout,
         )  # fmt: skip
 
+    async def find_one(
+        self,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: Sort = "-created_at",
+        offset: int = 0,
+        latest_only: bool = True,
+        include: Iterable[str] = (),
+        strict: bool = False,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> T | None:
+        """Return the first record that matches, ``None`` if there is none: :meth:`Records.find_one`,
+        awaited.
+        """
+        return await self._read(
+            Records.find_one, filter, search=search, sort=sort, offset=offset, latest_only=latest_only,
+            include=include, strict=strict, timeout=timeout,
+        )  # fmt: skip
+
     def iterate(
         self,
         filter: Filter | None = None,
         *,
         search: str | None = None,
-        sort: str | Sequence[str] = "number",
+        sort: Sort = "number",
         batch_size: int = 500,
         latest_only: bool = True,
         include: Iterable[str] = (),
@@ -119,16 +148,123 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         field: str,
         filter: Filter | None = None,
         *,
+        by: str | float | None = None,
         search: str | None = None,
         latest_only: bool = True,
         limit: int = 100,
         timeout: Timeout = STORE_DEFAULT,
-    ) -> dict[Any, int]:
+    ) -> Facet:
         """Count the records that match by what they have at ``field``: :meth:`Records.count_by`, awaited."""
         return await self._read(
-            Records.count_by, field, filter, search=search, latest_only=latest_only, limit=limit,
+            Records.count_by,
+            field,
+            filter,
+            by=by,
+            search=search,
+            latest_only=latest_only,
+            limit=limit,
             timeout=timeout,
+        )
+
+    async def distinct(
+        self,
+        field: str,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        contains: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> ValuePage:
+        """List the different values at ``field``, a page at a time: :meth:`Records.distinct`, awaited."""
+        return await self._read(
+            Records.distinct, field, filter, search=search, contains=contains, offset=offset, limit=limit,
+            latest_only=latest_only, timeout=timeout,
         )  # fmt: skip
+
+    async def bounds(
+        self,
+        field: str,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> tuple[Any, Any] | None:
+        """Return the least and the greatest value at ``field``: :meth:`Records.bounds`, awaited."""
+        return await self._read(
+            Records.bounds, field, filter, search=search, latest_only=latest_only, timeout=timeout
+        )
+
+    async def fields(
+        self,
+        filter: Filter | None = None,
+        *,
+        prefix: str = "metadata",
+        limit: int = 1000,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> list[FieldInfo]:
+        """Return the paths that there are below a JSON field: :meth:`Records.fields`, awaited."""
+        return await self._read(
+            Records.fields, filter, prefix=prefix, limit=limit, latest_only=latest_only, timeout=timeout
+        )
+
+    async def rows(
+        self,
+        fields: Iterable[str],
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: Sort = "number",
+        limit: int | None = None,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield chosen paths of every record as flat dictionaries: :meth:`Records.rows`, with ``async for``.
+
+        Example:
+            >>> async for row in store.documents.rows(["id", "metadata.vendor"]):
+            ...     print(row["metadata.vendor"])
+        """
+        walk: Iterator[dict[str, Any]] = await self._read(
+            Records.rows,
+            fields,
+            filter,
+            search=search,
+            sort=sort,
+            limit=limit,
+            latest_only=latest_only,
+            timeout=timeout,
+        )
+        while some := await self._shell.run("read", lambda: list(islice(walk, _ROWS_A_HOP))):
+            for row in some:
+                yield row
+
+    async def to_arrow(
+        self,
+        fields: Iterable[str] | None = None,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        sort: Sort = "number",
+        limit: int | None = None,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> pyarrow.Table:
+        """Return records as an Arrow table: :meth:`Records.to_arrow`, awaited."""
+        return await self._read(
+            Records.to_arrow,
+            fields,
+            filter,
+            search=search,
+            sort=sort,
+            limit=limit,
+            latest_only=latest_only,
+            timeout=timeout,
+        )
 
     async def exists(
         self,
@@ -143,11 +279,17 @@ class AsyncRecords(Twin[S], Generic[T, S]):
             Records.exists, filter, search=search, latest_only=latest_only, timeout=timeout
         )
 
-    async def get(self, id: str, *, include: Iterable[str] = ()) -> T:
-        """Return the record with this id, whichever version it is: :meth:`Records.get`, awaited."""
-        return await self._read(Records.get, id, include=include)
+    @overload
+    async def get(self, id: str | T, *, include: Iterable[str] = ()) -> T: ...
 
-    async def get_many(self, ids: Iterable[str], *, include: Iterable[str] = ()) -> list[T]:
+    @overload
+    async def get(self, id: str | T, *, default: D, include: Iterable[str] = ()) -> T | D: ...
+
+    async def get(self, id: str | T, *, default: Any = REQUIRED, include: Iterable[str] = ()) -> Any:
+        """Return the record with this id, whichever version it is: :meth:`Records.get`, awaited."""
+        return await self._read(Records.get, id, default=default, include=include)
+
+    async def get_many(self, ids: Iterable[str | T], *, include: Iterable[str] = ()) -> list[T]:
         """Return the records with these ids, in the order asked: :meth:`Records.get_many`, awaited."""
         return await self._read(Records.get_many, ids, include=include)
 
@@ -156,7 +298,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         filter: Filter | None = None,
         *,
         search: str | None = None,
-        sort: str | Sequence[str] = "-created_at",
+        sort: Sort = "-created_at",
         limit: int = 50,
         offset: int = 0,
         page: int | None = None,
@@ -193,6 +335,12 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         """Return true, as of any object: how many records there are is no matter."""
         return True
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what there is instead of a method that other libraries have."""
+            raise missing(self, name)
+
     def __aiter__(self) -> AsyncIterator[T]:
         """Walk over all records by their numbers: :meth:`iterate`."""
         return self.iterate()
@@ -207,9 +355,7 @@ class AsyncIteration(AsyncIterator[T], Generic[T]):
         timeout: of each batch.
     """
 
-    def __init__(
-        self, begin: Callable[[], Awaitable[Iteration[T]]], shell: Shell, timeout: Timeout
-    ) -> None:
+    def __init__(self, begin: Callable[[], Awaitable[Iteration[T]]], shell: Shell, timeout: Timeout) -> None:
         self._begin = begin
         self._shell = shell
         self._timeout = timeout

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import tzinfo
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from docstore.aio.documents import AsyncDocuments
 from docstore.aio.extractions import AsyncExtractions
@@ -15,6 +15,7 @@ from docstore.aio.shell import Shell
 from docstore.aio.upkeep import AsyncUpkeep
 from docstore.backend import ANYWHERE, Scope
 from docstore.blobs import Blobs
+from docstore.hints import missing
 from docstore.limits import Limits
 from docstore.root import Root
 from docstore.scopes import UNSET as _UNSET
@@ -129,6 +130,12 @@ class AsyncStore(AsyncUpkeep):
     async def __aexit__(self, *exception: object) -> None:
         """Close the store."""
         await self.close()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say where what is asked for is."""
+            raise missing(self, name, of_store=True)
 
     def __repr__(self) -> str:
         """Show the scope."""

@@ -1,74 +1,170 @@
-"""facets: counting records by the values that they have at a path."""
+"""Facets: the values at a path and how many records have each; buckets of instants and numbers. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import cmp_to_key
-from typing import Any
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
 
 from docstore.concurrency import looked_over
-from docstore.errors import UnknownField
+from docstore.errors import InvalidPage, UnknownField, shown
 from docstore.limits import Limits
-from docstore.query.complaints import shown
 from docstore.query.expr import Path
-from docstore.query.fields import Collection
-from docstore.query.order import compare, parse_sort
+from docstore.query.fields import Collection, Kind
+from docstore.query.instants import metadata_instant, to_datetime
+from docstore.query.order import order_bytes, parse_sort
 from docstore.query.paths import seen
+from docstore.query.values import identity
 
-__all__ = ["counted", "facet_path"]
+__all__ = ["Bucket", "Facet", "bucket_of", "facet_path", "group", "in_order", "shown_value", "values_at"]
 
 _LONGEST_NAME = 200
+_STEPS: Final = ("day", "month", "year")
+Bucket: TypeAlias = Callable[[Any], Any]
+"""From a value to the bucket that it falls in, ``None`` if in none."""
 
 
-def facet_path(field: Any, collection: Collection, limits: Limits) -> Path:
+class Facet(Mapping[Any, int]):
+    """How many records have each value.
+
+    A mapping from the values, most frequent first, that tells 1 from ``True``; 1 and 1.0 are one number.
+    ``items()`` yields every value with its own type.
+    """
+
+    __slots__ = ("_counts", "_values")
+
+    def __init__(self, pairs: Iterable[tuple[Any, int]] = ()) -> None:
+        self._values: dict[Hashable, Any] = {}
+        self._counts: dict[Hashable, int] = {}
+        for value, count in pairs:
+            key = identity(value)
+            self._values.setdefault(key, value)
+            self._counts[key] = self._counts.get(key, 0) + count
+
+    def __getitem__(self, value: Any) -> int:
+        """Return how many records have a value."""
+        try:
+            return self._counts[identity(value)]
+        except KeyError:
+            raise KeyError(value) from None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the values."""
+        return iter(self._values.values())
+
+    def __len__(self) -> int:
+        """Return the number of values."""
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with another mapping, value by value, ``True`` apart from 1."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        theirs = other._counts if isinstance(other, Facet) else {identity(v): n for v, n in other.items()}
+        return self._counts == theirs
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Show it as a dictionary."""
+        return "{" + ", ".join(f"{value!r}: {count}" for value, count in self.items()) + "}"
+
+
+def facet_path(field: Any, collection: Collection, limits: Limits, call: str = "count_by") -> Path:
     """Return the path that ``field`` names.
 
     Raises:
         UnknownField: it names no field of the collection.
     """
     if not isinstance(field, str) or field.startswith("-"):
-        raise _unknown(field, "expected a field path such as 'status' or 'metadata.tags'")
+        raise _unknown(call, field, "expected a field path such as 'status' or 'metadata.tags'")
     if field == "content" and "content" in collection.fields:
         return ("content",)
     try:
         return parse_sort(field, collection, limits)[0].path
     except ValueError as wrong:
-        raise _unknown(field, str(wrong)) from None
+        raise _unknown(call, field, str(wrong)) from None
 
 
-def _unknown(field: Any, why: str) -> UnknownField:
+def _unknown(call: str, field: Any, why: str) -> UnknownField:
     name = field[:_LONGEST_NAME] if isinstance(field, str) else shown(field)
-    return UnknownField(f"count_by({shown(field)}): {why}", field=name, path=name)
+    return UnknownField(f"{call}({shown(field)}): {why}", field=name, path=name)
 
 
-def counted(
-    grouped: Mapping[Any, int] | None, records: Iterable[Mapping[str, Any]], path: Path, limit: int
-) -> dict[Any, int]:
-    """Return the ``limit`` most frequent values and their counts, from the backend's groups or from the
-    records.
-    """
-    counts: dict[tuple[bool, Any], int] = {}
-    if grouped is not None:
-        counts = {(isinstance(value, bool), value): n for value, n in grouped.items()}
-    else:
-        for record in looked_over(records):
-            for key in _values_at(record, path):
-                counts[key] = counts.get(key, 0) + 1
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], _rank(item[0][1])))
-    numbers = {value for is_bool, value in counts if not is_bool and isinstance(value, int | float)}
-    kept = [(value, n) for (is_bool, value), n in ranked if not (is_bool and value in numbers)]
-    return dict(kept[:limit])
-
-
-_rank = cmp_to_key(compare)
-
-
-def _values_at(record: Mapping[str, Any], path: Path) -> set[tuple[bool, Any]]:
+def values_at(record: Mapping[str, Any], path: Path) -> list[Any]:
     """Return the different scalars seen at ``path``; null and missing are ``None``."""
     held = record.get(path[0])
     found = seen({} if held is None else {path[0]: held}, path)
-    values: set[tuple[bool, Any]] = {(False, None)} if found.missing else set()
+    values: dict[Hashable, Any] = {None: None} if found.missing else {}
     for value in found.values:
         if not isinstance(value, list | dict):
-            values.add((isinstance(value, bool), value))
-    return values
+            values.setdefault(identity(value), value)
+    return list(values.values())
+
+
+def group(records: Iterable[Mapping[str, Any]], path: Path, bucket: Bucket | None = None) -> Facet:
+    """Count records by each different value, or bucket, that they have at ``path``."""
+    counts: dict[Hashable, int] = {}
+    values: dict[Hashable, Any] = {}
+    for record in looked_over(records):
+        at = values_at(record, path)
+        if bucket is not None:
+            at = list({key: None for key in map(bucket, at) if key is not None})
+        for value in at:
+            key = identity(value)
+            counts[key] = counts.get(key, 0) + 1
+            values.setdefault(key, value)
+    return Facet((values[key], count) for key, count in counts.items())
+
+
+def in_order(counted: Mapping[Any, int]) -> list[tuple[Any, int]]:
+    """Return the values with their counts, the most frequent first, then in sort order."""
+    return sorted(counted.items(), key=lambda pair: (-pair[1], order_bytes(pair[0])))
+
+
+def shown_value(path: Path, collection: Collection) -> Callable[[Any], Any]:
+    """Return what makes of a stored value the one that records show."""
+    if collection.column(path[0]).kind is Kind.INSTANT:
+        return lambda value: None if value is None else to_datetime(value)
+    return lambda value: value
+
+
+def bucket_of(by: Any, path: Path, collection: Collection) -> Bucket:
+    """Return what tells the bucket of a stored value, as the key that is shown.
+
+    Args:
+        by: ``"day"``, ``"month"`` or ``"year"`` in UTC for instants, or the width of numbers' buckets.
+        path: where the values are.
+        collection: of which records.
+
+    Raises:
+        InvalidPage: ``by`` is none of these, or does not go with the field.
+    """
+    kind = collection.column(path[0]).kind
+    is_width = isinstance(by, int | float) and not isinstance(by, bool) and math.isfinite(by) and by > 0
+    if by not in _STEPS and not is_width:
+        raise InvalidPage(
+            f"by={shown(by)}: expected 'day', 'month', 'year', or a width above 0", argument="by"
+        )
+    if kind not in (Kind.JSON, Kind.INTEGER if is_width else Kind.INSTANT):
+        fits = "numbers" if is_width else "instants"
+        raise InvalidPage(f"by={shown(by)} is for {fits}; {path[0]!r} holds none", argument="by")
+    if is_width:
+        return lambda value: _floor(value, by)
+    if kind is Kind.INSTANT:
+        return lambda value: None if value is None else _start(to_datetime(value), by)
+    return lambda value: None if (at := metadata_instant(value)) is None else _start(to_datetime(at), by)
+
+
+def _floor(value: Any, width: float) -> float | None:
+    if type(value) is not int and type(value) is not float:
+        return None
+    if type(value) is int and type(width) is int:
+        return value // width * width
+    return math.floor(value / width) * width
+
+
+def _start(moment: datetime, by: str) -> datetime:
+    month = moment.month if by != "year" else 1
+    return datetime(moment.year, month, moment.day if by == "day" else 1, tzinfo=UTC)

@@ -19,6 +19,7 @@ __all__ = [
     "from_datetime",
     "instant",
     "instant_text",
+    "metadata_instant",
     "parse_instant",
     "to_datetime",
 ]
@@ -37,6 +38,41 @@ _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _TIME = re.compile(
     r"[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
 )
+
+_METADATA = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?))?"
+)
+"""What text in metadata is an instant, but for dates and offsets that do not exist (rule 4)."""
+_LONGEST = len("2026-01-31T09:30:00.123456789+01:00")
+
+
+def metadata_instant(value: object) -> int | None:
+    """Return the instant that a value in metadata is: microseconds since 1970-01-01T00:00:00Z.
+
+    Text is one if it is a date (its midnight in UTC), or a date and a time with an offset (rule 4). Digits
+    behind the sixth of a second are cut off. ``None``: it is none.
+    """
+    if type(value) is not str or not 10 <= len(value) <= _LONGEST:
+        return None
+    found = _METADATA.fullmatch(value)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
+    try:
+        at = (date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY) * _DAY
+    except ValueError:
+        return None
+    if hour is None:
+        return at
+    clock = int(hour), int(minute), int(second or 0), int(hours or 0), int(minutes or 0)
+    if clock[0] > 23 or clock[1] > 59 or clock[2] > 59 or clock[3] > 23 or clock[4] > 59:
+        return None
+    at += ((clock[0] * 60 + clock[1]) * 60 + clock[2]) * 1_000_000 + int((fraction or "")[:6].ljust(6, "0"))
+    offset = (clock[3] * 60 + clock[4]) * 60_000_000
+    at += offset if sign == "-" else -offset
+    return at if MIN_INSTANT <= at <= MAX_INSTANT else None
 
 
 def parse_instant(value: datetime | date | str, default_timezone: tzinfo | None = None) -> int:

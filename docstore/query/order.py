@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from docstore.backend import EMPTY_ARRAY, SortKey, SortValue
 from docstore.errors import InvalidSort
@@ -24,6 +24,7 @@ from docstore.query.paths import index_step, parse_path
 from docstore.query.values import NotJson, check_text
 
 __all__ = [
+    "Sort",
     "after_function",
     "compare",
     "is_after",
@@ -39,10 +40,14 @@ __all__ = [
 _KNOWN = {collection.name: collection for collection in (DOCUMENTS, EXTRACTIONS)}
 _REMEMBERED = 200
 """Characters of a sort up to which what it says is remembered."""
+Sort: TypeAlias = "str | Sequence[str | tuple[str, int]]"
+"""A field path, or a list of field paths and of (path, 1 or -1)."""
+Key: TypeAlias = str | tuple[str, bool]
+"""A text as it is, or a path and whether it descends."""
 _TURNED = bytes(255 - byte for byte in range(256))
 
 
-def parse_sort(sort: str | Sequence[str], collection: Collection, limits: Limits) -> tuple[SortKey, ...]:
+def parse_sort(sort: Sort, collection: Collection, limits: Limits) -> tuple[SortKey, ...]:
     """Return the order that ``sort`` asks for, ``number`` last.
 
     What can no longer change the order is left out: keys behind ``number``, a key given twice, and a scalar
@@ -51,7 +56,8 @@ def parse_sort(sort: str | Sequence[str], collection: Collection, limits: Limits
 
     Args:
         sort: a field path, ``-`` before it for descending, or a list or tuple of 1 to ``limits.sort_keys`` of
-            them. A dot that belongs to a key is written ``\\.``, a backslash ``\\\\``.
+            them, or of (path, 1 or -1) as pymongo takes them. A dot that belongs to a key is written ``\\.``,
+            a backslash ``\\\\``.
         collection: whose fields they are.
         limits: the bounds.
 
@@ -60,14 +66,16 @@ def parse_sort(sort: str | Sequence[str], collection: Collection, limits: Limits
         (``content``), a step
             below a scalar field, or a path that is too long.
     """
-    texts = tuple(_texts(sort, limits))
-    if collection.name not in _KNOWN or sum(map(len, texts)) > _REMEMBERED:
-        return _order_of(texts, collection, limits)
-    return _remembered(texts, collection.name, limits)
+    keys = tuple(_keys(sort, limits))
+    if collection.name not in _KNOWN or sum(map(_length, keys)) > _REMEMBERED:
+        return _order_of(keys, collection, limits)
+    return _remembered(keys, collection.name, limits)
 
 
-def _order_of(texts: tuple[str, ...], collection: Collection, limits: Limits) -> tuple[SortKey, ...]:
-    named = [_parse_key(text, collection, limits) for text in texts]
+def _order_of(
+    keys: tuple[Key, ...], collection: Collection, limits: Limits
+) -> tuple[SortKey, ...]:
+    named = [_parse_key(key, collection, limits) for key in keys]
     order: list[SortKey] = []
     for key in (*named, SortKey(("number",), named[-1].descending, named[-1].descending)):
         if not any(key == earlier or _same_scalar(key, earlier, collection) for earlier in order):
@@ -78,8 +86,8 @@ def _order_of(texts: tuple[str, ...], collection: Collection, limits: Limits) ->
 
 
 @lru_cache(maxsize=256)
-def _remembered(texts: tuple[str, ...], collection: str, limits: Limits) -> tuple[SortKey, ...]:
-    return _order_of(texts, _KNOWN[collection], limits)
+def _remembered(keys: tuple[Key, ...], collection: str, limits: Limits) -> tuple[SortKey, ...]:
+    return _order_of(keys, _KNOWN[collection], limits)
 
 
 def reverse_order(order: Sequence[SortKey]) -> tuple[SortKey, ...]:
@@ -184,25 +192,36 @@ def _same_scalar(key: SortKey, earlier: SortKey, collection: Collection) -> bool
     return key.path == earlier.path and collection.fields[key.path[0]].kind is not Kind.JSON
 
 
-def _texts(sort: str | Sequence[str], limits: Limits) -> list[str]:
-    texts = [sort] if isinstance(sort, str) else sort
-    expected = "expected a field path such as '-created_at', or a list of them"
-    if not isinstance(texts, list | tuple):
+def _length(key: Key) -> int:
+    return len(key if isinstance(key, str) else key[0])
+
+
+def _keys(sort: Any, limits: Limits) -> list[Key]:
+    """Return the keys: a text as it is, a pair as its path and whether it descends."""
+    given = [sort] if isinstance(sort, str) else sort
+    expected = "expected a field path such as '-created_at', or a list of them or of (path, 1 or -1)"
+    if not isinstance(given, list | tuple):
         raise InvalidSort(f"sort is a {type(sort).__name__}; {expected}")
-    if not texts:
+    if not given:
         raise InvalidSort(f"sort is empty; {expected}")
-    if len(texts) > limits.sort_keys:
-        raise InvalidSort(f"sort has {len(texts)} keys; at most {limits.sort_keys} are allowed (sort_keys)")
-    for text in texts:
-        if not isinstance(text, str):
-            raise InvalidSort(f"sort has a {type(text).__name__} among its keys; {expected}")
-    return list(texts)
+    if len(given) > limits.sort_keys:
+        raise InvalidSort(f"sort has {len(given)} keys; at most {limits.sort_keys} are allowed (sort_keys)")
+    keys: list[Key] = []
+    for key in given:
+        if isinstance(key, str):
+            keys.append(key)
+        elif isinstance(key, list | tuple) and len(key) == 2 and isinstance(key[0], str):
+            if isinstance(key[1], bool) or key[1] not in (1, -1):
+                raise InvalidSort(f"sort key {shown(key[0])} has the direction {shown(key[1])}; {expected}")
+            keys.append((key[0], key[1] == -1))
+        else:
+            raise InvalidSort(f"sort has a {type(key).__name__} among its keys; {expected}")
+    return keys
 
 
-def _parse_key(text: str, collection: Collection, limits: Limits) -> SortKey:
-    descending = text.startswith("-")
-    path = _parse_path(text[descending:], collection, limits)
-    return SortKey(path, descending, descending)
+def _parse_key(key: Key, collection: Collection, limits: Limits) -> SortKey:
+    text, descending = (key[key.startswith("-") :], key.startswith("-")) if isinstance(key, str) else key
+    return SortKey(_parse_path(text, collection, limits), descending, descending)
 
 
 def _parse_path(text: str, collection: Collection, limits: Limits) -> Path:

@@ -27,6 +27,7 @@ __all__ = [
     "has_size",
     "has_type",
     "is_among",
+    "json_type",
     "matches_regex",
     "matches_text",
 ]
@@ -120,6 +121,13 @@ def has_type(leaf: TypeIs) -> Test:
     return lambda value: (
         type(value) in kinds or (type(value) in (int, float) and _number_type(value) in numbers)
     )
+
+
+def json_type(value: Json) -> str:
+    """Return the alias of a value's type (rule 15), numbers by their value."""
+    if type(value) is int or type(value) is float:
+        return _number_type(value)
+    return {type(None): "null", bool: "bool", str: "string", list: "array", dict: "object"}[type(value)]
 
 
 def _number_type(value: float) -> str:

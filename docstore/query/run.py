@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
@@ -172,9 +172,8 @@ def count(reader: Reader, plan: Plan, query: Query, at_most: int | None = None) 
     return sum(1 for _ in islice(_by_number(reader, plan, query), at_most))
 
 
-def grouped(reader: Reader, plan: Plan, query: Query, path: Path) -> dict[Any, int] | None:
+def grouped(reader: Reader, plan: Plan, query: Query, path: Path) -> Mapping[Any, int] | None:
     """Return the backend's own counts by ``path``, or ``None`` if it has none for it."""
     if plan.residual == TRUE and isinstance(reader, CountsBy):
-        found = reader.count_by(query, path)
-        return None if found is None else dict(found)
+        return reader.count_by(query, path)
     return None

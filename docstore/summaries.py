@@ -1,0 +1,342 @@
+"""Summaries: what values records have at a path, how many of each, the least and the greatest; the paths
+that there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from docstore.asking import Asking, Filter
+from docstore.backend import Query, Reader, Row, SortKey
+from docstore.concurrency import STORE_DEFAULT, Timeout, looked_over
+from docstore.listing import Listing
+from docstore.models import FieldInfo, ValuePage
+from docstore.pages import check_window
+from docstore.query import run
+from docstore.query.decode import decode, fault_of
+from docstore.query.expr import TRUE, And, Exists, Json, Path
+from docstore.query.facets import (
+    Facet,
+    bucket_of,
+    facet_path,
+    group,
+    in_order,
+    shown_value,
+    values_at,
+)
+from docstore.query.fields import Kind
+from docstore.query.instants import metadata_instant, to_datetime
+from docstore.query.normalize import normalize
+from docstore.query.operands import text_operand
+from docstore.query.order import order_bytes
+from docstore.query.paths import path_text, seen
+from docstore.query.predicates import json_type
+from docstore.query.text import fold
+from docstore.query.values import identity
+
+__all__ = ["Summaries"]
+
+T = TypeVar("T")
+_MOST_VALUES = 10_000
+"""Values or paths that one call returns."""
+_AT_ONCE = 2048
+_DISTINCT_KNOWN = 1000
+"""Different values at a path that ``fields`` keeps apart."""
+_EXAMPLES = 3
+
+
+class Summaries(Asking[T]):
+    """The part of reading that sums up."""
+
+    def count_by(
+        self,
+        field: str,
+        filter: Filter | None = None,
+        *,
+        by: str | float | None = None,
+        search: str | None = None,
+        latest_only: bool = True,
+        limit: int = 100,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> Facet:
+        """Count the records that match by what they have at ``field``: facets.
+
+        Each record counts once for each different value that it has there: the elements of an array, one by
+        one. ``None`` stands for null and missing. Arrays and objects themselves are not counted.
+
+        Args:
+            field: a field path, such as ``"status"`` or ``"metadata.tags"``.
+            filter, search, latest_only, timeout: as for :meth:`find`.
+            by: ``"day"``, ``"month"`` or ``"year"`` (in UTC) puts instants together, a number puts numbers
+                into buckets of that width. The key is a bucket's beginning; other values are left out.
+                ``None``: each value by itself.
+            limit: values to return, the most frequent first, then in sort order; 1 to 10,000.
+
+        Returns:
+            A mapping from the values, as records show them (instants are ``datetime``), to counts. It tells
+            1 from ``True``; 1 and 1.0 are one number.
+
+        Raises:
+            FilterError: the filter or search is wrong, or ``field`` names no field.
+            InvalidPage: ``limit`` is out of range, or ``by`` does not go with the field.
+
+        Example:
+            >>> store.documents.count_by("created_at", by="month")
+            {}
+        """
+        self._ready()
+        check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=_MOST_VALUES)
+        path = facet_path(field, self._collection, self._root.limits)
+        with self._root.budget(timeout) as budget:
+            listing = self._listing(filter, search, "number", latest_only, ())
+            budget.plan = listing.plan
+            if by is None:
+                show = shown_value(path, self._collection)
+                pairs = in_order(self._grouped(listing, path))[:limit]
+                return Facet((show(value), count) for value, count in pairs)
+            bucket = bucket_of(by, path, self._collection)
+            if self._collection.column(path[0]).kind is Kind.JSON:
+                with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
+                    counted = group(self._records(reader, listing, path), path, bucket)
+            else:
+                put = ((bucket(value), count) for value, count in self._grouped(listing, path).items())
+                counted = Facet((key, count) for key, count in put if key is not None)
+            ranked = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
+            return Facet(ranked[:limit])
+
+    def distinct(
+        self,
+        field: str,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        contains: str | None = None,
+        offset: int = 0,
+        limit: int = 100,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> ValuePage:
+        """List the different values at ``field``, a page at a time, with how many records have each.
+
+        Args:
+            field, filter, search, latest_only, timeout: as for :meth:`count_by`.
+            contains: only text in which this occurs, compared as ``$isubstring`` does; ``None``: all values.
+            offset: values to skip.
+            limit: values on the page, 1 to 10,000.
+
+        Returns:
+            (value, count) pairs, the most frequent first, then in sort order; ``.total`` is how many there
+            are.
+
+        Raises:
+            As :meth:`count_by`.
+
+        Example:
+            >>> store.documents.distinct("metadata.vendor", contains="acme").total
+            0
+        """
+        self._ready()
+        check_window(limit=limit, offset=offset, page=None, cursor=None, direction=None, most=_MOST_VALUES)
+        path = facet_path(field, self._collection, self._root.limits, "distinct")
+        wanted = None if contains is None else fold(text_operand(contains, ("contains",)))
+        with self._root.budget(timeout) as budget:
+            listing = self._listing(filter, search, "number", latest_only, ())
+            budget.plan = listing.plan
+            pairs = in_order(self._grouped(listing, path))
+            if wanted is not None:
+                pairs = [pair for pair in pairs if isinstance(pair[0], str) and wanted in fold(pair[0])]
+            show = shown_value(path, self._collection)
+            items = [(show(value), count) for value, count in pairs[offset : offset + limit]]
+            return ValuePage(items=items, offset=offset, limit=limit, total=len(pairs))
+
+    def bounds(
+        self,
+        field: str,
+        filter: Filter | None = None,
+        *,
+        search: str | None = None,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> tuple[Any, Any] | None:
+        """Return the least and the greatest value at ``field``: of numbers if there are any, else of instants
+        (as ``datetime``), else of text.
+
+        Args:
+            field, filter, search, latest_only, timeout: as for :meth:`count_by`.
+
+        Returns:
+            Both; ``None`` where there is no such value.
+
+        Raises:
+            FilterError: the filter or search is wrong, or ``field`` names no field.
+
+        Example:
+            >>> store.documents.bounds("created_at") is None
+            True
+        """
+        self._ready()
+        path = facet_path(field, self._collection, self._root.limits, "bounds")
+        with self._root.budget(timeout) as budget:
+            listing = self._listing(filter, search, "number", latest_only, ())
+            budget.plan = listing.plan
+            kind = self._collection.column(path[0]).kind
+            if kind is Kind.BOOLEAN:
+                return None
+            if kind is not Kind.JSON and path != ("content",):
+                return self._column_bounds(listing, path)
+            return _bounds_of(list(self._grouped(listing, path)))
+
+    def fields(
+        self,
+        filter: Filter | None = None,
+        *,
+        prefix: str = "metadata",
+        limit: int = 1000,
+        latest_only: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+    ) -> list[FieldInfo]:
+        """Return the paths that there are below a JSON field, those of most records first.
+
+        Args:
+            filter, latest_only, timeout: as for :meth:`count_by`.
+            prefix: the field, or a path into it.
+            limit: paths to return, 1 to 10,000.
+
+        Raises:
+            FilterError: the filter is wrong, or ``prefix`` names no JSON field.
+            InvalidPage: ``limit`` is out of range.
+
+        Example:
+            >>> [field.path for field in store.documents.fields()]
+            []
+        """
+        self._ready()
+        check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=_MOST_VALUES)
+        path = facet_path(prefix, self._collection, self._root.limits, "fields")
+        with self._root.budget(timeout) as budget:
+            listing = self._listing(filter, None, "number", latest_only, ())
+            budget.plan = listing.plan
+            found: dict[Path, _Field] = {}
+            if self._collection.column(path[0]).kind is Kind.JSON:
+                with self._root.read(snapshot=True) as reader, self._root.watching("fields", listing.plan):
+                    for record in looked_over(self._records(reader, listing, path)):
+                        for below in _paths_below(record, path):
+                            found.setdefault(below, _Field()).count(record, below)
+            ranked = sorted(found.items(), key=lambda pair: (-pair[1].records, pair[0]))
+            return [field.told(path_text(at)) for at, field in ranked[:limit]]
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def _grouped(self, listing: Listing, path: Path) -> Facet:
+        """Count the records of a listing by the stored values at a path."""
+        with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
+            known = run.grouped(reader, listing.plan, listing.query, path)
+            return (
+                group(self._records(reader, listing, path), path) if known is None else Facet(known.items())
+            )
+
+    def _records(self, reader: Reader, listing: Listing, path: Path) -> Iterator[Mapping[str, Any]]:
+        """Yield the records of a listing, as far as a path needs them, its JSON field decoded."""
+        name = path[0]
+        names = (name,) if self._collection.column(name).kind is Kind.JSON else ()
+        query = listing.query
+        if self._collection.column(name).heavy:
+            query = replace(query, include=query.include | {name})
+        for row in self._narrow_rows(reader, replace(listing, query=query), name):
+            try:
+                yield decode(self._collection, row, names)
+            except ValueError:
+                if (fault := fault_of(self._collection, row)) is None:
+                    raise
+                run.leave_out(row, fault)
+
+    def _narrow_rows(self, reader: Reader, listing: Listing, name: str) -> Iterator[Row]:
+        """Yield rows with one column, where the reader can bring that alone."""
+        if listing.plan.residual != TRUE or not getattr(reader, "reads_columns", False):
+            yield from run.walk(reader, listing.plan, listing.query)
+            return
+        after = None
+        while True:
+            query = replace(
+                listing.query, after=after, limit=_AT_ONCE, offset=0, only=frozenset({"number", name})
+            )
+            batch = reader.select(query)
+            yield from batch
+            if len(batch) < _AT_ONCE:
+                return
+            after = (batch[-1]["number"],)
+
+    def _column_bounds(self, listing: Listing, path: Path) -> tuple[Any, Any] | None:
+        there = normalize(And((listing.query.where, Exists(path))))
+        found = []
+        with self._root.read(snapshot=True) as reader:
+            for descending in (False, True):
+                order = (SortKey(path, descending, descending), SortKey(("number",), descending, descending))
+                query = Query(self._collection, listing.query.scope, there, order, limit=1)
+                if listing.plan.residual != TRUE:
+                    query = replace(query, where=normalize(And((there, listing.plan.residual))))
+                found += self._run_exactly(reader, query)
+        show = shown_value(path, self._collection)
+        return (show(found[0][path[0]]), show(found[1][path[0]])) if len(found) == 2 else None
+
+
+def _bounds_of(values: list[Any]) -> tuple[Any, Any] | None:
+    numbers = [value for value in values if type(value) is int or type(value) is float]
+    if numbers:
+        return min(numbers), max(numbers)
+    instants = [at for at in map(metadata_instant, values) if at is not None]
+    if instants:
+        return to_datetime(min(instants)), to_datetime(max(instants))
+    texts = [value for value in values if type(value) is str]
+    return (min(texts), max(texts)) if texts else None
+
+
+def _paths_below(record: Mapping[str, Any], prefix: Path) -> Iterable[Path]:
+    """Return the different paths below a prefix that lead somewhere in a record; through arrays by name."""
+    held = record.get(prefix[0])
+    starts = [] if held is None else seen({prefix[0]: held}, prefix).values
+    found: dict[Path, None] = {}
+    stack: list[tuple[Path, Json]] = [(prefix, value) for value in starts]
+    while stack:
+        path, value = stack.pop()
+        if type(value) is dict:
+            for name, member in value.items():
+                found[(*path, name)] = None
+                stack.append(((*path, name), member))
+        elif type(value) is list:
+            stack += [(path, element) for element in value if type(element) is dict]
+    return found
+
+
+class _Field:
+    """What is known of one path."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self._types: set[str] = set()
+        self._values: dict[Hashable, Any] = {}
+        self._all_known = True
+
+    def count(self, record: Mapping[str, Any], path: Path) -> None:
+        """Take in a record that has the path."""
+        self.records += 1
+        for value in seen(record, path).values:
+            self._types.add(json_type(value))
+        for value in values_at(record, path):
+            if len(self._values) < _DISTINCT_KNOWN:
+                self._values.setdefault(identity(value), value)
+            elif identity(value) not in self._values:
+                self._all_known = False
+
+    def told(self, path: str) -> FieldInfo:
+        """Return it as callers get it."""
+        examples = sorted((value for value in self._values.values() if value is not None), key=order_bytes)
+        return FieldInfo(
+            path=path,
+            types=tuple(sorted(self._types)),
+            documents=self.records,
+            distinct=len(self._values) if self._all_known else None,
+            examples=tuple(examples[:_EXAMPLES]),
+        )

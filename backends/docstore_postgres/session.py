@@ -17,7 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from docstore.backend import Query, Row, SortKey, Statement
 from docstore.clock import Clock
-from docstore.query.expr import Compare
+from docstore.query.expr import TRUE, And, Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.declared import Narrowed, matching
@@ -36,6 +36,8 @@ _MODES = {False: "auto", True: "force_generic_plan"}
 _INDEXES = {
     "narrow": "a declared index", "range": "the index of words", "groups": "the groups of a declared index"
 }  # fmt: skip
+_MOST_LOST = 1_000
+"""So many leases that ended longest ago are looked at for one claim; no claim takes more documents."""
 _BY_NUMBER = (SortKey(("number",)),)
 
 
@@ -75,6 +77,9 @@ class PostgresSession(Inserting):
         """Return the rows of ``query`` in its order, found the way that its condition asks for."""
         if is_point(query):
             return self._point(query)
+        if query.lock == "skip":
+            names, queued = self.names_read(query), self._queued(query)
+            return self._rows(query.collection, names, self.fetch(queued, prepare=False))
         columns = self._asked_columns(query)
         if columns is not None:
             names = self.names_read(query)
@@ -109,6 +114,34 @@ class PostgresSession(Inserting):
         compiler = self.compilers[query.collection.name]
         assert isinstance(compiler, PostgresCompiler)
         return self.reading.column_page(query, columns, self.selected(query), compiler)
+
+    def _queued(self, query: Query) -> Fragment:
+        """Return the statement of a claim, in the order of the index that has what it may take and little
+        else. The planner would as soon walk all documents by number, in search of the first that is pending:
+        what it believes of how many are may be old.
+        """
+        terms = query.where.terms if isinstance(query.where, And) else (query.where,)
+        compared = [term for term in terms if isinstance(term, Compare)]
+        status = next((term for term in compared if term.path == ("status",)), None)
+        leased = any(term.path == ("lease_expires_at",) for term in compared)
+        if status is None or query.order != _BY_NUMBER:
+            return self.statement(query)[1]
+        start = f"SELECT {self.selected(query)} FROM {self.tables.of(query.collection)} AS d"
+        last = joined("", (self._window(query), Fragment(self.row_lock("skip"))))
+        if leased:
+            inner = self.condition(query).wrapped(
+                f"SELECT d.number FROM {self.tables.of(query.collection)} AS d",
+                f" ORDER BY d.lease_expires_at LIMIT {_MOST_LOST}",
+            )
+            chosen = inner.wrapped("d.number = ANY(ARRAY(", "))")
+            whole = self.condition(query).wrapped(start, " AND ")
+            return joined("", (whole, chosen, Fragment(" ORDER BY d.number"), last))
+        rest = tuple(term for term in terms if term is not status)
+        within = Fragment(" AND d.status >= %s AND d.status <= %s", (status.value, status.value))
+        others = self.condition(replace(query, where=And(rest) if rest else TRUE))
+        if not others.text:
+            others = Fragment(" WHERE true")
+        return joined("", (others.wrapped(start), within, Fragment(" ORDER BY d.status, d.number"), last))
 
     def _point(self, query: Query) -> list[Row]:
         """Return the few rows of one key. An order would tempt the planner to walk it, in search of one row;

@@ -187,8 +187,27 @@ def _document_indexes(name: str, document: sa.Table, dialect: str) -> None:
     sa.Index(f"{name}document_created", columns.created_at, columns.number)
     _index_some(f"{name}document_sha256", columns.sha256, where=columns.sha256.is_not(None))
     _scope_indexes(name, document, dialect)
-    waiting = columns.status.in_([sa.literal_column("'pending'"), sa.literal_column("'processing'")])
+    if dialect == "postgresql":
+        _postgres_queue(name, document)
+        return
+    pending = columns.status == sa.literal_column("'pending'")
+    _index_some(f"{name}document_queue", columns.status, columns.number, where=pending)
+    leased = columns.lease_expires_at.is_not(None)
+    _index_some(f"{name}document_lease", columns.lease_expires_at, where=leased)
+
+
+def _postgres_queue(name: str, document: sa.Table) -> None:
+    """Index what may be claimed: pending and processing documents, which are the two words from ``p`` on, in
+    the order of their numbers, and the leases by their end. Claims say just these conditions and orders.
+    """
+    columns = document.c
+    waiting = columns.status >= sa.literal_column("'p'")
+    one = columns.tenant != sa.literal_column("''")
     _index_some(f"{name}document_queue", columns.status, columns.number, where=waiting)
+    queued = columns.tenant, columns.status, columns.number
+    _index_some(f"{name}document_tenant_queue", *queued, where=sa.and_(waiting, one))
+    leased = columns.lease_expires_at.is_not(None)
+    _index_some(f"{name}document_lease", columns.lease_expires_at, where=leased)
 
 
 def _index_some(name: str, *columns: Any, where: Any, unique: bool = False) -> None:

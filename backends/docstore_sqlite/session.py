@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 
 from docstore_sql.column_filter import ColumnFilter
 from docstore_sql.compile import Compiler
-from docstore_sql.fragment import Fragment
+from docstore_sql.fragment import Fragment, joined
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
 from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.clock import Clock
-from docstore.query.expr import Compare
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore.query.expr import And, Compare
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection
 from docstore_sqlite import declared
 from docstore_sqlite.asked import prepared
 from docstore_sqlite.column_pages import column_page
@@ -101,6 +101,10 @@ class SQLiteSession(Session):
         """Return the rows of ``query`` in its order, found by the index where it helps."""
         if _is_point(query):
             return self._point(query)
+        if query.lock == "skip" and (queued := self._queued(query)) is not None:
+            self.run(queued)
+            names = self.names_read(query)
+            return self._rows(query.collection, names, self.cursor.fetchall())
         query, held = prepared(query)
         if held.columns is not None and held.columns.answers(query):
             self.run(self._column_page(query, held.columns))
@@ -110,6 +114,26 @@ class SQLiteSession(Session):
             return self.indexed.timed(query, asked, super().select)
         with self.one_state():
             return self.indexed.timed(query, asked, self._select_by_index)
+
+    def _queued(self, query: Query) -> Fragment | None:
+        """Return the statement of a claim that asks for nothing but what may be claimed: it reads a partial
+        index, which SQLite uses where the status is written out; ``None``: the filter asks for more, which
+        the facts narrow.
+        """
+        terms = query.where.terms if isinstance(query.where, And) else (query.where,)
+        statuses = [
+            term.value for term in terms
+            if isinstance(term, Compare) and term.path == ("status",) and term.value in STATUSES
+        ]  # fmt: skip
+        private = query.collection.private
+        others = [term for term in terms if not isinstance(term, Compare) or term.path[0] not in private]
+        if len(others) != 1 or not statuses or query.after is not None:
+            return None
+        kind = "lease" if len(others) < len(terms) else "queue"
+        index = f'INDEXED BY "{self.tables.prefix}document_{kind}"'  # else it walks all by number, sorted so
+        start = f"SELECT {self.selected(query)} FROM {self.tables.of(query.collection)} AS d {index}"
+        condition = self.condition(query).wrapped(start, f" AND d.status = '{statuses[0]}' ORDER BY d.number")
+        return joined("", (condition, self._window(query)))
 
     def _point(self, query: Query) -> list[Row]:
         """Return the row with an id: the statement is the same for all ids."""

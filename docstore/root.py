@@ -31,7 +31,7 @@ from docstore.backend import (
     WritesAlone,
 )
 from docstore.blobs import Blobs
-from docstore.concurrency import STORE_DEFAULT, Budget, StoreDefault, Timeout, current, sleep
+from docstore.concurrency import STORE_DEFAULT, Budget, StoreDefault, Timeout, check, current, sleep
 from docstore.errors import (
     BackendError,
     BlobsNotConfigured,
@@ -295,6 +295,7 @@ class Root:
             with budget or nullcontext():
                 writer = stack.enter_context(self.backend.write())
             yield writer
+            check()  # who was cancelled before the commit has done nothing
 
     def _translated(self) -> AbstractContextManager[None]:
         """Translate the engine's errors within the transaction in force, call by call."""
@@ -361,6 +362,7 @@ class Root:
         Raises:
             BackendError: the database refused it for good.
         """
+        check()
         try:
             with self.watching("write"):
                 return write(), False

@@ -78,4 +78,7 @@ class Limits:
         return limits
 
 
+MOST_WORKERS = 256
+"""So many threads one call may have for bytes."""
+
 DEFAULT_LIMITS = Limits()

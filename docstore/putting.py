@@ -62,8 +62,7 @@ def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) ->
         place = root.places.place_to_write()
         _intend(root, puts, place)
         try:
-            for put in puts:
-                put.written = _write(root, put)
+            _write_all(root, puts)
             return commit()
         except _Fenced as fenced:
             root.withdraw([put.key for put in puts], fenced)
@@ -89,20 +88,43 @@ def _intend(root: Root, puts: Sequence[BlobWrite], place: int) -> None:
     reached("P2")
 
 
-def _write(root: Root, put: BlobWrite) -> Written:
-    """P3: write the bytes. A collector that takes the intent meanwhile removes them under the writer's
-    hands.
+def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
+    """P3: write the bytes, several objects at once. A collector that takes an intent meanwhile removes them
+    under the writer's hands.
     """
+
+    def work(put: BlobWrite) -> None:
+        put.written = _write(root, put)
+        put.source.pause()
+
     try:
-        with root.watching("put"):
-            return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)
+        if len(puts) == 1:
+            work(puts[0])
+            return
+        from docstore.parallel import Workers
+
+        with Workers(min(root.bytes().upload_workers, len(puts))) as threads:
+            for put in puts:
+                if not put.source.is_callers:
+                    threads.submit(work, put)
+            for put in puts:
+                if put.source.is_callers:
+                    work(put)
+            threads.finish()
     except (ChecksumMismatch, SizeMismatch):
         raise
     except BlobError as failed:
+        keys = [put.key for put in puts]
         with root.apart() as writer:
-            if writer.blobs(keys=[put.key], states=_PENDING, limit=1):
+            if len(writer.blobs(keys=keys, states=_PENDING, limit=len(keys))) == len(keys):
                 raise
-        raise _Fenced(f"the intent of {put.key} was collected") from failed
+        raise _Fenced("an intent was collected") from failed
+
+
+def _write(root: Root, put: BlobWrite) -> Written:
+    """Write the bytes of one object. It is called in a thread that has no part in a transaction."""
+    with root.watching("put"):
+        return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)
 
 
 def make_live(writer: Writer, put: BlobWrite, now: int) -> None:

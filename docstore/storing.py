@@ -32,7 +32,9 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     reached("P0")
     with ExitStack() as stack:
         items = [
-            Item(draft) if draft.source is None else opened_item(root, checks, draft, stack)
+            Item(draft)
+            if draft.source is None
+            else opened_item(root, checks, draft, stack, pause=len(drafts) > 1)
             for draft in drafts
         ]
         puts = [item.put for item in items if item.put is not None]
@@ -69,10 +71,12 @@ def store_new(root: Root, batch: Batch) -> Sequence[str]:
     return ids
 
 
-def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack) -> Item:
-    """Open the bytes of a draft; ``stack`` closes them."""
+def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack, *, pause: bool = False) -> Item:
+    """Open the bytes of a draft; ``stack`` closes them, ``pause`` does so until they are read."""
     root.bytes()
     source = stack.enter_context(open_source(draft.source))
     draft.named_after(source, checks)
+    if pause:
+        source.pause()
     row = draft.row
     return Item(draft, BlobWrite(source, row["tenant"], row["owner"], row["size"], row["sha256"]))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from docstore.backend import ANYWHERE, Scope
 from docstore.errors import BackendError, ScopeError, ScopeRequired
+from docstore.limits import MOST_WORKERS
 from docstore.root import Root
 from docstore.scopes import UNSET, narrowed
 
@@ -337,6 +338,6 @@ class Upkeep:
 
 def _workers(given: int) -> int:
     """Return a number of threads, checked."""
-    if type(given) is not int or not 1 <= given <= 256:
-        raise ValueError(f"workers={given!r}: expected a whole number from 1 to 256")
+    if type(given) is not int or not 1 <= given <= MOST_WORKERS:
+        raise ValueError(f"workers={given!r}: expected a whole number from 1 to {MOST_WORKERS}")
     return given

@@ -33,6 +33,7 @@ from docstore.blobs.objects import (
 from docstore.blobs.reading import checked
 from docstore.blobs.source import CHUNK, Source, SourceLike, is_url, open_source
 from docstore.errors import BlobError, BlobMissing, DocstoreError, shown
+from docstore.limits import MOST_WORKERS
 
 __all__ = [
     "Blobs",
@@ -50,7 +51,6 @@ __all__ = [
 
 _WEEK = 604_800
 _MARK_BYTES = 4096
-_MOST_WORKERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +310,8 @@ class Blobs:
         Returns:
             What kept some of them from being removed, by key; the same call may be made again.
         """
-        from docstore.blobs.removal import at_once, remove_batches
+        from docstore.blobs.removal import remove_batches
+        from docstore.parallel import at_once
 
         batched = getattr(self._objects, "remove_many", None)
         if batched is not None:
@@ -507,8 +508,8 @@ def checked_workers(name: str, given: int) -> int:
     Raises:
         BlobError: it is none, or out of range.
     """
-    if type(given) is not int or not 1 <= given <= _MOST_WORKERS:
-        raise BlobError(f"{name}={given!r}: expected a whole number from 1 to {_MOST_WORKERS}")
+    if type(given) is not int or not 1 <= given <= MOST_WORKERS:
+        raise BlobError(f"{name}={given!r}: expected a whole number from 1 to {MOST_WORKERS}")
     return given
 
 

@@ -47,6 +47,20 @@ class Source:
         self._owned = owned
         self._start = _position(file)
         self._used = False
+        self._is_paused = False
+
+    def pause(self) -> None:
+        """Close what was opened here, if it can be opened again: the next reading does. So a batch of many
+        files has few of them open.
+        """
+        if self._owned and self._reopen is not None:
+            self._file.close()
+            self._is_paused = True
+
+    @property
+    def is_callers(self) -> bool:
+        """Whether it is a file object of the caller's, which is read in the caller's thread alone."""
+        return not self._owned
 
     def again(self) -> bool:
         """Return whether the bytes can be read a second time."""
@@ -84,7 +98,9 @@ class Source:
         self.close()
 
     def _rewind(self) -> None:
-        if not self._used:
+        if self._is_paused and self._reopen is not None:
+            self._file, self._used, self._is_paused = self._reopen(), True, False
+        elif not self._used:
             self._used = True
         elif self._start is not None:
             self._file.seek(self._start)

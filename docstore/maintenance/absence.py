@@ -17,10 +17,10 @@ from itertools import chain, islice
 from docstore.backend import Backend, KeepsSettings, Reader, Writer
 from docstore.blobs import Blobs, Found, key_of_temporary
 from docstore.blobs.objects import QUARANTINE, Upload, classify
-from docstore.blobs.removal import at_once
 from docstore.errors import BlobError
 from docstore.maintenance.commits import committed, documents_of
 from docstore.maintenance.reports import OnProgress, tell
+from docstore.parallel import at_once
 from docstore.places import Ownership, hidden_from
 from docstore.steps import reached
 

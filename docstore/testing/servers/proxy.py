@@ -1,5 +1,5 @@
-"""A proxy on 127.0.0.1 before an S3 server, that answers 500, drops replies after the effect, and cuts
-bodies.
+"""A proxy on 127.0.0.1 before an S3 server, that answers 500, drops replies after the effect, cuts bodies, and
+stands in for services that know less than S3.
 """
 
 from __future__ import annotations
@@ -8,14 +8,18 @@ import http.client
 import random
 import socket
 import threading
+from collections.abc import Collection
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self, TypeAlias
 
-__all__ = ["FAULTS", "S3Proxy", "WireFault"]
+__all__ = ["FAULTS", "Lack", "S3Proxy", "WireFault"]
 
 WireFault: TypeAlias = Literal["error", "drop", "cut request", "cut reply"]
+Lack: TypeAlias = Literal["conditions", "checksums", "uploads", "batches"]
+"""What a service may not know: ``If-None-Match``, checksum headers, ListMultipartUploads, DeleteObjects."""
 FAULTS: tuple[WireFault, ...] = ("error", "drop", "cut request", "cut reply")
+_CHECKSUMS = ("x-amz-checksum-", "x-amz-sdk-checksum", "x-amz-trailer")
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 
 
@@ -37,14 +41,21 @@ class S3Proxy:
         rate: the part of the requests that fail, 0 to 1.
         seed: of which fail, and how.
         faults: those that are meant.
+        lacks: what the service does not know; requests with it are answered by ``status``.
+        status: 501, or 400 as some services say.
 
     Attributes:
+        requests: method and path of each request that arrived, in order.
         fired: how often each fault happened; the counts of the process that made the proxy.
     """
 
     def __init__(
-        self, port: int, *, rate: float = 0.0, seed: int = 0, faults: tuple[WireFault, ...] = FAULTS
-    ) -> None:
+        self, port: int, *, rate: float = 0.0, seed: int = 0, faults: tuple[WireFault, ...] = FAULTS,
+        lacks: Collection[Lack] = (), status: int = 501,
+    ) -> None:  # fmt: skip
+        self.lacks = frozenset(lacks)
+        self.status = status
+        self.requests: list[tuple[str, str]] = []
         self.rate = rate
         self.fired: dict[str, int] = dict.fromkeys(faults, 0)
         self._target = port
@@ -78,6 +89,17 @@ class S3Proxy:
             fault = self._chance.choice(self._faults)
             self.fired[fault] += 1
             return fault
+
+    def is_unknown(self, method: str, path: str, headers: Any) -> bool:
+        """Return whether the service does not know a request, or something in it."""
+        names = {name.lower() for name in headers}
+        query = path.partition("?")[2].split("&")
+        return (
+            ("conditions" in self.lacks and "if-none-match" in names)
+            or ("checksums" in self.lacks and any(name.startswith(_CHECKSUMS) for name in names))
+            or ("uploads" in self.lacks and method == "GET" and any(one in query for one in ("uploads", "uploads=")))
+            or ("batches" in self.lacks and method == "POST" and any(one in query for one in ("delete", "delete=")))
+        )
 
     def forward(self, method: str, path: str, headers: Any, body: bytes, *, cut: bool) -> Any:
         """Send a request to the server; return its answer, read to the end, ``None`` if it was cut."""
@@ -125,7 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.server.proxy.next_fault()
+        proxy = self.server.proxy
+        proxy.requests.append((self.command, self.path))
+        if proxy.is_unknown(self.command, self.path, self.headers):
+            self._refuse(proxy.status)
+            return
+        fault = proxy.next_fault()
         if fault == "error":
             self.send_error(500, "injected fault")
             self.close_connection = True
@@ -153,6 +180,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[:-1] if cut else body)
         if cut:
             self._hang_up()
+
+    def _refuse(self, status: int) -> None:
+        code = "NotImplemented" if status == 501 else "InvalidArgument"
+        text = f"<Error><Code>{code}</Code><Message>this service does not know that</Message></Error>"
+        body = text.encode()
+        self.send_response_only(status, "refused")
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if self.command != "HEAD" else b"")
 
     def _hang_up(self) -> None:
         self.close_connection = True

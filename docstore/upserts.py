@@ -254,7 +254,8 @@ class Upserts(Adds):
         with ExitStack() as stack:
             for wish in wishes:
                 if wish.item.draft.source is not None and wish.key not in there:
-                    wish.item = opened_item(self._root, self._checks, wish.item.draft, stack, pause=len(wishes) > 1)
+                    draft = wish.item.draft
+                    wish.item = opened_item(self._root, self._checks, draft, stack, pause=len(wishes) > 1)
             puts = [wish.item.put for wish in wishes if wish.item.put is not None]
 
             def commit() -> list[Done]:

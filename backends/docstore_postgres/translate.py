@@ -53,12 +53,18 @@ def translated(error: Exception) -> BackendError | None:
     if isinstance(cause, psycopg.errors.InvalidSchemaName):
         advice = "name one that exists with schema=, or GRANT USAGE, CREATE ON SCHEMA <it> TO <this role>"
         return BackendError(f"Postgres: {text}: {advice}")
-    if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction):
+    if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction) or _is_standby(cause):
         return ReadOnlyStore(f"Postgres: {text}: write to the primary", reason=text)
     state = cause.sqlstate
     away = isinstance(cause, psycopg.OperationalError) and (state is None or state.startswith(_AWAY))
     full = isinstance(cause, psycopg.errors.DiskFull)  # until somebody makes room
     return BackendError(f"Postgres: {text}", retryable=away or full)
+
+
+def _is_standby(cause: psycopg.Error) -> bool:
+    """Return whether a write block was refused by a server in recovery: it begins READ WRITE."""
+    where = cause.diag.source_function  # the text is in the server's language
+    return isinstance(cause, psycopg.errors.FeatureNotSupported) and where == "call_bool_check_hook"
 
 
 def is_full(error: BaseException) -> bool:

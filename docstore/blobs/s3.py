@@ -27,8 +27,11 @@ SMALL = 8_388_608
 
 _BLOCK = 4_194_304
 _REFUSED = ("PreconditionFailed", "ConditionalRequestConflict")
-_OURS = ("BadDigest", "EntityTooSmall", "EntityTooLarge", "InvalidDigest", "RequestTimeout", "IncompleteBody")
-"""Answers of status 400 that say something of the bytes, not of the service."""
+_OURS = (
+    "AuthorizationHeaderMalformed", "BadDigest", "EntityTooLarge", "EntityTooSmall", "ExpiredToken",
+    "IncompleteBody", "InvalidDigest", "InvalidToken", "RequestTimeout", "TokenRefreshRequired",
+)  # fmt: skip
+"""Answers of status 400 that say something of the bytes or of the caller, not of the service."""
 _KEYS_A_REQUEST = 333
 """A DeleteObjects takes 1,000 names; a key has three."""
 _COPIED_AT_ONCE = 5_368_709_120

@@ -117,13 +117,14 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 @contextmanager
-def opened(url: str, blobs: str, *, must_exist: bool = True) -> Iterator[Store]:
+def opened(url: str, blobs: str, *, must_exist: bool = True, store_id: str | None = None) -> Iterator[Store]:
     """Open the store of a command.
 
     Arguments:
         url: where the store is.
         blobs: where the bytes are; an empty text: nowhere.
         must_exist: refuse an SQLite file that is not there, rather than make an empty one.
+        store_id: the id that the store must have; None: any.
 
     Raises:
         click.ClickException: there is no such file.
@@ -132,7 +133,7 @@ def opened(url: str, blobs: str, *, must_exist: bool = True) -> Iterator[Store]:
     file = sqlite_file(url)
     if must_exist and file is not None and not file.exists():
         raise click.ClickException(f"no store at {url}; make one with: docstore index FOLDER --store {url}")
-    with docstore.open(url, blobs=blobs or None) as store:
+    with docstore.open(url, blobs=blobs or None, store_id=store_id) as store:
         yield store
 
 

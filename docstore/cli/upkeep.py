@@ -1,9 +1,9 @@
-"""The commands that look after a store: check, repair, collect, stats, erase, upgrade."""
+"""The commands that look after a store: check, repair, collect, adopt, stats, erase, upgrade."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,7 +23,7 @@ from docstore.cli.options import (
 )
 from docstore.cli.output import note, print_json, print_table, shown, size_text
 from docstore.cli.progress import told
-from docstore.maintenance import Action, Finding, RepairReport, Stats
+from docstore.maintenance import Action, CollectReport, Finding, RepairReport, Stats
 
 __all__ = ["UPKEEP_COMMANDS"]
 
@@ -35,7 +35,22 @@ _grace = click.option(
     default=_DAY,
     show_default=True,
     metavar="SECONDS",
-    help="Age from which a write that did not end, or dead bytes, count as left behind.",
+    help="Age from which a write that did not end, dead bytes, or bytes without a row count as left behind.",
+)
+_prefix = click.option(
+    "--prefix", default="", metavar="TEXT", help="Only keys that begin with it, such as 3f."
+)
+_after = click.option("--after", default="", metavar="KEY", help="Begin after this key.")
+_workers = click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="How many objects are looked at or removed at once.",
+)
+_store_id = click.option(
+    "--store-id", metavar="ID", help="Refuse unless database and bytes are of this store (docstore stats)."
 )
 _level = click.option(
     "--level",
@@ -49,6 +64,10 @@ _level = click.option(
 @click.command(short_help="Compare documents with their bytes.")
 @_level
 @_grace
+@_prefix
+@_after
+@_workers
+@_store_id
 @json_option()
 @quiet_option
 @scope_options
@@ -56,6 +75,10 @@ _level = click.option(
 def check(
     level: Any,
     grace: float,
+    prefix: str,
+    after: str,
+    workers: int,
+    store_id: str | None,
     as_json: bool,
     quiet: bool,
     tenant: str | None,
@@ -67,16 +90,20 @@ def check(
 
     It may run while others write. Findings: missing, truncated, corrupt (bytes of a document); extra (bytes
     that no document has), stale_pending and stale_dead (what a collection should have removed), foreign
-    (files that are not docstore's), index (derived data that does not fit).
+    (files that are not docstore's), unowned (the bytes are another store's, or nobody knows whose), index
+    (derived data that does not fit).
 
     \b
     docstore check
     docstore check --level hash --json | jq '.findings[] | select(.kind == "missing")'
+    docstore check --level hash --prefix 3f --workers 16      one part of a large storage
 
     Exit status 0 if nothing was found, 1 if something was.
     """
-    with opened(url, blobs) as store, told("checking", quiet=quiet) as on_progress:
-        report = within(store, tenant, owner).check(level, grace=grace, on_progress=on_progress)
+    with opened(url, blobs, store_id=store_id) as store, told("checking", quiet=quiet) as on_progress:
+        report = within(store, tenant, owner).check(
+            level, grace=grace, prefix=prefix, after=after, workers=workers, on_progress=on_progress
+        )
     if as_json:
         print_json({**asdict(report), "ok": report.ok})
     else:
@@ -86,6 +113,8 @@ def check(
             f"{report.documents:,} documents, {report.blobs:,} with bytes, {report.objects:,} objects{read}"
         )
         click.echo(f"{counts}: {_counted(report.findings)}")
+        for said in report.notes:
+            note(said)
     return 0 if report.ok else 1
 
 
@@ -115,18 +144,20 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 @click.option("--apply", "apply", is_flag=True, help="Do it; without, only say what would be done.")
 @click.option("--force", is_flag=True, help="Take away more than a tenth of what is there, too.")
 @_grace
+@_store_id
 @json_option()
 @quiet_option
 @scope_options
 @store_options
 def repair(
-    level: Any, apply: bool, force: bool, grace: float, as_json: bool, quiet: bool,
+    level: Any, apply: bool, force: bool, grace: float, store_id: str | None, as_json: bool, quiet: bool,
     tenant: str | None, owner: str | None, url: str, blobs: str,
 ) -> int:  # fmt: skip
     """Check, and put right what was found, or say what would be done.
 
-    Nothing is deleted: bytes that no row knows are moved below quarantine/ in the same storage, and lost
-    bytes come back only from another document that has the very same.
+    Nothing is deleted: bytes that no row knows, and that are older than the grace period, are moved below
+    quarantine/ in the same storage, and lost bytes come back only from there or from another document that
+    has the very same.
 
     \b
     docstore repair                     what would be done
@@ -134,7 +165,7 @@ def repair(
 
     Exit status 0 if nothing is left to do, 1 if something is.
     """
-    with opened(url, blobs) as store, told("repairing", quiet=quiet) as on_progress:
+    with opened(url, blobs, store_id=store_id) as store, told("repairing", quiet=quiet) as on_progress:
         view = within(store, tenant, owner)
         found = view.check(level, grace=grace, on_progress=on_progress)
         report = view.repair(found, dry_run=not apply, force=force, on_progress=on_progress)
@@ -171,40 +202,84 @@ def _subject(action: Action) -> str:
 
 @click.command(short_help="Remove bytes that no document needs.")
 @_grace
-@click.option("--prefix", default="", metavar="TEXT", help="List only keys that begin with it, such as 3f.")
-@click.option("--after", default="", metavar="KEY", help="Begin the listing after this key.")
+@_prefix
+@_after
+@_workers
+@click.option("--force", is_flag=True, help="Put aside more than a tenth of the objects, too.")
+@_store_id
 @json_option()
 @quiet_option
 @scope_options
 @store_options
 def collect(
-    grace: float, prefix: str, after: str, as_json: bool, quiet: bool,
-    tenant: str | None, owner: str | None, url: str, blobs: str,
+    grace: float, prefix: str, after: str, workers: int, force: bool, store_id: str | None,
+    as_json: bool, quiet: bool, tenant: str | None, owner: str | None, url: str, blobs: str,
 ) -> int:  # fmt: skip
     """Remove the bytes of deleted and replaced documents, and of writes that did not end.
 
     Run it from time to time, such as nightly; it is safe beside writers and beside itself, and may be
-    stopped and run again.
+    stopped and run again. Bytes that no row knows are moved below quarantine/ when they are older than the
+    grace period, and removed from there after another; if they are more than a tenth of all, they are left.
 
     \b
     docstore collect
     docstore collect --grace 3600 --prefix 3f      one part of a large storage
 
-    Exit status 1 if some bytes could not be removed; the next run tries again.
+    Exit status 1 if some bytes could not be removed (the next run tries again), or were left for being too
+    many.
     """
-    with opened(url, blobs) as store, told("collecting", quiet=quiet) as on_progress:
+    with opened(url, blobs, store_id=store_id) as store, told("collecting", quiet=quiet) as on_progress:
         view = within(store, tenant, owner)
-        report = view.collect(grace, prefix=prefix, after=after, on_progress=on_progress)
+        report = view.collect(
+            grace, prefix=prefix, after=after, workers=workers, force=force, on_progress=on_progress
+        )
     if as_json:
         print_json(asdict(report))
     else:
         parts = [f"{report.swept:,} removed", f"{report.expired:,} unfinished writes withdrawn"]
-        parts += [f"{report.orphans:,} without a row removed", f"{report.dropped:,} rows dropped"]
+        parts += [f"{report.orphans:,} without a row put aside", f"{report.dropped:,} rows dropped"]
+        parts += [f"{report.emptied:,} removed from quarantine/"] if report.emptied else []
         parts += [f"{report.uploads:,} abandoned uploads aborted"] if report.uploads else []
         click.echo("; ".join(parts))
-        for key in report.failed:
-            note(f"could not be removed now: {key}")
-    return 1 if report.failed else 0
+        for said in _left(report):
+            note(said)
+    return 1 if report.failed or report.refused else 0
+
+
+def _left(report: CollectReport) -> Iterator[str]:
+    """Yield what a collection left, and why."""
+    if report.refused:
+        yield report.refused
+    if report.young:
+        yield f"{report.young:,} without a row left for being younger than the grace period"
+    for where, count in report.elsewhere.items():
+        yield f"the bytes of {count:,} rows are at {where}: open the store with --blobs there"
+    for key in report.failed:
+        yield f"could not be removed now: {key}"
+
+
+@click.command(short_help="Say that the bytes are this store's.")
+@json_option()
+@store_options
+def adopt(as_json: bool, url: str, blobs: str) -> int:
+    """Say that the folder or bucket of the bytes belongs to this store, whatever mark it bears.
+
+    Needed where add, collect and repair say that it belongs to another store, or that nobody knows to which,
+    and both --store and --blobs are right.
+
+    \b
+    docstore adopt --store postgresql://localhost/docs --blobs s3://bucket/docs
+    """
+    with opened(url, blobs) as store:
+        report = store.adopt_blobs()
+    if as_json:
+        print_json(asdict(report))
+    elif report.before == report.store_id:
+        click.echo(f"{report.location} is this store's already")
+    else:
+        whose = f"the store {report.before}" if report.before else "nobody"
+        click.echo(f"{report.location} now belongs to the store {report.store_id}; before, to {whose}")
+    return 0
 
 
 @click.command(short_help="Count what is in a store.")
@@ -235,6 +310,7 @@ def _stats_table(counted: Stats) -> Table:
         ("documents", f"{counted.documents:,} ({counted.latest:,} latest versions)"),
         *((f"  {word}", f"{count:,}") for word, count in counted.statuses.items()),
         ("extractions", f"{counted.extractions:,}"),
+        ("store id", counted.store_id or "none"),
         ("bytes", counted.location or "nowhere"),
         *(
             (f"  {state}", f"{total.count:,}, {size_text(total.bytes)}")
@@ -262,8 +338,8 @@ def erase(
     docstore erase --tenant acme          what there is of them
     docstore erase --tenant acme --yes    remove it
 
-    Exit status 1 if some bytes could not be removed yet (the next collect tries again), or nothing was
-    done for want of --yes.
+    Exit status 1 if some bytes could not be removed yet (the next collect tries again), are at another place
+    than --blobs, or nothing was done for want of --yes.
     """
     if tenant is None and owner is None:
         raise click.UsageError("say whose: --tenant, --owner or both")
@@ -278,7 +354,9 @@ def erase(
         click.echo(f"{report.documents:,} documents and {report.blobs:,} objects erased")
         for key in report.failed:
             note(f"could not be removed now: {key}")
-    return 1 if report.failed else 0
+        for where in report.unreached:
+            note(f"not reached: bytes of them are at {where}; run this with --blobs there, too")
+    return 1 if report.failed or report.unreached else 0
 
 
 def _say_what_is_there(counted: Stats, as_json: bool) -> int:
@@ -315,4 +393,4 @@ def upgrade(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
     return 1 if dry_run and report.steps else 0
 
 
-UPKEEP_COMMANDS = (check, repair, collect, stats, erase, upgrade)
+UPKEEP_COMMANDS = (check, repair, collect, adopt, stats, erase, upgrade)

@@ -274,7 +274,7 @@ class _Check:
             return now - int(self._grace * 1_000_000)
 
         def stale(states: tuple[BlobState, ...]) -> Iterator[BlobRow]:
-            now = int(time.time() * 1_000_000) if self._read_only else None
+            now = int(time.time() * 1_000_000)  # a standby is asked, too: it is not written to
             for rows in batches_of(self._backend, states, before=old, now=now, scope=self._scope):
                 yield from (row for row in rows if self._part.has(row.key))
 

@@ -1,4 +1,4 @@
-"""The sixteen promises of docs/storage-promises.md: each has a check that holds, and fails on a mutant that
+"""The promises of docs/storage-promises.md: each has a check that holds, and fails on a mutant that
 breaks it.
 """
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -26,6 +26,7 @@ from docstore import insertion, putting, storing
 from docstore.blobs import local, metering
 from docstore.errors import BackendError, BlobError, DocstoreError, NotFound
 from docstore.maintenance.absence import Absent
+from docstore.places import Ownership
 from docstore.root import Root
 from docstore.steps import STEPS, hooked
 from docstore.testing.crashes import crashed_at
@@ -33,6 +34,7 @@ from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults
 
 Patch = pytest.MonkeyPatch
+absence_module = import_module("docstore.maintenance.absence")
 collecting_module = import_module("docstore.maintenance.collect")
 erasing_module = import_module("docstore.maintenance.erase")
 
@@ -539,6 +541,64 @@ def upgrade_without_transaction(patch: Patch) -> None:
     patch.setattr(SQLiteBackend, "schema_transaction", lambda self, connection: nullcontext())
 
 
+def unknown_is_kept(place: Place) -> None:
+    """17. What no row knows is refused at another's root, spared while young or many, and put aside, not
+    removed; what hides rows is asked.
+    """
+    with place.open() as store:
+        for n in range(12):
+            store.documents.add(b"%d" % n)
+        kept = {found.name for found in store._root.bytes().list()}
+        folder = place.folder / "files"
+        for path in folder.rglob("[!.]*"):
+            os.utime(path, (1, 1))
+        with docstore.open("memory://", blobs=folder) as other, suppress(BlobError):
+            other.collect(0, force=True)
+        assert kept == {found.name for found in store._root.bytes().list()}
+        strays = ["aa/bb/aabb" + f"{n:028x}" for n in range(3)]
+        for key in strays:
+            store._root.bytes().write(key, [b"stray"])
+        store.collect(force=True)
+        assert kept | set(strays) == {found.name for found in store._root.bytes().list()}
+        store.collect(0)
+        assert kept | set(strays) == {found.name for found in store._root.bytes().list()}
+        with suppress_rows(SQLiteSession):
+            store.collect(0, force=True)
+        assert kept | set(strays) == {found.name for found in store._root.bytes().list()}
+        store.collect(0, force=True)
+        assert b"stray" == store._root.bytes().read_bytes(f"quarantine/{strays[0]}")
+
+
+@contextmanager
+def suppress_rows(session: Any) -> Iterator[None]:
+    """Let a session say that rows are hidden from it."""
+    session.hidden = lambda self: "a policy is in force"
+    try:
+        yield
+    finally:
+        del session.hidden
+
+
+def believe_any_root(patch: Patch) -> None:
+    patch.setattr(Ownership, "check", lambda self: None)
+
+
+def spare_nothing_young(patch: Patch) -> None:
+    patch.setattr(absence_module.Clock, "spares", lambda self, modified: False)
+
+
+def take_any_part(patch: Patch) -> None:
+    patch.setattr(absence_module, "allowed", lambda listed: listed)
+
+
+def remove_at_once(patch: Patch) -> None:
+    patch.setattr(docstore.Blobs, "quarantine", docstore.Blobs.delete)
+
+
+def ask_nobody_what_is_hidden(patch: Patch) -> None:
+    patch.setattr(absence_module, "hidden_from", lambda reader: "")
+
+
 PROMISES: dict[int, tuple[Callable[[Place], None], tuple[Callable[[Patch], None], ...]]] = {
     1: (acknowledged_is_durable, (acknowledge_without_commit, sync_nothing)),
     2: (rows_never_dangle, (rows_before_bytes, lose_the_tail)),
@@ -556,6 +616,10 @@ PROMISES: dict[int, tuple[Callable[[Place], None], tuple[Callable[[Patch], None]
     14: (work_is_bounded, (no_bounds,)),
     15: (erasure_reaches_everything, (erase_only_documents,)),
     16: (upgrades_are_whole, (upgrade_without_transaction,)),
+    17: (
+        unknown_is_kept,
+        (believe_any_root, spare_nothing_young, take_any_part, remove_at_once, ask_nobody_what_is_hidden),
+    ),
 }
 
 

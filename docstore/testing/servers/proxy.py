@@ -1,5 +1,5 @@
-"""A proxy on 127.0.0.1 before an S3 server, that answers 500, drops replies after the effect, cuts bodies, and
-stands in for services that know less than S3.
+"""A proxy on 127.0.0.1 before an S3 server, that answers 500, drops replies after the effect, cuts bodies,
+and stands in for services that know less than S3.
 """
 
 from __future__ import annotations
@@ -93,13 +93,14 @@ class S3Proxy:
     def is_unknown(self, method: str, path: str, headers: Any) -> bool:
         """Return whether the service does not know a request, or something in it."""
         names = {name.lower() for name in headers}
-        query = path.partition("?")[2].split("&")
-        return (
-            ("conditions" in self.lacks and "if-none-match" in names)
-            or ("checksums" in self.lacks and any(name.startswith(_CHECKSUMS) for name in names))
-            or ("uploads" in self.lacks and method == "GET" and any(one in query for one in ("uploads", "uploads=")))
-            or ("batches" in self.lacks and method == "POST" and any(one in query for one in ("delete", "delete=")))
-        )
+        asked = {part.partition("=")[0] for part in path.partition("?")[2].split("&")}
+        needed: dict[Lack, bool] = {
+            "conditions": "if-none-match" in names,
+            "checksums": any(name.startswith(_CHECKSUMS) for name in names),
+            "uploads": method == "GET" and "uploads" in asked,
+            "batches": method == "POST" and "delete" in asked,
+        }
+        return any(needed[lack] for lack in self.lacks)
 
     def forward(self, method: str, path: str, headers: Any, body: bytes, *, cut: bool) -> Any:
         """Send a request to the server; return its answer, read to the end, ``None`` if it was cut."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from threading import Lock
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope, Writer
@@ -147,6 +148,7 @@ class _Check:
         self._part = part
         self._grace = grace
         self._read_only = read_only
+        self._mutex = Lock()
         self._ownership = Ownership(None, None)
         self._newest = 0
         self._newer: list[int] = []
@@ -346,11 +348,13 @@ class _Check:
 
     def _read(self, blobs: Blobs, row: BlobRow) -> tuple[FindingKind, str] | None:
         try:
-            self._bytes += blobs.verify(row.key, size=row.size, sha256=row.sha256)
+            read = blobs.verify(row.key, size=row.size, sha256=row.sha256)
         except BlobMissing:
             return "missing", "there is no object"
         except BlobCorrupt as error:
             return "corrupt", error.message
+        with self._mutex:
+            self._bytes += read
         return None
 
     def _confirm_rows(self, suspected: dict[str, tuple[FindingKind, str]]) -> None:

@@ -133,8 +133,8 @@ def test_upgrade_has_nothing_to_do(place: list[str], url: str, run: Run) -> None
 def test_upgrade_makes_a_store(postgres_url: str, run: Run) -> None:
     """A dry run on an empty database says what would be done, exit status 1; without it, it is done."""
     status, out, _ = run("upgrade", "--dry-run", "--store", postgres_url)
-    assert (1, "would do: create the tables of format 1\n") == (status, out)
-    assert (0, "done: create the tables of format 1\n", "") == run("upgrade", "--store", postgres_url)
+    assert (1, "would do: create the tables of format 2\n") == (status, out)
+    assert (0, "done: create the tables of format 2\n", "") == run("upgrade", "--store", postgres_url)
     assert (0, "nothing to do\n", "") == run("upgrade", "--store", postgres_url)
 
 
@@ -233,3 +233,23 @@ def test_progress_is_told_on_a_terminal(place: list[str], run: Run, monkeypatch:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "checking" in run("check", *place)[2]
     assert "" == run("check", "--quiet", *place)[2]
+
+
+def test_bytes_of_another_store_are_refused_until_adopted(
+    place: list[str], files: Path, tmp_path: Path, run: Run
+) -> None:
+    """A typo in the store's URL: exit status 1 and both ids; adopt says that they are ours after all."""
+    with docstore.open(f"sqlite:///{tmp_path / 'typo.db'}") as typo:
+        own = typo.stats().store_id
+    other = ["--store", f"sqlite:///{tmp_path / 'typo.db'}", "--blobs", str(files)]
+    status, out, err = run("collect", "--grace", "0", *other)
+    assert (1, "", True, True) == (status, out, str(own) in err, "docstore adopt" in err)
+    assert "unowned" in run("check", *other)[1]
+    assert 1 == run("collect", "--store-id", "another", *place)[0]
+    adopted = json.loads(run("adopt", "--json", *other)[1])
+    assert (own, str(files)) == (adopted["store_id"], adopted["location"])
+    status, out, err = run("collect", "--grace", "0", *other)
+    assert (1, True) == (status, "more than a tenth" in err)
+    assert "12 without a row put aside" in run("collect", "--grace", "0", "--force", *other)[1]
+    assert "already" in run("adopt", *other)[1]
+    assert 0 == run("adopt", *place)[0]

@@ -95,7 +95,8 @@ class Asking(Generic[T]):
         order = parse_sort(sort, collection, root.limits)
         parsed = self._parsed(filter)
         wanted = self._latest(latest_only)
-        expr = conjunction((parsed, parse_search(search, collection, root.limits), wanted))
+        searched = parse_search(search, collection, root.limits, marks=root.search_marks)
+        expr = conjunction((parsed, searched, wanted))
         query, plan = self._planned(Query(collection, self._scope, expr, order, include=names))
         bound = cursors.binding(
             collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope

@@ -158,6 +158,7 @@ class Root:
         scope_required: whether the unscoped root refuses to be used.
         slow_query: seconds from which a query is logged; ``None``: never.
         read_only: whether the store was opened for reading alone.
+        search_marks: whether searches keep marks.
         store_id: the id that the store and the root of its bytes must bear; ``None``: that of its database.
         query_timeout: seconds that a read may take unless it says otherwise; ``None`` is without limit.
     """
@@ -165,7 +166,8 @@ class Root:
     def __init__(
         self, backend: Backend, blobs: Blobs | None, *, limits: Limits, default_timezone: tzinfo | None,
         secrets: tuple[bytes, ...], scope_required: bool, slow_query: float | None = SLOW,
-        read_only: bool = False, store_id: str | None = None, query_timeout: float | None = None,
+        read_only: bool = False, store_id: str | None = None, search_marks: bool = False,
+        query_timeout: float | None = None,
     ) -> None:  # fmt: skip
         self.backend = backend
         self.blobs = blobs
@@ -174,6 +176,7 @@ class Root:
         self.secrets = secrets
         self.scope_required = scope_required
         self.store_id = store_id
+        self.search_marks = search_marks
         self._places: Places | None = None
         self.read_only: str = "it was opened with read_only=True" if read_only else ""
         """Why the store can only be read, in words; ``""`` where it can be written to."""

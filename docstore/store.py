@@ -168,6 +168,7 @@ def open(
     query_timeout: float | None = 30.0,
     read_only: bool = False,
     store_id: str | None = None,
+    search_marks: bool = False,
     **options: Any,
 ) -> Store:
     """Open a store, creating or upgrading its schema.
@@ -190,6 +191,8 @@ def open(
             ReadOnlyStore, and nothing is created or upgraded. False finds out: a store on a read-only medium,
             in a folder without write permission, on a standby or opened by a role that may only SELECT is
             read-only all the same.
+        search_marks: whether a search tells letters with marks from those without (``José`` from ``Jose``).
+            Fixed when the store is made; a store that was made with the other value is refused.
         store_id: the id (``store.stats().store_id``) that the database and the root of the bytes must bear
             before bytes are added, collected or repaired, so that a slip in either URL shows; ``None``: the
             root must bear the database's.
@@ -221,6 +224,7 @@ def open(
             query_timeout=query_timeout,
             read_only=read_only,
             store_id=store_id,
+            search_marks=search_marks,
             options=options,
         )
     )
@@ -238,6 +242,7 @@ def open_root(
     query_timeout: float | None,
     read_only: bool,
     store_id: str | None = None,
+    search_marks: bool = False,
     options: Mapping[str, Any],
 ) -> Root:
     """Check the arguments of :func:`open` and open what all views of the store share."""
@@ -251,6 +256,10 @@ def open_root(
         raise ValueError(f"read_only={shown(read_only)}: expected True or False")
     budget = check_timeout(query_timeout, "query_timeout")
     Watch("", slow_query)  # a wrong value is told before anything is opened
+    if not isinstance(search_marks, bool):
+        raise ValueError(f"search_marks={shown(search_marks)}: expected True or False")
+    if search_marks:
+        options = {**options, "search_marks": True}
     if store_id is not None and (type(store_id) is not str or not store_id):
         raise ValueError(f"store_id={store_id!r}: expected the text that stats().store_id gives, or None")
     place = Blobs.of(blobs)
@@ -266,4 +275,5 @@ def open_root(
         query_timeout=budget,
         read_only=read_only,
         store_id=store_id,
+        search_marks=search_marks,
     )

@@ -121,12 +121,15 @@ class MemoryBackend:
             changes.apply(self._state)
 
 
-def open_backend(url: str = "memory://", *, busy_timeout: float = 10.0) -> MemoryBackend:
+def open_backend(
+    url: str = "memory://", *, busy_timeout: float = 10.0, search_marks: bool = False
+) -> MemoryBackend:
     """Return a fresh, empty store in memory: the entry point of the scheme ``memory``.
 
     Args:
         url: ``memory://``; nothing may follow, no two stores share their rows.
         busy_timeout: seconds that a writer waits for the one before it.
+        search_marks: whether a search keeps marks; either is answered by the same index.
 
     Raises:
         ValueError: the URL names something.

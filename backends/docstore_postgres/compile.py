@@ -153,8 +153,8 @@ class PostgresCompiler(Compiler):
         return either((_beyond_ascii(column), condition))
 
     def occurs(self, leaf: Occurs) -> Fragment:
-        """Return a search term: a substring of the folded filename, or side by side in the content."""
-        parts = [Fragment("strpos(d.filename_fold, %s) > 0", (leaf.text,))]
+        """Return a search term: a substring of the filename, or side by side in the content, both folded."""
+        parts = [Fragment("strpos(coalesce(d.filename_search, d.filename_fold), %s) > 0", (leaf.text,))]
         if leaf.content:
             words = " " + " ".join(leaf.words) + ("" if leaf.prefix else " ")
             column, text = ("words", words) if leaf.words else ("symbols", leaf.text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from docstore_sql.fragment import Fragment
+from docstore_sql.fragment import Fragment, either
 from docstore_sql.tables import Tables
 
 from docstore.query.expr import (
@@ -113,17 +113,23 @@ class Finder:
 
     def _named(self, part: str) -> Fragment | None:
         """Return that a document's folded filename has all trigrams of ``part``."""
+        return self._has_grams("filename_fold", part)
+
+    def _has_grams(self, column: str, part: str) -> Fragment | None:
+        """Return that a fold of a filename has all trigrams of ``part``."""
         if self.trigrams:
             parts = _ZEROS.split(part) if len(max(_ZEROS.split(part), key=len)) > 2 else [part]
             pattern = "%".join(["", *map(like_text, parts), ""])
-            return Fragment("d.filename_fold LIKE %s", (pattern,)) if len(part) > 2 else None
+            return Fragment(f"d.{column} LIKE %s", (pattern,)) if len(part) > 2 else None
         grams = {part[at : at + 3] for at in range(max(1, len(part) - 2))}
         lexemes = sorted(f"{_lexeme(gram)}{':*' if len(gram) < 3 else ''}" for gram in grams)
         query = " & ".join(lexemes)
-        return Fragment(f"{self.tables.named('grams')}(d.filename_fold) @@ %s::tsquery", (query,))
+        return Fragment(f"{self.tables.named('grams')}(d.{column}) @@ %s::tsquery", (query,))
 
     def _occurs(self, leaf: Occurs) -> Fragment | None:
         named = self._named(leaf.text)
+        searched = self._has_grams("filename_search", leaf.text)  # where it is another fold; else NULL
+        named = None if named is None or searched is None else either((named, searched))
         if named is None or (leaf.content and not leaf.words):
             return None
         if not leaf.content:
@@ -149,6 +155,8 @@ def statements(tables: Tables) -> list[str]:
     """
     document, names = tables.named("document"), tables.named("grams")
     index = f'CREATE INDEX "{tables.prefix}document_names" ON {document} USING gin '
+    searched = f'CREATE INDEX "{tables.prefix}document_searched" ON {document} USING gin '
+    others = "WHERE filename_search IS NOT NULL"
     limit = f"WITH (gin_pending_list_limit = {PENDING})"
     terms = tables.named("terms")
     return [
@@ -173,8 +181,10 @@ def statements(tables: Tables) -> list[str]:
                 WHERE e.extname = 'pg_trgm' AND has_schema_privilege(n.oid, 'USAGE');
             IF home IS NOT NULL THEN
                 EXECUTE '{index} (filename_fold ' || home || '.gin_trgm_ops) {limit}';
+                EXECUTE '{searched} (filename_search ' || home || '.gin_trgm_ops) {limit} {others}';
             ELSE
                 EXECUTE '{index} ({names}(filename_fold)) {limit}';
+                EXECUTE '{searched} ({names}(filename_search)) {limit} {others}';
             END IF;
         END $block$""",
     ]

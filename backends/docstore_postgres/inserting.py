@@ -18,13 +18,12 @@ from typing import Any
 import psycopg
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment
-from docstore_sql.session import Session, content_columns
+from docstore_sql.session import Session, content_columns, name_columns
 from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
 
 from docstore.backend import Duplicate, Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.text import fold
 from docstore.rows import Rows, column
 from docstore_postgres.beside import WORDED, beside, columns_beside, made_of
 from docstore_postgres.usual import NOTHING, Learnt, Usuals, learn, read_usuals, sample
@@ -129,13 +128,15 @@ class Inserting(Session):
 
     def _columns(self, collection: Collection, rows: Sequence[Row]) -> list[Sequence[Any]]:
         """Return the values for :meth:`insert_names` of many rows, by column."""
-        *stored, _ = super().insert_names(collection)
+        *stored, _, _ = super().insert_names(collection)
         columns = {name: column(rows, name) for name in stored}
         if not all(columns["tenant"]):
             columns["tenant"] = [tenant or "" for tenant in columns["tenant"]]
         usuals = self.usuals() if _are_no_ones(rows) else NOTHING
         made = [columns_beside(name, columns[name], usuals) for name in _JSON_NAMES[collection.name]]
-        return [*columns.values(), list(map(fold, columns["filename"])), *chain.from_iterable(made)]
+        marks = self.tables.search_marks
+        folds = zip(*[name_columns(filename, marks=marks) for filename in columns["filename"]], strict=True)
+        return [*columns.values(), *folds, *chain.from_iterable(made)]
 
     # -- usual values ----------------------------------------------------------------------------------------
 
@@ -233,11 +234,15 @@ class Inserting(Session):
             super()._insert_contents(rows, numbers)
             return
         self._note_copied(self.tables.content, len(kept))
+        marks = self.tables.search_marks
         self.cursor.execute("SELECT row_security_active(%s::regclass)", (self.tables.content,))
         self._insert_many(
             f"{self.tables.content} (number, tenant, content, words, symbols)",
             ("%s",) * 5,
-            ((number, row["tenant"] or "", *content_columns(row["content"])) for number, row in kept),
+            (
+                (number, row["tenant"] or "", *content_columns(row["content"], marks=marks))
+                for number, row in kept
+            ),
             copies=not self.cursor.fetchone()[0],
         )
 
@@ -268,7 +273,7 @@ _ALL_JSON = frozenset(name for names in _JSON_NAMES.values() for name in names)
 _INSERTED: dict[str, tuple[str, ...]] = {}
 _MARKS = {
     collection.name: (
-        *["%s"] * len(columns_of(collection)),
+        *["%s"] * (len(columns_of(collection)) + 1),  # without the number, with two folds of the filename
         *(f"%s::{cast}" for field in _JSON_NAMES[collection.name] for _, cast in made_of(field)),
     )
     for collection in (DOCUMENTS, EXTRACTIONS)

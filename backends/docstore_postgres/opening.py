@@ -39,6 +39,7 @@ def open_backend(
     idle_timeout: float = 600.0,
     upgrade: bool = True,
     read_only: bool = False,
+    search_marks: bool = False,
     pool_timeout: float = 10.0,
     **engine_options: Any,
 ) -> PostgresBackend:
@@ -57,6 +58,7 @@ def open_backend(
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
         read_only: nothing will be written; nothing is created or upgraded. False finds out whether the
             server, its settings or the role's rights allow more.
+        search_marks: whether a search keeps marks; fixed when the store is made.
         pool_timeout: seconds to wait for a connection, of the pool or of a server that has no more to give,
             before StoreBusy.
         engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
@@ -71,7 +73,7 @@ def open_backend(
         ValueError: the engine is not one for psycopg, or a name is too long.
     """
     timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
-    tables = Tables(table_prefix, schema)
+    tables = Tables(table_prefix, schema, search_marks)
     owned = isinstance(url, str)
     engine: Any = url
     if isinstance(url, str):

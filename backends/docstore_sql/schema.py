@@ -68,11 +68,16 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
 
     Raises:
         SchemaTooNew: a newer docstore wrote it.
-        BackendError: the setting table holds no version, or one that is older than ``OLDEST``.
+        BackendError: the setting table holds no version, or one that is older than ``OLDEST``; or the store
+            was made with another ``search_marks``.
     """
     if not sa.inspect(connection).has_table(f"{tables.prefix}setting", schema=tables.schema):
         return None
-    text = connection.exec_driver_sql(f"SELECT value FROM {tables.setting} WHERE name = 'format'").scalar()
+    rows = connection.exec_driver_sql(
+        f"SELECT name, value FROM {tables.setting} WHERE name IN ('format', 'search_marks')"
+    )
+    settings = {str(name): value for name, value in rows}
+    text = settings.get("format")
     if text is None or not str(text).isdigit():
         raise BackendError(
             f"table {tables.setting} holds no format version: this is not a docstore, or it was damaged"
@@ -91,6 +96,12 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
             "export it with the docstore that wrote it (docstore export), "
             "and import the file into a new store (docstore import)"
         )
+    has_marks = settings.get("search_marks") == "1"
+    if has_marks != tables.search_marks:
+        raise BackendError(
+            f"this store was made with search_marks={has_marks}, and is opened with "
+            f"search_marks={tables.search_marks}: a store keeps the value that it was made with"
+        )
     return found
 
 
@@ -103,6 +114,7 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     connection.exec_driver_sql(
         f"INSERT INTO {tables.setting} (name, value)"
         f" VALUES ('format', '{newest()}'), ('store_id', '{uuid4().hex}')"
+        f", ('search_marks', '{int(tables.search_marks)}')"
     )
 
 

@@ -17,14 +17,14 @@ from typing import Any, ClassVar
 from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, Statement
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.text import fold, index_symbols, index_words
+from docstore.query.text import fold, index_symbols, index_words, search_fold
 from docstore.rows import Rows
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables, columns_of
 from docstore_sql.tally import COUNTED, Tally
 
-__all__ = ["Session", "content_columns"]
+__all__ = ["Session", "content_columns", "name_columns"]
 
 _UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
 """Columns of unique keys: setting one of them may meet a Duplicate."""
@@ -33,9 +33,18 @@ _READ: dict[tuple[type, Tables, str, frozenset[str], frozenset[str] | None], tup
 _BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts", "place")
 
 
-def content_columns(content: str) -> tuple[str, str, str]:
+def content_columns(content: str, *, marks: bool) -> tuple[str, str, str]:
     """Return what the content table keeps of ``content``: the text, its words and its symbols (rule 22)."""
-    return content, index_words(content), index_symbols(content)
+    return content, index_words(content, marks=marks), index_symbols(content, marks=marks)
+
+
+def name_columns(filename: str, *, marks: bool) -> tuple[str, str | None]:
+    """Return the two folds of a filename: for operators, and for search where that is another."""
+    folded = fold(filename)
+    if filename.isascii():
+        return folded, None
+    searched = search_fold(filename, marks=marks)
+    return folded, None if searched == folded else searched
 
 
 class Session(ABC):
@@ -244,7 +253,9 @@ class Session(ABC):
         for row, number in zip(rows, numbers, strict=True):
             content = row.get("content")
             if content is not None:
-                self.insert_content(number, row.get("tenant") or "", content_columns(content))
+                self.insert_content(
+                    number, row.get("tenant") or "", content_columns(content, marks=self.tables.search_marks)
+                )
 
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names: all of the table's own but the number."""
@@ -254,7 +265,7 @@ class Session(ABC):
         """Return the values for :meth:`insert_names`."""
         values = list(_VALUES_OF[collection.name](row))
         values[_TENANT_AT[collection.name]] = row["tenant"] or ""
-        values.append(fold(row["filename"]))
+        values += name_columns(row["filename"], marks=self.tables.search_marks)
         return values
 
     def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
@@ -263,7 +274,8 @@ class Session(ABC):
         if "tenant" in changed:
             changed["tenant"] = changed["tenant"] or ""
         if "filename" in changed:
-            changed["filename_fold"] = fold(changed["filename"])
+            folds = name_columns(changed["filename"], marks=self.tables.search_marks)
+            changed["filename_fold"], changed["filename_search"] = folds
         assignments = [self.assignment(name, value) for name, value in changed.items()]
         sets = Fragment(
             ", ".join(part.text for part in assignments), sum((part.values for part in assignments), ())
@@ -298,7 +310,7 @@ class Session(ABC):
                 )
             )
             tenant = self.cursor.fetchone()[0]
-            self.insert_content(number, tenant, content_columns(content))
+            self.insert_content(number, tenant, content_columns(content, marks=self.tables.search_marks))
 
     def delete_contents(self, numbers: Sequence[int]) -> None:
         """Remove the contents of documents."""
@@ -421,6 +433,6 @@ _STORED = {
     collection.name: tuple(field.name for field in columns_of(collection) if field.name != "number")
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
-_INSERTED = {name: (*columns, "filename_fold") for name, columns in _STORED.items()}
+_INSERTED = {name: (*columns, "filename_fold", "filename_search") for name, columns in _STORED.items()}
 _VALUES_OF = {name: itemgetter(*columns) for name, columns in _STORED.items()}
 _TENANT_AT = {name: columns.index("tenant") for name, columns in _STORED.items()}

@@ -32,10 +32,12 @@ class Tables:
     Attributes:
         prefix: what every name begins with; letters, digits and underscores, at most 36.
         schema: the Postgres schema; ``None`` is the connection's own.
+        search_marks: whether what a search looks in keeps its marks (rule 22); fixed when the store is made.
     """
 
     prefix: str = "docstore_"
     schema: str | None = None
+    search_marks: bool = False
 
     def __post_init__(self) -> None:
         for what, name, allowed, most in (
@@ -121,7 +123,9 @@ def _columns(collection: Collection, dialect: str) -> list[Any]:
             columns.append(sa.Column("tenant", _type_of(field), nullable=False, server_default=""))
         else:
             columns.append(sa.Column(field.name, _type_of(field), nullable=field.nullable))
-    columns.append(sa.Column("filename_fold", _type_of(collection.column("filename")), nullable=False))
+    name = _type_of(collection.column("filename"))
+    columns.append(sa.Column("filename_fold", name, nullable=False))
+    columns.append(sa.Column("filename_search", name))  # folded for search, NULL where that is the other fold
     if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 

@@ -510,6 +510,7 @@ def open_backend(
     busy_timeout: float = 10.0,
     upgrade: bool = True,
     read_only: bool = False,
+    search_marks: bool = False,
     **engine_options: Any,
 ) -> SQLiteBackend:
     """Open (and create or upgrade) a store in SQLite.
@@ -522,6 +523,7 @@ def open_backend(
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
         read_only: nothing will be written; nothing is created or upgraded. False finds out whether the file,
             its folder or the medium allows more.
+        search_marks: whether a search keeps marks; fixed when the store is made.
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
             library.
 
@@ -539,7 +541,7 @@ def open_backend(
         engine = _checked(url)
         place, _ = place_of(engine.url, read_only=read_only)
     upgrade = upgrade and not place.read_only
-    tables = Tables(table_prefix)
+    tables = Tables(table_prefix, search_marks=search_marks)
     keeps = owned and place.path is not None and not engine_options
     backend = SQLiteBackend(engine, tables, owned=owned, busy_timeout=busy_timeout, keeps=keeps, place=place)
     try:

@@ -118,10 +118,8 @@ class SQLiteCompiler(Compiler):
                 return self._tested(leaf)
 
     def occurs(self, leaf: Occurs) -> Fragment:
-        """Return a search term: a substring of the folded filename, or side by side among the content's
-        words.
-        """
-        parts = [Fragment("instr(d.filename_fold, ?) > 0", (leaf.text,))]
+        """Return a search term: a substring of the filename, or side by side in the content, both folded."""
+        parts = [Fragment("instr(coalesce(d.filename_search, d.filename_fold), ?) > 0", (leaf.text,))]
         if leaf.content:
             words = " " + " ".join(leaf.words) + ("" if leaf.prefix else " ")
             column, text = ("words", words) if leaf.words else ("symbols", leaf.text)

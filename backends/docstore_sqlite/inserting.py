@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from docstore_sql.session import name_columns
+
 from docstore.backend import Row
-from docstore.query.text import fold
 from docstore.rows import column
 
 __all__ = ["insertion"]
@@ -21,22 +22,25 @@ _LITERALS: Final = {None: "NULL", 0: "0", 1: "1"}
 
 
 def insertion(
-    table: str, names: Sequence[str], numbers: Sequence[int], rows: Sequence[Row]
+    table: str, names: Sequence[str], numbers: Sequence[int], rows: Sequence[Row], *, marks: bool
 ) -> tuple[str, Iterator[tuple[Any, ...]]]:
     """Return a statement and what to execute it with, row by row.
 
     Args:
         table: as SQL text.
-        names: the columns beside the number; the last is the folded filename.
+        names: the columns beside the number; the last two are the folds of the filename.
         numbers: of the rows.
         rows: at least one.
+        marks: whether the fold for search keeps marks.
     """
-    columns = {name: column(rows, name) for name in names[:-1]}
-    folded = list(map(fold, columns["filename"]))
-    columns[names[-1]] = columns["filename"] if folded == columns["filename"] else folded
+    *stored, fold_name, search_name = names
+    columns = {name: column(rows, name) for name in stored}
+    folds = [name_columns(filename, marks=marks) for filename in columns["filename"]]
+    folded, columns[search_name] = map(list, zip(*folds, strict=True))
+    columns[fold_name] = columns["filename"] if folded == columns["filename"] else folded
     bound: list[Sequence[Any]] = [numbers]
     places: dict[int, int] = {}
-    marks = {}
+    places_of = {}
     for name, values in columns.items():
         mark = _literal(values)
         if mark is None:
@@ -44,12 +48,13 @@ def insertion(
                 bound.append(values)
                 places[id(values)] = len(bound)
             mark = f"?{places[id(values)]}"
-        marks[name] = mark
-    if marks["tenant"] == "NULL":
-        marks["tenant"] = "''"
+        places_of[name] = mark
+    if places_of["tenant"] == "NULL":
+        places_of["tenant"] = "''"
     elif None in columns["tenant"]:
-        marks["tenant"] = f"coalesce({marks['tenant']}, '')"
-    text = f"INSERT INTO {table} (number, {', '.join(names)}) VALUES (?1, {', '.join(marks.values())})"
+        places_of["tenant"] = f"coalesce({places_of['tenant']}, '')"
+    values = ", ".join(places_of[name] for name in names)
+    text = f"INSERT INTO {table} (number, {', '.join(names)}) VALUES (?1, {values})"
     return text, zip(*bound, strict=True)
 
 

@@ -319,7 +319,7 @@ class SQLiteSession(Session):
         first = self._next_number(table)
         numbers = list(range(first, first + len(rows)))
         try:
-            self.cursor.executemany(*insertion(table, names, numbers, rows))
+            self.cursor.executemany(*insertion(table, names, numbers, rows, marks=self.tables.search_marks))
         except Exception as error:
             if is_integrity_error(error) and "UNIQUE" in str(error):
                 self.cursor.execute(f"DELETE FROM {table} WHERE number >= ?", (first,))

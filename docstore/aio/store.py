@@ -159,6 +159,7 @@ def open_async(
     query_timeout: float | None = 30.0,
     read_only: bool = False,
     store_id: str | None = None,
+    search_marks: bool = False,
     **options: Any,
 ) -> AsyncStore:
     """Open an asynchronous store, creating or upgrading its schema.
@@ -170,7 +171,7 @@ def open_async(
         url: as for :func:`docstore.open`, or an ``AsyncEngine``: its connections are used on the caller's
             loop, statement by statement, which takes longer than a URL.
         blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, query_timeout, read_only,
-            store_id, options: as for :func:`docstore.open`.
+            store_id, search_marks, options: as for :func:`docstore.open`.
 
     Returns:
         The store, not yet open: use it with ``async with``, or await it and close it.
@@ -187,6 +188,7 @@ def open_async(
     opening = partial(
         open_root, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone,
         limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, query_timeout=query_timeout,
-        read_only=read_only, store_id=store_id, options=options,
+        read_only=read_only, store_id=store_id, search_marks=search_marks,
+        options=options,
     )  # fmt: skip
     return AsyncStore(Shell(opening))

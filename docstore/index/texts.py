@@ -1,17 +1,16 @@
 """Tokens of filenames and contents for a full-text index of any engine, and what to ask of it.
 
 The index is a prefilter: what it finds is a superset, the exact folded test decides (rule 22). A token is
-ASCII letters and digits, so
-that no engine's tokenizer changes it: ``n`` and three characters of the folded filename, for each place in
-it, or ``w`` and a word of
-the content. Every character but ``a-y0-9`` is written as ``z`` and five hexadecimal digits: the beginning
-of a word stays the
-beginning of its token, and a piece of one or two characters is the beginning of tokens, too (the name's
-end is padded).
+ASCII letters and digits, so that no engine's tokenizer changes it: ``n`` and three characters of the
+filename, for each place in it (folded for operators, folded for search, and raw), or ``w`` and a word of the
+content, folded for search. Every character but ``a-y0-9`` is written as ``z`` and five hexadecimal digits:
+the beginning of a word stays the beginning of its token, and a piece of one or two characters is the
+beginning of tokens, too (the name's end is padded).
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from array import array
 from collections import defaultdict, deque
@@ -23,7 +22,7 @@ from docstore.index.bits import Members
 from docstore.index.nodes import NUMBERS_TYPE, packed_members
 from docstore.query.expr import Compare, Expr, Match, Occurs
 from docstore.query.glob import required_literals
-from docstore.query.text import fold, index_words
+from docstore.query.text import fold, index_words, search_fold, words
 
 __all__ = [
     "Alternatives", "asked", "document_tokens", "fts5", "name_tokens", "names_tokens", "tokens_of",
@@ -31,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 _PAD = "\0\0"
+_CYRILLIC = re.compile("[\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f]")
 _MOST_TOKENS = 24
 _KEPT_PIECES = 65_536
 _AT_ONCE: Final = 512
@@ -60,7 +60,9 @@ def document_tokens(filename: str, folded: str, content_words: str) -> str:
     """
     names = name_tokens(folded)
     if not filename.isascii():
-        names |= name_tokens(filename)
+        names |= name_tokens(filename) | name_tokens(search_fold(filename))
+    if not content_words.isascii():
+        content_words = search_fold(content_words)
     return " ".join((*names, *word_tokens(content_words.split(" "))) if content_words else names)
 
 
@@ -109,9 +111,12 @@ def _by_token(names: Sequence[str], numbers: Sequence[int]) -> Iterable[tuple[st
     """
     texts, owners = list(map(fold, names)), numbers
     if not "".join(names).isascii():
-        both = [(text,) if name.isascii() else (text, name) for name, text in zip(names, texts, strict=True)]
-        owners = list(chain.from_iterable(map(repeat, numbers, map(len, both))))
-        texts = list(chain.from_iterable(both))
+        forms = [
+            {text} if name.isascii() else {text, name, search_fold(name)}
+            for name, text in zip(names, texts, strict=True)
+        ]
+        owners = list(chain.from_iterable(map(repeat, numbers, map(len, forms))))
+        texts = list(chain.from_iterable(forms))
     together = _PAD.join((*texts, ""))
     if max(together, default="") > "\uffff":
         pieces: defaultdict[str, list[int]] = defaultdict(list)
@@ -202,10 +207,8 @@ def asked(leaf: Expr) -> Alternatives | None:
     ask.
     """
     match leaf:
-        case Occurs(text, found, prefix, content):
-            if not content:
-                return _either(_piece(text))
-            return _either(_piece(text), _words(found, prefix)) if found else None
+        case Occurs():
+            return _asked_term(leaf)
         case Match(("filename",), "substring" | "starts_with", text):
             return _either(_piece(fold(text)), _piece(text))
         case Match(("filename",), "isubstring", text):
@@ -223,6 +226,19 @@ def asked(leaf: Expr) -> Alternatives | None:
             return _either(_piece(fold(text)), _piece(text))
         case _:
             return None
+
+
+def _asked_term(term: Occurs) -> Alternatives | None:
+    """Return what to ask for a search's term. The tokens hold the fold without marks in every store."""
+    text, found = term.text, term.words
+    if term.marks:
+        if _CYRILLIC.search(text):
+            return None  # a mark between two others may change what a breve upon them makes
+        text = search_fold(text)
+        found = tuple(words(text))
+    if not term.content:
+        return _either(_piece(text))
+    return _either(_piece(text), _words(found, term.prefix)) if found else None
 
 
 def _either(*options: Sequence[str]) -> Alternatives | None:

@@ -196,17 +196,19 @@ class Occurs:
     content.
 
     Attributes:
-        text: the folded term, to be found as a substring of the folded filename.
+        text: the term folded for search, to be found as a substring of the filename folded likewise.
         words: its words; to be found side by side among the content's words. Empty: ``text`` must be a
             substring of the content.
         prefix: whether the last word may be the beginning of a word.
         content: whether the collection has content to look in.
+        marks: whether the fold keeps marks, as in a store made with ``search_marks=True``.
     """
 
     text: str
     words: tuple[str, ...]
     prefix: bool
     content: bool = True
+    marks: bool = False
 
 
 Leaf: TypeAlias = (

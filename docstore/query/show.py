@@ -93,7 +93,7 @@ def _show_leaf(leaf: Leaf) -> str:
             return f"{_path(path)} contains {'all' if every else 'any'} of {_values(values)}"
         case ElemMatch(path, condition, _):
             return f"{_path(path)} has an element with ({show_expr(condition)})"
-        case Occurs(text, _, _, content):
+        case Occurs(text, _, _, content, _):
             return f"{_value(text)} occurs in filename{' or content' if content else ''}"
         case _:
             assert_never(leaf)

@@ -3,12 +3,15 @@
 All of it runs in Python, at write time and in ``parse_search``; no backend folds or splits text itself. What
 a character is (letter, mark, digit) is asked of the running Python's :mod:`unicodedata`.
 
+There are two folds. :func:`fold` is that of ``$isubstring`` and ``$iglob``: case goes, marks stay.
+:func:`search_fold` is that of a search: it drops what readers leave out, so that ``Jose`` finds ``José``.
+
 A *word character* is one of
 
 - the Unicode categories L* (letters), M* (marks) and Nd (decimal digits);
-- the ideographs, kana, bopomofo and Hangul of the ranges in ``_SINGLE``, numerals such as U+3007 among them.
-  Each of these is a word of its own; so is a mark from those ranges (U+3099, U+302A …). Any other mark
-  belongs to the run it stands in.
+- the characters of scripts that are written without blanks, in the ranges in ``_SINGLE``: ideographs, kana,
+  bopomofo, Hangul, Thai, Lao, Khmer and Myanmar, numerals such as U+3007 among them. Each of these is a word
+  of its own; so is a mark from those ranges (U+3099, U+0E31 …). Any other mark belongs to its run.
 
 All other characters separate words: white space, punctuation, symbols, numbers such as U+2776 that are no
 decimal digits.
@@ -16,6 +19,7 @@ decimal digits.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -23,13 +27,18 @@ from docstore.query.expr import Occurs
 
 __all__ = [
     "SYMBOL_SEPARATOR",
+    "begins_cluster",
     "fold",
     "index_symbols",
     "index_words",
+    "is_word_boundary",
+    "is_word_character",
     "occurs",
     "occurs_in",
+    "search_fold",
     "stored_words",
     "symbols",
+    "without_ignorables",
     "words",
 ]
 
@@ -37,7 +46,11 @@ SYMBOL_SEPARATOR = "a"
 """Stands between the runs in :func:`index_symbols`: a letter, so no run has it, nor a term sought there."""
 
 _SINGLE = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
     (0x1100, 0x11FF),  # Hangul Jamo
+    (0x1780, 0x17FF),  # Khmer
+    (0x19E0, 0x19FF),  # Khmer symbols
     (0x2E80, 0x2FDF),  # CJK and Kangxi radicals
     (0x3005, 0x3007),  # ideographic iteration and closing marks, zero
     (0x3021, 0x302F),  # Hangzhou numerals, tone marks
@@ -48,6 +61,8 @@ _SINGLE = (
     (0x3400, 0x4DBF),  # CJK extension A
     (0x4E00, 0x9FFF),  # CJK unified ideographs
     (0xA960, 0xA97F),  # Hangul Jamo extended A
+    (0xA9E0, 0xA9FF),  # Myanmar extended B
+    (0xAA60, 0xAA7F),  # Myanmar extended A
     (0xAC00, 0xD7FF),  # Hangul syllables, Jamo extended B
     (0xF900, 0xFAFF),  # CJK compatibility ideographs
     (0xFF66, 0xFFDC),  # halfwidth Katakana and Hangul
@@ -63,6 +78,84 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Unicode's default-ignorable code points (DerivedCoreProperties.txt, version 15)."""
+
+_JAMO = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff\uffa0-\uffdc]")
+"""Vowels and finals of Hangul, which compose with what stands before them."""
+
+_LEFT_OUT = (
+    (0x0300, 0x036F),
+    (0x0483, 0x0487),
+    (0x0591, 0x05C7),
+    (0x0610, 0x061A),
+    (0x0640, 0x0640),  # tatweel, the one that is no mark
+    (0x064B, 0x065F),
+    (0x0670, 0x0670),
+    (0x06D6, 0x06ED),
+    (0x0711, 0x0711),
+    (0x0730, 0x074A),
+    (0x08CA, 0x08FF),
+    (0x093C, 0x093C),
+    (0x1AB0, 0x1AFF),
+    (0x1DC0, 0x1DFF),
+    (0x20D0, 0x20FF),
+    (0xFB1E, 0xFB1E),
+    (0xFE20, 0xFE2F),
+)
+"""Where the marks stand that readers leave out when they type a word (rule 22); of these the category Mn."""
+
+
+def _left_out() -> str:
+    """Return the characters of ``_LEFT_OUT``."""
+    every = (chr(code) for first, last in _LEFT_OUT for code in range(first, last + 1))
+    return "".join(char for char in every if char == "\u0640" or unicodedata.category(char) == "Mn")
+
+
+_MARKS = re.compile(f"[{_left_out()}]+")
+_BREVES = ("\u0306", "\u0308")
+_MARKS_BUT_BREVES = re.compile(f"[{_left_out().translate(dict.fromkeys(map(ord, _BREVES)))}]+")
+_CYRILLIC = re.compile(
+    f"([\u0400-\u0414\u0416-\u0434\u0436-\u0482\u048a-\u052f\u1c80-\u1c8a\ua640-\ua66e\ua680-\ua69d]"
+    f"[{_left_out()}]+)"
+)
+"""A Cyrillic letter other than е, with its marks: breve and diaeresis make another letter there (й, ї)."""
+
+_PLAIN_LETTERS = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+
+
+def without_ignorables(text: str) -> str:
+    """Return ``text`` without the characters that Unicode calls default-ignorable, such as soft hyphens."""
+    return _IGNORABLE.sub("", text)
+
+
+def search_fold(text: str, *, marks: bool = False) -> str:
+    """Return ``text`` as a search sees it (rule 22). Folding what is folded changes nothing.
+
+    Args:
+        text: any text.
+        marks: keep marks and letters such as ł apart from l, as a store made with ``search_marks=True`` does.
+    """
+    if text.isascii():
+        return text.lower()
+    text = unicodedata.normalize("NFKD", without_ignorables(text))
+    if marks:
+        return unicodedata.normalize("NFKC", text.casefold())
+    if any(breve in text for breve in _BREVES):
+        parts = _CYRILLIC.split(text)
+        parts[0::2] = [_MARKS.sub("", part) for part in parts[0::2]]
+        parts[1::2] = [_MARKS_BUT_BREVES.sub("", part) for part in parts[1::2]]
+        text = "".join(parts)
+    else:
+        text = _MARKS.sub("", text)
+    return unicodedata.normalize("NFKC", text.casefold().translate(_PLAIN_LETTERS))
 
 
 def words(text: str) -> list[str]:
@@ -85,35 +178,37 @@ def stored_words(found: Iterable[str]) -> str:
     return f" {joined} " if joined else ""
 
 
-def index_words(content: str | None) -> str:
+def index_words(content: str | None, *, marks: bool = False) -> str:
     """Return the words of ``content`` in the form that backends store and look in.
 
     A term with words occurs in the content if and only if ``" " + " ".join(term.words)``, followed by one
     more space unless its last word may be the beginning of a word, is a substring of it.
 
     Args:
-        content: raw text, folded here; ``None`` counts as empty.
+        content: raw text, folded here for search; ``None`` counts as empty.
+        marks: as for :func:`search_fold`.
 
     Returns:
         Each word after one space, and a space at the end; ``""`` if there are no words.
     """
-    return stored_words(words(fold(content or "")))
+    return stored_words(words(search_fold(content or "", marks=marks)))
 
 
-def index_symbols(content: str | None) -> str:
+def index_symbols(content: str | None, *, marks: bool = False) -> str:
     """Return what is between the words of ``content`` in the form that backends store and look in.
 
     A term without a word character occurs in the folded content if and only if it is a substring of the
     returned text.
 
     Args:
-        content: raw text, folded here; ``None`` counts as empty.
+        content: raw text, folded here for search; ``None`` counts as empty.
+        marks: as for :func:`search_fold`.
 
     Returns:
         The distinct maximal runs of other than word characters (white space too), joined by
         :data:`SYMBOL_SEPARATOR`.
     """
-    return SYMBOL_SEPARATOR.join(symbols(fold(content or "")))
+    return SYMBOL_SEPARATOR.join(symbols(search_fold(content or "", marks=marks)))
 
 
 def occurs_in(term: Occurs, filename: str, stored: str, stored_symbols: str) -> bool:
@@ -121,7 +216,7 @@ def occurs_in(term: Occurs, filename: str, stored: str, stored_symbols: str) -> 
 
     Args:
         term: the term.
-        filename: the folded filename.
+        filename: the filename folded for search.
         stored: :func:`index_words` of the content; not looked at unless ``term.content``.
         stored_symbols: :func:`index_symbols` of the content; likewise.
     """
@@ -142,11 +237,11 @@ def occurs(term: Occurs, filename: str, content: str | None) -> bool:
         filename: as stored, not folded.
         content: the same; ``None`` if there is none.
     """
-    folded = fold(content or "")
-    if term.text in fold(filename):
+    if term.text in search_fold(filename, marks=term.marks):
         return True
     if not term.content:
         return False
+    folded = search_fold(content or "", marks=term.marks)
     if not term.words:
         return term.text in folded
     return _side_by_side(term, words(folded))
@@ -160,6 +255,31 @@ def _side_by_side(term: Occurs, found: list[str]) -> bool:
         if meets_last and found[start:end] == first:
             return True
     return False
+
+
+def is_word_character(character: str) -> bool:
+    """Return whether a folded character belongs to a word."""
+    return _WORDS[ord(character)] != " "
+
+
+def is_word_boundary(text: str, at: int) -> bool:
+    """Return whether no word of a folded text reaches across the place ``at``; its ends are boundaries."""
+    if not 0 < at < len(text):
+        return True
+    return not (type(_WORDS[ord(text[at - 1])]) is int and type(_WORDS[ord(text[at])]) is int)
+
+
+def begins_cluster(text: str, at: int) -> bool:
+    """Return whether the character at ``at``, above 0, folds apart from what stands before it.
+
+    Marks, what is ignored, and the parts of a Hangul syllable belong to the character before.
+    """
+    character = text[at]
+    if character.isascii():
+        return True
+    if unicodedata.category(character)[0] == "M" or character in "\uff9e\uff9f":
+        return False
+    return not (_IGNORABLE.match(character) or (_JAMO.match(character) and not text[at - 1].isspace()))
 
 
 class _Words(dict[int, int | str]):

@@ -109,8 +109,8 @@ def _parts(expr: Expr) -> list[Any]:
             return ["match", path, kind, text]
         case Contains(path, values, every):
             return ["contains", path, values, every]
-        case Occurs(text, words, prefix, content):
-            return ["occurs", text, words, prefix, content]
+        case Occurs(text, words, prefix, content, marks):
+            return ["occurs", text, words, prefix, content, marks]
         case _:
             raise AssertionError(expr)
 
@@ -124,8 +124,8 @@ def _decode(node: Any) -> Expr:
     if kind == "not":
         return Not(_decode(rest[0]))
     if kind == "occurs":
-        text, words, prefix, content = rest
-        return Occurs(text, tuple(words), prefix, content)
+        text, words, prefix, content, marks = rest
+        return Occurs(text, tuple(words), prefix, content, marks)
     if kind == "always":
         return Always(rest[0])
     return _decode_leaf(kind, tuple(rest[0]), rest[1:])

@@ -127,7 +127,7 @@ def test_bools_are_not_repetitions_of_numbers() -> None:
             ElemMatch(("a",), Compare((), "gt", 1), "values"),
             '["element",["a"],["compare",[],"gt",1],"values"]',
         ),
-        (Occurs("a b", ("a", "b"), True, False), '["occurs","a b",["a","b"],true,false]'),
+        (Occurs("a b", ("a", "b"), True, False), '["occurs","a b",["a","b"],true,false,false]'),
     ],
 )
 def test_wire(expr: Expr, text: str) -> None:

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from docstore.errors import FilterTooComplex, FilterValueError
 from docstore.limits import Limits
-from docstore.query.expr import FALSE, TRUE, And, Expr, Not, Occurs
+from docstore.query.expr import FALSE, TRUE, And, Expr, Not, Occurs, Or
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.query.search import parse_search
-from docstore.query.text import fold, occurs
+from docstore.query.text import occurs, search_fold
 
 
 def term(text: str, *words: str) -> Occurs:
-    return Occurs(text, words, prefix=True)
+    return Occurs(text, words, prefix=bool(words))
 
 
 def phrase(text: str, *words: str) -> Occurs:
@@ -30,6 +30,8 @@ def holds(expr: Expr, filename: str, content: str | None) -> bool:
     match expr:
         case And(terms):
             return all(holds(each, filename, content) for each in terms)
+        case Or(terms):
+            return any(holds(each, filename, content) for each in terms)
         case Not(inner):
             return not holds(inner, filename, content)
         case Occurs():
@@ -37,7 +39,28 @@ def holds(expr: Expr, filename: str, content: str | None) -> bool:
     return expr == TRUE
 
 
-@pytest.mark.parametrize("empty", [None, "", " ", "\t\n\u00a0\u2028", "\0", " \0 ", '""', '-""', '"" -""'])
+@pytest.mark.parametrize(
+    "empty",
+    [
+        None,
+        "",
+        " ",
+        "\t\n\u00a0\u2028",
+        "\0",
+        " \0 ",
+        '""',
+        '-""',
+        '"" -""',
+        "-",
+        "*",
+        "OR",
+        "--",
+        '"',
+        "á"[1:],
+        "\u200b",
+        "OR OR",
+    ],
+)
 def test_an_empty_search_matches_everything(empty: str | None) -> None:
     """None, nothing, white space, NUL and empty phrases ask for nothing."""
     assert TRUE == parsed(empty)
@@ -61,9 +84,20 @@ def test_an_empty_search_matches_everything(empty: str | None) -> None:
         ("－a", Not(term("a", "a"))),
         ("--a", Not(term("-a", "a"))),
         ("a-b", term("a-b", "a", "b")),
-        ("-", term("-")),
-        ("--", Not(term("-"))),
-        ("a - b", And((term("a", "a"), term("-"), term("b", "b")))),
+        ("a - b", And((term("a", "a"), term("b", "b")))),
+        ("a OR b", Or((term("a", "a"), term("b", "b")))),
+        ("a b OR c", And((term("a", "a"), Or((term("b", "b"), term("c", "c")))))),
+        ("a OR OR b OR c", Or((term("a", "a"), term("b", "b"), term("c", "c")))),
+        ("OR a OR", term("a", "a")),
+        ("a or b", And((term("a", "a"), term("or", "or"), term("b", "b")))),
+        ('a "OR" b', And((term("a", "a"), phrase("or", "or"), term("b", "b")))),
+        ("a OR -b", Or((term("a", "a"), Not(term("b", "b"))))),
+        ("a* b**", And((term("a", "a"), term("b", "b")))),
+        ('"a"*', phrase("a", "a")),
+        ("c++", Occurs("c++", ("c",), prefix=False)),
+        ("José", term("jose", "jose")),
+        ("ши­на", term("шина", "шина")),
+        ("โลก", term("โลก", "โ", "ล", "ก")),
         ('"Annual Report"', phrase("annual report", "annual", "report")),
         ("＂Annual Report＂", phrase("annual report", "annual", "report")),
         ('-"a b"', Not(phrase("a b", "a", "b"))),
@@ -71,12 +105,12 @@ def test_an_empty_search_matches_everything(empty: str | None) -> None:
         ('"a"b', And((phrase("a", "a"), term("b", "b")))),
         ('"a\0b"', phrase("a b", "a", "b")),
         ('" "', phrase(" ")),
-        ('"a b', And((term('"a', "a"), term("b", "b")))),
-        ('-"a', Not(term('"a', "a"))),
-        ('5" c', And((term('5"', "5"), term("c", "c")))),
+        ('"a b', And((term("a", "a"), term("b", "b")))),
+        ('-"a', Not(term("a", "a"))),
+        ('plain "', term("plain", "plain")),
+        ('5" c', And((Occurs('5"', ("5",), prefix=False), term("c", "c")))),
         ('a"b c"d', And((term('a"b', "a", "b"), term('c"d', "c", "d")))),
-        ('"', term('"')),
-        ("a¨b", And((term("a", "a"), term("\u0308b", "\u0308b")))),
+        ("a¨b", And((term("a", "a"), term("b", "b")))),
     ],
 )
 def test_a_search_is_folded_and_split(search: str, expected: Expr) -> None:
@@ -118,6 +152,44 @@ def test_a_document_has_every_term_and_no_excluded_one(
     assert expected == holds(parsed(search), filename, content)
 
 
+@pytest.mark.parametrize(
+    ("search", "content", "expected"),
+    [
+        ("etudiant", "un étudiant", True),
+        ("étudiant", "un etudiant", True),
+        ("istanbul", "İstanbul", True),
+        ("İstanbul", "istanbul", True),
+        ("елка", "ёлка", True),
+        ("ёлка", "елка", True),
+        ("мои", "мой", False),
+        ("محمد", "مُحَمَّد", True),
+        ("مُحَمَّد", "محمد", True),
+        ("שלום", "שָׁלוֹם", True),
+        ("โลก", "สวัสดีชาวโลก ภาษาไทย", True),
+        ("ชาวโลก", "สวัสดีชาวโลก ภาษาไทย", True),
+        ("-โลก", "สวัสดีชาวโลก ภาษาไทย", False),
+        ("กิน", "กัน", False),
+        ("か", "が", False),
+        ("कुल", "कल", False),
+        ("apples OR pears", "pears", True),
+        ("apples OR pears", "plums", False),
+        ("c++", "c plus", True),
+        ("lodz", "Łódź", True),
+        ("aether", "Æther", True),
+    ],
+)
+def test_a_search_finds_what_people_mean(search: str, content: str, expected: bool) -> None:
+    """Marks that readers leave out do not matter, in either direction; those that make another letter do."""
+    assert expected == holds(parsed(search), "x", content)
+
+
+def test_with_search_marks_marks_matter() -> None:
+    """A store made with ``search_marks=True`` keeps José and Jose apart; case and compatibility still go."""
+    found = parse_search("JOSÉ", DOCUMENTS, Limits(), marks=True)
+    assert holds(found, "x", "josé")
+    assert not holds(found, "x", "jose")
+
+
 def test_extractions_are_searched_by_filename_alone() -> None:
     """On extractions only the filename is searched."""
     assert Occurs("a", ("a",), True, content=False) == parse_search("a", EXTRACTIONS, Limits())
@@ -133,7 +205,9 @@ def test_no_text_within_the_bounds_raises(search: str, content: str) -> None:
 def test_what_a_filename_has_is_found(piece: str, rest: str) -> None:
     """In the filename a term occurs as a substring, however short it is."""
     searched = f'"{piece}"'
-    assert holds(parsed(searched), rest + piece + rest, None) == (fold(piece) in fold(rest + piece + rest))
+    assert holds(parsed(searched), rest + piece + rest, None) == (
+        search_fold(piece) in search_fold(rest + piece + rest)
+    )
 
 
 def test_a_search_that_is_too_long_is_named() -> None:

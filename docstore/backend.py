@@ -280,7 +280,8 @@ class Writer(Reader, Protocol):
     def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
         """Add rows; return their numbers, in order: increasing, never used before, unique in the collection.
 
-        A writer with a true ``takes_columns`` is handed :class:`docstore.rows.Rows` where there are many.
+        A writer with a true ``takes_columns`` is handed :class:`docstore.rows.Rows` where there are many. One
+        with a true ``locks_rows`` waits, by :attr:`Query.lock`, for who holds a row and for nobody else.
 
         Raises:
             Duplicate: a unique key is taken; nothing of this call is kept.

@@ -48,6 +48,7 @@ class PostgresSession(Inserting):
     aborts: ClassVar[bool] = True
     appends: ClassVar[bool] = True
     takes_columns: ClassVar[bool] = True
+    locks_rows: ClassVar[bool] = True
     reads_columns: ClassVar[bool] = True
 
     def __init__(
@@ -380,11 +381,11 @@ class PostgresSession(Inserting):
         return bool(self.cursor.fetchone()[0])
 
     def lock(self, *names: str) -> None:
-        """Hold advisory locks until the transaction ends, taken in one order."""
-        for name in sorted(set(names)):
-            self.cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",)
-            )
+        """Hold advisory locks until the transaction ends, taken in one order, by one statement."""
+        whole = [f"{self.tables.blob}/{name}" for name in sorted(set(names))]
+        self.cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(n, 0)) FROM unnest(%s::text[]) AS n", (whole,)
+        )
 
 
 def _in_order(query: Query, rows: list[Row]) -> list[Row]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
-from docstore.backend import Query, Row, Scope, SortKey, Writer
+from docstore.backend import Lock, Query, Row, Scope, SortKey, Writer
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 
@@ -35,31 +36,57 @@ def lock_chains(writer: Writer, chains: Iterable[Chain]) -> None:
         writer.lock(*(f"chain/{bucket}" for bucket in sorted(buckets)))
 
 
-def _heads(writer: Writer, chains: Sequence[Chain]) -> dict[Chain, Row]:
-    """Return the latest rows of the chains that have one."""
+def _heads(writer: Writer, chains: AbstractSet[Chain], lock: Lock | None = None) -> dict[Chain, Row]:
+    """Return the latest rows of the chains that have one, locked by number if they are to be."""
     heads: dict[Chain, Row] = {}
     external_ids = tuple(sorted({chain[2] for chain in chains}))
+    within = [
+        _one_of(name, {chain[at] for chain in chains}) for at, name in enumerate(("tenant", "owner"))
+    ]  # others may use the same names: their rows are none of ours to wait for
     for at in range(0, len(external_ids), 1000):
-        where = And((In(("external_id",), external_ids[at : at + 1000]), Compare(("is_latest",), "eq", True)))
-        for row in writer.select(Query(DOCUMENTS, where=where)):
+        named = In(("external_id",), external_ids[at : at + 1000])
+        where = And((named, Compare(("is_latest",), "eq", True), *within))
+        for row in writer.select(Query(DOCUMENTS, where=where, lock=lock)):
             chain = chain_of(row)
-            if chain is not None:
+            if chain is not None and chain in chains:
                 heads[chain] = row
     return heads
+
+
+def _one_of(name: str, values: set[str | None]) -> Expr:
+    if len(values) == 1:
+        return Compare((name,), "eq", values.pop())
+    return In((name,), tuple(sorted(values, key=lambda value: value or "")))
+
+
+def _held_heads(writer: Writer, chains: set[Chain]) -> dict[Chain, Row]:
+    """Return the latest rows of the chains that have one, each locked or otherwise out of others' reach.
+
+    A writer that locks rows waits for nobody on account of chains that do not exist yet: of two that begin
+    one, the unique keys let one win, and the other looks again. A row that was waited for may be the latest
+    no longer, and what followed it is not among the rows that the statement saw; so it is asked again until
+    there is nothing new.
+    """
+    if not getattr(writer, "locks_rows", False):
+        lock_chains(writer, chains)
+        return _heads(writer, chains)
+    held = _heads(writer, chains, "wait")
+    while len(held) < len(chains) and (newer := set(_heads(writer, chains - held.keys()))):
+        held |= _heads(writer, newer, "wait")
+    return held
 
 
 def place(writer: Writer, rows: Sequence[Row]) -> None:
     """Give each new row its version, its ``first_created_at`` and its ``is_latest``; turn the flag of those
     they follow.
 
-    The rows' ``created_at`` are set. The chains are locked here.
+    The rows' ``created_at`` are set. Chains that exist are locked here.
     """
     chains = [chain for chain in map(chain_of, rows) if chain is not None]
     if not chains:
         return
-    lock_chains(writer, chains)
-    heads = _heads(writer, chains)
-    turned = {chain: head["number"] for chain, head in heads.items() if chain in set(chains)}
+    heads = _held_heads(writer, set(chains))
+    turned = [head["number"] for head in heads.values()]
     newest: dict[Chain, Row] = dict(heads)
     for row in rows:
         chain = chain_of(row)
@@ -71,7 +98,7 @@ def place(writer: Writer, rows: Sequence[Row]) -> None:
             row["first_created_at"] = before["first_created_at"]
             before["is_latest"] = False
         newest[chain] = row
-    for number in sorted(turned.values()):
+    for number in sorted(turned):
         writer.update(DOCUMENTS, number, {"is_latest": False})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -100,3 +101,90 @@ def test_on_sqlite_a_claim_goes_by_the_indexes_of_what_may_be_claimed(scope: Sco
             queued = session._queued(Query(DOCUMENTS, scope, kind, lock="skip", limit=1))
             first, *_ = session.plan_of(queued).splitlines()
             assert first.startswith(f"SEARCH d USING INDEX docstore_document_{index} ")
+
+
+def chains(prefix: str, number: int) -> list[dict[str, object]]:
+    """Return documents that begin as many chains."""
+    return [{"external_id": f"{prefix}{n}", "metadata": {}} for n in range(number)]
+
+
+def test_batches_of_chains_do_not_wait_for_each_other(postgres_store_url: str) -> None:
+    """Two open transactions add 500 chains each, begun by them or there before."""
+    with docstore.open(postgres_store_url, lock_timeout=0.5) as store:
+        store.documents.add_many([*chains("a", 250), *chains("b", 250)])
+        with store.transaction():
+            assert 500 == store.documents.add_many([*chains("a", 250), *chains("c", 250)]).added
+            elsewhere = []
+
+            def add() -> None:
+                elsewhere.append(store.documents.add_many([*chains("b", 250), *chains("d", 250)]).added)
+
+            thread = threading.Thread(target=add)
+            thread.start()
+            thread.join()
+            assert [500] == elsewhere
+        assert {2: 500, 1: 1000} == {
+            version: store.documents.count({"version": version}, latest_only=False) for version in (2, 1)
+        }
+        assert 1000 == store.documents.count()
+
+
+def test_another_tenants_chains_of_the_same_names_are_not_waited_for(postgres_store_url: str) -> None:
+    """Nor another owner's."""
+    with docstore.open(postgres_store_url, lock_timeout=0.5) as store:
+        views = [store.scoped(tenant="a"), store.scoped(tenant="b"), store.scoped(tenant="a", owner="o")]
+        for view in views:
+            view.documents.add_many(chains("x", 20))
+        with store.transaction():
+            views[0].documents.add_many(chains("x", 20))
+            thread = threading.Thread(
+                target=lambda: [view.documents.add_many(chains("x", 20)) for view in views[1:]]
+            )
+            thread.start()
+            thread.join()
+            assert 20 == views[1].documents.count({"version": 2})
+        second = [{"version": 2, "owner": view._scope.owner} for view in views]
+        assert [20] * 3 == [view.documents.count(one) for view, one in zip(views, second, strict=True)]
+
+
+def test_a_batch_of_chains_takes_few_statements(
+    postgres_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New chains are looked for twice, and no lock is taken for each."""
+    executed: list[object] = []
+    execute = psycopg.Cursor.execute
+
+    def recording(self: object, query: object, *arguments: object, **keywords: object) -> object:
+        executed.append(query)
+        return execute(self, query, *arguments, **keywords)  # type: ignore[call-arg, arg-type]
+
+    with docstore.open(postgres_store_url) as store:
+        store.documents.add_many(chains("warm", 10))
+        monkeypatch.setattr(psycopg.Cursor, "execute", recording)
+        store.documents.add_many(chains("x", 500))
+    assert len(executed) < 20, executed
+
+
+def test_many_writers_of_one_chain_make_one_chain(postgres_store_url: str) -> None:
+    """Each version once, in a row, and one of them the latest, deletions of the latest among them."""
+    failed: list[BaseException] = []
+    with docstore.open(postgres_store_url) as store:
+
+        def write() -> None:
+            try:
+                for n in range(6):
+                    made = store.documents.add(external_id="hot", metadata={})
+                    if n % 3 == 2:
+                        store.documents.delete(made.id)
+            except docstore.DocstoreError as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=write) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [] == failed
+        versions = store.documents.versions("hot")
+        assert 24 == len(versions) == len({one.version for one in versions})
+        assert [versions[-1].id] == [one.id for one in versions if one.is_latest]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Self
+from zoneinfo import ZoneInfo
 
 from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
@@ -161,7 +162,7 @@ def open(
     *,
     blobs: str | os.PathLike[str] | Blobs | None = None,
     scope_required: bool = False,
-    default_timezone: tzinfo | None = None,
+    default_timezone: tzinfo | str | None = None,
     limits: Limits | Mapping[str, int] | None = None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
     slow_query: float | None = SLOW,
@@ -179,7 +180,8 @@ def open(
             ``Backend`` object.
         blobs: where bytes go: a path, an fsspec URL, or :class:`Blobs`; ``None`` for documents without bytes.
         scope_required: make the unscoped store's data methods raise ScopeRequired.
-        default_timezone: the time zone of naive times and bare dates; ``None`` refuses them.
+        default_timezone: the time zone of naive times and bare dates, a ``tzinfo`` or an IANA name such as
+            ``"Europe/Berlin"``; ``None`` refuses them.
         limits: bounds other than the defaults, as :class:`Limits` or a mapping of some of its names.
         cursor_secret: text or bytes that sign cursors; of several the first signs and all verify. ``None``:
             unsigned.
@@ -230,12 +232,26 @@ def open(
     )
 
 
+def _zone(given: tzinfo | str | None) -> tzinfo | None:
+    if given is None or isinstance(given, tzinfo):
+        return given
+    if isinstance(given, str):
+        try:
+            return ZoneInfo(given)
+        except (ValueError, OSError, LookupError):
+            pass
+    raise ValueError(
+        f"default_timezone={shown(given)}: expected a tzinfo, such as datetime.UTC, or a name such as"
+        " 'Europe/Berlin'"
+    )
+
+
 def open_root(
     url: Any,
     *,
     blobs: str | os.PathLike[str] | Blobs | None,
     scope_required: bool,
-    default_timezone: tzinfo | None,
+    default_timezone: tzinfo | str | None,
     limits: Limits | Mapping[str, int] | None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None,
     slow_query: float | None,
@@ -248,10 +264,7 @@ def open_root(
     """Check the arguments of :func:`open` and open what all views of the store share."""
     checked = Limits.of(limits)
     secrets = signing_keys(cursor_secret)
-    if default_timezone is not None and not isinstance(default_timezone, tzinfo):
-        raise ValueError(
-            f"default_timezone={shown(default_timezone)}: expected a tzinfo, such as datetime.UTC"
-        )
+    zone = _zone(default_timezone)
     if not isinstance(read_only, bool):
         raise ValueError(f"read_only={shown(read_only)}: expected True or False")
     budget = check_timeout(query_timeout, "query_timeout")
@@ -268,7 +281,7 @@ def open_root(
         backend,
         place,
         limits=checked,
-        default_timezone=default_timezone,
+        default_timezone=zone,
         secrets=secrets,
         scope_required=scope_required,
         slow_query=slow_query,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docstore.backend import EXACT, Judgement, Support
-from docstore.query.expr import ElemMatch, Expr, Leaf, Match, Regex, leaves
+from docstore.query.expr import Contains, During, ElemMatch, Expr, Leaf, Match, Regex, leaves
 from docstore.query.fields import Collection, Kind
 from docstore_postgres import patterns, regex
 
@@ -13,6 +13,7 @@ _NO_FOLD = Judgement(Support.INEXACT, "Postgres folds only the ASCII texts of th
 _NO_REGEX = Judgement(Support.UNSUPPORTED, "RE2 syntax that Postgres has no equal for")
 _LOOSE_REGEX = Judgement(Support.INEXACT, "a part of the pattern is read differently by RE2 and Postgres")
 _LOOSE_GLOB = Judgement(Support.INEXACT, "the glob's classes hold too many ranges")
+_AS_TEXT = Judgement(Support.INEXACT, "instants are looked for by the days that texts begin with")
 _IN_ELEMENT = "inside $elemMatch: {}"
 
 
@@ -28,6 +29,8 @@ def judge(collection: Collection, leaf: Leaf) -> Judgement:
             return judge_string(leaf) if folds else _NO_FOLD
         case Match() | Regex():
             return judge_string(leaf)
+        case During() | Contains(instants=(_, *_)):
+            return _AS_TEXT
         case _:
             return EXACT
 
@@ -57,6 +60,8 @@ def _loose_within(condition: Expr) -> str | None:
                 reason = _loose_within(inner)
             case Match() | Regex():
                 reason = judge_string(leaf).reason
+            case During() | Contains(instants=(_, *_)):
+                reason = _AS_TEXT.reason
             case _:
                 reason = None
         if reason:

@@ -19,6 +19,7 @@ from docstore.query.expr import (
     And,
     Compare,
     Contains,
+    During,
     ElemMatch,
     Exists,
     Expr,
@@ -34,6 +35,7 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )  # fmt: skip
+from docstore.query.instants import text_spans
 from docstore_postgres import jsonpath, predicates, prefilter
 from docstore_postgres.composite import sign
 from docstore_postgres.judge import is_exact
@@ -87,6 +89,8 @@ class JsonLeaves:
                 return self._exists(root, path)
             case TypeIs(_, types):
                 return self._typed(root, path, types)
+            case During(_, spans):
+                return self._during(root, path, spans)
             case Mod(_, divisor, remainder):
                 return self._tested(root, path, jsonpath.modulo(abs(divisor), remainder))
             case Regex() | Match():
@@ -224,6 +228,15 @@ class JsonLeaves:
             test = None if direct is None else tested(root.text, direct)
             parts.append(test or self._tested(root, path, prefilter.one_of(plain)))
         return either(parts)
+
+    def _during(self, root: Root, path: Path, spans: Sequence[tuple[int, int]]) -> Fragment:
+        """Return that a text stands where those stand that are instants within the spans: a superset."""
+        tests = []
+        for first, last in text_spans(spans):
+            after = jsonpath.compared("gte", first) or "true"
+            before = None if last is None else jsonpath.compared("lt", last)
+            tests.append(after if before is None else f"({after} && {before})")
+        return self._tested(root, path, " || ".join(tests))
 
     def _every(self, root: Root, path: Path, values: Sequence[Any]) -> Fragment:
         """Return that each of these scalars is seen: some by the path language, the others as a set."""

@@ -18,6 +18,7 @@ from docstore.query.expr import (
     And,
     Compare,
     Contains,
+    During,
     ElemMatch,
     Exists,
     Expr,
@@ -133,7 +134,7 @@ class Compiler(ABC):
                 )
             case Regex() | Match():
                 return self.text(leaf, field)
-            case All() | Size() | Contains() | ElemMatch() | Occurs() | Always():
+            case All() | Size() | Contains() | During() | ElemMatch() | Occurs() | Always():
                 return FALSE
             case _:
                 assert_never(leaf)

@@ -152,7 +152,7 @@ def open_async(
     *,
     blobs: str | os.PathLike[str] | Blobs | None = None,
     scope_required: bool = False,
-    default_timezone: tzinfo | None = None,
+    default_timezone: tzinfo | str | None = None,
     limits: Limits | Mapping[str, int] | None = None,
     cursor_secret: str | bytes | Sequence[str | bytes] | None = None,
     slow_query: float | None = SLOW,

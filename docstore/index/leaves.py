@@ -41,6 +41,7 @@ from docstore.query.expr import (
     And,
     Compare,
     Contains,
+    During,
     ElemMatch,
     Exists,
     Expr,
@@ -56,6 +57,7 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )  # fmt: skip
+from docstore.query.instants import text_spans
 from docstore.query.paths import index_step
 
 __all__ = ["doubted", "leaf_bounds", "texts_passing"]
@@ -102,6 +104,8 @@ def _seen(leaf: Any, source: Source) -> Bounds:
             return exactly(_exists(path, source))
         case TypeIs(path, types):
             return _typed(path, types, source)
+        case During(path, spans):
+            return _during(path, spans, source)
         case Size(path, length):
             return exactly(source.post(path, size_key(length)))
         case Mod(path):
@@ -169,6 +173,17 @@ def _equal(path: Path, values: Sequence[Any], source: Source) -> Bounds:
             found = _in_column(path, DATES, [date_ordinal(text) for text in texts], source)
             parts.append(exactly(found) if whole else Bounds(EMPTY, found))
     return parts[0] if len(parts) == 1 else united([part for part in parts if part.high] or [exactly(EMPTY)])
+
+
+def _during(path: Path, spans: Sequence[tuple[int, int]], source: Source) -> Bounds:
+    """Return the records with texts that may be instants within the spans, by how such texts begin."""
+    parts = []
+    for first, last in text_spans(spans):
+        after = ordered(Compare(path, "gte", first), source)
+        parts.append(after.high if last is None else intersection(
+            after.high, ordered(Compare(path, "lt", last), source).high
+        ))
+    return Bounds(EMPTY, union_all(parts))
 
 
 def _every(path: Path, values: Sequence[Any], source: Source) -> Bounds:

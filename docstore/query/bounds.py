@@ -16,7 +16,7 @@ from docstore.query.complaints import Where, too_complex
 from docstore.query.paths import parse_path
 from docstore.query.values import by_value
 
-__all__ = ["LISTS", "LOGIC", "PATTERNS", "check_bounds", "is_operators", "of_records"]
+__all__ = ["LISTS", "LOGIC", "PATTERNS", "check_bounds", "is_instant", "is_operators", "of_records"]
 
 LOGIC = ("$and", "$or", "$nor")
 """The words before lists of filters."""
@@ -33,13 +33,20 @@ _Task: TypeAlias = tuple[bool, Any, int, Where]
 
 
 def is_operators(value: Any) -> bool:
-    """Tell whether ``value`` is a set of operators: an object whose first key begins with ``$`` (rule 10)."""
+    """Tell whether ``value`` is a set of operators: an object whose first key begins with ``$`` (rule 10),
+    but for ``{"$date": …}``, which is an instant (rule 4).
+    """
     if type(value) is not dict and not isinstance(value, Mapping):
         return False
     for first in value:
         word = by_value(first)
-        return isinstance(word, str) and word[:1] == "$"
+        return isinstance(word, str) and word[:1] == "$" and not (word == "$date" and len(value) == 1)
     return False
+
+
+def is_instant(value: Any) -> bool:
+    """Tell whether ``value`` is ``{"$date": …}``: an instant, and no set of operators (rule 4)."""
+    return isinstance(value, Mapping) and len(value) == 1 and by_value(next(iter(value))) == "$date"
 
 
 def of_records(condition: Mapping[Any, Any]) -> bool:

@@ -20,6 +20,7 @@ from docstore.query.expr import (
     And,
     Compare,
     Contains,
+    During,
     ElemMatch,
     Exists,
     Expr,
@@ -156,7 +157,9 @@ def _leaf(leaf: Leaf, root: Root) -> Predicate:
             return sees(leaf.path, test, root) if opens else sees_array(leaf.path, test, root)
 
 
-_Tested: TypeAlias = Compare | In | Exists | TypeIs | Mod | Regex | Match | Size | Contains | ElemMatch
+_Tested: TypeAlias = (
+    Compare | In | Exists | TypeIs | Mod | Regex | Match | Size | Contains | During | ElemMatch
+)
 """Leaves that ask something of the values at a path."""
 
 
@@ -171,6 +174,8 @@ def _test(leaf: _Tested) -> tuple[Test, bool]:
             return predicates.exists, True
         case TypeIs():
             return predicates.has_type(leaf), True
+        case During(_, spans):
+            return predicates.is_during(spans), True
         case Mod():
             return predicates.divides(leaf), True
         case Regex(_, pattern, flags):

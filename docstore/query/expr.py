@@ -20,6 +20,7 @@ __all__ = [
     "And",
     "Compare",
     "Contains",
+    "During",
     "ElemMatch",
     "Exists",
     "Expr",
@@ -166,14 +167,27 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class During:
+    """A text that is an instant (rule 4) within one of ``spans``: what a comparison with an instant means.
+
+    Spans are pairs of the first and the last microsecond since 1970-01-01T00:00:00Z, both included, in order,
+    with gaps between them.
+    """
+
+    path: Path
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Contains:
     """``$contains`` (``every``) and ``$containsAny``: the value at the path is an array that has all / any of
-    ``values``.
+    ``values``, and, where ``every``, texts that are ``instants``.
     """
 
     path: Path
     values: tuple[Json, ...]
     every: bool
+    instants: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +226,8 @@ class Occurs:
 
 
 Leaf: TypeAlias = (
-    Compare | In | All | Exists | TypeIs | Size | Mod | Regex | Match | Contains | ElemMatch | Occurs | Always
+    Compare | In | All | Exists | TypeIs | Size | Mod | Regex | Match | Contains | During
+    | ElemMatch | Occurs | Always
 )
 Expr: TypeAlias = And | Or | Not | Leaf
 

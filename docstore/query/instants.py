@@ -8,6 +8,7 @@ Everything behind the boundary counts in these microseconds; they reach from yea
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from docstore.errors import shown
@@ -21,6 +22,7 @@ __all__ = [
     "instant_text",
     "metadata_instant",
     "parse_instant",
+    "text_spans",
     "to_datetime",
 ]
 
@@ -73,6 +75,30 @@ def metadata_instant(value: object) -> int | None:
     offset = (clock[3] * 60 + clock[4]) * 60_000_000
     at += offset if sign == "-" else -offset
     return at if MIN_INSTANT <= at <= MAX_INSTANT else None
+
+
+_MOST_TEXT_SPANS = 8
+
+
+def text_spans(spans: Sequence[tuple[int, int]]) -> list[tuple[str, str | None]]:
+    """Return between which texts all texts stand that are instants within spans, however they are spelled.
+
+    A text names the day that it is at its offset, which is a day at most from the day in UTC.
+
+    Returns:
+        Pairs of the first text and the first text behind, ``None``: none is. Where there are many spans, one
+        pair for all.
+    """
+    if len(spans) > _MOST_TEXT_SPANS:
+        spans = [(spans[0][0], spans[-1][1])]
+    return [(_day_text(first // _DAY - 1) or "", _day_text(last // _DAY + 2)) for first, last in spans]
+
+
+def _day_text(day: int) -> str | None:
+    ordinal = day + _EPOCH_DAY
+    if ordinal < 1:
+        return ""
+    return None if ordinal > date.max.toordinal() else date.fromordinal(ordinal).isoformat()
 
 
 def parse_instant(value: datetime | date | str, default_timezone: tzinfo | None = None) -> int:

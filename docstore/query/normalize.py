@@ -14,6 +14,7 @@ from docstore.query.expr import (
     And,
     Compare,
     Contains,
+    During,
     ElemMatch,
     Exists,
     Expr,
@@ -214,8 +215,8 @@ def _leaf(leaf: Leaf) -> Leaf:
         case All(path, values):
             kept = _distinct(values)
             return All(path, kept) if len(kept) > 1 else Compare(path, "eq", kept[0])
-        case Contains(path, values, every):
-            return Contains(path, _distinct(values), every) if every or values else FALSE
+        case Contains(path, values, every, instants):
+            return Contains(path, _distinct(values), every, instants) if every or values else FALSE
         case ElemMatch(path, condition, of):
             inner = normalize(condition)
             return FALSE if inner == FALSE else ElemMatch(path, inner, of)
@@ -223,7 +224,7 @@ def _leaf(leaf: Leaf) -> Leaf:
             return FALSE if op in ("gt", "lt") else Compare(path, "eq", None)
         case TypeIs(_, types):
             return leaf if types else FALSE
-        case Compare() | Exists() | Size() | Mod() | Regex() | Match() | Occurs() | Always():
+        case Compare() | During() | Exists() | Size() | Mod() | Regex() | Match() | Occurs() | Always():
             return leaf
         case _:
             assert_never(leaf)

@@ -6,25 +6,36 @@ A JSON path takes any JSON value; a record field only its own type, and ``None``
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Literal, TypeAlias
 
 from docstore.limits import Limits
 from docstore.mediatype import UNKNOWN, content_type_of, file_type_of
+from docstore.query.bounds import is_instant
 from docstore.query.complaints import Where, bad_value, shown, too_complex
-from docstore.query.expr import FALSE, Compare, Exists, Expr, Json, Path
+from docstore.query.expr import FALSE, Compare, During, Exists, Expr, Json, Path
 from docstore.query.fields import Collection, Kind
-from docstore.query.instants import parse_instant
+from docstore.query.instants import (
+    MAX_INSTANT,
+    MIN_INSTANT,
+    from_datetime,
+    metadata_instant,
+    parse_instant,
+    to_datetime,
+)
 from docstore.query.values import INT64_MAX, INT64_MIN, NotJson, by_value, canonical_size, check_text, plain
 
 __all__ = [
+    "Moment",
     "Op",
     "Rules",
     "Target",
     "compare_field",
     "field_operand",
     "json_operand",
+    "spans_of",
     "text_operand",
     "whole_number",
 ]
@@ -67,6 +78,13 @@ class Target:
         return self.kind is Kind.JSON
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An operand that is an instant: microseconds since 1970-01-01T00:00:00Z."""
+
+    at: int
+
+
 _ALLOWED = {
     Kind.TEXT: "text",
     Kind.INTEGER: "a whole number within 64 bits",
@@ -83,6 +101,7 @@ def json_operand(rules: Rules, value: Any, where: Where) -> Json:
         FilterTooComplex: it is too large or too deep.
     """
     limits = rules.limits
+    _refuse_inner_instants(value, where)
     try:
         operand = plain(value, default_timezone=rules.default_timezone, depth=limits.operand_depth)
     except NotJson as wrong:
@@ -94,6 +113,64 @@ def json_operand(rules: Rules, value: Any, where: Where) -> Json:
     if isinstance(operand, (list, dict)) and canonical_size(operand) > limits.operand_bytes:
         raise too_complex(where, "an operand too large", "operand_bytes", limits.operand_bytes)
     return operand
+
+
+def _refuse_inner_instants(value: Any, where: Where) -> None:
+    """Refuse instants within an array or object, where they could only be compared as text."""
+    below: list[tuple[Any, Where, int]] = [(value, where, 0)]
+    while below:
+        inner, place, depth = below.pop()
+        if depth and (isinstance(inner, date) or is_instant(inner)):
+            raise bad_value(place, "an instant within an array or object", "instants by themselves")
+        if isinstance(inner, Mapping):
+            below += [(member, (*place, str(name)[:100]), depth + 1) for name, member in inner.items()]
+        elif isinstance(inner, (list, tuple)):
+            below += [(member, (*place, str(at)), depth + 1) for at, member in enumerate(inner)]
+
+
+def _moment(rules: Rules, value: Any, where: Where) -> Moment | None:
+    """Return an operand that is an instant: a ``datetime``, a ``date`` or ``{"$date": …}``; ``None``: it is
+    none.
+
+    Raises:
+        FilterValueError: it is one that does not exist, or a naive time without a ``default_timezone``.
+    """
+    if is_instant(value):
+        return Moment(_dated(rules, next(iter(value.values())), (*where, "$date")))
+    return Moment(_dated(rules, value, where)) if isinstance(value, date) else None
+
+
+def _dated(rules: Rules, value: Any, where: Where) -> int:
+    given = value if isinstance(value, date) else by_value(value)
+    if isinstance(given, datetime):
+        return _instant(rules, given, where)
+    if isinstance(given, date):
+        return from_datetime(datetime(given.year, given.month, given.day, tzinfo=UTC))
+    if isinstance(given, (int, float)) and not isinstance(given, bool) and given == given // 1:
+        at = int(given) * 1000
+        if MIN_INSTANT <= at <= MAX_INSTANT:
+            return at
+    if isinstance(given, str):
+        at_once = metadata_instant(given)
+        if at_once is not None:
+            return at_once
+        local = metadata_instant(given + "Z")
+        if local is not None:  # a time without offset
+            return _instant(rules, to_datetime(local).replace(tzinfo=None), where)
+    expected = "a datetime, text such as '2026-01-31T09:30:00Z', or whole milliseconds since 1970"
+    raise bad_value(where, shown(given), expected)
+
+
+def spans_of(op: Op, at: int) -> tuple[tuple[int, int], ...]:
+    """Return the spans of instants that a comparison with one leaves, none if there is no such instant."""
+    first, last = {
+        "eq": (at, at),
+        "gt": (at + 1, MAX_INSTANT),
+        "gte": (at, MAX_INSTANT),
+        "lt": (MIN_INSTANT, at - 1),
+        "lte": (MIN_INSTANT, at),
+    }[op]
+    return ((first, last),) if first <= last else ()
 
 
 def text_operand(value: Any, where: Where, expected: str = "text") -> str:
@@ -135,7 +212,8 @@ def whole_number(value: Any, where: Where, expected: str, *, truncate: bool = Fa
 
 
 def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Json:
-    """Return an operand as ``target`` stores it: any JSON, or the field's own type; ``None`` always.
+    """Return an operand as ``target`` stores it: any JSON, or the field's own type; ``None`` always. On a
+    JSON path an instant comes back as a :class:`Moment`.
 
     On a number field a float that no stored number equals comes back as the float it is.
 
@@ -144,7 +222,12 @@ def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Jso
         FilterTooComplex: it is too large or too deep.
     """
     if target.is_json:
-        return json_operand(rules, value, where)
+        moment = _moment(rules, value, where)
+        return json_operand(rules, value, where) if moment is None else moment
+    if target.kind is Kind.INSTANT and is_instant(value):
+        inner, place = next(iter(value.values())), (*where, "$date")
+        is_text = isinstance(by_value(inner), str) or isinstance(inner, date)
+        return _instant(rules, inner, place) if is_text else _dated(rules, inner, place)
     operand = by_value(value)
     if operand is None:
         return None
@@ -203,6 +286,9 @@ def compare_field(target: Target, op: Op, operand: Json) -> Expr:
     """
     if operand is None:
         return FALSE if op in ("gt", "lt") else Compare(target.path, "eq", None)
+    if isinstance(operand, Moment):
+        spans = spans_of(op, operand.at)
+        return During(target.path, spans) if spans else FALSE
     if target.kind is not Kind.INTEGER or not isinstance(operand, float):
         return Compare(target.path, op, operand)
     if op == "eq":

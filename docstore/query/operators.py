@@ -18,6 +18,8 @@ from docstore.query.complaints import Where, bad_syntax, bad_value, shown, too_c
 from docstore.query.expr import (
     FALSE,
     Contains,
+    During,
+    ElemMatch,
     Exists,
     Expr,
     In,
@@ -25,18 +27,19 @@ from docstore.query.expr import (
     Match,
     Mod,
     Not,
+    Or,
     Regex,
     Size,
     TypeIs,
 )
 from docstore.query.fields import Kind
 from docstore.query.operands import (
+    Moment,
     Op,
     Rules,
     Target,
     compare_field,
     field_operand,
-    json_operand,
     text_operand,
     whole_number,
 )
@@ -104,13 +107,20 @@ def _not_equal(rules: Rules, target: Target, operand: Any, where: Where) -> Expr
 
 def _in(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     values: list[Json] = []
+    moments: list[int] = []
     for at, value in enumerate(looked_over(list_operand(operand, where))):
         here = (*where, str(at))
         _no_operators(value, here)
         member = field_operand(rules, target, value, here)
-        if target.is_json or not isinstance(member, float):
+        if isinstance(member, Moment):
+            moments.append(member.at)
+        elif target.is_json or not isinstance(member, float):
             values.append(member)
-    return In(target.path, tuple(values)) if values else FALSE
+    among: Expr = In(target.path, tuple(values)) if values else FALSE
+    if not moments:
+        return among
+    at_one = During(target.path, tuple((at, at) for at in sorted(set(moments))))
+    return Or((among, at_one)) if values else at_one
 
 
 def _not_in(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
@@ -235,11 +245,23 @@ def _contains(every: bool) -> Reader:
         array_only(target, where)
         listed = isinstance(operand, (list, tuple))
         places = [(*where, str(at)) for at in range(len(operand))] if listed else [where]
-        values = []
+        values: list[Json] = []
+        moments: list[int] = []
         for value, here in zip(operand if listed else [operand], places, strict=True):
             _no_operators(value, here)
-            values.append(json_operand(rules, value, here))
-        return Contains(target.path, tuple(values), every) if every or values else FALSE
+            member = field_operand(rules, target, value, here)
+            if isinstance(member, Moment):
+                moments.append(member.at)
+            else:
+                values.append(member)
+        if not moments:
+            return Contains(target.path, tuple(values), every) if every or values else FALSE
+        instants = tuple(sorted(set(moments)))
+        if every:
+            return Contains(target.path, tuple(values), every, instants)
+        at_one = During((), tuple((at, at) for at in instants))
+        element = ElemMatch(target.path, at_one, "values")
+        return Or((Contains(target.path, tuple(values), every), element)) if values else element
 
     return read
 

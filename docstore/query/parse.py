@@ -25,7 +25,7 @@ from docstore.query.complaints import (
 )
 from docstore.query.expr import FALSE, TRUE, All, And, ElemMatch, Expr, Json, Not, Or
 from docstore.query.fields import Collection, Kind
-from docstore.query.operands import Rules, Target, compare_field, field_operand
+from docstore.query.operands import Moment, Rules, Target, compare_field, field_operand
 from docstore.query.operators import READERS, array_only, list_operand, plain_value, read_regex
 from docstore.query.paths import parse_path
 from docstore.query.values import NotJson, by_value, check_text
@@ -215,7 +215,7 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
             raise bad_value(here, shown(value), "either plain values only or $elemMatch only")
         if consistent is None:
             member = field_operand(rules, target, value, here)
-            if member is None or isinstance(member, list | dict):
+            if member is None or isinstance(member, list | dict | Moment):
                 terms.append(compare_field(target, "eq", member))
             else:
                 scalars.append(member)

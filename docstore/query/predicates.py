@@ -6,12 +6,14 @@ more than it must: SQLite calls them for each row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
 from docstore.query.expr import All, Compare, Contains, In, Json, Match, Mod, TypeIs
 from docstore.query.glob import matcher
+from docstore.query.instants import metadata_instant
 from docstore.query.paths import MISSING
 from docstore.query.regex import searcher
 from docstore.query.text import fold
@@ -27,6 +29,7 @@ __all__ = [
     "has_size",
     "has_type",
     "is_among",
+    "is_during",
     "json_type",
     "matches_regex",
     "matches_text",
@@ -100,6 +103,23 @@ def has_every(leaf: All) -> Callable[[Iterable[Any]], bool]:
     return lambda values: wanted.issubset(
         [identity(value) for value in values if type(value) is not list and type(value) is not dict]
     )
+
+
+def is_during(spans: Sequence[tuple[int, int]]) -> Test:
+    """Return the test of a comparison with an instant (rule 4): a text that is one, within a span."""
+    if len(spans) == 1:
+        ((first, last),) = spans
+        return lambda value: (at := metadata_instant(value)) is not None and first <= at <= last
+    starts = [first for first, _ in spans]
+
+    def test(value: Any) -> bool:
+        at = metadata_instant(value)
+        if at is None:
+            return False
+        place = bisect_right(starts, at)
+        return place > 0 and at <= spans[place - 1][1]
+
+    return test
 
 
 def exists(value: Any) -> bool:
@@ -181,6 +201,13 @@ def matches_text(leaf: Match) -> Test:
 def has_members(leaf: Contains) -> Test:
     """Return the test of ``$contains`` and ``$containsAny`` on an array."""
     wanted = frozenset(map(identity, leaf.values))
+    if leaf.instants:
+        moments = frozenset(leaf.instants)
+        return lambda value: (
+            type(value) is list
+            and wanted.issubset(map(identity, value))
+            and moments.issubset(map(metadata_instant, value))
+        )
     if leaf.every:
         return lambda value: type(value) is list and wanted.issubset(map(identity, value))
     return lambda value: type(value) is list and not wanted.isdisjoint(map(identity, value))

@@ -11,6 +11,7 @@ from docstore.query.expr import (
     And,
     Compare,
     Contains,
+    During,
     ElemMatch,
     Exists,
     Expr,
@@ -27,7 +28,7 @@ from docstore.query.expr import (
     TypeIs,
 )
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
-from docstore.query.instants import format_instant
+from docstore.query.instants import MAX_INSTANT, MIN_INSTANT, format_instant
 from docstore.query.paths import path_text
 
 __all__ = ["shortened", "show_expr"]
@@ -83,20 +84,36 @@ def _show_leaf(leaf: Leaf) -> str:
             return f"{_path(path)} is {' or '.join(sorted(types)) or 'of no type'}"
         case Size(path, length):
             return f"{_path(path)} has size {length}"
+        case During(path, spans):
+            return f"{_path(path)} is {_spans(spans)}"
         case Mod(path, divisor, remainder):
             return f"{_path(path)} mod {divisor} = {remainder}"
         case Regex(path, pattern, flags):
             return f"{_path(path)} matches /{shortened(pattern)}/{flags}"
         case Match(path, kind, text):
             return f"{_path(path)} {_WORDS[kind]} {_value(text)}"
-        case Contains(path, values, every):
-            return f"{_path(path)} contains {'all' if every else 'any'} of {_values(values)}"
+        case Contains(path, values, every, instants):
+            shown = _values((*values, *map(format_instant, instants)))
+            return f"{_path(path)} contains {'all' if every else 'any'} of {shown}"
         case ElemMatch(path, condition, _):
             return f"{_path(path)} has an element with ({show_expr(condition)})"
         case Occurs(text, _, _, content, _):
             return f"{_value(text)} occurs in filename{' or content' if content else ''}"
         case _:
             assert_never(leaf)
+
+
+def _spans(spans: tuple[tuple[int, int], ...]) -> str:
+    """Return what instants must be: ``at``, ``from``, ``until``, both included."""
+    shown = []
+    for first, last in spans[:3]:
+        if first == last:
+            shown.append(f"at {format_instant(first)}")
+            continue
+        start = "" if first == MIN_INSTANT else f"from {format_instant(first)}"
+        end = "" if last == MAX_INSTANT else f"until {format_instant(last)}"
+        shown.append(" ".join(filter(None, (start, end))) or "an instant")
+    return " or ".join(shown) + (f" or … {len(spans):,} in all" if len(spans) > 3 else "")
 
 
 def _path(path: Path) -> str:

@@ -10,12 +10,12 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import date, tzinfo
 from typing import Any, Final, TypeAlias
 
 from docstore.errors import FilterError, UnknownOperator
 from docstore.limits import Limits
-from docstore.query.bounds import of_records
+from docstore.query.bounds import is_instant, of_records
 from docstore.query.complaints import (
     Where,
     bad_syntax,
@@ -531,11 +531,14 @@ def _pull(reading: _Reading, given: Any, where: Where) -> Settle:
 
 def _condition(reading: _Reading, given: Any, where: Where) -> Callable[[Json], bool]:
     """Return what tells of an element whether it goes: equal to a value, or as ``$elemMatch`` says."""
-    is_object = isinstance(given, Mapping)
+    is_moment = isinstance(given, date) or is_instant(given)
+    is_object = isinstance(given, Mapping) and not is_moment
     if isinstance(given, re.Pattern):
         asked: Mapping[Any, Any] = {"$regex": given}
     elif is_object:
         asked = given
+    elif is_moment:
+        asked = {"$eq": given}
     else:
         asked = {"$eq": reading.value(given, where)}
     try:

@@ -14,6 +14,7 @@ from docstore.query.expr import (
     And,
     Compare,
     Contains,
+    During,
     ElemMatch,
     Exists,
     Expr,
@@ -107,8 +108,10 @@ def _parts(expr: Expr) -> list[Any]:
             return ["regex", path, pattern, flags]
         case Match(path, kind, text):
             return ["match", path, kind, text]
-        case Contains(path, values, every):
-            return ["contains", path, values, every]
+        case Contains(path, values, every, instants):
+            return ["contains", path, values, every, instants]
+        case During(path, spans):
+            return ["during", path, spans]
         case Occurs(text, words, prefix, content, marks):
             return ["occurs", text, words, prefix, content, marks]
         case _:
@@ -141,8 +144,10 @@ def _decode_leaf(kind: str, path: tuple[str, ...], rest: list[Any]) -> Expr:
             return In(path, tuple(values))
         case "all", [values]:
             return All(path, tuple(values))
-        case "contains", [values, every]:
-            return Contains(path, tuple(values), every)
+        case "contains", [values, every, instants]:
+            return Contains(path, tuple(values), every, tuple(instants))
+        case "during", [spans]:
+            return During(path, tuple((first, last) for first, last in spans))
         case "type", [types]:
             return TypeIs(path, frozenset(types))
         case "element", [condition, of]:

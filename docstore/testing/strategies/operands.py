@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from docstore.query.instants import MAX_INSTANT, MIN_INSTANT, metadata_instant, to_datetime
 from docstore.testing.strategies.choosing import Chooser
-from docstore.testing.strategies.values import scalar, text, value
+from docstore.testing.strategies.values import INSTANTS, scalar, text, value
 
 __all__ = ["mod", "near", "plain_list", "plain_near", "plain_or_list", "string_condition", "types"]
 
@@ -42,8 +43,21 @@ def _neighbours(stored: Any) -> list[Any]:
     return [False, 0, "", "null", [None], []]
 
 
+def _moments(choose: Chooser, stored: Any) -> list[Any]:
+    """Return instants near one that is stored as text, spelled as a filter may spell them."""
+    at = metadata_instant(stored)
+    if at is None:
+        at = metadata_instant(choose.pick(INSTANTS))
+    assert at is not None
+    beside = [near for near in (at - 1, at, at + 1) if MIN_INSTANT <= near <= MAX_INSTANT]
+    moments = [to_datetime(near) for near in beside]
+    return [*moments, {"$date": moments[0]}, {"$date": choose.pick(INSTANTS)}, {"$date": at // 1000}]
+
+
 def near(choose: Chooser, stored: Any) -> Any:
     """Return a stored value itself half of the time, else a neighbour or anything."""
+    if choose.one_in(3) and (metadata_instant(stored) is not None or choose.one_in(16)):
+        return choose.pick(_moments(choose, stored))
     match choose.below(8):
         case 4 | 5:
             return choose.pick(_neighbours(stored))
@@ -62,7 +76,9 @@ def plain_near(choose: Chooser, stored: Any) -> Any:
 
 
 def _has_word(operand: Any) -> bool:
-    return isinstance(operand, dict) and next(iter(operand), "").startswith("$")
+    if not isinstance(operand, dict) or list(operand) == ["$date"]:
+        return False
+    return bool(next(iter(operand), "").startswith("$"))
 
 
 def plain_list(choose: Chooser, stored: Any) -> list[Any]:

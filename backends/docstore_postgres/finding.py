@@ -30,6 +30,7 @@ from docstore.query.expr import (
 from docstore.query.fields import Collection
 from docstore.query.glob import required_literals
 from docstore.query.text import fold
+from docstore_postgres import prefilter
 from docstore_postgres.patterns import like_text
 from docstore_postgres.reach import indexed
 
@@ -94,13 +95,36 @@ class Finder:
             case _:
                 return False
 
+    def lists(self, collection: Collection, term: Expr) -> bool:
+        """Return whether ``term`` is a long list of values that the index over the metadata finds, one by
+        one.
+        """
+        return (
+            collection.name == "documents"
+            and isinstance(term, In)
+            and len(term.values) > _FEW
+            and _in_metadata(term.path)
+            and not any(value is None or isinstance(value, list | dict) for value in term.values)
+        )
+
+    def _listed(self, term: In) -> Fragment:
+        """Return that a document has one of the values: a look in the index for each."""
+        table = self.tables.named("document")
+        tests = [prefilter.equality(term.path[1:], value) for value in term.values]
+        one = f"SELECT m.number FROM {table} AS m WHERE m.metadata_json @@ p.v OFFSET 0"
+        found = f"SELECT f.number FROM unnest(%s::jsonpath[]) AS p(v) CROSS JOIN LATERAL ({one}) AS f"
+        return Fragment(f"d.number = ANY(ARRAY({found}))", (tests,))
+
     def prefilters(self, collection: Collection, expr: Expr) -> list[Fragment]:
         """Return the prefilters of the conjuncts of ``expr``."""
         if collection.name != "documents":
             return []
         terms = expr.terms if isinstance(expr, And) else (expr,)
         found = [self.prefilter(term) for term in terms if isinstance(term, Match | Occurs)]
-        return [each for each in found if each is not None]
+        listed = [
+            self._listed(term) for term in terms if isinstance(term, In) and self.lists(collection, term)
+        ]
+        return [*(each for each in found if each is not None), *listed]
 
     def prefilter(self, leaf: Leaf) -> Fragment | None:
         """Return the prefilter of a search term or of a string operator on the filename, if it has one."""

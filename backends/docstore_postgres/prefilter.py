@@ -14,7 +14,7 @@ from docstore.query.expr import And, Compare, Contains, ElemMatch, Expr, In, Pat
 from docstore_postgres import jsonpath
 from docstore_postgres.reach import Root, indexed, tested
 
-__all__ = ["element", "inside", "members", "one_of", "required"]
+__all__ = ["element", "equality", "inside", "members", "one_of", "required"]
 
 _MOST = 8
 """Implied conditions that are written at most."""
@@ -33,6 +33,11 @@ def one_of(values: Sequence[Any]) -> str | None:
     """Return the test that an element equals one of these scalars, none null; ``None``: there are none."""
     tests = [test for value in values if (test := jsonpath.compared("eq", value)) is not None]
     return f"({jsonpath.any_of(tests)})" if tests else None
+
+
+def equality(path: Path, value: Any) -> str:
+    """Return the predicate that a scalar, no null, is seen at a path without indexes."""
+    return jsonpath.exists(path, jsonpath.compared("eq", value))
 
 
 def inside(path: Path, value: Any) -> Iterator[str]:

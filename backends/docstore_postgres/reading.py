@@ -199,7 +199,8 @@ class Reading:
             compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if is_bound]),
             compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if not is_bound]),
             tuple(finder.prefilters(query.collection, query.where)),
-            finder.finds(query.collection, query.where),
+            finder.finds(query.collection, query.where)
+            or any(finder.lists(query.collection, term) for term in terms),
             key_of(whole),
             self._narrowed(query),
             self._apart(query, terms, parts, compiler),
@@ -218,7 +219,7 @@ class Reading:
         found: list[Fragment] = []
         rest: list[tuple[Expr, Fragment]] = []
         for term, part in zip(terms, parts, strict=True):
-            if self.finder.finds(query.collection, term):
+            if self.finder.finds(query.collection, term) or self.finder.lists(query.collection, term):
                 found.append(part)
             else:
                 rest.append((term, part))

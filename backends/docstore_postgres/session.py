@@ -17,8 +17,9 @@ from psycopg.pq import TransactionStatus
 
 from docstore.backend import Query, Row, SortKey, Statement
 from docstore.clock import Clock
-from docstore.query.expr import TRUE, And, Compare
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore.query.expr import TRUE, And, Compare, Path
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
+from docstore_postgres import facets
 from docstore_postgres.compile import PostgresCompiler
 from docstore_postgres.declared import Narrowed, matching
 from docstore_postgres.drive import furthest_walk, is_point, is_walkable
@@ -274,6 +275,13 @@ class PostgresSession(Inserting):
                 ((found,),) = self.fetch(wanted.counting(way, at_most), prepare=False)
                 return int(found)
         return super().count(query, at_most)
+
+    def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
+        """Count by a column, or by what is reached inside a JSON field."""
+        if query.collection.column(path[0]).kind is not Kind.JSON or len(path) < 2:
+            return super().count_by(query, path)
+        source = self.condition(query).wrapped(f" FROM {self.tables.of(query.collection)} AS d")
+        return facets.counted(path, self.fetch(facets.grouped(path, source), prepare=False))
 
     def estimate(self, query: Query, narrowed: Narrowed) -> int:
         """Return how many rows Postgres expects a declared index to find."""

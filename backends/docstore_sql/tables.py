@@ -255,6 +255,8 @@ def _postgres_indexes(name: str, document: sa.Table, extraction: sa.Table) -> No
         document.c.metadata_json,
         postgresql_using="gin",
         postgresql_ops={"metadata_json": "jsonb_path_ops"},
+        # the least there is: each probe reads the whole list of what is not sorted in yet
+        postgresql_with={"gin_pending_list_limit": 64},
     )
 
 

@@ -213,11 +213,13 @@ class Tally:
         self.add(self.differences())
 
     def fold(self, *, wait: bool = False) -> None:
-        """Replace what was appended by its sums, unless another writer is just doing so; or wait for it."""
+        """Replace counts of several rows by sums, unless another writer is just doing so; or wait for it."""
         if wait:
             self._session.lock("tally")
         elif not self._session.try_lock("tally"):
             return
-        gone = f"WITH gone AS (DELETE FROM {self._table} RETURNING {_COLUMNS}, n) "
+        several = f"SELECT {_COLUMNS} FROM {self._table} GROUP BY {_COLUMNS} HAVING count(*) > 1"
+        gone = f"DELETE FROM {self._table} WHERE ({_COLUMNS}) IN ({several}) RETURNING {_COLUMNS}, n"
         sums = f"SELECT {_COLUMNS}, sum(n) FROM gone GROUP BY {_COLUMNS} HAVING sum(n) <> 0"
-        self._session.run(Fragment(f"{gone}INSERT INTO {self._table} ({_COLUMNS}, n) {sums}"))
+        insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) {sums}"
+        self._session.run(Fragment(f"WITH gone AS ({gone}) {insert}"))

@@ -164,6 +164,27 @@ def test_in(values: Any, document: Any, expected: bool) -> None:
     assert expected is not matches_filter({"a": {"$nin": values}}, document)
 
 
+@pytest.mark.parametrize("beside", [{}, {"filename": "1"}, {"metadata.b": 3}], ids=str)
+def test_in_of_many(store: docstore.Store, beside: dict[str, Any]) -> None:
+    """Rule 13: however many values are listed, whatever stands beside them, and in negatives."""
+    kept: list[Any] = [*range(40), 1.5, True, "t7", "", [3, "x"], [[3]], {"c": 3}, None]
+    records = [{"a": value, "b": n % 5} for n, value in enumerate(kept)]
+    store.documents.add_many([{"filename": f"{n % 2}", "metadata": one} for n, one in enumerate(records)])
+    many: list[Any] = [*range(30, 95), 1.5, "t7", "x", True]
+    for listed in (many, [*many, None], [*many, [3, "x"]], [f"no{n}" for n in range(100)]):
+        for word in ("$in", "$nin"):
+            filter = {"metadata.a": {word: listed}, **beside}
+            expected = [
+                number
+                for number, one in enumerate(records, 1)
+                if matches_filter(filter, {"metadata": one, "filename": f"{(number - 1) % 2}"})
+            ]
+            found = store.documents.find(filter, sort="number", total=True)
+            newest = store.documents.find(filter, limit=3).items
+            assert (expected, len(expected)) == ([one.number for one in found.items], found.total)
+            assert expected[::-1][:3] == [one.number for one in newest]
+
+
 @pytest.mark.parametrize("word", ["$in", "$nin", "$all", "$contains", "$containsAny"])
 def test_operators_within_lists(word: str) -> None:
     """Rules 13, 16: operators within a list of values are an error."""

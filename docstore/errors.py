@@ -70,6 +70,7 @@ __all__ = [
     "LeaseLost",
     "NotFound",
     "NotPushed",
+    "Permanent",
     "QueryTimeout",
     "ReadOnlyStore",
     "RevisionConflict",
@@ -285,6 +286,19 @@ class SizeMismatch(BlobError):
 
     expected: int = 0
     actual: int = 0
+
+
+class Permanent(Exception):
+    """What a handler of ``process`` raises where another attempt would fail, too: the document is failed at
+    once.
+
+    It is no DocstoreError: docstore never raises it.
+
+    Example:
+        >>> def handle(document):
+        ...     if document.file_type == "other":
+        ...         raise docstore.Permanent("nothing here can be read")
+    """
 
 
 class BackendError(DocstoreError):

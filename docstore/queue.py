@@ -13,7 +13,7 @@ from docstore.backend import KeepsClock, Lock, Query, Row, Writer
 from docstore.changes import document_changes
 from docstore.claims import Claim
 from docstore.concurrency import STORE_DEFAULT, Timeout
-from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound, shown
+from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound, Permanent, shown
 from docstore.lifecycle import claims, status
 from docstore.models import Document
 from docstore.query import run
@@ -23,7 +23,7 @@ from docstore.query.fields import DOCUMENTS
 from docstore.query.instants import to_datetime
 from docstore.query.normalize import normalize
 from docstore.records import Filter
-from docstore.workers import ProcessReport, Workers
+from docstore.workers import ProcessReport, RetryDelay, Stop, Workers, check_patience
 from docstore.writing import Make, Writes
 
 __all__ = ["Queue"]
@@ -124,6 +124,7 @@ class Queue(Writes[Document]):
         filter: Filter | None = None,
         lease: float = 300.0,
         worker: str | None = None,
+        max_attempts: int | None = None,
         timeout: Timeout = STORE_DEFAULT,
     ) -> list[Claim]:
         """Take documents out of the queue, for this caller alone: pending → processing, one attempt more.
@@ -137,6 +138,8 @@ class Queue(Writes[Document]):
             filter: which of them; ``None`` is any.
             lease: seconds that they are held, unless :meth:`Claim.heartbeat` says longer; more than 0.
             worker: a name for people, kept while the claim holds.
+            max_attempts: claims and starts that a document may have, at least 1. One whose lease ran out at
+                the last of them is failed instead of claimed. ``None``: any number.
             timeout: seconds that finding them may take, as for :meth:`find`.
 
         Returns:
@@ -144,10 +147,13 @@ class Queue(Writes[Document]):
 
         Raises:
             FilterError: the filter is wrong.
-            InvalidDocument: ``limit``, ``lease`` or ``worker`` is of the wrong type or out of range.
+            InvalidDocument: ``limit``, ``lease``, ``worker`` or ``max_attempts`` is of the wrong type or out
+                of range.
         """
         self._ready_to_write("claim")
-        return self._claim(limit, filter, lease, worker, None, timeout)
+        if max_attempts is not None:
+            _check_count("max_attempts", max_attempts, 2**31)
+        return self._claim(limit, filter, lease, worker, max_attempts, timeout)
 
     def process(
         self,
@@ -159,14 +165,17 @@ class Queue(Writes[Document]):
         filter: Filter | None = None,
         lease: float = 300.0,
         worker: str | None = None,
+        retry_delay: RetryDelay = None,
+        poll: float | None = None,
+        stop: Stop | None = None,
     ) -> ProcessReport:
         """Claim and handle documents in threads until none is left to claim.
 
         While a handler runs its lease is prolonged. A handler that raises gives its document back to the
-        queue, until the document had ``max_attempts``: then it is failed, with the exception as its error. So
-        is one whose worker died as
-            often. Ctrl-C lets the
-        handlers under way finish and then returns; a second one gives up on them.
+        queue, to be tried again after ``retry_delay``, until the document had ``max_attempts``: then it is
+        failed, with the exception as its error. So is one whose worker died as often. A handler that raises
+        :class:`docstore.Permanent` fails its document at once. The call waits for the documents that it will
+        try again. Ctrl-C lets the handlers under way finish and then returns; a second one gives up on them.
 
         Args:
             handler: called with each document (``processing``, without its content), in several threads at
@@ -178,6 +187,13 @@ class Queue(Writes[Document]):
             filter: which documents; ``None`` is any.
             lease: seconds after which a silent worker counts as dead; more than 0.
             worker: a name for people, kept on what is claimed.
+            retry_delay: seconds from a failure to the next attempt, at least 0, or a function from the number
+                of attempts so far to these. ``None``: about 1, 4, 16 … seconds, at most an hour, a quarter
+                more or less by chance.
+            poll: seconds between looks at the queue when nothing is pending, more than 0; the call then ends
+                by ``stop`` or Ctrl-C alone. ``None``: it ends when nothing is pending.
+            stop: an event, such as a ``threading.Event``; once it is set, handlers under way finish, and the
+                call returns. What waits for its next attempt stays pending.
 
         Returns:
             What became of the documents.
@@ -187,26 +203,35 @@ class Queue(Writes[Document]):
             BackendError: the database failed, or this is called within a transaction; what was done stays.
 
         Example:
-            >>> report = store.documents.process(lambda document:
-            store.documents.read_bytes(document.id).decode(), workers=4) >>> print(report.completed,
-            report.failed)
+            >>> def read(document):
+            ...     return store.documents.read_bytes(document.id).decode()
+            >>> report = store.documents.process(read, workers=4)
+            >>> print(report.completed, report.failed)
         """
-        self._check_processing(workers=workers, max_attempts=max_attempts, filter=filter, lease=lease)
+        self._check_processing(
+            workers=workers, max_attempts=max_attempts, filter=filter, lease=lease, retry_delay=retry_delay,
+            poll=poll, stop=stop,
+        )  # fmt: skip
 
         def take() -> Claim | None:
             return self._take(filter=filter, lease=lease, worker=worker, max_attempts=max_attempts)
 
-        def put_back(claim: Claim, failure: BaseException) -> Document:
-            return self._put_back(claim, failure, max_attempts)
+        def put_back(claim: Claim, failure: BaseException, delay: float) -> Document:
+            return self._put_back(claim, failure, max_attempts, delay)
 
-        return Workers(handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress).run()
+        return Workers(
+            handler, take, put_back, retry_delay=retry_delay, workers=workers, lease=lease,
+            on_progress=on_progress, poll=poll, stop=stop,
+        ).run()  # fmt: skip
 
     # what both shells' ``process`` is made of
 
     def _check_processing(
-        self, *, workers: int, max_attempts: int, filter: Filter | None, lease: float
-    ) -> None:
+        self, *, workers: int, max_attempts: int, filter: Filter | None, lease: float, retry_delay: Any,
+        poll: Any, stop: Any,
+    ) -> None:  # fmt: skip
         self._ready_to_write("process")
+        check_patience(retry_delay, poll, stop)
         _check_count("workers", workers, 256)
         _check_count("max_attempts", max_attempts, 2**31)
         _check_lease(lease)
@@ -219,8 +244,8 @@ class Queue(Writes[Document]):
     ) -> Claim | None:
         return next(iter(self._claim(1, filter, lease, worker, max_attempts)), None)
 
-    def _put_back(self, claim: Claim, failure: BaseException, max_attempts: int) -> Document:
-        return self._held(claim.document, claim.token, self._failing_again(failure, max_attempts))
+    def _put_back(self, claim: Claim, failure: BaseException, max_attempts: int, delay: float) -> Document:
+        return self._held(claim.document, claim.token, self._failing_again(failure, max_attempts, delay))
 
     def _claim(
         self,
@@ -366,10 +391,12 @@ class Queue(Writes[Document]):
         reason = None if error is None else self._checks.text("error", error)
         return lambda row, now: claims.released(reason)
 
-    def _failing_again(self, failure: BaseException, max_attempts: int) -> Make:
+    def _failing_again(self, failure: BaseException, max_attempts: int, delay: float) -> Make:
         text = f"{type(failure).__name__}: {failure}".replace("\0", "\N{REPLACEMENT CHARACTER}")
         reason = text.encode("utf-8", "replace").decode()
-        return lambda row, now: claims.after_failure(row["attempts"], max_attempts, reason)
+        most = 0 if isinstance(failure, Permanent) else max_attempts
+        wait = int(delay * 1_000_000)
+        return lambda row, now: claims.after_failure(row["attempts"], most, reason, now + wait)
 
 
 def _to(action: str, row: Row) -> dict[str, Any]:

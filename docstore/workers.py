@@ -4,23 +4,82 @@ until nothing is left.
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import isfinite
+from random import uniform
 from threading import Event, Lock, Thread
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from docstore.claims import Claim
-from docstore.errors import DocstoreError, InvalidDocument, LeaseLost
+from docstore.errors import DocstoreError, InvalidDocument, LeaseLost, shown
 from docstore.models import Document, Status
 
-__all__ = ["ProcessReport", "Workers"]
+__all__ = ["ProcessReport", "RetryDelay", "Stop", "Workers", "check_patience", "delay_after"]
 
-_KEPT_ERRORS = 100
-_BEATS = 3
-"""Heartbeats in the time of one lease."""
+KEPT_ERRORS = 100
+HEARTBEATS_PER_LEASE = 3
+STOP_LOOK_SECONDS = 0.1
+"""How long a waiting worker may miss that the caller's event was set."""
+_LONGEST_DELAY_SECONDS = 3_600.0
+
+RetryDelay: TypeAlias = float | Callable[[int], float] | None
+"""Seconds to the next attempt, or a function from the number of attempts so far to these."""
+
+
+class Stop(Protocol):
+    """An event that ends ``process``: a ``threading.Event`` or an ``asyncio.Event``."""
+
+    def is_set(self) -> bool:
+        """Return whether it is time to stop."""
+
+
+def check_patience(retry_delay: Any, poll: Any, stop: Any) -> None:
+    """Check the arguments of ``process`` that say how it waits.
+
+    Raises:
+        InvalidDocument: one is of the wrong type or out of range.
+    """
+    if retry_delay is not None and not callable(retry_delay):
+        _seconds("retry_delay", retry_delay, least="at least 0", or_else="a function or None")
+    if poll is not None and _seconds("poll", poll, least="more than 0", or_else="None") == 0:
+        raise InvalidDocument("poll=0: expected seconds, more than 0, or None", field="poll")
+    if stop is not None and not callable(getattr(stop, "is_set", None)):
+        raise InvalidDocument(
+            f"stop={shown(stop)}: expected an event, such as a threading.Event, or None", field="stop"
+        )
+
+
+def delay_after(retry_delay: RetryDelay, attempts: int) -> float:
+    """Return the seconds from the failure of an attempt to the next.
+
+    Args:
+        retry_delay: as for ``process``.
+        attempts: how many there were, the failed one included; at least 1.
+
+    Raises:
+        InvalidDocument: the caller's function returned no seconds.
+    """
+    if retry_delay is None:
+        usual = min(_LONGEST_DELAY_SECONDS, 4.0 ** min(attempts - 1, 10))
+        return usual * uniform(0.75, 1.25)  # so that what failed together does not come back together
+    if callable(retry_delay):
+        return _seconds(
+            "retry_delay", retry_delay(attempts), least="at least 0", or_else="no negative number"
+        )
+    return float(retry_delay)
+
+
+def _seconds(name: str, value: Any, *, least: str, or_else: str) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not isfinite(value) or not 0 <= value <= 10 * 366 * 86_400:
+        raise InvalidDocument(f"{name}={shown(value)}: expected seconds, {least}, or {or_else}", field=name)
+    return float(value)
+
 
 Handler = Callable[[Document], Mapping[str, Any] | str | None]
 
@@ -35,7 +94,7 @@ class ProcessReport(BaseModel):
         lost: how often a claim was lost before its handler was done; nothing was written then.
         errors: the first hundred failures: the document's id and the reason.
         seconds: how long it took.
-        interrupted: whether Ctrl-C ended it before the queue was empty.
+        interrupted: whether Ctrl-C or ``stop`` ended it before the queue was empty.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
@@ -55,23 +114,33 @@ class Workers:
     Args:
         handler: called with each document.
         take: claims the next document, ``None`` if there is none.
-        put_back: ends a claim whose handler failed; returns the document as it is then.
+        put_back: ends a claim whose handler failed, for so many seconds; returns the document as it is then.
+        retry_delay: as for ``process``.
         workers: threads.
         lease: seconds of a claim.
         on_progress: called with the number of documents finished so far.
+        poll: seconds between looks at an empty queue; ``None``: the run ends there.
+        stop: the caller's event.
     """
 
     def __init__(
         self,
         handler: Handler,
         take: Callable[[], Claim | None],
-        put_back: Callable[[Claim, BaseException], Document],
+        put_back: Callable[[Claim, BaseException, float], Document],
         *,
+        retry_delay: RetryDelay,
         workers: int,
         lease: float,
         on_progress: Callable[[int], object] | None,
+        poll: float | None,
+        stop: Stop | None,
     ) -> None:
         self._handler = handler
+        self._retry_delay = retry_delay
+        self._poll = poll
+        self._asked_to_stop = stop
+        self._due: list[float] = []
         self._take = take
         self._put_back = put_back
         self._on_progress = on_progress
@@ -99,8 +168,10 @@ class Workers:
         for thread in (heart, *self._threads):
             thread.start()
         try:
-            while not self._ended.wait(3600):
-                pass
+            while not self._ended.wait(3600 if self._asked_to_stop is None else STOP_LOOK_SECONDS):
+                if self._asked_to_stop is not None and self._asked_to_stop.is_set():
+                    interrupted = True
+                    self._stop.set()
         except KeyboardInterrupt:
             interrupted = True
             self._stop.set()
@@ -120,7 +191,9 @@ class Workers:
             while not self._stop.is_set():
                 claim = self._take()
                 if claim is None:
-                    break
+                    if not self._waited():
+                        break
+                    continue
                 if self._stop.is_set():  # meanwhile: nobody is to begin with it any more
                     with suppress(DocstoreError):  # its lease then runs out
                         claim.release()
@@ -135,6 +208,21 @@ class Workers:
                 self._working -= 1
                 if self._working == 0:
                     self._ended.set()
+
+    def _waited(self) -> bool:
+        """Wait until something may be pending again; return false if nothing will be."""
+        with self._mutex:
+            now = time.monotonic()
+            wait = self._due[0] - now if self._due else None
+            if wait is not None and wait <= 0:  # due before this look, which did not find it: others have it
+                heapq.heappop(self._due)
+                return True
+        if self._poll is not None:
+            wait = self._poll if wait is None else min(wait, self._poll)
+        if wait is None:
+            return False
+        self._stop.wait(wait)
+        return True
 
     def _handle(self, claim: Claim) -> None:
         document = claim.document
@@ -165,11 +253,19 @@ class Workers:
         return "completed"
 
     def _failed(self, claim: Claim, failure: Exception) -> str:
-        ended = self._put_back(claim, failure)
+        try:
+            delay = delay_after(self._retry_delay, claim.document.attempts)
+        except Exception:
+            claim.release()
+            raise
+        ended = self._put_back(claim, failure, delay)
+        is_retried = ended.status is Status.PENDING
         with self._mutex:
-            if len(self._errors) < _KEPT_ERRORS:
+            if len(self._errors) < KEPT_ERRORS:
                 self._errors.append((ended.id, ended.error or ""))
-        return "failed" if ended.status is Status.FAILED else "retried"
+            if is_retried:
+                heapq.heappush(self._due, time.monotonic() + delay)
+        return "retried" if is_retried else "failed"
 
     def _count(self, outcome: str) -> None:
         with self._mutex:
@@ -179,7 +275,7 @@ class Workers:
 
     def _beat(self) -> None:
         """Prolong the leases of what is being handled, until all is done."""
-        while not self._ended.wait(self._lease / _BEATS):
+        while not self._ended.wait(self._lease / HEARTBEATS_PER_LEASE):
             with self._mutex:
                 active = list(self._active.items())
             for id, claim in active:

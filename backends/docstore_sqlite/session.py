@@ -19,7 +19,7 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Duplicate, Query, Row, SortKey, Statement
 from docstore.clock import Clock
-from docstore.query.expr import And, Compare
+from docstore.query.expr import And, Compare, Not
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection
 from docstore_sqlite import declared
 from docstore_sqlite.asked import prepared
@@ -126,10 +126,12 @@ class SQLiteSession(Session):
             if isinstance(term, Compare) and term.path == ("status",) and term.value in STATUSES
         ]  # fmt: skip
         private = query.collection.private
-        others = [term for term in terms if not isinstance(term, Compare) or term.path[0] not in private]
+        plain = [term.term if isinstance(term, Not) else term for term in terms]
+        others = [term for term in plain if not isinstance(term, Compare) or term.path[0] not in private]
         if len(others) != 1 or not statuses or query.after is not None:
             return None
-        kind = "lease" if len(others) < len(terms) else "queue"
+        leased = any(isinstance(term, Compare) and term.path[0] in private for term in terms)
+        kind = "lease" if leased else "queue"
         index = f'INDEXED BY "{self.tables.prefix}document_{kind}"'  # else it walks all by number, sorted so
         start = f"SELECT {self.selected(query)} FROM {self.tables.of(query.collection)} AS d {index}"
         condition = self.condition(query).wrapped(start, f" AND d.status = '{statuses[0]}' ORDER BY d.number")

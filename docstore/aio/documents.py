@@ -21,7 +21,7 @@ from docstore.models import AddResult, Document, NewDocument, Put, PutResult, Up
 from docstore.records import Filter
 from docstore.root import Root
 from docstore.upserts import OnConflict
-from docstore.workers import ProcessReport
+from docstore.workers import ProcessReport, RetryDelay, Stop
 
 __all__ = ["AsyncDocuments"]
 
@@ -252,12 +252,14 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         filter: Filter | None = None,
         lease: float = 300.0,
         worker: str | None = None,
+        max_attempts: int | None = None,
         timeout: Timeout = STORE_DEFAULT,
     ) -> list[AsyncClaim]:
         """Take documents out of the queue, for this caller alone: :meth:`Documents.claim`, awaited."""
         documents = await self._blocking()
         work = partial(
-            documents.claim, limit, filter=filter, lease=lease, worker=worker, timeout=timeout
+            documents.claim, limit, filter=filter, lease=lease, worker=worker, max_attempts=max_attempts,
+            timeout=timeout
         )
         claims = await self._shell.run("write", work, undo=_release, timeout=timeout)
         return [AsyncClaim(self._shell, claim) for claim in claims]
@@ -272,6 +274,9 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         filter: Filter | None = None,
         lease: float = 300.0,
         worker: str | None = None,
+        retry_delay: RetryDelay = None,
+        poll: float | None = None,
+        stop: Stop | None = None,
     ) -> ProcessReport:
         """Claim and handle documents in tasks until none is left to claim: :meth:`Documents.process`,
         awaited.
@@ -281,7 +286,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
                 document and returns its content, or a mapping of :meth:`complete`'s keywords, or ``None``.
             workers: documents handled at once, 1 to 256.
             on_progress: called after each document with the number finished; may be a coroutine function.
-            max_attempts, filter, lease, worker: as for :meth:`Documents.process`.
+            max_attempts, filter, lease, worker, retry_delay, poll, stop: as for :meth:`Documents.process`;
+                ``stop`` may be an ``asyncio.Event``.
 
         Raises:
             As :meth:`Documents.process`; when the caller is cancelled, what was being handled goes back to
@@ -293,6 +299,9 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             max_attempts=max_attempts,
             filter=filter,
             lease=lease,
+            retry_delay=retry_delay,
+            poll=poll,
+            stop=stop,
         )
 
         async def take() -> AsyncClaim | None:
@@ -305,12 +314,13 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             )
             return None if claim is None else AsyncClaim(self._shell, claim)
 
-        async def put_back(claim: AsyncClaim, failure: BaseException) -> Document:
-            return await self._write(Documents._put_back, claim._claim, failure, max_attempts)
+        async def put_back(claim: AsyncClaim, failure: BaseException, delay: float) -> Document:
+            return await self._write(Documents._put_back, claim._claim, failure, max_attempts, delay)
 
         tasks = AsyncWorkers(
-            self._shell, handler, take, put_back, workers=workers, lease=lease, on_progress=on_progress
-        )
+            self._shell, handler, take, put_back, retry_delay=retry_delay, workers=workers, lease=lease,
+            on_progress=on_progress, poll=poll, stop=stop,
+        )  # fmt: skip
         return await tasks.run()
 
     # -- bytes -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ of it.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,12 +18,18 @@ from docstore.aio.shell import Shell
 from docstore.aio.threads import ThreadGroup
 from docstore.errors import DocstoreError, InvalidDocument, LeaseLost
 from docstore.models import Document, Status
-from docstore.workers import ProcessReport, _asked
+from docstore.workers import (
+    HEARTBEATS_PER_LEASE,
+    KEPT_ERRORS,
+    STOP_LOOK_SECONDS,
+    ProcessReport,
+    RetryDelay,
+    Stop,
+    _asked,
+    delay_after,
+)
 
 __all__ = ["AsyncHandler", "AsyncWorkers"]
-
-_KEPT_ERRORS = 100
-_BEATS = 3
 
 Result: TypeAlias = Mapping[str, Any] | str | None
 AsyncHandler: TypeAlias = Callable[[Document], Awaitable[Result]] | Callable[[Document], Result]
@@ -36,7 +43,8 @@ class AsyncWorkers:
         shell: of the store.
         handler: called with each document; a plain function in one of as many threads as there are workers.
         take: claims the next document, ``None`` if there is none.
-        put_back: ends a claim whose handler failed; returns the document as it is then.
+        put_back: ends a claim whose handler failed, for so many seconds; returns the document as it is then.
+        retry_delay, poll, stop: as for :class:`~docstore.workers.Workers`.
         workers: tasks.
         lease: seconds of a claim.
         on_progress: called with the number of documents finished so far; may be a coroutine function.
@@ -47,12 +55,19 @@ class AsyncWorkers:
         shell: Shell,
         handler: AsyncHandler,
         take: Callable[[], Awaitable[AsyncClaim | None]],
-        put_back: Callable[[AsyncClaim, BaseException], Awaitable[Document]],
+        put_back: Callable[[AsyncClaim, BaseException, float], Awaitable[Document]],
         *,
+        retry_delay: RetryDelay,
         workers: int,
         lease: float,
         on_progress: Callable[[int], object] | None,
+        poll: float | None,
+        stop: Stop | None,
     ) -> None:
+        self._retry_delay = retry_delay
+        self._poll = poll
+        self._stop = stop
+        self._due: list[float] = []
         self._shell = shell
         self._threads = ThreadGroup("docstore-handler", workers)
         self._handler = handler
@@ -86,10 +101,16 @@ class AsyncWorkers:
             self._threads.close()
             await unbroken(_all(heart, *tasks))
         seconds = time.monotonic() - begun
-        return ProcessReport.model_validate({**self._counts, "errors": self._errors, "seconds": seconds})
+        said = {"errors": self._errors, "seconds": seconds, "interrupted": self._stops()}
+        return ProcessReport.model_validate({**self._counts, **said})
 
     async def _work(self) -> None:
-        while (claim := await self._take()) is not None:
+        while not self._stops():
+            claim = await self._take()
+            if claim is None:
+                if not await self._waited():
+                    break
+                continue
             self._active[claim.document.id] = claim
             try:
                 outcome = await self._outcome(claim)
@@ -98,6 +119,25 @@ class AsyncWorkers:
             finally:
                 self._active.pop(claim.document.id, None)
             await self._count(outcome)
+
+    def _stops(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
+
+    async def _waited(self) -> bool:
+        """Wait until something may be pending again; return false if nothing will be."""
+        now = time.monotonic()
+        wait = self._due[0] - now if self._due else None
+        if wait is not None and wait <= 0:  # due before this look, which did not find it: others have it
+            heapq.heappop(self._due)
+            return True
+        if self._poll is not None:
+            wait = self._poll if wait is None else min(wait, self._poll)
+        if wait is None:
+            return False
+        until = now + wait
+        while (left := until - time.monotonic()) > 0 and not self._stops():
+            await asyncio.sleep(left if self._stop is None else min(left, STOP_LOOK_SECONDS))
+        return True
 
     async def _outcome(self, claim: AsyncClaim) -> str:
         """Run the handler and end the claim; return what to count. A cancellation gives the claim back."""
@@ -118,10 +158,18 @@ class AsyncWorkers:
         return "completed"
 
     async def _failed(self, claim: AsyncClaim, failure: Exception) -> str:
-        ended = await self._put_back(claim, failure)
-        if len(self._errors) < _KEPT_ERRORS:
+        try:
+            delay = delay_after(self._retry_delay, claim.document.attempts)
+        except Exception:
+            await _given_back(claim)
+            raise
+        ended = await self._put_back(claim, failure, delay)
+        if len(self._errors) < KEPT_ERRORS:
             self._errors.append((ended.id, ended.error or ""))
-        return "failed" if ended.status is Status.FAILED else "retried"
+        if ended.status is not Status.PENDING:
+            return "failed"
+        heapq.heappush(self._due, time.monotonic() + delay)
+        return "retried"
 
     async def _handled(self, document: Document) -> Any:
         if inspect.iscoroutinefunction(self._handler):
@@ -140,7 +188,7 @@ class AsyncWorkers:
     async def _beat(self) -> None:
         """Prolong the leases of what is being handled, until cancelled."""
         while True:
-            await asyncio.sleep(self._lease / _BEATS)
+            await asyncio.sleep(self._lease / HEARTBEATS_PER_LEASE)
             for id, claim in list(self._active.items()):
                 try:
                     await claim.heartbeat()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from docstore.backend import Row
 from docstore.errors import LeaseLost, shown
-from docstore.query.expr import And, Compare, Expr
+from docstore.query.expr import And, Compare, Expr, Not
 
 __all__ = [
     "LEASE",
@@ -31,13 +31,14 @@ NO_LEASE: Row = {"lease_token": None, "lease_worker": None, "lease_expires_at": 
 
 
 def claimable(now: int) -> tuple[Expr, Expr]:
-    """Return the two kinds that may be claimed: what is pending, and what is processing under a lease that
-    ran out.
+    """Return the two kinds that may be claimed: what is pending and does not wait for its next attempt, and
+    what is processing under a lease that ran out.
 
     What was started without a lease has no instant at which it ends; it is never claimed.
     """
     expired = And((Compare(("status",), "eq", "processing"), Compare(("lease_expires_at",), "lte", now)))
-    return Compare(("status",), "eq", "pending"), expired
+    due = Not(Compare(("lease_expires_at",), "gt", now))
+    return And((Compare(("status",), "eq", "pending"), due)), expired
 
 
 def claimed(row: Row, token: str, worker: str | None, expires_at: int) -> Row:
@@ -80,6 +81,16 @@ def given_up(attempts: int) -> Row:
     return {"status": "failed", "error": reason, **NO_LEASE}
 
 
-def after_failure(attempts: int, max_attempts: int, error: str) -> Row:
-    """Return the columns after a handler failed: back to the queue, or failed if it had its attempts."""
-    return {**released(error), "status": "pending" if attempts < max_attempts else "failed"}
+def after_failure(attempts: int, max_attempts: int, error: str, due: int) -> Row:
+    """Return the columns after a handler failed: back to the queue, or failed if it had its attempts.
+
+    Args:
+        attempts: that it had.
+        max_attempts: that it may have.
+        error: the reason.
+        due: the instant from which it may be claimed again. A pending document keeps it where a lease keeps
+            its end.
+    """
+    if attempts >= max_attempts:
+        return {**released(error), "status": "failed"}
+    return {**released(error), "lease_expires_at": due}

@@ -84,7 +84,7 @@ def test_failures_are_tried_again(run: Run) -> None:
         async def handle(document: docstore.Document) -> None:
             raise ValueError("no")
 
-        report = await store.documents.process(handle, max_attempts=2)
+        report = await store.documents.process(handle, max_attempts=2, retry_delay=0)
         assert (0, 1, 1) == (report.completed, report.failed, report.retried)
         failed = await store.documents.get(document.id)
         assert ("failed", 2) == (failed.status, failed.attempts)

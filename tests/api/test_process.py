@@ -45,7 +45,7 @@ def test_a_handler_that_raises_is_tried_again_and_then_failed(store: docstore.St
             raise ValueError("no\0way")
         return "fine"
 
-    report = store.documents.process(handle, max_attempts=3)
+    report = store.documents.process(handle, max_attempts=3, retry_delay=0)
     assert (1, 1, 3) == (report.completed, report.failed, report.retried)
     failed = store.documents.get(bad.id)
     assert ("failed", 3, "ValueError: no\N{REPLACEMENT CHARACTER}way") == (
@@ -128,7 +128,21 @@ def test_process_does_not_run_within_a_transaction(store: docstore.Store) -> Non
         store.documents.process(lambda document: None)
 
 
-@pytest.mark.parametrize("arguments", [{"workers": 0}, {"workers": "2"}, {"max_attempts": 0}, {"lease": 0}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"workers": 0},
+        {"workers": "2"},
+        {"max_attempts": 0},
+        {"lease": 0},
+        {"retry_delay": -1},
+        {"retry_delay": "1"},
+        {"retry_delay": float("nan")},
+        {"poll": 0},
+        {"poll": True},
+        {"stop": 5},
+    ],
+)
 def test_wrong_arguments_are_refused(store: docstore.Store, arguments: dict[str, Any]) -> None:
     """Before anything is claimed."""
     store.documents.add()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 import time
 
+from docstore.concurrency import forgets_at_fork
+
 __all__ = ["Clock"]
 
 
@@ -17,10 +19,15 @@ class Clock:
     """Microseconds since the epoch, as one process tells them for one store."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
         self._last = 0
         self._told_at = 0
         self._is_ahead = False
+        self.forget()
+        forgets_at_fork(self)
+
+    def forget(self) -> None:
+        """Take a lock that nobody holds."""
+        self._mutex = threading.Lock()
 
     def now(self, wall: int | None = None) -> int:
         """Return the time.

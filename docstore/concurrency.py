@@ -18,8 +18,9 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from weakref import WeakSet
 
-from docstore.errors import QueryTimeout, StoreBusy
+from docstore.errors import BackendError, QueryTimeout, StoreBusy
 
 __all__ = [
     "STORE_DEFAULT",
@@ -27,12 +28,14 @@ __all__ = [
     "Call",
     "Cancelled",
     "FairLock",
+    "Gate",
     "Locks",
     "StoreDefault",
     "Timeout",
     "acquire",
     "check",
     "current",
+    "forgets_at_fork",
     "looked_over",
     "sleep",
     "working_on",
@@ -67,6 +70,13 @@ class StoreDefault(Enum):
 STORE_DEFAULT = StoreDefault.STORE_DEFAULT
 Timeout: TypeAlias = float | StoreDefault | None
 """Seconds that a read may take, more than 0; ``None`` is without limit."""
+
+
+class Forgets(Protocol):
+    """What has a lock that is held for moments, outside of any block."""
+
+    def forget(self) -> None:
+        """Take a lock that nobody holds."""
 
 
 class Planned(Protocol):
@@ -357,6 +367,7 @@ class FairLock:
 
     def __init__(self) -> None:
         self.forget()
+        forgets_at_fork(self)
 
     def forget(self) -> None:
         """Begin with nobody holding or waiting: when made, and in a forked child, which inherits no lock."""
@@ -462,12 +473,126 @@ class _Timer:
 _timer = _Timer()
 
 
-def _after_fork() -> None:
-    """Begin anew in a forked child, which has this thread alone."""
-    global _timer
-    _timer = _Timer()
-    _here.call = Call()
+# -- forks -----------------------------------------------------------------------------------------
+
+
+class Gate:
+    """What threads go through to use a store, so that a fork finds nobody in the middle of it.
+
+    Before a fork new blocks wait, and those under way are waited for, a second at most; never those of the
+    thread that forks. Where one does not end, the store is of no use in the child, and says so.
+    """
+
+    def __init__(self) -> None:
+        self._inside: dict[int, int] = {}
+        """How many blocks each thread is in."""
+        self.is_torn = False
+        """Whether this process was forked while another thread was inside."""
+        _gates.add(self)
+
+    def __enter__(self) -> None:
+        """Go in.
+
+        Raises:
+            BackendError: this process was forked while another thread was inside.
+        """
+        me = threading.get_ident()
+        depth = self._inside.get(me, 0)
+        self._inside[me] = depth + 1
+        if _forks.forker is not None and not depth:  # it looks who is inside after it has said so
+            self._wait(me)
+        if self.is_torn:
+            self.__exit__()
+            self.check()
+
+    def check(self) -> None:
+        """Raise BackendError if this process was forked while another thread was inside."""
+        if self.is_torn:
+            raise BackendError(
+                "this process was forked while another thread was in the middle of using this store: "
+                "open one of its own here"
+            )
+
+    def __exit__(self, *exception: object) -> None:
+        """Go out."""
+        me = threading.get_ident()
+        depth = self._inside.get(me, 1) - 1
+        if depth:
+            self._inside[me] = depth
+        else:
+            self._inside.pop(me, None)
+
+    def _wait(self, me: int) -> None:
+        while _forks.forker not in (None, me):
+            del self._inside[me]
+            while _forks.forker not in (None, me):
+                time.sleep(0.001)
+            self._inside[me] = 1
+
+    def is_quiet(self) -> bool:
+        """Return whether no other thread is inside."""
+        me = threading.get_ident()
+        return all(thread == me for thread in list(self._inside))
+
+    def after_fork(self, *, is_torn: bool) -> None:
+        """Begin anew in the child, which has this thread alone."""
+        me = threading.get_ident()
+        self._inside = {me: self._inside[me]} if me in self._inside else {}
+        self.is_torn = self.is_torn or is_torn
+
+
+class _Forks:
+    """The fork that is under way."""
+
+    def __init__(self) -> None:
+        self.forker: int | None = None
+        """The thread that forks."""
+        self.busy: list[Gate] = []
+        """The gates that somebody did not come out of in time."""
+        self._turn = threading.Lock()
+
+    def before(self) -> None:
+        """Let nobody in, and wait for those that are."""
+        self._turn.acquire(timeout=2 * _FORK_SECONDS)
+        self.forker = threading.get_ident()
+        end = time.monotonic() + _FORK_SECONDS
+        for gate in list(_gates):
+            while not gate.is_quiet():
+                if time.monotonic() >= end:
+                    self.busy.append(gate)
+                    break
+                time.sleep(0.0005)
+
+    def after(self) -> None:
+        """Let them in again."""
+        self.forker, self.busy = None, []
+        with suppress(RuntimeError):  # another fork took too long
+            self._turn.release()
+
+    def after_in_child(self) -> None:
+        """Begin anew in the child."""
+        global _timer
+        for gate in list(_gates):
+            gate.after_fork(is_torn=gate in self.busy)
+        for one in list(_forgetful):
+            one.forget()
+        self.forker, self.busy, self._turn = None, [], threading.Lock()
+        _timer = _Timer()
+        _here.call = Call()
+
+
+_FORK_SECONDS = 1.0
+_gates: WeakSet[Gate] = WeakSet()
+_forgetful: WeakSet[Forgets] = WeakSet()
+_forks = _Forks()
+
+
+def forgets_at_fork(one: Forgets) -> None:
+    """Have something forget, in a forked child, who held its lock: that thread is not there."""
+    _forgetful.add(one)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_forks.before, after_in_parent=_forks.after, after_in_child=_forks.after_in_child
+    )

@@ -24,6 +24,7 @@ from uuid import uuid4
 
 from docstore.backend import KeepsSettings, Reader, SeesAll, SetsSettings, Writer
 from docstore.blobs import Blobs, Mark
+from docstore.concurrency import forgets_at_fork
 from docstore.errors import BackendError, WrongBlobs
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class Places:
         self._given = given
         self._seen = Ownership(None, None)
         self._believed_until = 0.0
+        self.forget()
+        forgets_at_fork(self)
+
+    def forget(self) -> None:
+        """Take a lock that nobody holds."""
         self._mutex = threading.Lock()
 
     def place_to_write(self) -> int:

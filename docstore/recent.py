@@ -10,6 +10,8 @@ import threading
 from collections import OrderedDict
 from typing import Any, Generic, TypeVar
 
+from docstore.concurrency import forgets_at_fork
+
 __all__ = ["Recent", "spelled"]
 
 T = TypeVar("T")
@@ -35,6 +37,11 @@ class Recent(Generic[T]):
 
     def __init__(self) -> None:
         self._made: OrderedDict[bytes, T] = OrderedDict()
+        self.forget()
+        forgets_at_fork(self)
+
+    def forget(self) -> None:
+        """Take a lock that nobody holds."""
         self._mutex = threading.Lock()
 
     def get(self, key: bytes | None) -> T | None:

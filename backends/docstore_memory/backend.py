@@ -13,7 +13,7 @@ from threading import Lock
 from uuid import uuid4
 
 from docstore.backend import EXACT, Judgement, Query, Reader, SortKey, Writer
-from docstore.concurrency import FairLock
+from docstore.concurrency import FairLock, Gate
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
 from docstore_memory.index import Prepared, prepared
@@ -41,6 +41,7 @@ class MemoryBackend:
         self._snapshots: dict[int, Overlay] = {}
         self._mutex = Lock()
         self._turn = FairLock()
+        self._gate = Gate()
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Call every leaf exact: the evaluator runs them all."""
@@ -57,6 +58,10 @@ class MemoryBackend:
     @contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
         """Open a block for reading; ``snapshot=True`` where several reads must see one state."""
+        with self._gate:
+            yield from self._reading(snapshot)
+
+    def _reading(self, snapshot: bool) -> Iterator[Reader]:
         if not snapshot:
             yield MemoryReader(View(self._state), self._mutex, self._counters.settings)
             return
@@ -76,13 +81,16 @@ class MemoryBackend:
         Raises:
             StoreBusy: another block went on for longer than ``busy_timeout``.
         """
-        with self._turn.held(self._busy_timeout):
+        self._gate.check()
+        with self._turn.held(self._busy_timeout), self._gate:
             changes = Overlay()
             yield MemoryWriter(View(self._state, changes), self._mutex, self._counters)
             self._commit(changes)
 
     def close(self) -> None:
         """Forget everything."""
+        if self._gate.is_torn:  # nobody is there who would let go of the lock
+            return
         with self._mutex:
             self._state = State()
 

@@ -133,19 +133,20 @@ class PostgresBackend(SQLBackend):
         """Open a block for reading; one that needs no snapshot is no transaction."""
         if self._at_hand is None:
             return super().read(snapshot=snapshot)
-        return Read(self._at_hand, self.begin_read if snapshot else None, self.translate)
+        return Read(self._at_hand, self.gate, self.begin_read if snapshot else None, self.translate)
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
         """Take a connection in autocommit; one that broke does not go back to the pool."""
         if self._at_hand is not None:
-            held = self._at_hand.take()
-            try:
-                with self.starting(held.fairy):
-                    held.restore()
-                yield held.fairy
-            finally:
-                self._at_hand.give(held)
+            with self.gate:
+                held = self._at_hand.take()
+                try:
+                    with self.starting(held.fairy):
+                        held.restore()
+                    yield held.fairy
+                finally:
+                    self._at_hand.give(held)
             return
         with super().checkout() as connection:
             driver = connection.dbapi_connection

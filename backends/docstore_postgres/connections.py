@@ -21,7 +21,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 
-from docstore.concurrency import Call, current
+from docstore.concurrency import Call, Gate, current
 from docstore.errors import BackendError, DocstoreError
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.translate import is_full
@@ -93,13 +93,15 @@ class Held:
     Attributes:
         fairy: the pool's wrapper of it.
         driver: psycopg's connection.
+        process: that it belongs to.
     """
 
-    __slots__ = ("_make", "_session", "driver", "fairy")
+    __slots__ = ("_make", "_session", "driver", "fairy", "process")
 
     def __init__(self, fairy: Any, make: Callable[[Any], PostgresSession]) -> None:
         self.fairy = fairy
         self.driver = fairy.dbapi_connection
+        self.process = os.getpid()
         self._make = make
         self._session: PostgresSession | None = None
 
@@ -171,6 +173,9 @@ class AtHand:
 
     def give(self, held: Held) -> None:
         """Take a connection back, to wait here if it is at rest."""
+        if os.getpid() != held.process:
+            _forked.append(held)
+            return
         if held.driver.pgconn.transaction_status == _IDLE:
             with self._mutex:
                 if not self._asking and len(self._waiting) < self._most:
@@ -180,6 +185,8 @@ class AtHand:
 
     def close(self) -> None:
         """Give all that wait back to the pool; none waits here again."""
+        if os.getpid() != self._pid:
+            self._forget()
         with self._mutex:
             self._most = 0
             waiting, self._waiting = self._waiting, deque()
@@ -199,21 +206,35 @@ class Read:
 
     Args:
         at_hand: where connections are.
+        gate: of the backend.
         begin: the statement that begins a snapshot, ``None`` for none.
         translate: returns the error for what the driver or the pool raised, ``None`` if neither did.
     """
 
-    __slots__ = ("_at_hand", "_before", "_begin", "_call", "_held", "_translate")
+    __slots__ = ("_at_hand", "_before", "_begin", "_call", "_gate", "_held", "_translate")
 
     def __init__(
-        self, at_hand: AtHand, begin: str | None, translate: Callable[[Exception], BackendError | None]
+        self,
+        at_hand: AtHand,
+        gate: Gate,
+        begin: str | None,
+        translate: Callable[[Exception], BackendError | None],
     ) -> None:
         self._at_hand = at_hand
+        self._gate = gate
         self._begin = begin
         self._translate = translate
 
     def __enter__(self) -> PostgresSession:
         """Take a connection, and begin."""
+        self._gate.__enter__()
+        try:
+            return self._enter()
+        except BaseException:
+            self._gate.__exit__()
+            raise
+
+    def _enter(self) -> PostgresSession:
         try:
             self._held = self._at_hand.take()
             return self._start(self._held)
@@ -225,6 +246,12 @@ class Read:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End, and give the connection back."""
+        try:
+            self._leave(error)
+        finally:
+            self._gate.__exit__()
+
+    def _leave(self, error: BaseException | None) -> None:
         held = self._held
         self._call.detach(self._before)
         if self._begin is not None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import sqlalchemy as sa
 
 from docstore.backend import EXACT, Judgement, SortKey, Writer
-from docstore.concurrency import current
+from docstore.concurrency import Gate, current
 from docstore.errors import BackendError, DocstoreError
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
@@ -29,6 +29,8 @@ from docstore_sql.tables import Tables
 __all__ = ["SQLBackend", "is_async"]
 
 T = TypeVar("T")
+_inherited: list[object] = []
+"""Connections of the process that this one was forked from: never touched, not even by the collector."""
 
 
 class SQLBackend(ABC):
@@ -51,6 +53,7 @@ class SQLBackend(ABC):
         self.owned = owned
         self.compilers: Mapping[str, Compiler] = self.new_compilers()
         self._pid = os.getpid()
+        self.gate = Gate()
 
     def new_compilers(self) -> dict[str, Compiler]:
         """Return a compiler for each collection, which knows nothing yet."""
@@ -90,6 +93,7 @@ class SQLBackend(ABC):
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a block for writing; commit it at the end, roll it back on an exception."""
+        self.gate.check()  # before it waits for the turn of another process
         with self.translated(), self.write_lock(), self.checkout() as connection:
             with self.starting(connection):
                 session = self.session(connection)
@@ -117,6 +121,8 @@ class SQLBackend(ABC):
         """Commit; where the connection is lost meanwhile nobody can say whether it happened, and the error
         says that.
         """
+        if session.process != os.getpid():
+            raise BackendError("this transaction belongs to the process that was forked: end it there")
         try:
             session.cursor.execute("COMMIT")
         except Exception as error:
@@ -173,6 +179,8 @@ class SQLBackend(ABC):
 
     def close(self) -> None:
         """Dispose of the engine, if it is ours."""
+        if os.getpid() != self._pid:
+            self.forked()
         if self.owned:
             self.engine.dispose()
 
@@ -187,18 +195,22 @@ class SQLBackend(ABC):
         """Take a raw connection from the pool, set up; a fork starts with a pool of its own."""
         if os.getpid() != self._pid:
             self.forked()
-        connection: Any
-        if self.loop_engine is None:
-            connection = self.raw_connection()
-        else:
-            connection = LoopConnection.taken_from(self.loop_engine, self.loop_cursor)
-        try:
-            if "docstore" not in connection.info:
-                self.set_up(connection)
-                connection.info["docstore"] = True
-            yield connection
-        finally:
-            connection.close()
+        with self.gate:
+            connection: Any
+            if self.loop_engine is None:
+                connection = self.raw_connection()
+            else:
+                connection = LoopConnection.taken_from(self.loop_engine, self.loop_cursor)
+            try:
+                if "docstore" not in connection.info:
+                    self.set_up(connection)
+                    connection.info["docstore"] = True
+                yield connection
+            finally:
+                if os.getpid() == self._pid:
+                    connection.close()
+                else:
+                    _inherited.append(connection)
 
     def raw_connection(self) -> Any:
         """Take a connection from the engine's pool."""
@@ -222,6 +234,8 @@ class SQLBackend(ABC):
     @staticmethod
     def _end(session: Session, how: str) -> None:
         """End a transaction that failed; what the driver says of it must not hide the failure."""
+        if session.process != os.getpid():
+            return
         try:
             session.cursor.execute(how)
         except Exception:

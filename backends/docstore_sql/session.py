@@ -6,6 +6,7 @@ locks, how it inserts many rows at once, and how it shows a plan.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +61,8 @@ class Session(ABC):
 
     def __init__(self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler]) -> None:
         self.connection = connection
+        self.process = os.getpid()
+        """That it was made in: a fork must not use its connection."""
         self.cursor = self.cursor_on(connection)
         self.tables = tables
         self.compilers = compilers

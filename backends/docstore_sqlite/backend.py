@@ -98,15 +98,16 @@ class SQLiteBackend(SQLBackend):
         turn.
         """
         idle = self._own_idle()
-        kept = None if idle is None else idle.take()
-        if idle is not None and kept is not None:
-            try:
-                yield kept.connection
-            except BaseException:
-                idle.give_failed(kept)
-                raise
-            idle.give(kept)
-            return
+        with self.gate:
+            kept = None if idle is None else idle.take()
+            if idle is not None and kept is not None:
+                try:
+                    yield kept.connection
+                except BaseException:
+                    idle.give_failed(kept)
+                    raise
+                idle.give(kept)
+                return
         if self._single is None:
             with super().checkout() as connection:
                 yield connection
@@ -272,7 +273,7 @@ class SQLiteBackend(SQLBackend):
         block: AbstractContextManager[SQLiteSession] = (
             self._read_pooled(snapshot)
             if idle is None
-            else Reading(idle.take, idle, snapshot, self._read_pooled, self.translate)
+            else Reading(idle.take, idle, snapshot, self._read_pooled, self.translate, self.gate)
         )
         return self._read_still(block) if self.place.is_still else block
 
@@ -479,6 +480,9 @@ class SQLiteBackend(SQLBackend):
     def close(self) -> None:
         """Dispose of the engine under the write lock: the last connection to close checkpoints."""
         if not self.owned:
+            return
+        if self.gate.is_torn:  # another process has the turn, and the connections
+            self.forked()
             return
         if not self.read_only:
             with suppress(Exception):  # the log stays as it is: whoever opens the store next may fold it

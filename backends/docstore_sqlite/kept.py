@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from docstore.concurrency import Call, current
+from docstore.concurrency import Call, Gate, current
 from docstore.errors import BackendError, DocstoreError
 
 if TYPE_CHECKING:
@@ -128,10 +128,12 @@ class Reading:
         snapshot: whether all that is read comes from one state.
         pooled: the same block on a connection out of the pool, for where there is no kept one.
         translate: turns the driver's errors into ours.
+        gate: of the backend.
     """
 
     __slots__ = (
-        "_before", "_block", "_call", "_idle", "_pooled", "_session", "_snapshot", "_take", "_translate"
+        "_before", "_block", "_call", "_gate", "_idle", "_pooled", "_session", "_snapshot", "_take",
+        "_translate",
     )  # fmt: skip
 
     def __init__(
@@ -141,7 +143,9 @@ class Reading:
         snapshot: bool,
         pooled: Callable[[bool], AbstractContextManager[SQLiteSession]],
         translate: Callable[[Exception], BackendError | None],
+        gate: Gate,
     ) -> None:
+        self._gate = gate
         self._take = take
         self._idle = idle
         self._snapshot = snapshot
@@ -150,6 +154,14 @@ class Reading:
         self._session: SQLiteSession | None = None
 
     def __enter__(self) -> SQLiteSession:
+        self._gate.__enter__()
+        try:
+            return self._enter()
+        except BaseException:
+            self._gate.__exit__()
+            raise
+
+    def _enter(self) -> SQLiteSession:
         session = self._session = self._take()
         if session is None:
             self._block = self._pooled(self._snapshot)
@@ -161,6 +173,14 @@ class Reading:
         return session
 
     def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return self._leave(kind, error, trace)
+        finally:
+            self._gate.__exit__()
+
+    def _leave(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         session = self._session

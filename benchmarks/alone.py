@@ -90,7 +90,7 @@ def _bytes(megabytes: str) -> dict[str, float]:
 def _index(count: str) -> dict[str, float]:
     """Index small files, and say how fast and how large: at every tenth, and at the peak."""
     import docstore
-    from docstore.cli.indexing import index_folder
+    from docstore.ingest import index_folder
 
     with tempfile.TemporaryDirectory() as folder:
         make_files(Path(folder, "files"), int(count))
@@ -104,7 +104,7 @@ def _index(count: str) -> dict[str, float]:
                     marks.append(memory("VmRSS"))
 
             begun, cpu = time.perf_counter(), time.process_time()
-            outcome = index_folder(store, f"{folder}/files", on_event=on_event)
+            outcome = index_folder(store, f"{folder}/files", on_event=on_event).counts
             took, spent = time.perf_counter() - begun, time.process_time() - cpu
             assert outcome["added"] == int(count), outcome
             return {

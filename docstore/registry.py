@@ -84,7 +84,7 @@ def _scheme_of(url: str) -> str:
 
 
 def _opener(scheme: str) -> Opener:
-    target = _registered().get(scheme) or _FIRST_PARTY.get(scheme)
+    target = _FIRST_PARTY.get(scheme) or _registered().get(scheme)  # to look for others takes long
     if target is not None:
         return _loaded(scheme, target)
     raise UnknownBackend(

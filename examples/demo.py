@@ -20,8 +20,7 @@ from pathlib import Path
 from time import perf_counter
 
 import docstore
-from docstore.cli.indexing import IndexOptions, index_folder
-from docstore.cli.walk import WalkOptions
+from docstore.ingest import WalkOptions, index_folder
 
 SAMPLES = Path(__file__).parent / "samples"
 LIBRARY = Path(sysconfig.get_path("stdlib"))
@@ -39,9 +38,9 @@ def step(title: str) -> Iterator[None]:
 
 def index(store: docstore.Store, folder: Path, prefix: str) -> None:
     """Index a folder and print what became of its files."""
-    options = IndexOptions(walk=WalkOptions(exclude=NOT_PYTHONS_OWN), prefix=prefix)
     start = perf_counter()
-    counts = index_folder(store, folder, options)
+    options = WalkOptions(exclude=NOT_PYTHONS_OWN)
+    counts = index_folder(store, folder, name=prefix.strip("/") or None, options=options).counts
     files = sum(number for outcome, number in counts.items() if outcome != "passed")
     print(f"   {files:,} files, {files / (perf_counter() - start):,.0f} a second: ", end="")
     print(", ".join(f"{number:,} {outcome}" for outcome, number in sorted(counts.items())))

@@ -1,11 +1,12 @@
 """The `docstore` command: a thin layer over the public API, for people and scripts.
 
-One module per group of commands: `index` puts a folder into a store, `read` finds, shows and counts.
-`walk` and `indexing` need neither click nor rich and can be used from Python.
+One module per group of commands, imported when one of them is run: `--help` and a slip of the keyboard cost
+next to nothing.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,14 +23,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 done, 1 not found or work that failed, 2 wrong usage, a bad filter, or the
-        extra `cli` is not installed.
+        extra `cli` is not installed, 130 interrupted.
     """
+    # Looking for plugins of Pydantic reads the metadata of every installed package: a tenth of a second.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         import click  # noqa: F401
-        import rich  # noqa: F401
     except ImportError as error:
-        print(f"docstore: the command needs {error.name}, which is not installed: {INSTALL}", file=sys.stderr)
-        return 2
+        return _missing(error)
     from docstore.cli.app import run
 
-    return run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return run(sys.argv[1:] if arguments is None else arguments)
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("rich", "pathspec"):
+            raise
+        return _missing(error)
+
+
+def _missing(error: ImportError) -> int:
+    name = (error.name or "").partition(".")[0]
+    print(f"docstore: the command needs {name}, which is not installed: {INSTALL}", file=sys.stderr)
+    return 2

@@ -1,23 +1,22 @@
-"""What several commands share: where the store is, how a filter is read from the command line."""
+"""What several commands share: where the store is, whose documents count, how a filter is written."""
 
 from __future__ import annotations
 
-import json
+import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-import docstore
-from docstore.store import Store
+if TYPE_CHECKING:
+    from docstore.store import Store
 
 __all__ = [
+    "all_versions_option",
     "blobs_option",
-    "filter_argument",
     "json_option",
     "local_path",
     "opened",
@@ -26,10 +25,12 @@ __all__ = [
     "search_option",
     "sqlite_file",
     "store_options",
+    "store_url",
+    "terms_argument",
     "within",
 ]
 
-DEFAULT_STORE = "sqlite:///docstore.db"
+DEFAULT_STORE = "docstore.db"
 DEFAULT_BLOBS = "./docstore-files"
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,11 +42,11 @@ def store_options(command: F) -> F:
     return click.option(
         "--store",
         "url",
-        metavar="URL",
+        metavar="URL|FILE",
         envvar="DOCSTORE_URL",
         default=DEFAULT_STORE,
         show_default=True,
-        help="sqlite:///FILE.db or postgresql://… Environment: DOCSTORE_URL.",
+        help="File of a SQLite store, or postgresql://… Environment: DOCSTORE_URL.",
     )(command)
 
 
@@ -92,54 +93,63 @@ def search_option(command: F) -> F:
     )(command)
 
 
-def filter_argument(command: F) -> F:
-    """Add FILTER, a JSON text; `-` reads it from standard input. The command receives it parsed."""
-    return click.argument("filter", metavar="[FILTER]", required=False, callback=_parsed)(command)
+def all_versions_option(command: F) -> F:
+    """Add `--all-versions`."""
+    return click.option(
+        "--all-versions", is_flag=True, help="Older versions, too; without it only the latest of each."
+    )(command)
 
 
-def _parsed(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
-    if text is None:
+def terms_argument(command: F) -> F:
+    """Add TERM…: ``key=value`` and its like, and JSON filters; `-` reads one from standard input. The command
+    receives the filter that all of them come to, ``None`` if there are none.
+    """
+    return click.argument("filter", metavar="[TERM]...", nargs=-1, callback=_filter_of)(command)
+
+
+def _filter_of(_context: click.Context, _parameter: click.Parameter, terms: tuple[str, ...]) -> Any:
+    if not terms:
         return None
-    read = sys.stdin.read() if text == "-" else text
-    try:
-        return json.loads(read, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    raise click.BadParameter(
-        f"""no JSON: {reason}; expected an object such as '{{"status": "failed"}}'""", param_hint="FILTER"
-    )
+    from docstore.cli.terms import filter_of
+
+    return filter_of(terms)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+def store_url(text: str) -> str:
+    """Return the URL of a store that was named by its URL or by the path of a SQLite file."""
+    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else f"sqlite:///{text}"
 
 
 @contextmanager
-def opened(url: str, blobs: str, *, must_exist: bool = True, store_id: str | None = None) -> Iterator[Store]:
+def opened(url: str, blobs: str, *, must_exist: bool = True, **options: Any) -> Iterator[Store]:
     """Open the store of a command.
 
     Arguments:
-        url: where the store is.
+        url: where the store is; a SQLite file may be named by its path.
         blobs: where the bytes are; an empty text: nowhere.
-        must_exist: refuse an SQLite file that is not there, rather than make an empty one.
-        store_id: the id that the store must have; None: any.
+        must_exist: refuse a SQLite file that is not there, rather than make an empty one.
+        options: further ones of `docstore.open`.
 
     Raises:
         click.ClickException: there is no such file.
         DocstoreError: the store cannot be opened.
     """
+    from datetime import UTC
+
+    from docstore.store import open
+
     file = sqlite_file(url)
     if must_exist and file is not None and not file.exists():
-        raise click.ClickException(f"no store at {url}; make one with: docstore index FOLDER --store {url}")
-    with docstore.open(url, blobs=blobs or None, store_id=store_id) as store:
+        raise click.ClickException(
+            f"there is no store at {file}: make one with  docstore index FOLDER --store {url}"
+        )
+    with open(store_url(url), blobs=blobs or None, default_timezone=UTC, **options) as store:
         yield store
 
 
 def sqlite_file(url: str) -> Path | None:
-    """Return the file of an `sqlite:///…` URL, None for any other store."""
-    match = re.match(r"sqlite(?:\+\w+)?:///([^?]+)", url)
+    """Return the file of a SQLite store, None for any other store."""
+    match = re.match(r"sqlite(?:\+\w+)?:///(?:file:)?([^?]+)", store_url(url))
     return None if match is None or match[1] == ":memory:" else Path(match[1])
 
 
@@ -151,3 +161,22 @@ def local_path(blobs: str) -> Path | None:
     if not separator:
         return Path(blobs) if blobs else None
     return Path(rest) if scheme in ("file", "local") else None
+
+
+def own_places(url: str, blobs: str) -> Callable[[str], bool]:
+    """Return a test for the paths of the store itself, which must never be indexed into it.
+
+    Arguments:
+        url: the store; a local SQLite file and the files beside it that begin with its name are its own.
+        blobs: the bytes; a local folder is its own.
+    """
+    file, folder = sqlite_file(url), local_path(blobs)
+    database = "" if file is None else os.path.realpath(file)
+    files = None if folder is None else os.path.realpath(folder)
+
+    def own(path: str) -> bool:
+        if files is not None and path == files:
+            return True
+        return bool(database) and (path == database or path.startswith((f"{database}-", f"{database}.")))
+
+    return own

@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, JSON for programs, and text that cannot steer a terminal."""
+"""What the commands print: tables for people, lines for programs, text that cannot steer a terminal."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+    from rich.table import Table
 
 __all__ = [
     "document_table",
     "document_view",
+    "is_terminal",
     "note",
     "print_json",
     "print_table",
     "record",
     "shown",
     "size_text",
+    "stdout",
+    "table_of",
 ]
 
 _PIPED_WIDTH = 200
@@ -31,21 +34,41 @@ _STATUS_STYLES = {"completed": "green", "failed": "red", "processing": "yellow",
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
+def is_terminal() -> bool:
+    """Return whether people look at standard output."""
+    return sys.stdout.isatty()
+
+
 def stdout() -> Console:
     """Return a console on standard output, wide where that is no terminal, so that nothing is cut."""
-    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    from rich.console import Console
+
+    width = None if is_terminal() else _PIPED_WIDTH
     return Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
 
 
 def print_table(table: Table) -> None:
     """Print a table on standard output, without blanks at the ends of lines where that is no terminal."""
     console = stdout()
-    if sys.stdout.isatty():
+    if is_terminal():
         console.print(table)
         return
     with console.capture() as capture:
         console.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def table_of(names: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
+    """Lay rows out under their names; those in `right` are numbers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold", justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*(Text(shown(cell)) for cell in row))
+    return table
 
 
 def note(text: str) -> None:
@@ -88,23 +111,39 @@ def record(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json")
 
 
-def print_json(value: object) -> None:
-    """Print JSON, two spaces deep; escapes where standard output cannot hold the characters."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Write JSON; escapes where standard output cannot hold the characters."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeError:
-        text = json.dumps(value, indent=2)
-    print(text)
+        return json.dumps(value, indent=indent, default=str)
+    return text
+
+
+def print_json(value: object) -> None:
+    """Print JSON, two spaces deep."""
+    print(json_text(value, indent=2))
+
+
+def time_text(moment: datetime, *, wide: bool) -> str:
+    """Write an instant in UTC: to the minute, the second where there is room, or exactly in a pipe."""
+    if not is_terminal():
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S" if wide else "%Y-%m-%d %H:%M")
 
 
 def document_table(documents: Iterable[Any], *, chain: bool = False) -> Table:
     """Lay documents out in a table; their ids are in it where there is room for them.
 
+    Sizes and dates are for people on a terminal, and exact in a pipe.
+
     Arguments:
         documents: what to show, in this order.
         chain: show version numbers, too.
     """
+    from rich.table import Table
+
     wide = stdout().width >= _WIDE
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("number", justify="right", no_wrap=True)
@@ -122,15 +161,18 @@ def document_table(documents: Iterable[Any], *, chain: bool = False) -> Table:
     return table
 
 
-def _cells(document: Any, chain: bool, wide: bool) -> Sequence[Text]:
+def _cells(document: Any, chain: bool, wide: bool) -> Sequence[Any]:
+    from rich.text import Text
+
     status = str(document.status)
+    exact = "" if document.size is None else str(document.size)
     cells = [
         Text(str(document.number)),
         Text(shown(document.external_id or document.filename)),
         Text(document.file_type),
-        Text(size_text(document.size)),
+        Text(size_text(document.size) if is_terminal() else exact),
         Text(status, style=_STATUS_STYLES.get(status, "")),
-        Text(document.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S" if wide else "%Y-%m-%d %H:%M")),
+        Text(time_text(document.created_at, wide=wide)),
     ]
     if chain:
         cells.append(Text(f"{document.version}{' latest' if document.is_latest else ''}"))
@@ -139,6 +181,9 @@ def _cells(document: Any, chain: bool, wide: bool) -> Sequence[Text]:
 
 def document_view(document: BaseModel) -> Table:
     """Lay one document out, a field a line; fields that are None and the content are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

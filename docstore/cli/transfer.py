@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -21,13 +24,21 @@ from docstore.cli.options import (
     quiet_option,
     scope_options,
     store_options,
+    store_url,
     within,
 )
 from docstore.cli.output import note, print_json, shown, size_text
 from docstore.cli.progress import told
-from docstore.transfer import Diff, Difference, Transferred, export_lines, import_lines
-
-__all__ = ["TRANSFER_COMMANDS", "store_url"]
+from docstore.transfer import (
+    Diff,
+    Difference,
+    RecordsReport,
+    Transferred,
+    export_lines,
+    import_lines,
+    import_records,
+    is_export,
+)
 
 _files = click.option(
     "--files",
@@ -38,12 +49,7 @@ _replace = click.option("--replace", is_flag=True, help="Overwrite what the targ
 _blobs_of_source = blobs_option("Where the bytes of the first store are.")
 
 
-def store_url(text: str) -> str:
-    """Return the URL of a store that was named by its URL or by the path of an SQLite file."""
-    return text if ":" in text else f"sqlite:///{text}"
-
-
-@click.command(short_help="Copy one store into another.")
+@click.command("copy", short_help="Copy one store into another.")
 @click.argument("source", metavar="SOURCE")
 @click.argument("target", metavar="TARGET")
 @_blobs_of_source
@@ -54,7 +60,7 @@ def store_url(text: str) -> str:
 @json_option()
 @quiet_option
 @scope_options
-def copy(
+def copy_(
     source: str, target: str, blobs: str, target_blobs: str | None, no_bytes: bool, replace: bool,
     no_verify: bool, as_json: bool, quiet: bool, tenant: str | None, owner: str | None,
 ) -> int:  # fmt: skip
@@ -106,7 +112,7 @@ def _print_transferred(done: Transferred) -> None:
         note(f"{done.skipped:,} extractions without their document were left out")
 
 
-@click.command(short_help="Compare two stores.")
+@click.command("diff", short_help="Compare two stores.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @_blobs_of_source
@@ -119,14 +125,17 @@ def _print_transferred(done: Transferred) -> None:
     help="rows: documents with the sha256 of their bytes; hash: also read all bytes of both.",
 )
 @click.option("--no-bytes", is_flag=True, help="It is no difference that one has bytes that the other lacks.")
+@click.option("--summary", "summarizes", is_flag=True, help="Only say how many of which kind.")
 @json_option()
 @quiet_option
 @scope_options
-def diff(
-    a: str, b: str, blobs: str, other_blobs: str, level: Any, no_bytes: bool, as_json: bool, quiet: bool,
-    tenant: str | None, owner: str | None,
+def diff_(
+    a: str, b: str, blobs: str, other_blobs: str, level: Any, no_bytes: bool, summarizes: bool, as_json: bool,
+    quiet: bool, tenant: str | None, owner: str | None,
 ) -> int:  # fmt: skip
     """Compare the stores A and B, document by document; numbers and storage keys may differ.
+
+    Each difference is a line: where the document is, or what differs, and its name.
 
     \b
     docstore diff docstore.db postgresql://localhost/docs
@@ -144,12 +153,15 @@ def diff(
     if as_json:
         print_json({**asdict(found), "same": found.same})
     else:
-        _print_diff(found)
+        _print_diff(found, summarizes)
     return 0 if found.same else 1
 
 
-def _print_diff(found: Diff) -> None:
-    for difference in found.differences:
+def _print_diff(found: Diff, summarizes: bool) -> None:
+    if summarizes:
+        for kind, number in Counter(_kind(one) for one in found.differences).most_common():
+            click.echo(f"{kind}: {number:,}")
+    for difference in () if summarizes else found.differences:
         click.echo(_difference_line(difference))
     if found.count > len(found.differences):
         note(f"and {found.count - len(found.differences):,} more")
@@ -159,10 +171,14 @@ def _print_diff(found: Diff) -> None:
     click.echo("they hold the same" if found.same else f"{found.count:,} differences")
 
 
+def _kind(difference: Difference) -> str:
+    return {"only_in_a": "only in A", "only_in_b": "only in B"}.get(difference.kind, difference.kind)
+
+
 def _difference_line(difference: Difference) -> str:
-    where = {"only_in_a": "only in A", "only_in_b": "only in B"}.get(difference.kind, difference.kind)
     tenant = "" if difference.tenant is None else f" of tenant {difference.tenant}"
-    named = f"{where}: {difference.collection.rstrip('s')} {difference.id}{tenant}"
+    name = f" ({difference.name})" if difference.name else ""
+    named = f"{_kind(difference)}: {difference.collection.rstrip('s')} {difference.id}{name}{tenant}"
     more = difference.detail or ", ".join(difference.fields)
     return shown(f"{named}: {more}" if more else named)
 
@@ -177,7 +193,7 @@ def _difference_line(difference: Difference) -> str:
 def export_(
     file: str, no_bytes: bool, files: Path | None, quiet: bool, tenant: str | None, owner: str | None,
     url: str, blobs: str,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Write all documents, extractions and bytes as JSON Lines to FILE, or to standard output.
 
     A FILE whose name ends with .gz is compressed. FILE appears when it is complete.
@@ -186,17 +202,29 @@ def export_(
     docstore export backup.jsonl.gz
     docstore export backup.jsonl --files backup-files
     docstore export --no-bytes | jq -c .document.filename
+
+    A document whose bytes are missing or damaged is named, and written without them; the exit status is then
+    1.
     """
+    damaged: list[str] = []
+
+    def on_damaged(id: str, error: Exception) -> None:
+        damaged.append(id)
+        note(f"without its bytes: document {id}: {error}")
+
     with (
         opened(url, blobs) as store,
         _writing(file) as stream,
         told("exporting", quiet=quiet) as on_progress,
     ):
         view = within(store, tenant, owner)
-        written = export_lines(view, stream, bytes=not no_bytes, files=files, on_progress=on_progress)
+        written = export_lines(
+            view, stream, bytes=not no_bytes, files=files, on_progress=on_progress, on_damaged=on_damaged
+        )
     if not quiet:
         counts = f"{written.documents:,} documents, {written.extractions:,} extractions"
         note(f"{counts}, {size_text(written.bytes)}: {written.digest}")
+    return 1 if damaged else 0
 
 
 @contextmanager
@@ -222,8 +250,15 @@ def _opened_file(path: str, mode: str, named: str) -> BinaryIO:
     return cast(BinaryIO, opening(path, mode))
 
 
-@click.command("import", short_help="Read JSON Lines into a store.")
+@click.command("import", short_help="Read records or an export into a store.")
 @click.argument("file", default="-")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["export", "jsonl", "csv"]),
+    help="What FILE is; without, its first line and its name tell.",
+)
+@click.option("--key", metavar="FIELD", help="Of plain records: the field that is the external_id.")
 @_replace
 @_files
 @json_option()
@@ -231,14 +266,19 @@ def _opened_file(path: str, mode: str, named: str) -> BinaryIO:
 @scope_options
 @store_options
 def import_(
-    file: str, replace: bool, files: Path | None, as_json: bool, quiet: bool, tenant: str | None,
-    owner: str | None, url: str, blobs: str,
+    file: str, form: str | None, key: str | None, replace: bool, files: Path | None, as_json: bool,
+    quiet: bool, tenant: str | None, owner: str | None, url: str, blobs: str,
 ) -> int:  # fmt: skip
-    """Read what an export wrote from FILE, or standard input, into the store; run again, it goes on.
+    """Read what an export wrote, or plain records, from FILE or standard input into the store.
+
+    Plain records are JSON objects, one a line, or CSV with a header. What is no field of a document becomes
+    metadata. With --key a record that is there already is replaced if it is another now, so that the same
+    FILE may be read in again.
 
     \b
     docstore import backup.jsonl.gz
     docstore import backup.jsonl --files backup-files --store postgresql://localhost/docs
+    docstore import customers.csv --key number
 
     Exit status 1 if a document could not be read in, or the lines are damaged or incomplete.
     """
@@ -247,13 +287,35 @@ def import_(
         _reading(file) as stream,
         told("importing", quiet=quiet) as on_progress,
     ):
-        view = within(store, tenant, owner)
-        done = import_lines(view, stream, files=files, replace=replace, on_progress=on_progress)
+        view, lines = within(store, tenant, owner), io.BufferedReader(cast(Any, stream))
+        kind = form or _form_of(file, lines)
+        if kind != "export":
+            report = import_records(view, lines, form=cast(Any, kind), key=key)
+            return _print_records(report, as_json)
+        done = import_lines(view, lines, files=files, replace=replace, on_progress=on_progress)
     if as_json:
         print_json(asdict(done))
     else:
         _print_transferred(done)
     return 1 if done.failures else 0
+
+
+def _form_of(file: str, lines: io.BufferedReader) -> str:
+    """Return what a stream holds, by its beginning and its name."""
+    begin = lines.peek(1).lstrip()[:1]
+    if is_export(lines.peek(4096)):
+        return "export"
+    return "csv" if re.search(r"\.(csv|tsv)(\.gz)?$", file) or begin not in (b"{", b"") else "jsonl"
+
+
+def _print_records(report: RecordsReport, as_json: bool) -> int:
+    if as_json:
+        print_json({**asdict(report), "failed": [[line, str(error)] for line, error in report.failed]})
+    else:
+        click.echo(f"{report.added:,} added; {report.replaced:,} replaced; {report.unchanged:,} unchanged")
+        for line, error in report.failed:
+            note(f"line {line}: {error}")
+    return 1 if report.failed else 0
 
 
 @contextmanager
@@ -265,4 +327,27 @@ def _reading(file: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-TRANSFER_COMMANDS = (copy, diff, export_, import_)
+@click.command("backup", short_help="Copy a store, bytes and all, into a folder.")
+@click.argument("folder", metavar="FOLDER")
+@json_option()
+@quiet_option
+@store_options
+def backup_(folder: str, as_json: bool, quiet: bool, url: str, blobs: str) -> int:
+    """Write a consistent copy of a store, database and bytes, into FOLDER; run again, it goes on.
+
+    \b
+    docstore backup /backups/monday
+    docstore find --store /backups/monday/docstore.db --blobs /backups/monday/files
+
+    Everything is read again and compared at the end.
+    """
+    with opened(url, blobs) as store, told("backing up", quiet=quiet) as on_progress:
+        back_up = getattr(store, "backup", None)
+        if back_up is None:
+            raise click.UsageError("this docstore has no backup yet: use  docstore copy, or docstore export")
+        report = back_up(folder, on_progress=on_progress)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        click.echo(shown(report))
+    return 0 if getattr(report, "ok", True) else 1

@@ -19,13 +19,12 @@ from docstore.cli.options import (
     scope_options,
     sqlite_file,
     store_options,
+    store_url,
     within,
 )
 from docstore.cli.output import note, print_json, print_table, shown, size_text
 from docstore.cli.progress import told
 from docstore.maintenance import Action, CollectReport, Finding, RepairReport, Stats
-
-__all__ = ["UPKEEP_COMMANDS"]
 
 _DAY = 86_400.0
 
@@ -61,7 +60,7 @@ _level = click.option(
 )
 
 
-@click.command(short_help="Compare documents with their bytes.")
+@click.command("check", short_help="Compare documents with their bytes.")
 @_level
 @_grace
 @_prefix
@@ -72,7 +71,7 @@ _level = click.option(
 @quiet_option
 @scope_options
 @store_options
-def check(
+def check_(
     level: Any,
     grace: float,
     prefix: str,
@@ -139,7 +138,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     print_table(table)
 
 
-@click.command(short_help="Put right what a check finds.")
+@click.command("repair", short_help="Put right what a check finds.")
 @_level
 @click.option("--apply", "apply", is_flag=True, help="Do it; without, only say what would be done.")
 @click.option("--force", is_flag=True, help="Take away more than a tenth of what is there, too.")
@@ -149,7 +148,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 @quiet_option
 @scope_options
 @store_options
-def repair(
+def repair_(
     level: Any, apply: bool, force: bool, grace: float, store_id: str | None, as_json: bool, quiet: bool,
     tenant: str | None, owner: str | None, url: str, blobs: str,
 ) -> int:  # fmt: skip
@@ -200,7 +199,7 @@ def _subject(action: Action) -> str:
     return f"{finding.kind} {named}".rstrip()
 
 
-@click.command(short_help="Remove bytes that no document needs.")
+@click.command("collect", short_help="Remove bytes that no document needs.")
 @_grace
 @_prefix
 @_after
@@ -211,7 +210,7 @@ def _subject(action: Action) -> str:
 @quiet_option
 @scope_options
 @store_options
-def collect(
+def collect_(
     grace: float, prefix: str, after: str, workers: int, force: bool, store_id: str | None,
     as_json: bool, quiet: bool, tenant: str | None, owner: str | None, url: str, blobs: str,
 ) -> int:  # fmt: skip
@@ -258,10 +257,10 @@ def _left(report: CollectReport) -> Iterator[str]:
         yield f"could not be removed now: {key}"
 
 
-@click.command(short_help="Say that the bytes are this store's.")
+@click.command("adopt", short_help="Say that the bytes are this store's.")
 @json_option()
 @store_options
-def adopt(as_json: bool, url: str, blobs: str) -> int:
+def adopt_(as_json: bool, url: str, blobs: str) -> int:
     """Say that the folder or bucket of the bytes belongs to this store, whatever mark it bears.
 
     Needed where add, collect and repair say that it belongs to another store, or that nobody knows to which,
@@ -282,11 +281,11 @@ def adopt(as_json: bool, url: str, blobs: str) -> int:
     return 0
 
 
-@click.command(short_help="Count what is in a store.")
+@click.command("stats", short_help="Count what is in a store.")
 @json_option()
 @scope_options
 @store_options
-def stats(as_json: bool, tenant: str | None, owner: str | None, url: str, blobs: str) -> None:
+def stats_(as_json: bool, tenant: str | None, owner: str | None, url: str, blobs: str) -> None:
     """Count documents, extractions and bytes, and say what the backend says of itself.
 
     \b
@@ -323,13 +322,13 @@ def _stats_table(counted: Stats) -> Table:
     return table
 
 
-@click.command(short_help="Remove everything of a tenant or owner.")
+@click.command("erase", short_help="Remove everything of a tenant or owner.")
 @click.option("--yes", is_flag=True, help="Do it; without, only say what there is.")
 @json_option()
 @quiet_option
 @scope_options
 @store_options
-def erase(
+def erase_(
     yes: bool, as_json: bool, quiet: bool, tenant: str | None, owner: str | None, url: str, blobs: str
 ) -> int:
     """Remove all documents of a tenant and/or owner for good, with every byte ever written for them.
@@ -365,11 +364,11 @@ def _say_what_is_there(counted: Stats, as_json: bool) -> int:
     return 1
 
 
-@click.command(short_help="Bring a store up to this docstore.")
+@click.command("upgrade", short_help="Bring a store up to this docstore.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @json_option()
 @store_options
-def upgrade(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
+def upgrade_(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
     """Bring a store's tables up to the format of this docstore. Opening a store does the same.
 
     Each step is one transaction, and only one process at a time runs any; it may be killed and run again.
@@ -382,8 +381,8 @@ def upgrade(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
     """
     file = sqlite_file(url)
     if file is not None and not file.exists():
-        raise click.ClickException(f"no store at {url}")
-    report = docstore.upgrade(url, dry_run=dry_run)
+        raise click.ClickException(f"there is no store at {file}")
+    report = docstore.upgrade(store_url(url), dry_run=dry_run)
     if as_json:
         print_json(asdict(report))
     elif not report.steps:
@@ -393,4 +392,49 @@ def upgrade(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
     return 1 if dry_run and report.steps else 0
 
 
-UPKEEP_COMMANDS = (check, repair, collect, adopt, stats, erase, upgrade)
+@click.command("indexes", short_help="List, make and drop declared indexes.")
+@click.option("--create", metavar="A,-B", multiple=True, help="Keep the documents in this order.")
+@click.option("--drop", metavar="A,-B", multiple=True, help="Drop the index of this order.")
+@json_option("Print an array of the orders.")
+@store_options
+def indexes_(create: tuple[str, ...], drop: tuple[str, ...], as_json: bool, url: str, blobs: str) -> None:
+    """List the orders that documents are kept in, and make or drop some. Filters need none.
+
+    \b
+    docstore indexes
+    docstore indexes --create metadata.priority,-created_at
+    """
+    with opened(url, blobs) as store:
+        for order in create:
+            store.create_index(*order.split(","))
+        for order in drop:
+            if not store.drop_index(*order.split(",")):
+                note(f"there was no index of {order}")
+        found = store.indexes()
+    if as_json:
+        print_json([list(fields) for fields in found])
+    else:
+        for fields in found:
+            click.echo(shown(",".join(fields)))
+
+
+@click.command("advise", short_help="Say which indexes would have helped.")
+@json_option("Print an array of objects.")
+@store_options
+def advise_(as_json: bool, url: str, blobs: str) -> None:
+    """Say which declared indexes would have helped with what this process has asked.
+
+    A command asks little: programs call store.advise() after a while of work.
+
+    \b
+    docstore advise
+    """
+    with opened(url, blobs) as store:
+        found = store.advise()
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    for one in found:
+        click.echo(shown(one))
+    if not found:
+        note("nothing to advise")

@@ -1,73 +1,86 @@
-"""The commands of the queue: `work` reads the text of pending documents, `status` counts them."""
+"""The commands of the queue: `work` works through pending documents, `status` counts them."""
 
 from __future__ import annotations
 
+import os
 import socket
-from os import getpid
-from typing import Any
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
-from docstore.cli.options import filter_argument, json_option, opened, store_options
-from docstore.cli.output import note, print_json, print_table
-from docstore.extract import completion_of
-from docstore.models import Status
+from docstore.cli.options import json_option, opened, scope_options, store_options, terms_argument, within
 
-__all__ = ["QUEUE_COMMANDS"]
+if TYPE_CHECKING:
+    from docstore.models import Document
+    from docstore.store import Store
 
 _INTERRUPTED = 130
+_LOOK_EVERY = 2.0  # seconds between two looks at an empty queue with --watch
+_MOST_ERROR = 2000  # characters of a command's standard error that are kept
 
 
-@click.command(short_help="Read the text of pending documents.")
-@filter_argument
-@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads.")
-@click.option(
-    "--lease",
-    type=float,
-    default=300.0,
-    show_default=True,
-    help="Seconds after which a silent worker counts as dead.",
+@click.command(
+    "work", short_help="Work through pending documents.", context_settings={"ignore_unknown_options": True}
 )
+@click.argument("command", metavar="[CMD...]", nargs=-1, type=click.UNPROCESSED)
+@click.option("--extract", "extracts", is_flag=True, help="Read the text of each document's bytes.")
 @click.option(
-    "--max-attempts",
-    type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="Attempts that a document has before it is failed.",
+    "--where", "terms", metavar="TERM", multiple=True, help="Only documents that match; repeatable."
+)
+@click.option("--watch", is_flag=True, help="Go on when the queue is empty, until Ctrl-C.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Documents at once.")
+@click.option("--lease", type=float, default=300.0, show_default=True, help="Seconds a worker may be silent.")
+@click.option(
+    "--max-attempts", type=click.IntRange(1), default=3, show_default=True, help="Then it is failed."
 )
 @json_option("Print the report as JSON.")
+@scope_options
 @store_options
-def work(
-    filter: dict[str, Any] | None,
-    workers: int,
-    lease: float,
-    max_attempts: int,
-    as_json: bool,
-    url: str,
-    blobs: str,
-) -> int:
-    """Take pending documents out of the queue, read the text out of their bytes, and complete them.
+def work_(
+    command: tuple[str, ...], extracts: bool, terms: tuple[str, ...], watch: bool, jobs: int, lease: float,
+    max_attempts: int, as_json: bool, tenant: str | None, owner: str | None, url: str, blobs: str,
+) -> int:  # fmt: skip
+    """Take pending documents out of the queue one by one, run CMD for each, and complete them.
+
+    CMD gets the document's bytes on standard input and, in its environment, DOCSTORE_ID, DOCSTORE_FILENAME
+    and DOCSTORE_CONTENT_TYPE. What it prints becomes the document's text; if it fails, what it says on
+    standard error becomes the error, and the document is tried again.
+
+    \b
+    docstore work --extract --jobs 4
+    docstore work --where file_type=image -- tesseract - -
+    docstore work --watch -- ./classify.sh
 
     Any number of these may run at once, on any number of machines, on one store: each document is done by one
     of them. One that dies is found out by its lease. Ctrl-C lets the documents under way finish.
 
-    \b
-    docstore work --workers 4
-    docstore work '{"file_type": "pdf"}'
-
     Exit status 0 if every document was completed; 1 if some failed; 130 if it was interrupted.
     """
-    with opened(url, blobs) as store:
-        report = store.documents.process(
-            lambda document: completion_of(store, document),
-            workers=workers,
-            lease=lease,
-            max_attempts=max_attempts,
-            filter=filter,
-            worker=f"{socket.gethostname()}:{getpid()}",
-            on_progress=None if as_json else _progress,
-        )
+    if bool(command) == extracts:
+        raise click.UsageError("say what to do with each document: --extract, or a command behind --")
+    from docstore.cli.output import note, print_json
+    from docstore.cli.terms import filter_of
+    from docstore.extract import completion_of
+
+    filter = filter_of(terms) if terms else None
+    options: dict[str, Any] = {
+        "workers": jobs, "lease": lease, "max_attempts": max_attempts, "filter": filter,
+        "worker": f"{socket.gethostname()}:{os.getpid()}", "on_progress": None if as_json else _progress,
+    }  # fmt: skip
+    with opened(url, blobs) as opened_store:
+        store = within(opened_store, tenant, owner)
+
+        def handle(document: Document) -> Any:
+            return completion_of(store, document) if extracts else _ran(store, document, command)
+
+        report = store.documents.process(handle, **options)
+        while watch and not report.interrupted:
+            for id, reason in report.errors:
+                note(f"{id}: {reason}")
+            time.sleep(_LOOK_EVERY)
+            report = store.documents.process(handle, **options)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
@@ -82,35 +95,63 @@ def work(
 
 def _progress(done: int) -> None:
     if done % 100 == 0:
+        from docstore.cli.output import note
+
         note(f"{done:,} done")
 
 
+class CommandFailed(Exception):
+    """A command that was run for a document ended with another status than 0."""
 
 
-@click.command(short_help="Count documents by status.")
-@filter_argument
-@click.option(
-    "--all-versions", is_flag=True, help="Older versions, too; without it only the latest of each file."
-)
+def _ran(store: Store, document: Document, command: tuple[str, ...]) -> str | None:
+    """Run a command for a document, and return what it printed."""
+    environment = {
+        **os.environ, "DOCSTORE_ID": document.id, "DOCSTORE_FILENAME": document.filename,
+        "DOCSTORE_CONTENT_TYPE": document.content_type,
+    }  # fmt: skip
+    given = b"" if document.sha256 is None else store.documents.read_bytes(document.id)
+    done = subprocess.run(command, input=given, capture_output=True, env=environment, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()[-_MOST_ERROR:]
+        raise CommandFailed(f"{command[0]} ended with status {done.returncode}{': ' + said if said else ''}")
+    return done.stdout.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}") or None
+
+
+@click.command("status", short_help="Count documents by status.")
+@terms_argument
+@click.option("--all-versions", is_flag=True, help="Older versions, too; without it only the latest of each.")
 @json_option("Print a JSON object of status and number.")
+@scope_options
 @store_options
-def status(filter: dict[str, Any] | None, all_versions: bool, as_json: bool, url: str, blobs: str) -> None:
-    """Print how many documents are pending, processing, completed and failed.
+def status_(
+    filter: dict[str, Any] | None, all_versions: bool, as_json: bool, tenant: str | None, owner: str | None,
+    url: str, blobs: str,
+) -> None:  # fmt: skip
+    """Print how many documents are pending, processing, completed and failed, and which failed last.
 
     \b
     docstore status
-    docstore status '{"file_type": "pdf"}' --json
+    docstore status file_type=pdf --json
     """
-    with opened(url, blobs) as store:
-        found = store.documents.count_by("status", filter, latest_only=not all_versions)
-    counts = {word.value: found.get(word.value, 0) for word in Status}
+    from docstore.cli.output import note, print_json, shown
+
+    with opened(url, blobs) as opened_store:
+        documents = within(opened_store, tenant, owner).documents
+        found = documents.count_by("status", filter, latest_only=not all_versions)
+        failed = [] if as_json or not found.get("failed") else _failed_last(documents, filter)
+    counts = {word: found.get(word, 0) for word in ("pending", "processing", "completed", "failed")}
     if as_json:
         print_json(counts)
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
+    width = max(len(f"{number:,}") for number in counts.values())
     for word, number in counts.items():
-        table.add_row(word, f"{number:,}")
-    print_table(table)
+        click.echo(f"{word:<10}  {number:>{width},}")
+    for document in failed:
+        note(f"failed: {document.external_id or document.filename}: {shown(document.error or '')}")
 
 
-QUEUE_COMMANDS = (work, status)
+def _failed_last(documents: Any, filter: dict[str, Any] | None) -> Any:
+    failed = {"status": "failed"}
+    wanted = failed if filter is None else {"$and": [filter, failed]}
+    return documents.find(wanted, sort="-updated_at", limit=5).items

@@ -10,6 +10,7 @@ from docstore.transfer.comparing import diff, fingerprint
 from docstore.transfer.copying import copy
 from docstore.transfer.exporting import export_lines
 from docstore.transfer.importing import import_lines
+from docstore.transfer.records import RecordsReport, import_records, is_export
 from docstore.transfer.reports import CopyReport, Diff, Difference, Failure, Transferred
 from docstore.transfer.rows import Fingerprint
 
@@ -19,10 +20,13 @@ __all__ = [
     "Difference",
     "Failure",
     "Fingerprint",
+    "RecordsReport",
     "Transferred",
     "copy",
     "diff",
     "export_lines",
     "fingerprint",
     "import_lines",
+    "import_records",
+    "is_export",
 ]

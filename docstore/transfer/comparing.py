@@ -99,7 +99,7 @@ class _Comparison:
         for row, other in _pairs(self._a, self._b, collection):
             self._sums[0].add(collection, row)
             if other is None:
-                self._add(Difference("only_in_a", collection.name, *key_of(row)))
+                self._add(Difference("only_in_a", collection.name, *key_of(row), name=_name(row)))
             else:
                 self._compare(collection, row, other)
             self._tell()
@@ -109,7 +109,7 @@ class _Comparison:
         for row, other in _pairs(self._b, self._a, collection):
             self._sums[1].add(collection, row)
             if other is None:
-                self._add(Difference("only_in_b", collection.name, *key_of(row)))
+                self._add(Difference("only_in_b", collection.name, *key_of(row), name=_name(row)))
             self._tell()
 
     def _compare(self, collection: Collection, row: Row, other: Row) -> None:
@@ -117,7 +117,7 @@ class _Comparison:
         if collection is DOCUMENTS and self._stored and _is_stored(row) != _is_stored(other):
             fields.append("bytes")
         if fields:
-            self._add(Difference("different", collection.name, *key_of(row), tuple(fields)))
+            self._add(Difference("different", collection.name, *key_of(row), tuple(fields), name=_name(row)))
         if collection is DOCUMENTS and self._read:
             for name, store, one in (("a", self._a, row), ("b", self._b, other)):
                 self._read_bytes(name, store, one)
@@ -131,7 +131,7 @@ class _Comparison:
                     pass
         except (BlobMissing, BlobCorrupt) as lost:
             detail = f"in {name}: {lost.message}"
-            self._add(Difference("unreadable", DOCUMENTS.name, *key_of(row), ("bytes",), detail))
+            self._add(Difference("unreadable", DOCUMENTS.name, *key_of(row), ("bytes",), detail, _name(row)))
 
     def _add(self, difference: Difference) -> None:
         self._count += 1
@@ -184,3 +184,8 @@ def _tell(on_progress: OnProgress | None, stage: str, done: int) -> int:
     if on_progress is not None:
         on_progress(Progress(stage, done))
     return done
+
+
+def _name(row: Row) -> str:
+    """Return what people know a document by; an extraction has no name of its own."""
+    return str(row.get("external_id") or row["filename"]) if "version" in row else ""

@@ -78,6 +78,7 @@ class Difference:
         tenant, id: which.
         fields: those that differ; ``bytes`` stands for having them stored.
         detail: for people, where the fields do not say it.
+        name: the document's ``external_id``, else its filename; ``""`` of extractions.
     """
 
     kind: Literal["only_in_a", "only_in_b", "different", "unreadable"]
@@ -86,6 +87,7 @@ class Difference:
     id: str
     fields: tuple[str, ...] = ()
     detail: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from docstore.cli import main
-from docstore.cli.index import own_places
-from docstore.cli.options import local_path, sqlite_file
+from docstore.cli.app import COMMANDS
+from docstore.cli.options import local_path, own_places, sqlite_file
 from docstore.cli.output import shown, size_text
 
 Run = Callable[..., tuple[int, str, str]]
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "folder" / "sub").mkdir(parents=True)
     (tmp_path / "folder" / "plan.txt").write_text("a plan for the spring")
     (tmp_path / "folder" / "sub" / "bill.csv").write_text("item,price\nrope,12\n")
-    (tmp_path / "folder" / "sub" / "scan.pdf").write_bytes(b"%PDF-")
+    (tmp_path / "folder" / "sub" / "photo.png").write_bytes(b"\x89PNG")
     return tmp_path / "folder"
 
 
@@ -57,47 +57,52 @@ def filled(place: list[str], docstore_: Run, folder: Path) -> list[str]:
 
 
 def test_index_says_what_it_did(place: list[str], docstore_: Run, folder: Path) -> None:
-    """One line of counts on standard output; on standard error which types have no text, once."""
-    status, out, err = docstore_("index", str(folder), *place)
-    reason = "no text: sub/scan.pdf: cannot read as application/pdf; damaged or truncated?"
-    assert (status, err.partition(" (")[0]) == (0, reason)
-    assert out.startswith("3 files in ")
-    assert out.endswith("2 added, 0 changed, 0 unchanged, 1 stored without text\n")
+    """One line of counts on standard output; to have no text is no failure."""
     status, out, err = docstore_("index", str(folder), *place)
     assert (status, err) == (0, "")
-    assert out.endswith("0 added, 0 changed, 3 unchanged, 0 stored without text\n")
+    assert out.startswith("3 files in ")
+    assert out.endswith("3 added, 0 changed, 0 unchanged; 1 without text\n")
+    status, out, err = docstore_("index", str(folder), *place)
+    assert (status, err) == (0, "")
+    assert out.endswith("0 added, 0 changed, 3 unchanged\n")
 
 
-def test_index_with_an_error_has_status_1(place: list[str], docstore_: Run, folder: Path) -> None:
+def test_index_with_an_error_has_status_1(
+    place: list[str], docstore_: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that could not be stored is named on standard error, also when quiet; the others are stored."""
-    os.close(os.open(os.fsencode(folder) + b"/bad\xff.txt", os.O_CREAT | os.O_WRONLY))
+    really: Callable[..., object] = open
+
+    def opening(path: str, mode: str) -> object:
+        if path.endswith("plan.txt"):
+            raise PermissionError(13, "Permission denied", path)
+        return really(path, mode)
+
+    monkeypatch.setattr("docstore.ingest.reading.open", opening, raising=False)
     status, out, err = docstore_("index", str(folder), "--quiet", *place)
-    assert status == 1
-    assert err == (
-        "error: bad\\udcff.txt: InvalidDocument: the name is not UTF-8 at character 3; rename the file\n"
-    )
-    assert out.endswith("1 stored without text; 1 could not be read or stored\n")
+    assert (status, err) == (1, "error: plan.txt: cannot be read: Permission denied\n")
+    assert out.endswith("1 without text; 1 could not be read or stored\n")
 
 
 def test_find_lists_documents(filled: list[str], docstore_: Run) -> None:
     """A table with a line a document, in the order asked."""
-    status, out, _ = docstore_("find", "--sort", "external_id", "--total", *filled)
+    status, out, err = docstore_("find", "--sort", "external_id", "--total", *filled)
     lines = out.splitlines()
     assert status == 0
     assert lines[0].split()[:5] == ["number", "name", "type", "size", "status"]
     assert [line.split()[1:6] for line in lines[1:4]] == [
-        ["plan.txt", "text", "21", "B", "completed"],
-        ["sub/bill.csv", "excel", "19", "B", "completed"],
-        ["sub/scan.pdf", "pdf", "5", "B", "failed"],
+        ["folder/plan.txt", "text", "21", "completed", lines[1].split()[5]],
+        ["folder/sub/bill.csv", "excel", "19", "completed", lines[2].split()[5]],
+        ["folder/sub/photo.png", "image", "4", "completed", lines[3].split()[5]],
     ]
-    assert lines[4] == "3 of 3 documents"
+    assert err == "3 of 3 documents\n"
 
 
 def test_find_filters_and_searches(filled: list[str], docstore_: Run) -> None:
     """FILTER and --search both hold; --json is one array on standard output and nothing else."""
     status, out, err = docstore_("find", '{"status": "completed"}', "--search", "rope", "--json", *filled)
     (document,) = json.loads(out)
-    assert (status, err, document["external_id"]) == (0, "", "sub/bill.csv")
+    assert (status, err, document["external_id"]) == (0, "", "folder/sub/bill.csv")
     assert "content" not in document
     _, out, _ = docstore_("find", "--search", "spring", "--json", "--content", *filled)
     assert [document["content"] for document in json.loads(out)] == ["a plan for the spring"]
@@ -106,7 +111,7 @@ def test_find_filters_and_searches(filled: list[str], docstore_: Run) -> None:
 def test_find_pages_by_number_offset_and_cursor(filled: list[str], docstore_: Run) -> None:
     """The three ways to the second page lead to the same document."""
     first = docstore_("find", "--sort", "number", "--limit", "1", "--json", *filled)
-    assert first[2].startswith("there are more: --cursor ")
+    assert first[2].startswith("there are more: --all, or --cursor ")
     cursor = first[2].split()[-1]
     pages = [
         json.loads(docstore_("find", "--sort", "number", "--limit", "1", "--json", *way, *filled)[1])
@@ -126,7 +131,7 @@ def test_all_versions_are_listed_when_asked(filled: list[str], docstore_: Run, f
     (folder / "plan.txt").write_text("a plan for the autumn")
     os.utime(folder / "plan.txt", ns=(0, 5))
     assert "1 changed" in docstore_("index", str(folder), *filled)[1]
-    wanted = '{"external_id": "plan.txt"}'
+    wanted = '{"external_id": "folder/plan.txt"}'
     assert docstore_("count", wanted, *filled)[1] == "1\n"
     assert docstore_("count", wanted, "--all-versions", *filled)[1] == "2\n"
     assert docstore_("find", wanted, "--all-versions", *filled)[1].count("plan.txt") == 2
@@ -135,7 +140,7 @@ def test_all_versions_are_listed_when_asked(filled: list[str], docstore_: Run, f
 
 def test_show_takes_an_id_a_path_or_a_number(filled: list[str], docstore_: Run) -> None:
     """All name the same document; --content adds its text, --json prints one object."""
-    document = json.loads(docstore_("show", "plan.txt", "--json", *filled)[1])
+    document = json.loads(docstore_("show", "folder/plan.txt", "--json", *filled)[1])
     status, out, err = docstore_("show", document["id"], "--content", *filled)
     assert (status, err) == (0, "")
     assert out.endswith("\na plan for the spring\n")
@@ -158,14 +163,14 @@ def test_index_names_each_damaged_file(place: list[str], docstore_: Run, tmp_pat
 def test_show_of_nothing_has_status_1(filled: list[str], docstore_: Run) -> None:
     """One line says what was asked for."""
     assert docstore_("show", "none.txt", *filled) == (
-        1, "", "docstore: no document has the id, external_id or number 'none.txt'\n",
+        1, "", "docstore: there is no document 'none.txt'; see: docstore find\n",
     )  # fmt: skip
 
 
 def test_count_prints_a_number(filled: list[str], docstore_: Run) -> None:
     """A bare number for people, an object with --json."""
     assert docstore_("count", *filled) == (0, "3\n", "")
-    assert json.loads(docstore_("count", '{"status": "failed"}', "--json", *filled)[1]) == {"count": 1}
+    assert json.loads(docstore_("count", "status=completed", "--json", *filled)[1]) == {"count": 3}
 
 
 def test_explain_prints_the_plan(filled: list[str], docstore_: Run) -> None:
@@ -179,9 +184,9 @@ def test_explain_prints_the_plan(filled: list[str], docstore_: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["find", "{nonsense"], "FILTER"),
+        (["find", "{nonsense"], "TERM"),
         (["find", '{"size": NaN}'], "NaN is no JSON number"),
-        (["find", "[" * 100_000], "FILTER"),
+        (["find", "[" * 100_000], "TERM"),
         (["find", '{"sizes": 3}'], "sizes"),
         (["find", '{"size": {"$gte2": 3}}'], "$gte2"),
         (["find", '["size"]'], "filter"),
@@ -221,7 +226,8 @@ def test_a_store_that_is_not_there_is_not_made_by_looking(docstore_: Run, tmp_pa
     url = f"sqlite:///{tmp_path / 'typo.db'}"
     status, out, err = docstore_("find", "--store", url)
     assert (status, out) == (1, "")
-    assert err == f"docstore: no store at {url}; make one with: docstore index FOLDER --store {url}\n"
+    made = f"make one with docstore index FOLDER --store {url}"
+    assert err == f"docstore: there is no store at {tmp_path / 'typo.db'}: {made}\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -279,21 +285,20 @@ def test_the_folder_of_the_bytes() -> None:
     assert [local_path(url) for url in ("s3://b/x", "zip://x::file:///y", "")] == [None, None, None]
 
 
-@pytest.mark.parametrize("command", ["index", "find", "show", "count", "explain"])
+@pytest.mark.parametrize("command", [name for group in COMMANDS.values() for name in group])
 def test_help_shows_examples(command: str, docstore_: Run) -> None:
     """Each command's help has a usage line and at least one example of itself."""
     status, out, err = docstore_(command, "--help")
     assert (status, err) == (0, "")
     assert out.startswith(f"Usage: docstore {command} [OPTIONS]")
     assert f"\n  docstore {command}" in out
-    assert "DOCSTORE_URL" in out
 
 
 def test_the_command_says_what_it_is(docstore_: Run) -> None:
     """--help lists the commands, --version names the program; both end well."""
     status, out, _ = docstore_("--help")
     assert status == 0
-    assert [name for name in ("index", "find", "show", "count", "explain") if f"  {name} " not in out] == []
+    assert [name for group in COMMANDS.values() for name in group if f"  {name} " not in out] == []
     assert docstore_("--version")[1].startswith("docstore, version ")
 
 
@@ -301,7 +306,7 @@ def test_the_command_says_what_it_is(docstore_: Run) -> None:
 def test_without_the_extra_the_install_command_is_printed(missing: str) -> None:
     """`docstore.cli:main` imports without click and rich, says what to install and returns 2."""
     hidden = f"import sys; sys.modules[{missing!r}] = None\n"
-    code = f"{hidden}from docstore.cli import main\nsys.exit(main(['count']))"
+    code = f"{hidden}from docstore.cli import main\nsys.exit(main(['stats']))"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
@@ -340,7 +345,7 @@ def test_names_cannot_steer_the_terminal() -> None:
 
 
 def test_on_a_terminal_a_bar_shows_how_far_it_is(folder: Path, tmp_path: Path) -> None:
-    """With standard error on a terminal, `index` draws a bar with both numbers and clears it at the end."""
+    """With standard error on a terminal, `index` draws how many files and which, and clears it at the end."""
     place = ["--store", f"sqlite:///{tmp_path / 'bar.db'}", "--blobs", str(tmp_path / "bytes")]
     code = "import sys; from docstore.cli import main; sys.exit(main(sys.argv[1:]))"
     leader, follower = os.openpty()
@@ -356,4 +361,4 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is(folder: Path, tmp_path: Path) -
         assert process.stdout.read().startswith(b"3 files in ")
     assert process.returncode == 0
     assert b"indexing" in drawn
-    assert b"3/3" in drawn
+    assert b"3 files: sub/photo.png" in drawn

@@ -40,21 +40,21 @@ def docstore_(capsys: pytest.CaptureFixture[str]) -> Run:
 
 def test_work_completes_what_can_be_read_and_fails_the_rest(docstore_: Run, place: list[str]) -> None:
     """The counts are told, the reason of each failure stands on standard error, the exit status is 1."""
-    status, out, err = docstore_("work", "--workers", "2", "--max-attempts", "1", *place)
+    status, out, err = docstore_("work", "--extract", "--jobs", "2", "--max-attempts", "1", *place)
     assert (1, True) == (status, out.startswith("2 completed, 1 failed in "))
     assert "ExtractionError" in err
     with docstore.open(place[1]) as store:
         found = {one.filename: one for one in store.documents.iterate()}
     assert ("completed", "a plan for the spring") == (found["plan.txt"].status, found["plan.txt"].preview)
     assert ("failed", "completed") == (found["broken.pdf"].status, found["nothing"].status)
-    status, out, err = docstore_("work", "--json", *place)
+    status, out, err = docstore_("work", "--extract", "--json", *place)
     report = json.loads(out)
     assert (0, 0, 0, "") == (status, report["completed"], report["failed"], err)
 
 
 def test_work_takes_what_a_filter_says(docstore_: Run, place: list[str]) -> None:
     """Others stay pending; the exit status is 0."""
-    status, out, _ = docstore_("work", '{"filename": "plan.txt"}', *place)
+    status, out, _ = docstore_("work", "--extract", "--where", "filename=plan.txt", *place)
     assert (0, True) == (status, out.startswith("1 completed, 0 failed in "))
     status, out, _ = docstore_("status", "--json", *place)
     assert (0, {"pending": 2, "processing": 0, "completed": 2, "failed": 0}) == (status, json.loads(out))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from docstore.cli.walk import Entry, WalkOptions, walk
+from docstore.ingest.files import Entry, WalkOptions, walk
 
 
 def names(folder: Path, **options: object) -> list[str]:
     """Return the names of the files that can be indexed."""
-    return [entry.name for entry in walk(folder, WalkOptions(**options)) if entry.problem is None]  # type: ignore[arg-type]
+    walked = walk(folder, WalkOptions(**options))  # type: ignore[arg-type]
+    return [entry.name for entry in walked if entry.problem is None and not entry.ignored]
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_files_come_once_in_a_fixed_order(tree: Path) -> None:
 
 def test_hidden_files_are_taken_when_asked(tree: Path) -> None:
     """A leading dot hides a file, and a folder with all that is in it."""
-    assert names(tree, hidden=True) == [
+    assert names(tree, hidden=True, ignore=False) == [
         ".git/config", ".hidden", "a/b/c.txt", "a/x.tmp", "a/z.txt", "b.txt", "c/.d/e.txt",
     ]  # fmt: skip
 
@@ -57,7 +58,7 @@ def test_patterns_leave_out_names_and_paths(tree: Path, pattern: str, left: list
 def test_size_and_time_are_the_files_own(tree: Path) -> None:
     """An entry has the size in bytes and the time of the last change to the nanosecond."""
     os.utime(tree / "b.txt", ns=(0, 1_234_567_890_123_456_789))
-    entry = list(walk(tree))[-1]
+    entry = next(entry for entry in walk(tree) if entry.name == "b.txt")
     assert entry == Entry(str(tree / "b.txt"), "b.txt", 5, 1_234_567_890_123_456_789)
 
 
@@ -101,8 +102,8 @@ def test_a_folder_that_cannot_be_listed_is_reported(tree: Path, monkeypatch: pyt
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr("docstore.cli.walk.os.scandir", refusing)
-    met = [(entry.name, entry.problem) for entry in walk(tree)]
+    monkeypatch.setattr("docstore.ingest.files.os.scandir", refusing)
+    met = [(entry.name, entry.problem) for entry in walk(tree) if not entry.ignored]
     assert met[0] == ("a/b", "folder cannot be listed: Permission denied")
     assert [name for name, _ in met[1:]] == ["a/x.tmp", "a/z.txt", "b.txt"]
 

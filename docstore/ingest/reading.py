@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from docstore.cli.walk import Entry
 from docstore.extract import ExtractionError, ExtractLimits, Registry, extract
-from docstore.extract.base import State
+from docstore.ingest.files import Entry
 
 __all__ = ["Reading", "read_file", "source_metadata"]
 
 _IN_MEMORY = 8 * 1024 * 1024  # a longer file is read from the disk again when it is stored
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +29,23 @@ class Reading:
         source: its bytes, or its path where it is long; None if it cannot be read.
         size: bytes that were read.
         sha256: hex digest of them; None if it cannot be read.
-        content: its text, None if there is none.
-        state, note: how much of the file's text that is, and why; None if it could not be read.
-        error: why there is none, None if there is.
+        text: what a document has of it: `content`, `content_state`, `content_note`.
+        error: why there is no text although there should be, None otherwise.
     """
 
     entry: Entry
     source: bytes | Path | None
     size: int = 0
     sha256: str | None = None
-    content: str | None = None
-    state: State | None = None
-    note: str | None = None
+    text: Mapping[str, str | None] = field(default_factory=dict)
     error: str | None = None
 
     @property
     def weight(self) -> int:
         """Bytes of memory held, about."""
-        return (len(self.source) if isinstance(self.source, bytes) else 0) + 2 * len(self.content or "")
+        return (len(self.source) if isinstance(self.source, bytes) else 0) + 2 * len(
+            self.text.get("content") or ""
+        )
 
 
 def read_file(entry: Entry, registry: Registry | None = None, limits: ExtractLimits | None = None) -> Reading:
@@ -54,12 +54,13 @@ def read_file(entry: Entry, registry: Registry | None = None, limits: ExtractLim
         source, size, sha256 = _bytes_of(entry.path)
     except OSError as error:
         return Reading(entry, None, error=f"cannot be read: {error.strerror or error}")
-    name = os.path.basename(entry.path)
+    name = os.path.basename(entry.name)
     try:
         found = extract(source, filename=name, registry=registry, limits=limits)
     except ExtractionError as error:
         return Reading(entry, source, size, sha256, error=error.message)
-    return Reading(entry, source, size, sha256, found.text or None, found.state, found.note)
+    text = {"content": found.text or None, "content_state": found.state, "content_note": found.note}
+    return Reading(entry, source, size, sha256, text)
 
 
 def _bytes_of(path: str) -> tuple[bytes | Path, int, str]:
@@ -71,21 +72,26 @@ def _bytes_of(path: str) -> tuple[bytes | Path, int, str]:
         return Path(path), os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def source_metadata(entry: Entry, sha256: str | None) -> dict[str, Any]:
+def source_metadata(entry: Entry, where: Mapping[str, Any], sha256: str | None) -> dict[str, Any]:
     """Build `metadata.source`: where a document came from, and what tells whether the file changed since.
 
     Returns:
-        `path` and `folder` (relative, parted by `/`), `size` (bytes), `mtime_ns` (nanoseconds since
-        1970), `modified` (the same as RFC 3339 text, for people and for filters) and `sha256`.
+        `root` and `root_path` (the folder's name and place), `path` and `folder` (relative, parted by `/`),
+        `size` (bytes), `mtime_ns` (nanoseconds since 1970; text beyond 64 bits), `modified` (the same as RFC
+        3339 text, for people and for filters) and `sha256`; `raw_path` where the path is no UTF-8.
     """
     return {
-        "path": entry.name,
-        "folder": entry.name.rpartition("/")[0],
+        **where,
         "size": entry.size,
-        "mtime_ns": entry.mtime_ns,
+        "mtime_ns": time_of(entry),
         "modified": _modified(entry.mtime_ns),
         "sha256": sha256,
     }
+
+
+def time_of(entry: Entry) -> int | str:
+    """Return the time of a file's last change as metadata can hold it."""
+    return entry.mtime_ns if abs(entry.mtime_ns) <= _MOST_INTEGER else str(entry.mtime_ns)
 
 
 def _modified(mtime_ns: int) -> str | None:

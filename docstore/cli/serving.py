@@ -1,0 +1,113 @@
+"""Commands that belong to other parts of docstore, and say where those are missing; and `completion`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+from docstore.cli.options import opened, store_options
+
+_ANY: dict[str, Any] = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+def _hand_over(extra: str, module: str, needs: tuple[str, ...], arguments: tuple[str, ...]) -> int:
+    """Run another part's own command line, or say how to get that part.
+
+    Raises:
+        click.UsageError: it is not installed.
+    """
+    lacking = [name for name in needs if find_spec(name) is None]
+    if find_spec(f"docstore.{module.partition('.')[0]}") is None:
+        raise click.UsageError(
+            f'this docstore has no {extra!r} yet: pip install --upgrade "embedded-docstore[{extra}]"'
+        )
+    if lacking:
+        raise click.UsageError(
+            f'{extra} needs {", ".join(lacking)}: pip install "embedded-docstore[{extra}]"'
+        )
+    run: Any = import_module(f"docstore.{module}").main
+    return int(run(list(arguments)) or 0)
+
+
+@click.command("serve", short_help="Look at a store in a browser.", context_settings=_ANY)
+@click.argument("arguments", metavar="[OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
+def serve_(arguments: tuple[str, ...]) -> int:
+    """Show a store in a browser, on this machine, to read; --write to change it, too. Needs the extra serve.
+
+    \b
+    docstore serve
+    docstore serve --store postgresql://localhost/docs --port 9000
+    """
+    return _hand_over("serve", "http.command", ("fastapi", "uvicorn", "jinja2"), arguments)
+
+
+@click.command("mcp", short_help="Offer a store to agents.", context_settings=_ANY)
+@click.argument("arguments", metavar="[OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
+def mcp_(arguments: tuple[str, ...]) -> int:
+    """Offer a store to agents by the Model Context Protocol, to read. Needs the extra mcp.
+
+    \b
+    docstore mcp
+    docstore mcp --store postgresql://localhost/docs --tenant acme
+    """
+    return _hand_over("mcp", "mcp.command", ("mcp",), arguments)
+
+
+@click.command("partition", short_help="Part the tables of a Postgres store by tenant.")
+@click.option(
+    "--by", type=click.Choice(["tenant"]), default="tenant", show_default=True, help="Part by this."
+)
+@click.option("--count", type=click.IntRange(2, 1024), default=16, show_default=True, help="How many parts.")
+@store_options
+def partition_(by: str, count: int, url: str, blobs: str) -> None:
+    """Part the tables of a Postgres store by the hash of the tenant, on one server.
+
+    \b
+    docstore partition --store postgresql://localhost/docs --count 16
+    """
+    with opened(url, blobs) as store:
+        _parting(store, "partition")(count)
+
+
+@click.command("distribute", short_help="Distribute a Postgres store by tenant.")
+@store_options
+def distribute_(url: str, blobs: str) -> None:
+    """Distribute the tables of a Postgres store with Citus by tenant over its nodes.
+
+    \b
+    docstore distribute --store postgresql://localhost/docs
+    """
+    with opened(url, blobs) as store:
+        _parting(store, "distribute")()
+
+
+def _parting(store: Any, what: str) -> Any:
+    found = getattr(store, what, None)
+    if found is None:
+        raise click.UsageError(
+            f"this docstore cannot {what} the tables of a {store._root.backend.name} store: that is for "
+            "Postgres, and needs a docstore that has it: pip install --upgrade embedded-docstore"
+        )
+    return found
+
+
+@click.command("completion", short_help="Print what completes this command in a shell.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_(shell: str) -> None:
+    """Print a script that completes commands and options; your shell reads it when it starts.
+
+    \b
+    docstore completion bash >> ~/.bashrc
+    docstore completion zsh > ~/.zfunc/_docstore
+    docstore completion fish > ~/.config/fish/completions/docstore.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    from docstore.cli.app import app
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(app, {}, "docstore", "_DOCSTORE_COMPLETE").source())

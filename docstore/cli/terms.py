@@ -1,0 +1,144 @@
+"""Terms: what people write on a command line for a filter, and for what is to be set.
+
+``key=value key!=value key>value key~glob key?`` and JSON objects; a key is a field of the record, else one of
+its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+import click
+
+from docstore.query.fields import DOCUMENTS, Kind
+
+__all__ = ["assignments_of", "field_of", "filter_of", "value_of"]
+
+_TERM = re.compile(r"(?P<key>[^\s=!<>~?:]+)(?P<operator>:=|!=|>=|<=|=|>|<|~|\?\Z)(?P<value>.*)", re.DOTALL)
+_OPERATORS = {"!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte"}
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKMGT]i?B?|B)")
+_POWERS = {"k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
+_TEXTS = (Kind.TEXT, Kind.CHOICE)
+_EXPECTED = "key=value, key!=value, key>value, key~glob, key?, key:=JSON or a JSON object"
+
+
+def filter_of(terms: Iterable[str]) -> dict[str, Any]:
+    """Return the filter that asks for all terms.
+
+    Raises:
+        click.BadParameter: one cannot be read.
+    """
+    parts = [_json_filter(term) if _is_json(term) else _condition(term) for term in terms]
+    return parts[0] if len(parts) == 1 else {"$and": parts}
+
+
+def assignments_of(terms: Iterable[str]) -> dict[str, Any]:
+    """Return what ``key=value`` and ``key:=JSON`` set, by field path.
+
+    Raises:
+        click.BadParameter: one is no assignment.
+    """
+    made: dict[str, Any] = {}
+    for term in terms:
+        found = _TERM.fullmatch(term)
+        if found is None or found["operator"] not in ("=", ":="):
+            raise _bad(term, "key=value or key:=JSON")
+        field = field_of(found["key"])
+        given = found["value"]
+        made[field] = _json(given, term) if found["operator"] == ":=" else value_of(field, given)
+    return made
+
+
+def field_of(key: str) -> str:
+    """Return the field path that a key stands for: of the record, else of its metadata."""
+    return key if key.partition(".")[0] in DOCUMENTS.fields else f"metadata.{key}"
+
+
+def value_of(field: str, text: str) -> Any:
+    """Return the value that a text stands for.
+
+    A number, true, false or null if JSON writes it exactly so (``007`` is text), a text in quotes if it
+    stands in them; a size may have a unit: ``1.5MB``, ``2KiB``. The texts of a record are always texts.
+    """
+    kind = DOCUMENTS.fields[field].kind if field in DOCUMENTS.fields else None
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text[1:-1]
+    if kind in _TEXTS and text != "null":
+        return text
+    if field == "size" and (found := _SIZE.fullmatch(text)) is not None:
+        return _bytes(found["number"], found["unit"])
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return text
+    is_scalar = value is None or isinstance(value, bool | int | float)
+    return value if is_scalar and json.dumps(value) == text else text
+
+
+def _bytes(number: str, unit: str) -> int:
+    power = _POWERS.get(unit[0], 0)
+    return round(float(number) * float((1024 if "i" in unit else 1000) ** power))
+
+
+def _is_json(term: str) -> bool:
+    return term == "-" or term.lstrip().startswith(("{", "["))
+
+
+def _json_filter(term: str) -> Any:
+    return _json(sys.stdin.read() if term == "-" else term, term)
+
+
+def _condition(term: str) -> dict[str, Any]:
+    found = _TERM.fullmatch(term)
+    if found is None:
+        word = "" if any(sign in term for sign in "=<>~?") else f"; to look for a word, --search {term!r}"
+        raise _bad(term, f"{_EXPECTED}{word}")
+    field, operator, text = field_of(found["key"]), found["operator"], found["value"]
+    if operator == "?":
+        return {field: {"$exists": True}}
+    if operator == "~":
+        return {field: {"$glob": text}}
+    if operator == ":=":
+        return {field: _json(text, term)}
+    value = value_of(field, text)
+    return {field: value} if operator == "=" else {field: {_OPERATORS[operator]: value}}
+
+
+def _json(text: str, term: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    short = term if len(term) <= 60 else f"{term[:60]}…"
+    raise click.BadParameter(
+        f"""{short!r} is no JSON: {reason}; expected an object such as '{{"status": "failed"}}'""",
+        param_hint="TERM",
+    )
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _bad(term: str, expected: str) -> click.BadParameter:
+    short = term if len(term) <= 60 else f"{term[:60]}…"
+    return click.BadParameter(f"{short!r}: expected {expected}", param_hint="TERM")
+
+
+def operators_of(changes: Mapping[str, Any], unset: Iterable[str]) -> dict[str, Any]:
+    """Return MongoDB's update operators for what is set and what is taken away."""
+    made: dict[str, Any] = {}
+    if changes:
+        made["$set"] = dict(changes)
+    if removed := [field_of(key) for key in unset]:
+        made["$unset"] = dict.fromkeys(removed, "")
+    return made

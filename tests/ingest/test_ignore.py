@@ -1,0 +1,94 @@
+"""What is left out: .gitignore as git reads it, .docstoreignore, names that nobody looks for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from docstore.ingest import WalkOptions, walk
+
+
+def taken(folder: Path, **options: object) -> set[str]:
+    """Return the names of the files that are taken."""
+    options = {"hidden": True, **options}
+    walked = walk(folder, WalkOptions(**options))  # type: ignore[arg-type]
+    return {entry.name for entry in walked if not entry.ignored and entry.problem is None}
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    """Write files below a folder, and return it."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+RULES = {
+    ".gitignore": "*.log\n!keep.log\n/top.txt\nbuild/\ndocs/*.tmp\n**/deep/x\n\\#odd\n# comment\ntrail \n"
+    "q?.c\n[ab].o\n",
+    "sub/.gitignore": "!a.log\nonly/\n/here\n",
+    "sub/inner/.gitignore": "*\n!.gitignore\n!kept\n",
+    "a.log": "", "keep.log": "", "top.txt": "", "sub/top.txt": "", "build/x": "", "sub/build/y": "",
+    "sub/a.log": "", "sub/b.log": "", "docs/a.tmp": "", "docs/in/a.tmp": "", "m/deep/x": "", "#odd": "",
+    "trail": "", "qq.c": "", "qqq.c": "", "a.o": "", "c.o": "", "sub/only/z": "", "sub/here": "",
+    "sub/more/here": "", "sub/inner/kept": "", "sub/inner/gone": "", "build.txt": "", "sub/build.d/z": "",
+}  # fmt: skip
+
+
+def test_rules_are_read_as_git_reads_them(tmp_path: Path) -> None:
+    """The same files are taken that git would add, in the repository and in a folder of it."""
+    if shutil.which("git") is None:
+        pytest.fail("git is needed to compare with")
+    repository = write(tmp_path / "r", RULES)
+    git = ["git", "-c", "core.excludesFile=/dev/null", "-C", str(repository)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (repository / ".git" / "info" / "exclude").write_text("c.o\n")
+    listed = subprocess.run(
+        [*git, "ls-files", "-z", "--others", "--exclude-standard"], check=True, capture_output=True
+    )
+    expected = {os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
+    assert len(expected) > 8
+    assert "c.o" not in expected
+    assert taken(repository) == expected
+    below = {name.removeprefix("sub/") for name in expected if name.startswith("sub/")}
+    assert taken(repository / "sub") == below
+
+
+def test_docstoreignore_goes_before_gitignore(tmp_path: Path) -> None:
+    """In one folder; it takes files back, too."""
+    write(
+        tmp_path, {".gitignore": "a\nb\n", ".docstoreignore": "!a\nc\n", "a": "", "b": "", "c": "", "d": ""}
+    )
+    assert taken(tmp_path) == {".gitignore", ".docstoreignore", "a", "d"}
+    assert taken(tmp_path, ignore=False) >= {"a", "b", "c", "d"}
+
+
+def test_names_that_nobody_looks_for(tmp_path: Path) -> None:
+    """Are left out by themselves, at any depth."""
+    names = [
+        "node_modules/x.js",
+        "s/__pycache__/y.pyc",
+        "~$letter.docx",
+        "Thumbs.db",
+        "desktop.ini",
+        ".DS_Store",
+    ]
+    write(tmp_path, dict.fromkeys([*names, "a.txt"], ""))
+    assert taken(tmp_path) == {"a.txt"}
+    assert taken(tmp_path, ignore=False) == {*names, "a.txt"}
+
+
+def test_what_was_left_out_is_told(tmp_path: Path) -> None:
+    """Once for a folder with all that it holds."""
+    write(tmp_path, {".gitignore": "out/\n*.log\n", "out/a": "", "out/b": "", "c.log": "", "d": ""})
+    assert sorted(entry.name for entry in walk(tmp_path) if entry.ignored) == [".gitignore", "c.log", "out"]
+
+
+def test_included_patterns(tmp_path: Path) -> None:
+    """Only files that match one are taken, in any folder; excluded ones not even then."""
+    write(tmp_path, dict.fromkeys(["a.pdf", "s/b.pdf", "c.txt", "s/d.md"], ""))
+    assert taken(tmp_path, include=["*.pdf", "*.md"], exclude=["a.*"]) == {"s/b.pdf", "s/d.md"}

@@ -15,15 +15,19 @@ from itertools import islice
 from docstore.backend import Query
 from docstore.index.answers import Bounds
 from docstore.index.bits import EMPTY, Bits, intersection, union_all
-from docstore.index.bounds import bounds
+from docstore.index.bulk import Bulk
 from docstore.index.facts import indexed_fields
-from docstore.index.layers import Layers, Record
 from docstore.index.leaves import leaf_bounds
 from docstore.index.memory import Folded
-from docstore.index.ordered import MOST_ORDERED
+from docstore.index.snapshot import Answer, Snapshot
+from docstore.index.source import Source
+from docstore.index.tail import Reading, Tail
 from docstore.index.texts import Alternatives, asked
+from docstore.index.tree import Record
+from docstore.index.values import span_of
 from docstore.query.expr import And, Compare, Expr, Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.values import INT64_MAX, INT64_MIN
 from docstore.query.wire import expr_to_json
 
 __all__ = ["Index", "Prepared", "conjuncts", "indexes", "prepared"]
@@ -73,7 +77,8 @@ class Index:
         if collection is DOCUMENTS:
             self.fields["filename"] = False
         self._stored = Folded()
-        self._layers = Layers(self.fields, self._stored)
+        self._reading = Reading(self.fields, lambda record: record.facts, is_whole=True)
+        self._snapshot = Snapshot(Bulk(self.fields, self._stored), Tail(self._reading))
         self._before: dict[int, Record | None] = {}
         self._coming: dict[int, Record | None] = {}
 
@@ -96,36 +101,45 @@ class Index:
             if len(self._before) >= _FOLD:
                 self._fold()
 
-    def layers(self) -> Layers:
+    def snapshot(self) -> Snapshot:
         """Return the facts as they are now."""
         if self._coming:
-            self._layers = self._layers.changed(self._coming)
+            self._snapshot = Snapshot(self._snapshot.bulk, self._snapshot.tail.changed(self._coming))
             self._coming = {}
-        return self._layers
+        return self._snapshot
 
     def _fold(self) -> None:
         folded = {number: record for number, record in self._before.items() if record is not None}
-        self._stored.fold(self.fields, folded, self.layers().segments)
+        self._stored.fold(self.fields, folded, self.snapshot().tail.records())
         self._before = {}
-        self._layers = Layers(self.fields, self._stored)
+        self._snapshot = Snapshot(Bulk(self.fields, self._stored), Tail(self._reading))
 
-    def find(self, query: Query) -> Bounds:
-        """Return the bounds of a query's scope and filter."""
+    def find(self, query: Query) -> Answer:
+        """Return what the facts say of a query's scope and filter."""
         terms, key = self._terms(query)
-        layers = self.layers()
-        answers = layers.answers
-        whole: Bounds | None = answers.get(key)
-        if whole is not None:
-            return whole
+        return self.snapshot().find(terms, key, self.leaf)
 
-        def of(leaf: Leaf) -> Bounds:
-            key = expr_to_json(leaf)
-            found: Bounds | None = answers.get(key)
-            return self._keep(answers, key, self._leaf(leaf, layers)) if found is None else found
+    def find_untimed(self, query: Query, name: str) -> tuple[Answer, tuple[int, int]]:
+        """Return the same without the bounds on a column of whole numbers, and those: the least and the most
+        value that they leave.
+        """
+        terms, _ = self._terms(query)
+        timed = [term for term in terms if isinstance(term, Compare) and term.path == (name,)]
+        span = span_of(timed)
+        if not timed or span is None:
+            return self.find(query), (INT64_MIN, INT64_MAX)
+        rest = tuple(term for term in terms if not any(term is one for one in timed))
+        return self.snapshot().find(rest, "all " + expr_to_json(And(rest)), self.leaf), span
 
-        found = bounds(And(terms), layers, of)
-        is_kept = found.high.count <= MOST_ORDERED and len(key) <= _LONGEST
-        return self._keep(answers, key, found) if is_kept else found
+    def find_folded(self, query: Query) -> Bits:
+        """Return what surely matched when the facts were last folded, changed records among it."""
+        terms, key = self._terms(query)
+        return self.snapshot().bulk.find(terms, key, self.leaf).low
+
+    def find_changed(self, query: Query) -> Bounds:
+        """Return what of the records that changed since matches."""
+        terms, key = self._terms(query)
+        return self.snapshot().find_changed(terms, key, self.leaf)
 
     def order_key(self, query: Query) -> str:
         """Return under which key the matches of a query are kept in its order."""
@@ -137,29 +151,19 @@ class Index:
         made = found if isinstance(found, Prepared) and found.is_for(query) else prepared(query)
         return made.terms, made.key
 
-    @staticmethod
-    def _keep(answers: dict[str, Bounds], key: str, found: Bounds) -> Bounds:
-        if len(answers) >= _ANSWERS:
-            answers.pop(next(iter(answers)))
-        answers[key] = found
-        return found
-
-    def _leaf(self, leaf: Leaf, layers: Layers) -> Bounds:
+    def leaf(self, leaf: Leaf, source: Source) -> Bounds:
+        """Return what the facts of a source say of a leaf."""
         alternatives = asked(leaf) if "filename" in self.fields else None
         if alternatives is None:
-            return leaf_bounds(leaf, layers)
-        key = f"names with {alternatives}"  # many globs may ask for the same
-        found: Bounds | None = layers.answers.get(key)
-        if found is None:
-            found = self._keep(layers.answers, key, Bounds(EMPTY, _texts(alternatives, layers)))
-        return found
+            return leaf_bounds(leaf, source)
+        return Bounds(EMPTY, _texts(alternatives, source))
 
 
-def _texts(alternatives: Alternatives, layers: Layers) -> Bits:
+def _texts(alternatives: Alternatives, source: Source) -> Bits:
     """Return the records that have all the tokens of one of the alternatives."""
     found = []
     for tokens in alternatives:
-        sets = sorted((_token(token, layers) for token in tokens), key=lambda bits: not bits.listed)
+        sets = sorted((_token(token, source) for token in tokens), key=lambda bits: not bits.listed)
         every = sets[0]
         for bits in sets[1:]:
             every = intersection(every, bits)
@@ -167,12 +171,12 @@ def _texts(alternatives: Alternatives, layers: Layers) -> Bits:
     return union_all(found)
 
 
-def _token(token: str, layers: Layers) -> Bits:
+def _token(token: str, source: Source) -> Bits:
     if not token.endswith("*"):
-        return layers.post(_NAMES, token.encode())
+        return source.post(_NAMES, token.encode())
     first = token[:-1].encode()
-    keys = layers.keys(_NAMES, first, first + b"\x7f")
-    return layers.posts(_NAMES, keys) if keys is not None else layers.post((), b"\x00")
+    keys = source.keys(_NAMES, first, first + b"\x7f")
+    return source.posts(_NAMES, keys) if keys is not None else source.post((), b"\x00")
 
 
 def conjuncts(where: Expr) -> Iterator[Expr]:

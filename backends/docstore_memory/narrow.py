@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 from docstore.backend import Query
 from docstore.concurrency import looked_over
 from docstore.index import window
-from docstore.index.answers import Bounds
 from docstore.index.bits import EMPTY, Bits, minus
-from docstore.index.layers import Layers
-from docstore.index.ordered import MOST_ORDERED, Ordered, is_ordered
+from docstore.index.ordered import MOST_ORDERED, is_ordered
+from docstore.index.snapshot import Answer, Window
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import Compare, Expr, In
 from docstore.query.order import after_function
@@ -28,6 +27,8 @@ __all__ = ["candidates", "counted_records", "described", "first_records", "withi
 
 _KEYS = ("number", "id", "document_id", "external_id")
 _FIRST_ROUND, _LAST_ROUND = 32, 65_536
+_FEW = 2_048
+"""Up to so many matches are sorted by their values; more are cut by bit slices."""
 
 
 def within(record: Record, query: Query) -> bool:
@@ -45,7 +46,8 @@ def candidates(view: View, query: Query) -> tuple[list[Record], list[Record]]:
         index, values = keys
         found = (record for value in values for record in view.find(query.collection, index, value))
         return [], list({record.number: record for record in found}.values())
-    bounds, layer = _bounds(view, query)
+    answer, layer = _answer(view, query)
+    bounds = answer.whole
     records = view.base.tables[query.collection.name].records
     beside = [] if layer is None else list(layer.table.records.values())
     sure = [records[number] for number in bounds.low.members]
@@ -57,10 +59,11 @@ def counted_records(view: View, mutex: Lock, query: Query) -> tuple[int, list[Re
     with mutex:
         if _keys(query) is not None:
             return 0, candidates(view, query)[1]
-        bounds, layer = _bounds(view, query)
+        answer, layer = _answer(view, query)
+        bounds = answer.whole
         records = view.base.tables[query.collection.name].records
         beside = [] if layer is None else list(layer.table.records.values())
-        return bounds.low.count, [*(records[number] for number in bounds.unsure.members), *beside]
+        return answer.sure, [*(records[number] for number in bounds.unsure.members), *beside]
 
 
 class First(NamedTuple):
@@ -82,60 +85,87 @@ def first_records(view: View, mutex: Lock, query: Query) -> First | None:
     with mutex:
         if query.limit is None or _keys(query) is not None:
             return None
-        layers = view.base.indexes[query.collection.name].layers()
-        if not window.can_cut(query.order, query.after, layers):
+        index = view.base.indexes[query.collection.name]
+        snapshot = index.snapshot()
+        if not snapshot.can_cut(query.order, query.after):
             return None
-        bounds, layer = _bounds(view, query)
-        if bounds.exact and layer is None:
-            placed = _placed(view, query, bounds, layers)
+        layer = _layer(view, query)
+        if layer is None:
+            placed = _placed(view, query)
             if placed is not None:
                 return First(placed, 0, [])
-        high, slack = bounds.high, 0
-        if query.after is not None:
-            high, slack = window.after(high, query.order, query.after, layers)
+        answer, _ = _answer(view, query)
         test = compile_expr(query.where)
         beside = [] if layer is None else list(layer.table.records.values())
         found = [record for record in beside if within(record, query) and test(record.facts)]
-        if bounds.exact and not found:
-            cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
-            return None if cut is None else First(_records(view, query, cut.members), cut.skip, [])
-        return _rounds(view, query, high, slack, found)
-
-
-def _placed(view: View, query: Query, bounds: Bounds, layers: Layers) -> list[Record] | None:
-    """Return the records of a page, where the matches are kept in its order; they are from the second time
-    on that they are asked for.
-    """
-    if not is_ordered(query.order) or bounds.high.count > MOST_ORDERED or query.limit is None:
-        return None
-    key = view.base.indexes[query.collection.name].order_key(query)
-    records, ordered = view.base.tables[query.collection.name].records, layers.orders.get(key)
-    if ordered is None:
-        if not layers.orders.is_due(key, bounds.high.count):
+        if not answer.exact:
+            return _rounds(view, query, answer, found)
+        cut = snapshot.cut(answer, query.order, query.offset, query.limit, query.after, len(found))
+        if cut is None:
             return None
-        name = query.order[0].path[0]
-        pairs = sorted((records[number].get(name), number) for number in bounds.high.members)
-        ordered = layers.orders.put(key, Ordered(pairs))
-    page = ordered.page(query.offset, query.limit, query.after, descending=query.order[0].descending)
-    return [records[number] for number in page]
+        records = view.base.tables[query.collection.name].records
+        numbers = (*cut.bulk.members, *cut.tail)
+        return First([*(records[number] for number in numbers), *found], cut.skip, [])
 
 
-def _rounds(view: View, query: Query, high: Bits, slack: int, found: list[Record]) -> First | None:
-    """Look at ever more of the records that come first, at each once, until enough of them match."""
-    layers = view.base.indexes[query.collection.name].layers()
+def _placed(view: View, query: Query) -> list[Record] | None:
+    """Return the records of a page in the order of a column: of few matches, or of matches that are kept in
+    it, which they are from the second time on that they are asked for.
+    """
+    if not is_ordered(query.order) or query.limit is None:
+        return None
+    index, name = view.base.indexes[query.collection.name], query.order[0].path[0]
+    snapshot, key = index.snapshot(), index.order_key(query)
+    wanted = Window(query.offset, query.limit, query.after, query.order[0].descending)
+    orders = snapshot.bulk.orders
+    ordered, numbers = orders.get(key), None
+    if ordered is None:
+        rough, span = index.find_untimed(query, name)
+        if not rough.exact:
+            return None
+        if rough.most <= _FEW:
+            numbers = snapshot.first(rough, name, span, wanted)
+        else:
+            answer = index.find(query)
+            if answer.bulk.low.count > MOST_ORDERED or not orders.is_due(key, answer.bulk.low.count):
+                return None
+            made = snapshot.ordered(index.find_folded(query), name)
+            ordered = None if made is None else orders.put(key, made)
+    if ordered is not None:
+        changed = index.find_changed(query)
+        numbers = snapshot.page(ordered, changed.low, name, wanted) if changed.exact else None
+    if numbers is None:
+        return None
+    records = view.base.tables[query.collection.name].records
+    return [records[number] for number in numbers]
+
+
+def _rounds(view: View, query: Query, answer: Answer, found: list[Record]) -> First | None:
+    """Look at ever more of the records that come first, at each once, until enough of them match; at those
+    that changed first.
+    """
+    snapshot = view.base.indexes[query.collection.name].snapshot()
+    high, slack = answer.bulk.high, 0
+    if query.after is not None:
+        high, slack = snapshot.after(high, query.order, query.after)
     wanted = query.offset + (query.limit or 0) + slack
     behind = None if query.after is None else after_function(query.after, query.order)
     test, size = compile_expr(query.where), _FIRST_ROUND + 2 * wanted
-    beside, seen = len(found), EMPTY
-    while size <= _LAST_ROUND:
-        cut = window.cut(high, query.order, 0, size, layers)
-        if cut is None:
-            return None
-        found += [
+
+    def passing(members: Bits) -> list[Record]:
+        return [
             record
-            for record in looked_over(_records(view, query, minus(cut.members, seen)))
+            for record in looked_over(_records(view, query, members))
             if (behind is None or behind(record.facts)) and within(record, query) and test(record.facts)
         ]
+
+    found = [*found, *passing(answer.tail.high)]
+    beside, seen = len(found), EMPTY
+    while size <= _LAST_ROUND:
+        cut = window.cut(high, query.order, 0, size, snapshot.bulk)
+        if cut is None:
+            return None
+        found += passing(minus(cut.members, seen))
         seen = cut.members
         if len(found) - beside >= wanted or seen.count >= high.count:
             return First(found, query.offset, [])
@@ -153,8 +183,8 @@ def described(view: View, query: Query) -> str:
             if len(values) == 1
             else f"look up {len(values)} values of {index}"
         )
-    bounds, _ = _bounds(view, query)
-    return f"facts: {bounds.low.count} match, {bounds.unsure.count} to be looked at,"
+    answer, _ = _answer(view, query)
+    return f"facts: {answer.sure} match, {answer.most - answer.sure} to be looked at,"
 
 
 def _records(view: View, query: Query, members: Bits) -> list[Record]:
@@ -162,15 +192,17 @@ def _records(view: View, query: Query, members: Bits) -> list[Record]:
     return [records[number] for number in members.members]
 
 
-def _bounds(view: View, query: Query) -> tuple[Bounds, Layer | None]:
-    """Return the bounds of the base's records that count, and what is laid over them, if anything is."""
-    found = view.base.indexes[query.collection.name].find(query)
+def _answer(view: View, query: Query) -> tuple[Answer, Layer | None]:
+    """Return what the index says of the base's records that count, and what is laid over them, if anything
+    is.
+    """
+    found, layer = view.base.indexes[query.collection.name].find(query), _layer(view, query)
+    return (found if layer is None else found.without(Bits.of(sorted(layer.hidden)))), layer
+
+
+def _layer(view: View, query: Query) -> Layer | None:
     layer = None if view.overlay is None else view.overlay.layers[query.collection.name]
-    if layer is None or not layer.hidden:
-        return found, None
-    hidden = Bits.of(sorted(layer.hidden))
-    low = minus(found.low, hidden)
-    return Bounds(low, low if found.exact else minus(found.high, hidden)), layer
+    return layer if layer is not None and layer.hidden else None
 
 
 def _keys(query: Query) -> tuple[str, tuple[Any, ...]] | None:

@@ -14,8 +14,8 @@ from docstore_sql.prepared import PreparedQuery
 
 from docstore.backend import Query, SortKey
 from docstore.index.ordered import is_ordered
+from docstore.index.values import span_of
 from docstore.query.expr import Compare, Expr
-from docstore.query.values import INT64_MAX, INT64_MIN
 from docstore_sqlite.declared import has_order
 from docstore_sqlite.narrow import answer_key, scoped, uses_index, walkable
 from docstore_sqlite.postings import FIELDS
@@ -45,7 +45,6 @@ class Asked:
             skipped; not where a declared one has all of it.
         is_sorted: whether the order is by columns or by a declared index.
         placed: under which key the matches are kept in this order; ``None`` where they are not.
-        walks: how many pages were found by walking since all matches were looked for.
     """
 
     query: Query
@@ -63,7 +62,6 @@ class Asked:
     is_indexed_deep: bool
     is_sorted: bool
     placed: str | None
-    walks: int = 0
 
     def is_for(self, query: Query, compiler: SQLiteCompiler) -> bool:
         """Return whether it holds for this order and the indexes that are declared now."""
@@ -108,20 +106,6 @@ def asked_of(query: Query, compiler: SQLiteCompiler) -> Asked:
     return held.asked
 
 
-def _span(timed: Sequence[Compare]) -> tuple[int, int] | None:
-    """Return the least and the most whole number that all comparisons leave; ``None``: they are no range."""
-    least, most = INT64_MIN, INT64_MAX
-    for term in timed:
-        value = term.value
-        if type(value) is not int:
-            return None
-        if term.op in ("eq", "gt", "gte"):
-            least = max(least, value + (term.op == "gt"))
-        if term.op in ("eq", "lt", "lte"):
-            most = min(most, value - (term.op == "lt"))
-    return least, most
-
-
 def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:
     terms, declared = scoped(query), compiler.declared
     timed = [term for term in terms if isinstance(term, Compare) and term.path == ("created_at",)]
@@ -142,7 +126,7 @@ def _asked(query: Query, compiler: SQLiteCompiler) -> Asked:
         untimed=untimed,
         untimed_key=(answer_key(untimed) if timed else key) if helps else "",
         timed=both(map(compiler.where, timed)) if timed else None,
-        span=_span(timed),
+        span=span_of(timed),
         order=compiler.order_by(query.order),
         is_walkable=walkable(query.order),
         is_indexed=helps and not is_plain,

@@ -19,8 +19,8 @@ from typing import Any, TypeAlias
 from docstore.backend import Row
 from docstore.index.chunks import merged, removed
 from docstore.index.facts import pour_columns
-from docstore.index.layers import Tree
 from docstore.index.nodes import Node
+from docstore.index.tree import Tree
 from docstore.query.decode import read_json
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.rows import column

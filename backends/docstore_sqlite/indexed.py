@@ -5,28 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from docstore_sql.fragment import Fragment
 from docstore_sql.tables import Tables
 
-from docstore.backend import Query, Row
+from docstore.backend import Query, Row, SortKey
 from docstore.index import window
 from docstore.index.answers import Bounds
-from docstore.index.bits import EMPTY, Bits, minus, union
-from docstore.index.columns import slice_key
+from docstore.index.bits import EMPTY, Bits, union
 from docstore.index.facts import EVERY
-from docstore.index.keys import NUMBERS
-from docstore.index.layers import Layers
-from docstore.index.ordered import CUT, MOST_ORDERED, PARTED, WALK, Ordered
-from docstore.index.parted import Parted
+from docstore.index.leaves import leaf_bounds
+from docstore.index.ordered import CUT, MOST_ORDERED, Ordered
+from docstore.index.snapshot import Answer, Snapshot, Window
+from docstore.index.source import Source
+from docstore.index.tail import Segment
 from docstore.index.texts import asked, fts5
 from docstore.query.expr import Expr, Leaf
-from docstore.query.fields import DOCUMENTS
+from docstore.query.fields import DOCUMENTS, Collection
+from docstore.query.values import INT64_MAX, INT64_MIN
 from docstore_sqlite.asked import Asked, asked_of
-from docstore_sqlite.fetching import SOUGHT, Fetching, listed
-from docstore_sqlite.narrow import LISTED, Way, sets_for
-from docstore_sqlite.postings import Postings, Shared
+from docstore_sqlite.fetching import SOUGHT, Fetching
+from docstore_sqlite.narrow import LISTED, Way, walk_length
+from docstore_sqlite.postings import FIELDS, Postings, Shared
 from docstore_sqlite.standing import Standing
 from docstore_sqlite.walking import Walking
 
@@ -34,8 +36,9 @@ __all__ = ["Indexed"]
 
 _WALK_LEAST = 256
 _ROUND = 128
-_WORTH = 1024
-"""Bytes of a set that a walk takes about as long as working out."""
+_FEW = 256
+"""So many matches are always sorted by their values, which takes less than a walk."""
+_CREATED = ("created_at",)
 
 
 class Indexed(Standing):
@@ -71,138 +74,167 @@ class Indexed(Standing):
         """Return how the rows of ``query`` are found, and the statement that reads them. Call within a
         transaction.
         """
-        layers, asked = self.layers(query.collection), self.asked(query)
-        placed = self._placed(query, asked, layers)
-        if placed is not None:
-            return Way("order"), self.fetching.page(query, asked, placed)
-        if query.limit is not None and asked.is_walkable and query.offset + query.limit <= _WALK_LEAST:
-            numbers = self.walking.page(query, asked, layers, self._sets)
-            if numbers is not None:
-                whole = self._whole(query, asked, layers)
-                if whole is not None and whole.exact:
-                    self._sort(query, asked, whole, layers, WALK)
-                return Way("walk"), self.fetching.page(query, asked, numbers)
-        found = self._sets(asked.terms, asked.key, layers, query)
-        unsure = 0 if found.exact else found.high.count - found.low.count
-        way = Way("list", found.low.count, unsure)
-        high, slack = found.high, 0
-        if high.count <= LISTED and (not found.exact or high.count <= 64 or query.limit is None):
+        index, asked = self.index(query.collection), self.asked(query)
+        page = self._page(query, asked, index)
+        if page is not None:
+            kind, numbers = page
+            return Way(kind), self.fetching.page(query, asked, numbers)
+        found = self._find(asked.terms, asked.key, index, query)
+        high, most = found.whole.high, found.most
+        way = Way("list", found.sure, most - found.sure)
+        if most <= LISTED and (not found.exact or most <= 64 or query.limit is None):
             return way, self.fetching.reading(query, high.members, checked=found.exact)
-        if found.exact and query.limit is not None and window.can_cut(query.order, query.after, layers):
-            if self._sort(query, asked, found, layers, PARTED):
-                placed = self._placed(query, asked, layers)
-                assert placed is not None
-                return replace(way, kind="order"), self.fetching.page(query, asked, placed)
-            placed = self._parted(query, asked, high, layers)
-            if placed is not None:
-                return replace(way, kind="cut"), self.fetching.page(query, asked, placed)
-            if query.after is not None:
-                high, slack = window.after(high, query.order, query.after, layers)
-            cut = window.cut(high, query.order, query.offset, query.limit + slack, layers)
-            if cut is not None and cut.members.count <= SOUGHT:
-                reading = self.fetching.reading(
-                    replace(query, offset=cut.skip), cut.members.members, checked=True
-                )
-                return replace(way, kind="cut"), reading
-        if found.high.count <= LISTED:
-            return way, self.fetching.reading(query, found.high.members, checked=found.exact)
-        if not found.exact and query.limit is not None and window.can_cut(query.order, query.after, layers):
-            numbers = self._rounds(query, found, layers)
-            if numbers is not None:
-                return replace(way, kind="rounds"), self.fetching.reading(
-                    replace(query, after=None), numbers, checked=True
-                )
-        return replace(way, kind="scan"), self.fetching.scanning(query, found.high, exact=found.exact)
+        if query.limit is not None and is_orderable(query.order, query.collection):
+            if found.exact:
+                placed = self._sort(query, asked, found, index, CUT)
+                if placed is not None:
+                    return replace(way, kind="order"), self.fetching.page(query, asked, placed)
+                cut = self._cut(query, found, index)
+                if cut is not None:
+                    return replace(way, kind="cut"), cut
+            elif most > LISTED:
+                rounds = self._rounds(query, found, index)
+                if rounds is not None:
+                    reading = self.fetching.reading(replace(query, after=None), rounds, checked=True)
+                    return replace(way, kind="rounds"), reading
+        if most <= LISTED:
+            return way, self.fetching.reading(query, high.members, checked=found.exact)
+        return replace(way, kind="scan"), self.fetching.scanning(query, high, exact=found.exact)
 
-    def _whole(self, query: Query, asked: Asked, layers: Layers) -> Bounds | None:
-        """Return the bounds of a filter that was walked for, where they are known; they are worked out once
-        it was walked for so often that this, and sorting its matches, would have paid.
+    def _page(self, query: Query, asked: Asked, index: Snapshot) -> tuple[str, Sequence[int]] | None:
+        """Return how a page in the order of a column is found without asking for all bounds, and its
+        numbers.
         """
-        found: Bounds | None = layers.answers.get(asked.key)
-        asked.walks += 1
-        if found is None and asked.placed and asked.walks * _WORTH > len(layers.post((), EVERY).raw):
-            asked.walks = 0
-            return self._sets(asked.terms, asked.key, layers, query)
-        return found
+        if asked.placed is None or query.limit is None:
+            return None
+        placed = self._placed(query, asked, index)
+        if placed is not None:
+            return "order", placed
+        if query.order[0].path == _CREATED and asked.span is not None:
+            terms, key, span = asked.untimed, asked.untimed_key, asked.span
+        else:
+            terms, key, span = asked.terms, asked.key, (INT64_MIN, INT64_MAX)
+        found, wanted = self._find(terms, key, index, query), query.offset + query.limit
+        total, most = index.size, found.most
+        length = walk_length(wanted, total)
+        if found.exact and most <= max(_FEW, length):
+            first = index.first(found, query.order[0].path[0], span, _window(query))
+            return None if first is None else ("list", first)
+        if not asked.is_walkable or wanted > _WALK_LEAST or most * length < wanted * total:
+            return None
+        walked = self.walking.page(query, asked, found.whole, length)
+        return None if walked is None else ("walk", walked)
 
     def count(self, query: Query, at_most: int | None) -> int:
         """Count the rows of ``query``. Call within a transaction."""
         asked = self.asked(query)
-        found = self._sets(asked.terms, asked.key, self.layers(query.collection), query)
-        sure = found.low.count
+        found = self._find(asked.terms, asked.key, self.index(query.collection), query)
+        sure = found.sure
         if found.exact or (at_most is not None and sure >= at_most):
             return sure if at_most is None else min(sure, at_most)
         left = -1 if at_most is None else at_most - sure
-        return sure + self.fetching.count(query, found.unsure, left)
+        return sure + self.fetching.count(query, found.whole.unsure, left)
 
-    def _sets(self, terms: Sequence[Expr], key: str, layers: Layers, query: Query) -> Bounds:
-        """Return the bounds of the terms; what texts the documents have is asked of the index of texts."""
-        return sets_for(terms, key, layers, self._text if query.collection is DOCUMENTS else None)
-
-    def _text(self, leaf: Leaf, layers: Layers) -> Bounds | None:
-        question = asked(leaf)
-        if question is None:
-            return None
-        assert isinstance(layers.stored, Postings)
-        found = layers.stored.texts(fts5(question))
-        return None if found is None else Bounds(EMPTY, union(found, layers.stored.unfolded_texts()))
-
-    def _rounds(self, query: Query, found: Bounds, layers: Layers) -> list[int] | None:
-        """Return the first numbers that pass, of ever more that come first in the order; ``None`` if they
-        are rare among them.
+    def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, query: Query) -> Answer:
+        """Return what the index says of the terms; what texts the documents have is asked of the index of
+        texts.
         """
-        high, slack = found.high, 0
+        if query.collection is not DOCUMENTS:
+            return index.find(terms, key)
+        return index.find(terms, key, partial(self._leaf, index), partial(self._changed_texts, index))
+
+    def _leaf(self, index: Snapshot, leaf: Leaf, source: Source) -> Bounds:
+        if asked(leaf) is None:
+            return leaf_bounds(leaf, source)
+        if isinstance(source, Segment):
+            changed = self._changed_texts(index, leaf)
+            return Bounds(EMPTY, source.post((), EVERY) if changed is None else source.placed(changed))
+        found = self._texts(index, leaf)
+        return Bounds(EMPTY, source.post((), EVERY) if found is None else found)
+
+    def _changed_texts(self, index: Snapshot, leaf: Leaf) -> Bits | None:
+        """Return the documents that a test of texts may hold for, as they are now; ``None``: very many."""
+        found, stored = self._texts(index, leaf), index.bulk.stored
+        assert isinstance(stored, Postings)
+        return None if found is None else union(found, stored.unfolded_texts())
+
+    @staticmethod
+    def _texts(index: Snapshot, leaf: Leaf) -> Bits | None:
+        question, stored = asked(leaf), index.bulk.stored
+        assert isinstance(stored, Postings)
+        return None if question is None else stored.texts(fts5(question))
+
+    def _cut(self, query: Query, found: Answer, index: Snapshot) -> Fragment | None:
+        """Return the statement that reads a page cut out of what was found; ``None``: it cannot be cut."""
+        if query.limit is None or not index.can_cut(query.order, query.after):
+            return None
+        cut = index.cut(found, query.order, query.offset, query.limit, query.after)
+        if cut is None or cut.bulk.count > SOUGHT:
+            return None
+        numbers = [*cut.bulk.members, *cut.tail]
+        return self.fetching.reading(replace(query, offset=cut.skip), numbers, checked=True)
+
+    def _rounds(self, query: Query, found: Answer, index: Snapshot) -> list[int] | None:
+        """Return the first numbers that pass, of ever more that come first in the order, and those that
+        changed; ``None`` if they are rare among them.
+        """
+        if not index.can_cut(query.order, query.after):
+            return None
+        high, slack = found.bulk.high, 0
         if query.after is not None:
-            high, slack = window.after(high, query.order, query.after, layers)
+            high, slack = index.after(high, query.order, query.after)
         wanted = query.offset + (query.limit or 0)
+        changed = self.fetching.passing(query, found.tail.high.members) if found.tail.high else []
         size = 4 * wanted + slack + _ROUND
         while size <= 4 * SOUGHT:
-            cut = window.cut(high, query.order, 0, size, layers)
+            cut = window.cut(high, query.order, 0, size, index.bulk)
             if cut is None:
                 return None
             passed = self.fetching.passing(query, cut.members.members)
             if len(passed) >= wanted or cut.members.count >= high.count:
-                return passed
+                return [*passed, *changed]
             size *= 8
         return None
 
-    def _placed(self, query: Query, asked: Asked, layers: Layers) -> Sequence[int] | None:
+    def _placed(self, query: Query, asked: Asked, index: Snapshot) -> list[int] | None:
         """Return the numbers of the page, where the matches are kept in its order."""
-        if asked.placed is None or query.limit is None:
+        if asked.placed is None:
             return None
-        ordered = layers.orders.get(asked.placed)
+        ordered = index.bulk.orders.get(asked.placed)
+        return None if ordered is None else self._of_order(query, asked, index, ordered)
+
+    def _of_order(
+        self, query: Query, asked: Asked, index: Snapshot, ordered: Ordered
+    ) -> list[int] | None:
+        leaf, texts = partial(self._leaf, index), partial(self._changed_texts, index)
+        changed = index.find_changed(asked.terms, asked.key, leaf, texts)
+        if not changed.exact:
+            return None
+        return index.page(ordered, changed.low, query.order[0].path[0], _window(query))
+
+    def _sort(
+        self, query: Query, asked: Asked, found: Answer, index: Snapshot, gain: int
+    ) -> list[int] | None:
+        """Sort the matches and keep them, if that would have paid by now; return the numbers of the page."""
+        size, orders = found.bulk.low.count, index.bulk.orders
+        if asked.placed is None or not 0 < size <= MOST_ORDERED:
+            return None
+        if not orders.is_due(asked.placed, size, gain):
+            return None
+        leaf = partial(self._leaf, index)
+        matches = index.bulk.find(asked.terms, asked.key, leaf).low  # of the generation: stale ones too
+        ordered = index.ordered(matches, query.order[0].path[0])
         if ordered is None:
             return None
-        return ordered.page(query.offset, query.limit, query.after, descending=query.order[0].descending)
+        return self._of_order(query, asked, index, orders.put(asked.placed, ordered))
 
-    def _parted(self, query: Query, asked: Asked, found: Bits, layers: Layers) -> Sequence[int] | None:
-        """Return the numbers of the page out of what was found, whose parts are kept; ``None`` where the
-        column does not hold all of it.
-        """
-        if asked.placed is None or query.limit is None:
-            return None
-        path, descending = query.order[0].path, query.order[0].descending
-        parted = layers.orders.parted.get(asked.placed)
-        if parted is None:
-            if minus(found, layers.post(path, NUMBERS)):
-                return None
-            parted = layers.orders.put_parted(asked.placed, Parted(found, layers.varying(path, NUMBERS)))
 
-        def slices(at: int) -> Bits:
-            return layers.post(path, slice_key(NUMBERS, at))
+def _window(query: Query) -> Window:
+    """Return the window of a query that has a limit."""
+    return Window(query.offset, query.limit or 0, query.after, query.order[0].descending)
 
-        return parted.page(slices, query.offset, query.limit, query.after, descending=descending)
 
-    def _sort(self, query: Query, asked: Asked, found: Bounds, layers: Layers, gain: int = CUT) -> bool:
-        """Sort the matches and keep them, if that would have paid by now; return whether it was done."""
-        size = found.low.count
-        if asked.placed is None or size > MOST_ORDERED or not layers.orders.is_due(asked.placed, size, gain):
-            return False
-        name, table = query.order[0].path[0], self.tables.of(query.collection)
-        self.cursor.execute(
-            f"SELECT d.{name}, d.number FROM json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value "
-            "ORDER BY 1, 2",
-            (listed(found.low.members),),
-        )
-        layers.orders.put(asked.placed, Ordered(self.cursor.fetchall()))
-        return True
+def is_orderable(order: Sequence[SortKey], collection: Collection) -> bool:
+    """Return whether what is known of changed records tells their order."""
+    kept = FIELDS[collection.name]
+    return all(key.path[0] in kept or key.path == ("number",) for key in order)

@@ -9,8 +9,8 @@ from typing import Any
 
 from docstore.index.bits import Bits, Members, Run, minus
 from docstore.index.chunks import packed, packed_integer, packed_one, split
-from docstore.index.layers import Tree
 from docstore.index.nodes import Node
+from docstore.index.tree import Tree
 from docstore.query.expr import Path
 from docstore.query.fields import Collection
 from docstore_sqlite.postings import IndexTables, steps_text

@@ -17,15 +17,11 @@ What the sets leave open is put to the evaluator in the same statement. No choic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from math import isqrt
 
 from docstore.backend import Query, SortKey
-from docstore.index.answers import Bounds
-from docstore.index.bounds import bounds
-from docstore.index.layers import Layers
-from docstore.index.leaves import leaf_bounds
 from docstore.index.texts import asked
 from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, leaves
 from docstore.query.wire import expr_to_json
@@ -36,13 +32,11 @@ __all__ = [
     "Way",
     "answer_key",
     "scoped",
-    "sets_for",
     "uses_index",
     "walk_length",
     "walkable",
 ]
 
-_ANSWERS = 256
 LISTED = 4000
 """Up to so many matches are read and sorted without further ado."""
 
@@ -112,45 +106,6 @@ def _is_of_facts(leaf: Leaf, kept: Container[str]) -> bool:
     if isinstance(leaf, Occurs):
         return True
     return not isinstance(leaf, Always) and (leaf.path[0] in kept or asked(leaf) is not None)
-
-
-def sets_for(
-    terms: Sequence[Expr],
-    key: str,
-    layers: Layers,
-    text: Callable[[Leaf, Layers], Bounds | None] | None = None,
-) -> Bounds:
-    """Return the bounds of a conjunction; answers for it and for leaves are kept beside the layers.
-
-    Args:
-        terms: all must hold; none: every record.
-        key: the terms' :func:`answer_key`.
-        layers: the index.
-        text: answers for leaves on texts, ``None`` where it cannot.
-    """
-    answers = layers.answers
-
-    def kept(key: str, make: Callable[[], Bounds]) -> Bounds:
-        found: Bounds | None = answers.get(key)
-        if found is None:
-            found = make()
-            if len(answers) >= _ANSWERS:
-                answers.pop(next(iter(answers)), None)
-            answers[key] = found
-        return found
-
-    def of(leaf: Leaf) -> Bounds:
-        return kept(
-            expr_to_json(leaf),
-            lambda: (text(leaf, layers) if text is not None else None) or leaf_bounds(leaf, layers),
-        )
-
-    found: Bounds | None = answers.get(key)
-    if found is not None:
-        return found
-    if len(terms) == 1:
-        return kept(key, lambda: bounds(terms[0], layers, of))
-    return kept(key, lambda: bounds(And(tuple(terms)), layers, of))
 
 
 def answer_key(terms: Sequence[Expr]) -> str:

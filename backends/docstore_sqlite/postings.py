@@ -22,14 +22,14 @@ from docstore.backend import SortKey
 from docstore.index.bits import EMPTY, Bits, union_all
 from docstore.index.chunks import assemble
 from docstore.index.facts import indexed_fields
-from docstore.index.layers import Layers
+from docstore.index.snapshot import Snapshot
 from docstore.index.source import MOST_KEYS
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
 __all__ = [
-    "FIELDS", "TEXT_GENERATION", "IndexTables", "Kept", "Postings", "Shared", "columns", "generation_name",
-    "schema_of", "steps_text",
+    "FIELDS", "TEXT_GENERATION", "IndexTables", "Kept", "Postings", "Shared", "State", "columns",
+    "generation_name", "schema_of", "steps_text",
 ]  # fmt: skip
 
 _CACHE_BYTES = 96 << 20
@@ -173,21 +173,31 @@ class Kept:
                 self._weight -= self._sets.pop(oldest)[1]
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a process knows of one collection's index at one moment, as committed.
+
+    Attributes:
+        token: the stamp (count of schemas, generation) and the last change that ``index`` has seen.
+        index: the bulk of that generation and the changes since; ``None`` before anything was read.
+        kept: sets of that generation's bulk.
+    """
+
+    token: tuple[tuple[int, int], int] = ((-1, 0), 0)
+    index: Snapshot | None = None
+    kept: Kept = field(default_factory=Kept)
+
+
 @dataclass(slots=True)
 class Shared:
     """What all sessions of a process share of one collection's index.
 
     Attributes:
-        token: the stamp (count of schemas, generation) and the last change that ``layers`` have seen, as
-            committed.
-        layers: the bulk of that generation and the changes since.
-        kept: sets of that generation's bulk.
+        state: the latest; replaced as a whole.
         orders: of orders that nothing had an index for, how many queries, and their seconds.
     """
 
-    token: tuple[tuple[int, int], int] = ((-1, 0), 0)
-    layers: Layers | None = None
-    kept: Kept = field(default_factory=Kept)
+    state: State = field(default_factory=State)
     orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
 
     def sorted_by_hand(self, order: tuple[SortKey, ...], seconds: float) -> None:
@@ -203,7 +213,7 @@ def _chunks_text(chunks: int) -> str:
 
 
 class Postings:
-    """A :class:`~docstore.index.layers.Stored` read through one cursor.
+    """A :class:`~docstore.index.tree.Stored` read through one cursor.
 
     Args:
         cursor: on a connection within a transaction.
@@ -269,6 +279,26 @@ class Postings:
             found = sorted({row[0] for row in rows}) if len(rows) <= MOST_KEYS else ()
             self._kept.put(place, found, 80 * len(found) + 100)
         return found if isinstance(found, list) else None
+
+    def column(self, path: Path, column: bytes) -> Mapping[int, Bits]:
+        """Return the slices of a column that are not empty, all read by one statement."""
+        place = ("column", path, column)
+        found: dict[int, Bits] | None = self._kept.get(place)
+        if found is None:
+            rows = self._cursor.execute(
+                f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key > ? AND key <= ? "
+                "AND chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk",
+                (self._path(path), column, column + b"\xff", self._chunks),
+            )
+            pieces: dict[bytes, list[tuple[int, bytes]]] = {}
+            for key, chunk, bits in rows:
+                pieces.setdefault(key, []).append((chunk, bits))
+            slices = {key: assemble(some) for key, some in pieces.items()}
+            for key, bits in slices.items():
+                self._kept.put((path, key), bits, 100)
+            found = {key[1] - 0x80: bits for key, bits in slices.items()}
+            self._kept.put(place, found, sum(2 * bits.weight for bits in found.values()))
+        return found
 
     def texts(self, asked: str) -> Bits | None:
         """Return the documents whose texts are what is asked for, and perhaps more; ``None`` if they are

@@ -1,8 +1,8 @@
-"""How the index stands for one session: the layers of its snapshot, and the changes that it notes.
+"""How the index stands for one session: the snapshot of it, and the changes that it notes.
 
-Layers that show committed changes alone are shared by the process; a block that has written sees its own
-changes, and shares nothing. ``connection.total_changes`` tells its states apart: it grows with every row
-written, undone ones too.
+A snapshot that shows committed changes alone is shared by the process; a block that has written sees its own
+changes, and shares nothing but the bulk. A bulk serves readers of its own generation alone.
+``connection.total_changes`` tells a block's states apart: it grows with every row written, undone ones too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import Any
 from docstore_sql.fragment import Fragment
 from docstore_sql.tables import Tables
 
-from docstore.index.layers import Layers, Record
+from docstore.index.bulk import Bulk
+from docstore.index.snapshot import Snapshot
+from docstore.index.tail import Reading, Tail
+from docstore.index.tree import Record
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.folding import (
     FOLD,
@@ -22,10 +25,24 @@ from docstore_sqlite.folding import (
     note_new,
     note_old,
 )  # fmt: skip
-from docstore_sqlite.postings import FIELDS, IndexTables, Kept, Postings, Shared, columns, generation_name
+from docstore_sqlite.postings import (
+    FIELDS,
+    IndexTables,
+    Kept,
+    Postings,
+    Shared,
+    State,
+    columns,
+    generation_name,
+)  # fmt: skip
 from docstore_sqlite.text_index import TEXTS_AT_ONCE, fold_texts, pending_texts
 
 __all__ = ["Standing"]
+
+_READING = {
+    name: Reading({**fields, "number": False}, lambda record: record, is_whole=False)
+    for name, fields in FIELDS.items()
+}
 
 _TEXTS = frozenset({"filename", "content"})
 
@@ -50,51 +67,62 @@ class Standing:
         self.shared = shared
         self.private = False
         self.state: tuple[Any, Any, Any] = (None, None, None)
-        """How the index stood when its layers were last looked for: generation, last change, schemas."""
-        self._own: dict[str, tuple[tuple[tuple[int, int], int, int], Layers]] = {}
+        """How the index stood when it was last looked at: generation, last change, schemas."""
+        self._own: dict[str, tuple[tuple[tuple[int, int], int, int], Snapshot]] = {}
         self._last: int | None = None
         """The number of the change just noted."""
         self._has_text = False
 
-    # -- layers ----------------------------------------------------------------------------------------
+    # -- snapshots -------------------------------------------------------------------------------------
 
-    def layers(self, collection: Collection) -> Layers:
-        """Return the index of this snapshot. Call within a transaction."""
+    def index(self, collection: Collection) -> Snapshot:
+        """Return the index of this session's snapshot. Call within a transaction."""
         name = collection.name
         stamp, last, numbers = self._token(collection)
-        shared = self.shared[name]
-        token, layers, kept = shared.token, shared.layers, shared.kept
         if self.private:
             return self._private(collection, (stamp, last, self._written()), numbers)
+        shared = self.shared[name]
+        state = shared.state
+        token, index, kept = state.token, state.index, state.kept
+        if index is None or token[0] != stamp:
+            kept = Kept()
         stored = Postings(self.cursor, self.names, name, kept, True, _chunks(numbers))
-        if layers is not None and token == (stamp, last):
-            return layers.on(stored)
-        if layers is not None and token[0] == stamp and token[1] < last:
-            layers = layers.on(stored).changed(self._changed(collection, token[1]))
+        if index is None or token[0] != stamp:
+            found = Snapshot(Bulk(FIELDS[name], stored), self._tail(collection, Tail(_READING[name]), 0))
         else:
-            fresh = token < (stamp, last)
-            kept = Kept() if token[0] != stamp else kept
-            stored = Postings(self.cursor, self.names, name, kept, True, _chunks(numbers))
-            layers = Layers(FIELDS[name], stored).changed(self._changed(collection, 0))
-            if not fresh:
-                return layers
-        shared.token, shared.layers, shared.kept = (stamp, last), layers, kept
-        return layers
+            bulk = index.bulk.on(stored)
+            if token[1] == last:
+                return Snapshot(bulk, index.tail)
+            is_later = token[1] < last
+            tail, behind = (index.tail, token[1]) if is_later else (Tail(_READING[name]), 0)
+            found = Snapshot(bulk, self._tail(collection, tail, behind))
+        if token < (stamp, last):  # what an older snapshot sees serves nobody else
+            shared.state = State((stamp, last), found, kept)
+        return found
 
     def _private(
         self, collection: Collection, token: tuple[tuple[int, int], int, int], numbers: int
-    ) -> Layers:
+    ) -> Snapshot:
+        """Return the index with what this block has changed; nobody else may see any of it."""
         name = collection.name
         found = self._own.get(name)
         if found is None or found[0] != token:
-            shared = self.shared[name]
-            same = shared.token[0] == token[0]
+            state = self.shared[name].state
+            same = state.index is not None and state.token[0] == token[0]
             stored = Postings(
-                self.cursor, self.names, name, shared.kept if same else Kept(), False, _chunks(numbers)
+                self.cursor, self.names, name, state.kept if same else Kept(), False, _chunks(numbers)
             )
-            layers = Layers(FIELDS[name], stored)
-            found = self._own[name] = (token, layers.changed(self._changed(collection, 0)))
+            tail, behind = Tail(_READING[name]), 0
+            if same and state.index is not None and state.token[1] <= token[1]:
+                tail, behind = state.index.tail, state.token[1]
+            tail = self._tail(collection, tail, behind)
+            found = self._own[name] = (token, Snapshot(Bulk(FIELDS[name], stored), tail))
         return found[1]
+
+    def _tail(self, collection: Collection, tail: Tail, behind: int) -> Tail:
+        """Return a tail with what was noted behind a change."""
+        changed = self._changed(collection, behind)
+        return tail.changed(changed) if changed else tail
 
     def _token(self, collection: Collection) -> tuple[tuple[int, int], int, int]:
         """Return the stamp of the bulk (SQLite's count of schemas, the generation), the last change and the
@@ -122,7 +150,7 @@ class Standing:
                 (behind,),
             )
             for row in self.cursor.fetchall():
-                found[row[0]] = decoded(collection, row[1:])
+                found[row[0]] = {"number": row[0], **decoded(collection, row[1:])}
         return found
 
     # -- changes ---------------------------------------------------------------------------------------

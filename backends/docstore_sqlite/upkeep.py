@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from docstore.index.chunks import CHUNK, assemble, packed, split
-from docstore.index.layers import Tree
 from docstore.index.memory import sets_of
+from docstore.index.tree import Tree
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.folding import begin_generation, decoded, fresh

@@ -1,35 +1,26 @@
-"""Walking: pages from the first rows of the order of ``created_at``, a bit test a row.
+"""Ordered scan with a bitmap probe: pages from the first rows of the order of ``created_at``, from where a
+bound on it begins.
 
-Where matches are frequent that fills a page, and nothing is counted or sorted. The first rows of the order
-are kept beside the state of the index that they belong to, and later walks read no row of it again.
+Where matches are frequent that fills a page, and nothing is counted or sorted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query
 from docstore.index.answers import Bounds
-from docstore.index.facts import EVERY
-from docstore.index.layers import Layers
-from docstore.index.ordered import First
-from docstore.query.expr import And, Expr
+from docstore.query.expr import And
 from docstore_sqlite.asked import Asked
 from docstore_sqlite.functions import Member
-from docstore_sqlite.narrow import WALK_MOST, scoped, walk_length
+from docstore_sqlite.narrow import scoped
 
 __all__ = ["Walking"]
 
 _ROUND = 128
-_FARTHER = 4
-"""How many times as far a walk of kept rows goes as one in the table: it takes a tenth of the time."""
-_FIRST = 16_384
-"""So many of the first rows of an order are kept at most, or twice as many."""
-Sets: TypeAlias = Callable[[Sequence[Expr], str, Layers, Query], Bounds]
 
 
 class Walking:
@@ -45,29 +36,16 @@ class Walking:
         self.cursor = session.cursor
         self.tables = tables
 
-    def page(self, query: Query, asked: Asked, layers: Layers, sets: Sets) -> list[int] | None:
-        """Return the page's numbers by walking the first rows of the order, or ``None`` if they do not
-        fill it.
+    def page(self, query: Query, asked: Asked, found: Bounds, length: int) -> list[int] | None:
+        """Return the page's numbers by walking the order, ``None`` if so many rows do not fill it.
+
+        Args:
+            query: in the order of ``created_at``.
+            asked: what it asks.
+            found: the records that match, and can match, whatever their ``created_at``.
+            length: how many rows to look at.
         """
         wanted = query.offset + (query.limit or 0)
-        whole: Bounds | None = layers.answers.get(asked.key)
-        total = 8 * len(layers.post((), EVERY).raw)
-        length = walk_length(wanted, total)
-        known = layers.orders.first.get(query.order[0].descending, 0)
-        is_known = isinstance(known, First) and asked.span is not None
-        furthest = min(_FARTHER * length, WALK_MOST) if is_known else length
-        if whole is not None and whole.high.is_rarer(wanted, furthest, total):
-            return None
-        found = sets(asked.untimed, asked.untimed_key, layers, query)
-        if found.high.is_rarer(wanted, furthest, total):
-            return None
-        first = self._first(query, layers, length) if found.exact and asked.span is not None else None
-        kept = None if first is None else self._kept(query, asked, layers, first, found.high.raw, furthest)
-        return self._walked(query, asked, found, length) if kept is None else kept or None
-
-    def _walked(self, query: Query, asked: Asked, found: Bounds, length: int) -> list[int] | None:
-        """Walk the order in the table."""
-        raw, wanted = found.high.raw, query.offset + (query.limit or 0)
         compiler = self.session.compilers[query.collection.name]
         parts = [] if asked.timed is None else [asked.timed]
         if query.after is not None:
@@ -82,57 +60,8 @@ class Walking:
         if not found.exact:
             return self._looking(query, walked, found, wanted)
         self.session.run(walked)
-        passed, ended = self._tested(raw, wanted, length)
+        passed, ended = self._tested(found.high.raw, wanted, length)
         return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
-
-    def _first(self, query: Query, layers: Layers, length: int) -> First | None:
-        """Return the first rows of the order, where they are known: they are read for the third walk of one
-        state.
-        """
-        descending, known = query.order[0].descending, layers.orders.first
-        found = known.get(descending, 0)
-        if isinstance(found, int):
-            if found < 2:
-                known[descending] = found + 1
-                return None
-            found = known[descending] = self._read_first(query, 2 * length)
-        return found
-
-    def _read_first(self, query: Query, rows: int) -> First:
-        way = "DESC" if query.order[0].descending else "ASC"
-        self.cursor.execute(
-            f"SELECT created_at, number FROM {self.tables.of(query.collection)} "
-            f"ORDER BY created_at {way}, number {way} LIMIT ?",
-            (rows,),
-        )
-        found = self.cursor.fetchall()
-        return First(found, descending=query.order[0].descending, is_all=len(found) < rows)
-
-    def _kept(
-        self, query: Query, asked: Asked, layers: Layers, first: First, raw: bytes, furthest: int
-    ) -> list[int] | None:
-        """Walk the rows that are kept.
-
-        Returns:
-            The page's numbers; none where so many rows do not fill it, or there are none. ``None`` where it
-            begins behind all that are kept.
-        """
-        assert asked.span is not None
-        wanted = query.offset + (query.limit or 0)
-        while True:
-            start, end = first.within(*asked.span, query.after)
-            is_last = end < len(first) or first.is_all
-            if start == end and not is_last:
-                return None
-            stop = min(end, start + furthest)
-            passed = first.members(raw, start, stop, wanted)
-            if len(passed) >= wanted:
-                return passed[query.offset : wanted]
-            if is_last and stop == end:
-                return passed[query.offset : wanted]
-            if stop < end or len(first) >= _FIRST:
-                return []
-            first = layers.orders.first[query.order[0].descending] = self._read_first(query, 2 * len(first))
 
     def _looking(self, query: Query, walked: Fragment, found: Bounds, wanted: int) -> list[int] | None:
         """Walk and put each row to the filter, where the sets leave it open."""

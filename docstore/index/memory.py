@@ -7,9 +7,11 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from docstore.index.bits import EMPTY, SMALL, Bits, Members, Run, minus, union_all
-from docstore.index.layers import Record, Segment, Tree
+from docstore.index.bulk import column_of
+from docstore.index.keys import WIDTHS
 from docstore.index.nodes import NUMBERS_TYPE, Node, integer_of
 from docstore.index.source import MOST_KEYS
+from docstore.index.tree import Record, Tree
 from docstore.query.expr import Path
 
 __all__ = ["Folded", "sets_of"]
@@ -22,7 +24,7 @@ def sets_of(node: Node) -> Iterator[tuple[bytes, Bits]]:
 
 
 class Folded:
-    """A :class:`~docstore.index.layers.Stored` in dictionaries."""
+    """A :class:`~docstore.index.tree.Stored` in dictionaries."""
 
     def __init__(self) -> None:
         self._facts: dict[Path, dict[bytes, Bits]] = {}
@@ -45,15 +47,19 @@ class Folded:
         begin, stop = bisect_left(every, first), bisect_left(every, end)
         return every[begin:stop] if stop - begin <= MOST_KEYS else None
 
+    def column(self, path: Path, column: bytes) -> Mapping[int, Bits]:
+        """Return the slices of a column that are not empty."""
+        return column_of(self, path, column, 8 * WIDTHS[column])
+
     def fold(
-        self, fields: Mapping[str, bool], before: Mapping[int, Record], segments: Sequence[Segment]
+        self, fields: Mapping[str, bool], before: Mapping[int, Record], now: Mapping[int, Record]
     ) -> None:
         """Take up changes.
 
         Args:
             fields: the indexed fields.
             before: the changed records as they were when last folded; new ones are not among them.
-            segments: the changed records that still exist.
+            now: the changed records that still exist, as they are.
         """
         self._sorted.clear()
         if before:
@@ -66,17 +72,10 @@ class Folded:
                         here[key] = left
                     else:
                         here.pop(key, None)
-        now = segments[0].tree if len(segments) == 1 and not segments[0].dead else _alive(fields, segments)
-        for path, node in now.root.walk():
+        for path, node in Tree(fields, now).root.walk():
             here = self._facts.setdefault(path, {})
             for key, members in node.sets():
                 here[key] = _joined(here.get(key), members)
-
-
-def _alive(fields: Mapping[str, bool], segments: Sequence[Segment]) -> Tree:
-    """Return the facts of all records that are not dead."""
-    records = {number: record for segment in segments for number, record in segment.alive().items()}
-    return Tree(fields, records)
 
 
 def _joined(old: Bits | None, members: Members) -> Bits:

@@ -1,8 +1,8 @@
-"""Ordered: what matches a filter, in the order of one column, for as long as nothing changes.
+"""Ordered: what matches a filter, in the order of one column, until the index is folded.
 
 Who turns the pages of a listing asks for the same matches in the same order again and again. Cutting a page
 out of a set (:mod:`docstore.index.window`) costs the more the more there is to cut; out of a sorted list it
-costs nothing.
+costs nothing. Matches that have changed meanwhile stay in the list and are passed over.
 """
 
 from __future__ import annotations
@@ -10,28 +10,21 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import compress
-from operator import and_, itemgetter
-from typing import Any, Final
+from typing import Final
 
 from docstore.backend import SortKey
-from docstore.index.parted import Parted
 
-__all__ = ["CUT", "MOST_ORDERED", "PARTED", "WALK", "First", "Ordered", "Orders", "is_ordered"]
+__all__ = ["CUT", "MOST_ORDERED", "WALK", "Ordered", "Orders", "is_ordered"]
 
 MOST_ORDERED: Final = 65_536
 """More matches than that are not sorted to be kept."""
 
 CUT: Final = 4096
 """What a page cut out of a set takes longer, in matches that could be sorted meanwhile."""
-PARTED: Final = 64
-"""The same of a page whose parts of the set are kept."""
 WALK: Final = 128
 """The same of a page found by walking the first rows."""
 
 _KEPT = 16
-_MOST_PARTED = 8
-_PART = 128
 _NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
 
 
@@ -49,140 +42,90 @@ def is_ordered(order: Sequence[SortKey]) -> bool:
 
 
 class Ordered:
-    """Record numbers, ascending by a column's value and number.
+    """Record numbers, ascending by a column's ordinal and number.
 
     Args:
-        pairs: value and number, ascending.
+        pairs: ordinal and number, ascending.
     """
 
-    __slots__ = ("numbers", "values")
+    __slots__ = ("numbers", "ordinals")
 
-    def __init__(self, pairs: Iterable[tuple[int, int]]) -> None:
-        self.values: array[int] = array("q")
-        self.numbers: array[int] = array("q")
-        for value, number in pairs:
-            self.values.append(value)
-            self.numbers.append(number)
-
-    def page(
-        self, offset: int, limit: int, after: Sequence[Any] | None = None, *, descending: bool = False
-    ) -> Sequence[int]:
-        """Return ``limit`` numbers behind an offset, or behind a position, in either direction."""
-        numbers = self.numbers
-        start, end = 0, len(numbers)
-        if after is not None:
-            value, number = after
-            level = bisect_left(self.values, value)
-            past = bisect_right(self.values, value, level)
-            if descending:
-                end = bisect_left(numbers, number, level, past)
-            else:
-                start = bisect_right(numbers, number, level, past)
-        if descending:
-            last = max(start, end - offset)
-            return numbers[max(start, last - limit) : last][::-1]
-        first = start + offset
-        return numbers[first : min(end, first + limit)]
-
-
-class First:
-    """The first records in an order by a column that always holds a whole number, then by number.
-
-    Whoever walks the order, and asks of each record whether it is in a set, walks these again and again.
-
-    Args:
-        pairs: value and number, in the order.
-        descending: which way it goes.
-        is_all: whether there are no more records than these.
-    """
-
-    __slots__ = ("_marks", "_parts", "_places", "_sign", "_size", "is_all")
-
-    def __init__(self, pairs: Sequence[tuple[int, int]], *, descending: bool, is_all: bool) -> None:
-        self._sign = sign = -1 if descending else 1
-        self._marks = array("q", [sign * value for value, _ in pairs])
-        self._places = array("q", [sign * number for _, number in pairs])
-        self._parts = [
-            _Part([number for _, number in pairs[at : at + _PART]]) for at in range(0, len(pairs), _PART)
-        ]
-        self._size = max((part.size for part in self._parts), default=0)
-        self.is_all: bool = is_all
+    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self.ordinals: array[int] = array("Q", [ordinal for ordinal, _ in pairs])
+        self.numbers: array[int] = array("q", [number for _, number in pairs])
 
     def __len__(self) -> int:
         """Return the number of records."""
-        return len(self._marks)
+        return len(self.numbers)
 
-    def within(self, least: int, most: int, after: Sequence[Any] | None) -> tuple[int, int]:
-        """Return which part of these holds the records with a value in a range, ends included, that stand
-        behind a position.
-        """
-        low, high = (least, most) if self._sign > 0 else (-most, -least)
-        start, end = bisect_left(self._marks, low), bisect_right(self._marks, high)
-        if after is not None:
-            mark, place = self._sign * after[0], self._sign * after[1]
-            level = bisect_left(self._marks, mark)
-            past = bisect_right(self._marks, mark, level)
-            start = max(start, bisect_right(self._places, place, level, past))
-        return start, max(start, end)
+    def ranks(self, pairs: Iterable[tuple[int, int]]) -> list[int]:
+        """Return the places of those of some ordinals and numbers that are here, ascending."""
+        places = ((self._place(pair), pair[1]) for pair in pairs)
+        return sorted(at for at, number in places if at < len(self) and self.numbers[at] == number)
 
-    def members(self, raw: bytes, start: int, end: int, wanted: int) -> list[int]:
-        """Return the numbers of a part that are in a set: ``wanted`` or more, if there are so many.
+    def window(
+        self,
+        ranks: Sequence[int],
+        offset: int,
+        limit: int,
+        after: tuple[int, int] | None = None,
+        *,
+        descending: bool = False,
+    ) -> list[tuple[int, int]]:
+        """Return ordinals and numbers behind an offset, or behind a position, in either direction.
 
         Args:
-            raw: the set, a bit a number, least first.
-            start, end: the part.
-            wanted: how many are enough.
+            ranks: the places of those that do not count, ascending.
+            offset, limit: how many of the others to skip, and to return at most.
+            after: ordinal and number that the window is strictly behind.
+            descending: the direction.
         """
-        raw = raw.ljust(self._size, b"\0")
-        found: list[int] = []
-        while start < end and len(found) < wanted:
-            at, first = divmod(start, _PART)
-            last = min(_PART, end - at * _PART)
-            found += self._parts[at].members(raw, first, last)
-            start = (at + 1) * _PART
-        return found
+        start, end = 0, _living(ranks, len(self))
+        if after is not None:
+            place = self._place(after)
+            if descending:
+                end = _living(ranks, place)
+            else:
+                is_there = place < len(self) and (self.ordinals[place], self.numbers[place]) == after
+                start = _living(ranks, place + is_there)
+        if descending:
+            last = max(start, end - offset)
+            first = max(start, last - limit)
+        else:
+            first = min(end, start + offset)
+            last = min(end, first + limit)
+        if first >= last:
+            return []
+        places = range(_place_of(ranks, first), _place_of(ranks, last - 1) + 1)
+        dead = set(ranks[bisect_left(ranks, places.start) : bisect_left(ranks, places.stop)])
+        found = [(self.ordinals[at], self.numbers[at]) for at in places if at not in dead]
+        return found[::-1] if descending else found
+
+    def _place(self, pair: tuple[int, int]) -> int:
+        """Return the place of an ordinal and number, or where they would be."""
+        level = bisect_left(self.ordinals, pair[0])
+        past = bisect_right(self.ordinals, pair[0], level)
+        return bisect_left(self.numbers, pair[1], level, past)
 
 
-class _Part:
-    """Some records of an order: their bits are picked out of a set all at once."""
+def _living(ranks: Sequence[int], place: int) -> int:
+    """Return how many before a place count."""
+    return place - bisect_left(ranks, place)
 
-    __slots__ = ("_bits", "_numbers", "_pick", "size")
 
-    def __init__(self, numbers: list[int]) -> None:
-        self._numbers = numbers
-        self._bits = [1 << (number & 7) for number in numbers]
-        places = [number >> 3 for number in numbers]
-        self.size = max(places) + 1
-        self._pick = itemgetter(*places, 0)  # one more, for it to be a tuple always
-
-    def members(self, raw: bytes, first: int, last: int) -> Iterable[int]:
-        if last - first == len(self._numbers):
-            return compress(self._numbers, map(and_, self._pick(raw), self._bits))
-        numbers = self._numbers[first:last]
-        return [number for number in numbers if raw[number >> 3] >> (number & 7) & 1]
+def _place_of(ranks: Sequence[int], living: int) -> int:
+    """Return the place of the one before which so many count, and which counts itself."""
+    place = living
+    while (further := living + bisect_right(ranks, place)) != place:
+        place = further
+    return place
 
 
 class Orders:
-    """The orders kept beside a state of the index: made where they would have paid by now, the oldest
-    forgotten.
-
-    Attributes:
-        first: the first records of the order that is walked, by its direction; before they were read, how
-            often it was walked.
-        parted: what is parted a page at a time.
-    """
+    """The orders kept of one generation: made where they would have paid by now, the oldest forgotten."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Ordered | int] = {}
-        self.first: dict[bool, First | int] = {}
-        self.parted: dict[str, Parted] = {}
-
-    def put_parted(self, key: str, parted: Parted) -> Parted:
-        """Keep what is to be parted from now on."""
-        self.parted[key] = parted
-        while len(self.parted) > _MOST_PARTED:
-            self.parted.pop(next(iter(self.parted)), None)
-        return parted
 
     def get(self, key: str) -> Ordered | None:
         """Return what is kept, if it is."""

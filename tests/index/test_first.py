@@ -1,4 +1,4 @@
-"""The first records of an order: what a walk finds there is what it finds in the table."""
+"""Pages in the order of time, bounds on it among the filter: what a walk of the table finds."""
 
 from __future__ import annotations
 
@@ -7,35 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import docstore
-from docstore.index.ordered import First
 
-PAIRS = st.lists(
-    st.tuples(st.integers(-3, 3), st.integers(0, 400)), unique_by=lambda pair: pair[1], max_size=300
-)
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-@given(PAIRS, st.booleans(), st.integers(-4, 4), st.integers(-4, 4), st.data())
-def test_a_part_is_what_a_scan_finds(
-    pairs: list[tuple[int, int]], descending: bool, least: int, most: int, data: st.DataObject
-) -> None:
-    """Range, position and set leave of the order what they leave of a list that is looked at one by one."""
-    pairs = sorted(pairs, reverse=descending)
-    first = First(pairs, descending=descending, is_all=True)
-    members = data.draw(st.sets(st.integers(0, 400)))
-    after = data.draw(st.none() | st.tuples(st.integers(-4, 4), st.integers(0, 400)))
-    behind = (lambda pair: pair < after) if descending else (lambda pair: pair > after)
-    raw = sum(1 << number for number in members).to_bytes(51, "little").rstrip(b"\0")
-    start, end = first.within(least, most, after)
-    asked = [pair for pair in pairs if least <= pair[0] <= most and (after is None or behind(pair))]
-    assert asked == pairs[start:end]
-    wanted = data.draw(st.integers(1, 300))
-    expected = [number for _, number in asked if number in members]
-    assert expected[:wanted] == list(first.members(raw, start, end, wanted))[:wanted]
 
 
 def _pages(store: docstore.Store, filter: dict[str, Any], sort: str) -> list[list[str]]:

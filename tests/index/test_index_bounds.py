@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from docstore.index.bounds import bounds
+from docstore.index.bulk import Bulk
 from docstore.index.facts import indexed_fields
-from docstore.index.layers import Layers
 from docstore.index.memory import Folded
+from docstore.index.snapshot import Snapshot
+from docstore.index.tail import Reading, Tail
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.decode import decode
 from docstore.query.evaluate import matches
@@ -22,7 +23,7 @@ from docstore.query.parse import parse
 from docstore.testing.conformance.cases import FilterCase, filter_case
 from docstore.testing.strategies import choosers
 
-STAGES = ("folded", "beside", "half", "changed")
+STAGES = ("folded", "beside", "segment", "half", "changed")
 
 
 def fields_of(collection: Collection) -> dict[str, bool]:
@@ -30,25 +31,29 @@ def fields_of(collection: Collection) -> dict[str, bool]:
     return {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
 
 
-def layers(collection: Collection, records: dict[int, Any], stage: str) -> Layers:
+def snapshot(collection: Collection, records: dict[int, Any], stage: str) -> Snapshot:
     """Return the index of records, folded or not."""
     fields, stored = fields_of(collection), Folded()
-    empty = Layers(fields, stored)
-    if stage == "beside":
-        return empty.changed(records)
-    if stage == "folded":
-        stored.fold(fields, {}, empty.changed(records).segments)
-        return Layers(fields, stored)
+    reading = Reading(fields, lambda record: record, is_whole=True)
+    empty = Snapshot(Bulk(fields, stored), Tail(reading))
     first = {number: record for number, record in records.items() if number % 2}
-    if stage == "half":
-        stored.fold(fields, {}, empty.changed(first).segments)
-        return Layers(fields, stored).changed({n: r for n, r in records.items() if n not in first})
     turned = dict(zip(records, reversed(records.values()), strict=True))
     old = {**turned, 1000: {"metadata": {"a": 1}}}
-    stored.fold(fields, {}, empty.changed(old).segments)
-    changed = Layers(fields, stored).changed({**first, 1000: None}).changed(records)
-    stored.fold(fields, old, changed.segments)
-    return Layers(fields, stored)
+    match stage:
+        case "beside":
+            return Snapshot(empty.bulk, empty.tail.changed(records))
+        case "segment":  # twice, so that some are dead in it
+            return Snapshot(empty.bulk, empty.tail.changed(old).changed({**records, 1000: None}))
+        case "folded":
+            stored.fold(fields, {}, records)
+        case "half":
+            stored.fold(fields, {}, first)
+            others = {number: record for number, record in records.items() if number not in first}
+            return Snapshot(empty.bulk, empty.tail.changed(others))
+        case _:
+            stored.fold(fields, {}, old)
+            stored.fold(fields, old, records)
+    return empty
 
 
 def check(case: FilterCase, stage: str) -> None:
@@ -57,12 +62,18 @@ def check(case: FilterCase, stage: str) -> None:
         number: {**decode(case.world.collection, row), "number": number}
         for number, row in enumerate(case.world.rows, 1)
     }
-    source = layers(case.world.collection, records, stage)
+    index = snapshot(case.world.collection, records, stage)
     for filter in case.filters:
         expr = normalize(parse(filter, case.world.collection, limits=DEFAULT_LIMITS, default_timezone=None))
         expected = {number for number, record in records.items() if matches(expr, record)}
-        found = bounds(expr, source)
+        found = index.find((expr,), str(filter)).whole
         assert set(found.low.members) <= expected <= set(found.high.members), (filter, found, expected)
+
+
+@pytest.fixture(autouse=True)
+def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seal segments of 4 records."""
+    monkeypatch.setattr("docstore.index.tail.LOOSE", 3)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -118,7 +129,7 @@ def test_most_predicates_are_exact(filter: dict[str, Any]) -> None:
     if isinstance(filter.get("created_at"), dict):
         filter = {"created_at": {"$gt": "1970-01-01T00:00:00.000004Z"}}
     expr = normalize(parse(filter, DOCUMENTS, limits=DEFAULT_LIMITS, default_timezone=None))
-    found = bounds(expr, layers(DOCUMENTS, records, "folded"))
+    found = snapshot(DOCUMENTS, records, "folded").find((expr,), "").whole
     expected = {number for number, record in records.items() if matches(expr, record)}
     assert found.exact
     assert expected == set(found.low.members)
@@ -134,7 +145,7 @@ def test_arrays_within_arrays_are_not_lost(operand: dict[str, Any], stage: str) 
     records = {number: {"metadata": {"a": value}} for number, value in enumerate(values, 1)}
     filter = {"metadata.a": {"$elemMatch": operand}}
     expr = normalize(parse(filter, DOCUMENTS, limits=DEFAULT_LIMITS, default_timezone=None))
-    found = bounds(expr, layers(DOCUMENTS, records, stage))
+    found = snapshot(DOCUMENTS, records, stage).find((expr,), "").whole
     expected = {number for number, record in records.items() if matches(expr, record)}
     assert expected
     assert set(found.low.members) <= expected <= set(found.high.members)

@@ -12,29 +12,28 @@ import docstore
 from docstore.backend import SortKey
 from docstore.index.ordered import Ordered, Orders, is_ordered
 
-PAIRS = st.lists(st.tuples(st.integers(-3, 3), st.integers(1, 60)), unique_by=lambda pair: pair[1])
+PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60)), unique_by=lambda pair: pair[1])
+AFTER = st.none() | st.tuples(st.integers(0, 6), st.integers(0, 61))
 
 
-@given(PAIRS, st.integers(0, 20), st.integers(1, 20), st.booleans())
-def test_a_page_behind_an_offset(
-    pairs: list[tuple[int, int]], offset: int, limit: int, descending: bool
+@given(PAIRS, st.sets(st.integers(1, 60)), st.integers(0, 20), st.integers(1, 20), AFTER, st.booleans())
+def test_a_window_is_the_slice_of_what_counts(
+    pairs: list[tuple[int, int]],
+    stale: set[int],
+    offset: int,
+    limit: int,
+    after: tuple[int, int] | None,
+    descending: bool,
 ) -> None:
-    """A page is the slice of the sorted numbers, from either end."""
+    """A window is the slice of the sorted pairs, from either end, strictly behind a position which need not
+    be a record's; those that do not count any more are passed over.
+    """
     ordered = Ordered(sorted(pairs))
-    expected = [number for _, number in sorted(pairs, reverse=descending)][offset : offset + limit]
-    assert expected == list(ordered.page(offset, limit, descending=descending))
-
-
-@given(PAIRS, st.tuples(st.integers(-4, 4), st.integers(0, 61)), st.integers(1, 20), st.booleans())
-def test_a_page_behind_a_position(
-    pairs: list[tuple[int, int]], after: tuple[int, int], limit: int, descending: bool
-) -> None:
-    """A position need not be a row's; only what is strictly behind it counts."""
-    behind = [
-        pair for pair in sorted(pairs, reverse=descending) if (pair < after if descending else pair > after)
-    ]
-    expected = [number for _, number in behind][:limit]
-    assert expected == list(Ordered(sorted(pairs)).page(0, limit, after, descending=descending))
+    ranks = ordered.ranks([pair for pair in pairs if pair[1] in stale] + [(99, 1)])
+    alive = [pair for pair in sorted(pairs, reverse=descending) if pair[1] not in stale]
+    behind = [pair for pair in alive if after is None or (pair < after if descending else pair > after)]
+    found = ordered.window(ranks, offset, limit, after, descending=descending)
+    assert behind[offset : offset + limit] == found
 
 
 def test_what_is_asked_for_once_is_not_sorted() -> None:

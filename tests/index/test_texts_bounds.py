@@ -7,10 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docstore.index.bounds import bounds
+from docstore.index.bulk import Bulk
 from docstore.index.facts import indexed_fields
-from docstore.index.layers import Layers
 from docstore.index.memory import Folded
+from docstore.index.snapshot import Snapshot
+from docstore.index.tail import Reading, Segment, Tail
 from docstore.query.evaluate import matches
 from docstore.query.expr import And, Compare, Expr, Match, Not, Or, Regex
 from docstore.query.fields import DOCUMENTS, Kind
@@ -50,24 +51,22 @@ TESTS = st.one_of(
 )
 
 
-def layers(metadata: list[dict[str, Any]]) -> tuple[Layers, dict[int, dict[str, Any]]]:
-    """Return the index of documents with such metadata, half of it folded, and the documents."""
+def check(expr: Expr, metadata: list[dict[str, Any]]) -> bool:
+    """Compare the index, half of it folded and half a segment, with the evaluator; return whether the answer
+    was exact.
+    """
     fields = {name: DOCUMENTS.column(name).kind is Kind.JSON for name in indexed_fields(DOCUMENTS)}
     records: dict[int, Any] = {
         number: {"metadata": one, "content_type": str(one.get("a")), "number": number}
         for number, one in enumerate(metadata, 1)
     }
     stored = Folded()
-    first = {number: record for number, record in records.items() if number % 2}
-    stored.fold(fields, {}, Layers(fields, stored).changed(first).segments)
-    return Layers(fields, stored).changed({n: r for n, r in records.items() if n not in first}), records
-
-
-def check(expr: Expr, metadata: list[dict[str, Any]]) -> bool:
-    """Compare with the evaluator; return whether the answer was exact."""
-    source, records = layers(metadata)
+    stored.fold(fields, {}, {number: record for number, record in records.items() if number % 2})
+    tail = Tail(Reading(fields, lambda record: record, is_whole=True))
+    others = {number: record for number, record in records.items() if not number % 2}
+    tail.segments = ((Segment(fields, others), (1 << len(others)) - 1),) if others else ()
     expected = {number for number, record in records.items() if matches(expr, record)}
-    found = bounds(expr, source)
+    found = Snapshot(Bulk(fields, stored), tail).find((expr,), "").whole
     assert set(found.low.members) <= expected <= set(found.high.members), (expr, found, expected)
     return found.exact
 

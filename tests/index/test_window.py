@@ -10,8 +10,8 @@ import pytest
 from docstore.backend import SortKey
 from docstore.index import window
 from docstore.index.bits import Bits
+from docstore.index.bulk import Bulk
 from docstore.index.facts import EVERY, indexed_fields
-from docstore.index.layers import Layers
 from docstore.index.memory import Folded
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.fields import DOCUMENTS, Kind
@@ -71,9 +71,8 @@ def test_a_cut_holds_the_window(sort: Any) -> None:
     """
     held = records(1)
     folded = Folded()
-    layers = Layers(FIELDS, folded)
-    folded.fold(FIELDS, {}, layers.changed(held).segments)
-    source = Layers(FIELDS, folded)
+    folded.fold(FIELDS, {}, held)
+    source = Bulk(FIELDS, folded)
     order: tuple[SortKey, ...] = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
     key = sort_key_function(order)
     whole = sorted(held, key=lambda number: key(held[number]))
@@ -99,8 +98,8 @@ def test_a_cut_is_small_however_many_share_a_value(sort: str) -> None:
     """Of records that share a value, no more are read than the window and a few."""
     held = records(2)
     folded = Folded()
-    folded.fold(FIELDS, {}, Layers(FIELDS, folded).changed(held).segments)
-    source = Layers(FIELDS, folded)
+    folded.fold(FIELDS, {}, held)
+    source = Bulk(FIELDS, folded)
     order = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
     for offset in (0, 300, 1500):
         cut = window.cut(source.post((), EVERY), order, offset, 10, source)
@@ -115,7 +114,7 @@ def test_a_window_of_many_numbers_ends_where_they_do(sort: str, offset: int) -> 
     many = range(1, 5001)
     order = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
     found = Bits.of_integer(sum(1 << number for number in many))
-    cut = window.cut(found, order, offset, 70, Layers(FIELDS, Folded()))
+    cut = window.cut(found, order, offset, 70, Bulk(FIELDS, Folded()))
     assert cut is not None
     wanted = (many if sort == "number" else many[::-1])[offset : offset + 70]
     assert (0, sorted(wanted)) == (cut.skip, list(cut.members.members))

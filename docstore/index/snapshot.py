@@ -1,0 +1,267 @@
+"""Index snapshot: the bulk of one generation and the tail of what has changed since, as one reader sees them.
+
+Each answers the whole question: (bulk − stale) ∪ tail. A page is the bulk's window, widened at the front by
+the changed records that match, and merged with those by key.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from docstore.backend import SortKey
+from docstore.index import window
+from docstore.index.answers import Bounds, exactly
+from docstore.index.bits import Bits, minus, union
+from docstore.index.bulk import Bulk, LeafAnswer
+from docstore.index.leaves import leaf_bounds
+from docstore.index.ordered import Ordered
+from docstore.index.tail import Question, Tail, Texts
+from docstore.index.texts import asked
+from docstore.index.values import has_ordinal, ordinal
+from docstore.query.expr import Expr, leaves
+from docstore.query.order import after_function, sort_key_function
+
+__all__ = ["Answer", "Cut", "Snapshot", "Window"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an index says of a question.
+
+    Attributes:
+        bulk: the records of the bulk, those that have changed left out.
+        tail: the changed records.
+    """
+
+    bulk: Bounds
+    tail: Bounds
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing is left to the evaluator."""
+        return self.bulk.exact and self.tail.exact
+
+    @cached_property
+    def whole(self) -> Bounds:
+        """All records."""
+        low = union(self.bulk.low, self.tail.low)
+        return exactly(low) if self.exact else Bounds(low, union(self.bulk.high, self.tail.high))
+
+    @property
+    def sure(self) -> int:
+        """How many records surely match."""
+        return self.bulk.low.count + self.tail.low.count
+
+    @property
+    def most(self) -> int:
+        """How many records can match."""
+        return self.bulk.high.count + self.tail.high.count
+
+    def without(self, numbers: Bits) -> Answer:
+        """Return the answer with some records left out."""
+        return Answer(_without(self.bulk, numbers), _without(self.tail, numbers)) if numbers else self
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part is wanted of an order by a column of whole numbers and by ``number``, both in one direction.
+
+    Attributes:
+        offset, limit: how many to skip, and to return.
+        after: the value and number behind which it begins.
+        descending: the direction.
+    """
+
+    offset: int
+    limit: int
+    after: Sequence[Any] | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Records among which a page is.
+
+    Attributes:
+        bulk, tail: numbers of records to read and sort, from either part.
+        skip: how many of them to pass over once they are sorted and those not behind the position left out.
+    """
+
+    bulk: Bits
+    tail: Sequence[int]
+    skip: int
+
+
+class Snapshot:
+    """The index as one reader sees it.
+
+    Args:
+        bulk: the facts as they were last folded.
+        tail: what has changed since.
+    """
+
+    __slots__ = ("bulk", "tail")
+
+    def __init__(self, bulk: Bulk, tail: Tail) -> None:
+        self.bulk = bulk
+        self.tail = tail
+
+    @property
+    def size(self) -> int:
+        """About how many records there are."""
+        return self.bulk.every.count + len(self.tail)
+
+    def find(
+        self, terms: Sequence[Expr], key: str, leaf: LeafAnswer = leaf_bounds, texts: Texts | None = None
+    ) -> Answer:
+        """Return what the index says of a conjunction.
+
+        Args:
+            terms: all must hold; none: every record.
+            key: tells the conjunction from all others.
+            leaf: answers for one leaf from the facts of a source.
+            texts: answers for leaves on texts that changed records do not hold.
+        """
+        is_kept = texts is None or not any(asked(one) for term in terms for one in leaves(term))
+        found = _without(self.bulk.find(terms, key, leaf, is_kept=is_kept), self.tail.stale)
+        return Answer(found, self.find_changed(terms, key, leaf, texts))
+
+    def find_changed(
+        self, terms: Sequence[Expr], key: str, leaf: LeafAnswer = leaf_bounds, texts: Texts | None = None
+    ) -> Bounds:
+        """Return what the changed records say of a conjunction."""
+        return self.tail.find(Question(terms, key, self.tail.reading, leaf, texts))
+
+    # -- pages in the order of a column --------------------------------------------------------------------
+
+    def first(self, answer: Answer, name: str, span: tuple[int, int], wanted: Window) -> list[int] | None:
+        """Return the page of few records that surely match; ``None`` where the column does not say.
+
+        Args:
+            answer: exact.
+            name: the column of the order.
+            span: the least and the most of its values that count.
+            wanted: the window.
+        """
+        values = self.bulk.values(name)
+        if values is None or not all(map(has_ordinal, span)) or not _has_place(wanted):
+            return None
+        least, most = map(ordinal, span)
+        members = answer.bulk.low.members
+        pairs = [pair for pair in zip(values.of(members), members, strict=True) if least <= pair[0] <= most]
+        beside = self._pairs(answer.tail.low, name)
+        if beside is None:
+            return None
+        pairs += [pair for pair in beside if least <= pair[0] <= most]
+        if wanted.after is not None:
+            position = (ordinal(wanted.after[0]), wanted.after[1])
+            pairs = [pair for pair in pairs if (pair < position if wanted.descending else pair > position)]
+        choose = heapq.nlargest if wanted.descending else heapq.nsmallest
+        end = wanted.offset + wanted.limit
+        chosen = choose(end, pairs) if 4 * end < len(pairs) else sorted(pairs, reverse=wanted.descending)
+        return [number for _, number in chosen[wanted.offset : end]]
+
+    def ordered(self, matches: Bits, name: str) -> Ordered | None:
+        """Return matches of the bulk in the order of a column; ``None`` where it does not say."""
+        values = self.bulk.values(name)
+        if values is None:
+            return None
+        return Ordered(sorted(zip(values.of(matches.members), matches.members, strict=True)))
+
+    def page(self, ordered: Ordered, changed: Bits, name: str, wanted: Window) -> list[int] | None:
+        """Return the page of kept matches of the bulk, stale ones among them, and of changed records.
+
+        ``None`` where the column does not say.
+        """
+        values, beside = self.bulk.values(name), self._pairs(changed, name)
+        if values is None or beside is None or not _has_place(wanted):
+            return None
+        after = None if wanted.after is None else (ordinal(wanted.after[0]), wanted.after[1])
+        if after is not None:
+            beside = [pair for pair in beside if (pair < after if wanted.descending else pair > after)]
+        first, end = max(0, wanted.offset - len(beside)), wanted.offset + wanted.limit
+        stale = self.tail.stale.members
+        ranks = ordered.ranks(zip(values.of(stale), stale, strict=True))
+        pairs = ordered.window(ranks, first, end - first, after, descending=wanted.descending)
+        merged = sorted([*pairs, *beside], reverse=wanted.descending) if beside else pairs
+        return [number for _, number in merged[wanted.offset - first : end - first]]
+
+    def _pairs(self, changed: Bits, name: str) -> list[tuple[int, int]] | None:
+        """Return ordinals and numbers of changed records; ``None`` where an ordinal is not one value's."""
+        pairs = [(self.tail.record(number)[name], number) for number in changed.members]
+        if not all(has_ordinal(value) for value, _ in pairs):
+            return None
+        return [(ordinal(value), number) for value, number in pairs]
+
+    # -- pages in any order --------------------------------------------------------------------------------
+
+    def can_cut(self, order: Sequence[SortKey], position: Sequence[Any] | None) -> bool:
+        """Return whether :meth:`cut` and :meth:`after` may serve ``order``."""
+        return window.can_cut(order, position, self.bulk)
+
+    def after(self, high: Bits, order: Sequence[SortKey], position: Sequence[Any]) -> tuple[Bits, int]:
+        """Return what of the bulk's records can come behind a position, and how many of those may not."""
+        return window.after(high, order, position, self.bulk)
+
+    def cut(
+        self,
+        answer: Answer,
+        order: Sequence[SortKey],
+        offset: int,
+        limit: int,
+        position: Sequence[Any] | None = None,
+        beside: int = 0,
+    ) -> Cut | None:
+        """Return few records among which a page of those that surely match is.
+
+        Args:
+            answer: exact.
+            order: one that :meth:`can_cut` allows.
+            offset, limit: the window; behind a position there is no offset.
+            position: where the page begins.
+            beside: how many records that the index does not know of the caller adds to those of the tail.
+
+        Returns:
+            ``None`` where the facts do not order the records well enough.
+        """
+        high, slack, changed = answer.bulk.low, 0, list(answer.tail.low.members)
+        if position is not None:
+            if offset:
+                return None
+            high, slack = self.after(high, order, position)
+        changed = self._first_changed(changed, order, offset + limit, position)
+        first = max(0, offset - len(changed) - beside)
+        cut = window.cut(high, order, first, offset + limit + slack - first, self.bulk)
+        return None if cut is None else Cut(cut.members, changed, cut.skip + offset - first)
+
+    def _first_changed(
+        self, changed: list[int], order: Sequence[SortKey], end: int, position: Sequence[Any] | None
+    ) -> list[int]:
+        """Return those of some changed records that can be on a page which ends at ``end``."""
+        if position is not None:
+            behind = after_function(position, order)
+            changed = [number for number in changed if behind(self._sortable(number))]
+        if len(changed) <= end:
+            return changed
+        by = sort_key_function(order)
+        return heapq.nsmallest(end, changed, key=lambda number: by(self._sortable(number)))
+
+    def _sortable(self, number: int) -> Mapping[str, Any]:
+        record = self.tail.record(number)
+        return record if "number" in record else {**record, "number": number}
+
+
+def _has_place(wanted: Window) -> bool:
+    return wanted.after is None or has_ordinal(wanted.after[0])
+
+
+def _without(found: Bounds, numbers: Bits) -> Bounds:
+    if not numbers:
+        return found
+    low = minus(found.low, numbers)
+    return exactly(low) if found.exact else Bounds(low, minus(found.high, numbers))
+

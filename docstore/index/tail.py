@@ -1,0 +1,312 @@
+"""Tail: the records that changed since the bulk was folded. It answers the whole question by itself.
+
+The last changes lie loose and are put to the evaluator, one look each; where there are more, they are sealed
+as a segment, whose facts are sets of places counted from 0, and so short. Segments of like size are merged.
+A segment never changes, so its answers hold for good; a record that has changed again is not alive in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from docstore.concurrency import looked_over
+from docstore.index.answers import Bounds, exactly
+from docstore.index.bits import EMPTY, Bits, union
+from docstore.index.bounds import bounds
+from docstore.index.bulk import LeafAnswer, column_of
+from docstore.index.keys import WIDTHS
+from docstore.index.source import MOST_KEYS
+from docstore.index.tree import Record, Tree
+from docstore.query.evaluate import compile as compile_expr
+from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
+
+__all__ = ["Question", "Reading", "Segment", "Tail", "Texts"]
+
+LOOSE: Final = 128
+"""Changes that are put to the evaluator; from here on a segment is quicker."""
+_MERGED: Final = 4
+"""So many segments of like size become one."""
+_ANSWERS: Final = 64
+_LONGEST: Final = 4096
+
+Texts: TypeAlias = Callable[[Leaf], Bits | None]
+"""Returns a superset of the records that match a leaf on texts; ``None``: they are very many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an index reads its records.
+
+    Attributes:
+        fields: the indexed fields, and whether each is JSON.
+        facts: makes of a record what the evaluator reads.
+        is_whole: whether that holds whatever a filter can ask for; else the indexed fields alone.
+    """
+
+    fields: Mapping[str, bool]
+    facts: Callable[[Any], Mapping[str, Any]]
+    is_whole: bool
+
+    def reads(self, expr: Expr) -> bool:
+        """Return whether a record has all that a condition asks for."""
+        return self.is_whole or all(
+            not isinstance(leaf, Occurs) and (isinstance(leaf, Always) or leaf.path[0] in self.fields)
+            for leaf in leaves(expr)
+        )
+
+
+class Question:
+    """A conjunction that is asked of changed records.
+
+    Args:
+        terms: all must hold; none: every record.
+        key: tells the conjunction from all others.
+        reading: how the records are read.
+        leaf: answers for one leaf.
+        texts: answers for leaves on texts that the records do not hold.
+    """
+
+    __slots__ = ("_test", "key", "leaf", "reading", "rest", "terms", "texts")
+
+    def __init__(
+        self,
+        terms: Sequence[Expr],
+        key: str,
+        reading: Reading,
+        leaf: LeafAnswer,
+        texts: Texts | None = None,
+    ) -> None:
+        self.terms: tuple[Expr, ...] = tuple(terms)
+        self.key = key
+        self.reading = reading
+        self.leaf = leaf
+        self.texts = texts
+        self.rest: tuple[Expr, ...] = tuple(term for term in terms if not reading.reads(term))
+        """The terms that the records cannot tell of."""
+        self._test: Callable[[Mapping[str, Any]], bool] | None = None
+
+    @property
+    def where(self) -> Expr:
+        """The conjunction."""
+        return self.terms[0] if len(self.terms) == 1 else And(self.terms)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether answers hold for good; not where texts come from somewhere else."""
+        return len(self.key) <= _LONGEST and not (self.texts is not None and self.rest)
+
+    def holds(self, record: Record) -> bool:
+        """Return whether a record matches all terms that it can tell of."""
+        if self._test is None:
+            rest = self.rest
+            told = [term for term in self.terms if not any(term is one for one in rest)]
+            self._test = compile_expr(And(tuple(told)) if told else TRUE)
+        return self._test(self.reading.facts(record))
+
+    def may_hold(self) -> Callable[[int], bool]:
+        """Return what tells, by number, whether the terms that records cannot tell of may hold."""
+        found: list[Bits] = []
+        for term in self.rest if self.texts is not None else ():
+            bits = None if isinstance(term, And | Or | Not) or self.texts is None else self.texts(term)
+            found += [] if bits is None else [bits]
+        return lambda number: all(number in bits for bits in found)
+
+
+class Segment:
+    """Changed records: a :class:`~docstore.index.source.Source` of their places, from 0 on.
+
+    Args:
+        fields: the indexed fields, and whether each is JSON.
+        records: by number, at least one.
+    """
+
+    __slots__ = ("_answers", "_fields", "_posts", "_tree", "numbers", "places", "records")
+
+    def __init__(self, fields: Mapping[str, bool], records: Mapping[int, Record]) -> None:
+        self.numbers: list[int] = sorted(records)
+        self.places: dict[int, int] = {number: place for place, number in enumerate(self.numbers)}
+        self.records: list[Record] = [records[number] for number in self.numbers]
+        self._fields = fields
+        self._tree: Tree | None = None
+        self._posts: dict[tuple[Path, bytes], Bits] = {}
+        self._answers: dict[str, tuple[int, int]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of records, dead ones too."""
+        return len(self.numbers)
+
+    def find(self, question: Question) -> tuple[int, int]:
+        """Return the places of records that surely match, and of those that can match, dead ones too."""
+        found = self._answers.get(question.key)
+        if found is None:
+            answer = bounds(question.where, self, lambda leaf: question.leaf(leaf, self))
+            low = answer.low.integer
+            found = low, low if answer.exact else answer.high.integer
+            if question.is_kept:
+                if len(self._answers) >= _ANSWERS:
+                    self._answers.clear()
+                self._answers[question.key] = found
+        return found
+
+    def numbered(self, places: int) -> list[int]:
+        """Return the numbers of the records at some places."""
+        numbers = self.numbers
+        return [numbers[place] for place in Bits.of_integer(places).members]
+
+    def placed(self, numbers: Bits) -> Bits:
+        """Return the places of the records that are among some numbers."""
+        return Bits.of([place for place, number in enumerate(self.numbers) if number in numbers])
+
+    def alive(self, places: int) -> dict[int, Record]:
+        """Return the records at some places by number."""
+        return {self.numbers[place]: self.records[place] for place in Bits.of_integer(places).members}
+
+    # -- a source ------------------------------------------------------------------------------------------
+
+    @property
+    def tree(self) -> Tree:
+        """The facts, by place."""
+        if self._tree is None:
+            self._tree = Tree(self._fields, dict(enumerate(self.records)))
+        return self._tree
+
+    def kept(self, name: str) -> bool:
+        """Return whether the facts of this field are kept."""
+        return name in self._fields
+
+    def post(self, path: Path, key: bytes) -> Bits:
+        """Return the places of the records that have the fact."""
+        place = (path, key)
+        found = self._posts.get(place)
+        if found is None:
+            # an integer: sets of a thousand places are short, and the algebra takes less than on lists
+            found = self._posts[place] = Bits.of_integer(self.tree.post(path, key).integer)
+        return found
+
+    def posts(self, path: Path, keys: Sequence[bytes]) -> Bits:
+        """Return the places of the records that have any of the facts."""
+        found, there = 0, self.tree.root.at(path)
+        if there is not None:
+            for key in keys:
+                if key in there.posts:
+                    found |= self.post(path, key).integer
+        return Bits.of_integer(found)
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the value keys of a range, ``None`` if there are too many."""
+        found = self.tree.keys(path, first, end)
+        return sorted(found) if len(found) <= MOST_KEYS else None
+
+    def varying(self, path: Path, column: bytes) -> Sequence[int]:
+        """Return the slices of a column that tell its records apart, the most significant first."""
+        present = self.post(path, column)
+        slices = column_of(self.tree, path, column, 8 * WIDTHS[column])
+        return [at for at, bits in slices.items() if bits != present]
+
+
+class Tail:
+    """All changes since a fold, as one reader sees them; immutable.
+
+    Args:
+        reading: how records are read.
+
+    Attributes:
+        loose: changed records by number that are in no segment.
+        segments: the others, each with the places that are alive in it.
+        stale: the numbers of all changed records, removed ones too: the bulk does not count there.
+    """
+
+    __slots__ = ("loose", "reading", "segments", "stale")
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.loose: dict[int, Record] = {}
+        self.segments: tuple[tuple[Segment, int], ...] = ()
+        self.stale: Bits = EMPTY
+
+    def __len__(self) -> int:
+        """Return the number of changed records that there are."""
+        return len(self.loose) + sum(alive.bit_count() for _, alive in self.segments)
+
+    def changed(self, records: Mapping[int, Record | None]) -> Tail:
+        """Return the tail with more records changed or added, or, where ``None``, removed."""
+        after = Tail(self.reading)
+        after.stale = union(self.stale, Bits.of(sorted(records)))
+        after.loose = {**self.loose}
+        segments = list(self.segments)
+        for number, record in records.items():
+            for at, (segment, alive) in enumerate(segments):
+                place = segment.places.get(number)
+                if place is not None and alive >> place & 1:
+                    segments[at] = (segment, alive ^ (1 << place))
+            if record is None:
+                after.loose.pop(number, None)
+            else:
+                after.loose[number] = record
+        if len(after.loose) > LOOSE:
+            segments.append(_whole(Segment(self.reading.fields, after.loose)))
+            after.loose = {}
+        segments = [(segment, alive) for segment, alive in segments if alive]
+        while _is_due(segments):
+            some, segments = segments[-_MERGED:], segments[:-_MERGED]
+            together: dict[int, Record] = {}
+            for segment, alive in some:
+                together.update(segment.alive(alive))
+            segments.append(_whole(Segment(self.reading.fields, together)))
+        after.segments = tuple(segments)
+        return after
+
+    def records(self) -> dict[int, Record]:
+        """Return the changed records that there are by number."""
+        found = {**self.loose}
+        for segment, alive in self.segments:
+            found.update(segment.alive(alive))
+        return found
+
+    def record(self, number: int) -> Mapping[str, Any]:
+        """Return what the evaluator reads of one of the records."""
+        found = self.loose.get(number)
+        if found is None:
+            segment, place = next(
+                (segment, place)
+                for segment, alive in self.segments
+                if (place := segment.places.get(number)) is not None and alive >> place & 1
+            )
+            found = segment.records[place]
+        return self.reading.facts(found)
+
+    def find(self, question: Question) -> Bounds:
+        """Return which of the changed records match, and which can match."""
+        low: list[int] = []
+        unsure: list[int] = []
+        for segment, alive in self.segments:
+            sure, possible = segment.find(question)
+            if sure & alive:
+                low += segment.numbered(sure & alive)
+            if possible & ~sure & alive:
+                unsure += segment.numbered(possible & ~sure & alive)
+        loose = looked_over(self.loose.items())
+        holding = [number for number, record in loose if question.holds(record)]
+        if question.rest:
+            may_hold = question.may_hold() if holding else bool
+            unsure += filter(may_hold, holding)
+        else:
+            low += holding
+        if not unsure:
+            return exactly(Bits.of(sorted(low)) if low else EMPTY)
+        return Bounds(Bits.of(sorted(low)), Bits.of(sorted([*low, *unsure])))
+
+
+def _whole(segment: Segment) -> tuple[Segment, int]:
+    """Return a segment with all places alive."""
+    return segment, (1 << len(segment)) - 1
+
+
+def _is_due(segments: Sequence[tuple[Segment, int]]) -> bool:
+    """Return whether the last segments are of like size, and so many that they become one."""
+    last = segments[-_MERGED:]
+    sizes = [alive.bit_count() for _, alive in last]
+    return len(last) == _MERGED and max(sizes) < 2 * _MERGED * min(sizes)
+

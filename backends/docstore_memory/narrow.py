@@ -7,10 +7,12 @@ the base. Everything here is done while nothing commits, and what is returned ma
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from threading import Lock
 from typing import Any, NamedTuple
 
-from docstore.backend import Query
+from docstore.backend import Query, SortKey
 from docstore.concurrency import looked_over
 from docstore.index import window
 from docstore.index.bits import EMPTY, Bits, minus
@@ -18,12 +20,12 @@ from docstore.index.ordered import MOST_ORDERED, is_ordered
 from docstore.index.snapshot import Answer, Window
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import Compare, Expr, In
-from docstore.query.order import after_function
+from docstore.query.order import after_function, sort_key_function
 from docstore_memory.index import conjuncts
 from docstore_memory.records import Record
 from docstore_memory.views import Layer, View
 
-__all__ = ["candidates", "counted_records", "described", "first_records", "within"]
+__all__ = ["candidates", "counted_records", "described", "first_records", "key_of", "within"]
 
 _KEYS = ("number", "id", "document_id", "external_id")
 _FIRST_ROUND, _LAST_ROUND = 32, 65_536
@@ -141,8 +143,8 @@ def _placed(view: View, query: Query) -> list[Record] | None:
 
 
 def _rounds(view: View, query: Query, answer: Answer, found: list[Record]) -> First | None:
-    """Look at ever more of the records that come first, at each once, until enough of them match; at those
-    that changed first.
+    """Look at ever more of the records that come first, at each once, until enough of them match: of those
+    that changed, and of the others.
     """
     snapshot = view.base.indexes[query.collection.name].snapshot()
     high, slack = answer.bulk.high, 0
@@ -152,25 +154,37 @@ def _rounds(view: View, query: Query, answer: Answer, found: list[Record]) -> Fi
     behind = None if query.after is None else after_function(query.after, query.order)
     test, size = compile_expr(query.where), _FIRST_ROUND + 2 * wanted
 
-    def passing(members: Bits) -> list[Record]:
-        return [
+    def passing(records: list[Record]) -> Iterator[Record]:
+        return (
             record
-            for record in looked_over(_records(view, query, members))
+            for record in looked_over(records)
             if (behind is None or behind(record.facts)) and within(record, query) and test(record.facts)
-        ]
+        )
 
-    found = [*found, *passing(answer.tail.high)]
+    changed = sorted(_records(view, query, answer.tail.high), key=key_of(query.order))
+    found = [*found, *islice(passing(changed), wanted)]
     beside, seen = len(found), EMPTY
     while size <= _LAST_ROUND:
         cut = window.cut(high, query.order, 0, size, snapshot.bulk)
         if cut is None:
             return None
-        found += passing(minus(cut.members, seen))
+        found += passing(_records(view, query, minus(cut.members, seen)))
         seen = cut.members
         if len(found) - beside >= wanted or seen.count >= high.count:
             return First(found, query.offset, [])
         size *= 2
     return First(found, query.offset, _records(view, query, minus(high, seen)))
+
+
+def key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:
+    """Return what to sort records by: two numbers where that is the order, else its bytes."""
+    if is_ordered(order):
+        name = order[0].path[0]
+        if order[0].descending:
+            return lambda record: (-record.get(name), -record.number)
+        return lambda record: (record.get(name), record.number)
+    by = sort_key_function(order)
+    return lambda record: by(record.facts)
 
 
 def described(view: View, query: Query) -> str:

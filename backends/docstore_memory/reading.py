@@ -7,22 +7,22 @@ sorting them, holds no lock.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from threading import Lock
 from typing import Any
 
-from docstore.backend import BlobRow, BlobState, Query, Row, Scope, SortKey, Statement
+from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Statement
 from docstore.concurrency import looked_over
 from docstore.index.ordered import is_ordered
 from docstore.query.evaluate import compile as compile_expr
 from docstore.query.expr import TRUE, Path
 from docstore.query.facets import group
 from docstore.query.fields import collection_named
-from docstore.query.order import after_function, sort_key_function
-from docstore_memory.narrow import candidates, counted_records, described, first_records, within
+from docstore.query.order import after_function
+from docstore_memory.narrow import candidates, counted_records, described, first_records, key_of, within
 from docstore_memory.records import Record
 from docstore_memory.views import View
 
@@ -72,7 +72,7 @@ class MemoryReader:
         test, numbers = compile_expr(query.where), {record.number for record in sure}
         passing = (
             record
-            for record in looked_over(sorted([*sure, *unsure], key=_key_of(query.order)))
+            for record in looked_over(sorted([*sure, *unsure], key=key_of(query.order)))
             if (behind is None or behind(record.facts))
             and (record.number in numbers or (within(record, query) and test(record.facts)))
         )
@@ -151,20 +151,9 @@ def _names(collection: str, include: frozenset[str]) -> tuple[str, ...]:
 
 def _window(records: Iterable[Record], query: Query, offset: int) -> Sequence[Record]:
     """Return the records at an offset and the query's limit in its order."""
-    key = _key_of(query.order)
+    key = key_of(query.order)
     if query.limit is None:
         return sorted(looked_over(records), key=key)[offset:]
     if isinstance(records, list) and len(records) <= 2 * (offset + query.limit):
         return sorted(records, key=key)[offset : offset + query.limit]
     return heapq.nsmallest(offset + query.limit, looked_over(records), key=key)[offset:]
-
-
-def _key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:
-    """Return what to sort records by: two numbers where that is the order, else its bytes."""
-    if is_ordered(order):
-        name = order[0].path[0]
-        if order[0].descending:
-            return lambda record: (-record.get(name), -record.number)
-        return lambda record: (record.get(name), record.number)
-    by = sort_key_function(order)
-    return lambda record: by(record.facts)

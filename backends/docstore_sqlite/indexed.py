@@ -184,7 +184,7 @@ class Indexed(Standing):
         if query.after is not None:
             high, slack = index.after(high, query.order, query.after)
         wanted = query.offset + (query.limit or 0)
-        changed = self.fetching.passing(query, found.tail.high.members) if found.tail.high else []
+        changed = self._changed_passing(query, found.tail.high, index, wanted)
         size = 4 * wanted + slack + _ROUND
         while size <= 4 * SOUGHT:
             cut = window.cut(high, query.order, 0, size, index.bulk)
@@ -195,6 +195,15 @@ class Indexed(Standing):
                 return [*passed, *changed]
             size *= 8
         return None
+
+    def _changed_passing(self, query: Query, high: Bits, index: Snapshot, wanted: int) -> list[int]:
+        """Return those that pass of some changed records, in the order until enough do."""
+        ordered, passed = index.changed_in_order(high, query.order), list[int]()
+        for start in range(0, len(ordered), _ROUND):
+            passed += self.fetching.passing(query, ordered[start : start + _ROUND])
+            if len(passed) >= wanted:
+                break
+        return passed
 
     def _placed(self, query: Query, asked: Asked, index: Snapshot) -> list[int] | None:
         """Return the numbers of the page, where the matches are kept in its order."""

@@ -2,14 +2,13 @@
 
 The filter's sets come first (:mod:`docstore.index.bounds`). Then, in this order:
 
-*walk*: along the newest rows on the index of ``created_at``, a bit test a row, for as many rows as a
-page's worth of frequent
-matches needs; where matches are frequent that fills the page, and nothing was counted or sorted.
-*cut*: where the order's first key is a column, the window's rows are picked out by bit slices, wherever
-they lie; the number of matches, their place in the order and the depth of the page hardly count. Of a column
-of whole numbers the parts are kept for the pages to come.
-*order*: what was cut very often while nothing changed is sorted and kept; further pages are taken from there.
-*list*: few matches are read and sorted.
+*list*: few matches are sorted by their values, or read and sorted.
+*walk*: along the rows on the index of ``created_at``, from where bounds on it begin, a bit test a row, for as
+many rows as a page's worth of frequent matches needs; where matches are frequent that fills the page, and
+nothing was counted or sorted.
+*order*: what was cut very often until the next fold is sorted and kept; further pages are taken from there.
+*cut*: the window's rows are picked out by bit slices, wherever they lie; the number of matches, their place
+in the order and the depth of the page hardly count.
 *scan*: what is left (many matches in an order by JSON paths) is SQLite's, with a bit test a row.
 
 What the sets leave open is put to the evaluator in the same statement. No choice changes the answer.

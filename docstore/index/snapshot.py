@@ -238,6 +238,11 @@ class Snapshot:
         cut = window.cut(high, order, first, offset + limit + slack - first, self.bulk)
         return None if cut is None else Cut(cut.members, changed, cut.skip + offset - first)
 
+    def changed_in_order(self, changed: Bits, order: Sequence[SortKey]) -> list[int]:
+        """Return changed records in an order."""
+        by = sort_key_function(order)
+        return sorted(changed.members, key=lambda number: by(self._sortable(number)))
+
     def _first_changed(
         self, changed: list[int], order: Sequence[SortKey], end: int, position: Sequence[Any] | None
     ) -> list[int]:

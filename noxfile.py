@@ -103,6 +103,18 @@ def copy_tests(target: Path) -> None:
 
 
 @nox.session
+def pgbouncer(session: nox.Session) -> None:
+    """Run the API's tests on Postgres through Debian's PgBouncer, in transaction and in session mode."""
+    session.install("--no-compile", "-e", ".[all]", *group("test"))
+    if not any(Path(place, "pgbouncer").exists() for place in ("/usr/sbin", "/usr/bin")):
+        session.run("apt-get", "install", "-y", "-q", "pgbouncer", external=True)
+    for mode in ("transaction", "session"):
+        paths = ("tests/pgbouncer", "tests/api") if mode == "transaction" else ("tests/api",)
+        chosen = session.posargs or (*PARALLEL, "-k", "postgres or pgbouncer", *paths)
+        session.run("pytest", *chosen, env={**quick(), "DOCSTORE_PGBOUNCER": mode})
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Kill, cut and fill up stores at length: the long forms of tests/faults; `-- -k kills` picks some."""
     session.install("-e", ".[all]", *group("test"))

@@ -19,6 +19,8 @@ from docstore.errors import BackendNotInstalled, UnknownBackend, shown
 __all__ = ["open_backend", "schemes"]
 
 GROUP = "docstore.backends"
+_NOT_EVERYWHERE = ("pooled", "replica", "partitions")
+"""Options of a server's that may be given to any backend as what they are by default."""
 _FIRST_PARTY = {
     "memory": "docstore_memory:open_backend",
     "sqlite": "docstore_sqlite:open_backend",
@@ -43,7 +45,8 @@ def open_backend(url: Any, /, *, read_only: bool = False, **options: Any) -> Bac
     Args:
         url: as for :func:`docstore.open`.
         read_only: nothing will be written; told to an opener that has such a parameter.
-        options: the backend's own; ``upgrade`` is left out where the opener has no such parameter.
+        options: the backend's own; ``upgrade``, and ``pooled``, ``replica`` and ``partitions`` where they
+            ask for nothing, are left out where the opener has no such parameter.
 
     Raises:
         UnknownBackend: no backend is registered for the scheme, or ``url`` is of another type.
@@ -67,8 +70,9 @@ def open_backend(url: Any, /, *, read_only: bool = False, **options: Any) -> Bac
 def _opened(opener: Opener, url: Any, read_only: bool, options: dict[str, Any]) -> Backend:
     if read_only and "read_only" in signature(opener).parameters:
         options = {**options, "read_only": True}
-    if "upgrade" in options and "upgrade" not in signature(opener).parameters:
-        options = {name: value for name, value in options.items() if name != "upgrade"}
+    known = signature(opener).parameters
+    left_out = {name for name in _NOT_EVERYWHERE if not options.get(name)} | {"upgrade"}
+    options = {name: value for name, value in options.items() if name in known or name not in left_out}
     return opener(url, **options)
 
 

@@ -215,6 +215,24 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'docstore.db'}"
 
 
+@pytest.fixture(scope="session")
+def postgres_pooler(postgres_server: PostgresServer) -> Iterator[Any]:
+    """A PgBouncer that stores on Postgres are opened through, where ``DOCSTORE_PGBOUNCER`` says its mode."""
+    mode = os.environ.get("DOCSTORE_PGBOUNCER")
+    if mode not in ("transaction", "session"):
+        yield None
+        return
+    from docstore_postgres.opening import open_backend
+
+    from docstore.testing.servers.pgbouncer import PgBouncer
+
+    assert open_backend.__kwdefaults__ is not None
+    with PgBouncer(postgres_server, mode, size=20) as pooler:
+        open_backend.__kwdefaults__["pooled"] = mode == "transaction"
+        yield pooler
+        open_backend.__kwdefaults__["pooled"] = False
+
+
 @pytest.fixture(params=BACKENDS)
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store, once for every backend."""
@@ -226,7 +244,9 @@ def url(request: pytest.FixtureRequest) -> str:
         case "sqlite-file":
             return str(request.getfixturevalue("sqlite_url"))
         case _:
-            return str(request.getfixturevalue("postgres_store_url"))
+            found = str(request.getfixturevalue("postgres_store_url"))
+            pooler = request.getfixturevalue("postgres_pooler")
+            return found if pooler is None else str(pooler.url(found))
 
 
 @pytest.fixture

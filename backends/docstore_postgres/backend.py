@@ -54,6 +54,11 @@ _SETTINGS = {
 """What statements here rely on, beside the timeouts, whatever the database or the role is set to."""
 
 
+def _local(settings: Mapping[str, Any]) -> str:
+    """Return what sets these until the transaction ends, as statements to follow its BEGIN."""
+    return "".join(f"; SET LOCAL {name} = {value}" for name, value in settings.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How long the server waits, in seconds; 0 is without end.
@@ -87,6 +92,9 @@ class PostgresBackend(SQLBackend):
         owned: whether to dispose of the engine on close, and to set its connections up.
         timeouts: how long the server waits.
         pool_timeout: seconds to wait for a server that has no connection free.
+        pooled: whether a pooler gives each transaction another of the server's sessions. Then everything is a
+            transaction that begins with the settings it relies on, and nothing is left in a session: neither
+            settings nor prepared statements.
         read_only: why nothing can be written, in words; ``""`` where it can.
     """
 
@@ -106,6 +114,7 @@ class PostgresBackend(SQLBackend):
         owned: bool,
         timeouts: Timeouts = Timeouts(),
         pool_timeout: float = 10.0,
+        pooled: bool = False,
         read_only: str = "",
     ) -> None:
         super().__init__(engine, tables, owned=owned)
@@ -115,9 +124,16 @@ class PostgresBackend(SQLBackend):
         self.readers = 8
         self._reading: Reading | None = None
         self._at_hand = AtHand(self.engine, self._held, self.raw_connection) if owned else None
-        settings = "".join(f"; SET LOCAL {name} = {value}" for name, value in timeouts.settings().items())
+        self.pooled = pooled
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-        self._begin = begin if owned else f"{begin}; SET LOCAL synchronous_commit = on{settings}"
+        durable = {"synchronous_commit": "on", **timeouts.settings()}
+        self._begin = begin if owned else begin + _local(durable)
+        self._begin_one = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY" if pooled else None
+        self._begin_snapshot = self.begin_read
+        if pooled:
+            local = _local({**_SETTINGS, **timeouts.settings()})
+            self._begin, self._begin_one = begin + local, f"{self._begin_one}{local}"
+            self._begin_snapshot = self.begin_read + local
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Say how far Postgres runs ``leaf``."""
@@ -131,9 +147,10 @@ class PostgresBackend(SQLBackend):
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block for reading; one that needs no snapshot is no transaction."""
+        begin = self._begin_snapshot if snapshot else self._begin_one
         if self._at_hand is None:
-            return super().read(snapshot=snapshot)
-        return Read(self._at_hand, self.gate, self.begin_read if snapshot else None, self.translate)
+            return self._read(begin)
+        return Read(self._at_hand, self.gate, begin, self.translate)
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
@@ -154,13 +171,27 @@ class PostgresBackend(SQLBackend):
             if not autocommit:
                 _set_autocommit(driver, True)
             try:
-                with nullcontext() if self.owned else spoken(connection):
+                with nullcontext() if self.owned else self._spoken(connection):
                     yield connection
             finally:
                 if driver.closed:
                     connection.invalidate()
                 elif not autocommit:
                     _set_autocommit(driver, False)
+
+    @contextmanager
+    def _spoken(self, connection: Any) -> Iterator[None]:
+        """Have a connection of an engine that was brought take our statements, and put it back."""
+        if not self.pooled:
+            with spoken(connection):
+                yield
+            return
+        driver = connection.driver_connection
+        threshold, driver.prepare_threshold = driver.prepare_threshold, None
+        try:
+            yield
+        finally:
+            driver.prepare_threshold = threshold
 
     def raw_connection(self) -> Any:
         """Take a connection from the engine's pool, waiting for a server that has none free."""
@@ -176,7 +207,7 @@ class PostgresBackend(SQLBackend):
                 self.set_up(connection.connection)
                 connection.connection.info["docstore"] = True
             else:
-                stack.enter_context(spoken(connection.connection))
+                stack.enter_context(self._spoken(connection.connection))
             yield connection
 
     def _held(self, fairy: Any) -> Held:
@@ -185,7 +216,7 @@ class PostgresBackend(SQLBackend):
             if "docstore" not in fairy.info:
                 self.set_up(fairy)
                 fairy.info["docstore"] = True
-            return Held(fairy, self.session)
+            return Held(fairy, self.session, keeps=not self.pooled)
         except BaseException:
             if fairy.dbapi_connection.closed:
                 fairy.invalidate()
@@ -218,7 +249,7 @@ class PostgresBackend(SQLBackend):
     @property
     def writes_alone(self) -> bool:
         """Whether a statement by itself is as durable as a block: on connections of our own it is."""
-        return self.owned
+        return self.owned and not self.pooled
 
     def select_now(self, query: Query) -> tuple[list[Row], int]:
         """Return the rows of one key, and the clock."""
@@ -319,7 +350,7 @@ class PostgresBackend(SQLBackend):
             forget(session)
             session.tally.fold(wait=True)
         with self.translated(), self.checkout() as connection:
-            remove_traces(self.session(connection).cursor, self.tables)
+            remove_traces(self.session(connection).cursor, self.tables, settings=not self.pooled)
 
     def _has_trigrams(self, connection: Any) -> bool:
         with closing(connection.cursor()) as cursor:
@@ -337,6 +368,8 @@ class PostgresBackend(SQLBackend):
             return
         driver = connection.dbapi_connection
         driver.adapters.register_dumper(int, Int8Dumper)
+        if self.pooled:
+            return
         settings = {**self.timeouts.settings(), **_SETTINGS}
         if self.read_only:
             settings["default_transaction_read_only"] = "on"
@@ -369,7 +402,8 @@ class PostgresBackend(SQLBackend):
         """Hold an advisory lock of the tables' names within a transaction."""
         connection.exec_driver_sql("BEGIN")
         try:
-            for name, value in self.timeouts.settings().items():
+            settings = {**self.timeouts.settings(), **(_SETTINGS if self.pooled else {})}
+            for name, value in settings.items():
                 connection.exec_driver_sql(f"SET LOCAL {name} = {value}")
             connection.exec_driver_sql(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 1))", (self.tables.setting,)

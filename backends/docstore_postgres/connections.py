@@ -94,15 +94,18 @@ class Held:
         fairy: the pool's wrapper of it.
         driver: psycopg's connection.
         process: that it belongs to.
+
+    ``keeps`` is whether the server's session behind it stays the same.
     """
 
-    __slots__ = ("_make", "_session", "driver", "fairy", "process")
+    __slots__ = ("_keeps", "_make", "_session", "driver", "fairy", "process")
 
-    def __init__(self, fairy: Any, make: Callable[[Any], PostgresSession]) -> None:
+    def __init__(self, fairy: Any, make: Callable[[Any], PostgresSession], *, keeps: bool = True) -> None:
         self.fairy = fairy
         self.driver = fairy.dbapi_connection
         self.process = os.getpid()
         self._make = make
+        self._keeps = keeps
         self._session: PostgresSession | None = None
 
     @property
@@ -110,7 +113,7 @@ class Held:
         """The session that its reads run on, made when it is first asked for."""
         if self._session is None:
             self._session = self._make(self.fairy)
-            self._session.keeps_connection = True
+            self._session.keeps_connection = self._keeps
         return self._session
 
     def drop(self) -> None:

@@ -41,6 +41,7 @@ def open_backend(
     read_only: bool = False,
     search_marks: bool = False,
     pool_timeout: float = 10.0,
+    pooled: bool = False,
     **engine_options: Any,
 ) -> PostgresBackend:
     """Open (and create or upgrade) a store in Postgres.
@@ -61,6 +62,8 @@ def open_backend(
         search_marks: whether a search keeps marks; fixed when the store is made.
         pool_timeout: seconds to wait for a connection, of the pool or of a server that has no more to give,
             before StoreBusy.
+        pooled: whether a pooler in transaction mode (PgBouncer, Supabase's port 6543, Neon) stands before the
+            server: each call is then a transaction of its own that begins with all settings it relies on.
         engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
             ``max_overflow=`` (8), ``poolclass=`` and others.
 
@@ -77,13 +80,13 @@ def open_backend(
     owned = isinstance(url, str)
     engine: Any = url
     if isinstance(url, str):
-        engine = _make_engine(url, {"pool_timeout": pool_timeout, **engine_options})
+        engine = _make_engine(url, {"pool_timeout": pool_timeout, **engine_options}, pooled=pooled)
     if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
         raise ValueError(
             f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg"
         )
     backend = PostgresBackend(
-        engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout,
+        engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout, pooled=pooled,
         read_only="it was opened with read_only=True" if read_only else "",
     )  # fmt: skip
     try:
@@ -96,7 +99,7 @@ def open_backend(
     return backend
 
 
-def _make_engine(url: str, options: dict[str, Any]) -> sa.Engine:
+def _make_engine(url: str, options: dict[str, Any], *, pooled: bool) -> sa.Engine:
     parsed = _parsed(url).set(drivername="postgresql+psycopg")
     given: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "use_native_hstore": False, **options}
     if issubclass(given.get("poolclass") or sa.QueuePool, sa.QueuePool):
@@ -105,6 +108,8 @@ def _make_engine(url: str, options: dict[str, Any]) -> sa.Engine:
         given.pop("pool_timeout")
     # said while connecting, so that what the role's or the environment's settings say never counts
     given["connect_args"] = {**given.get("connect_args", {}), "client_encoding": "utf8"}
+    if pooled:
+        given["connect_args"]["prepare_threshold"] = None  # no statement is ever prepared
     engine = sa.create_engine(parsed, **given)
     sa.event.listen(engine, "checkout", _refuse_ended)
     return engine

@@ -29,13 +29,20 @@ _BLANK = {
 _TABLES = ("content", "extraction", "document", "blob", "tally", "usual", "setting")
 
 
-def remove_traces(cursor: Any, tables: Tables) -> None:
+def remove_traces(cursor: Any, tables: Tables, *, settings: bool = True) -> None:
     """Remove dead rows and old statistics of a store's tables, as far as this role may.
 
     Args:
         cursor: on a connection in autocommit, outside of any transaction.
         tables: the tables' names.
+        settings: whether they may be set for more than a transaction. Else no table is written anew, as that
+            might wait for long.
     """
+    if not settings:
+        _analyze(cursor, tables)
+        for name in map(tables.named, _TABLES):
+            _try(cursor, f"VACUUM (SKIP_LOCKED) {name}")
+        return
     with _patient(cursor):
         _analyze(cursor, tables)
         for name in map(tables.named, _TABLES):
@@ -52,7 +59,7 @@ def _analyze(cursor: Any, tables: Tables) -> None:
     it looks at one row more in each, of which nobody else ever hears.
     """
     names = [tables.named(name) for name in _NOBODY]
-    cursor.execute("BEGIN")
+    cursor.execute("BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = 0")
     try:
         for name in names:
             cursor.execute(

@@ -17,6 +17,11 @@ _BUSY = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.TooManyConnections,
 )
+_NOT_PREPARED = (
+    psycopg.errors.InvalidSqlStatementName,
+    psycopg.errors.DuplicatePreparedStatement,
+    psycopg.errors.ProtocolViolation,  # another statement of the name that wants other parameters
+)
 _TRANSIENT = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 """The server undid this transaction for another's sake."""
 _FULL = re.compile(
@@ -55,6 +60,9 @@ def translated(error: Exception) -> BackendError | None:
         return BackendError(f"Postgres: {text}: {advice}")
     if isinstance(cause, psycopg.errors.ReadOnlySqlTransaction) or _is_standby(cause):
         return ReadOnlyStore(f"Postgres: {text}: write to the primary", reason=text)
+    if isinstance(cause, _NOT_PREPARED):
+        advice = "a pooler gives each transaction another session: open the store with pooled=True"
+        return BackendError(f"Postgres: {text}: {advice}")
     state = cause.sqlstate
     away = isinstance(cause, psycopg.OperationalError) and (state is None or state.startswith(_AWAY))
     full = isinstance(cause, psycopg.errors.DiskFull)  # until somebody makes room

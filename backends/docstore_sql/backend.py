@@ -74,20 +74,20 @@ class SQLBackend(ABC):
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block for reading."""
-        return self._read(snapshot)
+        return self._read(self.begin_read if snapshot else None)
 
     @contextmanager
-    def _read(self, snapshot: bool) -> Iterator[Session]:
+    def _read(self, begin: str | None) -> Iterator[Session]:
         with self.translated(), self.checkout() as connection:
             session = self.session(connection)
             with self._interruptible(session):
-                if snapshot:
-                    session.cursor.execute(self.begin_read)
+                if begin is not None:
+                    session.cursor.execute(begin)
                 try:
                     yield session
                 finally:
                     current().detach()
-                    if snapshot:
+                    if begin is not None:
                         self._end(session, "ROLLBACK")
 
     @contextmanager

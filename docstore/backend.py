@@ -26,10 +26,7 @@ What a backend promises the core
     - ``write()`` is atomic and, when it returns, durable; an exception in the block undoes it. Where the
     connection is lost during the
       commit, so that nobody can say whether it happened, it raises a BackendError with ``outcome_unknown``.
-    - Where several writers can work at once, the backend's attribute ``single_writer`` is false (a missing
-    one means true).
-    - Where nothing can be written, the attribute ``read_only`` says why in words, such as "the folder /x may
-    not be written to"; a missing one and ``""`` mean that it can.
+    - What it can do beyond that it says in its :class:`Capabilities`.
     - Errors of the engine arrive as :class:`~docstore.errors.BackendError`, with the cause
     kept.
 
@@ -56,6 +53,7 @@ __all__ = [
     "Backend",
     "BlobRow",
     "BlobState",
+    "Capabilities",
     "CountsBy",
     "Duplicate",
     "Explains",
@@ -80,6 +78,7 @@ __all__ = [
     "Translates",
     "Writer",
     "WritesAlone",
+    "capabilities_of",
 ]
 
 Row: TypeAlias = dict[str, Any]
@@ -113,6 +112,44 @@ class Judgement:
 
 
 EXACT = Judgement(Support.EXACT)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend, or a reader of its, can do beyond what each must; the core can do without.
+
+    Attributes:
+        single_writer: write blocks take turns; else several work at once.
+        read_only: why nothing can be written, in words, such as "the folder /x may not be written to"; ``""``
+            where it can.
+        readers: read blocks that are worth opening at once.
+        transactions: transactions of tasks that may be open at once.
+        pool_timeout: seconds that a task waits for one of those.
+        gives_rows: a reader hands over rows that nobody else holds: the core may change them.
+        reads_columns: a reader knows :attr:`Query.only`.
+        takes_columns: a writer takes :class:`docstore.rows.Rows`.
+        locks_rows: a writer keeps other blocks from the rows that it asked for with a lock; else it locks by
+            name.
+    """
+
+    single_writer: bool = True
+    read_only: str = ""
+    readers: int = 4
+    transactions: int = 8
+    pool_timeout: float = 10.0
+    gives_rows: bool = False
+    reads_columns: bool = False
+    takes_columns: bool = False
+    locks_rows: bool = False
+
+
+_NONE = Capabilities()
+
+
+def capabilities_of(one: Any) -> Capabilities:
+    """Return the ``capabilities`` of a backend, a reader or a writer; of one that names none: the least."""
+    found: Capabilities = getattr(one, "capabilities", _NONE)
+    return found
 
 
 class _EmptyArray(Enum):
@@ -179,7 +216,7 @@ class Query:
         prepared: what :meth:`Prepares.prepare` returned for a query of the same collection, scope, condition
             and order; ``None``: nothing was prepared. It is no part of what is asked.
         only: the columns that are needed, instead of the light ones and ``include``; ``None``: those. Asked
-            of readers with ``reads_columns`` alone.
+            of readers with ``reads_columns`` alone (:class:`Capabilities`).
     """
 
     collection: Collection
@@ -236,8 +273,7 @@ class Duplicate(DocstoreError):
 class Reader(Protocol):
     """Reads within one ``read`` or ``write`` block.
 
-    One with an attribute ``gives_rows`` that is true hands over rows that nobody else holds: the core may
-    change them. One with a true ``reads_columns`` knows :attr:`Query.only`.
+    Its ``capabilities`` say what it can do beyond this; without that attribute it can do nothing more.
     """
 
     def select(self, query: Query) -> Sequence[Row]:
@@ -280,8 +316,8 @@ class Writer(Reader, Protocol):
     def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
         """Add rows; return their numbers, in order: increasing, never used before, unique in the collection.
 
-        A writer with a true ``takes_columns`` is handed :class:`docstore.rows.Rows` where there are many. One
-        with a true ``locks_rows`` waits, by :attr:`Query.lock`, for who holds a row and for nobody else.
+        A writer with ``takes_columns`` is handed :class:`docstore.rows.Rows` where there are many. One
+        with ``locks_rows`` waits, by :attr:`Query.lock`, for who holds a row and for nobody else.
 
         Raises:
             Duplicate: a unique key is taken; nothing of this call is kept.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, NamedTuple
 
-from docstore.backend import Query, Row, Scope, Writer, WritesAlone
+from docstore.backend import Query, Row, Scope, Writer, WritesAlone, capabilities_of
 from docstore.batches import Batch
 from docstore.drafts import Draft
 from docstore.errors import AlreadyExists, shown
@@ -168,7 +168,7 @@ class Fresh:
         batch, self._was_tried = self._batch, True
         now = writer.now()
         rows = Rows({**batch.rows.columns, **_clocked(batch.rows.columns, now)})
-        writer.insert(DOCUMENTS, rows if getattr(writer, "takes_columns", False) else list(rows))
+        writer.insert(DOCUMENTS, rows if capabilities_of(writer).takes_columns else list(rows))
         reached("P4.1")
         return None
 

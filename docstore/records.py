@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from docstore.asking import Filter
-from docstore.backend import Explains, Query, Reader, Row, Scope, SortKey
+from docstore.backend import Explains, Query, Reader, Row, Scope, SortKey, capabilities_of
 from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.errors import NotFound, UnreadableRecord
 from docstore.given_order import GIVEN, GivenOrder, given_bound, given_ids
@@ -605,7 +605,7 @@ class Records(Summaries[T]):
     ) -> Page[T]:
         total, exact = counted
         return page_from({
-            "items": self._all_shown(listing, cut.rows, given=getattr(reader, "gives_rows", False)),
+            "items": self._all_shown(listing, cut.rows, given=capabilities_of(reader).gives_rows),
             "limit": window.limit,
             "offset": window.offset,
             "page": window.page,

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from docstore.backend import (
     Backend,
     BlobState,
+    Capabilities,
     Duplicate,
     Interruptible,
     Nests,
@@ -29,6 +30,7 @@ from docstore.backend import (
     Translates,
     Writer,
     WritesAlone,
+    capabilities_of,
 )
 from docstore.blobs import Blobs
 from docstore.concurrency import STORE_DEFAULT, Budget, StoreDefault, Timeout, check, current, sleep
@@ -180,8 +182,9 @@ class Root:
         self._places: Places | None = None
         self.read_only: str = "it was opened with read_only=True" if read_only else ""
         """Why the store can only be read, in words; ``""`` where it can be written to."""
+        self.capabilities: Capabilities = capabilities_of(backend)
         if not self.read_only:
-            self.read_only = getattr(backend, "read_only", "")
+            self.read_only = self.capabilities.read_only
         self.query_timeout = query_timeout
         self.listings: Recent[Any] = Recent()
         self.prepare: Callable[[Query], Any] = (
@@ -189,7 +192,7 @@ class Root:
         )
         self.closed: bool = False
         self.watching: Watch = Watch(backend.name, slow_query)
-        self.single_writer: bool = getattr(backend, "single_writer", True)
+        self.single_writer: bool = self.capabilities.single_writer
         self._able: WritesAlone | None = backend if isinstance(backend, WritesAlone) else None
         self._current: ContextVar[_Transaction | None] = ContextVar("docstore_transaction", default=None)
 

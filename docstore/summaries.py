@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from docstore.asking import Asking, Filter
-from docstore.backend import Query, Reader, Row, SortKey
+from docstore.backend import Query, Reader, Row, SortKey, capabilities_of
 from docstore.concurrency import STORE_DEFAULT, Timeout, looked_over
 from docstore.listing import Listing
 from docstore.models import FieldInfo, ValuePage
@@ -254,7 +254,7 @@ class Summaries(Asking[T]):
 
     def _narrow_rows(self, reader: Reader, listing: Listing, name: str) -> Iterator[Row]:
         """Yield rows with one column, where the reader can bring that alone."""
-        if listing.plan.residual != TRUE or not getattr(reader, "reads_columns", False):
+        if listing.plan.residual != TRUE or not capabilities_of(reader).reads_columns:
             yield from run.walk(reader, listing.plan, listing.query)
             return
         after = None

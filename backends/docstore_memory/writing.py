@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
-from docstore.backend import BlobRow, BlobState, Duplicate, Row
+from docstore.backend import BlobRow, BlobState, Capabilities, Duplicate, Row
 from docstore.clock import Clock
 from docstore.errors import shown
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
@@ -42,7 +42,7 @@ class MemoryWriter(MemoryReader):
         counters: numbers and clock, kept whatever becomes of the block.
     """
 
-    takes_columns = True
+    capabilities = Capabilities(takes_columns=True)
 
     def __init__(self, view: View, mutex: Lock, counters: Counters) -> None:
         super().__init__(view, mutex, counters.settings)

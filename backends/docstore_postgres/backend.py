@@ -21,7 +21,7 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
 
-from docstore.backend import Judgement, Query, Row, SortKey
+from docstore.backend import Capabilities, Judgement, Query, Row, SortKey
 from docstore.concurrency import sleep
 from docstore.errors import BackendError
 from docstore.query.expr import Leaf
@@ -99,7 +99,6 @@ class PostgresBackend(SQLBackend):
     """
 
     name = "postgresql"
-    single_writer = False
     session_type: ClassVar[type[Session]] = PostgresSession
     compiler_type = PostgresCompiler
     drivers: ClassVar[tuple[str, ...]] = ("psycopg",)
@@ -121,7 +120,6 @@ class PostgresBackend(SQLBackend):
         self.read_only = read_only
         self.timeouts = timeouts
         self._pool_timeout = pool_timeout
-        self.readers = 8
         self._reading: Reading | None = None
         self._at_hand = AtHand(self.engine, self._held, self.raw_connection) if owned else None
         self.pooled = pooled
@@ -138,6 +136,11 @@ class PostgresBackend(SQLBackend):
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
         """Say how far Postgres runs ``leaf``."""
         return judge(collection, leaf)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What Postgres can do beyond what every backend must, and whether it can be written to."""
+        return Capabilities(single_writer=False, read_only=self.read_only, readers=8)
 
     def prepare(self, query: Query) -> Prepared:
         """Return a place for what sessions work out for ``query``."""

@@ -15,7 +15,7 @@ from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 
-from docstore.backend import Query, Row, SortKey, Statement
+from docstore.backend import Capabilities, Query, Row, SortKey, Statement
 from docstore.clock import Clock
 from docstore.query.expr import TRUE, And, Compare, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
@@ -48,9 +48,9 @@ class PostgresSession(Inserting):
     mark: ClassVar[str] = "%s"
     aborts: ClassVar[bool] = True
     appends: ClassVar[bool] = True
-    takes_columns: ClassVar[bool] = True
-    locks_rows: ClassVar[bool] = True
-    reads_columns: ClassVar[bool] = True
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        single_writer=False, reads_columns=True, takes_columns=True, locks_rows=True
+    )
 
     def __init__(
         self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler], reading: Reading

@@ -23,7 +23,7 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
-from docstore.backend import Query, SortKey
+from docstore.backend import Capabilities, Query, SortKey
 from docstore.clock import Clock
 from docstore.concurrency import acquire, current
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
@@ -86,7 +86,6 @@ class SQLiteBackend(SQLBackend):
         self.clock = Clock()
         self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
         self._single = threading.RLock() if self.path is None else None
-        self.readers = 8 if self.path is not None else 1
         """How many threads can read at once."""
         self._idle = Idle(self._connected, self.session) if keeps else None
         if owned and self.path is not None:
@@ -158,6 +157,11 @@ class SQLiteBackend(SQLBackend):
     def is_interrupt(self, error: Exception) -> bool:
         """Return whether sqlite3 says that a statement was interrupted."""
         return str(getattr(error, "orig", None) or error) == "interrupted"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What SQLite can do beyond what every backend must, and whether it can be written to."""
+        return Capabilities(read_only=self.read_only, readers=8 if self.path is not None else 1)
 
     def prepare(self, query: Query) -> Prepared:
         """Return a place for what sessions work out for ``query``."""

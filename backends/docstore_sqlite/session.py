@@ -17,7 +17,7 @@ from docstore_sql.fragment import Fragment, joined
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
-from docstore.backend import Duplicate, Query, Row, SortKey, Statement
+from docstore.backend import Capabilities, Duplicate, Query, Row, SortKey, Statement
 from docstore.clock import Clock
 from docstore.query.expr import And, Compare, Not
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection
@@ -54,10 +54,9 @@ def _duplicate(error: Exception) -> Duplicate:
 class SQLiteSession(Session):
     """A block on one SQLite connection."""
 
-    takes_columns: ClassVar[bool] = True
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
-    gives_rows: ClassVar[bool] = True
+    capabilities: ClassVar[Capabilities] = Capabilities(gives_rows=True, takes_columns=True)
 
     def __init__(
         self,

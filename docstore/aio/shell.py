@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from docstore.aio.hop import Hop, unbroken
 from docstore.aio.threads import Chore, Seats, ThreadGroup
+from docstore.backend import Capabilities
 from docstore.concurrency import STORE_DEFAULT, StoreDefault, Timeout
 from docstore.errors import BackendError, QueryTimeout, StoreBusy, StoreClosed
 from docstore.root import Root
@@ -28,9 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
 Group: TypeAlias = Literal["read", "write", "bytes"]
-_READERS, _WRITERS, _WRITERS_IN_TURN, _UPLOADERS = 4, 8, 2, 16
-_TRANSACTIONS = 8
-_POOL_TIMEOUT_SECONDS = 10.0
+_WRITERS, _WRITERS_IN_TURN, _UPLOADERS = 8, 2, 16
 _EXIT_SECONDS = 5.0
 """So long the end of the process waits for the threads of a store that was never closed."""
 _open_shells: WeakSet[Shell] = WeakSet()
@@ -141,10 +140,10 @@ class Shell:
         self._groups: dict[Group, ThreadGroup] = {}
         self._lanes: list[ThreadGroup] = []
         self._spare_lanes: list[ThreadGroup] = []
-        self._seats = Seats(_TRANSACTIONS)
+        self._seats = Seats(Capabilities().transactions)
         self._hops: set[Hop[Any]] = set()
         self._blocks: set[Block] = set()
-        self._pool_timeout = _POOL_TIMEOUT_SECONDS
+        self._pool_timeout = Capabilities().pool_timeout
         self._block: ContextVar[Block | None] = ContextVar("docstore_block", default=None)
 
     async def root(self) -> Root:
@@ -178,15 +177,15 @@ class Shell:
 
     def _staff(self, root: Root) -> None:
         """Say how many threads there may be."""
-        backend = root.backend
+        can = root.capabilities
         numbers: dict[Group, int] = {
-            "read": getattr(backend, "readers", _READERS),
+            "read": can.readers,
             "write": _WRITERS_IN_TURN if root.single_writer else _WRITERS,
             "bytes": getattr(root.blobs, "upload_workers", _UPLOADERS),
         }
         self._groups = {name: ThreadGroup(f"docstore-{name}", most) for name, most in numbers.items()}
-        self._seats = Seats(getattr(backend, "transactions", _TRANSACTIONS))
-        self._pool_timeout = getattr(backend, "pool_timeout", _POOL_TIMEOUT_SECONDS)
+        self._seats = Seats(can.transactions)
+        self._pool_timeout = can.pool_timeout
 
     def _check_place(self) -> None:
         if os.getpid() != self._pid:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from docstore.backend import Lock, Query, Row, Scope, SortKey, Writer
+from docstore.backend import Lock, Query, Row, Scope, SortKey, Writer, capabilities_of
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 
@@ -67,7 +67,7 @@ def _held_heads(writer: Writer, chains: set[Chain]) -> dict[Chain, Row]:
     no longer, and what followed it is not among the rows that the statement saw; so it is asked again until
     there is nothing new.
     """
-    if not getattr(writer, "locks_rows", False):
+    if not capabilities_of(writer).locks_rows:
         lock_chains(writer, chains)
         return _heads(writer, chains)
     held = _heads(writer, chains, "wait")

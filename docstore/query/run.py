@@ -15,7 +15,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from docstore.backend import CountsBy, Query, Reader, Row
+from docstore.backend import CountsBy, Query, Reader, Row, capabilities_of
 from docstore.concurrency import check, looked_over
 from docstore.query.decode import JSON_FIELDS, decode, fault_of
 from docstore.query.evaluate import compile as compile_expr
@@ -75,7 +75,7 @@ def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
 
 def _needed(reader: Reader, plan: Plan, query: Query) -> frozenset[str] | None:
     """Return the columns that the residual and the order need, where the reader can bring those alone."""
-    if plan.residual == TRUE or query.lock is not None or not getattr(reader, "reads_columns", False):
+    if plan.residual == TRUE or query.lock is not None or not capabilities_of(reader).reads_columns:
         return None
     if plan.is_careful:
         return None

@@ -28,6 +28,7 @@ from docstore.backend import (
     Backend,
     BlobRow,
     BlobState,
+    Capabilities,
     CountsBy,
     Judgement,
     KeepsClock,
@@ -42,6 +43,7 @@ from docstore.backend import (
     SortKey,
     Translates,
     Writer,
+    capabilities_of,
 )
 from docstore.concurrency import sleep
 from docstore.errors import BackendError
@@ -76,8 +78,7 @@ class FaultyBackend:
         self.faults = faults
         self.seconds = seconds
         self.name: str = target.name
-        self.single_writer: bool = getattr(target, "single_writer", True)
-        self.read_only: str = getattr(target, "read_only", "")
+        self.capabilities: Capabilities = capabilities_of(target)
         self.sleep: Callable[[float], None] = sleep
 
     def judge(self, collection: Collection, leaf: Leaf) -> Judgement:

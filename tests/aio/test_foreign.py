@@ -22,7 +22,6 @@ class Slow:
     """A third party's backend: blocking, slow, and each block of it bound to one thread."""
 
     name = "slow"
-    single_writer = True
 
     def __init__(self, below: SQLiteBackend) -> None:
         self._below = below

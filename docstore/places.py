@@ -12,7 +12,6 @@ is known again, and what is at another root is not taken for lost.
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,6 @@ from uuid import uuid4
 
 from docstore.backend import KeepsSettings, Reader, SeesAll, SetsSettings, Writer
 from docstore.blobs import Blobs, Mark
-from docstore.concurrency import forgets_at_fork
 from docstore.errors import BackendError, WrongBlobs
 
 if TYPE_CHECKING:
@@ -85,14 +83,10 @@ class Places:
         self._read = read
         self._apart = apart
         self._given = given
-        self._seen = Ownership(None, None)
-        self._believed_until = 0.0
-        self.forget()
-        forgets_at_fork(self)
-
-    def forget(self) -> None:
-        """Take a lock that nobody holds."""
-        self._mutex = threading.Lock()
+        self._seen = (Ownership(None, None), 0.0)
+        """What was seen last, and the monotonic instant until which it is believed: one value, so that
+        threads need no lock, which a fork could find taken.
+        """
 
     def place_to_write(self) -> int:
         """Return the number of the root that bytes may be written below; the first call marks it.
@@ -101,8 +95,8 @@ class Places:
             WrongBlobs: the root is another store's, or nobody knows whose.
             BlobError, BackendError: the storage or the database failed.
         """
-        with self._mutex:
-            seen, is_fresh = self._seen, time.monotonic() < self._believed_until
+        seen, until = self._seen
+        is_fresh = time.monotonic() < until
         if is_fresh and (not self._blobs.is_near or self._blobs.mark() == seen.mark):
             return seen.place
         found = self.look()
@@ -112,9 +106,25 @@ class Places:
             found = Ownership(found.own, mark, mark.place)
         if found.place != seen.place:
             self._remember(found.place)
-        with self._mutex:
-            self._seen, self._believed_until = found, time.monotonic() + _BELIEVED_SECONDS
+        self._seen = found, time.monotonic() + _BELIEVED_SECONDS
         return found.place
+
+    def confirm(self, reader: Reader) -> None:
+        """Look in a block in which bytes are announced whether its database is still the one that was seen.
+
+        Raises:
+            WrongBlobs: it is another store's: it was replaced meanwhile.
+        """
+        own = self._seen[0].own
+        if own is None or not isinstance(reader, KeepsSettings):
+            return
+        found = reader.setting(_STORE_ID)
+        if found != own:
+            self._seen = (Ownership(None, None), 0.0)
+            text = (
+                f"the database was replaced by one of the store {found}; {self._blobs.location} is of {own}"
+            )
+            raise WrongBlobs(text, expected=found, found=own)
 
     def look(self) -> Ownership:
         """Look whose the root is; change nothing there."""
@@ -157,8 +167,7 @@ class Places:
         place = self._place_of_objects() or self._only_place() or _fresh_place()
         self._blobs.set_mark(Mark(before.own, place), replace=True)
         self._remember(place)
-        with self._mutex:
-            self._believed_until = 0.0
+        self._seen = (Ownership(None, None), 0.0)
         return before
 
     def _unmarked(self, own: str, where: str) -> Ownership:

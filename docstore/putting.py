@@ -82,6 +82,7 @@ def _intend(root: Root, puts: Sequence[BlobWrite], place: int) -> None:
         put.key = new_key()
     root.promise([put.key for put in puts])
     with root.apart() as writer:
+        root.places.confirm(writer)
         now = writer.now()
         for put in puts:
             writer.insert_blob(BlobRow(put.key, put.tenant, put.owner, at=now, place=place))

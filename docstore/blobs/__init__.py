@@ -403,7 +403,12 @@ class Blobs:
         body = json.dumps({"docstore": 1, "store": mark.store, "place": mark.place}).encode()
         with self._failures("write", MARK):
             done = self._objects.mark(MARK, body, replace=replace)
-        return mark if done else self.mark() or mark
+        stands = mark if done else self.mark()
+        if stands is None:
+            raise BlobError(
+                f"what stands at {MARK} in {self.location} can be neither read nor replaced", key=MARK
+            )
+        return stands
 
     @property
     def is_near(self) -> bool:

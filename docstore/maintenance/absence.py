@@ -17,7 +17,7 @@ from itertools import chain, islice
 from docstore.backend import Backend, KeepsSettings, Reader, Writer
 from docstore.blobs import Blobs, Found, key_of_temporary
 from docstore.blobs.objects import QUARANTINE, Upload, classify
-from docstore.errors import BlobError
+from docstore.errors import BlobError, BlobMissing
 from docstore.maintenance.commits import committed, documents_of
 from docstore.maintenance.reports import OnProgress, tell
 from docstore.parallel import at_once
@@ -231,6 +231,8 @@ def _each(
     def try_it(one: Found) -> bool:
         try:
             act(one.name)
+        except BlobMissing:  # another collection was quicker
+            return False
         except BlobError:
             told.failed.append(one.name)
             return False

@@ -566,3 +566,50 @@ def test_a_check_may_go_part_by_part(store: docstore.Store, folder: Path) -> Non
     middle = sorted(key for _, key in whole)[1]
     found = {one.key for one in store.check(after=middle).findings}
     assert found == {key for _, key in whole if key > middle}
+
+
+def test_an_erasure_at_another_s_root_reaches_nothing(tmp_path: Path) -> None:
+    """Rows go, bytes at the own root stay and are named; through the right root the same call goes on."""
+    url, folder, other = f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "files", tmp_path / "other"
+    with docstore.open("memory://", blobs=other) as stranger:
+        put(stranger, 1)
+    with docstore.open(url, blobs=folder) as store:
+        store.documents.add(b"x", filename="x", tenant="t")
+    with docstore.open(url, blobs=other) as store:
+        erased = store.erase(tenant="t")
+        assert (erased.documents, erased.blobs, erased.unreached) == (1, 0, (str(folder),))
+    assert len(objects(folder)) == len(objects(other)) == 1
+    with docstore.open(url, blobs=folder) as store:
+        assert store.erase(tenant="t").unreached == ()
+    assert objects(folder) == {}
+
+
+def test_a_database_that_was_replaced_is_seen_by_the_next_write(tmp_path: Path) -> None:
+    """A store that is open, and believes what it saw, writes no bytes of another store's database here."""
+    url, folder = f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "files"
+    with docstore.open(url, blobs=folder) as store:
+        put(store, 2)
+        with sqlite3.connect(tmp_path / "a.db") as database:
+            database.execute("UPDATE docstore_setting SET value = 'other' WHERE name = 'store_id'")
+        with pytest.raises(docstore.WrongBlobs):
+            put(store, 1)
+        assert len(objects(folder)) == 2
+
+
+def test_two_collections_at_once_fail_at_nothing(store: docstore.Store, folder: Path) -> None:
+    """What one of them moved is no failure of the other."""
+    put(store, 2)
+    stray(folder, 30)
+    reports: list[Any] = []
+
+    def collect() -> None:
+        reports.append(store.collect(force=True, workers=2))
+
+    threads = [threading.Thread(target=collect) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [report.failed for report in reports] == [(), (), ()]
+    assert sum(report.orphans for report in reports) == 30
+    assert sum(name.startswith("quarantine/") for name in objects(folder)) == 30

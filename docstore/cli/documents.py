@@ -381,5 +381,6 @@ def _ask(count: int, yes: bool) -> None:
     if yes or not count:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{count:,} documents match: say --yes to remove them")
+        match = "document matches" if count == 1 else "documents match"
+        raise click.UsageError(f"{count:,} {match}: say --yes to remove")
     click.confirm(f"Remove {count:,} documents?", abort=True, err=True)

@@ -1,0 +1,254 @@
+"""The verbs for single documents, and the forms of a listing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import docstore
+from docstore.cli.documents import safe_name
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_a_file_comes_back(command: Run, papers: Path, tmp_path: Path) -> None:
+    """By get into the current folder, never over a file; to a path or a folder that is named; by cat."""
+    assert command("get", "papers/plan.txt") == (0, "plan.txt\n", "")
+    assert command("get", "plan.txt") == (0, "plan (1).txt\n", "")
+    assert command("get", "plan.txt", "-o", "other.txt")[0] == 0
+    (tmp_path / "out").mkdir()
+    assert command("get", "plan.txt", "bill.csv", "-o", "out")[1] == "out/plan.txt\nout/bill.csv\n"
+    copies = ("plan.txt", "plan (1).txt", "other.txt", "out/plan.txt")
+    assert {(tmp_path / name).read_text() for name in copies} == {"a plan for the spring"}
+    assert command("cat", "bill.csv") == (0, "item,price\nrope,12\n", "")
+    assert command("get", "plan.txt", "-o", "-")[1] == "a plan for the spring"
+    assert command("get", "plan.txt", "bill.csv", "-o", "one.txt")[0] == 2
+
+
+def test_a_text_is_printed(command: Run, papers: Path) -> None:
+    """One without says why on standard error, exit status 1."""
+    assert command("text", "plan.txt")[:2] == (0, "a plan for the spring\n")
+    status, out, err = command("text", "photo.png")
+    assert (status, out) == (1, "")
+    assert err.startswith("no text: ")
+
+
+def test_how_a_document_is_named(command: Run, papers: Path) -> None:
+    """By its id or the beginning of one, external_id, filename or number; not found is 1, several are 2."""
+    document = json.loads(command("show", "papers/plan.txt", "--json")[1])
+    names = (document["id"], "external_id:papers/plan.txt", "plan.txt", str(document["number"]))
+    assert {command("cat", name)[1] for name in names} == {"a plan for the spring"}
+    assert command("cat", "nonsense")[0] == 1
+    status, _, err = command("cat", document["id"][:8])
+    assert (status, "names several documents" in err) == (2, True)
+    beginning = next(document["id"][:n] for n in range(8, 37) if command("cat", document["id"][:n])[0] == 0)
+    assert command("cat", beginning)[1] == "a plan for the spring"
+
+
+def test_fields_are_set_and_taken_away(command: Run, papers: Path) -> None:
+    """A key is a field of the document, else of its metadata; values as terms write them."""
+    assert command("set", "plan.txt", "vendor=Acme", "n=5", 'lines:=[1, {"a": 2}]', "filename=a.txt")[0] == 0
+    found = json.loads(command("show", "a.txt", "--json")[1])
+    assert {"vendor": "Acme", "n": 5, "lines": [1, {"a": 2}]}.items() <= found["metadata"].items()
+    assert command("set", "a.txt", "-vendor", "--unset", "n")[0] == 0
+    found = json.loads(command("set", "a.txt", "x.y=1", "--json")[1])["metadata"]
+    assert ("vendor" in found, "n" in found, found["x"]) == (False, False, {"y": 1})
+    assert command("set", "a.txt")[0] == command("set", "a.txt", "n>5")[0] == 2
+
+
+def test_tags_are_added_and_removed(command: Run, papers: Path) -> None:
+    """Each once; what the document has then is printed."""
+    assert command("tag", "plan.txt", "+a", "+b", "+a")[1] == "a\nb\n"
+    assert command("tag", "plan.txt", "-a", "--add", "two words", "--remove", "none")[1] == "b\ntwo words\n"
+    assert command("count", "tags=b")[1] == "1\n"
+    assert command("tag", "plan.txt", "c")[0] == 2
+
+
+def test_versions_are_listed(command: Run, papers: Path) -> None:
+    """The first one first, whatever they were found by."""
+    (papers / "plan.txt").write_text("another plan")
+    os.utime(papers / "plan.txt", ns=(0, 5))
+    command("index", "papers")
+    found = json.loads(command("versions", "plan.txt", "--json")[1])
+    assert [one["version"] for one in found] == [1, 2]
+    assert command("cat", found[0]["id"])[1] == "a plan for the spring"
+
+
+def test_documents_are_removed(command: Run, papers: Path) -> None:
+    """Those named, or with --yes all that match; a short beginning of an id is not enough."""
+    document = json.loads(command("show", "plan.txt", "--json")[1])
+    assert command("rm", document["id"][:5])[0] == 1
+    assert command("rm", "plan.txt") == (0, "1 removed\n", "")
+    status, _, err = command("rm", "--where", "filename~*.csv")
+    assert (status, "--yes" in err) == (2, True)
+    assert command("rm", "--where", "filename~*.csv", "--yes")[1] == "1 removed\n"
+    assert command("count")[1] == "1\n"
+    assert command("rm")[0] == command("rm", "a", "--where", "b=1")[0] == 2
+
+
+def test_documents_go_back_into_the_queue(command: Run, papers: Path) -> None:
+    """And a command works through it: its output is the text, its failure the error."""
+    assert command("retry", "--where", "file_type=text")[1] == "1 pending again\n"
+    assert command("work", "--", "tr", "a-z", "A-Z")[0] == 0
+    assert command("text", "plan.txt")[1] == "A PLAN FOR THE SPRING\n"
+    command("retry", "plan.txt")
+    status, _, err = command("work", "--max-attempts", "1", "--", "sh", "-c", "echo broken >&2; exit 3")
+    assert (status, "ended with status 3: broken" in err) == (1, True)
+    assert "failed: papers/plan.txt" in command("status")[2]
+    assert command("work")[0] == command("work", "--extract", "ls")[0] == 2
+
+
+def test_files_are_added_as_documents(command: Run, papers: Path, tmp_path: Path) -> None:
+    """Each id is printed; under a key of one's own a conflict is settled as asked."""
+    (tmp_path / "a.txt").write_text("first")
+    status, out, _ = command("add", "a.txt", "-m", "vendor=Acme", "-m", "tags:=[1]", "-m", "x.y=2")
+    assert status == 0
+    found = json.loads(command("show", out.strip(), "--json")[1])
+    assert (found["status"], found["metadata"]) == (
+        "pending", {"vendor": "Acme", "tags": [1], "x": {"y": 2}},
+    )  # fmt: skip
+    first = command("add", "a.txt", "--external-id", "k", "--on-conflict", "error")[1]
+    assert command("add", "a.txt", "--external-id", "k", "--on-conflict", "skip")[1] == first
+    (tmp_path / "a.txt").write_text("second")
+    assert command("add", "a.txt", "--external-id", "k", "--on-conflict", "error")[0] == 1
+    assert command("add", "a.txt", "--external-id", "k", "--on-conflict", "replace")[1] == first
+    assert command("cat", first.strip())[1] == "second"
+    assert command("add", "a.txt", "a.txt", "--id", "x")[0] == 2
+    assert command("add", "a.txt", "--on-conflict", "skip")[0] == 2
+
+
+def test_the_forms_of_a_listing(command: Run, papers: Path) -> None:
+    """Each holds the same documents; fields by their paths, metadata without the word."""
+    asked = ("find", "--sort", "number")
+    array = json.loads(command(*asked, "--json")[1])
+    lines = [json.loads(line) for line in command(*asked, "--jsonl")[1].splitlines()]
+    assert array == lines
+    ids = [one["id"] for one in array]
+    assert (
+        command(*asked, "--ids")[1].split()
+        == command(*asked, "--all", "--ids", "-0")[1].split("\0")[:-1]
+        == ids
+    )
+    fields = ("--fields", "filename,source.path,size")
+    rows = list(csv.reader(io.StringIO(command(*asked, *fields, "--csv")[1])))
+    assert rows[0] == ["filename", "metadata.source.path", "size"]
+    assert ["plan.txt", "plan.txt", "21"] in rows
+    assert command(*asked, *fields, "--tsv")[1].splitlines()[0] == "filename\tmetadata.source.path\tsize"
+    assert json.loads(command(*asked, *fields, "--jsonl")[1].splitlines()[0]).keys() == set(rows[0])
+    assert command("find", "size>10", "--count")[1] == command("count", "size>10")[1] == "2\n"
+
+
+def test_values_are_counted(command: Run, papers: Path) -> None:
+    """By one field, or by several."""
+    assert json.loads(command("count", "--by", "file_type", "--json")[1]) == [
+        ["excel", 1], ["image", 1], ["text", 1],
+    ]  # fmt: skip
+    found = json.loads(command("facets", "status", "source.folder", "--where", "size>10", "--json")[1])
+    assert found == {"status": [["completed", 2]], "source.folder": [["", 1], ["2026", 1]]}
+    assert "2026" in command("facets", "source.folder")[1]
+
+
+def test_terms_are_read_from_standard_input(
+    command: Run, papers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As JSON, among others."""
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"size": {"$gt": 10}}'))
+    assert command("count", "-", "file_type=text")[1] == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("a\\b\\c.txt", "c.txt"),
+        ("..", "document"),
+        ("", "document"),
+        ("-rf", "rf"),
+        ("a\x00b\n.txt", "a_b_.txt"),
+        ("\u202etxt.exe", "_txt.exe"),
+        ("a:b?.txt", "a_b_.txt"),
+        ("x" * 300 + ".pdf", "x" * 236 + ".pdf"),
+    ],
+)
+def test_a_name_is_made_safe(name: str, safe: str) -> None:
+    """Its last part, without what a file may not be called somewhere, no longer than a name may be."""
+    assert safe_name(name) == safe
+
+
+@pytest.mark.parametrize(
+    ("slip", "proposed"),
+    [("fnd", "find"), ("exprt", "export"), ("eras", None), ("rn", None), ("collct", None), ("repare", None)],
+)
+def test_a_slip_is_told_what_is_near(command: Run, slip: str, proposed: str | None) -> None:
+    """But never a command that removes."""
+    status, out, err = command(slip)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert (f"did you mean {proposed!r}?" in err) == (proposed is not None)
+    assert "did you mean" not in err or proposed is not None
+
+
+@pytest.mark.parametrize("name", ["serve", "mcp", "partition", "distribute"])
+def test_what_is_missing_says_how_to_get_it(command: Run, papers: Path, name: str) -> None:
+    """In one line, with the command to write."""
+    if name in ("serve", "mcp") and hasattr(docstore, {"serve": "http"}.get(name, name)):
+        pytest.skip(f"{name} is there")
+    status, out, err = command(name)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "pip install" in err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(command: Run, shell: str) -> None:
+    """Each calls the command back."""
+    status, out, _ = command("completion", shell)
+    assert (status, "_DOCSTORE_COMPLETE" in out) == (0, True)
+
+
+def test_what_removes_is_not_completed() -> None:
+    """Before it was typed whole."""
+    from docstore.cli.app import app
+
+    with app.make_context("docstore", ["find"]) as context:
+        found = {item.value for item in app.shell_complete(context, "re")}
+        assert found >= {"retry", "review"}
+        assert "repair" not in found
+        assert [item.value for item in app.shell_complete(context, "repair")] == ["repair"]
+
+
+def test_python_m_docstore(tmp_path: Path) -> None:
+    """Is the command, too."""
+    asked = [sys.executable, "-m", "docstore", "--version"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == f"docstore, version {docstore.__version__}\n"
+
+
+def test_help_imports_next_to_nothing() -> None:
+    """No library but click, and of docstore nothing but the command: a tenth of a second of CPU."""
+    code = "import sys; from docstore.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert "click" in loaded
+    assert loaded.isdisjoint({"sqlalchemy", "pydantic", "rich", "fsspec", "psycopg", "pathspec"})
+    assert {name for name in done.stderr.split() if name.startswith("docstore.")} == {
+        "docstore.cli", "docstore.cli.app",
+    }  # fmt: skip
+
+
+def test_count_imports_no_more_than_it_needs(papers: Path, tmp_path: Path) -> None:
+    """Neither what draws tables nor what reads files."""
+    code = "import sys; from docstore.cli import main; main(['count']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "3\n"
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert loaded.isdisjoint({"rich", "pathspec", "psycopg", "pypdf", "chardet"})
+    assert "docstore.extract" not in done.stderr.split()

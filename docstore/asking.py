@@ -51,8 +51,9 @@ class Asking(Generic[T]):
         self._scope = scope
         self._confined = confined
 
-    def _ready(self) -> None:
+    def _ready(self, at_least: str | None = None) -> None:
         self._root.check_open()
+        self._root.see(at_least)
         if self._root.scope_required and not self._confined:
             raise ScopeRequired(
                 "this store was opened with scope_required=True: "

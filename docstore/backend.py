@@ -67,6 +67,7 @@ __all__ = [
     "Prepares",
     "Query",
     "Reader",
+    "Replicates",
     "Row",
     "Scope",
     "SeesAll",
@@ -493,6 +494,20 @@ class Translates(Protocol):
 
     def translated(self) -> AbstractContextManager[None]:
         """Let every error of the engine that is raised within arrive as BackendError."""
+
+
+@runtime_checkable
+class Replicates(Protocol):
+    """A backend with copies that follow it (optional). A position is a text that tells how far one is."""
+
+    def read_anywhere(self, *, snapshot: bool = False) -> AbstractContextManager[Reader]:
+        """Open a block for reading where all is seen that this backend wrote, or was told to :meth:`see`."""
+
+    def position(self) -> str:
+        """Return the position that holds all that this backend has written."""
+
+    def see(self, position: str) -> None:
+        """Have all reads to come see what was written up to a position."""
 
 
 @runtime_checkable

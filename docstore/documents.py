@@ -338,14 +338,18 @@ class Documents(Queue, Upserts, Downloads):
 
     # -- versions ----------------------------------------------------------------------------------
 
-    def versions(self, external_id: str) -> list[Document]:
+    def versions(self, external_id: str, *, at_least: str | None = None) -> list[Document]:
         """Return all versions with this external_id in this scope, the first first; of several owners or
         tenants one after another.
+
+        Args:
+            external_id: which.
+            at_least: as for :meth:`find`.
 
         Raises:
             NotFound: there is none.
         """
-        self._ready()
+        self._ready(at_least)
         key = self._id(external_id)
         order = tuple(SortKey((name,)) for name in ("tenant", "owner", "version", "number"))
         with self._root.read() as reader:
@@ -356,17 +360,20 @@ class Documents(Queue, Upserts, Downloads):
             raise NotFound(f"no document with the external_id {shown(external_id)}", id=key)
         return self._all_readable(rows)
 
-    def get_by_external_id(self, external_id: str, *, version: int | None = None) -> Document:
+    def get_by_external_id(
+        self, external_id: str, *, version: int | None = None, at_least: str | None = None
+    ) -> Document:
         """Return one version of a document.
 
         Args:
             external_id: which document. Where several owners in this scope have one, the one added first.
             version: which version; ``None`` is the latest.
+            at_least: as for :meth:`find`.
 
         Raises:
             NotFound: there is none.
         """
-        self._ready()
+        self._ready(at_least)
         key = self._id(external_id)
         wanted = (
             Compare(("is_latest",), "eq", True) if version is None else Compare(("version",), "eq", version)

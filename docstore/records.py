@@ -81,6 +81,7 @@ class Records(Summaries[T]):
         include: Iterable[str] = (),
         strict: bool = False,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> Page[T]:
         """List the records that match, a page at a time.
 
@@ -103,6 +104,8 @@ class Records(Summaries[T]):
             strict: refuse what the backend cannot run by itself.
             timeout: seconds that it may take in all, more than 0; ``None`` is without limit. By default the
                 store's ``query_timeout``.
+            at_least: a ``store.position``, of this store or of another on the same database: what was written
+                up to there is seen, whichever server is read. What this store wrote always is.
 
         Returns:
             The page. It, its total and its cursors come from one snapshot.
@@ -116,7 +119,7 @@ class Records(Summaries[T]):
         Example:
             >>> page = store.documents.find({"metadata.tags": "important"}, limit=10, total=True)
         """
-        self._ready()
+        self._ready(at_least)
         window = check_window(
             limit=limit,
             offset=offset,
@@ -167,11 +170,13 @@ class Records(Summaries[T]):
         include: Iterable[str] = (),
         strict: bool = False,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> T | None:
         """Return the first record that matches, ``None`` if there is none.
 
         Args:
-            filter, search, sort, offset, latest_only, include, strict, timeout: as for :meth:`find`.
+            filter, search, sort, offset, latest_only, include, strict, timeout, at_least: as for
+                :meth:`find`.
 
         Raises:
             As :meth:`find`.
@@ -182,7 +187,7 @@ class Records(Summaries[T]):
         """
         page = self.find(
             filter, search=search, sort=sort, limit=1, offset=offset, latest_only=latest_only,
-            include=include, strict=strict, timeout=timeout,
+            include=include, strict=strict, timeout=timeout, at_least=at_least,
         )  # fmt: skip
         return page.items[0] if page.items else None
 
@@ -197,6 +202,7 @@ class Records(Summaries[T]):
         include: Iterable[str] = (),
         cursor: str | None = None,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> Iteration[T]:
         """Yield every record that matches, in constant memory.
 
@@ -224,7 +230,7 @@ class Records(Summaries[T]):
             ...     handle(document)
             ...     saved = walk.cursor
         """
-        self._ready()
+        self._ready(at_least)
         size = check_batch(batch_size, self._root.limits.page)
         window = check_window(
             limit=size, offset=0, page=None, cursor=cursor, direction=None, most=self._root.limits.page
@@ -297,18 +303,19 @@ class Records(Summaries[T]):
         latest_only: bool = True,
         at_most: int | None = None,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> int:
         """Count the records that match.
 
         Args:
-            filter, search, latest_only, timeout: as for :meth:`find`.
+            filter, search, latest_only, timeout, at_least: as for :meth:`find`.
             at_most: stop counting there; ``None`` counts all.
 
         Raises:
             FilterError: the filter or search is wrong.
             InvalidPage: ``at_most`` is no whole number of at least 0.
         """
-        self._ready()
+        self._ready(at_least)
         most = check_at_most(at_most)
         with self._root.budget(timeout) as budget:
             listing = self._listing(filter, search, "number", latest_only, ())
@@ -326,32 +333,46 @@ class Records(Summaries[T]):
         search: str | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> bool:
         """Return whether any record matches.
 
         Args:
-            filter, search, latest_only, timeout: as for :meth:`find`.
+            filter, search, latest_only, timeout, at_least: as for :meth:`find`.
 
         Raises:
             FilterError: the filter or search is wrong.
         """
         return (
-            self.count(filter, search=search, latest_only=latest_only, at_most=1, timeout=timeout) > 0
+            self.count(
+                filter, search=search, latest_only=latest_only, at_most=1, timeout=timeout, at_least=at_least
+            )
+            > 0
         )
 
     @overload
-    def get(self, id: str | T, *, include: Iterable[str] = ()) -> T: ...
+    def get(self, id: str | T, *, include: Iterable[str] = (), at_least: str | None = None) -> T: ...
 
     @overload
-    def get(self, id: str | T, *, default: D, include: Iterable[str] = ()) -> T | D: ...
+    def get(
+        self, id: str | T, *, default: D, include: Iterable[str] = (), at_least: str | None = None
+    ) -> T | D: ...
 
-    def get(self, id: str | T, *, default: Any = REQUIRED, include: Iterable[str] = ()) -> Any:
+    def get(
+        self,
+        id: str | T,
+        *,
+        default: Any = REQUIRED,
+        include: Iterable[str] = (),
+        at_least: str | None = None,
+    ) -> Any:
         """Return the record with this id, whichever version it is.
 
         Args:
             id: compared exactly; or a record, to read it anew.
             default: returned if there is none in this scope; left out, that is an error.
             include: heavy fields to read.
+            at_least: as for :meth:`find`.
 
         Raises:
             NotFound: there is none in this scope, and no ``default`` was given.
@@ -361,7 +382,7 @@ class Records(Summaries[T]):
             >>> store.documents.get("none", default=None) is None
             True
         """
-        self._ready()
+        self._ready(at_least)
         names = check_include(self._collection, include)
         try:
             key = self._id(id)
@@ -374,18 +395,21 @@ class Records(Summaries[T]):
         made: T = record_from(self._collection, row)
         return made
 
-    def get_many(self, ids: Iterable[str | T], *, include: Iterable[str] = ()) -> list[T]:
+    def get_many(
+        self, ids: Iterable[str | T], *, include: Iterable[str] = (), at_least: str | None = None
+    ) -> list[T]:
         """Return the records with these ids, in the order asked, each once; those not found are left out.
 
         Args:
             ids: at most 10,000; or records.
             include: heavy fields to read.
+            at_least: as for :meth:`find`.
 
         Raises:
             FilterValueError: an id is no text.
             FilterTooComplex: too many ids.
         """
-        self._ready()
+        self._ready(at_least)
         names = check_include(self._collection, include)
         asked = self._ids(ids)
         if not asked:
@@ -408,12 +432,13 @@ class Records(Summaries[T]):
         limit: int | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Yield chosen paths of every record that matches as flat dictionaries, in constant memory.
 
         Args:
             fields: field paths; they are the keys. ``content`` may be among them.
-            filter, search, sort, latest_only, timeout: as for :meth:`iterate`.
+            filter, search, sort, latest_only, timeout, at_least: as for :meth:`iterate`.
             limit: records to yield; ``None`` is all.
 
         Returns:
@@ -427,7 +452,7 @@ class Records(Summaries[T]):
             >>> list(store.documents.rows(["id", "metadata.vendor"], {"status": "completed"}))
             []
         """
-        self._ready()
+        self._ready(at_least)
         columns = columns_of(fields, self._collection, self._root.limits, "rows")
         return self._rows(columns, filter, search, sort, limit, latest_only, timeout)
 
@@ -441,13 +466,14 @@ class Records(Summaries[T]):
         limit: int | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> pyarrow.Table:
         """Return records as an Arrow table; ``.to_pandas()`` makes a data frame of it. Needs the extra
         ``arrow``.
 
         Args:
             fields: field paths, a column each; ``None``: all fields but the heavy ones.
-            filter, search, sort, limit, latest_only, timeout: as for :meth:`rows`.
+            filter, search, sort, limit, latest_only, timeout, at_least: as for :meth:`rows`.
 
         Returns:
             The table: text, int64, booleans, timestamps in UTC with microseconds; metadata and other JSON
@@ -458,7 +484,7 @@ class Records(Summaries[T]):
             ImportError: pyarrow is not installed.
             As :meth:`rows`.
         """
-        self._ready()
+        self._ready(at_least)
         named = self._collection.light() if fields is None else fields
         columns = columns_of(named, self._collection, self._root.limits, "to_arrow")
         walk = self._rows(columns, filter, search, sort, limit, latest_only, timeout)
@@ -552,6 +578,7 @@ class Records(Summaries[T]):
         include: Iterable[str] = (),
         strict: bool = False,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> Plan:
         """Return how :meth:`find` with the same arguments would be run, without running it.
 
@@ -563,7 +590,7 @@ class Records(Summaries[T]):
         Raises:
             As :meth:`find`, but never NotPushed.
         """
-        self._ready()
+        self._ready(at_least)
         window = check_window(
             limit=limit,
             offset=offset,

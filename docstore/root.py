@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -27,6 +28,7 @@ from docstore.backend import (
     Prepares,
     Query,
     Reader,
+    Replicates,
     Translates,
     Writer,
     WritesAlone,
@@ -41,6 +43,7 @@ from docstore.errors import (
     ReadOnlyStore,
     StoreBusy,
     StoreClosed,
+    shown,
 )
 from docstore.limits import Limits
 from docstore.pages import check_timeout
@@ -53,6 +56,8 @@ __all__ = ["Root"]
 
 T = TypeVar("T")
 _TRIES = 8
+_POSITION = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}\Z")
+_NOWHERE = "0/0"
 _PENDING: tuple[BlobState, ...] = ("pending",)
 
 
@@ -193,6 +198,8 @@ class Root:
         self.closed: bool = False
         self.watching: Watch = Watch(backend.name, slow_query)
         self.single_writer: bool = self.capabilities.single_writer
+        self._replicates = backend if isinstance(backend, Replicates) else None
+        self._reads = backend.read if self._replicates is None else self._replicates.read_anywhere
         self._able: WritesAlone | None = backend if isinstance(backend, WritesAlone) else None
         self._current: ContextVar[_Transaction | None] = ContextVar("docstore_transaction", default=None)
 
@@ -265,12 +272,28 @@ class Root:
         """
         self.check_open()
         transaction = self._in_force()
-        block = (
-            self.backend.read(snapshot=snapshot) if transaction is None else self._reading_in(transaction)
-        )
+        block = self._reads(snapshot=snapshot) if transaction is None else self._reading_in(transaction)
         if self.query_timeout is None or current().has_budget:
             return block
         return _Budgeted(Budget(self.query_timeout), block)
+
+    def position(self) -> str:
+        """Return the position that holds all that this store has written; ``0/0`` where there is none."""
+        self.check_open()
+        return _NOWHERE if self._replicates is None else self._replicates.position()
+
+    def see(self, at_least: Any) -> None:
+        """Have all reads to come see what was written up to a position; ``None`` asks for nothing.
+
+        Raises:
+            ValueError: it is no position.
+        """
+        if at_least is None:
+            return
+        if not isinstance(at_least, str) or not _POSITION.match(at_least):
+            raise ValueError(f"at_least={shown(at_least)}: expected a position, which store.position is")
+        if self._replicates is not None:
+            self._replicates.see(at_least)
 
     @contextmanager
     def finding(self, writer: Writer, budget: Budget) -> Iterator[None]:

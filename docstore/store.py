@@ -126,6 +126,15 @@ class Store(Upkeep):
         with self._root.joined(backend.join(connection)):
             yield self
 
+    @property
+    def position(self) -> str:
+        """How far the database's log is that holds all that this store has written, as text.
+
+        Handed to another process or request, as ``at_least=`` of a read, it makes that read see all of it,
+        though it be done at a replica. ``0/0`` where there are no replicas: in memory, on SQLite.
+        """
+        return self._root.position()
+
     # -- life --------------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -60,6 +60,7 @@ class Summaries(Asking[T]):
         latest_only: bool = True,
         limit: int = 100,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> Facet:
         """Count the records that match by what they have at ``field``: facets.
 
@@ -68,7 +69,7 @@ class Summaries(Asking[T]):
 
         Args:
             field: a field path, such as ``"status"`` or ``"metadata.tags"``.
-            filter, search, latest_only, timeout: as for :meth:`find`.
+            filter, search, latest_only, timeout, at_least: as for :meth:`find`.
             by: ``"day"``, ``"month"`` or ``"year"`` (in UTC) puts instants together, a number puts numbers
                 into buckets of that width. The key is a bucket's beginning; other values are left out.
                 ``None``: each value by itself.
@@ -86,7 +87,7 @@ class Summaries(Asking[T]):
             >>> store.documents.count_by("created_at", by="month")
             {}
         """
-        self._ready()
+        self._ready(at_least)
         check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=_MOST_VALUES)
         path = facet_path(field, self._collection, self._root.limits)
         with self._root.budget(timeout) as budget:
@@ -117,11 +118,12 @@ class Summaries(Asking[T]):
         limit: int = 100,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> ValuePage:
         """List the different values at ``field``, a page at a time, with how many records have each.
 
         Args:
-            field, filter, search, latest_only, timeout: as for :meth:`count_by`.
+            field, filter, search, latest_only, timeout, at_least: as for :meth:`count_by`.
             contains: only text in which this occurs, compared as ``$isubstring`` does; ``None``: all values.
             offset: values to skip.
             limit: values on the page, 1 to 10,000.
@@ -137,7 +139,7 @@ class Summaries(Asking[T]):
             >>> store.documents.distinct("metadata.vendor", contains="acme").total
             0
         """
-        self._ready()
+        self._ready(at_least)
         check_window(limit=limit, offset=offset, page=None, cursor=None, direction=None, most=_MOST_VALUES)
         path = facet_path(field, self._collection, self._root.limits, "distinct")
         wanted = None if contains is None else fold(text_operand(contains, ("contains",)))
@@ -159,12 +161,13 @@ class Summaries(Asking[T]):
         search: str | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> tuple[Any, Any] | None:
         """Return the least and the greatest value at ``field``: of numbers if there are any, else of instants
         (as ``datetime``), else of text.
 
         Args:
-            field, filter, search, latest_only, timeout: as for :meth:`count_by`.
+            field, filter, search, latest_only, timeout, at_least: as for :meth:`count_by`.
 
         Returns:
             Both; ``None`` where there is no such value.
@@ -176,7 +179,7 @@ class Summaries(Asking[T]):
             >>> store.documents.bounds("created_at") is None
             True
         """
-        self._ready()
+        self._ready(at_least)
         path = facet_path(field, self._collection, self._root.limits, "bounds")
         with self._root.budget(timeout) as budget:
             listing = self._listing(filter, search, "number", latest_only, ())
@@ -196,11 +199,12 @@ class Summaries(Asking[T]):
         limit: int = 1000,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> list[FieldInfo]:
         """Return the paths that there are below a JSON field, those of most records first.
 
         Args:
-            filter, latest_only, timeout: as for :meth:`count_by`.
+            filter, latest_only, timeout, at_least: as for :meth:`count_by`.
             prefix: the field, or a path into it.
             limit: paths to return, 1 to 10,000.
 
@@ -212,7 +216,7 @@ class Summaries(Asking[T]):
             >>> [field.path for field in store.documents.fields()]
             []
         """
-        self._ready()
+        self._ready(at_least)
         check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=_MOST_VALUES)
         path = facet_path(prefix, self._collection, self._root.limits, "fields")
         with self._root.budget(timeout) as budget:

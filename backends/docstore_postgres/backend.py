@@ -23,7 +23,7 @@ from psycopg.types.numeric import Int8Dumper
 
 from docstore.backend import Capabilities, Judgement, Query, Row, SortKey
 from docstore.concurrency import sleep
-from docstore.errors import BackendError
+from docstore.errors import BackendError, QueryTimeout, StoreClosed
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_postgres import alone, declared, finding, functions
@@ -34,6 +34,7 @@ from docstore_postgres.finding import Finder
 from docstore_postgres.judge import judge
 from docstore_postgres.loop_cursor import LoopCursor
 from docstore_postgres.reading import Prepared, Reading
+from docstore_postgres.replica import Behind, Positions
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.traces import remove_traces
 from docstore_postgres.translate import translated
@@ -119,6 +120,8 @@ class PostgresBackend(SQLBackend):
         super().__init__(engine, tables, owned=owned)
         self.read_only = read_only
         self.timeouts = timeouts
+        self.replica: PostgresBackend | None = None
+        self._positions = Positions(self._wal_position)
         self._pool_timeout = pool_timeout
         self._reading: Reading | None = None
         self._at_hand = AtHand(self.engine, self._held, self.raw_connection) if owned else None
@@ -154,6 +157,46 @@ class PostgresBackend(SQLBackend):
         if self._at_hand is None:
             return self._read(begin)
         return Read(self._at_hand, self.gate, begin, self.translate)
+
+    # -- the replica -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def read_anywhere(self, *, snapshot: bool = False) -> Iterator[Session]:
+        """Open a block for reading, at the replica if it has all that this store must see."""
+        with ExitStack() as stack:
+            yield self._at_replica(stack, snapshot) or stack.enter_context(self.read(snapshot=snapshot))
+
+    def _at_replica(self, stack: ExitStack, snapshot: bool) -> Session | None:
+        replica, positions = self.replica, self._positions
+        if replica is None or replica._at_hand is None or positions.is_away:
+            return None
+        begin = replica._begin_snapshot if snapshot else replica._begin_one
+        block = Read(replica._at_hand, replica.gate, begin, replica.translate, positions.check)
+        positions.now()  # a primary that is away is no fault of the replica's
+        try:
+            session: Session = stack.enter_context(block)
+        except Behind:
+            return None
+        except BackendError as error:
+            if isinstance(error, QueryTimeout | StoreClosed):
+                raise
+            positions.went_away(error)
+            return None
+        positions.came_back()
+        return session
+
+    def position(self) -> str:
+        """Return the position in the log that holds all that this store has written."""
+        return self._positions.now()
+
+    def see(self, position: str) -> None:
+        """Have all reads to come see what was written up to a position."""
+        self._positions.see(position)
+
+    def _wal_position(self) -> str:
+        with self.read() as session:
+            session.cursor.execute("SELECT pg_current_wal_insert_lsn()::text")
+            return str(session.cursor.fetchone()[0])
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
@@ -228,6 +271,8 @@ class PostgresBackend(SQLBackend):
 
     def close(self) -> None:
         """Close the connections, if they are ours."""
+        if self.replica is not None:
+            self.replica.close()
         if self._at_hand is not None:
             self._at_hand.close()
         super().close()
@@ -284,6 +329,9 @@ class PostgresBackend(SQLBackend):
                 if writes and self.is_lost(session.connection):
                     failed.retryable = failed.outcome_unknown = True
                 raise failed from error
+            finally:
+                if writes:
+                    self._positions.wrote()
         if writes and alone.folds():
             with suppress(BackendError), self.write() as block:
                 assert isinstance(block, PostgresSession)
@@ -309,6 +357,8 @@ class PostgresBackend(SQLBackend):
         with self.translated(), self.checkout() as connection:
             if self._reading is not None:
                 self._read_indexes(connection, self._reading)
+        if self.replica is not None:
+            self.replica._reading = None  # looked at anew by its next connection
         return changed
 
     def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
@@ -384,7 +434,10 @@ class PostgresBackend(SQLBackend):
         session.cursor.execute(self._begin)
 
     def _commit(self, session: Session) -> None:
-        super()._commit(session)
+        try:
+            super()._commit(session)
+        finally:
+            self._positions.wrote()
         assert isinstance(session, PostgresSession)
         if self.owned and session.copied:
             with suppress(BackendError), self.translated():  # what was asked for is done
@@ -440,7 +493,10 @@ class PostgresBackend(SQLBackend):
     def joining(self, connection: Any) -> Iterator[None]:
         """Leave a connection of the application's as it is, but for how statements are written."""
         with spoken(connection):
-            yield
+            try:
+                yield
+            finally:
+                self._positions.wrote(joined=True)
 
 
 def _set_autocommit(driver: Any, value: bool) -> None:

@@ -212,9 +212,10 @@ class Read:
         gate: of the backend.
         begin: the statement that begins a snapshot, ``None`` for none.
         translate: returns the error for what the driver or the pool raised, ``None`` if neither did.
+        check: looks at the connection before the block begins, and raises if it will not do.
     """
 
-    __slots__ = ("_at_hand", "_before", "_begin", "_call", "_gate", "_held", "_translate")
+    __slots__ = ("_at_hand", "_before", "_begin", "_call", "_check", "_gate", "_held", "_translate")
 
     def __init__(
         self,
@@ -222,7 +223,9 @@ class Read:
         gate: Gate,
         begin: str | None,
         translate: Callable[[Exception], BackendError | None],
+        check: Callable[[PostgresSession], None] | None = None,
     ) -> None:
+        self._check = check
         self._at_hand = at_hand
         self._gate = gate
         self._begin = begin
@@ -275,6 +278,8 @@ class Read:
         self._call: Call = current()
         self._before = self._call.attach(session.interrupt)
         try:
+            if self._check is not None:
+                self._check(session)
             if self._begin is not None:
                 session.cursor.execute(self._begin)
             return session

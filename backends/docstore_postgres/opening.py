@@ -42,6 +42,7 @@ def open_backend(
     search_marks: bool = False,
     pool_timeout: float = 10.0,
     pooled: bool = False,
+    replica: str | None = None,
     **engine_options: Any,
 ) -> PostgresBackend:
     """Open (and create or upgrade) a store in Postgres.
@@ -64,6 +65,8 @@ def open_backend(
             before StoreBusy.
         pooled: whether a pooler in transaction mode (PgBouncer, Supabase's port 6543, Neon) stands before the
             server: each call is then a transaction of its own that begins with all settings it relies on.
+        replica: the URL of a server that follows this one by streaming replication: reads outside of
+            transactions go there once it has replayed what this store wrote last, and to this one else.
         engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
             ``max_overflow=`` (8), ``poolclass=`` and others.
 
@@ -89,6 +92,12 @@ def open_backend(
         engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout, pooled=pooled,
         read_only="it was opened with read_only=True" if read_only else "",
     )  # fmt: skip
+    if replica is not None:
+        following = {"pool_timeout": pool_timeout, **engine_options}
+        backend.replica = PostgresBackend(
+            _make_engine(replica, following, pooled=pooled), tables, owned=True, timeouts=timeouts,
+            pool_timeout=pool_timeout, pooled=pooled, read_only="it is a replica",
+        )  # fmt: skip
     try:
         _check_server(backend)
         backend.read_only = backend.read_only or _forbidden(backend)

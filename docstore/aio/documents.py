@@ -203,13 +203,17 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
     # -- versions ----------------------------------------------------------------------------------
 
-    async def versions(self, external_id: str) -> list[Document]:
+    async def versions(self, external_id: str, *, at_least: str | None = None) -> list[Document]:
         """Return all versions with this external_id: :meth:`Documents.versions`, awaited."""
-        return await self._read(Documents.versions, external_id)
+        return await self._read(Documents.versions, external_id, at_least=at_least)
 
-    async def get_by_external_id(self, external_id: str, *, version: int | None = None) -> Document:
+    async def get_by_external_id(
+        self, external_id: str, *, version: int | None = None, at_least: str | None = None
+    ) -> Document:
         """Return one version of a document: :meth:`Documents.get_by_external_id`, awaited."""
-        return await self._read(Documents.get_by_external_id, external_id, version=version)
+        return await self._read(
+            Documents.get_by_external_id, external_id, version=version, at_least=at_least
+        )
 
     # -- status ------------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         include: Iterable[str] = (),
         strict: bool = False,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> Page[T]:
         """List the records that match, a page at a time: :meth:`Records.find`, awaited.
 
@@ -78,7 +79,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         return await self._read(
             Records.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
             cursor=cursor, direction=direction, total=total, latest_only=latest_only,
-            include=include, strict=strict, timeout=timeout,
+            include=include, strict=strict, timeout=timeout, at_least=at_least,
         )  # fmt: skip
 
     async def find_one(
@@ -92,13 +93,14 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         include: Iterable[str] = (),
         strict: bool = False,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> T | None:
         """Return the first record that matches, ``None`` if there is none: :meth:`Records.find_one`,
         awaited.
         """
         return await self._read(
             Records.find_one, filter, search=search, sort=sort, offset=offset, latest_only=latest_only,
-            include=include, strict=strict, timeout=timeout,
+            include=include, strict=strict, timeout=timeout, at_least=at_least,
         )  # fmt: skip
 
     def iterate(
@@ -112,6 +114,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         include: Iterable[str] = (),
         cursor: str | None = None,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> AsyncIteration[T]:
         """Yield every record that matches, in constant memory: :meth:`Records.iterate`, with ``async for``.
 
@@ -123,7 +126,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         async def begin() -> Iteration[T]:
             walk: Iteration[T] = await self._read(
                 Records.iterate, filter, search=search, sort=sort, batch_size=batch_size,
-                latest_only=latest_only, include=include, cursor=cursor, timeout=timeout,
+                latest_only=latest_only, include=include, cursor=cursor, timeout=timeout, at_least=at_least,
             )  # fmt: skip
             return walk
 
@@ -137,10 +140,17 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         latest_only: bool = True,
         at_most: int | None = None,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> int:
         """Count the records that match: :meth:`Records.count`, awaited."""
         return await self._read(
-            Records.count, filter, search=search, latest_only=latest_only, at_most=at_most, timeout=timeout
+            Records.count,
+            filter,
+            search=search,
+            latest_only=latest_only,
+            at_most=at_most,
+            timeout=timeout,
+            at_least=at_least,
         )
 
     async def count_by(
@@ -153,6 +163,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         latest_only: bool = True,
         limit: int = 100,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> Facet:
         """Count the records that match by what they have at ``field``: :meth:`Records.count_by`, awaited."""
         return await self._read(
@@ -164,6 +175,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
             latest_only=latest_only,
             limit=limit,
             timeout=timeout,
+            at_least=at_least,
         )
 
     async def distinct(
@@ -177,11 +189,12 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         limit: int = 100,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> ValuePage:
         """List the different values at ``field``, a page at a time: :meth:`Records.distinct`, awaited."""
         return await self._read(
             Records.distinct, field, filter, search=search, contains=contains, offset=offset, limit=limit,
-            latest_only=latest_only, timeout=timeout,
+            latest_only=latest_only, timeout=timeout, at_least=at_least,
         )  # fmt: skip
 
     async def bounds(
@@ -192,10 +205,17 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         search: str | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> tuple[Any, Any] | None:
         """Return the least and the greatest value at ``field``: :meth:`Records.bounds`, awaited."""
         return await self._read(
-            Records.bounds, field, filter, search=search, latest_only=latest_only, timeout=timeout
+            Records.bounds,
+            field,
+            filter,
+            search=search,
+            latest_only=latest_only,
+            timeout=timeout,
+            at_least=at_least,
         )
 
     async def fields(
@@ -206,10 +226,17 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         limit: int = 1000,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> list[FieldInfo]:
         """Return the paths that there are below a JSON field: :meth:`Records.fields`, awaited."""
         return await self._read(
-            Records.fields, filter, prefix=prefix, limit=limit, latest_only=latest_only, timeout=timeout
+            Records.fields,
+            filter,
+            prefix=prefix,
+            limit=limit,
+            latest_only=latest_only,
+            timeout=timeout,
+            at_least=at_least,
         )
 
     async def rows(
@@ -222,6 +249,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         limit: int | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield chosen paths of every record as flat dictionaries: :meth:`Records.rows`, with ``async for``.
 
@@ -238,6 +266,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
             limit=limit,
             latest_only=latest_only,
             timeout=timeout,
+            at_least=at_least,
         )
         while some := await self._shell.run("read", lambda: list(islice(walk, _ROWS_A_HOP))):
             for row in some:
@@ -253,6 +282,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         limit: int | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> pyarrow.Table:
         """Return records as an Arrow table: :meth:`Records.to_arrow`, awaited."""
         return await self._read(
@@ -264,6 +294,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
             limit=limit,
             latest_only=latest_only,
             timeout=timeout,
+            at_least=at_least,
         )
 
     async def exists(
@@ -273,25 +304,37 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         search: str | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> bool:
         """Return whether any record matches: :meth:`Records.exists`, awaited."""
         return await self._read(
-            Records.exists, filter, search=search, latest_only=latest_only, timeout=timeout
+            Records.exists, filter, search=search, latest_only=latest_only, timeout=timeout, at_least=at_least
         )
 
     @overload
-    async def get(self, id: str | T, *, include: Iterable[str] = ()) -> T: ...
+    async def get(self, id: str | T, *, include: Iterable[str] = (), at_least: str | None = None) -> T: ...
 
     @overload
-    async def get(self, id: str | T, *, default: D, include: Iterable[str] = ()) -> T | D: ...
+    async def get(
+        self, id: str | T, *, default: D, include: Iterable[str] = (), at_least: str | None = None
+    ) -> T | D: ...
 
-    async def get(self, id: str | T, *, default: Any = REQUIRED, include: Iterable[str] = ()) -> Any:
+    async def get(
+        self,
+        id: str | T,
+        *,
+        default: Any = REQUIRED,
+        include: Iterable[str] = (),
+        at_least: str | None = None,
+    ) -> Any:
         """Return the record with this id, whichever version it is: :meth:`Records.get`, awaited."""
-        return await self._read(Records.get, id, default=default, include=include)
+        return await self._read(Records.get, id, default=default, include=include, at_least=at_least)
 
-    async def get_many(self, ids: Iterable[str | T], *, include: Iterable[str] = ()) -> list[T]:
+    async def get_many(
+        self, ids: Iterable[str | T], *, include: Iterable[str] = (), at_least: str | None = None
+    ) -> list[T]:
         """Return the records with these ids, in the order asked: :meth:`Records.get_many`, awaited."""
-        return await self._read(Records.get_many, ids, include=include)
+        return await self._read(Records.get_many, ids, include=include, at_least=at_least)
 
     async def explain(
         self,
@@ -309,12 +352,13 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         include: Iterable[str] = (),
         strict: bool = False,
         timeout: Timeout = STORE_DEFAULT,
+        at_least: str | None = None,
     ) -> Plan:
         """Return how :meth:`find` with the same arguments would be run: :meth:`Records.explain`, awaited."""
         return await self._read(
             Records.explain, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
             cursor=cursor, direction=direction, total=total, latest_only=latest_only,
-            include=include, strict=strict, timeout=timeout,
+            include=include, strict=strict, timeout=timeout, at_least=at_least,
         )  # fmt: skip
 
     def __len__(self) -> NoReturn:

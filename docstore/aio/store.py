@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import tzinfo
 from functools import partial
@@ -58,6 +58,15 @@ class AsyncStore(AsyncUpkeep):
         return Store(root, self._scope, confined=self._confined, is_view=self._is_view)
 
     # -- scope -------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> Awaitable[str]:
+        """How far the database's log is: :attr:`Store.position`, awaited: ``await store.position``."""
+        return self._position()
+
+    async def _position(self) -> str:
+        root = await self._shell.root()
+        return await self._shell.run("read", root.position)
 
     def scoped(self, *, tenant: str = _UNSET, owner: str = _UNSET) -> AsyncStore:
         """Return a view that sees and touches only this tenant and/or owner: :meth:`Store.scoped`.

@@ -139,8 +139,9 @@ class Adds(Writes[Document]):
             return self._add_collecting(documents, batch_size, failures, on_progress)
         for batch in self._batches(documents, batch_size):
             if isinstance(batch, Batch):
-                ids += store_new(self._root, batch)
-                added += len(batch.rows)
+                stored_ids, new = store_new(self._root, batch)
+                ids += stored_ids
+                added += new
             else:
                 stored = self._store(batch)
                 ids += [one.row["id"] for one in stored]
@@ -225,8 +226,8 @@ class _Intake:
         return draft_batch(given, texts, self._scope, self._checks)
 
     def _told(self, batch: Batch | list[Draft]) -> Batch | list[Draft]:
-        """Count a batch; if it may be of documents that are there, as drafts."""
-        found = batch if not isinstance(batch, Batch) or batch.is_new else batch.drafts()
+        """Count a batch; one with versions of other documents as drafts."""
+        found = batch.drafts() if isinstance(batch, Batch) and batch.has_versions else batch
         self._first += len(found.rows if isinstance(found, Batch) else found)
         return found
 

@@ -50,9 +50,9 @@ class Batch:
     named: Sequence[bool] | None
 
     @property
-    def is_new(self) -> bool:
-        """Whether all of them are new for sure, and no versions of others."""
-        return self.named is None and set(map(type, self.rows.columns["external_id"])) == {NoneType}
+    def has_versions(self) -> bool:
+        """Whether some of them may be versions of others."""
+        return set(map(type, self.rows.columns["external_id"])) != {NoneType}
 
     def drafts(self) -> list[Draft]:
         """Return the same as drafts."""

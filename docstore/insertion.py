@@ -23,6 +23,7 @@ from docstore.steps import reached
 __all__ = ["Fresh", "Insertion", "Item", "Stored", "finished", "insert_rows"]
 
 _PRIVATE = frozenset({"fingerprint", "blob_key"})
+_IDS_AT_ONCE = 5_000
 _CLOCKED = ("created_at", "updated_at", "first_created_at")
 
 
@@ -155,26 +156,39 @@ def insert_rows(writer: Writer, rows: Sequence[Row]) -> None:
 
 
 class Fresh:
-    """P4 of rows that are new for sure. When it is run again they are looked for like others."""
+    """P4 of rows that are no versions of others, by column where none of their ids is there yet. Else, and
+    when it is run again, they are looked for like others.
+    """
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._was_tried = False
+        self._tried: Sequence[str] = ()
 
-    def run(self, writer: Writer) -> object:
-        """Insert the rows."""
-        if self._was_tried:
-            return self._looking().run(writer)
-        batch, self._was_tried = self._batch, True
-        now = writer.now()
-        rows = Rows({**batch.rows.columns, **_clocked(batch.rows.columns, now)})
+    def run(self, writer: Writer) -> list[Stored] | None:
+        """Insert the rows; return what each came to, or ``None`` if all are new."""
+        batch = self._batch
+        if self._tried or self._may_be_there(writer):
+            return Insertion([Item(draft) for draft in batch.drafts()], tried=self._tried).run(writer)
+        columns, now = batch.rows.columns, writer.now()
+        prints: dict[str, Sequence[Any]] = {}
+        if batch.named is not None:
+            prints["fingerprint"] = [draft.fingerprint() for draft in batch.drafts()]
+        rows = Rows({**columns, **prints, **_clocked(columns, now)})
         writer.insert(DOCUMENTS, rows if capabilities_of(writer).takes_columns else list(rows))
+        self._tried = columns["id"]
         reached("P4.1")
         return None
 
-    def _looking(self) -> Insertion:
-        items = [Item(draft) for draft in self._batch.drafts()]
-        return Insertion(items, tried=self._batch.rows.columns["id"])
+    def _may_be_there(self, writer: Writer) -> bool:
+        """Tell whether an id that the caller gave is there, in whatever tenant, or comes twice."""
+        if self._batch.named is None:
+            return False
+        ids = self._batch.rows.columns["id"]
+        given = [id for id, is_named in zip(ids, self._batch.named, strict=True) if is_named]
+        parts = (tuple(given[at : at + _IDS_AT_ONCE]) for at in range(0, len(given), _IDS_AT_ONCE))
+        return len({*given}) < len(given) or any(
+            writer.select(Query(DOCUMENTS, where=In(("id",), part))) for part in parts
+        )
 
 
 def _clocked(columns: Mapping[str, Sequence[Any]], now: int) -> dict[str, Sequence[Any]]:

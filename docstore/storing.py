@@ -54,21 +54,24 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     return stored
 
 
-def store_new(root: Root, batch: Batch) -> Sequence[str]:
-    """Store validated documents without bytes that are new for sure, all or none, in one transaction; return
-    their ids.
+def store_new(root: Root, batch: Batch) -> tuple[Sequence[str], int]:
+    """Store validated documents without bytes that are no versions of others, all or none, in one
+    transaction; return their ids, and how many are new.
 
     Raises:
+        AlreadyExists: an id is taken by a document with other fields.
         StoreBusy: others won the race every time.
         BackendError: the database failed.
     """
     reached("P0")
     inserting = Fresh(batch)
-    root.written(inserting.run, recognises=True)
+    stored = root.written(inserting.run, recognises=True)
     root.committed("P4.2")
     reached("P5")
+    if stored is not None:
+        return [one.row["id"] for one in stored], sum(one.is_new for one in stored)
     ids: Sequence[str] = batch.rows.columns["id"]
-    return ids
+    return ids, len(ids)
 
 
 def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack, *, pause: bool = False) -> Item:

@@ -50,7 +50,7 @@ class Adds(Writes[Document]):
         external_id: str | None = None,
         tenant: str | None = None,
         owner: str | None = None,
-        status: str = "pending",
+        status: str | None = None,
         error: str | None = None,
         content: str | None = None,
         preview: str | None = None,
@@ -75,7 +75,8 @@ class Adds(Writes[Document]):
                 that is there.
             external_id: your name for the document; adding it again makes the next version.
             tenant, owner: by default the scope's.
-            status: ``pending``, ``processing``, ``completed`` or ``failed``.
+            status: ``pending``, ``processing``, ``completed`` or ``failed``; by default ``completed`` with
+                content, else ``pending``.
             error: why it failed.
             content: extracted text; NUL becomes U+FFFD.
             preview: by default the first 200 characters of the content with white space collapsed.
@@ -100,6 +101,10 @@ class Adds(Writes[Document]):
         """
         self._ready_to_write("add")
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        if not given.keys() - {"tenant", "owner", "dedupe"}:
+            raise InvalidDocument(
+                "add: nothing to add; expected a source, a filename, content or metadata", field="source"
+            )
         draft = draft_document(given, self._scope, self._checks)
         row = self._store([draft])[0].row
         return self._made({**row, "content": None})

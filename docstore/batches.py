@@ -107,11 +107,29 @@ def _columns(given: Sequence[Mapping[str, Any]]) -> dict[str, Column] | None:
     if sum(map(len, given)) == len(names) * len(given) and len(names) > 1:
         with suppress(KeyError):
             values = zip(*map(itemgetter(*names), given), strict=True)
-            return _known(dict(zip(names, values, strict=True)))
+            return _known(_with_status(dict(zip(names, values, strict=True))))
     every = dict.fromkeys(name for one in given for name in one)
     if not NAMES.issuperset(every):
         return None
-    return _known({name: [one.get(name, _DEFAULTS.get(name)) for one in given] for name in every})
+    columns: dict[str, Column] = {
+        name: [one.get(name, _DEFAULTS.get(name)) for one in given] for name in every
+    }
+    if "content" in every and any("status" not in one for one in given):
+        columns["status"] = [
+            one["status"] if "status" in one else _status_beside(one.get("content")) for one in given
+        ]
+    return _known(columns)
+
+
+def _with_status(columns: dict[str, Column]) -> dict[str, Column]:
+    """Add what the status is of documents of which nobody said it."""
+    if "content" in columns and "status" not in columns:
+        columns["status"] = list(map(_status_beside, columns["content"]))
+    return columns
+
+
+def _status_beside(content: Any) -> str:
+    return "pending" if content is None else "completed"
 
 
 def _known(columns: dict[str, Column]) -> dict[str, Column] | None:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from docstore.backend import Row
-from docstore.checks import Checks, collapsed
+from docstore.checks import Checks, collapsed, scope_text
 from docstore.errors import FilterSyntaxError, FilterValueError, InvalidDocument, shown
 from docstore.mediatype import file_type_of
 from docstore.query.fields import CONTENT_STATES, DOCUMENTS, Collection
@@ -22,6 +22,8 @@ Change = Callable[[Row, int], dict[str, Any]]
 _CHANGEABLE = (
     "filename",
     "content_type",
+    "owner",
+    "external_id",
     "metadata",
     "replace_metadata",
     "content",
@@ -35,7 +37,11 @@ _CHANGEABLE = (
 )
 
 
+MOVES: Final = frozenset({"owner", "external_id"})
+"""What a document is moved by, from one version chain to another."""
 _SETTABLE: Final = {
+    "owner": True,
+    "external_id": True,
     "filename": False,
     "content_type": False,
     "content": True,
@@ -116,6 +122,11 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
     ):
         if name in changes:
             made[name] = check(changes[name])
+    if "owner" in changes:
+        made["owner"] = None if changes["owner"] is None else scope_text("owner", changes["owner"])
+    if "external_id" in changes:
+        given = changes["external_id"]
+        made["external_id"] = None if given is None else checks.key("external_id", given)
     for name in ("created_at", "updated_at"):
         if name in changes:
             made[name] = checks.instant(name, changes[name])
@@ -170,12 +181,14 @@ class Edit:
         update: the operators; ``None`` without any. With operators what changes nothing is not written.
         checks: the bounds in force.
         noun: what errors call a record.
+        names: the fields that it sets.
     """
 
     change: Change
     update: Update | None
     checks: Checks
     noun: str
+    names: frozenset[str] = frozenset()
 
     @property
     def reads(self) -> frozenset[str]:
@@ -240,7 +253,7 @@ def edit_of(
     """
     noun = collection.name.rstrip("s")
     if operators is None:
-        return Edit(change_of(changes, checks), None, checks, noun)
+        return Edit(change_of(changes, checks), None, checks, noun, frozenset(changes))
     update = parse_update(
         operators, collection, settable,
         limits=checks.limits, default_timezone=checks.default_timezone,
@@ -255,7 +268,8 @@ def edit_of(
     except InvalidDocument as wrong:
         place = f"$set/{wrong.field}"
         raise FilterValueError(f"{wrong.message} at {place}", path=place) from None
-    return Edit(change_of({**changes, **update.fields}, checks), update, checks, noun)
+    every = {**changes, **update.fields}
+    return Edit(change_of(every, checks), update, checks, noun, frozenset(every))
 
 
 def document_edit(operators: Any, changes: Mapping[str, Any], checks: Checks) -> Edit:

@@ -6,11 +6,13 @@ Every refusal is an InvalidDocument that says which field, what is wrong and wha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime, tzinfo
 from math import isfinite
 from typing import Any
+
+from pydantic import BaseModel
 
 from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.limits import Limits
@@ -67,6 +69,7 @@ class Checks:
 
     limits: Limits
     default_timezone: tzinfo | None
+    metadata_default: Callable[[Any], Any] | None = None
 
     def text(self, field: str, value: Any) -> str:
         """Return ``value`` as plain text without NUL and lone surrogates."""
@@ -192,13 +195,19 @@ class Checks:
 
     def object(self, field: str, value: Any) -> dict[str, Any]:
         """Return a JSON object within the bounds, of Python's own types."""
-        if not isinstance(value, Mapping):
+        is_record = is_dataclass(value) and not isinstance(value, type)
+        if not isinstance(value, Mapping | BaseModel) and not is_record:
             raise InvalidDocument(
-                f"{field}: expected an object (a dict), not {type(value).__name__}", field=field
+                f"{field}: expected an object (a dict, a dataclass or a Pydantic model), not"
+                f" {type(value).__name__}",
+                field=field,
             )
         try:
             made: dict[str, Any] = plain(
-                value, default_timezone=self.default_timezone, depth=self.limits.metadata_depth
+                value,
+                default_timezone=self.default_timezone,
+                depth=self.limits.metadata_depth,
+                default=self.metadata_default,
             )
         except NotJson as wrong:
             where = ".".join((field, *wrong.where))

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from docstore.backend import Query, Row, SortKey, Writer
+from docstore.backend import BlobState, Query, Row, SortKey, Writer
 from docstore.blobs import open_source
-from docstore.changes import Edit, document_edit
+from docstore.changes import MOVES, Edit, document_edit
 from docstore.concurrency import STORE_DEFAULT, Budget, Timeout
 from docstore.downloads import Downloads
 from docstore.errors import (
@@ -19,6 +20,7 @@ from docstore.errors import (
     InvalidDocument,
     NotFound,
     QueryTimeout,
+    ScopeError,
     UnreadableRecord,
     shown,
 )
@@ -39,6 +41,7 @@ from docstore.writing import check_revision_argument
 __all__ = ["Documents"]
 
 _PRIVATE = frozenset({"blob_key"})
+_KEPT: tuple[BlobState, ...] = ("pending", "live")
 _BATCH = 1000
 """Documents changed or removed in one commit."""
 
@@ -77,7 +80,9 @@ class Documents(Queue, Upserts, Downloads):
             touch: set ``updated_at`` to now (unless it is among the changes).
             changes: ``filename``, ``content_type``, ``metadata`` (an RFC 7396 merge patch: ``None`` removes a
                 key), ``replace_metadata`` (the whole of it), ``content``, ``preview``, ``error``,
-                ``processed_at``, ``created_at``, ``updated_at``. The status has verbs of its own.
+                ``processed_at``, ``created_at``, ``updated_at``; ``owner`` and ``external_id``, which move it
+                to another version chain: a new one, or the end of one that exists. The status has
+                verbs of its own.
 
         Returns:
             The document as it is now, its revision one higher. Operators that change nothing write nothing:
@@ -96,6 +101,7 @@ class Documents(Queue, Upserts, Downloads):
         """
         self._ready_to_write("update")
         edit = document_edit(operators, changes, self._checks)
+        self._check_move(edit, changes)
         if source is not None:
             return self._replaced(
                 id, source, edit, sha256=sha256, size=size, if_revision=if_revision, touch=touch
@@ -104,8 +110,29 @@ class Documents(Queue, Upserts, Downloads):
             raise InvalidDocument(
                 "sha256 and size say what source= must have; there is no source", field="sha256"
             )
-        made = self._changed(id, edit, if_revision=if_revision, touch=touch, include=edit.reads)
+        moves = edit.names & MOVES
+        made = self._changed(
+            id, edit, if_revision=if_revision, touch=touch,
+            include=edit.reads | (_PRIVATE if moves else frozenset()),
+            first=partial(self._lock_move, self._id(id), edit) if moves else None,
+        )  # fmt: skip
         return made.model_copy(update={"content": None}) if edit.reads else made
+
+    def _check_move(self, edit: Edit, changes: Mapping[str, Any]) -> None:
+        """Refuse to give a document to an owner that this store is not confined to."""
+        confined = self._scope.owner
+        if confined is not None and "owner" in edit.names:
+            fields = {} if edit.update is None else edit.update.fields
+            owner = changes["owner"] if "owner" in changes else fields["owner"]
+            if owner != confined:
+                raise ScopeError(f"owner={owner!r}: this store is confined to owner={confined!r}")
+
+    def _lock_move(self, key: str, edit: Edit, writer: Writer) -> None:
+        """Lock the chain that a document leaves and the one that it joins, before its row."""
+        row = self._mine(writer, key, lock=None)
+        columns = edit(row, 0) or {}
+        target = {name: columns.get(name, row[name]) for name in MOVES}
+        _lock_chains(writer, [row, {**row, **target}])
 
     def _replaced(
         self,
@@ -126,6 +153,7 @@ class Documents(Queue, Upserts, Downloads):
         with self._root.read() as reader:
             row = self._mine(reader, self._id(id), lock=None)
         self._check_revision(row, expected)
+        self._root.check_source(source)
         self._root.bytes()
         with open_source(source) as opened:
             put = BlobWrite(opened, row["tenant"], row["owner"])
@@ -143,7 +171,8 @@ class Documents(Queue, Upserts, Downloads):
 
             def commit() -> Document:
                 changed = self._changed(
-                    id, with_bytes, if_revision=expected, touch=touch, include=_PRIVATE, along=along
+                    id, with_bytes, if_revision=expected, touch=touch, include=_PRIVATE, along=along,
+                    first=partial(self._lock_move, self._id(id), edit) if edit.names & MOVES else None,
                 )
                 self._root.committed("P4.2")
                 return changed
@@ -191,9 +220,22 @@ class Documents(Queue, Upserts, Downloads):
         """
         self._ready_to_write("update_many")
         edit = document_edit(operators, changes, self._checks)
+        self._check_move(edit, changes)
+        if "external_id" in edit.names:
+            raise InvalidDocument(
+                "update_many does not set external_id: documents are moved to a chain one by one, by update",
+                field="external_id",
+            )
 
         def act(writer: Writer, rows: list[Row]) -> int:
             now, changed = writer.now(), 0
+            if "owner" in edit.names:
+                owner = edit.change(rows[0], now)["owner"]
+                _lock_chains(writer, [*rows, *({**row, "owner": owner} for row in rows)])
+                numbers = In(("number",), tuple(row["number"] for row in rows))
+                rows = run.rows(
+                    writer, plan, replace(query, where=normalize(And((numbers, query.where))), lock="wait")
+                )
             for row in rows:
                 try:
                     columns = edit(readable(DOCUMENTS, row), now)
@@ -206,8 +248,10 @@ class Documents(Queue, Upserts, Downloads):
             return changed
 
         budget = self._root.budget(timeout)
-        query, plan = self._chosen(filter, edit.reads, budget)
-        return self._in_batches((replace(query, lock="wait"), plan), act, budget)
+        moves = edit.names & MOVES
+        query, plan = self._chosen(filter, edit.reads | (_PRIVATE if moves else frozenset()), budget)
+        chosen = query if moves else replace(query, lock="wait")
+        return self._in_batches((chosen, plan), act, budget)
 
     # -- removing ----------------------------------------------------------------------------------
 
@@ -325,16 +369,26 @@ class Documents(Queue, Upserts, Downloads):
         reached("D1")
 
     def _write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
-        """Write changes to a row; a new filename is the extractions', too."""
+        """Write changes to a row; a new filename and owner are the extractions', too, and an owner the
+        bytes'.
+        """
+        if MOVES & changes.keys():
+            owner, name = (changes.get(field, row[field]) for field in ("owner", "external_id"))
+            changes = {**changes, **versions.moved(writer, row, owner, name)}
         written = super()._write(writer, row, changes, now, touch=touch)
-        if written["filename"] != row["filename"]:
-            self._rename_extractions(writer, row, written["filename"])
+        theirs = {name: written[name] for name in ("filename", "owner") if written[name] != row[name]}
+        if theirs:
+            self._change_extractions(writer, row, theirs)
+        if "owner" in theirs and written["blob_key"] is not None:
+            writer.update_blob(written["blob_key"], _KEPT, owner=written["owner"])
+        if MOVES & changes.keys() and versions.chain_of(written) != versions.chain_of(row):
+            versions.promote(writer, [row])
         return written
 
-    def _rename_extractions(self, writer: Writer, row: Row, filename: str) -> None:
+    def _change_extractions(self, writer: Writer, row: Row, columns: Mapping[str, Any]) -> None:
         where = And((Compare(("document_id",), "eq", row["id"]), Compare(("tenant",), "eq", row["tenant"])))
         for extraction in writer.select(Query(EXTRACTIONS, where=where)):
-            writer.update(EXTRACTIONS, extraction["number"], {"filename": filename})
+            writer.update(EXTRACTIONS, extraction["number"], columns)
 
     # -- versions ----------------------------------------------------------------------------------
 

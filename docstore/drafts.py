@@ -127,6 +127,8 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
         check = CHECKED.get(name)
         if check is not None:
             row[name] = check(checks, value)
+    if "status" not in values and row["content"] is not None:
+        row["status"] = "completed"
     named = row["id"] is not None
     checks.cut_content(row)
     _settle(row)

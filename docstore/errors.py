@@ -92,6 +92,12 @@ __all__ = [
 _LONGEST_SHOWN = 80
 
 
+_short = reprlib.Repr()
+_short.maxlevel = 4
+_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = _short.maxfrozenset = 20
+_short.maxstring = _short.maxother = _short.maxlong = 2 * _LONGEST_SHOWN
+
+
 def shown(value: object) -> str:
     """Return a value as messages show it: its ``repr``, cut at 80 characters."""
     if isinstance(value, str | bytes):
@@ -100,7 +106,7 @@ def shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         return "a very large number"
     # reprlib ends at any depth and size, where repr() fails or takes seconds
-    text = reprlib.repr(value) if isinstance(value, list | tuple | dict | set | frozenset) else repr(value)
+    text = _short.repr(value) if isinstance(value, list | tuple | dict | set | frozenset) else repr(value)
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 

@@ -49,7 +49,7 @@ _COLLECTION: Final = {
     "to_dict": "rows(fields) yields dictionaries",
 }
 _STORE: Final = {
-    "add": "store.documents.add() stores a document",
+    "add": "store.documents.add(metadata={}) stores a document",
     "add_many": "store.documents.add_many() stores many",
     "all": "store.documents.iterate() yields all",
     "collection": "store.documents and store.extractions are the collections",
@@ -59,7 +59,7 @@ _STORE: Final = {
     "find": "store.documents.find() lists",
     "find_one": "store.documents.find_one() returns the first",
     "get": "store.documents.get(id) returns one",
-    "insert": "store.documents.add() stores a document",
+    "insert": "store.documents.add(metadata={}) stores a document",
     "iterate": "store.documents.iterate() yields all",
     "put": "store.documents.put() stores a document that may be there",
     "query": "store.documents.find() lists",

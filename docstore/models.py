@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args, overload
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import from_json, to_json
 
 from docstore import display
 from docstore.errors import UnreadableRecord, shown
@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+M = TypeVar("M")
 Row = dict[str, Any]
 
 
@@ -66,6 +67,18 @@ class _Record(BaseModel):
     def _repr_html_(self) -> str:
         """Show all its fields as a card, in a notebook."""
         return display.record_card(self)
+
+    def metadata_as(self, model: type[M]) -> M:
+        """Return the metadata as a Pydantic model, a dataclass or any other type that Pydantic reads.
+
+        Raises:
+            pydantic.ValidationError: it does not fit.
+
+        Example:
+            >>> document.metadata_as(Invoice).total
+        """
+        metadata: dict[str, Any] = getattr(self, "metadata", {})
+        return TypeAdapter(model).validate_json(to_json(metadata))
 
 
 class Document(_Record):

@@ -40,6 +40,7 @@ from docstore.errors import (
     BackendError,
     BlobsNotConfigured,
     DocstoreError,
+    InvalidDocument,
     ReadOnlyStore,
     StoreBusy,
     StoreClosed,
@@ -168,13 +169,16 @@ class Root:
         search_marks: whether searches keep marks.
         store_id: the id that the store and the root of its bytes must bear; ``None``: that of its database.
         query_timeout: seconds that a read may take unless it says otherwise; ``None`` is without limit.
+        metadata_default: json's ``default=`` for metadata; ``None``: other types are refused.
+        sources: ``"any"``, or ``"bytes"`` where paths and URLs are refused.
     """
 
     def __init__(
         self, backend: Backend, blobs: Blobs | None, *, limits: Limits, default_timezone: tzinfo | None,
         secrets: tuple[bytes, ...], scope_required: bool, slow_query: float | None = SLOW,
         read_only: bool = False, store_id: str | None = None, search_marks: bool = False,
-        query_timeout: float | None = None,
+        query_timeout: float | None = None, metadata_default: Callable[[Any], Any] | None = None,
+        sources: str = "any",
     ) -> None:  # fmt: skip
         self.backend = backend
         self.blobs = blobs
@@ -191,6 +195,8 @@ class Root:
         if not self.read_only:
             self.read_only = self.capabilities.read_only
         self.query_timeout = query_timeout
+        self.metadata_default = metadata_default
+        self.sources = sources
         self.listings: Recent[Any] = Recent()
         self.prepare: Callable[[Query], Any] = (
             backend.prepare if isinstance(backend, Prepares) else lambda query: None
@@ -207,6 +213,19 @@ class Root:
         """Raise StoreClosed if the store was closed."""
         if self.closed:
             raise StoreClosed("this store was closed: open it again with docstore.open(...)")
+
+    def check_source(self, source: Any) -> None:
+        """Refuse a path or URL as a source where the store takes none.
+
+        Raises:
+            InvalidDocument: it is one.
+        """
+        if self.sources == "bytes" and isinstance(source, str | os.PathLike):
+            raise InvalidDocument(
+                f"source: {shown(source)} is a path or URL, and this store was opened with sources='bytes'; "
+                "expected bytes or a binary file object",
+                field="source",
+            )
 
     def check_writable(self, what: str = "this call") -> None:
         """Raise ReadOnlyStore if the store can only be read; ``what`` is the name of the call."""

@@ -5,10 +5,10 @@ itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from docstore.backend import ANYWHERE, Joins, Scope
@@ -179,6 +179,8 @@ def open(
     read_only: bool = False,
     store_id: str | None = None,
     search_marks: bool = False,
+    sources: Literal["any", "bytes"] = "any",
+    metadata_default: Callable[[Any], Any] | None = None,
     **options: Any,
 ) -> Store:
     """Open a store, creating or upgrading its schema.
@@ -207,6 +209,10 @@ def open(
         store_id: the id (``store.stats().store_id``) that the database and the root of the bytes must bear
             before bytes are added, collected or repaired, so that a slip in either URL shows; ``None``: the
             root must bear the database's.
+        sources: what bytes may come from: ``"any"`` reads paths and URLs that it is given as text, too;
+            ``"bytes"`` refuses these, for services that hand on what strangers send.
+        metadata_default: as json's ``default=``: called with a value in metadata that is not JSON, returns
+            one that is; ``None``: such values are refused.
         options: the backend's own, such as ``table_prefix``.
 
     Returns:
@@ -236,6 +242,8 @@ def open(
             read_only=read_only,
             store_id=store_id,
             search_marks=search_marks,
+            sources=sources,
+            metadata_default=metadata_default,
             options=options,
         )
     )
@@ -266,6 +274,8 @@ def open_root(
     slow_query: float | None,
     query_timeout: float | None,
     read_only: bool,
+    sources: str = "any",
+    metadata_default: Callable[[Any], Any] | None = None,
     store_id: str | None = None,
     search_marks: bool = False,
     options: Mapping[str, Any],
@@ -274,6 +284,10 @@ def open_root(
     checked = Limits.of(limits)
     secrets = signing_keys(cursor_secret)
     zone = _zone(default_timezone)
+    if sources not in ("any", "bytes"):
+        raise ValueError(f"sources={shown(sources)}: expected 'any' or 'bytes'")
+    if metadata_default is not None and not callable(metadata_default):
+        raise ValueError(f"metadata_default={shown(metadata_default)}: expected a function or None")
     if not isinstance(read_only, bool):
         raise ValueError(f"read_only={shown(read_only)}: expected True or False")
     budget = check_timeout(query_timeout, "query_timeout")
@@ -295,6 +309,8 @@ def open_root(
         scope_required=scope_required,
         slow_query=slow_query,
         query_timeout=budget,
+        metadata_default=metadata_default,
+        sources=sources,
         read_only=read_only,
         store_id=store_id,
         search_marks=search_marks,

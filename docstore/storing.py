@@ -76,6 +76,7 @@ def store_new(root: Root, batch: Batch) -> tuple[Sequence[str], int]:
 
 def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack, *, pause: bool = False) -> Item:
     """Open the bytes of a draft; ``stack`` closes them, ``pause`` does so until they are read."""
+    root.check_source(draft.source)
     root.bytes()
     source = stack.enter_context(open_source(draft.source))
     draft.named_after(source, checks)

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from docstore.adding import Adds
-from docstore.backend import BlobState, Lock, Query, Reader, Row, Scope, SortKey, Writer
+from docstore.backend import BlobState, Duplicate, Lock, Query, Reader, Row, Scope, SortKey, Writer
 from docstore.changes import merge_patch, metadata_patch
 from docstore.collecting import (
     Failures,
@@ -316,6 +316,9 @@ class _Upsert:
         new: list[Row] = []
         done = [self._one(writer, wish, there.get(wish.key), new, now) for wish in self._wishes]
         insert_rows(writer, new)
+        for one in done:
+            if one.outcome == "added" and one.row["version"] > 1:  # somebody began the chain meanwhile
+                raise Duplicate(f"the external_id {shown(one.row['external_id'])} was added meanwhile")
         self._tried = {wish.key: one for wish, one in zip(self._wishes, done, strict=True)}
         return done
 

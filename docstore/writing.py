@@ -30,7 +30,8 @@ class Writes(Records[T]):
 
     @property
     def _checks(self) -> Checks:
-        return Checks(self._root.limits, self._root.default_timezone)
+        root = self._root
+        return Checks(root.limits, root.default_timezone, root.metadata_default)
 
     def _mine(
         self,
@@ -64,9 +65,10 @@ class Writes(Records[T]):
         include: frozenset[str] = frozenset(),
         number: int | None = None,
         along: Callable[[Writer, Row, int], None] | None = None,
+        first: Callable[[Writer], None] | None = None,
     ) -> T:
         """Read a row for update, let ``make`` say what changes, write it, and do ``along`` (with the row as
-        it was, and now).
+        it was, and now). ``first`` is done before the row is locked.
 
         Where the backend can, the row is read without a lock and written by itself, if it is still the same
         then; if it is not, or nobody knows, everything is done again within a block.
@@ -75,7 +77,7 @@ class Writes(Records[T]):
         """
         key, expected = self._id(id), check_revision_argument(if_revision)
         tried: Row | None = None
-        if along is None and (backend := self._root.alone) is not None:
+        if along is None and first is None and (backend := self._root.alone) is not None:
             row, now = self._now(backend, key, include, number)
             readable(self._collection, row)
             self._check_revision(row, expected)
@@ -94,6 +96,8 @@ class Writes(Records[T]):
 
         def work(writer: Writer) -> Row:
             nonlocal tried
+            if first is not None:
+                first(writer)
             row = readable(self._collection, self._mine(writer, key, include=include, number=number))
             if tried is not None and _recognised(row, tried):
                 return row

@@ -163,7 +163,7 @@ class Standing:
 
     def changing(self, collection: Collection, number: int, names: Iterable[str]) -> bool:
         """Note a row about to be updated, if ``names`` has a column of the index; return whether it has."""
-        has_text = not _TEXTS.isdisjoint(names)
+        has_text = collection is DOCUMENTS and not _TEXTS.isdisjoint(names)
         if not has_text and FIELDS[collection.name].keys().isdisjoint(names):
             return False
         self._last = note_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)

@@ -50,7 +50,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         external_id: str | None = None,
         tenant: str | None = None,
         owner: str | None = None,
-        status: str = "pending",
+        status: str | None = None,
         error: str | None = None,
         content: str | None = None,
         preview: str | None = None,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import tzinfo
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from docstore.aio.documents import AsyncDocuments
 from docstore.aio.extractions import AsyncExtractions
@@ -169,6 +169,8 @@ def open_async(
     read_only: bool = False,
     store_id: str | None = None,
     search_marks: bool = False,
+    sources: Literal["any", "bytes"] = "any",
+    metadata_default: Callable[[Any], Any] | None = None,
     **options: Any,
 ) -> AsyncStore:
     """Open an asynchronous store, creating or upgrading its schema.
@@ -180,7 +182,7 @@ def open_async(
         url: as for :func:`docstore.open`, or an ``AsyncEngine``: its connections are used on the caller's
             loop, statement by statement, which takes longer than a URL.
         blobs, scope_required, default_timezone, limits, cursor_secret, slow_query, query_timeout, read_only,
-            store_id, search_marks, options: as for :func:`docstore.open`.
+            store_id, search_marks, sources, metadata_default, options: as for :func:`docstore.open`.
 
     Returns:
         The store, not yet open: use it with ``async with``, or await it and close it.
@@ -197,7 +199,7 @@ def open_async(
     opening = partial(
         open_root, url, blobs=blobs, scope_required=scope_required, default_timezone=default_timezone,
         limits=limits, cursor_secret=cursor_secret, slow_query=slow_query, query_timeout=query_timeout,
-        read_only=read_only, store_id=store_id, search_marks=search_marks,
-        options=options,
+        read_only=read_only, store_id=store_id, search_marks=search_marks, sources=sources,
+        metadata_default=metadata_default, options=options,
     )  # fmt: skip
     return AsyncStore(Shell(opening))

@@ -13,7 +13,7 @@ from docstore.backend import Lock, Query, Row, Scope, SortKey, Writer, capabilit
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 
-__all__ = ["Chain", "chain_of", "lock_chains", "place", "promote"]
+__all__ = ["Chain", "chain_of", "lock_chains", "moved", "place", "promote"]
 
 Chain = tuple[str | None, str | None, str]
 """Tenant, owner, external_id."""
@@ -100,6 +100,22 @@ def place(writer: Writer, rows: Sequence[Row]) -> None:
         newest[chain] = row
     for number in sorted(turned):
         writer.update(DOCUMENTS, number, {"is_latest": False})
+
+
+def moved(writer: Writer, row: Row, owner: str | None, external_id: str | None) -> Row:
+    """Return the columns of a row that leaves its chain for another: the first version of a new one, or the
+    next of one that exists, whose latest it becomes. :func:`promote` then mends the chain that it left.
+    """
+    columns: Row = {"owner": owner, "external_id": external_id}
+    chain = chain_of({**row, **columns})
+    if chain == chain_of(row):
+        return columns
+    columns |= {"version": 1, "is_latest": True, "first_created_at": row["created_at"]}
+    head = None if chain is None else _held_heads(writer, {chain}).get(chain)
+    if head is not None:
+        writer.update(DOCUMENTS, head["number"], {"is_latest": False})
+        columns |= {"version": head["version"] + 1, "first_created_at": head["first_created_at"]}
+    return columns
 
 
 def promote(writer: Writer, removed: Sequence[Row]) -> None:

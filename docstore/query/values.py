@@ -9,11 +9,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, tzinfo
+from decimal import Decimal
 from enum import Enum
-from typing import Any
+from functools import cmp_to_key
+from pathlib import PurePath
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from docstore.query.expr import Json
@@ -59,16 +65,25 @@ class NotJson(ValueError):
         self.too_deep = too_deep
 
 
-def plain(value: Any, *, default_timezone: tzinfo | None = None, depth: int = 64) -> Json:
+def plain(
+    value: Any,
+    *,
+    default_timezone: tzinfo | None = None,
+    depth: int = 64,
+    default: Callable[[Any], Any] | None = None,
+) -> Json:
     """Return ``value`` as JSON of Python's own types.
 
     Subclasses of ``str``, numbers and mappings, and enumerations over JSON types, count by their value;
-    tuples are arrays; ``datetime`` becomes RFC 3339 text in UTC (rule 4); -0.0 becomes 0.0.
+    tuples are arrays, sets sorted arrays; Pydantic models and dataclasses are objects of their fields;
+    ``datetime`` becomes RFC 3339 text in UTC (rule 4), ``date`` ``YYYY-MM-DD``, ``Decimal``, ``UUID`` and
+    paths their text; -0.0 becomes 0.0.
 
     Args:
         value: anything.
         default_timezone: what naive ``datetime`` are in; ``None``: they are an error.
         depth: levels of arrays and objects that are allowed.
+        default: as json's: called with a value of another type, returns one that is JSON or becomes it.
 
     Raises:
         NotJson: the value, or one inside it, is not acceptable; ``where`` leads to it.
@@ -82,15 +97,52 @@ def plain(value: Any, *, default_timezone: tzinfo | None = None, depth: int = 64
         return _integer(value)
     if kind is float:
         return _double(value)
+    rules = _Rules(default_timezone, default)
     if kind is dict or kind is list:
-        return _composite(value, default_timezone, depth)
+        return _composite(value, rules, depth)
     exact = by_value(value)
     if exact is not value:
-        return plain(exact, default_timezone=default_timezone, depth=depth)
+        return plain(exact, default_timezone=default_timezone, depth=depth, default=default)
     if isinstance(value, datetime):
         return _instant(value, default_timezone)
     if isinstance(value, (Mapping, list, tuple)):
-        return _composite(value, default_timezone, depth)
+        return _composite(value, rules, depth)
+    return _converted(value, rules, depth)
+
+
+class _Rules(NamedTuple):
+    """What values within values are read by."""
+
+    default_timezone: tzinfo | None
+    default: Callable[[Any], Any] | None
+
+    def plain(self, value: Any, depth: int) -> Json:
+        return plain(value, default_timezone=self.default_timezone, depth=depth, default=self.default)
+
+
+def _converted(value: Any, rules: _Rules, depth: int) -> Json:
+    """Return what people have beside JSON: by its fields, sorted, or as text."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (UUID, PurePath)):
+        return check_text(str(value))
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise NotJson(f"the number {value}", "a finite number")
+        return str(value)
+    if isinstance(value, (set, frozenset)):
+        members = [rules.plain(member, depth - 1) for member in value]
+        return _composite(sorted(members, key=cmp_to_key(compare)), rules, depth)
+    if isinstance(value, BaseModel):
+        return _composite(dict(value), rules, depth)
+    if is_dataclass(value) and not isinstance(value, type):
+        return _composite({field.name: getattr(value, field.name) for field in fields(value)}, rules, depth)
+    if rules.default is not None and depth > 0:
+        try:
+            made = rules.default(value)
+        except TypeError:  # as json's hooks refuse
+            raise _refusal(value) from None
+        return rules.plain(made, depth - 1)
     raise _refusal(value)
 
 
@@ -299,21 +351,21 @@ def _instant(value: datetime, default_timezone: tzinfo | None) -> str:
         raise NotJson(str(wrong), "an aware datetime, or RFC 3339 text") from None
 
 
-def _composite(value: Any, default_timezone: tzinfo | None, depth: int) -> Json:
+def _composite(value: Any, rules: _Rules, depth: int) -> Json:
     if depth < 1:
         raise NotJson("arrays and objects nested too deeply", "less nesting", too_deep=True)
     if isinstance(value, Mapping):
         members = {}
         for key, member in value.items():
             name = _key(key)
-            members[name] = _member(name, member, default_timezone, depth)
+            members[name] = _member(name, member, rules, depth)
         return members
-    return [_member(str(at), member, default_timezone, depth) for at, member in enumerate(value)]
+    return [_member(str(at), member, rules, depth) for at, member in enumerate(value)]
 
 
-def _member(name: str, member: Any, default_timezone: tzinfo | None, depth: int) -> Json:
+def _member(name: str, member: Any, rules: _Rules, depth: int) -> Json:
     try:
-        return plain(member, default_timezone=default_timezone, depth=depth - 1)
+        return rules.plain(member, depth - 1)
     except NotJson as wrong:
         wrong.where = (name, *wrong.where)
         raise
@@ -331,6 +383,4 @@ def _refusal(value: Any) -> NotJson:
         return NotJson(
             "a regular expression", "a plain value; regular expressions stand alone or after $regex and $not"
         )
-    if isinstance(value, date):
-        return NotJson("a bare date", "an aware datetime, or RFC 3339 text")
     return NotJson(f"a value of the type {type(value).__name__}")

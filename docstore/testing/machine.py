@@ -242,7 +242,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _add(self, where: Where, given: dict[str, Any]) -> Any:
         real = self._view(where).documents
-        return lambda: real.add(**given), lambda made: self.model.add(where, getattr(made, "id", ""), **given)
+        empty = not given.keys() - {"tenant", "owner", "dedupe"}
+        return lambda: real.add(**given), lambda made: self.model.add(
+            where, getattr(made, "id", ""), **given, empty=empty
+        )
 
     def _update(self, where: Where, id: str, if_revision: int | None, given: dict[str, Any]) -> Any:
         real = self._view(where).documents

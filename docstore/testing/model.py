@@ -141,10 +141,15 @@ class Model:
         external_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         content: str | None = None,
-        status: str = "pending",
+        status: str | None = None,
         dedupe: str | None = None,
+        empty: bool = False,
     ) -> ModelDocument:
-        """Add a document; ``new_id`` is the id it gets where none is given."""
+        """Add a document; ``new_id`` is the id it gets where none is given; ``empty``: nothing was."""
+        if empty:
+            raise InvalidDocument("empty")
+        if status is None:
+            status = "pending" if content is None else "completed"
         for fixed, given in zip(where, (tenant, owner), strict=True):
             if fixed is not None and given is not None and fixed != given:
                 raise ScopeError("another scope")
@@ -218,10 +223,11 @@ class Model:
             return there, "skipped"
         blank: dict[str, Any] = {"source": None, "filename": "", "metadata": {}, "content": None}
         whole = {**blank, **given}
+        status = "pending" if whole["content"] is None else "completed"
         name = there.external_id if id is None else None
         asked = (
             whose["tenant"], where[1], whole["source"], whole["filename"], name, whole["metadata"],
-            whole["content"], "pending", id is not None,
+            whole["content"], status, id is not None,
         )  # fmt: skip
         if on_conflict == "merge":
             wanted = {
@@ -230,7 +236,7 @@ class Model:
             }
             compared = wanted
         else:
-            wanted = {**whole, "status": "pending", "error": None}
+            wanted = {**whole, "status": status, "error": None}
             again = there.asked == asked
             compared = {name: wanted[name] for name in ("source", "filename", "metadata", *given)}
             compared = compared if again else wanted

@@ -43,7 +43,7 @@ def test_new_content_takes_the_old_state_away(store: docstore.Store) -> None:
 
 def test_only_the_three_words_are_states(store: docstore.Store) -> None:
     """Another word is refused where it is written and where it is asked for, and changes nothing."""
-    new = store.documents.add()
+    new = store.documents.add(metadata={})
     with pytest.raises(docstore.InvalidDocument, match=r"none, partial, complete"):
         store.documents.complete(new.id, content_state="whole")
     assert new == store.documents.get(new.id)
@@ -69,7 +69,10 @@ def test_content_beyond_the_limit_is_cut_and_says_so(url: str) -> None:
         alone = store.documents.add(content="123456")
         many = store.documents.add_many([{"content": "12345"}, {"content": "1234567"}]).ids
         done = store.documents.complete(
-            store.documents.add().id, content="abcdef", content_state="partial", content_note="1 page lost"
+            store.documents.add(metadata={}).id,
+            content="abcdef",
+            content_state="partial",
+            content_note="1 page lost",
         )
         changed = store.documents.update(many[0], content="abcdefg")
         assert ("partial", "cut at 5 characters") == (alone.content_state, alone.content_note)
@@ -86,10 +89,10 @@ def test_the_asynchronous_store_sets_the_state() -> None:
         async with docstore.open_async("memory://") as store:
             new = await store.documents.add(content="a", content_state="partial")
             assert "partial" == new.content_state
-            new = await store.documents.add()
+            new = await store.documents.add(metadata={})
             done = await store.documents.complete(new.id, content="a", content_state="none", content_note="b")
             assert ("none", "b") == (done.content_state, done.content_note)
-            await store.documents.add()
+            await store.documents.add(metadata={})
             claim = (await store.documents.claim(1))[0]
             assert "complete" == (await claim.complete(content_state="complete")).content_state
 

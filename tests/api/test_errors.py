@@ -54,7 +54,7 @@ def test_a_raised_error_carries_what_a_program_needs(store: docstore.Store) -> N
 
 def test_a_closed_store_says_so(store: docstore.Store) -> None:
     """StoreClosed from every call, of views and claims, too; closing again is fine."""
-    made = store.documents.add()
+    made = store.documents.add(metadata={})
     view = store.scoped(tenant="t")
     [claim] = store.documents.claim()
     view.close()

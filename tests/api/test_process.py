@@ -60,13 +60,13 @@ def test_a_handler_that_raises_is_tried_again_and_then_failed(store: docstore.St
 @pytest.mark.parametrize("result", [3, {"status": "failed"}, {"metadata": []}, {"content": 5}])
 def test_a_wrong_result_is_the_handlers_failure(store: docstore.Store, result: Any) -> None:
     """What complete would refuse fails the document, not the run."""
-    store.documents.add()
+    store.documents.add(metadata={})
     assert 1 == store.documents.process(lambda document: result, max_attempts=1).failed
 
 
 def test_work_of_dead_workers_is_given_up_after_max_attempts(store: docstore.Store) -> None:
     """A document whose worker died as often as it may is failed without being handled."""
-    made = store.documents.add()
+    made = store.documents.add(metadata={})
     for _ in range(2):
         store.documents.claim(lease=1e-6)
     seen: list[str] = []
@@ -81,7 +81,7 @@ def test_work_of_dead_workers_is_given_up_after_max_attempts(store: docstore.Sto
 
 def test_a_slow_handler_keeps_its_lease(store: docstore.Store) -> None:
     """Heartbeats go on while it runs: nobody takes its document over."""
-    store.documents.add()
+    store.documents.add(metadata={})
     taken: list[int] = []
 
     def handle(document: Document) -> str:
@@ -145,7 +145,7 @@ def test_process_does_not_run_within_a_transaction(store: docstore.Store) -> Non
 )
 def test_wrong_arguments_are_refused(store: docstore.Store, arguments: dict[str, Any]) -> None:
     """Before anything is claimed."""
-    store.documents.add()
+    store.documents.add(metadata={})
     with pytest.raises(docstore.InvalidDocument):
         store.documents.process(lambda document: None, **arguments)
     assert 1 == store.documents.count({"status": "pending"})

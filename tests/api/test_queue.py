@@ -59,7 +59,7 @@ def test_a_claim_can_be_narrowed_by_a_filter(store: docstore.Store) -> None:
 )
 def test_wrong_arguments_claim_nothing(store: docstore.Store, arguments: dict[str, Any]) -> None:
     """Refused before any I/O."""
-    store.documents.add()
+    store.documents.add(metadata={})
     with pytest.raises(docstore.InvalidDocument):
         store.documents.claim(**arguments)
     assert 1 == store.documents.count({"status": "pending"})
@@ -68,7 +68,7 @@ def test_wrong_arguments_claim_nothing(store: docstore.Store, arguments: dict[st
 def test_a_claim_ends_once(store: docstore.Store) -> None:
     """complete, fail and release end it; every later call is LeaseLost and writes nothing."""
     for end in ("complete", "fail", "release"):
-        made = store.documents.add()
+        made = store.documents.add(metadata={})
         [claim] = store.documents.claim(filter={"id": made.id})
         ended = getattr(claim, end)(*(("why",) if end == "fail" else ()))
         assert {"complete": "completed", "fail": "failed", "release": "pending"}[end] == ended.status
@@ -88,7 +88,7 @@ def test_a_claim_ends_once(store: docstore.Store) -> None:
 
 def test_a_claim_that_outlived_its_lease_is_lost(store: docstore.Store) -> None:
     """Even where nobody has taken the document over; it is claimable again, its attempts counted."""
-    store.documents.add()
+    store.documents.add(metadata={})
     [late] = store.documents.claim(lease=OVER)
     for call in (late.heartbeat, late.complete):
         with pytest.raises(docstore.LeaseLost):
@@ -102,7 +102,7 @@ def test_a_claim_that_outlived_its_lease_is_lost(store: docstore.Store) -> None:
 
 def test_a_heartbeat_prolongs_the_lease(store: docstore.Store) -> None:
     """It moves expires_at and neither revision nor updated_at."""
-    store.documents.add()
+    store.documents.add(metadata={})
     [claim] = store.documents.claim(lease=0.3)
     before = claim.expires_at
     assert before < claim.heartbeat(30.0) == claim.expires_at
@@ -115,7 +115,7 @@ def test_a_heartbeat_prolongs_the_lease(store: docstore.Store) -> None:
 def test_a_deleted_or_finished_document_loses_its_claim(store: docstore.Store) -> None:
     """Whoever ends the work by other ways ends the claim, too."""
     for end in (store.documents.delete, store.documents.complete):
-        made = store.documents.add()
+        made = store.documents.add(metadata={})
         [claim] = store.documents.claim()
         end(made.id)
         for call in (claim.heartbeat, claim.complete):
@@ -125,7 +125,7 @@ def test_a_deleted_or_finished_document_loses_its_claim(store: docstore.Store) -
 
 def test_what_was_started_without_a_lease_is_not_claimed(store: docstore.Store) -> None:
     """Its worker keeps no lease, so nobody can tell that it died."""
-    store.documents.start(store.documents.add().id)
+    store.documents.start(store.documents.add(metadata={}).id)
     store.documents.add(status="processing")
     assert [] == store.documents.claim()
 
@@ -156,7 +156,7 @@ def test_a_worker_stopped_past_its_lease_overwrites_nothing(
     counts.
     """
     for round in range(many(8, 200)):
-        made = store.documents.add()
+        made = store.documents.add(metadata={})
         [sleeper] = store.documents.claim(lease=0.005)
         time.sleep(0.006)
         outcomes: list[str] = []

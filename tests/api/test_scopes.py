@@ -81,7 +81,7 @@ def test_scopes_only_narrow(store: docstore.Store) -> None:
     """A part that is set stays; the other may be added; there is no way back."""
     view = store.scoped(tenant="t1")
     both = view.scoped(owner="o1")
-    made = both.documents.add()
+    made = both.documents.add(metadata={})
     assert ("t1", "o1") == (made.tenant, made.owner)
     assert 1 == view.scoped(tenant="t1").documents.count()
     for call in (

@@ -36,7 +36,7 @@ def test_steps_lead_where_the_table_says(store: docstore.Store, status: str, act
 
 def test_a_document_can_be_processed_again_and_again(store: docstore.Store) -> None:
     """attempts counts starts; the error is the last failure's; processed_at the last completion's."""
-    made = store.documents.add()
+    made = store.documents.add(metadata={})
     store.documents.start(made.id)
     failed = store.documents.fail(made.id, "broken")
     assert ("failed", "broken", 1, None) == (
@@ -94,7 +94,7 @@ def test_counts_by_status_follow_every_write(store: docstore.Store) -> None:
     store.documents.delete(made[4].id)
     check()
     with pytest.raises(KeyError), store.transaction():  # noqa: PT012
-        store.documents.add()
+        store.documents.add(metadata={})
         check()
         raise KeyError
     check()

@@ -123,7 +123,7 @@ def test_bytes_of_a_cut_commit_are_live_exactly_once(store: docstore.Store, back
 @pytest.mark.parametrize("cut", CUTS)
 def test_what_cannot_be_recognised_is_told(store: docstore.Store, backend: Cut, cut: str) -> None:
     """Changes of many, and whole transactions, are not repeated: the error says that nobody knows."""
-    store.documents.add()
+    store.documents.add(metadata={})
     for call in (lambda: store.documents.update_many({}, metadata={"a": 1}), lambda: one_transaction(store)):
         backend.cuts = [cut]
         with pytest.raises(docstore.BackendError) as caught:
@@ -133,12 +133,12 @@ def test_what_cannot_be_recognised_is_told(store: docstore.Store, backend: Cut, 
 
 def one_transaction(store: docstore.Store) -> None:
     with store.transaction():
-        store.documents.add()
+        store.documents.add(metadata={})
 
 
 def test_a_change_that_was_overwritten_since_is_told(store: docstore.Store, backend: Cut) -> None:
     """If others changed the document after the cut commit, looking cannot tell: nothing is repeated."""
-    made = store.documents.add()
+    made = store.documents.add(metadata={})
     raced = [2]
 
     class Racing(list[str]):

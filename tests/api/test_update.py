@@ -57,7 +57,7 @@ def test_a_change_raises_the_revision_and_touches(store: docstore.Store) -> None
 
 def test_content_brings_its_preview(store: docstore.Store) -> None:
     """Unless one is given; None removes both."""
-    made = store.documents.add()
+    made = store.documents.add(metadata={})
     assert "a b" == store.documents.update(made.id, content=" a\n\tb ").preview
     assert "mine" == store.documents.update(made.id, content="other", preview="mine").preview
     assert "other" == store.documents.get(made.id, include={"content"}).content
@@ -92,7 +92,7 @@ def test_what_cannot_be_changed_is_refused_before_any_io(
 
 def test_if_revision_guards_a_change_and_a_removal(store: docstore.Store) -> None:
     """RevisionConflict carries what was expected and what is; nothing is done."""
-    made = store.documents.add()
+    made = store.documents.add(metadata={})
     store.documents.update(made.id, if_revision=1, filename="b")
     for call in (
         lambda: store.documents.update(made.id, if_revision=1, filename="c"),
@@ -165,7 +165,7 @@ def test_update_many_is_all_or_nothing(store: docstore.Store) -> None:
 @pytest.mark.parametrize("verb", ["update_many", "delete_many"])
 def test_a_filter_must_be_said(store: docstore.Store, verb: str) -> None:
     """None is no filter; {} is everything; a wrong one is refused as everywhere, and plans like any other."""
-    store.documents.add()
+    store.documents.add(metadata={})
     call = getattr(store.documents, verb)
     with pytest.raises(docstore.FilterSyntaxError):
         call(None)

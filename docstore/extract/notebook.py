@@ -54,7 +54,9 @@ def _output(output: dict[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return "".join(part for part in value if isinstance(part, str))
+        parts = [part for part in value if isinstance(part, str)]
+        are_lines = any(part.endswith("\n") for part in parts)  # not in the first versions
+        return ("" if are_lines else "\n").join(parts)
     return value if isinstance(value, str) else ""
 
 

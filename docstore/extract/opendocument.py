@@ -119,7 +119,7 @@ def opendocument_text(source: Source) -> Iterator[str]:
     package = Package(source)
     if b"encryption-data" in package.read("meta-inf/manifest.xml"):
         raise ExtractionError("the file is encrypted and needs a password")
-    if "content.xml" not in package:
+    if "content.xml" not in package and "styles.xml" not in package:  # a template may be styles alone
         raise ExtractionError("a zip, but not an OpenDocument file")
     yield from package.walk("content.xml", _Flow())
     yield from package.walk("styles.xml", _Flow(_HEADINGS))

@@ -146,8 +146,9 @@ def sdk(session: nox.Session) -> None:
 
 @nox.session
 def corpus(session: nox.Session) -> None:
-    """Measure how much text of real files is read; needs npm, apt-get, dpkg-deb and pdftotext; `-- FOLDER` keeps
-    the files that it fetches.
+    """Measure how much text of real files is read; needs npm, apt-get, dpkg-deb and pdftotext.
+
+    `-- FOLDER` keeps the files that it fetches.
     """
     session.install("-e", ".[extract]", *group("corpus"))
     session.run("python", "-m", "benchmarks.corpus", *session.posargs)

@@ -59,12 +59,18 @@ def unpack(package: Path, place: Path) -> None:
     elif package.suffix == ".zip":
         zipfile.ZipFile(package).extractall(place)
     else:
-        tarfile.open(package).extractall(place, filter="data")
+        with tarfile.open(package) as archive:
+            archive.extractall(place, filter="data")
     package.unlink()
 
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-UNSEEN = {f"{W}del", f"{W}moveFrom", f"{W}rt", "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"}
+UNSEEN = {
+    f"{W}del",
+    f"{W}moveFrom",
+    f"{W}rt",
+    "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
+}
 
 
 def word(path: Path) -> str:
@@ -90,7 +96,11 @@ def excel(path: Path) -> str:
 
     book = openpyxl.load_workbook(path, data_only=True)
     return "\n".join(
-        str(cell.value) for sheet in book.worksheets for row in sheet.iter_rows() for cell in row if isinstance(cell.value, str)
+        str(cell.value)
+        for sheet in book.worksheets
+        for row in sheet.iter_rows()
+        for cell in row
+        if isinstance(cell.value, str)
     )
 
 
@@ -138,7 +148,11 @@ def opendocument(path: Path) -> str:
             tree = etree.fromstring(package.read(name))
             roots = [tree]
             if name == "styles.xml":
-                roots = [node for node in tree.iter() if re.match(rf"{re.escape(style)}(header|footer)(-|$)", str(node.tag))]
+                roots = [
+                    node
+                    for node in tree.iter()
+                    if re.match(rf"{re.escape(style)}(header|footer)(-|$)", str(node.tag))
+                ]
                 roots = [node for node in roots if not str(node.tag).endswith(("style", "properties"))]
             for root in roots:
                 for node in [node for node in root.iter() if node.tag == f"{text}tracked-changes"]:
@@ -146,9 +160,15 @@ def opendocument(path: Path) -> str:
                 for event, node in etree.iterwalk(root, events=("start", "end")):
                     inside = any(up.tag in (f"{text}p", f"{text}h") for up in node.iterancestors())
                     if event == "start":
-                        made.append((node.text or "") if inside or node.tag in (f"{text}p", f"{text}h") else "")
+                        made.append(
+                            (node.text or "") if inside or node.tag in (f"{text}p", f"{text}h") else ""
+                        )
                     else:
-                        made.append("\n" if node.tag in (f"{text}p", f"{text}h", f"{text}tab", f"{text}line-break") else "")
+                        made.append(
+                            "\n"
+                            if node.tag in (f"{text}p", f"{text}h", f"{text}tab", f"{text}line-break")
+                            else ""
+                        )
                         made.append((node.tail or "") if inside else "")
     return "".join(made)
 
@@ -172,8 +192,10 @@ def notebook(path: Path) -> str:
     made = []
     for cell in nbformat.read(str(path), as_version=4).cells:
         made.append(cell.source)
-        for output in cell.get("outputs", []):
-            made.append(output.get("text") or (output.get("data") or {}).get("text/plain", ""))
+        made += [
+            output.get("text") or (output.get("data") or {}).get("text/plain", "")
+            for output in cell.get("outputs", [])
+        ]
     return "\n".join(made)
 
 
@@ -194,7 +216,9 @@ def page(path: Path) -> str:
     from lxml import html as parser
 
     tree = parser.parse(str(path)).getroot()
-    for node in list(tree.iter("script", "style", "template")) + [n for n in tree.iter() if not isinstance(n.tag, str)]:
+    for node in list(tree.iter("script", "style", "template")) + [
+        n for n in tree.iter() if not isinstance(n.tag, str)
+    ]:
         tail = node.tail
         node.text = ""
         for child in list(node):
@@ -207,7 +231,10 @@ def xml(path: Path) -> str:
     """Read the text nodes of XML by lxml."""
     from lxml import etree
 
-    tree = etree.parse(str(path), etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True))
+    tree = etree.parse(
+        str(path),
+        etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True),
+    )
     return "\n".join(tree.getroot().itertext())
 
 
@@ -234,7 +261,9 @@ KINDS: dict[str, tuple[Callable[[Path], str], str]] = {
 def measure(folder: Path, kind: str) -> Counter[str]:
     """Read every file of a kind, and compare it with what the second reader has."""
     second, suffixes = KINDS[kind]
-    files = sorted(path for path in folder.rglob("*") if path.suffix[1:].lower() in suffixes.split() and path.is_file())
+    files = sorted(
+        path for path in folder.rglob("*") if path.suffix[1:].lower() in suffixes.split() and path.is_file()
+    )
     step = max(1, len(files) // MOST_FILES)
     found: Counter[str] = Counter()
     low: list[str] = []
@@ -262,7 +291,9 @@ def measure(folder: Path, kind: str) -> Counter[str]:
         if wanted.total() and both < 0.9 * wanted.total():
             found["low"] += 1
             found["silent"] += made is not None and made.state == "complete"
-            low.append(f"    {both / wanted.total():.0%} {made.state if made else 'failed'} {path.relative_to(folder)}")
+            low.append(
+                f"    {both / wanted.total():.0%} {made.state if made else 'failed'} {path.relative_to(folder)}"
+            )
     print("\n".join(low), file=sys.stderr)
     return found
 
@@ -285,7 +316,9 @@ def main() -> None:
         )
     process.close_idle()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"\nCPU of the readers: {used.ru_utime + used.ru_stime:.0f} s; the largest took {used.ru_maxrss >> 10} MiB.")
+    print(
+        f"\nCPU of the readers: {used.ru_utime + used.ru_stime:.0f} s; the largest took {used.ru_maxrss >> 10} MiB."
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from docstore.checks import KEY_BYTES, Checks, collapsed
 from docstore.drafts import BLANK, CHECKED, NAMES, Draft, new_id, stamped
 from docstore.encoding import plain_texts
 from docstore.errors import InvalidDocument, ScopeError
-from docstore.mediatype import content_type_of, file_type_of, types_of
+from docstore.mediatype import file_type_of, settled_type, types_of
 from docstore.query.fields import STATUSES
 from docstore.query.instants import from_datetime
 from docstore.rows import Rows
@@ -237,7 +237,7 @@ def _settle(row: dict[str, Column]) -> None:
         row["content_type"], row["file_type"] = zip(*types_of(filenames), strict=True)
     else:
         pairs = list(zip(types, filenames, strict=True))
-        row["content_type"] = [given or content_type_of(name) for given, name in pairs]
+        row["content_type"] = [settled_type(given, name, b"") for given, name in pairs]
         row["file_type"] = list(map(file_type_of, row["content_type"], filenames))
     contents = row["content"]
     if set(map(type, contents)) != {NoneType}:

@@ -15,7 +15,7 @@ from docstore.backend import Scope
 from docstore.blobs.source import Source
 from docstore.checks import Checks, check_order, collapsed, scope_text
 from docstore.errors import InvalidDocument, ScopeError, shown
-from docstore.mediatype import content_type_of, file_type_of
+from docstore.mediatype import file_type_of, settled_type
 from docstore.models import NewDocument
 from docstore.query.fields import CONTENT_STATES
 
@@ -28,6 +28,9 @@ __all__ = ["BLANK", "CHECKED", "NAMES", "Draft", "draft_document", "given_values
 
 NAMES: Final = frozenset(NewDocument.model_fields)
 """The fields that may be given."""
+
+
+_HEAD_BYTES: Final = 4096
 
 
 @dataclass(slots=True)
@@ -51,13 +54,13 @@ class Draft:
         """Take the filename from where the bytes come from, if the caller gave none."""
         if self.row["filename"] is None:
             self.row["filename"] = checks.filename(source.filename or "")
-        self.typed()
+        self.typed(source.head(_HEAD_BYTES))
 
-    def typed(self) -> None:
-        """Settle what follows from the filename."""
+    def typed(self, head: bytes = b"") -> None:
+        """Settle what follows from the filename and the first bytes."""
         row = self.row
         row["filename"] = row["filename"] or ""
-        row["content_type"] = row["content_type"] or content_type_of(row["filename"])
+        row["content_type"] = settled_type(row["content_type"], row["filename"], head)
         row["file_type"] = file_type_of(row["content_type"], row["filename"])
 
     def fingerprint(self) -> str | None:

@@ -290,7 +290,7 @@ ALIASES: Final = MappingProxyType(
 """Other names of a MIME type, as callers declare it."""
 
 _SILENT_WORDS = (
-    "{UNKNOWN} binary/octet-stream application/unknown application/x-unknown application/x-download "
+    f"{UNKNOWN} binary/octet-stream application/unknown application/x-unknown application/x-download "
     "application/download application/force-download application/binary application/x-binary "
     "unknown/unknown"
 )

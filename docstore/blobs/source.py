@@ -47,6 +47,7 @@ class Source:
         self._owned = owned
         self._start = _position(file)
         self._used = False
+        self._held = b""
         self._is_paused = False
 
     def pause(self) -> None:
@@ -66,6 +67,19 @@ class Source:
         """Return whether the bytes can be read a second time."""
         return self._start is not None or self._reopen is not None
 
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, before any others were read; they are read again with those.
+
+        Raises:
+            InvalidDocument: the source yields text, or nothing yet (a non-blocking file).
+        """
+        found = _binary(self._file.read(size))
+        if self._start is not None:
+            self._file.seek(self._start)
+        else:
+            self._held = found
+        return found
+
     def chunks(self, limit: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from their beginning, a mebibyte at most at a time.
 
@@ -78,6 +92,10 @@ class Source:
         """
         self._rewind()
         left = limit
+        if self._held:
+            held, self._held = self._held[:limit], b""
+            left = None if left is None else left - len(held)
+            yield held
         while left is None or left > 0:
             check()
             chunk = _binary(self._file.read(CHUNK if left is None else min(CHUNK, left)))

@@ -253,6 +253,37 @@ class Documents(Queue, Upserts, Downloads):
         chosen = query if moves else replace(query, lock="wait")
         return self._in_batches((chosen, plan), act, budget)
 
+    def retry_many(self, filter: Filter, *, timeout: Timeout = STORE_DEFAULT) -> UpdateResult:
+        """Process all documents that match again: failed or completed → pending, in batches of 1,000.
+
+        Those that are pending or processing are left as they are.
+
+        Args:
+            filter: which; it must be given, ``{}`` is all.
+            timeout: as for :meth:`update_many`.
+
+        Returns:
+            How many matched and how many are pending now that were not.
+
+        Raises:
+            FilterError: the filter is wrong or ``None``.
+
+        Example:
+            >>> store.documents.retry_many({"status": "failed"}).changed
+            0
+        """
+        self._ready_to_write("retry_many")
+
+        def act(writer: Writer, rows: list[Row]) -> int:
+            now, again = writer.now(), [row for row in rows if row["status"] in ("failed", "completed")]
+            for row in again:
+                self._write(writer, row, self._retried(row), now, touch=True)
+            return len(again)
+
+        budget = self._root.budget(timeout)
+        query, plan = self._chosen(filter, frozenset(), budget)
+        return self._in_batches((replace(query, lock="wait"), plan), act, budget)
+
     # -- removing ----------------------------------------------------------------------------------
 
     def delete(self, id: str | Document, *, if_revision: int | None = None) -> None:

@@ -15,7 +15,7 @@ wanted.
     ├── InvalidSort (ValueError)             .field .suggestion
     ├── InvalidPage (ValueError)             .argument
     ├── InvalidDocument (ValueError)         .field .index
-    ├── NotFound (LookupError)               .id
+    ├── NotFound (LookupError)               .id .index
     ├── AlreadyExists                        .id
     ├── RevisionConflict                     .id .expected .current
     ├── InvalidTransition                    .id .status .action
@@ -207,9 +207,10 @@ class InvalidDocument(DocstoreError, ValueError):
 
 
 class NotFound(DocstoreError, LookupError):
-    """No such record in this scope."""
+    """No such record in this scope. ``index`` is its place among many, else ``None``."""
 
     id: str = ""
+    index: int | None = None
 
 
 class AlreadyExists(DocstoreError):

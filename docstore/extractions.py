@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from docstore.backend import Query, Row, Writer
-from docstore.errors import AlreadyExists, NotFound, shown
+from docstore.collecting import OnError, check_batch_size, check_on_error, store_apart, validated
+from docstore.errors import AlreadyExists, DocstoreError, InvalidDocument, NotFound, ScopeError, shown
 from docstore.extraction_changes import (
     draft_extraction,
     extraction_changes,
@@ -15,14 +17,20 @@ from docstore.extraction_changes import (
 )
 from docstore.lifecycle import status
 from docstore.lifecycle.review import reviewed
-from docstore.models import Document, Extraction
-from docstore.query.expr import And, Compare
+from docstore.models import AddResult, Document, Extraction, UpdateResult
+from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.writing import Make, Writes, check_revision_argument
 
 __all__ = ["Extractions"]
 
 _PRIVATE = frozenset({"fingerprint"})
+_AT_ONCE = 1000
+_ADDED = frozenset({
+    "document_id", "results", "id", "status", "error", "confidence_scores", "review_flags", "review_below",
+    "needs_review", "metadata", "created_at", "updated_at",
+})  # fmt: skip
+"""The keywords of ``add``."""
 
 
 class Extractions(Writes[Extraction]):
@@ -88,6 +96,115 @@ class Extractions(Writes[Extraction]):
             return row
 
         return self._made(self._root.written(work, recognises=True))
+
+    def add_many(
+        self,
+        extractions: Iterable[Mapping[str, Any]],
+        *,
+        on_error: OnError = "raise",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> AddResult:
+        """Add many extractions, each batch in one commit.
+
+        Args:
+            extractions: mappings with the keywords of :meth:`add`, ``document_id`` among them. Read lazily.
+            on_error, batch_size, on_progress: as for :meth:`Documents.add_many`.
+
+        Returns:
+            Their ids, in order, how many are new, and what failed.
+
+        Raises:
+            InvalidDocument, NotFound: an extraction cannot be stored, or its document is not there;
+                ``.index`` says which. Its batch is not written, earlier ones are.
+            Others: as :meth:`add`, for the whole batch.
+
+        Example:
+            >>> store.extractions.add_many([]).added
+            0
+        """
+        self._ready_to_write("add_many")
+        check_batch_size(batch_size)
+        failures = check_on_error(on_error)
+        ids: list[str] = []
+        added = 0
+        for batch in validated(extractions, self._drafted, batch_size, failures, "extraction"):
+            placed = [(index, (index, draft)) for index, draft in batch]
+            for _, (row, is_new) in store_apart(placed, self._add_batch, failures):
+                ids.append(row["id"])
+                added += is_new
+            if on_progress is not None:
+                on_progress(len(ids))
+        failed = tuple(sorted(failures or (), key=itemgetter(0)))
+        return AddResult(ids=ids, added=added, existing=len(ids) - added, failed=failed)
+
+    def _drafted(self, given: Mapping[str, Any]) -> tuple[str, Row]:
+        """Validate one extraction; return its document's id, and the draft."""
+        if not isinstance(given, Mapping):
+            raise InvalidDocument(f"expected a mapping of add's keywords, not {type(given).__name__}")
+        for name in given:
+            if name not in _ADDED:
+                raise InvalidDocument(
+                    f"unknown field {shown(name)}: expected {', '.join(sorted(_ADDED))}", field=str(name)
+                )
+        if given.get("document_id") is None:
+            raise InvalidDocument("document_id: none; expected the document's id", field="document_id")
+        key = self._id(given["document_id"], Document)
+        kept = {name: value for name, value in given.items() if value is not None}
+        return key, draft_extraction({**kept, "document_id": key}, self._checks)
+
+    def _add_batch(self, drafts: Sequence[tuple[int, tuple[str, Row]]]) -> list[tuple[Row, bool]]:
+        """Add validated extractions, all or none."""
+        tried = False
+
+        def work(writer: Writer) -> list[tuple[Row, bool]]:
+            nonlocal tried
+            now, new, known = writer.now(), list[Row](), dict[Any, Row]()
+            documents = self._documents(writer, drafts)
+            done: list[tuple[Row, bool]] = []
+            for _, (key, draft) in drafts:
+                document = documents[key]
+                found = known.get((document["tenant"], draft["id"]))
+                if found is not None and found["fingerprint"] != draft["fingerprint"]:
+                    text = f"the id {shown(draft['id'])} is taken by an extraction with other fields"
+                    raise AlreadyExists(text, id=draft["id"])
+                if found is None and (tried or draft["fingerprint"] is not None):
+                    found = self._added(writer, draft, document)
+                if found is None:
+                    found = row_of_extraction(draft, document, now)
+                    new.append(found)
+                    done.append((found, True))
+                else:
+                    done.append((found, tried))
+                known[document["tenant"], draft["id"]] = found
+            tried = True
+            if new:
+                for row, number in zip(new, writer.insert(EXTRACTIONS, new), strict=True):
+                    row["number"] = number
+            return done
+
+        return self._root.written(work, recognises=True)
+
+    def _documents(
+        self, writer: Writer, drafts: Sequence[tuple[int, tuple[str, Row]]]
+    ) -> dict[str, Row]:
+        """Return the documents of extractions by their ids, locked: no rename passes by."""
+        ids = list(dict.fromkeys(key for _, (key, _) in drafts))
+        found: dict[str, Row] = {}
+        for at in range(0, len(ids), _AT_ONCE):
+            where = In(("id",), tuple(ids[at : at + _AT_ONCE]))
+            for row in self._run_exactly(writer, Query(DOCUMENTS, self._scope, where, lock="wait")):
+                if row["id"] in found:
+                    raise ScopeError(
+                        f"several tenants have a document with the id {shown(row['id'])}: say which with"
+                        " scoped(tenant=...)"
+                    )
+                found[row["id"]] = row
+        for index, (key, _) in drafts:
+            if key not in found:
+                text = f"extraction {index}: no document with the id {shown(key)}"
+                raise NotFound(text, id=key, index=index)
+        return found
 
     def _added(self, writer: Writer, draft: Row, document: Row) -> Row | None:
         """Return the extraction that has the draft's id in the document's tenant.
@@ -241,6 +358,60 @@ class Extractions(Writes[Extraction]):
         at = None if reviewed_at is None else self._checks.instant("reviewed_at", reviewed_at)
         make: Make = lambda row, now: reviewed(text, by, now if at is None else at)  # noqa: E731
         return self._changed(id, make)
+
+    def review_many(
+        self,
+        reviews: Iterable[Mapping[str, Any]],
+        *,
+        reviewed_by: str,
+        reviewed_at: Any = None,
+        batch_size: int = 1000,
+    ) -> UpdateResult:
+        """Write down a person's review of many extractions, each batch in one commit.
+
+        Args:
+            reviews: mappings with ``id`` and ``reviewed_results``. Read lazily.
+            reviewed_by, reviewed_at: as for :meth:`review`, of all of them.
+            batch_size: extractions a commit, 1 to 100,000.
+
+        Returns:
+            How many were reviewed.
+
+        Raises:
+            InvalidDocument, NotFound: a review cannot be stored, or its extraction is not there; ``.index``
+                says which. Its batch is not written, earlier ones are: ``.matched`` counts them.
+        """
+        self._ready_to_write("review_many")
+        check_batch_size(batch_size)
+        by = self._checks.key("reviewed_by", reviewed_by)
+        at = None if reviewed_at is None else self._checks.instant("reviewed_at", reviewed_at)
+        done = 0
+        try:
+            for batch in validated(reviews, self._reviewed, batch_size, None, "review"):
+
+                def work(writer: Writer, batch: list[tuple[int, tuple[str, str]]] = batch) -> None:
+                    now = writer.now()
+                    for index, (key, text) in batch:
+                        try:
+                            row = self._mine(writer, key)
+                        except NotFound:
+                            missing = f"review {index}: no extraction with the id {shown(key)}"
+                            raise NotFound(missing, id=key, index=index) from None
+                        columns = reviewed(text, by, now if at is None else at)
+                        self._write(writer, row, columns, now, touch=True)
+
+                self._root.written(work)
+                done += len(batch)
+        except DocstoreError as failed:
+            failed.matched = failed.changed = done
+            raise
+        return UpdateResult(done, done)
+
+    def _reviewed(self, given: Any) -> tuple[str, str]:
+        """Validate one review; return the extraction's id, and the text of the results."""
+        if not isinstance(given, Mapping) or given.keys() != {"id", "reviewed_results"}:
+            raise InvalidDocument("expected a mapping with id and reviewed_results", field="reviewed_results")
+        return self._id(given["id"]), self._checks.json("reviewed_results", given["reviewed_results"])
 
     def delete(self, id: str | Extraction, *, if_revision: int | None = None) -> None:
         """Remove an extraction.

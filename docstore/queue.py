@@ -113,7 +113,12 @@ class Queue(Writes[Document]):
             InvalidTransition: it is pending or processing.
         """
         self._ready_to_write("retry")
-        return self._changed(id, lambda row, now: {**_to("retry", row), "processed_at": None})
+        return self._changed(id, lambda row, now: self._retried(row))
+
+    @staticmethod
+    def _retried(row: Row) -> Row:
+        """Return the columns of a document that goes back to the queue."""
+        return {**_to("retry", row), "processed_at": None}
 
     # -- claims ------------------------------------------------------------------------------------
 

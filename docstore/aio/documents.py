@@ -247,6 +247,10 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         """Process again, failed or completed → pending: :meth:`Documents.retry`, awaited."""
         return await self._write(Documents.retry, id)
 
+    async def retry_many(self, filter: Filter, *, timeout: Timeout = STORE_DEFAULT) -> UpdateResult:
+        """Process all documents that match again: :meth:`Documents.retry_many`, awaited."""
+        return await self._write(Documents.retry_many, filter, timeout=timeout)
+
     # -- the queue ---------------------------------------------------------------------------------
 
     async def claim(

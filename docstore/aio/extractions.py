@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any
 
 from docstore.aio.records import AsyncRecords
+from docstore.aio.sources import plain_callback, plain_rows
+from docstore.collecting import OnError
 from docstore.extractions import Extractions
-from docstore.models import Document, Extraction
+from docstore.models import AddResult, Document, Extraction, UpdateResult
 from docstore.root import Root
 
 __all__ = ["AsyncExtractions"]
@@ -95,6 +97,37 @@ class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
         return await self._write(
             Extractions.review, id, reviewed_results, reviewed_by=reviewed_by, reviewed_at=reviewed_at
         )
+
+    async def add_many(
+        self,
+        extractions: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        on_error: OnError = "raise",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> AddResult:
+        """Add many extractions, each batch in one commit: :meth:`Extractions.add_many`, awaited.
+
+        ``extractions`` may be an async iterable, ``on_progress`` a coroutine function.
+        """
+        return await self._bytes(
+            Extractions.add_many, plain_rows(extractions, batch_size), on_error=on_error,
+            batch_size=batch_size, on_progress=plain_callback(on_progress),
+        )  # fmt: skip
+
+    async def review_many(
+        self,
+        reviews: Iterable[Mapping[str, Any]],
+        *,
+        reviewed_by: str,
+        reviewed_at: Any = None,
+        batch_size: int = 1000,
+    ) -> UpdateResult:
+        """Write down a person's review of many extractions: :meth:`Extractions.review_many`, awaited."""
+        return await self._write(
+            Extractions.review_many, reviews, reviewed_by=reviewed_by, reviewed_at=reviewed_at,
+            batch_size=batch_size,
+        )  # fmt: skip
 
     async def delete(self, id: str | Extraction, *, if_revision: int | None = None) -> None:
         """Remove an extraction: :meth:`Extractions.delete`, awaited."""

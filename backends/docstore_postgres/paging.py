@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
 from docstore_sql.compile import Compiler
@@ -34,9 +35,10 @@ _DEEPEST = 1_000
 _LONG = 0.005
 """Seconds from which it is better to order the numbers of matches alone, and read a page's rows then."""
 
-Way: TypeAlias = Literal["find", "apart", "narrow", "range", "groups"]
+Way: TypeAlias = Literal["find", "apart", "narrow", "range", "groups", "scope"]
 """How all matches are found: by an index that Postgres chooses, or by one and no other: one over what is
-inside the documents, a declared one, or that of words; or the page's matches, by a declared one's groups.
+inside the documents, a declared one, or that of words; or the page's matches, by a declared one's groups; or
+by looking at all that a small scope has.
 """
 _BY_VALUES = ("narrow", "range", "groups")
 """The ways whose statements are planned for their values."""
@@ -52,6 +54,9 @@ class Runs(Protocol):
 
     def last_number(self, query: Query) -> int:
         """Return the largest number in the collection's table, 0 if it is empty."""
+
+    def size_of(self, query: Query, most: int) -> int:
+        """Return how many rows the scope of ``query`` has, counted up to ``most``."""
 
     def estimate(self, query: Query, narrowed: Narrowed) -> int:
         """Return how many rows Postgres expects a declared index to find."""
@@ -172,7 +177,9 @@ class Page:
         """
         condition, asked = self.condition, [self._scope(), *self._after()]
         inner, rest = both([*condition.prefilters, *asked, condition.whole]), Fragment("")
-        if way == "narrow" and condition.narrowed is not None:
+        if way == "scope":
+            inner, rest = both(asked), condition.whole.wrapped(" WHERE ")
+        elif way == "narrow" and condition.narrowed is not None:
             inner, rest = condition.narrowed.condition, both([*asked, condition.whole]).wrapped(" WHERE ")
         elif way == "range" and condition.ranged is not None:
             inner, rest = condition.ranged.condition, both([*asked, condition.whole]).wrapped(" WHERE ")
@@ -261,6 +268,7 @@ def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
     furthest = furthest_walk(wanted, rows)
     way = way_of(runs, query, condition, rows) if condition.narrowed or condition.ranged else None
     found = condition.found or way in _BY_VALUES
+    is_small = partial(drives.is_small, query, furthest, partial(runs.size_of, query))
     bound = drives.first(condition.key, wanted, furthest, found=found)
     if len(condition.whole.text) > _DEAR:
         bound = bound and furthest
@@ -271,9 +279,13 @@ def page(runs: Runs, page: Page, drives: Drives) -> Sequence[tuple[Any, ...]]:
             return read
         matched = len(read) + (query.offset if read else 0)
         drives.remember(condition.key, matched / bound)
+        if is_small():
+            break
         if way is None and _is_ranged(runs, query, condition, rows):
             way, found = "range", True
         bound = drives.further(wanted, furthest, walked=bound, matched=matched, found=found)
+    if is_small():
+        return runs.fetch(page.find("scope"), prepare=False)
     way = way or way_of(runs, query, condition, rows)
     begun = time.perf_counter()
     read = runs.fetch(

@@ -1,0 +1,94 @@
+"""A small tenant on Postgres pays for what it has, and not for what the whole store has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+import docstore
+from docstore.backend import Query, Scope
+from docstore.query.fields import DOCUMENTS
+from docstore.query.normalize import normalize
+from docstore.query.parse import parse
+from docstore.query.search import parse_search
+
+
+@pytest.fixture
+def store(postgres_store_url: str) -> Iterator[docstore.Store]:
+    """A store in which a tenant of 40 stands beside one of 6,000, alike in their words and metadata."""
+    with docstore.open(postgres_store_url) as opened:
+        for tenant, count in (("large", 6_000), ("small", 40)):
+            rows = [
+                {"tenant": tenant, "metadata": {"n": n % 7, "kind": "x"}, "content": "common words here"}
+                for n in range(count)
+            ]
+            opened.documents.add_many(rows)
+        with psycopg.connect(postgres_store_url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE docstore_document, docstore_content")
+        yield opened
+
+
+FILTERS = [
+    ({}, "common nothing"),
+    ({}, "common words"),
+    ({"metadata.n": 3, "metadata.kind": "y"}, None),
+    ({"metadata.n": {"$in": [3, 4]}, "metadata.missing": {"$exists": True}}, None),
+]
+
+
+def test_a_small_tenant_pays_for_what_it_has(store: docstore.Store) -> None:
+    """Asked once and again: an index of everybody's is not asked, though the filter is one for it."""
+    for filter, search in FILTERS:
+        assert buffers_of(store, filter, search) < (100 if search is None else 1_200), (filter, search)
+
+
+def buffers_of(store: docstore.Store, filter: dict[str, object], search: str | None) -> int:
+    """Return the buffers that a page and a count of the small tenant read."""
+    view = store.scoped(tenant="small")
+    for _ in range(3):
+        assert 0 <= len(view.documents.find(filter, search=search, limit=50)) <= 40
+    backend = store._root.backend
+    where = normalize(parse(filter, DOCUMENTS))
+    if search is not None:
+        where = normalize(parse_search(search, DOCUMENTS, store._root.limits))
+    order = Query(DOCUMENTS).order
+    executed: list[tuple[str, object]] = []
+    execute = psycopg.Cursor.execute
+
+    def recording(cursor: object, text: str, values: object = None, **keywords: object) -> object:
+        executed.append((text, values))
+        return execute(cursor, text, values, **keywords)  # type: ignore[arg-type]
+
+    with backend.read() as session:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(psycopg.Cursor, "execute", recording)
+            session.select(Query(DOCUMENTS, Scope("small"), where, order, limit=51))
+            session.count(Query(DOCUMENTS, Scope("small"), where))
+        buffers = 0
+        for text, values in executed:
+            if text.startswith("SELECT"):
+                session.cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", values)
+                [plan] = session.cursor.fetchone()[0]
+                buffers += plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+    return buffers
+
+
+def test_a_small_tenants_answers_are_those_of_all_its_documents(store: docstore.Store) -> None:
+    """Pages, offsets, cursors and counts by the small way equal what is told one by one."""
+    view = store.scoped(tenant="small")
+    every = list(view.documents.iterate())
+    for n in range(8):
+        wanted = [one.id for one in every if one.metadata["n"] == n]
+        assert wanted == [one.id for one in view.documents.find({"metadata.n": n}, sort="number")]
+        assert wanted[2:4] == [
+            one.id for one in view.documents.find({"metadata.n": n}, sort="number", offset=2, limit=2)
+        ]
+        assert len(wanted) == view.documents.count({"metadata.n": n})
+        first = view.documents.find({"metadata.n": n}, sort="number", limit=3, total=True)
+        assert len(wanted) == first.total
+        rest = view.documents.find({"metadata.n": n}, sort="number", limit=9, cursor=first.next_cursor)
+        assert wanted == [one.id for one in (*first, *(rest if first.next_cursor else ()))]
+    store.documents.add_many([{"tenant": "small", "metadata": {"n": 99}}] * 300)
+    assert 300 == len(view.documents.find({"metadata.n": 99}, limit=400))

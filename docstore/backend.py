@@ -54,6 +54,7 @@ __all__ = [
     "BlobRow",
     "BlobState",
     "Capabilities",
+    "CopiesItself",
     "CountsBy",
     "Duplicate",
     "Explains",
@@ -474,6 +475,18 @@ class SetsSettings(KeepsSettings, Protocol):
 
     def set_setting(self, name: str, value: str) -> None:
         """Keep a text under a name, instead of the one that was."""
+
+
+@runtime_checkable
+class CopiesItself(Protocol):
+    """A backend that can copy its database as it is into an SQLite file (optional; the core otherwise copies
+    the rows).
+    """
+
+    def copy_to(self, path: str) -> bool:
+        """Make a file of the database as of one instant, durable; return whether a store opens it without
+        being told more, else nothing was made.
+        """
 
 
 @runtime_checkable

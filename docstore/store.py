@@ -187,8 +187,8 @@ def open(
 
     Args:
         url: ``memory://``, ``sqlite:///path.db``, ``sqlite://`` (in memory), ``postgresql://…``, any scheme
-            registered under the entry-point group ``docstore.backends``, an SQLAlchemy ``Engine``, or a
-            ``Backend`` object.
+            registered under the entry-point group ``docstore.backends``, an SQLAlchemy ``Engine``, a
+            ``Backend`` object, or the folder of a :meth:`Store.backup`, whose bytes are then in it.
         blobs: where bytes go: a path, an fsspec URL, or :class:`Blobs`; ``None`` for documents without bytes.
         scope_required: make the unscoped store's data methods raise ScopeRequired.
         default_timezone: the time zone of naive times and bare dates, a ``tzinfo`` or an IANA name such as
@@ -263,6 +263,18 @@ def _zone(given: tzinfo | str | None) -> tzinfo | None:
     )
 
 
+def _of_backup(
+    url: Any, blobs: str | os.PathLike[str] | Blobs | None
+) -> tuple[Any, str | os.PathLike[str] | Blobs | None]:
+    """Return where rows and bytes are of a folder that a backup made; anything else as it is."""
+    if not isinstance(url, (str, os.PathLike)) or "://" in (folder := os.fspath(url)):
+        return url, blobs
+    database, files = os.path.join(folder, "docstore.db"), os.path.join(folder, "files")
+    if not isinstance(folder, str) or not os.path.isfile(database):
+        return url, blobs
+    return f"sqlite:///{os.path.abspath(database)}", blobs or (files if os.path.isdir(files) else None)
+
+
 def open_root(
     url: Any,
     *,
@@ -298,6 +310,7 @@ def open_root(
         options = {**options, "search_marks": True}
     if store_id is not None and (type(store_id) is not str or not store_id):
         raise ValueError(f"store_id={store_id!r}: expected the text that stats().store_id gives, or None")
+    url, blobs = _of_backup(url, blobs)
     place = Blobs.of(blobs)
     backend = open_backend(url, read_only=read_only, **options)
     return Root(

@@ -8,6 +8,7 @@ What does the work is imported where it is called: most programs that open a sto
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from docstore.indexes import Advice
     from docstore.maintenance import (
         AdoptReport,
+        BackupReport,
         CheckReport,
         CollectReport,
         EraseReport,
@@ -202,6 +204,42 @@ class Upkeep:
         if self._scope != ANYWHERE:
             raise ScopeError("adopt_blobs is for the whole store: call it on the store that is not scoped")
         return maintenance.adopt(self._root.places, self._root.bytes())
+
+    def backup(
+        self, path: str | os.PathLike[str], *, on_progress: OnProgress | None = None
+    ) -> BackupReport:
+        """Copy the store, rows and bytes as of one instant, into a folder that ``docstore.open(path)`` opens.
+
+        It may run while others write. Killed on the way, or called again later, the same call brings what is
+        missing; until it is done, an earlier backup in the folder is as it was. At the end every byte of the
+        copy is read and compared. Of a store in SQLite the database is copied as it is; of others the rows
+        are, with numbers of the copy's own, in the same order. The copy has the store's id.
+
+        Args:
+            path: of a folder of this machine: not there, empty, or with an earlier backup of this store.
+            on_progress: called after each batch, with the stages ``rows`` and ``bytes``.
+
+        Returns:
+            What the copy holds, and what was brought now.
+
+        Raises:
+            ScopeError: a scoped view cannot be backed up.
+            BackendError: the folder holds something else, or the database failed.
+            BlobError: bytes are missing or damaged in the store: check and repair it first.
+
+        Example:
+            >>> store.backup("/backups/library").copied
+            >>> with docstore.open("/backups/library", read_only=True) as copy: ...
+        """
+        from docstore import maintenance
+
+        self._look_after("backup")
+        if self._scope != ANYWHERE:
+            raise ScopeError("backup is of the whole store: call it on the store that is not scoped")
+        root = self._root
+        return maintenance.backup(
+            root.backend, root.blobs, path, search_marks=root.search_marks, on_progress=on_progress
+        )
 
     def stats(self) -> Stats:
         """Count documents, extractions and bytes, from one snapshot; within the scope of a scoped view.

@@ -42,6 +42,9 @@ from docstore_sqlite.session import SQLiteSession
 
 __all__ = ["SQLiteBackend", "open_backend"]
 
+_PREFIX = "docstore_"
+"""What the tables of a store begin with unless it is told otherwise."""
+
 _ERASED = "erased"
 """The setting that says whether something was erased since the file was last written anew."""
 _ANEW_AT_ONCE = 256 << 20
@@ -369,6 +372,21 @@ class SQLiteBackend(SQLBackend):
             assert isinstance(session, SQLiteSession)
             yield session
 
+    def copy_to(self, path: str) -> bool:
+        """Copy the database into a file, by SQLite's own backup, all of it at once; return whether that was
+        done: a store with another table prefix is not found by itself.
+        """
+        if self.tables.prefix != _PREFIX:
+            return False
+        with self.translated(), self.read() as session:
+            raw = session.connection.driver_connection
+            target = type(raw)(path)
+            try:
+                raw.backup(target)
+            finally:
+                target.close()
+        return True
+
     @contextmanager
     def write(self) -> Iterator[SQLiteSession]:
         """Open a block for writing."""
@@ -514,7 +532,7 @@ class SQLiteBackend(SQLBackend):
 def open_backend(
     url: str | sa.Engine,
     *,
-    table_prefix: str = "docstore_",
+    table_prefix: str = _PREFIX,
     busy_timeout: float = 10.0,
     upgrade: bool = True,
     read_only: bool = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Literal
 
@@ -10,6 +11,7 @@ from docstore.aio.sources import plain_callback
 from docstore.indexes import Advice
 from docstore.maintenance import (
     AdoptReport,
+    BackupReport,
     CheckReport,
     CollectReport,
     EraseReport,
@@ -76,6 +78,12 @@ class AsyncUpkeep(Twin[Store]):
     async def adopt_blobs(self) -> AdoptReport:
         """Say that the root of the bytes is this store's own: :meth:`Store.adopt_blobs`."""
         return await self._bytes(Store.adopt_blobs)
+
+    async def backup(
+        self, path: str | os.PathLike[str], *, on_progress: OnProgress | None = None
+    ) -> BackupReport:
+        """Copy the store, rows and bytes, into a folder: :meth:`Store.backup`."""
+        return await self._bytes(Store.backup, path, on_progress=plain_callback(on_progress))
 
     async def stats(self) -> Stats:
         """Count documents, extractions and bytes: :meth:`Store.stats`."""

@@ -335,6 +335,8 @@ def _reading(file: str) -> Iterator[BinaryIO]:
 def backup_(folder: str, as_json: bool, quiet: bool, url: str, blobs: str) -> int:
     """Write a consistent copy of a store, database and bytes, into FOLDER; run again, it goes on.
 
+    FOLDER is new, empty, or holds an earlier backup of the same store: then only what is missing is brought.
+
     \b
     docstore backup /backups/monday
     docstore find --store /backups/monday/docstore.db --blobs /backups/monday/files
@@ -342,12 +344,11 @@ def backup_(folder: str, as_json: bool, quiet: bool, url: str, blobs: str) -> in
     Everything is read again and compared at the end.
     """
     with opened(url, blobs) as store, told("backing up", quiet=quiet) as on_progress:
-        back_up = getattr(store, "backup", None)
-        if back_up is None:
-            raise click.UsageError("this docstore has no backup yet: use  docstore copy, or docstore export")
-        report = back_up(folder, on_progress=on_progress)
+        report = store.backup(folder, on_progress=on_progress)
     if as_json:
         print_json(asdict(report))
     else:
-        click.echo(shown(report))
-    return 0 if getattr(report, "ok", True) else 1
+        brought = f"{report.copied:,} brought now, {size_text(report.bytes)}"
+        held = f"{report.documents:,} documents and {report.objects:,} objects"
+        click.echo(f"{held} in {shown(report.folder)}: {brought}")
+    return 0

@@ -7,6 +7,7 @@ store, which delegates to them. None may be called within a transaction of the s
 from __future__ import annotations
 
 from docstore.maintenance.adopt import adopt
+from docstore.maintenance.backup import backup
 from docstore.maintenance.check import ChecksIndexes, check
 from docstore.maintenance.collect import Compacts, collect, compact
 from docstore.maintenance.erase import KeepsValues, erase
@@ -14,6 +15,7 @@ from docstore.maintenance.repair import repair
 from docstore.maintenance.reports import (
     Action,
     AdoptReport,
+    BackupReport,
     CheckReport,
     CollectReport,
     EraseReport,
@@ -30,6 +32,7 @@ from docstore.maintenance.stats import DescribesItself, stats
 __all__ = [
     "Action",
     "AdoptReport",
+    "BackupReport",
     "CheckReport",
     "ChecksIndexes",
     "CollectReport",
@@ -45,6 +48,7 @@ __all__ = [
     "Stats",
     "Total",
     "adopt",
+    "backup",
     "check",
     "collect",
     "compact",

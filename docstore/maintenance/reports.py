@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 __all__ = [
     "Action",
     "AdoptReport",
+    "BackupReport",
     "CheckReport",
     "CollectReport",
     "EraseReport",
@@ -204,6 +205,27 @@ class AdoptReport:
     location: str
     store_id: str
     before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a backup holds, and what of it was brought now.
+
+    Attributes:
+        folder: where it is: ``docstore.open(folder)`` opens it.
+        documents: document rows, all versions.
+        extractions: extraction rows.
+        objects: objects that documents need.
+        copied: those of them that were brought now; the others an earlier backup brought.
+        bytes: that were brought now.
+    """
+
+    folder: str
+    documents: int = 0
+    extractions: int = 0
+    objects: int = 0
+    copied: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

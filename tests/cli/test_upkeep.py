@@ -276,3 +276,15 @@ def test_bytes_of_another_store_are_refused_until_adopted(
     assert "12 without a row put aside" in run("collect", "--grace", "0", "--force", *other)[1]
     assert "already" in run("adopt", *other)[1]
     assert 0 == run("adopt", *place)[0]
+
+
+def test_a_backup_is_opened_by_its_folder(place: list[str], tmp_path: Path, run: Run) -> None:
+    """One line, or an object; again it brings nothing; a folder of something else is refused."""
+    folder = tmp_path / "backup"
+    status, out, _ = run("backup", str(folder), *place)
+    assert (0, True) == (status, out.startswith("12 documents and 12 objects in"))
+    assert 0 == json.loads(run("backup", str(folder), "--json", *place)[1])["copied"]
+    with docstore.open(folder) as copy:
+        assert copy.check("hash").ok
+        assert 12 == copy.documents.count()
+    assert 1 == run("backup", str(tmp_path), *place)[0]

@@ -29,11 +29,13 @@ class MemoryBackend:
 
     Args:
         busy_timeout: seconds that a writer waits for the one before it, at least 0.
+        pool_timeout: seconds that a call of an AsyncStore waits for a thread.
     """
 
     name = "memory"
 
-    def __init__(self, *, busy_timeout: float = 10.0) -> None:
+    def __init__(self, *, busy_timeout: float = 10.0, pool_timeout: float = 10.0) -> None:
+        self.pool_timeout = pool_timeout
         self._busy_timeout = busy_timeout
         self._state = State()
         self._counters = Counters(settings={"store_id": uuid4().hex})
@@ -130,13 +132,18 @@ class MemoryBackend:
 
 
 def open_backend(
-    url: str = "memory://", *, busy_timeout: float = 10.0, search_marks: bool = False
+    url: str = "memory://",
+    *,
+    busy_timeout: float = 10.0,
+    pool_timeout: float = 10.0,
+    search_marks: bool = False,
 ) -> MemoryBackend:
     """Return a fresh, empty store in memory: the entry point of the scheme ``memory``.
 
     Args:
         url: ``memory://``; nothing may follow, no two stores share their rows.
         busy_timeout: seconds that a writer waits for the one before it.
+        pool_timeout: seconds that a call of an AsyncStore waits for a thread.
         search_marks: whether a search keeps marks; either is answered by the same index.
 
     Raises:
@@ -144,4 +151,4 @@ def open_backend(
     """
     if url.removeprefix("memory:").strip("/"):
         raise ValueError(f"{url!r}: a store in memory has no name; write memory://")
-    return MemoryBackend(busy_timeout=busy_timeout)
+    return MemoryBackend(busy_timeout=busy_timeout, pool_timeout=pool_timeout)

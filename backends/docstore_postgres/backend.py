@@ -103,6 +103,7 @@ class PostgresBackend(SQLBackend):
     session_type: ClassVar[type[Session]] = PostgresSession
     compiler_type = PostgresCompiler
     drivers: ClassVar[tuple[str, ...]] = ("psycopg",)
+    connects_slowly: ClassVar[bool] = True
     example_url: ClassVar[str] = "postgresql+psycopg://…"
     begin_read: ClassVar[str] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -117,12 +118,15 @@ class PostgresBackend(SQLBackend):
         pooled: bool = False,
         read_only: str = "",
     ) -> None:
-        super().__init__(engine, tables, owned=owned)
+        super().__init__(engine, tables, owned=owned, pool_timeout=pool_timeout)
         self.read_only = read_only
         self.timeouts = timeouts
         self.replica: PostgresBackend | None = None
         self._positions = Positions(self._wal_position)
-        self._pool_timeout = pool_timeout
+        self.readers = 8
+        pool = self.engine.pool
+        if isinstance(pool, sa.QueuePool):  # one is left: a call within a transaction may need a second
+            self.transactions = max(1, pool.size() + pool._max_overflow - 1)
         self._reading: Reading | None = None
         self._at_hand = AtHand(self.engine, self._held, self.raw_connection) if owned else None
         self.pooled = pooled
@@ -241,14 +245,14 @@ class PostgresBackend(SQLBackend):
 
     def raw_connection(self) -> Any:
         """Take a connection from the engine's pool, waiting for a server that has none free."""
-        return connected_within(self._pool_timeout, sleep, super().raw_connection)
+        return connected_within(self.pool_timeout, sleep, super().raw_connection)
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
         """Take a connection for what concerns the schema, with our own settings where it is ours."""
         with ExitStack() as stack:
             taken = super().connected
-            connection = connected_within(self._pool_timeout, sleep, lambda: stack.enter_context(taken()))
+            connection = connected_within(self.pool_timeout, sleep, lambda: stack.enter_context(taken()))
             if self.owned:
                 self.set_up(connection.connection)
                 connection.connection.info["docstore"] = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 from urllib.parse import unquote
 
 import sqlalchemy as sa
+from docstore_sql.backend import POOL_LOOK_SECONDS
 from docstore_sql.tables import Tables
 
 from docstore.errors import BackendError
@@ -43,6 +45,7 @@ def open_backend(
     pool_timeout: float = 10.0,
     pooled: bool = False,
     replica: str | None = None,
+    connect_timeout: float = 10.0,
     **engine_options: Any,
 ) -> PostgresBackend:
     """Open (and create or upgrade) a store in Postgres.
@@ -67,6 +70,8 @@ def open_backend(
             server: each call is then a transaction of its own that begins with all settings it relies on.
         replica: the URL of a server that follows this one by streaming replication: reads outside of
             transactions go there once it has replayed what this store wrote last, and to this one else.
+        connect_timeout: seconds to wait for a server to answer, at least 2, in whole ones; the URL's comes
+            first.
         engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
             ``max_overflow=`` (8), ``poolclass=`` and others.
 
@@ -83,7 +88,7 @@ def open_backend(
     owned = isinstance(url, str)
     engine: Any = url
     if isinstance(url, str):
-        engine = _make_engine(url, {"pool_timeout": pool_timeout, **engine_options}, pooled=pooled)
+        engine = _make_engine(url, connect_timeout, engine_options, pooled=pooled)
     if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
         raise ValueError(
             f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg"
@@ -93,9 +98,9 @@ def open_backend(
         read_only="it was opened with read_only=True" if read_only else "",
     )  # fmt: skip
     if replica is not None:
-        following = {"pool_timeout": pool_timeout, **engine_options}
+        following = _make_engine(replica, connect_timeout, engine_options, pooled=pooled)
         backend.replica = PostgresBackend(
-            _make_engine(replica, following, pooled=pooled), tables, owned=True, timeouts=timeouts,
+            following, tables, owned=True, timeouts=timeouts,
             pool_timeout=pool_timeout, pooled=pooled, read_only="it is a replica",
         )  # fmt: skip
     try:
@@ -108,17 +113,17 @@ def open_backend(
     return backend
 
 
-def _make_engine(url: str, options: dict[str, Any], *, pooled: bool) -> sa.Engine:
+def _make_engine(url: str, connect_timeout: float, options: dict[str, Any], *, pooled: bool) -> sa.Engine:
     parsed = _parsed(url).set(drivername="postgresql+psycopg")
     given: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "use_native_hstore": False, **options}
     if issubclass(given.get("poolclass") or sa.QueuePool, sa.QueuePool):
-        given = {"pool_size": 8, "max_overflow": 8, **given}
-    else:  # another pool has no such bounds: NullPool connects anew each time
-        given.pop("pool_timeout")
+        given = {"pool_size": 8, "max_overflow": 8, **given, "pool_timeout": POOL_LOOK_SECONDS}
     # said while connecting, so that what the role's or the environment's settings say never counts
     given["connect_args"] = {**given.get("connect_args", {}), "client_encoding": "utf8"}
     if pooled:
         given["connect_args"]["prepare_threshold"] = None  # no statement is ever prepared
+    if "connect_timeout" not in parsed.query:
+        given["connect_args"].setdefault("connect_timeout", max(2, math.ceil(connect_timeout)))
     engine = sa.create_engine(parsed, **given)
     sa.event.listen(engine, "checkout", _refuse_ended)
     return engine
@@ -176,8 +181,9 @@ FROM unnest(ARRAY[to_regclass(%s), to_regclass(%s), to_regclass(%s)]) AS found
 def _forbidden(backend: PostgresBackend) -> str:
     """Return why a store that is there cannot be written to; ``""``: it can, or there is none."""
     tables = tuple(backend.tables.named(name) for name in ("document", "extraction", "blob"))
-    with backend.translated(), backend.connected() as connection:
-        standby, reads, role, writes = connection.exec_driver_sql(_RIGHTS, tables).one()
+    with backend.translated():
+        found = backend.with_connection(lambda one: one.exec_driver_sql(_RIGHTS, tables).one())
+    standby, reads, role, writes = found
     if standby:
         return "the server is a standby: write to its primary"
     if reads:

@@ -7,6 +7,7 @@ ended by statements of our own. Whatever the driver raises leaves here as a Back
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,21 +17,28 @@ import sqlalchemy as sa
 
 from docstore.backend import EXACT, Judgement, SortKey, Writer
 from docstore.concurrency import Gate, current
-from docstore.errors import BackendError, DocstoreError
+from docstore.errors import BackendError, DocstoreError, StoreBusy
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sql import schema
 from docstore_sql.compile import Compiler
+from docstore_sql.connecting import Connecting
 from docstore_sql.joined import JoinedTransaction
 from docstore_sql.loop_connection import LoopConnection, on_loop
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
-__all__ = ["SQLBackend", "is_async"]
+__all__ = ["POOL_LOOK_SECONDS", "SQLBackend", "is_async"]
 
 T = TypeVar("T")
 _inherited: list[object] = []
 """Connections of the process that this one was forked from: never touched, not even by the collector."""
+
+
+POOL_LOOK_SECONDS = 0.02
+"""So long a pool of our own waits before it says that it is full: who waits looks at its call, and asks
+again.
+"""
 
 
 class SQLBackend(ABC):
@@ -40,17 +48,20 @@ class SQLBackend(ABC):
         engine: where the store is; of an AsyncEngine connections are taken, and used, on the caller's loop.
         tables: the tables' names.
         owned: whether ``close`` disposes of the engine; false for an engine that the application brought.
+        pool_timeout: seconds to wait for a connection of our own before StoreBusy.
     """
 
     name: str
     session_type: ClassVar[type[Session]]
     compiler_type: ClassVar[type[Compiler]]
 
-    def __init__(self, engine: Any, tables: Tables, *, owned: bool) -> None:
+    def __init__(self, engine: Any, tables: Tables, *, owned: bool, pool_timeout: float = 10.0) -> None:
         self.loop_engine: Any = engine if is_async(engine) else None
         self.engine: sa.Engine = engine.sync_engine if is_async(engine) else engine
         self.tables = tables
         self.owned = owned
+        self.pool_timeout = pool_timeout
+        self._connecting = Connecting(self.engine.raw_connection, lambda connection: connection.close())
         self.compilers: Mapping[str, Compiler] = self.new_compilers()
         self._pid = os.getpid()
         self.gate = Gate()
@@ -181,6 +192,7 @@ class SQLBackend(ABC):
         """Dispose of the engine, if it is ours."""
         if os.getpid() != self._pid:
             self.forked()
+        self._connecting.close()
         if self.owned:
             self.engine.dispose()
 
@@ -213,8 +225,30 @@ class SQLBackend(ABC):
                     _inherited.append(connection)
 
     def raw_connection(self) -> Any:
-        """Take a connection from the engine's pool."""
-        return self.engine.raw_connection()
+        """Take a connection from the engine's pool.
+
+        Raises:
+            StoreBusy: none came free.
+            Cancelled, QueryTimeout: the call was over before.
+        """
+        end = time.monotonic() + self.pool_timeout
+        while True:
+            try:
+                return self._connecting.take() if self._may_take_long() else self.engine.raw_connection()
+            except sa.exc.TimeoutError as full:  # our own pool says so at once: who waits looks at its call
+                if not self.owned:
+                    raise
+                if time.monotonic() >= end:
+                    raise StoreBusy(
+                        f"no connection came free within {self.pool_timeout:g} s (pool_timeout): "
+                        "all are in use; try again later"
+                    ) from full
+            current().check("a connection")
+
+    def _may_take_long(self) -> bool:
+        """Return whether there may be none to be had at once."""
+        pool = self.engine.pool
+        return self.connects_slowly and not (isinstance(pool, sa.QueuePool) and pool.checkedin())
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
@@ -225,6 +259,7 @@ class SQLBackend(ABC):
     def forked(self) -> None:
         """Begin anew in a forked process: its parent's connections are not its own."""
         self.engine.dispose(close=False)
+        self._connecting = Connecting(self.engine.raw_connection, lambda connection: connection.close())
         self._pid = os.getpid()
         self.after_fork()
 
@@ -315,6 +350,8 @@ class SQLBackend(ABC):
     drivers: ClassVar[tuple[str, ...]]
     """What SQLAlchemy calls the drivers whose connections can be used."""
     example_url: ClassVar[str]
+    connects_slowly: ClassVar[bool] = False
+    """Whether a connection goes to a server, that may not answer."""
 
     @staticmethod
     @abstractmethod

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from docstore_sql.backend import SQLBackend
+from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
 from docstore_sql.loop_connection import LoopConnection
 from docstore_sql.schema import upgrade_needed
 from docstore_sql.session import Session
@@ -25,7 +26,7 @@ from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from docstore.backend import Capabilities, Query, SortKey
 from docstore.clock import Clock
-from docstore.concurrency import acquire, current
+from docstore.concurrency import acquire, current, sleep
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.asked import Prepared
@@ -59,6 +60,7 @@ class SQLiteBackend(SQLBackend):
         tables: the tables' names.
         owned: whether to dispose of the engine on close.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy.
+        pool_timeout: seconds that a reader waits for a connection, or a thread of an AsyncStore, likewise.
         keeps: whether a few connections are kept at hand beside the engine's pool.
         place: where its file is.
     """
@@ -77,10 +79,11 @@ class SQLiteBackend(SQLBackend):
         *,
         owned: bool,
         busy_timeout: float = 10.0,
+        pool_timeout: float = 10.0,
         keeps: bool = False,
         place: Place | None = None,
     ) -> None:
-        super().__init__(engine, tables, owned=owned)
+        super().__init__(engine, tables, owned=owned, pool_timeout=pool_timeout)
         self.busy_timeout = busy_timeout
         self.place = place or place_of(self.engine.url)[0]
         self.path = self.place.path
@@ -172,9 +175,31 @@ class SQLiteBackend(SQLBackend):
 
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
-        session.cursor.execute("BEGIN IMMEDIATE")
+        self._begin_in_time(session)
         assert isinstance(session, SQLiteSession)
         session.indexed.private = True
+
+    def _begin_in_time(self, session: Session) -> None:
+        """Begin; where another program holds the file, look at the call while it is waited for: SQLite's own
+        waiting cannot be interrupted.
+        """
+        if not current().is_bounded or self.path is None:
+            session.cursor.execute("BEGIN IMMEDIATE")
+            return
+        end = time.monotonic() + self.busy_timeout
+        session.cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    session.cursor.execute("BEGIN IMMEDIATE")
+                    return
+                except Exception as error:
+                    is_held = "locked" in str(error) or "busy" in str(error)
+                    if not is_held or time.monotonic() >= end:
+                        raise
+                sleep(0.005)
+        finally:
+            session.cursor.execute(f"PRAGMA busy_timeout = {int(self.busy_timeout * 1000)}")
 
     # -- indexes -----------------------------------------------------------------------------------
 
@@ -534,6 +559,7 @@ def open_backend(
     *,
     table_prefix: str = _PREFIX,
     busy_timeout: float = 10.0,
+    pool_timeout: float = 10.0,
     upgrade: bool = True,
     read_only: bool = False,
     search_marks: bool = False,
@@ -546,6 +572,7 @@ def open_backend(
             or an SQLAlchemy engine for SQLite.
         table_prefix: what the tables' names begin with.
         busy_timeout: seconds that a writer waits for its turn before StoreBusy; at least 0.
+        pool_timeout: seconds that a reader waits for a connection, or a thread of an AsyncStore, likewise.
         upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
         read_only: nothing will be written; nothing is created or upgraded. False finds out whether the file,
             its folder or the medium allows more.
@@ -569,7 +596,10 @@ def open_backend(
     upgrade = upgrade and not place.read_only
     tables = Tables(table_prefix, search_marks=search_marks)
     keeps = owned and place.path is not None and not engine_options
-    backend = SQLiteBackend(engine, tables, owned=owned, busy_timeout=busy_timeout, keeps=keeps, place=place)
+    backend = SQLiteBackend(
+        engine, tables, owned=owned, busy_timeout=busy_timeout, pool_timeout=pool_timeout, keeps=keeps,
+        place=place,
+    )  # fmt: skip
     try:
         if not upgrade and backend.path is not None and not os.path.exists(backend.path):
             raise upgrade_needed(None, backend.path)
@@ -605,7 +635,12 @@ def _make_engine(url: sa.URL, options: dict[str, Any]) -> sa.Engine:
     pool: dict[str, Any] = (
         {"poolclass": StaticPool}
         if in_memory
-        else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 56}
+        else {
+            "poolclass": QueuePool,
+            "pool_size": 8,
+            "max_overflow": 56,
+            "pool_timeout": POOL_LOOK_SECONDS,
+        }
     )
     connect_args = {"check_same_thread": False, "isolation_level": None, "cached_statements": 512}
     plain = url.set(drivername="sqlite")

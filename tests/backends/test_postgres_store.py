@@ -177,7 +177,8 @@ def test_joining_the_applications_transaction(backend: PostgresBackend) -> None:
     """What is written in a joined block is the application's to commit or roll back."""
     engine = sa.create_engine(backend.engine.url)
     with engine.connect() as connection:
-        with backend.join(connection) as writer:
+        with backend.join(connection) as joined:
+            writer = joined()
             writer.insert(DOCUMENTS, [document("a")])
             with pytest.raises(Duplicate):
                 writer.insert(DOCUMENTS, [document("a")])

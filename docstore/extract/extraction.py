@@ -60,10 +60,10 @@ def extract(
     name = filename if filename is not None else _name(source)
     bounds = limits or ExtractLimits()
     charset = _charset(content_type)
-    own = {
-        key: one for key, one in (registry or _BUILTIN).extractors.items() if _BUILTIN.find(key) is not one
-    }
-    packed = _packed(own) if registry is not None else ""
+    packed: str | None = ""
+    if registry is not None:
+        own = {key: one for key, one in registry.extractors.items() if _BUILTIN.find(key) is not one}
+        packed = _packed(own)
     if in_process or packed is None:
         return _here(source, name, content_type or "", charset, bounds, archives, registry)
     answer = ask(

@@ -260,6 +260,7 @@ class Indexer:
         self.report = report
         self.owned = owned_by(run.tenant, run.owner)
         self._waiting: list[tuple[IndexedFolder, Reading, Document | None]] = []
+        self._weight = 0
         self._ahead: deque[tuple[IndexedFolder, Entry, Document | None, Future[Reading] | None]] = deque()
         self._ahead_bytes = 0
         self._threads: ThreadPoolExecutor | None = None
@@ -275,9 +276,7 @@ class Indexer:
             yield from self._read(everything=True)
             yield from self._write()
 
-    def _sound(
-        self, files: Iterable[tuple[IndexedFolder, Entry]]
-    ) -> Iterator[tuple[IndexedFolder, Entry]]:
+    def _sound(self, files: Iterable[tuple[IndexedFolder, Entry]]) -> Iterator[tuple[IndexedFolder, Entry]]:
         """Yield what belongs to this run; count what a rule left out."""
         shard = self.options.shard
         for folder, entry in files:
@@ -376,8 +375,8 @@ class Indexer:
             yield self._bring_up_to_date(folder, known, reading)
         else:
             self._waiting.append((folder, reading, known))
-            weight = sum(reading.weight for _, reading, _ in self._waiting)
-            if len(self._waiting) >= _BATCH or weight > _WEIGHT:
+            self._weight += reading.weight
+            if len(self._waiting) >= _BATCH or self._weight > _WEIGHT:
                 yield from self._write()
 
     def _bring_up_to_date(self, folder: IndexedFolder, known: Document, reading: Reading) -> Event:
@@ -403,7 +402,7 @@ class Indexer:
 
     def _write(self) -> Iterator[Event]:
         """Write what waits, in one batch; where one file spoils it, each by itself."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._weight = self._waiting, [], 0
         try:
             if waiting:
                 self.documents.add_many([self._document(folder, reading) for folder, reading, _ in waiting])

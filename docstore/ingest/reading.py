@@ -10,11 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from docstore.extract import ExtractionError, ExtractLimits, Registry, extract
+from docstore.extract import ExtractionError, ExtractLimits, Registry, builtin, extract
+from docstore.extract.text import plain
 from docstore.ingest.files import Entry
+from docstore.mediatype import settled_type
 
 __all__ = ["Reading", "read_file", "source_metadata"]
 
+_PLAIN_BYTES = 256 * 1024
+_BUILTIN = builtin()
 _IN_MEMORY = 8 * 1024 * 1024  # a longer file is read from the disk again when it is stored
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_INTEGER = 2**63 - 1
@@ -56,7 +60,8 @@ def read_file(entry: Entry, registry: Registry | None = None, limits: ExtractLim
         return Reading(entry, None, error=f"cannot be read: {error.strerror or error}")
     name = os.path.basename(entry.name)
     try:
-        found = extract(source, filename=name, registry=registry, limits=limits)
+        here = registry is None and limits is None and _is_plain_text(source, name)
+        found = extract(source, filename=name, registry=registry, limits=limits, in_process=here)
     except ExtractionError as error:
         return Reading(entry, source, size, sha256, error=error.message)
     text = {"content": found.text or None, "content_state": found.state, "content_note": found.note}
@@ -70,6 +75,25 @@ def _bytes_of(path: str) -> tuple[bytes | Path, int, str]:
             return found, len(found), hashlib.sha256(found).hexdigest()
         file.seek(0)
         return Path(path), os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_plain_text(source: bytes | Path, name: str) -> bool:
+    """Return whether a file is a short text as it stands, in UTF-8.
+
+    There is nothing in it that could take long, or memory; and the way to the process where files are read
+    costs several times as much as reading it (measured: 1.0 ms of 2.1 a file of 1 kB).
+    """
+    if not isinstance(source, bytes) or not 0 < len(source) <= _PLAIN_BYTES:
+        return False
+    head = source[:4096]
+    kind = settled_type(None, name, head).partition(";")[0].strip().lower()
+    if _BUILTIN.find(kind) is not plain or b"\x1b" in source or source.lstrip()[:1] in (b"", b"<", b"{"):
+        return False
+    try:
+        source.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def source_metadata(entry: Entry, where: Mapping[str, Any], sha256: str | None) -> dict[str, Any]:

@@ -88,6 +88,9 @@ if TYPE_CHECKING:
     from docstore.query.plan import (
         Plan,
     )
+    from docstore.query.relevance import (
+        highlight,
+    )
     from docstore.query.under import (
         under,
     )
@@ -166,6 +169,7 @@ __all__ = [
     "WrongBlobs",
     "copy",
     "diff",
+    "highlight",
     "instant",
     "matches",
     "open",
@@ -239,6 +243,7 @@ _PLACES = {
     "docstore.query.facets": ("Facet",),
     "docstore.query.instants": ("instant",),
     "docstore.query.plan": ("Plan",),
+    "docstore.query.relevance": ("highlight",),
     "docstore.query.under": ("under",),
     "docstore.store": (
         "Store",

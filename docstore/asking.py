@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import Query, Reader, Row, Scope, Support
@@ -18,7 +18,7 @@ from docstore.errors import (
 )
 from docstore.listing import Listing, listing_of
 from docstore.models import Document, Extraction, record_from
-from docstore.pages import check_include
+from docstore.pages import SNIPPET, check_include, fields_read
 from docstore.query import cursor as cursors
 from docstore.query import run
 from docstore.query.expr import TRUE, Compare, Expr, asked_fields
@@ -27,7 +27,7 @@ from docstore.query.normalize import conjunction, normalize
 from docstore.query.order import Sort, parse_sort
 from docstore.query.parse import parse
 from docstore.query.plan import Plan, make_plan
-from docstore.query.search import parse_search
+from docstore.query.search import parse_search, search_terms
 from docstore.query.values import NotJson, by_value, check_text
 from docstore.query.wire import expr_to_json
 from docstore.recent import spelled
@@ -98,11 +98,12 @@ class Asking(Generic[T]):
         wanted = self._latest(latest_only)
         searched = parse_search(search, collection, root.limits, marks=root.search_marks)
         expr = conjunction((parsed, searched, wanted))
-        query, plan = self._planned(Query(collection, self._scope, expr, order, include=names))
+        query, plan = self._planned(Query(collection, self._scope, expr, order, include=fields_read(names)))
         bound = cursors.binding(
             collection, expr_to_json(parsed), search, order, wanted is not TRUE, self._scope
         )
-        return listing_of(query, plan, names, bound)
+        terms = search_terms(search, marks=root.search_marks) if SNIPPET in names else ()
+        return listing_of(query, plan, names, bound, terms)
 
     def _latest(self, latest_only: bool) -> Expr:
         return _LATEST if latest_only and "is_latest" in self._collection.fields else TRUE
@@ -169,12 +170,13 @@ class Asking(Generic[T]):
         )
         return made
 
-    def _all_readable(self, rows: Iterable[Row]) -> list[T]:
+    def _all_readable(self, rows: Iterable[Row], record: Callable[[Row], T] | None = None) -> list[T]:
         """Return the records of rows; those that cannot be read are left out, with a warning."""
+        record = record or self._made
         made: list[T] = []
         for row in rows:
             try:
-                made.append(self._made(row))
+                made.append(record(row))
             except UnreadableRecord as broken:
                 run.leave_out(row, broken.reason)
         return made

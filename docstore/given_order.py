@@ -16,7 +16,7 @@ from docstore.query.expr import And, In
 from docstore.query.normalize import normalize
 from docstore.query.values import by_value
 
-__all__ = ["GIVEN", "GivenOrder", "given_bound", "given_ids"]
+__all__ = ["GIVEN", "GivenOrder", "cut_of", "given_bound", "given_ids"]
 
 GIVEN = "given"
 _AT_ONCE = 1000
@@ -104,13 +104,23 @@ class GivenOrder:
     def _cut(
         found: Sequence[tuple[Position, Row]], first: int, end: int, came_from: Position | None = None
     ) -> Cut:
-        rows = [row for _, row in found[first:end]]
-        if not rows:
-            back = came_from if came_from is not None else None
-            return Cut([], prev=back)
-        before = found[first][0]
-        return Cut(
-            rows,
-            prev=(before[0], before[1] - 1) if first else None,
-            next=found[end - 1][0] if end < len(found) else None,
-        )
+        cut = cut_of([at for at, _ in found], first, end, came_from)
+        return replace(cut, rows=[row for _, row in found[first:end]])
+
+
+def cut_of(found: Sequence[Position], first: int, end: int, came_from: Position | None = None) -> Cut:
+    """Return the cut, its rows left to the caller, from one place to another among all positions in order.
+
+    Args:
+        found: all positions, ascending; their last values are whole numbers.
+        first, end: the places.
+        came_from: the position of the cursor that led here, to which an empty page leads back.
+    """
+    if first >= end:
+        return Cut([], prev=came_from)
+    before = found[first]
+    return Cut(
+        [],
+        prev=(*before[:-1], before[-1] - 1) if first else None,
+        next=found[end - 1] if end < len(found) else None,
+    )

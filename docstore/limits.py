@@ -36,6 +36,7 @@ class Limits:
         filename_characters: characters of a filename.
         search_characters: characters of a search.
         sort_keys: keys of one sort.
+        ranked: records that ``sort="-score"`` ranks, the newest of those that match.
     """
 
     nesting: int = 16
@@ -54,6 +55,7 @@ class Limits:
     filename_characters: int = 1_024
     search_characters: int = 1_000
     sort_keys: int = 16
+    ranked: int = 1_000
 
     @classmethod
     def of(cls, given: Limits | Mapping[str, int] | None) -> Limits:

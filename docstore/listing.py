@@ -13,6 +13,7 @@ from docstore.pages import Window, stepped
 from docstore.query import run
 from docstore.query.cursor import Way
 from docstore.query.decode import decode
+from docstore.query.expr import Occurs
 from docstore.query.fields import Kind
 from docstore.query.order import position_of, reverse_order
 from docstore.query.plan import Plan
@@ -36,6 +37,7 @@ class Listing:
         include: the heavy fields that the caller asked for; the query may read more for the residual.
         bound: what its cursors are bound to.
         json_fields: the JSON fields that its order reads.
+        terms: what its search asks for, where snippets show it.
         windows: its query with the windows last asked for.
     """
 
@@ -44,6 +46,7 @@ class Listing:
     include: frozenset[str]
     bound: bytes
     json_fields: tuple[str, ...] = ()
+    terms: tuple[Occurs, ...] = ()
     windows: dict[tuple[int, int], Query] = field(default_factory=dict)
 
     def at(self, offset: int, limit: int) -> Query:
@@ -60,11 +63,13 @@ class Listing:
         return found
 
 
-def listing_of(query: Query, plan: Plan, include: frozenset[str], bound: bytes) -> Listing:
+def listing_of(
+    query: Query, plan: Plan, include: frozenset[str], bound: bytes, terms: tuple[Occurs, ...] = ()
+) -> Listing:
     """Return the listing of one planned query."""
     fields = query.collection.fields
     names = {key.path[0]: None for key in query.order if fields[key.path[0]].kind is Kind.JSON}
-    return Listing(query, plan, include, bound, tuple(names))
+    return Listing(query, plan, include, bound, tuple(names), terms)
 
 
 def careful(listing: Listing) -> Listing:

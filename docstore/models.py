@@ -105,6 +105,8 @@ class Document(_Record):
             ``None`` if nobody looked.
         content_note: why the content is not complete, in one sentence, or ``None``.
         content: the extracted text; ``None`` unless there is one and ``include={"content"}`` asked for it.
+        snippet: up to 200 characters of the content around the place where the search's terms stand together;
+            ``None`` unless there is a content and ``include={"snippet"}`` asked for it.
         created_at, updated_at: instants.
         first_created_at: ``created_at`` of version 1.
         processed_at: when it was completed, or ``None``.
@@ -129,6 +131,7 @@ class Document(_Record):
     metadata: dict[str, Any] = Field(default_factory=dict)
     preview: str | None = None
     content: str | None = None
+    snippet: str | None = None
     content_state: str | None = None
     content_note: str | None = None
     created_at: datetime
@@ -338,6 +341,7 @@ class Page(BaseModel, Generic[T]):
         has_more: whether records follow; true just where ``next_cursor`` is not ``None``.
         next_cursor: forwards from behind the last item, or ``None``.
         prev_cursor: backwards from before the first item, or ``None``.
+        ranked: how many records were ranked, with ``sort="-score"``; else ``None``.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
@@ -351,6 +355,7 @@ class Page(BaseModel, Generic[T]):
     has_more: bool = False
     next_cursor: str | None = None
     prev_cursor: str | None = None
+    ranked: int | None = None
 
     def __iter__(self) -> Iterator[T]:  # type: ignore[override]
         """Iterate over the items."""
@@ -546,7 +551,7 @@ def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]
 
 
 _FILLERS = {
-    "documents": _filler(DOCUMENTS, Document, ("content",)),
+    "documents": _filler(DOCUMENTS, Document, ("content", "snippet")),
     "extractions": _filler(EXTRACTIONS, Extraction, ()),
 }
 

@@ -15,6 +15,7 @@ from docstore.query.cursor import Way
 from docstore.query.fields import Collection
 
 __all__ = [
+    "SNIPPET",
     "Window",
     "check_at_most",
     "check_batch",
@@ -22,8 +23,12 @@ __all__ = [
     "check_timeout",
     "check_total",
     "check_window",
+    "fields_read",
     "stepped",
 ]
+
+SNIPPET = "snippet"
+"""What can be included that is no stored field: the part of the content where a search's terms stand."""
 
 _NONE: frozenset[str] = frozenset()
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
@@ -136,13 +141,20 @@ def check_include(collection: Collection, include: Iterable[str]) -> frozenset[s
     if isinstance(include, str) or not isinstance(include, Iterable):
         raise InvalidPage(f"include={shown(include)}: expected a set of field names", argument="include")
     names: list[Any] = list(include)
+    extra = (SNIPPET,) if "content" in collection.fields else ()
     for name in names:
-        if not isinstance(name, str) or name not in collection.fields:
-            known = ", ".join(name for name, field in collection.fields.items() if field.heavy) or "none"
+        if not isinstance(name, str) or (name not in collection.fields and name not in extra):
+            heavy = [name for name, field in collection.fields.items() if field.heavy]
+            known = ", ".join([*heavy, *extra]) or "none"
             raise InvalidPage(
                 f"include names {shown(name)}; the heavy fields are: {known}", argument="include"
             )
-    return frozenset(name for name in names if collection.fields[name].heavy)
+    return frozenset(name for name in names if name in extra or collection.fields[name].heavy)
+
+
+def fields_read(include: frozenset[str]) -> frozenset[str]:
+    """Return the heavy fields to read from the backend for what a caller includes."""
+    return (include - {SNIPPET}) | {"content"} if SNIPPET in include else include
 
 
 def stepped(

@@ -19,14 +19,26 @@ from docstore.given_order import GIVEN, GivenOrder, given_bound, given_ids
 from docstore.hints import missing
 from docstore.iteration import Iteration
 from docstore.listing import Cut, Listing, Position, after, behind, careful, cut_at, cut_from, total_of
-from docstore.models import Page, page_from, record_from, records_from, unreadable
-from docstore.pages import Window, check_at_most, check_batch, check_include, check_total, check_window
+from docstore.models import Document, Page, page_from, record_from, records_from, unreadable
+from docstore.pages import (
+    SNIPPET,
+    Window,
+    check_at_most,
+    check_batch,
+    check_include,
+    check_total,
+    check_window,
+    fields_read,
+)
 from docstore.query import cursor as cursors
 from docstore.query import run
 from docstore.query.decode import fault_of
-from docstore.query.expr import In
+from docstore.query.expr import In, Occurs
 from docstore.query.order import Sort
 from docstore.query.plan import Plan
+from docstore.query.relevance import snippet
+from docstore.query.search import search_terms
+from docstore.ranked_order import NEWEST, RankedOrder, is_ranked, ranked_bound
 from docstore.summaries import Summaries
 from docstore.tabular import Columns, columns_of, flat_row, table_of
 
@@ -49,8 +61,10 @@ REQUIRED = _Required.REQUIRED
 """No default was given."""
 
 
-def _stored_order(sort: Sort) -> Sort:
+def _stored_order(sort: Sort, search: str | None) -> Sort:
     """Return the order that the backend is asked for."""
+    if is_ranked(sort, search):
+        return NEWEST
     return "number" if sort == GIVEN else sort
 
 
@@ -90,7 +104,8 @@ class Records(Summaries[T]):
             search: words to be found in the filename or content; ``None`` and ``""`` match everything.
             sort: a field path, ``-`` before it for descending, or a list of them, or of pairs such as
                 ``("metadata.n", -1)``. Ties are broken by ``number``. ``"given"`` keeps the order of the ids
-                in a top-level ``{"id": {"$in": […]}}``.
+                in a top-level ``{"id": {"$in": […]}}``. ``"-score"``, alone and with a search, puts the most
+                relevant first; of more than 1,000 matches (``limits.ranked``) the newest are ranked.
             limit: records on the page, 0 to 1000; 0 returns none, still with a total.
             offset: records to skip. At most one of a non-zero ``offset``, ``page`` and ``cursor``.
             page: the page's number, from 1.
@@ -100,7 +115,8 @@ class Records(Summaries[T]):
             total: ``True`` counts all that match, a number counts up to there, ``False`` does not count.
             latest_only: leave out versions that are not the newest of their ``external_id``; no effect on
                 extractions.
-            include: heavy fields to read, ``{"content"}``.
+            include: what else to read: ``"content"``, and ``"snippet"``, up to 200 characters of it around
+                the place where the search's terms stand.
             strict: refuse what the backend cannot run by itself.
             timeout: seconds that it may take in all, more than 0; ``None`` is without limit. By default the
                 store's ``query_timeout``.
@@ -130,17 +146,39 @@ class Records(Summaries[T]):
         )
         counts = check_total(total)
         with self._root.budget(timeout) as budget:
-            listing = self._listing(filter, search, _stored_order(sort), latest_only, include)
+            listing = self._listing(filter, search, _stored_order(sort, search), latest_only, include)
             budget.plan = listing.plan
             if strict:
                 self._refuse_residual(listing.plan)
             find = partial(self._found, window=window, counts=counts)
             if sort == GIVEN:
                 find = partial(self._given_page, ids=given_ids(filter), window=window, counts=counts)
+            elif is_ranked(sort, search):
+                find = partial(self._ranked_page, search=search, window=window, counts=counts)
             try:
                 return find(listing)
             except UnreadableRecord:  # looked for row by row, now that there is one
                 return find(careful(listing))
+
+    def _ranked(self, listing: Listing, search: str | None) -> RankedOrder:
+        """Return the order of relevance of a listing."""
+        terms = search_terms(search, marks=self._root.search_marks)
+        listing = replace(listing, bound=ranked_bound(listing.bound))
+        return RankedOrder(listing, terms, self._root.limits.ranked)
+
+    def _ranked_page(
+        self, listing: Listing, search: str | None, window: Window, counts: bool | int
+    ) -> Page[T]:
+        """Return a page in the order of relevance."""
+        order = self._ranked(listing, search)
+        place = None if window.cursor is None else self._place(order.listing, window.cursor, order.ORDER)
+        with self._root.read(snapshot=True) as reader, self._root.watching("find", listing.plan):
+            if place is None:
+                cut, ranked = order.cut(reader, window.offset or 0, window.limit)
+            else:
+                cut, ranked = order.cut_from(reader, place[0], window.direction or place[1], window.limit)
+            counted = total_of(reader, listing, counts)
+            return self._page_of(reader, order.listing, window, cut, counted, ranked)
 
     def _found(self, listing: Listing, window: Window, counts: bool | int) -> Page[T]:
         """Return a page.
@@ -236,21 +274,32 @@ class Records(Summaries[T]):
             limit=size, offset=0, page=None, cursor=cursor, direction=None, most=self._root.limits.page
         )
         with self._root.budget(timeout):
-            listing = self._listing(filter, search, _stored_order(sort), latest_only, include)
-        ids = given_ids(filter) if sort == GIVEN else None
-        return self._walk(listing, ids, size, window.cursor, partial(self._shown, listing), timeout)
+            listing = self._listing(filter, search, _stored_order(sort, search), latest_only, include)
+        own = self._own_order(listing, filter, search, sort)
+        return self._walk(listing, own, size, window.cursor, partial(self._shown, listing), timeout)
+
+    def _own_order(
+        self, listing: Listing, filter: Filter | None, search: str | None, sort: Sort
+    ) -> GivenOrder | RankedOrder | None:
+        """Return an order that no backend knows: of ids, or of relevance; ``None`` for any other."""
+        if is_ranked(sort, search):
+            return self._ranked(listing, search)
+        if sort != GIVEN:
+            return None
+        ids = given_ids(filter)
+        return GivenOrder(replace(listing, bound=given_bound(listing.bound, ids)), ids)
 
     def _walk(
         self,
         listing: Listing,
-        ids: Sequence[str] | None,
+        own: GivenOrder | RankedOrder | None,
         size: int,
         cursor: str | None,
         made: Callable[[Row], R],
         timeout: Timeout,
     ) -> Iteration[R]:
-        """Return a walk over a listing, in its order or in that of ids."""
-        if ids is None:
+        """Return a walk over a listing, in its order or in one that no backend knows."""
+        if own is None:
             start = None if cursor is None else self._place(listing, cursor)[0]
             return Iteration(
                 partial(self._batch, listing, timeout),
@@ -260,22 +309,21 @@ class Records(Summaries[T]):
                 text=lambda position: self._cursor(listing, position, "next") or "",
                 start=start,
             )
-        listing = replace(listing, bound=given_bound(listing.bound, ids))
-        given = GivenOrder(listing, ids)
+        listing, order = own.listing, own
 
         def batch(start: Position | None, size: int) -> list[Row]:
             with self._root.budget(timeout) as budget:
                 budget.plan = listing.plan
                 with self._root.read(snapshot=True) as reader, self._root.watching("iterate", listing.plan):
-                    return given.batch(reader, start, size)
+                    return order.batch(reader, start, size)
 
         return Iteration(
             batch,
             size,
             made,
-            position=given.position,
+            position=order.position,
             text=lambda position: self._cursor(listing, position, "next") or "",
-            start=None if cursor is None else self._place(listing, cursor, given.ORDER)[0],
+            start=None if cursor is None else self._place(listing, cursor, order.ORDER)[0],
         )
 
     def _given_page(
@@ -387,13 +435,12 @@ class Records(Summaries[T]):
         try:
             key = self._id(id)
             with self._root.read() as reader:
-                row = self._row(reader, key, include=names)
+                row = self._row(reader, key, include=fields_read(names))
         except NotFound:
             if default is REQUIRED:
                 raise
             return default
-        made: T = record_from(self._collection, row)
-        return made
+        return self._included(row, names)
 
     def get_many(
         self, ids: Iterable[str | T], *, include: Iterable[str] = (), at_least: str | None = None
@@ -414,13 +461,14 @@ class Records(Summaries[T]):
         asked = self._ids(ids)
         if not asked:
             return []
-        query = Query(self._collection, self._scope, In(("id",), tuple(asked)), include=names)
+        query = Query(self._collection, self._scope, In(("id",), tuple(asked)), include=fields_read(names))
         with self._root.read() as reader:
             rows = self._run_exactly(reader, query)
         found: dict[str, Row] = {}
         for row in rows:
             found.setdefault(row["id"], row)
-        return self._all_readable(found[id] for id in asked if id in found)
+        shown = partial(self._included, include=names)
+        return self._all_readable((found[id] for id in asked if id in found), shown)
 
     def rows(
         self,
@@ -504,12 +552,12 @@ class Records(Summaries[T]):
         most = check_at_most(limit, "limit")
         include = {path[0] for _, path in columns if self._collection.column(path[0]).heavy}
         with self._root.budget(timeout):
-            listing = self._listing(filter, search, _stored_order(sort), latest_only, include)
-        ids = given_ids(filter) if sort == GIVEN else None
+            listing = self._listing(filter, search, _stored_order(sort, search), latest_only, include)
+        own = self._own_order(listing, filter, search, sort)
         size, made = min(_ROWS_AT_ONCE, self._root.limits.page), partial(self._flat, columns)
         if most is not None:
             size = min(size, max(most, 1))
-        return islice(self._walk(listing, ids, size, None, made, timeout), most)
+        return islice(self._walk(listing, own, size, None, made, timeout), most)
 
     def _flat(self, columns: Columns, row: Row) -> dict[str, Any]:
         """Return the values of columns.
@@ -601,7 +649,7 @@ class Records(Summaries[T]):
         )
         check_total(total)
         with self._root.budget(timeout):
-            listing = self._listing(filter, search, _stored_order(sort), latest_only, include)
+            listing = self._listing(filter, search, _stored_order(sort, search), latest_only, include)
             query = listing.query
             if window.cursor is not None:
                 position, way = self._place(listing, window.cursor)
@@ -628,8 +676,9 @@ class Records(Summaries[T]):
         return self._page_of(reader, listing, window, cut, total_of(reader, listing, counts))
 
     def _page_of(
-        self, reader: Reader, listing: Listing, window: Window, cut: Cut, counted: tuple[int | None, bool]
-    ) -> Page[T]:
+        self, reader: Reader, listing: Listing, window: Window, cut: Cut,
+        counted: tuple[int | None, bool], ranked: int | None = None,
+    ) -> Page[T]:  # fmt: skip
         total, exact = counted
         return page_from({
             "items": self._all_shown(listing, cut.rows, given=capabilities_of(reader).gives_rows),
@@ -641,6 +690,7 @@ class Records(Summaries[T]):
             "has_more": cut.next is not None,
             "next_cursor": self._cursor(listing, cut.next, "next"),
             "prev_cursor": self._cursor(listing, cut.prev, "prev"),
+            "ranked": ranked,
         })  # fmt: skip
 
     def _all_shown(self, listing: Listing, rows: list[Row], *, given: bool) -> list[T]:
@@ -661,9 +711,16 @@ class Records(Summaries[T]):
 
     def _shown(self, listing: Listing, row: Row) -> T:
         """Return the record of a listing's row, without what only the residual read."""
-        if "content" in row and "content" not in listing.include:
+        return self._included(row, listing.include, listing.terms)
+
+    def _included(self, row: Row, include: frozenset[str], terms: Sequence[Occurs] = ()) -> T:
+        """Return the record of a row with no more of its content than was asked for."""
+        content = row.get("content")
+        if "content" in row and "content" not in include:
             row = {name: value for name, value in row.items() if name != "content"}
         made: T = record_from(self._collection, row)
+        if SNIPPET in include and isinstance(made, Document):
+            made = made.model_copy(update={"snippet": snippet(content, terms)})
         return made
 
     def _cursor(self, listing: Listing, position: Position | None, way: cursors.Way) -> str | None:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from docstore.query.expr import Occurs
 from docstore.query.search import search_terms
-from docstore.query.text import begins_cluster, is_word_boundary, is_word_character, search_fold, words
+from docstore.query.text import begins_cluster, occurrences, search_fold, words
 
-__all__ = ["SNIPPET_CHARACTERS", "highlight", "occurrences", "score", "snippet"]
+__all__ = ["SNIPPET_CHARACTERS", "highlight", "score", "snippet"]
 
 SNIPPET_CHARACTERS = 200
 """The most that a snippet holds beside its ``…``."""
@@ -45,43 +45,6 @@ def score(terms: Sequence[Occurs], filename: str, content: str | None) -> float:
         found = sum(1.0 if whole else _BEGINNING_WEIGHT for _, _, whole in occurrences(term, text))
         total += found / (found + 0.5 + length) + (_FILENAME_BONUS if term.text in name else 0)
     return round(total, 9)
-
-
-def occurrences(term: Occurs, text: str) -> Iterator[tuple[int, int, bool]]:
-    """Yield where a term stands in a folded text, from the left, without overlap.
-
-    Yields:
-        Its first place, the place behind its last character, and whether its last word is a whole word.
-    """
-    sought = term.words[0] if term.words else term.text
-    at = text.find(sought)
-    while at >= 0:
-        end = _end_of(term.words, text, at) if term.words else at + len(sought)
-        whole = not term.words or (end is not None and is_word_boundary(text, end))
-        if end is None or not (whole or term.prefix):
-            at = text.find(sought, at + 1)
-            continue
-        yield at, end, whole
-        at = text.find(sought, end)
-
-
-def _end_of(sought: tuple[str, ...], text: str, at: int) -> int | None:
-    """Return the place behind words that begin at ``at``, the last of them perhaps only begun.
-
-    None if they do not stand there.
-    """
-    for left, word in zip(range(len(sought) - 1, -1, -1), sought, strict=True):
-        if not (is_word_boundary(text, at) and text.startswith(word, at)):
-            return None
-        end = at + len(word)
-        if not left:
-            return end
-        if not is_word_boundary(text, end):
-            return None
-        at = end
-        while at < len(text) and not is_word_character(text[at]):
-            at += 1
-    return None
 
 
 def highlight(text: str, search: str, *, search_marks: bool = False) -> list[tuple[int, int]]:

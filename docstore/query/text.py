@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from docstore.query.expr import Occurs
 
@@ -33,6 +33,7 @@ __all__ = [
     "index_words",
     "is_word_boundary",
     "is_word_character",
+    "occurrences",
     "occurs",
     "occurs_in",
     "search_fold",
@@ -242,19 +243,44 @@ def occurs(term: Occurs, filename: str, content: str | None) -> bool:
     if not term.content:
         return False
     folded = search_fold(content or "", marks=term.marks)
-    if not term.words:
-        return term.text in folded
-    return _side_by_side(term, words(folded))
+    return next(occurrences(term, folded), None) is not None
 
 
-def _side_by_side(term: Occurs, found: list[str]) -> bool:
-    *first, last = term.words
-    for start in range(len(found) - len(first)):
-        end = start + len(first)
-        meets_last = found[end].startswith(last) if term.prefix else found[end] == last
-        if meets_last and found[start:end] == first:
-            return True
-    return False
+def occurrences(term: Occurs, text: str) -> Iterator[tuple[int, int, bool]]:
+    """Yield where a term stands in a folded text, from the left, without overlap.
+
+    Yields:
+        Its first place, the place behind its last character, and whether its last word is a whole word.
+    """
+    sought = term.words[0] if term.words else term.text
+    at = text.find(sought)
+    while at >= 0:
+        end = _end_of(term.words, text, at) if term.words else at + len(sought)
+        whole = not term.words or (end is not None and is_word_boundary(text, end))
+        if end is None or not (whole or term.prefix):
+            at = text.find(sought, at + 1)
+            continue
+        yield at, end, whole
+        at = text.find(sought, end)
+
+
+def _end_of(sought: tuple[str, ...], text: str, at: int) -> int | None:
+    """Return the place behind words that begin at ``at``, the last of them perhaps only begun.
+
+    None if they do not stand there.
+    """
+    for left, word in zip(range(len(sought) - 1, -1, -1), sought, strict=True):
+        if not (is_word_boundary(text, at) and text.startswith(word, at)):
+            return None
+        end = at + len(word)
+        if not left:
+            return end
+        if not is_word_boundary(text, end):
+            return None
+        at = end
+        while at < len(text) and not is_word_character(text[at]):
+            at += 1
+    return None
 
 
 def is_word_character(character: str) -> bool:

@@ -110,7 +110,8 @@ class Indexed(Standing):
         placed = self._placed(query, asked, index)
         if placed is not None:
             return "order", placed
-        if query.order[0].path == _CREATED and asked.span is not None:
+        is_new = not index.bulk.knows(asked.key)  # else it was just counted
+        if is_new and query.order[0].path == _CREATED and asked.span is not None:
             terms, key, span = asked.untimed, asked.untimed_key, asked.span
         else:
             terms, key, span = asked.terms, asked.key, (INT64_MIN, INT64_MAX)

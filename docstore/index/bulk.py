@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 from docstore.index.answers import Bounds
 from docstore.index.bits import Bits
 from docstore.index.bounds import bounds
-from docstore.index.columns import slice_key
+from docstore.index.columns import compared, slice_key
 from docstore.index.facts import EVERY
 from docstore.index.keys import NUMBERS
 from docstore.index.ordered import Orders
@@ -115,6 +115,10 @@ class Bulk:
             answers[key] = found
         return found
 
+    def knows(self, key: str) -> bool:
+        """Return whether the answer for a conjunction is kept."""
+        return key in self._worked.answers
+
     def values(self, name: str) -> Values | None:
         """Return the values of a column by record; ``None`` where it does not hold a number of each."""
         known = self._worked.values
@@ -141,6 +145,11 @@ class Bulk:
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the keys of a range, or ``None`` if there are too many."""
         return self.stored.keys(path, first, end)
+
+    def compared(self, path: Path, column: bytes, ordinal: int) -> tuple[Bits, Bits, Bits]:
+        """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
+        present = self.post(path, column)
+        return compared(lambda at: self.post(path, slice_key(column, at)), column, present, ordinal)
 
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""

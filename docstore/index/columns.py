@@ -23,7 +23,9 @@ __all__ = [
     "Slices",
     "compared",
     "date_ordinal",
+    "date_ordinal_of",
     "double_ordinal",
+    "double_ordinal_of",
     "equal_to_any",
     "raw_slices",
     "slice_key",
@@ -50,6 +52,17 @@ def double_ordinal(value: float) -> int:
     """Return a double's place among all doubles, 64 bits."""
     (bits,) = struct.unpack(">Q", struct.pack(">d", value or 0.0))
     return int(bits ^ (_ALL if bits & _SIGN else _SIGN))
+
+
+def double_ordinal_of(value: bytes) -> int:
+    """Return the place of a double among all, given as big-endian bytes."""
+    bits = int.from_bytes(value, "big")
+    return bits ^ (_ALL if bits & _SIGN else _SIGN)
+
+
+def date_ordinal_of(value: bytes) -> int:
+    """Return the place of a text's first sixteen bytes."""
+    return int.from_bytes(value, "big")
 
 
 def date_ordinal(text: str) -> int:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from docstore.index.answers import Bounds, between, exactly, intersected, united
 from docstore.index.bits import EMPTY, Bits, minus, union, union_all
-from docstore.index.columns import compared, double_ordinal, slice_key
+from docstore.index.columns import double_ordinal, slice_key
 from docstore.index.keys import (
     ARRAY,
     DATES,
@@ -52,9 +52,7 @@ def _number_range(leaf: Compare, source: Source) -> Bounds:
     if not present:
         return exactly(EMPTY)
     nearest = float(leaf.value)
-    lesser, level, greater = compared(
-        slices(leaf.path, NUMBERS, source), NUMBERS, present, double_ordinal(nearest)
-    )
+    lesser, level, greater = source.compared(leaf.path, NUMBERS, double_ordinal(nearest))
     found = greater if leaf.op in ("gt", "gte") else lesser
     beside = (nearest > leaf.value) - (nearest < leaf.value)
     holds = leaf.op in ("gte", "lte") if not beside else (beside > 0) is (leaf.op in ("gt", "gte"))
@@ -66,9 +64,8 @@ def _date_range(leaf: Compare, source: Source) -> Bounds:
     if not present:
         return exactly(EMPTY)
     start = leaf.value[:16].encode()[:16]
-    lesser, level, greater = compared(
-        slices(leaf.path, DATES, source), DATES, present, int.from_bytes(start.ljust(16, b"\0"), "big")
-    )
+    ordinal = int.from_bytes(start.ljust(16, b"\0"), "big")
+    lesser, level, greater = source.compared(leaf.path, DATES, ordinal)
     found = greater if leaf.op in ("gt", "gte") else lesser
     if len(leaf.value.encode()) < 16:
         return exactly(union(found, level) if leaf.op in ("gte", "lte") else found)

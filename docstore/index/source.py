@@ -32,6 +32,9 @@ class Source(Protocol):
         than MOST_KEYS.
         """
 
+    def compared(self, path: Path, column: bytes, ordinal: int) -> tuple[Bits, Bits, Bits]:
+        """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
+
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""
 

@@ -7,6 +7,7 @@ A segment never changes, so its answers hold for good; a record that has changed
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -16,7 +17,8 @@ from docstore.index.answers import Bounds, exactly
 from docstore.index.bits import EMPTY, Bits, union
 from docstore.index.bounds import bounds
 from docstore.index.bulk import LeafAnswer, column_of
-from docstore.index.keys import WIDTHS
+from docstore.index.columns import date_ordinal_of, double_ordinal_of
+from docstore.index.keys import DATES, WIDTHS
 from docstore.index.source import MOST_KEYS
 from docstore.index.tree import Record, Tree
 from docstore.query.evaluate import compile as compile_expr
@@ -122,7 +124,7 @@ class Segment:
         records: by number, at least one.
     """
 
-    __slots__ = ("_answers", "_fields", "_posts", "_tree", "numbers", "places", "records")
+    __slots__ = ("_answers", "_fields", "_posts", "_sorted", "_tree", "numbers", "places", "records")
 
     def __init__(self, fields: Mapping[str, bool], records: Mapping[int, Record]) -> None:
         self.numbers: list[int] = sorted(records)
@@ -131,6 +133,7 @@ class Segment:
         self._fields = fields
         self._tree: Tree | None = None
         self._posts: dict[tuple[Path, bytes], Bits] = {}
+        self._sorted: dict[tuple[Path, bytes], tuple[list[int], list[int]]] = {}
         self._answers: dict[str, tuple[int, int]] = {}
 
     def __len__(self) -> int:
@@ -199,6 +202,33 @@ class Segment:
         found = self.tree.keys(path, first, end)
         return sorted(found) if len(found) <= MOST_KEYS else None
 
+    def compared(self, path: Path, column: bytes, ordinal: int) -> tuple[Bits, Bits, Bits]:
+        """Return the places in a column with a lesser, the same and a greater value than ``ordinal``."""
+        found = self._sorted.get((path, column))
+        if found is None:
+            found = self._sorted[path, column] = self._sort(path, column)
+        ordinals, below = found
+        first = bisect_left(ordinals, ordinal)
+        last = bisect_right(ordinals, ordinal, first)
+        parts = (below[first], below[last] ^ below[first], below[-1] ^ below[last])
+        lesser, level, greater = map(Bits.of_integer, parts)
+        return lesser, level, greater
+
+    def _sort(self, path: Path, column: bytes) -> tuple[list[int], list[int]]:
+        """Return the ordinals of a column, ascending, and before each and behind the last the set of the
+        places that come before.
+        """
+        node, width = self.tree.root.at(path), WIDTHS[column]
+        places, values = ((), b"") if node is None else node.column(column)
+        read = date_ordinal_of if column == DATES else double_ordinal_of
+        pairs = sorted(
+            (read(values[at * width : (at + 1) * width]), place) for at, place in enumerate(places)
+        )
+        below = [0]
+        for _, place in pairs:
+            below.append(below[-1] | 1 << place)
+        return [found for found, _ in pairs], below
+
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""
         present = self.post(path, column)
@@ -218,13 +248,14 @@ class Tail:
         stale: the numbers of all changed records, removed ones too: the bulk does not count there.
     """
 
-    __slots__ = ("loose", "reading", "segments", "stale")
+    __slots__ = ("_found", "loose", "reading", "segments", "stale")
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.loose: dict[int, Record] = {}
         self.segments: tuple[tuple[Segment, int], ...] = ()
         self.stale: Bits = EMPTY
+        self._found: dict[str, Bounds] = {}
 
     def __len__(self) -> int:
         """Return the number of changed records that there are."""
@@ -278,7 +309,17 @@ class Tail:
         return self.reading.facts(found)
 
     def find(self, question: Question) -> Bounds:
-        """Return which of the changed records match, and which can match."""
+        """Return which of the changed records match, and which can match; a page and its total ask alike."""
+        known = self._found.get(question.key)
+        if known is None:
+            known = self._answer(question)
+            if question.is_kept:
+                if len(self._found) >= _ANSWERS:
+                    self._found.clear()
+                self._found[question.key] = known
+        return known
+
+    def _answer(self, question: Question) -> Bounds:
         low: list[int] = []
         unsure: list[int] = []
         for segment, alive in self.segments:

@@ -288,7 +288,7 @@ def _guessed(chunks: Iterable[bytes]) -> Encoding:
         from chardet import detect
     except ImportError:
         return Encoding("cp1252", note="encoding unknown, read as windows-1252; chardet is not installed")
-    answer = detect(b"\n".join(lines), prefer_superset=True, include_encodings=_DETECTED)
+    answer = detect(b"\n".join(lines), include_encodings=_DETECTED)
     codec = codec_of(answer["encoding"] or "")
     confidence = answer["confidence"] or 0.0
     if codec is None or codec == "utf-8" or confidence < _LEAST_CONFIDENCE:

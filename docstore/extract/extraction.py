@@ -177,4 +177,4 @@ def _is_bytes(source: object) -> bool:
 
 
 def _name(source: object) -> str:
-    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else ""
+    return os.path.basename(os.fsdecode(source)) if isinstance(source, (str, os.PathLike)) else ""

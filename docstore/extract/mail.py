@@ -80,7 +80,7 @@ def _part(part: Message, source: Source, depth: int) -> Iterator[str]:
         chosen = _alternative(payload) if kind == "multipart/alternative" else payload
         for inner in chosen:
             yield from _part(inner, source, depth + 1)
-    elif filename or part.get_content_disposition() == "attachment":
+    elif _is_attachment(part, filename):
         yield f"{filename or kind}\n"
     elif kind in ("text/plain", "text/html", "text/enriched", "text/richtext") or (
         part.get_content_maintype() == "text"
@@ -98,8 +98,14 @@ def parts_of(source: Source) -> Iterator[tuple[str, str, bytes]]:
     source.stream.seek(0)
     for part in message_from_binary_file(source.stream, policy=compat32).walk():
         filename = _filename(part)
-        if not part.is_multipart() and (filename or part.get_content_disposition() == "attachment"):
+        if not part.is_multipart() and _is_attachment(part, filename):
             yield filename or part.get_content_type(), part.get_content_type(), _bytes(part)
+
+
+def _is_attachment(part: Message, filename: str) -> bool:
+    """Tell whether a part is shown by its name alone; text is shown itself unless the mail says otherwise."""
+    is_inline = part.get_content_disposition() != "attachment" and part.get_content_maintype() == "text"
+    return (bool(filename) and not is_inline) or part.get_content_disposition() == "attachment"
 
 
 def _alternative(parts: list[Message]) -> list[Message]:

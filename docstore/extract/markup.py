@@ -47,7 +47,7 @@ class XmlHandler:
 
 
 def parse_xml(
-    chunks: Iterable[str], handler: XmlHandler, source: Source, what: str, *, entities: bool = False
+    chunks: Iterable[str], handler: XmlHandler, source: Source, what: str, *, is_free: bool = False
 ) -> Iterator[str]:
     """Walk XML and yield what the handler found, piece by piece.
 
@@ -58,12 +58,13 @@ def parse_xml(
         handler: the walker.
         source: gets the notes of what was lost.
         what: the part's name, for the notes.
-        entities: whether the file may declare entities; those of plain text are then read, others left out.
+        is_free: whether any XML is meant: names stand as they are written, with their prefix, and the file
+            may declare entities, of which those of plain text are read and others left out.
 
     Raises:
         ExtractionError: it declares entities, and may not.
     """
-    parser = _parser(handler, source, what, entities)
+    parser = _parser(handler, source, what, is_free)
     fed, rest = 0, iter(chunks)
     for chunk in rest:
         text = chunk if fed else _without_declaration(chunk)
@@ -102,11 +103,11 @@ def _before_tag(data: bytes, at: int) -> int:
     return opened if opened > data.rfind(b">", 0, at) else at
 
 
-def _parser(handler: XmlHandler, source: Source, what: str, entities: bool) -> Any:
+def _parser(handler: XmlHandler, source: Source, what: str, is_free: bool) -> Any:
     values: dict[str, str] = {}
 
     def declare(name: str, is_parameter: bool, value: str | None, *rest: Any) -> None:
-        if not entities:
+        if not is_free:
             raise ExtractionError(f"{what} declares entities, which is refused")
         if value is not None and len(value) <= _ENTITY_CHARACTERS and not set(value) & {"&", "<"}:
             values.setdefault(name, value)
@@ -124,7 +125,7 @@ def _parser(handler: XmlHandler, source: Source, what: str, entities: bool) -> A
             source.lost(f"a part of the file could not be read: {what}: an external entity is not fetched")
         return 1
 
-    parser: Any = ParserCreate(namespace_separator=" ")
+    parser: Any = ParserCreate(namespace_separator=None if is_free else " ")
     parser.buffer_text = True
     parser.StartElementHandler = handler.start
     parser.EndElementHandler = handler.end
@@ -162,12 +163,15 @@ class _Text(XmlHandler):
         super().__init__()
         self._has_text = [False]
         self._hidden = 0
+        self._is_svg: bool | None = None
         self._needs_break = False
         self._was_end = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Begin a line, unless there is text before the element in the one around it."""
-        self._hidden += self._hidden > 0 or (name.rpartition(" ")[2] in _HIDDEN and "svg" in name)
+        local = name.rpartition(":")[2]
+        self._is_svg = local == "svg" if self._is_svg is None else self._is_svg
+        self._hidden += self._hidden > 0 or (self._is_svg and local in _HIDDEN)
         if not self._has_text[-1]:
             self._needs_break, self._was_end = True, False
         self._has_text.append(False)
@@ -204,7 +208,7 @@ def xml_text(source: Source) -> Iterator[str]:
     Raises:
         ExtractionError: the bytes are not text.
     """
-    pieces = parse_xml(text_chunks(source), _Text(), source, source.filename or "XML", entities=True)
+    pieces = parse_xml(text_chunks(source), _Text(), source, source.filename or "XML", is_free=True)
     return batched(_without_lead(pieces))
 
 

@@ -77,7 +77,7 @@ _READ: tuple[tuple[Extractor, str], ...] = (
         plain,
         "application/yaml application/x-yaml application/toml application/javascript "
         "application/x-javascript application/x-sh application/sql application/graphql "
-        "application/x-pem-file application/postscript",
+        "application/x-pem-file application/postscript application/xml-dtd",
     ),
 )
 

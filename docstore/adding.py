@@ -59,6 +59,7 @@ class Adds(Writes[Document]):
         created_at: Any = None,
         updated_at: Any = None,
         processed_at: Any = None,
+        expires_at: Any = None,
         sha256: str | None = None,
         size: int | None = None,
         dedupe: str | None = None,
@@ -81,6 +82,7 @@ class Adds(Writes[Document]):
             content: extracted text; NUL becomes U+FFFD.
             preview: by default the first 200 characters of the content with white space collapsed.
             content_state, content_note: ``none``, ``partial`` or ``complete``, and why; by default ``None``.
+            expires_at: from when on ``store.collect()`` deletes the document; it is listed until then.
             created_at, updated_at, processed_at: aware ``datetime`` or RFC 3339 text; by default now,
                 ``created_at``, ``None``. One may not be updated before it is created: given ``updated_at``
                 alone, it is created no later.

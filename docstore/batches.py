@@ -221,7 +221,7 @@ _QUICK: Final[Mapping[str, Callable[[Column, set[type], Checks], Column | None]]
     ),
     "filename": lambda column, kinds, checks: _texts(column, kinds, 0, checks.limits.filename_characters),
     "metadata": _objects,
-    **dict.fromkeys(("created_at", "updated_at", "processed_at"), _instants),
+    **dict.fromkeys(("created_at", "updated_at", "processed_at", "expires_at"), _instants),
 }
 """How a column is checked all at once; ``None``: look at each value."""
 

@@ -32,6 +32,7 @@ _CHANGEABLE = (
     "content_note",
     "error",
     "processed_at",
+    "expires_at",
     "created_at",
     "updated_at",
 )
@@ -50,6 +51,7 @@ _SETTABLE: Final = {
     "preview": True,
     "error": True,
     "processed_at": True,
+    "expires_at": True,
     "created_at": False,
     "updated_at": False,
 }
@@ -130,9 +132,9 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
     for name in ("created_at", "updated_at"):
         if name in changes:
             made[name] = checks.instant(name, changes[name])
-    if "processed_at" in changes:
-        given = changes["processed_at"]
-        made["processed_at"] = None if given is None else checks.instant("processed_at", given)
+    for name in ("processed_at", "expires_at"):
+        if name in changes:
+            made[name] = None if changes[name] is None else checks.instant(name, changes[name])
     for name in ("preview", "error", "content_note"):
         if name in changes:
             made[name] = None if changes[name] is None else checks.text(name, changes[name])

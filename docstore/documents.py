@@ -80,9 +80,9 @@ class Documents(Queue, Upserts, Downloads):
             touch: set ``updated_at`` to now (unless it is among the changes).
             changes: ``filename``, ``content_type``, ``metadata`` (an RFC 7396 merge patch: ``None`` removes a
                 key), ``replace_metadata`` (the whole of it), ``content``, ``preview``, ``error``,
-                ``processed_at``, ``created_at``, ``updated_at``; ``owner`` and ``external_id``, which move it
-                to another version chain: a new one, or the end of one that exists. The status has
-                verbs of its own.
+                ``processed_at``, ``expires_at``, ``created_at``, ``updated_at``; ``owner`` and
+                ``external_id``, which move it to another version chain: a new one, or the end of one that
+                exists. The status has verbs of its own.
 
         Returns:
             The document as it is now, its revision one higher. Operators that change nothing write nothing:

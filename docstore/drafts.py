@@ -180,6 +180,7 @@ BLANK: Final[dict[str, Any]] = {
     "updated_at": None,
     "first_created_at": None,
     "processed_at": None,
+    "expires_at": None,
     "revision": 1,
     "blob_key": None,
     "fingerprint": None,
@@ -206,6 +207,7 @@ CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
     "created_at": lambda checks, value: checks.instant("created_at", value),
     "updated_at": lambda checks, value: checks.instant("updated_at", value),
     "processed_at": lambda checks, value: checks.instant("processed_at", value),
+    "expires_at": lambda checks, value: checks.instant("expires_at", value),
 }
 """How each field is checked, and brought into the form that rows hold."""
 

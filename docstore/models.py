@@ -110,6 +110,7 @@ class Document(_Record):
         created_at, updated_at: instants.
         first_created_at: ``created_at`` of version 1.
         processed_at: when it was completed, or ``None``.
+        expires_at: from when on ``store.collect()`` deletes it; ``None``: never.
         revision: 1, and one more with every change.
     """
 
@@ -138,6 +139,7 @@ class Document(_Record):
     updated_at: datetime
     first_created_at: datetime
     processed_at: datetime | None = None
+    expires_at: datetime | None = None
     revision: int = 1
 
 
@@ -203,6 +205,7 @@ class NewDocument(BaseModel):
     created_at: Any = None
     updated_at: Any = None
     processed_at: Any = None
+    expires_at: Any = None
     sha256: str | None = None
     size: int | None = None
     dedupe: str | None = None

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from docstore.backend import ANYWHERE, Scope
 from docstore.errors import BackendError, ScopeError, ScopeRequired
 from docstore.limits import MOST_WORKERS
+from docstore.query.instants import to_datetime
 from docstore.root import Root
 from docstore.scopes import UNSET, narrowed
 
@@ -137,7 +139,8 @@ class Upkeep:
         force: bool = False,
         on_progress: OnProgress | None = None,
     ) -> CollectReport:
-        """Remove the bytes that no document needs any more, and those of writes that did not end.
+        """Delete the documents past their ``expires_at``, and remove the bytes that no document needs any
+        more, and those of writes that did not end.
 
         Call it from time to time, such as nightly. It is fenced, not timed: right with ``grace=0`` beside
         writers and other collectors, and it may be killed and run again. It compacts the indexes, too, and
@@ -172,15 +175,25 @@ class Upkeep:
 
         self._look_after("collect", writes=True)
         root = self._root
+        deleted = self._delete_expired()
         if root.blobs is None and not self._any_blobs():
             if self._scope == ANYWHERE:
                 maintenance.compact(root.backend)
-            return maintenance.CollectReport()
-        return maintenance.collect(
+            return maintenance.CollectReport(documents=deleted)
+        report = maintenance.collect(
             root.backend, root.bytes(), grace,
             prefix=prefix, after=after, workers=_workers(workers), listing=listing, force=force,
             scope=self._scope, store_id=root.store_id, on_progress=on_progress,
         )  # fmt: skip
+        return replace(report, documents=deleted)
+
+    def _delete_expired(self) -> int:
+        """Delete the documents past their ``expires_at``, by the database's clock; return how many."""
+        from docstore.documents import Documents
+
+        now = to_datetime(self._root.written(lambda writer: writer.now()))
+        documents = Documents(self._root, self._scope, confined=True)
+        return documents.delete_many({"expires_at": {"$lte": now}}, timeout=None)
 
     def adopt_blobs(self) -> AdoptReport:
         """Say that the root of the bytes that this store was opened with is its own.

@@ -48,12 +48,12 @@ _AT_ONCE = 1000
 _PENDING: tuple[BlobState, ...] = ("pending",)
 _REPLACED = (
     "filename", "content_type", "file_type", "size", "sha256", "status", "error", "metadata", "preview",
-    "content", "content_state", "content_note", "processed_at",
+    "content", "content_state", "content_note", "processed_at", "expires_at",
 )  # fmt: skip
 """What ``replace`` sets from the draft and compares with what is there."""
 _MERGED = (
     "filename", "content_type", "status", "error", "content", "content_state", "content_note", "preview",
-    "created_at", "updated_at", "processed_at",
+    "created_at", "updated_at", "processed_at", "expires_at",
 )  # fmt: skip
 """The fields that ``merge`` sets where they were given."""
 _ASKED = ("filename", "content_type", "size", "sha256", "metadata")
@@ -114,6 +114,7 @@ class Upserts(Adds):
         created_at: Any = None,
         updated_at: Any = None,
         processed_at: Any = None,
+        expires_at: Any = None,
         sha256: str | None = None,
         size: int | None = None,
         dedupe: str | None = None,

@@ -189,6 +189,7 @@ def _document_indexes(name: str, document: sa.Table, dialect: str) -> None:
     _index_some(f"{name}document_version", *one, columns.version, where=named, unique=True)
     _index_some(f"{name}document_latest", *one, where=sa.and_(named, columns.is_latest), unique=True)
     sa.Index(f"{name}document_created", columns.created_at, columns.number)
+    _index_some(f"{name}document_expires", columns.expires_at, where=columns.expires_at.is_not(None))
     _index_some(f"{name}document_sha256", columns.sha256, where=columns.sha256.is_not(None))
     _scope_indexes(name, document, dialect)
     if dialect == "postgresql":

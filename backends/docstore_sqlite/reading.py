@@ -51,7 +51,7 @@ def _document(
     filename: Any, content_type: Any, file_type: Any, size: Any, sha256: Any, status: Any, error: Any,
     attempts: Any, metadata: Any, preview: Any, content_state: Any, content_note: Any,
     created_at: Any, updated_at: Any, first_created_at: Any,
-    processed_at: Any, revision: Any,
+    processed_at: Any, expires_at: Any, revision: Any,
 ) -> Row:  # fmt: skip
     """Return a document's row; its columns are those of :data:`_LIGHT`."""
     return {
@@ -62,5 +62,5 @@ def _document(
         "status": status, "error": error, "attempts": attempts, "metadata": metadata, "preview": preview,
         "content_state": content_state, "content_note": content_note,
         "created_at": created_at, "updated_at": updated_at, "first_created_at": first_created_at,
-        "processed_at": processed_at, "revision": revision,
+        "processed_at": processed_at, "expires_at": expires_at, "revision": revision,
     }  # fmt: skip

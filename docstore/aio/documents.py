@@ -59,6 +59,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         created_at: Any = None,
         updated_at: Any = None,
         processed_at: Any = None,
+        expires_at: Any = None,
         sha256: str | None = None,
         size: int | None = None,
         dedupe: str | None = None,
@@ -74,7 +75,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             id=id, external_id=external_id, tenant=tenant, owner=owner, status=status, error=error,
             content=content, preview=preview, content_state=content_state, content_note=content_note,
             created_at=created_at, updated_at=updated_at,
-            processed_at=processed_at, sha256=sha256, size=size, dedupe=dedupe,
+            processed_at=processed_at, expires_at=expires_at, sha256=sha256, size=size, dedupe=dedupe,
         )  # fmt: skip
 
     async def add_many(
@@ -118,6 +119,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         created_at: Any = None,
         updated_at: Any = None,
         processed_at: Any = None,
+        expires_at: Any = None,
         sha256: str | None = None,
         size: int | None = None,
         dedupe: str | None = None,
@@ -131,7 +133,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             filename=filename, content_type=content_type, metadata=metadata, tenant=tenant, owner=owner,
             status=status, error=error, content=content, preview=preview, content_state=content_state,
             content_note=content_note, created_at=created_at, updated_at=updated_at,
-            processed_at=processed_at, sha256=sha256, size=size, dedupe=dedupe,
+            processed_at=processed_at, expires_at=expires_at, sha256=sha256, size=size, dedupe=dedupe,
         )  # fmt: skip
 
     async def put_many(

@@ -147,6 +147,7 @@ class CollectReport:
     """What a collection did.
 
     Attributes:
+        documents: documents past their ``expires_at``, deleted.
         expired: intents older than the grace period, now dead.
         swept: dead objects whose bytes were removed.
         dropped: swept rows removed after a second grace period.
@@ -172,6 +173,7 @@ class CollectReport:
     young: int = 0
     refused: str = ""
     elsewhere: Mapping[str, int] = field(default_factory=dict)
+    documents: int = 0
 
 
 @dataclass(frozen=True, slots=True)

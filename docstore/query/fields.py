@@ -125,6 +125,7 @@ DOCUMENTS = _collection(
     Field("updated_at", Kind.INSTANT),
     Field("first_created_at", Kind.INSTANT),
     Field("processed_at", Kind.INSTANT, nullable=True),
+    Field("expires_at", Kind.INSTANT, nullable=True),
     Field("revision", Kind.INTEGER),
     private=(
         Field("blob_key", Kind.TEXT, nullable=True, heavy=True),

@@ -20,7 +20,7 @@ _BATCH = 1000
 _FIELDS = frozenset(
     {
         "id", "external_id", "filename", "content_type", "status", "error", "content", "preview",
-        "created_at", "updated_at", "processed_at", "sha256", "size", "tenant", "owner",
+        "created_at", "updated_at", "processed_at", "expires_at", "sha256", "size", "tenant", "owner",
     }
 )  # fmt: skip
 """What is a field of a document; all else is its metadata."""

@@ -235,5 +235,5 @@ def check(statements: str, arguments: dict[str, Any], fields: Any) -> None:
             assert fragment not in statements or fragment in OURS, (fragment, text, arguments)
 
 
-OURS = "0.0 1.0 -2147483648 2147483647 9007199254740992 9007199254740993 '{}' 'string' sort_key"
+OURS = "-1 0.0 1.0 -2147483648 2147483647 9007199254740992 9007199254740993 '{}' 'string' sort_key"
 """Numbers and words that our statements and the pools of the generators have in common."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from docstore.errors import InvalidDocument, ScopeError, shown
+from docstore.errors import InvalidDocument, ScopeError, shown, shown_path
 from docstore.limits import Limits
 from docstore.query.fields import STATUSES
 from docstore.query.instants import format_instant, from_datetime, parse_instant
@@ -210,9 +210,9 @@ class Checks:
                 default=self.metadata_default,
             )
         except NotJson as wrong:
-            where = ".".join((field, *wrong.where))
+            where = (field, *wrong.where)
             raise InvalidDocument(
-                f"{where}: {wrong.reason}; expected {wrong.expected}", field=where
+                f"{shown_path(where, '.')}: {wrong.reason}; expected {wrong.expected}", field=".".join(where)
             ) from None
         return made
 

@@ -46,6 +46,7 @@ attributes, and every error survives :mod:`pickle` with them.
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
@@ -90,6 +91,14 @@ __all__ = [
 
 
 _LONGEST_SHOWN = 80
+_LONGEST_PATH = 300
+
+
+def shown_path(steps: Iterable[str], between: str = "/") -> str:
+    """Return steps as messages show them: each cut at 80 characters, all of them at 300."""
+    cut = (step if len(step) <= _LONGEST_SHOWN else step[:_LONGEST_SHOWN] + "…" for step in steps)
+    text = between.join(cut)
+    return text if len(text) <= _LONGEST_PATH else text[:_LONGEST_PATH] + "…"
 
 
 _short = reprlib.Repr()

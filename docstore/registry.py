@@ -80,7 +80,7 @@ def _scheme_of(url: str) -> str:
     scheme, colon, _ = url.partition(":")
     if not colon:
         raise UnknownBackend(
-            f"no scheme in {url!r}: expected a URL such as sqlite:///{url or 'docstore.db'}",
+            f"no scheme in {shown(url)}: expected a URL such as sqlite:///{url[:40] or 'docstore.db'}",
             schemes=schemes(),
         )
     base = scheme.split("+")[0].lower()

@@ -88,10 +88,6 @@ def unknown_field(where: Where, field: str, known: Iterable[str], what: str, hin
 
 
 def _error(kind: type[FilterError], where: Where, what: str, rest: str, **attributes: Any) -> FilterError:
-    path, place = "/".join(where), "/".join(map(_cut, where))
-    at = f"at {place if len(place) <= 300 else place[:300] + '…'}" if path else "at the top of the filter"
+    path = "/".join(where)
+    at = f"at {errors.shown_path(where)}" if path else "at the top of the filter"
     return kind(f"{what} {at}{rest}", path=path, **attributes)
-
-
-def _cut(step: str) -> str:
-    return step if len(step) <= 80 else step[:80] + "…"

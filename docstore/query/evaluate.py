@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, TypeAlias, assert_never
 
-from docstore.errors import InvalidDocument
+from docstore.errors import InvalidDocument, shown_path
 from docstore.limits import DEFAULT_LIMITS, Limits
 from docstore.query import predicates
 from docstore.query.expr import (
@@ -96,7 +96,7 @@ def matches_filter(
         document = plain(mapping, default_timezone=default_timezone, depth=limits.metadata_depth)
     except NotJson as wrong:
         field = "/".join(wrong.where)
-        text = f"{wrong.reason} at {field or 'the top'}; expected {wrong.expected}"
+        text = f"{wrong.reason} at {shown_path(wrong.where) or 'the top'}; expected {wrong.expected}"
         raise InvalidDocument(text, field=field) from None
     return compile(expr, free=True)(document)
 

@@ -138,9 +138,12 @@ def _reason(pattern: str, wrong: Exception) -> str:
     said = wrong.args[0] if wrong.args else wrong
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
     hint = next((hint for syntax, hint in _ABSENT if re.search(syntax, pattern)), "")
-    return f"{text} ({hint})" if hint else text
+    short = text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "…"
+    return f"{short} ({hint})" if hint else short
 
 
+_LONGEST_REASON = 80
+"""Characters of what RE2 says, which repeats the pattern."""
 _TIMES = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import psycopg
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from docstore_sql.backend import SQLBackend
 from docstore_sql.loop_connection import on_loop
 from docstore_sql.session import Session
-from docstore_sql.tables import Tables
+from docstore_sql.tables import PARTITIONED, Tables
 from psycopg.types.numeric import Int8Dumper
 
 from docstore.backend import Capabilities, Judgement, Query, Row, SortKey
@@ -478,7 +478,34 @@ class PostgresBackend(SQLBackend):
         """Return the statements for functions, indexes over them, and the sequences of the clock."""
         searched = finding.statements(self.tables)
         clocks = [f"CREATE SEQUENCE {self.tables.named(name)}" for name in ("clock", "clock_wall")]
-        return [*functions.statements(self.tables), *searched, *clocks]
+        return [*self._parts(), *functions.statements(self.tables), *searched, *clocks]
+
+    def _parts(self) -> list[str]:
+        """Return the statements that make the parts of partitioned tables."""
+        tables, count = self.tables, self.tables.partitions
+        parts = [
+            f"CREATE TABLE {tables.named(f'{name}_p{part}')} PARTITION OF {tables.named(name)} "
+            f"FOR VALUES WITH (MODULUS {count}, REMAINDER {part})"
+            for name in PARTITIONED
+            for part in range(count)
+        ]
+        kept = f"INSERT INTO {tables.setting} (name, value) VALUES ('partitions', '{count}')"
+        return [*parts, kept] if count else []
+
+    def partitions(self) -> int:
+        """Return how many parts the store's tables are in, 0 where each is one."""
+        asked = f"SELECT value FROM {self.tables.setting} WHERE name = 'partitions'"
+        with self.translated(), self.connected() as connection:
+            found = connection.exec_driver_sql(asked).scalar()
+        return int(found) if found else 0
+
+    def use_partitions(self, count: int) -> None:
+        """Ask of tables in so many parts; before the first block."""
+        for backend in (self, self.replica):
+            if backend is not None:
+                backend.tables = replace(backend.tables, partitions=count)
+                backend.compilers = backend.new_compilers()
+                backend._reading = None
 
     def is_interrupt(self, error: Exception) -> bool:
         """Return whether the server says that a statement was interrupted."""

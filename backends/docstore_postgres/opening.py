@@ -17,6 +17,7 @@ from docstore_postgres.connections import has_ended
 
 __all__ = ["OLDEST", "open_backend"]
 
+_MOST_PARTITIONS = 1024
 OLDEST = 14
 """The oldest Postgres that the tests run on."""
 _SEVERAL_HOSTS = re.compile(
@@ -46,6 +47,7 @@ def open_backend(
     pooled: bool = False,
     replica: str | None = None,
     connect_timeout: float = 10.0,
+    partitions: int | None = None,
     **engine_options: Any,
 ) -> PostgresBackend:
     """Open (and create or upgrade) a store in Postgres.
@@ -72,6 +74,8 @@ def open_backend(
             transactions go there once it has replayed what this store wrote last, and to this one else.
         connect_timeout: seconds to wait for a server to answer, at least 2, in whole ones; the URL's comes
             first.
+        partitions: hash partitions by tenant, 1 to 1024, that a new store's tables are made in; ``None``: one
+            table each, or what an existing store has.
         engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
             ``max_overflow=`` (8), ``poolclass=`` and others.
 
@@ -84,7 +88,11 @@ def open_backend(
         ValueError: the engine is not one for psycopg, or a name is too long.
     """
     timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
-    tables = Tables(table_prefix, schema, search_marks)
+    if partitions is not None and (type(partitions) is not int or not 1 <= partitions <= _MOST_PARTITIONS):
+        raise ValueError(
+            f"partitions={partitions!r:.80}: expected a whole number from 1 to {_MOST_PARTITIONS}, or None"
+        )
+    tables = Tables(table_prefix, schema, search_marks, partitions or 0)
     owned = isinstance(url, str)
     engine: Any = url
     if isinstance(url, str):
@@ -107,6 +115,13 @@ def open_backend(
         _check_server(backend)
         backend.read_only = backend.read_only or _forbidden(backend)
         backend.ensure_schema(upgrade=upgrade and not backend.read_only)
+        there = backend.partitions()
+        if partitions not in (None, there):
+            raise BackendError(
+                f"this store's tables are in {there or 'no'} partitions, and it is opened with "
+                f"partitions={partitions}: a store keeps those that it was made with; copy it into a new one"
+            )
+        backend.use_partitions(there)
     except BaseException:
         backend.close()
         raise

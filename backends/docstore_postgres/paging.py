@@ -199,7 +199,9 @@ class Page:
         picked = joined("", (start, condition, self._order(), window))
         table = self.tables.of(self.query.collection)
         before = f"SELECT {self.columns} FROM {table} AS d WHERE d.number = ANY(ARRAY("
-        return joined("", (picked.wrapped(before, "))"), self._order()))
+        scope = self._scope()  # at this level, too: else each partition is looked in
+        within = Fragment("") if scope is TRUE else scope.wrapped(" AND ")
+        return joined("", (picked.wrapped(before, "))"), within, self._order()))
 
     def _scope(self) -> Fragment:
         return self.compiler.scope(self.query.scope)

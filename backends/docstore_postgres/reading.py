@@ -167,7 +167,8 @@ class Reading:
         """Return the statement that reads a page of a filter on ordinary columns; its text is that of all
         queries of one shape and size.
         """
-        shape = (columns.shape(query), query.limit)
+        confined = query.scope.tenant is None, query.scope.owner is None
+        shape = (columns.shape(query), query.limit, confined)
         text = self.column_pages.get(shape)
         if text is None:
             if len(self.column_pages) >= _KEPT:
@@ -175,7 +176,8 @@ class Reading:
             text = self.column_pages[shape] = _column_page(query, columns, selected, compiler)
         statuses = () if len(columns.statuses) == len(STATUSES) else (list(columns.statuses),)
         window = (query.offset,) if query.offset else ()
-        return Fragment(text, (*columns.values(query), *statuses, *window))
+        scope = compiler.scope(query.scope).values
+        return Fragment(text, (*columns.values(query), *statuses, *window, *scope))
 
     def condition(self, query: Query, compiler: PostgresCompiler) -> Condition:
         """Return the condition of ``query``, as it was compiled when it was asked before, or now."""
@@ -245,7 +247,9 @@ def _column_page(query: Query, columns: ColumnFilter, selected: str, compiler: P
         f"SELECT d.number FROM {table} AS d WHERE {columns.condition(compiler, query).text}{statuses} "
         f"ORDER BY {order} LIMIT {query.limit:d}{offset}"
     )
-    return f"SELECT {selected} FROM {table} AS d WHERE d.number = ANY(ARRAY({picked})) ORDER BY {order}"
+    scope = compiler.scope(query.scope).text  # at this level, too: else each partition is looked in
+    page = f"SELECT {selected} FROM {table} AS d WHERE d.number = ANY(ARRAY({picked}))"
+    return f"{page} AND {scope} ORDER BY {order}"
 
 
 def _is_range(where: Expr, path: Path) -> bool:

@@ -17,12 +17,16 @@ import sqlalchemy as sa
 
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
 
-__all__ = ["Tables", "columns_of", "make_metadata"]
+__all__ = ["PARTITIONED", "Tables", "columns_of", "make_metadata"]
 
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,35}\Z")
 """With the longest name that follows it, ``declared_``, 12 digits and ``_many``, it has to fit in the 63
 bytes that Postgres keeps of a name."""
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
+
+
+PARTITIONED = ("document", "extraction", "content", "blob", "tally", "usual")
+"""The tables whose rows have a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,13 @@ class Tables:
         prefix: what every name begins with; letters, digits and underscores, at most 36.
         schema: the Postgres schema; ``None`` is the connection's own.
         search_marks: whether what a search looks in keeps its marks (rule 22); fixed when the store is made.
+        partitions: parts that each table is in by its rows' tenants, on Postgres; 0 is one table.
     """
 
     prefix: str = "docstore_"
     schema: str | None = None
     search_marks: bool = False
+    partitions: int = 0
 
     def __post_init__(self) -> None:
         for what, name, allowed, most in (
@@ -90,7 +96,10 @@ class Tables:
         """Return the expression that reads a document's content; the content table is keyed by the document's
         number.
         """
-        return f"(SELECT c.{column} FROM {self.content} AS c WHERE c.number = {alias}.number)"
+        same = f"c.number = {alias}.number"
+        if self.partitions:  # else each part is looked in
+            same = f"c.tenant = {alias}.tenant AND {same}"
+        return f"(SELECT c.{column} FROM {self.content} AS c WHERE {same})"
 
 
 def columns_of(collection: Collection) -> tuple[Field, ...]:
@@ -177,6 +186,10 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
     if dialect == "postgresql":
         _postgres_indexes(name, document, extraction)
         _usual_table(f"{name}usual", metadata)
+        if tables.partitions:
+            for kind in PARTITIONED:
+                table = metadata.tables[f"{tables.schema}.{name}{kind}" if tables.schema else f"{name}{kind}"]
+                table.dialect_options["postgresql"]["partition_by"] = "HASH (tenant)"
     return metadata
 
 

@@ -80,6 +80,8 @@ SESSION = (
     ("copy", "docstore copy docstore.db new.db --target-blobs new-files"),
     ("diff", "docstore diff docstore.db new.db --other-blobs new-files"),
     ("export", "docstore export docs.jsonl.gz"),
+    ("backup", "docstore backup monday"),
+    ("backup", "docstore count --store monday"),
 )
 """What is typed, and which command's section shows it."""
 _FIRST_LINES = {"explain": 6, "stats": 3}

@@ -116,7 +116,9 @@ def _filter_of(_context: click.Context, _parameter: click.Parameter, terms: tupl
 
 
 def store_url(text: str) -> str:
-    """Return the URL of a store that was named by its URL or by the path of a SQLite file."""
+    """Return the URL of a store that was named by its URL, the path of a SQLite file or a backup's folder."""
+    if os.path.isdir(text):
+        text = os.path.join(text, "docstore.db")
     return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else f"sqlite:///{text}"
 
 
@@ -139,6 +141,8 @@ def opened(url: str, blobs: str, *, must_exist: bool = True, **options: Any) -> 
     from docstore.store import open
 
     file = sqlite_file(url)
+    if os.path.isdir(url) and blobs == DEFAULT_BLOBS:  # a backup has its bytes in it
+        blobs = os.path.join(url, "files")
     if must_exist and file is not None and not file.exists():
         raise click.ClickException(
             f"there is no store at {file}: make one with  docstore index FOLDER --store {url}"

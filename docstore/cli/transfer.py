@@ -339,7 +339,7 @@ def backup_(folder: str, as_json: bool, quiet: bool, url: str, blobs: str) -> in
 
     \b
     docstore backup /backups/monday
-    docstore find --store /backups/monday/docstore.db --blobs /backups/monday/files
+    docstore find --store /backups/monday
 
     Everything is read again and compared at the end.
     """

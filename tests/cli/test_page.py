@@ -41,7 +41,7 @@ def test_every_command_is_in_the_session(maker: ModuleType) -> None:
 
     names = {name for group in COMMANDS.values() for name in group}
     typed = {name for name, _ in maker.SESSION}
-    assert names - typed == {"open", "mcp", "partition", "distribute", "backup", "completion"}
+    assert names - typed == {"open", "mcp", "partition", "distribute", "completion"}
 
 
 def test_tables_fit(told: Any) -> None:

@@ -1,0 +1,155 @@
+"""``docstore index``: folders kept apart, what is left out, what is deleted, a run that is interrupted."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import docstore
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_two_folders_with_a_file_of_one_name(command: Run, tmp_path: Path) -> None:
+    """Are two documents, both found, run after run."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text(f"readme of {name}")
+    for _ in range(3):
+        assert command("index", "a")[0] == command("index", "b")[0] == 0
+    found = [json.loads(line) for line in command("find", "--search", "readme", "--jsonl")[1].splitlines()]
+    assert {one["external_id"] for one in found} == {"a/README.md", "b/README.md"}
+    assert command("count", "--all-versions")[1] == "2\n"
+
+
+def test_a_name_that_is_taken(command: Run, tmp_path: Path) -> None:
+    """Is refused with what to write, exit status 2; with that it goes."""
+    for place in ("x", "y"):
+        (tmp_path / place / "docs").mkdir(parents=True)
+        (tmp_path / place / "docs" / "a.txt").write_text(place)
+    command("index", "x/docs")
+    status, out, err = command("index", "y/docs")
+    assert (status, out, err.count("\n"), "--as NAME" in err) == (2, "", 1, True)
+    assert command("index", "y/docs", "--as", "other")[0] == 0
+    assert command("cat", "other/a.txt")[1] == "y"
+
+
+def test_everything_together_does_a_folder_once(command: Run, papers: Path) -> None:
+    """Shards, threads, patterns and metadata; a dry run says so before and changes nothing."""
+    for n in range(20):
+        (papers / f"{n}.txt").write_text(str(n))
+    (papers / ".gitignore").write_text("1*.txt\n")
+    options = ("--include", "*.txt", "--exclude", "5.*", "--jobs", "4", "-m", "project=north")
+    told = command("index", "papers", "--dry-run", *options)[1]
+    assert told.count("would add: ") == 8
+    assert command("count")[1] == "3\n"
+    counts = [
+        json.loads(command("index", "papers", *options, "--shard", f"{i}/3", "--json")[1]) for i in (1, 2, 3)
+    ]
+    assert sum(one["added"] for one in counts) == 8
+    assert (
+        command("count", "project=north")[1]
+        == command("count", "project=north", "--all-versions")[1]
+        == "8\n"
+    )
+    assert json.loads(command("index", "papers", "--no-ignore", "--json")[1])["added"] == 11
+
+
+def test_deleting_what_is_gone(command: Run, papers: Path) -> None:
+    """Only of a folder that is whole: else nothing is, and the exit status is 1; never beside files."""
+    (papers / "plan.txt").unlink()
+    assert command("index", "papers", "--delete", "--dry-run")[1].startswith("would delete: plan.txt\n")
+    assert command("index", "papers/2026/bill.csv", "--delete")[0] == 2
+    assert "1 deleted" in command("index", "papers", "--delete")[1]
+    for path in (papers / "2026").iterdir():
+        path.unlink()
+    status, _, err = command("index", "papers", "--delete")
+    assert (status, "nothing was deleted" in err) == (1, True)
+    status, _, err = command("index", "gone", "--delete")
+    assert (status, "is not there" in err) == (1, True)
+    assert command("count")[1] == "2\n"
+
+
+def test_files_from_standard_input(command: Run, papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each ended by a zero byte; those that are known are unchanged."""
+    (papers / "two\nlines.txt").write_text("new")
+    given = io.TextIOWrapper(io.BytesIO(b"papers/plan.txt\0papers/two\nlines.txt\0"))
+    monkeypatch.setattr("sys.stdin", given)
+    done = json.loads(command("index", "--stdin0", "--json")[1])
+    assert (done["added"], done["unchanged"]) == (1, 1)
+    assert command("index", "papers", "--json")[1].count('"unchanged": 4') == 1
+
+
+def test_a_folder_is_watched_until_it_is_interrupted(papers: Path, tmp_path: Path) -> None:
+    """What changes meanwhile is put in; Ctrl-C ends it with 130."""
+    asked = [sys.executable, "-m", "docstore", "index", "papers", "--watch", "--quiet"]
+    with subprocess.Popen(asked, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        (papers / "new.txt").write_text("new words")
+        deadline, found = time.monotonic() + 60, 0
+        with docstore.open(f"sqlite:///{tmp_path}/docstore.db") as store:
+            while not found and time.monotonic() < deadline:
+                found = store.documents.count({"external_id": "papers/new.txt"})
+                time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == b"docstore: interrupted; what was done stays\n"
+    assert found == 1
+
+
+def test_an_interrupted_run_goes_on(command: Run, tmp_path: Path) -> None:
+    """At whatever moment: nothing is lost, nothing is there twice, the bytes are whole."""
+    (tmp_path / "many").mkdir()
+    for n in range(300):
+        (tmp_path / "many" / f"{n}.txt").write_text(f"number {n}")
+    asked = [sys.executable, "-m", "docstore", "index", "many", "--quiet"]
+    for delay in (0.6, 1.1):
+        with subprocess.Popen(
+            asked, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) in (0, 130)
+    assert command("index", "many")[0] == 0
+    assert command("count", "--all-versions")[1] == "300\n"
+    with docstore.open(f"sqlite:///{tmp_path}/docstore.db", blobs=str(tmp_path / "docstore-files")) as store:
+        lost = [finding for finding in store.check("hash").findings if finding.kind in ("missing", "corrupt")]
+        names = {document.external_id for document in store.documents.iterate()}
+    assert (lost, len(names)) == ([], 300)
+
+
+def test_a_store_is_named_by_a_path(command: Run, papers: Path, tmp_path: Path) -> None:
+    """Of a file, or of a backup's folder with its bytes."""
+    os.rename("docstore.db", "other.db")
+    assert command("count", "--store", "other.db")[1] == "3\n"
+    assert command("backup", "monday", "--store", "other.db")[0] == 0
+    assert command("cat", "plan.txt", "--store", "monday")[1] == "a plan for the spring"
+
+
+def test_plain_records_are_read_in(command: Run, tmp_path: Path) -> None:
+    """JSON Lines and CSV; with a key again only what changed; a bad line is named."""
+    (tmp_path / "a.jsonl").write_text(
+        '{"filename": "a.txt", "content": "words", "n": 1}\n{"n": 2, "metadata": {"m": 3}}\n'
+    )
+    assert command("import", "a.jsonl")[1] == "2 added; 0 replaced; 0 unchanged\n"
+    assert command("count", "n=2", "m=3")[1] == command("count", "--search", "words")[1] == "1\n"
+    (tmp_path / "b.csv").write_text("number;name\n1;Ada\n2;Max\n")
+    assert command("import", "b.csv", "--key", "number")[1] == "2 added; 0 replaced; 0 unchanged\n"
+    (tmp_path / "b.csv").write_text("number;name\n1;Ada\n2;Moritz\n")
+    assert command("import", "b.csv", "--key", "number")[1] == "0 added; 1 replaced; 1 unchanged\n"
+    assert command("count", "name=Moritz", "external_id=2")[1] == "1\n"
+    (tmp_path / "c.jsonl").write_text('{"n": 1}\n[]\n')
+    status, _, err = command("import", "c.jsonl")
+    assert (status, "line 2" in err) == (2, True)
+    (tmp_path / "d.jsonl").write_text('{"status": "odd"}\n{"n": 7}\n')
+    status, out, err = command("import", "d.jsonl")
+    assert (status, out, err.startswith("line 1: ")) == (1, "1 added; 0 replaced; 0 unchanged\n", True)

@@ -30,6 +30,7 @@ __all__ = [
     "FairLock",
     "Gate",
     "Locks",
+    "ReentrantFairLock",
     "StoreDefault",
     "Timeout",
     "acquire",
@@ -421,6 +422,32 @@ class FairLock:
                 return False
             self._waiting.remove(turn)
             return True
+
+
+class ReentrantFairLock:
+    """A fair lock that the thread that holds it may take again."""
+
+    def __init__(self) -> None:
+        self._lock = FairLock()
+        self._holder: int | None = None
+        self._depth = 0
+
+    def acquire(self, timeout: float, waiting: str) -> bool:
+        """Take the lock, waiting for it in turn; return whether it came within ``timeout`` seconds."""
+        me = threading.get_ident()
+        if self._holder != me:
+            if not self._lock.acquire(timeout, waiting):
+                return False
+            self._holder = me
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        """Give it back, as often as it was taken."""
+        self._depth -= 1
+        if not self._depth:
+            self._holder = None
+            self._lock.release()
 
 
 # -- the timer -------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from docstore.backend import Capabilities, Query, SortKey
 from docstore.clock import Clock
-from docstore.concurrency import acquire, current, sleep
+from docstore.concurrency import ReentrantFairLock, current, sleep
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.asked import Prepared
@@ -91,7 +90,7 @@ class SQLiteBackend(SQLBackend):
         self.lock = lock_of(self.path)
         self.clock = Clock()
         self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
-        self._single = threading.RLock() if self.path is None else None
+        self._single = ReentrantFairLock() if self.path is None else None
         """How many threads can read at once."""
         self._idle = Idle(self._connected, self.session) if keeps else None
         if owned and self.path is not None:
@@ -121,7 +120,7 @@ class SQLiteBackend(SQLBackend):
             raise BackendError(
                 "a database in SQLite's memory does not follow a fork: open one in each process"
             )
-        if not acquire(self._single, self.busy_timeout, "the one connection of a database in memory"):
+        if not self._single.acquire(self.busy_timeout, "the one connection of a database in memory"):
             raise StoreBusy(
                 f"others kept the one connection of this database in memory for longer than "
                 f"{self.busy_timeout:g} s; try again later"

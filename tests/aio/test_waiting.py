@@ -158,3 +158,27 @@ def test_a_thread_is_waited_for() -> None:
             assert 1500 == await store.documents.count()
 
     asyncio.run(main())
+
+
+def test_the_one_connection_goes_from_hand_to_hand() -> None:
+    """In SQLite's memory a writer gets the connection in its turn, however many reads keep coming."""
+
+    async def main() -> None:
+        async with docstore.open_async("sqlite://") as store:
+            await store.documents.add_many([{"metadata": {"n": number}} for number in range(300)])
+            over = False
+
+            async def read() -> None:
+                while not over:
+                    await store.documents.count({"metadata.n": {"$mod": [7, 1]}})
+
+            readers = [asyncio.create_task(read()) for _ in range(4)]
+            await asyncio.sleep(0.05)
+            for number in range(5):
+                async with asyncio.timeout(5), store.transaction():
+                    await store.documents.add(filename=f"{number}")
+            over = True
+            await asyncio.gather(*readers)
+            assert 305 == await store.documents.count()
+
+    asyncio.run(main())

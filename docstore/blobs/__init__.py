@@ -28,6 +28,7 @@ from docstore.blobs.objects import (
     Upload,
     classify,
     key_of_temporary,
+    leads_out,
     new_key,
 )
 from docstore.blobs.reading import checked
@@ -494,7 +495,11 @@ class Blobs:
 
     @contextmanager
     def _failures(self, action: str, key: str) -> Iterator[None]:
-        """Let every failure of the storage arrive as a :class:`BlobError`."""
+        """Let every failure of the storage arrive as a :class:`BlobError`; refuse a key that leads out of the
+        root, as a row may have that somebody wrote by hand.
+        """
+        if leads_out(key):
+            raise BlobError(f"cannot {action} {shown(key)}: that is no storage key", key=key)
         try:
             yield
         except (DocstoreError, GeneratorExit):

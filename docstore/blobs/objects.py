@@ -26,6 +26,7 @@ __all__ = [
     "Upload",
     "classify",
     "key_of_temporary",
+    "leads_out",
     "new_key",
     "temporary_name",
 ]
@@ -172,6 +173,13 @@ def new_key() -> str:
     """Return a fresh storage key, ``xx/yy/<uuid4 hex>``, where ``xxyy`` are the first four digits."""
     digits = uuid4().hex
     return f"{digits[:2]}/{digits[2:4]}/{digits}"
+
+
+def leads_out(name: object) -> bool:
+    """Return whether a name is none that may stand below a root: no text, or with steps that climb."""
+    if not isinstance(name, str) or not name or "\0" in name or name.startswith("/"):
+        return True
+    return not {"..", "."}.isdisjoint(name.split("/"))
 
 
 def temporary_name(key: str) -> str:

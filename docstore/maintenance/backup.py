@@ -138,6 +138,7 @@ class _Backup:
         database = self._folder / DATABASE
         _remove(database, but_itself=True)
         os.replace(self._folder / _PARTIAL, database)
+        _remove(self._folder / _PARTIAL)
         sync_folder(self._folder)
         extra = [found.name for found in self._target.list() if found.name not in self._needed]
         self._target.delete_many(extra, workers=self._target.upload_workers)

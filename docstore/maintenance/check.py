@@ -21,7 +21,7 @@ from docstore.blobs.objects import QUARANTINE, classify
 from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured, shown
 from docstore.maintenance.absence import key_of, listed, unproven
 from docstore.maintenance.collect import batches_of, checked_grace
-from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
+from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of, fault_of_blob
 from docstore.maintenance.reports import CheckReport, Finding, FindingKind, OnProgress, tell
 from docstore.parallel import at_once
 from docstore.places import Ownership, Places, location_of
@@ -221,8 +221,10 @@ class _Check:
         """Compare live rows with their objects: rows first, then bytes, then the rows again."""
         part = self._part
         after = part.after
-        for rows in batches_of(self._backend, LIVE, scope=self._scope):
-            self._newest = max(self._newest, *(row.at for row in rows))
+        for every in batches_of(self._backend, (), scope=self._scope):
+            readable = [row for row in every if not self._finds_broken(row)]
+            rows = [row for row in readable if row.state == "live"]
+            self._newest = max([self._newest, *(row.at for row in rows)])
             rows = [row for row in rows if part.has(row.key)]
             if not rows:
                 continue
@@ -278,7 +280,7 @@ class _Check:
         def stale(states: tuple[BlobState, ...]) -> Iterator[BlobRow]:
             now = int(time.time() * 1_000_000)  # a standby is asked, too: it is not written to
             for rows in batches_of(self._backend, states, before=old, now=now, scope=self._scope):
-                yield from (row for row in rows if self._part.has(row.key))
+                yield from (row for row in rows if not fault_of_blob(row) and self._part.has(row.key))
 
         for row in stale(PENDING):
             self._add("stale_pending", row.key, None, "its write never ended; collect removes it")
@@ -336,6 +338,13 @@ class _Check:
             kind: FindingKind = "truncated" if size < row.size else "corrupt"
             return kind, f"{size} bytes instead of {row.size}"
         return self._read(blobs, row) if self._level == "hash" else None
+
+    def _finds_broken(self, row: BlobRow) -> bool:
+        """Report a row of bytes that somebody changed by hand; return whether it is one."""
+        fault = fault_of_blob(row)
+        if fault:
+            self._add("unreadable", str(row.key), None, f"the row of these bytes is not to be read: {fault}")
+        return bool(fault)
 
     def _where_it_is(self, blobs: Blobs, row: BlobRow) -> str:
         """Say that an object is missing, and where it may be."""

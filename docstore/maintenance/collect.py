@@ -16,7 +16,7 @@ from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Scope, Write
 from docstore.blobs import Blobs, Upload
 from docstore.errors import shown
 from docstore.maintenance.absence import Absent, Clock, listed, remove_unknown
-from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed
+from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed, fault_of_blob
 from docstore.maintenance.reports import CollectReport, OnProgress, tell
 from docstore.places import Ownership, Places, places_of
 from docstore.steps import reached
@@ -165,10 +165,12 @@ class Removal:
         self.failed: list[str] = []
 
     def here(self, rows: Iterable[BlobRow]) -> list[BlobRow]:
-        """Return the rows whose bytes are at this root; count the others."""
+        """Return the rows whose bytes are at this root; count the others, and name what somebody broke."""
         here = list[BlobRow]()
         for row in rows:
-            if self._is_own and row.place in (0, self._place):
+            if fault_of_blob(row):
+                self.failed.append(str(row.key))
+            elif self._is_own and row.place in (0, self._place):
                 here.append(row)
             else:
                 self._left[row.place] += 1

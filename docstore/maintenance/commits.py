@@ -6,13 +6,14 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from docstore.backend import Backend, BlobState, Query, Reader, Row, Writer
+from docstore.backend import Backend, BlobRow, BlobState, Query, Reader, Row, Writer
+from docstore.blobs.objects import classify
 from docstore.concurrency import sleep
 from docstore.errors import BackendError
 from docstore.query.expr import In
 from docstore.query.fields import DOCUMENTS
 
-__all__ = ["DEAD", "LIVE", "PENDING", "SWEPT", "committed", "documents_of"]
+__all__ = ["DEAD", "LIVE", "PENDING", "SWEPT", "committed", "documents_of", "fault_of_blob"]
 
 T = TypeVar("T")
 _TRIES = 8
@@ -21,6 +22,24 @@ PENDING: tuple[BlobState, ...] = ("pending",)
 LIVE: tuple[BlobState, ...] = ("live",)
 DEAD: tuple[BlobState, ...] = ("dead",)
 SWEPT: tuple[BlobState, ...] = ("swept",)
+
+
+def fault_of_blob(row: BlobRow) -> str:
+    """Return what of a blob row is not as docstore writes it, in words; ``""``: nothing."""
+    key: object = row.key
+    size: object = row.size
+    sha256: object = row.sha256
+    if not isinstance(key, str) or classify(key) != "object":
+        return "its key is no storage key"
+    if row.state not in (*PENDING, *LIVE, *DEAD, *SWEPT):
+        return "its state is none"
+    if {type(row.at), type(row.place), type(row.attempts)} != {int}:
+        return "a time, a place or a count is no whole number"
+    if size is not None and not (type(size) is int and size >= 0):
+        return "its size is no number of bytes"
+    if sha256 is not None and not (isinstance(sha256, str) and len(sha256) == 64):
+        return "its sha256 is none"
+    return ""
 
 
 def committed(backend: Backend, work: Callable[[Writer], T]) -> T:

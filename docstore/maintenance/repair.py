@@ -123,6 +123,8 @@ def _propose(backend: Backend, bytes: _Bytes | None, finding: Finding) -> Propos
     match finding.kind:
         case "unowned":
             return None
+        case "unreadable":
+            return keep("somebody changed the row by hand: put it right by hand, or restore a backup")
         case "extra":
             return propose_for_extra(backend, blobs, finding.key, ownership, bytes.clock)
         case "stale_pending":

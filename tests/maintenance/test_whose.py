@@ -596,6 +596,49 @@ def test_a_database_that_was_replaced_is_seen_by_the_next_write(tmp_path: Path) 
         assert len(objects(folder)) == 2
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "key = '../../outside'",
+        "at = 'yesterday'",
+        "size = -5",
+        "state = 'lost'",
+        "place = 'there'",
+        "sha256 = ''",
+    ],
+)
+def test_a_row_of_bytes_that_somebody_broke_is_one_finding(tmp_path: Path, changes: str) -> None:
+    """And takes nothing with it: no file outside of the root, nor the check and collection of others."""
+    url, folder = f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "in" / "files"
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"a person's")
+    with docstore.open(url, blobs=folder) as store:
+        made = put(store, 3)
+        store.documents.delete(made[0])
+        store.documents.delete(made[1])
+        with sqlite3.connect(tmp_path / "a.db") as database:
+            one = "(SELECT min(key) FROM docstore_blob WHERE state = 'dead')"
+            database.execute(f"UPDATE docstore_blob SET {changes} WHERE key = {one}")
+        assert [one.kind for one in store.check(grace=DAY).findings].count("unreadable") == 1
+        assert store.collect(0).swept == 1
+        store.repair(store.check(grace=0), dry_run=False, force=True)
+        assert store.documents.read_bytes(made[2]) == b"bytes2"
+    assert outside.read_bytes() == b"a person's"
+
+
+def test_a_document_whose_key_leads_out_reads_nothing(tmp_path: Path) -> None:
+    """A key in a document's row that somebody wrote by hand opens no file of the machine."""
+    url, folder = f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "in" / "files"
+    (tmp_path / "outside").write_bytes(b"bytes0")
+    with docstore.open(url, blobs=folder) as store:
+        (id,) = put(store, 1)
+        with sqlite3.connect(tmp_path / "a.db") as database:
+            database.execute("UPDATE docstore_document SET blob_key = '../../outside'")
+        for read in (store.documents.read_bytes, store.documents.open):
+            with pytest.raises(docstore.BlobError, match="storage key"):
+                read(id)
+
+
 def test_two_collections_at_once_fail_at_nothing(store: docstore.Store, folder: Path) -> None:
     """What one of them moved is no failure of the other."""
     put(store, 2)

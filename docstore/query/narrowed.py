@@ -12,6 +12,7 @@ from docstore.errors import shown
 from docstore.query.bounds import LOGIC
 from docstore.query.complaints import Where, unknown_field
 from docstore.query.paths import parse_path, path_text
+from docstore.query.typed_operands import typed_operand
 from docstore.query.under import under
 
 __all__ = ["below_metadata"]
@@ -43,24 +44,25 @@ def _checked(filter: Mapping[str, Any], model: type[BaseModel], where: Where) ->
             steps = parse_path(key)
             if steps[0] == "metadata" and len(steps) > 1 and "metadata" not in _names(model):
                 steps = steps[1:]
-            _check_path(steps, model, (*where, key), key)
-            checked[path_text(steps)] = operand
+            annotation = _annotation_at(steps, model, (*where, key), key)
+            checked[path_text(steps)] = typed_operand(operand, annotation, (*where, key))
     return checked
 
 
-def _check_path(steps: tuple[str, ...], model: type[BaseModel], where: Where, key: str) -> None:
-    """Follow a path through the model, as far as models go.
+def _annotation_at(steps: tuple[str, ...], model: type[BaseModel], where: Where, key: str) -> Any:
+    """Follow a path through the model, as far as models go; return the annotation at its end, ``Any`` where
+    that is not known.
 
     Raises:
         UnknownField: a step is no field of the model there.
     """
-    for step in steps:
+    for place, step in enumerate(steps):
         if step.isdecimal() and model.model_config.get("extra") != "allow" and step not in _names(model):
             continue  # an index into a list of such models
         names = _names(model)
         if step not in names:
             if model.model_config.get("extra") == "allow":
-                return
+                return Any
             known = ", ".join(sorted(names))
             what = (
                 f"unknown field {shown(key)}"
@@ -69,9 +71,12 @@ def _check_path(steps: tuple[str, ...], model: type[BaseModel], where: Where, ke
             )
             raise unknown_field(where, step, names, what, f"{model.__name__} has {known}")
         below = _model_in(names[step])
+        if place == len(steps) - 1:
+            return names[step]
         if below is None:
-            return
+            return names[step] if all(rest.isdecimal() for rest in steps[place + 1 :]) else Any
         model = below
+    return Any
 
 
 def _names(model: type[BaseModel]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the base. Everything here is done while nothing commits, and what is returned ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from threading import Lock
 from typing import Any, NamedTuple
@@ -16,16 +16,19 @@ from docstore.backend import Query, SortKey
 from docstore.concurrency import looked_over
 from docstore.index import window
 from docstore.index.bits import EMPTY, Bits, minus
+from docstore.index.facet_counts import count_by
 from docstore.index.ordered import MOST_ORDERED, is_ordered
 from docstore.index.snapshot import Answer, Window
 from docstore.query.evaluate import compile as compile_expr
-from docstore.query.expr import Compare, Expr, In
+from docstore.query.expr import Compare, Expr, In, Path
 from docstore.query.order import after_function, sort_key_function
 from docstore_memory.index import conjuncts
 from docstore_memory.records import Record
 from docstore_memory.views import Layer, View
 
-__all__ = ["candidates", "counted_records", "described", "first_records", "key_of", "within"]
+__all__ = [
+    "candidates", "counted_records", "counted_values", "described", "first_records", "key_of", "within",
+]  # fmt: skip
 
 _KEYS = ("number", "id", "document_id", "external_id")
 _FIRST_ROUND, _LAST_ROUND = 32, 65_536
@@ -66,6 +69,14 @@ def counted_records(view: View, mutex: Lock, query: Query) -> tuple[int, list[Re
         records = view.base.tables[query.collection.name].records
         beside = [] if layer is None else list(layer.table.records.values())
         return answer.sure, [*(records[number] for number in bounds.unsure.members), *beside]
+
+
+def counted_values(view: View, mutex: Lock, query: Query, path: Path) -> Mapping[Any, int] | None:
+    """Return how many records have each value at a path; ``None`` where the facts do not tell."""
+    with mutex:
+        if _keys(query) is not None or _layer(view, query) is not None:
+            return None
+        return count_by(view.base.indexes[query.collection.name].snapshot(), _answer(view, query)[0], path)
 
 
 class First(NamedTuple):

@@ -22,7 +22,15 @@ from docstore.query.expr import TRUE, Path
 from docstore.query.facets import group
 from docstore.query.fields import collection_named
 from docstore.query.order import after_function
-from docstore_memory.narrow import candidates, counted_records, described, first_records, key_of, within
+from docstore_memory.narrow import (
+    candidates,
+    counted_records,
+    counted_values,
+    described,
+    first_records,
+    key_of,
+    within,
+)
 from docstore_memory.records import Record
 from docstore_memory.views import View
 
@@ -88,6 +96,9 @@ class MemoryReader:
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int]:
         """Count the rows of ``query`` by each scalar value seen at ``path``."""
+        counted = counted_values(self._view, self._mutex, query, path)
+        if counted is not None:
+            return counted
         return group((record.facts for record in self._matching(query)), path)
 
     def setting(self, name: str) -> str | None:

@@ -15,6 +15,7 @@ from docstore.backend import Query, Row, SortKey
 from docstore.index import window
 from docstore.index.answers import Bounds
 from docstore.index.bits import EMPTY, Bits, union
+from docstore.index.facet_counts import count_by
 from docstore.index.facts import EVERY
 from docstore.index.leaves import leaf_bounds
 from docstore.index.ordered import CUT, MOST_ORDERED, Ordered
@@ -22,12 +23,12 @@ from docstore.index.snapshot import Answer, Snapshot, Window
 from docstore.index.source import Source
 from docstore.index.tail import Segment
 from docstore.index.texts import asked, fts5
-from docstore.query.expr import Expr, Leaf
+from docstore.query.expr import Expr, Leaf, Path
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.values import INT64_MAX, INT64_MIN
 from docstore_sqlite.asked import Asked, asked_of
 from docstore_sqlite.fetching import SOUGHT, Fetching
-from docstore_sqlite.narrow import LISTED, Way, walk_length
+from docstore_sqlite.narrow import LISTED, Way, answer_key, walk_length
 from docstore_sqlite.postings import FIELDS, Postings, Shared
 from docstore_sqlite.standing import Standing
 from docstore_sqlite.walking import Walking
@@ -135,6 +136,12 @@ class Indexed(Standing):
             return sure if at_most is None else min(sure, at_most)
         left = -1 if at_most is None else at_most - sure
         return sure + self.fetching.count(query, found.whole.unsure, left)
+
+    def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
+        """Count by the values at a path; ``None``: the facts do not tell. Call within a transaction."""
+        asked, index = self.asked(query), self.index(query.collection)
+        key = asked.key or answer_key(asked.terms)
+        return count_by(index, self._find(asked.terms, key, index, query), path)
 
     def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, query: Query) -> Answer:
         """Return what the index says of the terms; what texts the documents have is asked of the index of

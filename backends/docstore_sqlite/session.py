@@ -19,8 +19,8 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Capabilities, Duplicate, Query, Row, SortKey, Statement
 from docstore.clock import Clock
-from docstore.query.expr import And, Compare, Not
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection
+from docstore.query.expr import And, Compare, Not, Path
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Kind
 from docstore_sqlite import declared
 from docstore_sqlite.asked import prepared
 from docstore_sqlite.column_pages import column_page
@@ -168,6 +168,13 @@ class SQLiteSession(Session):
             return super().count(query, at_most)
         with self.one_state():
             return self.indexed.count(query, at_most)
+
+    def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
+        """Count by the values at a path: by the facts, where they tell them."""
+        if query.collection.column(path[0]).kind is not Kind.JSON or query.lock is not None:
+            return super().count_by(query, path)
+        with self.one_state():
+            return self.indexed.count_by(query, path)
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""

@@ -29,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         import click  # noqa: F401
-    except ImportError as error:
-        return _missing(error)
-    from docstore.cli.app import run
 
-    try:
+        from docstore.cli.app import run
+
         return run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        return 130
     except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("rich", "pathspec"):
+        if error.name is None or error.name.partition(".")[0] not in ("click", "rich", "pathspec"):
             raise
         return _missing(error)
 

@@ -107,6 +107,7 @@ def pgbouncer(session: nox.Session) -> None:
     """Run the API's tests on Postgres through Debian's PgBouncer, in transaction and in session mode."""
     session.install("--no-compile", "-e", ".[all]", *group("test"))
     if not any(Path(place, "pgbouncer").exists() for place in ("/usr/sbin", "/usr/bin")):
+        session.run("apt-get", "update", "-q", external=True)
         session.run("apt-get", "install", "-y", "-q", "pgbouncer", external=True)
     for mode in ("transaction", "session"):
         paths = ("tests/pgbouncer", "tests/api") if mode == "transaction" else ("tests/api",)

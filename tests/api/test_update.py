@@ -69,7 +69,6 @@ def test_content_brings_its_preview(store: docstore.Store) -> None:
     "changes",
     [
         {"status": "completed"},
-        {"external_id": "x"},
         {"tenant": "x"},
         {"metadata": None},
         {"metadata": {"x": float("nan")}},

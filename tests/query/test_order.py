@@ -318,7 +318,7 @@ def test_a_sort_is_read(sort: Any, expected: tuple[SortKey, ...]) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        None, 5, b"number", {"number": 1}, {"number"}, [], (), [5], [None], [["number"]], [("number", -1)],
+        None, 5, b"number", {"number": 1}, {"number"}, [], (), [5], [None], [["number"]], [("number", 2)],
         "", "-", "--number", "+number", " number", "numbr", "created_at.x", "content", "blob_key", "words",
         "$natural", "metadata.\0", "metadata.\ud800", "metadata" + ".a" * 16, ["number"] * 17, "number,size",
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from docstore.errors import FilterSyntaxError, FilterValueError, UnknownField
 from docstore.query.evaluate import compile, matches
-from docstore.query.expr import FALSE, TRUE, Compare, Exists, In, Mod, Not, TypeIs
+from docstore.query.expr import FALSE, TRUE, Compare, During, Exists, In, Mod, Not, TypeIs
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.query.normalize import normalize
 from docstore.query.parse import parse
@@ -199,7 +199,7 @@ def test_default_timezone() -> None:
         assert expr == Compare(("created_at",), "eq", midnight)
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - naive on purpose
     expr = parse({"metadata.at": naive}, DOCUMENTS, default_timezone=zone)
-    assert expr == Compare(("metadata", "at"), "eq", "2025-12-31T23:00:00.000000Z")
+    assert expr == During(("metadata", "at"), ((midnight, midnight),))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ __all__ = ["FRAME", "main"]
 
 FRAME = struct.Struct("<cI")
 _GRACE_SECONDS = 0.25  # a library that does not return to Python by then is killed
+_LATE = "cut where its time was up"
 _RECYCLED_BYTES = 384 * 1024 * 1024
 _FILES = 2000
 
@@ -33,7 +34,7 @@ _FILES = 2000
 def main(descriptor: int) -> None:
     """Serve requests until the socket is closed, or this process has grown."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
-    signal.signal(signal.SIGPROF, _out_of_time)
+    signal.signal(signal.SIGPROF, _Clock.strike)
     channel = socket.socket(fileno=descriptor)
     for _ in range(_FILES):
         line, descriptors = _request(channel)
@@ -66,7 +67,7 @@ def _answer(asked: dict[str, Any], stream: Any, channel: socket.socket) -> dict[
     try:
         try:
             registry = Registry(pickle.loads(b64decode(asked["extractors"]))) if asked["extractors"] else None
-            state, note, error = read(source, registry, lambda text: _send(channel, b"T", text.encode()))
+            state, note, error = read(source, registry, lambda text: _hand_on(channel, text))
         finally:
             _unbound()
     except (Bound, MemoryError) as met:  # in the last moment
@@ -82,23 +83,46 @@ def _answer(asked: dict[str, Any], stream: Any, channel: socket.socket) -> dict[
     }
 
 
+def _hand_on(channel: socket.socket, text: str) -> None:
+    _send(channel, b"T", text.encode())
+    if _Clock.is_up:
+        raise Bound(_LATE)
+
+
 def _send(channel: socket.socket, letter: bytes, payload: bytes) -> None:
     channel.sendall(FRAME.pack(letter, len(payload)) + payload)
 
 
-def _out_of_time(*_: object) -> None:
-    raise Bound("cut where its time was up")
+class _Clock:
+    """The CPU seconds of a file: when they are up the piece at hand may end, soon after none may."""
+
+    seconds = 0.0
+    is_up = False
+
+    @classmethod
+    def start(cls, seconds: float) -> None:
+        """Let the time of a file begin."""
+        cls.seconds, cls.is_up = seconds, False
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 1.3 * seconds + _GRACE_SECONDS)  # by default it ends us
+
+    @classmethod
+    def strike(cls, *_: object) -> None:
+        """Note that the time is up; raise `Bound` the second time."""
+        if cls.is_up:
+            raise Bound(_LATE)
+        cls.is_up = True
+        signal.setitimer(signal.ITIMER_PROF, 0.15 * cls.seconds + 0.1)
 
 
 def _bound(limits: ExtractLimits) -> None:
-    """Set the bounds: a signal that Python turns into `Bound`, a later one that kills, and the memory."""
+    """Set the bounds of one file."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = used.ru_utime + used.ru_stime + limits.seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (ceil(seconds) + 1, resource.RLIM_INFINITY))  # whole seconds
+    seconds = ceil(used.ru_utime + used.ru_stime + 1.3 * limits.seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
     if sys.platform.startswith("linux"):  # elsewhere the bound is not kept, or counts what is shared
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory, resource.RLIM_INFINITY))
-    signal.setitimer(signal.ITIMER_PROF, limits.seconds)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 1.05 * limits.seconds + _GRACE_SECONDS)  # by default it ends us
+    _Clock.start(limits.seconds)
 
 
 def _unbound() -> None:

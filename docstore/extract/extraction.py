@@ -139,6 +139,8 @@ def _extracted(answer: Answer, content_type: str) -> Extracted:
         return Extracted(text, "partial", answer.reason, content_type)
     if ended["error"] is not None:
         raise ExtractionError(ended["error"])
+    if ended["state"] == "partial" and not text.strip():
+        raise ExtractionError(f"nothing could be read: {ended['note']}")
     return _made(text, ended["state"], ended["note"], ended["content_type"], ended["members"])
 
 

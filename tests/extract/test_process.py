@@ -198,6 +198,29 @@ def test_the_end_of_the_parent_ends_its_children() -> None:
         assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("x.txt", "some words in a line of a long text \u20ac\n"),
+        ("x.csv", '1,"name, more",2024-01-01,some text,,\n'),
+        ("x.jsonl", '{"id": 1, "tags": ["a", {"b": [1.5, null]}]}\n'),
+        ("x.html", "<div class=x><p>words &amp; <b>bold</b></p></div>\n"),
+    ],
+)
+def test_memory_does_not_grow_with_the_file(name: str, unit: str, tmp_path: Path) -> None:
+    """A file of 4 MiB takes the child little more than one of a kilobyte."""
+
+    def peak(size: int) -> int:
+        processes.close_idle()
+        path = tmp_path / f"{size}{name}"
+        path.write_text(unit * (size // len(unit)), encoding="utf-8")
+        assert "complete" == extract(path).state
+        status = Path(f"/proc/{processes._idle[0].process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0])
+
+    assert peak(4 << 20) - peak(1 << 10) < 4 << 10
+
+
 HOSTILE = {
     "paragraphs.docx": lambda: docx("<w:p/>" * 3_500_000),
     "spans.docx": lambda: docx(

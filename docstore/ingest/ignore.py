@@ -63,7 +63,10 @@ class Ignored:
 
 
 def above(folder: str) -> Ignored | None:
-    """Return the rules from around a folder: of the git repository that it lies in, ``None`` if in none."""
+    """Return the rules from around a folder: of the git repository that it lies in.
+
+    ``None`` if it is in none, or if they leave out the folder itself: who names it wants what is in it.
+    """
     top = folder
     while not os.path.exists(os.path.join(top, ".git")):
         top, before = os.path.dirname(top), top
@@ -72,9 +75,12 @@ def above(folder: str) -> Ignored | None:
     rules = Ignored(top, extra=[os.path.join(top, ".git", "info", "exclude")])
     if top == folder:
         return rules
-    for step in os.path.relpath(folder, top).split(os.sep)[:-1]:
+    for step in os.path.relpath(folder, top).split(os.sep):
         top = os.path.join(top, step)
-        rules = Ignored(top, rules)
+        if rules.leaves_out(top, is_folder=True):
+            return None
+        if top != folder:
+            rules = Ignored(top, rules)
     return rules
 
 

@@ -92,3 +92,12 @@ def test_included_patterns(tmp_path: Path) -> None:
     """Only files that match one are taken, in any folder; excluded ones not even then."""
     write(tmp_path, dict.fromkeys(["a.pdf", "s/b.pdf", "c.txt", "s/d.md"], ""))
     assert taken(tmp_path, include=["*.pdf", "*.md"], exclude=["a.*"]) == {"s/b.pdf", "s/d.md"}
+
+
+@pytest.mark.parametrize("folder", ["build", "build/deep", "sub/out"])
+def test_a_folder_that_is_named_is_taken_though_it_is_ignored(tmp_path: Path, folder: str) -> None:
+    """The rules from around it leave it out with all it holds, and so do not count; its own do."""
+    (tmp_path / ".git").mkdir()
+    files = {".gitignore": "build/\n*.log\n", "sub/.gitignore": "out\n", f"{folder}/.gitignore": "b\n"}
+    write(tmp_path, {**files, f"{folder}/a.log": "", f"{folder}/in/c": "", f"{folder}/b": ""})
+    assert taken(tmp_path / folder, hidden=False) == {"a.log", "in/c"}

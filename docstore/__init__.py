@@ -12,6 +12,10 @@ if TYPE_CHECKING:
         AsyncStore,
         open_async,
     )
+    from docstore.alembic import (
+        alembic_include_object,
+        alembic_metadata,
+    )
     from docstore.blobs import (
         Blobs,
     )
@@ -167,6 +171,8 @@ __all__ = [
     "UpgradeNeeded",
     "ValuePage",
     "WrongBlobs",
+    "alembic_include_object",
+    "alembic_metadata",
     "copy",
     "diff",
     "highlight",
@@ -179,6 +185,10 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 _PLACES = {
+    "docstore.alembic": (
+        "alembic_include_object",
+        "alembic_metadata",
+    ),
     "docstore.aio": (
         "AsyncStore",
         "open_async",

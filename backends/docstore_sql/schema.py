@@ -77,6 +77,8 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
         f"SELECT name, value FROM {tables.setting} WHERE name IN ('format', 'search_marks')"
     )
     settings = {str(name): value for name, value in rows}
+    if not settings and _is_unused(connection, tables):
+        return None  # tables of a migration
     text = settings.get("format")
     if text is None or not str(text).isdigit():
         raise BackendError(
@@ -109,6 +111,7 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     """Create the tables in the newest format, and run the dialect's ``extra`` statements, within the caller's
     transaction.
     """
+    _drop_unused(connection, tables)
     for statement in (*_statements(tables, connection.dialect), *extra):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql(
@@ -116,6 +119,26 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
         f" VALUES ('format', '{newest()}'), ('store_id', '{uuid4().hex}')"
         f", ('search_marks', '{int(tables.search_marks)}')"
     )
+
+
+_DERIVED = ("posting", "path", "document_change", "extraction_change")
+
+
+def _is_unused(connection: sa.Connection, tables: Tables) -> bool:
+    """Return whether there are tables as a migration makes them, and nothing in them."""
+    if not sa.inspect(connection).has_table(f"{tables.prefix}document", schema=tables.schema):
+        return False
+    found = connection.exec_driver_sql(f"SELECT EXISTS (SELECT 1 FROM {tables.named('document')})").scalar()
+    return not found
+
+
+def _drop_unused(connection: sa.Connection, tables: Tables) -> None:
+    """Remove the empty tables that a migration made, to make them as a store needs them."""
+    if not sa.inspect(connection).has_table(f"{tables.prefix}setting", schema=tables.schema):
+        return
+    make_metadata(tables, connection.dialect.name).drop_all(connection)
+    for name in _DERIVED:
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {tables.named(name)}")
 
 
 def _statements(tables: Tables, dialect: sa.Dialect) -> tuple[str, ...]:

@@ -1,0 +1,60 @@
+"""For applications whose Alembic migrations share a database with a store: what tables a store makes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from docstore.errors import shown
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+__all__ = ["alembic_include_object", "alembic_metadata"]
+
+_MODULES: Final = {"sqlite": "docstore_sqlite.migrations", "postgresql": "docstore_postgres.migrations"}
+_made_by_indexes: set[str] = set()
+"""Names of tables and indexes that a search index makes by itself, of every metadata that was asked for."""
+
+
+def alembic_metadata(
+    backend: Literal["sqlite", "postgresql"], *, table_prefix: str = "docstore_", schema: str | None = None
+) -> sa.MetaData:
+    """Return every table and index that a store makes, for the ``target_metadata`` of Alembic's ``env.py``.
+
+    Then autogenerate proposes neither to drop nor to change them. A store opens on tables that a migration
+    made of it: what nobody has used yet is made anew.
+
+    Args:
+        backend: whose tables.
+        table_prefix: as of the store.
+        schema: the Postgres schema that the store is in; ``None``: the connection's own.
+
+    Raises:
+        ValueError: another backend, or a prefix or schema that no store has.
+
+    Example:
+        >>> target_metadata = [Base.metadata, docstore.alembic_metadata("postgresql")]
+    """
+    module = _MODULES.get(backend)
+    if module is None:
+        raise ValueError(f"backend={shown(backend)}: expected 'sqlite' or 'postgresql'")
+    migrations: Any = import_module(module)
+    metadata, alone = migrations.store_metadata(table_prefix, schema)
+    _made_by_indexes.update(alone)
+    made: sa.MetaData = metadata
+    return made
+
+
+def alembic_include_object(
+    object: Any, name: str | None, type_: str, reflected: bool, compare_to: Any
+) -> bool:
+    """Return whether autogenerate looks at an object of the database: Alembic's ``include_object``.
+
+    It leaves out what the search indexes of the stores that :func:`alembic_metadata` was asked for make by
+    themselves, which no metadata can describe.
+
+    Example:
+        >>> context.configure(include_object=docstore.alembic_include_object, **options)
+    """
+    return not (reflected and compare_to is None and name in _made_by_indexes)

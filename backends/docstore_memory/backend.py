@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import Lock
 from uuid import uuid4
 
-from docstore.backend import EXACT, Judgement, Query, Reader, SortKey, Writer
+from docstore.backend import EXACT, Capabilities, Judgement, Query, Reader, SortKey, Writer
 from docstore.concurrency import FairLock, Gate
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
@@ -35,7 +35,7 @@ class MemoryBackend:
     name = "memory"
 
     def __init__(self, *, busy_timeout: float = 10.0, pool_timeout: float = 10.0) -> None:
-        self.pool_timeout = pool_timeout
+        self.capabilities = Capabilities(pool_timeout=pool_timeout)
         self._busy_timeout = busy_timeout
         self._state = State()
         self._counters = Counters(settings={"store_id": uuid4().hex})

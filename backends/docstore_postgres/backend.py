@@ -123,10 +123,10 @@ class PostgresBackend(SQLBackend):
         self.timeouts = timeouts
         self.replica: PostgresBackend | None = None
         self._positions = Positions(self._wal_position)
-        self.readers = 8
+        self._transactions = 8
         pool = self.engine.pool
         if isinstance(pool, sa.QueuePool):  # one is left: a call within a transaction may need a second
-            self.transactions = max(1, pool.size() + pool._max_overflow - 1)
+            self._transactions = max(1, pool.size() + pool._max_overflow - 1)
         self._reading: Reading | None = None
         self._at_hand = AtHand(self.engine, self._held, self.raw_connection) if owned else None
         self.pooled = pooled
@@ -147,7 +147,13 @@ class PostgresBackend(SQLBackend):
     @property
     def capabilities(self) -> Capabilities:
         """What Postgres can do beyond what every backend must, and whether it can be written to."""
-        return Capabilities(single_writer=False, read_only=self.read_only, readers=8)
+        return Capabilities(
+            single_writer=False,
+            read_only=self.read_only,
+            readers=8,
+            transactions=self._transactions,
+            pool_timeout=self.pool_timeout,
+        )
 
     def prepare(self, query: Query) -> Prepared:
         """Return a place for what sessions work out for ``query``."""

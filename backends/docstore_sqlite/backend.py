@@ -166,7 +166,11 @@ class SQLiteBackend(SQLBackend):
     @property
     def capabilities(self) -> Capabilities:
         """What SQLite can do beyond what every backend must, and whether it can be written to."""
-        return Capabilities(read_only=self.read_only, readers=8 if self.path is not None else 1)
+        return Capabilities(
+            read_only=self.read_only,
+            readers=8 if self.path is not None else 1,
+            pool_timeout=self.pool_timeout,
+        )
 
     def prepare(self, query: Query) -> Prepared:
         """Return a place for what sessions work out for ``query``."""

@@ -89,8 +89,8 @@ def check_(
 
     It may run while others write. Findings: missing, truncated, corrupt (bytes of a document); extra (bytes
     that no document has), stale_pending and stale_dead (what a collection should have removed), foreign
-    (files that are not docstore's), unowned (the bytes are another store's, or nobody knows whose), index
-    (derived data that does not fit).
+    (files that are not docstore's), unowned (the bytes are another store's, or nobody knows whose),
+    unreadable (a row was changed by hand), index (derived data that does not fit).
 
     \b
     docstore check

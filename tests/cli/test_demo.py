@@ -38,7 +38,7 @@ def test_the_demo_ends_well_twice(
     assert first.count("── ") == second.count("── ") == 7
     assert ("postgres " in first, "without Postgres" in second) == (True, True)
     assert len(first.partition("Try next:\n")[2].splitlines()) == 3
-    assert "samples/report.pdf" in first
+    assert "report.pdf: flagged for review" in first
     assert " added" in first
     assert " added" not in second
 

@@ -37,7 +37,7 @@ def _stream_names(source: Source) -> Iterator[str]:
     header = source.head(512)
     if len(header) < 512:
         return
-    size = 1 << min(header[30], 16)
+    size = 1 << max(9, min(header[30], 16))
     tables = struct.unpack("<109I", header[76:])
     sector: int = struct.unpack_from("<I", header, 48)[0]
     for _ in range(_MOST_DIRECTORY_SECTORS):

@@ -195,7 +195,10 @@ def _taken() -> tuple[_Child, bool]:
     with _lock:
         if _idle:
             return _idle.pop(), False
-    return _Child(), True
+    try:
+        return _Child(), True
+    except OSError as wrong:
+        raise ExtractionError(f"the process that reads files cannot be started: {wrong}") from wrong
 
 
 def _put_back(child: _Child, answer: Answer) -> None:

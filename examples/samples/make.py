@@ -1,6 +1,6 @@
 """Write the sample files beside this script; run it again only if their text changes.
 
-Needs the extra `extract` (python-docx, openpyxl, python-pptx). The PDF is written by hand, byte by byte.
+Needs python-docx, openpyxl and python-pptx. The PDF is written by hand, byte by byte.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 from made_files import drawn, pdf
@@ -75,6 +76,19 @@ def test_only_a_password_that_is_needed_is_missed(algorithm: str) -> None:
                 read(found.getvalue())
         else:
             assert "secret words" in read(found.getvalue()).text
+
+
+def test_pypdf_reads_where_pdfium_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without both, the reason names the command that installs them; so it does for the old Office formats."""
+    found = pdf(drawn("page words"), drawn("more"))
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    assert "page words" in read(found, in_process=True).text
+    monkeypatch.setitem(sys.modules, "pypdf", None)
+    monkeypatch.setitem(sys.modules, "kreuzberg", None)
+    ole = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+    for one, name in ((found, "a.pdf"), (ole, "a.doc")):
+        with pytest.raises(ExtractionError, match=r'pip install "embedded-docstore\[extract\]"'):
+            extract(one, filename=name, in_process=True)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3])

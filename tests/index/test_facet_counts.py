@@ -21,6 +21,7 @@ def test_counts_are_those_of_reading(url: str, choice: int, monkeypatch: pytest.
     """Texts, booleans, null and missing by popcount, and all others by whoever reads."""
     monkeypatch.setattr("docstore_sqlite.standing.FOLD", 30)
     monkeypatch.setattr("docstore_memory.index._FOLD", 30)
+    monkeypatch.setattr("docstore.index.tail.LOOSE", 5)
     chance = random.Random(choice)
     with docstore.open(url) as store:
         for turn in range(12):

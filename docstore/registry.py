@@ -7,10 +7,11 @@ The first-party backends register as any third party's does. Where no entry poin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 from docstore.backend import Backend, Opener
@@ -21,6 +22,11 @@ __all__ = ["open_backend", "schemes"]
 GROUP = "docstore.backends"
 _NOT_EVERYWHERE = ("pooled", "replica", "partitions")
 """Options of a server's that may be given to any backend as what they are by default."""
+_OWN = (
+    "blobs", "scope_required", "default_timezone", "limits", "cursor_secret", "slow_query", "query_timeout",
+    "read_only", "store_id", "search_marks", "sources", "metadata_default",
+)  # fmt: skip
+"""The options of ``docstore.open`` itself."""
 _FIRST_PARTY = {
     "memory": "docstore_memory:open_backend",
     "sqlite": "docstore_sqlite:open_backend",
@@ -73,7 +79,25 @@ def _opened(opener: Opener, url: Any, read_only: bool, options: dict[str, Any]) 
     known = signature(opener).parameters
     left_out = {name for name in _NOT_EVERYWHERE if not options.get(name)} | {"upgrade"}
     options = {name: value for name, value in options.items() if name in known or name not in left_out}
+    _check_options(options, known)
     return opener(url, **options)
+
+
+def _check_options(options: Mapping[str, Any], known: Mapping[str, Parameter]) -> None:
+    """Refuse an option that the backend has not, or that is a slip for one of ``docstore.open``'s own.
+
+    Raises:
+        TypeError: there is such an option; it is named.
+    """
+    takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in known.values())
+    named = [name for name, parameter in known.items() if parameter.kind is Parameter.KEYWORD_ONLY]
+    for name in options:
+        if name in known:
+            continue
+        near = get_close_matches(name, [*_OWN, *named], 1, 0.8)
+        if near or not takes_any:
+            hint = f"did you mean {near[0]!r}?" if near else f"the backend's are {', '.join(named) or 'none'}"
+            raise TypeError(f"docstore.open() has no option {name!r}; {hint}")
 
 
 def _scheme_of(url: str) -> str:
@@ -84,6 +108,13 @@ def _scheme_of(url: str) -> str:
             schemes=schemes(),
         )
     base = scheme.split("+")[0].lower()
+    rest = url[len(scheme) + 1 :]
+    if base == "sqlite" and rest != "//" and not rest.startswith(("///", "//?")):
+        file = rest.lstrip("/")
+        raise ValueError(
+            f"{shown(url)}: three slashes stand before a file; expected sqlite:///{file[:60]} (relative), "
+            "sqlite:////… (absolute) or sqlite:// (in memory)"
+        )
     return "postgresql" if base == "postgres" else base
 
 

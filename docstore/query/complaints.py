@@ -35,6 +35,8 @@ Where: TypeAlias = tuple[str, ...]
 """Keys and list indexes from the top of the filter to what an error is about."""
 
 _LONGEST_GUESSED = 64
+_SLIP = 0.8
+"""How alike a slip and the name that was meant are: ``staus`` and ``status``, not ``tags`` and ``status``."""
 
 
 def shown(value: Any) -> str:
@@ -46,12 +48,18 @@ def shown(value: Any) -> str:
     )
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of ``known`` that ``word`` was perhaps meant to be, or ``None``. Case is nothing."""
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the one of ``known`` that ``word`` was perhaps meant to be, or ``None``. Case is nothing.
+
+    Args:
+        word: what was written.
+        known: what there is.
+        cutoff: how alike they must be, from 0 to 1.
+    """
     if len(word) > _LONGEST_GUESSED:
         return None
     plain = {name.lower().replace("_", ""): name for name in known}
-    found = get_close_matches(word.lower().replace("_", ""), plain, n=1, cutoff=0.6)
+    found = get_close_matches(word.lower().replace("_", ""), plain, n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
 
 
@@ -80,9 +88,13 @@ def unknown_operator(where: Where, operator: str, known: Iterable[str], place: s
     return _error(UnknownOperator, where, what, meant, operator=operator, suggestion=guess)
 
 
-def unknown_field(where: Where, field: str, known: Iterable[str], what: str, hint: str) -> FilterError:
-    """Return UnknownField; ``hint`` is said if no name in ``known`` is near."""
-    guess = nearest(field, known)
+def unknown_field(
+    where: Where, field: str, known: Iterable[str], what: str, hint: str, below: str | None = None
+) -> FilterError:
+    """Return UnknownField; ``hint`` is said if no name in ``known`` is near. With ``below``, the path that it
+    would be in the metadata, only a slip for a name is near.
+    """
+    guess = nearest(field, known, _SLIP if below else 0.6) or below
     meant = f"; did you mean {guess!r}?" if guess else f"; {hint}"
     return _error(UnknownField, where, what, meant, field=field, suggestion=guess)
 

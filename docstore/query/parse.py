@@ -27,11 +27,12 @@ from docstore.query.expr import FALSE, TRUE, All, And, ElemMatch, Expr, Json, No
 from docstore.query.fields import Collection, Kind
 from docstore.query.operands import Moment, Rules, Target, compare_field, field_operand
 from docstore.query.operators import READERS, array_only, list_operand, plain_value, read_regex
-from docstore.query.paths import parse_path
+from docstore.query.paths import parse_path, path_text
 from docstore.query.values import NotJson, by_value, check_text
 
 __all__ = ["FIELD_WORDS", "TOP_WORDS", "parse"]
 
+_LONGEST_HINT = 64
 TOP_WORDS = (*LOGIC, "$comment")
 """The ``$``-words that stand where a field's name would."""
 FIELD_WORDS = (*READERS, "$regex", "$not", "$elemMatch", "$all")
@@ -130,7 +131,8 @@ def _target(rules: Rules, key: str, where: Where) -> Target:
     if field is None:
         what = f"unknown field {shown(path[0])}"
         hint = "what a record carries beyond its fields is below 'metadata'"
-        raise unknown_field(where, path[0], fields, what, hint)
+        below = path_text(("metadata", *path)) if len(key) <= _LONGEST_HINT and path[0] else None
+        raise unknown_field(where, path[0], fields, what, hint, below)
     if len(path) > 1 and field.kind is not Kind.JSON:
         what = f"{shown(key)} names something below {field.name!r}, which holds a single value"
         raise unknown_field(where, key, (), what, f"expected {field.name!r} itself")

@@ -105,6 +105,9 @@ def writing(store: docstore.Store) -> None:
     assert_type(store.documents.get("a", default=None), docstore.Document | None)
     assert_type(store.documents.find_one({}), docstore.Document | None)
     assert_type(store.documents.find()[0], docstore.Document)
+    assert_type(docstore.highlight("some text", "text"), list[tuple[int, int]])
+    assert "docstore_document" in docstore.alembic_metadata("sqlite").tables
+    assert docstore.alembic_include_object(None, "t", "table", False, None)
     assert_type(result, docstore.AddResult)
     assert_type(store.documents.update(added.id, if_revision=1, metadata={"a": None}), docstore.Document)
     assert_type(store.documents.update_many({}, preview=None), int)
@@ -206,7 +209,11 @@ def failing(store: docstore.Store) -> str | None:
         return None
     except (docstore.BlobMissing, docstore.BlobCorrupt) as lost:
         return lost.key
+    except docstore.WrongBlobs as wrong_blobs:
+        return str(wrong_blobs)
     except docstore.BlobError:
+        return None
+    except (docstore.QueryTimeout, docstore.ReadOnlyStore, docstore.UnreadableRecord, docstore.Permanent):
         return None
     except docstore.UpgradeNeeded as needed:
         return f"{needed.found} {needed.supported} {len(needed.steps)}"

@@ -184,7 +184,14 @@ def _open_url(url: str) -> Source:
         from fsspec.core import url_to_fs
         from fsspec.implementations.memory import MemoryFileSystem
 
-        filesystem, path = url_to_fs(url)
+        try:
+            filesystem, path = url_to_fs(url)
+        except ImportError as missing:
+            if not url.lower().startswith(("http://", "https://")):
+                raise
+            raise ImportError(
+                "a source at http(s)://… needs aiohttp: python -m pip install 'embedded-docstore[http]'"
+            ) from missing
         if isinstance(filesystem, MemoryFileSystem):  # its file is the stored object itself, position and all
             return io.BytesIO(filesystem.cat_file(path))
         return filesystem.open(path, "rb")

@@ -142,3 +142,17 @@ def test_sources_of_strangers(tmp_path: Path) -> None:
         assert 2 == store.documents.count()
     with pytest.raises(ValueError, match="sources"):
         docstore.open("memory://", sources="paths")  # type: ignore[arg-type]
+
+
+def test_a_url_of_the_web_needs_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the error says which; nothing is stored."""
+    from fsspec import core
+
+    def missing(url: str) -> Any:
+        raise ImportError("No module named 'aiohttp'")
+
+    monkeypatch.setattr(core, "url_to_fs", missing)
+    with docstore.open("memory://", blobs=str(tmp_path / "files")) as store:
+        with pytest.raises(ImportError, match=r"embedded-docstore\[http\]"):
+            store.documents.add("https://example.org/a.pdf")
+        assert 0 == store.documents.count()

@@ -27,6 +27,7 @@ def fill(store: docstore.Store, documents: int = 3) -> None:
             content=f"once a canaryold {number}",
             metadata={"canaryold": [number, "canaryold"]},
             external_id=f"canaryexternal{number}",
+            status="pending",
             **place,
         )
         mine = store.scoped(**place)

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections import OrderedDict
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any
 
@@ -119,10 +119,8 @@ def test_objects_compare_by_type_then_key_then_value(smaller: Any, larger: Any) 
         {"\udfff": 1},
         {1: 2},
         b"bytes",
-        {1, 2},
         object(),
         re.compile("x"),
-        date(2026, 1, 1),
         datetime(2026, 1, 1),  # noqa: DTZ001 - naive on purpose
     ],
 )

@@ -88,9 +88,9 @@ def test_scopes_only_narrow(store: docstore.Store) -> None:
         lambda: view.scoped(tenant="t2"),
         lambda: both.scoped(owner="o2"),
         view.unscoped,
-        lambda: both.documents.add(owner="o2"),
+        lambda: both.documents.add(metadata={}, owner="o2"),
         lambda: both.documents.add_many([{}, {"tenant": "t2"}]),
-        lambda: store.documents.add(tenant=""),
+        lambda: store.documents.add(metadata={}, tenant=""),
     ):
         with pytest.raises(docstore.ScopeError):
             call()

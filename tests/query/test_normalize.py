@@ -122,7 +122,7 @@ def test_bools_are_not_repetitions_of_numbers() -> None:
         (Mod(("a",), 4, -1), '["mod",["a"],4,-1]'),
         (Regex(("a",), "^x", "im"), '["regex",["a"],"^x","im"]'),
         (Match(("a",), "iglob", "*"), '["match",["a"],"iglob","*"]'),
-        (Contains(("a",), (1, None), True), '["contains",["a"],[1,null],true]'),
+        (Contains(("a",), (1, None), True), '["contains",["a"],[1,null],true,[]]'),
         (
             ElemMatch(("a",), Compare((), "gt", 1), "values"),
             '["element",["a"],["compare",[],"gt",1],"values"]',

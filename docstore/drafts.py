@@ -54,7 +54,8 @@ class Draft:
         """Take the filename from where the bytes come from, if the caller gave none."""
         if self.row["filename"] is None:
             self.row["filename"] = checks.filename(source.filename or "")
-        self.typed(source.head(_HEAD_BYTES))
+        said = self.row["size"]  # a source is read one byte beyond what was said of it, at most
+        self.typed(source.head(_HEAD_BYTES if said is None else min(_HEAD_BYTES, said + 1)))
 
     def typed(self, head: bytes = b"") -> None:
         """Settle what follows from the filename and the first bytes."""

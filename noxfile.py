@@ -146,6 +146,16 @@ def sdk(session: nox.Session) -> None:
 
 
 @nox.session
+def integrations(session: nox.Session) -> None:
+    """Run the suites of Haystack, LangChain, LangGraph and LlamaIndex on docstore.integrations."""
+    session.install("-e", ".[all,haystack]", *group("integrations"))
+    modern = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
+    options = [part for option in modern for part in ("-o", option)]
+    suites = sorted(map(str, Path("tests/integrations").glob("*_suites.py")))
+    session.run("pytest", "--no-skips", *options, *(session.posargs or suites), env=quick())
+
+
+@nox.session
 def corpus(session: nox.Session) -> None:
     """Measure how much text of real files is read; needs npm, apt-get, dpkg-deb and pdftotext.
 

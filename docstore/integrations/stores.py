@@ -60,7 +60,7 @@ class KeyedValues:
         """Return the document of a key, as ``put_many`` takes it."""
         return {
             "external_id": self.name(key),
-            "filename": key.replace("\0", "\ufffd")[:_SHOWN_CHARACTERS],
+            "filename": key[:_SHOWN_CHARACTERS],
             "status": "completed",
             "metadata": {"kind": self.kind, "namespace": self.namespace, "key": key, **metadata},
             **fields,

@@ -1,0 +1,28 @@
+"""A FastAPI router over a store, for one's own application; its errors as problem details (RFC 9457).
+
+Needs the extra ``serve``.
+
+Example:
+    >>> from fastapi import FastAPI
+    >>> from docstore.http import Caller, install_error_handlers, router
+    >>> app = FastAPI()
+    >>> install_error_handlers(app)
+    >>> app.include_router(router(docstore.open("memory://"), caller=lambda: Caller(tenant="acme")))
+"""
+
+try:
+    import fastapi as _fastapi
+    import python_multipart as _python_multipart
+except ImportError as _error:
+    raise ImportError(
+        f'docstore.http needs {_error.name}: python -m pip install "embedded-docstore[serve]"',
+        name=_error.name,
+    ) from _error
+
+from docstore.http.access import Caller
+from docstore.http.problems import install_error_handlers
+from docstore.http.routes import router
+
+__all__ = ["Caller", "install_error_handlers", "router"]
+
+del _fastapi, _python_multipart

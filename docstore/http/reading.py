@@ -1,0 +1,195 @@
+"""The routes that only read rows: lists, counts, facets, fields, one record."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import HTTPException, Query, Response
+from pydantic import BaseModel, Field
+
+from docstore.filter_type import Filter
+from docstore.http.access import CallersView, answered
+from docstore.models import Document, Extraction, FieldInfo, Page
+
+__all__ = [
+    "Count",
+    "FacetValue",
+    "all_extractions",
+    "count",
+    "extraction",
+    "extraction_of",
+    "facets",
+    "fields",
+    "get_document",
+    "list_documents",
+    "list_extractions",
+]
+
+MAX_FACETS = 10
+"""Fields that one request may ask facets of: each is a query of its own."""
+
+Search = Annotated[str | None, Query(description="Terms that must all occur.")]
+Sort = Annotated[list[str], Query(description="Field paths; - before one sorts descending.")]
+Limit = Annotated[int, Query(ge=0, le=1000)]
+Offset = Annotated[int, Query(ge=0, le=2**63 - 1)]
+PageNumber = Annotated[int | None, Query(ge=1, le=2**53)]
+Total = Annotated[
+    Annotated[int, Field(ge=1, le=2**53)] | bool,
+    Query(description="true counts all that match; a number counts up to it."),
+]
+Direction = Literal["next", "prev"]
+Includes = Annotated[list[Literal["content", "snippet"]], Query()]
+Bucket = Literal["day", "month", "year"]
+
+
+class Count(BaseModel):
+    """How many there are."""
+
+    count: int
+
+
+class FacetValue(BaseModel):
+    """A value, and how many records have it."""
+
+    value: Any
+    count: int
+
+
+async def list_documents(
+    view: CallersView,
+    filter: Filter | None = None,
+    search: Search = None,
+    sort: Sort = ["-created_at"],  # noqa: B006
+    limit: Limit = 50,
+    offset: Offset = 0,
+    page: PageNumber = None,
+    cursor: str | None = None,
+    direction: Direction | None = None,
+    total: Total = False,
+    latest_only: bool = True,
+    include: Includes = [],  # noqa: B006
+) -> Page[Document]:
+    """List the documents that match, a page at a time."""
+    found: Page[Document] = await answered(
+        view.store.documents.find, filter, search=search, sort=sort, limit=limit, offset=offset, page=page,
+        cursor=cursor, direction=direction, total=total, latest_only=latest_only, include=include,
+    )  # fmt: skip
+    return found
+
+
+async def count(
+    view: CallersView,
+    filter: Filter | None = None,
+    search: Search = None,
+    latest_only: bool = True,
+    at_most: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+) -> Count:
+    """Count the documents that match."""
+    found = await answered(
+        view.store.documents.count, filter, search=search, latest_only=latest_only, at_most=at_most
+    )
+    return Count(count=found)
+
+
+async def facets(
+    view: CallersView,
+    field: Annotated[list[str], Query(min_length=1, max_length=MAX_FACETS)],
+    filter: Filter | None = None,
+    search: Search = None,
+    by: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Bucket | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    latest_only: bool = True,
+) -> dict[str, list[FacetValue]]:
+    """Count the documents that match by their values at each field, most frequent first."""
+    found = {}
+    for path in field:
+        facet = await answered(
+            view.store.documents.count_by, path, filter, by=by, search=search, latest_only=latest_only,
+            limit=limit,
+        )  # fmt: skip
+        found[path] = [FacetValue(value=value, count=counted) for value, counted in facet.items()]
+    return found
+
+
+async def fields(
+    view: CallersView,
+    filter: Filter | None = None,
+    prefix: str = "metadata",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    latest_only: bool = True,
+) -> list[FieldInfo]:
+    """List the paths that the documents' metadata have."""
+    found: list[FieldInfo] = await answered(
+        view.store.documents.fields, filter, prefix=prefix, limit=limit, latest_only=latest_only
+    )
+    return found
+
+
+async def get_document(
+    view: CallersView,
+    id: str,
+    response: Response,
+    include: Annotated[list[Literal["content"]], Query()] = [],  # noqa: B006
+) -> Document:
+    """Return a document; its ETag is the revision, for If-Match."""
+    found: Document = await answered(view.store.documents.get, id, include=include)
+    response.headers["ETag"] = f'"{found.revision}"'
+    return found
+
+
+async def all_extractions(
+    view: CallersView,
+    filter: Filter[Extraction] | None = None,
+    search: Search = None,
+    sort: Sort = ["-created_at"],  # noqa: B006
+    limit: Limit = 50,
+    cursor: str | None = None,
+    direction: Direction | None = None,
+    total: Total = False,
+) -> Page[Extraction]:
+    """List the extractions of all documents that match, such as those that need a review."""
+    found: Page[Extraction] = await answered(
+        view.store.extractions.find, filter, search=search, sort=sort, limit=limit, cursor=cursor,
+        direction=direction, total=total,
+    )  # fmt: skip
+    return found
+
+
+async def list_extractions(
+    view: CallersView,
+    id: str,
+    filter: Filter[Extraction] | None = None,
+    sort: Sort = ["-created_at"],  # noqa: B006
+    limit: Limit = 50,
+    cursor: str | None = None,
+    direction: Direction | None = None,
+    total: Total = False,
+) -> Page[Extraction]:
+    """List the extractions of a document."""
+    await answered(view.store.documents.get, id)
+    own: dict[str, Any] = {"document_id": id}
+    found: Page[Extraction] = await answered(
+        view.store.extractions.find, {"$and": [own, filter]} if filter else own, sort=sort, limit=limit,
+        cursor=cursor, direction=direction, total=total,
+    )  # fmt: skip
+    return found
+
+
+async def extraction(view: CallersView, id: str, extraction_id: str, response: Response) -> Extraction:
+    """Return an extraction of a document; its ETag is the revision."""
+    found: Extraction = await extraction_of(view, id, extraction_id)
+    response.headers["ETag"] = f'"{found.revision}"'
+    return found
+
+
+async def extraction_of(view: Any, id: str, extraction_id: str) -> Extraction:
+    """Return an extraction that belongs to the document.
+
+    Raises:
+        NotFound: there is none in this scope.
+        HTTPException: 404, it is another document's.
+    """
+    found: Extraction = await answered(view.store.extractions.get, extraction_id)
+    if found.document_id != id:
+        raise HTTPException(404, "the document has no such extraction")
+    return found

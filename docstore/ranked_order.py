@@ -35,7 +35,7 @@ def is_ranked(sort: Any, search: Any) -> bool:
     """
     keys = sort if isinstance(sort, (list, tuple)) else (sort,)
     names = [_spelled(key) for key in keys]
-    if not {"score", "-score"} & set(names):
+    if not any(name in ("score", "-score") for name in names if isinstance(name, str)):
         return False
     if names != ["-score"]:
         raise InvalidSort(

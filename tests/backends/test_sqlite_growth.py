@@ -93,14 +93,14 @@ def test_paths_that_nothing_has_any_more_are_forgotten(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [1, 10, 100, 1_000])
 def test_few_changes_are_pending_whoever_wrote(tmp_path: Path, batch: int) -> None:
-    """At most 1,024 changes are noted, and fewer than 64 texts: in blocks of any size."""
+    """At most 1,024 changes are noted, and fewer than 32 texts: in blocks of any size."""
     path = tmp_path / "store.db"
     with docstore.open(f"sqlite:///{path}") as store:
         for _ in range(0, 2_000 if batch > 10 else 200, batch):
             store.documents.add_many([{"filename": "a", "content": "x"}] * batch)
             changes, texts = pending(path)
             assert changes < 1_024
-            assert texts < 64
+            assert texts < 32
         assert store.documents.count(search="x") == store.documents.count()
     assert pending(path) == (0, 0)  # closing folds
 

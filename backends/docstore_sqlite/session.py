@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from docstore_sql.column_filter import ColumnFilter
 from docstore_sql.compile import Compiler
-from docstore_sql.fragment import Fragment, joined
+from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
@@ -98,6 +98,27 @@ class SQLiteSession(Session):
 
     def select(self, query: Query) -> list[Row]:
         """Return the rows of ``query`` in its order, found by the index where it helps."""
+        rows = self._select(query)
+        if query.after is not None and query.limit is not None and len(rows) < query.limit:
+            first = query.order[0]
+            if first.descending and first.path == _CREATED:
+                rows += self._undated(query, query.limit - len(rows))
+        return rows
+
+    def _undated(self, query: Query, limit: int) -> list[Row]:
+        """Return the last rows of a walk from the newest on: those whose ``created_at`` somebody made NULL,
+        behind any position. They are no records; whoever reads them says so. The comparison of positions
+        leaves them out, as it has to be one that SQLite looks up in the index.
+        """
+        compiler = self.compilers[query.collection.name]
+        where = both(
+            (compiler.scope(query.scope), compiler.where(query.where), Fragment("d.created_at IS NULL"))
+        )
+        start = f"SELECT {self.selected(query)} FROM {self.tables.of(query.collection)} AS d WHERE "
+        self.run(where.wrapped(start, f" LIMIT {int(limit)}"))
+        return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
+
+    def _select(self, query: Query) -> list[Row]:
         if _is_point(query):
             return self._point(query)
         if query.lock == "skip" and (queued := self._queued(query)) is not None:
@@ -389,6 +410,7 @@ class SQLiteSession(Session):
 
 
 _BY_NUMBER = Query(DOCUMENTS).order
+_CREATED = ("created_at",)
 
 
 def _is_point(query: Query) -> bool:

@@ -191,9 +191,11 @@ class Snapshot:
         return [number for _, number in merged[wanted.offset - first : end - first]]
 
     def _pairs(self, changed: Bits, name: str) -> list[tuple[int, int]] | None:
-        """Return ordinals and numbers of changed records; ``None`` where an ordinal is not one value's."""
+        """Return ordinals and numbers of changed records; ``None`` where an ordinal is not one value's, or
+        somebody put by hand what is no number there.
+        """
         pairs = [(self.tail.record(number)[name], number) for number in changed.members]
-        if not all(has_ordinal(value) for value, _ in pairs):
+        if not all(type(value) is int and has_ordinal(value) for value, _ in pairs):
             return None
         return [(ordinal(value), number) for value, number in pairs]
 

@@ -36,7 +36,7 @@ TYPES: list[tuple[str, Any]] = [
     ("revision", 1.5),
 ]
 """Values of other types, which only SQLite keeps."""
-NULLS = ["filename", "metadata", "status", "updated_at", "revision"]
+NULLS = ["filename", "metadata", "status", "created_at", "updated_at", "revision"]
 EXTRACTION_FAULTS: list[tuple[str, Any]] = [
     ("results", "{"),
     ("results", "3"),

@@ -33,8 +33,8 @@ def store(tmp_path: Path) -> Iterator[docstore.Store]:
         (("-metadata.tags",), {}, "-metadata.tags"),
         (("metadata.tags",), {}, ["metadata.tags"]),
         (("metadata.rank", "-created_at"), {}, ["metadata.rank", "-created_at"]),
-        (("owner", "-created_at"), {"owner": "o1"}, "-created_at"),
-        (("owner", "status", "-created_at"), {"owner": "o1", "status": "pending"}, "-created_at"),
+        (("owner", "-updated_at"), {"owner": "o1"}, "-updated_at"),
+        (("owner", "status", "-updated_at"), {"owner": "o1", "status": "pending"}, "-updated_at"),
     ],
 )
 def test_the_database_uses_a_declared_index(

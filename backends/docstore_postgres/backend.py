@@ -501,8 +501,8 @@ class PostgresBackend(SQLBackend):
     def partitions(self) -> int:
         """Return how many parts the store's tables are in, 0 where each is one."""
         asked = f"SELECT value FROM {self.tables.setting} WHERE name = 'partitions'"
-        with self.translated(), self.connected() as connection:
-            found = connection.exec_driver_sql(asked).scalar()
+        with self.translated():
+            found = self.with_connection(lambda connection: connection.exec_driver_sql(asked).scalar())
         return int(found) if found else 0
 
     def use_partitions(self, count: int) -> None:

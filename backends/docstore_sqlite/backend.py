@@ -88,6 +88,8 @@ class SQLiteBackend(SQLBackend):
         self.path = self.place.path
         self.read_only = self.place.read_only
         self.lock = lock_of(self.path)
+        self.is_ready = False
+        """Whether it was found that the file holds a store of this format: nothing is folded into another."""
         self.clock = Clock()
         self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
         self._single = ReentrantFairLock() if self.path is None else None
@@ -534,7 +536,7 @@ class SQLiteBackend(SQLBackend):
         if self.gate.is_torn:  # another process has the turn, and the connections
             self.forked()
             return
-        if not self.read_only:
+        if self.is_ready and not self.read_only:
             with suppress(Exception):  # the log stays as it is: whoever opens the store next may fold it
                 self._fold_all()
         with ExitStack() as held:
@@ -607,6 +609,7 @@ def open_backend(
         if not upgrade and backend.path is not None and not os.path.exists(backend.path):
             raise upgrade_needed(None, backend.path)
         backend.ensure_schema(upgrade=upgrade)
+        backend.is_ready = True
     except BaseException:
         if owned:
             backend.close()

@@ -20,13 +20,14 @@ def _hand_over(extra: str, module: str, needs: tuple[str, ...], arguments: tuple
         click.UsageError: it is not installed.
     """
     lacking = [name for name in needs if find_spec(name) is None]
-    if find_spec(f"docstore.{module.partition('.')[0]}") is None:
-        raise click.UsageError(
-            f'this docstore has no {extra!r} yet: pip install --upgrade "embedded-docstore[{extra}]"'
-        )
-    if lacking:
+    has_part = find_spec(f"docstore.{module.partition('.')[0]}") is not None
+    if has_part and lacking:  # before the part is looked into: to import it needs them
         raise click.UsageError(
             f'{extra} needs {", ".join(lacking)}: pip install "embedded-docstore[{extra}]"'
+        )
+    if not has_part or find_spec(f"docstore.{module}") is None:
+        raise click.UsageError(
+            f'this docstore has no {extra!r} yet: pip install --upgrade "embedded-docstore[{extra}]"'
         )
     run: Any = import_module(f"docstore.{module}").main
     return int(run(list(arguments)) or 0)

@@ -148,7 +148,7 @@ def sdk(session: nox.Session) -> None:
 @nox.session
 def integrations(session: nox.Session) -> None:
     """Run the suites of Haystack, LangChain, LangGraph and LlamaIndex on docstore.integrations."""
-    session.install("-e", ".[all,haystack,langchain,langgraph]", *group("integrations"))
+    session.install("-e", ".[all,haystack,langchain,langgraph,llama-index]", *group("integrations"))
     modern = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
     options = [part for option in modern for part in ("-o", option)]
     suites = sorted(map(str, Path("tests/integrations").glob("*_suites.py")))

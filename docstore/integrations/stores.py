@@ -15,6 +15,7 @@ from docstore.store import Store
 
 __all__ = ["KeyedValues", "StoreHolder", "any_word", "in_batches"]
 
+_CONTENT = frozenset({"content"})
 _IDS_A_QUERY = 1_000
 _SHOWN_CHARACTERS = 200
 
@@ -81,7 +82,9 @@ class KeyedValues:
         """Return the documents of those keys that there are, by key."""
         found: dict[str, Document] = {}
         for names in in_batches(map(self.name, keys)):
-            page = self.store.documents.find({"external_id": {"$in": names}}, limit=len(names))
+            page = self.store.documents.find(
+                {"external_id": {"$in": names}}, limit=len(names), include=_CONTENT
+            )
             found.update((document.metadata["key"], document) for document in page)
         return found
 
@@ -97,7 +100,7 @@ class KeyedValues:
 
     def find(self, *conditions: Mapping[str, Any]) -> Iterator[Document]:
         """Yield this namespace's documents that meet conditions, in the order in which they were added."""
-        return self.store.documents.iterate(self.where(*conditions))
+        return self.store.documents.iterate(self.where(*conditions), include=_CONTENT)
 
     def keys(self, *conditions: Mapping[str, Any], limit: int | None = None) -> Iterator[str]:
         """Yield the keys whose documents meet conditions, in the order in which they were added."""

@@ -25,6 +25,8 @@ import psycopg
 import pytest
 
 import docstore
+from docstore.aio.hop import Hop
+from docstore.aio.threads import ThreadGroup
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 SOAK = bool(os.environ.get("DOCSTORE_SOAK"))
@@ -298,6 +300,37 @@ def test_slow_uploads_hinder_no_read(run: Run) -> None:
     run(test)
 
 
+def test_calls_are_taken_in_turn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 64 tasks that ask again and again each call goes to a thread in the order in which they came."""
+    asked: list[Hop[Any]] = []
+    begun: list[Hop[Any]] = []
+    submit, begin = ThreadGroup.submit, Hop.begin
+
+    def submitted(self: ThreadGroup, errand: Any, *, first: bool = False) -> bool:
+        asked.append(errand)
+        return submit(self, errand, first=first)
+
+    def taken(self: Hop[Any]) -> bool:
+        begun.append(self)
+        return begin(self)
+
+    async def test(store: docstore.AsyncStore) -> None:
+        await fill(store, 50)
+        monkeypatch.setattr(ThreadGroup, "submit", submitted)
+        monkeypatch.setattr(Hop, "begin", taken)
+
+        async def ask() -> None:
+            for number in range(4):
+                await store.documents.find({"metadata.n": number}, limit=1)
+
+        await asyncio.gather(*(ask() for _ in range(64)))
+        monkeypatch.undo()
+        assert 256 == len(asked)
+        assert [id(one) for one in asked] == [id(one) for one in begun]
+
+    run(test)
+
+
 if SOAK:  # times mean something on a quiet machine only
 
     def test_many_at_once_are_served_alike(run: Run, ticking: Any) -> None:
@@ -319,8 +352,12 @@ if SOAK:  # times mean something on a quiet machine only
             async with ticking() as longest:
                 await asyncio.gather(*(ask() for _ in range(64)))
             took.sort()
-            assert took[int(len(took) * 0.99)] < 3 * took[len(took) // 2]
-            assert longest() < 0.25
+            p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
+            print(
+                f"p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms, the loop {longest(0.99) * 1e3:.1f} ms late"
+            )
+            assert p99 <= 3 * p50
+            assert longest(0.99) <= 0.08
 
         run(test)
 
@@ -337,9 +374,7 @@ def test_heartbeats_go_before_others(run: Run) -> None:
             await work
             done.append(name)
 
-        tasks = [
-            asyncio.create_task(note(store.documents.add(filename=f"{n}"), "write")) for n in range(200)
-        ]
+        tasks = [asyncio.create_task(note(store.documents.add(filename=f"{n}"), "write")) for n in range(200)]
         await asyncio.sleep(0)
         tasks.append(asyncio.create_task(note(claim.heartbeat(600), "beat")))
         await asyncio.gather(*tasks)

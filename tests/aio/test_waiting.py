@@ -65,9 +65,7 @@ def test_a_cancelled_call_does_not_wait_for_the_pool(postgres_url: str) -> None:
                     assert 0 == other.documents.count()
                 backend = (await store._shell.root()).backend
                 held = [await asyncio.to_thread(backend.engine.raw_connection)]  # type: ignore[attr-defined]
-                waiting = [
-                    asyncio.create_task(store.documents.find(), context=Context()) for _ in range(5)
-                ]
+                waiting = [asyncio.create_task(store.documents.find(), context=Context()) for _ in range(5)]
                 await asyncio.sleep(0.1)
                 begun = time.monotonic()
                 for task in waiting:

@@ -481,22 +481,42 @@ class PostgresBackend(SQLBackend):
         connection.exec_driver_sql("COMMIT")
 
     def extra_schema(self) -> list[str]:
-        """Return the statements for functions, indexes over them, and the sequences of the clock."""
+        """Return what says how many parts the tables are in."""
+        count = self.tables.partitions
+        kept = f"INSERT INTO {self.tables.setting} (name, value) VALUES ('partitions', '{count}')"
+        return [kept] if count else []
+
+    def derived_schema(self) -> list[str]:
+        """Return the statements for functions, indexes over them, the sequences of the clock, and views."""
         searched = finding.statements(self.tables)
-        clocks = [f"CREATE SEQUENCE {self.tables.named(name)}" for name in ("clock", "clock_wall")]
-        return [*self._parts(), *functions.statements(self.tables), *searched, *clocks]
+        clocks = [
+            f"CREATE SEQUENCE IF NOT EXISTS {self.tables.named(name)}" for name in ("clock", "clock_wall")
+        ]
+        made = (*self._parts(), *functions.statements(self.tables), *searched, *clocks)
+        return [*made, *super().derived_schema()]
+
+    def object_names(self) -> str:
+        """Return the statement that reads the names of all relations and functions in the store's schema."""
+        home = f"(SELECT relnamespace FROM pg_class WHERE oid = to_regclass('{self.tables.setting}'))"
+        return (
+            f"SELECT relname::text FROM pg_class WHERE relnamespace = {home} "
+            f"UNION ALL SELECT proname::text FROM pg_proc WHERE pronamespace = {home}"
+        )
+
+    def restore_derived(self, *, allowed: bool) -> None:
+        """Make what is derived and missing; what the indexes find is then looked at anew."""
+        super().restore_derived(allowed=allowed)
+        self._reading = None
 
     def _parts(self) -> list[str]:
         """Return the statements that make the parts of partitioned tables."""
         tables, count = self.tables, self.tables.partitions
-        parts = [
-            f"CREATE TABLE {tables.named(f'{name}_p{part}')} PARTITION OF {tables.named(name)} "
+        return [
+            f"CREATE TABLE IF NOT EXISTS {tables.named(f'{name}_p{part}')} PARTITION OF {tables.named(name)} "
             f"FOR VALUES WITH (MODULUS {count}, REMAINDER {part})"
             for name in PARTITIONED
             for part in range(count)
         ]
-        kept = f"INSERT INTO {tables.setting} (name, value) VALUES ('partitions', '{count}')"
-        return [*parts, kept] if count else []
 
     def partitions(self) -> int:
         """Return how many parts the store's tables are in, 0 where each is one."""

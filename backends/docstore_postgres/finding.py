@@ -178,8 +178,8 @@ def statements(tables: Tables) -> list[str]:
     Whoever may not create the extension gets the function of our own; both give the same answers.
     """
     document, names = tables.named("document"), tables.named("grams")
-    index = f'CREATE INDEX "{tables.prefix}document_names" ON {document} USING gin '
-    searched = f'CREATE INDEX "{tables.prefix}document_searched" ON {document} USING gin '
+    index = f'CREATE INDEX IF NOT EXISTS "{tables.prefix}document_names" ON {document} USING gin '
+    searched = f'CREATE INDEX IF NOT EXISTS "{tables.prefix}document_searched" ON {document} USING gin '
     others = "WHERE filename_search IS NOT NULL"
     limit = f"WITH (gin_pending_list_limit = {PENDING})"
     terms = tables.named("terms")
@@ -188,7 +188,8 @@ def statements(tables: Tables) -> list[str]:
             names, "name", "array(SELECT substr(name, i, 3) FROM generate_series(1, char_length(name)) AS i)"
         ),
         _terms(terms),
-        f'CREATE INDEX "{tables.prefix}content_terms" ON {tables.content} USING gin ({terms}(words)) {limit}',
+        f'CREATE INDEX IF NOT EXISTS "{tables.prefix}content_terms" ON {tables.content} '
+        f"USING gin ({terms}(words)) {limit}",
         # CREATE EXTENSION IF NOT EXISTS fails where two make it at once: stores take turns
         "SELECT pg_advisory_xact_lock(hashtextextended('docstore/pg_trgm', 1))",
         f"""DO $block$

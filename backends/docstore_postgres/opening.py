@@ -122,6 +122,7 @@ def open_backend(
                 f"partitions={partitions}: a store keeps those that it was made with; copy it into a new one"
             )
         backend.use_partitions(there)
+        backend.restore_derived(allowed=upgrade and not backend.read_only)
     except BaseException:
         backend.close()
         raise

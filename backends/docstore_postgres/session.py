@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
@@ -27,6 +28,7 @@ from docstore_postgres.drive import furthest_walk, is_point, is_walkable
 from docstore_postgres.inserting import Inserting
 from docstore_postgres.paging import Page, page, way_of
 from docstore_postgres.reading import Prepared, Reading
+from docstore_postgres.wording import mend, misworded
 
 __all__ = ["CLOCK", "PostgresSession"]
 
@@ -400,6 +402,21 @@ class PostgresSession(Inserting):
             "SELECT pg_try_advisory_xact_lock(hashtextextended(%s::text, 0))", (f"{self.tables.blob}/{name}",)
         )
         return bool(self.cursor.fetchone()[0])
+
+    def restore(self, statements: Sequence[str], missing: set[str]) -> None:
+        """Make what is missing; count anew, and word anew what knew of usual values."""
+        self.cursor.execute("SET LOCAL statement_timeout = 0")  # an index takes as long as it takes
+        for statement in statements:
+            self.cursor.execute(statement)
+        if f"{self.tables.prefix}tally" in missing:
+            self.tally.mend()
+        if f"{self.tables.prefix}usual" in missing:
+            for collection in (DOCUMENTS, EXTRACTIONS):
+                for one in misworded(self._itself, self.tables, collection):
+                    mend(self, self.tables, collection, one.number)
+
+    def _itself(self, *, snapshot: bool = False) -> AbstractContextManager[PostgresSession]:
+        return nullcontext(self)
 
     def lock(self, *names: str) -> None:
         """Hold advisory locks until the transaction ends, taken in one order, by one statement."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, ClassVar, TypeVar
 
@@ -27,6 +27,7 @@ from docstore_sql.joined import JoinedTransaction
 from docstore_sql.loop_connection import LoopConnection, on_loop
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
+from docstore_sql.views import view_statements
 
 __all__ = ["POOL_LOOK_SECONDS", "SQLBackend", "is_async"]
 
@@ -317,7 +318,8 @@ class SQLBackend(ABC):
         with self.schema_transaction(connection):
             found = schema.found_format(connection, self.tables)
             if found is None:
-                schema.create(connection, self.tables, self.extra_schema())
+                extra = [*self.extra_schema(), *self.derived_schema()]
+                schema.create(connection, self.tables, extra)
                 found = schema.newest()
         for step in schema.pending_steps(found):
             with self.schema_transaction(connection):
@@ -341,8 +343,76 @@ class SQLBackend(ABC):
         return on_loop(run())
 
     def extra_schema(self) -> list[str]:
-        """Return statements that the dialect adds to a fresh store."""
+        """Return statements that only a fresh store needs."""
         return []
+
+    def derived_schema(self) -> list[str]:
+        """Return statements that make what the dialect derives from the tables, where it is missing."""
+        return view_statements(self.tables, self.engine.dialect.name)
+
+    @abstractmethod
+    def object_names(self) -> str:
+        """Return the statement that reads the names of all tables, indexes, views and other objects where the
+        store's are.
+        """
+
+    def restore_derived(self, *, allowed: bool) -> None:
+        """Make what is derived from the rows and is not there: the counts, the index and its tables, views.
+
+        Args:
+            allowed: whether to do so; else only look.
+
+        Raises:
+            BackendError: a table with data is missing, or one that reads need is, and nothing may be made.
+        """
+        statements = self._restoring()
+        data = {f"{self.tables.prefix}{name}" for name in schema.DATA}
+        with self.translated():
+            there = self.with_connection(
+                lambda connection: set(connection.exec_driver_sql(self.object_names()).scalars())
+            )
+        if gone := data - there:
+            raise BackendError(
+                f"the store lacks the table {', '.join(sorted(gone))}, whose rows nothing else holds: "
+                "restore the database from a backup"
+            )
+        missing = self.derived_names(statements) - there
+        if not missing:
+            return
+        is_needed = not missing.isdisjoint(self.derived_names(statements, tables=True))
+        if not allowed:
+            if is_needed:
+                raise BackendError(
+                    f"the store lacks {', '.join(sorted(missing))}, which are derived from its rows: open it "
+                    "once with the right to create them"
+                )
+            return
+        try:
+            self._restore(statements)
+        except BackendError:  # a role that may not create anything still reads and writes
+            if is_needed:
+                raise
+
+    def _restoring(self) -> list[str]:
+        return [*schema.derived_statements(self.tables, self.engine.dialect), *self.derived_schema()]
+
+    def derived_names(self, statements: Sequence[str], *, tables: bool = False) -> set[str]:
+        """Return the names of what is derived.
+
+        Args:
+            statements: what makes it.
+            tables: leave out what calls can do without: indexes, and the views.
+        """
+        passive = ("INDEX", "VIEW") if tables else ()
+        return {name for name, kind in schema.made_by(statements).items() if kind not in passive}
+
+    def _restore(self, statements: Sequence[str]) -> None:
+        with self.write() as session:
+            session.lock("schema")
+            session.cursor.execute(self.object_names())
+            missing = self.derived_names(statements) - {str(name) for (name,) in session.cursor.fetchall()}
+            if missing:
+                session.restore(statements, missing)
 
     # -- what a dialect adds -----------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ a store of a known format.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -19,11 +20,14 @@ from docstore.errors import BackendError, SchemaTooNew, UpgradeNeeded
 from docstore_sql.tables import Tables, make_metadata
 
 __all__ = [
+    "DATA",
     "OLDEST",
     "STEPS",
     "Step",
     "create",
+    "derived_statements",
     "found_format",
+    "made_by",
     "newest",
     "pending_steps",
     "run_step",
@@ -111,7 +115,7 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     """Create the tables in the newest format, and run the dialect's ``extra`` statements, within the caller's
     transaction.
     """
-    _drop_unused(connection, tables)
+    _drop_unused(connection, tables, extra)
     for statement in (*_statements(tables, connection.dialect), *extra):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql(
@@ -121,7 +125,31 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     )
 
 
-_DERIVED = ("posting", "path", "document_change", "extraction_change")
+DATA = ("document", "extraction", "content", "blob", "setting")
+"""The tables whose rows nothing else could tell."""
+_MAKES = re.compile(
+    r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(?P<kind>(?:VIRTUAL )?TABLE|INDEX|VIEW|FUNCTION|SEQUENCE) "
+    r"(?:IF NOT EXISTS )?(?:(?:\"[^\"]+\"|\w+)\.)?\"?(?P<name>\w+)"
+)
+
+
+def made_by(statements: Iterable[str]) -> dict[str, str]:
+    """Return the names of what statements make, without their schema, and its kind: ``TABLE``, ``VIRTUAL
+    TABLE``, ``INDEX``, ``VIEW``, ``FUNCTION`` or ``SEQUENCE``.
+    """
+    return {found["name"]: found["kind"] for text in statements for found in _MAKES.finditer(text)}
+
+
+def derived_statements(tables: Tables, dialect: sa.Dialect) -> list[str]:
+    """Return what makes the tables that are derived from the others, and all indexes, where they are
+    missing.
+    """
+    data = {f"{tables.prefix}{name}" for name in DATA}
+    return [
+        re.sub(r"^\s*CREATE (TABLE|(?:UNIQUE )?INDEX) ", r"CREATE \1 IF NOT EXISTS ", statement)
+        for statement in _statements(tables, dialect)
+        if not any(name in data and kind == "TABLE" for name, kind in made_by([statement]).items())
+    ]
 
 
 def _is_unused(connection: sa.Connection, tables: Tables) -> bool:
@@ -132,13 +160,16 @@ def _is_unused(connection: sa.Connection, tables: Tables) -> bool:
     return not found
 
 
-def _drop_unused(connection: sa.Connection, tables: Tables) -> None:
+def _drop_unused(connection: sa.Connection, tables: Tables, extra: Sequence[str]) -> None:
     """Remove the empty tables that a migration made, to make them as a store needs them."""
     if not sa.inspect(connection).has_table(f"{tables.prefix}setting", schema=tables.schema):
         return
+    for name, kind in made_by(extra).items():
+        if kind in ("VIEW", "TABLE"):
+            connection.exec_driver_sql(
+                f"DROP {kind} IF EXISTS {tables.named(name.removeprefix(tables.prefix))}"
+            )
     make_metadata(tables, connection.dialect.name).drop_all(connection)
-    for name in _DERIVED:
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {tables.named(name)}")
 
 
 def _statements(tables: Tables, dialect: sa.Dialect) -> tuple[str, ...]:

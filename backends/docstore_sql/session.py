@@ -424,6 +424,15 @@ class Session(ABC):
         """Return the clock, microseconds since the epoch."""
 
     @abstractmethod
+    def restore(self, statements: Sequence[str], missing: set[str]) -> None:
+        """Make what is derived from the rows, as far as it is missing, and fill it.
+
+        Args:
+            statements: what makes all of it, where it is missing.
+            missing: the names of what is.
+        """
+
+    @abstractmethod
     def lock(self, *names: str) -> None:
         """Keep other blocks that name the same from going on until this one ends."""
 

@@ -37,8 +37,9 @@ from docstore_sqlite.kept import Idle, Reading
 from docstore_sqlite.lock import lock_of
 from docstore_sqlite.loop_cursor import LoopCursor, in_its_thread
 from docstore_sqlite.place import Place, place_of
-from docstore_sqlite.postings import FIELDS, Shared, schema_of
+from docstore_sqlite.postings import FIELDS, Shared, generations_of, schema_of
 from docstore_sqlite.session import SQLiteSession
+from docstore_sqlite.text_index import parts_of
 
 __all__ = ["SQLiteBackend", "open_backend"]
 
@@ -431,8 +432,20 @@ class SQLiteBackend(SQLBackend):
             self._idle.forget()
 
     def extra_schema(self) -> list[str]:
-        """Return the statements that make the index's tables."""
-        return schema_of(self.tables)
+        """Return the statements that begin the index's generations."""
+        return generations_of(self.tables)
+
+    def derived_schema(self) -> list[str]:
+        """Return the statements that make the index's tables, and the views."""
+        return [*schema_of(self.tables), *super().derived_schema()]
+
+    def object_names(self) -> str:
+        """Return the statement that reads the names of all tables, indexes and views."""
+        return "SELECT name FROM sqlite_master"
+
+    def derived_names(self, statements: Sequence[str], *, tables: bool = False) -> set[str]:
+        """Return the names of what is derived, with the tables that FTS5 makes by itself."""
+        return super().derived_names(statements, tables=tables) | parts_of(self.tables)
 
     def set_up(self, connection: Any) -> None:
         """Set up a connection: durability, waiting, and the evaluator's functions."""
@@ -492,6 +505,8 @@ class SQLiteBackend(SQLBackend):
                     with self.write_lock():
                         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         super().ensure_schema(upgrade=upgrade)
+        self.place.settle()
+        self.restore_derived(allowed=upgrade)
         self.place.settle()
         for collection in (DOCUMENTS, EXTRACTIONS):
             self._read_indexes(collection)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from docstore_sql.schema import made_by
 from docstore_sql.tables import Tables, make_metadata
 
 from docstore_sqlite.postings import schema_of
 
 __all__ = ["store_metadata"]
 
-_DERIVED = ("posting", "path", "document_change", "extraction_change")
 _SEARCH = ("text", "text_data", "text_idx", "text_config", "text_docsize", "text_content")
 
 
@@ -23,10 +23,11 @@ def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, set[st
     try:
         with engine.connect() as connection:
             for statement in schema_of(tables):
-                if not statement.startswith("INSERT"):
-                    connection.exec_driver_sql(statement)
-            for name in _DERIVED:
-                made = sa.Table(f"{prefix}{name}", metadata, autoload_with=connection)
+                connection.exec_driver_sql(statement)
+            for name, kind in made_by(schema_of(tables)).items():
+                if kind != "TABLE":
+                    continue
+                made = sa.Table(name, metadata, autoload_with=connection)
                 for column in made.columns:  # those without a type, which SQLAlchemy cannot create
                     if isinstance(column.type, sa.types.NullType):
                         column.type = sa.LargeBinary()

@@ -29,7 +29,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
 __all__ = [
     "FIELDS", "TEXT_GENERATION", "IndexTables", "Kept", "Postings", "Shared", "State", "columns",
-    "generation_name", "schema_of", "steps_text",
+    "generation_name", "generations_of", "schema_of", "steps_text",
 ]  # fmt: skip
 
 _CACHE_BYTES = 96 << 20
@@ -114,33 +114,37 @@ def columns(collection: Collection) -> str:
 
 
 def schema_of(tables: Tables) -> list[str]:
-    """Return the statements that make the index's tables."""
+    """Return the statements that make the index's tables, those that are missing."""
     names = IndexTables.of(tables)
     changes = []
     for collection in (DOCUMENTS, EXTRACTIONS):
         table, texts = names.changes[collection.name], ", filename, words" if collection is DOCUMENTS else ""
         changes.append(
-            f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, is_new INTEGER NOT "
-            f"NULL, has_text INTEGER NOT NULL, {columns(collection)}{texts})"
+            f"CREATE TABLE IF NOT EXISTS {table} (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, is_new "
+            f"INTEGER NOT NULL, has_text INTEGER NOT NULL, {columns(collection)}{texts})"
         )
     changes.append(
-        f"CREATE INDEX {tables.named('document_change_text')} ON {names.changes[DOCUMENTS.name]} (number) "
-        "WHERE has_text = 1"
+        f"CREATE INDEX IF NOT EXISTS {tables.named('document_change_text')} "
+        f"ON {names.changes[DOCUMENTS.name]} (number) WHERE has_text = 1"
     )
     return [
-        f"CREATE TABLE {names.posting} (path INTEGER NOT NULL, chunk INTEGER NOT NULL, key BLOB NOT "
-        "NULL, bits BLOB NOT NULL, "
+        f"CREATE TABLE IF NOT EXISTS {names.posting} (path INTEGER NOT NULL, chunk INTEGER NOT NULL, key "
+        "BLOB NOT NULL, bits BLOB NOT NULL, "
         "PRIMARY KEY (path, chunk, key)) WITHOUT ROWID",
-        f"CREATE TABLE {names.path} (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, steps TEXT NOT NULL, "
-        "UNIQUE (collection, steps))",
-        f"CREATE VIRTUAL TABLE {names.text} USING fts5(tokens, content='', columnsize=0, "
+        f"CREATE TABLE IF NOT EXISTS {names.path} (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, "
+        "steps TEXT NOT NULL, UNIQUE (collection, steps))",
+        f"CREATE VIRTUAL TABLE IF NOT EXISTS {names.text} USING fts5(tokens, content='', columnsize=0, "
         "detail=none, tokenize='ascii')",
         *changes,
-        *(
-            f"INSERT INTO {names.setting} (name, value) VALUES ('{generation_name(collection)}', "
-            f"'{secrets.randbits(31)}')"
-            for collection in (DOCUMENTS, EXTRACTIONS)
-        ),
+    ]
+
+
+def generations_of(tables: Tables) -> list[str]:
+    """Return the statements that begin the generations of a new store's index."""
+    return [
+        f"INSERT INTO {tables.setting} (name, value) VALUES ('{generation_name(collection)}', "
+        f"'{secrets.randbits(31)}')"
+        for collection in (DOCUMENTS, EXTRACTIONS)
     ]
 
 

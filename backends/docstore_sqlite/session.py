@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from docstore_sql.column_filter import ColumnFilter
 from docstore_sql.compile import Compiler
 from docstore_sql.fragment import Fragment, both, joined
+from docstore_sql.schema import made_by
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
@@ -30,7 +31,7 @@ from docstore_sqlite.indexed import Indexed
 from docstore_sqlite.inserting import insertion
 from docstore_sqlite.postings import FIELDS, Shared
 from docstore_sqlite.reading import rows_of
-from docstore_sqlite.text_index import merge_texts
+from docstore_sqlite.text_index import drop_torn, merge_texts
 from docstore_sqlite.upkeep import index_differences, rebuild_index
 
 __all__ = ["SQLiteSession", "is_integrity_error"]
@@ -228,6 +229,15 @@ class SQLiteSession(Session):
         is right.
         """
         return index_differences(self, unreadable)
+
+    def restore(self, statements: Sequence[str], missing: set[str]) -> None:
+        """Make what is missing, and the index anew from the rows unless that is indexes and views alone."""
+        kinds = made_by(statements)
+        drop_torn(self.cursor, self.tables, missing)
+        for statement in statements:
+            self.cursor.execute(statement)
+        if any(kinds.get(name) not in ("INDEX", "VIEW") for name in missing):
+            self.rebuild_index()
 
     def rebuild_index(self) -> None:
         """Make the index anew from the rows."""

@@ -8,8 +8,10 @@ merged; that is done by the page, as soon as a quarter of the documents were tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
+
+from docstore_sql.tables import Tables
 
 from docstore.index.texts import document_tokens, names_tokens
 from docstore.query.fields import DOCUMENTS
@@ -17,8 +19,8 @@ from docstore.query.text import fold
 from docstore_sqlite.postings import TEXT_GENERATION, IndexTables
 
 __all__ = [
-    "TEXTS_AT_ONCE", "add_names", "add_texts", "begin_texts", "fold_texts", "merge_texts",
-    "pending_texts",
+    "TEXTS_AT_ONCE", "add_names", "add_texts", "begin_texts", "drop_torn", "fold_texts", "merge_texts",
+    "parts_of", "pending_texts",
 ]  # fmt: skip
 
 TEXTS_AT_ONCE = 32
@@ -63,6 +65,25 @@ def fold_texts(cursor: Any, names: IndexTables) -> None:
 def begin_texts(cursor: Any, names: IndexTables) -> None:
     """Tell everybody that the text index is another."""
     _raise(cursor, names, TEXT_GENERATION, 1)
+
+
+def parts_of(tables: Tables) -> set[str]:
+    """Return the names of the tables that FTS5 keeps an index in that holds no texts."""
+    return {f"{tables.prefix}text_{part}" for part in ("data", "idx", "config")}
+
+
+def drop_torn(cursor: Any, tables: Tables, missing: Container[str]) -> None:
+    """Remove a text index that lacks some of FTS5's tables. It opens an index before it removes it, and so
+    first gets what an empty one has in them.
+    """
+    text = f"{tables.prefix}text"
+    if text in missing or not any(name in missing for name in parts_of(tables)):
+        return
+    cursor.execute(f'CREATE TABLE IF NOT EXISTS "{text}_data" (id INTEGER PRIMARY KEY, block BLOB)')
+    cursor.execute(f"INSERT OR IGNORE INTO \"{text}_data\" VALUES (1, x''), (10, x'00000000000000')")
+    cursor.execute(f'CREATE TABLE IF NOT EXISTS "{text}_config" (k PRIMARY KEY, v) WITHOUT ROWID')
+    cursor.execute(f"INSERT OR IGNORE INTO \"{text}_config\" VALUES ('version', 4)")
+    cursor.execute(f'DROP TABLE "{text}"')
 
 
 def add_texts(cursor: Any, names: IndexTables, where: str) -> None:

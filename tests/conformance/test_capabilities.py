@@ -33,10 +33,9 @@ def test_they_are_frozen(store: docstore.Store) -> None:
 def test_a_backend_that_cannot_be_written_to_says_why() -> None:
     """The store refuses every write by name, with the backend's own words."""
 
-    class Closed(MemoryBackend):
-        capabilities = replace(Capabilities(), read_only="it is a museum")
-
-    with docstore.open(Closed()) as store, pytest.raises(docstore.ReadOnlyStore, match="it is a museum"):
+    closed = MemoryBackend()
+    closed.capabilities = replace(closed.capabilities, read_only="it is a museum")
+    with docstore.open(closed) as store, pytest.raises(docstore.ReadOnlyStore, match="it is a museum"):
         store.documents.add(filename="x")
 
 

@@ -229,7 +229,7 @@ def check(statements: str, arguments: dict[str, Any], fields: Any) -> None:
     for text in (*texts(arguments["filter"], fields), *sort, *(arguments["search"] or "").split()):
         if text in OURS or text in choices:
             continue
-        size = min(len(text), 8) if text.lstrip("-")[:1].isdigit() else 3  # our own limits have some digits
+        size = max(3, min(len(text), 8)) if text.lstrip("-")[:1].isdigit() else 3  # our own have digits, too
         for at in range(len(text) - size + 1):
             fragment = text[at : at + size]
             assert fragment not in statements or fragment in OURS, (fragment, text, arguments)

@@ -137,7 +137,6 @@ CREATE FUNCTION public.docstore_sort(v jsonb, steps text[], largest boolean, at 
     AS $_$
 DECLARE
     last int := cardinality(steps);
-    outermost boolean := at = 1;
     place int := -1;
     element jsonb;
     found bytea;
@@ -151,8 +150,8 @@ BEGIN
         RETURN '\x02'::bytea;
     ELSIF jsonb_typeof(v) <> 'array' THEN
         RETURN CASE WHEN at <= last THEN '\x02'::bytea ELSE "docstore_order"(v) END;
-    ELSIF at > last AND jsonb_array_length(v) = 0 THEN
-        RETURN '\x01'::bytea;
+    ELSIF jsonb_array_length(v) = 0 THEN
+        RETURN CASE WHEN at > last THEN '\x01'::bytea ELSE '\x02'::bytea END;
     ELSIF at <= last AND steps[at] ~ '^(0|[1-9][0-9]{0,8})$' THEN
         place := CASE WHEN steps[at]::int < jsonb_array_length(v) THEN steps[at]::int ELSE -1 END;
     END IF;
@@ -173,7 +172,7 @@ BEGIN
             best := coalesce(found, best);
         END IF;
     END LOOP;
-    RETURN CASE WHEN outermost THEN coalesce(best, '\x02'::bytea) ELSE best END;
+    RETURN best;
 END$_$;
 
 
@@ -196,12 +195,22 @@ CREATE TABLE public.docstore_blob (
     size bigint,
     state text NOT NULL COLLATE pg_catalog."C",
     at bigint NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL
+    attempts integer DEFAULT 0 NOT NULL,
+    place integer DEFAULT 0 NOT NULL
 );
 
 
 
 CREATE SEQUENCE public.docstore_clock
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+
+CREATE SEQUENCE public.docstore_clock_wall
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -238,10 +247,13 @@ CREATE TABLE public.docstore_document (
     attempts bigint NOT NULL,
     metadata text NOT NULL COLLATE pg_catalog."C",
     preview text COLLATE pg_catalog."C",
+    content_state text COLLATE pg_catalog."C",
+    content_note text COLLATE pg_catalog."C",
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL,
     first_created_at bigint NOT NULL,
     processed_at bigint,
+    expires_at bigint,
     revision bigint NOT NULL,
     blob_key text COLLATE pg_catalog."C",
     fingerprint text COLLATE pg_catalog."C",
@@ -249,6 +261,7 @@ CREATE TABLE public.docstore_document (
     lease_worker text COLLATE pg_catalog."C",
     lease_expires_at bigint,
     filename_fold text NOT NULL COLLATE pg_catalog."C",
+    filename_search text COLLATE pg_catalog."C",
     metadata_json jsonb NOT NULL,
     metadata_fold jsonb,
     metadata_words tsvector
@@ -290,6 +303,7 @@ CREATE TABLE public.docstore_extraction (
     revision bigint NOT NULL,
     fingerprint text COLLATE pg_catalog."C",
     filename_fold text NOT NULL COLLATE pg_catalog."C",
+    filename_search text COLLATE pg_catalog."C",
     results_json jsonb,
     results_fold jsonb,
     reviewed_results_json jsonb,
@@ -353,42 +367,45 @@ ALTER TABLE public.docstore_usual ALTER COLUMN number ADD GENERATED ALWAYS AS ID
 
 
 
-INSERT INTO public.docstore_blob VALUES ('t', '5d/a4/5da4b06d0c0f427fa97ae59161125fe7', 'o', 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 9, 'live', 1796066110008707, 0);
-INSERT INTO public.docstore_blob VALUES ('t', '9e/c9/9ec993a9486448a28316cd6e90fb6959', 'o', 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 9, 'live', 1796066110008707, 0);
-INSERT INTO public.docstore_blob VALUES ('t', 'd5/26/d526c79f170a45cea2e1d6bea1edf7da', 'o', '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 9, 'live', 1796066110008707, 0);
-INSERT INTO public.docstore_blob VALUES ('', '2c/da/2cda7642fd8a430cbe2cc061e52d4a84', NULL, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0, 'live', 1796066110008707, 0);
+INSERT INTO public.docstore_blob VALUES ('t', 'e2/88/e28875b95485425e875264b8c94ea40a', 'o', 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 9, 'live', 1796074667211492, 0, 390441607);
+INSERT INTO public.docstore_blob VALUES ('t', 'f1/d5/f1d5a930ddce4a7cb4c125f07fe07e0a', 'o', 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 9, 'live', 1796074667211492, 0, 390441607);
+INSERT INTO public.docstore_blob VALUES ('t', '6f/60/6f6086e98808468a9c8be88a860c1629', 'o', '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 9, 'live', 1796074667211492, 0, 390441607);
+INSERT INTO public.docstore_blob VALUES ('', '90/fd/90fdcb5fa01a47cf9646fa8d5ebb0547', NULL, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0, 'live', 1796074667211492, 0, 390441607);
 
 
 
-INSERT INTO public.docstore_content VALUES ('t', 1, 'Grüße Nummer 1, 日本語', ' grüsse nummer 1 日 本 語 ', ' a, ');
-INSERT INTO public.docstore_content VALUES ('t', 2, 'Grüße Nummer 2, 日本語', ' grüsse nummer 2 日 本 語 ', ' a, ');
-INSERT INTO public.docstore_content VALUES ('t', 3, 'Grüße Nummer 3, 日本語', ' grüsse nummer 3 日 本 語 ', ' a, ');
+INSERT INTO public.docstore_content VALUES ('t', 1, 'Grüße Nummer 1, 日本語', ' grusse nummer 1 日 本 語 ', ' a, ');
+INSERT INTO public.docstore_content VALUES ('t', 2, 'Grüße Nummer 2, 日本語', ' grusse nummer 2 日 本 語 ', ' a, ');
+INSERT INTO public.docstore_content VALUES ('t', 3, 'Grüße Nummer 3, 日本語', ' grusse nummer 3 日 本 語 ', ' a, ');
 
 
 
-INSERT INTO public.docstore_document VALUES (1, 'chain-1', 'chain', 1, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 'pending', NULL, 0, '{"n":1,"tags":["a",{"b":[1,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 1, 日本語', 1767268800000001, 1767268800000001, 1767268800000001, NULL, 1, '5d/a4/5da4b06d0c0f427fa97ae59161125fe7', '0786ad24791e8b6a5d52aa202de7d31a', NULL, NULL, NULL, 'chain.txt', '{"n": 1, "a.b": {"": "é"}, "tags": ["a", {"b": [1, null, 1.5]}]}', NULL, '''05ab3bff000'' ''05ab3bff800'' ''05ab3s'' ''754d6bff000'' ''w0000''');
-INSERT INTO public.docstore_document VALUES (2, 'chain-2', 'chain', 2, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 'pending', NULL, 0, '{"n":2,"tags":["a",{"b":[2,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 2, 日本語', 1767355200000002, 1767355200000002, 1767268800000001, NULL, 1, '9e/c9/9ec993a9486448a28316cd6e90fb6959', '7e9dac12ea9db2440d30925d154c9b88', NULL, NULL, NULL, 'chain.txt', '{"n": 2, "a.b": {"": "é"}, "tags": ["a", {"b": [2, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00000'' ''05ab3s'' ''754d6c00000'' ''w0000''');
-INSERT INTO public.docstore_document VALUES (3, 'chain-3', 'chain', 3, true, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 'pending', NULL, 0, '{"n":3,"tags":["a",{"b":[3,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 3, 日本語', 1767441600000003, 1767441600000003, 1767268800000001, NULL, 1, 'd5/26/d526c79f170a45cea2e1d6bea1edf7da', '659e8f0e435007fcff5635efd3a02e4c', NULL, NULL, NULL, 'chain.txt', '{"n": 3, "a.b": {"": "é"}, "tags": ["a", {"b": [3, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00800'' ''05ab3s'' ''754d6c00800'' ''w0000''');
-INSERT INTO public.docstore_document VALUES (4, 'empty', NULL, 1, true, '', NULL, 'empty', 'application/octet-stream', 'other', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'pending', NULL, 0, '{"big":4611686018427387904,"float":1e+16}', NULL, 1796066108489156, 1796066108489156, 1796066108489156, NULL, 1, '2c/da/2cda7642fd8a430cbe2cc061e52d4a84', '76ce861885c649c825c2c54a89aeb5f9', NULL, NULL, NULL, 'empty', '{"big": 4611686018427387904, "float": 10000000000000000}', NULL, '''1ed5bc3d000'' ''e2d18c341c3'' ''w0000''');
-INSERT INTO public.docstore_document VALUES (5, 'bare', NULL, 1, true, 'u', NULL, '../bare', 'application/octet-stream', 'other', 5, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'pending', NULL, 0, '{}', NULL, 1796066108490848, 1796066108490848, 1796066108490848, NULL, 1, NULL, '718c736d90f008bb4377d4c6bb106b45', NULL, NULL, NULL, '../bare', '{}', NULL, '''w0000''');
-INSERT INTO public.docstore_document VALUES (6, 'failed', NULL, 1, true, '', NULL, 'failed.pdf', 'application/pdf', 'pdf', NULL, NULL, 'failed', 'no text', 0, '{}', NULL, 1796066108492549, 1796066108494703, 1796066108492549, NULL, 2, NULL, '61b0ef82a7e027afeabbd365f0d78bba', NULL, NULL, NULL, 'failed.pdf', '{}', NULL, '''w0000''');
-INSERT INTO public.docstore_document VALUES (7, 'claimed', NULL, 1, true, '', NULL, 'claimed', 'application/octet-stream', 'other', NULL, NULL, 'processing', NULL, 1, '{}', NULL, 1796066108496081, 1796066108497895, 1796066108496081, NULL, 2, NULL, 'd4347f6ff6d449576aa800208f231fbd', '818127c5623fb9994f0643ef58969e87', 'w', 1796066109497895, 'claimed', '{}', NULL, '''w0000''');
+INSERT INTO public.docstore_document VALUES (1, 'chain-1', 'chain', 1, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'b19f8edae2ee6c225b7278b289c2823ab9accfa225c5d67c4bef270b88ea55f0', 'completed', NULL, 0, '{"n":1,"tags":["a",{"b":[1,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 1, 日本語', NULL, NULL, 1767268800000001, 1767268800000001, 1767268800000001, NULL, NULL, 1, 'e2/88/e28875b95485425e875264b8c94ea40a', '5c8ccb7b15d700e019d6e35f7c2571ce', NULL, NULL, NULL, 'chain.txt', NULL, '{"n": 1, "a.b": {"": "é"}, "tags": ["a", {"b": [1, null, 1.5]}]}', NULL, '''05ab3bff000'' ''05ab3bff800'' ''05ab3s'' ''754d6bff000'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (2, 'chain-2', 'chain', 2, false, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, 'f4761aa023c3639dc371a2336ee3514ab6236bad28c5a0ebf2e52fb6e42030d1', 'completed', NULL, 0, '{"n":2,"tags":["a",{"b":[2,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 2, 日本語', NULL, NULL, 1767355200000002, 1767355200000002, 1767268800000001, NULL, NULL, 1, 'f1/d5/f1d5a930ddce4a7cb4c125f07fe07e0a', 'bf357e769a265251d9b20772ae73796a', NULL, NULL, NULL, 'chain.txt', NULL, '{"n": 2, "a.b": {"": "é"}, "tags": ["a", {"b": [2, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00000'' ''05ab3s'' ''754d6c00000'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (3, 'chain-3', 'chain', 3, true, 't', 'o', 'Chain.TXT', 'text/plain', 'text', 9, '791cad8c3a8ee2f0869c575e275eee347ad1a9bbfd6c6b00c7acaa0d52ed7e52', 'completed', NULL, 0, '{"n":3,"tags":["a",{"b":[3,null,1.5]}],"a.b":{"":"é"}}', 'Grüße Nummer 3, 日本語', NULL, NULL, 1767441600000003, 1767441600000003, 1767268800000001, NULL, NULL, 1, '6f/60/6f6086e98808468a9c8be88a860c1629', '4e31d19a11f7b26b59e0e6b21ffae90e', NULL, NULL, NULL, 'chain.txt', NULL, '{"n": 3, "a.b": {"": "é"}, "tags": ["a", {"b": [3, null, 1.5]}]}', NULL, '''05ab3bff800'' ''05ab3c00800'' ''05ab3s'' ''754d6c00800'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (4, 'empty', NULL, 1, true, '', NULL, 'empty', 'application/octet-stream', 'other', 0, 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'pending', NULL, 0, '{"big":4611686018427387904,"float":1e+16}', NULL, NULL, NULL, 1796074661153201, 1796074661153201, 1796074661153201, NULL, NULL, 1, '90/fd/90fdcb5fa01a47cf9646fa8d5ebb0547', '64e33691d8274a96036946929f5d2dc0', NULL, NULL, NULL, 'empty', NULL, '{"big": 4611686018427387904, "float": 10000000000000000}', NULL, '''1ed5bc3d000'' ''e2d18c341c3'' ''w0000''');
+INSERT INTO public.docstore_document VALUES (5, 'bare', NULL, 1, true, 'u', NULL, '../bare', 'application/octet-stream', 'other', 5, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'pending', NULL, 0, '{}', NULL, NULL, NULL, 1796074661160602, 1796074661160602, 1796074661160602, NULL, NULL, 1, NULL, '73b708a051c3dcb96b0f7cc6f50b9bed', NULL, NULL, NULL, '../bare', NULL, '{}', NULL, '''w0000''');
+INSERT INTO public.docstore_document VALUES (6, 'failed', NULL, 1, true, '', NULL, 'failed.pdf', 'application/pdf', 'pdf', NULL, NULL, 'failed', 'no text', 0, '{}', NULL, NULL, NULL, 1796074661167863, 1796074661172526, 1796074661167863, NULL, NULL, 2, NULL, 'dac895157e19753db75dcd1cdde239bd', NULL, NULL, NULL, 'failed.pdf', NULL, '{}', NULL, '''w0000''');
+INSERT INTO public.docstore_document VALUES (7, 'claimed', NULL, 1, true, '', NULL, 'claimed', 'application/octet-stream', 'other', NULL, NULL, 'processing', NULL, 1, '{}', NULL, NULL, NULL, 1796074661179605, 1796074661189906, 1796074661179605, NULL, NULL, 2, NULL, 'c4dc51449faa9771c3e87884a5f1f335', '6caf5be8d34a133aa11d4903f7ab2fc5', 'w', 1796074662189906, 'claimed', NULL, '{}', NULL, '''w0000''');
 
 
 
-INSERT INTO public.docstore_extraction VALUES (1, 'e', 'chain-1', 'Chain.TXT', 't', 'o', 'completed', NULL, '{"total":1.0}', true, true, 1767960000000009, 'ann', '{"total":2}', '{"total":50.0}', '{"total":true}', '{}', 1796066108516605, 1796066108518293, 2, '2f8deb5033dd33075f37fd8cc3e43f4e', 'chain.txt', '{"total": 1.0}', NULL, '{"total": 2}', NULL, '{"total": 50.0}', NULL, '{"total": true}', NULL, '{}', NULL, '''w0000''');
+INSERT INTO public.docstore_extraction VALUES (1, 'e', 'chain-1', 'Chain.TXT', 't', 'o', 'completed', NULL, '{"total":1.0}', true, true, 1767960000000009, 'ann', '{"total":2}', '{"total":50.0}', '{"total":true}', '{}', 1796074661240793, 1796074661249270, 2, '2f8deb5033dd33075f37fd8cc3e43f4e', 'chain.txt', NULL, '{"total": 1.0}', NULL, '{"total": 2}', NULL, '{"total": 50.0}', NULL, '{"total": true}', NULL, '{}', NULL, '''w0000''');
 
 
 
 INSERT INTO public.docstore_setting VALUES ('format', '2');
+INSERT INTO public.docstore_setting VALUES ('store_id', '9a46863edcc24b428658137785479bba');
+INSERT INTO public.docstore_setting VALUES ('search_marks', '0');
+INSERT INTO public.docstore_setting VALUES ('place/390441607', '/work/wt/lead/tests/formats/postgres-2-files');
 
 
 
 INSERT INTO public.docstore_tally VALUES ('', '', true, 'failed', 1);
 INSERT INTO public.docstore_tally VALUES ('', '', true, 'pending', 1);
 INSERT INTO public.docstore_tally VALUES ('', '', true, 'processing', 1);
-INSERT INTO public.docstore_tally VALUES ('t', 'o', false, 'pending', 2);
-INSERT INTO public.docstore_tally VALUES ('t', 'o', true, 'pending', 1);
+INSERT INTO public.docstore_tally VALUES ('t', 'o', false, 'completed', 2);
+INSERT INTO public.docstore_tally VALUES ('t', 'o', true, 'completed', 1);
 INSERT INTO public.docstore_tally VALUES ('u', '', true, 'pending', 1);
 
 
@@ -397,6 +414,10 @@ INSERT INTO public.docstore_tally VALUES ('u', '', true, 'pending', 1);
 
 
 SELECT pg_catalog.setval('public.docstore_clock', 1, false);
+
+
+
+SELECT pg_catalog.setval('public.docstore_clock_wall', 1, false);
 
 
 
@@ -468,11 +489,19 @@ CREATE INDEX docstore_document_created ON public.docstore_document USING btree (
 
 
 
+CREATE INDEX docstore_document_expires ON public.docstore_document USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+
+
 CREATE UNIQUE INDEX docstore_document_latest ON public.docstore_document USING btree (tenant, external_id, COALESCE(owner, ''::text)) WHERE ((external_id IS NOT NULL) AND is_latest);
 
 
 
-CREATE INDEX docstore_document_metadata ON public.docstore_document USING gin (metadata_json jsonb_path_ops);
+CREATE INDEX docstore_document_lease ON public.docstore_document USING btree (lease_expires_at) WHERE (lease_expires_at IS NOT NULL);
+
+
+
+CREATE INDEX docstore_document_metadata ON public.docstore_document USING gin (metadata_json jsonb_path_ops) WITH (gin_pending_list_limit='64');
 
 
 
@@ -488,7 +517,11 @@ CREATE INDEX docstore_document_owner ON public.docstore_document USING btree (ow
 
 
 
-CREATE INDEX docstore_document_queue ON public.docstore_document USING btree (status, number) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
+CREATE INDEX docstore_document_queue ON public.docstore_document USING btree (status, number) WHERE (status >= 'p'::text);
+
+
+
+CREATE INDEX docstore_document_searched ON public.docstore_document USING gin (filename_search public.gin_trgm_ops) WITH (gin_pending_list_limit='512') WHERE (filename_search IS NOT NULL);
 
 
 
@@ -497,6 +530,10 @@ CREATE INDEX docstore_document_sha256 ON public.docstore_document USING btree (s
 
 
 CREATE INDEX docstore_document_tenant ON public.docstore_document USING btree (tenant, created_at, number) INCLUDE (owner, status, is_latest) WHERE (tenant <> ''::text);
+
+
+
+CREATE INDEX docstore_document_tenant_queue ON public.docstore_document USING btree (tenant, status, number) WHERE ((status >= 'p'::text) AND (tenant <> ''::text));
 
 
 

@@ -258,8 +258,10 @@ class _Intake:
 
 
 def _fields(given: Any) -> Any:
-    """Return what was given, as a dictionary if it can be one."""
-    return vars(given) if type(given) is NewDocument else given
+    """Return what was given, as a dictionary of what the caller said if it can be one."""
+    if type(given) is not NewDocument:
+        return given
+    return {name: getattr(given, name) for name in given.model_fields_set}
 
 
 def _metadata_text(given: Mapping[str, Any], checks: Checks) -> str | None:

@@ -201,3 +201,10 @@ def test_metadata_that_holds_itself_is_refused() -> None:
     documents = [{"metadata": {"n": endless}} for _ in range(8)]
     with docstore.open("memory://") as store, pytest.raises(InvalidDocument, match="nested too deeply"):
         store.documents.add_many(documents)
+
+
+def test_a_new_document_with_content_is_completed_in_a_batch(store: docstore.Store) -> None:
+    """As add() has it, and as a mapping has it: nobody said a status."""
+    store.documents.add_many([docstore.NewDocument(filename=f"{n}", content="text") for n in range(12)])
+    store.documents.add_many([{"filename": f"{n}", "content": "text"} for n in range(12)])
+    assert {"completed": 24} == dict(store.documents.count_by("status"))

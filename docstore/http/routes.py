@@ -119,7 +119,8 @@ def router(
         route_class_override=UploadRoute,
     )
     for method, path, status, handler in _WRITES:
-        made.add_api_route(prefix + path, handler, methods=[method], status_code=status)
+        bodiless: dict[str, Any] = {"response_model": None} if status == 204 else {}
+        made.add_api_route(prefix + path, handler, methods=[method], status_code=status, **bodiless)
     return made
 
 

@@ -29,11 +29,11 @@ try:
     from haystack.document_stores.types import DuplicatePolicy, FilterPolicy, apply_filter_policy
     from haystack.errors import FilterError as HaystackFilterError
     from haystack.utils import Secret, deserialize_secrets_inplace
-except ImportError as missing:
+except ImportError as _missing:
     raise BackendNotInstalled(
         "docstore.integrations.haystack needs Haystack: run  "
         'python -m pip install "embedded-docstore[haystack]"'
-    ) from missing
+    ) from _missing
 
 __all__ = ["DocstoreDocumentStore", "DocstoreKeywordRetriever"]
 
@@ -394,7 +394,7 @@ class DocstoreKeywordRetriever:
         self.document_store = document_store
         self.filters = filters
         self.top_k = top_k
-        self.filter_policy = (
+        self.filter_policy: FilterPolicy = (
             filter_policy if isinstance(filter_policy, FilterPolicy) else FilterPolicy.from_str(filter_policy)
         )
         self.match = match

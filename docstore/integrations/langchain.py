@@ -33,11 +33,11 @@ try:
         Visitor,
     )
     from pydantic import field_validator
-except ImportError as missing:
+except ImportError as _missing:
     raise BackendNotInstalled(
         "docstore.integrations.langchain needs LangChain: run  "
         'python -m pip install "embedded-docstore[langchain]"'
-    ) from missing
+    ) from _missing
 
 __all__ = [
     "DocstoreByteStore",
@@ -354,8 +354,8 @@ class DocstoreRetriever(BaseRetriever):
 class DocstoreTranslator(Visitor):
     """A translator for ``SelfQueryRetriever``: structured queries to docstore filters over the metadata."""
 
-    allowed_comparators = tuple(Comparator)
-    allowed_operators = tuple(Operator)
+    allowed_comparators: Sequence[Comparator] | None = tuple(Comparator)
+    allowed_operators: Sequence[Operator] | None = tuple(Operator)
 
     def visit_operation(self, operation: Operation) -> dict[str, Any]:
         """Return the filter of an operation.

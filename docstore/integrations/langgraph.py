@@ -31,11 +31,11 @@ try:
         TTLConfig,
         validate_op_namespace,
     )
-except ImportError as missing:
+except ImportError as _missing:
     raise BackendNotInstalled(
         "docstore.integrations.langgraph needs LangGraph: run  "
         'python -m pip install "embedded-docstore[langgraph]"'
-    ) from missing
+    ) from _missing
 
 __all__ = ["DocstoreStore"]
 

@@ -20,11 +20,11 @@ try:
     from llama_index.core.schema import BaseNode
     from llama_index.core.storage.docstore.keyval_docstore import KVDocumentStore
     from llama_index.core.storage.kvstore.types import DEFAULT_BATCH_SIZE, DEFAULT_COLLECTION, BaseKVStore
-except ImportError as missing:
+except ImportError as _missing:
     raise BackendNotInstalled(
         "docstore.integrations.llama_index needs LlamaIndex: run  "
         'python -m pip install "embedded-docstore[llama-index]"'
-    ) from missing
+    ) from _missing
 
 __all__ = ["DocstoreDocumentStore", "DocstoreKVStore"]
 

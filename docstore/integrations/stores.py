@@ -27,7 +27,7 @@ class StoreHolder:
         if isinstance(store, Store) and options:
             names = ", ".join(sorted(options))
             raise TypeError(f"{names}: options of a store that is open; pass them with a URL")
-        self.owned = not isinstance(store, Store)
+        self.owned: bool = not isinstance(store, Store)
         self.store: Store = store if isinstance(store, Store) else docstore.open(store, **options)
 
     def close(self) -> None:

@@ -52,9 +52,9 @@ def alembic_include_object(
     """Return whether autogenerate looks at an object of the database: Alembic's ``include_object``.
 
     It leaves out what the search indexes of the stores that :func:`alembic_metadata` was asked for make by
-    themselves, which no metadata can describe.
+    themselves, and indexes over functions, which a store makes and a migration cannot.
 
     Example:
         >>> context.configure(include_object=docstore.alembic_include_object, **options)
     """
-    return not (reflected and compare_to is None and name in _made_by_indexes)
+    return name not in _made_by_indexes

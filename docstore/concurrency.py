@@ -118,12 +118,12 @@ class Call:
     )  # fmt: skip
 
     def __init__(self, *, asked: float | None = None, loop: Any = None) -> None:
-        self.asked = asked
-        self.loop = loop
-        self.deadline = math.inf
-        self.budget = math.inf
-        self.has_budget = False
-        self.is_cancelled = False
+        self.asked: float | None = asked
+        self.loop: Any = loop
+        self.deadline: float = math.inf
+        self.budget: float = math.inf
+        self.has_budget: bool = False
+        self.is_cancelled: bool = False
         self._is_told = False
         self._interrupt: Callable[[], object] | None = None
         self._is_sending = False
@@ -263,7 +263,7 @@ class Budget:
 
     def __init__(self, seconds: float | None, plan: Planned | None = None) -> None:
         self._seconds = self._left = math.inf if seconds is None else seconds
-        self.plan = plan
+        self.plan: Planned | None = plan
 
     def __enter__(self) -> Self:
         call = self._call = _here.call
@@ -513,7 +513,7 @@ class Gate:
     def __init__(self) -> None:
         self._inside: dict[int, int] = {}
         """How many blocks each thread is in."""
-        self.is_torn = False
+        self.is_torn: bool = False
         """Whether this process was forked while another thread was inside."""
         _gates.add(self)
 

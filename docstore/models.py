@@ -322,7 +322,9 @@ class UpdateResult(int):
         """Be the opposite of ``==``."""
         return not self == other
 
-    __hash__ = int.__hash__
+    def __hash__(self) -> int:
+        """Hash as the number that it is equal to."""
+        return int.__hash__(self)
 
     def __repr__(self) -> str:
         """Show both counts."""

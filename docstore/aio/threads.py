@@ -36,7 +36,7 @@ class ThreadGroup:
     """
 
     def __init__(self, name: str, most: int) -> None:
-        self.mutex = threading.Lock()
+        self.mutex: threading.Lock = threading.Lock()
         self._name = name
         self._most = most
         self._queue: deque[Errand] = deque()

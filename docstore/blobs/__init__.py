@@ -109,7 +109,7 @@ class Blobs:
             raise BlobError(f"conditional={conditional!r}: expected True or False")
         if checksum not in ("sha256", "md5", None):
             raise BlobError(f"checksum={checksum!r}: expected 'sha256', 'md5' or None")
-        self.upload_workers = checked_workers("upload_workers", upload_workers)
+        self.upload_workers: int = checked_workers("upload_workers", upload_workers)
         self._requests = Requests(conditional, checksum)
         self._options = storage_options
         self._url = normalize(url, storage_options)

@@ -59,7 +59,7 @@ class S3Objects:
         self._requests = requests
         self._batches = True
         self._bucket, _, prefix = root.strip("/").partition("/")
-        self.prefix = prefix + "/" if prefix else ""
+        self.prefix: str = prefix + "/" if prefix else ""
 
     def put(self, key: str, chunks: Iterator[bytes]) -> None:
         """Store in one request or in many, by what the first 8 MiB show."""

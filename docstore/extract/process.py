@@ -55,7 +55,7 @@ class Answer:
     """
 
     def __init__(self) -> None:
-        self.text = bytearray()
+        self.text: bytearray = bytearray()
         self.ended: dict[str, Any] | None = None
         self.reason = ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +22,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class ClaimRequest(BaseModel):
     """What to take out of the queue; ``lease`` is in seconds."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 1
     filter: Filter | None = None
@@ -42,7 +42,7 @@ class Claimed(BaseModel):
 class Held(BaseModel):
     """The token of a claim."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     token: str
 

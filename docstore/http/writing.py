@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
 from fastapi import Header, HTTPException, Request, Response
@@ -54,7 +54,7 @@ Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 class Changes(BaseModel):
     """What to change; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     filename: str = ""
     content_type: str = ""
@@ -69,7 +69,7 @@ class Changes(BaseModel):
 class NewExtraction(BaseModel):
     """What was read out of a document."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     results: dict[str, Any] | None = None
     id: str | None = None
@@ -83,7 +83,7 @@ class NewExtraction(BaseModel):
 class Review(BaseModel):
     """A person's review."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     reviewed_results: dict[str, Any]
     reviewed_by: str | None = Field(None, description="Who; by default the caller's owner.")

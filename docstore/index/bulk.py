@@ -62,8 +62,8 @@ class Bulk:
     __slots__ = ("_worked", "fields", "stored")
 
     def __init__(self, fields: Mapping[str, bool], stored: Stored) -> None:
-        self.fields = fields
-        self.stored = stored
+        self.fields: Mapping[str, bool] = fields
+        self.stored: Stored = stored
         self._worked = _Worked()
 
     def on(self, stored: Stored) -> Bulk:

@@ -107,8 +107,8 @@ class Snapshot:
     __slots__ = ("bulk", "tail")
 
     def __init__(self, bulk: Bulk, tail: Tail) -> None:
-        self.bulk = bulk
-        self.tail = tail
+        self.bulk: Bulk = bulk
+        self.tail: Tail = tail
 
     @property
     def size(self) -> int:

@@ -81,10 +81,10 @@ class Question:
         texts: Texts | None = None,
     ) -> None:
         self.terms: tuple[Expr, ...] = tuple(terms)
-        self.key = key
-        self.reading = reading
-        self.leaf = leaf
-        self.texts = texts
+        self.key: str = key
+        self.reading: Reading = reading
+        self.leaf: LeafAnswer = leaf
+        self.texts: Texts | None = texts
         self.rest: tuple[Expr, ...] = tuple(term for term in terms if not reading.reads(term))
         """The terms that the records cannot tell of."""
         self._test: Callable[[Mapping[str, Any]], bool] | None = None
@@ -251,7 +251,7 @@ class Tail:
     __slots__ = ("_found", "loose", "reading", "segments", "stale")
 
     def __init__(self, reading: Reading) -> None:
-        self.reading = reading
+        self.reading: Reading = reading
         self.loose: dict[int, Record] = {}
         self.segments: tuple[tuple[Segment, int], ...] = ()
         self.stale: Bits = EMPTY

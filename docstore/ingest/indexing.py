@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
+from docstore.documents import Documents
 from docstore.errors import ChecksumMismatch, InvalidDocument, SizeMismatch
 from docstore.extract import ExtractLimits, Registry
 from docstore.ingest.adopting import adopt
@@ -255,10 +256,10 @@ class Indexer:
     """One run over files."""
 
     def __init__(self, store: Store, run: Run, report: IndexReport) -> None:
-        self.documents = store.documents
+        self.documents: Documents = store.documents
         self.options = run
         self.report = report
-        self.owned = owned_by(run.tenant, run.owner)
+        self.owned: dict[str, Any] = owned_by(run.tenant, run.owner)
         self._waiting: list[tuple[IndexedFolder, Reading, Document | None]] = []
         self._weight = 0
         self._ahead: deque[tuple[IndexedFolder, Entry, Document | None, Future[Reading] | None]] = deque()

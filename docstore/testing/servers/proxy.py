@@ -53,7 +53,7 @@ class S3Proxy:
         self, port: int, *, rate: float = 0.0, seed: int = 0, faults: tuple[WireFault, ...] = FAULTS,
         lacks: Collection[Lack] = (), status: int = 501,
     ) -> None:  # fmt: skip
-        self.lacks = frozenset(lacks)
+        self.lacks: frozenset[Lack] = frozenset(lacks)
         self.status = status
         self.requests: list[tuple[str, str]] = []
         self.rate = rate

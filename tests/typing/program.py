@@ -73,7 +73,7 @@ def reading(store: docstore.Store) -> None:
         assert_type(document.created_at, dt.datetime)
     assert_type(page.next_cursor, str | None)
     assert_type(store.documents.count(search="x", at_most=10), int)
-    assert_type(store.documents.count_by("metadata.tags"), dict[Any, int])
+    assert_type(store.documents.count_by("metadata.tags"), docstore.Facet)
     assert_type(store.documents.exists({"size": {"$gt": 0}}), bool)
     assert_type(store.documents.get("id"), docstore.Document)
     assert_type(store.documents.get_many(["id"]), list[docstore.Document])
@@ -110,7 +110,7 @@ def writing(store: docstore.Store) -> None:
     assert docstore.alembic_include_object(None, "t", "table", False, None)
     assert_type(result, docstore.AddResult)
     assert_type(store.documents.update(added.id, if_revision=1, metadata={"a": None}), docstore.Document)
-    assert_type(store.documents.update_many({}, preview=None), int)
+    assert_type(store.documents.update_many({}, preview=None), docstore.UpdateResult)
     assert_type(store.documents.versions("external"), list[docstore.Document])
     store.documents.get_by_external_id("external", version=1)
     with store.documents.open(added.id) as file:

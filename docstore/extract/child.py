@@ -134,5 +134,20 @@ def _unbound() -> None:
 
 
 def _has_grown() -> bool:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit > _RECYCLED_BYTES
+    """Return whether this process once held so much memory that another is better for the next file."""
+    return _peak_bytes() > _RECYCLED_BYTES
+
+
+def _peak_bytes() -> int:
+    """Return the most memory that this process has held.
+
+    ``ru_maxrss`` counts the parent's at the fork, too: a large program would start a process for every file.
+    Linux' own count begins with this program.
+    """
+    try:
+        with open("/proc/self/status", "rb") as status:
+            found = next(line for line in status if line.startswith(b"VmHWM:"))
+        return int(found.split()[1]) * 1024
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -78,15 +78,17 @@ def test_listing_works_while_the_content_is_hidden(sql_url: str) -> None:
     with docstore.open(sql_url) as store:
         fill(store)
         expected = {name: repr(ask(store.documents)) for name, ask in LISTINGS.items() if name != "explain"}
-    run(sql_url, "ALTER TABLE docstore_content RENAME TO hidden")
-    with docstore.open(sql_url) as store:
+    with docstore.open(sql_url) as store:  # one that is opened later says at once that the table is gone
+        run(sql_url, "ALTER TABLE docstore_content RENAME TO hidden")
+        with pytest.raises(docstore.BackendError, match="docstore_content"):
+            docstore.open(sql_url)
         for name, ask in LISTINGS.items():
             answer = ask(store.documents)
             assert name == "explain" or expected[name] == repr(answer), name
         for ask in NAMED.values():
             with pytest.raises(docstore.BackendError):
                 ask(store.documents)
-    run(sql_url, "ALTER TABLE hidden RENAME TO docstore_content")
+        run(sql_url, "ALTER TABLE hidden RENAME TO docstore_content")
 
 
 def test_content_comes_where_it_is_named(store: docstore.Store) -> None:

@@ -57,6 +57,10 @@ def ranked_bound(bound: bytes) -> bytes:
     return hashlib.blake2b(bound, digest_size=len(bound), person=b"docstore ranked").digest()
 
 
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 @dataclass(frozen=True, slots=True)
 class RankedOrder:
     """The records of a listing by relevance.
@@ -118,8 +122,10 @@ class RankedOrder:
         return self.known[row["number"]]
 
     def _position(self, row: Mapping[str, Any]) -> Position:
-        points = score(self.terms, row["filename"], row.get("content"))
-        return -round(points * _SCORE_DIGITS), -row["created_at"], -row["number"]
+        filename, content, created = row["filename"], row.get("content"), row["created_at"]
+        # A row that was broken by hand gets a place too: it is left out, with a warning, when it is read.
+        points = score(self.terms, _text(filename) or "", _text(content))
+        return -round(points * _SCORE_DIGITS), -(created if isinstance(created, int) else 0), -row["number"]
 
     def _cut(
         self, reader: Reader, found: list[Position], first: int, end: int, came_from: Position | None = None

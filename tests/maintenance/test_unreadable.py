@@ -118,6 +118,9 @@ def check_documents(store: docstore.Store, others: list[str], column: str, warni
         assert "broken" in warning
         assert others == ids(store.documents.iterate(sort=sort, latest_only=False, batch_size=1))
         assert 1 == len(warnings())
+    assert others == ids(store.documents.find(search="txt", sort="-score"))
+    assert others == ids(store.documents.iterate(search="txt", sort="-score", batch_size=1))
+    warnings()
     walked, cursor = [], None
     while True:
         page = store.documents.find(sort="number", limit=1, cursor=cursor, latest_only=False)

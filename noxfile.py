@@ -144,7 +144,7 @@ def faults(session: nox.Session) -> None:
 def parity(session: nox.Session) -> None:
     """Compare every backend with the evaluator on 200,000 generated pairs; `-- --help` lists the options."""
     session.install("-e", ".[all]", *group("test"))
-    session.run("python", "-m", "docstore.testing.parity", *session.posargs)
+    session.run("python", "-m", "tests.kit.parity", *session.posargs)
 
 
 @nox.session

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import docstore
 from docstore.blobs import Blobs
-from docstore.testing.machine import machine_for
+from tests.kit.machine import machine_for
 
 
 def emptied(store: docstore.Store) -> docstore.Store:

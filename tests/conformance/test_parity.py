@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from docstore.registry import open_backend
-from docstore.testing.parity import compare, first_party
+from tests.kit.parity import compare, first_party
 
 EMBEDDED = ("memory", "sqlite", *(("pysqlite3",) if find_spec("pysqlite3") else ()))
 

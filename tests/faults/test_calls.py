@@ -171,7 +171,7 @@ def test_the_ledger_counts_what_was_lost(tmp_path: Path) -> None:
     """The judge of the kill loops: each kind of fault is counted, so that 0 means 0."""
     import json
 
-    from docstore.testing.ledger import Ledger
+    from tests.kit.ledger import Ledger
 
     digest = hashlib.sha256(b"x").hexdigest()
     with docstore.open("memory://", blobs=tmp_path) as store:

@@ -12,10 +12,10 @@ import pytest
 
 import docstore
 from docstore import Blobs
-from docstore.testing.crashes import Child
-from docstore.testing.kills import kill_loop
-from docstore.testing.ledger import Tally
 from docstore.testing.servers import PostgresServer, S3Proxy, S3Server
+from tests.kit.crashes import Child
+from tests.kit.kills import kill_loop
+from tests.kit.ledger import Tally
 
 SOUND = (0, 0, 0, 0, 0, [])
 
@@ -96,7 +96,7 @@ def test_a_loop_that_fails_leaves_no_process(tmp_path: Path, monkeypatch: pytest
     def fail(number: int) -> None:
         raise RuntimeError("disturbed")
 
-    monkeypatch.setattr("docstore.testing.kills.Child", Kept)
+    monkeypatch.setattr("tests.kit.kills.Child", Kept)
     with pytest.raises(RuntimeError, match="disturbed"):
         kill_loop(
             lambda: docstore.open(f"sqlite:///{tmp_path / 'docstore.db'}", blobs=tmp_path / "files"),

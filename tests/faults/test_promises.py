@@ -29,9 +29,9 @@ from docstore.maintenance.absence import Absent
 from docstore.places import Ownership
 from docstore.root import Root
 from docstore.steps import STEPS, hooked
-from docstore.testing.crashes import crashed_at
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults
+from tests.kit.crashes import crashed_at
 
 Patch = pytest.MonkeyPatch
 absence_module = import_module("docstore.maintenance.absence")

@@ -18,9 +18,9 @@ import pytest
 
 import docstore
 from docstore.errors import BackendError, BlobError, SizeMismatch
-from docstore.testing.crashes import Child
 from docstore.testing.faulty_filesystem import Faults, faulty_blobs
 from docstore.testing.servers import PostgresServer
+from tests.kit.crashes import Child
 
 MIB = 1_048_576
 NEW = b"new"

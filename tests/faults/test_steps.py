@@ -11,7 +11,7 @@ import pytest
 
 import docstore
 from docstore.steps import STEPS, hooked
-from docstore.testing.crashes import crashed_at
+from tests.kit.crashes import crashed_at
 
 State = dict[str, bytes]
 LARGE = b"x" * 8_400_000

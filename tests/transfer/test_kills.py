@@ -10,8 +10,8 @@ import pytest
 
 import docstore
 from docstore.blobs import Blobs
-from docstore.testing.crashes import crashed_at
 from docstore.testing.servers import S3Server
+from tests.kit.crashes import crashed_at
 
 STEPS = (("P2", 1), ("P3.1", 2), ("P3.2", 1), ("P3.4", 2), ("P3.5", 1), ("P4.1", 1), ("P5", 1), ("P4.1", 2))
 """Each step with the time it is reached at which the process dies."""

@@ -8,11 +8,9 @@ from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 import docstore
 from docstore.backend import Backend
-from docstore.blobs import Blobs
 from docstore.store import Store
 from docstore.testing.conformance import cases, properties
 from docstore.testing.conformance.blobs import BlobPromises
@@ -22,7 +20,6 @@ from docstore.testing.conformance.threads import ThreadPromises
 from docstore.testing.conformance.uniqueness import UniquePromises
 from docstore.testing.conformance.writes import WritePromises
 from docstore.testing.harness import Harness
-from docstore.testing.machine import machine_for
 from docstore.testing.strategies import Chooser, choosers
 from docstore.testing.strategies.themes import THEMES
 
@@ -96,7 +93,6 @@ def conformance_suite(harness: Callable[[], Harness], *, examples: int = 50) -> 
     if examples < 1:
         raise ValueError(f"examples={examples}: expected at least 1")
     generated = {name: _generated_test(name, *parts, examples) for name, parts in PROPERTIES.items()}
-    generated["test_any_sequence_of_calls_is_the_models"] = _machine_test(examples)
     return type("Conformance", (_Base,), {"make_harness": staticmethod(harness), **generated})
 
 
@@ -113,25 +109,3 @@ def _generated_test(
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     bounded = settings(max_examples=examples, deadline=None, suppress_health_check=quiet)
     return bounded(given(case=choosers().map(make))(test))
-
-
-def _machine_test(examples: int) -> Callable[..., None]:
-    """Return a method that makes generated sequences of calls on the store and on the plain model."""
-
-    def test(self: Any) -> None:
-        """Whatever is called in whatever order comes to what the plain model of a store says."""
-        store = docstore.open(self._opened, blobs=Blobs("memory://"))
-
-        def emptied() -> Store:
-            store.documents.delete_many({})
-            return store
-
-        quiet = settings(
-            max_examples=max(1, examples // 5),
-            stateful_step_count=20,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        run_state_machine_as_test(machine_for(emptied, lambda store: None), settings=quiet)
-
-    return test

@@ -18,7 +18,7 @@ from docstore.claims import Claim
 from docstore.errors import BackendError, DocstoreError
 from docstore.models import Document, Extraction, UpdateResult
 from docstore.store import Store
-from docstore.testing.model import Model, ModelDocument, ModelExtraction, Where
+from tests.kit.model import Model, ModelDocument, ModelExtraction, Where
 
 __all__ = ["StoreMachine", "machine_for"]
 

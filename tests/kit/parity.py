@@ -2,7 +2,7 @@
 
 The long form of the conformance suite's comparison: chance instead of Hypothesis, many questions to each set
 of records, so that hundreds of thousands of (records, filter) pairs take minutes. ``python -m
-docstore.testing.parity --help`` runs it on every first-party backend; the same seed asks the same.
+tests.kit.parity --help`` runs it on every first-party backend; the same seed asks the same.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ _OPENERS: dict[str, Callable[[ExitStack], Backend]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison from the command line; return 1 if there is a difference."""
-    parser = argparse.ArgumentParser(prog="python -m docstore.testing.parity", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.kit.parity", description=__doc__)
     parser.add_argument("--pairs", type=int, default=200_000, help="questions to ask (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the first records (default: %(default)s)")
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Kill loops: writers killed at random instants, a collector at grace 0 and a checker beside, nothing lost.
 
 :func:`kill_loop` works on any backend and storage; what it counts is a
-:class:`~docstore.testing.ledger.Tally`.
+:class:`~tests.kit.ledger.Tally`.
 Every process is a fork of this one, so open no store in it before.
 """
 
@@ -18,8 +18,8 @@ from uuid import UUID
 
 import docstore
 from docstore.errors import BackendError, BlobError, DocstoreError, StoreBusy
-from docstore.testing.crashes import Child
-from docstore.testing.ledger import Ledger, Tally, Telling
+from tests.kit.crashes import Child
+from tests.kit.ledger import Ledger, Tally, Telling
 
 __all__ = ["kill_loop"]
 

@@ -1,0 +1,1 @@
+"""The project's own test kit: the state machine and its model, kill loops, crashes, parity runs."""

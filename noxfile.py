@@ -184,13 +184,14 @@ def corpus(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples in docs/, then build the pages into site/; `-- serve` shows them instead."""
+    """Run the examples in docs/, build the pages into site/ and follow their links; `-- serve` shows them."""
     session.install("-e", ".[all]", *group("docs", "test"))
     if session.posargs:
         session.run("zensical", *session.posargs)
         return
     session.run("pytest", "--no-skips", "tests/test_docs.py")
     session.run("zensical", "build", "--clean", "--strict")
+    session.run("python", "docs/_extensions/site_links.py", "site")
 
 
 @nox.session

@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(page.name for page in DOCS.glob("*.md"))
 BLOCK = re.compile(r'^```python(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
+SITE = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+WIDEST = 88
 POSTGRES = re.compile(r"postgresql://[^\s\"']+")
 
 
@@ -89,8 +91,39 @@ def headings(page: Path) -> set[str]:
     return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in found}
 
 
+def pages_of(nav: list[dict[str, Any]]) -> list[str]:
+    """Return the pages of a table of contents, its groups opened."""
+    named: list[str] = []
+    for entry in nav:
+        for target in entry.values():
+            named += [target] if isinstance(target, str) else pages_of(target)
+    return named
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     """zensical.toml names each page once, and no page that is not there."""
-    project = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
-    named = [page for entry in project["nav"] for page in entry.values()]
-    assert PAGES == sorted(named)
+    assert sorted(pages_of(SITE["nav"])) == PAGES
+
+
+def test_the_site_has_four_groups() -> None:
+    """A home page, and the groups of a reader who learns, does, looks up and looks below."""
+    titles = [title for entry in SITE["nav"] for title in entry]
+    assert titles == ["Home", "Learn", "Guides", "Reference", "Under the hood"]
+
+
+def test_addresses_are_those_of_the_package() -> None:
+    """The repository and the site are named in pyproject.toml; the site's configuration agrees."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert SITE["repo_url"] == project["urls"]["Source"]
+    assert SITE["site_url"] == project["urls"]["Documentation"]
+    version = project["version"]
+    assert SITE["site_name"] == f"docstore {version.rpartition('.')[0]}"
+    assert f"docstore {version} " in SITE["copyright"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_fits_a_screen(page: str) -> None:
+    """No line of code in a page is longer than 88 characters."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    fences = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    assert [line for fence in fences for line in fence.split("\n") if len(line) > WIDEST] == []

@@ -28,16 +28,16 @@ _HEAD = """# The command
 
 <!-- Made by docs/_extensions/cli_page.py from --help and from a session; edit those, and run it again. -->
 
-`pip install "embedded-docstore[cli,extract]"` brings `docstore`; `python -m docstore` is the same. Whatever
-it does, a program can do by one call of the library. `docstore completion bash` prints what completes it.
+`pip install "embedded-docstore[cli,extract]"` brings `docstore`. `python -m docstore` is the same. A program can do
+whatever it does by one call of the library. `docstore completion bash` prints a completion script.
 
 ```text
 {help}
 ```
 
-A document is named by its id or the unique beginning of one, by `external_id:…`, by a filename that one
-document has, or by the number that a listing shows. Not found is exit status 1, several are 2. Sizes and
-dates are for people on a terminal, and exact in a pipe.
+Name a document by its id, by the unique beginning of one, or by `external_id:…`. A filename works if only one
+document has it, and so does the number that a listing shows. Not found is exit status 1, several are 2. Sizes and
+dates are rounded on a terminal, and exact in a pipe.
 """
 
 SESSION = (
@@ -183,15 +183,25 @@ def settled(text: str, known: dict[str, str]) -> str:
 
 
 def help_of(*names: str) -> str:
-    """Return the help page of a command, 100 columns wide."""
+    """Return the help page of a command, 88 columns wide."""
     from docstore.cli import main
 
     printed = io.BytesIO()
     screen = _Screen(printed, is_terminal=True)
-    with contextlib.redirect_stdout(screen), mock.patch.dict(os.environ, {"COLUMNS": "100", "TERM": "dumb"}):
+    with contextlib.redirect_stdout(screen), mock.patch.dict(os.environ, {"COLUMNS": "88", "TERM": "dumb"}):
         main([*names, "--help"])
     screen.detach()
     return "\n".join(line.rstrip() for line in printed.getvalue().decode().rstrip().split("\n"))
+
+
+def wrapped(text: str, columns: int = 80) -> str:
+    """Return a text as a terminal of that width shows it: long lines go on in the next one."""
+    lines = (line for whole in text.split("\n") for line in _pieces(whole, columns))
+    return "\n".join(lines)
+
+
+def _pieces(line: str, columns: int) -> list[str]:
+    return [line[at : at + columns] for at in range(0, len(line), columns)] or [""]
 
 
 def page(lines: list[tuple[str, str, str]]) -> str:
@@ -203,7 +213,7 @@ def page(lines: list[tuple[str, str, str]]) -> str:
         parts.append(f"\n## {title}\n")
         for name in commands:
             parts.append(f"\n### docstore {name}\n\n```text\n{help_of(name)}\n```\n")
-            shown = [f"$ {typed}\n{said}".rstrip() for of, typed, said in lines if of == name]
+            shown = [wrapped(f"$ {typed}\n{said}".rstrip()) for of, typed, said in lines if of == name]
             if shown:
                 parts.append("\n```console\n{}\n```\n".format("\n\n".join(shown)))
     return "".join(parts)

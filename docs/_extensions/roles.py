@@ -8,6 +8,7 @@ from typing import Any
 import griffe
 
 _ROLE = re.compile(r":[a-z]+:`~?([^`]+)`")
+_EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)  # Griffe knows the plural alone
 
 
 def _short(found: re.Match[str]) -> str:
@@ -20,4 +21,5 @@ class Roles(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **options: Any) -> None:
         """Rewrite one object's docstring before it is parsed."""
         if obj.docstring is not None:
-            obj.docstring.value = _ROLE.sub(_short, obj.docstring.value).replace("``", "`")
+            text = _EXAMPLE.sub(r"\1Examples:", obj.docstring.value)
+            obj.docstring.value = _ROLE.sub(_short, text).replace("``", "`")

@@ -74,7 +74,7 @@ def find_(
     \b
     docstore find
     docstore find file_type=pdf 'size>1MB' --sort -size
-    docstore find 'filename~*.docx' 'metadata.vendor!=Acme' 'due?' --fields id,filename,due
+    docstore find 'filename~*.docx' 'metadata.vendor!=Acme' --fields id,due
     docstore find --search "q3 revenue" --limit 10
     docstore find '{"metadata.tags": {"$all": ["a", "b"]}}' --jsonl | jq .id
     docstore find status=failed --ids -0 --all | xargs -0 docstore retry

@@ -66,7 +66,7 @@ def index_(
     \b
     docstore index ~/papers
     docstore index . --exclude '*.log' --metadata project=north
-    docstore index /srv/mail --store postgresql://localhost/docs --blobs s3://bucket/mail --shard 1/3
+    docstore index /srv/mail --store postgresql://localhost/docs --shard 1/3
     docstore index ~/papers --delete --dry-run
     find . -name '*.pdf' -print0 | docstore index --stdin0
 

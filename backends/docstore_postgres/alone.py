@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from random import random
 
+from docstore_sql.counters import COUNTED, WRITES_PER_FOLD
 from docstore_sql.fragment import Fragment
 from docstore_sql.tables import Tables
-from docstore_sql.tally import COUNTED, FOLDED_ONCE_IN
 
 from docstore.backend import Row
 from docstore.query.fields import DOCUMENTS, Collection
@@ -84,4 +84,4 @@ def update_alone(
 
 def folds() -> bool:
     """Return whether it is time to add the counts up, now and then."""
-    return random() * FOLDED_ONCE_IN < 1
+    return random() * WRITES_PER_FOLD < 1

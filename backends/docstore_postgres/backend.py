@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import psycopg
 import sqlalchemy as sa
+from docstore_sql.async_connection import on_loop
 from docstore_sql.backend import SQLBackend
-from docstore_sql.loop_connection import on_loop
 from docstore_sql.session import Session
 from docstore_sql.tables import PARTITIONED, Tables
 from psycopg.types.numeric import Int8Dumper
@@ -345,7 +345,7 @@ class PostgresBackend(SQLBackend):
         if writes and alone.folds():
             with suppress(BackendError), self.write() as block:
                 assert isinstance(block, PostgresSession)
-                block.tally.fold()
+                block.counters.fold()
                 block.learn()
 
     # -- declared indexes ------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ class PostgresBackend(SQLBackend):
         indexes itself.
         """
         with self.read() as session:
-            faults = session.tally.faults(len(unreadable.get(DOCUMENTS.name, ())))
+            faults = session.counters.faults(len(unreadable.get(DOCUMENTS.name, ())))
         yield from ((None, fault) for fault in faults)
         for collection in (DOCUMENTS, EXTRACTIONS):
             for one in misworded(self.read, self.tables, collection):
@@ -401,7 +401,7 @@ class PostgresBackend(SQLBackend):
     def rebuild_indexes(self) -> None:
         """Mend the kept counts and words."""
         with self.write() as session:
-            session.tally.mend()
+            session.counters.mend()
         for collection in (DOCUMENTS, EXTRACTIONS):
             for one in misworded(self.read, self.tables, collection):
                 with self.write() as session:
@@ -411,7 +411,7 @@ class PostgresBackend(SQLBackend):
         """Forget the usual values and counts that no document has any more, and leave no dead rows."""
         with self.write() as session:
             forget(session)
-            session.tally.fold(wait=True)
+            session.counters.fold(wait=True)
         with self.translated(), self.checkout() as connection:
             remove_traces(self.session(connection).cursor, self.tables, settings=not self.pooled)
 

@@ -116,7 +116,6 @@ class Drives:
             self._rows[collection] = (now, rows)
         return rows
 
-
     def is_small(self, query: Query, most: int, count: Callable[[int], int]) -> bool:
         """Return whether the query's scope had at most so many rows within the last minute: to look at all of
         them takes less than to ask an index of everybody's.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
-from docstore_sql.compile import Compiler
+from docstore_sql.compiler import Compiler
 from docstore_sql.fragment import TRUE, Fragment, both, joined
 from docstore_sql.tables import Tables
 

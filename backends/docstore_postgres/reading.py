@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from docstore_sql.column_filter import ColumnFilter
+from docstore_sql.column_filter import ColumnFilter, PreparedQuery
 from docstore_sql.fragment import Fragment
-from docstore_sql.prepared import PreparedQuery
 
 from docstore.backend import Query, SortKey
 from docstore.query.expr import Compare, Expr, In, Path, leaves

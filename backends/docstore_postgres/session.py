@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import psycopg
 from docstore_sql.column_filter import ColumnFilter, column_filter
-from docstore_sql.compile import Compiler
+from docstore_sql.compiler import Compiler
 from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
@@ -409,7 +409,7 @@ class PostgresSession(Inserting):
         for statement in statements:
             self.cursor.execute(statement)
         if f"{self.tables.prefix}tally" in missing:
-            self.tally.mend()
+            self.counters.mend()
         if f"{self.tables.prefix}usual" in missing:
             for collection in (DOCUMENTS, EXTRACTIONS):
                 for one in misworded(self._itself, self.tables, collection):

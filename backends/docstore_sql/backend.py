@@ -20,11 +20,11 @@ from docstore.concurrency import Gate, current
 from docstore.errors import BackendError, DocstoreError, StoreBusy
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_sql import schema
-from docstore_sql.compile import Compiler
-from docstore_sql.connecting import Connecting
-from docstore_sql.joined import JoinedTransaction
-from docstore_sql.loop_connection import LoopConnection, on_loop
+from docstore_sql import migrations
+from docstore_sql.async_connection import LoopConnection, on_loop
+from docstore_sql.compiler import Compiler
+from docstore_sql.joined_transaction import JoinedTransaction
+from docstore_sql.pool import Connecting
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from docstore_sql.views import view_statements
@@ -306,25 +306,25 @@ class SQLBackend(ABC):
             UpgradeNeeded: there is something to do, and ``upgrade`` is false.
         """
         with self.translated():
-            found = self.with_connection(lambda connection: schema.found_format(connection, self.tables))
-            if found == schema.newest():
+            found = self.with_connection(lambda connection: migrations.found_format(connection, self.tables))
+            if found == migrations.newest():
                 return
             if not upgrade:
-                raise schema.upgrade_needed(found, self.tables.setting)
+                raise migrations.upgrade_needed(found, self.tables.setting)
             with self.write_lock():
                 self.with_connection(self._make_schema)
 
     def _make_schema(self, connection: sa.Connection) -> None:
         with self.schema_transaction(connection):
-            found = schema.found_format(connection, self.tables)
+            found = migrations.found_format(connection, self.tables)
             if found is None:
                 extra = [*self.extra_schema(), *self.derived_schema()]
-                schema.create(connection, self.tables, extra)
-                found = schema.newest()
-        for step in schema.pending_steps(found):
+                migrations.create(connection, self.tables, extra)
+                found = migrations.newest()
+        for step in migrations.pending_steps(found):
             with self.schema_transaction(connection):
-                if schema.found_format(connection, self.tables) == step.to - 1:
-                    schema.run_step(connection, self.tables, step)
+                if migrations.found_format(connection, self.tables) == step.to - 1:
+                    migrations.run_step(connection, self.tables, step)
 
     def with_connection(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` on a connection as :meth:`connected` has it, of an AsyncEngine on the caller's
@@ -366,7 +366,7 @@ class SQLBackend(ABC):
             BackendError: a table with data is missing, or one that reads need is, and nothing may be made.
         """
         statements = self._restoring()
-        data = {f"{self.tables.prefix}{name}" for name in schema.DATA}
+        data = {f"{self.tables.prefix}{name}" for name in migrations.DATA}
         with self.translated():
             there = self.with_connection(
                 lambda connection: set(connection.exec_driver_sql(self.object_names()).scalars())
@@ -394,7 +394,7 @@ class SQLBackend(ABC):
                 raise
 
     def _restoring(self) -> list[str]:
-        return [*schema.derived_statements(self.tables, self.engine.dialect), *self.derived_schema()]
+        return [*migrations.derived_statements(self.tables, self.engine.dialect), *self.derived_schema()]
 
     def derived_names(self, statements: Sequence[str], *, tables: bool = False) -> set[str]:
         """Return the names of what is derived.
@@ -404,7 +404,7 @@ class SQLBackend(ABC):
             tables: leave out what calls can do without: indexes, and the views.
         """
         passive = ("INDEX", "VIEW") if tables else ()
-        return {name for name, kind in schema.made_by(statements).items() if kind not in passive}
+        return {name for name, kind in migrations.made_by(statements).items() if kind not in passive}
 
     def _restore(self, statements: Sequence[str]) -> None:
         with self.write() as session:

@@ -1,22 +1,22 @@
 """Filters on ordinary columns: a conjunction that pins an owner or a tenant, answered by one b-tree alone.
 
-Nothing of it is asked of postings or of what is inside documents: there is nothing to warm up, and nothing
-that a write of somebody else's makes stale.
+Such a filter asks no postings and nothing inside documents: nothing has to be warmed up, and no write of
+another process makes anything stale.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from docstore.backend import Query
 from docstore.query.expr import And, Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS, STATUSES
-from docstore_sql.compile import Compiler
+from docstore_sql.compiler import Compiler
 from docstore_sql.fragment import Fragment, both
 
-__all__ = ["ColumnFilter", "column_filter"]
+__all__ = ["ColumnFilter", "PreparedQuery", "column_filter"]
 
 _DEEPEST = 1_000
 """Rows that are skipped at most: each is a step in the b-tree."""
@@ -120,3 +120,27 @@ def _statuses(term: Expr) -> set[Any] | None:
             return None if denied is None else set(STATUSES) - denied
         case _:
             return None
+
+
+@dataclass(slots=True, eq=False)
+class PreparedQuery:
+    """A query, and what was worked out for it. Threads may share it.
+
+    Attributes:
+        query: what was prepared.
+        columns: what it asks of ordinary columns; ``None``: it asks anything else.
+    """
+
+    query: Query
+    columns: ColumnFilter | None
+
+    @classmethod
+    def of(cls, query: Query) -> Self:
+        """Return the place for a query; nothing but its columns is worked out yet."""
+        return cls(query, column_filter(query))
+
+    def holds(self, query: Query) -> bool:
+        """Return whether it was prepared for a query, as far as order and window are not concerned."""
+        known = self.query
+        same = known.where is query.where and known.collection is query.collection
+        return same and known.scope == query.scope

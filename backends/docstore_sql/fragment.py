@@ -1,5 +1,6 @@
-"""Fragment: a piece of SQL text and the values bound in it, in order. Text is ours alone; whatever a user
-wrote is a value.
+"""Fragments: pieces of SQL text with the values bound in them, in order.
+
+Text is ours alone; whatever a user wrote is a value.
 """
 
 from __future__ import annotations

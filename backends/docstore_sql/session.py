@@ -20,10 +20,10 @@ from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold, index_symbols, index_words, search_fold
 from docstore.rows import Rows
-from docstore_sql.compile import Compiler
+from docstore_sql.compiler import Compiler
+from docstore_sql.counters import COUNTED, Counters
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables, columns_of
-from docstore_sql.tally import COUNTED, Tally
 
 __all__ = ["Session", "content_columns", "name_columns"]
 
@@ -66,7 +66,7 @@ class Session(ABC):
         self.cursor = self.cursor_on(connection)
         self.tables = tables
         self.compilers = compilers
-        self.tally = Tally(self)
+        self.counters = Counters(self)
 
     @staticmethod
     def cursor_on(connection: Any) -> Any:
@@ -155,7 +155,7 @@ class Session(ABC):
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, up to ``at_most``."""
-        known = self.tally.count(query)
+        known = self.counters.count(query)
         if known is not None:
             return known if at_most is None else min(known, at_most)
         inner = self.condition(query).wrapped(f" FROM {self.tables.of(query.collection)} AS d")
@@ -172,7 +172,7 @@ class Session(ABC):
         field = query.collection.column(path[0])
         if field.kind is Kind.JSON or field.heavy:
             return None
-        known = self.tally.count_by(query, field.name)
+        known = self.counters.count_by(query, field.name)
         if known is not None:
             return known
         column = self.compilers[query.collection.name].column(field)
@@ -247,7 +247,7 @@ class Session(ABC):
         numbers = self.insert_rows(collection, rows)
         if collection is DOCUMENTS:
             self._insert_contents(rows, numbers)
-            self.tally.add(self.tally.of_rows(rows))
+            self.counters.add(self.counters.of_rows(rows))
         return numbers
 
     def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
@@ -285,7 +285,7 @@ class Session(ABC):
         )
         table = self.tables.of(collection)
         counted = collection is DOCUMENTS and not changed.keys().isdisjoint(COUNTED)
-        before = self.tally.of_numbers([number]) if counted else None
+        before = self.counters.of_numbers([number]) if counted else None
         if assignments:
             text = f"UPDATE {table} SET {sets.text} WHERE number = {self.mark}"
             execute = self.run if _UNIQUE.isdisjoint(changed) else self.guarded
@@ -294,7 +294,7 @@ class Session(ABC):
             self.run(Fragment(f"SELECT 1 FROM {table} WHERE number = {self.mark}", (number,)))
             exists = self.cursor.fetchone() is not None
         if before is not None:
-            self.tally.add(self.tally.moved(before, changed))
+            self.counters.add(self.counters.moved(before, changed))
         if exists and "content" in changes:
             self.replace_content(number, changes["content"])
         return exists
@@ -327,7 +327,7 @@ class Session(ABC):
             owned = chosen.wrapped(f"(tenant, document_id) IN (SELECT tenant, id FROM {table} WHERE ", ")")
             self.run(owned.wrapped(f"DELETE FROM {self.tables.named('extraction')} WHERE "))
             self.delete_contents(numbers)
-            self.tally.add(self.tally.of_numbers(numbers), -1)
+            self.counters.add(self.counters.of_numbers(numbers), -1)
         self.run(chosen.wrapped(f"DELETE FROM {table} WHERE "))
         return int(self.cursor.rowcount)
 

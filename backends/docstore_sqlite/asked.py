@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from docstore_sql.column_filter import PreparedQuery
 from docstore_sql.fragment import Fragment, both
-from docstore_sql.prepared import PreparedQuery
 
 from docstore.backend import Query, SortKey
 from docstore.index.ordered import is_ordered

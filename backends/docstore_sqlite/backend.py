@@ -16,9 +16,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
+from docstore_sql.async_connection import LoopConnection
 from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
-from docstore_sql.loop_connection import LoopConnection
-from docstore_sql.schema import upgrade_needed
+from docstore_sql.migrations import upgrade_needed
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool

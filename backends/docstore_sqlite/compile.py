@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from docstore_sql.compile import Compiler
+from docstore_sql.compiler import Compiler
 from docstore_sql.fragment import Fragment, both, either
 from docstore_sql.tables import Tables
 

@@ -220,9 +220,7 @@ class Indexed(Standing):
         ordered = index.bulk.orders.get(asked.placed)
         return None if ordered is None else self._of_order(query, asked, index, ordered)
 
-    def _of_order(
-        self, query: Query, asked: Asked, index: Snapshot, ordered: Ordered
-    ) -> list[int] | None:
+    def _of_order(self, query: Query, asked: Asked, index: Snapshot, ordered: Ordered) -> list[int] | None:
         leaf, texts = partial(self._leaf, index), partial(self._changed_texts, index)
         changed = index.find_changed(asked.terms, asked.key, leaf, texts)
         if not changed.exact:

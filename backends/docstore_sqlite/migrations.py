@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from docstore_sql.schema import made_by
+from docstore_sql.migrations import made_by
 from docstore_sql.tables import Tables, make_metadata
 
 from docstore_sqlite.postings import schema_of

@@ -93,8 +93,11 @@ def uses_index(terms: Sequence[Expr], kept: Container[str]) -> bool:
     """
     helps = False
     for term in terms:
-        if isinstance(term, In | Compare) and len(term.path) == 1 and term.path[0] in _KEYS and (
-            isinstance(term, In) or (term.op == "eq" and term.value is not None)
+        if (
+            isinstance(term, In | Compare)
+            and len(term.path) == 1
+            and term.path[0] in _KEYS
+            and (isinstance(term, In) or (term.op == "eq" and term.value is not None))
         ):
             return False
         helps = helps or any(_is_of_facts(leaf, kept) for leaf in leaves(term))

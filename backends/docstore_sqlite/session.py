@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from docstore_sql.column_filter import ColumnFilter
-from docstore_sql.compile import Compiler
+from docstore_sql.compiler import Compiler
 from docstore_sql.fragment import Fragment, both, joined
-from docstore_sql.schema import made_by
+from docstore_sql.migrations import made_by
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
@@ -185,7 +185,7 @@ class SQLiteSession(Session):
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``: by the tally, else by the index."""
-        known = self.tally.count(query)
+        known = self.counters.count(query)
         if known is not None or not self.indexed.asked(query).uses_index(query):
             return super().count(query, at_most)
         with self.one_state():

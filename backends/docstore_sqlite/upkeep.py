@@ -35,7 +35,7 @@ def index_differences(session: Any, unreadable: Mapping[str, Container[int]]) ->
     """
     found: list[str] = []
     with session.one_state():
-        found += session.tally.faults(len(unreadable.get(DOCUMENTS.name, ())))[:_MOST]
+        found += session.counters.faults(len(unreadable.get(DOCUMENTS.name, ())))[:_MOST]
         for collection in (DOCUMENTS, EXTRACTIONS):
             names, aside = IndexTables.of(session.tables), unreadable.get(collection.name, ())
             for difference in _differences(session.cursor, names, collection, aside):
@@ -52,7 +52,7 @@ def rebuild_index(session: Any) -> None:
         session: a block of the SQLite backend for writing.
     """
     cursor, names = session.cursor, IndexTables.of(session.tables)
-    session.tally.mend()
+    session.counters.mend()
     for collection in (DOCUMENTS, EXTRACTIONS):
         known = (collection.name,)
         cursor.execute(

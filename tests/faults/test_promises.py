@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docstore_sql import schema
-from docstore_sql.compile import Compiler
+from docstore_sql import migrations
+from docstore_sql.compiler import Compiler
 from docstore_sql.fragment import Fragment
 from docstore_sqlite.backend import SQLiteBackend
 from docstore_sqlite.session import SQLiteSession
@@ -371,14 +371,14 @@ def upgrades_are_whole(place: Place) -> None:
         connection.exec_driver_sql("CREATE TABLE other_half (a INTEGER)")
 
     place.open().close()
-    kept = schema.STEPS
-    newest = schema.newest()
+    kept = migrations.STEPS
+    newest = migrations.newest()
     try:
-        schema.STEPS = (*kept, schema.Step(newest + 1, "two tables", run))
+        migrations.STEPS = (*kept, migrations.Step(newest + 1, "two tables", run))
         crashed_at("P0", lambda: place.open())
         dying.clear()
         place.open().close()
-        schema.STEPS = kept
+        migrations.STEPS = kept
         refused = None
         try:
             place.open()
@@ -386,7 +386,7 @@ def upgrades_are_whole(place: Place) -> None:
             refused = (error.found, error.supported)
         assert (newest + 1, newest) == refused
     finally:
-        schema.STEPS = kept
+        migrations.STEPS = kept
 
 
 # -- the mutants -----------------------------------------------------------------------------------

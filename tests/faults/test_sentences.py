@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from docstore_postgres.backend import PostgresBackend
 from docstore_postgres.session import PostgresSession
-from docstore_sql.tally import Tally
+from docstore_sql.counters import Counters
 from docstore_sqlite.backend import SQLiteBackend
 from docstore_sqlite.session import SQLiteSession
 
@@ -521,7 +521,7 @@ def merge_nothing(patch: Patch) -> None:
 
 
 def keep_the_counters(patch: Patch) -> None:
-    add = Tally.add
+    add = Counters.add
 
     def kept(self: Any, change: Any, sign: int = 1) -> None:
         add(self, change, sign)
@@ -533,7 +533,7 @@ def keep_the_counters(patch: Patch) -> None:
                 (name,),
             )
 
-    patch.setattr(Tally, "add", kept)
+    patch.setattr(Counters, "add", kept)
 
 
 def write_nothing_anew(patch: Patch) -> None:
@@ -580,7 +580,7 @@ def leave_dead_rows(patch: Patch) -> None:
 
 
 def keep_usual_values(patch: Patch) -> None:
-    patch.setattr(Tally, "fold", lambda self, *, wait=False: None)
+    patch.setattr(Counters, "fold", lambda self, *, wait=False: None)
 
 
 # -- 19: time --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from docstore_sql.schema import newest
+from docstore_sql.migrations import newest
 
 import docstore
 from docstore.testing.servers import PostgresServer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from docstore_sql.schema import OLDEST, newest
+from docstore_sql.migrations import OLDEST, newest
 
 import docstore
 from docstore.transfer import export_lines

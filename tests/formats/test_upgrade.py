@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from docstore_sql import schema
-from docstore_sql.schema import Step
+from docstore_sql import migrations
+from docstore_sql.migrations import Step
 from docstore_sql.tables import Tables
 
 import docstore
@@ -61,7 +61,7 @@ def old(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def newer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A docstore of format 4."""
-    monkeypatch.setattr(schema, "STEPS", steps(go_on))
+    monkeypatch.setattr(migrations, "STEPS", steps(go_on))
 
 
 def rows(url: str, statement: str) -> list[Any]:
@@ -101,7 +101,7 @@ def killed_at(point: str, url: str) -> int:
             os._exit(KILLED)
 
     def work() -> None:
-        schema.STEPS = steps(kill)
+        migrations.STEPS = steps(kill)
         docstore.open(url).close()
 
     return in_child(url, work)
@@ -125,11 +125,11 @@ def test_a_step_that_fails_changes_nothing(old: str, monkeypatch: pytest.MonkeyP
         if point == "4 half":
             raise ValueError("no")
 
-    monkeypatch.setattr(schema, "STEPS", steps(fail))
+    monkeypatch.setattr(migrations, "STEPS", steps(fail))
     with pytest.raises(ValueError, match="no"):
         docstore.open(old)
     assert 3 == format_of(old)
-    monkeypatch.setattr(schema, "STEPS", steps(go_on))
+    monkeypatch.setattr(migrations, "STEPS", steps(go_on))
     docstore.open(old).close()
     assert 4 == format_of(old)
 
@@ -156,7 +156,7 @@ def test_two_upgraders_run_each_step_once(old: str, monkeypatch: pytest.MonkeyPa
             failed.append(error)
 
     failed: list[BaseException] = []
-    monkeypatch.setattr(schema, "STEPS", steps(watch))
+    monkeypatch.setattr(migrations, "STEPS", steps(watch))
     threads = [threading.Thread(target=open_it) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -209,9 +209,9 @@ def test_memory_has_nothing_to_upgrade() -> None:
 
 def test_a_newer_store_is_refused(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By name, with both formats and what to do, by open, by ``upgrade=False`` and by upgrade; unchanged."""
-    monkeypatch.setattr(schema, "STEPS", steps(go_on))
+    monkeypatch.setattr(migrations, "STEPS", steps(go_on))
     docstore.open(old).close()
-    monkeypatch.setattr(schema, "STEPS", steps(go_on)[:1])
+    monkeypatch.setattr(migrations, "STEPS", steps(go_on)[:1])
     for call in (docstore.open, lambda url: docstore.open(url, upgrade=False), upgrade):
         with pytest.raises(docstore.SchemaTooNew, match="embedded-docstore") as error:
             call(old)

@@ -1,9 +1,8 @@
-"""The format version of a store in a database: creation, upgrades by numbered steps, refusal of what is
-newer.
+"""Format version of a store in a database: creation, upgrades by numbered steps, refusal of newer formats.
 
-The version stands in the setting table. A fresh store is created in the newest format at once; an older one
-is brought up by the steps after its own, each in a transaction of its own, so that a kill between two leaves
-a store of a known format.
+The version stands in the setting table. A fresh store is created in the newest format at once. An older
+one is brought up by the steps after its own, each in its own transaction: a kill between two leaves a
+known format.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Expr → SQL: what the SQL backends share. A dialect adds how it reads JSON paths and searches text.
+"""Expr → SQL: the part that the SQL backends share.
 
-Every fragment for a leaf is true or not; NULL counts as not, and ``Not`` turns NULL into false before it
-negates, so that a negative is the exact complement (rule 11).
+A dialect adds how it reads JSON paths and searches text. The condition of a leaf is true or not; NULL
+counts as not. ``Not`` turns NULL into false before it negates, so that a negative is the exact complement
+(rule 11).
 """
 
 from __future__ import annotations

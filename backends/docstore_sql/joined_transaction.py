@@ -1,4 +1,4 @@
-"""The application's own transaction, joined for a block: what may be given, and whether it still lasts."""
+"""The application's own transaction, joined for a block: what may be joined, and whether it still lasts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 
 from docstore.concurrency import current
 from docstore.errors import BackendError
-from docstore_sql.loop_connection import LoopConnection, on_loop
+from docstore_sql.async_connection import LoopConnection, on_loop
 
 __all__ = ["JoinedTransaction"]
 

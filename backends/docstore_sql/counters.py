@@ -1,10 +1,8 @@
-"""The tally: how many documents there are of each tenant, owner, status and ``is_latest``, kept in the
-transaction of every write.
+"""Counters of documents by tenant, owner, status and ``is_latest``, kept in the transaction of every write.
 
-A count by these alone, which is what status bars, totals of unfiltered listings and quotas ask for, adds up a
-few rows instead of reading a million. Where there is one writer a count is one row that is raised and
-lowered. Where there are many that row would be what they all wait for: there each write appends what it
-changed, and now and then a writer adds up what has gathered, without waiting for anybody.
+Status bars, totals of unfiltered listings and quotas add up a few rows instead of reading a million. With one
+writer (SQLite) a counter is one row. With many (Postgres) all would wait for that row: each write appends a
+difference there, and now and then a writer adds them up without waiting for anybody.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from docstore_sql.fragment import Fragment, both
 if TYPE_CHECKING:
     from docstore_sql.session import Session
 
-__all__ = ["COUNTED", "FOLDED_ONCE_IN", "Tally"]
+__all__ = ["COUNTED", "WRITES_PER_FOLD", "Counters"]
 
 COUNTED = ("tenant", "owner", "is_latest", "status")
 """The columns that a count is kept by. No tenant and no owner are ``''``."""
@@ -32,7 +30,7 @@ _OPTIONAL = ("tenant", "owner")
 _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
 _OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
-FOLDED_ONCE_IN = 64
+WRITES_PER_FOLD = 64
 _AT_ONCE = 4
 """So few counts are written by one statement."""
 
@@ -79,7 +77,7 @@ def _asked(query: Query) -> _Asked | None:
     return asked
 
 
-class Tally:
+class Counters:
     """The counts, seen through one session.
 
     Args:
@@ -197,7 +195,7 @@ class Tally:
         bound = [tuple(value for row in rows for value in row)] if several > 1 else rows
         if self._session.appends:
             self._session.cursor.executemany(insert, bound)
-            if random() * FOLDED_ONCE_IN < 1:
+            if random() * WRITES_PER_FOLD < 1:
                 self.fold()
         else:
             raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"

@@ -100,12 +100,24 @@ def test_a_store_in_memory_starts_in_a_millisecond() -> None:
     assert min(took) < 0.001
 
 
-def test_loading_the_plugin_imports_no_backend() -> None:
-    """The plugin itself brings in no database, no server and no backend."""
+def test_a_run_that_uses_no_fixture_pays_for_three_modules(tmp_path: Path) -> None:
+    """The plugin costs such a run three small modules of ours, and no module of others than pytest's."""
+    (tmp_path / "test_users.py").write_text(
+        "import sys\n"
+        "def test_one():\n"
+        "    print('loaded', sorted(name for name in sys.modules if name.startswith('docstore')))\n"
+        "    print('heavy', sorted({'sqlalchemy', 'pydantic', 'fsspec', 'hypothesis', 'psycopg'} & set(sys.modules)))\n"
+    )
+    done = pytest_in(tmp_path, "-s")
+    assert "loaded ['docstore', 'docstore.testing', 'docstore.testing.plugin']" in done.stdout, done.stdout
+    assert "heavy []" in done.stdout, done.stdout
+
+
+def test_the_plugin_imports_nothing_that_pytest_did_not() -> None:
+    """Imported after pytest, the plugin adds its own three modules to the process and no other."""
     code = (
-        "import sys, docstore.testing.plugin; "
-        "print([name for name in sys.modules if name.partition('.')[0] in "
-        "('sqlalchemy', 'psycopg', 'moto', 's3fs', 'docstore_sqlite', 'docstore_postgres')])"
+        "import sys, pytest; before = set(sys.modules); import docstore.testing.plugin; "
+        "print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "[]" == done.stdout.strip()
+    assert "docstore docstore.testing docstore.testing.plugin" == done.stdout.strip()

@@ -89,6 +89,6 @@ def _docstore_s3_server() -> Iterator[S3Server]:
 
 
 def _fresh(url: str, blobs: object = "memory://") -> AbstractContextManager[Store]:
-    from docstore.testing.fresh import fresh_store
+    from docstore.testing.stores import fresh_store
 
     return fresh_store(url, blobs)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import docstore
-from docstore.testing.fresh import fresh_store
+from docstore.testing.stores import fresh_store
 
 TESTS = """
 seen = []

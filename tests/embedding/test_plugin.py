@@ -106,7 +106,8 @@ def test_a_run_that_uses_no_fixture_pays_for_three_modules(tmp_path: Path) -> No
         "import sys\n"
         "def test_one():\n"
         "    print('loaded', sorted(name for name in sys.modules if name.startswith('docstore')))\n"
-        "    print('heavy', sorted({'sqlalchemy', 'pydantic', 'fsspec', 'hypothesis', 'psycopg'} & set(sys.modules)))\n"
+        "    heavy = {'sqlalchemy', 'pydantic', 'fsspec', 'hypothesis', 'psycopg'}\n"
+        "    print('heavy', sorted(heavy & set(sys.modules)))\n"
     )
     done = pytest_in(tmp_path, "-s")
     assert "loaded ['docstore', 'docstore.testing', 'docstore.testing.plugin']" in done.stdout, done.stdout

@@ -98,6 +98,9 @@ if TYPE_CHECKING:
     from docstore.query.under import (
         under,
     )
+    from docstore.registry import (
+        upgrade,
+    )
     from docstore.store import (
         Store,
         open,
@@ -105,9 +108,6 @@ if TYPE_CHECKING:
     from docstore.transfer import (
         copy,
         diff,
-    )
-    from docstore.upgrading import (
-        upgrade,
     )
     from docstore.workers import (
         ProcessReport,
@@ -263,7 +263,7 @@ _PLACES = {
         "copy",
         "diff",
     ),
-    "docstore.upgrading": ("upgrade",),
+    "docstore.registry": ("upgrade",),
     "docstore.workers": ("ProcessReport",),
 }
 """The modules that the public names are in."""
@@ -273,7 +273,7 @@ _LATER = {name: module for module, names in _PLACES.items() for name in names}
 _PARTS = frozenset(
     {
         "aio", "backend", "blobs", "dialects", "errors", "extract", "filter_type", "indexes", "ingest",
-        "limits", "maintenance", "models", "query", "store", "testing", "transfer", "upgrading",
+        "limits", "maintenance", "models", "query", "store", "testing", "transfer",
     }
 )  # fmt: skip
 """Modules that need no import statement of their own."""

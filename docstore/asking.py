@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import Query, Reader, Row, Scope, Support
+from docstore.context import Root
 from docstore.errors import (
     FilterSyntaxError,
     FilterTooComplex,
@@ -31,7 +32,6 @@ from docstore.query.search import parse_search, search_terms
 from docstore.query.values import NotJson, by_value, check_text
 from docstore.query.wire import expr_to_json
 from docstore.recent import spelled
-from docstore.root import Root
 
 __all__ = ["Asking", "Filter"]
 

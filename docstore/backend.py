@@ -35,12 +35,12 @@ Rows are plain dictionaries from field name to value: see :class:`~docstore.quer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, overload, runtime_checkable
 
 from docstore.errors import DocstoreError
 from docstore.query.expr import TRUE, Expr, Leaf, Path
@@ -70,6 +70,7 @@ __all__ = [
     "Reader",
     "Replicates",
     "Row",
+    "Rows",
     "Scope",
     "SeesAll",
     "SetsSettings",
@@ -81,6 +82,7 @@ __all__ = [
     "Writer",
     "WritesAlone",
     "capabilities_of",
+    "column",
 ]
 
 Row: TypeAlias = dict[str, Any]
@@ -129,7 +131,7 @@ class Capabilities:
         pool_timeout: seconds that a task waits for one of those.
         gives_rows: a reader hands over rows that nobody else holds: the core may change them.
         reads_columns: a reader knows :attr:`Query.only`.
-        takes_columns: a writer takes :class:`docstore.rows.Rows`.
+        takes_columns: a writer takes :class:`docstore.backend.Rows`.
         locks_rows: a writer keeps other blocks from the rows that it asked for with a lock; else it locks by
             name.
     """
@@ -318,7 +320,7 @@ class Writer(Reader, Protocol):
     def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
         """Add rows; return their numbers, in order: increasing, never used before, unique in the collection.
 
-        A writer with ``takes_columns`` is handed :class:`docstore.rows.Rows` where there are many. One
+        A writer with ``takes_columns`` is handed :class:`docstore.backend.Rows` where there are many. One
         with ``locks_rows`` waits, by :attr:`Query.lock`, for who holds a row and for nobody else.
 
         Raises:
@@ -566,3 +568,43 @@ class Joins(Protocol):
 
 
 Opener: TypeAlias = Callable[..., Backend]
+
+
+class Rows(Sequence[Row]):
+    """New rows of one collection.
+
+    Args:
+        columns: a value for each row, by the column's name; every column, at least one.
+    """
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        self.columns: Mapping[str, Sequence[Any]] = columns
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(next(iter(self.columns.values())))
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        """Return a row, made anew."""
+        if isinstance(at, slice):
+            return list(self)[at]
+        return {name: values[at] for name, values in self.columns.items()}
+
+    def __iter__(self) -> Iterator[Row]:
+        """Iterate over the rows, made anew."""
+        names = tuple(self.columns)
+        for values in zip(*self.columns.values(), strict=True):
+            yield dict(zip(names, values, strict=True))
+
+
+def column(rows: Sequence[Row], name: str) -> Sequence[Any]:
+    """Return one column of rows, which all have it."""
+    return rows.columns[name] if isinstance(rows, Rows) else [row[name] for row in rows]

@@ -15,15 +15,14 @@ from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any, Final
 
-from docstore.backend import Scope
+from docstore.backend import Rows, Scope
 from docstore.checks import KEY_BYTES, Checks, collapsed
 from docstore.drafts import BLANK, CHECKED, NAMES, Draft, new_id, stamped
 from docstore.encoding import plain_texts
 from docstore.errors import InvalidDocument, ScopeError
-from docstore.mediatype import file_type_of, settled_type, types_of
+from docstore.mediatypes import file_type_of, settled_type, types_of
 from docstore.query.fields import STATUSES
 from docstore.query.instants import from_datetime
-from docstore.rows import Rows
 
 __all__ = ["Batch", "draft_batch"]
 

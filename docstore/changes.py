@@ -11,7 +11,7 @@ from typing import Any, Final
 from docstore.backend import Row
 from docstore.checks import Checks, collapsed, scope_text
 from docstore.errors import FilterSyntaxError, FilterValueError, InvalidDocument, shown
-from docstore.mediatype import file_type_of
+from docstore.mediatypes import file_type_of
 from docstore.query.fields import CONTENT_STATES, DOCUMENTS, Collection
 from docstore.query.updates import WORDS, Unfit, Update, parse_update
 

@@ -13,6 +13,7 @@ from docstore.backend import BlobState, Query, Row, SortKey, Writer
 from docstore.blobs import open_source
 from docstore.changes import MOVES, Edit, document_edit
 from docstore.concurrency import STORE_DEFAULT, Budget, Timeout
+from docstore.crash_points import reached
 from docstore.downloads import Downloads
 from docstore.errors import (
     DocstoreError,
@@ -34,7 +35,6 @@ from docstore.query.normalize import normalize
 from docstore.query.plan import Plan
 from docstore.queue import Queue
 from docstore.records import Filter
-from docstore.steps import reached
 from docstore.upserts import Upserts
 from docstore.writing import check_revision_argument
 
@@ -171,7 +171,12 @@ class Documents(Queue, Upserts, Downloads):
 
             def commit() -> Document:
                 changed = self._changed(
-                    id, with_bytes, if_revision=expected, touch=touch, include=_PRIVATE, along=along,
+                    id,
+                    with_bytes,
+                    if_revision=expected,
+                    touch=touch,
+                    include=_PRIVATE,
+                    along=along,
                     first=partial(self._lock_move, self._id(id), edit) if edit.names & MOVES else None,
                 )
                 self._root.committed("P4.2")

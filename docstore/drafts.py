@@ -15,7 +15,7 @@ from docstore.backend import Scope
 from docstore.blobs.source import Source
 from docstore.checks import Checks, check_order, collapsed, scope_text
 from docstore.errors import InvalidDocument, ScopeError, shown
-from docstore.mediatype import file_type_of, settled_type
+from docstore.mediatypes import file_type_of, settled_type
 from docstore.models import NewDocument
 from docstore.query.fields import CONTENT_STATES
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, NamedTuple
 
-from docstore.backend import Query, Row, Scope, Writer, WritesAlone, capabilities_of
+from docstore.backend import Query, Row, Rows, Scope, Writer, WritesAlone, capabilities_of
 from docstore.batches import Batch
+from docstore.context import Root
+from docstore.crash_points import reached
 from docstore.drafts import Draft
 from docstore.errors import AlreadyExists, shown
 from docstore.lifecycle import versions
 from docstore.putting import BlobWrite, give_up, make_live
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
-from docstore.root import Root
-from docstore.rows import Rows
-from docstore.steps import reached
 
 __all__ = ["Fresh", "Insertion", "Item", "Stored", "finished", "insert_rows"]
 

@@ -6,8 +6,10 @@ text.
 
 from __future__ import annotations
 
+import html
+import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args, overload
@@ -15,7 +17,6 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import from_json, to_json
 
-from docstore import display
 from docstore.errors import UnreadableRecord, shown
 from docstore.query.decode import JSON_FIELDS, fault_of, type_fault
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
@@ -35,8 +36,12 @@ __all__ = [
     "UpdateResult",
     "ValuePage",
     "page_from",
+    "page_line",
+    "page_table",
     "readable",
+    "record_card",
     "record_from",
+    "record_line",
     "records_from",
     "unreadable",
 ]
@@ -60,13 +65,13 @@ class _Record(BaseModel):
 
     def __repr__(self) -> str:
         """Show what tells it from others, on a line."""
-        return display.record_line(self)
+        return record_line(self)
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
         """Show all its fields as a card, in a notebook."""
-        return display.record_card(self)
+        return record_card(self)
 
     def metadata_as(self, model: type[M]) -> M:
         """Return the metadata as a Pydantic model, a dataclass or any other type that Pydantic reads.
@@ -402,13 +407,13 @@ class Page(BaseModel, Generic[T]):
 
     def __repr__(self) -> str:
         """Show how many there are."""
-        return display.page_line(self)
+        return page_line(self)
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
         """Show the page as a table, in a notebook."""
-        return display.page_table(self)
+        return page_table(self)
 
 
 Sequence.register(Page)
@@ -623,3 +628,66 @@ def page_from(values: dict[str, Any]) -> Page[Any]:
     _hold_extra(made, None)
     _hold_private(made, None)
     return made
+
+
+_WIDTH = 40
+"""Characters of a text in a line."""
+_CELL = 120
+_COLUMNS = ("number", "filename", "status", "metadata", "results", "created_at")
+_STYLE = "text-align:left;vertical-align:top"
+
+
+def record_line(record: Any) -> str:
+    """Return what tells a record from others."""
+    name = type(record).__name__
+    parts = [f"#{record.number}", _cut(repr(record.filename), _WIDTH), str(record.status.value)]
+    if getattr(record, "version", 1) > 1:
+        parts.append(f"version {record.version}")
+    return f"<{name} {' '.join(parts)} id={_cut(record.id, _WIDTH)!r}>"
+
+
+def page_line(page: Any) -> str:
+    """Return how many records are on a page, of how many."""
+    kind = type(page.items[0]).__name__ if page.items else "record"
+    noun = kind.lower() + ("" if len(page.items) == 1 else "s")
+    total = "" if page.total is None else f" of {page.total}{'' if page.total_is_exact else ' or more'}"
+    return f"<Page: {len(page.items)} {noun}{total}{', more follow' if page.has_more else ''}>"
+
+
+def page_table(page: Any) -> str:
+    """Return a page as an HTML table of its main columns."""
+    names = [name for name in _COLUMNS if page.items and hasattr(page.items[0], name)]
+    head = "".join(f'<th style="{_STYLE}">{name}</th>' for name in names)
+    rows = (
+        "".join(f'<td style="{_STYLE}">{_cell(getattr(item, name, None), _CELL)}</td>' for name in names)
+        for item in page.items
+    )
+    return f"<p>{html.escape(page_line(page))}</p>{_table(head, rows)}"
+
+
+def record_card(record: Any) -> str:
+    """Return all fields of a record that are not empty as an HTML table."""
+    fields = {name: getattr(record, name) for name in type(record).model_fields}
+    rows = (
+        f'<th style="{_STYLE}">{name}</th><td style="{_STYLE}">{_cell(value, 10 * _CELL)}</td>'
+        for name, value in fields.items()
+        if value is not None
+    )
+    return f"<p>{html.escape(record_line(record))}</p>{_table('', rows)}"
+
+
+def _table(head: str, rows: Iterable[str]) -> str:
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
+
+
+def _cell(value: Any, width: int) -> str:
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False)
+    elif isinstance(value, datetime):
+        value = value.isoformat(sep=" ", timespec="seconds")
+    return html.escape(_cut("" if value is None else str(value), width))
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

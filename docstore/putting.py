@@ -13,9 +13,9 @@ from typing import TypeVar
 from docstore.backend import BlobRow, BlobState, Writer
 from docstore.blobs import Written, new_key
 from docstore.blobs.source import Source
+from docstore.context import Root
+from docstore.crash_points import reached
 from docstore.errors import BlobError, ChecksumMismatch, DocstoreError, SizeMismatch, StoreBusy
-from docstore.root import Root
-from docstore.steps import reached
 
 __all__ = ["BlobWrite", "forget_blobs", "give_up", "make_live", "put_bytes"]
 
@@ -102,7 +102,7 @@ def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
         if len(puts) == 1:
             work(puts[0])
             return
-        from docstore.parallel import Workers
+        from docstore.blobs.thread_pool import Workers
 
         with Workers(min(root.bytes().upload_workers, len(puts))) as threads:
             for put in puts:

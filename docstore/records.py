@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from docstore.asking import Filter
 from docstore.backend import Explains, Query, Reader, Row, Scope, SortKey, capabilities_of
 from docstore.concurrency import STORE_DEFAULT, Timeout
-from docstore.errors import NotFound, UnreadableRecord
+from docstore.errors import NotFound, UnreadableRecord, missing
 from docstore.given_order import GIVEN, GivenOrder, given_bound, given_ids
-from docstore.hints import missing
 from docstore.iteration import Iteration
 from docstore.listing import Cut, Listing, Position, after, behind, careful, cut_at, cut_from, total_of
 from docstore.models import Document, Page, page_from, record_from, records_from, unreadable

@@ -13,17 +13,15 @@ from zoneinfo import ZoneInfo
 
 from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
+from docstore.context import UNSET as _UNSET
+from docstore.context import Root, check_unscoped, narrowed
 from docstore.documents import Documents
-from docstore.errors import BackendError, shown
+from docstore.errors import BackendError, missing, shown
 from docstore.extractions import Extractions
-from docstore.hints import missing
 from docstore.limits import Limits
 from docstore.pages import check_timeout
 from docstore.query.cursor import signing_keys
 from docstore.registry import open_backend
-from docstore.root import Root
-from docstore.scopes import UNSET as _UNSET
-from docstore.scopes import check_unscoped, narrowed
 from docstore.telemetry import SLOW, Watch
 from docstore.upkeep import Upkeep
 

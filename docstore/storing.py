@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from docstore.batches import Batch
 from docstore.blobs import open_source
 from docstore.checks import Checks
+from docstore.context import Root
+from docstore.crash_points import reached
 from docstore.drafts import Draft
 from docstore.insertion import Fresh, Insertion, Item, Stored
 from docstore.putting import BlobWrite, put_bytes
-from docstore.root import Root
-from docstore.steps import reached
 
 __all__ = ["opened_item", "store_drafts", "store_new"]
 

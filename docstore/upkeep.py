@@ -14,11 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from docstore.backend import ANYWHERE, Scope
+from docstore.context import UNSET, Root, narrowed
 from docstore.errors import BackendError, ScopeError, ScopeRequired
 from docstore.limits import MOST_WORKERS
 from docstore.query.instants import to_datetime
-from docstore.root import Root
-from docstore.scopes import UNSET, narrowed
 
 if TYPE_CHECKING:
     from docstore.indexes import Advice
@@ -218,9 +217,7 @@ class Upkeep:
             raise ScopeError("adopt_blobs is for the whole store: call it on the store that is not scoped")
         return maintenance.adopt(self._root.places, self._root.bytes())
 
-    def backup(
-        self, path: str | os.PathLike[str], *, on_progress: OnProgress | None = None
-    ) -> BackupReport:
+    def backup(self, path: str | os.PathLike[str], *, on_progress: OnProgress | None = None) -> BackupReport:
         """Copy the store, rows and bytes as of one instant, into a folder that ``docstore.open(path)`` opens.
 
         It may run while others write. Killed on the way, or called again later, the same call brings what is

@@ -25,17 +25,17 @@ from docstore.collecting import (
     store_apart,
     validated,
 )
+from docstore.crash_points import reached
 from docstore.drafts import draft_document, given_values
 from docstore.errors import AlreadyExists, InvalidDocument, shown
 from docstore.insertion import Insertion, Item, finished, insert_rows
 from docstore.lifecycle import claims, versions
-from docstore.mediatype import file_type_of
+from docstore.mediatypes import file_type_of
 from docstore.models import NewDocument, Put, PutOutcome, PutResult
 from docstore.putting import forget_blobs, give_up, make_live, put_bytes
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.values import canonical_json
-from docstore.steps import reached
 from docstore.storing import opened_item
 
 __all__ = ["OnConflict", "Upserts"]

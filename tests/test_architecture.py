@@ -13,7 +13,7 @@ BACKENDS = ("docstore_memory", "docstore_sql", "docstore_sqlite", "docstore_post
 PACKAGES = ("docstore", *BACKENDS)
 SEAM = (
     "docstore.backend", "docstore.index", "docstore.query", "docstore.errors", "docstore.models",
-    "docstore.limits", "docstore.rows", "docstore.clock", "docstore.concurrency",
+    "docstore.limits", "docstore.backend", "docstore.concurrency", "docstore.concurrency",
 )  # fmt: skip
 
 # Which of our packages and modules may be imported, by who imports; everything else of ours may not.

@@ -14,10 +14,9 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from docstore.backend import Row
+from docstore.backend import Row, Rows
 from docstore.query.decode import value_fault
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
-from docstore.rows import Rows
 
 __all__ = ["INDEXES", "Opened", "Record", "Table"]
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
-from docstore.backend import BlobRow, BlobState, Capabilities, Duplicate, Row
-from docstore.clock import Clock
+from docstore.backend import BlobRow, BlobState, Capabilities, Duplicate, Row, column
+from docstore.concurrency import Clock
 from docstore.errors import shown
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.rows import column
 from docstore_memory.reading import MemoryReader
 from docstore_memory.records import Opened, Record
 from docstore_memory.views import Layer, Overlay, View

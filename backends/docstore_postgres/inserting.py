@@ -22,9 +22,8 @@ from docstore_sql.session import Session, content_columns, name_columns
 from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
 
-from docstore.backend import Duplicate, Row
+from docstore.backend import Duplicate, Row, Rows, column
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.rows import Rows, column
 from docstore_postgres.beside import WORDED, beside, columns_beside, made_of
 from docstore_postgres.usual import NOTHING, Learnt, Usuals, learn, read_usuals, sample
 

@@ -18,7 +18,7 @@ from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 
 from docstore.backend import Capabilities, Query, Row, SortKey, Statement
-from docstore.clock import Clock
+from docstore.concurrency import Clock
 from docstore.query.expr import TRUE, And, Compare, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
 from docstore_postgres import facets

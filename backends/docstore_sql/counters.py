@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from random import random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from docstore.backend import Query, Row
+from docstore.backend import Query, Row, column
 from docstore.query.expr import TRUE, And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
-from docstore.rows import column
 from docstore_sql.fragment import Fragment, both
 
 if TYPE_CHECKING:

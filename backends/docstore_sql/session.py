@@ -15,11 +15,10 @@ from operator import itemgetter
 from types import NoneType
 from typing import Any, ClassVar
 
-from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Scope, Statement
+from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Rows, Scope, Statement
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold, index_symbols, index_words, search_fold
-from docstore.rows import Rows
 from docstore_sql.compiler import Compiler
 from docstore_sql.counters import COUNTED, Counters
 from docstore_sql.fragment import Fragment, both

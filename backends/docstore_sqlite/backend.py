@@ -24,8 +24,7 @@ from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from docstore.backend import Capabilities, Query, SortKey
-from docstore.clock import Clock
-from docstore.concurrency import ReentrantFairLock, current, sleep
+from docstore.concurrency import Clock, ReentrantFairLock, current, sleep
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.asked import Prepared

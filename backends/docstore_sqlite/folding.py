@@ -16,14 +16,13 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from docstore.backend import Row
+from docstore.backend import Row, column
 from docstore.index.chunks import merged, removed
 from docstore.index.facts import pour_columns
 from docstore.index.nodes import Node
 from docstore.index.tree import Tree
 from docstore.query.decode import read_json
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.rows import column
 from docstore_sqlite.merging import Folding
 from docstore_sqlite.postings import FIELDS, IndexTables, columns, generation_name
 from docstore_sqlite.text_index import add_names, add_texts, begin_texts, fold_texts, pending_texts

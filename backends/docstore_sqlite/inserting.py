@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from docstore_sql.session import name_columns
 
-from docstore.backend import Row
-from docstore.rows import column
+from docstore.backend import Row, column
 
 __all__ = ["insertion"]
 

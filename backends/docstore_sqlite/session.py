@@ -19,7 +19,7 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
 from docstore.backend import Capabilities, Duplicate, Query, Row, SortKey, Statement
-from docstore.clock import Clock
+from docstore.concurrency import Clock
 from docstore.query.expr import And, Compare, Not, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Kind
 from docstore_sqlite import declared

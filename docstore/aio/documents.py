@@ -15,11 +15,11 @@ from docstore.aio.workers import AsyncHandler, AsyncWorkers
 from docstore.claims import Claim
 from docstore.collecting import OnError
 from docstore.concurrency import STORE_DEFAULT, Timeout
+from docstore.context import Root
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
 from docstore.models import AddResult, Document, NewDocument, Put, PutResult, UpdateResult
 from docstore.records import Filter
-from docstore.root import Root
 from docstore.upserts import OnConflict
 from docstore.workers import ProcessReport, RetryDelay, Stop
 
@@ -213,9 +213,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         self, external_id: str, *, version: int | None = None, at_least: str | None = None
     ) -> Document:
         """Return one version of a document: :meth:`Documents.get_by_external_id`, awaited."""
-        return await self._read(
-            Documents.get_by_external_id, external_id, version=version, at_least=at_least
-        )
+        return await self._read(Documents.get_by_external_id, external_id, version=version, at_least=at_least)
 
     # -- status ------------------------------------------------------------------------------------
 
@@ -268,8 +266,13 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         """Take documents out of the queue, for this caller alone: :meth:`Documents.claim`, awaited."""
         documents = await self._blocking()
         work = partial(
-            documents.claim, limit, filter=filter, lease=lease, worker=worker, max_attempts=max_attempts,
-            timeout=timeout
+            documents.claim,
+            limit,
+            filter=filter,
+            lease=lease,
+            worker=worker,
+            max_attempts=max_attempts,
+            timeout=timeout,
         )
         claims = await self._shell.run("write", work, undo=_release, timeout=timeout)
         return [AsyncClaim(self._shell, claim) for claim in claims]
@@ -316,8 +319,12 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
         async def take() -> AsyncClaim | None:
             work = partial(
-                Documents._take, await self._blocking(), filter=filter, lease=lease, worker=worker,
-                max_attempts=max_attempts
+                Documents._take,
+                await self._blocking(),
+                filter=filter,
+                lease=lease,
+                worker=worker,
+                max_attempts=max_attempts,
             )
             claim = await self._shell.run(
                 "write", work, undo=lambda claim: _release([claim] if claim else [])
@@ -344,9 +351,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         """
         documents = await self._blocking()
         opening = partial(documents.open, id)
-        return AsyncFile(
-            self._shell, await self._shell.run("bytes", opening, undo=lambda file: file.close())
-        )
+        return AsyncFile(self._shell, await self._shell.run("bytes", opening, undo=lambda file: file.close()))
 
     async def read_bytes(self, id: str | Document) -> bytes:
         """Return a document's bytes, checked: :meth:`Documents.read_bytes`, awaited."""

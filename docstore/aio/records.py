@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
 from docstore.concurrency import STORE_DEFAULT, Timeout
-from docstore.hints import missing
+from docstore.context import Root
+from docstore.errors import missing
 from docstore.iteration import Iteration
 from docstore.models import FieldInfo, Page, ValuePage
 from docstore.query.facets import Facet
 from docstore.query.order import Sort
 from docstore.query.plan import Plan
 from docstore.records import REQUIRED, Filter, Records
-from docstore.root import Root
 
 if TYPE_CHECKING:
     import pyarrow

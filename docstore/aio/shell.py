@@ -20,8 +20,8 @@ from docstore.aio.hop import Hop, unbroken
 from docstore.aio.threads import Chore, Seats, ThreadGroup
 from docstore.backend import Capabilities
 from docstore.concurrency import STORE_DEFAULT, StoreDefault, Timeout
+from docstore.context import Root
 from docstore.errors import BackendError, QueryTimeout, StoreBusy, StoreClosed
-from docstore.root import Root
 
 __all__ = ["Group", "Shell", "Twin"]
 

@@ -15,10 +15,10 @@ from docstore.aio.shell import Shell
 from docstore.aio.upkeep import AsyncUpkeep
 from docstore.backend import ANYWHERE, Scope
 from docstore.blobs import Blobs
-from docstore.hints import missing
+from docstore.context import UNSET as _UNSET
+from docstore.context import Root
+from docstore.errors import missing
 from docstore.limits import Limits
-from docstore.root import Root
-from docstore.scopes import UNSET as _UNSET
 from docstore.store import Store, check_unscoped, narrowed, open_root
 from docstore.telemetry import SLOW
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from docstore.aio.shell import Twin
 from docstore.aio.sources import plain_callback
+from docstore.context import UNSET
 from docstore.indexes import Advice
 from docstore.maintenance import (
     AdoptReport,
@@ -19,7 +20,6 @@ from docstore.maintenance import (
     RepairReport,
     Stats,
 )
-from docstore.scopes import UNSET
 from docstore.store import Store
 
 __all__ = ["AsyncUpkeep"]

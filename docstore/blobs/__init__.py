@@ -312,7 +312,7 @@ class Blobs:
             What kept some of them from being removed, by key; the same call may be made again.
         """
         from docstore.blobs.removal import remove_batches
-        from docstore.parallel import at_once
+        from docstore.blobs.thread_pool import at_once
 
         batched = getattr(self._objects, "remove_many", None)
         if batched is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from docstore.blobs.objects import MARK, QUARANTINE, Standing, temporary_name
 from docstore.blobs.source import CHUNK
-from docstore.steps import reached
+from docstore.crash_points import reached
 
 __all__ = ["FilesystemObjects"]
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from docstore.blobs.objects import QUARANTINE, Standing, temporary_name
 from docstore.blobs.source import CHUNK
-from docstore.steps import reached
+from docstore.crash_points import reached
 
 __all__ = ["LocalObjects", "fill_file", "sync_folder", "write_all"]
 

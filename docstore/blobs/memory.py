@@ -10,7 +10,7 @@ from errno import EEXIST, ENOENT
 from typing import Any
 
 from docstore.blobs.objects import QUARANTINE, Standing, temporary_name
-from docstore.steps import reached
+from docstore.crash_points import reached
 
 __all__ = ["MemoryObjects"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from docstore.blobs.objects import Upload
-from docstore.parallel import at_once
+from docstore.blobs.thread_pool import at_once
 
 __all__ = ["remove_batches"]
 

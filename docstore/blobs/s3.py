@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from docstore.blobs.objects import QUARANTINE, SPOKEN_BY_S3, Requests, Standing, Upload, temporary_name
-from docstore.steps import reached
+from docstore.crash_points import reached
 
 __all__ = ["SMALL", "S3Objects"]
 

@@ -16,7 +16,7 @@ from docstore.extract.legacy import OLE, ole_type
 from docstore.extract.mail import parts_of
 from docstore.extract.ooxml import main_kind
 from docstore.extract.registry import Registry, builtin
-from docstore.mediatype import (
+from docstore.mediatypes import (
     UNKNOWN,
     contradicts,
     declared_type,

@@ -13,7 +13,7 @@ from docstore.extract.base import Extracted, ExtractionError, ExtractLimits, Mem
 from docstore.extract.dispatch import read
 from docstore.extract.process import Answer, ask
 from docstore.extract.registry import Registry, builtin
-from docstore.mediatype import content_type_of
+from docstore.mediatypes import content_type_of
 
 if TYPE_CHECKING:
     from docstore.models import Document

@@ -13,7 +13,7 @@ from typing import Any
 from docstore.extract import ExtractionError, ExtractLimits, Registry, builtin, extract
 from docstore.extract.text import plain
 from docstore.ingest.files import Entry
-from docstore.mediatype import settled_type
+from docstore.mediatypes import settled_type
 
 __all__ = ["Reading", "read_file", "source_metadata"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from docstore.blobs import Blobs
+from docstore.blobs.ownership import Places
 from docstore.maintenance.reports import AdoptReport
-from docstore.places import Places
 
 __all__ = ["adopt"]
 

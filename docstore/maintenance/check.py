@@ -18,13 +18,13 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope, Writer
 from docstore.blobs import Blobs, Found
 from docstore.blobs.objects import QUARANTINE, classify
+from docstore.blobs.ownership import Ownership, Places, location_of
+from docstore.blobs.thread_pool import at_once
 from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured, shown
 from docstore.maintenance.absence import key_of, listed, unproven
 from docstore.maintenance.collect import batches_of, checked_grace
 from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of, fault_of_blob
 from docstore.maintenance.reports import CheckReport, Finding, FindingKind, OnProgress, tell
-from docstore.parallel import at_once
-from docstore.places import Ownership, Places, location_of
 from docstore.query.decode import fault_of
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 

@@ -14,12 +14,12 @@ from typing import Protocol, runtime_checkable
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Scope, Writer
 from docstore.blobs import Blobs, Upload
+from docstore.blobs.ownership import Ownership, Places, places_of
+from docstore.crash_points import reached
 from docstore.errors import shown
 from docstore.maintenance.absence import Absent, Clock, listed, remove_unknown
 from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed, fault_of_blob
 from docstore.maintenance.reports import CollectReport, OnProgress, tell
-from docstore.places import Ownership, Places, places_of
-from docstore.steps import reached
 
 __all__ = ["Compacts", "Removal", "batches_of", "checked_grace", "collect", "compact"]
 

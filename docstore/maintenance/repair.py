@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from docstore.backend import ANYWHERE, Backend, Query, Scope
 from docstore.blobs import Blobs
+from docstore.blobs.ownership import Places
 from docstore.errors import BlobError
 from docstore.maintenance.absence import Clock
 from docstore.maintenance.check import ChecksIndexes
@@ -16,7 +17,6 @@ from docstore.maintenance.lost import propose_for_lost
 from docstore.maintenance.proposals import Proposal, keep
 from docstore.maintenance.reports import Action, CheckReport, Finding, OnProgress, RepairReport, tell
 from docstore.maintenance.unneeded import propose_for_dead, propose_for_extra, propose_for_intent
-from docstore.places import Places
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS
 

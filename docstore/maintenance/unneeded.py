@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from docstore.backend import Backend, BlobRow, Reader, Writer
 from docstore.blobs import Blobs, key_of_temporary
+from docstore.blobs.ownership import Ownership
 from docstore.maintenance.absence import Clock, unproven
 from docstore.maintenance.collect import Removal
 from docstore.maintenance.commits import LIVE, PENDING, committed, documents_of
 from docstore.maintenance.proposals import Proposal, keep
-from docstore.places import Ownership
 
 __all__ = ["propose_for_dead", "propose_for_extra", "propose_for_intent", "row_of"]
 

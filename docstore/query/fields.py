@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-from docstore.mediatype import FILE_TYPES
+from docstore.mediatypes import FILE_TYPES
 
 __all__ = [
     "CONTENT_STATES",

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Literal, TypeAlias
 
 from docstore.limits import Limits
-from docstore.mediatype import UNKNOWN, content_type_of, file_type_of
+from docstore.mediatypes import UNKNOWN, content_type_of, file_type_of
 from docstore.query.bounds import is_instant
 from docstore.query.complaints import Where, bad_value, shown, too_complex
 from docstore.query.expr import FALSE, Compare, During, Exists, Expr, Json, Path

@@ -211,7 +211,7 @@ def faulty_blobs(url: str, faults: Faults, **storage_options: Any) -> Blobs:
     """Return blobs on ``url`` whose filesystem's calls go through ``faults``.
 
     A folder and ``memory://`` are then used as any other fsspec filesystem, not by the way that
-    :class:`docstore.Blobs` keeps for them; that one is failed by its steps, see :mod:`docstore.steps`.
+    :class:`docstore.Blobs` keeps for them; that one is failed by its steps, see :mod:`docstore.crash_points`.
 
     Args:
         url: as for :class:`docstore.Blobs`.

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
 from docstore.backend import BlobState, Duplicate, Query, Row, Writer
+from docstore.crash_points import reached
 from docstore.errors import AlreadyExists, ScopeError, StoreBusy, shown
 from docstore.lifecycle import versions
 from docstore.putting import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
-from docstore.steps import reached
 from docstore.store import Store
 from docstore.transfer.bytes import lazy_source
 from docstore.transfer.rows import COMPARED, PRIVATE, Key, differing, exactly, found_by_id, key_of

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import docstore
-from docstore.steps import hooked
+from docstore.crash_points import hooked
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import docstore
-from docstore.rows import Rows
+from docstore.backend import Rows
 
 MANY = 40
 

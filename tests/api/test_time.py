@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 import docstore
-from docstore.clock import Clock
+from docstore.concurrency import Clock
 
 TEN_DAYS = 10 * 86_400
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

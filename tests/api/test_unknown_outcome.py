@@ -17,8 +17,8 @@ from docstore_memory import MemoryBackend
 from docstore_postgres.backend import PostgresBackend
 
 import docstore
+from docstore.crash_points import hooked
 from docstore.errors import BackendError
-from docstore.steps import hooked
 
 CUTS = ("before", "after")
 

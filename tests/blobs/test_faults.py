@@ -15,8 +15,8 @@ import pytest
 
 from docstore.blobs import Blobs, new_key, open_source
 from docstore.blobs.s3 import SMALL
+from docstore.crash_points import STEPS, hooked
 from docstore.errors import BlobError
-from docstore.steps import STEPS, hooked
 from docstore.testing.faulty_filesystem import Fault, Faults, faulty_blobs
 
 KILLED = 9

@@ -24,11 +24,11 @@ from docstore_sqlite.session import SQLiteSession
 import docstore
 from docstore import insertion, putting, storing
 from docstore.blobs import local, metering
+from docstore.blobs.ownership import Ownership
+from docstore.context import Root
+from docstore.crash_points import STEPS, hooked
 from docstore.errors import BackendError, BlobError, DocstoreError, NotFound
 from docstore.maintenance.absence import Absent
-from docstore.places import Ownership
-from docstore.root import Root
-from docstore.steps import STEPS, hooked
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults
 from tests.kit.crashes import crashed_at

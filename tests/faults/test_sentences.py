@@ -27,12 +27,12 @@ import docstore
 from docstore import Blobs, models
 from docstore.backend import Scope
 from docstore.blobs import Mark, new_key
-from docstore.clock import Clock
+from docstore.blobs.ownership import Ownership, Places
+from docstore.concurrency import Clock
+from docstore.context import Root
 from docstore.documents import Documents
 from docstore.errors import DocstoreError, WrongBlobs
-from docstore.places import Ownership, Places
 from docstore.query import run
-from docstore.root import Root
 from docstore.testing.servers import PostgresServer
 
 Patch = pytest.MonkeyPatch

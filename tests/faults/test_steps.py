@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import docstore
-from docstore.steps import STEPS, hooked
+from docstore.crash_points import STEPS, hooked
 from tests.kit.crashes import crashed_at
 
 State = dict[str, bytes]

@@ -16,7 +16,7 @@ from docstore_sql.migrations import Step
 from docstore_sql.tables import Tables
 
 import docstore
-from docstore.upgrading import upgrade
+from docstore.registry import upgrade
 
 Stop = Callable[[str], None]
 KILLED = 77

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from docstore.steps import hooked
+from docstore.crash_points import hooked
 
 __all__ = ["Child", "crashed_at", "dying_at"]
 
@@ -96,7 +96,7 @@ def crashed_at(step: str, work: Callable[[], object], *, time: int = 1) -> bool:
     """Run ``work`` in a fork that ends, as by a crash, when it reaches a step.
 
     Args:
-        step: one of :data:`docstore.steps.STEPS`.
+        step: one of :data:`docstore.crash_points.STEPS`.
         work: what to run.
         time: die when the step is reached for the so manieth time, from 1.
 

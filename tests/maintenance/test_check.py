@@ -14,10 +14,10 @@ import docstore
 from docstore.backend import BlobRow, Query
 from docstore.blobs import Blobs, new_key
 from docstore.blobs.objects import temporary_name
+from docstore.crash_points import hooked
 from docstore.errors import BlobError, BlobsNotConfigured
 from docstore.maintenance import CheckReport, check, collect, repair
 from docstore.query.fields import DOCUMENTS
-from docstore.steps import hooked
 
 LONG_AGO = 1
 BODY = b"the bytes of a document"

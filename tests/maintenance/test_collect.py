@@ -14,9 +14,9 @@ import docstore
 from docstore.backend import BlobRow
 from docstore.blobs import Blobs, new_key
 from docstore.blobs.objects import temporary_name
+from docstore.crash_points import hooked
 from docstore.errors import BlobError
 from docstore.maintenance import Progress, collect, commits
-from docstore.steps import hooked
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults, faulty_blobs
 
@@ -290,9 +290,7 @@ def test_an_upload_that_cannot_be_aborted_is_named(s3_place: Any) -> None:
     assert 1 == collect(s3_place.backend, blobs, 0).uploads
 
 
-def test_a_deadlocks_victim_tries_again_after_a_pause(
-    place: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deadlocks_victim_tries_again_after_a_pause(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two tries of a block the collector pauses."""
 
     class Victim(FaultyBackend):

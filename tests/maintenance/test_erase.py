@@ -8,9 +8,9 @@ import pytest
 
 from docstore.backend import BlobRow, Scope
 from docstore.blobs import new_key
+from docstore.crash_points import hooked
 from docstore.errors import BlobsNotConfigured, ScopeError
 from docstore.maintenance import Total, check, collect, erase, stats
-from docstore.steps import hooked
 from docstore.testing.faulty_filesystem import Faults, faulty_blobs
 
 SCOPES = [("t", "a"), ("t", "b"), ("u", "a"), ("u", "b"), (None, "a"), ("t", None)]

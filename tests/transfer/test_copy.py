@@ -12,8 +12,8 @@ import pytest
 
 import docstore
 from docstore.blobs import Blobs
+from docstore.crash_points import hooked
 from docstore.maintenance import Progress
-from docstore.steps import hooked
 from docstore.testing.servers import S3Server
 from docstore.transfer import export_lines, fingerprint, import_lines
 from tests.transfer.conftest import Opens

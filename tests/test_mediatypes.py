@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from docstore import mediatype
-from docstore.mediatype import FILE_TYPES, content_type_of, file_type_of
+from docstore import mediatypes
+from docstore.mediatypes import FILE_TYPES, content_type_of, file_type_of
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ def test_the_hosts_registry_is_never_asked() -> None:
 def test_every_suffix_stands_once() -> None:
     """No suffix has two meanings in the table, every one is lower case, every file type is a known word."""
     suffixes = Counter(
-        suffix for types in mediatype._TABLE.values() for words in types.values() for suffix in words.split()
+        suffix for types in mediatypes._TABLE.values() for words in types.values() for suffix in words.split()
     )
     assert {s: n for s, n in suffixes.items() if n > 1 or s != s.lower()} == {}
-    assert set(mediatype._TABLE) == set(FILE_TYPES)
+    assert set(mediatypes._TABLE) == set(FILE_TYPES)
 
 
 def test_every_type_of_the_table_keeps_its_word() -> None:
     """content_type_of and file_type_of agree with the table for every suffix in it."""
-    for file_type, types in mediatype._TABLE.items():
+    for file_type, types in mediatypes._TABLE.items():
         for content_type, words in types.items():
             for suffix in words.split():
                 assert content_type_of(f"a.{suffix}") == content_type

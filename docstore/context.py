@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from types import TracebackType
 from typing import Any, TypeVar
@@ -29,31 +29,34 @@ from docstore.backend import (
     Query,
     Reader,
     Replicates,
+    Scope,
     Translates,
     Writer,
     WritesAlone,
     capabilities_of,
 )
 from docstore.blobs import Blobs
+from docstore.blobs.ownership import Places
+from docstore.checks import scope_text
 from docstore.concurrency import STORE_DEFAULT, Budget, StoreDefault, Timeout, check, current, sleep
+from docstore.crash_points import reached
 from docstore.errors import (
     BackendError,
     BlobsNotConfigured,
     DocstoreError,
     InvalidDocument,
     ReadOnlyStore,
+    ScopeError,
     StoreBusy,
     StoreClosed,
     shown,
 )
 from docstore.limits import Limits
 from docstore.pages import check_timeout
-from docstore.places import Places
 from docstore.recent import Recent
-from docstore.steps import reached
 from docstore.telemetry import SLOW, Watch
 
-__all__ = ["Root"]
+__all__ = ["UNSET", "Root", "check_unscoped", "narrowed"]
 
 T = TypeVar("T")
 _TRIES = 8
@@ -519,3 +522,28 @@ class Root:
         if not self.closed:
             self.closed = True
             self.backend.close()
+
+
+UNSET: Any = object()
+"""The default of an argument whose ``None`` is an error."""
+
+
+def narrowed(scope: Scope, tenant: str = UNSET, owner: str = UNSET) -> Scope:
+    """Return a scope confined further; arguments and errors as for :meth:`Store.scoped`."""
+    given = {name: value for name, value in (("tenant", tenant), ("owner", owner)) if value is not UNSET}
+    if not given:
+        raise ScopeError("scoped() needs tenant=, owner= or both")
+    for name, value in given.items():
+        scope_text(name, value)
+        fixed = getattr(scope, name)
+        if fixed is not None and fixed != value:
+            raise ScopeError(
+                f"{name}={shown(value)}: this view is confined to {name}={shown(fixed)}; scopes only narrow"
+            )
+    return replace(scope, **given)
+
+
+def check_unscoped(scope: Scope) -> None:
+    """Raise ScopeError if ``scope`` confines to anything."""
+    if scope != Scope():
+        raise ScopeError("this view is confined to a scope: scopes only narrow")

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from docstore.blobs import (
         Blobs,
     )
-    from docstore.claims import (
-        Claim,
-    )
     from docstore.errors import (
         AlreadyExists,
         BackendError,
@@ -110,6 +107,7 @@ if TYPE_CHECKING:
         diff,
     )
     from docstore.workers import (
+        Claim,
         ProcessReport,
     )
 
@@ -194,7 +192,6 @@ _PLACES = {
         "open_async",
     ),
     "docstore.blobs": ("Blobs",),
-    "docstore.claims": ("Claim",),
     "docstore.errors": (
         "AlreadyExists",
         "BackendError",
@@ -264,7 +261,10 @@ _PLACES = {
         "diff",
     ),
     "docstore.registry": ("upgrade",),
-    "docstore.workers": ("ProcessReport",),
+    "docstore.workers": (
+        "Claim",
+        "ProcessReport",
+    ),
 }
 """The modules that the public names are in."""
 _NAMED = {"matches": "matches_filter"}
@@ -272,7 +272,7 @@ _NAMED = {"matches": "matches_filter"}
 _LATER = {name: module for module, names in _PLACES.items() for name in names}
 _PARTS = frozenset(
     {
-        "aio", "backend", "blobs", "dialects", "errors", "extract", "filter_type", "indexes", "ingest",
+        "aio", "backend", "blobs", "dialects", "errors", "extract", "filter_type", "ingest",
         "limits", "maintenance", "models", "query", "store", "testing", "transfer",
     }
 )  # fmt: skip

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from docstore.checks import scope_text
 from docstore.errors import ScopeError
+from docstore.validation import scope_text
 
 __all__ = ["AccessKey", "is_loopback", "key_of", "read_keys"]
 

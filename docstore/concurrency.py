@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from docstore.errors import BackendError, QueryTimeout, StoreBusy
+from docstore.errors import BackendError, InvalidPage, QueryTimeout, StoreBusy, shown
 
 __all__ = [
     "STORE_DEFAULT",
@@ -36,6 +36,7 @@ __all__ = [
     "Timeout",
     "acquire",
     "check",
+    "check_timeout",
     "current",
     "forgets_at_fork",
     "looked_over",
@@ -72,6 +73,22 @@ class StoreDefault(Enum):
 STORE_DEFAULT = StoreDefault.STORE_DEFAULT
 Timeout: TypeAlias = float | StoreDefault | None
 """Seconds that a read may take, more than 0; ``None`` is without limit."""
+
+
+def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
+    """Return the seconds that a read may take, ``None`` for no limit.
+
+    Raises:
+        InvalidPage: it is no number more than 0.
+    """
+    if timeout is None:
+        return None
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not timeout > 0:  # NaN is not, either
+        raise InvalidPage(
+            f"{name}={shown(timeout)}: expected seconds, more than 0, or None for no limit", argument=name
+        )
+    return float(timeout)
 
 
 class Forgets(Protocol):

@@ -37,8 +37,16 @@ from docstore.backend import (
 )
 from docstore.blobs import Blobs
 from docstore.blobs.ownership import Places
-from docstore.checks import scope_text
-from docstore.concurrency import STORE_DEFAULT, Budget, StoreDefault, Timeout, check, current, sleep
+from docstore.concurrency import (
+    STORE_DEFAULT,
+    Budget,
+    StoreDefault,
+    Timeout,
+    check,
+    check_timeout,
+    current,
+    sleep,
+)
 from docstore.crash_points import reached
 from docstore.errors import (
     BackendError,
@@ -52,9 +60,9 @@ from docstore.errors import (
     shown,
 )
 from docstore.limits import Limits
-from docstore.pages import check_timeout
-from docstore.recent import Recent
+from docstore.plan_cache import Recent
 from docstore.telemetry import SLOW, Watch
+from docstore.validation import scope_text
 
 __all__ = ["UNSET", "Root", "check_unscoped", "narrowed"]
 

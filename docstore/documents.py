@@ -4,18 +4,20 @@ their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
+from docstore import lifecycle
 from docstore.backend import BlobState, Query, Row, SortKey, Writer
 from docstore.blobs import open_source
-from docstore.changes import MOVES, Edit, document_edit
+from docstore.collection import Filter, Records, check_revision_argument
 from docstore.concurrency import STORE_DEFAULT, Budget, Timeout
 from docstore.crash_points import reached
-from docstore.downloads import Downloads
 from docstore.errors import (
+    BlobMissing,
     DocstoreError,
     FilterSyntaxError,
     InvalidDocument,
@@ -25,20 +27,21 @@ from docstore.errors import (
     UnreadableRecord,
     shown,
 )
-from docstore.lifecycle import versions
 from docstore.models import Document, UpdateResult, readable
-from docstore.putting import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.query import run
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.query.normalize import normalize
 from docstore.query.plan import Plan
-from docstore.queue import Queue
-from docstore.records import Filter
-from docstore.upserts import Upserts
-from docstore.writing import check_revision_argument
+from docstore.work_queue import WorkQueue
+from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
+from docstore.writes.updates import MOVES, Edit, document_edit
+from docstore.writes.upserts import Upserts
 
-__all__ = ["Documents"]
+__all__ = [
+    "Documents",
+    "Downloads",
+]
 
 _PRIVATE = frozenset({"blob_key"})
 _KEPT: tuple[BlobState, ...] = ("pending", "live")
@@ -46,7 +49,102 @@ _BATCH = 1000
 """Documents changed or removed in one commit."""
 
 
-class Documents(Queue, Upserts, Downloads):
+class Downloads(Records[Document]):
+    """The part of the documents that reads their bytes."""
+
+    _collection = DOCUMENTS
+
+    def _stored(self, id: str | Document) -> Row:
+        """Return a row that has bytes."""
+        self._ready()
+        blobs_key = self._id(id)
+        with self._root.read() as reader:
+            row = self._row(reader, blobs_key, include=_PRIVATE)
+        if row["blob_key"] is None:
+            raise BlobMissing(f"document {shown(id)} has no bytes", key=None)
+        return row
+
+    def open(self, id: str | Document) -> BinaryIO:
+        """Open a document's bytes for reading; size and sha256 are checked on the way.
+
+        Raises:
+            NotFound: there is no such document in this scope.
+            BlobMissing: it has no bytes, or they are gone.
+            BlobCorrupt: they are not those that were stored; a wrong size is found at once, a wrong sha256 at
+                the end.
+        """
+        row = self._stored(id)
+        return self._root.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"])
+
+    def read_bytes(self, id: str | Document) -> bytes:
+        """Return a document's bytes, checked.
+
+        Raises:
+            As :meth:`open`.
+        """
+        row = self._stored(id)
+        return self._root.bytes().read_bytes(row["blob_key"], size=row["size"], sha256=row["sha256"])
+
+    def download(self, id: str | Document, path: str | os.PathLike[str]) -> None:
+        """Write a document's bytes to a file, whole and checked, or not at all.
+
+        Args:
+            id: which.
+            path: the file; one that is there is replaced.
+
+        Raises:
+            As :meth:`open`; and OSError where the file cannot be written.
+        """
+        row = self._stored(id)
+        self._root.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
+
+    def url(self, id: str | Document, *, expires: int = 3600) -> str:
+        """Return a URL that reads a document's bytes without further credentials, under the document's
+        filename.
+
+        Args:
+            id: which.
+            expires: seconds that it works, at least 1.
+
+        Raises:
+            NotFound, BlobMissing: as :meth:`open`.
+            BlobError: the filesystem cannot sign URLs.
+        """
+        row = self._stored(id)
+        return self._root.bytes().url(
+            row["blob_key"], expires=expires, filename=row["filename"], content_type=row["content_type"]
+        )
+
+    def locations(self, ids: Iterable[str | Document]) -> dict[str, str]:
+        """Return where documents' bytes are kept, all in one query.
+
+        A location is made of where the storage is and a random key; nothing of it comes from a user. It moves
+        with every change of the bytes, and whether they are whole is not looked at.
+
+        Args:
+            ids: at most 10,000.
+
+        Returns:
+            By id: the path or URL of the bytes, without credentials. Documents that have no bytes, or are not
+            in this scope, are left out.
+
+        Raises:
+            FilterValueError: an id is no text.
+            FilterTooComplex: too many ids.
+            BlobsNotConfigured: there are bytes, and the store was opened without ``blobs=``.
+        """
+        self._ready()
+        asked = self._ids(ids)
+        if not asked:
+            return {}
+        query = Query(self._collection, self._scope, In(("id",), tuple(asked)), include=_PRIVATE)
+        with self._root.read() as reader:
+            rows = self._run_exactly(reader, query)
+        keys = {row["id"]: row["blob_key"] for row in rows if row["blob_key"] is not None}
+        return {id: f"{self._root.bytes().location.rstrip('/')}/{key}" for id, key in keys.items()}
+
+
+class Documents(WorkQueue, Upserts, Downloads):
     """The documents of a store, within its scope."""
 
     # -- changing ----------------------------------------------------------------------------------
@@ -401,7 +499,7 @@ class Documents(Queue, Upserts, Downloads):
         """Remove rows that are locked, their chains before them."""
         forget_blobs(writer, [row["blob_key"] for row in rows])
         writer.delete(DOCUMENTS, [row["number"] for row in rows])
-        versions.promote(writer, rows)
+        lifecycle.promote_newest(writer, rows)
         reached("D1")
 
     def _write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
@@ -410,15 +508,15 @@ class Documents(Queue, Upserts, Downloads):
         """
         if MOVES & changes.keys():
             owner, name = (changes.get(field, row[field]) for field in ("owner", "external_id"))
-            changes = {**changes, **versions.moved(writer, row, owner, name)}
+            changes = {**changes, **lifecycle.moved_columns(writer, row, owner, name)}
         written = super()._write(writer, row, changes, now, touch=touch)
         theirs = {name: written[name] for name in ("filename", "owner") if written[name] != row[name]}
         if theirs:
             self._change_extractions(writer, row, theirs)
         if "owner" in theirs and written["blob_key"] is not None:
             writer.update_blob(written["blob_key"], _KEPT, owner=written["owner"])
-        if MOVES & changes.keys() and versions.chain_of(written) != versions.chain_of(row):
-            versions.promote(writer, [row])
+        if MOVES & changes.keys() and lifecycle.chain_of(written) != lifecycle.chain_of(row):
+            lifecycle.promote_newest(writer, [row])
         return written
 
     def _change_extractions(self, writer: Writer, row: Row, columns: Mapping[str, Any]) -> None:
@@ -479,4 +577,4 @@ class Documents(Queue, Upserts, Downloads):
 
 def _lock_chains(writer: Writer, rows: Sequence[Row]) -> None:
     """Lock the chains of rows: always before the rows themselves, as adding does."""
-    versions.lock_chains(writer, [chain for chain in map(versions.chain_of, rows) if chain is not None])
+    lifecycle.lock_chains(writer, [chain for chain in map(lifecycle.chain_of, rows) if chain is not None])

@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from docstore import lifecycle
 from docstore.backend import Query, Row, Writer
-from docstore.collecting import OnError, check_batch_size, check_on_error, store_apart, validated
+from docstore.collection import Make, Writes, check_revision_argument
 from docstore.errors import AlreadyExists, DocstoreError, InvalidDocument, NotFound, ScopeError, shown
-from docstore.extraction_changes import (
+from docstore.lifecycle import reviewed
+from docstore.models import AddResult, Document, Extraction, UpdateResult
+from docstore.query.expr import And, Compare, In
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore.writes.batches import OnError, check_batch_size, check_on_error, store_apart, validated
+from docstore.writes.updates import (
     draft_extraction,
     extraction_changes,
     extraction_edit,
     row_of_extraction,
 )
-from docstore.lifecycle import status
-from docstore.lifecycle.review import reviewed
-from docstore.models import AddResult, Document, Extraction, UpdateResult
-from docstore.query.expr import And, Compare, In
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.writing import Make, Writes, check_revision_argument
 
 __all__ = ["Extractions"]
 
@@ -445,4 +445,4 @@ class Extractions(Writes[Extraction]):
 
 def _to(action: str, row: Row) -> Row:
     """Return what every step of the status writes."""
-    return {"status": status.after(action, row["status"], row["id"]), "error": None}
+    return {"status": lifecycle.status_after(action, row["status"], row["id"]), "error": None}

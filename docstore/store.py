@@ -13,17 +13,17 @@ from zoneinfo import ZoneInfo
 
 from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
+from docstore.concurrency import check_timeout
 from docstore.context import UNSET as _UNSET
 from docstore.context import Root, check_unscoped, narrowed
 from docstore.documents import Documents
 from docstore.errors import BackendError, missing, shown
 from docstore.extractions import Extractions
 from docstore.limits import Limits
-from docstore.pages import check_timeout
+from docstore.maintenance.upkeep import Upkeep
 from docstore.query.cursor import signing_keys
 from docstore.registry import open_backend
 from docstore.telemetry import SLOW, Watch
-from docstore.upkeep import Upkeep
 
 __all__ = ["Store", "check_unscoped", "narrowed", "open", "open_root"]
 

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any
 
 from docstore.aio.shell import Shell, Twin
-from docstore.claims import Claim
 from docstore.models import Document
+from docstore.workers import Claim
 
 __all__ = ["AsyncClaim"]
 
 
 class AsyncClaim(Twin[Claim]):
-    """A document claimed by :meth:`AsyncDocuments.claim`: :class:`~docstore.claims.Claim`, awaited.
+    """A document claimed by :meth:`AsyncDocuments.claim`: :class:`~docstore.workers.Claim`, awaited.
 
     Every method raises LeaseLost, and writes nothing, once the claim no longer holds.
     """

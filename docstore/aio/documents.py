@@ -12,16 +12,15 @@ from docstore.aio.files import AsyncFile
 from docstore.aio.records import AsyncRecords
 from docstore.aio.sources import plain_callback, plain_rows, readable
 from docstore.aio.workers import AsyncHandler, AsyncWorkers
-from docstore.claims import Claim
-from docstore.collecting import OnError
+from docstore.collection import Filter
 from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.context import Root
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
 from docstore.models import AddResult, Document, NewDocument, Put, PutResult, UpdateResult
-from docstore.records import Filter
-from docstore.upserts import OnConflict
-from docstore.workers import ProcessReport, RetryDelay, Stop
+from docstore.workers import Claim, ProcessReport, RetryDelay, Stop
+from docstore.writes.batches import OnError
+from docstore.writes.upserts import OnConflict
 
 __all__ = ["AsyncDocuments"]
 

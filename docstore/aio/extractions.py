@@ -7,10 +7,10 @@ from typing import Any
 
 from docstore.aio.records import AsyncRecords
 from docstore.aio.sources import plain_callback, plain_rows
-from docstore.collecting import OnError
 from docstore.context import Root
 from docstore.extractions import Extractions
 from docstore.models import AddResult, Document, Extraction, UpdateResult
+from docstore.writes.batches import OnError
 
 __all__ = ["AsyncExtractions"]
 

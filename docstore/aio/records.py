@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
+from docstore.collection import REQUIRED, Filter, Records
 from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.context import Root
 from docstore.errors import missing
-from docstore.iteration import Iteration
 from docstore.models import FieldInfo, Page, ValuePage
+from docstore.pagination.iteration import Iteration
 from docstore.query.facets import Facet
 from docstore.query.order import Sort
 from docstore.query.plan import Plan
-from docstore.records import REQUIRED, Filter, Records
 
 if TYPE_CHECKING:
     import pyarrow
@@ -31,7 +31,7 @@ _ROWS_A_HOP = 500
 
 
 class AsyncRecords(Twin[S], Generic[T, S]):
-    """What can be read of one collection, by the methods of :class:`~docstore.records.Records`, awaited.
+    """What can be read of one collection, by the methods of :class:`~docstore.collection.Records`, awaited.
 
     Each method takes, returns and raises what the blocking one does.
     """
@@ -391,7 +391,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
 
 
 class AsyncIteration(AsyncIterator[T], Generic[T]):
-    """What ``iterate`` returns: :class:`~docstore.iteration.Iteration`, each batch awaited.
+    """What ``iterate`` returns: :class:`~docstore.pagination.iteration.Iteration`, each batch awaited.
 
     Args:
         begin: starts the walk; called for the first record.

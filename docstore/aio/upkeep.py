@@ -9,7 +9,6 @@ from typing import Literal
 from docstore.aio.shell import Twin
 from docstore.aio.sources import plain_callback
 from docstore.context import UNSET
-from docstore.indexes import Advice
 from docstore.maintenance import (
     AdoptReport,
     BackupReport,
@@ -20,6 +19,7 @@ from docstore.maintenance import (
     RepairReport,
     Stats,
 )
+from docstore.maintenance.declared_indexes import Advice
 from docstore.store import Store
 
 __all__ = ["AsyncUpkeep"]

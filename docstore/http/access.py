@@ -11,8 +11,8 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from docstore.aio.store import AsyncStore
-from docstore.checks import scope_text
 from docstore.store import Store
+from docstore.validation import scope_text
 
 __all__ = ["Caller", "CallersView", "View", "answered", "binding"]
 

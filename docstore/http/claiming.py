@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from docstore.aio.claims import AsyncClaim
 from docstore.aio.store import AsyncStore
-from docstore.claims import Claim
 from docstore.filter_type import Filter
 from docstore.http.access import CallersView, View, answered
 from docstore.models import Document
+from docstore.workers import Claim
 
 __all__ = ["claim", "complete", "fail", "heartbeat", "release"]
 

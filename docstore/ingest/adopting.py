@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from docstore import lifecycle
 from docstore.backend import Query, SortKey, Writer
 from docstore.documents import Documents
 from docstore.ingest.folders import owned_by
-from docstore.lifecycle import versions
 from docstore.models import Document
 from docstore.query.fields import DOCUMENTS
 
@@ -27,7 +27,7 @@ def adopt(documents: Documents, document: Document, key: str, source: Mapping[st
     where = documents._parsed({**owned_by(document.tenant, document.owner), "external_id": before})
 
     def move(writer: Writer) -> None:
-        versions.lock_chains(writer, [chain, (document.tenant, document.owner, key)])
+        lifecycle.lock_chains(writer, [chain, (document.tenant, document.owner, key)])
         for row in documents._run_exactly(writer, Query(DOCUMENTS, documents._scope, where, _BY_VERSION)):
             writer.update(DOCUMENTS, row["number"], {"external_id": key, "revision": row["revision"] + 1})
 

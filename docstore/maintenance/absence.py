@@ -29,7 +29,7 @@ __all__ = ["Absent", "Clock", "allowed", "key_of", "listed", "remove_unknown", "
 _LISTED = 1000
 _MOVED = 200
 _PART_THAT_MAY_GO = 10
-_log = logging.getLogger("docstore.upkeep")
+_log = logging.getLogger("docstore.maintenance.upkeep")
 
 
 @dataclass(frozen=True, slots=True)

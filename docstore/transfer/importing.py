@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from docstore.checks import Checks
 from docstore.errors import BlobMissing, InvalidDocument
 from docstore.maintenance import OnProgress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
@@ -24,6 +23,7 @@ from docstore.transfer.lines import FORMAT, BytesPlace, decode_line, row_of
 from docstore.transfer.receiving import Incoming
 from docstore.transfer.reports import Transferred
 from docstore.transfer.rows import Sum, look_after
+from docstore.validation import Checks
 
 __all__ = ["import_lines"]
 

@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from docstore.backend import Row
-from docstore.checks import Checks, check_order, scope_text
 from docstore.errors import InvalidDocument, shown
 from docstore.query.fields import DOCUMENTS, Collection, Field, Kind
 from docstore.query.instants import format_instant
 from docstore.transfer.rows import COMPARED, PRIVATE
+from docstore.validation import Checks, check_order, scope_text
 
 __all__ = ["FORMAT", "BytesPlace", "decode_line", "encode_line", "record_of", "row_of"]
 

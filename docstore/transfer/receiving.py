@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
+from docstore import lifecycle
 from docstore.backend import BlobState, Duplicate, Query, Row, Writer
 from docstore.crash_points import reached
 from docstore.errors import AlreadyExists, ScopeError, StoreBusy, shown
-from docstore.lifecycle import versions
-from docstore.putting import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.store import Store
 from docstore.transfer.bytes import lazy_source
 from docstore.transfer.rows import COMPARED, PRIVATE, Key, differing, exactly, found_by_id, key_of
+from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
 
 __all__ = ["Incoming", "Receipt", "receive_documents"]
 
@@ -141,8 +141,8 @@ def _has_bytes_of(found: Row, row: Row) -> bool:
 def _write(target: Store, writer: Writer, incoming: Sequence[Incoming], replace: bool) -> Receipt:
     """Write what is not there. It may run several times, also after a commit of unknown outcome."""
     receipt, fresh = Receipt(), list[Row]()
-    chains = [chain for item in incoming if (chain := versions.chain_of(item.row)) is not None]
-    versions.lock_chains(writer, chains)
+    chains = [chain for item in incoming if (chain := lifecycle.chain_of(item.row)) is not None]
+    lifecycle.lock_chains(writer, chains)
     held = found_by_id(target, writer, DOCUMENTS, [item.row["id"] for item in incoming])
     now = writer.now()
     for item in incoming:
@@ -193,7 +193,7 @@ def _insert(target: Store, writer: Writer, rows: Sequence[Row]) -> None:
     heads = _heads(target, writer, rows)
     turned = list[int]()
     for row in rows:
-        chain = versions.chain_of(row)
+        chain = lifecycle.chain_of(row)
         if chain is None:
             continue
         head = heads.get(chain)
@@ -210,13 +210,13 @@ def _insert(target: Store, writer: Writer, rows: Sequence[Row]) -> None:
         writer.insert(DOCUMENTS, rows)
 
 
-def _heads(target: Store, writer: Writer, rows: Sequence[Row]) -> dict[versions.Chain, Row]:
+def _heads(target: Store, writer: Writer, rows: Sequence[Row]) -> dict[lifecycle.Chain, Row]:
     names = sorted({row["external_id"] for row in rows if row["external_id"] is not None})
     if not names:
         return {}
     where = And((In(("external_id",), tuple(names)), Compare(("is_latest",), "eq", True)))
     found = exactly(target._root.backend, writer, Query(DOCUMENTS, where=where))
-    return {chain: row for row in found if (chain := versions.chain_of(row)) is not None}
+    return {chain: row for row in found if (chain := lifecycle.chain_of(row)) is not None}
 
 
 def _count(receipt: Receipt, incoming: Sequence[Incoming]) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 import docstore
 from docstore import aio
-from docstore.claims import Claim
 from docstore.documents import Documents
 from docstore.extractions import Extractions
+from docstore.workers import Claim
 
 PAIRS: list[tuple[type, type]] = [
     (docstore.Store, docstore.AsyncStore),

@@ -13,14 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import docstore
-from docstore.adding import _Intake
 from docstore.backend import Scope
-from docstore.batches import Batch
-from docstore.checks import Checks
-from docstore.drafts import Draft, draft_document
 from docstore.errors import DocstoreError, InvalidDocument
 from docstore.limits import Limits
 from docstore.models import NewDocument
+from docstore.validation import Checks
+from docstore.writes.additions import _Intake
+from docstore.writes.drafts import Batch, Draft, draft_document
 
 CHECKS = Checks(Limits(metadata_depth=4, metadata_bytes=200, filename_characters=20), None)
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 import docstore
+from docstore import lifecycle
 from docstore.backend import Query, Scope
-from docstore.lifecycle import claims
 from docstore.query.expr import And
 from docstore.query.fields import DOCUMENTS
 
@@ -27,7 +27,7 @@ def buffers_of_a_claim(store: docstore.Store, scope: Scope) -> list[int]:
     """Return the buffers that each of a claim's two questions reads."""
     found = []
     with store._root.backend.write() as session:
-        for kind in claims.claimable(session.now()):
+        for kind in lifecycle.claimable(session.now()):
             query = Query(DOCUMENTS, scope, And((kind,)), lock="skip", limit=1)
             statement = session._queued(query)
             text = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement.text}"
@@ -97,7 +97,7 @@ def test_documents_whose_lease_ended_come_in_the_order_of_their_numbers(store: d
 def test_on_sqlite_a_claim_goes_by_the_indexes_of_what_may_be_claimed(scope: Scope) -> None:
     """Never over the documents by number, whatever the statistics say."""
     with docstore.open("sqlite://") as store, store._root.backend.write() as session:
-        for kind, index in zip(claims.claimable(session.now()), ("queue", "lease"), strict=True):
+        for kind, index in zip(lifecycle.claimable(session.now()), ("queue", "lease"), strict=True):
             queued = session._queued(Query(DOCUMENTS, scope, kind, lock="skip", limit=1))
             first, *_ = session.plan_of(queued).splitlines()
             assert first.startswith(f"SEARCH d USING INDEX docstore_document_{index} ")

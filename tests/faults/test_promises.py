@@ -22,7 +22,6 @@ from docstore_sqlite.backend import SQLiteBackend
 from docstore_sqlite.session import SQLiteSession
 
 import docstore
-from docstore import insertion, putting, storing
 from docstore.blobs import local, metering
 from docstore.blobs.ownership import Ownership
 from docstore.context import Root
@@ -31,6 +30,7 @@ from docstore.errors import BackendError, BlobError, DocstoreError, NotFound
 from docstore.maintenance.absence import Absent
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults
+from docstore.writes import insertion
 from tests.kit.crashes import crashed_at
 
 Patch = pytest.MonkeyPatch
@@ -416,7 +416,7 @@ def sync_nothing(patch: Patch) -> None:
 
 
 def rows_before_bytes(patch: Patch) -> None:
-    put_bytes = putting.put_bytes
+    put_bytes = insertion.put_bytes
     late: list[Callable[[], object]] = []
 
     def postponed(root: Any, put: Any) -> Any:
@@ -430,8 +430,8 @@ def rows_before_bytes(patch: Patch) -> None:
             late.pop()()
         return done
 
-    patch.setattr(putting, "_write", postponed)
-    patch.setattr(storing, "put_bytes", put_then_write)
+    patch.setattr(insertion, "_write", postponed)
+    patch.setattr(insertion, "put_bytes", put_then_write)
     patch.setattr("docstore.documents.put_bytes", put_then_write)
 
 
@@ -440,7 +440,7 @@ def lose_the_tail(patch: Patch) -> None:
 
 
 def one_key_for_all(patch: Patch) -> None:
-    patch.setattr(putting, "new_key", lambda: "aa/bb/aabb" + "0" * 28)
+    patch.setattr(insertion, "new_key", lambda: "aa/bb/aabb" + "0" * 28)
 
 
 def overwrite_objects(patch: Patch) -> None:
@@ -505,7 +505,7 @@ def drop_a_row(patch: Patch) -> None:
 
 
 def check_no_metadata(patch: Patch) -> None:
-    patch.setattr("docstore.checks.Checks.object", lambda self, field, value: {})
+    patch.setattr("docstore.validation.Checks.object", lambda self, field, value: {})
 
 
 def choke_on_one(patch: Patch) -> None:

@@ -665,11 +665,11 @@ def write_the_clock_as_it_is(patch: Patch) -> None:
     def plain(row: Any, changes: Any, now: int, *, touch: bool) -> Any:
         return {"updated_at": now, **changes, "revision": row["revision"] + 1}
 
-    patch.setattr("docstore.writing._written", plain)
+    patch.setattr("docstore.collection._written", plain)
 
 
 def check_no_order(patch: Patch) -> None:
-    patch.setattr("docstore.drafts.check_order", lambda created, updated: None)
+    patch.setattr("docstore.writes.drafts.check_order", lambda created, updated: None)
 
 
 # -- 20: rows broken by hand -----------------------------------------------------------------------
@@ -729,21 +729,21 @@ def raise_what_comes(patch: Patch) -> None:
 
 
 def look_for_none(patch: Patch) -> None:
-    patch.setattr("docstore.records.careful", lambda listing: listing)
+    patch.setattr("docstore.collection.careful", lambda listing: listing)
 
 
 def stop_a_walk(patch: Patch) -> None:
-    patch.setattr("docstore.iteration.UnreadableRecord", ZeroDivisionError)
+    patch.setattr("docstore.pagination.iteration.UnreadableRecord", ZeroDivisionError)
 
 
 def warn_of_nothing(patch: Patch) -> None:
-    for module in (run, import_module("docstore.iteration")):
+    for module in (run, import_module("docstore.pagination.iteration")):
         patch.setattr(module, "leave_out", lambda row, reason: None)
 
 
 def warn_twice(patch: Patch) -> None:
     once = run.leave_out
-    for module in (run, import_module("docstore.iteration")):
+    for module in (run, import_module("docstore.pagination.iteration")):
         patch.setattr(module, "leave_out", lambda row, reason: (once(row, reason), once(row, reason)))
 
 

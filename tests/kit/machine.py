@@ -14,10 +14,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from docstore.claims import Claim
 from docstore.errors import BackendError, DocstoreError
 from docstore.models import Document, Extraction, UpdateResult
 from docstore.store import Store
+from docstore.workers import Claim
 from tests.kit.model import Model, ModelDocument, ModelExtraction, Where
 
 __all__ = ["StoreMachine", "machine_for"]

@@ -13,7 +13,6 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from docstore.changes import merge_patch
 from docstore.errors import (
     AlreadyExists,
     InvalidDocument,
@@ -23,6 +22,7 @@ from docstore.errors import (
     RevisionConflict,
     ScopeError,
 )
+from docstore.writes.updates import merge_patch
 
 __all__ = ["Model", "ModelDocument", "ModelExtraction", "Where"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import docstore
-from docstore import iteration
+from docstore.pagination import iteration
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from docstore.limits import MOST_WORKERS
 from docstore.query.instants import to_datetime
 
 if TYPE_CHECKING:
-    from docstore.indexes import Advice
     from docstore.maintenance import (
         AdoptReport,
         BackupReport,
@@ -31,8 +30,11 @@ if TYPE_CHECKING:
         RepairReport,
         Stats,
     )
+    from docstore.maintenance.declared_indexes import Advice
 
-__all__ = ["Upkeep"]
+__all__ = [
+    "Upkeep",
+]
 
 
 class Upkeep:
@@ -324,10 +326,10 @@ class Upkeep:
             >>> store.create_index("metadata.priority")
             >>> store.create_index("owner", "status", "-created_at")
         """
-        from docstore import indexes
+        from docstore.maintenance import declared_indexes
 
         self._look_after("create_index", writes=True)
-        return indexes.create_index(self._root.backend, fields, self._root.limits)
+        return declared_indexes.create_index(self._root.backend, fields, self._root.limits)
 
     def drop_index(self, *fields: str) -> bool:
         """Remove an index that :meth:`create_index` made of the same fields.
@@ -339,10 +341,10 @@ class Upkeep:
             InvalidSort: a path is none that can be sorted by.
             BackendError: the backend keeps no declared indexes, or the database failed.
         """
-        from docstore import indexes
+        from docstore.maintenance import declared_indexes
 
         self._look_after("drop_index", writes=True)
-        return indexes.drop_index(self._root.backend, fields, self._root.limits)
+        return declared_indexes.drop_index(self._root.backend, fields, self._root.limits)
 
     def indexes(self) -> list[tuple[str, ...]]:
         """Return the fields of each declared index, in the order of their making.
@@ -350,10 +352,10 @@ class Upkeep:
         Raises:
             BackendError: the database failed.
         """
-        from docstore import indexes
+        from docstore.maintenance import declared_indexes
 
         self._look_after("indexes")
-        return indexes.declared(self._root.backend)
+        return declared_indexes.declared(self._root.backend)
 
     def advise(self) -> list[Advice]:
         """Return the indexes that would have helped with the queries of this process, the one that would save
@@ -362,10 +364,10 @@ class Upkeep:
         Raises:
             BackendError: the database failed.
         """
-        from docstore import indexes
+        from docstore.maintenance import declared_indexes
 
         self._look_after("advise")
-        return indexes.advise(self._root.backend)
+        return declared_indexes.advise(self._root.backend)
 
     def _look_after(self, what: str, *, names_scope: bool = False, writes: bool = False) -> None:
         """Refuse what cannot be done now, or here."""

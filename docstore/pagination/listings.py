@@ -17,9 +17,9 @@ from docstore.errors import (
     UnreadableRecord,
     shown,
 )
-from docstore.listing import Listing, listing_of
 from docstore.models import Document, Extraction, record_from
-from docstore.pages import SNIPPET, check_include, fields_read
+from docstore.pagination.windows import SNIPPET, Listing, check_include, fields_read, listing_of
+from docstore.plan_cache import spelled
 from docstore.query import cursor as cursors
 from docstore.query import run
 from docstore.query.expr import TRUE, Compare, Expr, asked_fields
@@ -31,7 +31,6 @@ from docstore.query.plan import Plan, make_plan
 from docstore.query.search import parse_search, search_terms
 from docstore.query.values import NotJson, by_value, check_text
 from docstore.query.wire import expr_to_json
-from docstore.recent import spelled
 
 __all__ = ["Asking", "Filter"]
 

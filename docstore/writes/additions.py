@@ -9,9 +9,12 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from docstore.backend import Scope
-from docstore.batches import Batch, draft_batch
-from docstore.checks import Checks
-from docstore.collecting import (
+from docstore.collection import Writes
+from docstore.errors import InvalidDocument, ScopeError
+from docstore.models import AddResult, Document, NewDocument
+from docstore.query.fields import DOCUMENTS
+from docstore.validation import Checks
+from docstore.writes.batches import (
     Failures,
     OnError,
     check_batch_size,
@@ -20,15 +23,12 @@ from docstore.collecting import (
     store_apart,
     validated,
 )
-from docstore.drafts import Draft, draft_document
-from docstore.errors import InvalidDocument, ScopeError
-from docstore.insertion import Stored
-from docstore.models import AddResult, Document, NewDocument
-from docstore.query.fields import DOCUMENTS
-from docstore.storing import store_drafts, store_new
-from docstore.writing import Writes
+from docstore.writes.drafts import Batch, Draft, draft_batch, draft_document
+from docstore.writes.insertion import Stored, store_drafts, store_new
 
-__all__ = ["Adds"]
+__all__ = [
+    "Adds",
+]
 
 _FEW = 8
 """So few documents are validated one by one."""

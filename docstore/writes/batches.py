@@ -9,7 +9,15 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from docstore.errors import BackendError, DocstoreError, InvalidDocument, ScopeError, shown
 
-__all__ = ["Failures", "OnError", "check_batch_size", "check_on_error", "placed", "store_apart", "validated"]
+__all__ = [
+    "Failures",
+    "OnError",
+    "check_batch_size",
+    "check_on_error",
+    "placed",
+    "store_apart",
+    "validated",
+]
 
 G = TypeVar("G")
 T = TypeVar("T")

@@ -14,10 +14,17 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from docstore.adding import Adds
+from docstore import lifecycle
 from docstore.backend import BlobState, Duplicate, Lock, Query, Reader, Row, Scope, SortKey, Writer
-from docstore.changes import merge_patch, metadata_patch
-from docstore.collecting import (
+from docstore.crash_points import reached
+from docstore.errors import AlreadyExists, InvalidDocument, shown
+from docstore.mediatypes import file_type_of
+from docstore.models import NewDocument, Put, PutOutcome, PutResult
+from docstore.query.expr import And, Compare, Expr, In
+from docstore.query.fields import DOCUMENTS
+from docstore.query.values import canonical_json
+from docstore.writes.additions import Adds
+from docstore.writes.batches import (
     Failures,
     OnError,
     check_batch_size,
@@ -25,24 +32,28 @@ from docstore.collecting import (
     store_apart,
     validated,
 )
-from docstore.crash_points import reached
-from docstore.drafts import draft_document, given_values
-from docstore.errors import AlreadyExists, InvalidDocument, shown
-from docstore.insertion import Insertion, Item, finished, insert_rows
-from docstore.lifecycle import claims, versions
-from docstore.mediatypes import file_type_of
-from docstore.models import NewDocument, Put, PutOutcome, PutResult
-from docstore.putting import forget_blobs, give_up, make_live, put_bytes
-from docstore.query.expr import And, Compare, Expr, In
-from docstore.query.fields import DOCUMENTS
-from docstore.query.values import canonical_json
-from docstore.storing import opened_item
+from docstore.writes.drafts import draft_document, given_values
+from docstore.writes.insertion import (
+    Insertion,
+    Item,
+    finished,
+    forget_blobs,
+    give_up,
+    insert_rows,
+    make_live,
+    opened_item,
+    put_bytes,
+)
+from docstore.writes.updates import merge_patch, metadata_patch
 
-__all__ = ["OnConflict", "Upserts"]
+__all__ = [
+    "OnConflict",
+    "Upserts",
+]
 
 OnConflict: TypeAlias = Literal["replace", "merge", "skip", "version", "error"]
 _MODES = get_args(OnConflict)
-_READ = frozenset({"content", "blob_key", "fingerprint", *claims.NO_LEASE})
+_READ = frozenset({"content", "blob_key", "fingerprint", *lifecycle.NO_LEASE})
 _BY_NUMBER = (SortKey(("number",)),)
 _AT_ONCE = 1000
 _PENDING: tuple[BlobState, ...] = ("pending",)
@@ -312,7 +323,7 @@ class _Upsert:
     def run(self, writer: Writer) -> list[Done]:
         """Put all of them; return the row of each and what was done."""
         now = writer.now()
-        versions.lock_chains(writer, self._chains(writer))
+        lifecycle.lock_chains(writer, self._chains(writer))
         there = _found(writer, self._wishes, "wait")
         new: list[Row] = []
         done = [self._one(writer, wish, there.get(wish.key), new, now) for wish in self._wishes]
@@ -323,16 +334,16 @@ class _Upsert:
         self._tried = {wish.key: one for wish, one in zip(self._wishes, done, strict=True)}
         return done
 
-    def _chains(self, writer: Writer) -> list[versions.Chain]:
+    def _chains(self, writer: Writer) -> list[lifecycle.Chain]:
         """Return the chains that are written to: those that are keys, and those that a document may leave or
         join as its owner changes.
         """
-        found = [versions.chain_of(wish.item.draft.row) for wish in self._wishes]
+        found = [lifecycle.chain_of(wish.item.draft.row) for wish in self._wishes]
         moving = [wish for wish in self._wishes if wish.item.draft.named and "owner" in wish.given]
         for row in _found(writer, moving).values() if moving else ():
-            found.append(versions.chain_of(row))
+            found.append(lifecycle.chain_of(row))
             found += [
-                versions.chain_of({**row, "owner": wish.item.draft.row["owner"]})
+                lifecycle.chain_of({**row, "owner": wish.item.draft.row["owner"]})
                 for wish in moving
                 if wish.item.draft.row["id"] == row["id"]
             ]
@@ -413,7 +424,7 @@ class _Upsert:
         columns = {name: asked[name] for name in _REPLACED if not _same(name, asked[name], row[name])}
         if "updated_at" in wish.given:
             columns["updated_at"] = asked["updated_at"]
-        fresh: Row = {"attempts": 0, "fingerprint": fingerprint, **claims.NO_LEASE}
+        fresh: Row = {"attempts": 0, "fingerprint": fingerprint, **lifecycle.NO_LEASE}
         return {**columns, **{name: value for name, value in fresh.items() if value != row[name]}}
 
     def _merged(self, wish: Wish, row: Row) -> dict[str, Any] | None:

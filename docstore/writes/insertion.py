@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from docstore.backend import Query, Row, Rows, Scope, Writer, WritesAlone, capabilities_of
-from docstore.batches import Batch
+from docstore import lifecycle
+from docstore.backend import BlobRow, BlobState, Query, Row, Rows, Scope, Writer, WritesAlone, capabilities_of
+from docstore.blobs import Written, new_key, open_source
+from docstore.blobs.source import Source
 from docstore.context import Root
 from docstore.crash_points import reached
-from docstore.drafts import Draft
-from docstore.errors import AlreadyExists, shown
-from docstore.lifecycle import versions
-from docstore.putting import BlobWrite, give_up, make_live
+from docstore.errors import (
+    AlreadyExists,
+    BlobError,
+    ChecksumMismatch,
+    DocstoreError,
+    SizeMismatch,
+    StoreBusy,
+    shown,
+)
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
+from docstore.validation import Checks
+from docstore.writes.drafts import Batch, Draft
 
-__all__ = ["Fresh", "Insertion", "Item", "Stored", "finished", "insert_rows"]
+__all__ = [
+    "BlobWrite",
+    "Fresh",
+    "Insertion",
+    "Item",
+    "Stored",
+    "finished",
+    "forget_blobs",
+    "give_up",
+    "insert_rows",
+    "make_live",
+    "opened_item",
+    "put_bytes",
+    "store_drafts",
+    "store_new",
+]
 
 _PRIVATE = frozenset({"fingerprint", "blob_key"})
 _IDS_AT_ONCE = 5_000
@@ -149,7 +174,7 @@ class Insertion:
 def insert_rows(writer: Writer, rows: Sequence[Row]) -> None:
     """Insert finished rows as the next versions of their chains, and give them their numbers."""
     if rows:
-        versions.place(writer, rows)
+        lifecycle.place_in_chains(writer, rows)
         for row, number in zip(rows, writer.insert(DOCUMENTS, rows), strict=True):
             row["number"] = number
 
@@ -238,3 +263,197 @@ def _of_bytes(writer: Writer, wanted: Row) -> Row | None:
     same = And(tuple(Compare((name,), "eq", wanted[name]) for name in ("sha256", "tenant", "owner")))
     found = writer.select(Query(DOCUMENTS, Scope(), same, limit=1, include=_PRIVATE))
     return found[0] if found else None
+
+
+def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[Stored]:
+    """Store validated drafts, all or none, in one final transaction.
+
+    Raises:
+        AlreadyExists: an id is taken by a document with other bytes or fields.
+        BlobError: the bytes are not what was said, or cannot be stored.
+        StoreBusy: a fenced write whose source cannot be read again, or others won the race every time.
+    """
+    reached("P0")
+    with ExitStack() as stack:
+        items = [
+            Item(draft)
+            if draft.source is None
+            else opened_item(root, checks, draft, stack, pause=len(drafts) > 1)
+            for draft in drafts
+        ]
+        puts = [item.put for item in items if item.put is not None]
+
+        def commit() -> list[Stored]:
+            for item in items if puts else ():
+                item.settle()
+            inserting = Insertion(items)
+            stored = None if puts or root.alone is None else inserting.alone(root, root.alone)
+            if stored is None:
+                stored = root.written(inserting.run, recognises=True)
+            root.committed("P4.2")
+            return stored
+
+        stored = put_bytes(root, puts, commit) if puts else commit()
+    reached("P5")
+    return stored
+
+
+def store_new(root: Root, batch: Batch) -> tuple[Sequence[str], int]:
+    """Store validated documents without bytes that are no versions of others, all or none, in one
+    transaction; return their ids, and how many are new.
+
+    Raises:
+        AlreadyExists: an id is taken by a document with other fields.
+        StoreBusy: others won the race every time.
+        BackendError: the database failed.
+    """
+    reached("P0")
+    inserting = Fresh(batch)
+    stored = root.written(inserting.run, recognises=True)
+    root.committed("P4.2")
+    reached("P5")
+    if stored is not None:
+        return [one.row["id"] for one in stored], sum(one.is_new for one in stored)
+    ids: Sequence[str] = batch.rows.columns["id"]
+    return ids, len(ids)
+
+
+def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack, *, pause: bool = False) -> Item:
+    """Open the bytes of a draft; ``stack`` closes them, ``pause`` does so until they are read."""
+    root.check_source(draft.source)
+    root.bytes()
+    source = stack.enter_context(open_source(draft.source))
+    draft.named_after(source, checks)
+    if pause:
+        source.pause()
+    row = draft.row
+    return Item(draft, BlobWrite(source, row["tenant"], row["owner"], row["size"], row["sha256"]))
+
+
+T = TypeVar("T")
+_FENCED_TRIES = 3
+_PENDING: tuple[BlobState, ...] = ("pending",)
+_LIVE: tuple[BlobState, ...] = ("live",)
+
+
+class _Fenced(DocstoreError):
+    """The intent was collected before the bytes were live."""
+
+
+@dataclass(slots=True)
+class BlobWrite:
+    """Bytes on their way into the store.
+
+    Attributes:
+        source: where they come from.
+        tenant, owner: whose they are.
+        size, sha256: what they must have; ``None`` takes what comes.
+        key: the storage key of the try under way.
+        written: what was stored under it.
+    """
+
+    source: Source
+    tenant: str | None
+    owner: str | None
+    size: int | None = None
+    sha256: str | None = None
+    key: str = ""
+    written: Written = field(default_factory=lambda: Written(0, ""))
+
+
+def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) -> T:
+    """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced.
+
+    Raises:
+        WrongBlobs: the root of the bytes is not this store's.
+        StoreBusy: the collector took the intents, and a source cannot be read again.
+        BlobError: the bytes are not what was said, or cannot be stored.
+    """
+    for _ in range(_FENCED_TRIES):
+        place = root.places.place_to_write()
+        _intend(root, puts, place)
+        try:
+            _write_all(root, puts)
+            return commit()
+        except _Fenced as fenced:
+            root.withdraw([put.key for put in puts], fenced)
+            if not all(put.source.again() for put in puts):
+                raise StoreBusy(
+                    "the bytes were collected before they were live, and cannot be read again"
+                ) from fenced
+        except BaseException as failed:
+            root.withdraw([put.key for put in puts], failed)
+            raise
+    raise StoreBusy(f"the bytes were collected before they were live, {_FENCED_TRIES} times")
+
+
+def _intend(root: Root, puts: Sequence[BlobWrite], place: int) -> None:
+    """P2: commit an intent for each put, before a byte is written."""
+    for put in puts:
+        put.key = new_key()
+    root.promise([put.key for put in puts])
+    with root.apart() as writer:
+        root.places.confirm(writer)
+        now = writer.now()
+        for put in puts:
+            writer.insert_blob(BlobRow(put.key, put.tenant, put.owner, at=now, place=place))
+    reached("P2")
+
+
+def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
+    """P3: write the bytes, several objects at once. A collector that takes an intent meanwhile removes them
+    under the writer's hands.
+    """
+
+    def work(put: BlobWrite) -> None:
+        put.written = _write(root, put)
+        put.source.pause()
+
+    try:
+        if len(puts) == 1:
+            work(puts[0])
+            return
+        from docstore.blobs.thread_pool import Workers
+
+        with Workers(min(root.bytes().upload_workers, len(puts))) as threads:
+            for put in puts:
+                if not put.source.is_callers:
+                    threads.submit(work, put)
+            for put in puts:
+                if put.source.is_callers:
+                    work(put)
+            threads.finish()
+    except (ChecksumMismatch, SizeMismatch):
+        raise
+    except BlobError as failed:
+        keys = [put.key for put in puts]
+        with root.apart() as writer:
+            if len(writer.blobs(keys=keys, states=_PENDING, limit=len(keys))) == len(keys):
+                raise
+        raise _Fenced("an intent was collected") from failed
+
+
+def _write(root: Root, put: BlobWrite) -> Written:
+    """Write the bytes of one object. It is called in a thread that has no part in a transaction."""
+    with root.watching("put"):
+        return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)
+
+
+def make_live(writer: Writer, put: BlobWrite, now: int) -> None:
+    """Turn an intent live: the fence. It loses to a collector that took the intent before."""
+    size, sha256 = put.written.size, put.written.sha256
+    if not writer.update_blob(put.key, _PENDING, state="live", at=now, sha256=sha256, size=size):
+        raise _Fenced(f"the intent of {put.key} was collected")
+
+
+def give_up(writer: Writer, put: BlobWrite, now: int) -> None:
+    """Mark bytes dead that turn out not to be needed."""
+    writer.update_blob(put.key, _PENDING, state="dead", at=now)
+
+
+def forget_blobs(writer: Writer, keys: Sequence[str | None]) -> None:
+    """Mark the bytes of removed or replaced rows dead; they go after the commit, by collection."""
+    now = writer.now()
+    for key in keys:
+        if key is not None:
+            writer.update_blob(key, _LIVE, state="dead", at=now)

@@ -8,10 +8,12 @@ from typing import Generic, TypeVar
 
 from docstore.backend import Row
 from docstore.errors import UnreadableRecord
-from docstore.listing import Position
+from docstore.pagination.windows import Position
 from docstore.query.run import leave_out
 
-__all__ = ["Iteration"]
+__all__ = [
+    "Iteration",
+]
 
 T = TypeVar("T")
 _AHEAD = 16

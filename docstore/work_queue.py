@@ -9,12 +9,11 @@ from operator import itemgetter
 from secrets import token_hex
 from typing import Any
 
+from docstore import lifecycle
 from docstore.backend import KeepsClock, Lock, Query, Row, Writer
-from docstore.changes import document_changes
-from docstore.claims import Claim
+from docstore.collection import Filter, Make, Writes
 from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound, Permanent, shown
-from docstore.lifecycle import claims, status
 from docstore.models import Document
 from docstore.query import run
 from docstore.query.decode import fault_of
@@ -22,17 +21,18 @@ from docstore.query.expr import And, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.instants import to_datetime
 from docstore.query.normalize import normalize
-from docstore.records import Filter
-from docstore.workers import ProcessReport, RetryDelay, Stop, Workers, check_patience
-from docstore.writing import Make, Writes
+from docstore.workers import Claim, ProcessReport, RetryDelay, Stop, Workers, check_patience
+from docstore.writes.updates import document_changes
 
-__all__ = ["Queue"]
+__all__ = [
+    "WorkQueue",
+]
 
 _MOST_CLAIMED = 1000
 _MOST_SECONDS = 10 * 366 * 86_400
 
 
-class Queue(Writes[Document]):
+class WorkQueue(Writes[Document]):
     """The part of the documents that processes them."""
 
     _collection = DOCUMENTS
@@ -279,14 +279,14 @@ class Queue(Writes[Document]):
                 with self._root.finding(writer, budget):
                     rows = self._claimable(writer, wanted, now, limit - len(tried))
                 lost = [
-                    row for row in rows if max_attempts is not None and claims.is_spent(row, max_attempts)
+                    row for row in rows if max_attempts is not None and lifecycle.is_spent(row, max_attempts)
                 ]
                 for row in lost:
-                    self._write(writer, row, claims.given_up(row["attempts"]), now, touch=True)
+                    self._write(writer, row, lifecycle.given_up(row["attempts"]), now, touch=True)
                 for row in (row for row in rows if row not in lost):
                     tried.append(
                         self._write(
-                            writer, row, claims.claimed(row, token, name, now + span), now, touch=True
+                            writer, row, lifecycle.claimed(row, token, name, now + span), now, touch=True
                         )
                     )
                 if not lost:
@@ -314,7 +314,7 @@ class Queue(Writes[Document]):
         def work(writer: Writer) -> None:
             now: int = writer.now()
             for row in self._still(writer, tried, token, lock="wait"):  # behind a commit still under way
-                self._write(writer, row, claims.released(None), now, touch=True)
+                self._write(writer, row, lifecycle.released(None), now, touch=True)
 
         try:
             self._root.written(work, recognises=True)
@@ -330,9 +330,9 @@ class Queue(Writes[Document]):
         if limit < 1:
             return []
         found: list[Row] = []
-        for kind in claims.claimable(now):
+        for kind in lifecycle.claimable(now):
             where = normalize(And((wanted, kind)))
-            query = Query(DOCUMENTS, self._scope, where, include=claims.LEASE, lock="skip", limit=limit)
+            query = Query(DOCUMENTS, self._scope, where, include=lifecycle.LEASE, lock="skip", limit=limit)
             planned, plan = self._planned(query)
             rows = run.rows(writer, plan, planned)
             if any(fault_of(DOCUMENTS, row) is not None for row in rows):
@@ -345,7 +345,7 @@ class Queue(Writes[Document]):
         if not tried:
             return []
         where = In(("number",), tuple(row["number"] for row in tried))
-        query = Query(DOCUMENTS, self._scope, where, include=claims.LEASE, lock=lock)
+        query = Query(DOCUMENTS, self._scope, where, include=lifecycle.LEASE, lock=lock)
         rows = self._run_exactly(writer, query)
         return [row for row in rows if row["lease_token"] == token]
 
@@ -353,14 +353,14 @@ class Queue(Writes[Document]):
         """Write to a document if the claim with this token holds it."""
 
         def checked(row: Row, now: int) -> Mapping[str, Any] | None:
-            return make(claims.check_held(row, held.id, token, now), now)
+            return make(lifecycle.check_held(row, held.id, token, now), now)
 
         self._root.check_open()
         self._root.check_writable("a claim")
         try:
-            return self._changed(held.id, checked, touch=touch, include=claims.LEASE, number=held.number)
+            return self._changed(held.id, checked, touch=touch, include=lifecycle.LEASE, number=held.number)
         except NotFound:
-            claims.check_held(None, held.id, token, 0)
+            lifecycle.check_held(None, held.id, token, 0)
             raise
 
     def _prolong(self, held: Document, token: str, lease: float) -> datetime:
@@ -369,15 +369,15 @@ class Queue(Writes[Document]):
 
         def work(writer: Writer) -> int:
             now: int = writer.now()
-            found = self._mine(writer, held.id, include=claims.LEASE, number=held.number)
-            row = claims.check_held(found, held.id, token, now)
+            found = self._mine(writer, held.id, include=lifecycle.LEASE, number=held.number)
+            row = lifecycle.check_held(found, held.id, token, now)
             writer.update(DOCUMENTS, row["number"], {"lease_expires_at": now + span})
             return now + span
 
         try:
             return to_datetime(self._root.written(work, recognises=True))
         except NotFound:
-            claims.check_held(None, held.id, token, 0)
+            lifecycle.check_held(None, held.id, token, 0)
             raise
 
     # -- what the steps write ----------------------------------------------------------------------
@@ -394,19 +394,23 @@ class Queue(Writes[Document]):
 
     def _releasing(self, error: str | None) -> Make:
         reason = None if error is None else self._checks.text("error", error)
-        return lambda row, now: claims.released(reason)
+        return lambda row, now: lifecycle.released(reason)
 
     def _failing_again(self, failure: BaseException, max_attempts: int, delay: float) -> Make:
         text = f"{type(failure).__name__}: {failure}".replace("\0", "\N{REPLACEMENT CHARACTER}")
         reason = text.encode("utf-8", "replace").decode()
         most = 0 if isinstance(failure, Permanent) else max_attempts
         wait = int(delay * 1_000_000)
-        return lambda row, now: claims.after_failure(row["attempts"], most, reason, now + wait)
+        return lambda row, now: lifecycle.after_failure(row["attempts"], most, reason, now + wait)
 
 
 def _to(action: str, row: Row) -> dict[str, Any]:
     """Return what every step of the status writes: the new status, no error, no lease."""
-    return {**claims.NO_LEASE, "status": status.after(action, row["status"], row["id"]), "error": None}
+    return {
+        **lifecycle.NO_LEASE,
+        "status": lifecycle.status_after(action, row["status"], row["id"]),
+        "error": None,
+    }
 
 
 def _check_count(name: str, value: Any, most: int) -> None:

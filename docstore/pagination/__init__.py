@@ -1,0 +1,1 @@
+"""Pagination: from a planned query to pages, in whatever order."""

@@ -1,0 +1,302 @@
+"""What callers ask of a page, checked: limit, offset, page number, cursor, direction, total, include. No
+I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from docstore.backend import Query, Reader, Row, SortKey, SortValue
+from docstore.errors import InvalidPage
+from docstore.query import run
+from docstore.query.complaints import shown
+from docstore.query.cursor import Way
+from docstore.query.decode import decode
+from docstore.query.expr import Occurs
+from docstore.query.fields import Collection, Kind
+from docstore.query.order import position_of, reverse_order
+from docstore.query.plan import Plan
+
+__all__ = [
+    "SNIPPET",
+    "Cut",
+    "Listing",
+    "Position",
+    "Window",
+    "after",
+    "behind",
+    "careful",
+    "check_at_most",
+    "check_batch",
+    "check_include",
+    "check_total",
+    "check_window",
+    "cut_at",
+    "cut_from",
+    "fields_read",
+    "listing_of",
+    "stepped",
+    "total_of",
+]
+
+SNIPPET = "snippet"
+"""What can be included that is no stored field: the part of the content where a search's terms stand."""
+
+_NONE: frozenset[str] = frozenset()
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of a listing is asked for.
+
+    Attributes:
+        limit: records on the page; 0 is none.
+        offset: records to skip; ``None`` with a cursor.
+        page: the page number asked for, or ``None``.
+        cursor: the cursor's text, or ``None``.
+        direction: which way to go from it, where that overrides the cursor's own.
+    """
+
+    limit: int
+    offset: int | None
+    page: int | None
+    cursor: str | None
+    direction: Way | None
+
+
+def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: Any, most: int) -> Window:
+    """Return the window asked for.
+
+    Raises:
+        InvalidPage: a value of the wrong type or out of range, or two ways of saying where at once.
+    """
+    plain = page is None and cursor is None and direction is None
+    if plain and type(limit) is type(offset) is int and 0 <= limit <= most and 0 <= offset <= _INT64_MAX:
+        return Window(limit, offset, None, None, None)
+    _whole("limit", limit, 0, most)
+    _whole("offset", offset, 0, 2**63 - 1)
+    if page is not None:
+        _whole("page", page, 1, 2**63 - 1)
+        if max(limit, 1) * (page - 1) >= 2**63:
+            raise InvalidPage(f"page={page}: out of range", argument="page")
+    if cursor is not None and not isinstance(cursor, str):
+        raise InvalidPage(f"cursor: expected text, not {type(cursor).__name__}", argument="cursor")
+    if direction not in (None, "next", "prev"):
+        raise InvalidPage(f"direction={shown(direction)}: expected 'next' or 'prev'", argument="direction")
+    if direction is not None and cursor is None:
+        raise InvalidPage("direction goes with a cursor", argument="direction")
+    if sum((bool(offset), page is not None, cursor is not None)) > 1:
+        raise InvalidPage(
+            "give at most one of offset, page and cursor", argument="offset" if offset else "page"
+        )
+    if cursor is not None:
+        return Window(limit, None, None, cursor, direction)
+    return Window(limit, offset if page is None else limit * (page - 1), page, None, None)
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidPage(
+            f"{name}={shown(value)}: expected a whole number from {least} to {most}", argument=name
+        )
+
+
+def check_batch(size: Any, most: int) -> int:
+    """Return how many records are read at a time, 1 to ``most``.
+
+    Raises:
+        InvalidPage: another number, or none.
+    """
+    _whole("batch_size", size, 1, most)
+    return size  # type: ignore[no-any-return]
+
+
+def check_total(total: Any) -> int | bool:
+    """Return ``total`` checked: a bool, or a cap of at least 0."""
+    if not isinstance(total, bool):
+        _whole("total", total, 0, 2**62)
+    return total  # type: ignore[no-any-return]
+
+
+def check_at_most(at_most: Any, name: str = "at_most") -> int | None:
+    """Return the cap of a count, or ``None``."""
+    if at_most is not None:
+        _whole(name, at_most, 0, 2**62)
+    return at_most  # type: ignore[no-any-return]
+
+
+def check_include(collection: Collection, include: Iterable[str]) -> frozenset[str]:
+    """Return the heavy fields to read.
+
+    Raises:
+        InvalidPage: it names a field that the record does not have.
+    """
+    if type(include) is tuple and not include:
+        return _NONE
+    if isinstance(include, str) or not isinstance(include, Iterable):
+        raise InvalidPage(f"include={shown(include)}: expected a set of field names", argument="include")
+    names: list[Any] = list(include)
+    extra = (SNIPPET,) if "content" in collection.fields else ()
+    for name in names:
+        if not isinstance(name, str) or (name not in collection.fields and name not in extra):
+            heavy = [name for name, field in collection.fields.items() if field.heavy]
+            known = ", ".join([*heavy, *extra]) or "none"
+            raise InvalidPage(
+                f"include names {shown(name)}; the heavy fields are: {known}", argument="include"
+            )
+    return frozenset(name for name in names if name in extra or collection.fields[name].heavy)
+
+
+def fields_read(include: frozenset[str]) -> frozenset[str]:
+    """Return the heavy fields to read from the backend for what a caller includes."""
+    return (include - {SNIPPET}) | {"content"} if SNIPPET in include else include
+
+
+def stepped(
+    position: tuple[SortValue, ...], order: tuple[SortKey, ...], *, forwards: bool
+) -> tuple[SortValue, ...]:
+    """Return the position one step of ``number`` further (or back) in ``order``.
+
+    Numbers are whole, so that a position moved by one is on the other side of its own row and of no other:
+    this turns "behind the row" into "from the row on". At the ends of int64, where only a forged cursor
+    stands, there is no further step.
+    """
+    step = 1 if forwards != order[-1].descending else -1
+    return (*position[:-1], min(max(position[-1] + step, _INT64_MIN), _INT64_MAX))
+
+
+Position: TypeAlias = tuple[SortValue, ...]
+_WINDOWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One question.
+
+    Attributes:
+        query: what the backend is asked, its window aside.
+        plan: what is left to the evaluator.
+        include: the heavy fields that the caller asked for; the query may read more for the residual.
+        bound: what its cursors are bound to.
+        json_fields: the JSON fields that its order reads.
+        terms: what its search asks for, where snippets show it.
+        windows: its query with the windows last asked for.
+    """
+
+    query: Query
+    plan: Plan
+    include: frozenset[str]
+    bound: bytes
+    json_fields: tuple[str, ...] = ()
+    terms: tuple[Occurs, ...] = ()
+    windows: dict[tuple[int, int], Query] = field(default_factory=dict)
+
+    def at(self, offset: int, limit: int) -> Query:
+        """Return the query for so many rows behind an offset; the very same one, where it is asked again."""
+        found = self.windows.get((offset, limit))
+        if found is None:
+            if len(self.windows) >= _WINDOWS:
+                self.windows.clear()
+            whole = self.query
+            found = self.windows[offset, limit] = Query(
+                whole.collection, whole.scope, whole.where, whole.order, None, offset, limit, whole.include,
+                whole.lock, whole.prepared,
+            )  # fmt: skip
+        return found
+
+
+def listing_of(
+    query: Query, plan: Plan, include: frozenset[str], bound: bytes, terms: tuple[Occurs, ...] = ()
+) -> Listing:
+    """Return the listing of one planned query."""
+    fields = query.collection.fields
+    names = {key.path[0]: None for key in query.order if fields[key.path[0]].kind is Kind.JSON}
+    return Listing(query, plan, include, bound, tuple(names), terms)
+
+
+def careful(listing: Listing) -> Listing:
+    """Return the listing that leaves out, with a warning, rows that cannot be read."""
+    return replace(listing, plan=run.careful(listing.plan), windows={})
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The rows of one page, and the positions before and behind it, where there is a way on."""
+
+    rows: list[Row]
+    prev: Position | None = None
+    next: Position | None = None
+
+
+def cut_at(reader: Reader, listing: Listing, window: Window) -> Cut:
+    """Return the page behind the window's offset; one row beyond its limit tells whether there are more."""
+    if not window.limit:
+        return Cut([])
+    offset = window.offset or 0
+    found = run.rows(reader, listing.plan, listing.at(offset, window.limit + 1))
+    shown = found[: window.limit]
+    return Cut(
+        shown,
+        prev=_before(listing, shown[0]) if shown and offset else None,
+        next=behind(listing, shown[-1]) if len(found) > window.limit else None,
+    )
+
+
+def cut_from(reader: Reader, listing: Listing, position: Position, way: Way, limit: int) -> Cut:
+    """Return the page that begins (or, backwards, ends) at a position; an empty one has the way back only."""
+    if not limit:
+        return Cut([])
+    found = run.rows(reader, listing.plan, after(listing.at(0, limit + 1), position, way))
+    shown, more = found[:limit], len(found) > limit
+    if way == "next":
+        if not shown:
+            return Cut([], prev=position)
+        return Cut(shown, _before(listing, shown[0]), behind(listing, shown[-1]) if more else None)
+    if not shown:
+        return Cut([], next=position)
+    shown.reverse()
+    return Cut(shown, _before(listing, shown[0]) if more else None, _onwards(reader, listing, shown[-1]))
+
+
+def after(query: Query, position: Position, way: Way) -> Query:
+    """Return the query for the rows behind a position, or backwards for those before it."""
+    if way == "next":  # every page but the first: replace() takes four times as long
+        return Query(
+            query.collection, query.scope, query.where, query.order, position, query.offset, query.limit,
+            query.include, query.lock, query.prepared,
+        )  # fmt: skip
+    return replace(
+        query, order=reverse_order(query.order), after=stepped(position, query.order, forwards=True)
+    )
+
+
+def behind(listing: Listing, row: Row) -> Position:
+    """Return the position just behind a row."""
+    if listing.json_fields:
+        row = decode(listing.query.collection, row, listing.json_fields)
+    return position_of(row, listing.query.order)
+
+
+def total_of(reader: Reader, listing: Listing, counts: bool | int) -> tuple[int | None, bool]:
+    """Return how many match, counted up to ``counts`` if that is a number, and whether that is all."""
+    if counts is False:
+        return None, True
+    if counts is True:
+        return run.count(reader, listing.plan, listing.query), True
+    found = run.count(reader, listing.plan, listing.query, counts + 1)
+    return min(found, counts), found <= counts
+
+
+def _before(listing: Listing, row: Row) -> Position:
+    return stepped(behind(listing, row), listing.query.order, forwards=False)
+
+
+def _onwards(reader: Reader, listing: Listing, last: Row) -> Position | None:
+    """Return the way forwards from a page that was reached backwards, if anything is there."""
+    position = behind(listing, last)
+    read = frozenset() if listing.plan.is_pushed else listing.query.include
+    following = replace(listing.query, after=position, limit=1, include=read)
+    return position if run.rows(reader, listing.plan, following) else None

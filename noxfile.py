@@ -217,7 +217,7 @@ def docs(session: nox.Session) -> None:
     if session.posargs:
         session.run("zensical", *session.posargs)
         return
-    session.run("pytest", "--no-skips", "tests/test_docs.py")
+    session.run("pytest", "--no-skips", *(str(path) for path in sorted(Path("tests").glob("test_docs*.py"))))
     session.run("zensical", "build", "--clean", "--strict")
     session.run("python", "docs/_extensions/site_links.py", "site")
 

@@ -1,8 +1,8 @@
 """docs/: every Python example runs as a reader would type it; links and the table of contents are whole.
 
 The blocks of a page run in order, as one module, in one empty folder. An address that begins with
-``postgresql://`` is replaced by that of an empty database. A block with a title, such as ``test_reports.py``,
-is a file that pytest runs. The README has tests of its own.
+``postgresql://`` is replaced by that of an empty database. A block with a title is a file of that name;
+pytest runs it if it begins with ``test_``. The README has tests of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, page_module.__name__, page_module)
     for line, title, text in blocks(page):
         if title is not None:
-            run_pytest(title, text)
+            Path(title).write_text(text, encoding="utf-8")
+            if title.startswith("test_"):
+                run_pytest(title)
             continue
         if POSTGRES.search(text):
             url = request.getfixturevalue("postgres_url")
@@ -51,9 +53,8 @@ def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         exec(code, page_module.__dict__)
 
 
-def run_pytest(name: str, text: str) -> None:
+def run_pytest(name: str) -> None:
     """Run a file of tests as a reader would: with docstore's fixtures, and nothing of this tree's."""
-    Path(name).write_text(text, encoding="utf-8")
     asked = [
         sys.executable,
         "-m",
@@ -70,6 +71,13 @@ def run_pytest(name: str, text: str) -> None:
     ran = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "passed" in ran.stdout
+
+
+def test_pictures_are_up_to_date() -> None:
+    """Else run: python docs/_pictures/make.py"""
+    asked = [sys.executable, str(DOCS / "_pictures" / "make.py"), "--check"]
+    ran = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)

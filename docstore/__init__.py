@@ -77,24 +77,16 @@ if TYPE_CHECKING:
         UpdateResult,
         ValuePage,
     )
-    from docstore.query.evaluate import (
-        matches_filter as matches,
-    )
+    from docstore.query.evaluator import matches_filter as matches
+    from docstore.query.explain import Plan
     from docstore.query.facets import (
         Facet,
     )
     from docstore.query.instants import (
         instant,
     )
-    from docstore.query.plan import (
-        Plan,
-    )
-    from docstore.query.relevance import (
-        highlight,
-    )
-    from docstore.query.under import (
-        under,
-    )
+    from docstore.query.scoping import under
+    from docstore.query.search import highlight
     from docstore.registry import (
         upgrade,
     )
@@ -246,12 +238,12 @@ _PLACES = {
         "UpdateResult",
         "ValuePage",
     ),
-    "docstore.query.evaluate": ("matches",),
+    "docstore.query.evaluator": ("matches",),
     "docstore.query.facets": ("Facet",),
     "docstore.query.instants": ("instant",),
-    "docstore.query.plan": ("Plan",),
-    "docstore.query.relevance": ("highlight",),
-    "docstore.query.under": ("under",),
+    "docstore.query.explain": ("Plan",),
+    "docstore.query.search": ("highlight",),
+    "docstore.query.scoping": ("under",),
     "docstore.store": (
         "Store",
         "open",

@@ -19,7 +19,7 @@ What the core promises a backend
 
 What a backend promises the core
     - :meth:`Reader.select` and :meth:`Reader.count` answer exactly what
-    :func:`docstore.query.evaluate.matches` says of each
+    :func:`docstore.query.evaluator.matches` says of each
       row for exact leaves, and a superset for inexact ones; ``scope`` is ANDed outermost, by exact match.
     - Everything read within one ``read(snapshot=True)`` or ``write()`` block comes from one snapshot, own
     writes included.

@@ -67,14 +67,12 @@ from docstore.pagination.windows import (
     total_of,
 )
 from docstore.query import cursor as cursors
-from docstore.query import run
-from docstore.query.decode import fault_of
+from docstore.query import executor
+from docstore.query.explain import Plan
 from docstore.query.expr import Compare, In, Occurs
-from docstore.query.fields import Collection
-from docstore.query.order import Sort
-from docstore.query.plan import Plan
-from docstore.query.relevance import snippet
-from docstore.query.search import search_terms
+from docstore.query.fields import Collection, fault_of
+from docstore.query.search import search_terms, snippet
+from docstore.query.sorting import Sort
 from docstore.summaries import Columns, Summaries, columns_of, flat_row, table_of
 from docstore.validation import Checks, check_order
 
@@ -414,7 +412,7 @@ class Records(Summaries[T]):
                 return 0
             snapshot = not listing.plan.is_pushed
             with self._root.read(snapshot=snapshot) as reader, self._root.watching("count", listing.plan):
-                return run.count(reader, listing.plan, listing.query, most)
+                return executor.count(reader, listing.plan, listing.query, most)
 
     def exists(
         self,
@@ -746,9 +744,9 @@ class Records(Summaries[T]):
         with self._root.budget(timeout) as budget:
             budget.plan = listing.plan
             with self._root.read(snapshot=snapshot) as reader, self._root.watching("iterate", listing.plan):
-                rows = run.rows(reader, listing.plan, query)
+                rows = executor.rows(reader, listing.plan, query)
                 if rows and fault_of(self._collection, rows[-1]) is not None:  # it is no place to go on from
-                    rows = run.rows(reader, run.careful(listing.plan), query)
+                    rows = executor.rows(reader, executor.careful(listing.plan), query)
                 return rows
 
     def _shown(self, listing: Listing, row: Row) -> T:

@@ -28,11 +28,11 @@ from docstore.errors import (
     shown,
 )
 from docstore.models import Document, UpdateResult, readable
-from docstore.query import run
+from docstore.query import executor
+from docstore.query.explain import Plan
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.query.normalize import normalize
-from docstore.query.plan import Plan
+from docstore.query.optimizer import normalize
 from docstore.work_queue import WorkQueue
 from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.writes.updates import MOVES, Edit, document_edit
@@ -336,14 +336,14 @@ class Documents(WorkQueue, Upserts, Downloads):
                 owner = edit.change(rows[0], now)["owner"]
                 _lock_chains(writer, [*rows, *({**row, "owner": owner} for row in rows)])
                 numbers = In(("number",), tuple(row["number"] for row in rows))
-                rows = run.rows(
+                rows = executor.rows(
                     writer, plan, replace(query, where=normalize(And((numbers, query.where))), lock="wait")
                 )
             for row in rows:
                 try:
                     columns = edit(readable(DOCUMENTS, row), now)
                 except UnreadableRecord as broken:
-                    run.leave_out(row, broken.reason)
+                    executor.leave_out(row, broken.reason)
                     continue
                 if columns is not None:
                     self._write(writer, row, columns, now, touch=touch)
@@ -447,7 +447,7 @@ class Documents(WorkQueue, Upserts, Downloads):
             numbers = In(("number",), tuple(row["number"] for row in found))
             locked = replace(query, where=normalize(And((numbers, query.where))), lock="wait")
             with self._root.finding(writer, budget):
-                rows = run.rows(writer, plan, locked)
+                rows = executor.rows(writer, plan, locked)
             self._remove(writer, rows)
             return len(rows)
 
@@ -479,7 +479,7 @@ class Documents(WorkQueue, Upserts, Downloads):
 
             def work(writer: Writer, batch: Query = batch) -> tuple[list[Row], int]:
                 with self._root.finding(writer, budget):
-                    rows = run.rows(writer, plan, batch)
+                    rows = executor.rows(writer, plan, batch)
                 return rows, act(writer, rows) if rows else 0
 
             try:

@@ -12,9 +12,9 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from docstore.errors import FilterError, FilterSyntaxError
 from docstore.models import Document, Extraction
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.query.narrowed import below_metadata
-from docstore.query.operator_schema import filter_schema
-from docstore.query.parse import parse
+from docstore.query.operators import filter_schema
+from docstore.query.parser import parse
+from docstore.query.scoping import below_metadata
 
 __all__ = ["Filter"]
 

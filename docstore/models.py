@@ -18,8 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import from_json, to_json
 
 from docstore.errors import UnreadableRecord, shown
-from docstore.query.decode import JSON_FIELDS, fault_of, type_fault
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, JSON_FIELDS, Collection, Kind, fault_of, type_fault
 from docstore.query.instants import to_datetime
 
 __all__ = [

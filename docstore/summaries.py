@@ -16,9 +16,9 @@ from docstore.limits import Limits
 from docstore.models import FieldInfo, ValuePage
 from docstore.pagination.listings import Asking, Filter
 from docstore.pagination.windows import Listing, check_window
-from docstore.query import run
-from docstore.query.decode import decode, fault_of
-from docstore.query.expr import TRUE, And, Exists, Json, Path
+from docstore.query import executor
+from docstore.query.evaluator import json_type
+from docstore.query.expr import TRUE, And, Exists, Path
 from docstore.query.facets import (
     Facet,
     bucket_of,
@@ -28,15 +28,14 @@ from docstore.query.facets import (
     shown_value,
     values_at,
 )
-from docstore.query.fields import Collection, Kind
+from docstore.query.fields import Collection, Kind, decode, fault_of
 from docstore.query.instants import metadata_instant, to_datetime
-from docstore.query.normalize import normalize
 from docstore.query.operands import text_operand
-from docstore.query.order import order_bytes
+from docstore.query.optimizer import normalize
 from docstore.query.paths import index_step, path_text, seen
-from docstore.query.predicates import json_type
+from docstore.query.sorting import order_bytes
 from docstore.query.text import fold
-from docstore.query.values import identity
+from docstore.query.values import Json, identity
 
 if TYPE_CHECKING:
     import pyarrow
@@ -247,7 +246,7 @@ class Summaries(Asking[T]):
     def _grouped(self, listing: Listing, path: Path) -> Facet:
         """Count the records of a listing by the stored values at a path."""
         with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
-            known = run.grouped(reader, listing.plan, listing.query, path)
+            known = executor.grouped(reader, listing.plan, listing.query, path)
             return (
                 group(self._records(reader, listing, path), path) if known is None else Facet(known.items())
             )
@@ -265,12 +264,12 @@ class Summaries(Asking[T]):
             except ValueError:
                 if (fault := fault_of(self._collection, row)) is None:
                     raise
-                run.leave_out(row, fault)
+                executor.leave_out(row, fault)
 
     def _narrow_rows(self, reader: Reader, listing: Listing, name: str) -> Iterator[Row]:
         """Yield rows with one column, where the reader can bring that alone."""
         if listing.plan.residual != TRUE or not capabilities_of(reader).reads_columns:
-            yield from run.walk(reader, listing.plan, listing.query)
+            yield from executor.walk(reader, listing.plan, listing.query)
             return
         after = None
         while True:

@@ -15,12 +15,11 @@ from docstore.collection import Filter, Make, Writes
 from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound, Permanent, shown
 from docstore.models import Document
-from docstore.query import run
-from docstore.query.decode import fault_of
+from docstore.query import executor
 from docstore.query.expr import And, Expr, In
-from docstore.query.fields import DOCUMENTS
+from docstore.query.fields import DOCUMENTS, fault_of
 from docstore.query.instants import to_datetime
-from docstore.query.normalize import normalize
+from docstore.query.optimizer import normalize
 from docstore.workers import Claim, ProcessReport, RetryDelay, Stop, Workers, check_patience
 from docstore.writes.updates import document_changes
 
@@ -334,9 +333,9 @@ class WorkQueue(Writes[Document]):
             where = normalize(And((wanted, kind)))
             query = Query(DOCUMENTS, self._scope, where, include=lifecycle.LEASE, lock="skip", limit=limit)
             planned, plan = self._planned(query)
-            rows = run.rows(writer, plan, planned)
+            rows = executor.rows(writer, plan, planned)
             if any(fault_of(DOCUMENTS, row) is not None for row in rows):
-                rows = run.rows(writer, run.careful(plan), planned)
+                rows = executor.rows(writer, executor.careful(plan), planned)
             found += rows
         return sorted(found, key=itemgetter("number"))[:limit]
 

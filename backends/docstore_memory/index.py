@@ -25,10 +25,9 @@ from docstore.index.tail import Reading, Tail
 from docstore.index.texts import Alternatives, asked
 from docstore.index.tree import Record
 from docstore.index.values import span_of
-from docstore.query.expr import And, Compare, Expr, Leaf
+from docstore.query.expr import And, Compare, Expr, Leaf, expr_to_json
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.values import INT64_MAX, INT64_MIN
-from docstore.query.wire import expr_to_json
 
 __all__ = ["Index", "Prepared", "conjuncts", "indexes", "prepared"]
 

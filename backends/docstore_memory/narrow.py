@@ -19,9 +19,9 @@ from docstore.index.bits import EMPTY, Bits, minus
 from docstore.index.facet_counts import count_by
 from docstore.index.ordered import MOST_ORDERED, is_ordered
 from docstore.index.snapshot import Answer, Window
-from docstore.query.evaluate import compile as compile_expr
+from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import Compare, Expr, In, Path
-from docstore.query.order import after_function, sort_key_function
+from docstore.query.sorting import after_function, sort_key_function
 from docstore_memory.index import conjuncts
 from docstore_memory.records import Record
 from docstore_memory.views import Layer, View

@@ -17,11 +17,11 @@ from typing import Any
 from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Statement
 from docstore.concurrency import looked_over
 from docstore.index.ordered import is_ordered
-from docstore.query.evaluate import compile as compile_expr
+from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Path
 from docstore.query.facets import group
 from docstore.query.fields import collection_named
-from docstore.query.order import after_function
+from docstore.query.sorting import after_function
 from docstore_memory.narrow import (
     candidates,
     counted_records,

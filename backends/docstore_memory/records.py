@@ -15,8 +15,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from docstore.backend import Row, Rows
-from docstore.query.decode import value_fault
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind, value_fault
 
 __all__ = ["INDEXES", "Opened", "Record", "Table"]
 

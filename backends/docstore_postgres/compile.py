@@ -11,9 +11,9 @@ from docstore_sql.fragment import FALSE, Fragment, both, either
 from docstore_sql.tables import Tables
 
 from docstore.backend import Scope, SortKey
-from docstore.query.collation import order_bytes
 from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Regex
 from docstore.query.fields import Collection, Field, Kind
+from docstore.query.sorting import order_bytes
 from docstore_postgres.functions import sort_function
 from docstore_postgres.leaves import JsonLeaves
 from docstore_postgres.predicates import merged

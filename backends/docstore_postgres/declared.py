@@ -17,9 +17,9 @@ from docstore_sql.fragment import TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query, SortKey, SortValue
-from docstore.query.collation import order_bytes
 from docstore.query.expr import And, Compare, Expr
 from docstore.query.fields import Collection, Kind
+from docstore.query.sorting import order_bytes
 from docstore_postgres.functions import sort_function
 from docstore_postgres.grouped import Grouped, grouped
 from docstore_postgres.intervals import END, START, Cut, intervals

@@ -28,7 +28,7 @@ from docstore.query.expr import (
     leaves,
 )
 from docstore.query.fields import Collection
-from docstore.query.glob import required_literals
+from docstore.query.patterns import required_literals
 from docstore.query.text import fold
 from docstore_postgres import prefilter
 from docstore_postgres.patterns import like_text

@@ -1,6 +1,6 @@
 """SQL functions that are created with the tables: the order of values as bytes, and what a record sorts by.
 
-``<prefix>order`` writes the bytes of :mod:`docstore.query.collation`, so that positions made in Python
+``<prefix>order`` writes the bytes of :mod:`docstore.query.sorting`, so that positions made in Python
 compare with keys made in the database. ``<prefix>sort`` is rule 20 for one record and path. Both are
 immutable: an index may hold what they return.
 """

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from docstore.query.collation import order_bytes
-from docstore.query.expr import Always, And, Compare, Expr, In, Json, Not, Or, Path
+from docstore.query.expr import Always, And, Compare, Expr, In, Not, Or, Path
+from docstore.query.sorting import order_bytes
+from docstore.query.values import Json
 
 __all__ = ["END", "START", "Cut", "Intervals", "intervals"]
 

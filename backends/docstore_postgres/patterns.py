@@ -6,7 +6,7 @@ import re
 
 from docstore_sql.fragment import Fragment
 
-from docstore.query.glob import CharacterClass, Token, Wild, glob_tokens
+from docstore.query.patterns import CharacterClass, Token, Wild, glob_tokens
 from docstore_postgres.ranges import CodeRanges, bracket, literal
 
 __all__ = ["glob", "glob_is_exact", "glob_source", "like_text"]

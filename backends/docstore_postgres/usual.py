@@ -28,10 +28,9 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
 from pydantic_core import from_json
 
-from docstore.query import evaluate
-from docstore.query.decode import read_json
+from docstore.query import evaluator
 from docstore.query.expr import Always, Expr, Occurs, leaves
-from docstore.query.fields import DOCUMENTS
+from docstore.query.fields import DOCUMENTS, read_json
 from docstore_postgres import jsonpath
 from docstore_postgres.numbers import cover
 
@@ -138,7 +137,7 @@ class Usuals:
         paths = {None if isinstance(leaf, Always | Occurs) else leaf.path for leaf in leaves(expr)}
         path = paths.pop() if len(paths) == 1 else None
         found = self._by_path.get(path, ()) if path is not None else ()
-        return next((one for one in found if not evaluate.matches(expr, one.record())), None)
+        return next((one for one in found if not evaluator.matches(expr, one.record())), None)
 
 
 NOTHING = Usuals()

@@ -11,8 +11,7 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
-from docstore.query.decode import read_json
-from docstore.query.fields import Collection
+from docstore.query.fields import Collection, read_json
 from docstore_postgres.beside import index_words
 from docstore_postgres.usual import NOTHING, known_by, read_usuals
 

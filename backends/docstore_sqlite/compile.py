@@ -19,7 +19,7 @@ from docstore_sql.tables import Tables
 from docstore.backend import SortKey
 from docstore.query.expr import And, Expr, Match, Not, Occurs, Or, Regex, asked_fields, leaves
 from docstore.query.fields import Collection, Field, Kind
-from docstore.query.order import order_bytes
+from docstore.query.sorting import order_bytes
 from docstore.query.text import fold
 from docstore_sqlite.declared import key_expression
 from docstore_sqlite.functions import Predicate, SortExpression

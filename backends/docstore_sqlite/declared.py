@@ -20,10 +20,9 @@ from typing import Any
 from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
-from docstore.query.decode import read_json
 from docstore.query.expr import Compare, Expr
-from docstore.query.fields import Collection, Kind
-from docstore.query.order import order_bytes, sort_value
+from docstore.query.fields import Collection, Kind, read_json
+from docstore.query.sorting import order_bytes, sort_value
 
 __all__ = ["create", "drop", "has_order", "key_expression", "read", "register_order"]
 

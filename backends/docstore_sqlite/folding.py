@@ -21,8 +21,7 @@ from docstore.index.chunks import merged, removed
 from docstore.index.facts import pour_columns
 from docstore.index.nodes import Node
 from docstore.index.tree import Tree
-from docstore.query.decode import read_json
-from docstore.query.fields import DOCUMENTS, Collection
+from docstore.query.fields import DOCUMENTS, Collection, read_json
 from docstore_sqlite.merging import Folding
 from docstore_sqlite.postings import FIELDS, IndexTables, columns, generation_name
 from docstore_sqlite.text_index import add_names, add_texts, begin_texts, fold_texts, pending_texts

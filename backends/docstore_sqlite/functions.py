@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from docstore.backend import SortKey
-from docstore.query.decode import read_json
-from docstore.query.evaluate import compile as compile_expr
+from docstore.query.evaluator import compile as compile_expr
+from docstore.query.explain import show_expr
 from docstore.query.expr import Expr
-from docstore.query.fields import Field, Kind
-from docstore.query.order import order_bytes, sort_value
+from docstore.query.fields import Field, Kind, read_json
 from docstore.query.paths import path_text
-from docstore.query.show import show_expr
+from docstore.query.sorting import order_bytes, sort_value
 
 __all__ = ["Member", "Predicate", "SortExpression", "register"]
 

@@ -22,8 +22,7 @@ from math import isqrt
 
 from docstore.backend import Query, SortKey
 from docstore.index.texts import asked
-from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, leaves
-from docstore.query.wire import expr_to_json
+from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, expr_to_json, leaves
 
 __all__ = [
     "LISTED",

@@ -15,9 +15,9 @@ from docstore.context import Root
 from docstore.errors import missing
 from docstore.models import FieldInfo, Page, ValuePage
 from docstore.pagination.iteration import Iteration
+from docstore.query.explain import Plan
 from docstore.query.facets import Facet
-from docstore.query.order import Sort
-from docstore.query.plan import Plan
+from docstore.query.sorting import Sort
 
 if TYPE_CHECKING:
     import pyarrow

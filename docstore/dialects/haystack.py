@@ -33,7 +33,7 @@ from docstore.dialects.terms import (
     unknown,
     wrong_value,
 )
-from docstore.query.complaints import shown
+from docstore.query.filter_errors import shown
 from docstore.query.instants import parse_instant
 
 __all__ = ["from_haystack", "to_haystack"]

@@ -21,8 +21,7 @@ from docstore.index.source import Source
 from docstore.index.texts import asked
 from docstore.index.tree import Stored
 from docstore.index.values import Values
-from docstore.query.expr import And, Expr, Leaf, Path
-from docstore.query.wire import expr_to_json
+from docstore.query.expr import And, Expr, Leaf, Path, expr_to_json
 
 __all__ = ["Bulk", "LeafAnswer", "column_of"]
 

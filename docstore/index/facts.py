@@ -35,8 +35,7 @@ from docstore.index.keys import (
 )  # fmt: skip
 from docstore.index.nodes import NUMBERS_TYPE, Node, Numbers
 from docstore.index.texts import tokens_of
-from docstore.query.decode import read_json
-from docstore.query.fields import Collection, Kind
+from docstore.query.fields import Collection, Kind, read_json
 
 __all__ = [
     "EVERY",

@@ -11,7 +11,7 @@ and texts are facts with the value in the key, whose order as bytes is the order
     01 … 07        null, false, true, number, text, array, object
     08, 09         in the column of numbers, of dates
     10 LLLLLLLL    an array of this length
-    n + 10 bytes   a number, as in docstore.query.collation
+    n + 10 bytes   a number, as in docstore.query.sorting
     s + UTF-8      a text of at most 40 bytes
     t + 24 bytes + 16 bytes   the beginning of a longer text, and a digest of all of it
 """
@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
-from docstore.query.collation import order_bytes
+from docstore.query.sorting import order_bytes
 
 __all__ = [
     "ARRAY", "DATES", "FALSE", "KINDS", "NULL", "NUMBER", "NUMBERS", "OBJECT", "SCALARS", "STRING", "TRUE",

@@ -34,7 +34,7 @@ from docstore.index.keys import (
 )  # fmt: skip
 from docstore.index.ranges import ordered, slices
 from docstore.index.source import Source
-from docstore.query import predicates
+from docstore.query import evaluator
 from docstore.query.expr import (
     All,
     Always,
@@ -111,10 +111,10 @@ def _seen(leaf: Any, source: Source) -> Bounds:
         case Mod(path):
             return Bounds(EMPTY, source.post(path, NUMBER))
         case Regex(path, pattern, flags):
-            return texts_passing(path, predicates.matches_regex(pattern, flags), b"", source)
+            return texts_passing(path, evaluator.matches_regex(pattern, flags), b"", source)
         case Match(path, kind, text):
             start = text.encode() if kind == "starts_with" else b""
-            return texts_passing(path, predicates.matches_text(leaf), start, source)
+            return texts_passing(path, evaluator.matches_text(leaf), start, source)
         case Contains(path, values, every):
             return _contains(path, values, every, source)
         case ElemMatch(path, condition, of):

@@ -20,7 +20,7 @@ from docstore.index.keys import (
     number_key,
 )  # fmt: skip
 from docstore.index.source import Source
-from docstore.query import predicates
+from docstore.query import evaluator
 from docstore.query.expr import Compare, Path
 
 __all__ = ["ordered", "slices", "texts_within"]
@@ -38,7 +38,7 @@ def ordered(leaf: Compare, source: Source) -> Bounds:
     """Return what the facts say of ``$gt $gte $lt $lte`` (rule 12)."""
     value, path, kind = leaf.value, leaf.path, type(leaf.value)
     if kind is bool:
-        held = [key for key, one in ((FALSE, False), (TRUE, True)) if predicates.comparison(leaf)(one)]
+        held = [key for key, one in ((FALSE, False), (TRUE, True)) if evaluator.comparison(leaf)(one)]
         return exactly(union_all(source.post(path, key) for key in held))
     if kind is int or kind is float:
         return united([_number_range(leaf, source), _key_range(leaf, number_key(value), b"n", source)])

@@ -23,7 +23,7 @@ from docstore.index.tail import Question, Tail, Texts
 from docstore.index.texts import asked
 from docstore.index.values import has_ordinal, ordinal
 from docstore.query.expr import Expr, leaves
-from docstore.query.order import after_function, sort_key_function
+from docstore.query.sorting import after_function, sort_key_function
 
 __all__ = ["Answer", "Cut", "Snapshot", "Window"]
 

@@ -21,7 +21,7 @@ from docstore.index.columns import date_ordinal_of, double_ordinal_of
 from docstore.index.keys import DATES, WIDTHS
 from docstore.index.source import MOST_KEYS
 from docstore.index.tree import Record, Tree
-from docstore.query.evaluate import compile as compile_expr
+from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
 
 __all__ = ["Question", "Reading", "Segment", "Tail", "Texts"]

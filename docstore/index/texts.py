@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 from docstore.index.bits import Members
 from docstore.index.nodes import NUMBERS_TYPE, packed_members
 from docstore.query.expr import Compare, Expr, Match, Occurs
-from docstore.query.glob import required_literals
+from docstore.query.patterns import required_literals
 from docstore.query.text import fold, index_words, search_fold, words
 
 __all__ = [

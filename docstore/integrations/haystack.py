@@ -19,8 +19,7 @@ from docstore.dialects.terms import metadata_path
 from docstore.errors import AlreadyExists, BackendNotInstalled, FilterError
 from docstore.integrations.stores import StoreHolder, any_word, in_batches
 from docstore.models import Document as Record
-from docstore.query.relevance import score
-from docstore.query.search import search_terms
+from docstore.query.search import score, search_terms
 from docstore.store import Store
 
 try:

@@ -25,8 +25,7 @@ from docstore.maintenance.absence import key_of, listed, unproven
 from docstore.maintenance.collect import batches_of, checked_grace
 from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of, fault_of_blob
 from docstore.maintenance.reports import CheckReport, Finding, FindingKind, OnProgress, tell
-from docstore.query.decode import fault_of
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, fault_of
 
 __all__ = ["ChecksIndexes", "Level", "check"]
 

@@ -15,8 +15,8 @@ from docstore.backend import SortKey
 from docstore.errors import BackendError, InvalidSort
 from docstore.limits import Limits
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.order import parse_sort
 from docstore.query.paths import path_text
+from docstore.query.sorting import parse_sort
 
 __all__ = [
     "Advice",

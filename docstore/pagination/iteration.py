@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from docstore.backend import Row
 from docstore.errors import UnreadableRecord
 from docstore.pagination.windows import Position
-from docstore.query.run import leave_out
+from docstore.query.executor import leave_out
 
 __all__ = [
     "Iteration",

@@ -21,16 +21,16 @@ from docstore.models import Document, Extraction, record_from
 from docstore.pagination.windows import SNIPPET, Listing, check_include, fields_read, listing_of
 from docstore.plan_cache import spelled
 from docstore.query import cursor as cursors
-from docstore.query import run
-from docstore.query.expr import TRUE, Compare, Expr, asked_fields
+from docstore.query import executor
+from docstore.query.explain import Plan
+from docstore.query.expr import TRUE, Compare, Expr, asked_fields, expr_to_json
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.normalize import conjunction, normalize
-from docstore.query.order import Sort, parse_sort
-from docstore.query.parse import parse
-from docstore.query.plan import Plan, make_plan
+from docstore.query.optimizer import conjunction, normalize
+from docstore.query.parser import parse
+from docstore.query.planner import make_plan
 from docstore.query.search import parse_search, search_terms
+from docstore.query.sorting import Sort, parse_sort
 from docstore.query.values import NotJson, by_value, check_text
-from docstore.query.wire import expr_to_json
 
 __all__ = ["Asking", "Filter"]
 
@@ -141,7 +141,7 @@ class Asking(Generic[T]):
     def _run_exactly(self, reader: Reader, query: Query) -> list[Row]:
         """Run a query of the library's own."""
         planned, plan = self._planned(query)
-        return run.rows(reader, plan, planned)
+        return executor.rows(reader, plan, planned)
 
     def _row(
         self, reader: Reader, id: str, *, include: frozenset[str] = frozenset(), lock: Any = None
@@ -177,7 +177,7 @@ class Asking(Generic[T]):
             try:
                 made.append(record(row))
             except UnreadableRecord as broken:
-                run.leave_out(row, broken.reason)
+                executor.leave_out(row, broken.reason)
         return made
 
     def _id(self, id: Any, of: type[Document | Extraction] | None = None) -> str:

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 from docstore.backend import Reader, Row, SortKey
 from docstore.errors import InvalidSort
 from docstore.pagination.windows import Cut, Listing, Position
-from docstore.query import run
+from docstore.query import executor
 from docstore.query.cursor import Way
 from docstore.query.expr import And, In, Occurs
-from docstore.query.normalize import normalize
-from docstore.query.relevance import score
+from docstore.query.optimizer import normalize
+from docstore.query.search import score
 from docstore.query.values import by_value
 
 __all__ = [
@@ -107,7 +107,7 @@ class GivenOrder:
         query = self.listing.query
         if first or end < len(self.ids):
             query = replace(query, where=normalize(And((query.where, In(("id",), tuple(places))))))
-        rows = run.rows(reader, self.listing.plan, query)
+        rows = executor.rows(reader, self.listing.plan, query)
         found = [((places[row["id"]], row["number"]), row) for row in rows if row["id"] in places]
         return sorted(found, key=lambda pair: pair[0])
 
@@ -207,7 +207,7 @@ class RankedOrder:
         light = replace(
             query, limit=self.most, include=query.include - {"content"} if plan.is_pushed else query.include
         )
-        rows = run.rows(reader, plan, light)
+        rows = executor.rows(reader, plan, light)
         if "content" not in query.collection.fields:
             return sorted(map(self._position, rows))
         found: list[Position] = []
@@ -262,4 +262,4 @@ class RankedOrder:
     def _numbered(self, reader: Reader, numbers: tuple[int, ...], include: frozenset[str]) -> list[Row]:
         """Return the records with these numbers, all of which this snapshot has found already."""
         query = replace(self.listing.query, where=In(("number",), numbers), include=include)
-        return run.rows(reader, self.listing.plan, query)
+        return executor.rows(reader, self.listing.plan, query)

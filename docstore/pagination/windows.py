@@ -10,14 +10,13 @@ from typing import Any, TypeAlias
 
 from docstore.backend import Query, Reader, Row, SortKey, SortValue
 from docstore.errors import InvalidPage
-from docstore.query import run
-from docstore.query.complaints import shown
+from docstore.query import executor
 from docstore.query.cursor import Way
-from docstore.query.decode import decode
+from docstore.query.explain import Plan
 from docstore.query.expr import Occurs
-from docstore.query.fields import Collection, Kind
-from docstore.query.order import position_of, reverse_order
-from docstore.query.plan import Plan
+from docstore.query.fields import Collection, Kind, decode
+from docstore.query.filter_errors import shown
+from docstore.query.sorting import position_of, reverse_order
 
 __all__ = [
     "SNIPPET",
@@ -219,7 +218,7 @@ def listing_of(
 
 def careful(listing: Listing) -> Listing:
     """Return the listing that leaves out, with a warning, rows that cannot be read."""
-    return replace(listing, plan=run.careful(listing.plan), windows={})
+    return replace(listing, plan=executor.careful(listing.plan), windows={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +235,7 @@ def cut_at(reader: Reader, listing: Listing, window: Window) -> Cut:
     if not window.limit:
         return Cut([])
     offset = window.offset or 0
-    found = run.rows(reader, listing.plan, listing.at(offset, window.limit + 1))
+    found = executor.rows(reader, listing.plan, listing.at(offset, window.limit + 1))
     shown = found[: window.limit]
     return Cut(
         shown,
@@ -249,7 +248,7 @@ def cut_from(reader: Reader, listing: Listing, position: Position, way: Way, lim
     """Return the page that begins (or, backwards, ends) at a position; an empty one has the way back only."""
     if not limit:
         return Cut([])
-    found = run.rows(reader, listing.plan, after(listing.at(0, limit + 1), position, way))
+    found = executor.rows(reader, listing.plan, after(listing.at(0, limit + 1), position, way))
     shown, more = found[:limit], len(found) > limit
     if way == "next":
         if not shown:
@@ -285,8 +284,8 @@ def total_of(reader: Reader, listing: Listing, counts: bool | int) -> tuple[int 
     if counts is False:
         return None, True
     if counts is True:
-        return run.count(reader, listing.plan, listing.query), True
-    found = run.count(reader, listing.plan, listing.query, counts + 1)
+        return executor.count(reader, listing.plan, listing.query), True
+    found = executor.count(reader, listing.plan, listing.query, counts + 1)
     return min(found, counts), found <= counts
 
 
@@ -299,4 +298,4 @@ def _onwards(reader: Reader, listing: Listing, last: Row) -> Position | None:
     position = behind(listing, last)
     read = frozenset() if listing.plan.is_pushed else listing.query.include
     following = replace(listing.query, after=position, limit=1, include=read)
-    return position if run.rows(reader, listing.plan, following) else None
+    return position if executor.rows(reader, listing.plan, following) else None

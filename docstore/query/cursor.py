@@ -6,7 +6,7 @@ Before base64 it is::
 
     1 byte    0x10 | 1 backwards | 2 deflated | 4 signed
     8 bytes   digest of the query: binding
-    n bytes   the sort values' bytes (docstore.query.collation), deflated where that is shorter
+    n bytes   the sort values' bytes (docstore.query.sorting), deflated where that is shorter
     16 bytes  the first half of the HMAC-SHA256 of all before, if signed
 
 A store with secrets takes signed cursors only, one without them only unsigned ones. An unsigned cursor can be
@@ -30,9 +30,9 @@ from typing import Any, Literal, TypeAlias
 from docstore.backend import Scope, SortKey, SortValue
 from docstore.errors import InvalidCursor
 from docstore.limits import DEFAULT_LIMITS, Limits
-from docstore.query.collation import order_bytes, position_value, whole_numbers
 from docstore.query.fields import Collection, Field, Kind
 from docstore.query.instants import MAX_INSTANT, MIN_INSTANT
+from docstore.query.sorting import order_bytes, position_value, whole_numbers
 
 __all__ = ["Way", "binding", "decode", "encode", "signing_keys"]
 

@@ -13,8 +13,8 @@ from docstore.limits import Limits
 from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind
 from docstore.query.instants import metadata_instant, to_datetime
-from docstore.query.order import order_bytes, parse_sort
 from docstore.query.paths import seen
+from docstore.query.sorting import order_bytes, parse_sort
 from docstore.query.values import identity
 
 __all__ = ["Bucket", "Facet", "bucket_of", "facet_path", "group", "in_order", "shown_value", "values_at"]

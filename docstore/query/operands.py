@@ -13,10 +13,9 @@ from typing import Any, Literal, TypeAlias
 
 from docstore.limits import Limits
 from docstore.mediatypes import UNKNOWN, content_type_of, file_type_of
-from docstore.query.bounds import is_instant
-from docstore.query.complaints import Where, bad_value, shown, too_complex
-from docstore.query.expr import FALSE, Compare, During, Exists, Expr, Json, Path
+from docstore.query.expr import FALSE, Compare, During, Exists, Expr, Path
 from docstore.query.fields import Collection, Kind
+from docstore.query.filter_errors import Where, bad_value, shown, too_complex
 from docstore.query.instants import (
     MAX_INSTANT,
     MIN_INSTANT,
@@ -25,20 +24,58 @@ from docstore.query.instants import (
     parse_instant,
     to_datetime,
 )
-from docstore.query.values import INT64_MAX, INT64_MIN, NotJson, by_value, canonical_size, check_text, plain
+from docstore.query.values import (
+    INT64_MAX,
+    INT64_MIN,
+    Json,
+    NotJson,
+    by_value,
+    canonical_size,
+    check_text,
+    plain,
+)
 
 __all__ = [
+    "LOGIC",
     "Moment",
     "Op",
     "Rules",
     "Target",
     "compare_field",
     "field_operand",
+    "is_instant",
+    "is_operators",
     "json_operand",
+    "of_records",
     "spans_of",
     "text_operand",
     "whole_number",
 ]
+
+LOGIC = ("$and", "$or", "$nor")
+"""The words before lists of filters."""
+
+
+def is_operators(value: Any) -> bool:
+    """Tell whether ``value`` is a set of operators: an object whose first key begins with ``$`` (rule 10),
+    but for ``{"$date": …}``, which is an instant (rule 4).
+    """
+    if type(value) is not dict and not isinstance(value, Mapping):
+        return False
+    for first in value:
+        word = by_value(first)
+        return isinstance(word, str) and word[:1] == "$" and not (word == "$date" and len(value) == 1)
+    return False
+
+
+def is_instant(value: Any) -> bool:
+    """Tell whether ``value`` is ``{"$date": …}``: an instant, and no set of operators (rule 4)."""
+    return isinstance(value, Mapping) and len(value) == 1 and by_value(next(iter(value))) == "$date"
+
+
+def of_records(condition: Mapping[Any, Any]) -> bool:
+    """Tell whether the operand of ``$elemMatch`` is a filter over an element's fields (else: operators)."""
+    return not is_operators(condition) or by_value(next(iter(condition))) in (*LOGIC, "$comment")
 
 Op: TypeAlias = Literal["eq", "gt", "gte", "lt", "lte"]
 

@@ -1,7 +1,7 @@
-"""The operators on one field that stand for themselves: one reader an operator, in one table.
+"""The operators on one field that stand for themselves: one reader an operator, and their JSON Schema.
 
-``parse`` knows the operators that hold others (``$not``, ``$elemMatch``, ``$all``) and the logic; this module
-knows the rest.
+``parser`` knows the operators that hold others (``$not``, ``$elemMatch``, ``$all``) and the logic; this
+module knows the rest.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
+from pydantic import BaseModel
+
 from docstore.concurrency import looked_over
-from docstore.query import regex
-from docstore.query.bounds import is_operators
-from docstore.query.complaints import Where, bad_syntax, bad_value, shown, too_complex
+from docstore.query import patterns
 from docstore.query.expr import (
     FALSE,
     Contains,
@@ -23,7 +23,6 @@ from docstore.query.expr import (
     Exists,
     Expr,
     In,
-    Json,
     Match,
     Mod,
     Not,
@@ -32,20 +31,31 @@ from docstore.query.expr import (
     Size,
     TypeIs,
 )
-from docstore.query.fields import Kind
+from docstore.query.fields import Collection, Field, Kind
+from docstore.query.filter_errors import Where, bad_syntax, bad_value, shown, too_complex
 from docstore.query.operands import (
+    LOGIC,
     Moment,
     Op,
     Rules,
     Target,
     compare_field,
     field_operand,
+    is_operators,
     text_operand,
     whole_number,
 )
-from docstore.query.values import by_value, type_name
+from docstore.query.values import Json, by_value, type_name
 
-__all__ = ["READERS", "array_only", "list_operand", "plain_value", "read_regex"]
+__all__ = [
+    "OPERATORS",
+    "READERS",
+    "array_only",
+    "filter_schema",
+    "list_operand",
+    "plain_value",
+    "read_regex",
+]
 
 Reader: TypeAlias = Callable[[Rules, Target, Any, Where], Expr]
 """Makes an Expr of an operator's operand, which stands at a place in the filter."""
@@ -285,12 +295,12 @@ def read_regex(
             raise bad_value(place, "options beside a compiled pattern that has its own", "them in one place")
         options = given or options
     try:
-        prepared = regex.prepare(text, options)
-    except regex.BadPattern as wrong:
+        prepared = patterns.prepare(text, options)
+    except patterns.BadPattern as wrong:
         raise bad_value(
             where, str(wrong), "a regular expression in RE2 syntax, options of i m s x u"
         ) from None
-    size, limit = regex.instructions(*prepared), rules.limits.pattern_instructions
+    size, limit = patterns.instructions(*prepared), rules.limits.pattern_instructions
     if size > limit:
         raise too_complex(where, f"a pattern of {size:,} instructions", "pattern_instructions", limit)
     return Regex(target.path, *prepared)
@@ -300,8 +310,8 @@ def _pattern(pattern: Any, where: Where) -> tuple[str, str]:
     if not isinstance(pattern, re.Pattern):
         return text_operand(pattern, where, "a regular expression as text"), ""
     try:
-        text, options = regex.from_compiled(pattern)
-    except regex.BadPattern as wrong:
+        text, options = patterns.from_compiled(pattern)
+    except patterns.BadPattern as wrong:
         raise bad_value(where, str(wrong), "a regular expression in RE2 syntax") from None
     return text_operand(text, where), options
 
@@ -333,3 +343,89 @@ READERS: dict[str, Reader] = {
     "$options": _options,
 }
 """Operators whose operand holds no other operators, save ``$regex``, which also reads its sibling."""
+
+_ANY: dict[str, Any] = {}
+_TEXT = {"type": "string"}
+_LIST = {"type": "array"}
+
+OPERATORS: dict[str, dict[str, Any]] = {
+    "$eq": {**_ANY, "description": "equals; null also matches a missing field"},
+    "$ne": {**_ANY, "description": "the complement of $eq"},
+    "$gt": {**_ANY, "description": "greater, of the same type"},
+    "$gte": {**_ANY, "description": "greater or equal, of the same type"},
+    "$lt": {**_ANY, "description": "less, of the same type"},
+    "$lte": {**_ANY, "description": "less or equal, of the same type"},
+    "$in": {**_LIST, "description": "equals one of these"},
+    "$nin": {**_LIST, "description": "the complement of $in"},
+    "$exists": {"type": "boolean", "description": "whether the field is there"},
+    "$type": {
+        "anyOf": [_TEXT, {"type": "integer"}, {**_LIST, "minItems": 1}],
+        "description": "the value's type, by alias or code",
+    },
+    "$size": {"type": "integer", "minimum": 0, "description": "the array's length"},
+    "$mod": {**_LIST, "minItems": 2, "maxItems": 2, "description": "[divisor, remainder]"},
+    "$all": {**_LIST, "description": "the array has all of these"},
+    "$elemMatch": {"type": "object", "description": "one element of the array satisfies all"},
+    "$not": {"type": "object", "description": "the complement of these operators"},
+    "$regex": {**_TEXT, "description": "RE2 pattern"},
+    "$options": {**_TEXT, "pattern": "^[imsxu]*$", "description": "flags of $regex"},
+    "$substring": {**_TEXT, "description": "contains, case-sensitive"},
+    "$isubstring": {**_TEXT, "description": "contains, folded"},
+    "$startsWith": {**_TEXT, "description": "begins with"},
+    "$glob": {**_TEXT, "description": "the whole value, with * ? [...]"},
+    "$iglob": {**_TEXT, "description": "the whole value, with * ? [...], folded"},
+    "$contains": {**_ANY, "description": "the array has this value, or all of these"},
+    "$containsAny": {**_ANY, "description": "the array has one of these"},
+}
+"""The operators below a field and what each takes."""
+
+_KINDS: dict[Kind, dict[str, Any]] = {
+    Kind.TEXT: {"type": ["string", "null"]},
+    Kind.INTEGER: {"type": ["integer", "null"]},
+    Kind.BOOLEAN: {"type": ["boolean", "null"]},
+    Kind.INSTANT: {"type": ["string", "null"], "format": "date-time"},
+}
+
+
+def filter_schema(collection: Collection, model: type[BaseModel] | None) -> dict[str, Any]:
+    """Return the JSON Schema of a filter. It is stated in full at one place: paths into JSON.
+
+    Args:
+        collection: whose fields it names.
+        model: of the metadata, whose fields it names instead; ``None``: the collection's.
+    """
+    schema: dict[str, Any] = {
+        "title": "Filter" if model is None else f"Filter[{model.__name__}]",
+        "type": "object",
+        "description": "A filter in MongoDB's language: field paths with values or operators, and logic.",
+        "properties": {**{word: _logic(word) for word in LOGIC}, "$comment": {}},
+    }
+    properties = schema["properties"]
+    if model is not None:
+        properties.update((name, _named({})) for name in model.model_fields)
+        return {**schema, "additionalProperties": _operand()}
+    plain = {name: field for name, field in collection.fields.items() if field.kind is not Kind.JSON}
+    properties.update((name, _named(_value_schema(field))) for name, field in plain.items())
+    into = "|".join(name for name in collection.fields if name not in plain)
+    paths = {f"^({into})(\\..*)?$": _operand()}
+    return {**schema, "patternProperties": paths, "additionalProperties": False}
+
+
+def _value_schema(field: Field) -> dict[str, Any]:
+    return {"enum": [*field.choices, None]} if field.kind is Kind.CHOICE else _KINDS[field.kind]
+
+
+def _logic(word: str) -> dict[str, Any]:
+    meaning = {"$and": "all of these filters", "$or": "one of these filters", "$nor": "none of these filters"}
+    return {"type": "array", "minItems": 1, "items": {"type": "object"}, "description": meaning[word]}
+
+
+def _named(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what stands at a named field: a value, or operators by their names."""
+    return {"anyOf": [value, {"type": "object", "minProperties": 1, "propertyNames": {"enum": [*OPERATORS]}}]}
+
+
+def _operand() -> dict[str, Any]:
+    """Return the schema of what stands at a path: a value, or operators with what each takes."""
+    operators = {"type": "object", "minProperties": 1, "properties": OPERATORS, "additionalProperties": False}
+    return {"anyOf": [{}, operators]}

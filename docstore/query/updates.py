@@ -15,8 +15,10 @@ from typing import Any, Final, TypeAlias
 
 from docstore.errors import FilterError, UnknownOperator
 from docstore.limits import Limits
-from docstore.query.bounds import is_instant, of_records
-from docstore.query.complaints import (
+from docstore.query.evaluator import compile
+from docstore.query.expr import Path
+from docstore.query.fields import Collection
+from docstore.query.filter_errors import (
     Where,
     bad_syntax,
     bad_value,
@@ -25,15 +27,13 @@ from docstore.query.complaints import (
     unknown_field,
     unknown_operator,
 )
-from docstore.query.evaluate import compile
-from docstore.query.expr import Json, Path
-from docstore.query.fields import Collection
-from docstore.query.operands import whole_number
-from docstore.query.parse import parse
+from docstore.query.operands import is_instant, of_records, whole_number
+from docstore.query.parser import parse
 from docstore.query.paths import MISSING, Missing, index_step, parse_path, path_text
 from docstore.query.values import (
     INT64_MAX,
     INT64_MIN,
+    Json,
     NotJson,
     by_value,
     check_text,

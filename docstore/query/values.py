@@ -16,18 +16,18 @@ from decimal import Decimal
 from enum import Enum
 from functools import cmp_to_key
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from docstore.query.expr import Json
 from docstore.query.instants import instant_text
 
 __all__ = [
     "INT64_MAX",
     "INT64_MIN",
+    "Json",
     "NotJson",
     "by_value",
     "canonical_json",
@@ -384,3 +384,5 @@ def _refusal(value: Any) -> NotJson:
             "a regular expression", "a plain value; regular expressions stand alone or after $regex and $not"
         )
     return NotJson(f"a value of the type {type(value).__name__}")
+
+Json: TypeAlias = Any

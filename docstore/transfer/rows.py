@@ -14,11 +14,10 @@ from typing import Any
 
 from docstore.backend import Backend, Query, Reader, Row
 from docstore.models import readable
-from docstore.query import run
-from docstore.query.decode import decode
+from docstore.query import executor
 from docstore.query.expr import In
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.query.plan import make_plan
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, decode
+from docstore.query.planner import make_plan
 from docstore.query.values import canonical_json
 from docstore.store import Store
 
@@ -140,7 +139,7 @@ def key_of(row: Row) -> Key:
 def exactly(backend: Backend, reader: Reader, query: Query) -> list[Row]:
     """Run a query of the library's own on any backend, whatever it leaves to the core."""
     plan = make_plan(backend, query.collection, query.where, query.order)
-    return run.rows(reader, plan, replace(query, where=plan.pushed))
+    return executor.rows(reader, plan, replace(query, where=plan.pushed))
 
 
 def batches(store: Store, collection: Collection) -> Iterator[list[Row]]:

@@ -176,19 +176,19 @@ class Held:
 def test_batches_that_were_committed_stay(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """All finding of one `update_many` has one budget; past it the error counts what earlier batches did."""
     from docstore import documents
-    from docstore.query import run
+    from docstore.query import executor
 
     store.documents.add_many({"filename": f"{number}"} for number in range(6))
     monkeypatch.setattr(documents, "_BATCH", 2)
-    rows = run.rows
+    rows = executor.rows
 
     def slow_rows(*asked: Any) -> list[Any]:
         found = rows(*asked)
         time.sleep(0.1)
-        documents.run.check()
+        documents.executor.check()
         return found
 
-    monkeypatch.setattr(documents.run, "rows", slow_rows)
+    monkeypatch.setattr(documents.executor, "rows", slow_rows)
     with pytest.raises(docstore.QueryTimeout, match="earlier batches stay: 4 documents") as late:
         store.documents.update_many({}, preview="seen", timeout=0.25)
     monkeypatch.undo()

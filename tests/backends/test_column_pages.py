@@ -12,10 +12,10 @@ from docstore_sql.column_filter import column_filter
 
 import docstore
 from docstore.backend import Query, Scope
-from docstore.query.evaluate import compile
+from docstore.query.evaluator import compile
 from docstore.query.fields import DOCUMENTS
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 STATUSES = ("pending", "processing", "completed", "failed")

@@ -13,7 +13,7 @@ from docstore_memory import MemoryBackend, open_backend
 import docstore
 from docstore.backend import Query
 from docstore.errors import StoreBusy
-from docstore.query.evaluate import compile as compile_expr
+from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, And, Compare, Expr, In, Or
 from docstore.query.fields import DOCUMENTS
 from docstore.testing.conformance.rows import document, ids, one

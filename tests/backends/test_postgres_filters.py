@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from docstore.backend import Query, SortKey, Support
 from docstore.errors import FilterError
 from docstore.limits import DEFAULT_LIMITS
-from docstore.query.evaluate import compile as compiled
+from docstore.query.evaluator import compile as compiled
 from docstore.query.expr import Compare, ElemMatch, Expr, In, Leaf, Match, Not, Regex, leaves
 from docstore.query.fields import DOCUMENTS, Collection, Kind
-from docstore.query.normalize import normalize
-from docstore.query.order import parse_sort, position_of, sort_key_function
-from docstore.query.parse import parse
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
+from docstore.query.sorting import parse_sort, position_of, sort_key_function
 from docstore.testing.servers import PostgresServer
 from docstore.testing.strategies import World, filters, sorts, worlds
 

@@ -14,11 +14,11 @@ from docstore_postgres.sought import sought
 from pydantic_core import from_json
 
 import docstore
-from docstore.query import evaluate
+from docstore.query import evaluator
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
 from docstore.query.values import canonical_json
 
 EDGES: list[float] = [
@@ -135,7 +135,7 @@ def test_answers_are_the_evaluators(store: docstore.Store, monkeypatch: pytest.M
     chance = random.Random(13)
     for _ in range(250):
         asked = _filter(chance)
-        is_match = evaluate.compile(normalize(parse(asked, DOCUMENTS)))
+        is_match = evaluator.compile(normalize(parse(asked, DOCUMENTS)))
         expected = {id for id, metadata in everything if is_match({"metadata": metadata})}
         page = store.documents.find(asked, limit=1_000, total=True)
         assert (asked, min(len(expected), 1_000)) == (asked, len(page.items))

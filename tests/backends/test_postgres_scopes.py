@@ -10,8 +10,8 @@ import pytest
 import docstore
 from docstore.backend import Query, Scope
 from docstore.query.fields import DOCUMENTS
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
 from docstore.query.search import parse_search
 
 

@@ -16,9 +16,8 @@ from docstore_sql.tables import Tables
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.query.collation import order_bytes
-from docstore.query.glob import matcher
-from docstore.query.regex import BadPattern, searcher
+from docstore.query.patterns import BadPattern, matcher, searcher
+from docstore.query.sorting import order_bytes
 from docstore.query.text import fold
 from docstore.testing.servers import PostgresServer
 from docstore.testing.strategies import json_values

@@ -16,10 +16,10 @@ from docstore_postgres.session import PostgresSession
 from docstore_postgres.usual import Learnt, Usual, Usuals, usual_values
 
 import docstore
-from docstore.query import evaluate
+from docstore.query import evaluator
 from docstore.query.fields import DOCUMENTS
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
 
 LATE = Usual(3, ("era",), "late")
 WHITE = Usual(20, ("look", "colour"), "white")
@@ -199,7 +199,7 @@ def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -
         assert 51 == len(of_tenant)
         for _ in range(250):
             asked = _filter(chance)
-            is_match = evaluate.compile(normalize(parse(asked, DOCUMENTS)))
+            is_match = evaluator.compile(normalize(parse(asked, DOCUMENTS)))
             expected = {id for id, metadata in everything if is_match({"metadata": metadata})}
             page = store.documents.find(asked, limit=1_000, total=True)
             assert (asked, len(expected)) == (asked, page.total)

@@ -16,8 +16,7 @@ import re2
 from docstore_memory import MemoryBackend
 
 from docstore.backend import BlobRow, BlobState, Query, Row, Scope, SortKey
-from docstore.query.decode import decode
-from docstore.query.evaluate import matches
+from docstore.query.evaluator import matches
 from docstore.query.expr import (
     FALSE,
     TRUE,
@@ -33,8 +32,8 @@ from docstore.query.expr import (
     Or,
     Regex,
 )
-from docstore.query.fields import Collection
-from docstore.query.order import sort_value
+from docstore.query.fields import Collection, decode
+from docstore.query.sorting import sort_value
 
 __all__ = ["FAULTS", "Wrong"]
 

@@ -13,8 +13,8 @@ import pytest
 
 import docstore
 from docstore import dialects
-from docstore.query.evaluate import matches
-from docstore.query.parse import parse
+from docstore.query.evaluator import matches
+from docstore.query.parser import parse
 
 ROUNDS = 500
 NUMBERS = (-2, 0, 1, 2.5, 3, 10**12)

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 import docstore
-from docstore.query.operator_schema import OPERATORS
-from docstore.query.parse import FIELD_WORDS, TOP_WORDS
+from docstore.query.operators import OPERATORS
+from docstore.query.parser import FIELD_WORDS, TOP_WORDS
 
 
 class Line(BaseModel):

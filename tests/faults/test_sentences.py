@@ -32,7 +32,7 @@ from docstore.concurrency import Clock
 from docstore.context import Root
 from docstore.documents import Documents
 from docstore.errors import DocstoreError, WrongBlobs
-from docstore.query import run
+from docstore.query import executor
 from docstore.testing.servers import PostgresServer
 
 Patch = pytest.MonkeyPatch
@@ -737,13 +737,13 @@ def stop_a_walk(patch: Patch) -> None:
 
 
 def warn_of_nothing(patch: Patch) -> None:
-    for module in (run, import_module("docstore.pagination.iteration")):
+    for module in (executor, import_module("docstore.pagination.iteration")):
         patch.setattr(module, "leave_out", lambda row, reason: None)
 
 
 def warn_twice(patch: Patch) -> None:
-    once = run.leave_out
-    for module in (run, import_module("docstore.pagination.iteration")):
+    once = executor.leave_out
+    for module in (executor, import_module("docstore.pagination.iteration")):
         patch.setattr(module, "leave_out", lambda row, reason: (once(row, reason), once(row, reason)))
 
 

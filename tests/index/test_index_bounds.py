@@ -15,11 +15,10 @@ from docstore.index.memory import Folded
 from docstore.index.snapshot import Snapshot
 from docstore.index.tail import Reading, Tail
 from docstore.limits import DEFAULT_LIMITS
-from docstore.query.decode import decode
-from docstore.query.evaluate import matches
-from docstore.query.fields import DOCUMENTS, Collection, Kind
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
+from docstore.query.evaluator import matches
+from docstore.query.fields import DOCUMENTS, Collection, Kind, decode
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
 from docstore.testing.conformance.cases import FilterCase, filter_case
 from docstore.testing.strategies import choosers
 

@@ -16,10 +16,10 @@ from docstore.index.ordered import is_ordered
 from docstore.index.snapshot import Snapshot, Window
 from docstore.index.tail import Reading, Tail
 from docstore.index.values import Values, ordinal
-from docstore.query.evaluate import matches
+from docstore.query.evaluator import matches
 from docstore.query.expr import Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS
-from docstore.query.order import after_function, position_of, sort_key_function
+from docstore.query.sorting import after_function, position_of, sort_key_function
 from docstore.query.values import INT64_MAX, INT64_MIN
 
 FIELDS = {"metadata": True, "created_at": False, "status": False}

@@ -21,7 +21,7 @@ import docstore
 from docstore.backend import Duplicate, Query
 from docstore.index.bits import minus
 from docstore.index.memory import Folded
-from docstore.query.evaluate import matches_filter
+from docstore.query.evaluator import matches_filter
 from docstore.query.fields import DOCUMENTS
 
 VALUES = st.one_of(

@@ -12,7 +12,7 @@ from docstore.index.facts import indexed_fields
 from docstore.index.memory import Folded
 from docstore.index.snapshot import Snapshot
 from docstore.index.tail import Reading, Segment, Tail
-from docstore.query.evaluate import matches
+from docstore.query.evaluator import matches
 from docstore.query.expr import And, Compare, Expr, Match, Not, Or, Regex
 from docstore.query.fields import DOCUMENTS, Kind
 

@@ -15,7 +15,7 @@ from docstore.index.facts import EVERY, indexed_fields
 from docstore.index.memory import Folded
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.fields import DOCUMENTS, Kind
-from docstore.query.order import parse_sort, position_of, sort_key_function
+from docstore.query.sorting import parse_sort, position_of, sort_key_function
 
 FIELDS = {name: DOCUMENTS.column(name).kind is Kind.JSON for name in indexed_fields(DOCUMENTS)}
 MANY = 3000

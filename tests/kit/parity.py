@@ -18,12 +18,12 @@ from typing import Any, TypeAlias
 from docstore.backend import Backend, Query
 from docstore.errors import DocstoreError, FilterError
 from docstore.limits import DEFAULT_LIMITS
-from docstore.query import run
+from docstore.query import executor
 from docstore.query.fields import Collection
-from docstore.query.normalize import normalize
-from docstore.query.order import parse_sort
-from docstore.query.parse import parse
-from docstore.query.plan import make_plan
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
+from docstore.query.planner import make_plan
+from docstore.query.sorting import parse_sort
 from docstore.registry import open_backend
 from docstore.testing.conformance.cases import (
     AskCase,
@@ -183,11 +183,11 @@ def _answer(backend: Backend, collection: Collection, question: Ask, expr: Any) 
     plan = make_plan(backend, collection, normalize(expr), order)
     query = Query(collection, where=plan.pushed, order=order, include=read_also(collection, plan.residual))
     with backend.read(snapshot=True) as reader:
-        total = run.count(reader, plan, query)
+        total = executor.count(reader, plan, query)
         if not question.limit:
             return plan.is_pushed, ([], total)
         page = replace(query, offset=question.offset, limit=question.limit)
-        return plan.is_pushed, ([row["id"] for row in run.rows(reader, plan, page)], total)
+        return plan.is_pushed, ([row["id"] for row in executor.rows(reader, plan, page)], total)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import docstore
 from docstore.errors import InvalidCursor
 from docstore.query import cursor as cursors
 from docstore.query.fields import DOCUMENTS
-from docstore.query.order import parse_sort
+from docstore.query.sorting import parse_sort
 
 AT = "2026-01-01T00:00:00.00000{}Z"
 ALPHABET = string.ascii_letters + string.digits + "-_"

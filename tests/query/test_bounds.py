@@ -10,8 +10,8 @@ import pytest
 from docstore.errors import FilterError, FilterTooComplex
 from docstore.limits import Limits
 from docstore.query.fields import DOCUMENTS
-from docstore.query.parse import parse
-from docstore.query.under import under
+from docstore.query.parser import parse
+from docstore.query.scoping import under
 
 
 def nested(word: str, depth: int) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from docstore.backend import EMPTY_ARRAY, Scope, SortKey
 from docstore.errors import InvalidCursor
 from docstore.limits import Limits
-from docstore.query.collation import order_bytes
 from docstore.query.cursor import Way, binding, decode, encode, signing_keys
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.query.order import parse_sort
+from docstore.query.sorting import order_bytes, parse_sort
 
 ORDER = parse_sort("-created_at", DOCUMENTS, Limits())
 ANY_ORDER = parse_sort(["metadata.a", "external_id", "is_latest"], DOCUMENTS, Limits())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from docstore.errors import FilterError, InvalidDocument
 from docstore.limits import Limits
-from docstore.query.evaluate import compile, matches, matches_filter
+from docstore.query.evaluator import compile, matches, matches_filter
 from docstore.query.expr import And, Compare, Exists, Expr, In, Match, Mod, Not, Occurs, Or
 from docstore.query.paths import seen
 

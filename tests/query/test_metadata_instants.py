@@ -11,7 +11,7 @@ import pytest
 
 import docstore
 from docstore.errors import FilterError, FilterValueError
-from docstore.query.evaluate import matches_filter
+from docstore.query.evaluator import matches_filter
 from docstore.query.instants import MAX_INSTANT, MIN_INSTANT, from_datetime, metadata_instant, text_spans
 
 NAIVE = datetime(2024, 1, 1)  # noqa: DTZ001

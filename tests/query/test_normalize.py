@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
-from docstore.query.evaluate import matches
+from docstore.query.evaluator import matches
 from docstore.query.expr import (
     FALSE,
     TRUE,
@@ -24,9 +24,10 @@ from docstore.query.expr import (
     Regex,
     Size,
     TypeIs,
+    expr_from_json,
+    expr_to_json,
 )
-from docstore.query.normalize import normalize
-from docstore.query.wire import expr_from_json, expr_to_json
+from docstore.query.optimizer import normalize
 
 A = Compare(("a",), "eq", 1)
 B = Compare(("b",), "gt", "x")

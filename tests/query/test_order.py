@@ -12,14 +12,14 @@ from docstore.backend import EMPTY_ARRAY, SortKey
 from docstore.errors import InvalidSort
 from docstore.limits import Limits
 from docstore.query import values
-from docstore.query.collation import position_value
 from docstore.query.fields import DOCUMENTS
-from docstore.query.order import (
+from docstore.query.sorting import (
     compare,
     is_after,
     order_bytes,
     parse_sort,
     position_of,
+    position_value,
     reverse_order,
     sort_key_function,
     sort_value,

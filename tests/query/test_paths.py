@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from docstore.query.evaluate import matches_filter
+from docstore.query.evaluator import matches_filter
 from docstore.query.paths import MISSING, index_step, parse_path, path_text, reach, seen
 
 

@@ -6,10 +6,10 @@ import pytest
 
 import docstore
 from docstore.errors import FilterError, FilterSyntaxError, FilterValueError
-from docstore.query.evaluate import matches_filter
+from docstore.query.evaluator import matches_filter
 from docstore.query.expr import All, Compare, leaves
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
 
 
 @pytest.mark.parametrize(

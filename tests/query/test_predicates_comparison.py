@@ -7,7 +7,7 @@ import pytest
 
 import docstore
 from docstore.errors import FilterSyntaxError, FilterTooComplex, FilterValueError, UnknownOperator
-from docstore.query.evaluate import matches_filter
+from docstore.query.evaluator import matches_filter
 
 VALUES: list[Any] = [None, False, True, -1, 1.5, 2, 7.0, "", "a", "b", {}, {"a": 1}]
 

@@ -7,13 +7,20 @@ from typing import Any
 import pytest
 
 from docstore.errors import FilterError, FilterSyntaxError, FilterValueError
-from docstore.query import regex
-from docstore.query.evaluate import matches, matches_filter
+from docstore.query import patterns
+from docstore.query.evaluator import matches, matches_filter
 from docstore.query.expr import leaves
-from docstore.query.glob import CharacterClass, Wild, glob_tokens, matcher, required_literals
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
-from docstore.query.regex import prepare, searcher
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
+from docstore.query.patterns import (
+    CharacterClass,
+    Wild,
+    glob_tokens,
+    matcher,
+    prepare,
+    required_literals,
+    searcher,
+)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +130,7 @@ def test_compiled_patterns(condition: Any, value: str, expected: bool) -> None:
 
 def test_regexes_need_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 18: without google-re2 the error names what to install."""
-    regex._compiled.cache_clear()
+    patterns._compiled.cache_clear()
     monkeypatch.setitem(sys.modules, "re2", None)
     with pytest.raises(FilterError, match=r'pip install "embedded-docstore\[regex\]"'):
         matches_filter({"a": {"$regex": "never seen before"}}, {})

@@ -5,14 +5,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.query.evaluate import compile, matches_filter
-from docstore.query.expr import Expr
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
+from docstore.query.evaluator import compile, matches_filter
+from docstore.query.expr import Expr, expr_from_json, expr_to_json
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
 from docstore.query.paths import parse_path, path_text, seen
-from docstore.query.under import under
+from docstore.query.scoping import under
 from docstore.query.values import compare, equal, identity
-from docstore.query.wire import expr_from_json, expr_to_json
 
 KEYS = st.sampled_from(["a", "b", "0", "1", "", "a.b", "x$"])
 SCALARS = st.one_of(

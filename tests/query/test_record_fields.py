@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from docstore.errors import FilterSyntaxError, FilterValueError, UnknownField
-from docstore.query.evaluate import compile, matches
+from docstore.query.evaluator import compile, matches
 from docstore.query.expr import FALSE, TRUE, Compare, During, Exists, In, Mod, Not, TypeIs
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.query.normalize import normalize
-from docstore.query.parse import parse
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
 
 RECORD: dict[str, Any] = {
     "id": "one",

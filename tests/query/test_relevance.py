@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.query.relevance import highlight, score, snippet
-from docstore.query.search import search_terms
+from docstore.query.search import highlight, score, search_terms, snippet
 from docstore.query.text import index_words, occurrences, occurs_in, search_fold, words
 
 LETTERS = 'aAbB éÉßŁ漢かがｶﾞกินЙйё한ᄒ\u1161\u0301\u0306\u200b\u00ad .-*"\n'

@@ -16,10 +16,10 @@ from docstore_sqlite.session import SQLiteSession
 
 import docstore
 from docstore.errors import DocstoreError
-from docstore.query.bounds import is_operators, of_records
 from docstore.query.fields import DOCUMENTS, Kind
+from docstore.query.operands import is_operators, of_records
 from docstore.query.operators import READERS
-from docstore.query.parse import FIELD_WORDS, TOP_WORDS, parse
+from docstore.query.parser import FIELD_WORDS, TOP_WORDS, parse
 from docstore.query.paths import parse_path, path_text
 from docstore.testing.strategies import RandomChooser, World
 from docstore.testing.strategies.asks import Ask, ask

@@ -8,8 +8,8 @@ from docstore.errors import FilterError, FilterSyntaxError, FilterTooComplex, Un
 from docstore.limits import Limits
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS
-from docstore.query.parse import parse
-from docstore.query.under import under
+from docstore.query.parser import parse
+from docstore.query.scoping import under
 
 
 @pytest.mark.parametrize(

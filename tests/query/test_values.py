@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docstore.errors import FilterValueError, InvalidDocument
-from docstore.query.evaluate import matches_filter
+from docstore.query.evaluator import matches_filter
 from docstore.query.values import (
     NotJson,
     by_value,

@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 from docstore.backend import Backend, Query, Reader, Row, Writer
-from docstore.query import run
+from docstore.query import executor
+from docstore.query.explain import Plan
 from docstore.query.expr import Expr, asked_fields
 from docstore.query.fields import Collection
-from docstore.query.normalize import normalize
-from docstore.query.plan import Plan, make_plan
+from docstore.query.optimizer import normalize
+from docstore.query.planner import make_plan
 
 __all__ = ["Judged", "read_also"]
 
@@ -57,10 +58,10 @@ class _Planned:
         return getattr(self._inner, name)
 
     def select(self, query: Query) -> Sequence[Row]:
-        return run.rows(self._inner, *self._planned(query))
+        return executor.rows(self._inner, *self._planned(query))
 
     def count(self, query: Query, at_most: int | None = None) -> int:
-        return run.count(self._inner, *self._planned(query), at_most)
+        return executor.count(self._inner, *self._planned(query), at_most)
 
     def _planned(self, query: Query) -> tuple[Plan, Query]:
         """Return the plan and what to fetch for it: what it pushes, and heavy fields for its residual."""

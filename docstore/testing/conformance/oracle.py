@@ -7,13 +7,12 @@ from typing import Any
 
 from docstore.backend import Backend, Query, Row, Scope
 from docstore.limits import DEFAULT_LIMITS
-from docstore.query.decode import decode
-from docstore.query.evaluate import matches
+from docstore.query.evaluator import matches
 from docstore.query.expr import And, Compare, Expr, Leaf
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.query.order import parse_sort, sort_key_function
-from docstore.query.parse import parse
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, decode
+from docstore.query.parser import parse
 from docstore.query.search import parse_search
+from docstore.query.sorting import parse_sort, sort_key_function
 from docstore.testing.strategies.asks import Ask
 from docstore.testing.strategies.worlds import World
 

@@ -15,7 +15,7 @@ from docstore.models import Page
 from docstore.query.expr import TRUE, Not, leaves
 from docstore.query.facets import facet_path, group, in_order, shown_value
 from docstore.query.fields import Collection
-from docstore.query.normalize import normalize
+from docstore.query.optimizer import normalize
 from docstore.store import Store
 from docstore.testing.conformance.cases import AskCase, CountCase, FilterCase, ScopeCase, ValueCase, WalkCase
 from docstore.testing.conformance.oracle import fill

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from docstore.errors import FilterError
-from docstore.query.decode import decode
-from docstore.query.evaluate import compile
-from docstore.query.parse import parse
+from docstore.query.evaluator import compile
+from docstore.query.fields import decode
+from docstore.query.parser import parse
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.filters import Filter, some_filter
 from docstore.testing.strategies.operands import mod, near, plain_list, string_condition

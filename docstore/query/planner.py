@@ -1,4 +1,4 @@
-"""plan: what the backend runs and what is left to the evaluator.
+"""From a normalized filter to a Plan: what the backend runs and what is left to the evaluator.
 
 Each leaf is *exact*, *inexact* (a superset) or *unsupported* in the backend's own word. Pushed is the
 strongest condition made of exact and inexact leaves that every match fulfils; the residual is what still has
@@ -8,130 +8,29 @@ to be looked at, row by row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from docstore.backend import Backend, Judgement, SortKey, Support
+from docstore.query.explain import Plan, PlanTerm
 from docstore.query.expr import (
     TRUE,
-    Always,
     And,
-    ElemMatch,
     Expr,
     Leaf,
-    Match,
-    Mod,
     Not,
-    Occurs,
     Or,
-    Regex,
     leaves,
 )
 from docstore.query.fields import Collection
-from docstore.query.normalize import normalize
+from docstore.query.optimizer import normalize
 from docstore.query.paths import path_text
-from docstore.query.plan_text import plan_text
-from docstore.query.show import show_expr
 
-__all__ = ["Plan", "PlanTerm", "make_plan"]
+__all__ = [
+    "make_plan",
+]
 
 Judge: TypeAlias = Callable[[Leaf], Judgement]
 """The backend's word on a leaf."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanTerm:
-    """One predicate of the filter, and how it is run.
-
-    Attributes:
-        expr: the predicate.
-        support: ``exact``, ``inexact`` (run by the backend, then rechecked) or ``unsupported`` (residual: all
-            of it is left to the evaluator). A predicate that the backend could run by itself is less than
-            exact where it stands under an ``$or`` or ``$nor`` with one that the backend cannot.
-        reason: why, where it is not exact.
-    """
-
-    expr: Leaf
-    support: Support
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a query is run; ``str(plan)`` is made to be read in a terminal.
-
-    Attributes:
-        collection: ``documents`` or ``extractions``.
-        backend: the backend's name.
-        pushed: the condition that the backend runs.
-        residual: the condition left to the evaluator; TRUE if there is none.
-        terms: every predicate and how it is run.
-        order: the sort keys.
-        window_pushed: whether limit, offset and count are the backend's, which they are where the residual is
-            TRUE and the order is the backend's.
-        sort_pushed: whether the backend orders the rows.
-        sort_reasons: the keys that it cannot order by, and why.
-        statement: what the backend would run, or ``None`` if it cannot show it.
-        parameters: the statement's bound values.
-        database_plan: the database's own plan, or ``None``.
-        notes: remarks, such as an index that would help.
-    """
-
-    collection: str
-    backend: str
-    pushed: Expr
-    residual: Expr
-    terms: tuple[PlanTerm, ...] = ()
-    order: tuple[SortKey, ...] = ()
-    window_pushed: bool = True
-    sort_pushed: bool = True
-    sort_reasons: tuple[str, ...] = ()
-    statement: str | None = None
-    parameters: tuple[Any, ...] = ()
-    database_plan: str | None = None
-    notes: tuple[str, ...] = field(default=())
-    is_careful: bool = field(default=False, repr=False, compare=False)
-    """Whether each row is looked at before it counts, as some cannot be read."""
-
-    @property
-    def is_pushed(self) -> bool:
-        """Whether the backend runs all of it."""
-        return self.residual == TRUE
-
-    def reasons(self) -> tuple[str, ...]:
-        """Return the predicates that the backend does not run exactly, and why."""
-        return tuple(
-            f"{show_expr(term.expr)}: {term.reason or 'not run by the backend'}"
-            for term in self.terms
-            if term.support is not Support.EXACT
-        )
-
-    def unindexed(self) -> tuple[str, ...]:
-        """Return the predicates that no index serves, so that rows are looked at one by one for them."""
-        return tuple(
-            show_expr(term.expr)
-            for term in self.terms
-            if term.support is Support.UNSUPPORTED or not _is_indexable(term.expr)
-        )
-
-    def __str__(self) -> str:
-        """Return the plan as lines for a terminal, as wide as the terminal is (80 to 120 columns)."""
-        return plan_text(self)
-
-
-def _is_indexable(leaf: Leaf) -> bool:
-    """Return whether the indexes of any backend tell which records can match a leaf, or how few."""
-    match leaf:
-        case Regex() | Mod():
-            return False
-        case Match(path, kind):
-            return kind == "starts_with" or path == ("filename",)
-        case ElemMatch(_, condition):
-            return any(map(_is_indexable, leaves(condition)))
-        case Occurs(_, words):
-            return bool(words)
-        case _:
-            return isinstance(leaf, Always) or leaf.path[:1] != ("content",)
 
 
 def make_plan(backend: Backend, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:

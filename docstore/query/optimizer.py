@@ -28,14 +28,16 @@ from docstore.query.expr import (
     Regex,
     Size,
     TypeIs,
+    expr_to_json,
     leaves,
 )
-from docstore.query.regex import joined_patterns
+from docstore.query.patterns import joined_patterns
 from docstore.query.values import compare, identity, type_rank
-from docstore.query.wire import expr_to_json
 
-__all__ = ["conjunction", "normalize"]
-
+__all__ = [
+    "conjunction",
+    "normalize",
+]
 
 def normalize(expr: Expr) -> Expr:
     """Return an Expr that matches just what ``expr`` does, in its tidiest form.

@@ -17,13 +17,20 @@ from typing import Any
 
 from docstore.backend import CountsBy, Query, Reader, Row, capabilities_of
 from docstore.concurrency import check, looked_over
-from docstore.query.decode import JSON_FIELDS, decode, fault_of
-from docstore.query.evaluate import compile as compile_expr
+from docstore.query.evaluator import compile as compile_expr
+from docstore.query.explain import Plan
 from docstore.query.expr import TRUE, In, Path, asked_fields
-from docstore.query.order import position_key, position_of, sort_key_function
-from docstore.query.plan import Plan
+from docstore.query.fields import JSON_FIELDS, decode, fault_of
+from docstore.query.sorting import position_key, position_of, sort_key_function
 
-__all__ = ["careful", "count", "grouped", "leave_out", "rows", "walk"]
+__all__ = [
+    "careful",
+    "count",
+    "grouped",
+    "leave_out",
+    "rows",
+    "walk",
+]
 
 _log = logging.getLogger("docstore")
 

@@ -1,0 +1,261 @@
+"""Scoping: a whole filter moved below a field, its names and operands checked against a Pydantic model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date
+from enum import Enum
+from pathlib import PurePath
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from docstore.errors import FilterSyntaxError, shown
+from docstore.limits import DEFAULT_LIMITS, Limits
+from docstore.query.filter_errors import Where, bad_value, unknown_field
+from docstore.query.instants import metadata_instant
+from docstore.query.operands import LOGIC, is_instant, is_operators, of_records
+from docstore.query.parser import parse
+from docstore.query.paths import parse_path, path_text
+from docstore.query.values import by_value
+
+__all__ = [
+    "below_metadata",
+    "typed_operand",
+    "under",
+]
+
+def under(
+    field: str, user_filter: Mapping[str, Any] | None, *, limits: Limits = DEFAULT_LIMITS
+) -> dict[str, Any]:
+    r"""Return ``user_filter`` with every field it names moved below ``field``; it can name no other.
+
+    ``under("metadata", {"a": 1, "$or": [{"b": 2}]})`` is ``{"metadata.a": 1, "$or": [{"metadata.b": 2}]}``.
+
+    Args:
+        field: a field path, ``\.`` for a dot within a key.
+        user_filter: any filter, checked as a whole; ``None`` and ``{}`` give ``{}``. Dots in its keys are
+            steps.
+        limits: the bounds that it is checked against.
+
+    Returns:
+        A new filter; operands are the caller's own objects.
+
+    Raises:
+        FilterError: the filter is none; ``path`` says where in ``user_filter``.
+        FilterSyntaxError: ``field`` is no text, or begins with ``$``.
+    """
+    name = by_value(field)
+    if not isinstance(name, str) or name.startswith("$"):
+        raise FilterSyntaxError(
+            f"{shown(field)} is no field to move a filter below; expected a field path such as 'metadata'"
+        )
+    parse(user_filter, None, limits=limits, default_timezone=UTC)
+    return _moved(path_text(parse_path(name)), user_filter or {})
+
+
+def _moved(prefix: str, filter: Mapping[str, Any]) -> dict[str, Any]:
+    moved: dict[str, Any] = {}
+    for given, operand in filter.items():
+        key = str(by_value(given))
+        if key in LOGIC:
+            moved[key] = [_moved(prefix, branch) for branch in operand]
+        elif key.startswith("$"):
+            moved["$comment"] = operand
+        else:
+            moved[f"{prefix}.{key}"] = operand
+    return moved
+
+
+def below_metadata(filter: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Return ``filter`` moved below ``metadata``, its names checked against ``model``.
+
+    Args:
+        filter: over the model's fields, by name or alias; ``metadata.`` may stand before them.
+        model: of the metadata; one that allows extra fields takes any name.
+
+    Raises:
+        FilterError: it is no filter, or names what the model has not.
+    """
+    under("metadata", filter)  # its form, before any name
+    return under("metadata", _checked(filter, model, ()))
+
+
+def _checked(filter: Mapping[str, Any], model: type[BaseModel], where: Where) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
+    for key, operand in filter.items():
+        if key in LOGIC:
+            parts = [_checked(part, model, (*where, key, str(index))) for index, part in enumerate(operand)]
+            checked[key] = parts
+        elif key.startswith("$"):
+            checked[key] = operand
+        else:
+            steps = parse_path(key)
+            if steps[0] == "metadata" and len(steps) > 1 and "metadata" not in _names(model):
+                steps = steps[1:]
+            annotation = _annotation_at(steps, model, (*where, key), key)
+            checked[path_text(steps)] = typed_operand(operand, annotation, (*where, key))
+    return checked
+
+
+def _annotation_at(steps: tuple[str, ...], model: type[BaseModel], where: Where, key: str) -> Any:
+    """Follow a path through the model, as far as models go; return the annotation at its end, ``Any`` where
+    that is not known.
+
+    Raises:
+        UnknownField: a step is no field of the model there.
+    """
+    for place, step in enumerate(steps):
+        if step.isdecimal() and model.model_config.get("extra") != "allow" and step not in _names(model):
+            continue  # an index into a list of such models
+        names = _names(model)
+        if step not in names:
+            if model.model_config.get("extra") == "allow":
+                return Any
+            known = ", ".join(sorted(names))
+            what = (
+                f"unknown field {shown(key)}"
+                if key == step
+                else f"unknown field {shown(step)} of {shown(key)}"
+            )
+            raise unknown_field(where, step, names, what, f"{model.__name__} has {known}")
+        below = _model_in(names[step])
+        if place == len(steps) - 1:
+            return names[step]
+        if below is None:
+            return names[step] if all(rest.isdecimal() for rest in steps[place + 1 :]) else Any
+        model = below
+    return Any
+
+
+def _names(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the annotations of a model's fields by their names and aliases."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        for known in (name, field.alias, field.serialization_alias):
+            if known is not None:
+                found[known] = field.annotation
+    return found
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that an annotation holds, through optionals and lists; ``None``: anything may
+    follow.
+    """
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        below = [one for one in get_args(annotation) if one is not type(None)]
+        return _model_in(below[0]) if len(below) == 1 else None
+    if origin in (list, tuple, set, frozenset, Annotated):
+        return _model_in(get_args(annotation)[0])
+    return None
+
+_COMPARISONS: Final = frozenset({"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"})
+_LISTS: Final = frozenset({"$in", "$nin", "$all", "$contains", "$containsAny"})
+_EXPECTED: Final = {
+    "text": "text",
+    "number": "a number",
+    "bool": "true or false",
+    "instant": "a datetime, or text such as '2026-01-31T09:30:00Z' or '2026-01-31'",
+}
+_CONTAINERS: Final = (list, tuple, set, frozenset, Union, UnionType)
+
+
+def typed_operand(operand: Any, annotation: Any, where: Where) -> Any:
+    """Return what stands beside a field, checked and converted by its annotation.
+
+    Raises:
+        FilterValueError: an operand that the field cannot hold.
+    """
+    kinds = _kinds(annotation)
+    return operand if kinds is None else _condition(operand, kinds, where)
+
+
+def _condition(operand: Any, kinds: frozenset[str], where: Where) -> Any:
+    if not is_operators(operand):
+        return _value(operand, kinds, where)
+    made: dict[Any, Any] = {}
+    for given, value in operand.items():
+        word, here = by_value(given), (*where, str(given))
+        if word in _COMPARISONS:
+            made[given] = _value(value, kinds, here)
+        elif word in _LISTS and isinstance(value, (list, tuple)):
+            made[given] = [_listed(one, kinds, (*here, str(at))) for at, one in enumerate(value)]
+        elif word in ("$contains", "$containsAny"):
+            made[given] = _value(value, kinds, here)
+        elif word == "$not" or (
+            word == "$elemMatch" and isinstance(value, Mapping) and not of_records(value)
+        ):
+            made[given] = _condition(value, kinds, here) if is_operators(value) else value
+        else:
+            made[given] = value
+    return made
+
+
+def _listed(value: Any, kinds: frozenset[str], where: Where) -> Any:
+    return value if is_operators(value) else _value(value, kinds, where)
+
+
+def _value(given: Any, kinds: frozenset[str], where: Where) -> Any:
+    value = given if isinstance(given, date) else by_value(given)
+    if (
+        value is None
+        or isinstance(value, (list, tuple))
+        or (isinstance(value, Mapping) and not is_instant(value))
+    ):
+        return given
+    if isinstance(value, date) or is_instant(value):
+        fits = "instant" in kinds
+    elif isinstance(value, bool):
+        fits = "bool" in kinds
+    elif isinstance(value, (int, float)):
+        fits = "number" in kinds
+    elif isinstance(value, str):
+        if "text" not in kinds and "instant" in kinds and metadata_instant(value) is not None:
+            return {"$date": value}
+        fits = "text" in kinds
+    else:
+        return given
+    if fits:
+        return given
+    raise bad_value(where, shown(given), " or ".join(_EXPECTED[kind] for kind in sorted(kinds)))
+
+
+def _kinds(annotation: Any) -> frozenset[str] | None:
+    """Return what values a field may hold, its containers aside; ``None``: anything."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if origin is Literal:
+        return _all_kinds([type(by_value(value)) for value in get_args(annotation)])
+    if origin in _CONTAINERS:
+        return _all_kinds([one for one in get_args(annotation) if one is not Ellipsis])
+    if not isinstance(annotation, type):
+        return None
+    if annotation is NoneType:
+        return frozenset()
+    if issubclass(annotation, Enum):
+        return _all_kinds([type(by_value(member)) for member in annotation])
+    for kind, types in (
+        ("bool", (bool,)),
+        ("number", (int, float)),
+        ("text", (str, UUID, PurePath)),
+        ("instant", (date,)),
+    ):
+        if issubclass(annotation, types):
+            return frozenset({kind})
+    return None
+
+
+def _all_kinds(annotations: list[Any]) -> frozenset[str] | None:
+    found: frozenset[str] = frozenset()
+    for annotation in annotations:
+        kinds = _kinds(annotation)
+        if kinds is None:
+            return None
+        found |= kinds
+    return found or None

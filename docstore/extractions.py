@@ -185,9 +185,7 @@ class Extractions(Writes[Extraction]):
 
         return self._root.written(work, recognises=True)
 
-    def _documents(
-        self, writer: Writer, drafts: Sequence[tuple[int, tuple[str, Row]]]
-    ) -> dict[str, Row]:
+    def _documents(self, writer: Writer, drafts: Sequence[tuple[int, tuple[str, Row]]]) -> dict[str, Row]:
         """Return the documents of extractions by their ids, locked: no rename passes by."""
         ids = list(dict.fromkeys(key for _, (key, _) in drafts))
         found: dict[str, Row] = {}

@@ -46,6 +46,7 @@ __all__ = [
     "columns_of",
     "flat_row",
     "table_of",
+    "value_at",
 ]
 
 T = TypeVar("T")
@@ -391,17 +392,21 @@ def _value(record: Mapping[str, Any], path: Path, collection: Collection) -> Any
     value = record.get(path[0])
     if value is not None and collection.column(path[0]).kind is Kind.INSTANT:
         return to_datetime(value)
-    return _at(value, path[1:])
+    return value_at(value, path[1:])
 
 
-def _at(value: Any, steps: Path) -> Any:
+def value_at(value: Any, steps: Path) -> Any:
+    """Return what stands at a path below a JSON value, ``None`` if nothing does.
+
+    Of an array of objects it is the list of what they have there.
+    """
     for place, step in enumerate(steps):
         if type(value) is dict:
             value = value.get(step)
         elif type(value) is list:
             index = index_step(step)
             if index is None:
-                return [_at(one, steps[place:]) for one in value if type(one) is dict and step in one]
+                return [value_at(one, steps[place:]) for one in value if type(one) is dict and step in one]
             value = value[index] if index < len(value) else None
         else:
             return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import click
 
-from docstore.cli.options import opened, store_options
+from docstore.cli.options import opened, scope_options, store_options, within
 
 _ANY: dict[str, Any] = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -45,16 +46,72 @@ def serve_(arguments: tuple[str, ...]) -> int:
     return _hand_over("serve", "http.command", ("fastapi", "uvicorn", "jinja2"), arguments)
 
 
-@click.command("mcp", short_help="Offer a store to agents.", context_settings=_ANY)
-@click.argument("arguments", metavar="[OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
-def mcp_(arguments: tuple[str, ...]) -> int:
-    """Offer a store to agents by the Model Context Protocol, to read. Needs the extra mcp.
+@click.command("mcp", short_help="Offer a store to agents.")
+@click.option("--write", is_flag=True, help="Offer tools that add documents and change metadata, too.")
+@click.option("--http", is_flag=True, help="Streamable HTTP at /mcp instead of standard input and output.")
+@click.option("--host", metavar="ADDRESS", help="With HTTP: listen here.  [default: 127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="With HTTP: listen at this port.  [default: 8001]"
+)
+@click.option(
+    "--key", "keys", metavar="NAME=SECRET", multiple=True,
+    help="With HTTP: let in who sends this key; NAME=SECRET,tenant=T,owner=O confines them. May be repeated. "
+    "Environment: DOCSTORE_KEYS.",
+)  # fmt: skip
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+    help="Seconds that a call may take.",
+)  # fmt: skip
+@scope_options
+@store_options
+def mcp_(
+    write: bool, http: bool, host: str | None, port: int | None, keys: tuple[str, ...], timeout: float,
+    tenant: str | None, owner: str | None, url: str, blobs: str,
+) -> None:  # fmt: skip
+    """Offer a store to agents by the Model Context Protocol: to read, unless --write. Needs the extra mcp.
 
     \b
     docstore mcp
     docstore mcp --store postgresql://localhost/docs --tenant acme
+    docstore mcp --http --port 8001
+    docstore mcp --http --host 0.0.0.0 --key ada=SECRET,tenant=acme
+
+    An agent's program starts it and speaks to it by standard input and output; with --http (or --host,
+    --port, --key) it listens. Other addresses than this machine's own need a key.
     """
-    return _hand_over("mcp", "mcp.command", ("mcp",), arguments)
+    _needs("mcp", ("mcp", "mcp_types"))
+    from docstore.access_keys import read_keys
+    from docstore.mcp import transports
+
+    listens = http or host is not None or port is not None or bool(keys)
+    try:
+        known = read_keys(keys, os.environ.get("DOCSTORE_KEYS", "")) if listens else ()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    with opened(url, blobs, read_only=not write, query_timeout=timeout) as opened_store:
+        store = within(opened_store, tenant, owner)
+        if not listens:
+            transports.serve_stdio(store, write=write)
+            return
+        address, port = host or "127.0.0.1", 8001 if port is None else port
+        try:
+            app = transports.http_app(store, keys=known, write=write, host=address)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        transports.serve_http(app, address, port, said=lambda text: click.echo(text, err=True))
+
+
+def _needs(extra: str, modules: tuple[str, ...]) -> None:
+    """Refuse a command whose extra is not installed.
+
+    Raises:
+        click.UsageError: a module of the extra is missing.
+    """
+    lacking = [name for name in modules if find_spec(name) is None]
+    if lacking:
+        raise click.UsageError(
+            f'{extra} needs {", ".join(lacking)}: pip install "embedded-docstore[{extra}]"'
+        )
 
 
 @click.command("partition", short_help="Part the tables of a Postgres store by tenant.")

@@ -180,9 +180,11 @@ def _during(path: Path, spans: Sequence[tuple[int, int]], source: Source) -> Bou
     parts = []
     for first, last in text_spans(spans):
         after = ordered(Compare(path, "gte", first), source)
-        parts.append(after.high if last is None else intersection(
-            after.high, ordered(Compare(path, "lt", last), source).high
-        ))
+        parts.append(
+            after.high
+            if last is None
+            else intersection(after.high, ordered(Compare(path, "lt", last), source).high)
+        )
     return Bounds(EMPTY, union_all(parts))
 
 

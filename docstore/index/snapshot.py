@@ -271,4 +271,3 @@ def _without(found: Bounds, numbers: Bits) -> Bounds:
         return found
     low = minus(found.low, numbers)
     return exactly(low) if found.exact else Bounds(low, minus(found.high, numbers))
-

@@ -350,4 +350,3 @@ def _is_due(segments: Sequence[tuple[Segment, int]]) -> bool:
     last = segments[-_MERGED:]
     sizes = [alive.bit_count() for _, alive in last]
     return len(last) == _MERGED and max(sizes) < 2 * _MERGED * min(sizes)
-

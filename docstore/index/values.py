@@ -23,6 +23,8 @@ __all__ = ["Values", "has_ordinal", "ordinal", "span_of"]
 _BYTES: Final = CHUNK >> 3
 _PLANES: Final = 8
 """Bytes of an ordinal."""
+
+
 def ordinal(value: int) -> int:
     """Return the place of a whole number among all; beyond 2^53 some share one."""
     return double_ordinal(float(value))

@@ -232,8 +232,20 @@ class Occurs:
 
 
 Leaf: TypeAlias = (
-    Compare | In | All | Exists | TypeIs | Size | Mod | Regex | Match | Contains | During
-    | ElemMatch | Occurs | Always
+    Compare
+    | In
+    | All
+    | Exists
+    | TypeIs
+    | Size
+    | Mod
+    | Regex
+    | Match
+    | Contains
+    | During
+    | ElemMatch
+    | Occurs
+    | Always
 )
 Expr: TypeAlias = And | Or | Not | Leaf
 

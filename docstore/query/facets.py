@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 from docstore.concurrency import looked_over
-from docstore.errors import InvalidPage, UnknownField, shown
+from docstore.errors import InvalidPage, InvalidSort, UnknownField, shown
 from docstore.limits import Limits
 from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind
@@ -83,13 +83,13 @@ def facet_path(field: Any, collection: Collection, limits: Limits, call: str = "
         return ("content",)
     try:
         return parse_sort(field, collection, limits)[0].path
-    except ValueError as wrong:
-        raise _unknown(call, field, str(wrong)) from None
+    except InvalidSort as wrong:
+        raise _unknown(call, field, str(wrong), wrong.suggestion) from None
 
 
-def _unknown(call: str, field: Any, why: str) -> UnknownField:
+def _unknown(call: str, field: Any, why: str, meant: str | None = None) -> UnknownField:
     name = field[:_LONGEST_NAME] if isinstance(field, str) else shown(field)
-    return UnknownField(f"{call}({shown(field)}): {why}", field=name, path=name)
+    return UnknownField(f"{call}({shown(field)}): {why}", field=name, path=name, suggestion=meant)
 
 
 def values_at(record: Mapping[str, Any], path: Path) -> list[Any]:

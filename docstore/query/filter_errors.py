@@ -21,6 +21,7 @@ from docstore.errors import (
 from docstore.query.values import type_name
 
 __all__ = [
+    "SLIP",
     "Where",
     "bad_syntax",
     "bad_value",
@@ -35,7 +36,7 @@ Where: TypeAlias = tuple[str, ...]
 """Keys and list indexes from the top of the filter to what an error is about."""
 
 _LONGEST_GUESSED = 64
-_SLIP = 0.8
+SLIP = 0.8
 """How alike a slip and the name that was meant are: ``staus`` and ``status``, not ``tags`` and ``status``."""
 
 
@@ -94,7 +95,7 @@ def unknown_field(
     """Return UnknownField; ``hint`` is said if no name in ``known`` is near. With ``below``, the path that it
     would be in the metadata, only a slip for a name is near.
     """
-    guess = nearest(field, known, _SLIP if below else 0.6) or below
+    guess = nearest(field, known, SLIP if below else 0.6) or below
     meant = f"; did you mean {guess!r}?" if guess else f"; {hint}"
     return _error(UnknownField, where, what, meant, field=field, suggestion=guess)
 

@@ -39,8 +39,8 @@ from docstore.errors import InvalidSort
 from docstore.limits import Limits
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.filter_errors import nearest, shown
-from docstore.query.paths import index_step, parse_path
+from docstore.query.filter_errors import SLIP, nearest, shown
+from docstore.query.paths import index_step, parse_path, path_text
 from docstore.query.values import NotJson, check_text
 
 __all__ = [
@@ -264,7 +264,7 @@ def _parse_path(text: str, collection: Collection, limits: Limits) -> Path:
         )
     field = collection.fields.get(path[0])
     if field is None:
-        raise _unknown(path[0], collection)
+        raise _unknown(path, collection)
     if field.heavy:
         raise InvalidSort(f"{shown(field.name)} cannot be sorted by", field=field.name)
     if len(path) > 1 and field.kind is not Kind.JSON:
@@ -274,11 +274,13 @@ def _parse_path(text: str, collection: Collection, limits: Limits) -> Path:
     return path
 
 
-def _unknown(name: str, collection: Collection) -> InvalidSort:
+def _unknown(path: Path, collection: Collection) -> InvalidSort:
+    """Return the error that names the field that was meant: of a slip the nearest, else the metadata's."""
     sortable = [field.name for field in collection.fields.values() if not field.heavy]
-    close = nearest(name, sortable)
-    hint = f"did you mean {shown(close)}?" if close else f"the fields are {', '.join(sortable)}"
-    return InvalidSort(f"unknown sort field {shown(name)}; {hint}", field=name, suggestion=close)
+    meant = nearest(path[0], sortable, SLIP) or path_text(("metadata", *path))
+    return InvalidSort(
+        f"unknown field {shown(path[0])}; did you mean {shown(meant)}?", field=path[0], suggestion=meant
+    )
 
 _NUMBER_BYTES = struct.Struct(">BQH")
 _DOUBLE = struct.Struct(">d")

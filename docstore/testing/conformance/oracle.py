@@ -73,5 +73,3 @@ class Oracle:
 
 def _within(record: dict[str, Any], scope: Scope) -> bool:
     return scope.tenant in (None, record["tenant"]) and scope.owner in (None, record["owner"])
-
-

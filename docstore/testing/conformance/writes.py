@@ -12,7 +12,7 @@ from docstore.testing.conformance.rows import columns, document, extraction, ids
 
 __all__ = ["WritePromises"]
 
-_AWKWARD = 'é e\u0301 日本 😀 \uffff \U00010000 \x01 \x7f \u2028 "quoted" \'single\' %s :p ? $1 \\ \\n \n\t'
+_AWKWARD = "é e\u0301 日本 😀 \uffff \U00010000 \x01 \x7f \u2028 \"quoted\" 'single' %s :p ? $1 \\ \\n \n\t"
 
 
 class WritePromises:

@@ -16,10 +16,9 @@ from docstore.backend import EXACT, Capabilities, Judgement, Query, Reader, Sort
 from docstore.concurrency import FairLock, Gate
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
-from docstore_memory.index import Prepared, prepared
-from docstore_memory.reading import MemoryReader
-from docstore_memory.views import Overlay, State, View
-from docstore_memory.writing import Counters, MemoryWriter
+from docstore_memory.index import MemoryPrepared, prepared
+from docstore_memory.mvcc import MemoryState, Overlay, StateView
+from docstore_memory.session import MemoryReader, MemoryWriter, Sequences
 
 __all__ = ["MemoryBackend", "open_backend"]
 
@@ -37,8 +36,8 @@ class MemoryBackend:
     def __init__(self, *, busy_timeout: float = 10.0, pool_timeout: float = 10.0) -> None:
         self.capabilities = Capabilities(pool_timeout=pool_timeout)
         self._busy_timeout = busy_timeout
-        self._state = State()
-        self._counters = Counters(settings={"store_id": uuid4().hex})
+        self._state = MemoryState()
+        self._counters = Sequences(settings={"store_id": uuid4().hex})
         self._declared: dict[str, list[tuple[SortKey, ...]]] = {}
         self._snapshots: dict[int, Overlay] = {}
         self._mutex = Lock()
@@ -49,7 +48,7 @@ class MemoryBackend:
         """Call every leaf exact: the evaluator runs them all."""
         return EXACT
 
-    def prepare(self, query: Query) -> Prepared:
+    def prepare(self, query: Query) -> MemoryPrepared:
         """Return what a query asks, whatever its window."""
         return prepared(query)
 
@@ -65,13 +64,13 @@ class MemoryBackend:
 
     def _reading(self, snapshot: bool) -> Iterator[Reader]:
         if not snapshot:
-            yield MemoryReader(View(self._state), self._mutex, self._counters.settings)
+            yield MemoryReader(StateView(self._state), self._mutex, self._counters.settings)
             return
         kept = Overlay()
         with self._mutex:
             self._snapshots[id(kept)] = kept
         try:
-            yield MemoryReader(View(self._state, kept), self._mutex, self._counters.settings)
+            yield MemoryReader(StateView(self._state, kept), self._mutex, self._counters.settings)
         finally:
             with self._mutex:
                 del self._snapshots[id(kept)]
@@ -86,7 +85,7 @@ class MemoryBackend:
         self._gate.check()
         with self._turn.held(self._busy_timeout), self._gate:
             changes = Overlay()
-            yield MemoryWriter(View(self._state, changes), self._mutex, self._counters)
+            yield MemoryWriter(StateView(self._state, changes), self._mutex, self._counters)
             self._commit(changes)
 
     def close(self) -> None:
@@ -94,7 +93,7 @@ class MemoryBackend:
         if self._gate.is_torn:  # nobody is there who would let go of the lock
             return
         with self._mutex:
-            self._state = State()
+            self._state = MemoryState()
 
     # -- indexes -----------------------------------------------------------------------------------
 

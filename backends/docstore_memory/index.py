@@ -1,9 +1,8 @@
-"""The index of one collection in memory: facts folded in bulk, and the commits since, taken up when
-somebody asks.
+"""Index of one collection in memory: terms folded in bulk, and the commits since, taken up when somebody
+asks.
 
-The same algebra as on every backend (:mod:`docstore.index`); what differs is that the bulk is
-dictionaries, and that the pieces of
-filenames and the words of contents are facts like the others, at the path of the filename.
+The algebra is that of every backend (:mod:`docstore.index`). Here the bulk is dictionaries, and the
+pieces of filenames and the words of contents are terms like the others, at the path of the filename.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from docstore.query.expr import And, Compare, Expr, Leaf, expr_to_json
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.values import INT64_MAX, INT64_MIN
 
-__all__ = ["Index", "Prepared", "conjuncts", "indexes", "prepared"]
+__all__ = ["Index", "MemoryPrepared", "conjuncts", "indexes", "prepared"]
 
 _FOLD = 16_384
 _NAMES = ("filename",)
@@ -38,7 +37,7 @@ _LONGEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class MemoryPrepared:
     """What a query asks, whatever its window.
 
     Attributes:
@@ -56,12 +55,12 @@ class Prepared:
         return self.query.where is query.where and self.query.scope == query.scope
 
 
-def prepared(query: Query) -> Prepared:
+def prepared(query: Query) -> MemoryPrepared:
     """Return what a query asks, worked out now."""
     parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
     scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
     terms = (*scope, *conjuncts(query.where))
-    return Prepared(query, terms, "all " + expr_to_json(And(terms)))
+    return MemoryPrepared(query, terms, "all " + expr_to_json(And(terms)))
 
 
 class Index:
@@ -147,7 +146,7 @@ class Index:
     def _terms(self, query: Query) -> tuple[tuple[Expr, ...], str]:
         """Return what all must hold, and the key of that."""
         found = query.prepared
-        made = found if isinstance(found, Prepared) and found.is_for(query) else prepared(query)
+        made = found if isinstance(found, MemoryPrepared) and found.is_for(query) else prepared(query)
         return made.terms, made.key
 
     def leaf(self, leaf: Leaf, source: Source) -> Bounds:

@@ -1,6 +1,6 @@
 """The Postgres backend: psycopg 3, ``jsonb`` beside the canonical text, the filter language pushed down."""
 
 from docstore_postgres.backend import PostgresBackend
-from docstore_postgres.opening import open_backend
+from docstore_postgres.server import open_backend
 
 __all__ = ["PostgresBackend", "open_backend"]

@@ -26,20 +26,20 @@ from docstore.concurrency import sleep
 from docstore.errors import BackendError, QueryTimeout, StoreClosed
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_postgres import alone, declared, finding, functions
-from docstore_postgres.compile import PostgresCompiler
-from docstore_postgres.connections import AtHand, Held, Read, connected_within, spoken
-from docstore_postgres.declared import Declared
-from docstore_postgres.finding import Finder
-from docstore_postgres.judge import judge
-from docstore_postgres.loop_cursor import LoopCursor
-from docstore_postgres.reading import Prepared, Reading
-from docstore_postgres.replica import Behind, Positions
+from docstore_postgres import declared_indexes, schema, single_statement
+from docstore_postgres.async_cursor import PostgresLoopCursor
+from docstore_postgres.common_values import forget
+from docstore_postgres.compiler import PostgresCompiler
+from docstore_postgres.declared_indexes import DeclaredIndex
+from docstore_postgres.erasure import erase_traces
+from docstore_postgres.errors import translated
+from docstore_postgres.json_compiler import judge
+from docstore_postgres.planner import PlannerState, Prepared
+from docstore_postgres.pool import IdleConnection, IdlePool, ReadBlock, connected_within, spoken
+from docstore_postgres.prefilters import PrefilterFinder
+from docstore_postgres.replica import Behind, ReplicaPositions
 from docstore_postgres.session import PostgresSession
-from docstore_postgres.traces import remove_traces
-from docstore_postgres.translate import translated
-from docstore_postgres.usual import forget
-from docstore_postgres.wording import mend, misworded
+from docstore_postgres.term_index import repair, term_faults
 
 __all__ = ["PostgresBackend", "Timeouts"]
 
@@ -122,13 +122,13 @@ class PostgresBackend(SQLBackend):
         self.read_only = read_only
         self.timeouts = timeouts
         self.replica: PostgresBackend | None = None
-        self._positions = Positions(self._wal_position)
+        self._positions = ReplicaPositions(self._wal_position)
         self._transactions = 8
         pool = self.engine.pool
         if isinstance(pool, sa.QueuePool):  # one is left: a call within a transaction may need a second
             self._transactions = max(1, pool.size() + pool._max_overflow - 1)
-        self._reading: Reading | None = None
-        self._at_hand = AtHand(self.engine, self._held, self.raw_connection) if owned else None
+        self._planner: PlannerState | None = None
+        self._at_hand = IdlePool(self.engine, self._held, self.raw_connection) if owned else None
         self.pooled = pooled
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
         durable = {"synchronous_commit": "on", **timeouts.settings()}
@@ -166,7 +166,7 @@ class PostgresBackend(SQLBackend):
         begin = self._begin_snapshot if snapshot else self._begin_one
         if self._at_hand is None:
             return self._read(begin)
-        return Read(self._at_hand, self.gate, begin, self.translate)
+        return ReadBlock(self._at_hand, self.gate, begin, self.translate)
 
     # -- the replica -----------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class PostgresBackend(SQLBackend):
         if replica is None or replica._at_hand is None or positions.is_away:
             return None
         begin = replica._begin_snapshot if snapshot else replica._begin_one
-        block = Read(replica._at_hand, replica.gate, begin, replica.translate, positions.check)
+        block = ReadBlock(replica._at_hand, replica.gate, begin, replica.translate, positions.check)
         positions.now()  # a primary that is away is no fault of the replica's
         try:
             session: Session = stack.enter_context(block)
@@ -266,13 +266,13 @@ class PostgresBackend(SQLBackend):
                 stack.enter_context(self._spoken(connection.connection))
             yield connection
 
-    def _held(self, fairy: Any) -> Held:
+    def _held(self, fairy: Any) -> IdleConnection:
         """Set a connection up that is new from the pool, or was there."""
         try:
             if "docstore" not in fairy.info:
                 self.set_up(fairy)
                 fairy.info["docstore"] = True
-            return Held(fairy, self.session, keeps=not self.pooled)
+            return IdleConnection(fairy, self.session, keeps=not self.pooled)
         except BaseException:
             if fairy.dbapi_connection.closed:
                 fairy.invalidate()
@@ -289,18 +289,18 @@ class PostgresBackend(SQLBackend):
 
     def session(self, connection: Any) -> PostgresSession:
         """Return a session on a raw connection; the first one looks at what the indexes can find."""
-        reading = self._reading
-        if reading is None:
-            reading = Reading(Finder(self.tables, self._has_trigrams(connection)))
-            self._read_indexes(connection, reading)
-            self._reading = reading  # whole: a task may be cancelled at any statement
-        return PostgresSession(connection, self.tables, self.compilers, reading)
+        planner = self._planner
+        if planner is None:
+            planner = PlannerState(PrefilterFinder(self.tables, self._has_trigrams(connection)))
+            self._read_indexes(connection, planner)
+            self._planner = planner  # whole: a task may be cancelled at any statement
+        return PostgresSession(connection, self.tables, self.compilers, planner)
 
-    def _read_indexes(self, connection: Any, reading: Reading) -> None:
+    def _read_indexes(self, connection: Any, planner: PlannerState) -> None:
         with closing(connection.cursor()) as cursor:
             for collection in (DOCUMENTS, EXTRACTIONS):
-                reading.declared[collection.name] = declared.read(cursor, self.tables, collection)
-        reading.epoch += 1
+                planner.declared[collection.name] = declared_indexes.read(cursor, self.tables, collection)
+        planner.epoch += 1
 
     # -- one record in one statement -------------------------------------------------------------------------
 
@@ -319,12 +319,12 @@ class PostgresBackend(SQLBackend):
     ) -> tuple[int, int] | None:
         """Add a row, committed; return its number and the clock, or ``None`` where a unique key is taken."""
         with self._alone(writes=True) as session:
-            return alone.insert_alone(session, collection, row, clocked)
+            return single_statement.insert_alone(session, collection, row, clocked)
 
     def update_alone(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns of a row, committed, if it is still as it was read; return whether it was."""
         with self._alone(writes=True) as session:
-            return alone.update_alone(session, collection, before, changes)
+            return single_statement.update_alone(session, collection, before, changes)
 
     @contextmanager
     def _alone(self, *, writes: bool = False) -> Iterator[PostgresSession]:
@@ -342,7 +342,7 @@ class PostgresBackend(SQLBackend):
             finally:
                 if writes:
                     self._positions.wrote()
-        if writes and alone.folds():
+        if writes and single_statement.folds():
             with suppress(BackendError), self.write() as block:
                 assert isinstance(block, PostgresSession)
                 block.counters.fold()
@@ -352,33 +352,33 @@ class PostgresBackend(SQLBackend):
 
     def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
         """Make an index of records in the order of ``keys``; return whether it is new."""
-        return self._declare(declared.create, collection, keys)
+        return self._declare(declared_indexes.create, collection, keys)
 
     def drop_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
         """Remove a declared index; return whether it was there."""
-        return self._declare(declared.drop, collection, keys)
+        return self._declare(declared_indexes.drop, collection, keys)
 
     def _declare(
-        self, change: Callable[[Any, Declared], bool], collection: Collection, keys: Sequence[SortKey]
+        self, change: Callable[[Any, DeclaredIndex], bool], collection: Collection, keys: Sequence[SortKey]
     ) -> bool:
         with self.write() as session:
             session.lock("indexes")
-            changed = change(session.cursor, Declared(collection, self.tables, tuple(keys)))
+            changed = change(session.cursor, DeclaredIndex(collection, self.tables, tuple(keys)))
         with self.translated(), self.checkout() as connection:
-            if self._reading is not None:
-                self._read_indexes(connection, self._reading)
+            if self._planner is not None:
+                self._read_indexes(connection, self._planner)
         if self.replica is not None:
-            self.replica._reading = None  # looked at anew by its next connection
+            self.replica._planner = None  # looked at anew by its next connection
         return changed
 
     def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
         """Return the keys of each declared index."""
         with self.read() as session:
-            return [one.keys for one in declared.read(session.cursor, self.tables, collection)]
+            return [one.keys for one in declared_indexes.read(session.cursor, self.tables, collection)]
 
     def seen_orders(self, collection: Collection) -> dict[tuple[SortKey, ...], tuple[int, float]]:
         """Return, of the orders that no index had, how often each was asked for and the seconds that took."""
-        return dict(self._reading.orders) if self._reading and collection is DOCUMENTS else {}
+        return dict(self._planner.orders) if self._planner and collection is DOCUMENTS else {}
 
     # -- counts ----------------------------------------------------------------------------------------------
 
@@ -392,7 +392,7 @@ class PostgresBackend(SQLBackend):
             faults = session.counters.faults(len(unreadable.get(DOCUMENTS.name, ())))
         yield from ((None, fault) for fault in faults)
         for collection in (DOCUMENTS, EXTRACTIONS):
-            for one in misworded(self.read, self.tables, collection):
+            for one in term_faults(self.read, self.tables, collection):
                 if one.number in unreadable.get(collection.name, ()):
                     continue
                 fault = f"the words of the metadata of {one.id!r} are not those of what it holds"
@@ -401,11 +401,11 @@ class PostgresBackend(SQLBackend):
     def rebuild_indexes(self) -> None:
         """Mend the kept counts and words."""
         with self.write() as session:
-            session.counters.mend()
+            session.counters.repair()
         for collection in (DOCUMENTS, EXTRACTIONS):
-            for one in misworded(self.read, self.tables, collection):
+            for one in term_faults(self.read, self.tables, collection):
                 with self.write() as session:
-                    mend(session, self.tables, collection, one.number)
+                    repair(session, self.tables, collection, one.number)
 
     def forget_values(self) -> None:
         """Forget the usual values and counts that no document has any more, and leave no dead rows."""
@@ -413,7 +413,7 @@ class PostgresBackend(SQLBackend):
             forget(session)
             session.counters.fold(wait=True)
         with self.translated(), self.checkout() as connection:
-            remove_traces(self.session(connection).cursor, self.tables, settings=not self.pooled)
+            erase_traces(self.session(connection).cursor, self.tables, settings=not self.pooled)
 
     def _has_trigrams(self, connection: Any) -> bool:
         with closing(connection.cursor()) as cursor:
@@ -488,11 +488,11 @@ class PostgresBackend(SQLBackend):
 
     def derived_schema(self) -> list[str]:
         """Return the statements for functions, indexes over them, the sequences of the clock, and views."""
-        searched = finding.statements(self.tables)
+        searched = schema.search_statements(self.tables)
         clocks = [
             f"CREATE SEQUENCE IF NOT EXISTS {self.tables.named(name)}" for name in ("clock", "clock_wall")
         ]
-        made = (*self._parts(), *functions.statements(self.tables), *searched, *clocks)
+        made = (*self._parts(), *schema.function_statements(self.tables), *searched, *clocks)
         return [*made, *super().derived_schema()]
 
     def object_names(self) -> str:
@@ -506,7 +506,7 @@ class PostgresBackend(SQLBackend):
     def restore_derived(self, *, allowed: bool) -> None:
         """Make what is derived and missing; what the indexes find is then looked at anew."""
         super().restore_derived(allowed=allowed)
-        self._reading = None
+        self._planner = None
 
     def _parts(self) -> list[str]:
         """Return the statements that make the parts of partitioned tables."""
@@ -531,7 +531,7 @@ class PostgresBackend(SQLBackend):
             if backend is not None:
                 backend.tables = replace(backend.tables, partitions=count)
                 backend.compilers = backend.new_compilers()
-                backend._reading = None
+                backend._planner = None
 
     def is_interrupt(self, error: Exception) -> bool:
         """Return whether the server says that a statement was interrupted."""
@@ -542,9 +542,9 @@ class PostgresBackend(SQLBackend):
         return translated(error)
 
     @staticmethod
-    def loop_cursor(driver: Any) -> LoopCursor:
+    def loop_cursor(driver: Any) -> PostgresLoopCursor:
         """Return a cursor on an asynchronous connection of psycopg's."""
-        return LoopCursor(driver)
+        return PostgresLoopCursor(driver)
 
     @contextmanager
     def joining(self, connection: Any) -> Iterator[None]:

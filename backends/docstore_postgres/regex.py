@@ -1,20 +1,103 @@
 """RE2 patterns as Postgres' regular expressions, written out so that both find the same strings.
 
-What the two could see differently is never left to Postgres: classes, ``.``, anchors and case are written out
-by code point, for the collation "C". What cannot be written so stands for anything, which makes the whole a
-superset: inexact. Both engines are automata, so a translated pattern has no catastrophic case either; large
-repetitions, which Postgres refuses, are inexact.
+Classes, ``.``, anchors and case are written out by code point, for the collation "C", because the two
+engines could read them differently. A construct that cannot be written so stands for anything, which
+makes the whole a superset: inexact. Both engines are automata, so a translated pattern has no
+catastrophic case either. Large repetitions, which Postgres refuses, are inexact.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeAlias
 
-from docstore_postgres.ranges import ANY, LAST, NEWLINE, CodeRanges, bracket, complement, folded, literal
+__all__ = [
+    "ANY",
+    "LAST",
+    "NEWLINE",
+    "CodeRanges",
+    "Translated",
+    "bracket",
+    "complement",
+    "folded",
+    "literal",
+    "translate",
+]
 
-__all__ = ["Translated", "translate"]
+LAST = 0x10FFFF
+NEWLINE = 10
+ANY = "."
+"""Any character, a newline as well: Postgres' default."""
+
+Range: TypeAlias = tuple[int, int]
+
+
+class CodeRanges(tuple[Range, ...]):
+    """Inclusive ranges of code points from 1 on, in order, without overlaps. Made from any ranges."""
+
+    __slots__ = ()
+
+    def __new__(cls, ranges: Iterable[Range]) -> CodeRanges:
+        """Sort and merge ``ranges``."""
+        merged: list[Range] = []
+        for first, last in sorted((max(first, 1), last) for first, last in ranges if last >= max(first, 1)):
+            if merged and first <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+            else:
+                merged.append((first, last))
+        return super().__new__(cls, merged)
+
+
+def complement(ranges: CodeRanges) -> CodeRanges:
+    """Return all other characters."""
+    gaps: list[Range] = []
+    start = 1
+    for first, last in ranges:
+        gaps.append((start, first - 1))
+        start = last + 1
+    return CodeRanges([*gaps, (start, LAST)])
+
+
+_FOLDS = (("K", 0x212A), ("S", 0x17F))
+
+
+def folded(ranges: CodeRanges) -> CodeRanges | None:
+    """Return the characters and those that differ in case alone; ``None`` where they are not all ASCII."""
+    if ranges and ranges[-1][1] > 127:
+        return None
+    more: list[Range] = list(ranges)
+    for low, high, distance in ((65, 90, 32), (97, 122, -32)):
+        more += [
+            (max(first, low) + distance, min(last, high) + distance)
+            for first, last in ranges
+            if first <= high and last >= low
+        ]
+    both = CodeRanges(more)
+    beyond = [code for letter, code in _FOLDS if any(first <= ord(letter) <= last for first, last in both)]
+    return CodeRanges([*both, *((code, code) for code in beyond)])
+
+
+def literal(character: str) -> str:
+    """Return one character as it stands in a regular expression."""
+    return character if character.isascii() and character.isalnum() else _escape(ord(character))
+
+
+def bracket(ranges: CodeRanges, negated: bool = False) -> str:
+    """Return the expression for one character within (``negated``: outside) ``ranges``, or for none."""
+    if not ranges:
+        return ANY if negated else "(?!)"
+    body = "".join(
+        _escape(first) if first == last else f"{_escape(first)}-{_escape(last)}" for first, last in ranges
+    )
+    return f"[{'^' if negated else ''}{body}]"
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
 
 _MOST_REPEATS = 255
 _MOST_SIZE = 1500
@@ -55,7 +138,7 @@ class Translated:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _RegexPiece:
     """A part: its source, its size with repetitions written out, and whether it only looks."""
 
     source: str
@@ -71,7 +154,7 @@ def translate(pattern: str, flags: str = "") -> Translated | None:
         pattern: one that RE2 accepts.
         flags: a subset of ``ims``.
     """
-    reader = _Reader(pattern, _Flags("i" in flags, "m" in flags, "s" in flags))
+    reader = _RegexReader(pattern, _Flags("i" in flags, "m" in flags, "s" in flags))
     try:
         piece = reader.alternatives()
     except (_Unread, RecursionError):
@@ -94,7 +177,7 @@ class _Flags:
         return replace(self, **changes)
 
 
-class _Reader:
+class _RegexReader:
     """One pass over a pattern."""
 
     def __init__(self, pattern: str, flags: _Flags) -> None:
@@ -107,7 +190,7 @@ class _Reader:
     def _is_at(self, text: str) -> bool:
         return self.pattern.startswith(text, self.at)
 
-    def alternatives(self) -> _Piece:
+    def alternatives(self) -> _RegexPiece:
         """Read up to the end or a closing parenthesis; flags set inside end with it."""
         outer = self.flags
         branches = [self._branch()]
@@ -116,23 +199,25 @@ class _Reader:
             branches.append(self._branch())
         self.flags = outer
         looks = all(branch.looks for branch in branches)
-        return _Piece(
+        return _RegexPiece(
             "|".join(branch.source for branch in branches), sum(branch.size for branch in branches), looks
         )
 
-    def _branch(self) -> _Piece:
-        parts: list[_Piece] = []
+    def _branch(self) -> _RegexPiece:
+        parts: list[_RegexPiece] = []
         while self.at < len(self.pattern) and self.pattern[self.at] not in "|)":
             parts.append(self._repeated(self._atom()))
         looks = all(part.looks for part in parts)
-        return _Piece("".join(part.source for part in parts), 1 + sum(part.size for part in parts), looks)
+        return _RegexPiece(
+            "".join(part.source for part in parts), 1 + sum(part.size for part in parts), looks
+        )
 
-    def _repeated(self, piece: _Piece) -> _Piece:
+    def _repeated(self, piece: _RegexPiece) -> _RegexPiece:
         """Read quantifiers behind an atom; whether they are lazy does not change what matches."""
         while (bounds := self._bounds()) is not None:
             least, most = bounds
             if piece.looks:
-                piece = piece if least else _Piece("", looks=True)
+                piece = piece if least else _RegexPiece("", looks=True)
             else:
                 piece = self._quantified(piece, least, most)
         return piece
@@ -153,16 +238,16 @@ class _Reader:
         self.at += self._is_at("?")
         return bounds
 
-    def _quantified(self, piece: _Piece, least: int, most: int | None) -> _Piece:
+    def _quantified(self, piece: _RegexPiece, least: int, most: int | None) -> _RegexPiece:
         if max(least, most or 0) > _MOST_REPEATS:
             self.exact = False
             least, most = min(least, _MOST_REPEATS), None
         words = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((least, most))
         bound = words or f"{{{least},{'' if most is None else most}}}"
         times = max(least, most or 0, 1)
-        return _Piece(f"(?:{piece.source}){bound}", piece.size * times)
+        return _RegexPiece(f"(?:{piece.source}){bound}", piece.size * times)
 
-    def _atom(self) -> _Piece:
+    def _atom(self) -> _RegexPiece:
         character = self.pattern[self.at]
         if character == "(":
             return self._group()
@@ -172,33 +257,33 @@ class _Reader:
             return self._escaped()
         self.at += 1
         if character == "^":
-            return self._line(_LINE_START) if self.flags.lines else _Piece(r"\A", looks=True)
+            return self._line(_LINE_START) if self.flags.lines else _RegexPiece(r"\A", looks=True)
         if character == "$":
-            return self._line(_LINE_END) if self.flags.lines else _Piece(r"\Z", looks=True)
+            return self._line(_LINE_END) if self.flags.lines else _RegexPiece(r"\Z", looks=True)
         if character == ".":
-            return _Piece(
+            return _RegexPiece(
                 ANY if self.flags.dot_all else bracket(CodeRanges([(NEWLINE, NEWLINE)]), negated=True)
             )
         return self._character(character)
 
-    def _line(self, source: str) -> _Piece:
+    def _line(self, source: str) -> _RegexPiece:
         self.line_anchors += 1
-        return _Piece(source, looks=True)
+        return _RegexPiece(source, looks=True)
 
-    def _character(self, character: str) -> _Piece:
+    def _character(self, character: str) -> _RegexPiece:
         if not self.flags.folds or (character.isascii() and not character.isalpha()):
-            return _Piece(literal(character))
+            return _RegexPiece(literal(character))
         return self._set(CodeRanges([(ord(character), ord(character))]))
 
-    def _set(self, ranges: CodeRanges, negated: bool = False) -> _Piece:
+    def _set(self, ranges: CodeRanges, negated: bool = False) -> _RegexPiece:
         """Return a set of characters; under ``i`` one with characters beyond ASCII stands for any."""
         kept = folded(ranges) if self.flags.folds else ranges
         if kept is None:
             self.exact = False
-            return _Piece(ANY)
-        return _Piece(bracket(kept, negated))
+            return _RegexPiece(ANY)
+        return _RegexPiece(bracket(kept, negated))
 
-    def _group(self) -> _Piece:
+    def _group(self) -> _RegexPiece:
         outer = self.flags
         found = _GROUP.match(self.pattern, self.at)
         if found is not None and found[3] == ")":
@@ -206,7 +291,7 @@ class _Reader:
             self.at = found.end()
             if self.at < len(self.pattern) and self.pattern[self.at] in "*+?{":
                 raise _Unread  # RE2 repeats what stands before the flags
-            return _Piece("", looks=True)
+            return _RegexPiece("", looks=True)
         if found is None and self._is_at("(?"):
             raise _Unread
         self.at = found.end() if found is not None else self.at + 1
@@ -217,13 +302,13 @@ class _Reader:
             raise _Unread
         self.at += 1
         self.flags = outer
-        return _Piece(f"(?:{inner.source})", inner.size, inner.looks)
+        return _RegexPiece(f"(?:{inner.source})", inner.size, inner.looks)
 
-    def _escaped(self) -> _Piece:
+    def _escaped(self) -> _RegexPiece:
         letter = self.pattern[self.at + 1 : self.at + 2]
         if letter in _ASSERTIONS and letter:
             self.at += 2
-            return _Piece(_ASSERTIONS[letter], looks=True)
+            return _RegexPiece(_ASSERTIONS[letter], looks=True)
         if letter == "B":
             return self._inside_characters()
         if letter == "Q":
@@ -233,13 +318,13 @@ class _Reader:
             return self._set(perl, negated=letter.isupper())
         return self._character(chr(self._code()))
 
-    def _inside_characters(self) -> _Piece:
+    def _inside_characters(self) -> _RegexPiece:
         """Leave out ``\\B``: RE2 finds it between the bytes of one character, too."""
         self.exact = False
         self.at += 2
-        return _Piece("", looks=True)
+        return _RegexPiece("", looks=True)
 
-    def _quoted(self) -> _Piece:
+    def _quoted(self) -> _RegexPiece:
         close = self.pattern.find("\\E", self.at)
         text = self.pattern[self.at + 2 : close if close >= 0 else None]
         self.at = close + 2 if close >= 0 else len(self.pattern)
@@ -269,7 +354,7 @@ class _Reader:
             raise _Unread
         return code
 
-    def _class(self) -> _Piece:
+    def _class(self) -> _RegexPiece:
         self.at += 1
         negated = self._is_at("^")
         self.at += negated

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from docstore_postgres.session import PostgresSession
 
-__all__ = ["Behind", "Positions"]
+__all__ = ["Behind", "ReplicaPositions"]
 
 _log = logging.getLogger("docstore")
 _NOWHERE = "0/0"
@@ -35,7 +35,7 @@ def _place(text: str) -> int:
     return int(high, 16) << 32 | int(low, 16)
 
 
-class Positions:
+class ReplicaPositions:
     """What one store must see, and whether its replica may be asked.
 
     Args:

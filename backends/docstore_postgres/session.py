@@ -22,13 +22,12 @@ from docstore.concurrency import Clock
 from docstore.query.expr import TRUE, And, Compare, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
 from docstore_postgres import facets
-from docstore_postgres.compile import PostgresCompiler
-from docstore_postgres.declared import Narrowed, matching
-from docstore_postgres.drive import furthest_walk, is_point, is_walkable
-from docstore_postgres.inserting import Inserting
-from docstore_postgres.paging import Page, page, way_of
-from docstore_postgres.reading import Prepared, Reading
-from docstore_postgres.wording import mend, misworded
+from docstore_postgres.compiler import PostgresCompiler
+from docstore_postgres.declared_indexes import IndexCondition, matching
+from docstore_postgres.insert import InsertSession
+from docstore_postgres.page import PageStatements, access_path_of, read_page
+from docstore_postgres.planner import PlannerState, Prepared, is_point, is_scannable, scan_limit
+from docstore_postgres.term_index import repair, term_faults
 
 __all__ = ["CLOCK", "PostgresSession"]
 
@@ -38,7 +37,7 @@ CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _INTERRUPT_SECONDS = 5.0
 _MODES = {False: "auto", True: "force_generic_plan"}
 _INDEXES = {
-    "narrow": "a declared index", "range": "the index of words", "groups": "the groups of a declared index"
+    "index": "a declared index", "terms": "the index of words", "groups": "the groups of a declared index"
 }  # fmt: skip
 _FEW = 512
 """Rows of a scope that are counted one by one rather than looked for by an index of everybody's."""
@@ -47,7 +46,7 @@ _MOST_LOST = 1_000
 _BY_NUMBER = (SortKey(("number",)),)
 
 
-class PostgresSession(Inserting):
+class PostgresSession(InsertSession):
     """A block on one psycopg connection."""
 
     mark: ClassVar[str] = "%s"
@@ -58,10 +57,10 @@ class PostgresSession(Inserting):
     )
 
     def __init__(
-        self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler], reading: Reading
+        self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler], planner: PlannerState
     ) -> None:
-        super().__init__(connection, tables, compilers, reading.learnt)
-        self.reading = reading
+        super().__init__(connection, tables, compilers, planner.learnt)
+        self.planner = planner
         self.keeps_connection = False
         self.plans_blindly = False
         self._server: tuple[str, int, str] | None = None
@@ -97,17 +96,17 @@ class PostgresSession(Inserting):
             names, fetched = self.names_read(query), self.fetch(statement, prepare=False)
             if not fetched or not fetched[0][-1]:
                 return self._rows(query.collection, names, [row[:-1] for row in fetched])
-        if is_walkable(query):
+        if is_scannable(query):
             names, wanted = self._page(query)
             begun = time.perf_counter()
-            found = page(self, wanted, self.reading.drives)
-            self.reading.note_slow(query, time.perf_counter() - begun)
+            found = read_page(self, wanted, self.planner.selectivities)
+            self.planner.note_slow(query, time.perf_counter() - begun)
             return self._rows(query.collection, names, found)
         begun = time.perf_counter()
         names, statement = self.statement(query)
         rows = self._rows(query.collection, names, self.fetch(statement, prepare=False))
         if query.limit is not None and query.lock is None:
-            self.reading.note(query.order, time.perf_counter() - begun)
+            self.planner.note(query.order, time.perf_counter() - begun)
         return rows
 
     def _asked_columns(self, query: Query) -> ColumnFilter | None:
@@ -120,7 +119,7 @@ class PostgresSession(Inserting):
     def _column_page(self, query: Query, columns: ColumnFilter) -> Fragment:
         compiler = self.compilers[query.collection.name]
         assert isinstance(compiler, PostgresCompiler)
-        return self.reading.column_page(query, columns, self.selected(query), compiler)
+        return self.planner.column_page(query, columns, self.selected(query), compiler)
 
     def _queued(self, query: Query) -> Fragment:
         """Return the statement of a claim, in the order of the index that has what it may take and little
@@ -178,9 +177,9 @@ class PostgresSession(Inserting):
             statement = self.condition(query).wrapped(start, lock)
             return self.names_read(query), self.fetch(statement, prepare=True)
         key = (query.collection.name, scope.tenant is None, scope.owner is None, where.path, start, lock)
-        text = self.reading.points.get(key)
+        text = self.planner.points.get(key)
         if text is None:
-            text = self.reading.points[key] = self.condition(query).wrapped(start, lock).text
+            text = self.planner.points[key] = self.condition(query).wrapped(start, lock).text
         values = tuple(value for value in (scope.tenant, scope.owner, where.value) if value is not None)
         return self.names_read(query), self.fetch(Fragment(text, values), prepare=True)
 
@@ -191,14 +190,14 @@ class PostgresSession(Inserting):
             page = self._column_page(query, columns)
             return Statement(page.text, page.values, self.plan_of(page))
         statement = self._ordered(query)
-        if statement is None and is_walkable(query):
+        if statement is None and is_scannable(query):
             _, wanted = self._page(query)
-            rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
-            bound = furthest_walk(wanted.wanted, rows)
-            way = way_of(self, query, wanted.condition, rows)
-            statement = wanted.find(way) if way in _INDEXES else wanted.walk(bound)
+            rows = self.planner.selectivities.rows(query.collection.name, lambda: self.last_number(query))
+            bound = scan_limit(wanted.wanted, rows)
+            access = access_path_of(self, query, wanted.condition, rows)
+            statement = wanted.find(access) if access in _INDEXES else wanted.walk(bound)
             after = "finds all matches by an index" if wanted.condition.found else "reads all rows"
-            after = f"runs this statement, by {_INDEXES[way]}" if way in _INDEXES else after
+            after = f"runs this statement, by {_INDEXES[access]}" if access in _INDEXES else after
             note = f"looks at up to {bound} rows in order; where these do not fill the page, {after}"
             return Statement(statement.text, statement.values, self.plan_of(statement), (note,))
         if statement is None:
@@ -207,7 +206,7 @@ class PostgresSession(Inserting):
 
     def _ordered(self, query: Query) -> Fragment | None:
         """Return the statement in the order of a declared index; its last column says if that fails."""
-        declared = self.reading.declared.get(query.collection.name)
+        declared = self.planner.declared.get(query.collection.name)
         found = matching(declared, query) if declared and query.lock is None else None
         if found is None:
             return None
@@ -223,12 +222,12 @@ class PostgresSession(Inserting):
         statement = both(parts).wrapped(start, f" ORDER BY {found.order_by(query.order)}")
         return joined("", (statement, self._window(query)))
 
-    def _page(self, query: Query) -> tuple[tuple[str, ...], Page]:
+    def _page(self, query: Query) -> tuple[tuple[str, ...], PageStatements]:
         compiler = self.compilers[query.collection.name]
         assert isinstance(compiler, PostgresCompiler)
         names = self.names_read(query)
-        condition = self.reading.condition(query, compiler)
-        return names, Page(query, compiler, self.tables, self.selected(query), condition)
+        condition = self.planner.condition(query, compiler)
+        return names, PageStatements(query, compiler, self.tables, self.selected(query), condition)
 
     def fetch(
         self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
@@ -272,15 +271,15 @@ class PostgresSession(Inserting):
         """Count the rows of ``query``, up to ``at_most``, found by the one index that is best."""
         _, wanted = self._page(query)
         condition = wanted.condition
-        if condition.found and self.reading.drives.is_small(query, _FEW, partial(self.size_of, query)):
+        if condition.found and self.planner.selectivities.is_small(query, _FEW, partial(self.size_of, query)):
             ((found,),) = self.fetch(wanted.counting("scope", at_most), prepare=False)
             return int(found)
-        ranged = condition.look_at_words(self.usuals, lambda found: self.expected(query, found))
-        if condition.narrowed is not None or condition.apart is not None or ranged is not None:
-            rows = self.reading.drives.rows(query.collection.name, lambda: self.last_number(query))
-            way = way_of(self, replace(query, limit=None, offset=0), condition, rows)
-            if way in _INDEXES or (way == "apart" and at_most is None):
-                ((found,),) = self.fetch(wanted.counting(way, at_most), prepare=False)
+        term_match = condition.match_terms(self.common_values, lambda found: self.expected(query, found))
+        if condition.index_condition is not None or condition.split is not None or term_match is not None:
+            rows = self.planner.selectivities.rows(query.collection.name, lambda: self.last_number(query))
+            access = access_path_of(self, replace(query, limit=None, offset=0), condition, rows)
+            if access in _INDEXES or (access == "split" and at_most is None):
+                ((found,),) = self.fetch(wanted.counting(access, at_most), prepare=False)
                 return int(found)
         return super().count(query, at_most)
 
@@ -298,15 +297,15 @@ class PostgresSession(Inserting):
         ((found,),) = self.fetch(scope.wrapped(start, f" LIMIT {most}) AS s"), prepare=False)
         return int(found)
 
-    def estimate(self, query: Query, narrowed: Narrowed) -> int:
+    def estimate(self, query: Query, index_condition: IndexCondition) -> int:
         """Return how many rows Postgres expects a declared index to find."""
         schema = f'"{self.tables.schema}".' if self.tables.schema else ""
-        many = f'{schema}"{narrowed.many}"'
+        many = f'{schema}"{index_condition.many}"'
         ((rows,),) = self.fetch(
             Fragment("SELECT coalesce(max(reltuples), 0) FROM pg_class WHERE oid = to_regclass(%s)", (many,)),
             prepare=True,
         )
-        return int(rows) + self.expected(query, narrowed.ordered)
+        return int(rows) + self.expected(query, index_condition.ordered)
 
     def groups(self, index: str, rows: int) -> int:
         """Return how many values Postgres expects the first expression of an index to have among ``rows``."""
@@ -409,11 +408,11 @@ class PostgresSession(Inserting):
         for statement in statements:
             self.cursor.execute(statement)
         if f"{self.tables.prefix}tally" in missing:
-            self.counters.mend()
+            self.counters.repair()
         if f"{self.tables.prefix}usual" in missing:
             for collection in (DOCUMENTS, EXTRACTIONS):
-                for one in misworded(self._itself, self.tables, collection):
-                    mend(self, self.tables, collection, one.number)
+                for one in term_faults(self._itself, self.tables, collection):
+                    repair(self, self.tables, collection, one.number)
 
     def _itself(self, *, snapshot: bool = False) -> AbstractContextManager[PostgresSession]:
         return nullcontext(self)

@@ -204,7 +204,7 @@ class Counters:
             # A tenant's and an owner's name go with their last document.
             self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Add what the counts lack; one after another, so that nobody adds it twice."""
         self._session.lock("tally")
         self.add(self.differences())

@@ -27,18 +27,19 @@ from docstore.backend import Capabilities, Query, SortKey
 from docstore.concurrency import Clock, ReentrantFairLock, current, sleep
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_sqlite.asked import Prepared
-from docstore_sqlite.compile import SQLiteCompiler
-from docstore_sqlite.declared import register_order
-from docstore_sqlite.folding import register_folding
+from docstore_sqlite.async_cursor import SQLiteLoopCursor, in_its_thread
+from docstore_sqlite.compiler import SQLiteCompiler
+from docstore_sqlite.database_file import DatabaseFile, database_file_of
+from docstore_sqlite.declared_indexes import register_order
+from docstore_sqlite.delta_log import register_compaction
 from docstore_sqlite.functions import register
-from docstore_sqlite.kept import Idle, Reading
-from docstore_sqlite.lock import lock_of
-from docstore_sqlite.loop_cursor import LoopCursor, in_its_thread
-from docstore_sqlite.place import Place, place_of
-from docstore_sqlite.postings import FIELDS, Shared, generations_of, schema_of
+from docstore_sqlite.planner import SQLitePrepared
+from docstore_sqlite.pool import IdleSessions, SessionBlock
+from docstore_sqlite.posting_store import SharedIndex
+from docstore_sqlite.schema import FIELDS, generations_of, schema_of
 from docstore_sqlite.session import SQLiteSession
 from docstore_sqlite.text_index import parts_of
+from docstore_sqlite.write_lock import lock_of
 
 __all__ = ["SQLiteBackend", "open_backend"]
 
@@ -84,21 +85,21 @@ class SQLiteBackend(SQLBackend):
         busy_timeout: float = 10.0,
         pool_timeout: float = 10.0,
         keeps: bool = False,
-        place: Place | None = None,
+        place: DatabaseFile | None = None,
     ) -> None:
         super().__init__(engine, tables, owned=owned, pool_timeout=pool_timeout)
         self.busy_timeout = busy_timeout
-        self.place = place or place_of(self.engine.url)[0]
+        self.place = place or database_file_of(self.engine.url)[0]
         self.path = self.place.path
         self.read_only = self.place.read_only
         self.lock = lock_of(self.path)
         self.is_ready = False
         """Whether it was found that the file holds a store of this format: nothing is folded into another."""
         self.clock = Clock()
-        self.index: dict[str, Shared] = {name: Shared() for name in FIELDS}
+        self.index: dict[str, SharedIndex] = {name: SharedIndex() for name in FIELDS}
         self._single = ReentrantFairLock() if self.path is None else None
         """How many threads can read at once."""
-        self._idle = Idle(self._connected, self.session) if keeps else None
+        self._idle = IdleSessions(self._connected, self.session) if keeps else None
         if owned and self.path is not None:
             sa.event.listen(engine, "do_connect", self._by_place)
 
@@ -137,7 +138,7 @@ class SQLiteBackend(SQLBackend):
         finally:
             self._single.release()
 
-    def _own_idle(self) -> Idle | None:
+    def _own_idle(self) -> IdleSessions | None:
         """Return the connections at hand, ``None`` if none are kept."""
         if self._idle is not None and os.getpid() != self._pid:
             self.forked()
@@ -161,9 +162,9 @@ class SQLiteBackend(SQLBackend):
         return SQLiteSession(connection, self.tables, self.compilers, self.index, self.clock)
 
     @staticmethod
-    def loop_cursor(driver: Any) -> LoopCursor:
+    def loop_cursor(driver: Any) -> SQLiteLoopCursor:
         """Return a cursor on a connection of aiosqlite's."""
-        return LoopCursor(driver)
+        return SQLiteLoopCursor(driver)
 
     def is_interrupt(self, error: Exception) -> bool:
         """Return whether sqlite3 says that a statement was interrupted."""
@@ -178,9 +179,9 @@ class SQLiteBackend(SQLBackend):
             pool_timeout=self.pool_timeout,
         )
 
-    def prepare(self, query: Query) -> Prepared:
+    def prepare(self, query: Query) -> SQLitePrepared:
         """Return a place for what sessions work out for ``query``."""
-        return Prepared.of(query)
+        return SQLitePrepared.of(query)
 
     def begin(self, session: Session) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
@@ -314,7 +315,7 @@ class SQLiteBackend(SQLBackend):
         block: AbstractContextManager[SQLiteSession] = (
             self._read_pooled(snapshot)
             if idle is None
-            else Reading(idle.take, idle, snapshot, self._read_pooled, self.translate, self.gate)
+            else SessionBlock(idle.take, idle, snapshot, self._read_pooled, self.translate, self.gate)
         )
         return self._read_still(block) if self.place.is_still else block
 
@@ -356,11 +357,11 @@ class SQLiteBackend(SQLBackend):
         """Forget the file that was there, and look at the one that is."""
         self._leave_log()
         if self._idle is not None:
-            idle, self._idle = self._idle, Idle(self._connected, self.session)
+            idle, self._idle = self._idle, IdleSessions(self._connected, self.session)
             idle.close()
         self.engine.dispose()
         self.place.remove_log()
-        self.index = {name: Shared() for name in FIELDS}
+        self.index = {name: SharedIndex() for name in FIELDS}
         self.compilers = self.new_compilers()
         super().ensure_schema(upgrade=False)
         self.place.settle()
@@ -430,7 +431,7 @@ class SQLiteBackend(SQLBackend):
 
     def after_fork(self) -> None:
         """Forget what the parent knew of the index, and leave it its connections."""
-        self.index = {name: Shared() for name in FIELDS}
+        self.index = {name: SharedIndex() for name in FIELDS}
         if self._idle is not None:
             self._idle.forget()
 
@@ -470,7 +471,7 @@ class SQLiteBackend(SQLBackend):
             cursor.execute("PRAGMA wal_autocheckpoint = 4000")
         cursor.close()
         register(connection)
-        register_folding(connection)
+        register_compaction(connection)
         register_order(connection)
 
     @contextmanager
@@ -611,11 +612,11 @@ def open_backend(
     owned = isinstance(url, str)
     engine: Any
     if isinstance(url, str):
-        place, plain = place_of(sa.make_url(url), read_only=read_only)
+        place, plain = database_file_of(sa.make_url(url), read_only=read_only)
         engine = _make_engine(plain, engine_options)
     else:
         engine = _checked(url)
-        place, _ = place_of(engine.url, read_only=read_only)
+        place, _ = database_file_of(engine.url, read_only=read_only)
     upgrade = upgrade and not place.read_only
     tables = Tables(table_prefix, search_marks=search_marks)
     keeps = owned and place.path is not None and not engine_options

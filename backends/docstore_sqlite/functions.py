@@ -19,7 +19,7 @@ from docstore.query.fields import Field, Kind, read_json
 from docstore.query.paths import path_text
 from docstore.query.sorting import order_bytes, sort_value
 
-__all__ = ["Member", "Predicate", "SortExpression", "register"]
+__all__ = ["Predicate", "SetMember", "SortExpression", "register"]
 
 _numbers = itertools.count(1)
 _closures: dict[int, Callable[..., Any]] = {}
@@ -105,7 +105,7 @@ class SortExpression(_Bound):
         return f"<sort key of {path_text(self.key.path)}>"
 
 
-class Member(_Bound):
+class SetMember(_Bound):
     """A set of numbers, as a test of membership.
 
     Args:

@@ -22,17 +22,17 @@ from docstore.backend import Capabilities, Duplicate, Query, Row, SortKey, State
 from docstore.concurrency import Clock
 from docstore.query.expr import And, Compare, Not, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Kind
-from docstore_sqlite import declared
-from docstore_sqlite.asked import prepared
-from docstore_sqlite.column_pages import column_page
-from docstore_sqlite.compile import SQLiteCompiler
-from docstore_sqlite.folding import FOLD_NEW, fold_new
-from docstore_sqlite.indexed import Indexed
-from docstore_sqlite.inserting import insertion
-from docstore_sqlite.postings import FIELDS, Shared
-from docstore_sqlite.reading import rows_of
+from docstore_sqlite import declared_indexes
+from docstore_sqlite.compiler import SQLiteCompiler
+from docstore_sqlite.delta_log import BULK_ROWS, compact_new
+from docstore_sqlite.index_check import index_differences, rebuild_index
+from docstore_sqlite.index_search import IndexSearch
+from docstore_sqlite.planner import prepared_query
+from docstore_sqlite.posting_store import SharedIndex
+from docstore_sqlite.rows import insertion, rows_of
+from docstore_sqlite.schema import FIELDS
+from docstore_sqlite.statements import column_page
 from docstore_sqlite.text_index import drop_torn, merge_texts
-from docstore_sqlite.upkeep import index_differences, rebuild_index
 
 __all__ = ["SQLiteSession", "is_integrity_error"]
 
@@ -64,13 +64,13 @@ class SQLiteSession(Session):
         connection: Any,
         tables: Tables,
         compilers: Mapping[str, Compiler],
-        shared: Mapping[str, Shared] | None = None,
+        shared: Mapping[str, SharedIndex] | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(connection, tables, compilers)
         self.clock = Clock() if clock is None else clock
-        private = {name: Shared() for name in FIELDS}
-        self.indexed = Indexed(self, tables, private if shared is None else shared)
+        private = {name: SharedIndex() for name in FIELDS}
+        self.indexed = IndexSearch(self, tables, private if shared is None else shared)
 
     # -- reading by the index ----------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class SQLiteSession(Session):
             self.run(queued)
             names = self.names_read(query)
             return self._rows(query.collection, names, self.cursor.fetchall())
-        query, held = prepared(query)
+        query, held = prepared_query(query)
         if held.columns is not None and held.columns.answers(query):
             self.run(self._column_page(query, held.columns))
             return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
@@ -200,7 +200,7 @@ class SQLiteSession(Session):
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""
-        query, held = prepared(query)
+        query, held = prepared_query(query)
         if held.columns is not None and held.columns.answers(query):
             statement = self._column_page(query, held.columns)
             return Statement(statement.text, statement.values, self.plan_of(statement))
@@ -214,15 +214,15 @@ class SQLiteSession(Session):
 
     def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
         """Make a declared index; return whether it is new."""
-        return declared.create(self.cursor, self.tables, collection, keys)
+        return declared_indexes.create(self.cursor, self.tables, collection, keys)
 
     def drop_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
         """Remove a declared index; return whether it was there."""
-        return declared.drop(self.cursor, self.tables, collection, keys)
+        return declared_indexes.drop(self.cursor, self.tables, collection, keys)
 
     def indexes(self, collection: Collection) -> list[tuple[SortKey, ...]]:
         """Return the keys of each declared index."""
-        return declared.read(self.cursor, self.tables, collection)
+        return declared_indexes.read(self.cursor, self.tables, collection)
 
     def index_differences(self, unreadable: Mapping[str, Container[int]] = {}) -> list[str]:
         """Return how the index differs from the rows, in words, those that are ``unreadable`` aside; none: it
@@ -297,8 +297,8 @@ class SQLiteSession(Session):
     def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Add rows, and note them for the index or, very many, take them up; return their numbers."""
         numbers = super().insert(collection, rows)
-        if len(numbers) >= FOLD_NEW:
-            fold_new(self.cursor, self.indexed.names, collection, numbers, rows)
+        if len(numbers) >= BULK_ROWS:
+            compact_new(self.cursor, self.indexed.names, collection, numbers, rows)
         else:
             self.indexed.inserted(collection, numbers)
         return numbers

@@ -16,7 +16,7 @@ from docstore_sql.tables import Tables
 from docstore.index.texts import document_tokens, names_tokens
 from docstore.query.fields import DOCUMENTS
 from docstore.query.text import fold
-from docstore_sqlite.postings import TEXT_GENERATION, IndexTables
+from docstore_sqlite.schema import TEXT_GENERATION, IndexTables
 
 __all__ = [
     "TEXTS_AT_ONCE", "add_names", "add_texts", "begin_texts", "drop_torn", "fold_texts", "merge_texts",

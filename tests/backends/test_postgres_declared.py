@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from docstore_postgres import paging
+from docstore_postgres import page as page_module
 from docstore_postgres.session import PostgresSession
 
 import docstore
@@ -135,7 +135,7 @@ def test_a_wide_range_is_not_narrowed(store: docstore.Store) -> None:
 def test_a_slow_range_is_advised(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path that a slow page was chosen by, in a range or a complement, is what advise() names; a declared
     one is not."""
-    monkeypatch.setattr("docstore_postgres.reading._SLOW", 0.0)
+    monkeypatch.setattr("docstore_postgres.planner._SLOW", 0.0)
     store.documents.find({"metadata.n": {"$gte": 9}, "metadata.v": "a"})
     assert {("metadata.n",)} == {advice.fields for advice in store.advise()}
     store.create_index("metadata.v")
@@ -175,14 +175,14 @@ def test_pages_are_merged_out_of_the_groups_of_few_values(
         for n in range(300)
     )
     ways: list[str] = []
-    finding = paging.Page.finding
+    finding = page_module.PageStatements.finding
 
-    def noted(self: paging.Page, way: paging.Way) -> Any:
+    def noted(self: page_module.PageStatements, way: page_module.AccessPath) -> Any:
         ways.append(way)
         return finding(self, way)
 
-    monkeypatch.setattr(paging.Page, "finding", noted)
-    monkeypatch.setattr(paging, "furthest_walk", lambda wanted, rows: 1)
+    monkeypatch.setattr(page_module.PageStatements, "finding", noted)
+    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
     sort = "-created_at" if descending else "created_at"
 
     def pages() -> list[list[str]]:
@@ -209,7 +209,7 @@ def test_many_values_are_not_merged(store: docstore.Store, monkeypatch: pytest.M
     """A group for each of hundreds of values would be read for one page; such an index narrows as others."""
     store.documents.add_many({"filename": "m", "metadata": {"many": n}} for n in range(400))
     store.create_index("metadata.many", "-created_at")
-    monkeypatch.setattr(paging, "furthest_walk", lambda wanted, rows: 1)
+    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
     shown = store.documents.explain({"metadata.many": {"$gte": 390}})
     assert "by the groups of a declared index" not in str(shown)
     assert 10 == len(store.documents.find({"metadata.many": {"$gte": 390}}).items)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from docstore_postgres import paging
-from docstore_postgres.numbers import index_numbers
-from docstore_postgres.sought import sought
+from docstore_postgres import page as page_module
+from docstore_postgres.jsonb import number_terms
+from docstore_postgres.term_index import term_query
 from pydantic_core import from_json
 
 import docstore
@@ -30,12 +30,12 @@ FOUR = {"a": 1, "b": [2.5, "x", [3]], "c": {"d": -7, "e": True}}
 
 def words_of(value: Any) -> set[str]:
     """Return the words for the numbers in an object."""
-    return set(index_numbers(from_json(canonical_json(value)))[0])
+    return set(number_terms(from_json(canonical_json(value)))[0])
 
 
 def is_found(words: set[str], value: float, op: Any) -> bool:
     """Tell whether a word begins as one does that is looked for."""
-    found = sought(Compare(("metadata", "n"), op, value))
+    found = term_query(Compare(("metadata", "n"), op, value))
     assert found is not None
     (query,) = found.values
     starts = [word.removesuffix(":*") for word in query.split(" | ") if word.endswith(":*")]
@@ -64,7 +64,7 @@ def test_a_narrow_range_leaves_most_out() -> None:
 
 def sought_by(filter: dict[str, Any]) -> str:
     """Return the words that are looked for in the index."""
-    found = sought(normalize(parse(filter, DOCUMENTS)))
+    found = term_query(normalize(parse(filter, DOCUMENTS)))
     assert found is not None
     return str(found.values[0])
 
@@ -122,15 +122,15 @@ def _filter(chance: random.Random) -> dict[str, Any]:
 def test_answers_are_the_evaluators(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays, several numbers and too many of them: what is found by the index is what matches."""
     ways: list[str] = []
-    finding = paging.Page.finding
+    finding = page_module.PageStatements.finding
 
-    def noted(self: paging.Page, way: paging.Way) -> Any:
+    def noted(self: page_module.PageStatements, way: page_module.AccessPath) -> Any:
         ways.append(way)
         return finding(self, way)
 
-    monkeypatch.setattr(paging.Page, "finding", noted)
-    monkeypatch.setattr(paging, "furthest_walk", lambda wanted, rows: 1)
-    monkeypatch.setattr(paging, "_most", lambda condition, rows: rows)
+    monkeypatch.setattr(page_module.PageStatements, "finding", noted)
+    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(page_module, "_most", lambda condition, rows: rows)
     everything = [(one.id, one.metadata) for one in store.documents.iterate()]
     chance = random.Random(13)
     for _ in range(250):
@@ -141,7 +141,7 @@ def test_answers_are_the_evaluators(store: docstore.Store, monkeypatch: pytest.M
         assert (asked, min(len(expected), 1_000)) == (asked, len(page.items))
         assert (asked, len(expected)) == (asked, page.total)
         assert {one.id for one in page.items} <= expected
-    assert 150 < ways.count("range")
+    assert 150 < ways.count("terms")
 
 
 def test_a_narrow_range_is_found_by_the_index(postgres_url: str) -> None:

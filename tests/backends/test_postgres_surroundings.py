@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from docstore_postgres import open_backend
-from docstore_postgres.opening import _parsed
+from docstore_postgres.server import _parsed
 from sqlalchemy.pool import NullPool
 
 import docstore
@@ -165,7 +165,7 @@ def test_the_longest_prefix_works_whole(postgres_url: str) -> None:
                     "SELECT max(length(relname)) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
                 )
                 assert session.cursor.fetchone()[0] <= 63
-                assert session.reading.finder.trigrams
+                assert session.planner.finder.trigrams
 
 
 @pytest.mark.parametrize("prefix", ["X" * 37, "a-b", "1a", "", "é", None, 3])
@@ -187,7 +187,7 @@ def test_the_extension_is_used_in_whichever_schema_it_is(postgres_url: str) -> N
     with docstore.open(postgres_url) as store:
         works(store)
         with store._root.backend.read() as session:
-            assert session.reading.finder.trigrams
+            assert session.planner.finder.trigrams
 
 
 def test_stores_made_at_once_in_one_database_all_find_names_by_trigrams(postgres_url: str) -> None:
@@ -199,7 +199,7 @@ def test_stores_made_at_once_in_one_database_all_find_names_by_trigrams(postgres
         start.wait()
         backend = open_backend(postgres_url, table_prefix=f"s{n}_", pool_size=1)
         with backend.read() as session:
-            found.append(session.reading.finder.trigrams)  # type: ignore[attr-defined]
+            found.append(session.planner.finder.trigrams)  # type: ignore[attr-defined]
         backend.close()
 
     threads = [threading.Thread(target=make, args=(n,)) for n in range(4)]
@@ -223,7 +223,7 @@ def test_a_role_that_may_not_make_the_extension_does_without(postgres_url: str) 
             with docstore.open(postgres_url.replace("postgres@", "plain@")) as store:
                 works(store)
                 with store._root.backend.read() as session:
-                    assert not session.reading.finder.trigrams
+                    assert not session.planner.finder.trigrams
         finally:
             owner.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO PUBLIC'.encode())
             owner.execute("DROP OWNED BY plain")

@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from docstore_postgres.functions import order_function, statements
-from docstore_postgres.patterns import glob, glob_is_exact
+from docstore_postgres.jsonb import ascii_lower, index_folds, index_json, json_of
+from docstore_postgres.like import glob, glob_is_exact
 from docstore_postgres.regex import translate
-from docstore_postgres.values import ascii_lower, index_folds, index_json, json_of
+from docstore_postgres.schema import function_statements, order_function
 from docstore_sql.tables import Tables
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ def connection(postgres_server: PostgresServer) -> Iterator[psycopg.Connection[A
     """A connection to a database that has the functions."""
     url = postgres_server.create_database()
     with psycopg.connect(url, autocommit=True) as opened:
-        for statement in statements(Tables("t_")):
+        for statement in function_statements(Tables("t_")):
             opened.execute(statement.encode())
         yield opened
     postgres_server.drop_database(url)

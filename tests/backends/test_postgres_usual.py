@@ -1,4 +1,4 @@
-"""Usual values of the metadata on Postgres: learnt from samples, said by words, none who lacks one missed."""
+"""Most common values of the metadata on Postgres: learnt from samples, said by terms, none lacking missed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from docstore_postgres import paging, usual
+from docstore_postgres import common_values
+from docstore_postgres import page as page_module
 from docstore_postgres.backend import PostgresBackend
+from docstore_postgres.common_values import CommonValue, CommonValues, LearntValues, most_common_values
 from docstore_postgres.session import PostgresSession
-from docstore_postgres.usual import Learnt, Usual, Usuals, usual_values
 
 import docstore
 from docstore.query import evaluator
@@ -21,9 +22,9 @@ from docstore.query.fields import DOCUMENTS
 from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
 
-LATE = Usual(3, ("era",), "late")
-WHITE = Usual(20, ("look", "colour"), "white")
-BOTH = Usuals((LATE, WHITE))
+LATE = CommonValue(3, ("era",), "late")
+WHITE = CommonValue(20, ("look", "colour"), "white")
+BOTH = CommonValues((LATE, WHITE))
 NEARLY_ALL = {"era": "late", "look": {"colour": "white"}}
 
 
@@ -46,17 +47,17 @@ def test_a_record_says_which_it_lacks_and_which_its_writer_knew(
 
 def test_one_and_true_are_two_values() -> None:
     """A number that equals a boolean in Python is not the usual value, nor is a double a whole number."""
-    found = Usuals((Usual(1, ("a",), 1),))
+    found = CommonValues((CommonValue(1, ("a",), 1),))
     assert [["w0001"], ["w0001", "x0001"], ["w0001", "x0001"]] == [
         found.words({"a": value}) for value in (1, True, 1.0)
     ]
-    assert [(("a",), 1)] == usual_values([{"a": 1}] * 990 + [{"a": True}] * 10)
+    assert [(("a",), 1)] == most_common_values([{"a": 1}] * 990 + [{"a": True}] * 10)
 
 
 def test_older_writers_are_looked_for_too() -> None:
     """Who lacks the twentieth: its word, and all words of writers that knew of fewer."""
-    sought = set(WHITE.sought())
-    assert {"x0014", "w000:*", "w0010", "w0011", "w0012", "w0013"} == sought
+    term_query = set(WHITE.term_query())
+    assert {"x0014", "w000:*", "w0010", "w0011", "w0012", "w0013"} == term_query
 
 
 def test_what_is_usual() -> None:
@@ -65,8 +66,8 @@ def test_what_is_usual() -> None:
         {**NEARLY_ALL, "tags": ["a"], "some": "x" if n % 4 else "y", "n": n} for n in range(300)
     ]
     records[:20] = [{}] * 20
-    assert [(("era",), "late"), (("look", "colour"), "white")] == usual_values(records)
-    assert [] == usual_values(records[:127])
+    assert [(("era",), "late"), (("look", "colour"), "white")] == most_common_values(records)
+    assert [] == most_common_values(records[:127])
 
 
 @pytest.mark.parametrize(
@@ -93,9 +94,9 @@ def test_what_is_usual() -> None:
 )
 def test_what_a_usual_value_does_not_fulfil(filter: dict[str, Any], is_implied: bool) -> None:
     """A condition on its path alone that it fails, in whatever words; of alternatives each has to be one."""
-    from docstore_postgres.sought import sought
+    from docstore_postgres.term_index import term_query
 
-    found = sought(normalize(parse(filter, DOCUMENTS)), BOTH)
+    found = term_query(normalize(parse(filter, DOCUMENTS)), BOTH)
     assert is_implied == (found is not None)
 
 
@@ -120,11 +121,11 @@ def opened(url: str) -> Iterator[docstore.Store]:
         yield store
 
 
-def _learnt(store: docstore.Store) -> Learnt:
+def _learnt(store: docstore.Store) -> LearntValues:
     backend = store._root.backend
     assert isinstance(backend, PostgresBackend)
-    assert backend._reading is not None
-    return backend._reading.learnt
+    assert backend._planner is not None
+    return backend._planner.learnt
 
 
 def _add(store: docstore.Store, count: int, seed: int, **fields: Any) -> None:
@@ -183,15 +184,15 @@ def _filter(chance: random.Random) -> dict[str, Any]:
 def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever wrote a document, knowing of usual values or not: what is found by words is what matches."""
     ways: list[str] = []
-    finding = paging.Page.finding
+    finding = page_module.PageStatements.finding
 
-    def noted(self: paging.Page, way: paging.Way) -> Any:
+    def noted(self: page_module.PageStatements, way: page_module.AccessPath) -> Any:
         ways.append(way)
         return finding(self, way)
 
-    monkeypatch.setattr(paging.Page, "finding", noted)
-    monkeypatch.setattr(paging, "furthest_walk", lambda wanted, rows: 1)
-    monkeypatch.setattr(paging, "_most", lambda condition, rows: rows)
+    monkeypatch.setattr(page_module.PageStatements, "finding", noted)
+    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(page_module, "_most", lambda condition, rows: rows)
     chance = random.Random(13)
     with docstore.open(url) as store:
         everything = [(one.id, one.metadata) for one in store.documents.iterate()]
@@ -206,7 +207,7 @@ def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -
             assert (asked, expected) == (asked, {one.id for one in page.items})
             theirs = {one.id for one in store.scoped(tenant="t").documents.find(asked, limit=1_000).items}
             assert (asked, {id for id in expected if id in of_tenant}) == (asked, theirs)
-    assert 100 < ways.count("range")
+    assert 100 < ways.count("terms")
 
 
 def test_stores_written_by_several_are_sound(url: str) -> None:
@@ -218,11 +219,11 @@ def test_stores_written_by_several_are_sound(url: str) -> None:
         assert 2 == len(known)
 
 
-def usual_of(store: docstore.Store) -> Usuals:
+def usual_of(store: docstore.Store) -> CommonValues:
     """Return what a store has learnt."""
     with store._root.backend.read() as session:
         assert isinstance(session, PostgresSession)
-        return usual.read_usuals(session)
+        return common_values.read_common_values(session)
 
 
 def test_few_that_lack_it_are_found_by_the_index(postgres_url: str) -> None:
@@ -247,7 +248,7 @@ def test_nothing_is_learnt_beside_another_who_learns(postgres_url: str) -> None:
         with other._root.backend.write() as session:
             assert isinstance(session, PostgresSession)
             session.learn(['{"era":"late"}'] * 300)
-            assert 1 == len(session.usuals().known)
+            assert 1 == len(session.common_values().known)
             _add(store, 300, 5)
             assert () == usual_of(store).known
         assert 1 == len(usual_of(store).known)
@@ -294,7 +295,7 @@ def test_single_writes_learn_now_and_then(postgres_url: str, monkeypatch: pytest
                 {"filename": f"{n}", "metadata": {"era": "late"}} for n in range(start, start + 100)
             )
         assert () == usual_of(store).known
-        monkeypatch.setattr("docstore_postgres.alone.folds", lambda: True)
+        monkeypatch.setattr("docstore_postgres.single_statement.folds", lambda: True)
         store.documents.add(None, filename="one", metadata={"era": "early"})
         assert [("era",)] == [one.path for one in usual_of(store).known]
         assert 802 == _learnt(store).next_look

@@ -216,11 +216,11 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     """Additions, updates, deletions, rollbacks and reopening leave an index equal to one made anew, and
     right answers.
     """
-    monkeypatch.setattr("docstore_sqlite.standing.FOLD", 4)
-    monkeypatch.setattr("docstore_sqlite.standing.TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOG_LIMIT", 4)
+    monkeypatch.setattr("docstore_sqlite.index_snapshot.TEXTS_AT_ONCE", 2)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 2)
-    monkeypatch.setattr("docstore_sqlite.session.FOLD_NEW", 3)
-    monkeypatch.setattr("docstore_sqlite.folding.AT_ONCE", 40)  # a row or two
+    monkeypatch.setattr("docstore_sqlite.session.BULK_ROWS", 3)
+    monkeypatch.setattr("docstore_sqlite.delta_log.COMPACTED_BYTES", 40)  # a row or two
     monkeypatch.setattr("docstore_memory.index._FOLD", 4)
     from hypothesis.stateful import run_state_machine_as_test
 
@@ -246,7 +246,7 @@ def test_check_finds_a_wrong_index_and_repair_puts_it_right(tmp_path: Path) -> N
 
 def test_a_second_process_sees_changes_and_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another store on the same file adds, changes and folds is seen by the next query."""
-    monkeypatch.setattr("docstore_sqlite.standing.FOLD", 5)
+    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOG_LIMIT", 5)
     url = f"sqlite:///{tmp_path}/store.db"
     with docstore.open(url) as one, docstore.open(url) as other:
         for n in range(1, 40):
@@ -296,7 +296,7 @@ def test_very_many_new_rows_are_found_at_once(
     """Rule: rows that are taken up without being noted are found by facts, by pieces of their names and by
     their words, beside others that are noted, in this store and in another on the same file.
     """
-    monkeypatch.setattr("docstore_sqlite.session.FOLD_NEW", 50)
+    monkeypatch.setattr("docstore_sqlite.session.BULK_ROWS", 50)
     url = f"sqlite:///{tmp_path}/store.db"
     with docstore.open(url) as store, docstore.open(url) as other:
         for start in range(0, 200, 60):

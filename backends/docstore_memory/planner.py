@@ -1,0 +1,256 @@
+"""Planner: from a query to the records that match it, or can, by a key or by the index.
+
+Records of the overlay, a writer's own changes or what a snapshot has kept, are few and always looked at;
+the index speaks of the base. Everything here is done while nothing commits, and the records returned may
+be read after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from threading import Lock
+from typing import Any, NamedTuple
+
+from docstore.backend import Query, SortKey
+from docstore.concurrency import looked_over
+from docstore.index import window
+from docstore.index.bits import EMPTY, Bits, minus
+from docstore.index.facet_counts import count_by
+from docstore.index.ordered import MOST_ORDERED, is_ordered
+from docstore.index.snapshot import Answer, Window
+from docstore.query.evaluator import compile as compile_expr
+from docstore.query.expr import Compare, Expr, In, Path
+from docstore.query.sorting import after_function, sort_key_function
+from docstore_memory.index import conjuncts
+from docstore_memory.mvcc import StateView, TableOverlay
+from docstore_memory.table import Record
+
+__all__ = [
+    "candidates",
+    "counted_records",
+    "counted_values",
+    "described",
+    "first_records",
+    "key_of",
+    "within",
+]
+
+_KEYS = ("number", "id", "document_id", "external_id")
+_FIRST_ROUND, _LAST_ROUND = 32, 65_536
+_FEW = 2_048
+"""Up to so many matches are sorted by their values; more are cut by bit slices."""
+
+
+def within(record: Record, query: Query) -> bool:
+    """Return whether a record is in the query's scope."""
+    scope = query.scope
+    return (scope.tenant is None or record.get("tenant") == scope.tenant) and (
+        scope.owner is None or record.get("owner") == scope.owner
+    )
+
+
+def candidates(view: StateView, query: Query) -> tuple[list[Record], list[Record]]:
+    """Return the records that surely match, and those that have to be looked at."""
+    keys = _keys(query)
+    if keys is not None:
+        index, values = keys
+        found = (record for value in values for record in view.find(query.collection, index, value))
+        return [], list({record.number: record for record in found}.values())
+    answer, layer = _answer(view, query)
+    bounds = answer.whole
+    records = view.base.tables[query.collection.name].records
+    beside = [] if layer is None else list(layer.table.records.values())
+    sure = [records[number] for number in bounds.low.members]
+    return sure, [*(records[number] for number in bounds.unsure.members), *beside]
+
+
+def counted_records(view: StateView, mutex: Lock, query: Query) -> tuple[int, list[Record]]:
+    """Return how many records surely match, and those that have to be looked at."""
+    with mutex:
+        if _keys(query) is not None:
+            return 0, candidates(view, query)[1]
+        answer, layer = _answer(view, query)
+        bounds = answer.whole
+        records = view.base.tables[query.collection.name].records
+        beside = [] if layer is None else list(layer.table.records.values())
+        return answer.sure, [*(records[number] for number in bounds.unsure.members), *beside]
+
+
+def counted_values(view: StateView, mutex: Lock, query: Query, path: Path) -> Mapping[Any, int] | None:
+    """Return how many records have each value at a path; ``None`` where the facts do not tell."""
+    with mutex:
+        if _keys(query) is not None or _layer(view, query) is not None:
+            return None
+        return count_by(view.base.indexes[query.collection.name].snapshot(), _answer(view, query)[0], path)
+
+
+class WindowCandidates(NamedTuple):
+    """What was found of a window.
+
+    Attributes:
+        records: matching ones, among which the window is, with what is in ``left``.
+        skip: how many of them to skip once they are sorted and those not behind the position are left out.
+        left: records that have to be looked at.
+    """
+
+    records: list[Record]
+    skip: int
+    left: list[Record]
+
+
+def first_records(view: StateView, mutex: Lock, query: Query) -> WindowCandidates | None:
+    """Return where the query's window is; ``None`` where the order is not one that the index can cut."""
+    with mutex:
+        if query.limit is None or _keys(query) is not None:
+            return None
+        index = view.base.indexes[query.collection.name]
+        snapshot = index.snapshot()
+        if not snapshot.can_cut(query.order, query.after):
+            return None
+        layer = _layer(view, query)
+        if layer is None:
+            placed = _placed(view, query)
+            if placed is not None:
+                return WindowCandidates(placed, 0, [])
+        answer, _ = _answer(view, query)
+        test = compile_expr(query.where)
+        beside = [] if layer is None else list(layer.table.records.values())
+        found = [record for record in beside if within(record, query) and test(record.facts)]
+        if not answer.exact:
+            return _rounds(view, query, answer, found)
+        cut = snapshot.cut(answer, query.order, query.offset, query.limit, query.after, len(found))
+        if cut is None:
+            return None
+        records = view.base.tables[query.collection.name].records
+        numbers = (*cut.bulk.members, *cut.tail)
+        return WindowCandidates([*(records[number] for number in numbers), *found], cut.skip, [])
+
+
+def _placed(view: StateView, query: Query) -> list[Record] | None:
+    """Return the records of a page in the order of a column: of few matches, or of matches that are kept in
+    it, which they are from the second time on that they are asked for.
+    """
+    if not is_ordered(query.order) or query.limit is None:
+        return None
+    index, name = view.base.indexes[query.collection.name], query.order[0].path[0]
+    snapshot, key = index.snapshot(), index.order_key(query)
+    wanted = Window(query.offset, query.limit, query.after, query.order[0].descending)
+    orders = snapshot.bulk.orders
+    ordered, numbers = orders.get(key), None
+    if ordered is None:
+        rough, span = index.find_untimed(query, name)
+        if not rough.exact:
+            return None
+        if rough.most <= _FEW:
+            numbers = snapshot.first(rough, name, span, wanted)
+        else:
+            answer = index.find(query)
+            if answer.bulk.low.count > MOST_ORDERED or not orders.is_due(key, answer.bulk.low.count):
+                return None
+            made = snapshot.ordered(index.find_folded(query), name)
+            ordered = None if made is None else orders.put(key, made)
+    if ordered is not None:
+        changed = index.find_changed(query)
+        numbers = snapshot.page(ordered, changed.low, name, wanted) if changed.exact else None
+    if numbers is None:
+        return None
+    records = view.base.tables[query.collection.name].records
+    return [records[number] for number in numbers]
+
+
+def _rounds(view: StateView, query: Query, answer: Answer, found: list[Record]) -> WindowCandidates | None:
+    """Look at ever more of the records that come first, at each once, until enough of them match: of those
+    that changed, and of the others.
+    """
+    snapshot = view.base.indexes[query.collection.name].snapshot()
+    high, slack = answer.bulk.high, 0
+    if query.after is not None:
+        high, slack = snapshot.after(high, query.order, query.after)
+    wanted = query.offset + (query.limit or 0) + slack
+    behind = None if query.after is None else after_function(query.after, query.order)
+    test, size = compile_expr(query.where), _FIRST_ROUND + 2 * wanted
+
+    def passing(records: list[Record]) -> Iterator[Record]:
+        return (
+            record
+            for record in looked_over(records)
+            if (behind is None or behind(record.facts)) and within(record, query) and test(record.facts)
+        )
+
+    changed = sorted(_records(view, query, answer.tail.high), key=key_of(query.order))
+    found = [*found, *islice(passing(changed), wanted)]
+    beside, seen = len(found), EMPTY
+    while size <= _LAST_ROUND:
+        cut = window.cut(high, query.order, 0, size, snapshot.bulk)
+        if cut is None:
+            return None
+        found += passing(_records(view, query, minus(cut.members, seen)))
+        seen = cut.members
+        if len(found) - beside >= wanted or seen.count >= high.count:
+            return WindowCandidates(found, query.offset, [])
+        size *= 2
+    return WindowCandidates(found, query.offset, _records(view, query, minus(high, seen)))
+
+
+def key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:
+    """Return what to sort records by: two numbers where that is the order, else its bytes."""
+    if is_ordered(order):
+        name = order[0].path[0]
+        if order[0].descending:
+            return lambda record: (-record.get(name), -record.number)
+        return lambda record: (record.get(name), record.number)
+    by = sort_key_function(order)
+    return lambda record: by(record.facts)
+
+
+def described(view: StateView, query: Query) -> str:
+    """Return in words how candidates are found."""
+    keys = _keys(query)
+    if keys is not None:
+        index, values = keys
+        return (
+            f"look up {index} = {values[0]!r}"
+            if len(values) == 1
+            else f"look up {len(values)} values of {index}"
+        )
+    answer, _ = _answer(view, query)
+    return f"facts: {answer.sure} match, {answer.most - answer.sure} to be looked at,"
+
+
+def _records(view: StateView, query: Query, members: Bits) -> list[Record]:
+    records = view.base.tables[query.collection.name].records
+    return [records[number] for number in members.members]
+
+
+def _answer(view: StateView, query: Query) -> tuple[Answer, TableOverlay | None]:
+    """Return what the index says of the base's records that count, and what is laid over them, if anything
+    is.
+    """
+    found, layer = view.base.indexes[query.collection.name].find(query), _layer(view, query)
+    return (found if layer is None else found.without(Bits.of(sorted(layer.hidden)))), layer
+
+
+def _layer(view: StateView, query: Query) -> TableOverlay | None:
+    layer = None if view.overlay is None else view.overlay.layers[query.collection.name]
+    return layer if layer is not None and layer.hidden else None
+
+
+def _keys(query: Query) -> tuple[str, tuple[Any, ...]] | None:
+    """Return the key that has the fewest values to look up, where the filter asks for one."""
+    options = [option for term in conjuncts(query.where) if (option := _keys_of(query, term)) is not None]
+    return min(options, key=lambda option: len(option[1]), default=None)
+
+
+def _keys_of(query: Query, term: Expr) -> tuple[str, tuple[Any, ...]] | None:
+    """Return the index keys that a term asks for, if it does; ``None`` values are in no index."""
+    match term:
+        case Compare((name,), "eq", value):
+            keys: tuple[Any, ...] = (value,)
+        case In((name,), values):
+            keys = values
+        case _:
+            return None
+    if name not in _KEYS or name not in query.collection.fields:
+        return None
+    return (name, keys) if all(isinstance(key, str | int | float) for key in keys) else None

@@ -1,0 +1,342 @@
+"""Inserts: one row a statement, many rows by COPY with numbers taken ahead; and the columns derived from
+JSON.
+
+Row-level security refuses COPY. Where it binds the role, many rows are inserted by a statement each, sent
+together.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from operator import itemgetter
+from types import NoneType
+from typing import Any
+
+import psycopg
+from docstore_sql.compiler import Compiler
+from docstore_sql.fragment import Fragment
+from docstore_sql.session import Session, content_columns, name_columns
+from docstore_sql.tables import Tables, columns_of
+from psycopg.pq import TransactionStatus
+from pydantic_core import from_json
+
+from docstore.backend import Duplicate, Row, Rows, column
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore_postgres.common_values import (
+    NO_COMMON_VALUES,
+    CommonValues,
+    LearntValues,
+    learn,
+    read_common_values,
+    sample,
+)
+from docstore_postgres.jsonb import index_folds, index_json, is_plain
+from docstore_postgres.term_index import record_terms
+
+__all__ = ["TERMS_FIELD", "InsertSession", "derived_columns", "derived_names", "derived_values", "marks_of"]
+
+TERMS_FIELD = "metadata"
+"""The field that words are made of; it is never ``None``."""
+_TOGETHER = 32
+"""So many texts are decoded at a time."""
+Made = tuple[str | None, ...]
+
+
+def derived_names(name: str) -> tuple[tuple[str, str], ...]:
+    """Return the columns made from a JSON field's text, by the ends of their names, and their types."""
+    plain = ("json", "jsonb"), ("fold", "jsonb")
+    return (*plain, ("words", "tsvector")) if name == TERMS_FIELD else plain
+
+
+def derived_values(name: str, text: str | None, common_values: CommonValues) -> Made:
+    """Return the values of :func:`derived_names` for a JSON field's text."""
+    if text is None:
+        return (None,) * len(derived_names(name))
+    if name != TERMS_FIELD:
+        return index_json(text), index_folds(text)
+    words, has_large = record_terms(from_json(text), common_values)
+    return index_json(text) if has_large else text, index_folds(text), words
+
+
+def derived_columns(
+    name: str, texts: Sequence[str | None], common_values: CommonValues
+) -> list[Sequence[str | None]]:
+    """Return :func:`beside` of many texts, a list for each column."""
+    if name != TERMS_FIELD:
+        return [
+            list(made)
+            for made in zip(*(derived_values(name, text, common_values) for text in texts), strict=True)
+        ]
+    jsons: list[str | None] = []
+    folds: list[str | None] = []
+    words: list[str | None] = []
+    for at in range(0, len(texts), _TOGETHER):
+        some = [text for text in texts[at : at + _TOGETHER] if text is not None]
+        together = f"[{','.join(some)}]"
+        found = [record_terms(record, common_values) for record in from_json(together)]
+        words += [made for made, _ in found]
+        large = (has_large for _, has_large in found)
+        jsons += [index_json(text) if is_large else text for text, is_large in zip(some, large, strict=True)]
+        folds += [None] * len(some) if is_plain(together) else map(index_folds, some)
+    return [jsons, folds, words]
+
+
+_COPIED_FROM = 8
+"""So many rows and more are copied; fewer are inserted one statement each."""
+_ANALYZED_FROM = 1_000
+"""After so many rows at once it is worth asking whether the server knows the table."""
+_SAVEPOINT = "docstore_statement"
+_SOME = 200
+"""So many rows at once are worth asking whether it is time to look for usual values."""
+_MINUTE = 60.0
+
+
+def duplicate_of(error: psycopg.errors.UniqueViolation) -> Duplicate:
+    """Return the Duplicate for a unique key that is taken."""
+    name = error.diag.constraint_name or ""
+    constraint = "version" if name.endswith(("_version", "_latest")) else "id" if name.endswith("_id") else ""
+    return Duplicate(str(error), constraint=constraint)
+
+
+class InsertSession(Session):
+    """The part of a session that adds rows.
+
+    Attributes:
+        copied: the tables that very many rows at once went to, by their names in SQL.
+    """
+
+    def __init__(
+        self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler], learnt: LearntValues
+    ) -> None:
+        super().__init__(connection, tables, compilers)
+        self.copied: set[str] = set()
+        self._learnt = learnt
+        self._own: CommonValues | None = None
+
+    def insert_names(self, collection: Collection) -> tuple[str, ...]:
+        """Return the columns that an insert names."""
+        return _INSERTED[collection.name] if collection.name in _INSERTED else self._inserted(collection)
+
+    def _inserted(self, collection: Collection) -> tuple[str, ...]:
+        names = (*super().insert_names(collection), *_JSON_COLUMNS[collection.name])
+        return _INSERTED.setdefault(collection.name, names)
+
+    def insert_values(self, collection: Collection, row: Row) -> list[Any]:
+        """Return the values for :meth:`insert_names`."""
+        values = super().insert_values(collection, row)
+        for name in _JSON_NAMES[collection.name]:
+            values += derived_values(
+                name, row[name], NO_COMMON_VALUES if row["tenant"] else self.common_values()
+            )
+        return values
+
+    def assignment(self, name: str, value: Any) -> Fragment:
+        """Return one ``column = value``, of a JSON field with the columns made from it."""
+        plain = super().assignment(name, value)
+        if name not in _ALL_JSON:
+            return plain
+        sets = ", ".join(f"{name}_{kind} = %s::{cast}" for kind, cast in derived_names(name))
+        made = derived_values(name, value, self.common_values())
+        if name == TERMS_FIELD and self.common_values().known:
+            sets = sets.removesuffix("%s::tsvector") + "CASE tenant WHEN '' THEN %s ELSE %s END::tsvector"
+            made = (*made, derived_values(name, value, NO_COMMON_VALUES)[-1])
+        return Fragment(f"{plain.text}, {sets}", (*plain.values, *made))
+
+    def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
+        """Insert rows, many by COPY with numbers taken ahead; return their numbers."""
+        if not rows:
+            return []
+        names = self.insert_names(collection)
+        if len(rows) >= _SOME and collection is DOCUMENTS and self.in_transaction and _are_no_ones(rows):
+            self.learn(column(rows, "metadata"))
+        with self.kept():
+            if len(rows) >= _COPIED_FROM:
+                return self._copy_rows(collection, names, rows)
+            return [self._insert_row(collection, names, row) for row in rows]
+
+    def _insert_row(self, collection: Collection, names: Sequence[str], row: Row) -> int:
+        into = f"INSERT INTO {self.tables.of(collection)} ({', '.join(names)})"
+        marks = ", ".join(marks_of(collection.name))
+        self.cursor.execute(f"{into} VALUES ({marks}) RETURNING number", self.insert_values(collection, row))
+        return int(self.cursor.fetchone()[0])
+
+    def _copy_rows(self, collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> list[int]:
+        table = self.tables.of(collection)
+        self.cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass),"
+            " row_security_active(%s::regclass) FROM generate_series(1, %s)",
+            (table, table, len(rows)),
+        )
+        found = self.cursor.fetchall()
+        numbers = sorted(int(number) for number, _ in found)
+        self._note_copied(table, len(rows))
+        columns = self._columns(collection, rows)
+        lines = zip(numbers, *columns, strict=True)
+        when = 1 + list(names).index("created_at")
+        # neighbours in time come to stand on the same pages: who walks in that order reads a few of them
+        in_order = sorted(lines, key=itemgetter(when))
+        into, marks = f"{table} (number, {', '.join(names)})", ("%s", *marks_of(collection.name))
+        self._insert_many(into, marks, in_order, copies=not found[0][1])
+        return numbers
+
+    def _columns(self, collection: Collection, rows: Sequence[Row]) -> list[Sequence[Any]]:
+        """Return the values for :meth:`insert_names` of many rows, by column."""
+        *stored, _, _ = super().insert_names(collection)
+        columns = {name: column(rows, name) for name in stored}
+        if not all(columns["tenant"]):
+            columns["tenant"] = [tenant or "" for tenant in columns["tenant"]]
+        common_values = self.common_values() if _are_no_ones(rows) else NO_COMMON_VALUES
+        made = [derived_columns(name, columns[name], common_values) for name in _JSON_NAMES[collection.name]]
+        marks = self.tables.search_marks
+        folds = zip(*[name_columns(filename, marks=marks) for filename in columns["filename"]], strict=True)
+        return [*columns.values(), *folds, *chain.from_iterable(made)]
+
+    # -- usual values ----------------------------------------------------------------------------------------
+
+    def common_values(self) -> CommonValues:
+        """Return the usual values in the metadata, as they were known at most a minute ago."""
+        if self._own is not None:
+            return self._own
+        learnt, now = self._learnt, time.monotonic()
+        if now - learnt.read_at >= _MINUTE:
+            learnt.values = read_common_values(self)
+            learnt.read_at = now
+        return learnt.values
+
+    def learn(self, texts: Sequence[str] = ()) -> None:
+        """Look for usual values, if there are twice as many documents as when this backend looked last.
+
+        Args:
+            texts: the metadata of documents that are about to be added.
+        """
+        learnt = self._learnt
+        self.run(Fragment(f"SELECT coalesce(max(number), 0) FROM {self.tables.of(DOCUMENTS)}"))
+        last = self.cursor.fetchone()[0]
+        if last + len(texts) < learnt.next_look:
+            return
+        learnt.next_look = 2 * (last + len(texts))
+        self._own = learn(self, sample(self, last, texts))
+        learnt.read_at = -math.inf  # what is learnt counts for others when it is committed
+
+    # -- keeping the transaction -----------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open: of a block, or of the application's connection."""
+        connection = self.connection.dbapi_connection
+        return not connection.autocommit or connection.info.transaction_status != TransactionStatus.IDLE
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the transaction alive, and nothing of the block, where a unique key turns out to be taken."""
+        in_transaction = self.in_transaction
+        if in_transaction:
+            self.cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
+        try:
+            yield
+        except psycopg.errors.UniqueViolation as error:
+            if in_transaction:
+                self.cursor.execute(f"ROLLBACK TO {_SAVEPOINT}")
+            raise duplicate_of(error) from error
+        if in_transaction:
+            self.cursor.execute(f"RELEASE {_SAVEPOINT}")
+
+    def _note_copied(self, table: str, number: int) -> None:
+        if number >= _ANALYZED_FROM:
+            self.copied.add(table)
+
+    def analyze_new(self) -> None:
+        """Have the server look at the tables that very many rows of this block went to, if it never has.
+
+        It would by itself, within a minute; until then it plans as if it knew nothing of them. Outside any
+        transaction; a table that somebody else is looking at is passed over, as is one that is not ours.
+        """
+        for table in sorted(self.copied):
+            self.cursor.execute("SELECT reltuples <= 0 FROM pg_class WHERE oid = %s::regclass", (table,))
+            if self.cursor.fetchone()[0]:
+                self.cursor.execute(f"ANALYZE (SKIP_LOCKED) {table}")
+
+    def _insert_many(
+        self, into: str, marks: Sequence[str], rows: Iterable[Sequence[Any]], *, copies: bool
+    ) -> None:
+        """Add rows to a table.
+
+        Args:
+            into: the table and its columns, as SQL text.
+            marks: the place of each value.
+            rows: their values.
+            copies: whether COPY may be used.
+        """
+        if copies:
+            self._copy(f"COPY {into} FROM STDIN", rows)
+        else:
+            self.cursor.executemany(f"INSERT INTO {into} VALUES ({', '.join(marks)})", rows)
+
+    def _copy(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self.cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        if isinstance(rows, Rows) and set(map(type, rows.columns["content"])) == {NoneType}:
+            return
+        kept = [
+            (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None
+        ]
+        if len(kept) < _COPIED_FROM:
+            super()._insert_contents(rows, numbers)
+            return
+        self._note_copied(self.tables.content, len(kept))
+        marks = self.tables.search_marks
+        self.cursor.execute("SELECT row_security_active(%s::regclass)", (self.tables.content,))
+        self._insert_many(
+            f"{self.tables.content} (number, tenant, content, words, symbols)",
+            ("%s",) * 5,
+            (
+                (number, row["tenant"] or "", *content_columns(row["content"], marks=marks))
+                for number, row in kept
+            ),
+            copies=not self.cursor.fetchone()[0],
+        )
+
+    def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
+        """Insert one row of content."""
+        self.cursor.execute(
+            f"INSERT INTO {self.tables.content} (number, tenant, content, words, symbols) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            (number, tenant, *columns),
+        )
+
+
+def _are_no_ones(rows: Sequence[Row]) -> bool:
+    """Return whether none of some records is a tenant's."""
+    return not any(column(rows, "tenant"))
+
+
+def _json_names(collection: Collection) -> tuple[str, ...]:
+    return tuple(field.name for field in columns_of(collection) if field.kind is Kind.JSON)
+
+
+_JSON_NAMES = {collection.name: _json_names(collection) for collection in (DOCUMENTS, EXTRACTIONS)}
+_JSON_COLUMNS = {
+    name: tuple(f"{field}_{kind}" for field in fields for kind, _ in derived_names(field))
+    for name, fields in _JSON_NAMES.items()
+}
+_ALL_JSON = frozenset(name for names in _JSON_NAMES.values() for name in names)
+_INSERTED: dict[str, tuple[str, ...]] = {}
+_MARKS = {
+    collection.name: (
+        *["%s"] * (len(columns_of(collection)) + 1),  # without the number, with two folds of the filename
+        *(f"%s::{cast}" for field in _JSON_NAMES[collection.name] for _, cast in derived_names(field)),
+    )
+    for collection in (DOCUMENTS, EXTRACTIONS)
+}
+
+
+def marks_of(name: str) -> tuple[str, ...]:
+    """Return the place of each value of an insert into the collection of this name, as SQL text."""
+    return _MARKS[name]

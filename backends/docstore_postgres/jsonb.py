@@ -1,0 +1,224 @@
+"""JSON values as ``jsonb`` beside the canonical text: numbers exact, folded strings at hand.
+
+``jsonb`` reads a number as the decimal that is written. A large double is therefore written as the whole
+number that it is, so that Postgres compares what the evaluator compares. A double with a fraction is the
+shortest decimal that reads back as it.
+
+Number terms: each number is also a word of a tsvector, the path and the first 24 bits of the double that
+sorts by its bits, in hexadecimal. A range is a few beginnings of words that cover it::
+
+    PPPPPXXXXXX  a number X at the path P, whatever arrays are on the way
+    PPPPPs       several numbers there, so that two bounds may be met by two of them
+    PPPPPt       too many there to be words of their own
+    u            too many paths: none of the record's numbers is a word
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, TypeAlias
+from zlib import crc32
+
+from docstore.query.expr import Compare
+from docstore.query.text import fold
+
+__all__ = [
+    "LARGE",
+    "LAST",
+    "TOO_MANY_PATHS",
+    "Span",
+    "ascii_lower",
+    "cover",
+    "index_folds",
+    "index_json",
+    "is_plain",
+    "json_of",
+    "number_of",
+    "number_terms",
+    "span",
+    "start_of",
+]
+
+LARGE = 1e16
+"""From here on a double is written with an exponent, in texts of JSON as in Python's ``repr``."""
+_MAY_BE_LARGE = re.compile(r"\d[eE]\+?\d")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+')
+_ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+def index_json(text: str) -> str:
+    """Return a JSON text in which every double of 1e16 and beyond is written as the whole number that it is.
+
+    Args:
+        text: a JSON text whose doubles are written as Python's ``repr`` does.
+    """
+    return text if _MAY_BE_LARGE.search(text) is None else _TOKEN.sub(_exact_token, text)
+
+
+def _exact_token(found: re.Match[str]) -> str:
+    token = found.group()
+    return token if token.startswith('"') else number_of(float(token))
+
+
+def number_of(value: int | float) -> str:
+    """Return the number as a decimal that is exact for whole numbers and the shortest ``repr`` for others."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def json_of(value: Any) -> str:
+    """Return the JSON text of a value, as :func:`index_json` writes it."""
+    return index_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def ascii_lower(text: str) -> str:
+    """Return ``text`` with A–Z lowered and nothing else changed, as ``lower`` does under collation "C"."""
+    return text.translate(_ASCII_LOWER)
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a JSON text holds nothing but ASCII, for sure."""
+    return text.isascii() and "\\u" not in text
+
+
+def index_folds(text: str) -> str | None:
+    """Return what Postgres cannot fold itself: a JSON object from string to folded string.
+
+    It holds the strings among the values of ``text`` (keys are not values) that fold to something else than
+    their letters A–Z lowered.
+
+    Args:
+        text: a JSON text.
+
+    Returns:
+        The object's JSON text; ``None`` if there is no such string, as in any text of ASCII alone.
+    """
+    if is_plain(text):
+        return None
+    folds = {string: fold(string) for string in set(_strings(json.loads(text))) if not string.isascii()}
+    kept = {string: folded for string, folded in folds.items() if folded != ascii_lower(string)}
+    return json.dumps(kept, ensure_ascii=False) if kept else None
+
+
+def _strings(value: Any) -> Iterator[str]:
+    stack = [value]
+    while stack:
+        match stack.pop():
+            case str() as string:
+                yield string
+            case dict() as members:
+                stack.extend(members.values())
+            case list() as elements:
+                stack.extend(elements)
+
+
+TOO_MANY_PATHS = "u"
+"""The word of a record with numbers at too many paths."""
+_PER_PATH, _PATHS = 8, 256
+_DIGITS = 6
+LAST = 16**_DIGITS - 1
+"""The last of the numbers' words, without the path."""
+_pack = struct.Struct(">d").pack
+_TURNED = bytes(range(255, -1, -1))
+_RANGES = frozenset(("gt", "gte", "lt", "lte"))
+Span: TypeAlias = tuple[int, int]
+"""The first and the last of the numbers' words, without the path, as whole numbers."""
+
+
+def number_terms(record: dict[str, Any]) -> tuple[list[str], bool]:
+    """Return the words for the numbers in a JSON object, and whether one of them is ``LARGE`` or beyond."""
+    found = _gathered(record)
+    words: list[str] = []
+    most = 0.0
+    for path, numbers in found.items():
+        if len(numbers) == 1:
+            (number,) = numbers
+            most = max(most, number, -number)
+            words.append(_start_of(path) + _digits(number))
+        else:
+            most = max(most, *map(abs, numbers))
+            words += _several(_start_of(path), numbers)
+    return words if len(found) <= _PATHS else [TOO_MANY_PATHS], most >= LARGE
+
+
+def _several(start: str, numbers: Iterable[float]) -> list[str]:
+    ends = {_digits(number) for number in numbers}
+    if len(ends) > _PER_PATH:
+        return [f"{start}s", f"{start}t"]
+    return [f"{start}s", *(start + end for end in ends)]
+
+
+def _gathered(record: dict[str, Any]) -> dict[str, list[float]]:
+    """Return the numbers in an object by their paths, each key with a NUL behind it, as no key has one."""
+    found: dict[str, list[float]] = {}
+    left: list[tuple[Any, str]] = [(record, "")]
+    for value, path in left:
+        if type(value) is list:
+            for inner in value:
+                kind = type(inner)
+                if kind is int or kind is float:
+                    found.setdefault(path, []).append(inner)
+                elif kind is dict or kind is list:
+                    left.append((inner, path))
+            continue
+        for key, inner in value.items():
+            kind = type(inner)
+            if kind is str:
+                continue
+            if kind is int or kind is float:
+                found.setdefault(f"{path}{key}\0", []).append(inner)
+            elif kind is dict or kind is list:
+                left.append((inner, f"{path}{key}\0"))
+    return found
+
+
+@lru_cache(maxsize=4_096)
+def _start_of(path: str) -> str:
+    """Return what the words of a path begin with; those of others that begin alike are found, too."""
+    return f"{crc32(path.encode('utf-8', 'surrogatepass')) & 0xFFFFF:05x}"
+
+
+def _digits(number: float) -> str:
+    """Return the first bits of a number's double, turned so that they sort as the numbers do."""
+    if number > 0:
+        return _pack(-number)[:3].hex()
+    if number == 0:
+        return "800000"
+    return _pack(number)[:3].translate(_TURNED).hex()
+
+
+# -- ranges ------------------------------------------------------------------------------------------------
+
+
+def start_of(path: Iterable[str]) -> str:
+    """Return what the words of the numbers at some path begin with."""
+    return _start_of("".join(f"{key}\0" for key in path))
+
+
+def span(term: Compare) -> Span | None:
+    """Return the words that a comparison leaves, a bound's own among them; ``None``: it says nothing of
+    numbers.
+    """
+    if term.op not in _RANGES or type(term.value) not in (int, float):
+        return None
+    at = int(_digits(term.value), 16)
+    return (at, LAST) if term.op in ("gt", "gte") else (0, at)
+
+
+def cover(first: int, last: int, digits: int = _DIGITS) -> Iterator[str]:
+    """Yield beginnings that all words from ``first`` to ``last`` have, and no others, those that are not
+    whole with ``:*``.
+    """
+    size, width = 1, digits
+    while first <= last:
+        if width and first % (size * 16) == 0 and first + size * 16 - 1 <= last:
+            size, width = size * 16, width - 1
+            continue
+        if first + size - 1 > last:
+            size, width = size // 16, width + 1
+            continue
+        yield f"{first // size:0{width}x}" + (":*" if width < digits else "") if width else ":*"
+        first += size

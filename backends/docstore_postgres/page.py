@@ -1,0 +1,365 @@
+"""Statements of a page: a bounded ordered scan, or all matches found first; and the choice between them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
+from typing import Any, Literal, Protocol, TypeAlias
+
+from docstore_sql.compiler import Compiler
+from docstore_sql.fragment import TRUE, Fragment, both, joined
+from docstore_sql.tables import Tables
+
+from docstore.backend import ANYWHERE, Query, Scope
+from docstore_postgres.common_values import CommonValues
+from docstore_postgres.declared_indexes import MOST_GROUPS, IndexCondition
+from docstore_postgres.planner import COVERED, CompiledFilter, Selectivities, is_covered, scan_limit
+
+__all__ = [
+    "AccessPath",
+    "PageStatements",
+    "Slot",
+    "StatementRunner",
+    "access_path_of",
+    "bind_slots",
+    "read_page",
+    "with_slots",
+]
+
+
+class Slot(Enum):
+    """A value that a call gives."""
+
+    TENANT = "tenant"
+    OWNER = "owner"
+    FIRST = "the first sort value of the position"
+    SECOND = "the second"
+    OFFSET = "offset"
+    LIMIT = "limit"
+
+
+_POSITION: tuple[Any, ...] = (Slot.FIRST, Slot.SECOND)
+
+
+def with_slots(query: Query) -> Query:
+    """Return the query with places for its scope, position and window; what is ``None`` or 0 stays.
+
+    Its order is one of whole numbers, at most two, so that its text is the same whatever the values are.
+    """
+    opened: Any = {
+        "scope": Scope(
+            None if query.scope.tenant is None else Slot.TENANT,  # type: ignore[arg-type]
+            None if query.scope.owner is None else Slot.OWNER,  # type: ignore[arg-type]
+        ),
+        "after": None if query.after is None else _POSITION[: len(query.after)],
+        "offset": Slot.OFFSET if query.offset else 0,
+        "limit": Slot.LIMIT,
+    }
+    return replace(query, **opened)
+
+
+_SLOT_VALUES: dict[Slot, Callable[[Query], Any]] = {
+    Slot.TENANT: lambda query: query.scope.tenant,
+    Slot.OWNER: lambda query: query.scope.owner,
+    Slot.FIRST: lambda query: query.after and query.after[0],
+    Slot.SECOND: lambda query: query.after and query.after[1],
+    Slot.OFFSET: lambda query: query.offset,
+    Slot.LIMIT: lambda query: query.limit,
+}
+
+
+def bind_slots(statement: Fragment, query: Query) -> Fragment:
+    """Return a statement with the values of ``query`` in their places."""
+    return Fragment(
+        statement.text,
+        tuple([_SLOT_VALUES[value](query) if type(value) is Slot else value for value in statement.values]),
+    )
+
+
+_FEW = 5_000
+"""Rows that an index of ranges is asked for where another index finds the matches, too."""
+_ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
+_MOST_TEXTS = 64
+"""Statements that are kept for one filter."""
+_DEAR = 20_000
+"""Characters of a condition that is walked all the way at once: to plan it takes longer than the rows do."""
+_DEEPEST = 1_000
+"""Records up to the end of a page that are read of each group."""
+_LONG = 0.005
+"""Seconds from which it is better to order the numbers of matches alone, and read a page's rows then."""
+
+AccessPath: TypeAlias = Literal["any index", "split", "index", "terms", "groups", "scope"]
+"""How all matches are found: by an index that Postgres chooses, or by one and no other: one over what is
+inside the documents, a declared one, or that of words; or the page's matches, by a declared one's groups; or
+by looking at all that a small scope has.
+"""
+_BY_VALUES = ("index", "terms", "groups")
+"""The ways whose statements are planned for their values."""
+
+
+class StatementRunner(Protocol):
+    """What runs a statement and returns its rows."""
+
+    def fetch(
+        self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run ``statement``, prepared once for all its values or planned for these."""
+
+    def last_number(self, query: Query) -> int:
+        """Return the largest number in the collection's table, 0 if it is empty."""
+
+    def size_of(self, query: Query, most: int) -> int:
+        """Return how many rows the scope of ``query`` has, counted up to ``most``."""
+
+    def estimate(self, query: Query, index_condition: IndexCondition) -> int:
+        """Return how many rows Postgres expects a declared index to find."""
+
+    def groups(self, index: str, rows: int) -> int:
+        """Return how many values Postgres expects the first expression of an index to have among ``rows``."""
+
+    def expected(self, query: Query, condition: Fragment) -> int:
+        """Return how many rows of the collection Postgres expects a condition to hold."""
+
+    def common_values(self) -> CommonValues:
+        """Return the usual values in the metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageStatements:
+    """One page to be read.
+
+    Attributes:
+        query: what is asked, with a limit.
+        compiler: of its collection.
+        tables: the tables' names.
+        columns: the SELECT list.
+        condition: the filter, compiled.
+    """
+
+    query: Query
+    compiler: Compiler
+    tables: Tables
+    columns: str
+    condition: CompiledFilter
+
+    @property
+    def wanted(self) -> int:
+        """Matches that fill the page and what lies before it."""
+        return self.query.offset + (self.query.limit or 0)
+
+    def walk(self, bound: int) -> Fragment:
+        """Return the statement that looks at the first ``bound`` rows of the order and no further.
+
+        Both limits are written out, the bound in one of few sizes: of a limit that it is not told Postgres
+        expects a tenth of all rows, and so would plan every page anew.
+        """
+        return self._statement("walk", bound)
+
+    def find(self, access: AccessPath) -> Fragment:
+        """Return the statement that finds all matches, by an index, before it orders them; some of these
+        depend on the values themselves.
+        """
+        return self.finding(access) if access in ("terms", "groups") else self._statement(access, 0)
+
+    def _statement(self, name: Literal["walk"] | AccessPath, bound: int) -> Fragment:
+        """Return a statement for this page's values; it was made before for a page that differs in nothing
+        else.
+        """
+        query, texts = self.query, self.condition.texts
+        scope = query.scope
+        key = (
+            name, bound, bound and query.limit, self.condition.is_costly, query.order, self.columns,
+            bool(query.offset), query.after is None, scope.tenant is None, scope.owner is None,
+        )  # fmt: skip
+        made = texts.get(key)
+        if made is None:
+            if len(texts) >= _MOST_TEXTS:
+                texts.clear()
+            opened = replace(self, query=with_slots(query))
+            made = opened.walking(bound, query.limit or 0) if name == "walk" else opened.finding(name)
+            texts[key] = made
+        return bind_slots(made, query)
+
+    def walking(self, bound: int, size: int) -> Fragment:
+        """Return the statement of :meth:`walk` for pages of one size, a call's other values left open."""
+        inner = both([self._scope(), self.condition.bounds, *self._after()])
+        limit, window = Fragment(f" LIMIT {bound:d}"), Fragment(f" LIMIT {size:d}")
+        if self.query.offset:
+            window = Fragment(f"{window.text} OFFSET %s", (self.query.offset,))
+        beyond = self.condition.beyond.wrapped(" WHERE ")
+        if is_covered(self.query):
+            rows = joined("", (self._from(inner, COVERED), self._order(), limit))
+            return self._picked(rows, beyond, window)
+        return self._read(joined("", (self._from(inner), self._order(), limit)), beyond, window)
+
+    def finding(self, access: AccessPath) -> Fragment:
+        """Return the statement of :meth:`find`; of very many matches the numbers alone are ordered."""
+        window = self._window()
+        index_condition = self.condition.index_condition
+        if access == "groups" and index_condition is not None and index_condition.grouped is not None:
+            asked = both([self._scope(), *self._after(), self.condition.whole])
+            table = self.tables.of(self.query.collection)
+            picked = index_condition.grouped.picked(table, asked, self._order(), self.wanted)
+            return self._picked(picked, Fragment(""), window)
+        rows, rest = self._matches(access)
+        return (
+            self._picked(rows, rest, window) if self.condition.is_costly else self._read(rows, rest, window)
+        )
+
+    def has_one_way(self, access: AccessPath) -> bool:
+        """Return whether nothing but the index over what is inside the documents can find the matches: then
+        there is one plan, whatever the values. Told of none, Postgres would expect too many and plan anew.
+        """
+        condition = self.condition
+        if access in _BY_VALUES or condition.prefilters or condition.is_costly:
+            return False
+        inner = condition.split.found if access == "split" and condition.split else condition.whole
+        alone = access == "split" or not (self.query.after or self.query.scope != ANYWHERE)
+        return alone and _ONE_TEST.fullmatch(inner.text) is not None
+
+    def counting(self, access: AccessPath, at_most: int | None) -> Fragment:
+        """Return the statement that counts the matches, up to ``at_most``."""
+        rows, rest = self._matches(access)
+        limit = Fragment("") if at_most is None else Fragment(" LIMIT %s", (at_most,))
+        found = joined("", (rows.wrapped("SELECT 1 FROM (", ") AS d"), rest, limit))
+        return found.wrapped("SELECT count(*) FROM (", ") AS found")
+
+    def _matches(self, access: AccessPath) -> tuple[Fragment, Fragment]:
+        """Return the rows that an index finds, and what is left to ask of them: Postgres, which knows little
+        of what is inside documents, takes no other index for that.
+        """
+        condition, asked = self.condition, [self._scope(), *self._after()]
+        inner, rest = both([*condition.prefilters, *asked, condition.whole]), Fragment("")
+        if access == "scope":
+            inner, rest = both(asked), condition.whole.wrapped(" WHERE ")
+        elif access == "index" and condition.index_condition is not None:
+            inner, rest = (
+                condition.index_condition.condition,
+                both([*asked, condition.whole]).wrapped(" WHERE "),
+            )
+        elif access == "terms" and condition.term_match is not None:
+            inner, rest = condition.term_match.condition, both([*asked, condition.whole]).wrapped(" WHERE ")
+        elif access == "split" and condition.split is not None:
+            inner = both([*condition.prefilters, condition.split.found])
+            rest = both([*asked, condition.split.rest]).wrapped(" WHERE ")
+        return self._from(inner).wrapped("", " OFFSET 0"), rest
+
+    def _read(self, rows: Fragment, rest: Fragment, window: Fragment) -> Fragment:
+        """Return the statement that reads a page of ``rows``."""
+        start = rows.wrapped(f"SELECT {self.columns} FROM (", ") AS d")
+        return joined("", (start, rest, self._order(), window))
+
+    def _picked(self, rows: Fragment, condition: Fragment, window: Fragment) -> Fragment:
+        """Return the statement that picks the numbers of a page's rows first, and then reads those rows."""
+        start = rows.wrapped("SELECT d.number FROM (", ") AS d")
+        picked = joined("", (start, condition, self._order(), window))
+        table = self.tables.of(self.query.collection)
+        before = f"SELECT {self.columns} FROM {table} AS d WHERE d.number = ANY(ARRAY("
+        scope = self._scope()  # at this level, too: else each partition is looked in
+        within = Fragment("") if scope is TRUE else scope.wrapped(" AND ")
+        return joined("", (picked.wrapped(before, "))"), within, self._order()))
+
+    def _scope(self) -> Fragment:
+        return self.compiler.scope(self.query.scope)
+
+    def _after(self) -> list[Fragment]:
+        query = self.query
+        return [] if query.after is None else [self.compiler.after(query.order, query.after)]
+
+    def _from(self, condition: Fragment, columns: str = "d.*") -> Fragment:
+        table = self.tables.of(self.query.collection)
+        return condition.wrapped(f"SELECT {columns} FROM {table} AS d WHERE ")
+
+    def _order(self) -> Fragment:
+        return self.compiler.order_by(self.query.order).wrapped(" ORDER BY ")
+
+    def _window(self) -> Fragment:
+        if self.query.offset:
+            return Fragment(" LIMIT %s OFFSET %s", (self.query.limit, self.query.offset))
+        return Fragment(" LIMIT %s", (self.query.limit,))
+
+
+def access_path_of(runs: StatementRunner, query: Query, condition: CompiledFilter, rows: int) -> AccessPath:
+    """Return how to find the matches of ``query`` among all ``rows``."""
+    index_condition, split = condition.index_condition, condition.split
+    if index_condition is not None:
+        if _is_grouped(runs, query, index_condition, rows):
+            return "groups"
+        if index_condition.rows is None:
+            index_condition.rows = runs.estimate(query, index_condition)
+        if index_condition.rows <= _most(condition, rows):
+            return "index"
+    if _is_ranged(runs, query, condition, rows):
+        return "terms"
+    if split is None or query.scope.owner is not None or query.scope.tenant is not None:
+        return "any index"
+    if split.rows is None:
+        split.rows = rows if split.ranges is TRUE else runs.expected(query, split.ranges)
+    return "split" if split.rows > rows // 20 else "any index"
+
+
+def _is_grouped(runs: StatementRunner, query: Query, index_condition: IndexCondition, rows: int) -> bool:
+    """Return whether a page is that of the few groups of a declared index."""
+    found, wanted = index_condition.grouped, query.offset + (query.limit or 0)
+    if found is None or not 0 < wanted <= _DEEPEST or query.order[0].path != ("created_at",):
+        return False
+    if index_condition.groups is None:
+        index_condition.groups = runs.groups(found.name, rows)
+    return index_condition.groups <= MOST_GROUPS
+
+
+def _most(condition: CompiledFilter, rows: int) -> int:
+    """Return how many of all rows an index of ranges may find to be worth it."""
+    return _FEW if condition.found else rows // 4
+
+
+def _is_ranged(runs: StatementRunner, query: Query, condition: CompiledFilter, rows: int) -> bool:
+    """Return whether the index of words is the way to all matches."""
+    term_match = condition.match_terms(runs.common_values, lambda found: runs.expected(query, found))
+    return term_match is not None and term_match.rows <= _most(condition, rows)
+
+
+def read_page(
+    runs: StatementRunner, page: PageStatements, selectivities: Selectivities
+) -> Sequence[tuple[Any, ...]]:
+    """Return the rows of a page."""
+    query, wanted, condition = page.query, page.wanted, page.condition
+    rows = selectivities.rows(query.collection.name, lambda: runs.last_number(query))
+    furthest = scan_limit(wanted, rows)
+    access = (
+        access_path_of(runs, query, condition, rows)
+        if condition.index_condition or condition.term_match
+        else None
+    )
+    found = condition.found or access in _BY_VALUES
+    is_small = partial(selectivities.is_small, query, furthest, partial(runs.size_of, query))
+    bound = selectivities.first(condition.key, wanted, furthest, found=found)
+    if len(condition.whole.text) > _DEAR:
+        bound = bound and furthest
+    while bound:
+        read = runs.fetch(page.walk(bound), prepare=True)
+        if len(read) == query.limit:
+            selectivities.remember(condition.key, max(wanted / bound, wanted / furthest))
+            return read
+        matched = len(read) + (query.offset if read else 0)
+        selectivities.remember(condition.key, matched / bound)
+        if is_small():
+            break
+        if access is None and _is_ranged(runs, query, condition, rows):
+            access, found = "terms", True
+        bound = selectivities.further(wanted, furthest, walked=bound, matched=matched, found=found)
+    if is_small():
+        return runs.fetch(page.find("scope"), prepare=False)
+    access = access or access_path_of(runs, query, condition, rows)
+    begun = time.perf_counter()
+    read = runs.fetch(
+        page.find(access),
+        prepare=condition.found and access not in _BY_VALUES,
+        blindly=page.has_one_way(access),
+    )
+    condition.is_costly = time.perf_counter() - begun > _LONG
+    return read

@@ -1,0 +1,460 @@
+"""Planner: the access path of a page, the compiled filter, and what is remembered of earlier queries.
+
+Postgres knows nothing of what is inside JSON and text, and its own planner is wrong about it by orders of
+magnitude. So the first √(k·N) rows of the order are scanned. If the page fills, the answer is right. If
+not, matches are few, and to find all of them by an index is cheap. The share that matched is remembered,
+so that the next page of the condition takes the right path at once.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+from docstore_sql.column_filter import ColumnFilter, PreparedQuery
+from docstore_sql.fragment import Fragment
+
+from docstore.backend import ANYWHERE, Query, SortKey
+from docstore.query.expr import Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves
+from docstore.query.fields import STATUSES
+from docstore_postgres.common_values import CommonValues, LearntValues
+from docstore_postgres.compiler import PostgresCompiler
+from docstore_postgres.declared_indexes import DeclaredIndex, IndexCondition, key_ranges
+from docstore_postgres.jsonpath import indexed
+from docstore_postgres.prefilters import PrefilterFinder
+from docstore_postgres.term_index import term_query
+
+__all__ = [
+    "COVERED",
+    "CompiledFilter",
+    "PlannerState",
+    "Prepared",
+    "Selectivities",
+    "Selectivity",
+    "SplitPredicate",
+    "TermMatch",
+    "bounding",
+    "condition_key",
+    "confines",
+    "conjuncts",
+    "is_covered",
+    "is_point",
+    "is_scannable",
+    "scan_limit",
+    "stepped",
+]
+
+_FIRST = 256
+"""Rows looked at where nothing is known of a condition."""
+_REMEMBERED = 1_000
+_RETRIED = 64
+"""So many queries go straight to the index before a walk is tried again."""
+_MINUTE = 60.0
+_SMALL = 4_096
+"""Rows of a scope that are counted: a few hundred microseconds along an index."""
+_MOST_SCOPES = 10_000
+_COVERED = ("owner", "tenant", "created_at", "number", "status", "is_latest")
+COVERED = ", ".join(f"d.{name}" for name in _COVERED)
+"""The columns that the indexes of an owner's and of a tenant's documents hold."""
+
+
+@dataclass(slots=True)
+class Selectivity:
+    """What is known of one condition.
+
+    Attributes:
+        rate: of the rows looked at last, the part that matched.
+        asked: queries since the last walk.
+    """
+
+    rate: float
+    asked: int = 0
+
+
+class Selectivities:
+    """What one backend remembers of the conditions it has met; shared by its threads."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._ways: OrderedDict[Hashable, Selectivity] = OrderedDict()
+        self._rows: dict[str, tuple[float, int]] = {}
+        self._scopes: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+
+    def first(self, key: Hashable, wanted: int, furthest: int, *, found: bool) -> int:
+        """Return how many rows to walk first; 0 for none, where an index finds all and that was better.
+
+        Args:
+            key: of the condition.
+            wanted: matches that fill the page.
+            furthest: rows that are worth walking.
+            found: whether an index finds the matches.
+        """
+        some = min(furthest, stepped(_FIRST + 8 * wanted))
+        with self._mutex:
+            way = self._ways.get(key)
+            if way is None:
+                return some
+            way.asked += 1
+            if wanted <= way.rate * furthest:
+                return furthest
+            if found and way.asked < _RETRIED:
+                return 0
+            way.asked = 0
+            return some
+
+    def further(self, wanted: int, furthest: int, *, walked: int, matched: int, found: bool) -> int:
+        """Return how far to walk when the first walk did not fill the page; 0 for no further."""
+        if walked >= furthest or (found and matched * furthest < wanted * walked):
+            return 0
+        return furthest
+
+    def remember(self, key: Hashable, rate: float) -> None:
+        """Keep what part of the rows looked at met the condition."""
+        with self._mutex:
+            self._ways.pop(key, None)
+            self._ways[key] = Selectivity(rate)
+            if len(self._ways) > _REMEMBERED:
+                self._ways.popitem(last=False)
+
+    def rows(self, collection: str, count: Callable[[], int]) -> int:
+        """Return about how many rows there are, as ``count`` said within the last minute."""
+        now = time.monotonic()
+        asked, rows = self._rows.get(collection, (-_MINUTE, 0))
+        if now - asked >= _MINUTE:
+            rows = count()
+            self._rows[collection] = (now, rows)
+        return rows
+
+    def is_small(self, query: Query, most: int, count: Callable[[int], int]) -> bool:
+        """Return whether the query's scope had at most so many rows within the last minute: to look at all of
+        them takes less than to ask an index of everybody's.
+
+        Args:
+            query: what is asked.
+            most: rows that are worth walking.
+            count: counts those of the scope, up to a number.
+        """
+        scope = query.scope
+        if scope == ANYWHERE:
+            return False
+        key, now = (query.collection.name, scope.tenant, scope.owner), time.monotonic()
+        with self._mutex:
+            asked, rows = self._scopes.get(key, (-_MINUTE, 0))
+        if now - asked >= _MINUTE:
+            rows = count(_SMALL)
+            with self._mutex:
+                self._scopes[key] = (now, rows)
+                self._scopes.move_to_end(key)
+                if len(self._scopes) > _MOST_SCOPES:
+                    self._scopes.popitem(last=False)
+        return rows < min(most, _SMALL)
+
+
+def scan_limit(wanted: int, rows: int) -> int:
+    """Return how many rows are worth walking for ``wanted`` matches: fewer are found cheaply."""
+    return stepped(2 * math.isqrt(wanted * max(rows, 1)) + wanted)  # a row walked costs a third of one found
+
+
+def stepped(rows: int) -> int:
+    """Return a number of rows, up to a quarter more, of which there are few: statements differ by it."""
+    step = 1 << max(rows.bit_length() - 3, 0)
+    return min(-(-rows // step) * step, 2**63 - 1)  # as many as LIMIT takes
+
+
+def is_scannable(query: Query) -> bool:
+    """Return whether an index gives the order of ``query``, and there is a way to choose."""
+    names = [key.path[0] for key in query.order]
+    alike = len({key.descending for key in query.order}) == 1
+    return (
+        query.limit is not None
+        and query.lock is None
+        and alike
+        and names in (["created_at", "number"], ["number"])
+        and not is_point(query)
+    )
+
+
+def is_point(query: Query) -> bool:
+    """Return whether ``query`` asks for one row by its key: any plan for it is the plan."""
+    where = query.where
+    return isinstance(where, Compare) and where.op == "eq" and where.path in (("id",), ("number",))
+
+
+def conjuncts(where: Expr) -> Sequence[Expr]:
+    """Return the terms that all must hold."""
+    return where.terms if isinstance(where, And) else (where,)
+
+
+def bounding(query: Query, terms: Sequence[Expr]) -> list[bool]:
+    """Return which of the terms the order's index narrows by: ranges of its key, one owner."""
+    first = query.order[0].path
+    return [
+        isinstance(term, Compare) and term.value is not None and (term.path == first or confines(term))
+        for term in terms
+    ]
+
+
+def is_covered(query: Query) -> bool:
+    """Return whether one index, of an owner's or a tenant's documents, holds all that ``query`` looks at."""
+    scope = query.scope
+    confined = scope.owner is not None or scope.tenant is not None
+    terms = query.where.terms if isinstance(query.where, And) else (query.where,)
+    return (
+        query.collection.name == "documents"
+        and (confined or any(isinstance(term, Compare) and confines(term) for term in terms))
+        and all(_is_covered(leaf) for leaf in leaves(query.where))
+    )
+
+
+def _is_covered(leaf: Leaf) -> bool:
+    return not isinstance(leaf, Always | Occurs) and leaf.path[0] in _COVERED
+
+
+def confines(term: Compare) -> bool:
+    """Return whether a term asks for the documents of one owner or tenant."""
+    return term.op == "eq" and term.path in (("owner",), ("tenant",))
+
+
+def condition_key(condition: Fragment) -> Hashable:
+    """Return what a condition is remembered by: its text and its values."""
+    return condition.text, repr(condition.values)
+
+
+_KEPT = 256
+_RANGED = (("created_at",), ("number",))
+_SLOW = 0.02
+"""Seconds from which a page is worth an index."""
+
+
+@dataclass(slots=True)
+class SplitPredicate:
+    """A filter in two: what an index over metadata, names or contents finds, and the rest.
+
+    Attributes:
+        found: that part.
+        rest: what is asked of what was found, by no other index.
+        ranges: the ranges in the rest that another index could serve.
+        rows: how many Postgres expects to be in those; ``None``: not asked yet.
+    """
+
+    found: Fragment
+    rest: Fragment
+    ranges: Fragment
+    rows: int | None = None
+
+
+@dataclass(slots=True)
+class TermMatch:
+    """What a filter implies of the metadata's words, which have an index: of numbers in ranges, of values
+    other than the usual ones.
+
+    Attributes:
+        condition: that, as the index finds it.
+        rows: how many Postgres expects that to be.
+    """
+
+    condition: Fragment
+    rows: int
+
+
+@dataclass(slots=True)
+class CompiledFilter:
+    """A filter, compiled.
+
+    Attributes:
+        where: what it was compiled from.
+        whole: all of it.
+        bounds: the part that the order's own index narrows by.
+        beyond: the other part.
+        prefilters: what an index finds that stands before it.
+        found: whether an index finds a superset of it.
+        key: what it is remembered by.
+        index_condition: what it implies that a declared index finds; ``None``: nothing.
+        split: the same in two, where that is another way; ``None``: it is not.
+        term_match: what the index of words finds of it; ``None``: nothing.
+        is_term_match_known: whether that was looked at: it is when a walk did not fill a page.
+        is_costly: whether finding all matches took long when it was done last.
+        texts: statements made for it, a call's own values left open, by what else they depend on.
+        epoch: of the indexes that it was compiled for.
+    """
+
+    where: Expr
+    whole: Fragment
+    bounds: Fragment
+    beyond: Fragment
+    prefilters: tuple[Fragment, ...]
+    found: bool
+    key: Hashable
+    index_condition: IndexCondition | None = None
+    split: SplitPredicate | None = None
+    term_match: TermMatch | None = None
+    is_term_match_known: bool = False
+    is_costly: bool = False
+    texts: dict[Hashable, Fragment] = field(default_factory=dict)
+    epoch: int = 0
+
+    def match_terms(
+        self, common_values: Callable[[], CommonValues], expected: Callable[[Fragment], int]
+    ) -> TermMatch | None:
+        """Return what the index of words finds, given the usual values, which ``expected`` says the rows of;
+        it is asked once.
+        """
+        if not self.is_term_match_known:
+            found = term_query(self.where, common_values())
+            self.term_match = None if found is None else TermMatch(found, expected(found))
+            self.is_term_match_known = True
+        return self.term_match
+
+
+@dataclass(slots=True, eq=False)
+class Prepared(PreparedQuery):
+    """A query that the core holds.
+
+    Attributes:
+        condition: its filter, once a session has compiled it.
+    """
+
+    condition: CompiledFilter | None = None
+
+
+@dataclass(slots=True)
+class PlannerState:
+    """What the sessions of one backend share.
+
+    Attributes:
+        finder: what its indexes find.
+        selectivities: what it remembers of conditions.
+        declared: the declared indexes, by collection.
+        epoch: how often those were read: what was compiled for others is compiled anew.
+        learnt: the usual values in the metadata.
+        column_pages: the texts of pages of filters on ordinary columns.
+        points: the texts of the statements that read one row by its id.
+        orders: of the orders that no index has, how often they were asked for and the seconds that took.
+    """
+
+    finder: PrefilterFinder
+    selectivities: Selectivities = field(default_factory=Selectivities)
+    declared: dict[str, list[DeclaredIndex]] = field(default_factory=dict)
+    epoch: int = 0
+    learnt: LearntValues = field(default_factory=LearntValues)
+    column_pages: dict[Hashable, str] = field(default_factory=dict)
+    points: dict[Hashable, str] = field(default_factory=dict)
+    orders: dict[tuple[SortKey, ...], tuple[int, float]] = field(default_factory=dict)
+
+    def note(self, order: tuple[SortKey, ...], seconds: float) -> None:
+        """Remember that an order was asked for that no index has."""
+        asked, spent = self.orders.get(order, (0, 0.0))
+        if asked or len(self.orders) < _KEPT:
+            self.orders[order] = (asked + 1, spent + seconds)
+
+    def note_slow(self, query: Query, seconds: float) -> None:
+        """Remember the paths of metadata that a declared index would have narrowed a slow query by."""
+        if seconds < _SLOW or query.collection.name != "documents":
+            return
+        asked = {leaf.path for leaf in leaves(query.where) if isinstance(leaf, Compare | In)}
+        index_condition = {path for path in asked if path[0] == "metadata" and _is_range(query.where, path)}
+        has = {one.keys[0].path for one in self.declared.get("documents", ())}
+        for path in sorted(index_condition - has):
+            if not indexed(path[1:]):
+                self.note((SortKey(path), SortKey(("number",))), seconds)
+
+    def column_page(
+        self, query: Query, columns: ColumnFilter, selected: str, compiler: PostgresCompiler
+    ) -> Fragment:
+        """Return the statement that reads a page of a filter on ordinary columns; its text is that of all
+        queries of one shape and size.
+        """
+        confined = query.scope.tenant is None, query.scope.owner is None
+        shape = (columns.shape(query), query.limit, confined)
+        text = self.column_pages.get(shape)
+        if text is None:
+            if len(self.column_pages) >= _KEPT:
+                self.column_pages.clear()
+            text = self.column_pages[shape] = _column_page(query, columns, selected, compiler)
+        statuses = () if len(columns.statuses) == len(STATUSES) else (list(columns.statuses),)
+        window = (query.offset,) if query.offset else ()
+        scope = compiler.scope(query.scope).values
+        return Fragment(text, (*columns.values(query), *statuses, *window, *scope))
+
+    def condition(self, query: Query, compiler: PostgresCompiler) -> CompiledFilter:
+        """Return the condition of ``query``, as it was compiled when it was asked before, or now."""
+        held = query.prepared
+        if not isinstance(held, Prepared) or not held.holds(query):
+            return self._compiled(query, compiler)
+        known = held.condition
+        if known is None or known.epoch != self.epoch or held.query.order[0].path != query.order[0].path:
+            known = held.condition = self._compiled(query, compiler)
+            held.query = query
+        return known
+
+    def _compiled(self, query: Query, compiler: PostgresCompiler) -> CompiledFilter:
+        finder, terms = self.finder, conjuncts(query.where)
+        parts = [compiler.where(term) for term in terms]
+        bound = bounding(query, terms)
+        whole = compiler.conjunction(parts)
+        return CompiledFilter(
+            query.where,
+            whole,
+            compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if is_bound]),
+            compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if not is_bound]),
+            tuple(finder.prefilters(query.collection, query.where)),
+            finder.finds(query.collection, query.where)
+            or any(finder.lists(query.collection, term) for term in terms),
+            condition_key(whole),
+            self._index_condition(query),
+            self._split(query, terms, parts, compiler),
+            epoch=self.epoch,
+        )
+
+    def _index_condition(self, query: Query) -> IndexCondition | None:
+        every = (one.index_condition(query.where) for one in self.declared.get(query.collection.name, ()))
+        found = [each for each in every if each is not None]
+        return next((each for each in found if each.grouped is not None), found[0] if found else None)
+
+    def _split(
+        self, query: Query, terms: Sequence[Expr], parts: Sequence[Fragment], compiler: PostgresCompiler
+    ) -> SplitPredicate | None:
+        """Return the filter in two, unless it asks for one owner or tenant, or is all one part."""
+        found: list[Fragment] = []
+        rest: list[tuple[Expr, Fragment]] = []
+        for term, part in zip(terms, parts, strict=True):
+            if self.finder.finds(query.collection, term) or self.finder.lists(query.collection, term):
+                found.append(part)
+            else:
+                rest.append((term, part))
+        if not found or not rest or any(isinstance(term, Compare) and confines(term) for term, _ in rest):
+            return None
+        rest.sort(key=lambda pair: not (isinstance(pair[0], Compare) and len(pair[0].path) == 1))
+        ranges = [part for term, part in rest if isinstance(term, Compare) and term.path in _RANGED]
+        return SplitPredicate(
+            compiler.conjunction(found),
+            compiler.conjunction([part for _, part in rest]),
+            compiler.conjunction(ranges),
+        )
+
+
+def _column_page(query: Query, columns: ColumnFilter, selected: str, compiler: PostgresCompiler) -> str:
+    """Return the text of the statement, which finds the page's numbers in an index that holds all it asks
+    of; its size is written out: of a limit that it is not told Postgres expects a tenth of all rows.
+    """
+    table, order = compiler.tables.of(query.collection), compiler.order_by(query.order).text
+    statuses = "" if len(columns.statuses) == len(STATUSES) else " AND d.status = ANY(%s::text[])"
+    offset = " OFFSET %s" if query.offset else ""
+    picked = (
+        f"SELECT d.number FROM {table} AS d WHERE {columns.condition(compiler, query).text}{statuses} "
+        f"ORDER BY {order} LIMIT {query.limit:d}{offset}"
+    )
+    scope = compiler.scope(query.scope).text  # at this level, too: else each partition is looked in
+    page = f"SELECT {selected} FROM {table} AS d WHERE d.number = ANY(ARRAY({picked}))"
+    return f"{page} AND {scope} ORDER BY {order}"
+
+
+def _is_range(where: Expr, path: Path) -> bool:
+    """Return whether a condition leaves a part of the order of ``path`` that is more than some values."""
+    found = key_ranges(where, path)
+    values = all(start[0] == end[0] for start, end in found.parts)
+    return not found.is_all and not (found.parts and values)

@@ -1,0 +1,279 @@
+"""Prefilters: the part of a condition that an index can find, placed before the condition.
+
+A prefilter is a superset of its condition. Filenames are found by trigrams of the folded name, with the
+extension pg_trgm where the server has it, else with a function of our own. Contents are found by their
+words, as a tsvector made without a parser. A JSON condition that walks arrays in SQL cannot use the GIN
+index; the equalities that it implies can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from docstore_sql.fragment import TRUE, Fragment, either
+from docstore_sql.tables import Tables
+
+from docstore.query.expr import (
+    All,
+    And,
+    Compare,
+    Contains,
+    ElemMatch,
+    Expr,
+    In,
+    Leaf,
+    Match,
+    Occurs,
+    Or,
+    Path,
+    leaves,
+)
+from docstore.query.fields import Collection
+from docstore.query.patterns import required_literals
+from docstore.query.text import fold
+from docstore_postgres import jsonpath
+from docstore_postgres.jsonpath import JsonRoot, indexed, tested
+from docstore_postgres.like import like_text
+from docstore_postgres.schema import LONGEST
+
+__all__ = ["PrefilterFinder", "element", "equality", "inside", "members", "one_of", "required"]
+
+_IMPLIED = 8
+"""Implied conditions that are written at most."""
+_FEW_VALUES = 64
+
+
+def required(root: JsonRoot, path: Path, predicates: Iterator[str]) -> Fragment:
+    """Return up to eight implied predicates at ``path``; TRUE within an element or behind an index."""
+    if root.depth or indexed(path):
+        return TRUE
+    kept = [predicate for predicate, _ in zip(predicates, range(_IMPLIED), strict=False)]
+    return tested(root.text, " && ".join(kept)) if kept else TRUE
+
+
+def one_of(values: Sequence[Any]) -> str | None:
+    """Return the test that an element equals one of these scalars, none null; ``None``: there are none."""
+    tests = [test for value in values if (test := jsonpath.compared("eq", value)) is not None]
+    return f"({jsonpath.any_of(tests)})" if tests else None
+
+
+def equality(path: Path, value: Any) -> str:
+    """Return the predicate that a scalar, no null, is seen at a path without indexes."""
+    return jsonpath.exists(path, jsonpath.compared("eq", value))
+
+
+def inside(path: Path, value: Any) -> Iterator[str]:
+    """Yield what equality with an array or object implies: its scalars at their keys."""
+    members = value.items() if isinstance(value, dict) else ((None, element) for element in value)
+    for key, member in members:
+        test = None if member is None or isinstance(member, list | dict) else jsonpath.compared("eq", member)
+        if test is not None:
+            steps = f".{jsonpath.quoted(key)}" if key is not None else "[*]"
+            yield f"exists({jsonpath.reached(path)}{steps} ? ({test}))"
+
+
+def members(leaf: Contains) -> list[str] | None:
+    """Return tests of the path language that are, each of some element, what ``leaf`` asks of an array.
+
+    ``None`` where arrays or objects are wanted, which the path language does not compare, or too many
+    scalars.
+    """
+    if len(leaf.values) > _FEW_VALUES or any(isinstance(value, list | dict) for value in leaf.values):
+        return None
+    tests = [test for value in leaf.values if (test := jsonpath.compared("eq", value)) is not None]
+    return tests if leaf.every else [jsonpath.any_of(tests)] if tests else None
+
+
+def element(path: Path, leaf: ElemMatch) -> Iterator[str]:
+    """Yield what ``$elemMatch`` implies: every equality with a scalar that its element has to fulfil."""
+    for term in _conjuncts(leaf.condition):
+        test = _equality(term)
+        if test is not None:
+            inner = term.path if isinstance(term, Compare | In) else ()
+            if leaf.of == "values" or not any(map(jsonpath.is_index, inner)):
+                yield jsonpath.exists((*path, *inner), test)
+
+
+def _conjuncts(expr: Expr) -> Iterator[Expr]:
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, And):
+            stack.extend(reversed(node.terms))
+        else:
+            yield node
+
+
+def _equality(term: Expr) -> str | None:
+    match term:
+        case Compare(_, "eq", value) if value is not None and not isinstance(value, list | dict):
+            return jsonpath.compared("eq", value)
+        case In(_, values) if len(values) <= _FEW_VALUES and all(
+            value is not None and not isinstance(value, list | dict) for value in values
+        ):
+            return one_of(values)
+        case _:
+            return None
+
+
+_KEYS = (("id",), ("external_id",), ("document_id",))
+_BIG = "'*'"
+"""The lexeme that stands for the words of a text too long for a tsvector."""
+_ZEROS = re.compile(r"0+(?=00)")
+"""Zeros that lead two others: their trigrams are in most numbered names, and cost more than they tell."""
+_PLAIN_RUN = re.compile(r"[ -~]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class PrefilterFinder:
+    """What the indexes of one store can find.
+
+    Attributes:
+        tables: the tables' names.
+        trigrams: whether filenames are indexed by pg_trgm; else by the function of our own.
+    """
+
+    tables: Tables
+    trigrams: bool
+
+    def finds(self, collection: Collection, expr: Expr) -> bool:
+        """Return whether an index finds a superset of ``expr`` that is likely to be small."""
+        match expr:
+            case And(terms):
+                return any(self.finds(collection, term) for term in terms)
+            case Or(terms):
+                return all(self.finds(collection, term) for term in terms)
+            case Compare(path, "eq") | In(path) if path in _KEYS:
+                return True
+            case _:
+                return collection.name == "documents" and self._finds_inside(expr)
+
+    def _finds_inside(self, leaf: Expr) -> bool:
+        """Return whether an index over the documents' metadata, names or contents finds ``leaf``."""
+        match leaf:
+            case Match() | Occurs():
+                return self.prefilter(leaf) is not None
+            case Compare(path, "eq", value):
+                return _in_metadata(path) and value is not None and not isinstance(value, list)
+            case In(path, values):
+                plain = not any(value is None or isinstance(value, list | dict) for value in values)
+                return _in_metadata(path) and plain and len(values) <= _FEW_VALUES
+            case All(path):
+                return _in_metadata(path)
+            case Contains(path, values):
+                return _in_metadata(path) and 0 < len(values) <= _FEW_VALUES
+            case ElemMatch(path, condition):
+                equals = (isinstance(leaf, Compare) and leaf.op == "eq" for leaf in leaves(condition))
+                return _in_metadata(path) and any(equals)
+            case _:
+                return False
+
+    def lists(self, collection: Collection, term: Expr) -> bool:
+        """Return whether ``term`` is a long list of values that the index over the metadata finds, one by
+        one.
+        """
+        return (
+            collection.name == "documents"
+            and isinstance(term, In)
+            and len(term.values) > _FEW_VALUES
+            and _in_metadata(term.path)
+            and not any(value is None or isinstance(value, list | dict) for value in term.values)
+        )
+
+    def _listed(self, term: In) -> Fragment:
+        """Return that a document has one of the values: a look in the index for each."""
+        table = self.tables.named("document")
+        tests = [equality(term.path[1:], value) for value in term.values]
+        one = f"SELECT m.number FROM {table} AS m WHERE m.metadata_json @@ p.v OFFSET 0"
+        found = f"SELECT f.number FROM unnest(%s::jsonpath[]) AS p(v) CROSS JOIN LATERAL ({one}) AS f"
+        return Fragment(f"d.number = ANY(ARRAY({found}))", (tests,))
+
+    def prefilters(self, collection: Collection, expr: Expr) -> list[Fragment]:
+        """Return the prefilters of the conjuncts of ``expr``."""
+        if collection.name != "documents":
+            return []
+        terms = expr.terms if isinstance(expr, And) else (expr,)
+        found = [self.prefilter(term) for term in terms if isinstance(term, Match | Occurs)]
+        listed = [
+            self._listed(term) for term in terms if isinstance(term, In) and self.lists(collection, term)
+        ]
+        return [*(each for each in found if each is not None), *listed]
+
+    def prefilter(self, leaf: Leaf) -> Fragment | None:
+        """Return the prefilter of a search term or of a string operator on the filename, if it has one."""
+        if isinstance(leaf, Occurs):
+            return self._occurs(leaf)
+        if not isinstance(leaf, Match) or leaf.path != ("filename",):
+            return None
+        part = _required(leaf)
+        return None if part is None else self._named(part)
+
+    def _named(self, part: str) -> Fragment | None:
+        """Return that a document's folded filename has all trigrams of ``part``."""
+        return self._has_grams("filename_fold", part)
+
+    def _has_grams(self, column: str, part: str) -> Fragment | None:
+        """Return that a fold of a filename has all trigrams of ``part``."""
+        if self.trigrams:
+            parts = _ZEROS.split(part) if len(max(_ZEROS.split(part), key=len)) > 2 else [part]
+            pattern = "%".join(["", *map(like_text, parts), ""])
+            return Fragment(f"d.{column} LIKE %s", (pattern,)) if len(part) > 2 else None
+        grams = {part[at : at + 3] for at in range(max(1, len(part) - 2))}
+        lexemes = sorted(f"{_lexeme(gram)}{':*' if len(gram) < 3 else ''}" for gram in grams)
+        query = " & ".join(lexemes)
+        return Fragment(f"{self.tables.named('grams')}(d.{column}) @@ %s::tsquery", (query,))
+
+    def _occurs(self, leaf: Occurs) -> Fragment | None:
+        named = self._named(leaf.text)
+        searched = self._has_grams("filename_search", leaf.text)  # where it is another fold; else NULL
+        named = None if named is None or searched is None else either((named, searched))
+        if named is None or (leaf.content and not leaf.words):
+            return None
+        if not leaf.content:
+            return named
+        *whole, last = (_lexeme(word[:LONGEST]) for word in leaf.words)
+        query = (
+            _BIG
+            + " | "
+            + " & ".join([*whole, last + (":*" if leaf.prefix or len(leaf.words[-1]) > LONGEST else "")])
+        )
+        words = f"{self.tables.named('terms')}(c.words) @@ %s::tsquery"
+        contents = Fragment(f"SELECT c.number FROM {self.tables.content} AS c WHERE {words}", (query,))
+        names = named.wrapped(f"SELECT d.number FROM {self.tables.named('document')} AS d WHERE ")
+        return Fragment(
+            f"d.number IN ({contents.text} UNION ALL {names.text})", contents.values + names.values
+        )
+
+
+def _in_metadata(path: tuple[str, ...]) -> bool:
+    return path[0] == "metadata" and len(path) > 1 and not indexed(path[1:])
+
+
+def _required(leaf: Match) -> str | None:
+    """Return a text that the folded filename must hold where the filename matches ``leaf``."""
+    match leaf.kind:
+        case "isubstring":
+            return fold(leaf.text) or None
+        case "iglob":
+            return max(required_literals(leaf.text, folded=True), key=len, default=None)
+        case "glob":
+            return _folds_alike(required_literals(leaf.text))
+        case _:
+            return _folds_alike([leaf.text])
+
+
+def _folds_alike(literals: list[str]) -> str | None:
+    """Return the longest run that folding a name around it cannot change but for A–Z.
+
+    A plain character changes only together with a mark behind it: so the last of a run is left out.
+    """
+    runs = [run[:-1].lower() for literal in literals for run in _PLAIN_RUN.findall(literal)]
+    return max(runs, key=len, default=None)
+
+
+def _lexeme(word: str) -> str:
+    quoted = word.replace("\\", "\\\\").replace("'", "''")
+    return f"'{quoted}'"

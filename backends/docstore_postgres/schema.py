@@ -1,0 +1,339 @@
+"""Schema of Postgres alone: SQL functions, indexes over functions, and their description for SQLAlchemy.
+
+``<prefix>order`` writes the bytes of :mod:`docstore.query.sorting`, so that positions made in Python
+compare with keys made in the database. ``<prefix>sort`` is rule 20 for one record and path. Both are
+immutable: an index may hold what they return.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from docstore_sql.tables import Tables, make_metadata
+
+__all__ = [
+    "LONGEST",
+    "PENDING",
+    "compare_function",
+    "function_statements",
+    "order_function",
+    "rank_of",
+    "search_statements",
+    "sort_function",
+    "store_metadata",
+]
+
+_TWO_63 = 2**63
+
+
+def order_function(tables: Tables) -> str:
+    """Return the name of the function from ``jsonb`` to the bytes that order it."""
+    return tables.named("order")
+
+
+def compare_function(tables: Tables) -> str:
+    """Return the name of the function that compares two arrays or objects by rule 12: below 0, 0, above."""
+    return tables.named("compare")
+
+
+def sort_function(tables: Tables) -> str:
+    """Return the name of the function from ``jsonb``, steps and whether the largest counts to sort bytes."""
+    return tables.named("sort")
+
+
+def function_statements(tables: Tables) -> list[str]:
+    """Return the function_statements that create the functions."""
+    return [_number(tables), _order(tables), _compare(tables), _sort(tables)]
+
+
+def _function(name: str, signature: str, returns: str, body: str, language: str = "plpgsql") -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}({signature}) RETURNS {returns} LANGUAGE {language} "
+        f"IMMUTABLE PARALLEL SAFE AS $function${body}$function$"
+    )
+
+
+def _number(tables: Tables) -> str:
+    """Bytes of a number: the nearest double, turned so that bytes order it, then what it lacks."""
+    body = f"""
+DECLARE
+    near float8 := n::float8;
+    bits bytea;
+    rest int := 0;
+BEGIN
+    IF near > 0 AND near < 9007199254740992 THEN
+        RETURN '\\x03'::bytea || float8send(-near) || '\\x8000'::bytea;
+    ELSIF near = 0 THEN
+        RETURN '\\x0380000000000000008000'::bytea;
+    END IF;
+    IF abs(n) > 9007199254740992 AND abs(n) < {_TWO_63} THEN
+        rest := n - CASE WHEN abs(near) >= {_TWO_63}::float8 THEN sign(n) * {_TWO_63} ELSE
+        near::bigint::numeric END;
+    END IF;
+    IF near < 0 THEN
+        bits := int8send(~(('x' || encode(float8send(near), 'hex'))::bit(64)::bigint));
+    ELSE
+        bits := float8send(-near);
+    END IF;
+    RETURN '\\x03'::bytea || bits || substring(int4send(rest + 32768) FROM 3);
+END"""
+    return _function(tables.named("order_number"), "n numeric", "bytea", body)
+
+
+def _order(tables: Tables) -> str:
+    order, number = order_function(tables), tables.named("order_number")
+    body = f"""
+DECLARE
+    inner_bytes bytea;
+BEGIN
+    CASE jsonb_typeof(v)
+    WHEN 'string' THEN
+        RETURN '\\x04'::bytea || convert_to(v #>> '{{}}', 'UTF8') || '\\x0001'::bytea;
+    WHEN 'number' THEN
+        RETURN {number}((v #>> '{{}}')::numeric);
+    WHEN 'boolean' THEN
+        RETURN CASE WHEN v = 'true'::jsonb THEN '\\x0702'::bytea ELSE '\\x0701'::bytea END;
+    WHEN 'array' THEN
+        SELECT string_agg({order}(element), ''::bytea ORDER BY place) INTO inner_bytes
+            FROM jsonb_array_elements(v) WITH ORDINALITY AS e(element, place);
+        RETURN '\\x06'::bytea || coalesce(inner_bytes, '') || '\\x00'::bytea;
+    WHEN 'object' THEN
+        SELECT string_agg(substring(bytes FOR 1) || name || '\\x0001'::bytea || substring(bytes FROM 2),
+        ''::bytea ORDER BY name)
+            INTO inner_bytes
+            FROM (SELECT convert_to(key, 'UTF8'), {order}(value) FROM jsonb_each(v)) AS p(name, bytes);
+        RETURN '\\x05'::bytea || coalesce(inner_bytes, '') || '\\x00'::bytea;
+    ELSE
+        RETURN '\\x02'::bytea;
+    END CASE;
+END"""
+    return _function(order, "v jsonb", "bytea", body)
+
+
+_RANKS = ("null", "number", "string", "object", "array", "boolean")
+"""Postgres' names of the types in rule 20's order."""
+
+
+def rank_of(value: Any) -> tuple[str, tuple[str, ...]]:
+    """Return Postgres' name for the type of a JSON value, and those of the types that come before it."""
+    kinds = {type(None): 0, int: 1, float: 1, str: 2, dict: 3, list: 4, bool: 5}
+    rank = kinds[type(value)]
+    return _RANKS[rank], _RANKS[:rank]
+
+
+def _rank_gap(one: str, other: str) -> str:
+    """Return the expression of how far apart the types of two values are in rule 20's order."""
+    quoted = ",".join(f'"{rank}"' for rank in _RANKS)  # a bare null in an array's text is NULL, no word
+    ranks = f"'{{{quoted}}}'::text[]"
+    one, other = f"jsonb_typeof({one})", f"jsonb_typeof({other})"
+    gap = f"array_position({ranks}, {one}) - array_position({ranks}, {other})"
+    return f"CASE WHEN {one} = {other} THEN 0 ELSE {gap} END"
+
+
+def _compare(tables: Tables) -> str:
+    """Rule 12, element by element up to the first difference: most comparisons end at the first."""
+    compare = compare_function(tables)
+    body = f"""
+DECLARE
+    keys_a text[];
+    keys_b text[];
+    kind text := jsonb_typeof(a);
+    found int;
+BEGIN
+    CASE kind
+    WHEN 'string' THEN
+        RETURN CASE WHEN a = b THEN 0 WHEN (a #>> '{{}}') COLLATE "C" < (b #>> '{{}}') COLLATE "C" THEN -1
+        ELSE 1 END;
+    WHEN 'array' THEN
+        FOR n IN 0 .. least(jsonb_array_length(a), jsonb_array_length(b)) - 1 LOOP
+            found := {_rank_gap("a -> n", "b -> n")};
+            IF found = 0 THEN
+                found := {compare}(a -> n, b -> n);
+            END IF;
+            IF found <> 0 THEN
+                RETURN found;
+            END IF;
+        END LOOP;
+        RETURN jsonb_array_length(a) - jsonb_array_length(b);
+    WHEN 'object' THEN
+        keys_a := ARRAY(SELECT k FROM jsonb_object_keys(a) AS j(k) ORDER BY k COLLATE "C");
+        keys_b := ARRAY(SELECT k FROM jsonb_object_keys(b) AS j(k) ORDER BY k COLLATE "C");
+        FOR n IN 1 .. least(cardinality(keys_a), cardinality(keys_b)) LOOP
+            found := {_rank_gap("a -> keys_a[n]", "b -> keys_b[n]")};
+            IF found = 0 AND keys_a[n] <> keys_b[n] THEN
+                found := CASE WHEN keys_a[n] COLLATE "C" < keys_b[n] COLLATE "C" THEN -1 ELSE 1 END;
+            END IF;
+            IF found = 0 THEN
+                found := {compare}(a -> keys_a[n], b -> keys_b[n]);
+            END IF;
+            IF found <> 0 THEN
+                RETURN found;
+            END IF;
+        END LOOP;
+        RETURN cardinality(keys_a) - cardinality(keys_b);
+    ELSE
+        RETURN CASE WHEN a = b THEN 0 WHEN a < b THEN -1 ELSE 1 END;
+    END CASE;
+END"""
+    return _function(compare, "a jsonb, b jsonb", "int", body)
+
+
+def _sort(tables: Tables) -> str:
+    """Rule 20: down through objects; from an array on, the smallest or largest of all reached.
+
+    An index counts only where the array has it; what it leads to as the last step is not opened.
+    """
+    order, sort = order_function(tables), sort_function(tables)
+    body = f"""
+DECLARE
+    last int := cardinality(steps);
+    place int := -1;
+    element jsonb;
+    found bytea;
+    best bytea;
+BEGIN
+    WHILE at <= last AND jsonb_typeof(v) = 'object' LOOP
+        v := v -> steps[at];
+        at := at + 1;
+    END LOOP;
+    IF v IS NULL THEN
+        RETURN '\\x02'::bytea;
+    ELSIF jsonb_typeof(v) <> 'array' THEN
+        RETURN CASE WHEN at <= last THEN '\\x02'::bytea ELSE {order}(v) END;
+    ELSIF jsonb_array_length(v) = 0 THEN
+        RETURN CASE WHEN at > last THEN '\\x01'::bytea ELSE '\\x02'::bytea END;
+    ELSIF at <= last AND steps[at] ~ '^(0|[1-9][0-9]{{0,8}})$' THEN
+        place := CASE WHEN steps[at]::int < jsonb_array_length(v) THEN steps[at]::int ELSE -1 END;
+    END IF;
+    IF place >= 0 THEN
+        best := CASE WHEN at = last THEN {order}(v -> place) ELSE {sort}(v -> place, steps, largest, at + 1)
+        END;
+    END IF;
+    FOR n IN 0 .. jsonb_array_length(v) - 1 LOOP
+        element := v -> n;
+        IF at > last THEN
+            found := {order}(element);
+        ELSIF jsonb_typeof(element) = 'object' AND element ? steps[at] THEN
+            found := {sort}(element -> steps[at], steps, largest, at + 1);
+        ELSE
+            found := CASE WHEN place < 0 THEN '\\x02'::bytea END;
+        END IF;
+        IF best IS NULL OR (CASE WHEN largest THEN found > best ELSE found < best END) THEN
+            best := coalesce(found, best);
+        END IF;
+    END LOOP;
+    RETURN best;
+END"""
+    return _function(sort, "v jsonb, steps text[], largest boolean, at int DEFAULT 1", "bytea", body)
+
+
+LONGEST = 400
+"""Characters of a word that the index holds; what is longer is found by its beginning."""
+PENDING = 512
+"""Kilobytes that an index may put off to sort in: every search reads them from end to end."""
+_LARGEST = 900_000
+"""Bytes of words that a tsvector surely holds."""
+
+
+def search_statements(tables: Tables) -> list[str]:
+    """Return the search_statements that create the functions and indexes of words and names.
+
+    Whoever may not create the extension gets the function of our own; both give the same answers.
+    """
+    document, names = tables.named("document"), tables.named("grams")
+    index = f'CREATE INDEX IF NOT EXISTS "{tables.prefix}document_names" ON {document} USING gin '
+    searched = f'CREATE INDEX IF NOT EXISTS "{tables.prefix}document_searched" ON {document} USING gin '
+    others = "WHERE filename_search IS NOT NULL"
+    limit = f"WITH (gin_pending_list_limit = {PENDING})"
+    terms = tables.named("terms")
+    return [
+        _tsvector_function(
+            names, "name", "array(SELECT substr(name, i, 3) FROM generate_series(1, char_length(name)) AS i)"
+        ),
+        _terms_function(terms),
+        f'CREATE INDEX IF NOT EXISTS "{tables.prefix}content_terms" ON {tables.content} '
+        f"USING gin ({terms}(words)) {limit}",
+        # CREATE EXTENSION IF NOT EXISTS fails where two make it at once: stores take turns
+        "SELECT pg_advisory_xact_lock(hashtextextended('docstore/pg_trgm', 1))",
+        f"""DO $block$
+        DECLARE
+            home text;
+        BEGIN
+            BEGIN
+                CREATE EXTENSION IF NOT EXISTS pg_trgm;
+            EXCEPTION WHEN OTHERS THEN
+                NULL; -- no right to, none to be had, or somebody else just makes it
+            END;
+            SELECT quote_ident(n.nspname) INTO home
+                FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+                WHERE e.extname = 'pg_trgm' AND has_schema_privilege(n.oid, 'USAGE');
+            IF home IS NOT NULL THEN
+                EXECUTE '{index} (filename_fold ' || home || '.gin_trgm_ops) {limit}';
+                EXECUTE '{searched} (filename_search ' || home || '.gin_trgm_ops) {limit} {others}';
+            ELSE
+                EXECUTE '{index} ({names}(filename_fold)) {limit}';
+                EXECUTE '{searched} ({names}(filename_search)) {limit} {others}';
+            END IF;
+        END $block$""",
+    ]
+
+
+def _tsvector_function(name: str, argument: str, elements: str) -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}({argument} text) RETURNS tsvector LANGUAGE sql "
+        f"IMMUTABLE PARALLEL SAFE AS $function$SELECT array_to_tsvector({elements})$function$"
+    )
+
+
+def _terms_function(name: str) -> str:
+    """Return the function from words to lexemes; most texts hold no word too long."""
+    words = "string_to_array(btrim(words, ' '), ' ')"
+    cut = f"array(SELECT DISTINCT left(word, {LONGEST}) FROM unnest({words}) AS word WHERE word <> '')"
+    return _tsvector_function(
+        name,
+        "words",
+        f"CASE WHEN octet_length(words) <= {LONGEST} THEN {words} "
+        f"WHEN octet_length(words) <= {_LARGEST} THEN {cut} ELSE ARRAY['*'] END",
+    )
+
+
+_UNCOMPARED = ("document_names", "document_searched", "content_terms")
+"""Indexes over functions, the store's own or an extension's."""
+
+
+def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, set[str]]:
+    """Return the tables, and the names of indexes that are not compared."""
+    tables = Tables(prefix, schema)
+    metadata = make_metadata(tables, "postgresql")
+    _own_indexes(metadata, tables)
+    return metadata, {f"{prefix}{name}" for name in _UNCOMPARED}
+
+
+def _own_indexes(metadata: sa.MetaData, tables: Tables) -> None:
+    """Describe the indexes over functions, the store's own or an extension's. Only a store makes those: a
+    migration has not got the functions.
+    """
+    start = f"{tables.schema}.{tables.prefix}" if tables.schema else tables.prefix
+    document, content = metadata.tables[f"{start}document"].c, metadata.tables[f"{start}content"].c
+    functions = getattr(sa.func, tables.schema) if tables.schema else sa.func
+    terms = getattr(functions, f"{tables.prefix}terms")(content.words)
+    some = document.filename_search.is_not(None)
+    names: tuple[tuple[str, sa.ColumnElement[Any], dict[str, str], Any], ...] = (
+        ("content_terms", terms, {}, None),
+        ("document_names", document.filename_fold, {"filename_fold": "gin_trgm_ops"}, None),
+        ("document_searched", document.filename_search, {"filename_search": "gin_trgm_ops"}, some),
+    )
+    for name, expression, ops, where in names:
+        sa.Index(
+            f"{tables.prefix}{name}",
+            expression,
+            postgresql_using="gin",
+            postgresql_ops=ops,
+            postgresql_where=where,
+            postgresql_with={"gin_pending_list_limit": PENDING},
+        ).ddl_if(callable_=_never)
+
+
+def _never(*_: Any, **__: Any) -> bool:
+    return False

@@ -1,0 +1,196 @@
+"""Term index over the metadata: number terms, terms of missing common values, term queries, check and
+repair.
+
+A GIN index over ``jsonb`` has no order. Its sibling, a GIN index over a tsvector, finds words by their
+beginnings: ``jsonb`` makes a word of each number, ``common_values`` a word for each common value that a
+record lacks. A term query finds a superset, which is rechecked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from docstore_sql.fragment import Fragment
+from docstore_sql.session import Session
+from docstore_sql.tables import Tables
+
+from docstore.query.decode import read_json
+from docstore.query.expr import And, Compare, ElemMatch, Expr, Or, Path
+from docstore.query.fields import Collection
+from docstore_postgres.common_values import (
+    NO_COMMON_VALUES,
+    CommonValue,
+    CommonValues,
+    known_by,
+    read_common_values,
+)
+from docstore_postgres.jsonb import LAST, TOO_MANY_PATHS, Span, cover, number_terms, span, start_of
+from docstore_postgres.jsonpath import indexed
+
+__all__ = ["TermFault", "record_terms", "repair", "term_faults", "term_query"]
+
+_QUERIED = 16
+"""Spans and usual values that are looked for at once."""
+_UNUSUAL = LAST // 8
+"""What a usual value's absence counts for where it stands beside a range of numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What a part of a filter implies: that a number stands in one of some spans, or that one of some usual
+    values is not there.
+
+    Attributes:
+        width: how much of all numbers the spans are: of several parts the one to look for is the narrowest.
+        spans: with what the words of the path begin with, and the mark of the records that are found, too.
+        common_values: the usual values.
+    """
+
+    width: int
+    spans: tuple[tuple[str, str, Span], ...] = ()
+    common_values: tuple[CommonValue, ...] = ()
+
+    def words(self) -> Iterator[str]:
+        """Yield the words to look for, those that only begin so with ``:*``."""
+        for start, mark, (first, last) in self.spans:
+            yield start + mark
+            for end in cover(first, last):
+                yield start + end
+        if self.spans:
+            yield TOO_MANY_PATHS
+        for usual in self.common_values:
+            yield from usual.term_query()
+
+
+def term_query(where: Expr, common_values: CommonValues = NO_COMMON_VALUES) -> Fragment | None:
+    """Return what a condition implies of the metadata's words, for their index; ``None``: nothing."""
+    part = _implied(where, (), common_values)
+    if part is None or len(part.spans) + len(part.common_values) > _QUERIED:
+        return None
+    words = dict.fromkeys(part.words())
+    found = Fragment("d.metadata_words @@ %s::tsquery", (" | ".join(words),))
+    return found.wrapped("(", " OR d.tenant <> '')") if part.common_values else found
+
+
+def _implied(expr: Expr, base: Path, common_values: CommonValues) -> _Terms | None:
+    """Return what a condition on what stands at ``base`` implies."""
+    unusual = None if base else common_values.implied(expr)
+    if unusual is not None:
+        return _Terms(_UNUSUAL, common_values=(unusual,))
+    match expr:
+        case Or(terms):
+            each = [_implied(term, base, common_values) for term in terms]
+            found = [part for part in each if part is not None]
+            return _any_of(found) if found and len(found) == len(each) else None
+        case And(terms):
+            parts = [*_ranges(terms, base), *(_implied(term, base, common_values) for term in terms)]
+            found = [part for part in parts if part is not None]
+            return min(found, key=lambda part: part.width, default=None)
+        case ElemMatch(path, condition):
+            return _implied(condition, (*base, *path), common_values)
+        case Compare():
+            return next(_ranges((expr,), base), None)
+        case _:
+            return None
+
+
+def _any_of(parts: Sequence[_Terms]) -> _Terms:
+    """Return what is implied where one of some parts is."""
+    return _Terms(
+        sum(part.width for part in parts),
+        tuple(one for part in parts for one in part.spans),
+        tuple(one for part in parts for one in part.common_values),
+    )
+
+
+def _ranges(terms: Iterable[Expr], base: Path) -> Iterator[_Terms]:
+    """Yield what the bounds on numbers in a conjunction imply, all those of one path together."""
+    bounds: dict[Path, list[Span]] = {}
+    for term in terms:
+        if isinstance(term, Compare) and (found := span(term)) is not None:
+            bounds.setdefault((*base, *term.path), []).append(found)
+    for path, spans in bounds.items():
+        if _is_indexed(path):
+            first, last = max(one[0] for one in spans), min(one[1] for one in spans)
+            mark = "s" if len(spans) > 1 else "t"
+            yield _Terms(max(last - first + 1, 0), ((start_of(path[1:]), mark, (first, last)),))
+
+
+def _is_indexed(path: Path) -> bool:
+    return path[0] == "metadata" and len(path) > 1 and not indexed(path[1:])
+
+
+def record_terms(record: dict[str, Any], common_values: CommonValues) -> tuple[str, bool]:
+    """Return the words of a JSON object, as the text of a tsvector, and whether it holds a number that is
+    ``LARGE`` or beyond.
+    """
+    words, has_large = number_terms(record)
+    return " ".join(words + common_values.words(record)), has_large
+
+
+_BATCH = 2_000
+
+
+class _Opens(Protocol):
+    def __call__(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
+        """Open a block for reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class TermFault:
+    """A record whose words are wrong.
+
+    Attributes:
+        number: of its row.
+        id: its own.
+    """
+
+    number: int
+    id: str
+
+
+def term_faults(read: _Opens, tables: Tables, collection: Collection) -> Iterator[TermFault]:
+    """Yield the records whose words are wrong, a block for each of many batches."""
+    after = 0
+    while True:
+        with read() as session:
+            batch = _batch(session, tables, collection, after)
+            common_values = read_common_values(session)
+        for number, id, metadata, kept in batch:
+            words = set((kept or "").replace("'", "").split())
+            known = common_values.up_to(max(map(known_by, words), default=0))
+            record = read_json(metadata)
+            if record is None:
+                continue
+            meant = set(record_terms(record, known)[0].split())
+            if (words ^ meant) - common_values.forgotten:
+                yield TermFault(number, id)
+        if len(batch) < _BATCH:
+            return
+        after = batch[-1][0]
+
+
+def _batch(
+    session: Session, tables: Tables, collection: Collection, after: int
+) -> list[tuple[int, str, str, str | None]]:
+    start = f"SELECT number, id, metadata, metadata_words::text FROM {tables.of(collection)}"
+    session.run(Fragment(f"{start} WHERE number > %s ORDER BY number LIMIT {_BATCH}", (after,)))
+    found: list[tuple[int, str, str, str | None]] = session.cursor.fetchall()
+    return found
+
+
+def repair(session: Session, tables: Tables, collection: Collection, number: int) -> None:
+    """Set the words of a row right, by its metadata as it is now."""
+    table = tables.of(collection)
+    session.run(Fragment(f"SELECT metadata, tenant FROM {table} WHERE number = %s FOR UPDATE", (number,)))
+    found = session.cursor.fetchone()
+    if found is not None:
+        metadata, tenant = found
+        words, _ = record_terms(
+            read_json(metadata) or {}, NO_COMMON_VALUES if tenant else read_common_values(session)
+        )
+        statement = f"UPDATE {table} SET metadata_words = %s::tsvector WHERE number = %s"
+        session.run(Fragment(statement, (words, number)))

@@ -20,11 +20,11 @@ from docstore.backend import BlobRow, BlobState, Capabilities, Duplicate, Query,
 from docstore.concurrency import Clock, looked_over
 from docstore.errors import shown
 from docstore.index.ordered import is_ordered
-from docstore.query.evaluate import compile as compile_expr
+from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Path
 from docstore.query.facets import group
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, collection_named
-from docstore.query.order import after_function
+from docstore.query.sorting import after_function
 from docstore_memory.mvcc import Overlay, StateView, TableOverlay
 from docstore_memory.planner import (
     candidates,

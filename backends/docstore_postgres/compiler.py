@@ -13,6 +13,7 @@ from docstore_sql.tables import Tables
 from docstore.backend import Scope, SortKey
 from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Regex
 from docstore.query.fields import Collection, Field, Kind
+from docstore.query.sorting import order_bytes
 from docstore_postgres.json_compiler import JsonCompiler
 from docstore_postgres.jsonpath import JsonRoot, merged
 from docstore_postgres.like import string_condition

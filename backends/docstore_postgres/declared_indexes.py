@@ -19,9 +19,10 @@ from docstore_sql.fragment import TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query, SortKey, SortValue
-from docstore.query.collation import order_bytes
-from docstore.query.expr import Always, And, Compare, Expr, In, Json, Leaf, Not, Occurs, Or, Path, leaves
+from docstore.query.expr import Always, And, Compare, Expr, In, Leaf, Not, Occurs, Or, Path, leaves
 from docstore.query.fields import Collection, Kind
+from docstore.query.sorting import order_bytes
+from docstore.query.values import Json
 from docstore_postgres.jsonpath import indexed
 from docstore_postgres.schema import sort_function
 

@@ -7,7 +7,7 @@ import re
 from docstore_sql.fragment import TRUE, Fragment
 
 from docstore.query.expr import Match, Regex
-from docstore.query.glob import CharacterClass, Token, Wild, glob_tokens
+from docstore.query.patterns import CharacterClass, Token, Wild, glob_tokens
 from docstore.query.text import fold
 from docstore_postgres import regex
 from docstore_postgres.regex import CodeRanges, bracket, literal

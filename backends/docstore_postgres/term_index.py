@@ -17,9 +17,8 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
-from docstore.query.decode import read_json
 from docstore.query.expr import And, Compare, ElemMatch, Expr, Or, Path
-from docstore.query.fields import Collection
+from docstore.query.fields import Collection, read_json
 from docstore_postgres.common_values import (
     NO_COMMON_VALUES,
     CommonValue,

@@ -19,9 +19,8 @@ from docstore.index.chunks import merged, packed, packed_integer, packed_one, re
 from docstore.index.facts import pour_columns
 from docstore.index.nodes import Node
 from docstore.index.tree import Tree
-from docstore.query.decode import read_json
 from docstore.query.expr import Path
-from docstore.query.fields import DOCUMENTS, Collection
+from docstore.query.fields import DOCUMENTS, Collection, read_json
 from docstore_sqlite.schema import FIELDS, IndexTables, columns, generation_name, steps_text
 from docstore_sqlite.text_index import add_names, add_texts, begin_texts, fold_texts, pending_texts
 

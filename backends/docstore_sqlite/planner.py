@@ -34,8 +34,7 @@ from docstore.backend import Query, SortKey
 from docstore.index.ordered import is_ordered
 from docstore.index.texts import asked
 from docstore.index.values import span_of
-from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, leaves
-from docstore.query.wire import expr_to_json
+from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, expr_to_json, leaves
 from docstore_sqlite.declared_indexes import has_order
 from docstore_sqlite.schema import FIELDS
 

@@ -348,7 +348,8 @@ def _instant(value: datetime, default_timezone: tzinfo | None) -> str:
     try:
         return instant_text(value, default_timezone)
     except ValueError as wrong:
-        raise NotJson(str(wrong), "an aware datetime, or RFC 3339 text") from None
+        reason, _, expected = str(wrong).partition("; expected ")
+        raise NotJson(reason, expected or "an instant within the years 1 to 9999 of UTC") from None
 
 
 def _composite(value: Any, rules: _Rules, depth: int) -> Json:

@@ -74,13 +74,13 @@ __all__ = [
     "Scope",
     "SeesAll",
     "SetsSettings",
+    "SingleStatementWrites",
     "SortKey",
     "SortValue",
     "Statement",
     "Support",
     "Translates",
     "Writer",
-    "WritesAlone",
     "capabilities_of",
     "column",
 ]
@@ -526,26 +526,26 @@ class Replicates(Protocol):
 
 
 @runtime_checkable
-class WritesAlone(Protocol):
+class SingleStatementWrites(Protocol):
     """A backend that can write one record for less than a block takes (optional). Each call is a transaction
     of its own and fails as the end of a write block does.
     """
 
     @property
-    def writes_alone(self) -> bool:
+    def writes_single_statements(self) -> bool:
         """Whether it can, here: as durable as a block."""
 
     def select_now(self, query: Query) -> tuple[Sequence[Row], int]:
         """Return the rows of a query for one id or number, unlocked, and :meth:`Writer.now`."""
 
-    def insert_alone(
+    def insert_single(
         self, collection: Collection, row: Row, clocked: Sequence[str]
     ) -> tuple[int, int] | None:
         """Add a row without content; the columns in ``clocked`` get :meth:`Writer.now`. Return its number
         and that instant; ``None`` where a unique key is taken, and nothing was written.
         """
 
-    def update_alone(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
+    def update_single(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns, none of them a text, heavy or in a unique key, of the row read as ``before``, if its
         revision, status and ``is_latest`` are still those; return whether.
         """

@@ -18,9 +18,9 @@ from docstore.backend import (
     Reader,
     Row,
     Scope,
+    SingleStatementWrites,
     SortKey,
     Writer,
-    WritesAlone,
     capabilities_of,
 )
 from docstore.concurrency import STORE_DEFAULT, Timeout
@@ -847,8 +847,8 @@ class Writes(Records[T]):
             if _NOT_ALONE.isdisjoint(changes):
                 written = _written(row, changes, now, touch=touch)
                 tried = _as_written(row, written)
-                done, unknown = self._root.written_alone(
-                    lambda: backend.update_alone(self._collection, row, written)
+                done, unknown = self._root.written_single(
+                    lambda: backend.update_single(self._collection, row, written)
                 )
                 if done:
                     return self._made(tried)
@@ -874,7 +874,7 @@ class Writes(Records[T]):
         return self._made(self._root.written(work, recognises=True))
 
     def _now(
-        self, backend: WritesAlone, id: str, include: frozenset[str], number: int | None
+        self, backend: SingleStatementWrites, id: str, include: frozenset[str], number: int | None
     ) -> tuple[Row, int]:
         """Return the row with this id as it is, and now."""
         where = Compare(("id",), "eq", id) if number is None else Compare(("number",), "eq", number)

@@ -30,9 +30,9 @@ from docstore.backend import (
     Reader,
     Replicates,
     Scope,
+    SingleStatementWrites,
     Translates,
     Writer,
-    WritesAlone,
     capabilities_of,
 )
 from docstore.blobs import Blobs
@@ -217,7 +217,9 @@ class Root:
         self.single_writer: bool = self.capabilities.single_writer
         self._replicates = backend if isinstance(backend, Replicates) else None
         self._reads = backend.read if self._replicates is None else self._replicates.read_anywhere
-        self._able: WritesAlone | None = backend if isinstance(backend, WritesAlone) else None
+        self._able: SingleStatementWrites | None = (
+            backend if isinstance(backend, SingleStatementWrites) else None
+        )
         self._current: ContextVar[_Transaction | None] = ContextVar("docstore_transaction", default=None)
 
     def check_open(self) -> None:
@@ -406,15 +408,15 @@ class Root:
         raise AssertionError("unreachable")
 
     @property
-    def alone(self) -> WritesAlone | None:
+    def alone(self) -> SingleStatementWrites | None:
         """The backend, where it can write one record without a block, and no transaction is in force."""
         self.check_open()
         able = self._able
         if able is None or self.read_only:
             return None
-        return able if able.writes_alone and not self.in_transaction else None
+        return able if able.writes_single_statements and not self.in_transaction else None
 
-    def written_alone(self, write: Callable[[], T | None]) -> tuple[T | None, bool]:
+    def written_single(self, write: Callable[[], T | None]) -> tuple[T | None, bool]:
         """Return what a write without a block did, ``None`` where a block is needed; and whether, as the
         connection was lost, it may have been done all the same.
 

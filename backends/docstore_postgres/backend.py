@@ -305,29 +305,29 @@ class PostgresBackend(SQLBackend):
     # -- one record in one statement -------------------------------------------------------------------------
 
     @property
-    def writes_alone(self) -> bool:
+    def writes_single_statements(self) -> bool:
         """Whether a statement by itself is as durable as a block: on connections of our own it is."""
         return self.owned and not self.pooled
 
     def select_now(self, query: Query) -> tuple[list[Row], int]:
         """Return the rows of one key, and the clock."""
-        with self._alone() as session:
+        with self._single_statement() as session:
             return session.select_now(query)
 
-    def insert_alone(
+    def insert_single(
         self, collection: Collection, row: Row, clocked: Sequence[str]
     ) -> tuple[int, int] | None:
         """Add a row, committed; return its number and the clock, or ``None`` where a unique key is taken."""
-        with self._alone(writes=True) as session:
-            return single_statement.insert_alone(session, collection, row, clocked)
+        with self._single_statement(writes=True) as session:
+            return single_statement.insert_single(session, collection, row, clocked)
 
-    def update_alone(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
+    def update_single(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns of a row, committed, if it is still as it was read; return whether it was."""
-        with self._alone(writes=True) as session:
-            return single_statement.update_alone(session, collection, before, changes)
+        with self._single_statement(writes=True) as session:
+            return single_statement.update_single(session, collection, before, changes)
 
     @contextmanager
-    def _alone(self, *, writes: bool = False) -> Iterator[PostgresSession]:
+    def _single_statement(self, *, writes: bool = False) -> Iterator[PostgresSession]:
         with self.read() as session:
             assert isinstance(session, PostgresSession)
             try:

@@ -20,10 +20,10 @@ from docstore.query.fields import DOCUMENTS, Collection
 from docstore_postgres.insert import marks_of
 from docstore_postgres.session import CLOCK, PostgresSession
 
-__all__ = ["folds", "insert_alone", "update_alone"]
+__all__ = ["folds", "insert_single", "update_single"]
 
 
-def insert_alone(
+def insert_single(
     session: PostgresSession, collection: Collection, row: Row, clocked: Sequence[str]
 ) -> tuple[int, int] | None:
     """Add a row; return its number and the clock, or ``None`` where a unique key is taken."""
@@ -59,7 +59,7 @@ def _insert_text(tables: Tables, name: str, names: Sequence[str], clocked: Seque
     return f"{text} SELECT made.number, clock.now FROM made, clock"
 
 
-def update_alone(
+def update_single(
     session: PostgresSession, collection: Collection, before: Row, changes: Mapping[str, object]
 ) -> bool:
     """Set columns of a row if it is still as it was read; return whether it was."""

@@ -10,7 +10,17 @@ from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 
 from docstore import lifecycle
-from docstore.backend import BlobRow, BlobState, Query, Row, Rows, Scope, Writer, WritesAlone, capabilities_of
+from docstore.backend import (
+    BlobRow,
+    BlobState,
+    Query,
+    Row,
+    Rows,
+    Scope,
+    SingleStatementWrites,
+    Writer,
+    capabilities_of,
+)
 from docstore.blobs import Written, new_key, open_source
 from docstore.blobs.source import Source
 from docstore.context import Root
@@ -113,7 +123,7 @@ class Insertion:
         self._insert(writer, rows)
         return stored
 
-    def alone(self, root: Root, backend: WritesAlone) -> list[Stored] | None:
+    def alone(self, root: Root, backend: SingleStatementWrites) -> list[Stored] | None:
         """Insert a single plain row without a block; ``None`` where that cannot be, or was not, or nobody
         knows: :meth:`run` finds out.
         """
@@ -126,7 +136,7 @@ class Insertion:
         clocked = [name for name in _CLOCKED if asked[name] is None]
         row = {**asked, "fingerprint": draft.fingerprint()}
         reached("P4.1")
-        made, unknown = root.written_alone(lambda: backend.insert_alone(DOCUMENTS, row, clocked))
+        made, unknown = root.written_single(lambda: backend.insert_single(DOCUMENTS, row, clocked))
         if made is None:
             self._tried.update([row["id"]] if unknown else ())
             return None

@@ -76,7 +76,7 @@ def test_a_row_that_changed_since_is_left(backend: PostgresBackend, theirs: dict
     (row,), _ = backend.select_now(where)
     with backend.write() as writer:
         writer.update(DOCUMENTS, number, theirs)
-    assert not backend.update_alone(DOCUMENTS, row, {"status": "processing", "revision": 2})
+    assert not backend.update_single(DOCUMENTS, row, {"status": "processing", "revision": 2})
     (now,), _ = backend.select_now(where)
     assert {**row, **theirs} == now
 
@@ -87,14 +87,14 @@ def test_who_comes_second_decides_anew(
     """Between reading and writing another starts the document: the second one is refused, as in a block."""
     store = docstore.open(backend)
     made = store.documents.add(filename="a")
-    update = backend.update_alone
+    update = backend.update_single
 
     def raced(*args: Any) -> bool:
-        monkeypatch.setattr(backend, "update_alone", update)
+        monkeypatch.setattr(backend, "update_single", update)
         store.documents.start(made.id)
         return update(*args)
 
-    monkeypatch.setattr(backend, "update_alone", raced)
+    monkeypatch.setattr(backend, "update_single", raced)
     with pytest.raises(InvalidTransition):
         store.documents.start(made.id)
     found = store.documents.get(made.id)

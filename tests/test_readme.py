@@ -1,8 +1,9 @@
-"""The README's Python blocks, run in order in one empty folder as a reader would type them."""
+"""README.md and its neighbours: its blocks run in order as a reader would type them; links; language."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,34 @@ def test_sessions_named_in_the_readme_exist() -> None:
     assert set(re.findall(r"nox -s (\w+)", README)) - sessions == set()
 
 
-def test_links_lead_somewhere() -> None:
-    """Every relative link of README.md leads to a file in the tree."""
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def links(name: str) -> list[str]:
+    """Return where the links and pictures of a page lead."""
+    return re.findall(r"\]\(([^)\s]+)\)", (ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_links_are_absolute() -> None:
+    """The README is shown on pages that have no other file of this tree."""
+    assert [link for link in links("README.md") if not link.startswith("https://")] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Links to the repository lead to a file in the tree, those to the site to a page, with its heading."""
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    source = urls["Source"]
+    raw = source.replace("https://github.com", "https://raw.githubusercontent.com")
+    for link in links(name):
+        target, _, fragment = link.partition("#")
+        for start in (f"{source}/blob/main/", f"{source}/tree/main/", f"{raw}/main/"):
+            target = target.removeprefix(start)
+        if target.startswith(urls["Documentation"]):
+            target = f"docs/{target.removeprefix(urls['Documentation']) or 'index.md'}".replace(".html", ".md")
+        if "://" not in target:
+            assert (ROOT / target).exists(), link
+            assert not fragment or fragment in headings(ROOT / target), link
+
+
+def headings(page: Path) -> set[str]:
+    """Return the fragments of a page's headings."""
+    found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in found}

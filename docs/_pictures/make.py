@@ -13,6 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from drawing import Picture
+from plots import growth, peers
+from terminal import terminal
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 
@@ -163,6 +165,57 @@ def scopes() -> Picture:
     return picture
 
 
+def postings() -> Picture:
+    """Values to sets of record numbers; a filter is algebra on sets."""
+    picture = Picture(800, 330, "The index: each value has the set of records that hold it; a filter is algebra on sets")
+    picture.text(20, 32, "records", size=13.5, kind="bold")
+    records = (
+        ("1", '{"city": "Graz", "tags": ["a"]}'),
+        ("2", '{"city": "Bern", "tags": ["a", "b"]}'),
+        ("3", '{"city": "Graz", "tags": ["b"]}'),
+        ("4", '{"city": "Graz", "tags": []}'),
+    )
+    for at, (number, text) in enumerate(records):
+        y = 50 + at * 36
+        picture.box(20, y, 30, 28, [number], kind="blue", size=13)
+        picture.text(60, y + 19, text, size=12.5, kind="code")
+    picture.arrow((345, 118), (415, 118), label="terms", at=(380, 108))
+    picture.text(430, 32, "posting lists", size=13.5, kind="bold")
+    lists = (
+        ('city = "Graz"', "1 3 4"), ('city = "Bern"', "2"), ('tags ∋ "a"', "1 2"), ('tags ∋ "b"', "2 3"), ("tags = []", "4"),
+    )
+    for at, (term, numbers) in enumerate(lists):
+        y = 50 + at * 32
+        picture.text(430, y + 18, term, size=12.5, kind="code")
+        for numeral in numbers.split():
+            x = 590 + (int(numeral) - 1) * 46
+            picture.box(x, y, 38, 25, [numeral], kind="green", size=12.5)
+    picture.line(20, 226, 780, 226, dashed=True)
+    picture.text(20, 252, '{"city": "Graz", "tags": {"$ne": "a"}}', size=13, kind="code")
+    picture.text(380, 252, "{1 3 4}  ∩  not {1 2}  =  {3 4}", size=14, kind="bold")
+    picture.text(20, 282, "count", size=13, kind="code")
+    picture.text(120, 282, "the number of members: no record is read", size=13)
+    picture.text(20, 304, "a page", size=13, kind="code")
+    picture.text(120, 304, "the newest members, found in the order of created_at; only these are read", size=13)
+    return picture
+
+
+def tail() -> Picture:
+    """The bulk of the index, and the tail of what changed since."""
+    picture = Picture(800, 250, "The index is a bulk and a tail; each answers the whole question")
+    picture.box(20, 56, 330, 84, ["bulk", "posting lists up to the last compaction;", "answers are kept while it stands"],
+                kind="green", size=13.5)
+    picture.box(380, 56, 130, 84, ["stale", "numbers of records", "changed since"], kind="red", size=13.5)
+    picture.box(540, 56, 240, 84, ["tail", "up to 1,024 changed records,", "asked one by one, or in segments"],
+                kind="amber", size=13.5)
+    picture.text(20, 36, "a write adds to the tail, and never touches the bulk", size=13.5, kind="bold")
+    picture.text(400, 182, "answer = (bulk − stale) ∪ tail", size=18, middle=True, kind="bold")
+    picture.text(400, 210, "So a question right after a write costs about what it cost before it.", size=13, middle=True, kind="quiet")
+    picture.text(400, 230, "At 1,024 changes the tail is compacted into the bulk, in the writer's transaction.", size=13,
+                 middle=True, kind="quiet")
+    return picture
+
+
 DRAWINGS: dict[str, Callable[[], Picture]] = {
     "store": store,
     "query": query,
@@ -170,6 +223,11 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "versions": versions,
     "crash": crash,
     "scopes": scopes,
+    "postings": postings,
+    "tail": tail,
+    "terminal": terminal,
+    "peers": peers,
+    "growth": growth,
 }
 
 

@@ -22,7 +22,7 @@ nox.options.default_venv_backend = "virtualenv"
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 CODE = ("docstore", "backends", "tests", "benchmarks", "examples", "noxfile.py")
-PAGES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE")
+PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE")
 INSTALLED = "import docstore, sys; assert docstore.__file__.startswith(sys.prefix), docstore.__file__"
 WORKERS = min(8, (os.cpu_count() or 1) + 1)  # one more than cores: tests of kills and of wires often wait
 PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile")
@@ -92,9 +92,10 @@ def pythons(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting with ruff."""
+    """Check style and formatting with ruff, spelling with codespell."""
     session.install(*group("lint"))
     session.run("ruff", "check", *present(*CODE))
+    session.run("codespell", *present("docstore", "backends", "docs", *PAGES))
 
 
 @nox.session
@@ -220,6 +221,7 @@ def docs(session: nox.Session) -> None:
     session.run("pytest", "--no-skips", *(str(path) for path in sorted(Path("tests").glob("test_docs*.py"))))
     session.run("zensical", "build", "--clean", "--strict")
     session.run("python", "docs/_extensions/site_links.py", "site")
+    session.run("python", "-m", "readme_renderer", "README.md", "-o", os.devnull)
 
 
 @nox.session

@@ -52,8 +52,9 @@ def test_links_lead_somewhere(name: str) -> None:
         target, _, fragment = link.partition("#")
         for start in (f"{source}/blob/main/", f"{source}/tree/main/", f"{raw}/main/"):
             target = target.removeprefix(start)
-        if target.startswith(urls["Documentation"]):
-            target = f"docs/{target.removeprefix(urls['Documentation']) or 'index.md'}".replace(".html", ".md")
+        site = urls["Documentation"]
+        if target.startswith(site):
+            target = f"docs/{target.removeprefix(site) or 'index.md'}".replace(".html", ".md")
         if "://" not in target:
             assert (ROOT / target).exists(), link
             assert not fragment or fragment in headings(ROOT / target), link

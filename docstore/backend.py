@@ -63,6 +63,8 @@ __all__ = [
     "Judgement",
     "KeepsClock",
     "KeepsSettings",
+    "Located",
+    "Location",
     "Lock",
     "Nests",
     "Prepares",
@@ -389,6 +391,32 @@ class Statement:
     parameters: tuple[Any, ...] = ()
     plan: str | None = None
     notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a database is, in the words of OpenTelemetry's conventions.
+
+    Attributes:
+        system: which database, such as ``postgresql``.
+        namespace: the database's name or file; ``""`` if it has none.
+        address: the server's host or socket folder; ``""`` if there is no server.
+        port: the server's; ``None`` if there is none or it is not known.
+    """
+
+    system: str
+    namespace: str = ""
+    address: str = ""
+    port: int | None = None
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A backend whose data are outside of this process' memory, and that says where (optional)."""
+
+    @property
+    def location(self) -> Location:
+        """Where the database is; it holds no secret. No I/O."""
 
 
 @runtime_checkable

@@ -213,7 +213,7 @@ class Root:
             backend.prepare if isinstance(backend, Prepares) else lambda query: None
         )
         self.closed: bool = False
-        self.watching: Watch = Watch(backend.name, slow_query)
+        self.watching: Watch = Watch(backend, slow_query)
         self.single_writer: bool = self.capabilities.single_writer
         self._replicates = backend if isinstance(backend, Replicates) else None
         self._reads = backend.read if self._replicates is None else self._replicates.read_anywhere

@@ -165,7 +165,7 @@ def remove_unknown(
     told = Absent()
     objects, unknown, aside = _unknown(backend, blobs, ownership, found, clock, told, on_progress)
     if told.refusal:
-        _log.warning("nothing without a row was put aside: %s", told.refusal)
+        _tell_refusal(told.refusal)
         return told
     many = sum(one.kind == "object" for one in unknown)
     if many > allowed(objects) and not force:
@@ -173,7 +173,7 @@ def remove_unknown(
             f"{many} of {objects} objects have no row, more than a tenth. Is this the right database, and not"
             " an older backup of it? They stay where they are; force=True puts them aside"
         )
-        _log.warning("nothing without a row was put aside: %s", told.refusal)
+        _tell_refusal(told.refusal)
     else:
         told.moved = _each(
             backend, ownership, unknown, blobs.quarantine, workers, told, on_progress, "quarantined"
@@ -183,6 +183,14 @@ def remove_unknown(
     )
     _abort_uploads(backend, blobs, ownership, uploads(), clock, told, on_progress)
     return told
+
+
+def _tell_refusal(reason: str) -> None:
+    _log.warning(
+        "nothing without a row was put aside: %s",
+        reason,
+        extra={"docstore_event": "nothing_put_aside", "docstore_reason": reason},
+    )
 
 
 def _unknown(

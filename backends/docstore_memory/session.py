@@ -19,7 +19,7 @@ from typing import Any
 from docstore.backend import BlobRow, BlobState, Capabilities, Duplicate, Query, Row, Scope, Statement, column
 from docstore.concurrency import Clock, looked_over
 from docstore.errors import shown
-from docstore.index.ordered import is_ordered
+from docstore.index.values import is_ordered
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Path
 from docstore.query.facets import group

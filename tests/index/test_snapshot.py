@@ -10,12 +10,10 @@ import pytest
 
 import docstore
 from docstore.backend import Query, SortKey
-from docstore.index.bulk import Bulk
-from docstore.index.memory import Folded
-from docstore.index.ordered import is_ordered
+from docstore.index.bulk import Bulk, Folded
 from docstore.index.snapshot import Snapshot, Window
 from docstore.index.tail import Reading, Tail
-from docstore.index.values import Values, ordinal
+from docstore.index.values import Values, is_ordered, ordinal
 from docstore.query.evaluator import matches
 from docstore.query.expr import Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS

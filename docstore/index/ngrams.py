@@ -18,16 +18,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Final, TypeAlias
 
-from docstore.index.bits import Members
-from docstore.index.nodes import NUMBERS_TYPE, packed_members
+from docstore.index.bitmap import NUMBERS_TYPE, Members, packed_members
 from docstore.query.expr import Compare, Expr, Match, Occurs
 from docstore.query.patterns import required_literals
 from docstore.query.text import fold, index_words, search_fold, words
 
 __all__ = [
-    "Alternatives", "asked", "document_tokens", "fts5", "name_tokens", "names_tokens", "tokens_of",
+    "Alternatives",
+    "asked",
+    "document_tokens",
+    "fts5",
+    "name_tokens",
+    "names_tokens",
+    "tokens_of",
     "word_tokens",
-]  # fmt: skip
+]
 
 _PAD = "\0\0"
 _CYRILLIC = re.compile("[\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f]")

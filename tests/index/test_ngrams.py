@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.index.bits import Bits
-from docstore.index.texts import document_tokens, names_tokens, tokens_of
+from docstore.index.bitmap import Bits
+from docstore.index.ngrams import document_tokens, names_tokens, tokens_of
 from docstore.query.text import fold, index_words
 
 NAMES = st.sampled_from(["ab.", "aAB-1 \1", "aé\u212aİß\ufb01", "日本aあ\uffff", "a\U0001f600b"]).flatmap(

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from docstore.backend import SortKey
-from docstore.index import window
-from docstore.index.bits import Bits
-from docstore.index.bulk import Bulk
-from docstore.index.facts import EVERY, indexed_fields
-from docstore.index.memory import Folded
+from docstore.index import top_k
+from docstore.index.bitmap import Bits
+from docstore.index.bulk import Bulk, Folded
+from docstore.index.extract import indexed_fields
+from docstore.index.terms import EVERY
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.fields import DOCUMENTS, Kind
 from docstore.query.sorting import parse_sort, position_of, sort_key_function
@@ -77,17 +77,17 @@ def test_a_cut_holds_the_window(sort: Any) -> None:
     key = sort_key_function(order)
     whole = sorted(held, key=lambda number: key(held[number]))
     every: Bits = source.post((), EVERY)
-    assert window.can_cut(order, None, source)
+    assert top_k.can_cut(order, None, source)
     for offset, limit in ((0, 1), (0, 11), (7, 10), (1499, 20), (MANY - 5, 50), (MANY + 5, 50)):
-        cut = window.cut(every, order, offset, limit, source)
+        cut = top_k.cut(every, order, offset, limit, source)
         if cut is not None:
             read = sorted(cut.members.members, key=lambda number: key(held[number]))
             assert whole[offset : offset + limit] == read[cut.skip : cut.skip + limit]
     for place in (0, 10, 1500, MANY - 1):
         position = position_of(held[whole[place]], order)
-        assert window.can_cut(order, position, source)
-        beyond, slack = window.after(every, order, position, source)
-        cut = window.cut(beyond, order, 0, 11 + slack, source)
+        assert top_k.can_cut(order, position, source)
+        beyond, slack = top_k.after(every, order, position, source)
+        cut = top_k.cut(beyond, order, 0, 11 + slack, source)
         if cut is not None:
             behind = [number for number in cut.members.members if key(held[number]) > key(held[whole[place]])]
             assert whole[place + 1 : place + 12] == sorted(behind, key=lambda number: key(held[number]))[:11]
@@ -102,7 +102,7 @@ def test_a_cut_is_small_however_many_share_a_value(sort: str) -> None:
     source = Bulk(FIELDS, folded)
     order = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
     for offset in (0, 300, 1500):
-        cut = window.cut(source.post((), EVERY), order, offset, 10, source)
+        cut = top_k.cut(source.post((), EVERY), order, offset, 10, source)
         assert cut is not None
         assert len(cut.members.members) <= 100
 
@@ -114,7 +114,7 @@ def test_a_window_of_many_numbers_ends_where_they_do(sort: str, offset: int) -> 
     many = range(1, 5001)
     order = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
     found = Bits.of_integer(sum(1 << number for number in many))
-    cut = window.cut(found, order, offset, 70, Bulk(FIELDS, Folded()))
+    cut = top_k.cut(found, order, offset, 70, Bulk(FIELDS, Folded()))
     assert cut is not None
     wanted = (many if sort == "number" else many[::-1])[offset : offset + 70]
     assert (0, sorted(wanted)) == (cut.skip, list(cut.members.members))

@@ -1,12 +1,10 @@
-"""Keys: the names of what a record holds at a path, as bytes.
+"""Terms: the names of what a record holds at a path, as bytes, and the source of their postings.
 
-A fact is (path, key, record number). One-byte keys are *kinds* (the path leads to a value of this type),
-and two columns: a record
-that has exactly one number at a path is in the path's column of numbers, one with exactly one text that
-begins like a date in its
-column of dates (:mod:`docstore.index.columns`); both are cheap for many distinct values and answer ranges.
-All other numbers
-and texts are facts with the value in the key, whose order as bytes is the order of the values::
+A term is a path and a key; its posting is the set of the records that have it. One-byte keys are *kinds* (the
+path leads to a value of this type), and two columns: a record that has exactly one number at a path is in the
+path's column of numbers, one with exactly one text that begins like a date in its column of dates
+(:mod:`docstore.index.bit_slices`); both are cheap for many distinct values and answer ranges. All other
+numbers and texts are terms with the value in the key, whose order as bytes is the order of the values::
 
     01 … 07        null, false, true, number, text, array, object
     08, 09         in the column of numbers, of dates
@@ -18,17 +16,40 @@ and texts are facts with the value in the key, whose order as bytes is the order
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
+from docstore.index.bitmap import Bits
+from docstore.query.expr import Path
 from docstore.query.sorting import order_bytes
 
 __all__ = [
-    "ARRAY", "DATES", "FALSE", "KINDS", "NULL", "NUMBER", "NUMBERS", "OBJECT", "SCALARS", "STRING", "TRUE",
-    "WIDTHS", "is_dated", "is_whole", "number_key", "size_key", "text_key", "text_keys", "text_of",
+    "ARRAY",
+    "DATES",
+    "EVERY",
+    "FALSE",
+    "KINDS",
+    "MOST_KEYS",
+    "NULL",
+    "NUMBER",
+    "NUMBERS",
+    "OBJECT",
+    "SCALARS",
+    "STRING",
+    "TRUE",
+    "WIDTHS",
+    "WILD",
+    "Source",
+    "is_dated",
+    "is_whole",
+    "number_key",
+    "size_key",
+    "text_key",
+    "text_keys",
+    "text_of",
     "text_start",
-]  # fmt: skip
+]
 
 NULL: Final = b"\x01"
 FALSE: Final = b"\x02"
@@ -93,3 +114,38 @@ def is_dated(text: str) -> bool:
 def is_whole(key: bytes) -> bool:
     """Return whether a value key holds its value, not only the beginning of it."""
     return key[:1] != b"t"
+
+EVERY: Final = b"\x00"
+"""The key, at the root, of all records there are."""
+
+WILD: Final = b"\x0f"
+"""The key, at the root, of records that hold too much to be indexed: every filter looks at them."""
+
+MOST_KEYS = 20_000
+"""So many keys of one path are gone through to answer a predicate; where there are more, it is left to the
+evaluator.
+"""
+
+
+class Source(Protocol):
+    """The facts of one collection at one moment."""
+
+    def post(self, path: Path, key: bytes) -> Bits:
+        """Return the records that have the fact."""
+
+    def posts(self, path: Path, keys: Sequence[bytes]) -> Bits:
+        """Return the records that have any of the facts."""
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more
+        than MOST_KEYS.
+        """
+
+    def compared(self, path: Path, column: bytes, ordinal: int) -> tuple[Bits, Bits, Bits]:
+        """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
+
+    def varying(self, path: Path, column: bytes) -> Sequence[int]:
+        """Return the slices of a column that tell its records apart, the most significant first."""
+
+    def kept(self, name: str) -> bool:
+        """Return whether the facts of this field are kept at all."""

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.index.bits import Bits
-from docstore.index.facts import MOST_VALUES, WILD, pour
-from docstore.index.nodes import Node
+from docstore.index.bitmap import Bits
+from docstore.index.extract import MOST_VALUES, Node, pour
+from docstore.index.terms import WILD
 from docstore.query.expr import Path
 
 FIELDS = {"metadata": True, "size": False, "is_latest": False, "owner": False, "filename": False}

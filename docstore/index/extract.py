@@ -1,57 +1,191 @@
-"""What records hold at every path, as the evaluator sees it (rules 6, 8, 9): the one function that yields
-facts.
+"""Extract: the terms of records at every path, as the evaluator sees them (rules 6, 8, 9).
 
-Records are poured into a tree of :class:`~docstore.index.nodes.Node`, one a path, all at once: a column of
-values at a time. Elements of an array count at the array's own path, their members at the paths below;
-steps by index are not among the paths, whoever plans knows which records have arrays on the way
-(:mod:`docstore.index.bounds`).
+Records are poured into a tree of :class:`Node`, one a path, all at once: a column of values at a time.
+Elements of an array count at the array's own path, their members at the paths below; steps by index are not
+among the paths: :mod:`docstore.index.search` knows which records have arrays on the way.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections import Counter, defaultdict, deque
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, repeat
 from operator import itemgetter
 from types import NoneType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from pydantic_core import from_json
 
-from docstore.index.keys import (
+from docstore.index.bit_slices import raw_slices, slice_key, transposed
+from docstore.index.bitmap import EMPTY, NUMBERS_TYPE, SMALL, Bits, Members, Run, packed_members
+from docstore.index.ngrams import tokens_of
+from docstore.index.terms import (
     ARRAY,
+    DATES,
+    EVERY,
     FALSE,
     NULL,
     NUMBER,
+    NUMBERS,
     OBJECT,
     STRING,
     TRUE,
+    WILD,
     is_dated,
     number_key,
     size_key,
     text_key,
     text_keys,
-)  # fmt: skip
-from docstore.index.nodes import NUMBERS_TYPE, Node, Numbers
-from docstore.index.texts import tokens_of
+)
+from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind, read_json
 
 __all__ = [
-    "EVERY",
     "MOST_VALUES",
-    "WILD",
+    "Node",
+    "Numbers",
     "Packed",
+    "Record",
+    "Tree",
     "indexed_fields",
     "pour",
     "pour_columns",
 ]
 
-EVERY: Final = b"\x00"
-"""The key, at the root, of all records there are."""
+_FEW: Final = 32
+_TRIED: Final = 64
+"""So many values tell whether there may be few."""
+_FLAGS: Final = tuple(
+    bytes(1 << (code & 7) if code >> 3 == some else 0 for code in range(256)) for some in range(_FEW >> 3)
+)
+"""A bit for each of eight codes."""
 
-WILD: Final = b"\x0f"
-"""The key, at the root, of records that hold too much to be indexed: every filter looks at them."""
+
+class Numbers:
+    """Whose values a column holds: the number of a record for each value, ascending.
+
+    Attributes:
+        listed: the numbers, at least one; of a record with several values as many times.
+        repeats: whether there is such a record.
+    """
+
+    __slots__ = ("_members", "listed", "repeats")
+
+    def __init__(self, listed: Sequence[int], *, repeats: bool = False) -> None:
+        self.listed: Sequence[int] = listed
+        self.repeats: bool = repeats and len(set(listed)) < len(listed)
+        self._members: Members | None = None
+
+    @property
+    def members(self) -> Members:
+        """The records, each once."""
+        if self._members is None:
+            self._members = self.packed(self.listed)
+        return self._members
+
+    def packed(self, some: Sequence[int]) -> Members:
+        """Return some of the numbers, each once, in the shorter of two forms."""
+        return packed_members(some, repeats=self.repeats)
+
+    def by_value(self, values: Sequence[Hashable]) -> dict[Any, Members]:
+        """Return by value the records that have it."""
+        listed = self.listed
+        if len(set(values[:_TRIED])) <= _FEW:
+            distinct = dict.fromkeys(values)
+            if len(distinct) == 1:
+                return dict.fromkeys(distinct, self.members)
+            dense = listed[-1] - listed[0] + 1 == len(listed) > SMALL
+            if dense and len(distinct) <= _FEW and not self.repeats:
+                return self._by_few(values, distinct)
+        having: defaultdict[Hashable, list[int]] = defaultdict(list)
+        deque(map(list.append, map(having.__getitem__, values), listed), maxlen=0)
+        repeats = self.repeats
+        return {
+            value: packed_members(some, repeats=repeats) if len(some) > 1 else some
+            for value, some in having.items()
+        }
+
+    def _by_few(self, values: Sequence[Hashable], distinct: Iterable[Hashable]) -> dict[Any, Members]:
+        """Do so where values are few and numbers without gaps: a byte for each stands for its value."""
+        codes = {value: code for code, value in enumerate(distinct)}
+        coded = bytes(map(codes.__getitem__, values))
+        turned = [transposed(coded.translate(_FLAGS[some])) for some in range((len(codes) + 7) >> 3)]
+        return {
+            value: Run(int.from_bytes(turned[code >> 3][code & 7 :: 8], "little"), self.listed[0])
+            for value, code in codes.items()
+        }
+
+    def at(self, places: Sequence[int]) -> Numbers:
+        """Return the numbers at some places."""
+        listed = self.listed
+        return Numbers([listed[place] for place in places], repeats=self.repeats)
+
+
+class Node:
+    """One path, and what records hold there.
+
+    Attributes:
+        children: the paths one step longer.
+        posts: the numbers of the records by key.
+        numbers, floats: the column of numbers, record by record.
+        dated, dates: the column of dates; 16 bytes a record.
+    """
+
+    __slots__ = ("children", "dated", "dates", "floats", "numbers", "posts")
+
+    def __init__(self) -> None:
+        self.children: dict[str, Node] = {}
+        self.posts: dict[bytes, Members] = {}
+        self.numbers: Sequence[int] = ()
+        self.floats: array[float] = array("d")
+        self.dated: Sequence[int] = ()
+        self.dates: bytes = b""
+
+    def child(self, step: str) -> Node:
+        """Return the node one step further, made if there is none."""
+        found = self.children.get(step)
+        if found is None:
+            found = self.children[step] = Node()
+        return found
+
+    def at(self, path: Path) -> Node | None:
+        """Return the node at a path below, or ``None``."""
+        node: Node | None = self
+        for step in path:
+            node = node.children.get(step) if node is not None else None
+        return node
+
+    def walk(self, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+        """Yield this node and all below, with their paths."""
+        stack = [(path, self)]
+        while stack:
+            at, node = stack.pop()
+            yield at, node
+            stack.extend(((*at, step), child) for step, child in node.children.items())
+
+    def column(self, key: bytes) -> tuple[Sequence[int], bytes]:
+        """Return a column: the records' numbers, and their values in as many bytes each as the column is
+        wide, big-endian.
+        """
+        if key == DATES:
+            return self.dated, self.dates
+        floats = array("d", self.floats)
+        floats.byteswap()
+        return self.numbers, floats.tobytes()
+
+    def slices(self, column: bytes) -> Iterator[tuple[bytes, Members]]:
+        """Yield the slices of a column that are not empty, by their keys."""
+        for at, members in raw_slices(column, *self.column(column)):
+            yield slice_key(column, at), members
+
+    def sets(self) -> Iterator[tuple[bytes, Members]]:
+        """Yield all facts of the path: each key, slices of columns among them, and who has it."""
+        yield from self.posts.items()
+        for column, members in ((NUMBERS, self.numbers), (DATES, self.dated)):
+            if members:
+                yield column, packed_members(members)
+                yield from self.slices(column)
 
 MOST_VALUES: Final = 4096
 """A record with more JSON values than this is wild."""
@@ -369,3 +503,43 @@ def _in_column(node: Node, values: Sequence[float], of: Numbers) -> tuple[Sequen
 def _see_names(node: Node, names: Sequence[str], contents: Sequence[str | None], of: Numbers) -> None:
     """Note the pieces of filenames and the words of contents, where they are kept among the facts."""
     node.posts.update(tokens_of(names, contents, of.listed))
+
+Record: TypeAlias = "Mapping[str, Any] | Packed"
+
+
+class Tree:
+    """The facts of a few records: a tree of nodes and the sets made of it so far."""
+
+    def __init__(self, fields: Mapping[str, bool], records: Mapping[int, Record]) -> None:
+        self.root: Node = Node()
+        pour(self.root, fields, records)
+        self._columns: dict[tuple[Path, bytes], dict[bytes, Bits]] = {}
+
+    @classmethod
+    def of(cls, root: Node) -> Tree:
+        """Return the facts of a node and all below as a tree of its own."""
+        tree = cls({}, {})
+        tree.root = root
+        return tree
+
+    def post(self, path: Path, key: bytes) -> Bits:
+        """Return the records that have the fact."""
+        node = self.root.at(path)
+        if node is None:
+            return EMPTY
+        if key == NUMBERS:
+            return Bits.of(node.numbers)
+        if key == DATES:
+            return Bits.of(node.dated)
+        if key[:1] in (NUMBERS, DATES):
+            place = (path, key[:1])
+            if place not in self._columns:
+                slices = node.slices(key[:1])
+                self._columns[place] = {at: Bits.of_members(members) for at, members in slices}
+            return self._columns[place].get(key, EMPTY)
+        return Bits.of_members(node.posts.get(key, ()))
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> list[bytes]:
+        """Return the value keys of a range."""
+        node = self.root.at(path)
+        return [] if node is None else [key for key in node.posts if first <= key < end]

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from docstore.index.bulk import Bulk
-from docstore.index.facts import indexed_fields
-from docstore.index.memory import Folded
+from docstore.index.bulk import Bulk, Folded
+from docstore.index.extract import indexed_fields
 from docstore.index.snapshot import Snapshot
 from docstore.index.tail import Reading, Tail
 from docstore.limits import DEFAULT_LIMITS

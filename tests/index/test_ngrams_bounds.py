@@ -7,9 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docstore.index.bulk import Bulk
-from docstore.index.facts import indexed_fields
-from docstore.index.memory import Folded
+from docstore.index.bulk import Bulk, Folded
+from docstore.index.extract import indexed_fields
 from docstore.index.snapshot import Snapshot
 from docstore.index.tail import Reading, Segment, Tail
 from docstore.query.evaluator import matches

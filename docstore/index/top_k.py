@@ -1,27 +1,22 @@
-"""The window of an order: which of many records come first, decided on the facts as far as they can decide.
+"""Top-k: which of many records come first in an order, decided on the terms as far as they can decide.
 
 A sort key parts the records into groups that follow one another (rule 20): those without a value, numbers,
-texts, objects,
-false, true. Numbers are cut by bit slices (:mod:`docstore.index.columns`), texts value by value; records
-that share a value are
-cut by the next key, in the end by ``number``. So a window costs the same wherever it lies and however many
-share a value. What the
-facts cannot order, arrays above all, is left to whoever reads the rows.
+texts, objects, false, true. Numbers are cut by bit slices, texts value by value; records that share a value
+are cut by the next key, in the end by ``number``. So a page costs the same wherever it lies and however many
+share a value. Arrays above all are left to whoever reads the rows.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from docstore.backend import EMPTY_ARRAY, SortKey
-from docstore.index import columns
-from docstore.index.bits import EMPTY, Bits, intersection, minus, union, union_all
-from docstore.index.columns import compared, date_ordinal, double_ordinal, slice_key
-from docstore.index.facts import WILD
-from docstore.index.keys import (
+from docstore.index.bit_slices import Slices, compared, date_ordinal, double_ordinal, slice_key
+from docstore.index.bitmap import EMPTY, Bits, intersection, minus, union, union_all
+from docstore.index.terms import (
     ARRAY,
     DATES,
     FALSE,
@@ -31,13 +26,20 @@ from docstore.index.keys import (
     STRING,
     TRUE,
     WIDTHS,
+    WILD,
+    Source,
     is_dated,
     text_key,
-)  # fmt: skip
-from docstore.index.source import Source
+)
 from docstore.query.expr import Path
 
-__all__ = ["Cut", "after", "can_cut", "cut"]
+__all__ = [
+    "Cut",
+    "after",
+    "can_cut",
+    "cut",
+    "cut_slices",
+]
 
 _DENSE = 4096
 _EXACT = 1 << 53
@@ -219,7 +221,7 @@ def _cut_group(
             part = _cut_level(level, order, offset, limit, source)
             return part.members, part.skip
 
-        return Cut(*columns.window(slices, varying, bits, offset, limit, tie, largest=key.descending))
+        return Cut(*cut_slices(slices, varying, bits, offset, limit, tie, largest=key.descending))
     if kind == STRING:
         return _cut_texts(bits, order, offset, limit, source)
     if kind == OBJECT:
@@ -244,7 +246,7 @@ def _cut_texts(bits: Bits, order: Sequence[SortKey], offset: int, limit: int, so
     if dates:
         slices, varying = _slices(key.path, DATES, source), source.varying(key.path, DATES)
         largest = key.descending
-        return Cut(*columns.window(slices, varying, bits, offset, limit, _all_of, largest=largest))
+        return Cut(*cut_slices(slices, varying, bits, offset, limit, _all_of, largest=largest))
     taken: list[Bits] = []
     skip: int | None = None
     for text in reversed(keys) if key.descending else keys:
@@ -266,7 +268,7 @@ def _all_of(level: Bits, offset: int, limit: int) -> tuple[Bits, int]:
     return level, offset
 
 
-def _slices(path: Path, column: bytes, source: Source) -> columns.Slices:
+def _slices(path: Path, column: bytes, source: Source) -> Slices:
     return lambda at: source.post(path, slice_key(column, at))
 
 
@@ -297,3 +299,109 @@ def _by_number(found: Bits, descending: bool, offset: int, limit: int) -> Cut:
     end = max(0, len(members) - offset)
     chosen = members[max(0, end - limit) : end] if descending else members[offset : offset + limit]
     return Cut(Bits.of([member + shift for member in chosen]), 0)
+
+_LISTED: Final = 8192
+
+
+Tie = Callable[[Bits, int, int], tuple[Bits, int]]
+"""What cuts records that share a value: of these, from an offset, so many; returns what to sort and how
+many to skip.
+"""
+
+
+def cut_slices(
+    slices: Slices,
+    varying: Sequence[int],
+    among: Bits,
+    offset: int,
+    limit: int,
+    tie: Tie,
+    *,
+    largest: bool = False,
+) -> tuple[Bits, int]:
+    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many to
+    skip.
+
+    Args:
+        slices: of the column; all of ``among`` have a value in it.
+        varying: the slices that may tell them apart, the most significant first.
+        among: the records.
+        offset, limit: the cut_slices, in the order of the values.
+        tie: cuts what no slice tells apart.
+        largest: the greatest values come first.
+
+    Returns:
+        Few more than ``limit`` records, as far as ``tie`` can tell them apart. They stand without gaps in
+        the order: whoever
+        sorts them and skips has the cut_slices.
+    """
+    end = offset + limit
+    for place, at in enumerate(varying):
+        if among.listed or (not place and among.is_under(_listed(slices(at)))):
+            return _listed_window(slices, varying[place:], among.members, offset, end - offset, tie, largest)
+        ones = intersection(among, slices(at))
+        rest = minus(among, ones)
+        if not ones or not rest:
+            continue
+        first, second = (ones, rest) if largest else (rest, ones)
+        if not offset and first.at_least(end):
+            among = _small(first)
+            continue
+        count = first.count
+        if end <= count:
+            among = _small(first)
+        elif offset >= count:
+            among, offset, end = _small(second), offset - count, end - count
+        else:
+            behind = varying[place + 1 :]
+            rest = count - offset
+            left, skip = cut_slices(slices, behind, _small(first), offset, rest, tie, largest=largest)
+            right, _ = cut_slices(slices, behind, _small(second), 0, end - count, tie, largest=largest)
+            return union(left, right), skip
+    return tie(among, offset, end - offset)
+
+
+def _listed(slice: Bits) -> int:
+    """Return up to how many members it is better to go through one by one than to work on whole sets."""
+    return min(_LISTED, len(slice.raw) >> 3)
+
+
+def _listed_window(
+    slices: Slices,
+    varying: Sequence[int],
+    members: Sequence[int],
+    offset: int,
+    limit: int,
+    tie: Tie,
+    largest: bool,
+) -> tuple[Bits, int]:
+    """Do the same with a short list: each slice parts it in two."""
+    for place, at in enumerate(varying):
+        if len(members) <= 2 * limit + 16:
+            return Bits.of(members), offset
+        raw = slices(at).raw
+        end = len(raw) << 3
+        ones = [n for n in members if n < end and raw[n >> 3] >> (n & 7) & 1]
+        if not ones or len(ones) == len(members):
+            continue
+        held = set(ones)
+        rest = [n for n in members if n not in held]
+        first, second = (ones, rest) if largest else (rest, ones)
+        if offset + limit <= len(first):
+            members = first
+        elif offset >= len(first):
+            members, offset = second, offset - len(first)
+        else:
+            behind = varying[place + 1 :]
+            left, skip = _listed_window(slices, behind, first, offset, len(first) - offset, tie, largest)
+            count = offset + limit - len(first)
+            right, _ = _listed_window(slices, behind, second, 0, count, tie, largest)
+            return union(left, right), skip
+    return tie(Bits.of(members), offset, limit)
+
+
+def _small(bits: Bits) -> Bits:
+    """List a set that has become small, so that what follows is proportional to it."""
+    if not bits.listed and bits.seems_small():
+        bits.members  # noqa: B018 - lists them
+    return bits

@@ -1,8 +1,7 @@
-"""Bits: a set of record numbers, as a list while it is small, as one Python integer where it is not.
+"""Bitmap: a set of record numbers, as a list while it is small, as one Python integer where it is not.
 
-Measured on a million numbers: AND of two integers 5 µs, counting 175 µs, turning into bytes 140 µs;
-testing a number in bytes
-0.07 µs, in an integer 18 µs. So each form is made when first needed, and kept.
+Measured on a million numbers: AND of two integers 5 µs, counting 175 µs, turning into bytes 140 µs; testing a
+number in bytes 0.07 µs, in an integer 18 µs. So each form is made when first needed, and kept.
 """
 
 from __future__ import annotations
@@ -13,7 +12,20 @@ from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import Final, NamedTuple, TypeAlias
 
-__all__ = ["EMPTY", "SMALL", "Bits", "Members", "Run", "intersection", "minus", "union", "union_all"]
+__all__ = [
+    "EMPTY",
+    "NUMBERS_TYPE",
+    "SMALL",
+    "Bits",
+    "Members",
+    "Run",
+    "integer_of",
+    "intersection",
+    "minus",
+    "packed_members",
+    "union",
+    "union_all",
+]
 
 SMALL: Final = 2048
 """Up to so many numbers a set is kept as a list."""
@@ -280,3 +292,39 @@ def _without(members: Sequence[int], other: Bits) -> Bits:
     return Bits.of(
         [number for number in members if number >= end or not raw[number >> 3] >> (number & 7) & 1]
     )
+
+NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
+_SPARSE: Final = 32
+
+
+def packed_members(numbers: Sequence[int], *, repeats: bool = False) -> Members:
+    """Return ascending numbers, at least one, in the shorter of two forms.
+
+    Args:
+        numbers: the numbers.
+        repeats: whether one may be there several times.
+    """
+    first, span = numbers[0], numbers[-1] - numbers[0] + 1
+    if len(numbers) <= SMALL or len(numbers) * _SPARSE < span:
+        return list(dict.fromkeys(numbers)) if repeats and len(set(numbers)) < len(numbers) else numbers
+    if span == len(numbers) and not repeats:
+        return Run((1 << span) - 1, first)
+    return Run(_digits(numbers, first, span), first)
+
+
+def integer_of(members: Members) -> int:
+    """Return the bits of members."""
+    if isinstance(members, Run):
+        return members.integer << members.first
+    first, span = members[0], members[-1] - members[0] + 1
+    if len(members) * _SPARSE < span:
+        return Bits(members, None).integer
+    return _digits(members, first, span) << first
+
+
+def _digits(numbers: Iterable[int], first: int, span: int) -> int:
+    digits = bytearray(b"0") * span
+    for number in numbers:
+        digits[number - first] = 49
+    digits.reverse()
+    return int(digits, 2)

@@ -1,11 +1,9 @@
-"""Columns: one value a record, kept as bit slices, so that a comparison is a dozen set operations however
-many values there are.
+"""Bit slices: one value a record; a comparison is a dozen set operations, however many values there are.
 
-Slice ``j`` is the set of the records whose value has bit ``j``, counted from the most significant, in a
-form whose order as
-unsigned integers is the order of the values: the sixteen first bytes of a date, a double with its sign
-turned. Slices that are
-empty in all records cost nothing, and a comparison ends where no record is left undecided.
+Slice ``j`` is the set of the records whose value has bit ``j``, counted from the most significant, in a form
+whose order as unsigned integers is the order of the values: the sixteen first bytes of a date, a double with
+its sign turned. Slices that are empty in all records cost nothing, and a comparison ends where no record is
+left undecided.
 """
 
 from __future__ import annotations
@@ -16,8 +14,8 @@ from functools import lru_cache
 from itertools import compress
 from typing import Final
 
-from docstore.index.bits import EMPTY, Bits, Members, Run, intersection, minus, union
-from docstore.index.keys import DATES, WIDTHS
+from docstore.index.bitmap import EMPTY, Bits, Members, Run, intersection, minus, union
+from docstore.index.terms import DATES, WIDTHS
 
 __all__ = [
     "Slices",
@@ -30,13 +28,10 @@ __all__ = [
     "raw_slices",
     "slice_key",
     "transposed",
-    "window",
 ]
 
 Slices = Callable[[int], Bits]
 """Slice ``j`` of a column."""
-
-_LISTED: Final = 8192
 _SPREAD: Final = 4
 _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
@@ -209,106 +204,3 @@ def equal_to_any(slices: Slices, column: bytes, present: Bits, ordinals: Sequenc
     for one in found:
         result = union(result, one)
     return result
-
-
-Tie = Callable[[Bits, int, int], tuple[Bits, int]]
-"""What cuts records that share a value: of these, from an offset, so many; returns what to sort and how
-many to skip.
-"""
-
-
-def window(
-    slices: Slices,
-    varying: Sequence[int],
-    among: Bits,
-    offset: int,
-    limit: int,
-    tie: Tie,
-    *,
-    largest: bool = False,
-) -> tuple[Bits, int]:
-    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many to
-    skip.
-
-    Args:
-        slices: of the column; all of ``among`` have a value in it.
-        varying: the slices that may tell them apart, the most significant first.
-        among: the records.
-        offset, limit: the window, in the order of the values.
-        tie: cuts what no slice tells apart.
-        largest: the greatest values come first.
-
-    Returns:
-        Few more than ``limit`` records, as far as ``tie`` can tell them apart. They stand without gaps in
-        the order: whoever
-        sorts them and skips has the window.
-    """
-    end = offset + limit
-    for place, at in enumerate(varying):
-        if among.listed or (not place and among.is_under(_listed(slices(at)))):
-            return _listed_window(slices, varying[place:], among.members, offset, end - offset, tie, largest)
-        ones = intersection(among, slices(at))
-        rest = minus(among, ones)
-        if not ones or not rest:
-            continue
-        first, second = (ones, rest) if largest else (rest, ones)
-        if not offset and first.at_least(end):
-            among = _small(first)
-            continue
-        count = first.count
-        if end <= count:
-            among = _small(first)
-        elif offset >= count:
-            among, offset, end = _small(second), offset - count, end - count
-        else:
-            behind = varying[place + 1 :]
-            left, skip = window(slices, behind, _small(first), offset, count - offset, tie, largest=largest)
-            right, _ = window(slices, behind, _small(second), 0, end - count, tie, largest=largest)
-            return union(left, right), skip
-    return tie(among, offset, end - offset)
-
-
-def _listed(slice: Bits) -> int:
-    """Return up to how many members it is better to go through one by one than to work on whole sets."""
-    return min(_LISTED, len(slice.raw) >> 3)
-
-
-def _listed_window(
-    slices: Slices,
-    varying: Sequence[int],
-    members: Sequence[int],
-    offset: int,
-    limit: int,
-    tie: Tie,
-    largest: bool,
-) -> tuple[Bits, int]:
-    """Do the same with a short list: each slice parts it in two."""
-    for place, at in enumerate(varying):
-        if len(members) <= 2 * limit + 16:
-            return Bits.of(members), offset
-        raw = slices(at).raw
-        end = len(raw) << 3
-        ones = [n for n in members if n < end and raw[n >> 3] >> (n & 7) & 1]
-        if not ones or len(ones) == len(members):
-            continue
-        held = set(ones)
-        rest = [n for n in members if n not in held]
-        first, second = (ones, rest) if largest else (rest, ones)
-        if offset + limit <= len(first):
-            members = first
-        elif offset >= len(first):
-            members, offset = second, offset - len(first)
-        else:
-            behind = varying[place + 1 :]
-            left, skip = _listed_window(slices, behind, first, offset, len(first) - offset, tie, largest)
-            count = offset + limit - len(first)
-            right, _ = _listed_window(slices, behind, second, 0, count, tie, largest)
-            return union(left, right), skip
-    return tie(Bits.of(members), offset, limit)
-
-
-def _small(bits: Bits) -> Bits:
-    """List a set that has become small, so that what follows is proportional to it."""
-    if not bits.listed and bits.seems_small():
-        bits.members  # noqa: B018 - lists them
-    return bits

@@ -1,4 +1,4 @@
-"""Root: what all views of one open store share: the backend, the bytes, the bounds, and the transaction in
+"""What all views of one open store share: the backend, the bytes, the bounds, and the transaction in
 force.
 
 Reads and writes enter the backend here and nowhere else, so that a transaction is joined, a closed store is
@@ -64,7 +64,7 @@ from docstore.plan_cache import Recent
 from docstore.telemetry import SLOW, Watch
 from docstore.validation import scope_text
 
-__all__ = ["UNSET", "Root", "check_unscoped", "narrowed"]
+__all__ = ["UNSET", "StoreContext", "check_unscoped", "narrowed"]
 
 T = TypeVar("T")
 _TRIES = 8
@@ -165,7 +165,7 @@ class _Budgeted:
             self._budget.__exit__(kind, error, trace)
 
 
-class Root:
+class StoreContext:
     """The shared state of an open store.
 
     Args:

@@ -24,8 +24,8 @@ from docstore.blobs.thread_pool import at_once
 from docstore.errors import BackendError, BlobCorrupt, BlobError, BlobMissing
 from docstore.maintenance.check import check
 from docstore.maintenance.collect import batches_of
-from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT
 from docstore.maintenance.reports import BackupReport, OnProgress, tell
+from docstore.maintenance.retry import DEAD, LIVE, PENDING, SWEPT
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.registry import open_backend
 

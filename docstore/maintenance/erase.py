@@ -11,8 +11,8 @@ from docstore.blobs import Blobs
 from docstore.blobs.ownership import Places
 from docstore.errors import BlobsNotConfigured, ScopeError
 from docstore.maintenance.collect import Removal
-from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
 from docstore.maintenance.reports import EraseReport, OnProgress, tell
+from docstore.maintenance.retry import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
 from docstore.query.fields import DOCUMENTS
 
 __all__ = ["KeepsValues", "erase"]

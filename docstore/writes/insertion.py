@@ -22,8 +22,8 @@ from docstore.backend import (
     capabilities_of,
 )
 from docstore.blobs import Written, new_key, open_source
-from docstore.blobs.source import Source
-from docstore.context import Root
+from docstore.blobs.source import ByteSource
+from docstore.context import StoreContext
 from docstore.crash_points import reached
 from docstore.errors import (
     AlreadyExists,
@@ -44,7 +44,7 @@ __all__ = [
     "Fresh",
     "Insertion",
     "Item",
-    "Stored",
+    "StoredRow",
     "finished",
     "forget_blobs",
     "give_up",
@@ -61,7 +61,7 @@ _IDS_AT_ONCE = 5_000
 _CLOCKED = ("created_at", "updated_at", "first_created_at")
 
 
-class Stored(NamedTuple):
+class StoredRow(NamedTuple):
     """One committed row, and whether it is new."""
 
     row: Row
@@ -93,19 +93,19 @@ class Insertion:
         self._items = items
         self._tried: set[str] = set(tried)
 
-    def run(self, writer: Writer) -> list[Stored]:
+    def run(self, writer: Writer) -> list[StoredRow]:
         """Insert what is not there; return a row for each draft, in order."""
         now = writer.now()
         if not self._tried and all(_is_plain(item) for item in self._items):
             rows = [finished(item.draft, now) for item in self._items]
             self._insert(writer, rows)
-            return [Stored(row, True) for row in rows]
+            return [StoredRow(row, True) for row in rows]
         return self._look_and_insert(writer, now)
 
-    def _look_and_insert(self, writer: Writer, now: int) -> list[Stored]:
+    def _look_and_insert(self, writer: Writer, now: int) -> list[StoredRow]:
         """Insert what is not there, by id or by bytes; return a row for each draft."""
         rows: list[Row] = []
-        stored: list[Stored] = []
+        stored: list[StoredRow] = []
         known = self._known(writer)
         for item in self._items:
             found = self._existing(writer, item.draft, known)
@@ -115,15 +115,15 @@ class Insertion:
                 known[_by_id(row)] = known[_by_bytes(row)] = row
                 if item.put is not None:
                     make_live(writer, item.put, now)
-                stored.append(Stored(row, True))
+                stored.append(StoredRow(row, True))
                 continue
             if item.put is not None and found.get("blob_key") != item.put.key:
                 give_up(writer, item.put, now)
-            stored.append(Stored(found, found["id"] in self._tried))
+            stored.append(StoredRow(found, found["id"] in self._tried))
         self._insert(writer, rows)
         return stored
 
-    def alone(self, root: Root, backend: SingleStatementWrites) -> list[Stored] | None:
+    def alone(self, root: StoreContext, backend: SingleStatementWrites) -> list[StoredRow] | None:
         """Insert a single plain row without a block; ``None`` where that cannot be, or was not, or nobody
         knows: :meth:`run` finds out.
         """
@@ -142,7 +142,7 @@ class Insertion:
             return None
         row["number"], now = made
         row.update(dict.fromkeys(clocked, now))
-        return [Stored(row, True)]
+        return [StoredRow(row, True)]
 
     def _insert(self, writer: Writer, rows: list[Row]) -> None:
         insert_rows(writer, rows)
@@ -198,7 +198,7 @@ class Fresh:
         self._batch = batch
         self._tried: Sequence[str] = ()
 
-    def run(self, writer: Writer) -> list[Stored] | None:
+    def run(self, writer: Writer) -> list[StoredRow] | None:
         """Insert the rows; return what each came to, or ``None`` if all are new."""
         batch = self._batch
         if self._tried or self._may_be_there(writer):
@@ -275,7 +275,7 @@ def _of_bytes(writer: Writer, wanted: Row) -> Row | None:
     return found[0] if found else None
 
 
-def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[Stored]:
+def store_drafts(root: StoreContext, checks: Checks, drafts: Sequence[Draft]) -> list[StoredRow]:
     """Store validated drafts, all or none, in one final transaction.
 
     Raises:
@@ -293,7 +293,7 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
         ]
         puts = [item.put for item in items if item.put is not None]
 
-        def commit() -> list[Stored]:
+        def commit() -> list[StoredRow]:
             for item in items if puts else ():
                 item.settle()
             inserting = Insertion(items)
@@ -308,7 +308,7 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     return stored
 
 
-def store_new(root: Root, batch: Batch) -> tuple[Sequence[str], int]:
+def store_new(root: StoreContext, batch: Batch) -> tuple[Sequence[str], int]:
     """Store validated documents without bytes that are no versions of others, all or none, in one
     transaction; return their ids, and how many are new.
 
@@ -328,7 +328,9 @@ def store_new(root: Root, batch: Batch) -> tuple[Sequence[str], int]:
     return ids, len(ids)
 
 
-def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack, *, pause: bool = False) -> Item:
+def opened_item(
+    root: StoreContext, checks: Checks, draft: Draft, stack: ExitStack, *, pause: bool = False
+) -> Item:
     """Open the bytes of a draft; ``stack`` closes them, ``pause`` does so until they are read."""
     root.check_source(draft.source)
     root.bytes()
@@ -362,7 +364,7 @@ class BlobWrite:
         written: what was stored under it.
     """
 
-    source: Source
+    source: ByteSource
     tenant: str | None
     owner: str | None
     size: int | None = None
@@ -371,7 +373,7 @@ class BlobWrite:
     written: Written = field(default_factory=lambda: Written(0, ""))
 
 
-def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) -> T:
+def put_bytes(root: StoreContext, puts: Sequence[BlobWrite], commit: Callable[[], T]) -> T:
     """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced.
 
     Raises:
@@ -397,7 +399,7 @@ def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) ->
     raise StoreBusy(f"the bytes were collected before they were live, {_FENCED_TRIES} times")
 
 
-def _intend(root: Root, puts: Sequence[BlobWrite], place: int) -> None:
+def _intend(root: StoreContext, puts: Sequence[BlobWrite], place: int) -> None:
     """P2: commit an intent for each put, before a byte is written."""
     for put in puts:
         put.key = new_key()
@@ -410,7 +412,7 @@ def _intend(root: Root, puts: Sequence[BlobWrite], place: int) -> None:
     reached("P2")
 
 
-def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
+def _write_all(root: StoreContext, puts: Sequence[BlobWrite]) -> None:
     """P3: write the bytes, several objects at once. A collector that takes an intent meanwhile removes them
     under the writer's hands.
     """
@@ -423,9 +425,9 @@ def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
         if len(puts) == 1:
             work(puts[0])
             return
-        from docstore.blobs.thread_pool import Workers
+        from docstore.blobs.thread_pool import ThreadPool
 
-        with Workers(min(root.bytes().upload_workers, len(puts))) as threads:
+        with ThreadPool(min(root.bytes().upload_workers, len(puts))) as threads:
             for put in puts:
                 if not put.source.is_callers:
                     threads.submit(work, put)
@@ -443,7 +445,7 @@ def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
         raise _Fenced("an intent was collected") from failed
 
 
-def _write(root: Root, put: BlobWrite) -> Written:
+def _write(root: StoreContext, put: BlobWrite) -> Written:
     """Write the bytes of one object. It is called in a thread that has no part in a transaction."""
     with root.watching("put"):
         return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)

@@ -261,23 +261,23 @@ class Upserts(Adds):
         reached("P0")
         there: dict[Key, Row] = {}
         if mode == "skip" and any(wish.item.draft.source is not None for wish in wishes):
-            with self._root.read(snapshot=True) as reader:  # whose bytes then need not be read
+            with self._context.read(snapshot=True) as reader:  # whose bytes then need not be read
                 there = _found(reader, wishes)
         with ExitStack() as stack:
             for wish in wishes:
                 if wish.item.draft.source is not None and wish.key not in there:
                     draft = wish.item.draft
-                    wish.item = opened_item(self._root, self._checks, draft, stack, pause=len(wishes) > 1)
+                    wish.item = opened_item(self._context, self._checks, draft, stack, pause=len(wishes) > 1)
             puts = [wish.item.put for wish in wishes if wish.item.put is not None]
 
             def commit() -> list[Done]:
                 for wish in wishes:
                     wish.item.settle()
-                done = self._root.written(_Upsert(self, wishes, mode).run, recognises=True)
-                self._root.committed("P4.2")
+                done = self._context.written(_Upsert(self, wishes, mode).run, recognises=True)
+                self._context.committed("P4.2")
                 return done
 
-            done = put_bytes(self._root, puts, commit) if puts else commit()
+            done = put_bytes(self._context, puts, commit) if puts else commit()
         reached("P5")
         return done
 

@@ -237,6 +237,6 @@ import docstore, docstore.telemetry as telemetry
 with docstore.open("memory://", slow_query=None) as store:
     store.documents.add(filename="x")
     assert store.documents.count() == 1
-    assert store._root.watching("find") is store._root.watching("count")
+    assert store._context.watching("find") is store._context.watching("count")
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -191,7 +191,7 @@ def test_a_snapshot_held_across_folds_sees_its_own_state(
             store.documents.add(filename=f"{number}", metadata={"n": number % 5, "kind": "a"})
         for order in ((SortKey(("created_at",)), SortKey(("number",))), ORDERS[2]):
             query = Query(DOCUMENTS, where=Compare(("metadata", "kind"), "eq", "a"), order=order, limit=50)
-            with store._root.backend.read(snapshot=True) as reader:
+            with store._context.backend.read(snapshot=True) as reader:
                 first = [row["number"] for row in reader.select(query)]
                 assert len(first) > 9
                 for turn in range(4):

@@ -16,7 +16,7 @@ from docstore.blobs import Blobs, new_key
 from docstore.blobs.objects import temporary_name
 from docstore.crash_points import hooked
 from docstore.errors import BlobError
-from docstore.maintenance import Progress, collect, commits
+from docstore.maintenance import Progress, collect, retry
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults, faulty_blobs
 
@@ -300,5 +300,5 @@ def test_a_deadlocks_victim_tries_again_after_a_pause(place: Any, monkeypatch: p
     place.store.documents.delete(place.store.documents.add(b"gone", filename="x").id)
     backend = Victim(place.backend, Faults(2, only={"commit"}, times=3))
     slept: list[float] = []
-    monkeypatch.setattr(commits, "sleep", slept.append)
+    monkeypatch.setattr(retry, "sleep", slept.append)
     assert (1, 3) == (collect(backend, place.blobs, 3600).swept, len(slept))

@@ -181,7 +181,7 @@ def test_no_fragment_of_a_question_is_in_the_sql(
         for seed in range(WORLDS):
             choose = RandomChooser(seed)
             over = world(choose, size=5)
-            with store._root.backend.write() as writer:
+            with store._context.backend.write() as writer:
                 for collection, rows in ((DOCUMENTS, over.documents), (over.collection, over.rows)):
                     writer.insert(collection, rows)
             records: Any = getattr(store, over.collection.name)

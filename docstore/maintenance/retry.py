@@ -13,7 +13,15 @@ from docstore.errors import BackendError
 from docstore.query.expr import In
 from docstore.query.fields import DOCUMENTS
 
-__all__ = ["DEAD", "LIVE", "PENDING", "SWEPT", "committed", "documents_of", "fault_of_blob"]
+__all__ = [
+    "DEAD",
+    "LIVE",
+    "PENDING",
+    "SWEPT",
+    "committed",
+    "documents_of",
+    "fault_of_blob",
+]
 
 T = TypeVar("T")
 _TRIES = 8

@@ -15,7 +15,11 @@ from docstore.extract.text import plain
 from docstore.ingest.files import Entry
 from docstore.mediatypes import settled_type
 
-__all__ = ["Reading", "read_file", "source_metadata"]
+__all__ = [
+    "FileReading",
+    "read_file",
+    "source_metadata",
+]
 
 _PLAIN_BYTES = 256 * 1024
 _BUILTIN = builtin()
@@ -25,7 +29,7 @@ _MOST_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FileReading:
     """What was read of a file.
 
     Attributes:
@@ -52,20 +56,22 @@ class Reading:
         )
 
 
-def read_file(entry: Entry, registry: Registry | None = None, limits: ExtractLimits | None = None) -> Reading:
+def read_file(
+    entry: Entry, registry: Registry | None = None, limits: ExtractLimits | None = None
+) -> FileReading:
     """Read a file and its text; never raises for what is wrong with the file."""
     try:
         source, size, sha256 = _bytes_of(entry.path)
     except OSError as error:
-        return Reading(entry, None, error=f"cannot be read: {error.strerror or error}")
+        return FileReading(entry, None, error=f"cannot be read: {error.strerror or error}")
     name = os.path.basename(entry.name)
     try:
         here = registry is None and limits is None and _is_plain_text(source, name)
         found = extract(source, filename=name, registry=registry, limits=limits, in_process=here)
     except ExtractionError as error:
-        return Reading(entry, source, size, sha256, error=error.message)
+        return FileReading(entry, source, size, sha256, error=error.message)
     text = {"content": found.text or None, "content_state": found.state, "content_note": found.note}
-    return Reading(entry, source, size, sha256, text)
+    return FileReading(entry, source, size, sha256, text)
 
 
 def _bytes_of(path: str) -> tuple[bytes | Path, int, str]:

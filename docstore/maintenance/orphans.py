@@ -21,19 +21,27 @@ from docstore.blobs.ownership import Ownership, hidden_from
 from docstore.blobs.thread_pool import at_once
 from docstore.crash_points import reached
 from docstore.errors import BlobError, BlobMissing
-from docstore.maintenance.commits import committed, documents_of
 from docstore.maintenance.reports import OnProgress, tell
+from docstore.maintenance.retry import committed, documents_of
 
-__all__ = ["Absent", "Clock", "allowed", "key_of", "listed", "remove_unknown", "unproven"]
+__all__ = [
+    "Absent",
+    "GraceClock",
+    "allowed",
+    "key_of",
+    "listed",
+    "remove_unknown",
+    "unproven",
+]
 
 _LISTED = 1000
 _MOVED = 200
 _PART_THAT_MAY_GO = 10
-_log = logging.getLogger("docstore.maintenance.upkeep")
+_log = logging.getLogger("docstore.upkeep")
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class GraceClock:
     """What is too young to be touched.
 
     Attributes:
@@ -45,7 +53,7 @@ class Clock:
     now: float
 
     @classmethod
-    def of(cls, backend: Backend, grace: float) -> Clock:
+    def of(cls, backend: Backend, grace: float) -> GraceClock:
         """Return the clock of now."""
         with backend.write() as writer:
             return cls(grace, min(writer.now() / 1_000_000, time.time()))
@@ -135,7 +143,7 @@ def remove_unknown(
     ownership: Ownership,
     found: Iterator[Found],
     uploads: Callable[[], Mapping[str, Sequence[Upload]]],
-    clock: Clock,
+    clock: GraceClock,
     *,
     force: bool = False,
     workers: int = 1,
@@ -194,8 +202,8 @@ def _tell_refusal(reason: str) -> None:
 
 
 def _unknown(
-    backend: Backend, blobs: Blobs, ownership: Ownership, found: Iterator[Found], clock: Clock, told: Absent,
-    on_progress: OnProgress | None,
+    backend: Backend, blobs: Blobs, ownership: Ownership, found: Iterator[Found], clock: GraceClock,
+    told: Absent, on_progress: OnProgress | None,
 ) -> tuple[int, list[Found], list[Found]]:  # fmt: skip
     """Return how many objects were listed; those things that no row knows; and those of them that were put
     aside before.
@@ -221,7 +229,7 @@ def _unknown(
     return objects, unknown, aside
 
 
-def _spared(blobs: Blobs, one: Found, clock: Clock) -> bool:
+def _spared(blobs: Blobs, one: Found, clock: GraceClock) -> bool:
     """Return whether a thing is too young; of one that an inventory told of, its time is looked up."""
     if one.modified is not None:
         return True
@@ -259,7 +267,7 @@ def _each(
 
 def _abort_uploads(
     backend: Backend, blobs: Blobs, ownership: Ownership, uploads: Mapping[str, Sequence[Upload]],
-    clock: Clock, told: Absent, on_progress: OnProgress | None,
+    clock: GraceClock, told: Absent, on_progress: OnProgress | None,
 ) -> None:  # fmt: skip
     """Abort multipart uploads whose key has no row; those with a row go with it."""
     old = {key for key, some in uploads.items() if not any(clock.spares(one.begun) for one in some)}

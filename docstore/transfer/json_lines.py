@@ -25,7 +25,14 @@ from docstore.query.instants import format_instant
 from docstore.transfer.rows import COMPARED, PRIVATE
 from docstore.validation import Checks, check_order, scope_text
 
-__all__ = ["FORMAT", "BytesPlace", "decode_line", "encode_line", "record_of", "row_of"]
+__all__ = [
+    "FORMAT",
+    "BytesPlace",
+    "decode_line",
+    "encode_line",
+    "record_of",
+    "row_of",
+]
 
 FORMAT = 1
 BytesPlace = Literal["inline", "beside", "none"]

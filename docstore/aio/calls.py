@@ -17,13 +17,18 @@ from docstore.aio.threads import ThreadGroup
 from docstore.concurrency import Call, Cancelled, acquire, current, working_on
 from docstore.errors import BackendError, StoreClosed
 
-__all__ = ["Hop", "ask", "shielded", "unbroken"]
+__all__ = [
+    "Hop",
+    "ask",
+    "shielded",
+    "unbroken",
+]
 
 T = TypeVar("T")
 A = TypeVar("A")
 
 
-class State(Enum):
+class CallState(Enum):
     """Where a hop is: ``GONE`` if nobody wants it done any more, or nobody may."""
 
     QUEUED = 1
@@ -32,7 +37,7 @@ class State(Enum):
     GONE = 4
 
 
-_QUEUED, _RUNNING, _DONE, _GONE = State.QUEUED, State.RUNNING, State.DONE, State.GONE
+_QUEUED, _RUNNING, _DONE, _GONE = CallState.QUEUED, CallState.RUNNING, CallState.DONE, CallState.GONE
 
 
 class Hop(Call, Generic[T]):

@@ -19,10 +19,13 @@ from docstore.errors import BlobError
 from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.store import Store
-from docstore.transfer.lines import FORMAT, BytesPlace, encode_line, record_of
+from docstore.transfer.json_lines import FORMAT, BytesPlace, encode_line, record_of
 from docstore.transfer.rows import Fingerprint, Sum, batches, look_after
 
-__all__ = ["export_lines", "file_beside"]
+__all__ = [
+    "export_lines",
+    "file_beside",
+]
 
 _SPOOLED = 8 * 1024 * 1024  # bytes of a document that are held in memory
 _PIECE = CHUNK * 3 // 4 // 3 * 3
@@ -39,7 +42,7 @@ def export_lines(
 ) -> Fingerprint:
     """Write all documents of all versions, their extractions and their bytes as JSON Lines.
 
-    The form is that of :mod:`docstore.transfer.lines`; :func:`import_lines` reads it. While the store is
+    The form is that of :mod:`docstore.transfer.json_lines`; :func:`import_lines` reads it. While the store is
     written to, each batch is as it was when it was read.
 
     Args:
@@ -115,7 +118,7 @@ def _checked(store: Store, row: Row, folder: Path | None) -> Iterator[BinaryIO |
         yield None
         return
     with SpooledTemporaryFile(_SPOOLED) as spool:
-        with store._root.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"]) as opened:
+        with store._context.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"]) as opened:
             shutil.copyfileobj(opened, spool)
         spool.seek(0)
         yield cast(BinaryIO, spool)
@@ -124,7 +127,7 @@ def _checked(store: Store, row: Row, folder: Path | None) -> Iterator[BinaryIO |
 def _write_bytes(
     store: Store, row: Row, file: BinaryIO, folder: Path | None, spooled: BinaryIO | None
 ) -> None:
-    blobs, size, sha256 = store._root.bytes(), row["size"], row["sha256"]
+    blobs, size, sha256 = store._context.bytes(), row["size"], row["sha256"]
     if folder is None:
         with spooled or blobs.open(row["blob_key"], size=size, sha256=sha256) as opened:
             while piece := opened.read(_PIECE):

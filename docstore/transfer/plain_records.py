@@ -14,7 +14,11 @@ from docstore.errors import InvalidDocument
 from docstore.store import Store
 from docstore.transfer.rows import look_after
 
-__all__ = ["RecordsReport", "import_records", "is_export"]
+__all__ = [
+    "RecordsReport",
+    "import_records",
+    "is_export",
+]
 
 _BATCH = 1000
 _FIELDS = frozenset(

@@ -18,10 +18,12 @@ from itertools import islice
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
+from docstore import lifecycle
+from docstore.backend import Query, SortKey, Writer
 from docstore.documents import Documents
 from docstore.errors import ChecksumMismatch, InvalidDocument, SizeMismatch
 from docstore.extract import ExtractLimits, Registry
-from docstore.ingest.adopting import adopt
+from docstore.ingest.file_reader import FileReading, read_file, source_metadata, time_of
 from docstore.ingest.files import Entry, WalkOptions, entry_of, walk
 from docstore.ingest.folders import (
     IndexedFolder,
@@ -32,11 +34,18 @@ from docstore.ingest.folders import (
     shard_of,
     shown_path,
 )
-from docstore.ingest.reading import Reading, read_file, source_metadata, time_of
 from docstore.models import Document, NewDocument
+from docstore.query.fields import DOCUMENTS
 from docstore.store import Store
 
-__all__ = ["Event", "IndexReport", "Outcome", "index_files", "index_folder"]
+__all__ = [
+    "Event",
+    "IndexReport",
+    "Outcome",
+    "adopt",
+    "index_files",
+    "index_folder",
+]
 
 Outcome = Literal["added", "changed", "unchanged", "adopted", "failed", "deleted", "error", "passed"]
 
@@ -91,7 +100,7 @@ class IndexReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class IndexRun:
     """How files are indexed: the arguments of :func:`index_folder`."""
 
     metadata: Mapping[str, Any]
@@ -233,7 +242,7 @@ def _run(
     metadata: Mapping[str, Any] | None, tenant: str | None, owner: str | None, dry_run: bool,
     jobs: int | None, shard: tuple[int, int] | None, retry_failed: bool, registry: Registry | None,
     limits: ExtractLimits | None,
-) -> Run:  # fmt: skip
+) -> IndexRun:  # fmt: skip
     if jobs is not None and jobs < 1:
         raise InvalidDocument(f"jobs={jobs}: expected a number of threads, at least 1", field="jobs")
     if shard is not None and not 1 <= shard[0] <= shard[1]:
@@ -243,7 +252,7 @@ def _run(
             "metadata.source says where a file came from: use another name", field="metadata"
         )
     threads = jobs or min(os.cpu_count() or 1, _MOST_JOBS)
-    return Run(metadata or {}, tenant, owner, dry_run, threads, shard, retry_failed, registry, limits)
+    return IndexRun(metadata or {}, tenant, owner, dry_run, threads, shard, retry_failed, registry, limits)
 
 
 def _tell(report: IndexReport, event: Event, on_event: Callable[[Event], object] | None) -> None:
@@ -255,14 +264,14 @@ def _tell(report: IndexReport, event: Event, on_event: Callable[[Event], object]
 class Indexer:
     """One run over files."""
 
-    def __init__(self, store: Store, run: Run, report: IndexReport) -> None:
+    def __init__(self, store: Store, run: IndexRun, report: IndexReport) -> None:
         self.documents: Documents = store.documents
         self.options = run
         self.report = report
         self.owned: dict[str, Any] = owned_by(run.tenant, run.owner)
-        self._waiting: list[tuple[IndexedFolder, Reading, Document | None]] = []
+        self._waiting: list[tuple[IndexedFolder, FileReading, Document | None]] = []
         self._weight = 0
-        self._ahead: deque[tuple[IndexedFolder, Entry, Document | None, Future[Reading] | None]] = deque()
+        self._ahead: deque[tuple[IndexedFolder, Entry, Document | None, Future[FileReading] | None]] = deque()
         self._ahead_bytes = 0
         self._threads: ThreadPoolExecutor | None = None
 
@@ -368,7 +377,7 @@ class Indexer:
             )
             yield from self._take(folder, reading, known)
 
-    def _take(self, folder: IndexedFolder, reading: Reading, known: Document | None) -> Iterator[Event]:
+    def _take(self, folder: IndexedFolder, reading: FileReading, known: Document | None) -> Iterator[Event]:
         name = shown_path(reading.entry.name)
         if reading.source is None and known is not None:
             yield Event("error", name, f"{reading.error}; version {known.version} is kept")
@@ -380,7 +389,7 @@ class Indexer:
             if len(self._waiting) >= _BATCH or self._weight > _WEIGHT:
                 yield from self._write()
 
-    def _bring_up_to_date(self, folder: IndexedFolder, known: Document, reading: Reading) -> Event:
+    def _bring_up_to_date(self, folder: IndexedFolder, known: Document, reading: FileReading) -> Event:
         """The bytes are the same: note the file's new time, and finish what was left undone."""
         name = shown_path(reading.entry.name)
         source = source_metadata(reading.entry, folder.source(reading.entry.name), reading.sha256)
@@ -412,7 +421,7 @@ class Indexer:
         else:
             yield from (self._written(reading, known) for _, reading, known in waiting)
 
-    def _write_alone(self, folder: IndexedFolder, reading: Reading, known: Document | None) -> Event:
+    def _write_alone(self, folder: IndexedFolder, reading: FileReading, known: Document | None) -> Event:
         name = shown_path(reading.entry.name)
         try:
             self.documents.add_many([self._document(folder, reading)])
@@ -424,7 +433,7 @@ class Indexer:
             return Event("error", name, error.message)
         return self._written(reading, known)
 
-    def _written(self, reading: Reading, known: Document | None) -> Event:
+    def _written(self, reading: FileReading, known: Document | None) -> Event:
         name = shown_path(reading.entry.name)
         if reading.source is None:
             return Event("error", name, reading.error)
@@ -434,7 +443,7 @@ class Indexer:
             self.report.textless += 1
         return Event("added" if known is None else "changed", name)
 
-    def _document(self, folder: IndexedFolder, reading: Reading) -> NewDocument:
+    def _document(self, folder: IndexedFolder, reading: FileReading) -> NewDocument:
         source = source_metadata(reading.entry, folder.source(reading.entry.name), reading.sha256)
         return NewDocument(
             source=reading.source,
@@ -452,7 +461,7 @@ class Indexer:
         )
 
 
-def _completion(reading: Reading) -> dict[str, Any]:
+def _completion(reading: FileReading) -> dict[str, Any]:
     return {key: value for key, value in reading.text.items() if value is not None}
 
 
@@ -489,3 +498,24 @@ def _chunks(
     rest = iter(files)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+_BY_VERSION = (SortKey(("version",)), SortKey(("number",)))
+
+
+def adopt(documents: Documents, document: Document, key: str, source: Mapping[str, Any]) -> None:
+    """Give all versions of a document another ``external_id``, which nobody has, in one commit; then say in
+    the latest where the file is.
+    """
+    before = document.external_id
+    assert before is not None
+    chain = (document.tenant, document.owner, before)
+    where = documents._parsed({**owned_by(document.tenant, document.owner), "external_id": before})
+
+    def move(writer: Writer) -> None:
+        lifecycle.lock_chains(writer, [chain, (document.tenant, document.owner, key)])
+        for row in documents._run_exactly(writer, Query(DOCUMENTS, documents._scope, where, _BY_VERSION)):
+            writer.update(DOCUMENTS, row["number"], {"external_id": key, "revision": row["revision"] + 1})
+
+    documents._context.written(move, recognises=True)
+    documents.update(document.id, metadata={"source": dict(source)}, touch=False)

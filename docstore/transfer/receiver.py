@@ -13,16 +13,24 @@ from typing import BinaryIO, Literal
 
 from docstore import lifecycle
 from docstore.backend import BlobState, Duplicate, Query, Row, Writer
+from docstore.blobs.source import ByteSource
 from docstore.crash_points import reached
 from docstore.errors import AlreadyExists, ScopeError, StoreBusy, shown
 from docstore.query.expr import And, Compare, In
-from docstore.query.fields import DOCUMENTS
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.store import Store
-from docstore.transfer.bytes import lazy_source
 from docstore.transfer.rows import COMPARED, PRIVATE, Key, differing, exactly, found_by_id, key_of
 from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
 
-__all__ = ["Incoming", "Receipt", "receive_documents"]
+__all__ = [
+    "Annexed",
+    "Incoming",
+    "LazyFile",
+    "Receipt",
+    "lazy_source",
+    "receive_documents",
+    "receive_extractions",
+]
 
 Verdict = Literal["new", "same", "attach", "replace"]
 _IDENTITY = ("id", "external_id", "tenant", "owner", "version")
@@ -71,7 +79,7 @@ def receive_documents(target: Store, incoming: Sequence[Incoming], *, replace: b
         BlobError: the bytes are not what the row says, or cannot be read or stored.
     """
     _check_scope(target, incoming)
-    root = target._root
+    root = target._context
     with root.read() as reader:
         held = found_by_id(target, reader, DOCUMENTS, [item.row["id"] for item in incoming])
     for item in incoming:
@@ -215,7 +223,7 @@ def _heads(target: Store, writer: Writer, rows: Sequence[Row]) -> dict[lifecycle
     if not names:
         return {}
     where = And((In(("external_id",), tuple(names)), Compare(("is_latest",), "eq", True)))
-    found = exactly(target._root.backend, writer, Query(DOCUMENTS, where=where))
+    found = exactly(target._context.backend, writer, Query(DOCUMENTS, where=where))
     return {chain: row for row in found if (chain := lifecycle.chain_of(row)) is not None}
 
 
@@ -227,3 +235,119 @@ def _count(receipt: Receipt, incoming: Sequence[Incoming]) -> None:
     receipt.replaced = words.count("replace") + words.count("attach")
     stored = [item.put for item in incoming if item.put is not None and verdicts[key_of(item.row)] != "same"]
     receipt.bytes = sum(put.written.size for put in stored)
+
+
+_EXTRACTION_IDENTITY = ("id", "tenant", "document_id")
+
+
+@dataclass(slots=True)
+class Annexed:
+    """What became of a batch of extractions."""
+
+    added: int = 0
+    existing: int = 0
+    replaced: int = 0
+    skipped: int = 0
+
+
+def receive_extractions(target: Store, rows: Sequence[Row], *, replace: bool) -> Annexed:
+    """Write extractions in one transaction; those whose document is not in the target's scope are skipped.
+
+    Raises:
+        AlreadyExists: an id is taken by another extraction; nothing of the batch is kept.
+    """
+    return target._context.written(
+        lambda writer: _write_extractions(target, writer, rows, replace), recognises=True
+    )
+
+
+def _write_extractions(target: Store, writer: Writer, rows: Sequence[Row], replace: bool) -> Annexed:
+    annexed, fresh = Annexed(), list[Row]()
+    documents = _documents(target, writer, rows)
+    held = found_by_id(target, writer, EXTRACTIONS, [row["id"] for row in rows])
+    for row in rows:
+        found = held.get(key_of(row))
+        columns = {name: row.get(name) for name in (*COMPARED["extractions"], *PRIVATE["extractions"])}
+        if (row["tenant"], row["document_id"]) not in documents:
+            annexed.skipped += 1
+        elif found is None:
+            fresh.append(columns)
+        elif _is_same(row, found, replace):
+            annexed.existing += 1
+        else:
+            changes = {name: value for name, value in columns.items() if name not in _EXTRACTION_IDENTITY}
+            writer.update(EXTRACTIONS, found["number"], changes)
+            annexed.replaced += 1
+    if fresh:
+        writer.insert(EXTRACTIONS, fresh)
+    annexed.added = len(fresh)
+    return annexed
+
+
+def _is_same(row: Row, found: Row, replace: bool) -> bool:
+    fields = differing(EXTRACTIONS, row, found)
+    if fields and (not replace or not set(fields).isdisjoint(_EXTRACTION_IDENTITY)):
+        raise AlreadyExists(
+            f"the target has another extraction with the id {shown(row['id'])}: {', '.join(fields)} differ",
+            id=row["id"],
+        )
+    return not fields
+
+
+def _documents(target: Store, writer: Writer, rows: Sequence[Row]) -> set[Key]:
+    """Return those documents of the extractions that the target has, locked, so that none goes meanwhile."""
+    ids = tuple(dict.fromkeys(row["document_id"] for row in rows))
+    query = Query(DOCUMENTS, target._scope, In(("id",), ids), lock="wait")
+    return {key_of(row) for row in exactly(target._context.backend, writer, query)}
+
+
+class LazyFile:
+    """A binary file that is opened by its first reading, and closed at its end.
+
+    Args:
+        opening: opens it; called again after it was rewound.
+    """
+
+    def __init__(self, opening: Callable[[], BinaryIO]) -> None:
+        self._opening = opening
+        self._file: BinaryIO | None = None
+        self._ended = False
+
+    def read(self, amount: int = -1, /) -> bytes:
+        """Return up to ``amount`` bytes, ``b""`` at the end."""
+        if self._ended:
+            return b""
+        if self._file is None:
+            self._file = self._opening()
+        piece = self._file.read(amount)
+        if not piece and amount:
+            self.close()
+            self._ended = True
+        return piece
+
+    def seekable(self) -> bool:
+        """Return true: it can be rewound."""
+        return True
+
+    def tell(self) -> int:
+        """Return where a reading begins."""
+        return 0
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go back to the beginning; there is no other place to go to."""
+        if (offset, whence) != (0, 0):
+            raise ValueError(f"a file on its way can only be rewound, not moved to {offset}")
+        self.close()
+        self._ended = False
+        return 0
+
+    def close(self) -> None:
+        """Close it; the next reading opens it anew."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def lazy_source(opening: Callable[[], BinaryIO]) -> ByteSource:
+    """Return the source of bytes that ``opening`` opens, and may open again."""
+    return ByteSource(LazyFile(opening), filename=None, reopen=None, owned=True)

@@ -11,7 +11,7 @@ from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
 from docstore.collection import REQUIRED, Filter, Records
 from docstore.concurrency import STORE_DEFAULT, Timeout
-from docstore.context import Root
+from docstore.context import StoreContext
 from docstore.errors import missing
 from docstore.models import FieldInfo, Page, ValuePage
 from docstore.pagination.iteration import Iteration
@@ -22,7 +22,10 @@ from docstore.query.sorting import Sort
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["AsyncIteration", "AsyncRecords"]
+__all__ = [
+    "AsyncIteration",
+    "AsyncRecords",
+]
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -43,7 +46,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         self._made: S | None = None
 
     @abstractmethod
-    def _make(self, root: Root) -> S:
+    def _make(self, root: StoreContext) -> S:
         """Return the blocking collection."""
 
     async def _blocking(self) -> S:

@@ -14,7 +14,11 @@ from docstore.store import Store
 from docstore.transfer.reports import Diff, Difference
 from docstore.transfer.rows import Fingerprint, Sum, batches, differing, found_by_id, key_of, look_after
 
-__all__ = ["diff", "fingerprint", "verify_copy"]
+__all__ = [
+    "diff",
+    "fingerprint",
+    "verify_copy",
+]
 
 _LISTED = 1000
 
@@ -126,7 +130,7 @@ class _Comparison:
         if row["blob_key"] is None:
             return
         try:
-            with store._root.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"]) as file:
+            with store._context.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"]) as file:
                 while file.read(CHUNK):
                     pass
         except (BlobMissing, BlobCorrupt) as lost:
@@ -164,7 +168,7 @@ def verify_copy(
 def _pairs(one: Store, other: Store, collection: Collection) -> Iterator[tuple[Row, Row | None]]:
     """Yield each record of one store with that of the same tenant and id that the other sees, if any."""
     for rows in batches(one, collection):
-        with other._root.read() as reader:
+        with other._context.read() as reader:
             found = found_by_id(other, reader, collection, [row["id"] for row in rows])
         for row in rows:
             held = found.get(key_of(row))

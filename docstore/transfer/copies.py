@@ -12,13 +12,15 @@ from docstore.errors import BlobCorrupt, BlobError, BlobMissing
 from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.store import Store
-from docstore.transfer.annexes import receive_extractions
-from docstore.transfer.comparing import verify_copy
-from docstore.transfer.receiving import Incoming, receive_documents
+from docstore.transfer.comparison import verify_copy
+from docstore.transfer.receiver import Incoming, receive_documents, receive_extractions
 from docstore.transfer.reports import CopyReport, Failure, Transferred
 from docstore.transfer.rows import batches, look_after
 
-__all__ = ["Tally", "copy"]
+__all__ = [
+    "CopyCounts",
+    "copy",
+]
 
 _LISTED = 1000
 
@@ -74,7 +76,7 @@ def copy(
     look_after("copy", source)
     look_after("copy", target, writes=True)
     _check_places(source, target)
-    tally = Tally(target, replace=replace, on_progress=on_progress)
+    tally = CopyCounts(target, replace=replace, on_progress=on_progress)
     for rows in batches(source, DOCUMENTS):
         tally.take_documents([_incoming(source, row, bytes) for row in rows])
     for rows in batches(source, EXTRACTIONS):
@@ -87,8 +89,8 @@ def copy(
 
 def _check_places(source: Store, target: Store) -> None:
     """Refuse two stores with one place for their bytes: a collection of one would take those of the other."""
-    one, other = source._root.blobs, target._root.blobs
-    apart = source._root is not target._root and one is not None and other is not None
+    one, other = source._context.blobs, target._context.blobs
+    apart = source._context is not target._context and one is not None and other is not None
     if apart and one is not None and other is not None and one.location == other.location:
         raise BlobError(f"both stores keep their bytes in {one.location}: each needs a place of its own")
 
@@ -96,14 +98,14 @@ def _check_places(source: Store, target: Store) -> None:
 def _incoming(source: Store, row: Row, bytes: bool) -> Incoming:
     if not bytes or row["blob_key"] is None:
         return Incoming(row)
-    return Incoming(row, partial(_open, source._root.bytes(), row))
+    return Incoming(row, partial(_open, source._context.bytes(), row))
 
 
 def _open(blobs: Blobs, row: Row) -> BinaryIO:
     return blobs.open(row["blob_key"], size=row["size"], sha256=row["sha256"])
 
 
-class Tally:
+class CopyCounts:
     """What came to a target so far, batch by batch.
 
     Args:

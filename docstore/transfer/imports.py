@@ -17,15 +17,17 @@ from docstore.errors import BlobMissing, InvalidDocument
 from docstore.maintenance import OnProgress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.store import Store
-from docstore.transfer.copying import Tally
-from docstore.transfer.exporting import file_beside
-from docstore.transfer.lines import FORMAT, BytesPlace, decode_line, row_of
-from docstore.transfer.receiving import Incoming
+from docstore.transfer.copies import CopyCounts
+from docstore.transfer.exports import file_beside
+from docstore.transfer.json_lines import FORMAT, BytesPlace, decode_line, row_of
+from docstore.transfer.receiver import Incoming
 from docstore.transfer.reports import Transferred
 from docstore.transfer.rows import Sum, look_after
 from docstore.validation import Checks
 
-__all__ = ["import_lines"]
+__all__ = [
+    "import_lines",
+]
 
 _BATCH = 100
 _JSON_FIELDS, _REST = 5, 4 * 1024 * 1024  # JSON columns of a record; bytes for all else
@@ -64,8 +66,8 @@ def import_lines(
         BlobsNotConfigured: there are bytes, and the store was opened without ``blobs=``.
     """
     look_after("import", store, writes=True)
-    reading = _Reading(store, file, None if files is None else Path(files))
-    tally = Tally(store, replace=replace, on_progress=on_progress)
+    reading = _ImportReader(store, file, None if files is None else Path(files))
+    tally = CopyCounts(store, replace=replace, on_progress=on_progress)
     for batch in reading.batches():
         if batch.kind == "document":
             tally.take_documents(batch.items)
@@ -79,16 +81,16 @@ class _Batch(NamedTuple):
     items: list[Incoming]
 
 
-class _Reading:
+class _ImportReader:
     """A stream under way."""
 
     def __init__(self, store: Store, file: BinaryIO, folder: Path | None) -> None:
-        self._checks = Checks(store._root.limits, store._root.default_timezone)
+        self._checks = Checks(store._context.limits, store._context.default_timezone)
         self._file = file
         self._folder = folder
         self._at = 0
         self._ahead: dict[str, Any] | None = None
-        limits = store._root.limits
+        limits = store._context.limits
         self._longest = 6 * limits.content + _JSON_FIELDS * 6 * limits.metadata_bytes + _REST
         """Bytes of a line: its text may be written in escapes of six bytes a character."""
 

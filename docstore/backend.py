@@ -329,27 +329,32 @@ class Writer(Reader, Protocol):
             Duplicate: a unique key is taken; nothing of this call is kept.
         """
 
-    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
-        """Set columns of one row; return whether it exists.
+    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
+        """Set columns of the row with the ``number`` of ``row``, whose ``tenant`` says where an engine that
+        keeps tenants apart has to look; return whether it exists.
 
         Raises:
             Duplicate: as for insert.
         """
 
-    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
-        """Remove rows; return how many there were. Removing documents removes their extractions."""
+    def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
+        """Remove the rows with the ``number`` and ``tenant`` of these; return how many there were. Removing
+        documents removes their extractions.
+        """
 
     def insert_blob(self, blob: BlobRow) -> None:
         """Add a blob row; its key is fresh."""
 
-    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
-        """Set fields of the blob row ``key`` if its state is among ``states``; return whether it was.
-        Competing calls on one row are
+    def update_blob(self, blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
+        """Set fields of the row with the key and the tenant of ``blob`` if its state is among ``states``;
+        return whether it was. Competing calls on one row are
         serialised: exactly one of two that name the same state and leave it wins.
         """
 
-    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
-        """Remove the blob row ``key`` if its state is among ``states``; return whether it was."""
+    def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
+        """Remove the row with the key and the tenant of ``blob`` if its state is among ``states``; return
+        whether it was.
+        """
 
 
 @runtime_checkable

@@ -896,7 +896,7 @@ class Writes(Records[T]):
     def _write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
         """Write changes to a row, its revision one higher; return the row as it is then."""
         written = _written(row, changes, now, touch=touch)
-        if not writer.update(self._collection, row["number"], written):
+        if not writer.update(self._collection, row, written):
             raise NotFound(f"no {self._noun} with the id {shown(row['id'])}", id=row["id"])
         return _as_written(row, written)
 

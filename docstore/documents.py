@@ -34,7 +34,7 @@ from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.query.optimizer import normalize
 from docstore.work_queue import WorkQueue
-from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
+from docstore.writes.insertion import BlobWrite, blob_of, forget_blobs, make_live, put_bytes
 from docstore.writes.updates import MOVES, Edit, document_edit
 from docstore.writes.upserts import Upserts
 
@@ -264,7 +264,7 @@ class Documents(WorkQueue, Upserts, Downloads):
 
             def along(writer: Writer, row: Row, now: int) -> None:
                 make_live(writer, put, now)
-                forget_blobs(writer, [row["blob_key"]])
+                forget_blobs(writer, [row])
                 reached("P4.1")
 
             def commit() -> Document:
@@ -497,8 +497,8 @@ class Documents(WorkQueue, Upserts, Downloads):
 
     def _remove(self, writer: Writer, rows: list[Row]) -> None:
         """Remove rows that are locked, their chains before them."""
-        forget_blobs(writer, [row["blob_key"] for row in rows])
-        writer.delete(DOCUMENTS, [row["number"] for row in rows])
+        forget_blobs(writer, rows)
+        writer.delete(DOCUMENTS, rows)
         lifecycle.promote_newest(writer, rows)
         reached("D1")
 
@@ -514,7 +514,7 @@ class Documents(WorkQueue, Upserts, Downloads):
         if theirs:
             self._change_extractions(writer, row, theirs)
         if "owner" in theirs and written["blob_key"] is not None:
-            writer.update_blob(written["blob_key"], _KEPT, owner=written["owner"])
+            writer.update_blob(blob_of(written), _KEPT, owner=written["owner"])
         if MOVES & changes.keys() and lifecycle.chain_of(written) != lifecycle.chain_of(row):
             lifecycle.promote_newest(writer, [row])
         return written
@@ -522,7 +522,7 @@ class Documents(WorkQueue, Upserts, Downloads):
     def _change_extractions(self, writer: Writer, row: Row, columns: Mapping[str, Any]) -> None:
         where = And((Compare(("document_id",), "eq", row["id"]), Compare(("tenant",), "eq", row["tenant"])))
         for extraction in writer.select(Query(EXTRACTIONS, where=where)):
-            writer.update(EXTRACTIONS, extraction["number"], columns)
+            writer.update(EXTRACTIONS, extraction, columns)
 
     # -- versions ----------------------------------------------------------------------------------
 

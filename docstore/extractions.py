@@ -436,7 +436,7 @@ class Extractions(Writes[Extraction]):
                 raise
             self._check_revision(row, expected)
             tried = True
-            writer.delete(EXTRACTIONS, [row["number"]])
+            writer.delete(EXTRACTIONS, [row])
 
         self._context.written(work, recognises=True)
 

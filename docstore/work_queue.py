@@ -370,7 +370,7 @@ class WorkQueue(Writes[Document]):
             now: int = writer.now()
             found = self._mine(writer, held.id, include=lifecycle.LEASE, number=held.number)
             row = lifecycle.check_held(found, held.id, token, now)
-            writer.update(DOCUMENTS, row["number"], {"lease_expires_at": now + span})
+            writer.update(DOCUMENTS, row, {"lease_expires_at": now + span})
             return now + span
 
         try:

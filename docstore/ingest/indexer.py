@@ -515,7 +515,7 @@ def adopt(documents: Documents, document: Document, key: str, source: Mapping[st
     def move(writer: Writer) -> None:
         lifecycle.lock_chains(writer, [chain, (document.tenant, document.owner, key)])
         for row in documents._run_exactly(writer, Query(DOCUMENTS, documents._scope, where, _BY_VERSION)):
-            writer.update(DOCUMENTS, row["number"], {"external_id": key, "revision": row["revision"] + 1})
+            writer.update(DOCUMENTS, row, {"external_id": key, "revision": row["revision"] + 1})
 
     documents._context.written(move, recognises=True)
     documents.update(document.id, metadata={"source": dict(source)}, touch=False)

@@ -114,11 +114,11 @@ class _Backup:
                 for rows in batches_of(copied, states):
                     with copied.write() as writer:
                         for row in rows:
-                            writer.delete_blob(row.key, (row.state,))
+                            writer.delete_blob(row, (row.state,))
             for rows in batches_of(copied, LIVE):
                 with copied.write() as writer:
                     for row in (row for row in rows if row.place != place):
-                        writer.update_blob(row.key, LIVE, place=place)
+                        writer.update_blob(row, LIVE, place=place)
             if self._blobs is not None:
                 self._target.set_mark(Mark(self._own, place), replace=True)
 

@@ -251,7 +251,7 @@ def _drop(
 
 def _mark_dead(writer: Writer, rows: Sequence[BlobRow]) -> int:
     now = writer.now()
-    return sum(writer.update_blob(row.key, PENDING, state="dead", at=now) for row in rows)
+    return sum(writer.update_blob(row, PENDING, state="dead", at=now) for row in rows)
 
 
 def _mark_swept(
@@ -259,12 +259,12 @@ def _mark_swept(
 ) -> int:
     now = writer.now()
     for row in left:
-        writer.update_blob(row.key, DEAD, attempts=row.attempts + 1)
-    return sum(writer.update_blob(row.key, DEAD, state="swept", at=now, **forget) for row in gone)
+        writer.update_blob(row, DEAD, attempts=row.attempts + 1)
+    return sum(writer.update_blob(row, DEAD, state="swept", at=now, **forget) for row in gone)
 
 
 def _forget(writer: Writer, rows: Sequence[BlobRow]) -> int:
-    return sum(writer.delete_blob(row.key, SWEPT) for row in rows)
+    return sum(writer.delete_blob(row, SWEPT) for row in rows)
 
 
 def _older(now: int, grace: float) -> int:

@@ -31,6 +31,7 @@ from docstore.maintenance.reports import (
 from docstore.maintenance.retry import LIVE, PENDING, committed, documents_of
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS
+from docstore.writes.insertion import blob_of
 
 __all__ = [
     "Proposal",
@@ -229,7 +230,7 @@ def propose_for_extra(
         return None
     if unknown:
         return keep(unknown)
-    return Proposal("bury", "no document has it", lambda: _bury_row(backend, key), removes=True)
+    return Proposal("bury", "no document has it", lambda: _bury_row(backend, row), removes=True)
 
 
 def propose_for_intent(backend: Backend, key: str) -> Proposal | None:
@@ -240,7 +241,7 @@ def propose_for_intent(backend: Backend, key: str) -> Proposal | None:
         return None
 
     def work(writer: Writer) -> bool:
-        return writer.update_blob(key, PENDING, state="dead", at=writer.now())
+        return writer.update_blob(row, PENDING, state="dead", at=writer.now())
 
     return Proposal("bury", "its write never ended", lambda: committed(backend, work))
 
@@ -266,11 +267,11 @@ def _documented(backend: Backend, key: str) -> bool:
         return bool(documents_of(reader, [key]))
 
 
-def _bury_row(backend: Backend, key: str) -> bool:
+def _bury_row(backend: Backend, row: BlobRow) -> bool:
     def work(writer: Writer) -> bool:
-        if documents_of(writer, [key]):
+        if documents_of(writer, [row.key]):
             return False
-        return writer.update_blob(key, LIVE, state="dead", at=writer.now())
+        return writer.update_blob(row, LIVE, state="dead", at=writer.now())
 
     return committed(backend, work)
 
@@ -339,7 +340,7 @@ def _restore_row(backend: Backend, document: Row, place: int) -> bool:
             writer.insert_blob(row)
             return True
         changes = {"sha256": sha256, "size": size, "at": now, "place": place}
-        return writer.update_blob(key, (row.state,), state="live", **changes)
+        return writer.update_blob(row, (row.state,), state="live", **changes)
 
     return committed(backend, work)
 
@@ -347,7 +348,7 @@ def _restore_row(backend: Backend, document: Row, place: int) -> bool:
 def _rewrite_document(backend: Backend, document: Row, row: BlobRow) -> bool:
     return committed(
         backend,
-        lambda writer: writer.update(DOCUMENTS, document["number"], {"size": row.size, "sha256": row.sha256}),
+        lambda writer: writer.update(DOCUMENTS, document, {"size": row.size, "sha256": row.sha256}),
     )
 
 
@@ -377,11 +378,11 @@ def _copy(backend: Backend, blobs: Blobs, document: Row, donor: str, place: int)
         now, old = writer.now(), document["blob_key"]
         wanted = old in documents_of(writer, [old])
         state = "live" if wanted else "dead"
-        if not writer.update_blob(key, PENDING, state=state, sha256=sha256, size=size, at=now):
+        if not writer.update_blob(intent, PENDING, state=state, sha256=sha256, size=size, at=now):
             return False
         if wanted:
-            writer.update(DOCUMENTS, document["number"], {"blob_key": key})
-            writer.update_blob(old, LIVE, state="dead", at=now)
+            writer.update(DOCUMENTS, document, {"blob_key": key})
+            writer.update_blob(blob_of(document), LIVE, state="dead", at=now)
         return wanted
 
     committed(backend, intend)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import BinaryIO, Literal
 
 from docstore import lifecycle
@@ -177,7 +178,7 @@ def _settle(writer: Writer, item: Incoming, found: Row | None, verdict: Verdict,
         return found["blob_key"] if found is not None and _has_bytes_of(found, item.row) else None
     if verdict == "same":
         if found is not None and found["blob_key"] != item.put.key:
-            writer.update_blob(item.put.key, _PENDING, state="dead", at=now)
+            writer.update_blob(item.put.row, _PENDING, state="dead", at=now)
         return None
     make_live(writer, item.put, now)
     return item.put.key
@@ -192,14 +193,14 @@ def _overwrite(writer: Writer, item: Incoming, found: Row, key: str | None) -> N
     fixed = (*_IDENTITY, *_SETTLED_HERE)
     kept = {name: value for name, value in _columns(item.row).items() if name not in fixed}
     if found["blob_key"] != key:
-        forget_blobs(writer, [found["blob_key"]])
-    writer.update(DOCUMENTS, found["number"], {**kept, "blob_key": key})
+        forget_blobs(writer, [found])
+    writer.update(DOCUMENTS, found, {**kept, "blob_key": key})
 
 
 def _insert(target: Store, writer: Writer, rows: Sequence[Row]) -> None:
     """Insert documents; of each chain the highest version that is there is the latest, at every instant."""
     heads = _heads(target, writer, rows)
-    turned = list[int]()
+    turned = list[Row]()
     for row in rows:
         chain = lifecycle.chain_of(row)
         if chain is None:
@@ -208,12 +209,12 @@ def _insert(target: Store, writer: Writer, rows: Sequence[Row]) -> None:
         row["is_latest"] = head is None or head["version"] < row["version"]
         if row["is_latest"]:
             if head is not None and "number" in head:
-                turned.append(head["number"])
+                turned.append(head)
             elif head is not None:
                 head["is_latest"] = False
             heads[chain] = row
-    for number in sorted(turned):
-        writer.update(DOCUMENTS, number, {"is_latest": False})
+    for head in sorted(turned, key=itemgetter("number")):
+        writer.update(DOCUMENTS, head, {"is_latest": False})
     if rows:
         writer.insert(DOCUMENTS, rows)
 
@@ -276,7 +277,7 @@ def _write_extractions(target: Store, writer: Writer, rows: Sequence[Row], repla
             annexed.existing += 1
         else:
             changes = {name: value for name, value in columns.items() if name not in _EXTRACTION_IDENTITY}
-            writer.update(EXTRACTIONS, found["number"], changes)
+            writer.update(EXTRACTIONS, found, changes)
             annexed.replaced += 1
     if fresh:
         writer.insert(EXTRACTIONS, fresh)

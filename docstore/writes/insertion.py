@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,6 +45,7 @@ __all__ = [
     "Insertion",
     "Item",
     "StoredRow",
+    "blob_of",
     "finished",
     "forget_blobs",
     "give_up",
@@ -372,6 +373,11 @@ class BlobWrite:
     key: str = ""
     written: Written = field(default_factory=lambda: Written(0, ""))
 
+    @property
+    def row(self) -> BlobRow:
+        """The blob row of the try under way, as it is when its intent is written."""
+        return BlobRow(self.key, self.tenant, self.owner)
+
 
 def put_bytes(root: StoreContext, puts: Sequence[BlobWrite], commit: Callable[[], T]) -> T:
     """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced.
@@ -388,13 +394,13 @@ def put_bytes(root: StoreContext, puts: Sequence[BlobWrite], commit: Callable[[]
             _write_all(root, puts)
             return commit()
         except _Fenced as fenced:
-            root.withdraw([put.key for put in puts], fenced)
+            root.withdraw([put.row for put in puts], fenced)
             if not all(put.source.again() for put in puts):
                 raise StoreBusy(
                     "the bytes were collected before they were live, and cannot be read again"
                 ) from fenced
         except BaseException as failed:
-            root.withdraw([put.key for put in puts], failed)
+            root.withdraw([put.row for put in puts], failed)
             raise
     raise StoreBusy(f"the bytes were collected before they were live, {_FENCED_TRIES} times")
 
@@ -403,12 +409,12 @@ def _intend(root: StoreContext, puts: Sequence[BlobWrite], place: int) -> None:
     """P2: commit an intent for each put, before a byte is written."""
     for put in puts:
         put.key = new_key()
-    root.promise([put.key for put in puts])
+    root.promise([put.row for put in puts])
     with root.apart() as writer:
         root.places.confirm(writer)
         now = writer.now()
         for put in puts:
-            writer.insert_blob(BlobRow(put.key, put.tenant, put.owner, at=now, place=place))
+            writer.insert_blob(replace(put.row, at=now, place=place))
     reached("P2")
 
 
@@ -454,18 +460,23 @@ def _write(root: StoreContext, put: BlobWrite) -> Written:
 def make_live(writer: Writer, put: BlobWrite, now: int) -> None:
     """Turn an intent live: the fence. It loses to a collector that took the intent before."""
     size, sha256 = put.written.size, put.written.sha256
-    if not writer.update_blob(put.key, _PENDING, state="live", at=now, sha256=sha256, size=size):
+    if not writer.update_blob(put.row, _PENDING, state="live", at=now, sha256=sha256, size=size):
         raise _Fenced(f"the intent of {put.key} was collected")
 
 
 def give_up(writer: Writer, put: BlobWrite, now: int) -> None:
     """Mark bytes dead that turn out not to be needed."""
-    writer.update_blob(put.key, _PENDING, state="dead", at=now)
+    writer.update_blob(put.row, _PENDING, state="dead", at=now)
 
 
-def forget_blobs(writer: Writer, keys: Sequence[str | None]) -> None:
+def forget_blobs(writer: Writer, rows: Sequence[Row]) -> None:
     """Mark the bytes of removed or replaced rows dead; they go after the commit, by collection."""
     now = writer.now()
-    for key in keys:
-        if key is not None:
-            writer.update_blob(key, _LIVE, state="dead", at=now)
+    for row in rows:
+        if row["blob_key"] is not None:
+            writer.update_blob(blob_of(row), _LIVE, state="dead", at=now)
+
+
+def blob_of(row: Row) -> BlobRow:
+    """Return a document's blob row, as far as the document's row tells it."""
+    return BlobRow(row["blob_key"], row["tenant"], row["owner"])

@@ -390,7 +390,7 @@ class _Upsert:
         put, held = wish.item.put, row["blob_key"]
         if put is None:
             if self._mode == "replace" and held is not None:
-                forget_blobs(writer, [held])
+                forget_blobs(writer, [row])
                 columns["blob_key"] = None
             return
         if held is not None and (row["sha256"], row["size"]) == (put.written.sha256, put.written.size):
@@ -398,9 +398,9 @@ class _Upsert:
             return
         owner = columns.get("owner", row["owner"])
         if owner != put.owner:  # nobody said whose it is; it stays its owner's
-            writer.update_blob(put.key, _PENDING, owner=owner)
+            writer.update_blob(put.row, _PENDING, owner=owner)
         make_live(writer, put, now)
-        forget_blobs(writer, [held])
+        forget_blobs(writer, [row])
         columns["blob_key"] = put.key
 
     def _columns(self, wish: Wish, row: Row) -> dict[str, Any] | None:

@@ -485,7 +485,7 @@ def no_fence(patch: Patch) -> None:
     def unfenced(writer: Any, put: Any, now: int) -> None:
         made = put.written
         states = ("pending", "live", "dead", "swept")
-        writer.update_blob(put.key, states, state="live", at=now, sha256=made.sha256, size=made.size)
+        writer.update_blob(put.row, states, state="live", at=now, sha256=made.sha256, size=made.size)
 
     patch.setattr(insertion, "make_live", unfenced)
 

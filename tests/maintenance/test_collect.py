@@ -266,14 +266,14 @@ def test_uploads_without_a_row_are_aborted(s3_place: Any) -> None:
         return {name for name, _ in s3_place.blobs._objects.uploads("")}
 
     with s3_place.backend.write() as writer:
-        assert writer.update_blob(pending, ("pending",), at=writer.now() + 10**9)
+        assert writer.update_blob(BlobRow(pending), ("pending",), at=writer.now() + 10**9)
     seen: list[Progress] = []
     report = collect(s3_place.backend, s3_place.blobs, 0, on_progress=seen.append)
     assert (1, 0, ()) == (report.uploads, report.orphans, report.failed)
     assert {pending, foreign} == unfinished()
     assert ("uploads", 1) in [(progress.stage, progress.done) for progress in seen]
     with s3_place.backend.write() as writer:
-        assert writer.update_blob(pending, ("pending",), at=LONG_AGO)
+        assert writer.update_blob(BlobRow(pending), ("pending",), at=LONG_AGO)
     report = collect(s3_place.backend, s3_place.blobs, 0)
     assert (0, 1, 1) == (report.uploads, report.expired, report.swept)
     assert {foreign} == unfinished()

@@ -13,6 +13,7 @@ import pytest
 
 import docstore
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore.testing.conformance.rows import keyed
 
 DOCUMENT_FAULTS: list[tuple[str, Any]] = [
     ("metadata", '{"a": '),
@@ -53,7 +54,7 @@ def break_row(store: docstore.Store, url: str, table: str, id: str, column: str,
         collection = DOCUMENTS if table == "document" else EXTRACTIONS
         records = store.documents if table == "document" else store.extractions
         with store._context.backend.write() as writer:
-            writer.update(collection, records.get(id).number, {column: value})
+            writer.update(collection, keyed(records.get(id).number), {column: value})
     elif url.startswith("postgres"):
         with psycopg.connect(url, autocommit=True) as connection:
             if value is None:
@@ -228,7 +229,7 @@ def test_many_broken_rows_in_a_run_hold_up_no_walk(store: docstore.Store, url: s
     if url == "memory://":
         with store._context.backend.write() as writer:
             for number in range(6, 290):
-                writer.update(DOCUMENTS, number, {"metadata": "{"})
+                writer.update(DOCUMENTS, keyed(number), {"metadata": "{"})
     else:
         text = "UPDATE docstore_document SET metadata = '{' WHERE number BETWEEN 6 AND 289"
         if url.startswith("postgres"):

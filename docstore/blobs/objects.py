@@ -19,10 +19,10 @@ __all__ = [
     "Checksum",
     "Found",
     "FoundKind",
-    "ObjectStat",
     "Objects",
-    "OpenedObject",
+    "Opened",
     "Requests",
+    "Standing",
     "Upload",
     "classify",
     "key_of_temporary",
@@ -63,7 +63,7 @@ class Found:
     modified: float | None = field(default=None, compare=False)
 
 
-class ObjectStat(NamedTuple):
+class Standing(NamedTuple):
     """What a storage says of one object: its size in bytes, and when it was written, as :class:`Found`."""
 
     size: int
@@ -88,7 +88,7 @@ SPOKEN_BY_S3 = Requests()
 """What S3 itself understands."""
 
 
-class OpenedObject(Protocol):
+class Opened(Protocol):
     """One object, open for reading at any place."""
 
     size: int
@@ -123,14 +123,14 @@ class Objects(Protocol):
         What ``chunks`` raises passes through unchanged, once the remains of this write are removed.
         """
 
-    def open(self, key: str) -> OpenedObject:
+    def open(self, key: str) -> Opened:
         """Open an object.
 
         Raises:
             FileNotFoundError: there is none.
         """
 
-    def stat(self, key: str) -> ObjectStat | None:
+    def stat(self, key: str) -> Standing | None:
         """Return what is known of an object, ``None`` if there is none."""
 
     def remove(self, key: str) -> None:

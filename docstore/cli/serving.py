@@ -3,47 +3,84 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
+import re
 from importlib.util import find_spec
 from typing import Any
 
 import click
 
-from docstore.cli.options import opened, scope_options, store_options, within
+from docstore.cli.options import DEFAULT_BLOBS, opened, scope_options, store_options, store_url, within
 
-_ANY: dict[str, Any] = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-
-
-def _hand_over(extra: str, module: str, needs: tuple[str, ...], arguments: tuple[str, ...]) -> int:
-    """Run another part's own command line, or say how to get that part.
-
-    Raises:
-        click.UsageError: it is not installed.
-    """
-    lacking = [name for name in needs if find_spec(name) is None]
-    has_part = find_spec(f"docstore.{module.partition('.')[0]}") is not None
-    if has_part and lacking:  # before the part is looked into: to import it needs them
-        raise click.UsageError(
-            f'{extra} needs {", ".join(lacking)}: pip install "embedded-docstore[{extra}]"'
-        )
-    if not has_part or find_spec(f"docstore.{module}") is None:
-        raise click.UsageError(
-            f'this docstore has no {extra!r} yet: pip install --upgrade "embedded-docstore[{extra}]"'
-        )
-    run: Any = import_module(f"docstore.{module}").main
-    return int(run(list(arguments)) or 0)
+_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 
 
-@click.command("serve", short_help="Look at a store in a browser.", context_settings=_ANY)
-@click.argument("arguments", metavar="[OPTIONS]...", nargs=-1, type=click.UNPROCESSED)
-def serve_(arguments: tuple[str, ...]) -> int:
-    """Show a store in a browser, on this machine, to read; --write to change it, too. Needs the extra serve.
+class _Bytes(click.ParamType[int]):
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        found = re.fullmatch(r"\s*([0-9]{1,15})\s*([A-Za-z]{0,3})\s*", str(value))
+        if found is None or found[2].upper() not in _UNITS or not int(found[1]):
+            self.fail(f"{value!r}: expected a size such as 100MB or 64KiB", param, context)
+        return int(found[1]) * _UNITS[found[2].upper()]
+
+
+@click.command("serve", short_help="Look at a store in a browser.")
+@click.option("--write", is_flag=True, help="Let uploads, reviews and changes through.")
+@click.option(
+    "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Listen here."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0 is any that is free."
+)
+@click.option("--no-open", is_flag=True, help="Open no browser.")
+@click.option(
+    "--key", "keys", metavar="NAME=SECRET", multiple=True,
+    help="Let in who has this key; NAME=SECRET,tenant=T,owner=O confines them. May be repeated. Environment: "
+    "DOCSTORE_KEYS.",
+)  # fmt: skip
+@click.option(
+    "--allow-host", "hosts", metavar="NAME", multiple=True, help="A further name that browsers reach it by."
+)
+@click.option(
+    "--max-upload", type=_Bytes(), default="100MB", show_default=True, help="Size of a file, at most."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+    help="Seconds that a read may take.",
+)  # fmt: skip
+@store_options
+def serve_(
+    write: bool, host: str, port: int, no_open: bool, keys: tuple[str, ...], hosts: tuple[str, ...],
+    max_upload: int, timeout: float, url: str, blobs: str,
+) -> None:  # fmt: skip
+    """Show a store in a browser: to read, unless --write. Needs the extra serve.
 
     \b
     docstore serve
-    docstore serve --store postgresql://localhost/docs --port 9000
+    docstore serve --store postgresql://localhost/docs --port 9000 --write
+    docstore serve --host 0.0.0.0 --key ada=SECRET,tenant=acme
+
+    Lists, documents, reviews and the store itself are pages, and JSON at the same addresses. On 127.0.0.1
+    nobody needs a key; at any other address all do.
     """
-    return _hand_over("serve", "http.command", ("fastapi", "uvicorn", "jinja2"), arguments)
+    _needs("serve", ("fastapi", "uvicorn", "jinja2", "python_multipart"))
+    from docstore.access_keys import is_loopback, read_keys
+    from docstore.http.page.server import serve
+
+    try:
+        known = read_keys(keys, os.environ.get("DOCSTORE_KEYS", ""))
+    except ValueError as error:
+        raise click.UsageError(f"--key: {error}") from None
+    if not known and not is_loopback(host):
+        raise click.UsageError(
+            f"other machines reach {host}: give each caller a key by --key NAME=SECRET or DOCSTORE_KEYS"
+        )
+    shown = "" if blobs == DEFAULT_BLOBS else blobs
+    with opened(url, blobs, read_only=not write, query_timeout=timeout) as store:
+        serve(
+            store, host=host, port=port, keys=known, hosts=hosts, write=write, max_upload=max_upload,
+            place=store_url(url), blobs=shown, said=click.echo, opens=not no_open,
+        )  # fmt: skip
 
 
 @click.command("mcp", short_help="Offer a store to agents.")
@@ -146,7 +183,7 @@ def _parting(store: Any, what: str) -> Any:
     found = getattr(store, what, None)
     if found is None:
         raise click.UsageError(
-            f"this docstore cannot {what} the tables of a {store._context.backend.name} store: that is for "
+            f"this docstore cannot {what} the tables of a {store._root.backend.name} store: that is for "
             "Postgres, and needs a docstore that has it: pip install --upgrade embedded-docstore"
         )
     return found

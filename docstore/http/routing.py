@@ -15,6 +15,7 @@ from docstore.http.problems import ANSWERED, problem_of
 __all__ = ["FIELDS_BYTES", "StoreRoute"]
 
 Scope = MutableMapping[str, Any]
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 FIELDS_BYTES = 8 << 20
 """Bytes that a JSON body, or what an upload has beside its file, may have: eight times the bound of metadata,
 as JSON may be spelled at length.
@@ -40,17 +41,25 @@ class StoreRoute(APIRoute):
             child["path_params"] = {**scope.get("path_params", {}), **own}
         return match, child
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handle:
         """Return FastAPI's handler, its body bounded and its errors answered."""
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
             try:
-                return await handle(_bounded(request, self.body_bytes))
+                return await self.answer(handle, _bounded(request, self.body_bytes))
             except ANSWERED as error:
-                return problem_of(error)
+                return self.refusal(request, error)
 
         return bounded
+
+    async def answer(self, handle: Handle, request: Request) -> Response:
+        """Return what FastAPI's handler answers to a request whose body is bounded."""
+        return await handle(request)
+
+    def refusal(self, request: Request, error: Exception) -> Response:
+        """Return the answer to one of the errors in ``ANSWERED``."""
+        return problem_of(error)
 
 
 def _encoded(scope: Scope) -> str:

@@ -195,12 +195,18 @@ def test_a_slip_is_told_what_is_near(command: Run, slip: str, proposed: str | No
     assert "did you mean" not in err or proposed is not None
 
 
-ROOM = Path(docstore.__file__).parent
-PARTS = {"serve": ROOM / "http" / "command.py", "mcp": ROOM / "mcp" / "command.py"}
-MISSING = [name for name, module in PARTS.items() if not module.exists()]
+@pytest.mark.parametrize("extra", ["serve", "mcp"])
+def test_a_missing_extra_says_how_to_get_it(
+    command: Run, papers: Path, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line, with the command to write."""
+    monkeypatch.setitem(sys.modules, {"serve": "jinja2", "mcp": "mcp"}[extra], None)
+    status, out, err = command(extra)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f'pip install "embedded-docstore[{extra}]"' in err
 
 
-@pytest.mark.parametrize("name", [*MISSING, "partition", "distribute"])
+@pytest.mark.parametrize("name", ["partition", "distribute"])
 def test_what_is_missing_says_how_to_get_it(command: Run, papers: Path, name: str) -> None:
     """In one line, with the command to write."""
     status, out, err = command(name)

@@ -1,0 +1,122 @@
+"""What stands beside a list: how many match, and the values of chosen fields with their counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from docstore.backend import Scope
+from docstore.errors import QueryTimeout
+from docstore.http.page.question import Question, term_for
+from docstore.models import FieldInfo
+from docstore.store import Store
+
+__all__ = ["Aside", "FacetShown", "known_fields"]
+
+_RECORD_FIELDS = ("status", "file_type", "owner")
+_MOST_METADATA = 6
+_MOST_VALUES = 24
+_SAMPLE = 500
+"""Newest documents that the fields of the metadata are looked up in: a list must not read the whole store."""
+_KEPT_SECONDS = 30.0
+_BUDGET_SECONDS = 0.4
+"""What all counts of one page may take together; what is not counted by then says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacetShown:
+    """A field and its most frequent values.
+
+    Attributes:
+        name: of the field, as people write it.
+        values: text, count, address that adds the value to the filter or takes it away, whether it is there.
+        is_cut: whether there was no time to count them.
+    """
+
+    name: str
+    values: list[tuple[str, int, str, bool]]
+    is_cut: bool = False
+
+
+class Aside:
+    """Counts of one list, worked out when the template comes to them."""
+
+    def __init__(self, store: Store, question: Question) -> None:
+        self._store = store
+        self._question = question
+        self._ends = 0.0
+
+    def _seconds(self) -> float:
+        if not self._ends:
+            self._ends = time.monotonic() + _BUDGET_SECONDS
+        return max(self._ends - time.monotonic(), 0.02)
+
+    def total(self) -> int | None:
+        """Return how many documents match, ``None`` if counting them takes too long."""
+        try:
+            return self._store.documents.count(**self._question.asked, timeout=self._seconds())
+        except QueryTimeout:
+            return None
+
+    def facets(self) -> Iterator[FacetShown]:
+        """Yield the facets, status first."""
+        chosen = [field.path for field in known_fields(self._store) if _is_facet(field)][:_MOST_METADATA]
+        for path in (*_RECORD_FIELDS, *chosen):
+            try:
+                found = self._store.documents.count_by(
+                    path, **self._question.asked, limit=_MOST_VALUES, timeout=self._seconds()
+                )
+            except QueryTimeout:
+                yield FacetShown(_name(path), [], is_cut=True)
+                continue
+            pairs = [pair for pair in found.items() if pair[0] is not None]
+            values = [self._value(path, value, count) for value, count in pairs]
+            if len(pairs) > 1 or any(is_on for *_, is_on in values):
+                yield FacetShown(_name(path), values)
+
+    def _value(self, path: str, value: Any, count: int) -> tuple[str, int, str, bool]:
+        plain = value if value is None or isinstance(value, bool | int | float) else str(value)
+        term = term_for(path, plain)
+        address = self._question.address(filter=self._question.narrowed(term))
+        text = str(plain).lower() if isinstance(plain, bool) else str(plain)
+        return text, count, address, self._question.has(term)
+
+
+def _name(path: str) -> str:
+    return {"file_type": "type"}.get(path, path.removeprefix("metadata."))
+
+
+def _is_facet(field: FieldInfo) -> bool:
+    """Return whether a field's values say something of several documents each."""
+    if field.distinct is None or "object" in field.types:
+        return False
+    return 1 < field.distinct <= max(12, field.documents // 5)
+
+
+_kept: dict[tuple[int, Scope], tuple[float, list[FieldInfo]]] = {}
+_lock = Lock()
+
+
+def known_fields(store: Store) -> list[FieldInfo]:
+    """Return the fields that the metadata of the newest documents have, those of most documents first; as
+    they were half a minute ago at most.
+    """
+    key = id(store._root), store._scope
+    with _lock:
+        if len(_kept) > 1000:
+            _kept.clear()
+        at, fields = _kept.get(key, (0.0, []))
+    if time.monotonic() - at < _KEPT_SECONDS and at:
+        return fields
+    try:
+        numbers = store.documents.find(sort="-number", limit=_SAMPLE, timeout=_BUDGET_SECONDS).items
+        since = {"number": {"$gte": numbers[-1].number}} if numbers else {}
+        fields = store.documents.fields(since, limit=60, timeout=_BUDGET_SECONDS)
+    except QueryTimeout:
+        fields = []
+    with _lock:
+        _kept[key] = time.monotonic(), fields
+    return fields

@@ -1,0 +1,244 @@
+"""The list of documents: the page, its export, and the picture of how it is found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import HTTPException, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from docstore.backend import Support
+from docstore.errors import FilterError, InvalidCursor, InvalidPage, InvalidSort
+from docstore.http.access import Caller
+from docstore.http.page.facet_list import Aside, known_fields
+from docstore.http.page.question import COLUMNS, Complaint, Question, complaint_of
+from docstore.http.page.rendering import html_page, streamed_page
+from docstore.models import Document
+from docstore.query.explain import show_expr
+from docstore.query.fields import DOCUMENTS
+from docstore.store import Store
+from docstore.summaries import columns_of
+
+__all__ = ["explain_page", "export", "list_page"]
+
+_NAMES = {"filename": "name", "file_type": "type", "created_at": "created", "updated_at": "updated"}
+_NUMERIC = ("size", "number", "version", "attempts", "revision")
+_FORMATS = {
+    "csv": ("text/csv; charset=utf-8", "documents.csv"),
+    "jsonl": ("application/jsonl", "documents.jsonl"),
+    "arrow": ("application/vnd.apache.arrow.stream", "documents.arrow"),
+}
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the list.
+
+    Attributes:
+        path, name: its field, and what its head says.
+        sorted_by: ``ascending``, ``descending`` or ``none``.
+        address: of the list sorted by it, the other way round if it is already.
+        is_number: whether it is set to the right.
+    """
+
+    path: str
+    name: str
+    sorted_by: str
+    address: str
+    is_number: bool
+
+
+def list_page(request: Request) -> Response:
+    """Show the documents that an address asks for."""
+    store: Store = request.state.docstore.store
+    settings = request.app.state.page
+    given = request.query_params.multi_items()
+    question = Question.read(given)
+    complaint, page, columns = _found(store, question)
+    if complaint is None and any(not value.strip() for _, value in given) | _is_moot(given, question):
+        return RedirectResponse(question.address(), 303)
+    scope = _scope(request.state.docstore.caller)
+    fields = [field.path for field in known_fields(store)]
+    choices = [name for name, field in DOCUMENTS.fields.items() if not field.heavy and name != "metadata"]
+    copied = []
+    if complaint is None:
+        base = str(request.base_url).rstrip("/")
+        copied = [
+            ("Python", question.as_python(settings.place, settings.blobs, scope)),
+            ("curl", question.as_curl(base, with_key=settings.has_keys)),
+            ("Command line", question.as_command(settings.place, settings.blobs, scope)),
+        ]
+    return streamed_page(
+        request, "list.html", question=question, page=page,
+        complaint=complaint, columns=columns, rows=_rows(store, question, page), copied=copied,
+        choices=list(dict.fromkeys((*choices, *fields, *question.columns))), aside=Aside(store, question),
+        exports=_exports(question), max_upload=settings.max_upload,
+        next=page and page.next_cursor and question.address(cursor=page.next_cursor),
+        previous=page and page.prev_cursor and question.address(cursor=page.prev_cursor),
+    )  # fmt: skip
+
+
+def _found(store: Store, question: Question) -> tuple[Complaint | None, Any, list[Column]]:
+    """Return what is wrong with a question, or its page; and the columns."""
+    include = {"snippet"} if question.search else set[str]()
+    try:
+        if question.error is not None:
+            raise question.error
+        columns_of(question.columns, DOCUMENTS, store._root.limits, "columns")
+        page = store.documents.find(
+            **question.asked, sort=list(question.sort), limit=question.limit, cursor=question.cursor or None,
+            include=include,
+        )  # fmt: skip
+    except FilterError as error:
+        return complaint_of(question.filter, error), None, []
+    except (InvalidSort, InvalidPage, InvalidCursor) as error:
+        return Complaint(error.message), None, []
+    return None, page, [_column(question, path) for path in question.columns]
+
+
+def _is_moot(given: Sequence[tuple[str, str]], question: Question) -> bool:
+    """Return whether an address asks for an order by score, and searches nothing."""
+    return ("sort", "-score") in given and not question.search
+
+
+def _column(question: Question, path: str) -> Column:
+    is_number = path in _NUMERIC
+    first = question.sort[0]
+    sorted_by = {path: "ascending", f"-{path}": "descending"}.get(first, "none")
+    falls_first = is_number or path.endswith("_at")
+    after = f"-{path}" if sorted_by == "ascending" or (sorted_by == "none" and falls_first) else path
+    name = _NAMES.get(path) or path.removeprefix("metadata.").replace("_", " ")
+    return Column(path, name[:1].upper() + name[1:], sorted_by, question.address(sort=(after,)), is_number)
+
+
+def _rows(store: Store, question: Question, page: Any) -> list[tuple[Document, list[Any]]]:
+    """Return each document with the values of the chosen columns."""
+    if page is None:
+        return []
+    extra = [path for path in question.columns if path not in Document.model_fields]
+    if not extra or not page.items:
+        return [(one, [getattr(one, path, None) for path in question.columns]) for one in page.items]
+    numbers = [one.number for one in page.items]
+    rows = store.documents.rows(
+        ["number", *extra], {"number": {"$in": numbers}}, latest_only=False, limit=len(numbers)
+    )
+    found = {row["number"]: row for row in rows}
+    return [
+        (one, [found.get(one.number, {}).get(path) if path in extra else getattr(one, path, None)
+               for path in question.columns])
+        for one in page.items
+    ]  # fmt: skip
+
+
+def _scope(caller: Caller) -> dict[str, str]:
+    parts = {"tenant": caller.tenant, "owner": caller.owner}
+    return {name: value for name, value in parts.items() if value is not None}
+
+
+def _exports(question: Question) -> list[tuple[str, str]]:
+    names = {"csv": "CSV", "jsonl": "JSON Lines", "arrow": "Arrow"}
+    pairs = replace(question, cursor="").pairs()
+    return [
+        (names[name], f"/documents:export?{urlencode([*pairs, ('format', name)])}") for name in _FORMATS
+        if name != "arrow" or find_spec("pyarrow") is not None
+    ]  # fmt: skip
+
+
+# -- export ------------------------------------------------------------------------------------------
+
+
+def export(request: Request) -> Response:
+    """Send all documents that match, in the order of the list."""
+    name = request.query_params.get("format", "csv")
+    if name not in _FORMATS:
+        raise HTTPException(422, f"format: expected one of {', '.join(_FORMATS)}, not {name[:80]!r}")
+    if name == "arrow" and find_spec("pyarrow") is None:
+        raise HTTPException(501, 'Arrow needs pyarrow: pip install "embedded-docstore[arrow]"')
+    visitor = request.scope["docstore.visitor"]
+    request.app.state.page.expensive.spend(visitor.name)
+    store: Store = request.state.docstore.store
+    question = Question.read(request.query_params.multi_items())
+    if question.error is not None:
+        raise question.error
+    fields = ["id", *question.columns]
+    asked = {**question.asked, "sort": list(question.sort)}
+    store.documents.find(**asked, limit=0)  # what is wrong is told by the status
+    pieces: Iterator[Any]
+    if name == "jsonl":
+        documents = store.documents.iterate(**asked, batch_size=_BATCH)
+        pieces = (f"{one.model_dump_json(exclude={'content', 'snippet'})}\n" for one in documents)
+    elif name == "csv":
+        pieces = _csv(fields, store.documents.rows(fields, **asked))
+    else:
+        pieces = iter([_arrow(store.documents.to_arrow(fields, **asked))])
+    kind, filename = _FORMATS[name]
+    disposition = f'attachment; filename="{filename}"'
+    return StreamingResponse(_batched(pieces), media_type=kind, headers={"Content-Disposition": disposition})
+
+
+def _csv(fields: Sequence[str], rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    line = io.StringIO()
+    writer = csv.writer(line)
+    writer.writerow(fields)
+    for one in rows:
+        writer.writerow([_cell(one[field]) for field in fields])
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+    yield line.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, str | float) or type(value) is int:
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else json.dumps(value, ensure_ascii=False)
+
+
+def _arrow(table: Any) -> bytes:
+    import pyarrow
+
+    sink = io.BytesIO()
+    with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def _batched(pieces: Iterator[Any]) -> Iterator[Any]:
+    """Join small pieces: each that is sent is a turn of a thread."""
+    made: list[Any] = []
+    for piece in pieces:
+        made.append(piece)
+        if len(made) >= _BATCH:
+            yield type(piece)().join(made)
+            made = []
+    if made:
+        yield type(made[0])().join(made)
+
+
+# -- explain -----------------------------------------------------------------------------------------
+
+_SHARES = {
+    Support.EXACT: ("exact", "by the database"),
+    Support.INEXACT: ("inexact", "by the database, and checked again"),
+    Support.UNSUPPORTED: ("unsupported", "here, row by row"),
+}
+
+
+def explain_page(request: Request) -> Response:
+    """Show how a list is found: what the database does, and what is checked again."""
+    request.app.state.page.expensive.spend(request.scope["docstore.visitor"].name)
+    store: Store = request.state.docstore.store
+    question = Question.read(request.query_params.multi_items())
+    if question.error is not None:
+        raise question.error
+    plan = store.documents.explain(**question.asked, sort=list(question.sort), limit=question.limit)
+    terms = [(show_expr(term.expr), *_SHARES[term.support], term.reason) for term in plan.terms]
+    return html_page(request, "explain.html", question=question, plan=plan, terms=terms, columns=COLUMNS)

@@ -1,0 +1,170 @@
+"""The store's page: counts by status over time, types, sizes, failures, the queue, findings, slow queries."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from weakref import WeakMethod
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from docstore.errors import DocstoreError, QueryTimeout
+from docstore.http.page.charts import Bar, Columns, bars, columns
+from docstore.http.page.guard import wants_json
+from docstore.http.page.question import term_for
+from docstore.http.page.rendering import html_page
+from docstore.query.fields import STATUSES
+from docstore.store import Store
+
+__all__ = ["SlowQueries", "store_page"]
+
+_BUDGET_SECONDS = 0.6
+_MOST_SHOWN = 50
+_SIZES = (
+    (0, "empty"), (1, "under 10 kB"), (10_000, "10–100 kB"), (100_000, "0.1–1 MB"), (1_000_000, "1–10 MB"),
+    (10_000_000, "10–100 MB"), (100_000_000, "over 100 MB"),
+)  # fmt: skip
+_PARTS = 24
+"""Columns of the plot over time."""
+
+
+class SlowQueries:
+    """The latest slow queries of this process, as the library logs them."""
+
+    def __init__(self) -> None:
+        self.seen: deque[tuple[datetime, str]] = deque(maxlen=_MOST_SHOWN)
+
+    def listen(self) -> None:
+        """Begin to listen, for as long as this object lives."""
+        note = WeakMethod(self._note)
+
+        class Listener(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                if (call := note()) is not None:
+                    call(record)
+                else:
+                    logger.removeHandler(self)
+
+        logger = logging.getLogger("docstore.query")
+        logger.addHandler(Listener(logging.WARNING))
+
+    def _note(self, record: logging.LogRecord) -> None:
+        text = re.sub(r"^slow query: ", "", record.getMessage())
+        self.seen.appendleft((datetime.fromtimestamp(record.created, UTC), text))
+
+
+class _Counting:
+    """Counts of one page, within a time together; one that is not done by then is ``None``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ends = time.monotonic() + _BUDGET_SECONDS
+
+    @property
+    def _seconds(self) -> float:
+        return max(self._ends - time.monotonic(), 0.02)
+
+    def count(self, filter: dict[str, Any]) -> int | None:
+        try:
+            return self._store.documents.count(filter, timeout=self._seconds, latest_only=False)
+        except QueryTimeout:
+            return None
+
+    def by(self, field: str, filter: dict[str, Any] | None = None, limit: int = 12) -> list[tuple[Any, int]]:
+        try:
+            found = self._store.documents.count_by(
+                field, filter, limit=limit, timeout=self._seconds, latest_only=False
+            )
+        except QueryTimeout:
+            return []
+        return [(value, count) for value, count in found.items() if value is not None]
+
+
+def store_page(request: Request) -> Response:
+    """Show what is in the store, and how it is."""
+    store: Store = request.state.docstore.store
+    settings, visitor = request.app.state.page, request.scope["docstore.visitor"]
+    if wants_json(request):
+        return JSONResponse(_plain(store.stats()))
+    counting = _Counting(store)
+    statuses = {status: counting.count({"status": status}) for status in STATUSES}
+    types = [(value, count, {"file_type": value}) for value, count in counting.by("file_type")]
+    report = problem = None
+    if request.query_params.get("check") == "size":
+        settings.expensive.spend(visitor.name)
+        try:
+            report = store.check("size")
+        except DocstoreError as error:
+            problem = error.message
+    running = store.documents.find({"status": "processing"}, sort="updated_at", limit=20)
+    return html_page(
+        request, "store.html", statuses=statuses, over_time=_over_time(store, counting), types=_linked(types),
+        sizes=_sizes(counting), failures=counting.by("error", {"status": "failed"}), running=running.items,
+        term=term_for, report=report, problem=problem, details=_details(store, visitor.sees_all),
+        slow=list(settings.slow.seen) if visitor.sees_all else None, blobs=settings.blobs,
+        indexes=store.indexes() if visitor.sees_all else [],
+        advice=store.advise() if visitor.sees_all else [],
+    )  # fmt: skip
+
+
+def _linked(values: Sequence[tuple[str, int, dict[str, Any]]]) -> list[Bar]:
+    return bars([(name, count, term_for(*next(iter(filter.items())))) for name, count, filter in values])
+
+
+def _sizes(counting: _Counting) -> list[Bar]:
+    """Return how many documents have how many bytes."""
+    made = []
+    for (least, name), beyond in zip(_SIZES, (*_SIZES[1:], None), strict=True):
+        within = {"$gte": least} if beyond is None else {"$gte": least, "$lt": beyond[0]}
+        term = f"size>={least}" if beyond is None else f"size>={least} size<{beyond[0]}"
+        if count := counting.count({"size": within}):
+            made.append((name, count, term))
+    return bars(made)
+
+
+def _over_time(store: Store, counting: _Counting) -> Columns | None:
+    """Return the documents by the time they were made and their status; ``None`` if that takes too long."""
+    try:
+        bounds = store.documents.bounds("created_at", latest_only=False, timeout=counting._seconds)
+    except QueryTimeout:
+        return None
+    if bounds is None:
+        return None
+    first, last = bounds
+    width = _width((last - first) / _PARTS)
+    start = datetime.fromtimestamp(first.timestamp() // width.total_seconds() * width.total_seconds(), UTC)
+    starts = [start + width * place for place in range(int((last - start) / width) + 1)]
+    counted = []
+    for begin in starts:
+        within = {"$gte": begin, "$lt": begin + width}
+        row = [counting.count({"status": status, "created_at": within}) for status in STATUSES]
+        if None in row:
+            return None
+        counted.append([count or 0 for count in row])
+    form = "%Y-%m-%d" if width >= timedelta(days=1) else "%m-%d %H:%M"
+    return columns([begin.strftime(form) for begin in starts], STATUSES, counted)
+
+
+def _width(least: timedelta) -> timedelta:
+    """Return a round width of at least this."""
+    hours = (1 / 60, 0.25, 1, 6, 24, 72, 168, 720, 2160, 8766)
+    return next((timedelta(hours=h) for h in hours if timedelta(hours=h) >= least), timedelta(hours=87_660))
+
+
+def _details(store: Store, sees_all: bool) -> dict[str, Any]:
+    """Return what the backend says of itself: versions, sizes of tables and indexes."""
+    describe = getattr(store._root.backend, "describe", None)
+    found = {"backend": store._root.backend.name}
+    return {**found, **(describe() if sees_all and describe is not None else {})}
+
+
+def _plain(stats: Any) -> dict[str, Any]:
+    blobs = {state: {"count": total.count, "bytes": total.bytes} for state, total in stats.blobs.items()}
+    names = ("backend", "documents", "latest", "extractions", "statuses", "location", "store_id", "details")
+    return {**{name: getattr(stats, name) for name in names}, "blobs": blobs}

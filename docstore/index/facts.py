@@ -1,0 +1,371 @@
+"""What records hold at every path, as the evaluator sees it (rules 6, 8, 9): the one function that yields
+facts.
+
+Records are poured into a tree of :class:`~docstore.index.nodes.Node`, one a path, all at once: a column of
+values at a time. Elements of an array count at the array's own path, their members at the paths below;
+steps by index are not among the paths, whoever plans knows which records have arrays on the way
+(:mod:`docstore.index.bounds`).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain, repeat
+from operator import itemgetter
+from types import NoneType
+from typing import Any, Final, Protocol
+
+from pydantic_core import from_json
+
+from docstore.index.keys import (
+    ARRAY,
+    FALSE,
+    NULL,
+    NUMBER,
+    OBJECT,
+    STRING,
+    TRUE,
+    is_dated,
+    number_key,
+    size_key,
+    text_key,
+    text_keys,
+)  # fmt: skip
+from docstore.index.nodes import NUMBERS_TYPE, Node, Numbers
+from docstore.index.texts import tokens_of
+from docstore.query.fields import Collection, Kind, read_json
+
+__all__ = [
+    "EVERY",
+    "MOST_VALUES",
+    "WILD",
+    "Packed",
+    "indexed_fields",
+    "pour",
+    "pour_columns",
+]
+
+EVERY: Final = b"\x00"
+"""The key, at the root, of all records there are."""
+
+WILD: Final = b"\x0f"
+"""The key, at the root, of records that hold too much to be indexed: every filter looks at them."""
+
+MOST_VALUES: Final = 4096
+"""A record with more JSON values than this is wild."""
+
+_TEXTS: Final = frozenset(
+    {"tenant", "owner", "content_type", "file_type", "status", "content_state", "reviewed_by"}
+)
+_EXACT: Final = 1 << 53
+_AT_ONCE: Final = 512
+_NUMERIC: Final = frozenset((int, float))
+_NAMES: Final = ("filename", "content")
+
+
+def indexed_fields(collection: Collection) -> tuple[str, ...]:
+    """Return the fields whose facts are kept: JSON, numbers, instants, booleans, and the texts with few
+    different values.
+    """
+    return tuple(
+        name
+        for name, field in collection.fields.items()
+        if not field.heavy
+        and name != "number"
+        and (field.kind not in (Kind.TEXT, Kind.CHOICE) or name in _TEXTS)
+    )
+
+
+class Packed(Protocol):
+    """A record that is kept in less room than the mapping that the evaluator reads."""
+
+    def columns(self, records: Iterable[Any], names: Sequence[str]) -> Iterable[Sequence[Any]]:
+        """Return columns of records of the collection, one after the other: JSON as text."""
+
+
+def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | Packed]) -> None:
+    """Add the facts of records.
+
+    Args:
+        root: where to; a fresh node.
+        fields: the indexed fields by name, and whether each is JSON. ``filename`` among them stands for
+            the tokens of texts.
+        records: by number; mappings as the evaluator reads them, or all packed.
+    """
+    numbers = sorted(records)
+    if not numbers:
+        return
+    names = (*fields, "content") if "filename" in fields else tuple(fields)
+    first = records[numbers[0]]
+    ordered = map(records.__getitem__, numbers)
+    is_packed = not isinstance(first, Mapping)
+    columns = _columns(ordered, names) if isinstance(first, Mapping) else first.columns(ordered, names)
+    pour_columns(root, fields, numbers, dict(zip(names, columns, strict=True)), is_text=is_packed)
+
+
+def _columns(records: Iterable[Any], names: Sequence[str]) -> Iterable[Sequence[Any]]:
+    return zip(*(map(record.get, names) for record in records), strict=True)
+
+
+def pour_columns(
+    root: Node,
+    fields: Mapping[str, bool],
+    numbers: Sequence[int],
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    is_text: bool = False,
+) -> None:
+    """Add the facts of records, given as columns.
+
+    Args:
+        root: where to; a fresh node.
+        fields: as of :func:`pour`.
+        numbers: of the records, ascending, at least one.
+        columns: by name, a value for each record; ``None``: it has none. With ``filename``, ``content``.
+        is_text: whether JSON is given as its text.
+    """
+    everyone = Numbers(numbers)
+    root.posts[EVERY] = everyone.members
+    wild: set[int] = set()
+    poured: list[tuple[set[type], Sequence[Any], Node]] = []
+    for name, is_json in fields.items():
+        column = columns[name]
+        if name == "filename":
+            _see_names(root.child(name), column, columns["content"], everyone)
+            continue
+        kinds = set(map(type, column))
+        if is_json:
+            values, of = _present(column, kinds, everyone)
+            if of is not None:
+                _see_json(root.child(name), values, of, wild, is_text=is_text)
+            continue
+        alike = next((node for types, other, node in poured if types == kinds and other == column), None)
+        if alike is not None:  # as the instants of most documents: what was seen then is seen here
+            root.children[name] = alike
+            continue
+        values, of = _present(column, kinds, everyone)
+        if of is not None:
+            node = root.child(name)
+            _see_all(node, values, of, kinds - {NoneType})
+            poured.append((kinds, column, node))
+    if wild:
+        root.posts[WILD] = array(NUMBERS_TYPE, sorted(wild))
+
+
+def _see_json(node: Node, values: Sequence[Any], of: Numbers, wild: set[int], *, is_text: bool) -> None:
+    """Note a column of JSON; of what holds too much only that it is wild."""
+    much = set[int]()
+    if is_text:
+        longest, texts = max(map(len, values)), values
+        values = _decoded(texts)
+        if longest > MOST_VALUES:
+            much = {at for at, text in enumerate(texts) if len(text) > MOST_VALUES and _is_wild(values[at])}
+    else:
+        much = {at for at, value in enumerate(values) if _is_wild(value)}
+    if much:
+        wild.update(of.listed[at] for at in much)
+        left = [at for at in range(len(values)) if at not in much]
+        if not left:
+            return
+        values, of = [values[at] for at in left], of.at(left)
+    _see_all(node, values, of)
+
+
+def _decoded(texts: Sequence[str]) -> list[Any]:
+    """Return the values of JSON texts, some hundred read at once."""
+    found: list[Any] = []
+    for start in range(0, len(texts), _AT_ONCE):
+        part = texts[start : start + _AT_ONCE]
+        try:
+            values = from_json(f"[{','.join(part)}]")
+        except ValueError:
+            values = []
+        # one that somebody broke by hand must not shift the others
+        found += values if len(values) == len(part) else map(read_json, part)
+    return found
+
+
+def _present(
+    column: Sequence[Any], kinds: Set[type], everyone: Numbers
+) -> tuple[Sequence[Any], Numbers | None]:
+    """Return the values that there are, and whose; ``None`` if there is none."""
+    if NoneType not in kinds:
+        return column, everyone
+    if len(kinds) == 1:
+        return (), None
+    places = [at for at, value in enumerate(column) if value is not None]
+    return [column[at] for at in places], everyone.at(places)
+
+
+def _is_wild(value: Any) -> bool:
+    """Return whether a value holds too many."""
+    return _size(value, MOST_VALUES) < 0
+
+
+def _size(value: Any, left: int) -> int:
+    """Return what is left of ``left`` after counting the values within; negative as soon as it is known to
+    be.
+    """
+    left -= 1
+    if type(value) is dict:
+        value = value.values()
+    elif type(value) is not list:
+        return left
+    left -= len(value)
+    for inner in value:
+        kind = type(inner)
+        if kind is dict or kind is list:
+            left = _size(inner, left)
+            if left < 0:
+                break
+    return left
+
+
+# -- values ------------------------------------------------------------------------------------------
+
+
+def _see_all(node: Node, values: Sequence[Any], of: Numbers, kinds: Set[type] | None = None) -> None:
+    """Note what is seen at the end of a path in many records: a fresh node is filled."""
+    kinds = set(map(type, values)) if kinds is None else kinds
+    if list in kinds:
+        _see_arrays(node, values, of)
+    elif len(kinds) == 1 or kinds <= _NUMERIC:
+        _see_alike(node, kinds, values, of)
+    else:
+        for alike in (_NUMERIC & kinds, *({kind} for kind in kinds - _NUMERIC)):
+            places = [at for at, value in enumerate(values) if type(value) in alike]
+            if places:
+                _see_alike(node, alike, [values[at] for at in places], of.at(places))
+
+
+def _see_alike(node: Node, kinds: Set[type], values: Sequence[Any], of: Numbers) -> None:
+    """Note values of one kind, none an array."""
+    if kinds <= _NUMERIC:
+        _see_numbers(node, values, of)
+    elif str in kinds:
+        _see_texts(node, values, of)
+    elif dict in kinds:
+        node.posts[OBJECT] = of.members
+        for step, members, places in _by_step(values):
+            _see_all(node.child(step), members, of if places is None else of.at(places))
+    elif bool in kinds:
+        for value, having in of.by_value(values).items():
+            node.posts[TRUE if value else FALSE] = having
+    else:
+        node.posts[NULL] = of.members
+
+
+def _see_arrays(node: Node, values: Sequence[Any], of: Numbers) -> None:
+    """Note arrays by their lengths, and what is in them beside the values that are none; an array within an
+    array is that alone.
+    """
+    places = [at for at, value in enumerate(values) if type(value) is list]
+    arrays, among = values, of
+    if len(places) < len(values):
+        arrays, among = [values[at] for at in places], of.at(places)
+        values = [value if type(value) is list else (value,) for value in values]
+    lengths = list(map(len, arrays))
+    node.posts[ARRAY] = among.members
+    node.posts.update((size_key(length), members) for length, members in among.by_value(lengths).items())
+    inner = list(chain.from_iterable(values))
+    if not inner:
+        return
+    having = list(chain.from_iterable(map(repeat, of.listed, map(len, values))))
+    if list in set(map(type, inner)):
+        left = [at for at, value in enumerate(inner) if type(value) is not list]
+        inner, having = [inner[at] for at in left], [having[at] for at in left]
+    if inner:
+        _see_all(node, inner, Numbers(having, repeats=True))
+
+
+def _by_step(objects: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Sequence[Any], list[int] | None]]:
+    """Yield the members of objects step by step: the step, the values, and the objects' places; ``None``:
+    every object has one.
+    """
+    steps_of = list(map(tuple, objects))
+    if len(set(steps_of)) == 1:
+        columns = zip(*map(dict.values, objects), strict=True)
+        for step, values in zip(steps_of[0], columns, strict=True):
+            yield step, values, None
+        return
+    shapes: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for at, shape in enumerate(steps_of):
+        shapes[shape].append(at)
+    parts: defaultdict[str, list[tuple[list[int], Sequence[Any]]]] = defaultdict(list)
+    for steps, places in shapes.items():
+        columns = zip(*(objects[at].values() for at in places), strict=True)
+        for step, values in zip(steps, columns, strict=True):
+            parts[step].append((places, values))
+    for step, found in parts.items():
+        if len(found) == 1:
+            yield step, found[0][1], found[0][0]
+        else:
+            pairs = sorted(chain.from_iterable(zip(*part, strict=True) for part in found), key=_FIRST)
+            yield step, [value for _, value in pairs], [at for at, _ in pairs]
+
+
+_FIRST: Final = itemgetter(0)
+
+
+def _see_texts(node: Node, texts: Sequence[str], of: Numbers) -> None:
+    node.posts[STRING] = of.members
+    having = of.by_value(texts)
+    dated = {text for text in having if text[4:5] == "-" and is_dated(text)}
+    for text in dated:
+        del having[text]
+    node.posts.update(zip(text_keys(having), having.values(), strict=True))
+    if dated:
+        _see_dates(node, texts, of, dated)
+
+
+def _see_dates(node: Node, texts: Sequence[str], of: Numbers, dated: Set[str]) -> None:
+    """Note texts that begin like dates: in the column where they are the only text of a record."""
+    times = Counter(of.listed) if of.repeats else None
+    keyed: defaultdict[str, list[int]] = defaultdict(list)
+    having: list[int] = []
+    column: list[bytes] = []
+    for text, number in zip(texts, of.listed, strict=True):
+        if text not in dated:
+            continue
+        if times is None or times[number] == 1:
+            having.append(number)
+            column.append(text[:16].encode()[:16].ljust(16, b"\0"))
+        else:
+            keyed[text].append(number)
+    node.dated, node.dates = having, b"".join(column)
+    for text, numbers in keyed.items():
+        node.posts[text_key(text)] = of.packed(numbers)
+
+
+def _see_numbers(node: Node, values: Sequence[float], of: Numbers) -> None:
+    node.posts[NUMBER] = of.members
+    node.numbers, least, most = of.listed, min(values), max(values)
+    if of.repeats or not -_EXACT <= least <= most <= _EXACT:
+        values, node.numbers = _in_column(node, values, of)
+    node.floats = array("d", [value or 0.0 for value in values] if least <= 0.0 <= most else values)
+
+
+def _in_column(node: Node, values: Sequence[float], of: Numbers) -> tuple[Sequence[float], Sequence[int]]:
+    """Return the numbers that go in the column, and whose; the others are noted by their values: several of
+    one record, and those that no double is equal to.
+    """
+    times = Counter(of.listed)
+    column: list[float] = []
+    having: list[int] = []
+    keyed: defaultdict[bytes, list[int]] = defaultdict(list)
+    for value, number in zip(values, of.listed, strict=True):
+        if times[number] == 1 and (-_EXACT <= value <= _EXACT or float(value) == value):
+            column.append(value)
+            having.append(number)
+        else:
+            keyed[number_key(value)].append(number)
+    for key, numbers in keyed.items():
+        node.posts[key] = of.packed(numbers)
+    return column, having
+
+
+def _see_names(node: Node, names: Sequence[str], contents: Sequence[str | None], of: Numbers) -> None:
+    """Note the pieces of filenames and the words of contents, where they are kept among the facts."""
+    node.posts.update(tokens_of(names, contents, of.listed))

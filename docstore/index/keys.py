@@ -1,0 +1,95 @@
+"""Keys: the names of what a record holds at a path, as bytes.
+
+A fact is (path, key, record number). One-byte keys are *kinds* (the path leads to a value of this type),
+and two columns: a record
+that has exactly one number at a path is in the path's column of numbers, one with exactly one text that
+begins like a date in its
+column of dates (:mod:`docstore.index.columns`); both are cheap for many distinct values and answer ranges.
+All other numbers
+and texts are facts with the value in the key, whose order as bytes is the order of the values::
+
+    01 … 07        null, false, true, number, text, array, object
+    08, 09         in the column of numbers, of dates
+    10 LLLLLLLL    an array of this length
+    n + 10 bytes   a number, as in docstore.query.sorting
+    s + UTF-8      a text of at most 40 bytes
+    t + 24 bytes + 16 bytes   the beginning of a longer text, and a digest of all of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+from docstore.query.sorting import order_bytes
+
+__all__ = [
+    "ARRAY", "DATES", "FALSE", "KINDS", "NULL", "NUMBER", "NUMBERS", "OBJECT", "SCALARS", "STRING", "TRUE",
+    "WIDTHS", "is_dated", "is_whole", "number_key", "size_key", "text_key", "text_keys", "text_of",
+    "text_start",
+]  # fmt: skip
+
+NULL: Final = b"\x01"
+FALSE: Final = b"\x02"
+TRUE: Final = b"\x03"
+NUMBER: Final = b"\x04"
+STRING: Final = b"\x05"
+ARRAY: Final = b"\x06"
+OBJECT: Final = b"\x07"
+NUMBERS: Final = b"\x08"
+DATES: Final = b"\x09"
+KINDS: Final = (NULL, FALSE, TRUE, NUMBER, STRING, ARRAY, OBJECT)
+SCALARS: Final = (NULL, FALSE, TRUE, NUMBER, STRING)
+
+WIDTHS: Final = {NUMBERS: 8, DATES: 16}
+"""Bytes a value takes in a column."""
+
+_LONG, _START, _DIGEST = 40, 24, 16
+
+
+def size_key(length: int) -> bytes:
+    """Return the key of arrays of this length; what is beyond four bytes shares one."""
+    return b"\x10" + min(length, 0xFFFFFFFF).to_bytes(4, "big")
+
+
+def number_key(value: float) -> bytes:
+    """Return the key of a number: the same for 1 and 1.0."""
+    return b"n" + order_bytes(value)[1:]
+
+
+def text_key(text: str) -> bytes:
+    """Return the key of a text. Two texts share one only if a 128-bit digest of both is the same."""
+    encoded = text.encode()
+    if len(encoded) <= _LONG:
+        return b"s" + encoded
+    return b"t" + encoded[:_START] + blake2b(encoded, digest_size=_DIGEST).digest()
+
+
+def text_keys(texts: Iterable[str]) -> list[bytes]:
+    """Return the key of each text."""
+    return [key if len(key := b"s" + text.encode()) <= 1 + _LONG else text_key(text) for text in texts]
+
+
+def text_start(text: str) -> bytes:
+    """Return the key at which long texts from ``text`` on begin: none that is less or equal has a lesser
+    one.
+    """
+    return b"t" + text.encode()[:_START]
+
+
+def text_of(key: bytes) -> str | None:
+    """Return the text of a key, or ``None`` where the key holds only its beginning."""
+    return key[1:].decode() if key[:1] == b"s" else None
+
+
+def is_dated(text: str) -> bool:
+    """Return whether a text begins like a date, ``2026-03``, and goes in the column of dates."""
+    return (
+        len(text) > 6 and text[4] == "-" and text[:4].isdigit() and text[5:7].isdigit() and text[:7].isascii()
+    )
+
+
+def is_whole(key: bytes) -> bool:
+    """Return whether a value key holds its value, not only the beginning of it."""
+    return key[:1] != b"t"

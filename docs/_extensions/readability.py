@@ -56,7 +56,7 @@ def paragraphs(text: str) -> list[str]:
 
 def plain(paragraph: str) -> str:
     """Return a paragraph as it is read: links as their texts, code as one word."""
-    paragraph = re.sub(r"``?[^`]+``?", "code", paragraph)
+    paragraph = re.sub(r"``?[^`]+``?", "Code", paragraph)
     paragraph = re.sub(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])?", r"\1", paragraph)
     return _ABBREVIATION.sub(lambda found: found.group().replace(".", ""), paragraph.replace("**", ""))
 

@@ -24,7 +24,7 @@ PAGES = sorted(page.name for page in DOCS.glob("*.md"))
 BLOCK = re.compile(r'^```python(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
 SITE = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
 WIDEST = 88
-POSTGRES = re.compile(r"postgresql://[^\s\"']+")
+POSTGRES = re.compile(r"postgresql(\+\w+)?://[^\s\"']+")
 
 
 def blocks(page: str) -> list[tuple[int, str | None, str]]:
@@ -48,7 +48,7 @@ def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             continue
         if POSTGRES.search(text):
             url = request.getfixturevalue("postgres_url")
-            text = POSTGRES.sub(lambda _: url, text)  # noqa: B023
+            text = POSTGRES.sub(lambda found: url.replace(":", f"{found[1] or ''}:", 1), text)  # noqa: B023
         code = compile("\n" * line + text, str(DOCS / page), "exec", dont_inherit=True)
         exec(code, page_module.__dict__)
 

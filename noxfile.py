@@ -208,7 +208,7 @@ def corpus(session: nox.Session) -> None:
     `-- FOLDER` keeps the files that it fetches.
     """
     session.install("-e", ".[extract]", *group("corpus"))
-    session.run("python", "-m", "benchmarks.real_files", *session.posargs)
+    session.run("python", "-m", "benchmarks", "real_files", *session.posargs)
 
 
 @nox.session

@@ -1,8 +1,8 @@
-"""The documents that every benchmark reads: made from a seed, the same for every store and reference.
+"""Documents that every benchmark reads: made from a seed, the same for every store and reference.
 
-About 140 bytes of metadata a document. ``created`` is random relative to the order of insertion, which is the hard case: no
-index finds neighbours in time side by side. Frequencies are chosen so that each workload of :mod:`benchmarks.workloads` has the
-selectivity its name says, at any size.
+They are shaped as an import makes them, with about 150 bytes of metadata each. ``created`` is random relative to the order of
+insertion, which is the hard case: no index finds neighbours in time side by side. Frequencies are chosen so that each row of
+:mod:`benchmarks.questions` has the selectivity that its name says, at any size.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ STATUSES = (
 )
 STEMS = ("report", "invoice", "minutes", "contract", "memo", "slides", "offer", "photo", "notes", "budget")
 ENDINGS = ("pdf", "pdf", "pdf", "pdf", "docx", "docx", "xlsx", "txt", "png", "html")
+CONTENT_TYPES = {
+    "pdf": "application/pdf", "txt": "text/plain", "png": "image/png", "html": "text/html",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}  # fmt: skip
 WORDS = (
     "revenue", "growth", "quarter", "board", "agreement", "party", "delivery", "budget", "forecast", "margin", "cost", "team",
     "project", "market", "customer", "supply", "risk", "audit", "policy", "review", "meeting", "schedule", "contract", "payment",
@@ -53,6 +58,21 @@ class Doc:
     created: int
     metadata: dict[str, Any]
 
+    @property
+    def id(self) -> str:
+        """The id that it is given."""
+        return f"d{self.at:08d}"
+
+    @property
+    def sha256(self) -> str:
+        """A digest, as an import brings it along; no bytes belong to it."""
+        return f"{self.at:064x}"
+
+    @property
+    def size(self) -> int:
+        """The size of its bytes."""
+        return 1_000 + self.at % 100_000
+
 
 def corpus(size: int, seed: int = 1) -> Iterator[Doc]:
     """Yield ``size`` documents; with the same seed the first thousand of a million are those of a thousand."""
@@ -68,12 +88,14 @@ def corpus(size: int, seed: int = 1) -> Iterator[Doc]:
             "tags": tags,
             "priority": 1 + below(10),
             "score": round(draw(), 6),
+            "pages": 1 + below(1_000),
             "kind": "a" if CATEGORIES.index(category) < 4 else "b",
             "era": "early" if created < EPOCH + SPAN // 100 else "late",
             "author": {"name": f"author-{below(10_000):05d}", "department": DEPARTMENTS[below(6)]},
         }
         filename = f"{STEMS[below(10)]}-{at:07d}.{ENDINGS[below(10)]}"
-        yield Doc(at, filename, f"owner-{below(20):02d}", STATUSES[below(10)], created, metadata)
+        owner = f"owner-{below(10):02d}" if draw() < 0.5 else f"owner-{10 + below(1_000):04d}"
+        yield Doc(at, filename, owner, STATUSES[below(10)], created, metadata)
 
 
 def content_of(doc: Doc) -> str:
@@ -97,7 +119,11 @@ def rfc3339(created: int) -> str:
 def new_document(doc: Doc, *, content: bool = False, metadata: bool = True) -> dict[str, Any]:
     """Return what ``add_many`` takes of ``doc``."""
     return {
+        "id": doc.id,
         "filename": doc.filename,
+        "content_type": CONTENT_TYPES[doc.filename.rpartition(".")[2]],
+        "size": doc.size,
+        "sha256": doc.sha256,
         "owner": doc.owner,
         "status": doc.status,
         "error": "unreadable" if doc.status == "failed" else None,

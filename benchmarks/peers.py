@@ -1,22 +1,31 @@
-"""Peers: other embedded stores with a MongoDB-like or Python query, on the second workload's filter.
+"""Peers: other embedded stores with a MongoDB-like or Python query, on one filter shaped as W2's, in turns with docstore.
 
-They hold the same documents. One that is not installed is left out, with a line that says so.
+    python -m benchmarks peers --size 10000
+
+They hold the same documents, and their answers are checked. One that is not installed is left out, with a line that says so.
 """
 
 from __future__ import annotations
 
+import argparse
+import statistics
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any
 
-from benchmarks.corpus import Doc
-from benchmarks.oracle import PAGE
-from benchmarks.workloads import HALF
+import docstore
+from benchmarks.corpus import EPOCH, SPAN, Doc, corpus, new_document, rfc3339
+from benchmarks.questions import PAGE
 
 __all__ = ["PEERS", "peers"]
 
 Ask = Callable[[], list[str]]
+HALF = EPOCH + SPAN // 2
+"""Half of all documents were created from here on."""
 _MONGO = {
     "$and": [
         {"category": "finance"},
@@ -134,3 +143,59 @@ def peers(docs: list[Doc]) -> Iterator[tuple[str, Ask | str]]:
             yield name, build(docs)
         except Exception as error:
             yield name, f"{type(error).__name__}: {str(error)[:200]}"
+
+
+def _ours(url: str, docs: list[Doc]) -> Ask:
+    store = docstore.open(url)
+    store.documents.add_many(new_document(doc) for doc in docs)
+    filter = {
+        "$and": [
+            {"metadata.category": "finance"},
+            {"metadata.tags": "important"},
+            {"$or": [{"metadata.priority": {"$gte": 8}}, {"metadata.author.department": "audit"}]},
+        ],
+        "created_at": {"$gte": rfc3339(HALF)},
+    }
+    return lambda: [document.filename for document in store.documents.find(filter, limit=PAGE).items]
+
+
+def _right(docs: list[Doc]) -> list[str]:
+    def matches(doc: Doc) -> bool:
+        held = doc.metadata
+        either = held["priority"] >= 8 or held["author"]["department"] == "audit"
+        return held["category"] == "finance" and "important" in held["tags"] and either and doc.created >= HALF
+
+    found = sorted(filter(matches, docs), key=lambda doc: (doc.created, doc.at), reverse=True)
+    return [doc.filename for doc in found[:PAGE]]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Ask all of them in turns, five rounds, and print the median of each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
+    parser.add_argument("--size", type=int, default=10_000, help="documents (default: %(default)s)")
+    chosen = parser.parse_args(arguments)
+    docs = list(corpus(chosen.size, 1))
+    right = _right(docs)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        calls = {f"docstore, {url.partition(':')[0]}": _ours(url, docs) for url in ("memory://", f"sqlite:///{folder}/s.db")}
+        for name, found in peers(docs):
+            if isinstance(found, str):
+                print(f"{name} is left out: {found}")
+            elif (answer := found()) != right:
+                print(f"{name} is left out: it answered {answer[:3]}…, right is {right[:3]}…")
+            else:
+                calls[name] = found
+        taken: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(5):
+            for name, call in calls.items():
+                begun = time.process_time()
+                call()
+                taken[name].append(time.process_time() - begun)
+    for name, times in taken.items():
+        print(f"{name:20} {statistics.median(times) * 1e3:9.3f} ms")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

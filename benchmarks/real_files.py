@@ -346,12 +346,12 @@ def legacy(folder: Path) -> tuple[int, int]:
     return total, right
 
 
-def main() -> None:
+def main(arguments: list[str]) -> int:
     """Fetch, measure, print the table."""
-    place = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp(prefix="docstore-corpus-"))
-    if len(sys.argv) < 3:
+    place = Path(arguments[0]) if arguments else Path(tempfile.mkdtemp(prefix="docstore-corpus-"))
+    if len(arguments) < 2:
         fetch(place)
-    kinds = sys.argv[2:] or list(KINDS)
+    kinds = arguments[1:] or list(KINDS)
     print("| kind | files | recall | precision | below 90 % | of these complete | failed |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for kind in kinds:
@@ -369,7 +369,8 @@ def main() -> None:
     print(
         f"\nCPU of the readers: {used.ru_utime + used.ru_stime:.0f} s; the largest took {used.ru_maxrss >> 10} MiB."
     )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

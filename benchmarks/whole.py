@@ -1,14 +1,22 @@
-"""What is measured of whole runs: indexing a folder, importing, memory while reading and writing, bytes in and out."""
+"""Whole runs: indexing a folder, importing, memory while reading and writing, bytes in and out, what the index takes.
+
+python -m benchmarks whole --size 100000 indexing import streaming bytes index_size
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from benchmarks.alone import alone
+from benchmarks.corpus import corpus
 
-__all__ = ["WHOLE", "bytes_in_and_out", "importing", "indexing", "streaming"]
+__all__ = ["WHOLE", "bytes_in_and_out", "importing", "index_size", "indexing", "streaming"]
 
 MB = 1 << 20
 
@@ -60,9 +68,44 @@ def bytes_in_and_out(size: int) -> Iterator[str]:
     )
 
 
+def index_size(size: int) -> Iterator[str]:
+    """Say what all metadata takes beside its own text, on disk for SQLite and in memory (W11)."""
+    texts = (json.dumps(doc.metadata, ensure_ascii=False, separators=(",", ":")) for doc in corpus(size, 1))
+    text = sum(map(len, texts)) / size
+    taken: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for metadata in "01":
+            alone("ingest", f"sqlite:///{folder}/{metadata}.db", size, metadata)
+            files = sum(path.stat().st_size for path in Path(folder).glob(f"{metadata}.db*"))
+            held = alone("ingest", "memory://", size, metadata)
+            taken.append((files / size, (held["now"] - held["start"]) / size))
+    for name, target, empty, full in zip(("SQLite, on disk", "memory"), (60, 200), *taken, strict=True):
+        yield (
+            f"W11 {size:,} documents, {name}: {full - empty - text:.0f} B a document for the index of its metadata "
+            f"({full:.0f} with, {empty:.0f} without, {text:.0f} of JSON text), target ≤ {target}"
+        )
+
+
 WHOLE: dict[str, Callable[[int], Iterator[str]]] = {
     "indexing": indexing,
     "import": importing,
     "streaming": streaming,
     "bytes": bytes_in_and_out,
+    "index_size": index_size,
 }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure what is named, or all of it, and print a line for each figure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks whole", description=__doc__)
+    parser.add_argument("--size", type=int, default=100_000, help="documents (default: %(default)s)")
+    parser.add_argument("name", nargs="*", choices=(*WHOLE, []), help="what to measure (default: all)")
+    chosen = parser.parse_args(arguments)
+    for name in chosen.name or WHOLE:
+        for line in WHOLE[name](chosen.size):
+            print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Whether every accepted query ends within its budget: adversaries and generated filters over 100,000 documents.
 
-    python -m benchmarks.within_budget --backend sqlite --timeout 0.5
+    python -m benchmarks within_budget --backend sqlite --timeout 0.5
 
 The documents and the generated filters are those of :mod:`docstore.testing.strategies`. The adversaries are as much as is accepted
 of the kinds that no index answers. Each is asked for its first row with a budget of time; it has to be answered, or to be refused
@@ -160,7 +160,7 @@ def _store(name: str, work: Path) -> Iterator[docstore.Store]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ask, and print what became of it; return 1 if a query ended later than its budget allows."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.within_budget", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks within_budget", description=__doc__)
     parser.add_argument("--backend", choices=("memory", "sqlite", "postgres"), action="append")
     parser.add_argument("--size", type=int, default=100_000, help="documents (default: %(default)s)")
     parser.add_argument("--questions", type=int, default=200, help="filters to generate (default: %(default)s)")

@@ -518,7 +518,7 @@ def write_docs(path: Path, size: int, text: str) -> None:
     if begin not in page or end not in page:
         raise SystemExit(f"{path}: expected the lines {begin} and {end} around the table")
     before, after = page[: page.index(begin) + len(begin)], page[page.index(end) :]
-    path.write_text(f"{before}\n\n{text}\n{after}", encoding="utf-8")
+    path.write_text(f"{before}\n\n{text.rstrip()}\n\n{after}", encoding="utf-8")
 
 
 SIZES = {"200": 200, "2k": 2_000, "20k": 20_000, "100k": 100_000, "1M": 1_000_000}

@@ -61,7 +61,7 @@ def fill(store: docstore.Store, size: int, seed: int) -> World:
     rows = document_rows(RandomChooser(seed), size, size)
     if store.documents.count(latest_only=False) != size:
         for start in range(0, size, _BATCH):
-            with store._root.backend.write() as writer:
+            with store._context.backend.write() as writer:
                 writer.insert(DOCUMENTS, rows[start : start + _BATCH])
     return World(DOCUMENTS, rows[:_SAMPLE])
 

@@ -63,6 +63,8 @@ __all__ = [
     "Judgement",
     "KeepsClock",
     "KeepsSettings",
+    "Located",
+    "Location",
     "Lock",
     "Nests",
     "Prepares",
@@ -327,27 +329,32 @@ class Writer(Reader, Protocol):
             Duplicate: a unique key is taken; nothing of this call is kept.
         """
 
-    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
-        """Set columns of one row; return whether it exists.
+    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
+        """Set columns of the row with the ``number`` of ``row``, whose ``tenant`` says where an engine that
+        keeps tenants apart has to look; return whether it exists.
 
         Raises:
             Duplicate: as for insert.
         """
 
-    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
-        """Remove rows; return how many there were. Removing documents removes their extractions."""
+    def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
+        """Remove the rows with the ``number`` and ``tenant`` of these; return how many there were. Removing
+        documents removes their extractions.
+        """
 
     def insert_blob(self, blob: BlobRow) -> None:
         """Add a blob row; its key is fresh."""
 
-    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
-        """Set fields of the blob row ``key`` if its state is among ``states``; return whether it was.
-        Competing calls on one row are
+    def update_blob(self, blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
+        """Set fields of the row with the key and the tenant of ``blob`` if its state is among ``states``;
+        return whether it was. Competing calls on one row are
         serialised: exactly one of two that name the same state and leave it wins.
         """
 
-    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
-        """Remove the blob row ``key`` if its state is among ``states``; return whether it was."""
+    def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
+        """Remove the row with the key and the tenant of ``blob`` if its state is among ``states``; return
+        whether it was.
+        """
 
 
 @runtime_checkable
@@ -389,6 +396,32 @@ class Statement:
     parameters: tuple[Any, ...] = ()
     plan: str | None = None
     notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a database is, in the words of OpenTelemetry's conventions.
+
+    Attributes:
+        system: which database, such as ``postgresql``.
+        namespace: the database's name or file; ``""`` if it has none.
+        address: the server's host or socket folder; ``""`` if there is no server.
+        port: the server's; ``None`` if there is none or it is not known.
+    """
+
+    system: str
+    namespace: str = ""
+    address: str = ""
+    port: int | None = None
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A backend whose data are outside of this process' memory, and that says where (optional)."""
+
+    @property
+    def location(self) -> Location:
+        """Where the database is; it holds no secret. No I/O."""
 
 
 @runtime_checkable

@@ -49,10 +49,10 @@ from docstore.pagination.orders import (
 )
 from docstore.pagination.windows import (
     SNIPPET,
-    Cut,
     Listing,
+    PageRows,
+    PageWindow,
     Position,
-    Window,
     after,
     behind,
     careful,
@@ -182,10 +182,10 @@ class Records(Summaries[T]):
             page=page,
             cursor=cursor,
             direction=direction,
-            most=self._root.limits.page,
+            most=self._context.limits.page,
         )
         counts = check_total(total)
-        with self._root.budget(timeout) as budget:
+        with self._context.budget(timeout) as budget:
             listing = self._listing(filter, search, _stored_order(sort, search), latest_only, include)
             budget.plan = listing.plan
             if strict:
@@ -202,17 +202,17 @@ class Records(Summaries[T]):
 
     def _ranked(self, listing: Listing, search: str | None) -> RankedOrder:
         """Return the order of relevance of a listing."""
-        terms = search_terms(search, marks=self._root.search_marks)
+        terms = search_terms(search, marks=self._context.search_marks)
         listing = replace(listing, bound=ranked_bound(listing.bound))
-        return RankedOrder(listing, terms, self._root.limits.ranked)
+        return RankedOrder(listing, terms, self._context.limits.ranked)
 
     def _ranked_page(
-        self, listing: Listing, search: str | None, window: Window, counts: bool | int
+        self, listing: Listing, search: str | None, window: PageWindow, counts: bool | int
     ) -> Page[T]:
         """Return a page in the order of relevance."""
         order = self._ranked(listing, search)
         place = None if window.cursor is None else self._place(order.listing, window.cursor, order.ORDER)
-        with self._root.read(snapshot=True) as reader, self._root.watching("find", listing.plan):
+        with self._context.read(snapshot=True) as reader, self._context.watching("find", listing.plan):
             if place is None:
                 cut, ranked = order.cut(reader, window.offset or 0, window.limit)
             else:
@@ -220,7 +220,7 @@ class Records(Summaries[T]):
             counted = total_of(reader, listing, counts)
             return self._page_of(reader, order.listing, window, cut, counted, ranked)
 
-    def _found(self, listing: Listing, window: Window, counts: bool | int) -> Page[T]:
+    def _found(self, listing: Listing, window: PageWindow, counts: bool | int) -> Page[T]:
         """Return a page.
 
         Raises:
@@ -228,12 +228,15 @@ class Records(Summaries[T]):
         """
         if window.cursor is None:
             snapshot = counts is not False or not listing.plan.window_pushed
-            with self._root.read(snapshot=snapshot) as reader, self._root.watching("find", listing.plan):
+            with (
+                self._context.read(snapshot=snapshot) as reader,
+                self._context.watching("find", listing.plan),
+            ):
                 return self._page(reader, listing, window, counts, cut_at(reader, listing, window))
         position, way = self._place(listing, window.cursor)
         way = window.direction or way
         snapshot = counts is not False or not listing.plan.window_pushed or way == "prev"
-        with self._root.read(snapshot=snapshot) as reader, self._root.watching("find", listing.plan):
+        with self._context.read(snapshot=snapshot) as reader, self._context.watching("find", listing.plan):
             cut = cut_from(reader, listing, position, way, window.limit)
             return self._page(reader, listing, window, counts, cut)
 
@@ -309,11 +312,11 @@ class Records(Summaries[T]):
             ...     saved = walk.cursor
         """
         self._ready(at_least)
-        size = check_batch(batch_size, self._root.limits.page)
+        size = check_batch(batch_size, self._context.limits.page)
         window = check_window(
-            limit=size, offset=0, page=None, cursor=cursor, direction=None, most=self._root.limits.page
+            limit=size, offset=0, page=None, cursor=cursor, direction=None, most=self._context.limits.page
         )
-        with self._root.budget(timeout):
+        with self._context.budget(timeout):
             listing = self._listing(filter, search, _stored_order(sort, search), latest_only, include)
         own = self._own_order(listing, filter, search, sort)
         return self._walk(listing, own, size, window.cursor, partial(self._shown, listing), timeout)
@@ -352,9 +355,12 @@ class Records(Summaries[T]):
         listing, order = own.listing, own
 
         def batch(start: Position | None, size: int) -> list[Row]:
-            with self._root.budget(timeout) as budget:
+            with self._context.budget(timeout) as budget:
                 budget.plan = listing.plan
-                with self._root.read(snapshot=True) as reader, self._root.watching("iterate", listing.plan):
+                with (
+                    self._context.read(snapshot=True) as reader,
+                    self._context.watching("iterate", listing.plan),
+                ):
                     return order.batch(reader, start, size)
 
         return Iteration(
@@ -367,13 +373,13 @@ class Records(Summaries[T]):
         )
 
     def _given_page(
-        self, listing: Listing, ids: Sequence[str], window: Window, counts: bool | int
+        self, listing: Listing, ids: Sequence[str], window: PageWindow, counts: bool | int
     ) -> Page[T]:
         """Return a page in the order of ids."""
         listing = replace(listing, bound=given_bound(listing.bound, ids))
         given = GivenOrder(listing, ids)
         place = None if window.cursor is None else self._place(listing, window.cursor, given.ORDER)
-        with self._root.read(snapshot=True) as reader, self._root.watching("find", listing.plan):
+        with self._context.read(snapshot=True) as reader, self._context.watching("find", listing.plan):
             if place is None:
                 cut, matched = given.cut(reader, window.offset or 0, window.limit)
             else:
@@ -405,13 +411,16 @@ class Records(Summaries[T]):
         """
         self._ready(at_least)
         most = check_at_most(at_most)
-        with self._root.budget(timeout) as budget:
+        with self._context.budget(timeout) as budget:
             listing = self._listing(filter, search, "number", latest_only, ())
             budget.plan = listing.plan
             if most == 0:
                 return 0
             snapshot = not listing.plan.is_pushed
-            with self._root.read(snapshot=snapshot) as reader, self._root.watching("count", listing.plan):
+            with (
+                self._context.read(snapshot=snapshot) as reader,
+                self._context.watching("count", listing.plan),
+            ):
                 return executor.count(reader, listing.plan, listing.query, most)
 
     def exists(
@@ -474,7 +483,7 @@ class Records(Summaries[T]):
         names = check_include(self._collection, include)
         try:
             key = self._id(id)
-            with self._root.read() as reader:
+            with self._context.read() as reader:
                 row = self._row(reader, key, include=fields_read(names))
         except NotFound:
             if default is REQUIRED:
@@ -502,7 +511,7 @@ class Records(Summaries[T]):
         if not asked:
             return []
         query = Query(self._collection, self._scope, In(("id",), tuple(asked)), include=fields_read(names))
-        with self._root.read() as reader:
+        with self._context.read() as reader:
             rows = self._run_exactly(reader, query)
         found: dict[str, Row] = {}
         for row in rows:
@@ -541,7 +550,7 @@ class Records(Summaries[T]):
             []
         """
         self._ready(at_least)
-        columns = columns_of(fields, self._collection, self._root.limits, "rows")
+        columns = columns_of(fields, self._collection, self._context.limits, "rows")
         return self._rows(columns, filter, search, sort, limit, latest_only, timeout)
 
     def to_arrow(
@@ -574,7 +583,7 @@ class Records(Summaries[T]):
         """
         self._ready(at_least)
         named = self._collection.light() if fields is None else fields
-        columns = columns_of(named, self._collection, self._root.limits, "to_arrow")
+        columns = columns_of(named, self._collection, self._context.limits, "to_arrow")
         walk = self._rows(columns, filter, search, sort, limit, latest_only, timeout)
         return table_of(columns, self._collection, walk)
 
@@ -591,10 +600,10 @@ class Records(Summaries[T]):
         """Return a walk over the values of columns."""
         most = check_at_most(limit, "limit")
         include = {path[0] for _, path in columns if self._collection.column(path[0]).heavy}
-        with self._root.budget(timeout):
+        with self._context.budget(timeout):
             listing = self._listing(filter, search, _stored_order(sort, search), latest_only, include)
         own = self._own_order(listing, filter, search, sort)
-        size, made = min(_ROWS_AT_ONCE, self._root.limits.page), partial(self._flat, columns)
+        size, made = min(_ROWS_AT_ONCE, self._context.limits.page), partial(self._flat, columns)
         if most is not None:
             size = min(size, max(most, 1))
         return islice(self._walk(listing, own, size, None, made, timeout), most)
@@ -640,7 +649,7 @@ class Records(Summaries[T]):
 
     def __repr__(self) -> str:
         """Show what it is and its scope."""
-        parts = [self._root.backend.name]
+        parts = [self._context.backend.name]
         parts += [f"{name}={value!r}" for name, value in _named(self._scope) if value is not None]
         return f"<{type(self).__name__} {' '.join(parts)}>"
 
@@ -685,10 +694,10 @@ class Records(Summaries[T]):
             page=page,
             cursor=cursor,
             direction=direction,
-            most=self._root.limits.page,
+            most=self._context.limits.page,
         )
         check_total(total)
-        with self._root.budget(timeout):
+        with self._context.budget(timeout):
             listing = self._listing(filter, search, _stored_order(sort, search), latest_only, include)
             query = listing.query
             if window.cursor is not None:
@@ -696,7 +705,7 @@ class Records(Summaries[T]):
                 query = after(query, position, window.direction or way)
             if listing.plan.window_pushed:
                 query = replace(query, limit=window.limit + 1, offset=window.offset or 0)
-            with self._root.read(snapshot=True) as reader:
+            with self._context.read(snapshot=True) as reader:
                 if not isinstance(reader, Explains):
                     return listing.plan
                 shown = reader.explain(query)
@@ -711,12 +720,12 @@ class Records(Summaries[T]):
     # -- pages -------------------------------------------------------------------------------------
 
     def _page(
-        self, reader: Reader, listing: Listing, window: Window, counts: bool | int, cut: Cut
+        self, reader: Reader, listing: Listing, window: PageWindow, counts: bool | int, cut: PageRows
     ) -> Page[T]:
         return self._page_of(reader, listing, window, cut, total_of(reader, listing, counts))
 
     def _page_of(
-        self, reader: Reader, listing: Listing, window: Window, cut: Cut,
+        self, reader: Reader, listing: Listing, window: PageWindow, cut: PageRows,
         counted: tuple[int | None, bool], ranked: int | None = None,
     ) -> Page[T]:  # fmt: skip
         total, exact = counted
@@ -741,9 +750,12 @@ class Records(Summaries[T]):
     def _batch(self, listing: Listing, timeout: Timeout, start: Position | None, size: int) -> list[Row]:
         snapshot = not listing.plan.window_pushed
         query = replace(listing.query, limit=size, after=start)
-        with self._root.budget(timeout) as budget:
+        with self._context.budget(timeout) as budget:
             budget.plan = listing.plan
-            with self._root.read(snapshot=snapshot) as reader, self._root.watching("iterate", listing.plan):
+            with (
+                self._context.read(snapshot=snapshot) as reader,
+                self._context.watching("iterate", listing.plan),
+            ):
                 rows = executor.rows(reader, listing.plan, query)
                 if rows and fault_of(self._collection, rows[-1]) is not None:  # it is no place to go on from
                     rows = executor.rows(reader, executor.careful(listing.plan), query)
@@ -766,13 +778,13 @@ class Records(Summaries[T]):
     def _cursor(self, listing: Listing, position: Position | None, way: cursors.Way) -> str | None:
         if position is None:
             return None
-        return cursors.encode(position, way, listing.bound, self._root.secrets)
+        return cursors.encode(position, way, listing.bound, self._context.secrets)
 
     def _place(
         self, listing: Listing, text: str, order: Sequence[SortKey] | None = None
     ) -> tuple[Position, cursors.Way]:
         """Return where a cursor stands in a listing, or in another order of it, and which way it goes."""
-        root = self._root
+        root = self._context
         return cursors.decode(
             text, listing.bound, order or listing.query.order, self._collection, root.secrets, root.limits
         )
@@ -790,7 +802,7 @@ class Writes(Records[T]):
 
     @property
     def _checks(self) -> Checks:
-        root = self._root
+        root = self._context
         return Checks(root.limits, root.default_timezone, root.metadata_default)
 
     def _mine(
@@ -837,7 +849,7 @@ class Writes(Records[T]):
         """
         key, expected = self._id(id), check_revision_argument(if_revision)
         tried: Row | None = None
-        if along is None and first is None and (backend := self._root.alone) is not None:
+        if along is None and first is None and (backend := self._context.alone) is not None:
             row, now = self._now(backend, key, include, number)
             readable(self._collection, row)
             self._check_revision(row, expected)
@@ -847,7 +859,7 @@ class Writes(Records[T]):
             if _NOT_ALONE.isdisjoint(changes):
                 written = _written(row, changes, now, touch=touch)
                 tried = _as_written(row, written)
-                done, unknown = self._root.written_single(
+                done, unknown = self._context.written_single(
                     lambda: backend.update_single(self._collection, row, written)
                 )
                 if done:
@@ -871,7 +883,7 @@ class Writes(Records[T]):
                 along(writer, row, now)
             return tried
 
-        return self._made(self._root.written(work, recognises=True))
+        return self._made(self._context.written(work, recognises=True))
 
     def _now(
         self, backend: SingleStatementWrites, id: str, include: frozenset[str], number: int | None
@@ -884,7 +896,7 @@ class Writes(Records[T]):
     def _write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
         """Write changes to a row, its revision one higher; return the row as it is then."""
         written = _written(row, changes, now, touch=touch)
-        if not writer.update(self._collection, row["number"], written):
+        if not writer.update(self._collection, row, written):
             raise NotFound(f"no {self._noun} with the id {shown(row['id'])}", id=row["id"])
         return _as_written(row, written)
 

@@ -1,4 +1,4 @@
-"""Root: what all views of one open store share: the backend, the bytes, the bounds, and the transaction in
+"""What all views of one open store share: the backend, the bytes, the bounds, and the transaction in
 force.
 
 Reads and writes enter the backend here and nowhere else, so that a transaction is joined, a closed store is
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from docstore.backend import (
     Backend,
+    BlobRow,
     BlobState,
     Capabilities,
     Duplicate,
@@ -64,7 +65,7 @@ from docstore.plan_cache import Recent
 from docstore.telemetry import SLOW, Watch
 from docstore.validation import scope_text
 
-__all__ = ["UNSET", "Root", "check_unscoped", "narrowed"]
+__all__ = ["UNSET", "StoreContext", "check_unscoped", "narrowed"]
 
 T = TypeVar("T")
 _TRIES = 8
@@ -80,7 +81,7 @@ class _Transaction:
     Attributes:
         writer: of the block; of one that the application joined, of its last call.
         anew: returns the writer of a call in a block that the application joined; ``None``: it is ``writer``.
-        keys: storage keys that bytes were written under for it; they are to go if it fails.
+        promised: bytes that were written for it; they are to go if it fails.
         ended: whether the block is over; a context that was copied meanwhile may still name it.
         spoiled: what failed half-way in a block whose writer cannot undo a part.
         process: that it was begun in; a fork copies the record of a block, and must not use its connection.
@@ -88,7 +89,7 @@ class _Transaction:
 
     writer: Writer
     anew: Callable[[], Writer] | None = None
-    keys: list[str] = field(default_factory=list)
+    promised: list[BlobRow] = field(default_factory=list)
     ended: bool = False
     spoiled: BaseException | None = None
     process: int = field(default_factory=os.getpid)
@@ -165,7 +166,7 @@ class _Budgeted:
             self._budget.__exit__(kind, error, trace)
 
 
-class Root:
+class StoreContext:
     """The shared state of an open store.
 
     Args:
@@ -213,7 +214,7 @@ class Root:
             backend.prepare if isinstance(backend, Prepares) else lambda query: None
         )
         self.closed: bool = False
-        self.watching: Watch = Watch(backend.name, slow_query)
+        self.watching: Watch = Watch(backend, slow_query)
         self.single_writer: bool = self.capabilities.single_writer
         self._replicates = backend if isinstance(backend, Replicates) else None
         self._reads = backend.read if self._replicates is None else self._replicates.read_anywhere
@@ -449,25 +450,25 @@ class Root:
             with current.part() as writer:
                 yield writer
             return
-        keys: list[str] = []
+        promised: list[BlobRow] = []
         try:
-            with self.taking_part(self.backend.write(), keys) as writer:
+            with self.taking_part(self.backend.write(), promised) as writer:
                 yield writer
             self.committed("P4.2")
         except BaseException as failed:
-            self.withdraw(keys, failed)
+            self.withdraw(promised, failed)
             raise
 
     @contextmanager
     def taking_part(
-        self, block: AbstractContextManager[Writer], keys: list[str] | None = None
+        self, block: AbstractContextManager[Writer], promised: list[BlobRow] | None = None
     ) -> Iterator[Writer]:
         """Make a write block the transaction in force; what the caller raises in it arrives as it was
         raised.
         """
         own: BaseException | None = None
         try:
-            with block as writer, self.within(writer, keys) as current:
+            with block as writer, self.within(writer, promised) as current:
                 try:
                     yield writer
                 except BaseException as raised:
@@ -487,10 +488,11 @@ class Root:
 
     @contextmanager
     def within(
-        self, writer: Writer, keys: list[str] | None = None, *, anew: Callable[[], Writer] | None = None
+        self, writer: Writer, promised: list[BlobRow] | None = None, *,
+        anew: Callable[[], Writer] | None = None,
     ) -> Iterator[_Transaction]:
         """Make ``writer`` the transaction in force for a block."""
-        current = _Transaction(writer, anew, [] if keys is None else keys)
+        current = _Transaction(writer, anew, [] if promised is None else promised)
         token = self._current.set(current)
         try:
             yield current
@@ -498,29 +500,29 @@ class Root:
             current.ended = True
             self._current.reset(token)
 
-    def promise(self, keys: Sequence[str]) -> None:
-        """Remember keys that bytes are being written under, so that they go if the transaction in force
-        fails.
-        """
+    def promise(self, blobs: Sequence[BlobRow]) -> None:
+        """Remember what bytes are being written, so that they go if the transaction in force fails."""
         current = self._in_force()
         if current is not None:
-            current.keys.extend(keys)
+            current.promised.extend(blobs)
 
-    def withdraw(self, keys: Sequence[str], failed: BaseException) -> None:
+    def withdraw(self, blobs: Sequence[BlobRow], failed: BaseException) -> None:
         """Give up bytes that a failed block wrote: their intents are marked dead, those without a row removed
         at once.
 
         What cannot be done now, and why, is noted on ``failed``; the collector does it later. Bytes that turn
         out to be live are left.
         """
-        if not keys:
+        if not blobs:
             return
+        keys, tenants = [blob.key for blob in blobs], {blob.tenant for blob in blobs}
+        within = Scope(tenants.pop()) if len(tenants) == 1 else Scope()
         try:
             with self.apart() as writer:
                 now = writer.now()
-                for key in keys:
-                    writer.update_blob(key, _PENDING, state="dead", at=now)
-                known = {blob.key for blob in writer.blobs(keys=keys, limit=len(keys))}
+                for blob in blobs:
+                    writer.update_blob(blob, _PENDING, state="dead", at=now)
+                known = {blob.key for blob in writer.blobs(keys=keys, limit=len(keys), scope=within)}
             if not self.in_transaction:
                 for key in (key for key in keys if key not in known):
                     self.bytes().delete(key)

@@ -34,7 +34,7 @@ from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.query.optimizer import normalize
 from docstore.work_queue import WorkQueue
-from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
+from docstore.writes.insertion import BlobWrite, blob_of, forget_blobs, make_live, put_bytes
 from docstore.writes.updates import MOVES, Edit, document_edit
 from docstore.writes.upserts import Upserts
 
@@ -58,7 +58,7 @@ class Downloads(Records[Document]):
         """Return a row that has bytes."""
         self._ready()
         blobs_key = self._id(id)
-        with self._root.read() as reader:
+        with self._context.read() as reader:
             row = self._row(reader, blobs_key, include=_PRIVATE)
         if row["blob_key"] is None:
             raise BlobMissing(f"document {shown(id)} has no bytes", key=None)
@@ -74,7 +74,7 @@ class Downloads(Records[Document]):
                 the end.
         """
         row = self._stored(id)
-        return self._root.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"])
+        return self._context.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"])
 
     def read_bytes(self, id: str | Document) -> bytes:
         """Return a document's bytes, checked.
@@ -83,7 +83,7 @@ class Downloads(Records[Document]):
             As :meth:`open`.
         """
         row = self._stored(id)
-        return self._root.bytes().read_bytes(row["blob_key"], size=row["size"], sha256=row["sha256"])
+        return self._context.bytes().read_bytes(row["blob_key"], size=row["size"], sha256=row["sha256"])
 
     def download(self, id: str | Document, path: str | os.PathLike[str]) -> None:
         """Write a document's bytes to a file, whole and checked, or not at all.
@@ -96,7 +96,7 @@ class Downloads(Records[Document]):
             As :meth:`open`; and OSError where the file cannot be written.
         """
         row = self._stored(id)
-        self._root.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
+        self._context.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
 
     def url(self, id: str | Document, *, expires: int = 3600) -> str:
         """Return a URL that reads a document's bytes without further credentials, under the document's
@@ -111,7 +111,7 @@ class Downloads(Records[Document]):
             BlobError: the filesystem cannot sign URLs.
         """
         row = self._stored(id)
-        return self._root.bytes().url(
+        return self._context.bytes().url(
             row["blob_key"], expires=expires, filename=row["filename"], content_type=row["content_type"]
         )
 
@@ -138,10 +138,10 @@ class Downloads(Records[Document]):
         if not asked:
             return {}
         query = Query(self._collection, self._scope, In(("id",), tuple(asked)), include=_PRIVATE)
-        with self._root.read() as reader:
+        with self._context.read() as reader:
             rows = self._run_exactly(reader, query)
         keys = {row["id"]: row["blob_key"] for row in rows if row["blob_key"] is not None}
-        return {id: f"{self._root.bytes().location.rstrip('/')}/{key}" for id, key in keys.items()}
+        return {id: f"{self._context.bytes().location.rstrip('/')}/{key}" for id, key in keys.items()}
 
 
 class Documents(WorkQueue, Upserts, Downloads):
@@ -248,11 +248,11 @@ class Documents(WorkQueue, Upserts, Downloads):
         """
         checks = self._checks
         expected = check_revision_argument(if_revision)
-        with self._root.read() as reader:
+        with self._context.read() as reader:
             row = self._mine(reader, self._id(id), lock=None)
         self._check_revision(row, expected)
-        self._root.check_source(source)
-        self._root.bytes()
+        self._context.check_source(source)
+        self._context.bytes()
         with open_source(source) as opened:
             put = BlobWrite(opened, row["tenant"], row["owner"])
             put.size = None if size is None else checks.size(size)
@@ -264,7 +264,7 @@ class Documents(WorkQueue, Upserts, Downloads):
 
             def along(writer: Writer, row: Row, now: int) -> None:
                 make_live(writer, put, now)
-                forget_blobs(writer, [row["blob_key"]])
+                forget_blobs(writer, [row])
                 reached("P4.1")
 
             def commit() -> Document:
@@ -277,10 +277,10 @@ class Documents(WorkQueue, Upserts, Downloads):
                     along=along,
                     first=partial(self._lock_move, self._id(id), edit) if edit.names & MOVES else None,
                 )
-                self._root.committed("P4.2")
+                self._context.committed("P4.2")
                 return changed
 
-            replaced = put_bytes(self._root, [put], commit)
+            replaced = put_bytes(self._context, [put], commit)
         reached("P5")
         return replaced
 
@@ -350,7 +350,7 @@ class Documents(WorkQueue, Upserts, Downloads):
                     changed += 1
             return changed
 
-        budget = self._root.budget(timeout)
+        budget = self._context.budget(timeout)
         moves = edit.names & MOVES
         query, plan = self._chosen(filter, edit.reads | (_PRIVATE if moves else frozenset()), budget)
         chosen = query if moves else replace(query, lock="wait")
@@ -383,7 +383,7 @@ class Documents(WorkQueue, Upserts, Downloads):
                 self._write(writer, row, self._retried(row), now, touch=True)
             return len(again)
 
-        budget = self._root.budget(timeout)
+        budget = self._context.budget(timeout)
         query, plan = self._chosen(filter, frozenset(), budget)
         return self._in_batches((replace(query, lock="wait"), plan), act, budget)
 
@@ -419,8 +419,8 @@ class Documents(WorkQueue, Upserts, Downloads):
             tried = True
             self._remove(writer, [row])
 
-        self._root.written(work, recognises=True)
-        self._root.committed("D2")
+        self._context.written(work, recognises=True)
+        self._context.committed("D2")
 
     def delete_many(self, filter: Filter, *, timeout: Timeout = STORE_DEFAULT) -> int:
         """Remove all documents that match, every version, in batches of 1,000, each one commit.
@@ -439,20 +439,20 @@ class Documents(WorkQueue, Upserts, Downloads):
             FilterError: the filter is wrong or ``None``.
         """
         self._ready_to_write("delete_many")
-        budget = self._root.budget(timeout)
+        budget = self._context.budget(timeout)
         query, plan = self._chosen(filter, _PRIVATE, budget)
 
         def act(writer: Writer, found: list[Row]) -> int:
             _lock_chains(writer, found)
             numbers = In(("number",), tuple(row["number"] for row in found))
             locked = replace(query, where=normalize(And((numbers, query.where))), lock="wait")
-            with self._root.finding(writer, budget):
+            with self._context.finding(writer, budget):
                 rows = executor.rows(writer, plan, locked)
             self._remove(writer, rows)
             return len(rows)
 
         removed = self._in_batches((query, plan), act, budget).changed
-        self._root.committed("D2")
+        self._context.committed("D2")
         return removed
 
     def _chosen(self, filter: Filter, include: frozenset[str], budget: Budget) -> tuple[Query, Plan]:
@@ -478,12 +478,12 @@ class Documents(WorkQueue, Upserts, Downloads):
             batch = replace(query, after=after, limit=_BATCH)
 
             def work(writer: Writer, batch: Query = batch) -> tuple[list[Row], int]:
-                with self._root.finding(writer, budget):
+                with self._context.finding(writer, budget):
                     rows = executor.rows(writer, plan, batch)
                 return rows, act(writer, rows) if rows else 0
 
             try:
-                rows, done = self._root.written(work, budget=budget)
+                rows, done = self._context.written(work, budget=budget)
             except DocstoreError as failed:
                 failed.matched, failed.changed = matched, changed
                 if isinstance(failed, QueryTimeout):
@@ -497,8 +497,8 @@ class Documents(WorkQueue, Upserts, Downloads):
 
     def _remove(self, writer: Writer, rows: list[Row]) -> None:
         """Remove rows that are locked, their chains before them."""
-        forget_blobs(writer, [row["blob_key"] for row in rows])
-        writer.delete(DOCUMENTS, [row["number"] for row in rows])
+        forget_blobs(writer, rows)
+        writer.delete(DOCUMENTS, rows)
         lifecycle.promote_newest(writer, rows)
         reached("D1")
 
@@ -514,7 +514,7 @@ class Documents(WorkQueue, Upserts, Downloads):
         if theirs:
             self._change_extractions(writer, row, theirs)
         if "owner" in theirs and written["blob_key"] is not None:
-            writer.update_blob(written["blob_key"], _KEPT, owner=written["owner"])
+            writer.update_blob(blob_of(written), _KEPT, owner=written["owner"])
         if MOVES & changes.keys() and lifecycle.chain_of(written) != lifecycle.chain_of(row):
             lifecycle.promote_newest(writer, [row])
         return written
@@ -522,7 +522,7 @@ class Documents(WorkQueue, Upserts, Downloads):
     def _change_extractions(self, writer: Writer, row: Row, columns: Mapping[str, Any]) -> None:
         where = And((Compare(("document_id",), "eq", row["id"]), Compare(("tenant",), "eq", row["tenant"])))
         for extraction in writer.select(Query(EXTRACTIONS, where=where)):
-            writer.update(EXTRACTIONS, extraction["number"], columns)
+            writer.update(EXTRACTIONS, extraction, columns)
 
     # -- versions ----------------------------------------------------------------------------------
 
@@ -540,7 +540,7 @@ class Documents(WorkQueue, Upserts, Downloads):
         self._ready(at_least)
         key = self._id(external_id)
         order = tuple(SortKey((name,)) for name in ("tenant", "owner", "version", "number"))
-        with self._root.read() as reader:
+        with self._context.read() as reader:
             rows = self._run_exactly(
                 reader, Query(DOCUMENTS, self._scope, Compare(("external_id",), "eq", key), order)
             )
@@ -567,7 +567,7 @@ class Documents(WorkQueue, Upserts, Downloads):
             Compare(("is_latest",), "eq", True) if version is None else Compare(("version",), "eq", version)
         )
         where = And((Compare(("external_id",), "eq", key), wanted))
-        with self._root.read() as reader:
+        with self._context.read() as reader:
             rows = self._run_exactly(reader, Query(DOCUMENTS, self._scope, where, limit=1))
         if not rows:
             which = "" if version is None else f" version {version}"

@@ -95,7 +95,7 @@ class Extractions(Writes[Extraction]):
             row["number"] = writer.insert(EXTRACTIONS, [row])[0]
             return row
 
-        return self._made(self._root.written(work, recognises=True))
+        return self._made(self._context.written(work, recognises=True))
 
     def add_many(
         self,
@@ -183,7 +183,7 @@ class Extractions(Writes[Extraction]):
                     row["number"] = number
             return done
 
-        return self._root.written(work, recognises=True)
+        return self._context.written(work, recognises=True)
 
     def _documents(self, writer: Writer, drafts: Sequence[tuple[int, tuple[str, Row]]]) -> dict[str, Row]:
         """Return the documents of extractions by their ids, locked: no rename passes by."""
@@ -398,7 +398,7 @@ class Extractions(Writes[Extraction]):
                         columns = reviewed(text, by, now if at is None else at)
                         self._write(writer, row, columns, now, touch=True)
 
-                self._root.written(work)
+                self._context.written(work)
                 done += len(batch)
         except DocstoreError as failed:
             failed.matched = failed.changed = done
@@ -436,9 +436,9 @@ class Extractions(Writes[Extraction]):
                 raise
             self._check_revision(row, expected)
             tried = True
-            writer.delete(EXTRACTIONS, [row["number"]])
+            writer.delete(EXTRACTIONS, [row])
 
-        self._root.written(work, recognises=True)
+        self._context.written(work, recognises=True)
 
 
 def _to(action: str, row: Row) -> Row:

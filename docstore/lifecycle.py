@@ -16,6 +16,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from operator import itemgetter
 
 from docstore.backend import Lock, Query, Row, Scope, SortKey, Writer, capabilities_of
 from docstore.errors import InvalidTransition, LeaseLost, shown
@@ -138,7 +139,7 @@ def place_in_chains(writer: Writer, rows: Sequence[Row]) -> None:
     if not chains:
         return
     heads = _held_heads(writer, set(chains))
-    turned = [head["number"] for head in heads.values()]
+    turned = sorted(heads.values(), key=itemgetter("number"))
     newest: dict[Chain, Row] = dict(heads)
     for row in rows:
         chain = chain_of(row)
@@ -150,8 +151,8 @@ def place_in_chains(writer: Writer, rows: Sequence[Row]) -> None:
             row["first_created_at"] = before["first_created_at"]
             before["is_latest"] = False
         newest[chain] = row
-    for number in sorted(turned):
-        writer.update(DOCUMENTS, number, {"is_latest": False})
+    for head in turned:
+        writer.update(DOCUMENTS, head, {"is_latest": False})
 
 
 def moved_columns(writer: Writer, row: Row, owner: str | None, external_id: str | None) -> Row:
@@ -165,7 +166,7 @@ def moved_columns(writer: Writer, row: Row, owner: str | None, external_id: str 
     columns |= {"version": 1, "is_latest": True, "first_created_at": row["created_at"]}
     head = None if chain is None else _held_heads(writer, {chain}).get(chain)
     if head is not None:
-        writer.update(DOCUMENTS, head["number"], {"is_latest": False})
+        writer.update(DOCUMENTS, head, {"is_latest": False})
         columns |= {"version": head["version"] + 1, "first_created_at": head["first_created_at"]}
     return columns
 
@@ -182,7 +183,7 @@ def promote_newest(writer: Writer, removed: Sequence[Row]) -> None:
         order = (SortKey(("version",), True, True), SortKey(("number",), True, True))
         left = writer.select(Query(DOCUMENTS, Scope(), And(tuple(where)), order, limit=1))
         if left:
-            writer.update(DOCUMENTS, left[0]["number"], {"is_latest": True})
+            writer.update(DOCUMENTS, left[0], {"is_latest": True})
 
 
 LEASE = frozenset({"lease_token", "lease_worker", "lease_expires_at"})

@@ -15,7 +15,7 @@ from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
 from docstore.concurrency import check_timeout
 from docstore.context import UNSET as _UNSET
-from docstore.context import Root, check_unscoped, narrowed
+from docstore.context import StoreContext, check_unscoped, narrowed
 from docstore.documents import Documents
 from docstore.errors import BackendError, missing, shown
 from docstore.extractions import Extractions
@@ -43,9 +43,9 @@ class Store(Upkeep):
     extractions: Extractions
 
     def __init__(
-        self, root: Root, scope: Scope = ANYWHERE, *, confined: bool = False, is_view: bool = False
+        self, root: StoreContext, scope: Scope = ANYWHERE, *, confined: bool = False, is_view: bool = False
     ) -> None:
-        self._root = root
+        self._context = root
         self._scope = scope
         self._confined = confined
         self._is_view = is_view
@@ -64,7 +64,7 @@ class Store(Upkeep):
         Raises:
             ScopeError: none was given, one is empty or no text, or another is set already.
         """
-        return Store(self._root, narrowed(self._scope, tenant, owner), confined=True, is_view=True)
+        return Store(self._context, narrowed(self._scope, tenant, owner), confined=True, is_view=True)
 
     def unscoped(self) -> Store:
         """Return a view of everything, said explicitly; needed where ``scope_required=True``.
@@ -73,7 +73,7 @@ class Store(Upkeep):
             ScopeError: this view is confined to a scope already; scopes only narrow.
         """
         check_unscoped(self._scope)
-        return Store(self._root, confined=True, is_view=True)
+        return Store(self._context, confined=True, is_view=True)
 
     # -- transactions ------------------------------------------------------------------------------
 
@@ -93,8 +93,8 @@ class Store(Upkeep):
         Raises:
             StoreBusy: others kept the store for too long.
         """
-        self._root.check_open()
-        with self._root.transaction():
+        self._context.check_open()
+        with self._context.transaction():
             yield self
 
     @contextmanager
@@ -114,14 +114,14 @@ class Store(Upkeep):
                 application has
                 committed or rolled back meanwhile.
         """
-        self._root.check_open()
-        self._root.check_writable("join")
-        backend = self._root.backend
+        self._context.check_open()
+        self._context.check_writable("join")
+        backend = self._context.backend
         if not isinstance(backend, Joins):
             raise BackendError(
                 f"the {backend.name} backend cannot join a connection: use store.transaction()"
             )
-        with self._root.joined(backend.join(connection)):
+        with self._context.joined(backend.join(connection)):
             yield self
 
     @property
@@ -131,14 +131,14 @@ class Store(Upkeep):
         Handed to another process or request, as ``at_least=`` of a read, it makes that read see all of it,
         though it be done at a replica. ``0/0`` where there are no replicas: in memory, on SQLite.
         """
-        return self._root.position()
+        return self._context.position()
 
     # -- life --------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the store; idempotent. Later calls raise StoreClosed. On a view it does nothing."""
         if not self._is_view:
-            self._root.close()
+            self._context.close()
 
     def __enter__(self) -> Self:
         """Return the store."""
@@ -161,7 +161,7 @@ class Store(Upkeep):
             for name, value in (("tenant", self._scope.tenant), ("owner", self._scope.owner))
             if value
         )
-        return f"<Store {self._root.backend.name}{scope}{' closed' if self._root.closed else ''}>"
+        return f"<Store {self._context.backend.name}{scope}{' closed' if self._context.closed else ''}>"
 
 
 def open(
@@ -289,7 +289,7 @@ def open_root(
     store_id: str | None = None,
     search_marks: bool = False,
     options: Mapping[str, Any],
-) -> Root:
+) -> StoreContext:
     """Check the arguments of :func:`open` and open what all views of the store share."""
     checked = Limits.of(limits)
     secrets = signing_keys(cursor_secret)
@@ -301,7 +301,7 @@ def open_root(
     if not isinstance(read_only, bool):
         raise ValueError(f"read_only={shown(read_only)}: expected True or False")
     budget = check_timeout(query_timeout, "query_timeout")
-    Watch("", slow_query)  # a wrong value is told before anything is opened
+    Watch(None, slow_query)  # a wrong value is told before anything is opened
     if not isinstance(search_marks, bool):
         raise ValueError(f"search_marks={shown(search_marks)}: expected True or False")
     if search_marks:
@@ -311,7 +311,7 @@ def open_root(
     url, blobs = _of_backup(url, blobs)
     place = Blobs.of(blobs)
     backend = open_backend(url, read_only=read_only, **options)
-    return Root(
+    return StoreContext(
         backend,
         place,
         limits=checked,

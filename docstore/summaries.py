@@ -100,8 +100,8 @@ class Summaries(Asking[T]):
         """
         self._ready(at_least)
         check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=_MOST_VALUES)
-        path = facet_path(field, self._collection, self._root.limits)
-        with self._root.budget(timeout) as budget:
+        path = facet_path(field, self._collection, self._context.limits)
+        with self._context.budget(timeout) as budget:
             listing = self._listing(filter, search, "number", latest_only, ())
             budget.plan = listing.plan
             if by is None:
@@ -110,7 +110,10 @@ class Summaries(Asking[T]):
                 return Facet((show(value), count) for value, count in pairs)
             bucket = bucket_of(by, path, self._collection)
             if self._collection.column(path[0]).kind is Kind.JSON:
-                with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
+                with (
+                    self._context.read(snapshot=True) as reader,
+                    self._context.watching("count_by", listing.plan),
+                ):
                     counted = group(self._records(reader, listing, path), path, bucket)
             else:
                 put = ((bucket(value), count) for value, count in self._grouped(listing, path).items())
@@ -152,9 +155,9 @@ class Summaries(Asking[T]):
         """
         self._ready(at_least)
         check_window(limit=limit, offset=offset, page=None, cursor=None, direction=None, most=_MOST_VALUES)
-        path = facet_path(field, self._collection, self._root.limits, "distinct")
+        path = facet_path(field, self._collection, self._context.limits, "distinct")
         wanted = None if contains is None else fold(text_operand(contains, ("contains",)))
-        with self._root.budget(timeout) as budget:
+        with self._context.budget(timeout) as budget:
             listing = self._listing(filter, search, "number", latest_only, ())
             budget.plan = listing.plan
             pairs = in_order(self._grouped(listing, path))
@@ -191,8 +194,8 @@ class Summaries(Asking[T]):
             True
         """
         self._ready(at_least)
-        path = facet_path(field, self._collection, self._root.limits, "bounds")
-        with self._root.budget(timeout) as budget:
+        path = facet_path(field, self._collection, self._context.limits, "bounds")
+        with self._context.budget(timeout) as budget:
             listing = self._listing(filter, search, "number", latest_only, ())
             budget.plan = listing.plan
             kind = self._collection.column(path[0]).kind
@@ -229,13 +232,16 @@ class Summaries(Asking[T]):
         """
         self._ready(at_least)
         check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=_MOST_VALUES)
-        path = facet_path(prefix, self._collection, self._root.limits, "fields")
-        with self._root.budget(timeout) as budget:
+        path = facet_path(prefix, self._collection, self._context.limits, "fields")
+        with self._context.budget(timeout) as budget:
             listing = self._listing(filter, None, "number", latest_only, ())
             budget.plan = listing.plan
             found: dict[Path, _Field] = {}
             if self._collection.column(path[0]).kind is Kind.JSON:
-                with self._root.read(snapshot=True) as reader, self._root.watching("fields", listing.plan):
+                with (
+                    self._context.read(snapshot=True) as reader,
+                    self._context.watching("fields", listing.plan),
+                ):
                     for record in looked_over(self._records(reader, listing, path)):
                         for below in _paths_below(record, path):
                             found.setdefault(below, _Field()).count(record, below)
@@ -246,7 +252,7 @@ class Summaries(Asking[T]):
 
     def _grouped(self, listing: Listing, path: Path) -> Facet:
         """Count the records of a listing by the stored values at a path."""
-        with self._root.read(snapshot=True) as reader, self._root.watching("count_by", listing.plan):
+        with self._context.read(snapshot=True) as reader, self._context.watching("count_by", listing.plan):
             known = executor.grouped(reader, listing.plan, listing.query, path)
             return (
                 group(self._records(reader, listing, path), path) if known is None else Facet(known.items())
@@ -286,7 +292,7 @@ class Summaries(Asking[T]):
     def _column_bounds(self, listing: Listing, path: Path) -> tuple[Any, Any] | None:
         there = normalize(And((listing.query.where, Exists(path))))
         found = []
-        with self._root.read(snapshot=True) as reader:
+        with self._context.read(snapshot=True) as reader:
             for descending in (False, True):
                 order = (SortKey(path, descending, descending), SortKey(("number",), descending, descending))
                 query = Query(self._collection, listing.query.scope, there, order, limit=1)

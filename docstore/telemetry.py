@@ -4,8 +4,9 @@ The core says what it is about to do (``root.watching("find", plan)``) and this 
 filter's values is ever told, only its shape: a plan's *fingerprint* is the same for all queries of one shape.
 
 Spans are ``docstore.find``, ``docstore.iterate`` (one a batch), ``docstore.count``, ``docstore.count_by``,
-``docstore.write`` (one a commit) and ``docstore.put`` (the bytes of a document). The histogram
-``docstore.operation.duration`` counts them in seconds.
+``docstore.fields``, ``docstore.write`` (one a commit) and ``docstore.put`` (the bytes of a document). The
+histogram ``docstore.operation.duration`` counts them in seconds. All but ``docstore.put`` bear the standard
+attributes that OpenTelemetry has for databases, too, and are counted in ``db.client.operation.duration``.
 A query's time begins when it has its connection: waiting for a free one is not slow SQL.
 """
 
@@ -15,12 +16,13 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
+from docstore.backend import Located
 from docstore.errors import shown
 from docstore.query.explain import Plan
 from docstore.query.expr import And, ElemMatch, Expr, Not, Or
@@ -32,20 +34,25 @@ SLOW = 1.0
 
 _log = logging.getLogger("docstore.query")
 
+_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+"""Buckets of the histograms, those that OpenTelemetry's conventions ask of database clients."""
+
 
 class Watch:
     """What one open store tells of itself.
 
     Args:
-        backend: its backend's name.
+        backend: its backend; ``None`` where only ``slow_query`` is to be checked.
         slow_query: seconds from which a query is logged (logger ``docstore.query``, level WARNING);
             ``None``: never.
     """
 
-    def __init__(self, backend: str, slow_query: float | None) -> None:
+    def __init__(self, backend: Any, slow_query: float | None) -> None:
         if slow_query is not None and not (_is_number(slow_query) and slow_query >= 0):
             raise ValueError(f"slow_query={shown(slow_query)}: expected seconds, at least 0, or None")
-        self._backend = backend
+        self._backend = "" if backend is None else backend.name
+        self._place = _place_of(backend)
+        self._is_in_process = not isinstance(backend, Located)
         self._slow = slow_query
         self._instruments = _instruments()
         self._idle = slow_query is None and self._instruments is None
@@ -55,27 +62,39 @@ class Watch:
         if self._idle:
             return _NOTHING
         timed = _Timed(self, operation, plan)
-        if self._instruments is None or not self._instruments[2]():
+        if self._instruments is None or not self._instruments.is_heard():
             return timed
         return self._spanned(timed, operation, plan)
 
     def told(self, operation: str, plan: Plan | None, seconds: float) -> None:
         """Log a query that was slow."""
         if plan is not None and self._slow is not None and seconds >= self._slow:
-            residual = "" if plan.is_pushed else ", with a residual"
+            residual, shape = "" if plan.is_pushed else ", with a residual", fingerprint(plan)
             _log.warning(
                 "slow query: %.3f s for %s of %s on %s, plan %s%s",
-                seconds, operation, plan.collection, self._backend, fingerprint(plan), residual,
+                seconds, operation, plan.collection, self._backend, shape, residual,
+                extra={
+                    "docstore_event": "slow_query", "docstore_operation": operation,
+                    "docstore_collection": plan.collection, "docstore_backend": self._backend,
+                    "docstore_plan": shape, "docstore_residual": not plan.is_pushed,
+                    "docstore_seconds": round(seconds, 6),
+                },
             )  # fmt: skip
 
     @contextmanager
     def _spanned(self, timed: _Timed, operation: str, plan: Plan | None) -> Iterator[None]:
         assert self._instruments is not None
-        tracer, duration, _ = self._instruments
-        told = {"docstore.operation": operation, "docstore.backend": self._backend}
+        kit = self._instruments
+        told: dict[str, str | int] = {"docstore.operation": operation, "docstore.backend": self._backend}
+        standard = {} if operation == "put" else {**self._place, "db.operation.name": operation}
         if plan is not None:
             told["docstore.collection"] = plan.collection
-        with tracer.start_as_current_span(f"docstore.{operation}", attributes=told) as span:
+            standard |= {
+                "db.collection.name": plan.collection, "db.query.summary": f"{operation} {plan.collection}"
+            }  # fmt: skip
+        kind = kit.in_process if operation == "put" or self._is_in_process else kit.client
+        name = f"docstore.{operation}"
+        with kit.tracer.start_as_current_span(name, kind=kind, attributes=told | standard) as span:
             if plan is not None and span.is_recording():
                 span.set_attribute("docstore.plan", fingerprint(plan))
                 span.set_attribute("docstore.residual", not plan.is_pushed)
@@ -83,10 +102,15 @@ class Watch:
                 with timed:
                     yield
             except Exception as error:
-                told["error.type"] = type(error).__name__
+                failed: dict[str, str | int] = {"error.type": type(error).__name__}
+                span.set_attributes(failed)
+                told |= failed
+                standard = standard and standard | failed
                 raise
             finally:
-                duration.record(timed.seconds, told)
+                kit.duration.record(timed.seconds, told)
+                if standard:
+                    kit.standard_duration.record(timed.seconds, standard)
 
 
 class _Timed:
@@ -123,24 +147,63 @@ class _Nothing:
 _NOTHING = _Nothing()
 
 
-@cache
-def _instruments() -> tuple[Any, Any, Callable[[], bool]] | None:
-    """Return OpenTelemetry's tracer, our histogram, and what tells whether anybody listens to either now;
-    ``None`` where its API is not installed.
+def _place_of(backend: Any) -> dict[str, str | int]:
+    """Return OpenTelemetry's attributes of the database that a backend is on."""
+    if not isinstance(backend, Located):
+        return {"db.system.name": "" if backend is None else backend.name}
+    place = backend.location
+    told = {
+        "db.system.name": place.system, "db.namespace": place.namespace, "server.address": place.address,
+        "server.port": place.port,
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class _Instruments:
+    """What OpenTelemetry's API gave us.
+
+    Attributes:
+        tracer: makes spans.
+        duration: our histogram.
+        standard_duration: the histogram that all clients of databases have.
+        client, in_process: the kinds of spans.
+        is_heard: whether anybody listens now.
     """
+
+    tracer: Any
+    duration: Any
+    standard_duration: Any
+    client: Any
+    in_process: Any
+    is_heard: Callable[[], bool]
+
+
+@cache
+def _instruments() -> _Instruments | None:
+    """Return what makes spans and metrics, ``None`` where OpenTelemetry's API is not installed."""
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.trace") is None:
         return None
     from opentelemetry import metrics, trace
 
     meter = metrics.get_meter("docstore")
-    duration = meter.create_histogram(
-        "docstore.operation.duration", unit="s", description="Time that operations of the store took."
-    )
+
+    def histogram(name: str, description: str) -> Any:
+        return meter.create_histogram(
+            name, unit="s", description=description, explicit_bucket_boundaries_advisory=_SECONDS
+        )
 
     def is_heard() -> bool:
         return not (_is_of_api(trace.get_tracer_provider()) and _is_of_api(metrics.get_meter_provider()))
 
-    return trace.get_tracer("docstore"), duration, is_heard
+    return _Instruments(
+        trace.get_tracer("docstore"),
+        histogram("docstore.operation.duration", "Time that operations of the store took."),
+        histogram("db.client.operation.duration", "Duration of database client operations."),
+        trace.SpanKind.CLIENT,
+        trace.SpanKind.INTERNAL,
+        is_heard,
+    )
 
 
 def _is_of_api(provider: Any) -> bool:

@@ -240,7 +240,7 @@ class WorkQueue(Writes[Document]):
         _check_count("max_attempts", max_attempts, 2**31)
         _check_lease(lease)
         self._parsed(filter)
-        if self._root.in_transaction:
+        if self._context.in_transaction:
             raise BackendError("process() commits as it goes: call it outside of a transaction")
 
     def _take(
@@ -264,7 +264,7 @@ class WorkQueue(Writes[Document]):
         _check_count("limit", limit, _MOST_CLAIMED)
         span = _check_lease(lease)
         name = None if worker is None else self._checks.text("worker", worker)
-        with (budget := self._root.budget(timeout)):
+        with (budget := self._context.budget(timeout)):
             wanted = self._parsed(filter)
         token, tried = token_hex(16), list[Row]()
 
@@ -275,7 +275,7 @@ class WorkQueue(Writes[Document]):
                 return kept
             tried.clear()
             while True:
-                with self._root.finding(writer, budget):
+                with self._context.finding(writer, budget):
                     rows = self._claimable(writer, wanted, now, limit - len(tried))
                 lost = [
                     row for row in rows if max_attempts is not None and lifecycle.is_spent(row, max_attempts)
@@ -292,7 +292,7 @@ class WorkQueue(Writes[Document]):
                     return list(tried)
 
         try:
-            rows = self._root.written(work, recognises=True, budget=budget)
+            rows = self._context.written(work, recognises=True, budget=budget)
         except Exception:
             raise
         except BaseException as stopped:  # maybe in the middle of the commit: nobody will get the claims
@@ -307,7 +307,7 @@ class WorkQueue(Writes[Document]):
         """Release what a claim that was cancelled has committed all the same; where that fails, its lease
         runs out.
         """
-        if not tried or self._root.in_transaction:  # a part of a transaction is undone
+        if not tried or self._context.in_transaction:  # a part of a transaction is undone
             return
 
         def work(writer: Writer) -> None:
@@ -316,7 +316,7 @@ class WorkQueue(Writes[Document]):
                 self._write(writer, row, lifecycle.released(None), now, touch=True)
 
         try:
-            self._root.written(work, recognises=True)
+            self._context.written(work, recognises=True)
         except DocstoreError as also:
             stopped.add_note(f"and what was claimed could not be given back, its lease runs out: {also}")
 
@@ -354,8 +354,8 @@ class WorkQueue(Writes[Document]):
         def checked(row: Row, now: int) -> Mapping[str, Any] | None:
             return make(lifecycle.check_held(row, held.id, token, now), now)
 
-        self._root.check_open()
-        self._root.check_writable("a claim")
+        self._context.check_open()
+        self._context.check_writable("a claim")
         try:
             return self._changed(held.id, checked, touch=touch, include=lifecycle.LEASE, number=held.number)
         except NotFound:
@@ -370,11 +370,11 @@ class WorkQueue(Writes[Document]):
             now: int = writer.now()
             found = self._mine(writer, held.id, include=lifecycle.LEASE, number=held.number)
             row = lifecycle.check_held(found, held.id, token, now)
-            writer.update(DOCUMENTS, row["number"], {"lease_expires_at": now + span})
+            writer.update(DOCUMENTS, row, {"lease_expires_at": now + span})
             return now + span
 
         try:
-            return to_datetime(self._root.written(work, recognises=True))
+            return to_datetime(self._context.written(work, recognises=True))
         except NotFound:
             lifecycle.check_held(None, held.id, token, 0)
             raise

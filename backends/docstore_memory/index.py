@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from docstore.backend import Query
-from docstore.index.answers import Bounds
-from docstore.index.bits import EMPTY, Bits, intersection, union_all
-from docstore.index.bulk import Bulk
-from docstore.index.facts import indexed_fields
-from docstore.index.leaves import leaf_bounds
-from docstore.index.memory import Folded
+from docstore.index.bitmap import EMPTY, Bits, intersection, union_all
+from docstore.index.bulk import Bulk, Folded
+from docstore.index.extract import Record, indexed_fields
+from docstore.index.ngrams import Alternatives, asked
+from docstore.index.search import Bounds, leaf_bounds
 from docstore.index.snapshot import Answer, Snapshot
-from docstore.index.source import Source
 from docstore.index.tail import Reading, Tail
-from docstore.index.texts import Alternatives, asked
-from docstore.index.tree import Record
+from docstore.index.terms import Source
 from docstore.index.values import span_of
 from docstore.query.expr import And, Compare, Expr, Leaf, expr_to_json
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 from docstore.backend import Query, SortKey
 from docstore.concurrency import looked_over
-from docstore.index import window
-from docstore.index.bits import EMPTY, Bits, minus
-from docstore.index.facet_counts import count_by
-from docstore.index.ordered import MOST_ORDERED, is_ordered
-from docstore.index.snapshot import Answer, Window
+from docstore.index import top_k
+from docstore.index.bitmap import EMPTY, Bits, minus
+from docstore.index.snapshot import Answer, Window, count_by
+from docstore.index.values import MOST_ORDERED, is_ordered
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import Compare, Expr, In, Path
 from docstore.query.sorting import after_function, sort_key_function
@@ -182,7 +181,7 @@ def _rounds(view: StateView, query: Query, answer: Answer, found: list[Record]) 
     found = [*found, *islice(passing(changed), wanted)]
     beside, seen = len(found), EMPTY
     while size <= _LAST_ROUND:
-        cut = window.cut(high, query.order, 0, size, snapshot.bulk)
+        cut = top_k.cut(high, query.order, 0, size, snapshot.bulk)
         if cut is None:
             return None
         found += passing(_records(view, query, minus(cut.members, seen)))

@@ -19,7 +19,7 @@ from typing import Any
 from docstore.backend import BlobRow, BlobState, Capabilities, Duplicate, Query, Row, Scope, Statement, column
 from docstore.concurrency import Clock, looked_over
 from docstore.errors import shown
-from docstore.index.ordered import is_ordered
+from docstore.index.values import is_ordered
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Path
 from docstore.query.facets import group
@@ -280,25 +280,25 @@ class MemoryWriter(MemoryReader):
         layer.table.add_new(records, ids)
         return True
 
-    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
+    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns of one row; return whether it exists.
 
         Raises:
             Duplicate: a unique key is taken; the row is as before.
         """
-        for record in self._view.find(collection, "number", number):
+        for record in self._view.find(collection, "number", row["number"]):
             changed = record.changed(changes)
             self._check_unique(collection, changed)
-            self._layer(collection.name, number).put(changed)
+            self._layer(collection.name, record.number).put(changed)
             return True
         return False
 
-    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
+    def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
         """Remove rows, and the extractions of removed documents; return how many rows there were."""
         removed = 0
-        for number in numbers:
-            for record in self._view.find(collection, "number", number):
-                self._layer(collection.name, number).remove(number)
+        for row in rows:
+            for record in self._view.find(collection, "number", row["number"]):
+                self._layer(collection.name, record.number).remove(record.number)
                 removed += 1
                 if collection.name == "documents":
                     self._delete_extractions(record)
@@ -318,20 +318,20 @@ class MemoryWriter(MemoryReader):
             raise Duplicate(f"blob key {shown(blob.key)} is taken")
         self._set_blob(blob.key, blob)
 
-    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
+    def update_blob(self, blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
         """Set fields of a blob row that is in one of ``states``; return whether it was."""
-        blob = self._view.blob(key)
-        if blob is None or blob.state not in states:
+        found = self._view.blob(blob.key)
+        if found is None or found.state not in states:
             return False
-        self._set_blob(key, replace(blob, **changes))
+        self._set_blob(blob.key, replace(found, **changes))
         return True
 
-    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
+    def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
         """Remove a blob row that is in one of ``states``; return whether it was."""
-        blob = self._view.blob(key)
-        if blob is None or blob.state not in states:
+        found = self._view.blob(blob.key)
+        if found is None or found.state not in states:
             return False
-        self._set_blob(key, None)
+        self._set_blob(blob.key, None)
         return True
 
     def _delete_extractions(self, document: Record) -> None:

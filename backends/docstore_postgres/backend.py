@@ -405,7 +405,7 @@ class PostgresBackend(SQLBackend):
         for collection in (DOCUMENTS, EXTRACTIONS):
             for one in term_faults(self.read, self.tables, collection):
                 with self.write() as session:
-                    repair(session, self.tables, collection, one.number)
+                    repair(session, self.tables, collection, one)
 
     def forget_values(self) -> None:
         """Forget the usual values and counts that no document has any more, and leave no dead rows."""

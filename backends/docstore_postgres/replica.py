@@ -95,7 +95,10 @@ class ReplicaPositions:
     def went_away(self, error: Exception) -> None:
         """Note that the replica cannot be reached, and warn."""
         if self._away_until == 0.0:
-            _log.warning("the replica cannot be read, the primary is read instead: %s", error)
+            _log.warning(
+                "the replica cannot be read, the primary is read instead: %s", error,
+                extra={"docstore_event": "replica_away", "docstore_reason": str(error)[:200]},
+            )  # fmt: skip
         self._away_until = time.monotonic() + _AWAY_SECONDS
 
     def came_back(self) -> None:

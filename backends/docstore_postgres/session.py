@@ -339,6 +339,18 @@ class PostgresSession(InsertSession):
 
     # -- statements ------------------------------------------------------------------------------------------
 
+    def key_of(self, row: Row) -> Fragment:
+        """Return the condition for one row, which says where to look for it, too."""
+        return Fragment("tenant = %s AND number = %s", (row["tenant"] or "", row["number"]))
+
+    def chosen(self, rows: Sequence[Row]) -> list[Fragment]:
+        """Return the condition for rows, of one tenant as a value that says where to look for them."""
+        tenants = sorted({row["tenant"] or "" for row in rows})
+        numbers = self.listed("number", [row["number"] for row in rows])
+        if len(tenants) == 1:
+            return [both((Fragment("tenant = %s", (tenants[0],)), numbers))]
+        return [both((self.listed("tenant", tenants), numbers))]
+
     def listed(self, column: str, values: Sequence[Any]) -> Fragment:
         """Return ``column`` being among ``values``, one array bound."""
         kind = "bigint" if values and isinstance(values[0], int) else "text"
@@ -412,7 +424,7 @@ class PostgresSession(InsertSession):
         if f"{self.tables.prefix}usual" in missing:
             for collection in (DOCUMENTS, EXTRACTIONS):
                 for one in term_faults(self._itself, self.tables, collection):
-                    repair(self, self.tables, collection, one.number)
+                    repair(self, self.tables, collection, one)
 
     def _itself(self, *, snapshot: bool = False) -> AbstractContextManager[PostgresSession]:
         return nullcontext(self)

@@ -64,13 +64,13 @@ def update_single(
 ) -> bool:
     """Set columns of a row if it is still as it was read; return whether it was."""
     assignments = [session.assignment(name, value) for name, value in changes.items()]
-    guards = ("number", "revision", *(name for name in ("status", "is_latest") if name in before))
+    guards = ("tenant", "number", "revision", *(name for name in ("status", "is_latest") if name in before))
     text = (
         f"UPDATE {session.tables.of(collection)} SET {', '.join(part.text for part in assignments)} "
         f"WHERE {' AND '.join(f'{name} = %s' for name in guards)} RETURNING number"
     )
     values = [value for part in assignments for value in part.values]
-    values += [before[name] for name in guards]
+    values += [before["tenant"] or "", *(before[name] for name in guards[1:])]
     if collection is DOCUMENTS and changes.get("status", before["status"]) != before["status"]:
         text = (
             f"WITH changed AS ({text}), counted AS (INSERT INTO {session.tables.tally} "

@@ -144,10 +144,12 @@ class TermFault:
 
     Attributes:
         number: of its row.
+        tenant: whose it is; ``""``: nobody's.
         id: its own.
     """
 
     number: int
+    tenant: str
     id: str
 
 
@@ -158,7 +160,7 @@ def term_faults(read: _Opens, tables: Tables, collection: Collection) -> Iterato
         with read() as session:
             batch = _batch(session, tables, collection, after)
             common_values = read_common_values(session)
-        for number, id, metadata, kept in batch:
+        for number, tenant, id, metadata, kept in batch:
             words = set((kept or "").replace("'", "").split())
             known = common_values.up_to(max(map(known_by, words), default=0))
             record = read_json(metadata)
@@ -166,7 +168,7 @@ def term_faults(read: _Opens, tables: Tables, collection: Collection) -> Iterato
                 continue
             meant = set(record_terms(record, known)[0].split())
             if (words ^ meant) - common_values.forgotten:
-                yield TermFault(number, id)
+                yield TermFault(number, tenant, id)
         if len(batch) < _BATCH:
             return
         after = batch[-1][0]
@@ -174,22 +176,20 @@ def term_faults(read: _Opens, tables: Tables, collection: Collection) -> Iterato
 
 def _batch(
     session: Session, tables: Tables, collection: Collection, after: int
-) -> list[tuple[int, str, str, str | None]]:
-    start = f"SELECT number, id, metadata, metadata_words::text FROM {tables.of(collection)}"
+) -> list[tuple[int, str, str, str, str | None]]:
+    start = f"SELECT number, tenant, id, metadata, metadata_words::text FROM {tables.of(collection)}"
     session.run(Fragment(f"{start} WHERE number > %s ORDER BY number LIMIT {_BATCH}", (after,)))
-    found: list[tuple[int, str, str, str | None]] = session.cursor.fetchall()
+    found: list[tuple[int, str, str, str, str | None]] = session.cursor.fetchall()
     return found
 
 
-def repair(session: Session, tables: Tables, collection: Collection, number: int) -> None:
+def repair(session: Session, tables: Tables, collection: Collection, one: TermFault) -> None:
     """Set the words of a row right, by its metadata as it is now."""
-    table = tables.of(collection)
-    session.run(Fragment(f"SELECT metadata, tenant FROM {table} WHERE number = %s FOR UPDATE", (number,)))
+    table, key = tables.of(collection), "WHERE tenant = %s AND number = %s"
+    session.run(Fragment(f"SELECT metadata FROM {table} {key} FOR UPDATE", (one.tenant, one.number)))
     found = session.cursor.fetchone()
     if found is not None:
-        metadata, tenant = found
-        words, _ = record_terms(
-            read_json(metadata) or {}, NO_COMMON_VALUES if tenant else read_common_values(session)
-        )
-        statement = f"UPDATE {table} SET metadata_words = %s::tsvector WHERE number = %s"
-        session.run(Fragment(statement, (words, number)))
+        common_values = NO_COMMON_VALUES if one.tenant else read_common_values(session)
+        words, _ = record_terms(read_json(found[0]) or {}, common_values)
+        statement = f"UPDATE {table} SET metadata_words = %s::tsvector {key}"
+        session.run(Fragment(statement, (words, one.tenant, one.number)))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 
-from docstore.backend import EXACT, Judgement, SortKey, Writer
+from docstore.backend import EXACT, Judgement, Location, SortKey, Writer
 from docstore.concurrency import Gate, current
 from docstore.errors import BackendError, DocstoreError, StoreBusy
 from docstore.query.expr import Leaf
@@ -66,6 +66,15 @@ class SQLBackend(ABC):
         self.compilers: Mapping[str, Compiler] = self.new_compilers()
         self._pid = os.getpid()
         self.gate = Gate()
+
+    @property
+    def location(self) -> Location:
+        """Where the database is."""
+        url = self.engine.url
+        socket = url.query.get("host", "")
+        host = url.host or (socket if isinstance(socket, str) else socket[0])
+        parts = [part for part in (url.database, self.tables.schema) if part]
+        return Location(self.name, "|".join(parts), host, url.port)
 
     def new_compilers(self) -> dict[str, Compiler]:
         """Return a compiler for each collection, which knows nothing yet."""

@@ -162,16 +162,16 @@ class Counters:
             found[tenant or "", owner or "", latest, status] += n
         return found
 
-    def of_numbers(self, numbers: Sequence[int]) -> Counter[Key]:
-        """Count the stored rows of these numbers, and keep others from changing them."""
+    def of_stored(self, rows: Sequence[Row]) -> Counter[Key]:
+        """Count rows as they are stored, and keep others from changing them."""
         source = f"SELECT {_OF_ROW} FROM {self._session.tables.of(DOCUMENTS)} AS d WHERE "
-        if len(numbers) == 1:
-            chosen = Fragment(f"number = {self._session.mark}", (numbers[0],))
-        else:
-            chosen = self._session.listed("number", numbers)
-        self._session.run(chosen.wrapped(source, self._session.row_lock("wait")))
-        found = self._session.cursor.fetchall()
-        return Counter((tenant, owner, bool(latest), word) for tenant, owner, latest, word in found)
+        counted: Counter[Key] = Counter()
+        chosen = [self._session.key_of(rows[0])] if len(rows) == 1 else self._session.chosen(rows)
+        for some in chosen:
+            self._session.run(some.wrapped(source, self._session.row_lock("wait")))
+            found = self._session.cursor.fetchall()
+            counted.update((tenant, owner, bool(latest), word) for tenant, owner, latest, word in found)
+        return counted
 
     def moved(self, before: Counter[Key], changed: Mapping[str, Any]) -> Counter[Key]:
         """Return what changes where rows counted ``before`` get these columns."""

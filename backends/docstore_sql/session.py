@@ -270,7 +270,7 @@ class Session(ABC):
         values += name_columns(row["filename"], marks=self.tables.search_marks)
         return values
 
-    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
+    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns of one row; return whether it exists."""
         changed = {name: value for name, value in changes.items() if name != "content"}
         if "tenant" in changed:
@@ -282,53 +282,49 @@ class Session(ABC):
         sets = Fragment(
             ", ".join(part.text for part in assignments), sum((part.values for part in assignments), ())
         )
-        table = self.tables.of(collection)
+        table, key = self.tables.of(collection), self.key_of(row)
         counted = collection is DOCUMENTS and not changed.keys().isdisjoint(COUNTED)
-        before = self.counters.of_numbers([number]) if counted else None
+        before = self.counters.of_stored([row]) if counted else None
         if assignments:
-            text = f"UPDATE {table} SET {sets.text} WHERE number = {self.mark}"
             execute = self.run if _UNIQUE.isdisjoint(changed) else self.guarded
-            exists = execute(Fragment(text, (*sets.values, number))) == 1
+            text = f"UPDATE {table} SET {sets.text} WHERE {key.text}"
+            exists = execute(Fragment(text, (*sets.values, *key.values))) == 1
         else:
-            self.run(Fragment(f"SELECT 1 FROM {table} WHERE number = {self.mark}", (number,)))
+            self.run(key.wrapped(f"SELECT 1 FROM {table} WHERE "))
             exists = self.cursor.fetchone() is not None
         if before is not None:
             self.counters.add(self.counters.moved(before, changed))
         if exists and "content" in changes:
-            self.replace_content(number, changes["content"])
+            self.replace_content(row, changes["content"])
         return exists
 
     def assignment(self, name: str, value: Any) -> Fragment:
         """Return one ``column = value``, with what is derived from it."""
         return Fragment(f"{name} = {self.mark}", (value,))
 
-    def replace_content(self, number: int, content: str | None) -> None:
+    def replace_content(self, row: Row, content: str | None) -> None:
         """Set or remove the content of a document."""
-        self.delete_contents([number])
+        self.run(self.key_of(row).wrapped(f"DELETE FROM {self.tables.content} WHERE "))
         if content is not None:
-            self.run(
-                Fragment(
-                    f"SELECT tenant FROM {self.tables.of(DOCUMENTS)} WHERE number = {self.mark}", (number,)
-                )
-            )
-            tenant = self.cursor.fetchone()[0]
-            self.insert_content(number, tenant, content_columns(content, marks=self.tables.search_marks))
+            columns = content_columns(content, marks=self.tables.search_marks)
+            self.insert_content(row["number"], row["tenant"] or "", columns)
 
-    def delete_contents(self, numbers: Sequence[int]) -> None:
-        """Remove the contents of documents."""
-        self.run(self.listed("number", numbers).wrapped(f"DELETE FROM {self.tables.content} WHERE "))
-
-    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
-        """Remove rows, of documents with their contents and extractions; return how many rows there were."""
-        chosen = self.listed("number", numbers)
-        table = self.tables.of(collection)
+    def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
+        """Remove rows; return how many there were. A document's content and extractions go by their foreign
+        keys.
+        """
         if collection is DOCUMENTS:
-            owned = chosen.wrapped(f"(tenant, document_id) IN (SELECT tenant, id FROM {table} WHERE ", ")")
-            self.run(owned.wrapped(f"DELETE FROM {self.tables.named('extraction')} WHERE "))
-            self.delete_contents(numbers)
-            self.counters.add(self.counters.of_numbers(numbers), -1)
-        self.run(chosen.wrapped(f"DELETE FROM {table} WHERE "))
-        return int(self.cursor.rowcount)
+            self.counters.add(self.counters.of_stored(rows), -1)
+        start = f"DELETE FROM {self.tables.of(collection)} WHERE "
+        return sum(self.run(chosen.wrapped(start)) for chosen in self.chosen(rows))
+
+    def key_of(self, row: Row) -> Fragment:
+        """Return the condition for one row, and for a document's content."""
+        return Fragment(f"number = {self.mark}", (row["number"],))
+
+    def chosen(self, rows: Sequence[Row]) -> list[Fragment]:
+        """Return the conditions for rows, to be asked one after another."""
+        return [self.listed("number", [row["number"] for row in rows])]
 
     def insert_blob(self, blob: BlobRow) -> None:
         """Add a blob row."""
@@ -341,7 +337,7 @@ class Session(ABC):
             )
         )
 
-    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
+    def update_blob(self, blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
         """Set fields of a blob row if its state is among ``states``; return whether it was."""
         unknown = changes.keys() - set(_BLOB_COLUMNS)
         if unknown:
@@ -349,7 +345,7 @@ class Session(ABC):
         if "tenant" in changes:
             changes["tenant"] = changes["tenant"] or ""
         sets = ", ".join(f"{name} = {self.mark}" for name in changes)
-        where = self._blob_in(key, states)
+        where = self._blob_in(blob, states)
         self.run(
             Fragment(
                 f"UPDATE {self.tables.blob} SET {sets} WHERE {where.text}", (*changes.values(), *where.values)
@@ -357,14 +353,15 @@ class Session(ABC):
         )
         return bool(self.cursor.rowcount == 1)
 
-    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
+    def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
         """Remove a blob row if its state is among ``states``; return whether it was."""
-        self.run(self._blob_in(key, states).wrapped(f"DELETE FROM {self.tables.blob} WHERE "))
+        self.run(self._blob_in(blob, states).wrapped(f"DELETE FROM {self.tables.blob} WHERE "))
         return bool(self.cursor.rowcount == 1)
 
-    def _blob_in(self, key: str, states: Container[BlobState]) -> Fragment:
+    def _blob_in(self, blob: BlobRow, states: Container[BlobState]) -> Fragment:
         marks = ", ".join([self.mark] * len(states))
-        return Fragment(f"key = {self.mark} AND state IN ({marks})", (key, *states))
+        text = f"tenant = {self.mark} AND key = {self.mark} AND state IN ({marks})"
+        return Fragment(text, (blob.tenant or "", blob.key, *states))
 
     # -- rows --------------------------------------------------------------------------------------
 

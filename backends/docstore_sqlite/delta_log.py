@@ -14,11 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from docstore.backend import Row, column
-from docstore.index.bits import Bits, Members, Run, minus
+from docstore.index.bitmap import Bits, Members, Run, minus
 from docstore.index.chunks import merged, packed, packed_integer, packed_one, removed, split
-from docstore.index.facts import pour_columns
-from docstore.index.nodes import Node
-from docstore.index.tree import Tree
+from docstore.index.extract import Node, Tree, pour_columns
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, Collection, read_json
 from docstore_sqlite.schema import FIELDS, IndexTables, columns, generation_name, steps_text

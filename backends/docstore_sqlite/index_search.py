@@ -12,17 +12,14 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query, Row, SortKey
-from docstore.index import window
-from docstore.index.answers import Bounds
-from docstore.index.bits import EMPTY, Bits, union
-from docstore.index.facet_counts import count_by
-from docstore.index.facts import EVERY
-from docstore.index.leaves import leaf_bounds
-from docstore.index.ordered import CUT, MOST_ORDERED, Ordered
-from docstore.index.snapshot import Answer, Snapshot, Window
-from docstore.index.source import Source
+from docstore.index import top_k
+from docstore.index.bitmap import EMPTY, Bits, union
+from docstore.index.ngrams import asked, fts5
+from docstore.index.search import Bounds, leaf_bounds
+from docstore.index.snapshot import Answer, Snapshot, Window, count_by
 from docstore.index.tail import Segment
-from docstore.index.texts import asked, fts5
+from docstore.index.terms import EVERY, Source
+from docstore.index.values import CUT, MOST_ORDERED, Ordered
 from docstore.query.expr import Expr, Leaf, Path
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.values import INT64_MAX, INT64_MIN
@@ -194,7 +191,7 @@ class IndexSearch(SnapshotSession):
         changed = self._changed_passing(query, found.tail.high, index, wanted)
         size = 4 * wanted + slack + _ROUND
         while size <= 4 * NUMBERED_ROWS:
-            cut = window.cut(high, query.order, 0, size, index.bulk)
+            cut = top_k.cut(high, query.order, 0, size, index.bulk)
             if cut is None:
                 return None
             passed = self.fetching.passing(query, cut.members.members)

@@ -15,9 +15,9 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.tables import Tables
 
 from docstore.index.bulk import Bulk
+from docstore.index.extract import Record
 from docstore.index.snapshot import Snapshot
 from docstore.index.tail import Reading, Tail
-from docstore.index.tree import Record
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import (
     LOG_LIMIT,

@@ -31,9 +31,8 @@ from docstore_sql.column_filter import PreparedQuery
 from docstore_sql.fragment import Fragment, both
 
 from docstore.backend import Query, SortKey
-from docstore.index.ordered import is_ordered
-from docstore.index.texts import asked
-from docstore.index.values import span_of
+from docstore.index.ngrams import asked
+from docstore.index.values import is_ordered, span_of
 from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, expr_to_json, leaves
 from docstore_sqlite.declared_indexes import has_order
 from docstore_sqlite.schema import FIELDS

@@ -15,10 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from docstore.backend import SortKey
-from docstore.index.bits import EMPTY, Bits, union_all
+from docstore.index.bitmap import EMPTY, Bits, union_all
 from docstore.index.chunks import assemble
 from docstore.index.snapshot import Snapshot
-from docstore.index.source import MOST_KEYS
+from docstore.index.terms import MOST_KEYS
 from docstore.query.expr import Path
 from docstore_sqlite.schema import TEXT_GENERATION, IndexTables, steps_text
 
@@ -94,7 +94,7 @@ def _chunks_text(chunks: int) -> str:
 
 
 class PostingReader:
-    """A :class:`~docstore.index.tree.Stored` read through one cursor.
+    """A :class:`~docstore.index.extract.Stored` read through one cursor.
 
     Args:
         cursor: on a connection within a transaction.

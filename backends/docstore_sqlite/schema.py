@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from docstore_sql.migrations import made_by
 from docstore_sql.tables import Tables, make_metadata
 
-from docstore.index.facts import indexed_fields
+from docstore.index.extract import indexed_fields
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 

@@ -303,23 +303,26 @@ class SQLiteSession(Session):
             self.indexed.inserted(collection, numbers)
         return numbers
 
-    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
+    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns of one row, noted for the index as it was; return whether it exists."""
-        noted = self.indexed.changing(collection, number, changes)
-        exists = super().update(collection, number, changes)
+        noted = self.indexed.changing(collection, row["number"], changes)
+        exists = super().update(collection, row, changes)
         if noted:
             self.indexed.changed(collection)
         return exists
 
-    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
+    def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
         """Remove rows, noted for the index as they were; return how many there were."""
-        chosen = self.listed("number", numbers)
+        [chosen] = self.chosen(rows)
         self.indexed.deleting(collection, chosen)
         if collection is DOCUMENTS:
             table = self.tables.of(DOCUMENTS)
             owned = chosen.wrapped(f"(tenant, document_id) IN (SELECT tenant, id FROM {table} WHERE ", ")")
             self.indexed.deleting(EXTRACTIONS, owned)
-        removed = super().delete(collection, numbers)
+            # an application's connection, which a block may join, need not enforce foreign keys
+            self.run(owned.wrapped(f"DELETE FROM {self.tables.of(EXTRACTIONS)} WHERE "))
+            self.run(chosen.wrapped(f"DELETE FROM {self.tables.content} WHERE "))
+        removed = super().delete(collection, rows)
         self.indexed.changed(collection)
         if collection is DOCUMENTS:
             self.indexed.changed(EXTRACTIONS)

@@ -12,8 +12,8 @@ from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query
-from docstore.index.answers import Bounds
-from docstore.index.bits import Bits
+from docstore.index.bitmap import Bits
+from docstore.index.search import Bounds
 from docstore.query.expr import And
 from docstore_sqlite.compiler import SQLiteCompiler
 from docstore_sqlite.functions import SetMember

@@ -13,7 +13,7 @@ from typing import Any
 
 from docstore_sql.tables import Tables
 
-from docstore.index.texts import document_tokens, names_tokens
+from docstore.index.ngrams import document_tokens, names_tokens
 from docstore.query.fields import DOCUMENTS
 from docstore.query.text import fold
 from docstore_sqlite.schema import TEXT_GENERATION, IndexTables

@@ -7,14 +7,13 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from docstore.aio.claims import AsyncClaim
+from docstore.aio.collection import AsyncRecords
 from docstore.aio.files import AsyncFile
-from docstore.aio.records import AsyncRecords
 from docstore.aio.sources import plain_callback, plain_rows, readable
-from docstore.aio.workers import AsyncHandler, AsyncWorkers
+from docstore.aio.workers import AsyncClaim, AsyncHandler, AsyncWorkers
 from docstore.collection import Filter
 from docstore.concurrency import STORE_DEFAULT, Timeout
-from docstore.context import Root
+from docstore.context import StoreContext
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
 from docstore.models import AddResult, Document, NewDocument, Put, PutResult, UpdateResult
@@ -33,7 +32,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
     cancelled leaves nothing behind, or all of it where the commit was done already.
     """
 
-    def _make(self, root: Root) -> Documents:
+    def _make(self, root: StoreContext) -> Documents:
         return Documents(root, self._scope, confined=self._confined)
 
     # -- adding ------------------------------------------------------------------------------------

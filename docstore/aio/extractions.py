@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any
 
-from docstore.aio.records import AsyncRecords
+from docstore.aio.collection import AsyncRecords
 from docstore.aio.sources import plain_callback, plain_rows
-from docstore.context import Root
+from docstore.context import StoreContext
 from docstore.extractions import Extractions
 from docstore.models import AddResult, Document, Extraction, UpdateResult
 from docstore.writes.batches import OnError
@@ -18,7 +18,7 @@ __all__ = ["AsyncExtractions"]
 class AsyncExtractions(AsyncRecords[Extraction, Extractions]):
     """The extractions of a store, within its scope: :class:`~docstore.extractions.Extractions`, awaited."""
 
-    def _make(self, root: Root) -> Extractions:
+    def _make(self, root: StoreContext) -> Extractions:
         return Extractions(root, self._scope, confined=self._confined)
 
     async def add(

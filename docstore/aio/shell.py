@@ -16,11 +16,11 @@ from functools import partial
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from docstore.aio.hop import Hop, unbroken
+from docstore.aio.calls import Hop, unbroken
 from docstore.aio.threads import Chore, Seats, ThreadGroup
 from docstore.backend import Capabilities
 from docstore.concurrency import STORE_DEFAULT, StoreDefault, Timeout
-from docstore.context import Root
+from docstore.context import StoreContext
 from docstore.errors import BackendError, QueryTimeout, StoreBusy, StoreClosed
 
 __all__ = ["Group", "Shell", "Twin"]
@@ -46,14 +46,14 @@ class Block:
     """
 
     def __init__(
-        self, shell: Shell, root: Root, outer: Block | None, manager: AbstractContextManager[object]
+        self, shell: Shell, root: StoreContext, outer: Block | None, manager: AbstractContextManager[object]
     ) -> None:
         self.outer = outer
         self.lane: ThreadGroup = shell.take_lane() if outer is None else outer.lane
         self._shell = shell
-        self._root = root
+        self._context = root
         self._manager = manager
-        self._context: Context = copy_context()
+        self._variables: Context = copy_context()
         self._transaction: Any = None
         self._has_ended = False
         self._closed = False
@@ -63,7 +63,7 @@ class Block:
         undo = partial(self._leave, asyncio.CancelledError())
         try:
             await self._shell.follow(
-                Hop(self._enter, self.lane, undo=lambda _: undo(), context=self._context)
+                Hop(self._enter, self.lane, undo=lambda _: undo(), context=self._variables)
             )
         except BaseException:
             self._shell.give_lane(self)
@@ -71,9 +71,9 @@ class Block:
 
     def _enter(self) -> None:
         if self.outer is not None:
-            self._root.resume(self.outer._transaction)
+            self._context.resume(self.outer._transaction)
         self._manager.__enter__()
-        self._transaction = self._root.transaction_in_force
+        self._transaction = self._context.transaction_in_force
 
     async def run(self, work: Callable[[], T], undo: Callable[[T], object] | None) -> T:
         """Make a call in this block.
@@ -91,7 +91,7 @@ class Block:
 
     def _within(self, work: Callable[[], T]) -> T:
         self.check()
-        self._root.resume(self._transaction)
+        self._context.resume(self._transaction)
         return work()
 
     async def leave(self, failed: BaseException | None) -> bool:
@@ -104,7 +104,7 @@ class Block:
             return False
         self._has_ended = True
         try:
-            hop = Hop(partial(self._leave, failed), self.lane, context=self._context)
+            hop = Hop(partial(self._leave, failed), self.lane, context=self._variables)
             return await unbroken(hop.made())
         finally:
             self._shell.give_lane(self)
@@ -121,7 +121,7 @@ class Block:
         self._has_ended = self._closed = True
         failed = StoreClosed("this store was closed while the transaction was open")
         with suppress(RuntimeError):
-            self.lane.submit(Chore(partial(self._context.run, self._leave, failed)))
+            self.lane.submit(Chore(partial(self._variables.run, self._leave, failed)))
 
 
 class Shell:
@@ -131,9 +131,9 @@ class Shell:
         opening: opens the root; called once, in a thread.
     """
 
-    def __init__(self, opening: Callable[[], Root]) -> None:
+    def __init__(self, opening: Callable[[], StoreContext]) -> None:
         self._opening = opening
-        self._root: Root | None = None
+        self._context: StoreContext | None = None
         self._door = Seats(1)
         self._is_closed = False
         self._pid = os.getpid()
@@ -146,36 +146,36 @@ class Shell:
         self._pool_timeout = Capabilities().pool_timeout
         self._block: ContextVar[Block | None] = ContextVar("docstore_block", default=None)
 
-    async def root(self) -> Root:
+    async def root(self) -> StoreContext:
         """Return the root; the first call opens it.
 
         Raises:
             BackendError: this is another process than the one that made it, or no event loop of asyncio's.
             StoreClosed: it was closed before it was opened.
         """
-        root = self._root
+        root = self._context
         if root is None or os.getpid() != self._pid:
             self._check_place()
             root = await self._open()
         return root
 
-    async def _open(self) -> Root:
+    async def _open(self) -> StoreContext:
         async with self._door:
-            if self._root is not None:
-                return self._root
+            if self._context is not None:
+                return self._context
             if self._is_closed:
                 raise StoreClosed("this store was closed: open it again with docstore.open_async(...)")
             group = ThreadGroup("docstore-open", 1)
             try:
-                root = await Hop(self._opening, group, undo=Root.close).made()
+                root = await Hop(self._opening, group, undo=StoreContext.close).made()
             finally:
                 group.close()
             self._staff(root)
-            self._root = root
+            self._context = root
             _open_shells.add(self)
             return root
 
-    def _staff(self, root: Root) -> None:
+    def _staff(self, root: StoreContext) -> None:
         """Say how many threads there may be."""
         can = root.capabilities
         numbers: dict[Group, int] = {
@@ -248,7 +248,7 @@ class Shell:
         finally:
             self._hops.discard(hop)
 
-    def _patience(self, root: Root, timeout: Timeout) -> tuple[float, Callable[[], BaseException]]:
+    def _patience(self, root: StoreContext, timeout: Timeout) -> tuple[float, Callable[[], BaseException]]:
         """Return how long a call may wait for a thread, and what it is told then."""
         budget = root.query_timeout if isinstance(timeout, StoreDefault) else timeout
         if isinstance(budget, int | float) and budget < self._pool_timeout:
@@ -261,7 +261,9 @@ class Shell:
         return self._pool_timeout, lambda: StoreBusy(text)
 
     @asynccontextmanager
-    async def block(self, make: Callable[[Root], AbstractContextManager[object]]) -> AsyncIterator[None]:
+    async def block(
+        self, make: Callable[[StoreContext], AbstractContextManager[object]]
+    ) -> AsyncIterator[None]:
         """Make a transaction of the core the block that this task's calls take part in."""
         root = await self.root()
         outer = self._block.get()
@@ -315,7 +317,7 @@ class Shell:
             return
         self._check_place()
         async with self._door:
-            if self._root is not None and not self._root.closed:
+            if self._context is not None and not self._context.closed:
                 group = ThreadGroup("docstore-close", 1)
                 try:
                     await unbroken(Hop(self.end, group, foreign=True).made())
@@ -340,8 +342,8 @@ class Shell:
                 hop.interrupt()
             if deadline is not None and time.monotonic() >= deadline:
                 return
-        if self._root is not None:
-            self._root.close()
+        if self._context is not None:
+            self._context.close()
 
 
 class Twin(ABC, Generic[S]):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from functools import partial
 from typing import Any, TypeVar
 
-from docstore.aio.hop import ask
+from docstore.aio.calls import ask
 from docstore.errors import InvalidDocument
 from docstore.models import NewDocument
 

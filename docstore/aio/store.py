@@ -16,7 +16,7 @@ from docstore.aio.upkeep import AsyncUpkeep
 from docstore.backend import ANYWHERE, Scope
 from docstore.blobs import Blobs
 from docstore.context import UNSET as _UNSET
-from docstore.context import Root
+from docstore.context import StoreContext
 from docstore.errors import missing
 from docstore.limits import Limits
 from docstore.store import Store, check_unscoped, narrowed, open_root
@@ -54,7 +54,7 @@ class AsyncStore(AsyncUpkeep):
     async def _blocking(self) -> Store:
         return self._of(await self._shell.root())
 
-    def _of(self, root: Root) -> Store:
+    def _of(self, root: StoreContext) -> Store:
         return Store(root, self._scope, confined=self._confined, is_view=self._is_view)
 
     # -- scope -------------------------------------------------------------------------------------

@@ -13,36 +13,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
-from docstore.blobs.address import build, normalize, without_secrets
-from docstore.blobs.disposition import attachment
+from docstore.blobs.address import attachment, build, normalize, without_secrets
+from docstore.blobs.integrity import Meter, Written, checked
 from docstore.blobs.local import fill_file
-from docstore.blobs.metering import Meter, Written
 from docstore.blobs.objects import (
     MARK,
     QUARANTINE,
     Checksum,
     Found,
     Objects,
+    ObjectStat,
     Requests,
-    Standing,
     Upload,
     classify,
     key_of_temporary,
     leads_out,
     new_key,
 )
-from docstore.blobs.reading import checked
-from docstore.blobs.source import CHUNK, Source, SourceLike, is_url, open_source
+from docstore.blobs.source import CHUNK, ByteSource, SourceLike, is_url, open_source
 from docstore.errors import BlobError, BlobMissing, DocstoreError, shown
 from docstore.limits import MOST_WORKERS
 
 __all__ = [
     "Blobs",
+    "ByteSource",
     "Found",
     "Mark",
-    "Source",
+    "ObjectStat",
     "SourceLike",
-    "Standing",
     "Upload",
     "Written",
     "key_of_temporary",
@@ -143,7 +141,7 @@ class Blobs:
     def write(
         self,
         key: str,
-        chunks: Source | Iterable[bytes],
+        chunks: ByteSource | Iterable[bytes],
         *,
         size: int | None = None,
         sha256: str | None = None,
@@ -165,7 +163,7 @@ class Blobs:
             BlobError: the storage failed, or the key is taken.
             Exception: whatever the source raises, unchanged.
         """
-        if isinstance(chunks, Source):
+        if isinstance(chunks, ByteSource):
             chunks = chunks.chunks(None if size is None else size + 1)
         meter = Meter(chunks, size=size, sha256=sha256)
         try:
@@ -311,8 +309,7 @@ class Blobs:
         Returns:
             What kept some of them from being removed, by key; the same call may be made again.
         """
-        from docstore.blobs.removal import remove_batches
-        from docstore.blobs.thread_pool import at_once
+        from docstore.blobs.thread_pool import at_once, remove_batches
 
         batched = getattr(self._objects, "remove_many", None)
         if batched is not None:
@@ -366,7 +363,7 @@ class Blobs:
         found = self.stat(key)
         return None if found is None else found.size
 
-    def stat(self, key: str) -> Standing | None:
+    def stat(self, key: str) -> ObjectStat | None:
         """Return an object's size and when it was written, ``None`` if there is none.
 
         Raises:

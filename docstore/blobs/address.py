@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from docstore.blobs.local import LocalObjects
@@ -14,7 +15,14 @@ from docstore.blobs.objects import SPOKEN_BY_S3, Objects, Requests
 from docstore.blobs.source import is_url
 from docstore.errors import BlobError
 
-__all__ = ["build", "connect", "normalize", "objects_on", "without_secrets"]
+__all__ = [
+    "attachment",
+    "build",
+    "connect",
+    "normalize",
+    "objects_on",
+    "without_secrets",
+]
 
 _LOCAL = ("file", "local")
 _S3 = ("s3", "s3a")
@@ -140,3 +148,19 @@ def _bare(link: str) -> str:
     except ValueError:
         return link.partition("://")[0] + "://…"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+_ATTRIBUTE_CHARACTERS = "!#$&+-.^_`|~"
+_UNSAFE = re.compile(r'[^ !#-\[\]-~]|["\\/%]')
+
+
+def attachment(filename: str) -> str:
+    """Return the header's value that makes a browser save under ``filename``.
+
+    The plain form, for old readers, has ``_`` for whatever is not plain ASCII or would need quoting; the
+    encoded form is the whole name, in which slashes are ``_``, too: a name is no path.
+    """
+    name = re.sub(r"[/\\]", "_", filename)
+    plain = _UNSAFE.sub("_", name)
+    encoded = quote(name.encode("utf-8", "replace"), safe=_ATTRIBUTE_CHARACTERS)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"

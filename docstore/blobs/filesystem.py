@@ -8,7 +8,7 @@ from datetime import datetime
 from errno import EEXIST, EIO
 from typing import Any
 
-from docstore.blobs.objects import MARK, QUARANTINE, Standing, temporary_name
+from docstore.blobs.objects import MARK, QUARANTINE, ObjectStat, temporary_name
 from docstore.blobs.source import CHUNK
 from docstore.crash_points import reached
 
@@ -52,14 +52,14 @@ class FilesystemObjects:
         filesystem = _uncached(self._filesystem) if key == MARK else self._filesystem
         return OpenHandle(filesystem.open(self._root + key, "rb"), found.size)
 
-    def stat(self, key: str) -> Standing | None:
+    def stat(self, key: str) -> ObjectStat | None:
         """Return a file's size and time."""
         self._filesystem.invalidate_cache()
         try:
             found = self._filesystem.info(self._root + key)
         except FileNotFoundError:
             return None
-        return Standing(int(found["size"]), _modified(found)) if found["type"] == "file" else None
+        return ObjectStat(int(found["size"]), _modified(found)) if found["type"] == "file" else None
 
     def remove(self, key: str) -> None:
         """Remove a file."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from docstore.blobs.objects import QUARANTINE, Standing, temporary_name
+from docstore.blobs.objects import QUARANTINE, ObjectStat, temporary_name
 from docstore.blobs.source import CHUNK
 from docstore.crash_points import reached
 
@@ -58,13 +58,13 @@ class LocalObjects:
         """Open a file."""
         return OpenFile(self._root / key)
 
-    def stat(self, key: str) -> Standing | None:
+    def stat(self, key: str) -> ObjectStat | None:
         """Return a file's size and time; ``None`` too if something else than a file has its name."""
         try:
             status = os.lstat(self._root / key)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Standing(status.st_size, status.st_mtime) if stat.S_ISREG(status.st_mode) else None
+        return ObjectStat(status.st_size, status.st_mtime) if stat.S_ISREG(status.st_mode) else None
 
     def remove(self, key: str) -> None:
         """Remove the temporary file first: a late writer then has nothing to rename."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from errno import EEXIST, ENOENT
 from typing import Any
 
-from docstore.blobs.objects import QUARANTINE, Standing, temporary_name
+from docstore.blobs.objects import QUARANTINE, ObjectStat, temporary_name
 from docstore.crash_points import reached
 
 __all__ = ["MemoryObjects"]
@@ -55,10 +55,10 @@ class MemoryObjects:
             raise FileNotFoundError(ENOENT, "no such object", key)
         return OpenMemory(file)
 
-    def stat(self, key: str) -> Standing | None:
+    def stat(self, key: str) -> ObjectStat | None:
         """Return an object's size and time."""
         file = self._store.get(self._root + key)
-        return None if file is None else Standing(int(file.size), file.modified.timestamp())
+        return None if file is None else ObjectStat(int(file.size), file.modified.timestamp())
 
     def remove(self, key: str) -> None:
         """Remove an object."""

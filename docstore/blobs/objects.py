@@ -19,10 +19,10 @@ __all__ = [
     "Checksum",
     "Found",
     "FoundKind",
+    "ObjectStat",
     "Objects",
-    "Opened",
+    "OpenedObject",
     "Requests",
-    "Standing",
     "Upload",
     "classify",
     "key_of_temporary",
@@ -63,7 +63,7 @@ class Found:
     modified: float | None = field(default=None, compare=False)
 
 
-class Standing(NamedTuple):
+class ObjectStat(NamedTuple):
     """What a storage says of one object: its size in bytes, and when it was written, as :class:`Found`."""
 
     size: int
@@ -88,7 +88,7 @@ SPOKEN_BY_S3 = Requests()
 """What S3 itself understands."""
 
 
-class Opened(Protocol):
+class OpenedObject(Protocol):
     """One object, open for reading at any place."""
 
     size: int
@@ -123,14 +123,14 @@ class Objects(Protocol):
         What ``chunks`` raises passes through unchanged, once the remains of this write are removed.
         """
 
-    def open(self, key: str) -> Opened:
+    def open(self, key: str) -> OpenedObject:
         """Open an object.
 
         Raises:
             FileNotFoundError: there is none.
         """
 
-    def stat(self, key: str) -> Standing | None:
+    def stat(self, key: str) -> ObjectStat | None:
         """Return what is known of an object, ``None`` if there is none."""
 
     def remove(self, key: str) -> None:

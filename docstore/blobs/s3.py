@@ -16,7 +16,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
-from docstore.blobs.objects import QUARANTINE, SPOKEN_BY_S3, Requests, Standing, Upload, temporary_name
+from docstore.blobs.objects import QUARANTINE, SPOKEN_BY_S3, ObjectStat, Requests, Upload, temporary_name
 from docstore.crash_points import reached
 
 __all__ = ["SMALL", "S3Objects"]
@@ -86,14 +86,14 @@ class S3Objects:
             raise FileNotFoundError(f"no such object: {key}")
         return OpenObject(self._filesystem, f"{self._bucket}/{self.prefix}{key}", found.size)
 
-    def stat(self, key: str) -> Standing | None:
+    def stat(self, key: str) -> ObjectStat | None:
         """Return an object's size and time, by a HEAD."""
         try:
             found = self._call("head_object", key)
         except FileNotFoundError:
             return None
         modified = found.get("LastModified")
-        return Standing(int(found["ContentLength"]), None if modified is None else modified.timestamp())
+        return ObjectStat(int(found["ContentLength"]), None if modified is None else modified.timestamp())
 
     def remove(self, key: str) -> None:
         """Abort the open multipart uploads of ``key``, then delete its object."""
@@ -387,7 +387,7 @@ def _checksum(body: bytes) -> str:
     return b64encode(hashlib.sha256(body).digest()).decode("ascii")
 
 
-def _size(found: Standing | None) -> int | None:
+def _size(found: ObjectStat | None) -> int | None:
     return None if found is None else found.size
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from docstore.concurrency import check
 from docstore.errors import InvalidDocument
 
-__all__ = ["CHUNK", "Readable", "Source", "SourceLike", "open_source"]
+__all__ = ["CHUNK", "ByteSource", "Readable", "SourceLike", "open_source"]
 
 CHUNK = 1_048_576
 """Bytes read at once."""
@@ -31,7 +31,7 @@ SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview
 """What :func:`open_source` takes."""
 
 
-class Source:
+class ByteSource:
     """Bytes to be stored, open and not yet read. Use it as a context manager, or close it.
 
     Attributes:
@@ -129,7 +129,7 @@ class Source:
             raise io.UnsupportedOperation("the source cannot be read a second time: it is not seekable")
 
 
-def open_source(source: SourceLike) -> Source:
+def open_source(source: SourceLike) -> ByteSource:
     """Open what a caller gave as the bytes of a document, reading nothing yet.
 
     A text with ``://`` or ``::`` in it is an fsspec URL, any other text a path; where text comes from
@@ -147,7 +147,7 @@ def open_source(source: SourceLike) -> Source:
         OSError: the path or URL cannot be opened; it arrives as it was raised.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return Source(io.BytesIO(source), filename=None, reopen=None, owned=True)
+        return ByteSource(io.BytesIO(source), filename=None, reopen=None, owned=True)
     if isinstance(source, os.PathLike):
         return _open_path(os.fspath(source))
     if isinstance(source, str):
@@ -160,7 +160,7 @@ def open_source(source: SourceLike) -> Source:
             f"a source of type {kind}: expected a path, bytes, a binary file object or an fsspec URL",
             field="source",
         )
-    return Source(source, filename=_name_of(source), reopen=None, owned=False)
+    return ByteSource(source, filename=_name_of(source), reopen=None, owned=False)
 
 
 def is_url(text: str) -> bool:
@@ -168,7 +168,7 @@ def is_url(text: str) -> bool:
     return "::" in text or _URL.match(text) is not None
 
 
-def _open_path(path: str | bytes) -> Source:
+def _open_path(path: str | bytes) -> ByteSource:
     path = os.fsdecode(path)
 
     def reopen() -> BinaryIO:
@@ -176,10 +176,10 @@ def _open_path(path: str | bytes) -> Source:
 
     file = reopen()
     regular = file.seekable()
-    return Source(file, filename=_basename(path), reopen=reopen if regular else None, owned=True)
+    return ByteSource(file, filename=_basename(path), reopen=reopen if regular else None, owned=True)
 
 
-def _open_url(url: str) -> Source:
+def _open_url(url: str) -> ByteSource:
     def reopen() -> Any:
         from fsspec.core import url_to_fs
         from fsspec.implementations.memory import MemoryFileSystem
@@ -196,7 +196,7 @@ def _open_url(url: str) -> Source:
             return io.BytesIO(filesystem.cat_file(path))
         return filesystem.open(path, "rb")
 
-    return Source(reopen(), filename=_name_of_url(url), reopen=reopen, owned=True)
+    return ByteSource(reopen(), filename=_name_of_url(url), reopen=reopen, owned=True)
 
 
 def _position(file: Any) -> int | None:

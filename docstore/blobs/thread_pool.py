@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from docstore.blobs.objects import Upload
 from docstore.concurrency import Call, check, current, working_on
 
-__all__ = ["Workers", "at_once"]
+__all__ = [
+    "ThreadPool",
+    "at_once",
+    "remove_batches",
+]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -16,7 +21,7 @@ _LOOK_SECONDS = 0.05
 """How often a call that may be given up looks whether it was, while its threads work."""
 
 
-class Workers:
+class ThreadPool:
     """Threads of the call under way. Leaving the block waits for them; on an error they are given up first:
     each ends at its next look at whether it is over.
 
@@ -60,7 +65,7 @@ class Workers:
                 failed[0].result()
             pending = list(left)
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> ThreadPool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
@@ -84,7 +89,22 @@ def at_once(work: Callable[[S], T], items: Iterable[S], workers: int) -> list[T]
     waiting = list(items)
     if workers == 1 or len(waiting) < 2:
         return [work(item) for item in waiting]
-    with Workers(min(workers, len(waiting))) as threads:
+    with ThreadPool(min(workers, len(waiting))) as threads:
         futures = [threads.submit(work, item) for item in waiting]
         threads.finish()
         return [future.result() for future in futures]
+
+
+_KEYS_A_BATCH = 300
+
+
+def remove_batches(
+    remove_many: Callable[[Sequence[str], Mapping[str, Sequence[Upload]]], dict[str, Exception]],
+    keys: Sequence[str],
+    uploads: Mapping[str, Sequence[Upload]],
+    workers: int,
+) -> dict[str, Exception]:
+    """Remove objects some hundred at once; return what kept some from being removed, by key."""
+    batches = [keys[at : at + _KEYS_A_BATCH] for at in range(0, len(keys), _KEYS_A_BATCH)]
+    answers = at_once(lambda batch: remove_many(batch, uploads), batches, workers)
+    return {key: error for answer in answers for key, error in answer.items()}

@@ -183,7 +183,7 @@ def _parting(store: Any, what: str) -> Any:
     found = getattr(store, what, None)
     if found is None:
         raise click.UsageError(
-            f"this docstore cannot {what} the tables of a {store._root.backend.name} store: that is for "
+            f"this docstore cannot {what} the tables of a {store._context.backend.name} store: that is for "
             "Postgres, and needs a docstore that has it: pip install --upgrade embedded-docstore"
         )
     return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from docstore.extract.base import Extracted, ExtractionError, ExtractLimits, Member, Source, State
 from docstore.extract.dispatch import read
-from docstore.extract.process import Answer, ask
+from docstore.extract.process import ChildAnswer, ask
 from docstore.extract.registry import Registry, builtin
 from docstore.mediatypes import content_type_of
 
@@ -129,7 +129,7 @@ def _here(
     return _made("".join(made), state, note, read_from.content_type, read_from.log.members)
 
 
-def _extracted(answer: Answer, content_type: str) -> Extracted:
+def _extracted(answer: ChildAnswer, content_type: str) -> Extracted:
     text = answer.text.decode("utf-8", "replace")
     answer.text = bytearray()
     ended = answer.ended

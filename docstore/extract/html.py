@@ -28,7 +28,7 @@ _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 
 
-class _Reader(HTMLParser):
+class _HtmlReader(HTMLParser):
     """Collects text, a line for each block, without what is never shown."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ def html_text(source: Source) -> Iterator[str]:
 
 def html_pieces(chunks: Iterable[str]) -> Iterator[str]:
     """Yield the visible text of HTML that comes in pieces."""
-    reader = _Reader()
+    reader = _HtmlReader()
     held = ""
     for chunk in chunks:
         for at in range(0, len(chunk), _STEP):
@@ -98,7 +98,7 @@ def html_pieces(chunks: Iterable[str]) -> Iterator[str]:
     yield _tidy(reader.take() + ("" if reader.hidden else _rest(reader.rawdata)))
 
 
-def _unfinished(reader: _Reader, text: str) -> str:
+def _unfinished(reader: _HtmlReader, text: str) -> str:
     """Feed the tokenizer, but never what it would only hold and search again with every piece.
 
     Returns:

@@ -58,7 +58,7 @@ def _short(name: str) -> str:
     return local
 
 
-class _Flow(XmlHandler):
+class _WordFlow(XmlHandler):
     """Running text of Word and DrawingML: paragraphs a line each, rows of tables a line each."""
 
     def __init__(self) -> None:
@@ -248,12 +248,12 @@ def _walked(package: Package, main: str, *, is_slides: bool) -> Iterator[str]:
         names = [main]
     seen = {main, *names}
     for name in names:
-        yield from package.walk(name, _Flow())
+        yield from package.walk(name, _WordFlow())
         yield from followed(package, name, seen)
     yield from followed(package, main, seen)
     if not relations and not is_slides:
         for name in ("footnotes", "endnotes", "comments", "header1", "footer1"):
-            yield from package.walk(f"word/{name}.xml", _Flow())
+            yield from package.walk(f"word/{name}.xml", _WordFlow())
 
 
 def _number(name: str) -> int:
@@ -271,7 +271,7 @@ def followed(package: Package, name: str, seen: set[str]) -> Iterator[str]:
         if relation.kind == "afchunk":
             yield from _embedded(package, relation.target)
         elif relation.target.endswith(".xml"):
-            yield from package.walk(relation.target, _Flow())
+            yield from package.walk(relation.target, _WordFlow())
             pending += package.relations(relation.target)[::-1]
 
 

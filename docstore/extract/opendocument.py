@@ -29,7 +29,7 @@ def _short(name: str) -> str:
     return f"{match[1]}:{local}" if match else local
 
 
-class _Flow(XmlHandler):
+class _OpenDocumentFlow(XmlHandler):
     """Paragraphs a line each, rows of tables a line each; repeated and empty cells and rows once."""
 
     def __init__(self, within: frozenset[str] = frozenset()) -> None:
@@ -121,11 +121,11 @@ def opendocument_text(source: Source) -> Iterator[str]:
         raise ExtractionError("the file is encrypted and needs a password")
     if "content.xml" not in package and "styles.xml" not in package:  # a template may be styles alone
         raise ExtractionError("a zip, but not an OpenDocument file")
-    yield from package.walk("content.xml", _Flow())
-    yield from package.walk("styles.xml", _Flow(_HEADINGS))
+    yield from package.walk("content.xml", _OpenDocumentFlow())
+    yield from package.walk("styles.xml", _OpenDocumentFlow(_HEADINGS))
     for name in package.names():
         if re.fullmatch(r"[^/]+/content\.xml", name):
-            yield from package.walk(name, _Flow())
+            yield from package.walk(name, _OpenDocumentFlow())
 
 
 def flat_text(source: Source) -> Iterator[str]:
@@ -134,7 +134,7 @@ def flat_text(source: Source) -> Iterator[str]:
     Raises:
         ExtractionError: the bytes are not text, or the XML declares entities.
     """
-    return parse_xml(text_chunks(source), _Flow(), source, source.filename or "the file")
+    return parse_xml(text_chunks(source), _OpenDocumentFlow(), source, source.filename or "the file")
 
 
 class _Spine(XmlHandler):

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from docstore.extract.base import ExtractionError, ExtractLimits
 
-__all__ = ["Answer", "ask", "close_idle"]
+__all__ = ["ChildAnswer", "ask", "close_idle"]
 
 # The child needs the folder `extract` and a few plain modules; importing docstore brings much more. So the
 # package is only filled if an extractor of the caller's own asks for something in it, which saves half a
@@ -45,7 +45,7 @@ _MOST_IDLE = 4
 _COPIED = 1 << 20
 
 
-class Answer:
+class ChildAnswer:
     """What a child said of a file.
 
     Attributes:
@@ -77,13 +77,13 @@ class _Child:
             )
         self.channel = ours
 
-    def ask(self, request: bytes, descriptor: int) -> Answer:
+    def ask(self, request: bytes, descriptor: int) -> ChildAnswer:
         """Have a file read.
 
         Raises:
             ConnectionError: the child was gone before it was asked.
         """
-        answer = Answer()
+        answer = ChildAnswer()
         sent = socket.send_fds(self.channel, [request], [descriptor])
         self.channel.sendall(request[sent:])
         while (head := self._exactly(_FRAME_BYTES)) is not None:
@@ -157,7 +157,7 @@ def ask(
     archives: bool,
     limits: ExtractLimits,
     extractors: str,
-) -> Answer:
+) -> ChildAnswer:
     """Have a child process read a file.
 
     Raises:
@@ -201,7 +201,7 @@ def _taken() -> tuple[_Child, bool]:
         raise ExtractionError(f"the process that reads files cannot be started: {wrong}") from wrong
 
 
-def _put_back(child: _Child, answer: Answer) -> None:
+def _put_back(child: _Child, answer: ChildAnswer) -> None:
     keeps = answer.ended is not None and not answer.ended["last"]
     if keeps:
         with _lock:

@@ -58,7 +58,7 @@ def rtf_text(source: Source) -> Iterator[str]:
         raise ExtractionError("no RTF: it does not begin with {\\rtf")
     if len(found) == _MOST_BYTES:
         source.lost(f"cut at {_MOST_BYTES:,} bytes")
-    return batched(_Reader(found, source).text())
+    return batched(_RtfReader(found, source).text())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class _State:
     in_fonts: bool = False
 
 
-class _Reader:
+class _RtfReader:
     """Walks the tokens of an RTF file."""
 
     def __init__(self, found: bytes, source: Source) -> None:

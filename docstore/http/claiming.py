@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from docstore.aio.claims import AsyncClaim
 from docstore.aio.store import AsyncStore
+from docstore.aio.workers import AsyncClaim
 from docstore.filter_type import Filter
 from docstore.http.access import CallersView, View, answered
 from docstore.models import Document

@@ -10,7 +10,7 @@ from anyio import CancelScope
 from fastapi import Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from docstore.blobs.disposition import attachment
+from docstore.blobs.address import attachment
 from docstore.errors import StoreBusy
 from docstore.http.access import CallersView, View, answered
 from docstore.http.preconditions import byte_range, is_known

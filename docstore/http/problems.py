@@ -162,6 +162,9 @@ def _refused(error: DocstoreError) -> ProblemResponse:
         members = {name: getattr(error, name, None) for name in _TOLD}
         told = {name: value for name, value in members.items() if value != "" or name == "path"}
         return _answer(status, error.message, code=code, **told)
-    _log.error("%s: %s", type(error).__name__, error.message, exc_info=error)
+    _log.error(
+        "%s: %s", type(error).__name__, error.message, exc_info=error,
+        extra={"docstore_event": "request_failed", "docstore_error": type(error).__name__},
+    )  # fmt: skip
     retryable = isinstance(error, BackendError) and error.retryable
     return _answer(status, _DOWN, code=code, headers={"Retry-After": "1"} if retryable else None)

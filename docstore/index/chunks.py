@@ -14,9 +14,18 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
-from docstore.index.bits import EMPTY, SMALL, Bits
+from docstore.index.bitmap import EMPTY, SMALL, Bits
 
-__all__ = ["CHUNK", "assemble", "merged", "packed", "packed_integer", "packed_one", "removed", "split"]
+__all__ = [
+    "CHUNK",
+    "assemble",
+    "merged",
+    "packed",
+    "packed_integer",
+    "packed_one",
+    "removed",
+    "split",
+]
 
 CHUNK: Final = 1 << 16
 _EARLY: Final = 24

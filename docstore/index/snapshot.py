@@ -10,23 +10,29 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from docstore.backend import SortKey
-from docstore.index import window
-from docstore.index.answers import Bounds, exactly
-from docstore.index.bits import Bits, minus, union
+from docstore.concurrency import looked_over
+from docstore.index import top_k
+from docstore.index.bitmap import Bits, intersection, minus, union, union_all
 from docstore.index.bulk import Bulk, LeafAnswer
-from docstore.index.leaves import leaf_bounds
-from docstore.index.ordered import Ordered
+from docstore.index.ngrams import asked
+from docstore.index.search import Bounds, exactly, leaf_bounds
 from docstore.index.tail import Question, Tail, Texts
-from docstore.index.texts import asked
-from docstore.index.values import has_ordinal, ordinal
-from docstore.query.expr import Expr, leaves
+from docstore.index.terms import ARRAY, DATES, FALSE, KINDS, NULL, NUMBER, TRUE, WILD, Source
+from docstore.index.values import Ordered, has_ordinal, ordinal
+from docstore.query.expr import Expr, Path, leaves
+from docstore.query.facets import Facet, group
 from docstore.query.sorting import after_function, sort_key_function
 
-__all__ = ["Answer", "Cut", "Snapshot", "Window"]
-
+__all__ = [
+    "Answer",
+    "Cut",
+    "Snapshot",
+    "Window",
+    "count_by",
+]
 
 @dataclass(frozen=True)
 class Answer:
@@ -203,11 +209,11 @@ class Snapshot:
 
     def can_cut(self, order: Sequence[SortKey], position: Sequence[Any] | None) -> bool:
         """Return whether :meth:`cut` and :meth:`after` may serve ``order``."""
-        return window.can_cut(order, position, self.bulk)
+        return top_k.can_cut(order, position, self.bulk)
 
     def after(self, high: Bits, order: Sequence[SortKey], position: Sequence[Any]) -> tuple[Bits, int]:
         """Return what of the bulk's records can come behind a position, and how many of those may not."""
-        return window.after(high, order, position, self.bulk)
+        return top_k.after(high, order, position, self.bulk)
 
     def cut(
         self,
@@ -237,7 +243,7 @@ class Snapshot:
             high, slack = self.after(high, order, position)
         changed = self._first_changed(changed, order, offset + limit, position)
         first = max(0, offset - len(changed) - beside)
-        cut = window.cut(high, order, first, offset + limit + slack - first, self.bulk)
+        cut = top_k.cut(high, order, first, offset + limit + slack - first, self.bulk)
         return None if cut is None else Cut(cut.members, changed, cut.skip + offset - first)
 
     def changed_in_order(self, changed: Bits, order: Sequence[SortKey]) -> list[int]:
@@ -271,3 +277,59 @@ def _without(found: Bounds, numbers: Bits) -> Bounds:
         return found
     low = minus(found.low, numbers)
     return exactly(low) if found.exact else Bounds(low, minus(found.high, numbers))
+
+MOST_COUNTED: Final = 4_096
+"""Texts at a path that are counted one by one; each takes as long as reading a few records."""
+
+
+def count_by(index: Snapshot, found: Answer, path: Path) -> Facet | None:
+    """Return how many of the records that match have each value at a path; ``None``: facts do not tell.
+
+    Args:
+        index: the index.
+        found: what it says of the filter.
+        path: into one of its fields.
+    """
+    if not found.exact or not index.bulk.kept(path[0]) or path[0] == "filename":
+        return None
+    counted = _counted(index.bulk, found.bulk.low, path)
+    if counted is None:
+        return None
+    changed, loose = found.tail.low, index.tail.loose
+    for segment, alive in index.tail.segments:
+        matches = intersection(segment.placed(changed), Bits.of_integer(alive))
+        more = _counted(segment, matches, path)
+        if more is None:
+            members = (segment.numbers[place] for place in matches.members)
+            more = list(group(map(index.tail.record, members), path).items())
+        counted += more
+    last = [number for number in loose if number in changed]
+    return Facet([*counted, *group(map(index.tail.record, last), path).items()])
+
+
+def _counted(source: Source, matches: Bits, path: Path) -> list[tuple[Any, int]] | None:
+    """Return the values that some records of a source have, and how many; ``None``: facts do not tell."""
+    keys = source.keys(path, b"s", b"t")
+    if keys is None or len(keys) > MOST_COUNTED or _is_hidden(source, matches, path):
+        return None
+    there = union_all(source.post(path, kind) for kind in KINDS)
+    nothing = minus(matches, minus(there, source.post(path, NULL)))  # null, in an array too, or missing
+    counted: list[tuple[Any, int]] = [(None, nothing.count)]
+    counted += [(flag, intersection(matches, source.post(path, key)).count) for key, flag in _FLAGS]
+    counted += [
+        (key[1:].decode(), intersection(matches, source.post(path, key)).count) for key in looked_over(keys)
+    ]
+    return [(value, count) for value, count in counted if count]
+
+
+_FLAGS: Final = ((TRUE, True), (FALSE, False))
+
+
+def _is_hidden(source: Source, matches: Bits, path: Path) -> bool:
+    """Return whether a match has a value that no posting tells."""
+    columns = [source.post((), WILD), source.post(path, NUMBER), source.post(path, DATES)]
+    columns += [source.post(path[:at], ARRAY) for at in range(1, len(path))]
+    if any(intersection(matches, bits) for bits in columns):
+        return True
+    long = source.keys(path, b"t", b"u")
+    return long is None or (bool(long) and bool(intersection(matches, source.posts(path, long))))

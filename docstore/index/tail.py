@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from docstore.concurrency import looked_over
-from docstore.index.answers import Bounds, exactly
-from docstore.index.bits import EMPTY, Bits, union
-from docstore.index.bounds import bounds
+from docstore.index.bit_slices import date_ordinal_of, double_ordinal_of
+from docstore.index.bitmap import EMPTY, Bits, union
 from docstore.index.bulk import LeafAnswer, column_of
-from docstore.index.columns import date_ordinal_of, double_ordinal_of
-from docstore.index.keys import DATES, WIDTHS
-from docstore.index.source import MOST_KEYS
-from docstore.index.tree import Record, Tree
+from docstore.index.extract import Record, Tree
+from docstore.index.search import Bounds, bounds, exactly
+from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
 
-__all__ = ["Question", "Reading", "Segment", "Tail", "Texts"]
+__all__ = [
+    "Question",
+    "Reading",
+    "Segment",
+    "Tail",
+    "Texts",
+]
 
 LOOSE: Final = 128
 """Changes that are put to the evaluator; from here on a segment is quicker."""
@@ -117,7 +121,7 @@ class Question:
 
 
 class Segment:
-    """Changed records: a :class:`~docstore.index.source.Source` of their places, from 0 on.
+    """Changed records: a :class:`~docstore.index.terms.Source` of their places, from 0 on.
 
     Args:
         fields: the indexed fields, and whether each is JSON.

@@ -6,7 +6,7 @@ file's path within the folder: no file of one folder ever becomes a version of a
 
 from docstore.ingest.files import Entry, WalkOptions, walk
 from docstore.ingest.folders import IndexedFolder
-from docstore.ingest.indexing import Event, IndexReport, Outcome, index_files, index_folder
+from docstore.ingest.indexer import Event, IndexReport, Outcome, index_files, index_folder
 
 __all__ = [
     "Entry",

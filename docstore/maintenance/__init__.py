@@ -6,12 +6,11 @@ store, which delegates to them. None may be called within a transaction of the s
 
 from __future__ import annotations
 
-from docstore.maintenance.adopt import adopt
 from docstore.maintenance.backup import backup
 from docstore.maintenance.check import ChecksIndexes, check
 from docstore.maintenance.collect import Compacts, collect, compact
 from docstore.maintenance.erase import KeepsValues, erase
-from docstore.maintenance.repair import repair
+from docstore.maintenance.repair import adopt, repair
 from docstore.maintenance.reports import (
     Action,
     AdoptReport,

@@ -24,8 +24,8 @@ from docstore.blobs.thread_pool import at_once
 from docstore.errors import BackendError, BlobCorrupt, BlobError, BlobMissing
 from docstore.maintenance.check import check
 from docstore.maintenance.collect import batches_of
-from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT
 from docstore.maintenance.reports import BackupReport, OnProgress, tell
+from docstore.maintenance.retry import DEAD, LIVE, PENDING, SWEPT
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.registry import open_backend
 
@@ -114,11 +114,11 @@ class _Backup:
                 for rows in batches_of(copied, states):
                     with copied.write() as writer:
                         for row in rows:
-                            writer.delete_blob(row.key, (row.state,))
+                            writer.delete_blob(row, (row.state,))
             for rows in batches_of(copied, LIVE):
                 with copied.write() as writer:
                     for row in (row for row in rows if row.place != place):
-                        writer.update_blob(row.key, LIVE, place=place)
+                        writer.update_blob(row, LIVE, place=place)
             if self._blobs is not None:
                 self._target.set_mark(Mark(self._own, place), replace=True)
 

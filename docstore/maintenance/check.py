@@ -21,10 +21,10 @@ from docstore.blobs.objects import QUARANTINE, classify
 from docstore.blobs.ownership import Ownership, Places, location_of
 from docstore.blobs.thread_pool import at_once
 from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured, shown
-from docstore.maintenance.absence import key_of, listed, unproven
 from docstore.maintenance.collect import batches_of, checked_grace
-from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of, fault_of_blob
+from docstore.maintenance.orphans import key_of, listed, unproven
 from docstore.maintenance.reports import CheckReport, Finding, FindingKind, OnProgress, tell
+from docstore.maintenance.retry import DEAD, LIVE, PENDING, SWEPT, committed, documents_of, fault_of_blob
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, fault_of
 
 __all__ = ["ChecksIndexes", "Level", "check"]
@@ -98,7 +98,7 @@ def check(
     if level not in ("size", "hash"):
         raise ValueError(f"level={shown(level)}: expected 'size' or 'hash'")
     checked_grace(grace)
-    walk = _Check(backend, level, scope, on_progress, _Part(prefix, after, workers), grace, read_only)
+    walk = _Check(backend, level, scope, on_progress, _KeyRange(prefix, after, workers), grace, read_only)
     walk.compare_documents()
     walk.read_extractions()
     if blobs is not None:
@@ -116,7 +116,7 @@ def check(
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _KeyRange:
     """What a check of bytes is confined to, and how many objects it looks at at once."""
 
     prefix: str
@@ -141,7 +141,7 @@ class _Check:
     """One check under way."""
 
     def __init__(
-        self, backend: Backend, level: Level, scope: Scope, on_progress: OnProgress | None, part: _Part,
+        self, backend: Backend, level: Level, scope: Scope, on_progress: OnProgress | None, part: _KeyRange,
         grace: float, read_only: str,
     ) -> None:  # fmt: skip
         self._part = part

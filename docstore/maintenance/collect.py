@@ -17,9 +17,9 @@ from docstore.blobs import Blobs, Upload
 from docstore.blobs.ownership import Ownership, Places, places_of
 from docstore.crash_points import reached
 from docstore.errors import shown
-from docstore.maintenance.absence import Absent, Clock, listed, remove_unknown
-from docstore.maintenance.commits import DEAD, PENDING, SWEPT, committed, fault_of_blob
+from docstore.maintenance.orphans import Absent, GraceClock, listed, remove_unknown
 from docstore.maintenance.reports import CollectReport, OnProgress, tell
+from docstore.maintenance.retry import DEAD, PENDING, SWEPT, committed, fault_of_blob
 
 __all__ = ["Compacts", "Removal", "batches_of", "checked_grace", "collect", "compact"]
 
@@ -95,7 +95,7 @@ def collect(
         compact(backend)
         found = remove_unknown(
             backend, blobs, ownership, listed(blobs, prefix, after, listing),
-            partial(removal.uploads_of, prefix), Clock.of(backend, grace), force=force,
+            partial(removal.uploads_of, prefix), GraceClock.of(backend, grace), force=force,
             workers=workers, on_progress=on_progress,
         )  # fmt: skip
     return CollectReport(
@@ -251,7 +251,7 @@ def _drop(
 
 def _mark_dead(writer: Writer, rows: Sequence[BlobRow]) -> int:
     now = writer.now()
-    return sum(writer.update_blob(row.key, PENDING, state="dead", at=now) for row in rows)
+    return sum(writer.update_blob(row, PENDING, state="dead", at=now) for row in rows)
 
 
 def _mark_swept(
@@ -259,12 +259,12 @@ def _mark_swept(
 ) -> int:
     now = writer.now()
     for row in left:
-        writer.update_blob(row.key, DEAD, attempts=row.attempts + 1)
-    return sum(writer.update_blob(row.key, DEAD, state="swept", at=now, **forget) for row in gone)
+        writer.update_blob(row, DEAD, attempts=row.attempts + 1)
+    return sum(writer.update_blob(row, DEAD, state="swept", at=now, **forget) for row in gone)
 
 
 def _forget(writer: Writer, rows: Sequence[BlobRow]) -> int:
-    return sum(writer.delete_blob(row.key, SWEPT) for row in rows)
+    return sum(writer.delete_blob(row, SWEPT) for row in rows)
 
 
 def _older(now: int, grace: float) -> int:

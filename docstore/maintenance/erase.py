@@ -11,9 +11,10 @@ from docstore.blobs import Blobs
 from docstore.blobs.ownership import Places
 from docstore.errors import BlobsNotConfigured, ScopeError
 from docstore.maintenance.collect import Removal
-from docstore.maintenance.commits import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
 from docstore.maintenance.reports import EraseReport, OnProgress, tell
+from docstore.maintenance.retry import DEAD, LIVE, PENDING, SWEPT, committed, documents_of
 from docstore.query.fields import DOCUMENTS
+from docstore.writes.insertion import blob_of
 
 __all__ = ["KeepsValues", "erase"]
 
@@ -81,7 +82,7 @@ def erase(
 def _bury_intents(backend: Backend, scope: Scope) -> None:
     """Mark intents dead, which fences their writers: what they made live before, is found as documents."""
     for rows in _batches(backend, scope, PENDING):
-        committed(backend, partial(_bury, keys=[row.key for row in rows], states=PENDING))
+        committed(backend, partial(_bury, blobs=rows, states=PENDING))
 
 
 def _erase_documents(backend: Backend, scope: Scope, on_progress: OnProgress | None) -> int:
@@ -96,26 +97,26 @@ def _erase_documents(backend: Backend, scope: Scope, on_progress: OnProgress | N
 def _erase_some(writer: Writer, scope: Scope) -> int:
     query = Query(DOCUMENTS, scope, limit=_BATCH, include=frozenset({"blob_key"}), lock="wait")
     rows = writer.select(query)
-    _bury(writer, [row["blob_key"] for row in rows if row["blob_key"] is not None], LIVE)
-    writer.delete(DOCUMENTS, [row["number"] for row in rows])
+    _bury(writer, [blob_of(row) for row in rows if row["blob_key"] is not None], LIVE)
+    writer.delete(DOCUMENTS, rows)
     return len(rows)
 
 
 def _bury_ownerless(backend: Backend, scope: Scope) -> None:
     """Mark live rows dead that no document stands behind; a write that began since keeps its own."""
 
-    def work(writer: Writer, keys: Sequence[str]) -> None:
-        owned = documents_of(writer, keys)
-        _bury(writer, [key for key in keys if key not in owned], LIVE)
+    def work(writer: Writer, rows: Sequence[BlobRow]) -> None:
+        owned = documents_of(writer, [row.key for row in rows])
+        _bury(writer, [row for row in rows if row.key not in owned], LIVE)
 
     for rows in _batches(backend, scope, LIVE):
-        committed(backend, partial(work, keys=[row.key for row in rows]))
+        committed(backend, partial(work, rows=rows))
 
 
-def _bury(writer: Writer, keys: Sequence[str], states: tuple[BlobState, ...]) -> None:
+def _bury(writer: Writer, blobs: Sequence[BlobRow], states: tuple[BlobState, ...]) -> None:
     now = writer.now()
-    for key in keys:
-        writer.update_blob(key, states, state="dead", at=now)
+    for blob in blobs:
+        writer.update_blob(blob, states, state="dead", at=now)
 
 
 def _make_anonymous(backend: Backend, scope: Scope) -> None:
@@ -123,7 +124,7 @@ def _make_anonymous(backend: Backend, scope: Scope) -> None:
 
     def work(writer: Writer, rows: Sequence[BlobRow]) -> None:
         for row in rows:
-            writer.update_blob(row.key, SWEPT, tenant=None, owner=None)
+            writer.update_blob(row, SWEPT, tenant=None, owner=None)
 
     for rows in _batches(backend, scope, SWEPT):
         committed(backend, partial(work, rows=rows))

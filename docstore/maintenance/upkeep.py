@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from docstore.backend import ANYWHERE, Scope
-from docstore.context import UNSET, Root, narrowed
+from docstore.context import UNSET, StoreContext, narrowed
 from docstore.errors import BackendError, ScopeError, ScopeRequired
 from docstore.limits import MOST_WORKERS
 from docstore.query.instants import to_datetime
@@ -40,7 +40,7 @@ __all__ = [
 class Upkeep:
     """What both :class:`~docstore.store.Store` and its views can do to stay in order."""
 
-    _root: Root
+    _context: StoreContext
     _scope: Scope
     _confined: bool
 
@@ -85,7 +85,7 @@ class Upkeep:
         from docstore import maintenance
 
         self._look_after("check")
-        root = self._root
+        root = self._context
         return maintenance.check(
             root.backend, root.blobs, level, grace=grace, prefix=prefix, after=after,
             workers=_workers(workers), listing=listing, scope=self._scope, store_id=root.store_id,
@@ -123,7 +123,7 @@ class Upkeep:
         from docstore import maintenance
 
         self._look_after("repair", writes=not dry_run)
-        root = self._root
+        root = self._context
         return maintenance.repair(
             root.backend, root.blobs, report,
             dry_run=dry_run, force=force, scope=self._scope, store_id=root.store_id, on_progress=on_progress,
@@ -175,7 +175,7 @@ class Upkeep:
         from docstore import maintenance
 
         self._look_after("collect", writes=True)
-        root = self._root
+        root = self._context
         deleted = self._delete_expired()
         if root.blobs is None and not self._any_blobs():
             if self._scope == ANYWHERE:
@@ -192,8 +192,8 @@ class Upkeep:
         """Delete the documents past their ``expires_at``, by the database's clock; return how many."""
         from docstore.documents import Documents
 
-        now = to_datetime(self._root.written(lambda writer: writer.now()))
-        documents = Documents(self._root, self._scope, confined=True)
+        now = to_datetime(self._context.written(lambda writer: writer.now()))
+        documents = Documents(self._context, self._scope, confined=True)
         return documents.delete_many({"expires_at": {"$lte": now}}, timeout=None)
 
     def adopt_blobs(self) -> AdoptReport:
@@ -217,7 +217,7 @@ class Upkeep:
         self._look_after("adopt_blobs", writes=True)
         if self._scope != ANYWHERE:
             raise ScopeError("adopt_blobs is for the whole store: call it on the store that is not scoped")
-        return maintenance.adopt(self._root.places, self._root.bytes())
+        return maintenance.adopt(self._context.places, self._context.bytes())
 
     def backup(self, path: str | os.PathLike[str], *, on_progress: OnProgress | None = None) -> BackupReport:
         """Copy the store, rows and bytes as of one instant, into a folder that ``docstore.open(path)`` opens.
@@ -248,7 +248,7 @@ class Upkeep:
         self._look_after("backup")
         if self._scope != ANYWHERE:
             raise ScopeError("backup is of the whole store: call it on the store that is not scoped")
-        root = self._root
+        root = self._context
         return maintenance.backup(
             root.backend, root.blobs, path, search_marks=root.search_marks, on_progress=on_progress
         )
@@ -266,7 +266,7 @@ class Upkeep:
         from docstore import maintenance
 
         self._look_after("stats")
-        return maintenance.stats(self._root.backend, self._root.blobs, self._scope)
+        return maintenance.stats(self._context.backend, self._context.blobs, self._scope)
 
     def erase(
         self, *, tenant: str = UNSET, owner: str = UNSET, on_progress: OnProgress | None = None
@@ -296,7 +296,7 @@ class Upkeep:
         named = tenant is not UNSET or owner is not UNSET
         self._look_after("erase", names_scope=named, writes=True)
         scope = narrowed(self._scope, tenant, owner) if named else self._scope
-        root = self._root
+        root = self._context
         return maintenance.erase(
             root.backend, root.blobs, scope, store_id=root.store_id, on_progress=on_progress
         )
@@ -329,7 +329,7 @@ class Upkeep:
         from docstore.maintenance import declared_indexes
 
         self._look_after("create_index", writes=True)
-        return declared_indexes.create_index(self._root.backend, fields, self._root.limits)
+        return declared_indexes.create_index(self._context.backend, fields, self._context.limits)
 
     def drop_index(self, *fields: str) -> bool:
         """Remove an index that :meth:`create_index` made of the same fields.
@@ -344,7 +344,7 @@ class Upkeep:
         from docstore.maintenance import declared_indexes
 
         self._look_after("drop_index", writes=True)
-        return declared_indexes.drop_index(self._root.backend, fields, self._root.limits)
+        return declared_indexes.drop_index(self._context.backend, fields, self._context.limits)
 
     def indexes(self) -> list[tuple[str, ...]]:
         """Return the fields of each declared index, in the order of their making.
@@ -355,7 +355,7 @@ class Upkeep:
         from docstore.maintenance import declared_indexes
 
         self._look_after("indexes")
-        return declared_indexes.declared(self._root.backend)
+        return declared_indexes.declared(self._context.backend)
 
     def advise(self) -> list[Advice]:
         """Return the indexes that would have helped with the queries of this process, the one that would save
@@ -367,22 +367,22 @@ class Upkeep:
         from docstore.maintenance import declared_indexes
 
         self._look_after("advise")
-        return declared_indexes.advise(self._root.backend)
+        return declared_indexes.advise(self._context.backend)
 
     def _look_after(self, what: str, *, names_scope: bool = False, writes: bool = False) -> None:
         """Refuse what cannot be done now, or here."""
-        self._root.check_open()
+        self._context.check_open()
         if writes:
-            self._root.check_writable(what)
-        if self._root.scope_required and not self._confined and not names_scope:
+            self._context.check_writable(what)
+        if self._context.scope_required and not self._confined and not names_scope:
             raise ScopeRequired(
                 f"{what}: this store asks for a scope: say store.scoped(...) or store.unscoped()"
             )
-        if self._root.in_transaction:
+        if self._context.in_transaction:
             raise BackendError(f"{what} cannot be part of a transaction: call it outside of the block")
 
     def _any_blobs(self) -> bool:
-        with self._root.read() as reader:
+        with self._context.read() as reader:
             return bool(reader.blobs(scope=self._scope, limit=1))
 
 

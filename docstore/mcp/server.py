@@ -74,7 +74,10 @@ def make_server(
         try:
             known = await ask(view_of(context).documents.fields, limit=_FIELDS_TOLD, timeout=_FIELDS_SECONDS)
         except DocstoreError as error:  # the tools are there without their examples
-            _log.warning("the fields of the store are not told: %s", error)
+            _log.warning(
+                "the fields of the store are not told: %s", error,
+                extra={"docstore_event": "fields_not_told", "docstore_error": type(error).__name__},
+            )  # fmt: skip
             known = []
         return ListToolsResult(tools=[_described(tool, known) for tool in offered.values()])
 
@@ -92,7 +95,10 @@ def make_server(
         except DocstoreError as error:
             return _failed(_told(error))
         except Exception:
-            _log.exception("tool %s failed", tool.name)
+            _log.exception(
+                "tool %s failed", tool.name,
+                extra={"docstore_event": "tool_failed", "docstore_tool": tool.name},
+            )  # fmt: skip
             return _failed({"code": "failed", "message": "The call failed; the server's log says why."})
         return _answered(answer)
 
@@ -131,7 +137,10 @@ def _told(error: DocstoreError) -> dict[str, Any]:
     """
     code = re.sub(r"(?<!^)([A-Z])", r"_\1", type(error).__name__).lower()
     if isinstance(error, BackendError | BlobError) and not isinstance(error, QueryTimeout | ReadOnlyStore):
-        _log.error("%s: %s", type(error).__name__, error.message, exc_info=error)
+        _log.error(
+            "%s: %s", type(error).__name__, error.message, exc_info=error,
+            extra={"docstore_event": "tool_failed", "docstore_error": type(error).__name__},
+        )  # fmt: skip
         return {"code": code, "message": _DOWN}
     told = {name: getattr(error, name, None) for name in ("path", "suggestion", "expected", "current")}
     return {"code": code, "message": error.message, **told}

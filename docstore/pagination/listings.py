@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import Query, Reader, Row, Scope, Support
-from docstore.context import Root
+from docstore.context import StoreContext
 from docstore.errors import (
     FilterSyntaxError,
     FilterTooComplex,
@@ -45,15 +45,15 @@ class Asking(Generic[T]):
 
     _collection: Collection
 
-    def __init__(self, root: Root, scope: Scope, *, confined: bool) -> None:
-        self._root = root
+    def __init__(self, root: StoreContext, scope: Scope, *, confined: bool) -> None:
+        self._context = root
         self._scope = scope
         self._confined = confined
 
     def _ready(self, at_least: str | None = None) -> None:
-        self._root.check_open()
-        self._root.see(at_least)
-        if self._root.scope_required and not self._confined:
+        self._context.check_open()
+        self._context.see(at_least)
+        if self._context.scope_required and not self._confined:
             raise ScopeRequired(
                 "this store was opened with scope_required=True: "
                 "use store.scoped(tenant=..., owner=...) or store.unscoped()"
@@ -61,7 +61,7 @@ class Asking(Generic[T]):
 
     def _ready_to_write(self, what: str) -> None:
         self._ready()
-        self._root.check_writable(what)
+        self._context.check_writable(what)
 
     def _listing(
         self,
@@ -75,11 +75,11 @@ class Asking(Generic[T]):
         key = spelled((
             self._collection.name, scope.tenant, scope.owner, filter, search, sort, latest_only, sorted(names)
         ))  # fmt: skip
-        found: Listing | None = self._root.listings.get(key)
+        found: Listing | None = self._context.listings.get(key)
         if found is not None:
             return found
         made = self._planned_listing(filter, search, sort, latest_only, names)
-        self._root.listings.put(key, made)
+        self._context.listings.put(key, made)
         return made
 
     def _planned_listing(
@@ -91,7 +91,7 @@ class Asking(Generic[T]):
         names: frozenset[str],
     ) -> Listing:
         """Parse, normalize, plan and prepare."""
-        root, collection = self._root, self._collection
+        root, collection = self._context, self._collection
         order = parse_sort(sort, collection, root.limits)
         parsed = self._parsed(filter)
         wanted = self._latest(latest_only)
@@ -112,14 +112,14 @@ class Asking(Generic[T]):
             parse(
                 filter,
                 self._collection,
-                limits=self._root.limits,
-                default_timezone=self._root.default_timezone,
+                limits=self._context.limits,
+                default_timezone=self._context.default_timezone,
             )
         )
 
     def _planned(self, query: Query) -> tuple[Query, Plan]:
         """Plan a query; what the residual reads is fetched, too."""
-        plan = make_plan(self._root.backend, self._collection, query.where, query.order)
+        plan = make_plan(self._context.backend, self._collection, query.where, query.order)
         include = query.include
         if not plan.is_pushed and "content" in self._collection.fields:
             include = include | ({"content"} & asked_fields(plan.residual))
@@ -127,7 +127,7 @@ class Asking(Generic[T]):
             query.collection, query.scope, plan.pushed, query.order, query.after, query.offset, query.limit,
             include, query.lock,
         )  # fmt: skip
-        return Query(*asked, self._root.prepare(Query(*asked))), plan
+        return Query(*asked, self._context.prepare(Query(*asked))), plan
 
     def _refuse_residual(self, plan: Plan) -> None:
         if not (plan.is_pushed and plan.sort_pushed):
@@ -146,7 +146,7 @@ class Asking(Generic[T]):
     def _row(
         self, reader: Reader, id: str, *, include: frozenset[str] = frozenset(), lock: Any = None
     ) -> Row:
-        leaf, backend = Compare(("id",), "eq", id), self._root.backend
+        leaf, backend = Compare(("id",), "eq", id), self._context.backend
         query = Query(self._collection, self._scope, leaf, _BY_NUMBER, None, 0, 1, include, lock)
         exact = backend.judge(self._collection, leaf).support is Support.EXACT
         exact = exact and backend.sorts(self._collection, _BY_NUMBER[0]).support is Support.EXACT
@@ -201,12 +201,12 @@ class Asking(Generic[T]):
             raise FilterSyntaxError("ids: expected a list of texts", path="ids")
         asked: dict[str, None] = {}
         for at, id in enumerate(ids):
-            if at >= self._root.limits.list_length:
+            if at >= self._context.limits.list_length:
                 raise FilterTooComplex(
-                    f"more than {self._root.limits.list_length} ids",
+                    f"more than {self._context.limits.list_length} ids",
                     path="ids",
                     bound="list_length",
-                    limit=self._root.limits.list_length,
+                    limit=self._context.limits.list_length,
                 )
             try:
                 asked[self._id(id)] = None

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from docstore.backend import Reader, Row, SortKey
 from docstore.errors import InvalidSort
-from docstore.pagination.windows import Cut, Listing, Position
+from docstore.pagination.windows import Listing, PageRows, Position
 from docstore.query import executor
 from docstore.query.cursor import Way
 from docstore.query.expr import And, In, Occurs
@@ -75,12 +75,12 @@ class GivenOrder:
         """Return all records with their positions, in order."""
         return self._among(reader, 0, len(self.ids))
 
-    def cut(self, reader: Reader, offset: int, limit: int) -> tuple[Cut, int]:
+    def cut(self, reader: Reader, offset: int, limit: int) -> tuple[PageRows, int]:
         """Return the page behind an offset, and how many records there are."""
         found = self.all(reader)
         return self._cut(found, offset, min(offset + limit, len(found))), len(found)
 
-    def cut_from(self, reader: Reader, position: Position, way: Way, limit: int) -> tuple[Cut, int]:
+    def cut_from(self, reader: Reader, position: Position, way: Way, limit: int) -> tuple[PageRows, int]:
         """Return the page behind a position, or before it, and how many records there are."""
         found = self.all(reader)
         behind = sum(1 for at, _ in found if at <= position)
@@ -114,12 +114,12 @@ class GivenOrder:
     @staticmethod
     def _cut(
         found: Sequence[tuple[Position, Row]], first: int, end: int, came_from: Position | None = None
-    ) -> Cut:
+    ) -> PageRows:
         cut = cut_of([at for at, _ in found], first, end, came_from)
         return replace(cut, rows=[row for _, row in found[first:end]])
 
 
-def cut_of(found: Sequence[Position], first: int, end: int, came_from: Position | None = None) -> Cut:
+def cut_of(found: Sequence[Position], first: int, end: int, came_from: Position | None = None) -> PageRows:
     """Return the cut, its rows left to the caller, from one place to another among all positions in order.
 
     Args:
@@ -128,9 +128,9 @@ def cut_of(found: Sequence[Position], first: int, end: int, came_from: Position 
         came_from: the position of the cursor that led here, to which an empty page leads back.
     """
     if first >= end:
-        return Cut([], prev=came_from)
+        return PageRows([], prev=came_from)
     before = found[first]
-    return Cut(
+    return PageRows(
         [],
         prev=(*before[:-1], before[-1] - 1) if first else None,
         next=found[end - 1] if end < len(found) else None,
@@ -216,12 +216,12 @@ class RankedOrder:
             found += map(self._position, self._numbered(reader, numbers, query.include | {"content"}))
         return sorted(found)
 
-    def cut(self, reader: Reader, offset: int, limit: int) -> tuple[Cut, int]:
+    def cut(self, reader: Reader, offset: int, limit: int) -> tuple[PageRows, int]:
         """Return the page behind an offset, and how many records are ranked."""
         found = self.positions(reader)
         return self._cut(reader, found, offset, min(offset + limit, len(found))), len(found)
 
-    def cut_from(self, reader: Reader, position: Position, way: Way, limit: int) -> tuple[Cut, int]:
+    def cut_from(self, reader: Reader, position: Position, way: Way, limit: int) -> tuple[PageRows, int]:
         """Return the page behind a position, or before it, and how many records are ranked."""
         found = self.positions(reader)
         passed = sum(1 for at in found if at <= position)
@@ -247,7 +247,7 @@ class RankedOrder:
 
     def _cut(
         self, reader: Reader, found: list[Position], first: int, end: int, came_from: Position | None = None
-    ) -> Cut:
+    ) -> PageRows:
         cut = cut_of(found, first, end, came_from)
         return replace(cut, rows=self._rows(reader, found[first:end]))
 

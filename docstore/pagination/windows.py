@@ -20,10 +20,10 @@ from docstore.query.sorting import position_of, reverse_order
 
 __all__ = [
     "SNIPPET",
-    "Cut",
     "Listing",
+    "PageRows",
+    "PageWindow",
     "Position",
-    "Window",
     "after",
     "behind",
     "careful",
@@ -48,7 +48,7 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PageWindow:
     """Which part of a listing is asked for.
 
     Attributes:
@@ -66,7 +66,7 @@ class Window:
     direction: Way | None
 
 
-def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: Any, most: int) -> Window:
+def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: Any, most: int) -> PageWindow:
     """Return the window asked for.
 
     Raises:
@@ -74,7 +74,7 @@ def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: 
     """
     plain = page is None and cursor is None and direction is None
     if plain and type(limit) is type(offset) is int and 0 <= limit <= most and 0 <= offset <= _INT64_MAX:
-        return Window(limit, offset, None, None, None)
+        return PageWindow(limit, offset, None, None, None)
     _whole("limit", limit, 0, most)
     _whole("offset", offset, 0, 2**63 - 1)
     if page is not None:
@@ -92,8 +92,8 @@ def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: 
             "give at most one of offset, page and cursor", argument="offset" if offset else "page"
         )
     if cursor is not None:
-        return Window(limit, None, None, cursor, direction)
-    return Window(limit, offset if page is None else limit * (page - 1), page, None, None)
+        return PageWindow(limit, None, None, cursor, direction)
+    return PageWindow(limit, offset if page is None else limit * (page - 1), page, None, None)
 
 
 def _whole(name: str, value: Any, least: int, most: int) -> None:
@@ -222,7 +222,7 @@ def careful(listing: Listing) -> Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PageRows:
     """The rows of one page, and the positions before and behind it, where there is a way on."""
 
     rows: list[Row]
@@ -230,34 +230,34 @@ class Cut:
     next: Position | None = None
 
 
-def cut_at(reader: Reader, listing: Listing, window: Window) -> Cut:
+def cut_at(reader: Reader, listing: Listing, window: PageWindow) -> PageRows:
     """Return the page behind the window's offset; one row beyond its limit tells whether there are more."""
     if not window.limit:
-        return Cut([])
+        return PageRows([])
     offset = window.offset or 0
     found = executor.rows(reader, listing.plan, listing.at(offset, window.limit + 1))
     shown = found[: window.limit]
-    return Cut(
+    return PageRows(
         shown,
         prev=_before(listing, shown[0]) if shown and offset else None,
         next=behind(listing, shown[-1]) if len(found) > window.limit else None,
     )
 
 
-def cut_from(reader: Reader, listing: Listing, position: Position, way: Way, limit: int) -> Cut:
+def cut_from(reader: Reader, listing: Listing, position: Position, way: Way, limit: int) -> PageRows:
     """Return the page that begins (or, backwards, ends) at a position; an empty one has the way back only."""
     if not limit:
-        return Cut([])
+        return PageRows([])
     found = executor.rows(reader, listing.plan, after(listing.at(0, limit + 1), position, way))
     shown, more = found[:limit], len(found) > limit
     if way == "next":
         if not shown:
-            return Cut([], prev=position)
-        return Cut(shown, _before(listing, shown[0]), behind(listing, shown[-1]) if more else None)
+            return PageRows([], prev=position)
+        return PageRows(shown, _before(listing, shown[0]), behind(listing, shown[-1]) if more else None)
     if not shown:
-        return Cut([], next=position)
+        return PageRows([], next=position)
     shown.reverse()
-    return Cut(shown, _before(listing, shown[0]) if more else None, _onwards(reader, listing, shown[-1]))
+    return PageRows(shown, _before(listing, shown[0]) if more else None, _onwards(reader, listing, shown[-1]))
 
 
 def after(query: Query, position: Position, way: Way) -> Query:

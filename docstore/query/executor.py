@@ -117,7 +117,16 @@ def careful(plan: Plan) -> Plan:
 def leave_out(row: Row, reason: str) -> None:
     """Tell that a row is left out of an answer."""
     _log.warning(
-        "%r (number %s) cannot be read and is left out: %s", row.get("id"), row.get("number"), reason[:200]
+        "%r (number %s) cannot be read and is left out: %s",
+        row.get("id"),
+        row.get("number"),
+        reason[:200],
+        extra={
+            "docstore_event": "unreadable_record",
+            "docstore_id": row.get("id"),
+            "docstore_number": row.get("number"),
+            "docstore_reason": reason[:200],
+        },
     )
 
 

@@ -233,11 +233,11 @@ class _FaultyWriter(_FaultyReader):
     def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
         return self._backend.call("insert", lambda: self._writer.insert(collection, rows))
 
-    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
-        return self._backend.call("update", lambda: self._writer.update(collection, number, changes))
+    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
+        return self._backend.call("update", lambda: self._writer.update(collection, row, changes))
 
-    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
-        return self._backend.call("delete", lambda: self._writer.delete(collection, numbers))
+    def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
+        return self._backend.call("delete", lambda: self._writer.delete(collection, rows))
 
     def set_setting(self, name: str, value: str) -> None:
         writer = self._writer
@@ -247,11 +247,11 @@ class _FaultyWriter(_FaultyReader):
     def insert_blob(self, blob: BlobRow) -> None:
         self._backend.call("insert_blob", lambda: self._writer.insert_blob(blob))
 
-    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
-        return self._backend.call("update_blob", lambda: self._writer.update_blob(key, states, **changes))
+    def update_blob(self, blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
+        return self._backend.call("update_blob", lambda: self._writer.update_blob(blob, states, **changes))
 
-    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
-        return self._backend.call("delete_blob", lambda: self._writer.delete_blob(key, states))
+    def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
+        return self._backend.call("delete_blob", lambda: self._writer.delete_blob(blob, states))
 
 
 class _FaultyNest(_FaultyWriter):

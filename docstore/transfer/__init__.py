@@ -6,11 +6,11 @@ way; bytes take the store's own protocol. Nothing here holds more than one batch
 
 from __future__ import annotations
 
-from docstore.transfer.comparing import diff, fingerprint
-from docstore.transfer.copying import copy
-from docstore.transfer.exporting import export_lines
-from docstore.transfer.importing import import_lines
-from docstore.transfer.records import RecordsReport, import_records, is_export
+from docstore.transfer.comparison import diff, fingerprint
+from docstore.transfer.copies import copy
+from docstore.transfer.exports import export_lines
+from docstore.transfer.imports import import_lines
+from docstore.transfer.plain_records import RecordsReport, import_records, is_export
 from docstore.transfer.reports import CopyReport, Diff, Difference, Failure, Transferred
 from docstore.transfer.rows import Fingerprint
 

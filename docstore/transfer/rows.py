@@ -152,8 +152,8 @@ def batches(store: Store, collection: Collection) -> Iterator[list[Row]]:
     after: tuple[int] | None = None
     query = Query(collection, store._scope, limit=_BATCH, include=_READ[collection.name])
     while True:
-        with store._root.read() as reader:
-            rows = exactly(store._root.backend, reader, replace(query, after=after))
+        with store._context.read() as reader:
+            rows = exactly(store._context.backend, reader, replace(query, after=after))
         if not rows:
             return
         yield [readable(collection, row) for row in rows]
@@ -166,4 +166,4 @@ def found_by_id(store: Store, reader: Reader, collection: Collection, ids: Seque
         return {}
     where = In(("id",), tuple(dict.fromkeys(ids)))
     query = Query(collection, where=where, include=_READ[collection.name])
-    return {key_of(row): row for row in exactly(store._root.backend, reader, query)}
+    return {key_of(row): row for row in exactly(store._context.backend, reader, query)}

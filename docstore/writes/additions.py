@@ -24,7 +24,7 @@ from docstore.writes.batches import (
     validated,
 )
 from docstore.writes.drafts import Batch, Draft, draft_batch, draft_document
-from docstore.writes.insertion import Stored, store_drafts, store_new
+from docstore.writes.insertion import StoredRow, store_drafts, store_new
 
 __all__ = [
     "Adds",
@@ -146,7 +146,7 @@ class Adds(Writes[Document]):
             return self._add_collecting(documents, batch_size, failures, on_progress)
         for batch in self._batches(documents, batch_size):
             if isinstance(batch, Batch):
-                stored_ids, new = store_new(self._root, batch)
+                stored_ids, new = store_new(self._context, batch)
                 ids += stored_ids
                 added += new
             else:
@@ -186,8 +186,8 @@ class Adds(Writes[Document]):
         while batch := take(size):
             yield batch
 
-    def _store(self, drafts: list[Draft]) -> list[Stored]:
-        return store_drafts(self._root, self._checks, drafts)
+    def _store(self, drafts: list[Draft]) -> list[StoredRow]:
+        return store_drafts(self._context, self._checks, drafts)
 
 
 class _Intake:

@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any, Final
 
 from docstore.backend import Rows, Scope
-from docstore.blobs.source import Source
+from docstore.blobs.source import ByteSource
 from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.mediatypes import file_type_of, settled_type, types_of
 from docstore.models import NewDocument
@@ -66,7 +66,7 @@ class Draft:
     named: bool
     dedupe: bool
 
-    def named_after(self, source: Source, checks: Checks) -> None:
+    def named_after(self, source: ByteSource, checks: Checks) -> None:
         """Take the filename from where the bytes come from, if the caller gave none."""
         if self.row["filename"] is None:
             self.row["filename"] = checks.filename(source.filename or "")

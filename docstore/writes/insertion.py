@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,8 +22,8 @@ from docstore.backend import (
     capabilities_of,
 )
 from docstore.blobs import Written, new_key, open_source
-from docstore.blobs.source import Source
-from docstore.context import Root
+from docstore.blobs.source import ByteSource
+from docstore.context import StoreContext
 from docstore.crash_points import reached
 from docstore.errors import (
     AlreadyExists,
@@ -44,7 +44,8 @@ __all__ = [
     "Fresh",
     "Insertion",
     "Item",
-    "Stored",
+    "StoredRow",
+    "blob_of",
     "finished",
     "forget_blobs",
     "give_up",
@@ -61,7 +62,7 @@ _IDS_AT_ONCE = 5_000
 _CLOCKED = ("created_at", "updated_at", "first_created_at")
 
 
-class Stored(NamedTuple):
+class StoredRow(NamedTuple):
     """One committed row, and whether it is new."""
 
     row: Row
@@ -93,19 +94,19 @@ class Insertion:
         self._items = items
         self._tried: set[str] = set(tried)
 
-    def run(self, writer: Writer) -> list[Stored]:
+    def run(self, writer: Writer) -> list[StoredRow]:
         """Insert what is not there; return a row for each draft, in order."""
         now = writer.now()
         if not self._tried and all(_is_plain(item) for item in self._items):
             rows = [finished(item.draft, now) for item in self._items]
             self._insert(writer, rows)
-            return [Stored(row, True) for row in rows]
+            return [StoredRow(row, True) for row in rows]
         return self._look_and_insert(writer, now)
 
-    def _look_and_insert(self, writer: Writer, now: int) -> list[Stored]:
+    def _look_and_insert(self, writer: Writer, now: int) -> list[StoredRow]:
         """Insert what is not there, by id or by bytes; return a row for each draft."""
         rows: list[Row] = []
-        stored: list[Stored] = []
+        stored: list[StoredRow] = []
         known = self._known(writer)
         for item in self._items:
             found = self._existing(writer, item.draft, known)
@@ -115,15 +116,15 @@ class Insertion:
                 known[_by_id(row)] = known[_by_bytes(row)] = row
                 if item.put is not None:
                     make_live(writer, item.put, now)
-                stored.append(Stored(row, True))
+                stored.append(StoredRow(row, True))
                 continue
             if item.put is not None and found.get("blob_key") != item.put.key:
                 give_up(writer, item.put, now)
-            stored.append(Stored(found, found["id"] in self._tried))
+            stored.append(StoredRow(found, found["id"] in self._tried))
         self._insert(writer, rows)
         return stored
 
-    def alone(self, root: Root, backend: SingleStatementWrites) -> list[Stored] | None:
+    def alone(self, root: StoreContext, backend: SingleStatementWrites) -> list[StoredRow] | None:
         """Insert a single plain row without a block; ``None`` where that cannot be, or was not, or nobody
         knows: :meth:`run` finds out.
         """
@@ -142,7 +143,7 @@ class Insertion:
             return None
         row["number"], now = made
         row.update(dict.fromkeys(clocked, now))
-        return [Stored(row, True)]
+        return [StoredRow(row, True)]
 
     def _insert(self, writer: Writer, rows: list[Row]) -> None:
         insert_rows(writer, rows)
@@ -198,7 +199,7 @@ class Fresh:
         self._batch = batch
         self._tried: Sequence[str] = ()
 
-    def run(self, writer: Writer) -> list[Stored] | None:
+    def run(self, writer: Writer) -> list[StoredRow] | None:
         """Insert the rows; return what each came to, or ``None`` if all are new."""
         batch = self._batch
         if self._tried or self._may_be_there(writer):
@@ -275,7 +276,7 @@ def _of_bytes(writer: Writer, wanted: Row) -> Row | None:
     return found[0] if found else None
 
 
-def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[Stored]:
+def store_drafts(root: StoreContext, checks: Checks, drafts: Sequence[Draft]) -> list[StoredRow]:
     """Store validated drafts, all or none, in one final transaction.
 
     Raises:
@@ -293,7 +294,7 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
         ]
         puts = [item.put for item in items if item.put is not None]
 
-        def commit() -> list[Stored]:
+        def commit() -> list[StoredRow]:
             for item in items if puts else ():
                 item.settle()
             inserting = Insertion(items)
@@ -308,7 +309,7 @@ def store_drafts(root: Root, checks: Checks, drafts: Sequence[Draft]) -> list[St
     return stored
 
 
-def store_new(root: Root, batch: Batch) -> tuple[Sequence[str], int]:
+def store_new(root: StoreContext, batch: Batch) -> tuple[Sequence[str], int]:
     """Store validated documents without bytes that are no versions of others, all or none, in one
     transaction; return their ids, and how many are new.
 
@@ -328,7 +329,9 @@ def store_new(root: Root, batch: Batch) -> tuple[Sequence[str], int]:
     return ids, len(ids)
 
 
-def opened_item(root: Root, checks: Checks, draft: Draft, stack: ExitStack, *, pause: bool = False) -> Item:
+def opened_item(
+    root: StoreContext, checks: Checks, draft: Draft, stack: ExitStack, *, pause: bool = False
+) -> Item:
     """Open the bytes of a draft; ``stack`` closes them, ``pause`` does so until they are read."""
     root.check_source(draft.source)
     root.bytes()
@@ -362,7 +365,7 @@ class BlobWrite:
         written: what was stored under it.
     """
 
-    source: Source
+    source: ByteSource
     tenant: str | None
     owner: str | None
     size: int | None = None
@@ -370,8 +373,13 @@ class BlobWrite:
     key: str = ""
     written: Written = field(default_factory=lambda: Written(0, ""))
 
+    @property
+    def row(self) -> BlobRow:
+        """The blob row of the try under way, as it is when its intent is written."""
+        return BlobRow(self.key, self.tenant, self.owner)
 
-def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) -> T:
+
+def put_bytes(root: StoreContext, puts: Sequence[BlobWrite], commit: Callable[[], T]) -> T:
     """Write the bytes of ``puts`` under fresh keys and ``commit``; begin anew when fenced.
 
     Raises:
@@ -386,31 +394,31 @@ def put_bytes(root: Root, puts: Sequence[BlobWrite], commit: Callable[[], T]) ->
             _write_all(root, puts)
             return commit()
         except _Fenced as fenced:
-            root.withdraw([put.key for put in puts], fenced)
+            root.withdraw([put.row for put in puts], fenced)
             if not all(put.source.again() for put in puts):
                 raise StoreBusy(
                     "the bytes were collected before they were live, and cannot be read again"
                 ) from fenced
         except BaseException as failed:
-            root.withdraw([put.key for put in puts], failed)
+            root.withdraw([put.row for put in puts], failed)
             raise
     raise StoreBusy(f"the bytes were collected before they were live, {_FENCED_TRIES} times")
 
 
-def _intend(root: Root, puts: Sequence[BlobWrite], place: int) -> None:
+def _intend(root: StoreContext, puts: Sequence[BlobWrite], place: int) -> None:
     """P2: commit an intent for each put, before a byte is written."""
     for put in puts:
         put.key = new_key()
-    root.promise([put.key for put in puts])
+    root.promise([put.row for put in puts])
     with root.apart() as writer:
         root.places.confirm(writer)
         now = writer.now()
         for put in puts:
-            writer.insert_blob(BlobRow(put.key, put.tenant, put.owner, at=now, place=place))
+            writer.insert_blob(replace(put.row, at=now, place=place))
     reached("P2")
 
 
-def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
+def _write_all(root: StoreContext, puts: Sequence[BlobWrite]) -> None:
     """P3: write the bytes, several objects at once. A collector that takes an intent meanwhile removes them
     under the writer's hands.
     """
@@ -423,9 +431,9 @@ def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
         if len(puts) == 1:
             work(puts[0])
             return
-        from docstore.blobs.thread_pool import Workers
+        from docstore.blobs.thread_pool import ThreadPool
 
-        with Workers(min(root.bytes().upload_workers, len(puts))) as threads:
+        with ThreadPool(min(root.bytes().upload_workers, len(puts))) as threads:
             for put in puts:
                 if not put.source.is_callers:
                     threads.submit(work, put)
@@ -443,7 +451,7 @@ def _write_all(root: Root, puts: Sequence[BlobWrite]) -> None:
         raise _Fenced("an intent was collected") from failed
 
 
-def _write(root: Root, put: BlobWrite) -> Written:
+def _write(root: StoreContext, put: BlobWrite) -> Written:
     """Write the bytes of one object. It is called in a thread that has no part in a transaction."""
     with root.watching("put"):
         return root.bytes().write(put.key, put.source, size=put.size, sha256=put.sha256)
@@ -452,18 +460,23 @@ def _write(root: Root, put: BlobWrite) -> Written:
 def make_live(writer: Writer, put: BlobWrite, now: int) -> None:
     """Turn an intent live: the fence. It loses to a collector that took the intent before."""
     size, sha256 = put.written.size, put.written.sha256
-    if not writer.update_blob(put.key, _PENDING, state="live", at=now, sha256=sha256, size=size):
+    if not writer.update_blob(put.row, _PENDING, state="live", at=now, sha256=sha256, size=size):
         raise _Fenced(f"the intent of {put.key} was collected")
 
 
 def give_up(writer: Writer, put: BlobWrite, now: int) -> None:
     """Mark bytes dead that turn out not to be needed."""
-    writer.update_blob(put.key, _PENDING, state="dead", at=now)
+    writer.update_blob(put.row, _PENDING, state="dead", at=now)
 
 
-def forget_blobs(writer: Writer, keys: Sequence[str | None]) -> None:
+def forget_blobs(writer: Writer, rows: Sequence[Row]) -> None:
     """Mark the bytes of removed or replaced rows dead; they go after the commit, by collection."""
     now = writer.now()
-    for key in keys:
-        if key is not None:
-            writer.update_blob(key, _LIVE, state="dead", at=now)
+    for row in rows:
+        if row["blob_key"] is not None:
+            writer.update_blob(blob_of(row), _LIVE, state="dead", at=now)
+
+
+def blob_of(row: Row) -> BlobRow:
+    """Return a document's blob row, as far as the document's row tells it."""
+    return BlobRow(row["blob_key"], row["tenant"], row["owner"])

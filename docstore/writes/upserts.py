@@ -261,23 +261,23 @@ class Upserts(Adds):
         reached("P0")
         there: dict[Key, Row] = {}
         if mode == "skip" and any(wish.item.draft.source is not None for wish in wishes):
-            with self._root.read(snapshot=True) as reader:  # whose bytes then need not be read
+            with self._context.read(snapshot=True) as reader:  # whose bytes then need not be read
                 there = _found(reader, wishes)
         with ExitStack() as stack:
             for wish in wishes:
                 if wish.item.draft.source is not None and wish.key not in there:
                     draft = wish.item.draft
-                    wish.item = opened_item(self._root, self._checks, draft, stack, pause=len(wishes) > 1)
+                    wish.item = opened_item(self._context, self._checks, draft, stack, pause=len(wishes) > 1)
             puts = [wish.item.put for wish in wishes if wish.item.put is not None]
 
             def commit() -> list[Done]:
                 for wish in wishes:
                     wish.item.settle()
-                done = self._root.written(_Upsert(self, wishes, mode).run, recognises=True)
-                self._root.committed("P4.2")
+                done = self._context.written(_Upsert(self, wishes, mode).run, recognises=True)
+                self._context.committed("P4.2")
                 return done
 
-            done = put_bytes(self._root, puts, commit) if puts else commit()
+            done = put_bytes(self._context, puts, commit) if puts else commit()
         reached("P5")
         return done
 
@@ -390,7 +390,7 @@ class _Upsert:
         put, held = wish.item.put, row["blob_key"]
         if put is None:
             if self._mode == "replace" and held is not None:
-                forget_blobs(writer, [held])
+                forget_blobs(writer, [row])
                 columns["blob_key"] = None
             return
         if held is not None and (row["sha256"], row["size"]) == (put.written.sha256, put.written.size):
@@ -398,9 +398,9 @@ class _Upsert:
             return
         owner = columns.get("owner", row["owner"])
         if owner != put.owner:  # nobody said whose it is; it stays its owner's
-            writer.update_blob(put.key, _PENDING, owner=owner)
+            writer.update_blob(put.row, _PENDING, owner=owner)
         make_live(writer, put, now)
-        forget_blobs(writer, [held])
+        forget_blobs(writer, [row])
         columns["blob_key"] = put.key
 
     def _columns(self, wish: Wish, row: Row) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ STEPS = ("P0", "P2", "P3.1", "P3.2", "P3.3", "P3.4", "P3.5", "P4.1")
 
 def idle(store: docstore.AsyncStore) -> bool:
     """Whether no connection of the store's pool is in use."""
-    root = store._shell._root
+    root = store._shell._context
     assert root is not None
     engine = getattr(root.backend, "engine", None)
     if engine is None or not hasattr(engine.pool, "checkedout"):

@@ -27,7 +27,7 @@ import psycopg
 import pytest
 
 import docstore
-from docstore.aio.hop import Hop
+from docstore.aio.calls import Hop
 from docstore.aio.threads import ThreadGroup
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]

@@ -42,7 +42,7 @@ def test_a_block_is_one_commit(run: Run) -> None:
 
 def _one_connection(store: docstore.AsyncStore) -> bool:
     """Whether the backend is SQLite in memory, where readers wait for the writer."""
-    root = store._shell._root
+    root = store._shell._context
     assert root is not None
     return getattr(root.backend, "_single", None) is not None
 
@@ -155,6 +155,6 @@ def test_waiting_writers_do_not_stop_the_loop(run: Run, ticking: Any) -> None:
 
 
 def _single_writer(store: docstore.AsyncStore) -> bool:
-    root = store._shell._root
+    root = store._shell._context
     assert root is not None
     return root.single_writer

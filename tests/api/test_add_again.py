@@ -90,7 +90,7 @@ def test_a_digest_is_looked_up_in_an_index(url: str) -> None:
     with docstore.open(url, **few) as store:
         store.documents.add_many({"sha256": f"{number:064x}", "size": 1} for number in range(50))
         store.documents.add(filename="no bytes")
-        with store._root.backend.read() as session:
+        with store._context.backend.read() as session:
             cursor, words = session.cursor, "EXPLAIN" if postgres else "EXPLAIN QUERY PLAN"  # type: ignore[attr-defined]
             cursor.execute(f"{words} SELECT number FROM docstore_document WHERE sha256 = '{7:064x}'")
             assert "document_sha256" in str(cursor.fetchall())

@@ -58,7 +58,7 @@ def test_the_id_of_another_tenant(store: docstore.Store) -> None:
 
 def test_a_batch_stays_a_batch(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The backend is handed the columns; one by one they are only looked for where an id is there."""
-    with store._root.backend.write() as writer:
+    with store._context.backend.write() as writer:
         kind: Any = type(writer)
     insert, handed = kind.insert, []
 

@@ -192,7 +192,7 @@ def _interrupted(seconds: float) -> None:
 def test_a_claim_that_is_interrupted_leaves_nothing_claimed(store: docstore.Store, fault: Any) -> None:
     """By Ctrl-C before its commit, or when the commit is done and its answer has not come."""
     store.documents.add_many([{} for _ in range(3)])
-    broken = FaultyBackend(store._root.backend, Faults(1, fault, only={"commit"}))
+    broken = FaultyBackend(store._context.backend, Faults(1, fault, only={"commit"}))
     broken.sleep = _interrupted
     with pytest.raises(KeyboardInterrupt):
         docstore.open(broken).documents.claim(2)

@@ -99,7 +99,7 @@ def opened(store: docstore.Store, tmp_path: Any) -> tuple[Store, Store]:
     """A store that holds something, and the same one opened for reading alone."""
     document = store.documents.add(b"one", filename="one.txt", content="one", metadata={"a": 1}, tenant="a")
     store.extractions.add(document.id, {"a": 1})
-    backend = store._root.backend
+    backend = store._context.backend
     return store, docstore.open(backend, blobs=str(tmp_path / "files"), read_only=True)
 
 

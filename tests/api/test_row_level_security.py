@@ -152,11 +152,11 @@ def test_the_pages_store_of_a_tenant_is_that_tenants(app_url: str, tenant: str) 
     """Whatever the tenant is called, its connections are set to that and nothing else."""
     view = functions()["store_of"](app_url, tenant)  # type: ignore[operator]
     view.documents.add(metadata={})
-    with view._root.backend.read() as session:
+    with view._context.backend.read() as session:
         session.cursor.execute("SELECT current_setting('app.tenant')")
         assert tenant == session.cursor.fetchone()[0]
     assert {tenant} == {one.tenant for one in view.documents.iterate()}
-    view._root.close()
+    view._context.close()
 
 
 def test_the_pages_functions_do_what_they_say(app_url: str) -> None:
@@ -170,4 +170,4 @@ def test_the_pages_functions_do_what_they_say(app_url: str) -> None:
     engine.dispose()
     view = names["store_of"](app_url, "t2")  # type: ignore[operator]
     assert ["t2"] == [one.tenant for one in view.documents.iterate()]
-    view._root.close()
+    view._context.close()

@@ -84,7 +84,7 @@ def test_nothing_is_updated_before_it_was_created(store: docstore.Store, ahead: 
     extraction = store.extractions.add(made.id, {})
     many = store.documents.add_many([{"metadata": {"many": n}} for n in range(20)])
     ahead(0)
-    store._root.backend.__dict__.get("clock", Clock()).__init__()  # another process, as it were
+    store._context.backend.__dict__.get("clock", Clock()).__init__()  # another process, as it were
     from docstore_postgres import session
 
     session._clocks.clear()

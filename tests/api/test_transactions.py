@@ -65,10 +65,10 @@ def test_a_failed_transaction_leaves_nothing(store: docstore.Store, tmp_path: Pa
     assert caught.value is failure
     assert [old] == list(store.documents.iterate(latest_only=False))
     assert b"old" == store.documents.read_bytes(old.id)
-    collect(store._root.backend, store._root.bytes(), grace=0)
-    collect(store._root.backend, store._root.bytes(), grace=0)
+    collect(store._context.backend, store._context.bytes(), grace=0)
+    collect(store._context.backend, store._context.bytes(), grace=0)
     assert 1 == objects(tmp_path)
-    assert check(store._root.backend, store._root.bytes(), level="hash").ok
+    assert check(store._context.backend, store._context.bytes(), level="hash").ok
 
 
 def test_an_exception_of_another_database_is_not_translated(store: docstore.Store) -> None:
@@ -148,10 +148,10 @@ def test_bytes_that_fail_within_a_transaction_leave_it_usable(store: docstore.St
             store.documents.add(b"abc", size=5)
         made = store.documents.add(b"fine")
     assert [made.id] == [one.id for one in store.documents.iterate()]
-    collect(store._root.backend, store._root.bytes(), grace=0)
-    collect(store._root.backend, store._root.bytes(), grace=0)
+    collect(store._context.backend, store._context.bytes(), grace=0)
+    collect(store._context.backend, store._context.bytes(), grace=0)
     assert 1 == objects(tmp_path)
-    assert check(store._root.backend, store._root.bytes(), level="hash").ok
+    assert check(store._context.backend, store._context.bytes(), level="hash").ok
 
 
 # -- joining ---------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_joined_calls_commit_with_the_applications_rows(
     assert b"bytes" == shared.documents.read_bytes(made.id)
     with engine.connect() as connection:
         assert 2 == connection.scalar(sa.text("SELECT count(*) FROM invoice"))
-    assert check(shared._root.backend, shared._root.bytes(), level="hash").ok
+    assert check(shared._context.backend, shared._context.bytes(), level="hash").ok
 
 
 def test_joined_calls_are_rolled_back_with_the_applications_rows(
@@ -208,10 +208,10 @@ def test_joined_calls_are_rolled_back_with_the_applications_rows(
     with engine.connect() as connection:
         assert 0 == connection.scalar(sa.text("SELECT count(*) FROM invoice"))
     shared.documents.add(b"more")
-    collect(shared._root.backend, shared._root.bytes(), grace=0)
-    collect(shared._root.backend, shared._root.bytes(), grace=0)
+    collect(shared._context.backend, shared._context.bytes(), grace=0)
+    collect(shared._context.backend, shared._context.bytes(), grace=0)
     assert 2 == objects(tmp_path)
-    assert check(shared._root.backend, shared._root.bytes(), level="hash").ok
+    assert check(shared._context.backend, shared._context.bytes(), level="hash").ok
 
 
 def test_memory_has_no_connection_to_join() -> None:

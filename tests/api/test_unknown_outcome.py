@@ -117,7 +117,7 @@ def test_bytes_of_a_cut_commit_are_live_exactly_once(store: docstore.Store, back
         changed.revision,
         store.documents.read_bytes(made.id),
     )
-    with store._root.backend.read() as reader:
+    with store._context.backend.read() as reader:
         assert ["dead", "live", "live"] == sorted(blob.state for blob in reader.blobs())
 
 
@@ -188,7 +188,7 @@ def test_connections_whose_end_has_not_arrived_are_tried_and_left(
     monkeypatch.setattr("docstore_postgres.pool.has_ended", lambda driver: driver.closed)
     monkeypatch.setattr("docstore_postgres.server.has_ended", lambda driver: driver.closed)
     with docstore.open(postgres_url) as store:
-        backend = store._root.backend
+        backend = store._context.backend
         assert isinstance(backend, PostgresBackend)
         take = backend.read if prepared else backend.engine.connect
         with take(), take(), take():

@@ -16,7 +16,7 @@ from docstore.errors import StoreBusy
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, And, Compare, Expr, In, Or
 from docstore.query.fields import DOCUMENTS
-from docstore.testing.conformance.rows import document, ids, one
+from docstore.testing.conformance.rows import document, ids, keyed, one
 
 
 def _filled(size: int = 5) -> MemoryBackend:
@@ -99,9 +99,9 @@ def test_a_snapshot_outlives_many_commits() -> None:
         for _ in range(3):
             with backend.write() as writer:
                 numbers = [row["number"] for row in writer.select(Query(DOCUMENTS))]
-                writer.delete(DOCUMENTS, numbers[:1])
-                writer.update(DOCUMENTS, numbers[1], {"id": "changed"})
-                writer.update(DOCUMENTS, numbers[1], {"id": f"{numbers[1]}x"})
+                writer.delete(DOCUMENTS, [keyed(n) for n in numbers[:1]])
+                writer.update(DOCUMENTS, keyed(numbers[1]), {"id": "changed"})
+                writer.update(DOCUMENTS, keyed(numbers[1]), {"id": f"{numbers[1]}x"})
                 writer.insert(DOCUMENTS, [document(f"new{numbers[-1]}")])
             assert ids(reader) == ["0", "1", "2", "3", "4"]
             assert ids(reader, where=one("id", "0")) == ["0"]

@@ -122,7 +122,7 @@ def opened(url: str) -> Iterator[docstore.Store]:
 
 
 def _learnt(store: docstore.Store) -> LearntValues:
-    backend = store._root.backend
+    backend = store._context.backend
     assert isinstance(backend, PostgresBackend)
     assert backend._planner is not None
     return backend._planner.learnt
@@ -160,7 +160,7 @@ def url(postgres_server: Any) -> Iterator[str]:
         _add(first, 50, 5, tenant="t")
         _change(first, 6)
         first.documents.add(None, tenant="t", filename="late", metadata={"era": "late"})
-        with first._root.backend.checkout() as connection:
+        with first._context.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
     yield made
     postgres_server.drop_database(made)
@@ -221,7 +221,7 @@ def test_stores_written_by_several_are_sound(url: str) -> None:
 
 def usual_of(store: docstore.Store) -> CommonValues:
     """Return what a store has learnt."""
-    with store._root.backend.read() as session:
+    with store._context.backend.read() as session:
         assert isinstance(session, PostgresSession)
         return common_values.read_common_values(session)
 
@@ -232,7 +232,7 @@ def test_few_that_lack_it_are_found_by_the_index(postgres_url: str) -> None:
         store.documents.add_many(
             {"filename": f"{n}", "metadata": {"era": "late" if n > 20 else "early"}} for n in range(20_000)
         )
-        with store._root.backend.checkout() as connection:
+        with store._context.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
         few = {"metadata.era": {"$ne": "late"}}
         assert ["20", "19"] == [one.filename for one in store.documents.find(few, limit=2).items]
@@ -245,7 +245,7 @@ def test_few_that_lack_it_are_found_by_the_index(postgres_url: str) -> None:
 def test_nothing_is_learnt_beside_another_who_learns(postgres_url: str) -> None:
     """Who finds somebody learning goes on without; what that one has learnt counts once it is committed."""
     with opened(postgres_url) as store, opened(postgres_url) as other:
-        with other._root.backend.write() as session:
+        with other._context.backend.write() as session:
             assert isinstance(session, PostgresSession)
             session.learn(['{"era":"late"}'] * 300)
             assert 1 == len(session.common_values().known)
@@ -277,7 +277,7 @@ def test_a_snapshot_learns_nothing(postgres_url: str) -> None:
     have learnt since.
     """
     with opened(postgres_url) as store:
-        backend = store._root.backend
+        backend = store._context.backend
         assert isinstance(backend, PostgresBackend)
         with backend.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -341,7 +341,7 @@ def test_nothing_is_learnt_of_tenants(postgres_url: str) -> None:
         _add(store, 600, 8, tenant="t")
         mixed = [{"filename": f"{n}", "tenant": "t" if n % 9 else None} for n in range(600)]
         store.documents.add_many({**one, "metadata": {"era": "late"}} for one in mixed)
-        with store._root.backend.write() as session:
+        with store._context.backend.write() as session:
             assert isinstance(session, PostgresSession)
             session.learn()
         assert () == usual_of(store).known
@@ -355,7 +355,7 @@ def test_few_are_found_beside_tenants(postgres_url: str) -> None:
         store.documents.add_many(
             {"filename": "b", "tenant": "t", "metadata": {"era": era}} for era in eras[:30]
         )
-        with store._root.backend.checkout() as connection:
+        with store._context.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
         few = {"metadata.era": {"$ne": "late"}}
         assert 42 == store.documents.count(few)

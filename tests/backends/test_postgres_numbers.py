@@ -87,7 +87,7 @@ def store(postgres_server: Any) -> Iterator[docstore.Store]:
         opened.documents.add_many(
             {"filename": f"{n}", "metadata": {"plain": n / 7, **_numbers(chance)}} for n in range(600)
         )
-        with opened._root.backend.checkout() as connection:
+        with opened._context.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
         yield opened
     postgres_server.drop_database(url)
@@ -148,7 +148,7 @@ def test_a_narrow_range_is_found_by_the_index(postgres_url: str) -> None:
     """The database's own plan of a range says so; a wide one is walked to."""
     with docstore.open(postgres_url) as opened:
         opened.documents.add_many({"filename": f"{n}", "metadata": {"n": n / 7}} for n in range(6_000))
-        with opened._root.backend.checkout() as connection:
+        with opened._context.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
         narrow = {"metadata.n": {"$gte": 100, "$lt": 101}}
         found = [one.filename for one in opened.documents.find(narrow).items]
@@ -178,8 +178,8 @@ def test_check_finds_and_repair_mends_wrong_words(postgres_url: str) -> None:
     """Words that are not the metadata's are a finding with the document's id, once repaired there is none."""
     with docstore.open(postgres_url) as opened:
         ids = [opened.documents.add(None, filename="x", metadata={"n": n}).id for n in range(3)]
-        with opened._root.backend.write() as session:
-            table = opened._root.backend.tables.named("document")
+        with opened._context.backend.write() as session:
+            table = opened._context.backend.tables.named("document")
             session.cursor.execute(f"UPDATE {table} SET metadata_words = NULL WHERE id = %s", (ids[1],))
         assert [("index", ids[1])] == [(one.kind, one.document_id) for one in opened.check().findings]
         opened.repair(opened.check(), dry_run=False)

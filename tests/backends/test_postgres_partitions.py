@@ -97,7 +97,7 @@ def test_a_scoped_read_looks_in_one_partition(
         view.documents.get(id, include={"content"})
         view.extractions.find(limit=5)
     touched = 0
-    with stores[0]._root.backend.read() as session:
+    with stores[0]._context.backend.read() as session:
         for text, values in executed:
             if not text.startswith("SELECT") or not re.search("docstore_(document|content|extraction)", text):
                 continue
@@ -137,7 +137,7 @@ def test_a_store_keeps_its_partitions(postgres_url: str) -> None:
     docstore.open(postgres_url, partitions=2).close()
     docstore.open(postgres_url, partitions=2).close()
     with docstore.open(postgres_url) as store:
-        assert 2 == store._root.backend.tables.partitions
+        assert 2 == store._context.backend.tables.partitions
     with pytest.raises(docstore.BackendError, match="in 2 partitions"):
         docstore.open(postgres_url, partitions=4)
     docstore.open(postgres_url, table_prefix="plain_").close()

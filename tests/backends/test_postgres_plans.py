@@ -26,14 +26,14 @@ def store(postgres_server: Any) -> Iterator[docstore.Store]:
             }
             for n in range(2_000)
         )
-        with opened._root.backend.checkout() as connection:
+        with opened._context.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
         yield opened
     postgres_server.drop_database(url)
 
 
 def _shown(store: docstore.Store) -> str:
-    with store._root.backend.read() as session:
+    with store._context.backend.read() as session:
         session.cursor.execute("SHOW plan_cache_mode")
         return str(session.cursor.fetchone()[0])
 
@@ -53,7 +53,7 @@ def test_pages_by_cursor_are_planned_once(store: docstore.Store, filter: dict[st
     cursor = None
     for _ in range(20):
         cursor = store.documents.find(filter, limit=7, cursor=cursor).next_cursor
-    with store._root.backend.read() as session:
+    with store._context.backend.read() as session:
         session.cursor.execute(
             "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements"
             " WHERE statement LIKE %s AND statement LIKE %s AND (statement LIKE %s) = %s",
@@ -81,7 +81,7 @@ def test_what_one_index_alone_finds_is_planned_without_its_values(store: docstor
     _find_rare(store)
     with store.transaction():
         store.documents.add_many([{"filename": "new.txt"}])
-        with store._root.write() as writer:
+        with store._context.write() as writer:
             writer.cursor.execute("SHOW plan_cache_mode")
             assert ("auto",) == writer.cursor.fetchone()
     assert "auto" == _shown(store)
@@ -92,7 +92,7 @@ def test_a_count_beside_a_page_is_planned_for_its_values(store: docstore.Store) 
     _find_rare(store)
     assert 1 == store.documents.find(RARE, total=True).total
     assert "force_generic_plan" == _shown(store)
-    with store._root.backend.read(snapshot=True) as session:
+    with store._context.backend.read(snapshot=True) as session:
         session.plan(False)
         session.cursor.execute("SHOW plan_cache_mode")
         assert ("auto",) == session.cursor.fetchone()
@@ -122,7 +122,7 @@ def test_each_key_serves_the_look_ups_within_a_tenant_and_across(
     store: docstore.Store, statement: str
 ) -> None:
     """A unique key holds the tenant behind what is looked up, and needs no second index for that."""
-    with store._root.backend.write() as session:
+    with store._context.backend.write() as session:
         session.cursor.execute("SET LOCAL enable_seqscan = off")
         session.cursor.execute(f"EXPLAIN {statement}")
         plan = "\n".join(line for (line,) in session.cursor.fetchall())

@@ -49,10 +49,10 @@ def buffers_of(store: docstore.Store, filter: dict[str, object], search: str | N
     view = store.scoped(tenant="small")
     for _ in range(3):
         assert 0 <= len(view.documents.find(filter, search=search, limit=50)) <= 40
-    backend = store._root.backend
+    backend = store._context.backend
     where = normalize(parse(filter, DOCUMENTS))
     if search is not None:
-        where = normalize(parse_search(search, DOCUMENTS, store._root.limits))
+        where = normalize(parse_search(search, DOCUMENTS, store._context.limits))
     order = Query(DOCUMENTS).order
     executed: list[tuple[str, object]] = []
     execute = psycopg.Cursor.execute

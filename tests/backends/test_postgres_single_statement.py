@@ -13,6 +13,7 @@ from docstore.backend import Query
 from docstore.errors import AlreadyExists, InvalidTransition
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS
+from docstore.testing.conformance.rows import keyed
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_row_that_changed_since_is_left(backend: PostgresBackend, theirs: dict
     where = Query(DOCUMENTS, where=Compare(("id",), "eq", "mine"))
     (row,), _ = backend.select_now(where)
     with backend.write() as writer:
-        writer.update(DOCUMENTS, number, theirs)
+        writer.update(DOCUMENTS, keyed(number), theirs)
     assert not backend.update_single(DOCUMENTS, row, {"status": "processing", "revision": 2})
     (now,), _ = backend.select_now(where)
     assert {**row, **theirs} == now

@@ -15,6 +15,7 @@ from docstore.backend import Duplicate, Query, Scope
 from docstore.errors import BackendError, SchemaTooNew, StoreBusy
 from docstore.query.expr import Compare, In
 from docstore.query.fields import DOCUMENTS
+from docstore.testing.conformance.rows import keyed
 from docstore.testing.servers import PostgresServer
 
 
@@ -81,7 +82,7 @@ def test_what_is_derived_follows_an_update(backend: PostgresBackend) -> None:
     """Filters see the new metadata and the new filename at once."""
     with backend.write() as writer:
         (number,) = writer.insert(DOCUMENTS, [document("a", metadata='{"a":1}')])
-        assert writer.update(DOCUMENTS, number, {"metadata": '{"a":1e+16}', "filename": "É"})
+        assert writer.update(DOCUMENTS, keyed(number), {"metadata": '{"a":1e+16}', "filename": "É"})
         assert 1 == writer.count(Query(DOCUMENTS, where=Compare(("metadata", "a"), "eq", 10**16)))
         assert 0 == writer.count(Query(DOCUMENTS, where=Compare(("metadata", "a"), "eq", 1)))
 

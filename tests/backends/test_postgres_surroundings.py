@@ -160,7 +160,7 @@ def test_the_longest_prefix_works_whole(postgres_url: str) -> None:
             assert 3 == len(store.indexes())
             assert store.drop_index("filename")
             assert store.check().ok
-            with store._root.backend.read() as session:
+            with store._context.backend.read() as session:
                 session.cursor.execute(
                     "SELECT max(length(relname)) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
                 )
@@ -186,7 +186,7 @@ def test_the_extension_is_used_in_whichever_schema_it_is(postgres_url: str) -> N
         connection.execute('CREATE EXTENSION pg_trgm SCHEMA "Its own"')
     with docstore.open(postgres_url) as store:
         works(store)
-        with store._root.backend.read() as session:
+        with store._context.backend.read() as session:
             assert session.planner.finder.trigrams
 
 
@@ -222,7 +222,7 @@ def test_a_role_that_may_not_make_the_extension_does_without(postgres_url: str) 
         try:
             with docstore.open(postgres_url.replace("postgres@", "plain@")) as store:
                 works(store)
-                with store._root.backend.read() as session:
+                with store._context.backend.read() as session:
                     assert not session.planner.finder.trigrams
         finally:
             owner.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO PUBLIC'.encode())
@@ -306,8 +306,8 @@ def test_a_server_without_a_free_connection_is_waited_for(small_url: str, option
 def test_a_server_that_stays_full_is_busy_after_the_pools_timeout(small_url: str) -> None:
     """StoreBusy, when opening and later; once there is room the same store works."""
     with docstore.open(small_url, pool_timeout=0.3) as store:
-        store._root.backend.engine.dispose()
-        store._root.backend._at_hand._waiting.clear()
+        store._context.backend.engine.dispose()
+        store._context.backend._at_hand._waiting.clear()
         held = [psycopg.connect(small_url) for _ in range(8)]
         try:
             begun = time.monotonic()
@@ -338,11 +338,11 @@ def test_a_pool_of_no_connections_is_taken(postgres_store_url: str) -> None:
 def test_the_pools_bounds_are_those_of_the_page(postgres_store_url: str) -> None:
     """8 connections, 8 more, 10 seconds; a caller's count instead."""
     with docstore.open(postgres_store_url) as store:
-        backend = store._root.backend
+        backend = store._context.backend
         assert (8, 8) == (backend.engine.pool.size(), backend.engine.pool._max_overflow)
         assert 10.0 == backend.pool_timeout
     with docstore.open(postgres_store_url, pool_size=2, max_overflow=1, pool_timeout=1.5) as store:
-        backend = store._root.backend
+        backend = store._context.backend
         assert (2, 1) == (backend.engine.pool.size(), backend.engine.pool._max_overflow)
         assert 1.5 == backend.pool_timeout
 

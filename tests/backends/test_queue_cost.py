@@ -26,7 +26,7 @@ def store(postgres_store_url: str) -> Iterator[docstore.Store]:
 def buffers_of_a_claim(store: docstore.Store, scope: Scope) -> list[int]:
     """Return the buffers that each of a claim's two questions reads."""
     found = []
-    with store._root.backend.write() as session:
+    with store._context.backend.write() as session:
         for kind in lifecycle.claimable(session.now()):
             query = Query(DOCUMENTS, scope, And((kind,)), lock="skip", limit=1)
             statement = session._queued(query)
@@ -96,7 +96,7 @@ def test_documents_whose_lease_ended_come_in_the_order_of_their_numbers(store: d
 @pytest.mark.parametrize("scope", [Scope(), Scope("t"), Scope("t", "o")])
 def test_on_sqlite_a_claim_goes_by_the_indexes_of_what_may_be_claimed(scope: Scope) -> None:
     """Never over the documents by number, whatever the statistics say."""
-    with docstore.open("sqlite://") as store, store._root.backend.write() as session:
+    with docstore.open("sqlite://") as store, store._context.backend.write() as session:
         for kind, index in zip(lifecycle.claimable(session.now()), ("queue", "lease"), strict=True):
             queued = session._queued(Query(DOCUMENTS, scope, kind, lock="skip", limit=1))
             first, *_ = session.plan_of(queued).splitlines()

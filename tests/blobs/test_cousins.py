@@ -115,7 +115,7 @@ def test_removals_are_batched_and_uploads_listed_once(behind: Callable[..., Any]
         assert [path for method, path in methods if method == "GET" and path.startswith("uploads")] == [
             "uploads"
         ]
-        assert store._root.bytes().list() is not None
+        assert store._context.bytes().list() is not None
         assert [found for found in blobs.list() if found.kind == "object"] == []
 
 

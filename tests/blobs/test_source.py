@@ -11,11 +11,11 @@ from typing import Any
 import fsspec
 import pytest
 
-from docstore.blobs.source import CHUNK, Source, open_source
+from docstore.blobs.source import CHUNK, ByteSource, open_source
 from docstore.errors import InvalidDocument
 
 
-def read(source: Source, limit: int | None = None) -> bytes:
+def read(source: ByteSource, limit: int | None = None) -> bytes:
     return b"".join(source.chunks(limit))
 
 

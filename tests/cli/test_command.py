@@ -78,7 +78,7 @@ def test_index_with_an_error_has_status_1(
             raise PermissionError(13, "Permission denied", path)
         return really(path, mode)
 
-    monkeypatch.setattr("docstore.ingest.reading.open", opening, raising=False)
+    monkeypatch.setattr("docstore.ingest.file_reader.open", opening, raising=False)
     status, out, err = docstore_("index", str(folder), "--quiet", *place)
     assert (status, err) == (1, "error: plan.txt: cannot be read: Permission denied\n")
     assert out.endswith("1 without text; 1 could not be read or stored\n")

@@ -25,7 +25,7 @@ def test_a_backend_that_names_none_has_the_least() -> None:
 
 def test_they_are_frozen(store: docstore.Store) -> None:
     """Nobody changes what a backend said when the store was opened."""
-    found: Any = store._root.capabilities
+    found: Any = store._context.capabilities
     with pytest.raises(FrozenInstanceError):
         found.single_writer = False
 
@@ -41,7 +41,7 @@ def test_a_backend_that_cannot_be_written_to_says_why() -> None:
 
 def test_a_writer_that_takes_no_columns_is_handed_rows(store: docstore.Store) -> None:
     """Many documents arrive all the same."""
-    with store._root.backend.write() as writer:
+    with store._context.backend.write() as writer:
         assert capabilities_of(writer).takes_columns
         kind: Any = type(writer)
     known = kind.capabilities

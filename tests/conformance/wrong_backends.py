@@ -288,9 +288,9 @@ class BlobsChangeFromAnyState(Wrong):
 
 
 def _any_state(inner: Any) -> Callable[..., bool]:
-    def update_blob(key: str, states: Container[BlobState], **changes: Any) -> bool:
-        found: Sequence[BlobRow] = inner.blobs(keys=[key])
-        return bool(found) and bool(inner.update_blob(key, [found[0].state], **changes))
+    def update_blob(blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
+        found: Sequence[BlobRow] = inner.blobs(keys=[blob.key])
+        return bool(found) and bool(inner.update_blob(blob, [found[0].state], **changes))
 
     return update_blob
 

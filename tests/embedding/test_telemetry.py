@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -34,6 +37,36 @@ def test_a_slow_query_is_one_line(url: str, caplog: pytest.LogCaptureFixture) ->
     pattern = rf"slow query: \d+\.\d{{3}} s for find of documents on \w+, plan {fingerprint(plan)}"
     assert re.fullmatch(pattern, line), line
     assert "hunter2" not in caplog.text
+
+
+def test_log_lines_have_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """What a line says is in fields of the record, too, for formatters of JSON and for structlog."""
+    with docstore.open("memory://", slow_query=0) as store:
+        store.documents.find({"metadata.secret": "hunter2"})
+        plan = store.documents.explain({"metadata.secret": "other"})
+    (record,) = (record for record in caplog.records if record.name == "docstore.query")
+    fields = {name: value for name, value in vars(record).items() if name.startswith("docstore_")}
+    assert fields.pop("docstore_seconds") < 60
+    assert fields == {
+        "docstore_event": "slow_query", "docstore_operation": "find", "docstore_collection": "documents",
+        "docstore_backend": "memory", "docstore_plan": fingerprint(plan), "docstore_residual": False,
+    }  # fmt: skip
+
+
+def test_every_log_line_has_an_event() -> None:
+    """Each call of a logger in the packages gives ``docstore_event``."""
+    root = Path(docstore.__file__).parents[1]
+    places = [Path(docstore.__file__).parent, root / "backends"]
+    calls = [
+        call
+        for place in places
+        for file in place.rglob("*.py")
+        if "testing" not in file.parts
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("_log.")
+    ]
+    assert len(calls) >= 6
+    assert [ast.unparse(call) for call in calls if "docstore_event" not in ast.unparse(call)] == []
 
 
 @pytest.mark.parametrize("threshold", [None, 60.0])
@@ -107,6 +140,48 @@ def test_spans_are_made(spans: InMemorySpanExporter) -> None:
                           made["docstore.write"].events}  # fmt: skip
 
 
+def test_spans_bear_the_standard_attributes_of_databases(url: str, spans: InMemorySpanExporter) -> None:
+    """System, namespace, collection and operation as the conventions name them; where memory is all there is,
+    a span is no client's.
+    """
+    with docstore.open(url) as store:
+        store.documents.add(filename="x")
+        spans.clear()
+        store.documents.find({"metadata.n": 1})
+        store.extractions.count()
+        find, count = spans.get_finished_spans()
+    system = url.partition(":")[0].partition("+")[0]
+    assert told(find).items() >= {
+        "db.system.name": system, "db.operation.name": "find", "db.collection.name": "documents",
+        "db.query.summary": "find documents",
+    }.items()  # fmt: skip
+    assert told(count)["db.collection.name"] == "extractions"
+    if system == "memory":
+        assert (find.kind, "db.namespace" in told(find)) == (trace.SpanKind.INTERNAL, False)
+        return
+    assert find.kind is trace.SpanKind.CLIENT
+    assert told(find).get("db.namespace") == sa.make_url(url).database
+    assert ("server.address" in told(find)) == (system == "postgresql")
+
+
+def test_the_password_is_no_attribute(spans: InMemorySpanExporter, postgres_store_url: str) -> None:
+    """Spans name the server and the database, and nothing else of the URL."""
+    secret = sa.make_url(postgres_store_url).set(password="hunter2").render_as_string(hide_password=False)
+    with docstore.open(secret) as store:
+        store.documents.find()
+    assert spans.get_finished_spans()
+    assert "hunter2" not in str([span.to_json() for span in spans.get_finished_spans()])
+
+
+def test_an_error_has_its_type(spans: InMemorySpanExporter) -> None:
+    """``error.type`` is the name of the class, on the span as on the metrics."""
+    with docstore.open("memory://") as store, pytest.raises(docstore.NotFound):
+        store.documents.update("none", filename="x")
+    (write,) = (span for span in spans.get_finished_spans() if span.name == "docstore.write")
+    assert told(write)["error.type"] == "NotFound"
+    assert told(write)["db.operation.name"] == "write"
+
+
 def told(span: ReadableSpan) -> dict[str, object]:
     """Return a span's attributes."""
     return dict(span.attributes or {})
@@ -132,22 +207,25 @@ def test_spans_lie_within_the_callers_task(spans: InMemorySpanExporter) -> None:
 
 
 def test_durations_are_measured(exporters: tuple[InMemorySpanExporter, InMemoryMetricReader]) -> None:
-    """The histogram counts operations by name and backend."""
+    """Our histogram and the standard one count operations by name."""
     with docstore.open("memory://") as store:
         for _ in range(3):
             store.documents.count_by("status")
     measured = exporters[1].get_metrics_data()
     assert measured is not None
-    points = [
-        point
+    counts = {
+        (metric.name, name): point.count  # type: ignore[union-attr]
         for resource in measured.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
-        if metric.name == "docstore.operation.duration"
         for point in metric.data.data_points
-        if (point.attributes or {}).get("docstore.operation") == "count_by"
-    ]
-    assert [3] == [point.count for point in points]  # type: ignore[union-attr]
+        for name, value in (point.attributes or {}).items()
+        if value == "count_by"
+    }
+    assert counts == {
+        ("docstore.operation.duration", "docstore.operation"): 3,
+        ("db.client.operation.duration", "db.operation.name"): 3,
+    }
 
 
 def test_nothing_is_imported_without_it() -> None:
@@ -159,6 +237,6 @@ import docstore, docstore.telemetry as telemetry
 with docstore.open("memory://", slow_query=None) as store:
     store.documents.add(filename="x")
     assert store.documents.count() == 1
-    assert store._root.watching("find") is store._root.watching("count")
+    assert store._context.watching("find") is store._context.watching("count")
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -54,7 +54,7 @@ class Ground:
                 store.collect(0, force=True)
             findings = list(store.check("hash", grace=0).findings)
             wanted = store.documents.count(latest_only=False)
-            standing = [found.name for found in store._root.bytes().list()]
+            standing = [found.name for found in store._context.bytes().list()]
             return findings + (standing if len(standing) != wanted else [])
 
 

@@ -57,7 +57,7 @@ def look(store: docstore.Store, after: dict[str, bytes], returned: bool) -> None
     store.collect(0)
     store.collect(0)
     assert () == store.check("hash", grace=0).findings
-    assert len(found) == len(list(store._root.bytes().list()))
+    assert len(found) == len(list(store._context.bytes().list()))
 
 
 def tried(work: Work, store: docstore.Store) -> bool:
@@ -97,7 +97,7 @@ def test_every_call_to_the_database(url: str, name: str, fault: Fault, tmp_path:
             number += 1
             begin(plain)
             faults = Faults(number, fault)
-            broken = FaultyBackend(plain._root.backend, faults)
+            broken = FaultyBackend(plain._context.backend, faults)
             returned = tried(work, docstore.open(broken, blobs=tmp_path / "files"))
             fired = faults.fired
             look(plain, after, returned)
@@ -113,7 +113,7 @@ def test_a_cut_commit_is_found_out(url: str, fault: Fault, tmp_path: Path) -> No
             begin(plain)
             faults = Faults(1 if name == "delete" else 2, fault, only={"commit"})
             assert tried(
-                work, docstore.open(FaultyBackend(plain._root.backend, faults), blobs=tmp_path / "files")
+                work, docstore.open(FaultyBackend(plain._context.backend, faults), blobs=tmp_path / "files")
             )
             assert 1 == faults.fired
             look(plain, after, True)
@@ -142,7 +142,7 @@ def one_fails(url: str, options: dict[str, Any], faults: Faults, work: Work, aft
     """Let one call of a work fail, look at what is left, and return whether there was such a call."""
     with docstore.open("memory://", blobs=docstore.Blobs(url, **options)) as plain:
         begin(plain)
-        store = docstore.open(plain._root.backend, blobs=faulty_blobs(url, faults, **options))
+        store = docstore.open(plain._context.backend, blobs=faulty_blobs(url, faults, **options))
         returned = tried(work, store)
         look(plain, after, returned)
     return faults.fired
@@ -154,7 +154,7 @@ def test_what_the_faulty_backend_leaves_alone(tmp_path: Path) -> None:
     """
     with docstore.open("memory://", blobs=tmp_path) as plain:
         faults = Faults(1, "delay", times=1000)
-        store = docstore.open(FaultyBackend(plain._root.backend, faults, seconds=0.0), blobs=tmp_path)
+        store = docstore.open(FaultyBackend(plain._context.backend, faults, seconds=0.0), blobs=tmp_path)
         with store.transaction():
             made = store.documents.add(b"x", metadata={"a": 1})
             with pytest.raises(docstore.NotFound):
@@ -164,7 +164,7 @@ def test_what_the_faulty_backend_leaves_alone(tmp_path: Path) -> None:
         assert store.check().ok
         assert faults.fired > 5
         with pytest.raises(ValueError, match="cut"):
-            FaultyBackend(plain._root.backend, Faults(1, "cut"))
+            FaultyBackend(plain._context.backend, Faults(1, "cut"))
 
 
 def test_the_ledger_counts_what_was_lost(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_the_ledger_counts_what_was_lost(tmp_path: Path) -> None:
         ledger.read([json.dumps(line) for try_ in lines for line in (try_, ["done"])])
         ledger.read([json.dumps(["try", {"half": digest, "other half": digest}])])
         keys = {row["id"]: row["blob_key"] for row in rows(store)}
-        blobs = store._root.bytes()
+        blobs = store._context.bytes()
         blobs.delete(keys["missing"])
         blobs.delete(keys["flipped"])
         blobs.write(keys["flipped"], [b"y"])
@@ -197,5 +197,5 @@ def rows(store: docstore.Store) -> Any:
     from docstore.backend import Query
     from docstore.query.fields import DOCUMENTS
 
-    with store._root.backend.read() as reader:
+    with store._context.backend.read() as reader:
         return reader.select(Query(DOCUMENTS, include=frozenset({"blob_key"})))

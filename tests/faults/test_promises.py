@@ -22,19 +22,19 @@ from docstore_sqlite.backend import SQLiteBackend
 from docstore_sqlite.session import SQLiteSession
 
 import docstore
-from docstore.blobs import local, metering
+from docstore.blobs import integrity, local
 from docstore.blobs.ownership import Ownership
-from docstore.context import Root
+from docstore.context import StoreContext
 from docstore.crash_points import STEPS, hooked
 from docstore.errors import BackendError, BlobError, DocstoreError, NotFound
-from docstore.maintenance.absence import Absent
+from docstore.maintenance.orphans import Absent
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults
 from docstore.writes import insertion
 from tests.kit.crashes import crashed_at
 
 Patch = pytest.MonkeyPatch
-absence_module = import_module("docstore.maintenance.absence")
+absence_module = import_module("docstore.maintenance.orphans")
 collecting_module = import_module("docstore.maintenance.collect")
 erasing_module = import_module("docstore.maintenance.erase")
 
@@ -58,7 +58,7 @@ class Place:
 
 def acknowledged_is_durable(place: Place) -> None:
     """1. What was acknowledged is there after the process died, and the database syncs fully."""
-    with place.open() as store, store._root.backend.write() as writer:
+    with place.open() as store, store._context.backend.write() as writer:
         cursor = writer.connection.cursor()  # type: ignore[attr-defined]
         assert [2] == [level for (level,) in cursor.execute("PRAGMA synchronous")]
     assert crashed_at("P5", lambda: place.open().documents.add(b"x", id="a"))
@@ -81,7 +81,7 @@ def bytes_are_written_once(place: Place) -> None:
     """3. A replacement has a key of its own, the old bytes stay as they are, and no key tells of a name."""
     with place.open() as store:
         made = store.documents.add(b"old", filename="../../etc/passwd", external_id="secret")
-        blobs = store._root.bytes()
+        blobs = store._context.bytes()
         (old,) = [found.name for found in blobs.list()]
         store.documents.update(made.id, source=b"new")
         names = [found.name for found in blobs.list()]
@@ -102,7 +102,7 @@ def readers_see_whole_files(place: Place) -> None:
         seen: list[int] = []
 
         def look(step: str) -> None:
-            sizes = {found.size for found in store._root.bytes().list() if found.kind == "object"}
+            sizes = {found.size for found in store._context.bytes().list() if found.kind == "object"}
             seen.extend(sizes - {len(body)})
             assert store.documents.read_bytes(made.id) in (body, body[::-1])
 
@@ -126,7 +126,7 @@ def failures_leave_nothing(place: Place) -> None:
             with suppress(ZeroDivisionError, DocstoreError):
                 call()
         assert 0 == store.documents.count()
-        assert [] == list(store._root.bytes().list())
+        assert [] == list(store._context.bytes().list())
         assert b"x" == store.documents.read_bytes(store.documents.add(b"x").id)
 
 
@@ -138,7 +138,7 @@ def bytes_go_after_the_commit(place: Place) -> None:
     with place.open() as store:
         assert b"x" == store.documents.read_bytes("a")
         store.documents.delete("a")
-        blobs = store._root.bytes()
+        blobs = store._context.bytes()
         remove, tries = blobs.delete, [1]
 
         def failing(key: str) -> None:
@@ -174,7 +174,7 @@ def retries_are_safe(place: Place) -> None:
     """8. However a commit is cut, the caller's repetition ends in one document."""
     with place.open() as plain:
         for fault in ("before", "after"):
-            broken = FaultyBackend(plain._root.backend, Faults(2, fault, only={"commit"}))  # type: ignore[arg-type]
+            broken = FaultyBackend(plain._context.backend, Faults(2, fault, only={"commit"}))  # type: ignore[arg-type]
             store = place.open(broken)
             try:
                 store.documents.add(fault.encode(), filename=fault)
@@ -256,7 +256,7 @@ def rejected_before_anything(place: Place) -> None:
     """
     with place.open() as plain:
         faults = Faults()
-        documents = place.open(FaultyBackend(plain._root.backend, faults)).documents
+        documents = place.open(FaultyBackend(plain._context.backend, faults)).documents
         calls: list[Callable[[], object]] = [
             lambda: documents.add(b"x", metadata={"a": float("nan")}),
             lambda: documents.add(b"x", sha256="short"),
@@ -291,7 +291,7 @@ def bad_documents_break_nothing(place: Place) -> None:
             store.documents.add(
                 b"x", id=f"d{number}", metadata={"n": value}, filename="bad" if number == 3 else "good"
             )
-        blobs = store._root.bytes()
+        blobs = store._context.bytes()
         for found in list(blobs.list())[:1]:
             blobs.delete(found.name)
         for asked in ({}, {"metadata.n": {"$gt": 1}}, {"metadata.n": {"$regex": "1"}}, {"metadata.n.n": 1}):
@@ -353,8 +353,8 @@ def erasure_reaches_everything(place: Place) -> None:
         store.documents.add(b"kept")
         store.erase(owner="gone")
         assert 1 == store.documents.count()
-        assert [4] == [found.size for found in store._root.bytes().list()]
-        with store._root.backend.read() as reader:
+        assert [4] == [found.size for found in store._context.bytes().list()]
+        with store._context.backend.read() as reader:
             assert [None] * 4 == [row.owner for row in reader.blobs()]
 
 
@@ -396,13 +396,13 @@ def acknowledge_without_commit(patch: Patch) -> None:
     class Undone(Exception):
         pass
 
-    def written(self: Root, work: Any, *, recognises: bool = False) -> Any:
+    def written(self: StoreContext, work: Any, *, recognises: bool = False) -> Any:
         with suppress(Undone), self.write() as writer:
             done = work(writer)
             raise Undone
         return done
 
-    patch.setattr(Root, "written", written)
+    patch.setattr(StoreContext, "written", written)
 
 
 def sync_nothing(patch: Patch) -> None:
@@ -422,7 +422,7 @@ def rows_before_bytes(patch: Patch) -> None:
     def postponed(root: Any, put: Any) -> Any:
         body = b"".join(put.source.chunks())
         late.append(lambda: root.bytes().write(put.key, [body]))
-        return metering.Written(len(body), sha256(body).hexdigest())
+        return integrity.Written(len(body), sha256(body).hexdigest())
 
     def put_then_write(root: Any, puts: Any, commit: Any) -> Any:
         done = put_bytes(root, puts, commit)
@@ -457,7 +457,7 @@ def leave_temporary_files(patch: Patch) -> None:
 
 
 def believe_any_size(patch: Patch) -> None:
-    patch.setattr(metering.Meter, "_compare", lambda self: None)
+    patch.setattr(integrity.Meter, "_compare", lambda self: None)
 
 
 def delete_bytes_first(patch: Patch) -> None:
@@ -465,7 +465,7 @@ def delete_bytes_first(patch: Patch) -> None:
 
     def eager(self: Any, writer: Any, rows: Any) -> None:
         for row in rows:
-            self._root.bytes().delete(row["blob_key"])
+            self._context.bytes().delete(row["blob_key"])
         remove(self, writer, rows)
 
     patch.setattr(docstore.documents.Documents, "_remove", eager)
@@ -485,14 +485,14 @@ def no_fence(patch: Patch) -> None:
     def unfenced(writer: Any, put: Any, now: int) -> None:
         made = put.written
         states = ("pending", "live", "dead", "swept")
-        writer.update_blob(put.key, states, state="live", at=now, sha256=made.sha256, size=made.size)
+        writer.update_blob(put.row, states, state="live", at=now, sha256=made.sha256, size=made.size)
 
     patch.setattr(insertion, "make_live", unfenced)
 
 
 def recognise_nothing(patch: Patch) -> None:
-    written = Root.written
-    patch.setattr(Root, "written", lambda self, work, *, recognises=False: written(self, work))
+    written = StoreContext.written
+    patch.setattr(StoreContext, "written", lambda self, work, *, recognises=False: written(self, work))
 
 
 def ignore_revisions(patch: Patch) -> None:
@@ -516,7 +516,7 @@ def choke_on_one(patch: Patch) -> None:
             raise ValueError("a document that cannot be read")
         return whole(collection, row)
 
-    for module in ("models", "records"):
+    for module in ("models", "collection"):
         patch.setattr(f"docstore.{module}.record_from", choking)
 
 
@@ -548,25 +548,25 @@ def unknown_is_kept(place: Place) -> None:
     with place.open() as store:
         for n in range(12):
             store.documents.add(b"%d" % n)
-        kept = {found.name for found in store._root.bytes().list()}
+        kept = {found.name for found in store._context.bytes().list()}
         folder = place.folder / "files"
         for path in folder.rglob("[!.]*"):
             os.utime(path, (1, 1))
         with docstore.open("memory://", blobs=folder) as other, suppress(BlobError):
             other.collect(0, force=True)
-        assert kept == {found.name for found in store._root.bytes().list()}
+        assert kept == {found.name for found in store._context.bytes().list()}
         strays = ["aa/bb/aabb" + f"{n:028x}" for n in range(3)]
         for key in strays:
-            store._root.bytes().write(key, [b"stray"])
+            store._context.bytes().write(key, [b"stray"])
         store.collect(force=True)
-        assert kept | set(strays) == {found.name for found in store._root.bytes().list()}
+        assert kept | set(strays) == {found.name for found in store._context.bytes().list()}
         store.collect(0)
-        assert kept | set(strays) == {found.name for found in store._root.bytes().list()}
+        assert kept | set(strays) == {found.name for found in store._context.bytes().list()}
         with suppress_rows(SQLiteSession):
             store.collect(0, force=True)
-        assert kept | set(strays) == {found.name for found in store._root.bytes().list()}
+        assert kept | set(strays) == {found.name for found in store._context.bytes().list()}
         store.collect(0, force=True)
-        assert b"stray" == store._root.bytes().read_bytes(f"quarantine/{strays[0]}")
+        assert b"stray" == store._context.bytes().read_bytes(f"quarantine/{strays[0]}")
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from docstore.backend import Scope
 from docstore.blobs import Mark, new_key
 from docstore.blobs.ownership import Ownership, Places
 from docstore.concurrency import Clock
-from docstore.context import Root
+from docstore.context import StoreContext
 from docstore.documents import Documents
 from docstore.errors import DocstoreError, WrongBlobs
 from docstore.query import executor
@@ -37,9 +37,8 @@ from docstore.testing.servers import PostgresServer
 
 Patch = pytest.MonkeyPatch
 DAY = 86_400.0
-absence, check, collecting, lost, mending = (
-    import_module(f"docstore.maintenance.{name}")
-    for name in ("absence", "check", "collect", "lost", "repair")
+check, collecting, orphans, mending = (
+    import_module(f"docstore.maintenance.{name}") for name in ("check", "collect", "orphans", "repair")
 )
 
 
@@ -125,7 +124,7 @@ def look_whose_it_is_to_read(patch: Patch) -> None:
     read = Documents.read_bytes
 
     def strict(self: Any, id: Any) -> bytes:
-        Places(self._root.bytes(), self._root.read, self._root.write).look().check()
+        Places(self._context.bytes(), self._context.read, self._context.write).look().check()
         return read(self, id)
 
     patch.setattr(Documents, "read_bytes", strict)
@@ -222,21 +221,23 @@ def the_young_stay(place: Place) -> None:
 
 
 def spare_nothing_young(patch: Patch) -> None:
-    patch.setattr(absence.Clock, "spares", lambda self, modified: False)
+    patch.setattr(orphans.GraceClock, "spares", lambda self, modified: False)
 
 
 def force_more_than_the_tenth(patch: Patch) -> None:
     remove = collecting.remove_unknown
 
     def forceful(*args: Any, force: bool, **rest: Any) -> Any:
-        clock = absence.Clock(0, time.time()) if force else args[5]
+        clock = orphans.GraceClock(0, time.time()) if force else args[5]
         return remove(*args[:5], clock, force=force, **rest)
 
     patch.setattr(collecting, "remove_unknown", forceful)
 
 
 def repair_the_young(patch: Patch) -> None:
-    patch.setattr(mending, "Clock", type("Loose", (), {"of": lambda backend, grace: absence.Clock(0, 0.0)}))
+    patch.setattr(
+        mending, "GraceClock", type("Loose", (), {"of": lambda backend, grace: orphans.GraceClock(0, 0.0)})
+    )
 
 
 def a_tenth_at_most(place: Place) -> None:
@@ -252,7 +253,7 @@ def a_tenth_at_most(place: Place) -> None:
 
 
 def take_any_part(patch: Patch) -> None:
-    patch.setattr(absence, "allowed", lambda listed: listed)
+    patch.setattr(orphans, "allowed", lambda listed: listed)
 
 
 def repair_any_part(patch: Patch) -> None:
@@ -279,7 +280,7 @@ def one_may_always_go(place: Place) -> None:
 
 
 def a_tenth_is_none(patch: Patch) -> None:
-    patch.setattr(absence, "allowed", lambda listed: listed // 10)
+    patch.setattr(orphans, "allowed", lambda listed: listed // 10)
 
 
 def quarantine_waits_another_grace(place: Place) -> None:
@@ -313,8 +314,8 @@ def keep_the_age(patch: Patch) -> None:
 
 
 def never_empty_it(patch: Patch) -> None:
-    key_of = absence.key_of
-    patch.setattr(absence, "key_of", lambda found: None if found.kind == "quarantined" else key_of(found))
+    key_of = orphans.key_of
+    patch.setattr(orphans, "key_of", lambda found: None if found.kind == "quarantined" else key_of(found))
 
 
 def repair_brings_back_what_fits(place: Place) -> None:
@@ -331,11 +332,11 @@ def repair_brings_back_what_fits(place: Place) -> None:
 
 
 def look_nowhere(patch: Patch) -> None:
-    patch.setattr(lost, "QUARANTINE", "elsewhere/")
+    patch.setattr(mending, "QUARANTINE", "elsewhere/")
 
 
 def believe_any_bytes(patch: Patch) -> None:
-    patch.setattr(lost, "_is_sound", lambda blobs, key, size, sha256: blobs.stat(key) is not None)
+    patch.setattr(mending, "_is_sound", lambda blobs, key, size, sha256: blobs.stat(key) is not None)
 
 
 def an_older_backup_is_asked_about(place: Place) -> None:
@@ -381,7 +382,7 @@ def a_read_only_store_takes_nothing(place: Place) -> None:
 
 
 def refuse_no_write(patch: Patch) -> None:
-    patch.setattr(Root, "check_writable", lambda self, what="": None)
+    patch.setattr(StoreContext, "check_writable", lambda self, what="": None)
 
 
 ROLE = """
@@ -418,8 +419,8 @@ def a_standby_takes_nothing(place: Place) -> None:
         fill(store, 1)
         _caught_up(place)
         with docstore.open(place.standby, blobs=place.files) as standing:
-            standing._root.read_only = ""
-            standing._root.backend.read_only = ""  # type: ignore[attr-defined]
+            standing._context.read_only = ""
+            standing._context.backend.read_only = ""  # type: ignore[attr-defined]
             refused(lambda: standing.collect(0, force=True), by=docstore.ReadOnlyStore)
             assert any("standby" in note for note in standing.check(grace=0).notes)
 
@@ -543,7 +544,7 @@ def write_nothing_anew(patch: Patch) -> None:
 
 def free_pages_are_overwritten(place: Place) -> None:
     """`secure_delete` is on in every connection that writes, an application's own included."""
-    with place.open() as store, store._root.backend.write() as writer:
+    with place.open() as store, store._context.backend.write() as writer:
         cursor = writer.connection.cursor()  # type: ignore[attr-defined]
         assert [(1,)] == list(cursor.execute("PRAGMA secure_delete"))
 

@@ -49,7 +49,7 @@ def is_whole(store: docstore.Store, count: int = 1) -> None:
     assert count == store.documents.count()
     store.collect(0)
     store.collect(0)
-    assert count == len(list(store._root.bytes().list()))
+    assert count == len(list(store._context.bytes().list()))
     assert b"next" == store.documents.read_bytes(store.documents.add(b"next", id="next").id)
     assert () == store.check("hash", grace=0).findings
     store.documents.delete("next")
@@ -172,7 +172,7 @@ def within(store: docstore.Store, call: Callable[[], object]) -> None:
 @contextmanager
 def pages_at_most(store: docstore.Store, more: int) -> Iterator[None]:
     """Let the database have so many pages more than now, on whichever connection."""
-    backend = store._root.backend
+    backend = store._context.backend
     with backend.write() as session:
         session.cursor.execute("PRAGMA page_count")  # type: ignore[attr-defined]
         pages = session.cursor.fetchone()[0]  # type: ignore[attr-defined]
@@ -272,7 +272,7 @@ def test_a_full_storage(
             assert errno.ENOSPC == caught.value.__cause__.errno
             assert faults.fired
             is_whole(plain, 0)
-            assert [] == [*plain._root.bytes().unfinished()]
+            assert [] == [*plain._context.bytes().unfinished()]
 
 
 def test_a_small_disk(tmp_path: Path) -> None:

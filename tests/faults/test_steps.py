@@ -29,7 +29,7 @@ def begin(store: docstore.Store) -> None:
     """
     store.documents.add(b"kept", id="kept", filename="kept")
     store.documents.add(b"old", id="old", filename="old")
-    backend, blobs = store._root.backend, store._root.bytes()
+    backend, blobs = store._context.backend, store._context.bytes()
     store.documents.delete(store.documents.add(b"swept", filename="swept").id)
     store.collect()
     store.documents.delete(store.documents.add(b"dead", filename="dead").id)

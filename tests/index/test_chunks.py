@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.index.bits import Bits, Run
+from docstore.index.bitmap import Bits, Run, packed_members
 from docstore.index.chunks import assemble, merged, packed, packed_integer, removed, split
-from docstore.index.nodes import packed_members
 
 
 def _spread(first: int, step: int, count: int, gaps: frozenset[int]) -> list[int]:

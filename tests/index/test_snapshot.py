@@ -10,12 +10,10 @@ import pytest
 
 import docstore
 from docstore.backend import Query, SortKey
-from docstore.index.bulk import Bulk
-from docstore.index.memory import Folded
-from docstore.index.ordered import is_ordered
+from docstore.index.bulk import Bulk, Folded
 from docstore.index.snapshot import Snapshot, Window
 from docstore.index.tail import Reading, Tail
-from docstore.index.values import Values, ordinal
+from docstore.index.values import Values, is_ordered, ordinal
 from docstore.query.evaluator import matches
 from docstore.query.expr import Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS
@@ -193,7 +191,7 @@ def test_a_snapshot_held_across_folds_sees_its_own_state(
             store.documents.add(filename=f"{number}", metadata={"n": number % 5, "kind": "a"})
         for order in ((SortKey(("created_at",)), SortKey(("number",))), ORDERS[2]):
             query = Query(DOCUMENTS, where=Compare(("metadata", "kind"), "eq", "a"), order=order, limit=50)
-            with store._root.backend.read(snapshot=True) as reader:
+            with store._context.backend.read(snapshot=True) as reader:
                 first = [row["number"] for row in reader.select(query)]
                 assert len(first) > 9
                 for turn in range(4):

@@ -19,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import docstore
 from docstore.backend import Duplicate, Query
-from docstore.index.bits import minus
-from docstore.index.memory import Folded
+from docstore.index.bitmap import minus
+from docstore.index.bulk import Folded
 from docstore.query.evaluator import matches_filter
 from docstore.query.fields import DOCUMENTS
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import pytest
 
 import docstore
-from docstore.ingest import Event, WalkOptions, index_files, index_folder, indexing, reading
+from docstore.ingest import Event, WalkOptions, file_reader, index_files, index_folder, indexer
 from docstore.ingest.files import entry_of
 from docstore.ingest.folders import MOST_KEY_BYTES
 
@@ -84,7 +84,7 @@ def test_a_second_run_reads_nothing(
 ) -> None:
     """Files of the same size and time are unchanged, and not even opened."""
     run(store, folder)
-    monkeypatch.setattr(indexing, "read_file", lambda *_: pytest.fail("a file was read again"))
+    monkeypatch.setattr(indexer, "read_file", lambda *_: pytest.fail("a file was read again"))
     assert set(run(store, folder).values()) == {"unchanged"}
     assert store.documents.count(latest_only=False) == 4
 
@@ -130,7 +130,7 @@ def test_a_run_that_was_stopped_goes_on(
     store: docstore.Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was written before the stop is unchanged, the rest is added: each file once."""
-    monkeypatch.setattr(indexing, "_BATCH", 1)
+    monkeypatch.setattr(indexer, "_BATCH", 1)
     met: list[str] = []
 
     def stop(event: Event) -> None:
@@ -180,7 +180,7 @@ def unreadable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
             raise PermissionError(13, "Permission denied", path)
         return really(path, mode)
 
-    monkeypatch.setattr(reading, "open", opening, raising=False)
+    monkeypatch.setattr(file_reader, "open", opening, raising=False)
     return refused
 
 
@@ -252,8 +252,8 @@ def test_one_file_that_cannot_be_stored_spoils_no_other(
     store: docstore.Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that changed between its reading and its writing is an error; the others are stored."""
-    monkeypatch.setattr(reading, "_IN_MEMORY", 10)
-    extract: Callable[..., Any] = reading.__dict__["extract"]
+    monkeypatch.setattr(file_reader, "_IN_MEMORY", 10)
+    extract: Callable[..., Any] = file_reader.__dict__["extract"]
 
     def changing(source: bytes | Path, **options: object) -> Any:
         text = extract(source, **options)
@@ -261,7 +261,7 @@ def test_one_file_that_cannot_be_stored_spoils_no_other(
             source.write_bytes(b"longer than it was before")
         return text
 
-    monkeypatch.setattr(reading, "extract", changing)
+    monkeypatch.setattr(file_reader, "extract", changing)
     assert run(store, folder) == {
         "a.txt": "added", "b/c.md": "error", "b/empty.txt": "added", "b/photo.png": "added",
     }  # fmt: skip
@@ -273,7 +273,7 @@ def test_long_files_are_stored_from_their_path(
     store: docstore.Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file beyond what is held in memory is stored whole and the same."""
-    monkeypatch.setattr(reading, "_IN_MEMORY", 3)
+    monkeypatch.setattr(file_reader, "_IN_MEMORY", 3)
     run(store, folder)
     document = store.documents.get_by_external_id("folder/a.txt")
     assert store.documents.read_bytes(document.id) == b"first words"
@@ -470,8 +470,8 @@ def test_more_files_than_a_batch(
     store: docstore.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Look-ups and writes in batches lose no file at the seams."""
-    monkeypatch.setattr(indexing, "_LOOKED_UP", 7)
-    monkeypatch.setattr(indexing, "_BATCH", 5)
+    monkeypatch.setattr(indexer, "_LOOKED_UP", 7)
+    monkeypatch.setattr(indexer, "_BATCH", 5)
     many = tmp_path / "many"
     many.mkdir()
     for n in range(43):
@@ -502,14 +502,14 @@ def test_only_plain_text_is_read_in_this_process(
 ) -> None:
     """Short, in UTF-8, and nothing that a reader of another format would be called for."""
     here: list[bool] = []
-    extract: Callable[..., Any] = reading.__dict__["extract"]
+    extract: Callable[..., Any] = file_reader.__dict__["extract"]
 
     def watched(source: object, **options: Any) -> Any:
         here.append(options["in_process"])
         return extract(source, **{**options, "in_process": True})
 
-    monkeypatch.setattr(reading, "extract", watched)
+    monkeypatch.setattr(file_reader, "extract", watched)
     path = tmp_path / name
     path.write_bytes(content)
-    reading.read_file(entry_of(str(path), name))
+    file_reader.read_file(entry_of(str(path), name))
     assert here == [is_plain]

@@ -86,8 +86,8 @@ def closed_to_queries(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("this must be refused before any I/O")
 
-    monkeypatch.setattr(store._root.backend, "read", refuse)
-    monkeypatch.setattr(store._root.backend, "write", refuse)
+    monkeypatch.setattr(store._context.backend, "read", refuse)
+    monkeypatch.setattr(store._context.backend, "write", refuse)
     return store
 
 

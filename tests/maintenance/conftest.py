@@ -69,7 +69,7 @@ def place(url: str, tmp_path: Path) -> Iterator[Place]:
     """An empty store on every backend, its bytes in a folder."""
     blobs = Blobs(tmp_path / "files")
     with docstore.open(url, blobs=blobs) as store:
-        yield Place(store, store._root.backend, blobs)
+        yield Place(store, store._context.backend, blobs)
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -83,14 +83,14 @@ def anywhere(request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path) ->
         case _:
             blobs = request.getfixturevalue("s3_blobs")
     with docstore.open(sqlite_url, blobs=blobs) as store:
-        yield Place(store, store._root.backend, blobs)
+        yield Place(store, store._context.backend, blobs)
 
 
 @pytest.fixture
 def s3_place(sqlite_url: str, s3_blobs: Blobs) -> Iterator[Place]:
     """An empty store on SQLite, its bytes on S3."""
     with docstore.open(sqlite_url, blobs=s3_blobs) as store:
-        yield Place(store, store._root.backend, s3_blobs)
+        yield Place(store, store._context.backend, s3_blobs)
 
 
 @pytest.fixture

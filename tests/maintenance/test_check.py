@@ -46,14 +46,14 @@ def overwrite(place: Any, key: str, body: bytes) -> None:
 
 def change_row(place: Any, key: str, **changes: Any) -> None:
     with place.backend.write() as writer:
-        assert writer.update_blob(key, ("pending", "live", "dead", "swept"), **changes)
+        assert writer.update_blob(BlobRow(key), ("pending", "live", "dead", "swept"), **changes)
 
 
 def drop_document(place: Any, id: str) -> None:
     """Remove a document's row behind the store's back."""
     with place.backend.write() as writer:
         (row,) = [row for row in writer.select(Query(DOCUMENTS)) if row["id"] == id]
-        writer.delete(DOCUMENTS, [row["number"]])
+        writer.delete(DOCUMENTS, [row])
 
 
 @pytest.mark.parametrize("level", ["size", "hash"])
@@ -120,14 +120,14 @@ def unowned(place: Any) -> Any:
 def no_row(place: Any) -> Any:
     id, key = add(place)
     with place.backend.write() as writer:
-        assert writer.delete_blob(key, ("live",))
+        assert writer.delete_blob(BlobRow(key), ("live",))
     return ("missing", key, id)
 
 
 def buried(place: Any) -> Any:
     id, key = add(place)
     with place.backend.write() as writer:
-        assert writer.update_blob(key, ("live",), state="dead", at=writer.now())
+        assert writer.update_blob(BlobRow(key), ("live",), state="dead", at=writer.now())
     return ("missing", key, id)
 
 

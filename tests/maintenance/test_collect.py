@@ -16,7 +16,7 @@ from docstore.blobs import Blobs, new_key
 from docstore.blobs.objects import temporary_name
 from docstore.crash_points import hooked
 from docstore.errors import BlobError
-from docstore.maintenance import Progress, collect, commits
+from docstore.maintenance import Progress, collect, retry
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults, faulty_blobs
 
@@ -266,14 +266,14 @@ def test_uploads_without_a_row_are_aborted(s3_place: Any) -> None:
         return {name for name, _ in s3_place.blobs._objects.uploads("")}
 
     with s3_place.backend.write() as writer:
-        assert writer.update_blob(pending, ("pending",), at=writer.now() + 10**9)
+        assert writer.update_blob(BlobRow(pending), ("pending",), at=writer.now() + 10**9)
     seen: list[Progress] = []
     report = collect(s3_place.backend, s3_place.blobs, 0, on_progress=seen.append)
     assert (1, 0, ()) == (report.uploads, report.orphans, report.failed)
     assert {pending, foreign} == unfinished()
     assert ("uploads", 1) in [(progress.stage, progress.done) for progress in seen]
     with s3_place.backend.write() as writer:
-        assert writer.update_blob(pending, ("pending",), at=LONG_AGO)
+        assert writer.update_blob(BlobRow(pending), ("pending",), at=LONG_AGO)
     report = collect(s3_place.backend, s3_place.blobs, 0)
     assert (0, 1, 1) == (report.uploads, report.expired, report.swept)
     assert {foreign} == unfinished()
@@ -300,5 +300,5 @@ def test_a_deadlocks_victim_tries_again_after_a_pause(place: Any, monkeypatch: p
     place.store.documents.delete(place.store.documents.add(b"gone", filename="x").id)
     backend = Victim(place.backend, Faults(2, only={"commit"}, times=3))
     slept: list[float] = []
-    monkeypatch.setattr(commits, "sleep", slept.append)
+    monkeypatch.setattr(retry, "sleep", slept.append)
     assert (1, 3) == (collect(backend, place.blobs, 3600).swept, len(slept))

@@ -13,6 +13,7 @@ import pytest
 
 import docstore
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore.testing.conformance.rows import keyed
 
 DOCUMENT_FAULTS: list[tuple[str, Any]] = [
     ("metadata", '{"a": '),
@@ -52,8 +53,8 @@ def break_row(store: docstore.Store, url: str, table: str, id: str, column: str,
     if url == "memory://":
         collection = DOCUMENTS if table == "document" else EXTRACTIONS
         records = store.documents if table == "document" else store.extractions
-        with store._root.backend.write() as writer:
-            writer.update(collection, records.get(id).number, {column: value})
+        with store._context.backend.write() as writer:
+            writer.update(collection, keyed(records.get(id).number), {column: value})
     elif url.startswith("postgres"):
         with psycopg.connect(url, autocommit=True) as connection:
             if value is None:
@@ -61,7 +62,7 @@ def break_row(store: docstore.Store, url: str, table: str, id: str, column: str,
             update = f"UPDATE docstore_{table} SET {column} = %s WHERE id = %s"
             connection.execute(update.encode(), (value, id))
     else:
-        with store._root.backend.checkout() as connection:
+        with store._context.backend.checkout() as connection:
             raw: sqlite3.Connection = connection.driver_connection
             if value is None:
                 _forget_not_null(raw, table, column)
@@ -226,16 +227,16 @@ def test_many_broken_rows_in_a_run_hold_up_no_walk(store: docstore.Store, url: s
     """Pages are full, and each of the others is met once, however many stand together."""
     made = store.documents.add_many([{"id": f"d{n:03}", "metadata": {"n": n}} for n in range(300)]).ids
     if url == "memory://":
-        with store._root.backend.write() as writer:
+        with store._context.backend.write() as writer:
             for number in range(6, 290):
-                writer.update(DOCUMENTS, number, {"metadata": "{"})
+                writer.update(DOCUMENTS, keyed(number), {"metadata": "{"})
     else:
         text = "UPDATE docstore_document SET metadata = '{' WHERE number BETWEEN 6 AND 289"
         if url.startswith("postgres"):
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(text)
         else:
-            with store._root.backend.checkout() as connection:
+            with store._context.backend.checkout() as connection:
                 connection.driver_connection.execute(text)
                 connection.driver_connection.commit()
     left = [*made[:5], *made[289:]]

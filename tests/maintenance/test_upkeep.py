@@ -122,7 +122,7 @@ def test_a_store_without_bytes_has_nothing_to_collect(url: str) -> None:
     """Without blobs= and without rows of bytes, collect has nothing to do; with some, it needs them."""
     with docstore.open(url) as store:
         assert CollectReport() == store.collect()
-        with store._root.backend.write() as writer:
+        with store._context.backend.write() as writer:
             writer.insert_blob(BlobRow(new_key(), state="dead"))
         with pytest.raises(docstore.BlobsNotConfigured):
             store.collect()

@@ -126,8 +126,8 @@ def test_a_standby_that_lags_takes_nothing(
                             standing.collect(grace, force=True)
                     report = standing.check(grace=0)
                     assert report.findings == ()
-                    standing._root.read_only = ""  # as if nobody had found out at opening
-                    monkeypatch.setattr(standing._root.backend, "read_only", "", raising=False)
+                    standing._context.read_only = ""  # as if nobody had found out at opening
+                    monkeypatch.setattr(standing._context.backend, "read_only", "", raising=False)
                     for grace in (0, DAY):
                         with pytest.raises(docstore.ReadOnlyStore):
                             standing.collect(grace, force=True)

@@ -77,10 +77,10 @@ def test_the_settings_hold_in_every_block(url: str) -> None:
         use(store)
         wanted = ["on", "off", "16MB", "7s", "5min", "auto", "10min", "on", "0"]
         for _ in range(160):
-            with store._root.backend.write() as session:
+            with store._context.backend.write() as session:
                 session.cursor.execute("SELECT " + ", ".join(f"current_setting('{n}')" for n in SETTINGS))
                 assert wanted == list(session.cursor.fetchone())
-            with store._root.backend.read() as session:
+            with store._context.backend.read() as session:
                 session.cursor.execute("SELECT " + ", ".join(f"current_setting('{n}')" for n in SETTINGS))
                 assert wanted == list(session.cursor.fetchone())
         assert store.check().ok

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from docstore_postgres.session import PostgresSession
-from docstore_sqlite.session import SQLiteSession
 
 import docstore
 from docstore.errors import DocstoreError
@@ -25,6 +23,7 @@ from docstore.testing.strategies import RandomChooser, World
 from docstore.testing.strategies.asks import Ask, ask
 from docstore.testing.strategies.filters import Filter
 from docstore.testing.strategies.worlds import world
+from tests.kit.statements import Statements, record_statements
 
 QUESTIONS, WORLDS = 8, 30
 _UNMASKED = ("$type", "$options", "$exists", "$size", "$mod", "$comment")
@@ -122,37 +121,10 @@ def words(value: Any) -> Iterator[str]:
             yield from words(inner)
 
 
-class Recorded:
-    """A DBAPI cursor that keeps the text of what it executes."""
-
-    def __init__(self, cursor: Any, kept: list[str]) -> None:
-        self._cursor = cursor
-        self._kept = kept
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
-
-    def execute(self, text: str, *rest: Any, **options: Any) -> Any:
-        self._kept.append(text)
-        return self._cursor.execute(text, *rest, **options)
-
-    def executemany(self, text: str, *rest: Any) -> Any:
-        self._kept.append(text)
-        return self._cursor.executemany(text, *rest)
-
-
 @pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The text of every statement that a session runs."""
-    kept: list[str] = []
-    for session in (SQLiteSession, PostgresSession):
-        made = session.cursor_on
-
-        def cursor_on(connection: Any, made: Any = made) -> Recorded:
-            return Recorded(made(connection), kept)
-
-        monkeypatch.setattr(session, "cursor_on", staticmethod(cursor_on))
-    return kept
+def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
+    """Every statement that a session runs."""
+    return record_statements(monkeypatch)
 
 
 def asked(choose: RandomChooser, over: World, parsed: list[int]) -> tuple[Ask, dict[str, Any]]:
@@ -172,7 +144,7 @@ def asked(choose: RandomChooser, over: World, parsed: list[int]) -> tuple[Ask, d
 
 @pytest.mark.parametrize("name", ["sqlite_url", "postgres_url"])
 def test_no_fragment_of_a_question_is_in_the_sql(
-    name: str, request: pytest.FixtureRequest, statements: list[str]
+    name: str, request: pytest.FixtureRequest, statements: Statements
 ) -> None:
     """No key, operand or sort name longer than two characters, nor any part of one, is in a statement."""
     seen: set[str] = set()
@@ -181,7 +153,7 @@ def test_no_fragment_of_a_question_is_in_the_sql(
         for seed in range(WORLDS):
             choose = RandomChooser(seed)
             over = world(choose, size=5)
-            with store._root.backend.write() as writer:
+            with store._context.backend.write() as writer:
                 for collection, rows in ((DOCUMENTS, over.documents), (over.collection, over.rows)):
                     writer.insert(collection, rows)
             records: Any = getattr(store, over.collection.name)
@@ -189,7 +161,7 @@ def test_no_fragment_of_a_question_is_in_the_sql(
                 _, arguments = asked(choose, over, parsed)
                 statements.clear()
                 run(records, arguments, over.collection.fields)
-                check(" ".join(statements), arguments, over.collection.fields)
+                check(" ".join(text for text, _ in statements), arguments, over.collection.fields)
                 seen.update(words(arguments["filter"]))
             store.documents.delete_many({})
     assert len(parsed) > 0.9 * WORLDS * QUESTIONS

@@ -187,9 +187,9 @@ def test_a_copy_without_bytes_is_completed_by_one_with(
 def test_lost_bytes_do_not_keep_the_rest(source: docstore.Store, opens: Opens, url: str) -> None:
     """A document whose bytes are gone or damaged is named and left out, its extractions with it."""
     target = opens(url)
-    with source._root.read() as reader:
+    with source._context.read() as reader:
         key = next(row.key for row in reader.blobs() if row.size == 900_000)
-    source._root.bytes().delete(key)
+    source._context.bytes().delete(key)
     report = docstore.copy(source, target)
     assert not report.ok
     assert ["given"] == [failure.id for failure in report.transferred.failures]
@@ -235,9 +235,9 @@ def test_a_diff_names_what_differs(source: docstore.Store, opens: Opens, url: st
     """Added, removed, changed, and with level="hash" damaged: each is named, on both sides."""
     target = opens(url)
     docstore.copy(source, target)
-    with target._root.read() as reader:
+    with target._context.read() as reader:
         key = next(row.key for row in reader.blobs() if row.size == 900_000)
-    path = Path(target._root.bytes().location) / key
+    path = Path(target._context.bytes().location) / key
     path.write_bytes(b"y" + path.read_bytes()[1:])
     more = target.documents.add(filename="more")
     gone = source.documents.add(filename="gone")
@@ -276,7 +276,7 @@ def test_an_asynchronous_store_is_refused(source: docstore.Store) -> None:
 def test_two_stores_have_two_places(source: docstore.Store, opens: Opens) -> None:
     """Bytes cannot go where the source's are: a collection of one store would take those of the other."""
     with pytest.raises(docstore.BlobError, match="place of its own"):
-        docstore.copy(source, opens(blobs=source._root.blobs))
+        docstore.copy(source, opens(blobs=source._context.blobs))
 
 
 def test_memory_does_not_grow_with_the_bytes(opens: Opens, tmp_path: Path) -> None:

@@ -55,10 +55,10 @@ class BlobPromises:
         """Otherwise, or where there is no row, the call says no and changes nothing."""
         _fill(backend)
         with backend.write() as writer:
-            assert writer.update_blob("aa", ["dead", "live"], state="swept") is False
-            assert writer.update_blob("nowhere", ["pending"], state="dead") is False
-            assert writer.update_blob("aa", ["pending"], state="live", sha256="ff", size=3, at=40) is True
-            assert writer.update_blob("aa", ["pending"], state="dead") is False
+            assert writer.update_blob(_ROWS[0], ["dead", "live"], state="swept") is False
+            assert writer.update_blob(BlobRow("nowhere"), ["pending"], state="dead") is False
+            assert writer.update_blob(_ROWS[0], ["pending"], state="live", sha256="ff", size=3, at=40) is True
+            assert writer.update_blob(_ROWS[0], ["pending"], state="dead") is False
         with backend.read() as reader:
             expected = [BlobRow("aa", sha256="ff", size=3, state="live", at=40), *_ROWS[1:]]
             assert expected == list(reader.blobs())
@@ -67,8 +67,8 @@ class BlobPromises:
         """As for a change; and it is gone once."""
         _fill(backend)
         with backend.write() as writer:
-            assert writer.delete_blob("c", ["dead"]) is False
-            assert writer.delete_blob("c", ["dead", "swept"]) is True
-            assert writer.delete_blob("c", ["dead", "swept"]) is False
+            assert writer.delete_blob(_ROWS[3], ["dead"]) is False
+            assert writer.delete_blob(_ROWS[3], ["dead", "swept"]) is True
+            assert writer.delete_blob(_ROWS[3], ["dead", "swept"]) is False
         with backend.read() as reader:
             assert list(_ROWS[:3]) == list(reader.blobs())

@@ -26,7 +26,7 @@ def fill(backend: Backend, world: World) -> Oracle:
     with backend.write() as writer:
         for collection in (EXTRACTIONS, DOCUMENTS):
             left = writer.select(Query(collection))
-            writer.delete(collection, [row["number"] for row in left])
+            writer.delete(collection, left)
         writer.insert(DOCUMENTS, world.documents)
         numbers = writer.insert(world.collection, world.rows)
     return Oracle(world.collection, world.rows, numbers)

@@ -7,7 +7,7 @@ import pytest
 from docstore.backend import Backend, Explains, Query, Scope, SortKey, Statement, Support
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
-from docstore.testing.conformance.rows import columns, document, ids, one
+from docstore.testing.conformance.rows import columns, document, ids, keyed, one
 from docstore.testing.conformance.threads import Thread
 
 __all__ = ["ReadPromises"]
@@ -64,7 +64,7 @@ class ReadPromises:
                 assert everything[place + 1 :] == ids(reader, order=order, after=after)
                 assert everything[place + 1 :][:2] == ids(reader, order=order, after=after, limit=2)
         with backend.write() as writer:
-            writer.delete(DOCUMENTS, [numbers[3]])
+            writer.delete(DOCUMENTS, [keyed(numbers[3])])
             expected = [id for id in everything[everything.index("d") :] if id != "d"]
             assert expected == ids(writer, order=order, after=(2, numbers[3]))
 
@@ -129,8 +129,8 @@ class ReadPromises:
         def change() -> None:
             with backend.write() as writer:
                 writer.insert(DOCUMENTS, [document("new")])
-                writer.update(DOCUMENTS, numbers[0], {"id": "z", "size": 100})
-                writer.delete(DOCUMENTS, numbers[1:2])
+                writer.update(DOCUMENTS, keyed(numbers[0]), {"id": "z", "size": 100})
+                writer.delete(DOCUMENTS, [keyed(n) for n in numbers[1:2]])
 
         with backend.read(snapshot=True) as reader:
             before = ids(reader), reader.count(Query(DOCUMENTS)), ids(reader, where=one("id", "a"))

@@ -8,7 +8,7 @@ from docstore.backend import Query, Reader, Row
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
-__all__ = ["PLAIN", "columns", "document", "extraction", "ids", "one", "stored"]
+__all__ = ["PLAIN", "columns", "document", "extraction", "ids", "keyed", "one", "stored"]
 
 PLAIN: dict[Kind, Any] = {
     Kind.TEXT: "",
@@ -41,6 +41,11 @@ def _plain(collection: Collection) -> Row:
         field.name: None if field.nullable else field.choices[0] if field.choices else PLAIN[field.kind]
         for field in fields
     }
+
+
+def keyed(number: int, tenant: str | None = None) -> Row:
+    """Return what a writer knows a row by."""
+    return {"number": number, "tenant": tenant}
 
 
 def one(name: str, value: Any) -> Compare:

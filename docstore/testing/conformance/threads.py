@@ -10,7 +10,7 @@ from typing import Any
 
 from docstore.backend import Backend, BlobRow, BlobState, Query
 from docstore.query.fields import DOCUMENTS
-from docstore.testing.conformance.rows import document, ids, one
+from docstore.testing.conformance.rows import document, ids, keyed, one
 
 __all__ = ["Thread", "ThreadPromises", "together"]
 
@@ -73,7 +73,7 @@ class ThreadPromises:
                     writer.lock("a", "b")
                     row = writer.select(Query(DOCUMENTS, where=one("id", "a")))[0]
                     time.sleep(0.001)
-                    writer.update(DOCUMENTS, number, {"attempts": row["attempts"] + 1})
+                    writer.update(DOCUMENTS, keyed(number), {"attempts": row["attempts"] + 1})
 
         together(*[count_up] * 4)
         with backend.read() as reader:
@@ -89,7 +89,7 @@ class ThreadPromises:
                 with backend.write() as writer:
                     row = writer.select(Query(DOCUMENTS, where=one("id", "a"), lock="wait"))[0]
                     time.sleep(0.001)
-                    writer.update(DOCUMENTS, number, {"attempts": row["attempts"] + 1})
+                    writer.update(DOCUMENTS, keyed(number), {"attempts": row["attempts"] + 1})
 
         together(*[count_up] * 4)
         with backend.read() as reader:
@@ -107,7 +107,7 @@ class ThreadPromises:
                     pending = Query(DOCUMENTS, where=one("status", "pending"))
                     rows = writer.select(replace(pending, limit=3, lock="skip"))
                     for row in rows:
-                        writer.update(DOCUMENTS, row["number"], {"status": "processing"})
+                        writer.update(DOCUMENTS, row, {"status": "processing"})
                     left = writer.count(pending)
                 taken.extend(row["id"] for row in rows)
                 if not rows and not left:
@@ -140,7 +140,7 @@ class ThreadPromises:
         def leave(key: str, state: BlobState) -> Callable[[], None]:
             def run() -> None:
                 with backend.write() as writer:
-                    done = writer.update_blob(key, ["pending"], state=state)
+                    done = writer.update_blob(BlobRow(key), ["pending"], state=state)
                     time.sleep(0.001)
                 if done:
                     won.append(f"{key} {state}")

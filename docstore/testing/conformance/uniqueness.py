@@ -8,7 +8,7 @@ import pytest
 
 from docstore.backend import Backend, Duplicate
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.testing.conformance.rows import document, extraction, ids
+from docstore.testing.conformance.rows import document, extraction, ids, keyed
 
 __all__ = ["UniquePromises"]
 
@@ -66,21 +66,21 @@ class UniquePromises:
         """Taking the mark from one version makes room for the next within the block."""
         with backend.write() as writer:
             (number,) = writer.insert(DOCUMENTS, [_version("a", 1, True)])
-            writer.update(DOCUMENTS, number, {"is_latest": False})
+            writer.update(DOCUMENTS, keyed(number, "t"), {"is_latest": False})
             writer.insert(DOCUMENTS, [_version("b", 2, True)])
         with backend.write() as writer:
             (number,) = writer.insert(DOCUMENTS, [_version("c", 3)])
             with pytest.raises(Duplicate):
-                writer.update(DOCUMENTS, number, {"is_latest": True})
+                writer.update(DOCUMENTS, keyed(number, "t"), {"is_latest": True})
 
     def test_update_keeps_ids_unique(self, backend: Backend) -> None:
         """A row may keep its own id, and may not take another's."""
         with backend.write() as writer:
             numbers = writer.insert(DOCUMENTS, [document("a"), document("b")])
         with backend.write() as writer:
-            writer.update(DOCUMENTS, numbers[0], {"id": "a", "size": 3})
+            writer.update(DOCUMENTS, keyed(numbers[0]), {"id": "a", "size": 3})
         with pytest.raises(Duplicate), backend.write() as writer:
-            writer.update(DOCUMENTS, numbers[0], {"id": "b"})
+            writer.update(DOCUMENTS, keyed(numbers[0]), {"id": "b"})
 
     def test_nothing_of_a_refused_insert_is_kept(self, backend: Backend) -> None:
         """The rows before the duplicate are not there either; what the block did before it is."""
@@ -97,9 +97,9 @@ class UniquePromises:
         """Within the block and after it."""
         with backend.write() as writer:
             (number,) = writer.insert(DOCUMENTS, [_version("a", 1, True)])
-            writer.delete(DOCUMENTS, [number])
+            writer.delete(DOCUMENTS, [keyed(number, "t")])
             (number,) = writer.insert(DOCUMENTS, [_version("a", 1, True)])
         with backend.write() as writer:
-            writer.delete(DOCUMENTS, [number])
+            writer.delete(DOCUMENTS, [keyed(number, "t")])
         with backend.write() as writer:
             writer.insert(DOCUMENTS, [_version("a", 1, True)])

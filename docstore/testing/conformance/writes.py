@@ -8,7 +8,7 @@ import pytest
 
 from docstore.backend import Backend, BlobRow, Query
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.testing.conformance.rows import columns, document, extraction, ids, one, stored
+from docstore.testing.conformance.rows import columns, document, extraction, ids, keyed, one, stored
 
 __all__ = ["WritePromises"]
 
@@ -72,7 +72,7 @@ class WritePromises:
         with backend.write() as writer:
             (number,) = writer.insert(DOCUMENTS, [document("a")])
         with backend.write() as writer:
-            writer.delete(DOCUMENTS, [number])
+            writer.delete(DOCUMENTS, [keyed(number)])
         with backend.write() as writer:
             assert number < writer.insert(DOCUMENTS, [document("a")])[0]
 
@@ -83,7 +83,7 @@ class WritePromises:
             first, second = writer.insert(DOCUMENTS, rows)
         changes = {"metadata": '{"a":1}', "content": "new", "lease_token": "t", "size": None}
         with backend.write() as writer:
-            assert writer.update(DOCUMENTS, first, changes) is True
+            assert writer.update(DOCUMENTS, keyed(first), changes) is True
         with backend.read() as reader:
             expected = [
                 {**document("a"), "number": first, **changes},
@@ -95,15 +95,15 @@ class WritePromises:
         """It says so and changes nothing."""
         with backend.write() as writer:
             (number,) = writer.insert(DOCUMENTS, [document("a")])
-            assert writer.update(DOCUMENTS, number + 1, {"size": 5}) is False
-            assert writer.update(EXTRACTIONS, number, {"status": "failed"}) is False
+            assert writer.update(DOCUMENTS, keyed(number + 1), {"size": 5}) is False
+            assert writer.update(EXTRACTIONS, keyed(number), {"status": "failed"}) is False
             assert [{**document("a"), "number": number}] == stored(writer)
 
     def test_delete_counts_the_rows_that_were_there(self, backend: Backend) -> None:
         """Numbers without a row do not count."""
         with backend.write() as writer:
             numbers = writer.insert(DOCUMENTS, [document("a"), document("b"), document("c")])
-            assert writer.delete(DOCUMENTS, [numbers[0], numbers[2], numbers[2] + 1]) == 2
+            assert writer.delete(DOCUMENTS, [keyed(n) for n in (numbers[0], numbers[2], numbers[2] + 1)]) == 2
             assert ids(writer) == ["b"]
 
     def test_removing_documents_removes_their_extractions(self, backend: Backend) -> None:
@@ -113,15 +113,15 @@ class WritePromises:
             numbers = writer.insert(DOCUMENTS, documents)
             rows = [extraction("1", "d", tenant="t"), extraction("2", "d"), extraction("3", "e", tenant="t")]
             writer.insert(EXTRACTIONS, rows)
-            assert writer.delete(DOCUMENTS, numbers[:1]) == 1
+            assert writer.delete(DOCUMENTS, [keyed(numbers[0], "t")]) == 1
             assert ids(writer, EXTRACTIONS) == ["2", "3"]
 
     def test_a_block_sees_its_own_writes(self, backend: Backend) -> None:
         """Inserted, updated and deleted rows, in selects and counts, by key and by scan."""
         with backend.write() as writer:
             numbers = writer.insert(DOCUMENTS, [document("a"), document("b"), document("c")])
-            writer.update(DOCUMENTS, numbers[0], {"id": "z", "filename": "z"})
-            writer.delete(DOCUMENTS, numbers[1:2])
+            writer.update(DOCUMENTS, keyed(numbers[0]), {"id": "z", "filename": "z"})
+            writer.delete(DOCUMENTS, [keyed(n) for n in numbers[1:2]])
             assert ids(writer) == ["z", "c"]
             assert tuple(ids(writer, where=one("id", id)) for id in "azb") == ([], ["z"], [])
             assert writer.count(Query(DOCUMENTS)) == 2
@@ -166,10 +166,10 @@ class WritePromises:
 def _change_and_fail(backend: Backend, numbers: Sequence[int]) -> None:
     with backend.write() as writer:
         writer.insert(DOCUMENTS, [document("c")])
-        writer.update(DOCUMENTS, numbers[0], {"id": "z"})
-        writer.delete(DOCUMENTS, numbers[1:])
+        writer.update(DOCUMENTS, keyed(numbers[0]), {"id": "z"})
+        writer.delete(DOCUMENTS, [keyed(n) for n in numbers[1:]])
         writer.insert_blob(BlobRow("new"))
-        writer.update_blob("kept", ["pending"], state="live")
+        writer.update_blob(BlobRow("kept"), ["pending"], state="live")
         raise ZeroDivisionError
 
 

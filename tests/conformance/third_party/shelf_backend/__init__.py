@@ -137,8 +137,8 @@ class _Block:
                 raise Duplicate(f"{constraint} is taken", constraint=constraint)
         return numbers
 
-    def update(self, collection: Collection, number: int, changes: Mapping[str, Any]) -> bool:
-        shelf = self._shelves.rows[collection.name]
+    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
+        shelf, number = self._shelves.rows[collection.name], row["number"]
         before = shelf.get(number)
         if before is None:
             return False
@@ -148,8 +148,9 @@ class _Block:
             raise Duplicate(f"{constraint} is taken", constraint=constraint)
         return True
 
-    def delete(self, collection: Collection, numbers: Sequence[int]) -> int:
-        gone = [row for number in numbers if (row := self._shelves.rows[collection.name].pop(number, None))]
+    def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
+        shelf = self._shelves.rows[collection.name]
+        gone = [row for one in rows if (row := shelf.pop(one["number"], None))]
         if collection.name == "documents":
             owners = {(row["tenant"], row["id"]) for row in gone}
             extractions = self._shelves.rows["extractions"]
@@ -161,18 +162,18 @@ class _Block:
     def insert_blob(self, blob: BlobRow) -> None:
         self._shelves.blobs[blob.key] = blob
 
-    def update_blob(self, key: str, states: Container[BlobState], **changes: Any) -> bool:
-        blob = self._shelves.blobs.get(key)
-        if blob is None or blob.state not in states:
+    def update_blob(self, blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
+        found = self._shelves.blobs.get(blob.key)
+        if found is None or found.state not in states:
             return False
-        self._shelves.blobs[key] = replace(blob, **changes)
+        self._shelves.blobs[blob.key] = replace(found, **changes)
         return True
 
-    def delete_blob(self, key: str, states: Container[BlobState]) -> bool:
-        blob = self._shelves.blobs.get(key)
-        if blob is None or blob.state not in states:
+    def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
+        found = self._shelves.blobs.get(blob.key)
+        if found is None or found.state not in states:
             return False
-        del self._shelves.blobs[key]
+        del self._shelves.blobs[blob.key]
         return True
 
     def _all(self, query: Query) -> list[Row]:

@@ -1,0 +1,314 @@
+"""Hop: one call on its way from a task into a thread and back."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from contextvars import Context, copy_context
+from enum import Enum
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from docstore.aio.threads import ThreadGroup
+from docstore.concurrency import Call, Cancelled, acquire, current, working_on
+from docstore.errors import BackendError, StoreClosed
+
+__all__ = [
+    "Hop",
+    "ask",
+    "shielded",
+    "unbroken",
+]
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+class CallState(Enum):
+    """Where a hop is: ``GONE`` if nobody wants it done any more, or nobody may."""
+
+    QUEUED = 1
+    RUNNING = 2
+    DONE = 3
+    GONE = 4
+
+
+_QUEUED, _RUNNING, _DONE, _GONE = CallState.QUEUED, CallState.RUNNING, CallState.DONE, CallState.GONE
+
+
+class Hop(Call, Generic[T]):
+    """A call of the blocking core, made for a task by a thread.
+
+    Args:
+        work: the call.
+        group: whose threads make it.
+        undo: called in the thread with the result of a call that nobody waits for any more: it closes what
+            was
+            opened.
+        context: to run in; ``None``: a copy of the caller's.
+        foreign: whether the work is not the library's own, so that nothing of ours may break it off.
+
+    Attributes:
+        error: what it raised, or why it was never made; ``None`` if all is well.
+    """
+
+    __slots__ = (
+        "_context",
+        "_foreign",
+        "_group",
+        "_is_closed",
+        "_question",
+        "_replied",
+        "_reply",
+        "_state",
+        "_undo",
+        "_value",
+        "_woken",
+        "_work",
+        "error",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        work: Callable[[], T],
+        group: ThreadGroup,
+        *,
+        undo: Callable[[T], object] | None = None,
+        context: Context | None = None,
+        foreign: bool = False,
+    ) -> None:
+        super().__init__(asked=time.monotonic(), loop=asyncio.get_running_loop())
+        self._work = work
+        self._group = group
+        self._undo = undo
+        self._context = copy_context() if context is None else context
+        self._foreign = foreign
+        self._state = _QUEUED
+        self._is_closed = False
+        self._woken: asyncio.Future[None] = self.loop.create_future()
+        self._question: Callable[[], Awaitable[Any]] | None = None
+        self._reply: tuple[Any, BaseException | None] = (None, None)
+        self._value: Any = None
+        self.error: BaseException | None = None
+
+    # -- the task's side ---------------------------------------------------------------------------
+
+    async def made(
+        self, *, first: bool = False, patience: tuple[float, Callable[[], BaseException]] | None = None
+    ) -> T:
+        """Hand the call in, wait for it, and return what it returned.
+
+        Args:
+            first: whether it goes before those that wait for a thread already.
+            patience: the seconds that it may wait for a thread, and the error for when none came free.
+
+        Raises:
+            CancelledError: the caller was cancelled. The call has ended by then, and is undone.
+            StoreClosed: the store was closed meanwhile.
+        """
+        try:
+            is_free = self._group.submit(self, first=first)
+        except RuntimeError:
+            raise _closed() from None
+        if not is_free and patience is not None:
+            seconds, late = patience
+            giving_up = self.loop.call_later(seconds, lambda: self.refuse(late()))
+        try:
+            await self._served()
+        except GeneratorExit:  # the task is thrown away, and can wait for nothing
+            self.close()
+            raise
+        except BaseException:
+            await self._give_up()
+            raise
+        finally:
+            if not is_free and patience is not None:
+                giving_up.cancel()
+        return self._outcome()
+
+    async def _served(self) -> None:
+        """Wait for the thread's end, and do meanwhile what it asks for, as only the task can."""
+        while True:
+            await self._woken
+            if self._state in (_DONE, _GONE):
+                return
+            self._woken = self.loop.create_future()
+            question, self._question = self._question, None
+            if question is None:
+                continue
+            try:
+                self._reply = (await question(), None)
+            except Exception as raised:
+                self._reply = (None, raised)
+            self._replied.release()
+
+    async def _give_up(self) -> None:
+        """End the call: nothing of it happens after this."""
+        if self.refuse(asyncio.CancelledError()):
+            return
+        self.cancel()
+        await shielded(self._ended())
+        undo, self._undo = self._undo, None
+        if undo is not None and self.error is None:  # it was done when the cancellation came
+            work, self._value = partial(undo, self._value), None
+            with suppress(Exception):
+                await shielded(Hop(work, self._group, context=self._context).made())
+
+    async def _ended(self) -> None:
+        while self._state not in (_DONE, _GONE):
+            if self._woken.done():
+                self._woken = self.loop.create_future()
+            await self._woken
+
+    def _outcome(self) -> T:
+        error, self.error = self.error, None
+        if error is None:
+            value: T = self._value
+            return value
+        try:
+            if isinstance(error, Cancelled):
+                raise _closed() if self._is_closed else asyncio.CancelledError()
+            raise error
+        finally:
+            del error  # else its traceback holds this frame, and this frame it
+
+    def refuse(self, error: BaseException) -> bool:
+        """Have the call never made, if no thread has it in hand yet; return whether it is so."""
+        with self._group.mutex:
+            if self._state is not _QUEUED:
+                return False
+            self._state, self.error = _GONE, error
+        self._wake_task()
+        return True
+
+    def close(self) -> None:
+        """End the call, as its store is being closed; from whichever thread."""
+        if not self.refuse(_closed()):
+            self._is_closed = True
+            self.cancel()
+
+    # -- the thread's side -------------------------------------------------------------------------
+
+    def begin(self) -> bool:
+        """Take it in hand."""
+        if self._state is not _QUEUED:
+            return False
+        self._state = _RUNNING
+        return True
+
+    def run(self) -> None:
+        """Make the call, and tell the task."""
+        with working_on(Call() if self._foreign else self):
+            try:
+                self._value = self._context.run(self._work)
+            except BaseException as error:
+                self.error = error
+            if self.is_cancelled or self.loop.is_closed():
+                self._undone()
+            self._state = _DONE
+            if not self._wake_task():
+                self._undone()
+
+    def _undone(self) -> None:
+        undo, self._undo = self._undo, None
+        if undo is None or self.error is not None:
+            return
+        self._is_told = True  # what cleans up is not broken off
+        with suppress(Exception):
+            self._context.run(undo, self._value)
+        self._value = None
+
+    def ask(self, question: Callable[[], Awaitable[A]]) -> A:
+        """Have the task await something, and return what that gave.
+
+        Raises:
+            Exception: what it raised.
+            Cancelled: the call was given up, or its loop is gone.
+        """
+        self._replied = threading.Lock()
+        self._replied.acquire()
+        self._question = question
+        self._wake_task()
+        while not acquire(self._replied, 1.0, "what the caller gave"):
+            if self.loop.is_closed():
+                self._is_told = True
+                raise Cancelled
+        (value, raised), self._reply = self._reply, (None, None)
+        if raised is None:
+            answer: A = value
+            return answer
+        try:
+            raise raised
+        finally:
+            del raised
+
+    def _wake_task(self) -> bool:
+        """Wake the task; return false if its loop is gone."""
+        try:
+            self.loop.call_soon_threadsafe(self._wake)
+        except RuntimeError:
+            return False
+        return True
+
+    def _wake(self) -> None:
+        if not self._woken.done():
+            self._woken.set_result(None)
+
+
+def ask(question: Callable[[], Awaitable[A]]) -> A:
+    """Have the task that this thread works for await something, and return what that gave:
+    :meth:`Hop.ask`.
+    """
+    hop = current()
+    if not isinstance(hop, Hop):
+        raise BackendError(
+            "what is awaited was handed to another thread: read it in the call that it was given to"
+        )
+    return hop.ask(question)
+
+
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work``, in a task of its own, to its end, however often the caller is cancelled meanwhile.
+
+    A cancel scope of anyio's cancels anew in every round of the loop; within a shielding one it waits.
+    """
+    task = asyncio.ensure_future(work)
+    anyio = sys.modules.get("anyio")
+    if anyio is None:
+        return await _outlasted(task)
+    with anyio.CancelScope(shield=True):
+        return await _outlasted(task)
+
+
+async def unbroken(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` to its end; a cancellation of the caller arrives after it."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        await shielded(_quietly(task))
+        raise
+    return task.result()
+
+
+async def _outlasted(task: asyncio.Task[T]) -> T:
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            continue
+    return task.result()
+
+
+async def _quietly(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()
+
+
+def _closed() -> StoreClosed:
+    return StoreClosed("this store was closed: open it again with docstore.open_async(...)")

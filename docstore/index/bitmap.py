@@ -1,0 +1,330 @@
+"""Bitmap: a set of record numbers, as a list while it is small, as one Python integer where it is not.
+
+Measured on a million numbers: AND of two integers 5 µs, counting 175 µs, turning into bytes 140 µs; testing a
+number in bytes 0.07 µs, in an integer 18 µs. So each form is made when first needed, and kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from typing import Final, NamedTuple, TypeAlias
+
+__all__ = [
+    "EMPTY",
+    "NUMBERS_TYPE",
+    "SMALL",
+    "Bits",
+    "Members",
+    "Run",
+    "integer_of",
+    "intersection",
+    "minus",
+    "packed_members",
+    "union",
+    "union_all",
+]
+
+SMALL: Final = 2048
+"""Up to so many numbers a set is kept as a list."""
+
+_DENSE: Final = 12
+"""Of so many bits in 64, each is looked for."""
+
+_PLACES: Final = tuple(tuple(bit for bit in range(8) if value >> bit & 1) for value in range(256))
+
+
+class Run(NamedTuple):
+    """Numbers as the bits of an integer, counted from the first of them on."""
+
+    integer: int
+    first: int
+
+
+Members: TypeAlias = "Sequence[int] | Run"
+"""Ascending numbers, each once, or a run of them."""
+
+
+class Bits:
+    """An immutable set of numbers ≥ 0. Make one with :meth:`of` or :meth:`of_integer`."""
+
+    __slots__ = ("_count", "_integer", "_members", "_raw")
+
+    def __init__(self, members: Sequence[int] | None, integer: int | None, raw: bytes | None = None) -> None:
+        self._members = members
+        self._integer = integer
+        self._raw = raw
+        self._count: int | None = None if members is None else len(members)
+
+    @classmethod
+    def of(cls, members: Iterable[int]) -> Bits:
+        """Return the set of these numbers, which ascend."""
+        return cls(list(members), None)
+
+    @classmethod
+    def of_members(cls, members: Members) -> Bits:
+        """Return the set of these numbers."""
+        if isinstance(members, Run):
+            return cls.of_integer(members.integer << members.first)
+        return cls(members, None)
+
+    @classmethod
+    def of_integer(cls, integer: int) -> Bits:
+        """Return the set of the bits that are 1."""
+        return cls(None, integer) if integer else EMPTY
+
+    @classmethod
+    def of_raw(cls, raw: bytes) -> Bits:
+        """Return the set of the bits that are 1 in little-endian bytes."""
+        return cls(None, None, raw)
+
+    @property
+    def integer(self) -> int:
+        """The set as an integer."""
+        if self._integer is None:
+            self._integer = int.from_bytes(self.raw, "little")
+        return self._integer
+
+    @property
+    def raw(self) -> bytes:
+        """The set as little-endian bytes, of any length that holds it."""
+        if self._raw is None:
+            if self._members is not None:
+                self._raw = _pack(self._members)
+            else:
+                integer = self._integer or 0
+                self._raw = integer.to_bytes((integer.bit_length() + 7) // 8, "little")
+        return self._raw
+
+    @property
+    def members(self) -> Sequence[int]:
+        """The numbers, ascending."""
+        if self._members is None:
+            self._members = _unpack(self.raw)
+            self._count = len(self._members)
+        return self._members
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        if self._count is None:
+            self._count = self.integer.bit_count()
+        return self._count
+
+    @property
+    def listed(self) -> bool:
+        """Whether the numbers stand as a short list already."""
+        return self._members is not None and len(self._members) <= SMALL
+
+    def counted(self, count: int) -> Bits:
+        """Return the set, of which it is known how many it has."""
+        self._count = count
+        return self
+
+    def at_least(self, number: int) -> bool:
+        """Return whether there are at least so many, looking at no more than is needed."""
+        if self._count is not None:
+            return self._count >= number
+        integer, wide = self.integer, 16_384
+        while wide < integer.bit_length():
+            if (integer & ((1 << wide) - 1)).bit_count() >= number:
+                return True
+            wide *= 8
+        return self.count >= number
+
+    def is_rarer(self, wanted: int, among: int, total: int) -> bool:
+        """Return whether fewer than ``wanted`` members are to be met among so many of ``total``, if that
+        is known already.
+        """
+        return self._count is not None and self._count * among < wanted * total
+
+    def is_under(self, number: int) -> bool:
+        """Return whether it is known that there are at most so many."""
+        return self._count is not None and self._count <= number
+
+    def seems_small(self) -> bool:
+        """Return whether there are so few that they are better listed; at a glance, where they have not
+        been counted.
+        """
+        if self._count is None:
+            integer = self.integer
+            wide = integer.bit_length()
+            if wide > 1 << 17:
+                middle = (integer >> (wide // 2)) & ((1 << 32_768) - 1)
+                if middle.bit_count() * wide > SMALL * 32_768:
+                    return False
+        return self.count <= SMALL
+
+    def __contains__(self, number: object) -> bool:
+        assert isinstance(number, int)
+        raw, at = self.raw, number >> 3
+        return at < len(raw) and bool(raw[at] >> (number & 7) & 1)
+
+    def __bool__(self) -> bool:
+        if self._members is not None:
+            return bool(self._members)
+        return self.integer != 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bits) and self.integer == other.integer
+
+    def __hash__(self) -> int:
+        return hash(self.integer)
+
+    def __repr__(self) -> str:
+        return f"Bits({list(self.members[:12])}{'…' if self.count > 12 else ''})"
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes the set takes in memory."""
+        integer = 0 if self._integer is None else self._integer.bit_length() // 7
+        return 100 + integer + len(self._raw or b"") + 36 * len(self._members or ())
+
+
+def _pack(members: Sequence[int]) -> bytes:
+    if not members:
+        return b""
+    start = members[0] >> 3
+    first = start << 3
+    if 16 * len(members) > members[-1] - first:
+        digits = bytearray(b"0") * (members[-1] - first + 1)
+        for number in members:
+            digits[number - first] = 49
+        digits.reverse()
+        return bytes(start) + int(digits, 2).to_bytes((members[-1] >> 3) - start + 1, "little")
+    packed = bytearray((members[-1] >> 3) + 1)
+    for number in members:
+        packed[number >> 3] |= 1 << (number & 7)
+    return bytes(packed)
+
+
+def _places(word: int) -> list[int]:
+    """Return which bits of 64 are 1."""
+    return [8 * byte + place for byte in range(8) for place in _PLACES[word >> (8 * byte) & 0xFF]]
+
+
+def _unpack(raw: bytes) -> list[int]:
+    words = array("Q")
+    words.frombytes(raw + b"\0" * (-len(raw) % 8))
+    if sys.byteorder == "big":
+        words.byteswap()
+    found: list[int] = []
+    append, extend = found.append, found.extend
+    for base in compress(range(0, len(words) << 6, 64), words):
+        word = words[base >> 6]
+        if word.bit_count() > _DENSE:
+            extend([base + place for place in _places(word)])
+            continue
+        while word:
+            low = word & -word
+            append(base + low.bit_length() - 1)
+            word ^= low
+    return found
+
+
+EMPTY: Final = Bits([], 0, b"")
+
+
+def _kept(members: Sequence[int], other: Bits) -> Bits:
+    if other.listed:
+        among = set(other.members)
+        return Bits.of([number for number in members if number in among])
+    raw = other.raw
+    end = len(raw) << 3
+    return Bits.of([number for number in members if number < end and raw[number >> 3] >> (number & 7) & 1])
+
+
+def intersection(one: Bits, other: Bits) -> Bits:
+    """Return what is in both."""
+    if one is other:
+        return one
+    if one.listed:
+        return _kept(one.members, other)
+    if other.listed:
+        return _kept(other.members, one)
+    return Bits.of_integer(one.integer & other.integer)
+
+
+def union(one: Bits, other: Bits) -> Bits:
+    """Return what is in either."""
+    if one is other or not other:
+        return one
+    if not one:
+        return other
+    if one.listed and other.listed and one.count + other.count <= SMALL:
+        return Bits.of(sorted({*one.members, *other.members}))
+    return Bits.of_integer(one.integer | other.integer)
+
+
+def union_all(sets: Iterable[Bits]) -> Bits:
+    """Return what is in any of them."""
+    small: set[int] = set()
+    integer = 0
+    for one in sets:
+        if one.listed:
+            small.update(one.members)
+        else:
+            integer |= one.integer
+    listed = Bits.of(sorted(small))
+    return union(listed, Bits.of_integer(integer))
+
+
+def minus(one: Bits, other: Bits) -> Bits:
+    """Return what is in ``one`` alone."""
+    if not other:
+        return one
+    if one is other:
+        return EMPTY
+    if one.listed:
+        return _without(one.members, other)
+    integer = one.integer
+    return Bits.of_integer(integer ^ (integer & other.integer))
+
+
+def _without(members: Sequence[int], other: Bits) -> Bits:
+    if other.listed:
+        among = set(other.members)
+        return Bits.of([number for number in members if number not in among])
+    raw = other.raw
+    end = len(raw) << 3
+    return Bits.of(
+        [number for number in members if number >= end or not raw[number >> 3] >> (number & 7) & 1]
+    )
+
+NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
+_SPARSE: Final = 32
+
+
+def packed_members(numbers: Sequence[int], *, repeats: bool = False) -> Members:
+    """Return ascending numbers, at least one, in the shorter of two forms.
+
+    Args:
+        numbers: the numbers.
+        repeats: whether one may be there several times.
+    """
+    first, span = numbers[0], numbers[-1] - numbers[0] + 1
+    if len(numbers) <= SMALL or len(numbers) * _SPARSE < span:
+        return list(dict.fromkeys(numbers)) if repeats and len(set(numbers)) < len(numbers) else numbers
+    if span == len(numbers) and not repeats:
+        return Run((1 << span) - 1, first)
+    return Run(_digits(numbers, first, span), first)
+
+
+def integer_of(members: Members) -> int:
+    """Return the bits of members."""
+    if isinstance(members, Run):
+        return members.integer << members.first
+    first, span = members[0], members[-1] - members[0] + 1
+    if len(members) * _SPARSE < span:
+        return Bits(members, None).integer
+    return _digits(members, first, span) << first
+
+
+def _digits(numbers: Iterable[int], first: int, span: int) -> int:
+    digits = bytearray(b"0") * span
+    for number in numbers:
+        digits[number - first] = 49
+    digits.reverse()
+    return int(digits, 2)

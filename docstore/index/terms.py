@@ -1,0 +1,151 @@
+"""Terms: the names of what a record holds at a path, as bytes, and the source of their postings.
+
+A term is a path and a key; its posting is the set of the records that have it. One-byte keys are *kinds* (the
+path leads to a value of this type), and two columns: a record that has exactly one number at a path is in the
+path's column of numbers, one with exactly one text that begins like a date in its column of dates
+(:mod:`docstore.index.bit_slices`); both are cheap for many distinct values and answer ranges. All other
+numbers and texts are terms with the value in the key, whose order as bytes is the order of the values::
+
+    01 … 07        null, false, true, number, text, array, object
+    08, 09         in the column of numbers, of dates
+    10 LLLLLLLL    an array of this length
+    n + 10 bytes   a number, as in docstore.query.sorting
+    s + UTF-8      a text of at most 40 bytes
+    t + 24 bytes + 16 bytes   the beginning of a longer text, and a digest of all of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Final, Protocol
+
+from docstore.index.bitmap import Bits
+from docstore.query.expr import Path
+from docstore.query.sorting import order_bytes
+
+__all__ = [
+    "ARRAY",
+    "DATES",
+    "EVERY",
+    "FALSE",
+    "KINDS",
+    "MOST_KEYS",
+    "NULL",
+    "NUMBER",
+    "NUMBERS",
+    "OBJECT",
+    "SCALARS",
+    "STRING",
+    "TRUE",
+    "WIDTHS",
+    "WILD",
+    "Source",
+    "is_dated",
+    "is_whole",
+    "number_key",
+    "size_key",
+    "text_key",
+    "text_keys",
+    "text_of",
+    "text_start",
+]
+
+NULL: Final = b"\x01"
+FALSE: Final = b"\x02"
+TRUE: Final = b"\x03"
+NUMBER: Final = b"\x04"
+STRING: Final = b"\x05"
+ARRAY: Final = b"\x06"
+OBJECT: Final = b"\x07"
+NUMBERS: Final = b"\x08"
+DATES: Final = b"\x09"
+KINDS: Final = (NULL, FALSE, TRUE, NUMBER, STRING, ARRAY, OBJECT)
+SCALARS: Final = (NULL, FALSE, TRUE, NUMBER, STRING)
+
+WIDTHS: Final = {NUMBERS: 8, DATES: 16}
+"""Bytes a value takes in a column."""
+
+_LONG, _START, _DIGEST = 40, 24, 16
+
+
+def size_key(length: int) -> bytes:
+    """Return the key of arrays of this length; what is beyond four bytes shares one."""
+    return b"\x10" + min(length, 0xFFFFFFFF).to_bytes(4, "big")
+
+
+def number_key(value: float) -> bytes:
+    """Return the key of a number: the same for 1 and 1.0."""
+    return b"n" + order_bytes(value)[1:]
+
+
+def text_key(text: str) -> bytes:
+    """Return the key of a text. Two texts share one only if a 128-bit digest of both is the same."""
+    encoded = text.encode()
+    if len(encoded) <= _LONG:
+        return b"s" + encoded
+    return b"t" + encoded[:_START] + blake2b(encoded, digest_size=_DIGEST).digest()
+
+
+def text_keys(texts: Iterable[str]) -> list[bytes]:
+    """Return the key of each text."""
+    return [key if len(key := b"s" + text.encode()) <= 1 + _LONG else text_key(text) for text in texts]
+
+
+def text_start(text: str) -> bytes:
+    """Return the key at which long texts from ``text`` on begin: none that is less or equal has a lesser
+    one.
+    """
+    return b"t" + text.encode()[:_START]
+
+
+def text_of(key: bytes) -> str | None:
+    """Return the text of a key, or ``None`` where the key holds only its beginning."""
+    return key[1:].decode() if key[:1] == b"s" else None
+
+
+def is_dated(text: str) -> bool:
+    """Return whether a text begins like a date, ``2026-03``, and goes in the column of dates."""
+    return (
+        len(text) > 6 and text[4] == "-" and text[:4].isdigit() and text[5:7].isdigit() and text[:7].isascii()
+    )
+
+
+def is_whole(key: bytes) -> bool:
+    """Return whether a value key holds its value, not only the beginning of it."""
+    return key[:1] != b"t"
+
+EVERY: Final = b"\x00"
+"""The key, at the root, of all records there are."""
+
+WILD: Final = b"\x0f"
+"""The key, at the root, of records that hold too much to be indexed: every filter looks at them."""
+
+MOST_KEYS = 20_000
+"""So many keys of one path are gone through to answer a predicate; where there are more, it is left to the
+evaluator.
+"""
+
+
+class Source(Protocol):
+    """The facts of one collection at one moment."""
+
+    def post(self, path: Path, key: bytes) -> Bits:
+        """Return the records that have the fact."""
+
+    def posts(self, path: Path, keys: Sequence[bytes]) -> Bits:
+        """Return the records that have any of the facts."""
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more
+        than MOST_KEYS.
+        """
+
+    def compared(self, path: Path, column: bytes, ordinal: int) -> tuple[Bits, Bits, Bits]:
+        """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
+
+    def varying(self, path: Path, column: bytes) -> Sequence[int]:
+        """Return the slices of a column that tell its records apart, the most significant first."""
+
+    def kept(self, name: str) -> bool:
+        """Return whether the facts of this field are kept at all."""

@@ -1,0 +1,407 @@
+"""Top-k: which of many records come first in an order, decided on the terms as far as they can decide.
+
+A sort key parts the records into groups that follow one another (rule 20): those without a value, numbers,
+texts, objects, false, true. Numbers are cut by bit slices, texts value by value; records that share a value
+are cut by the next key, in the end by ``number``. So a page costs the same wherever it lies and however many
+share a value. Arrays above all are left to whoever reads the rows.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from docstore.backend import EMPTY_ARRAY, SortKey
+from docstore.index.bit_slices import Slices, compared, date_ordinal, double_ordinal, slice_key
+from docstore.index.bitmap import EMPTY, Bits, intersection, minus, union, union_all
+from docstore.index.terms import (
+    ARRAY,
+    DATES,
+    FALSE,
+    NUMBER,
+    NUMBERS,
+    OBJECT,
+    STRING,
+    TRUE,
+    WIDTHS,
+    WILD,
+    Source,
+    is_dated,
+    text_key,
+)
+from docstore.query.expr import Path
+
+__all__ = [
+    "Cut",
+    "after",
+    "can_cut",
+    "cut",
+    "cut_slices",
+]
+
+_DENSE = 4096
+_EXACT = 1 << 53
+_MOST_TEXTS = 2000
+_NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
+_GROUPS = (NUMBER, STRING, OBJECT, FALSE, TRUE)
+"""The kinds of values in ascending order, behind what has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Part of an order.
+
+    Attributes:
+        members: the records to read and sort.
+        skip: how many of them to pass over, once sorted.
+    """
+
+    members: Bits
+    skip: int
+
+
+def can_cut(order: Sequence[SortKey], position: Sequence[Any] | None, source: Source) -> bool:
+    """Return whether :func:`cut` and :func:`after` may serve ``order``, as far as the first key tells."""
+    path = order[0].path
+    if path == ("number",):
+        return True
+    if path == ("filename",) or not source.kept(path[0]) or _has_arrays(path, source):
+        return False
+    value = None if position is None else position[0]
+    if value is EMPTY_ARRAY or isinstance(value, list | dict):
+        return False
+    return not isinstance(value, int | float) or isinstance(value, bool) or abs(value) <= _EXACT
+
+
+def _has_arrays(path: Path, source: Source) -> bool:
+    return bool(source.post((), WILD)) or any(source.post(path[:at], ARRAY) for at in range(1, len(path) + 1))
+
+
+def _groups(found: Bits, path: Path, source: Source) -> Iterator[tuple[bytes, Bits]]:
+    """Yield ``found`` in ascending groups, each with the kind of its values; ``b""``: none."""
+    parts = [(kind, intersection(found, source.post(path, kind))) for kind in _GROUPS]
+    yield b"", minus(found, union_all(bits for _, bits in parts))
+    yield from parts
+
+
+def after(found: Bits, order: Sequence[SortKey], position: Sequence[Any], source: Source) -> tuple[Bits, int]:
+    """Return what of ``found`` can come strictly behind ``position``, and how many of those may not.
+
+    The first key of ``order`` is one that :func:`can_cut` allows.
+    """
+    key, value = order[0], position[0]
+    if key.path == ("number",):
+        return _beyond(found, key.descending, value), 0
+    kind = _kind(value)
+    groups = list(_groups(found, key.path, source))
+    at = [group for group, _ in groups].index(kind)
+    rest = groups[:at] if key.descending else groups[at + 1 :]
+    beyond = [bits for _, bits in rest]
+    parted = _parted(groups[at][1], kind, key.path, value, source)
+    if parted is None:
+        return union_all((*beyond, groups[at][1])), groups[at][1].count
+    lesser, level, greater = parted
+    beyond.append(lesser if key.descending else greater)
+    if not level or (kind == STRING and level.count > 1 and not _is_one(level, key.path, value, source)):
+        return union_all((*beyond, level)), level.count
+    if not can_cut(order[1:], position[1:], source):
+        return union_all((*beyond, level)), level.count
+    inner, slack = after(level, order[1:], position[1:], source)
+    return union_all((*beyond, inner)), slack
+
+
+def _kind(value: Any) -> bytes:
+    if isinstance(value, bool):
+        return TRUE if value else FALSE
+    if isinstance(value, str):
+        return STRING
+    return b"" if value is None else NUMBER
+
+
+def _parted(
+    group: Bits, kind: bytes, path: Path, value: Any, source: Source
+) -> tuple[Bits, Bits, Bits] | None:
+    """Return what of a group comes before, may be level with, and comes behind a value of its kind; ``None``:
+    not known.
+    """
+    if kind == NUMBER:
+        column = source.post(path, NUMBERS)
+        lesser, level, greater = compared(
+            _slices(path, NUMBERS, source), NUMBERS, intersection(group, column), double_ordinal(value)
+        )
+        beside = minus(group, column)
+        return union(lesser, beside), level, union(greater, beside)
+    if kind != STRING:
+        return EMPTY, group, EMPTY
+    keys = _texts(path, source)
+    dates = intersection(group, source.post(path, DATES))
+    if keys is None:
+        return None
+    lesser, level, greater = compared(_slices(path, DATES, source), DATES, dates, date_ordinal(value))
+    sought = text_key(value)
+    low, high = [key for key in keys if key < sought], [key for key in keys if key > sought]
+    return (
+        union(lesser, intersection(group, source.posts(path, low))),
+        union(level, intersection(group, source.post(path, sought))),
+        union(greater, intersection(group, source.posts(path, high))),
+    )
+
+
+def _is_one(level: Bits, path: Path, value: str, source: Source) -> bool:
+    """Return whether all of ``level`` have just this text, not only one that begins like it."""
+    return not is_dated(value) or len(value.encode()) < WIDTHS[DATES]
+
+
+def _texts(path: Path, source: Source) -> Sequence[bytes] | None:
+    """Return the keys of the texts at a path, ``None`` if they are many or too long to be ordered by their
+    keys.
+    """
+    keys = source.keys(path, b"s", b"u")
+    if keys is None or len(keys) > _MOST_TEXTS or any(key[:1] == b"t" for key in keys):
+        return None
+    return keys
+
+
+def _beyond(found: Bits, descending: bool, number: int) -> Bits:
+    end = number + (not descending)
+    if found.listed:
+        at = bisect_left(found.members, end)
+        return Bits.of(found.members[:at] if descending else found.members[at:])
+    end = min(max(end, 0), found.integer.bit_length())  # a forged cursor may name any number
+    below = Bits.of_integer((1 << end) - 1)
+    return intersection(found, below) if descending else minus(found, below)
+
+
+def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut | None:
+    """Return a superset, as small as can be, of the records ``offset`` to ``offset + limit`` of ``found``
+    in ``order``.
+
+    The first key of ``order`` is one that :func:`can_cut` allows.
+
+    Returns:
+        ``None`` where the facts do not order the records well enough.
+    """
+    key = order[0]
+    if key.path == ("number",):
+        return _by_number(found, key.descending, offset, limit)
+    if len(key.path) == 1 and key.path[0] in _NEVER_NONE:
+        return _cut_group(found, NUMBER, order, offset, limit, source)
+    groups = list(_groups(found, key.path, source))
+    taken: list[Bits] = []
+    skip: int | None = None
+    for kind, bits in reversed(groups) if key.descending else groups:
+        count = bits.count
+        if offset >= count:
+            offset -= count
+            continue
+        part = _cut_group(bits, kind, order, offset, min(limit, count - offset), source)
+        if part is None:
+            return None
+        taken.append(part.members)
+        skip = part.skip if skip is None else skip
+        limit -= count - offset
+        offset = 0
+        if limit <= 0:
+            break
+    return Cut(union_all(taken), skip or 0)
+
+
+def _cut_group(
+    bits: Bits, kind: bytes, order: Sequence[SortKey], offset: int, limit: int, source: Source
+) -> Cut | None:
+    key = order[0]
+    if kind == NUMBER:
+        if minus(bits, source.post(key.path, NUMBERS)):
+            return None
+        slices, varying = _slices(key.path, NUMBERS, source), source.varying(key.path, NUMBERS)
+
+        def tie(level: Bits, offset: int, limit: int) -> tuple[Bits, int]:
+            part = _cut_level(level, order, offset, limit, source)
+            return part.members, part.skip
+
+        return Cut(*cut_slices(slices, varying, bits, offset, limit, tie, largest=key.descending))
+    if kind == STRING:
+        return _cut_texts(bits, order, offset, limit, source)
+    if kind == OBJECT:
+        return Cut(bits, offset) if bits.count <= _DENSE else None
+    return _cut_level(bits, order, offset, limit, source)
+
+
+def _cut_level(level: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut:
+    """Cut records that share the first key's value by the next; where that cannot be, all are left."""
+    part = cut(level, order[1:], offset, limit, source) if can_cut(order[1:], None, source) else None
+    return Cut(level, offset) if part is None else part
+
+
+def _cut_texts(bits: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut | None:
+    key = order[0]
+    if bits.count <= 4 * limit + offset:
+        return Cut(bits, offset)
+    keys = _texts(key.path, source)
+    dates = intersection(bits, source.post(key.path, DATES))
+    if keys is None or (dates and keys):
+        return Cut(bits, offset) if bits.count <= _DENSE else None
+    if dates:
+        slices, varying = _slices(key.path, DATES, source), source.varying(key.path, DATES)
+        largest = key.descending
+        return Cut(*cut_slices(slices, varying, bits, offset, limit, _all_of, largest=largest))
+    taken: list[Bits] = []
+    skip: int | None = None
+    for text in reversed(keys) if key.descending else keys:
+        level = intersection(bits, source.post(key.path, text))
+        if offset >= level.count:
+            offset -= level.count
+            continue
+        part = _cut_level(level, order, offset, min(limit, level.count - offset), source)
+        taken.append(part.members)
+        skip = part.skip if skip is None else skip
+        limit -= level.count - offset
+        offset = 0
+        if limit <= 0:
+            break
+    return Cut(union_all(taken), skip or 0)
+
+
+def _all_of(level: Bits, offset: int, limit: int) -> tuple[Bits, int]:
+    return level, offset
+
+
+def _slices(path: Path, column: bytes, source: Source) -> Slices:
+    return lambda at: source.post(path, slice_key(column, at))
+
+
+def _by_number(found: Bits, descending: bool, offset: int, limit: int) -> Cut:
+    if found.listed or found.count <= _DENSE:
+        members = found.members
+        chosen = (
+            members[max(0, len(members) - offset - limit) : max(0, len(members) - offset)]
+            if descending
+            else (members[offset : offset + limit])
+        )
+        return Cut(Bits.of(chosen), 0)
+    integer, shift = found.integer, 0
+    while (wide := integer.bit_length()) > 1024:
+        half = wide // 2
+        upper, lower = integer >> half, integer & ((1 << half) - 1)
+        first, second = (upper, lower) if descending else (lower, upper)
+        count = first.bit_count()
+        if count >= offset + limit:
+            integer = first
+            shift += half if descending else 0
+        elif count <= offset:
+            integer, offset = second, offset - count
+            shift += 0 if descending else half
+        else:
+            break
+    members = Bits.of_integer(integer).members
+    end = max(0, len(members) - offset)
+    chosen = members[max(0, end - limit) : end] if descending else members[offset : offset + limit]
+    return Cut(Bits.of([member + shift for member in chosen]), 0)
+
+_LISTED: Final = 8192
+
+
+Tie = Callable[[Bits, int, int], tuple[Bits, int]]
+"""What cuts records that share a value: of these, from an offset, so many; returns what to sort and how
+many to skip.
+"""
+
+
+def cut_slices(
+    slices: Slices,
+    varying: Sequence[int],
+    among: Bits,
+    offset: int,
+    limit: int,
+    tie: Tie,
+    *,
+    largest: bool = False,
+) -> tuple[Bits, int]:
+    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many to
+    skip.
+
+    Args:
+        slices: of the column; all of ``among`` have a value in it.
+        varying: the slices that may tell them apart, the most significant first.
+        among: the records.
+        offset, limit: the cut_slices, in the order of the values.
+        tie: cuts what no slice tells apart.
+        largest: the greatest values come first.
+
+    Returns:
+        Few more than ``limit`` records, as far as ``tie`` can tell them apart. They stand without gaps in
+        the order: whoever
+        sorts them and skips has the cut_slices.
+    """
+    end = offset + limit
+    for place, at in enumerate(varying):
+        if among.listed or (not place and among.is_under(_listed(slices(at)))):
+            return _listed_window(slices, varying[place:], among.members, offset, end - offset, tie, largest)
+        ones = intersection(among, slices(at))
+        rest = minus(among, ones)
+        if not ones or not rest:
+            continue
+        first, second = (ones, rest) if largest else (rest, ones)
+        if not offset and first.at_least(end):
+            among = _small(first)
+            continue
+        count = first.count
+        if end <= count:
+            among = _small(first)
+        elif offset >= count:
+            among, offset, end = _small(second), offset - count, end - count
+        else:
+            behind = varying[place + 1 :]
+            rest = count - offset
+            left, skip = cut_slices(slices, behind, _small(first), offset, rest, tie, largest=largest)
+            right, _ = cut_slices(slices, behind, _small(second), 0, end - count, tie, largest=largest)
+            return union(left, right), skip
+    return tie(among, offset, end - offset)
+
+
+def _listed(slice: Bits) -> int:
+    """Return up to how many members it is better to go through one by one than to work on whole sets."""
+    return min(_LISTED, len(slice.raw) >> 3)
+
+
+def _listed_window(
+    slices: Slices,
+    varying: Sequence[int],
+    members: Sequence[int],
+    offset: int,
+    limit: int,
+    tie: Tie,
+    largest: bool,
+) -> tuple[Bits, int]:
+    """Do the same with a short list: each slice parts it in two."""
+    for place, at in enumerate(varying):
+        if len(members) <= 2 * limit + 16:
+            return Bits.of(members), offset
+        raw = slices(at).raw
+        end = len(raw) << 3
+        ones = [n for n in members if n < end and raw[n >> 3] >> (n & 7) & 1]
+        if not ones or len(ones) == len(members):
+            continue
+        held = set(ones)
+        rest = [n for n in members if n not in held]
+        first, second = (ones, rest) if largest else (rest, ones)
+        if offset + limit <= len(first):
+            members = first
+        elif offset >= len(first):
+            members, offset = second, offset - len(first)
+        else:
+            behind = varying[place + 1 :]
+            left, skip = _listed_window(slices, behind, first, offset, len(first) - offset, tie, largest)
+            count = offset + limit - len(first)
+            right, _ = _listed_window(slices, behind, second, 0, count, tie, largest)
+            return union(left, right), skip
+    return tie(Bits.of(members), offset, limit)
+
+
+def _small(bits: Bits) -> Bits:
+    """List a set that has become small, so that what follows is proportional to it."""
+    if not bits.listed and bits.seems_small():
+        bits.members  # noqa: B018 - lists them
+    return bits

@@ -1,0 +1,22 @@
+-- W5: a rare nested path
+
+SELECT {columns}
+FROM (SELECT d.*
+  FROM "docstore_document" AS d
+  WHERE 1=1
+  ORDER BY d.created_at DESC, d.number DESC
+  LIMIT 128) AS d
+WHERE (d.metadata_json @@ %s::jsonpath AND d.is_latest)
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT 11;
+--   '($."author"."name" == "author\\u002d04242")'
+
+SELECT {columns}
+FROM (SELECT d.*
+  FROM "docstore_document" AS d
+  WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
+WHERE d.is_latest
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT %s;
+--   '($."author"."name" == "author\\u002d04242")'
+--   11

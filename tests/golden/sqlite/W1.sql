@@ -1,0 +1,55 @@
+-- W1: one document and commit
+
+BEGIN IMMEDIATE;
+
+INSERT INTO "docstore_document" ({columns}, filename_fold, filename_search)
+VALUES (…, ?);
+
+INSERT INTO "docstore_tally" (tenant, owner, is_latest, status, n)
+VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (tenant, owner, is_latest, status) DO UPDATE SET n = n + excluded.n;
+
+DELETE
+FROM "docstore_tally"
+WHERE tenant = ? AND owner = ? AND is_latest = ? AND status = ? AND n = 0;
+
+INSERT INTO "docstore_document_change" (number, is_new, has_text)
+VALUES (?, 1, 1);
+
+SELECT count(*)
+FROM "docstore_document_change"
+WHERE has_text = 1;
+
+COMMIT;
+
+-- W1: documents in bulk
+
+BEGIN IMMEDIATE;
+
+SELECT seq
+FROM sqlite_sequence
+WHERE name = ?;
+
+INSERT INTO "docstore_document" ({columns}, filename_fold, filename_search)
+VALUES (…, NULL);
+
+INSERT INTO "docstore_tally" (tenant, owner, is_latest, status, n)
+VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (tenant, owner, is_latest, status) DO UPDATE SET n = n + excluded.n;
+
+DELETE
+FROM "docstore_tally"
+WHERE tenant = ? AND owner = ? AND is_latest = ? AND status = ? AND n = 0;
+
+INSERT INTO "docstore_document_change" (number, is_new, has_text) SELECT number, 1, 1
+FROM "docstore_document"
+WHERE number BETWEEN ? AND ?;
+
+SELECT max(seq)
+FROM "docstore_document_change";
+
+SELECT count(*)
+FROM "docstore_document_change"
+WHERE has_text = 1;
+
+COMMIT;

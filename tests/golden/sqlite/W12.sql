@@ -1,0 +1,304 @@
+-- W12a: none of two frequent terms
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT id
+FROM "docstore_path"
+WHERE collection = ? AND steps = ?;
+--   'documents'
+--   '["metadata", "kind"]'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   11
+--   b'sb'
+--   '[0]'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[]'
+
+ROLLBACK;
+
+-- W12b: matches at the far end of the order
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT id
+FROM "docstore_path"
+WHERE collection = ? AND steps = ?;
+--   'documents'
+--   '["metadata", "era"]'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   10
+--   b'searly'
+--   '[0]'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[43]'
+
+ROLLBACK;
+
+-- W12c: $ne
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[122,293,204,269,102,12,157,2,180,250,184]'
+
+ROLLBACK;
+
+-- W12d: a narrow range over many values
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT id
+FROM "docstore_path"
+WHERE collection = ? AND steps = ?;
+--   'documents'
+--   '["metadata", "score"]'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   12
+--   b'\x08'
+--   '[0]'
+-- … 22 times
+
+SELECT key
+FROM "docstore_posting"
+WHERE path = ? AND chunk IN (SELECT value
+  FROM json_each(?)) AND key >= ? AND key < ?
+LIMIT ?;
+--   12
+--   '[0]'
+--   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
+--   b'o'
+--   20001
+-- … 2 times
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[]'
+
+ROLLBACK;
+
+-- W12e: a wide range over many values
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[204,102,249,46,53,89,193,50,214,34,101]'
+
+ROLLBACK;
+
+-- W12f: $nin of 1,000
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT key, chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key IN (…, ?) AND chunk IN (SELECT value
+  FROM json_each(?));
+--   9
+--   b'sauthor-00000'
+--   b'sauthor-00002'
+--   b'sauthor-00004'
+--   b'sauthor-00006'
+--   b'sauthor-00008'
+-- … 2 times
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[122,293,204,269,102,12,157,180,250,212,249]'
+
+ROLLBACK;
+
+-- W12g: $or, twelve deep, rare
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT key, chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key IN (…, ?) AND chunk IN (SELECT value
+  FROM json_each(?));
+--   9
+--   b'sauthor-00012'
+--   b'sauthor-00011'
+--   b'sauthor-00010'
+--   b'sauthor-00009'
+--   b'sauthor-00008'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[]'
+
+ROLLBACK;
+
+-- W12h: $ne of nearly all, at the far end
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   10
+--   b'slate'
+--   '[0]'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[43]'
+
+ROLLBACK;
+
+-- W12i: an empty range over many values
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT key
+FROM "docstore_posting"
+WHERE path = ? AND chunk IN (SELECT value
+  FROM json_each(?)) AND key >= ? AND key < ?
+LIMIT ?;
+--   12
+--   '[0]'
+--   b'n'
+--   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
+--   20001
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   11
+--   b'sa'
+--   '[0]'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[]'
+
+ROLLBACK;
+
+-- W12j: frequent terms clustered at the far end
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[]'
+
+ROLLBACK;

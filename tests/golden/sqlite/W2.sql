@@ -1,0 +1,95 @@
+-- W2: category, tag, $or and a range; newest 10
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   15
+--   b'sfinance'
+--   '[0]'
+
+SELECT id
+FROM "docstore_path"
+WHERE collection = ? AND steps = ?;
+--   'documents'
+--   '["metadata", "tags"]'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   14
+--   b'simportant'
+--   '[0]'
+
+SELECT id
+FROM "docstore_path"
+WHERE collection = ? AND steps = ?;
+--   'documents'
+--   '["metadata", "priority"]'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   13
+--   b'\x08'
+--   '[0]'
+-- … 65 times
+
+SELECT key
+FROM "docstore_posting"
+WHERE path = ? AND chunk IN (SELECT value
+  FROM json_each(?)) AND key >= ? AND key < ?
+LIMIT ?;
+--   13
+--   '[0]'
+--   b'n\xc0 \x00\x00\x00\x00\x00\x00\x80\x00'
+--   b'o'
+--   20001
+
+SELECT id
+FROM "docstore_path"
+WHERE collection = ? AND steps = ?;
+--   'documents'
+--   '["metadata", "author", "department"]'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   8
+--   b'saudit'
+--   '[0]'
+
+SELECT id
+FROM "docstore_path"
+WHERE collection = ? AND steps = ?;
+--   'documents'
+--   '["is_latest"]'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   21
+--   b'\x03'
+--   '[0]'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[212,119,126]'
+
+ROLLBACK;

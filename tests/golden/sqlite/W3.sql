@@ -1,0 +1,47 @@
+-- W3: the same with an exact total
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[212,119,126]'
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   5
+--   b'\x08\x82'
+--   '[0]'
+-- … 7 times
+
+SELECT key
+FROM "docstore_posting"
+WHERE path = ? AND chunk IN (SELECT value
+  FROM json_each(?)) AND key >= ? AND key < ?
+LIMIT ?;
+--   5
+--   '[0]'
+--   b'n\xc3\x17r\xaa?\x84\x80\x00\x80\x00'
+--   b'o'
+--   20001
+
+ROLLBACK;

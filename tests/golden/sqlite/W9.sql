@@ -1,0 +1,153 @@
+-- W9a: filename: a common substring
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
+
+SELECT rowid
+FROM "docstore_text"
+WHERE "docstore_text" MATCH ?
+LIMIT ?;
+--   '(nrep AND nepo AND npor AND nort)'
+--   20001
+
+SELECT w.number
+FROM (SELECT d.number
+  FROM "docstore_document" AS d
+  ORDER BY d.created_at DESC, d.number DESC
+  LIMIT ?) AS w
+CROSS JOIN "docstore_document" AS d ON d.number = w.number
+WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
+LIMIT ?;
+--   512
+--   <a set of numbers below 304>
+--   'report'
+--   11
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[152,45,278,277,1,299,298,85,198,288,220]'
+
+ROLLBACK;
+
+-- W9b: filename: a rare substring
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
+
+SELECT rowid
+FROM "docstore_text"
+WHERE "docstore_text" MATCH ?
+LIMIT ?;
+--   '(nz0002d00 AND n000 AND n004 AND n042 AND n424 AND n242 AND n42z0002e)'
+--   20001
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[]'
+
+ROLLBACK;
+
+-- W9c: filename: the glob *.pdf
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
+
+SELECT rowid
+FROM "docstore_text"
+WHERE "docstore_text" MATCH ?
+LIMIT ?;
+--   '(nz0002epd AND npdf)'
+--   20001
+
+SELECT w.number
+FROM (SELECT d.number
+  FROM "docstore_document" AS d
+  ORDER BY d.created_at DESC, d.number DESC
+  LIMIT ?) AS w
+CROSS JOIN "docstore_document" AS d ON d.number = w.number
+WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
+LIMIT ?;
+--   512
+--   <a set of numbers below 304>
+--   <filename is like "*.pdf">
+--   11
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[122,12,2,180,250,193,18,238,152,34,100]'
+
+ROLLBACK;
+
+-- W9d: filename: a rare glob
+
+BEGIN;
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
+
+SELECT rowid
+FROM "docstore_text"
+WHERE "docstore_text" MATCH ?
+LIMIT ?;
+--   '(nz0002d00 AND n000 AND n004 AND n042 AND n424 AND nz0002e*)'
+--   20001
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[]'
+
+ROLLBACK;

@@ -1,0 +1,149 @@
+"""Filters on the index: what surely matches and what can match, beside what the evaluator says of each
+record.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from docstore.index.bulk import Bulk, Folded
+from docstore.index.extract import indexed_fields
+from docstore.index.snapshot import Snapshot
+from docstore.index.tail import Reading, Tail
+from docstore.limits import DEFAULT_LIMITS
+from docstore.query.evaluator import matches
+from docstore.query.fields import DOCUMENTS, Collection, Kind, decode
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
+from docstore.testing.conformance.cases import FilterCase, filter_case
+from docstore.testing.strategies import choosers
+
+STAGES = ("folded", "beside", "segment", "half", "changed")
+
+
+def fields_of(collection: Collection) -> dict[str, bool]:
+    """Return the indexed fields and whether each is JSON."""
+    return {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
+
+
+def snapshot(collection: Collection, records: dict[int, Any], stage: str) -> Snapshot:
+    """Return the index of records, folded or not."""
+    fields, stored = fields_of(collection), Folded()
+    reading = Reading(fields, lambda record: record, is_whole=True)
+    empty = Snapshot(Bulk(fields, stored), Tail(reading))
+    first = {number: record for number, record in records.items() if number % 2}
+    turned = dict(zip(records, reversed(records.values()), strict=True))
+    old = {**turned, 1000: {"metadata": {"a": 1}}}
+    match stage:
+        case "beside":
+            return Snapshot(empty.bulk, empty.tail.changed(records))
+        case "segment":  # twice, so that some are dead in it
+            return Snapshot(empty.bulk, empty.tail.changed(old).changed({**records, 1000: None}))
+        case "folded":
+            stored.fold(fields, {}, records)
+        case "half":
+            stored.fold(fields, {}, first)
+            others = {number: record for number, record in records.items() if number not in first}
+            return Snapshot(empty.bulk, empty.tail.changed(others))
+        case _:
+            stored.fold(fields, {}, old)
+            stored.fold(fields, old, records)
+    return empty
+
+
+def check(case: FilterCase, stage: str) -> None:
+    """Compare the bounds with the evaluator's answers."""
+    records = {
+        number: {**decode(case.world.collection, row), "number": number}
+        for number, row in enumerate(case.world.rows, 1)
+    }
+    index = snapshot(case.world.collection, records, stage)
+    for filter in case.filters:
+        expr = normalize(parse(filter, case.world.collection, limits=DEFAULT_LIMITS, default_timezone=None))
+        expected = {number for number, record in records.items() if matches(expr, record)}
+        found = index.find((expr,), str(filter)).whole
+        assert set(found.low.members) <= expected <= set(found.high.members), (filter, found, expected)
+
+
+@pytest.fixture(autouse=True)
+def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seal segments of 4 records."""
+    monkeypatch.setattr("docstore.index.tail.LOOSE", 3)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(choose=choosers())
+def test_what_matches_lies_between_the_bounds(choose: Any, stage: str) -> None:
+    """Low ⊆ what the evaluator matches ⊆ high, whether the records are in bulk, beside it, or changed
+    since.
+    """
+    check(filter_case(choose), stage)
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"metadata.a": 1},
+        {"metadata.a": {"$ne": 1}},
+        {"metadata.a": {"$in": ["x", 2, None]}},
+        {"metadata.a": None},
+        {"metadata.a": {"$exists": True}},
+        {"metadata.a": {"$type": "string"}},
+        {"metadata.a": {"$size": 2}},
+        {"metadata.a": {"$all": [1, 2]}},
+        {"metadata.a": {"$gte": 1, "$lt": 3}},
+        {"metadata.a": {"$gt": "2026-01"}},
+        {"metadata.a": {"$glob": "x*"}},
+        {"metadata.a": {"$regex": "^x"}},
+        {"status": "pending"},
+        {"created_at": {"$gt": 5}},
+        {"metadata.a": {"$nin": [True, "x"]}},
+        {"$nor": [{"metadata.a": 1}, {"metadata.b.c": 1}]},
+    ],
+)
+def test_most_predicates_are_exact(filter: dict[str, Any]) -> None:
+    """Equality, lists, ranges, existence, types, sizes, their negatives, and tests of few different texts
+    need no evaluator.
+    """
+    values: list[Any] = [
+        {"a": 1},
+        {"a": [1, 2]},
+        {"a": "x"},
+        {"a": "xy"},
+        {},
+        {"a": None},
+        {"a": 2.5},
+        {"b": {"c": 1}},
+        {"a": True},
+    ]
+    records = {
+        number: {"metadata": value, "status": "pending", "created_at": number}
+        for number, value in enumerate(values, 1)
+    }
+    if isinstance(filter.get("created_at"), dict):
+        filter = {"created_at": {"$gt": "1970-01-01T00:00:00.000004Z"}}
+    expr = normalize(parse(filter, DOCUMENTS, limits=DEFAULT_LIMITS, default_timezone=None))
+    found = snapshot(DOCUMENTS, records, "folded").find((expr,), "").whole
+    expected = {number for number, record in records.items() if matches(expr, record)}
+    assert found.exact
+    assert expected == set(found.low.members)
+
+
+@pytest.mark.parametrize(
+    "operand", [{"$contains": [5]}, {"$containsAny": [5]}, {"$size": 1}, {"$elemMatch": {"$gt": 4}}]
+)
+@pytest.mark.parametrize("stage", STAGES)
+def test_arrays_within_arrays_are_not_lost(operand: dict[str, Any], stage: str) -> None:
+    """Operators on an array that is an element of another find it."""
+    values: list[Any] = [[[5]], [[5, 6]], [5], [[[5]]], 5, [{"0": 5}], [{"b": 1}, [5]], [], [[]]]
+    records = {number: {"metadata": {"a": value}} for number, value in enumerate(values, 1)}
+    filter = {"metadata.a": {"$elemMatch": operand}}
+    expr = normalize(parse(filter, DOCUMENTS, limits=DEFAULT_LIMITS, default_timezone=None))
+    found = snapshot(DOCUMENTS, records, stage).find((expr,), "").whole
+    expected = {number for number, record in records.items() if matches(expr, record)}
+    assert expected
+    assert set(found.low.members) <= expected <= set(found.high.members)

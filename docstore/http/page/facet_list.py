@@ -104,7 +104,7 @@ def known_fields(store: Store) -> list[FieldInfo]:
     """Return the fields that the metadata of the newest documents have, those of most documents first; as
     they were half a minute ago at most.
     """
-    key = id(store._root), store._scope
+    key = id(store._context), store._scope
     with _lock:
         if len(_kept) > 1000:
             _kept.clear()

@@ -92,7 +92,7 @@ def _found(store: Store, question: Question) -> tuple[Complaint | None, Any, lis
     try:
         if question.error is not None:
             raise question.error
-        columns_of(question.columns, DOCUMENTS, store._root.limits, "columns")
+        columns_of(question.columns, DOCUMENTS, store._context.limits, "columns")
         page = store.documents.find(
             **question.asked, sort=list(question.sort), limit=question.limit, cursor=question.cursor or None,
             include=include,

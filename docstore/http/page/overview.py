@@ -159,8 +159,8 @@ def _width(least: timedelta) -> timedelta:
 
 def _details(store: Store, sees_all: bool) -> dict[str, Any]:
     """Return what the backend says of itself: versions, sizes of tables and indexes."""
-    describe = getattr(store._root.backend, "describe", None)
-    found = {"backend": store._root.backend.name}
+    describe = getattr(store._context.backend, "describe", None)
+    found = {"backend": store._context.backend.name}
     return {**found, **(describe() if sees_all and describe is not None else {})}
 
 

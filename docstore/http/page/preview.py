@@ -49,7 +49,7 @@ def preview_of(store: Store, document: Document) -> Preview:
     HTML, SVG sources and scripts are shown as text or not at all; a picture in SVG runs nothing as an image.
     """
     kind = document.content_type.partition(";")[0].strip().lower()
-    if document.sha256 is None or store._root.blobs is None:
+    if document.sha256 is None or store._context.blobs is None:
         return Preview("none")
     if kind in _IMAGES:
         return Preview("image")

@@ -18,7 +18,7 @@ import pytest
 
 import docstore
 from benchmarks.corpus import corpus, new_document
-from benchmarks.workloads import WORKLOADS, Workload
+from tests.golden.workloads import WORKLOADS, Workload
 from tests.kit.statements import Statements, record_statements
 
 FOLDER = Path(__file__).parent

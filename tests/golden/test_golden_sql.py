@@ -18,7 +18,7 @@ import pytest
 
 import docstore
 from benchmarks.corpus import corpus, new_document
-from tests.golden.workloads import WORKLOADS, Workload
+from benchmarks.workloads import WORKLOADS, Workload
 from tests.kit.statements import Statements, record_statements
 
 FOLDER = Path(__file__).parent
@@ -92,7 +92,7 @@ def recorded(
     kept = record_statements(monkeypatch)
     with docstore.open(str(request.getfixturevalue(f"{request.param}_url"))) as store:
         store.documents.add_many(
-            {"id": f"document-{doc.at}", **new_document(doc, content=True)} for doc in corpus(SIZE)
+            {**new_document(doc, content=True), "id": f"document-{doc.at}"} for doc in corpus(SIZE)
         )
         store.collect()  # on SQLite the changes are folded into the index
         yield request.param, store, kept

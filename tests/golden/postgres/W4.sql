@@ -47,6 +47,6 @@ WHERE d.number = ANY(ARRAY(SELECT d.number
     LIMIT 3)) AND 1=1
 ORDER BY d.created_at DESC, d.number DESC;
 --   'owner-03'
---   1681955956264546
---   216
+--   1690234282834585
+--   218
 --   ['completed']

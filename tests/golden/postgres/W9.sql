@@ -11,17 +11,6 @@ ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
 --   'report'
 
-SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE (d.filename_fold LIKE %s AND strpos(d.filename, %s) > 0) OFFSET 0) AS d
-WHERE d.is_latest
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
---   '%repor%'
---   'report'
---   11
-
 -- W9b: filename: a rare substring
 
 SELECT {columns}

@@ -62,7 +62,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[43]'
+--   '[123]'
 
 ROLLBACK;
 
@@ -82,7 +82,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[122,293,204,269,102,12,157,2,180,250,184]'
+--   '[55,202,60,92,223,79,118,275,260,194,131]'
 
 ROLLBACK;
 
@@ -108,17 +108,17 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   12
+--   13
 --   b'\x08'
 --   '[0]'
--- … 22 times
+-- … 21 times
 
 SELECT key
 FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   12
+--   13
 --   '[0]'
 --   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
 --   b'o'
@@ -149,7 +149,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[204,102,249,46,53,89,193,50,214,34,101]'
+--   '[60,223,79,118,194,224,235,80,145,237,136]'
 
 ROLLBACK;
 
@@ -181,7 +181,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[122,293,204,269,102,12,157,180,250,212,249]'
+--   '[55,202,60,57,92,223,118,190,275,260,194]'
 
 ROLLBACK;
 
@@ -240,7 +240,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[43]'
+--   '[123]'
 
 ROLLBACK;
 
@@ -261,7 +261,7 @@ FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   12
+--   13
 --   '[0]'
 --   b'n'
 --   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
@@ -299,6 +299,6 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[]'
+--   '[123]'
 
 ROLLBACK;

@@ -14,7 +14,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   15
+--   16
 --   b'sfinance'
 --   '[0]'
 
@@ -28,7 +28,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   14
+--   15
 --   b'simportant'
 --   '[0]'
 
@@ -42,7 +42,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   13
+--   14
 --   b'\x08'
 --   '[0]'
 -- … 65 times
@@ -52,7 +52,7 @@ FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   13
+--   14
 --   '[0]'
 --   b'n\xc0 \x00\x00\x00\x00\x00\x00\x80\x00'
 --   b'o'
@@ -82,7 +82,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   21
+--   23
 --   b'\x03'
 --   '[0]'
 
@@ -90,6 +90,6 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[212,119,126]'
+--   '[190,175]'
 
 ROLLBACK;

@@ -14,7 +14,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[212,119,126]'
+--   '[190,175]'
 
 SELECT (SELECT value
   FROM "docstore_setting"

@@ -41,7 +41,7 @@ ORDER BY d.created_at DESC, d.number DESC
 LIMIT ? OFFSET ?;
 --   'completed'
 --   'owner-03'
---   1681955956264546
---   216
+--   1690234282834585
+--   218
 --   3
 --   0

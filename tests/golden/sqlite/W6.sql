@@ -15,7 +15,7 @@ FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   13
+--   14
 --   '[0]'
 --   b'n\xc0\x18\x00\x00\x00\x00\x00\x00\x80\x00'
 --   b'o'

@@ -42,7 +42,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[122,293,204,269,157,2,250,184,212,46,53]'
+--   '[202,60,57,223,79,158,190,275,194,131,224]'
 
 ROLLBACK;
 

@@ -31,7 +31,7 @@ CROSS JOIN "docstore_document" AS d ON d.number = w.number
 WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
 LIMIT ?;
 --   512
---   <a set of numbers below 304>
+--   <a set of numbers below 288>
 --   'report'
 --   11
 
@@ -39,7 +39,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[152,45,278,277,1,299,298,85,198,288,220]'
+--   '[260,255,271,77,212,15,49,282,39,8,177]'
 
 ROLLBACK;
 
@@ -116,7 +116,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[122,12,2,180,250,193,18,238,152,34,100]'
+--   '[202,60,57,92,223,275,260,38,80,237,266]'
 
 ROLLBACK;
 

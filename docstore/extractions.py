@@ -7,8 +7,10 @@ from operator import itemgetter
 from typing import Any
 
 from docstore import lifecycle
-from docstore.backend import Query, Row, Writer
-from docstore.collection import Make, Writes, check_revision_argument
+from docstore.backend import Query, Row, Scope, Writer
+from docstore.collection import Records
+from docstore.context.collection_view import CollectionView, Make, check_revision_argument
+from docstore.context.store_context import StoreContext
 from docstore.errors import AlreadyExists, DocstoreError, InvalidDocument, NotFound, ScopeError, shown
 from docstore.lifecycle import reviewed
 from docstore.models import AddResult, Document, Extraction, UpdateResult
@@ -33,10 +35,11 @@ _ADDED = frozenset({
 """The keywords of ``add``."""
 
 
-class Extractions(Writes[Extraction]):
+class Extractions(Records[Extraction]):
     """The extractions of a store, within its scope."""
 
-    _collection = EXTRACTIONS
+    def __init__(self, context: StoreContext, scope: Scope, *, confined: bool) -> None:
+        super().__init__(CollectionView[Extraction](context, scope, EXTRACTIONS, confined=confined))
 
     def add(
         self,
@@ -77,15 +80,15 @@ class Extractions(Writes[Extraction]):
             InvalidDocument: a field cannot be stored; nothing was done.
             AlreadyExists: the id is taken by an extraction that was added with other arguments.
         """
-        self._ready_to_write("add")
+        self._view.ready_to_write("add")
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        key = self._id(document_id, Document)
-        draft = draft_extraction({**given, "document_id": key}, self._checks)
+        key = self._view.id_of(document_id, Document)
+        draft = draft_extraction({**given, "document_id": key}, self._view.checks)
         tried = False
 
         def work(writer: Writer) -> Row:
             nonlocal tried
-            document = self._mine(writer, key, collection=DOCUMENTS)  # locked: no rename passes by
+            document = self._view.mine(writer, key, collection=DOCUMENTS)  # locked: no rename passes by
             if tried or draft["fingerprint"] is not None:
                 found = self._added(writer, draft, document)
                 if found is not None:
@@ -95,7 +98,7 @@ class Extractions(Writes[Extraction]):
             row["number"] = writer.insert(EXTRACTIONS, [row])[0]
             return row
 
-        return self._made(self._context.written(work, recognises=True))
+        return self._view.record_of(self._context.written(work, recognises=True))
 
     def add_many(
         self,
@@ -123,7 +126,7 @@ class Extractions(Writes[Extraction]):
             >>> store.extractions.add_many([]).added
             0
         """
-        self._ready_to_write("add_many")
+        self._view.ready_to_write("add_many")
         check_batch_size(batch_size)
         failures = check_on_error(on_error)
         ids: list[str] = []
@@ -149,9 +152,9 @@ class Extractions(Writes[Extraction]):
                 )
         if given.get("document_id") is None:
             raise InvalidDocument("document_id: none; expected the document's id", field="document_id")
-        key = self._id(given["document_id"], Document)
+        key = self._view.id_of(given["document_id"], Document)
         kept = {name: value for name, value in given.items() if value is not None}
-        return key, draft_extraction({**kept, "document_id": key}, self._checks)
+        return key, draft_extraction({**kept, "document_id": key}, self._view.checks)
 
     def _add_batch(self, drafts: Sequence[tuple[int, tuple[str, Row]]]) -> list[tuple[Row, bool]]:
         """Add validated extractions, all or none."""
@@ -191,7 +194,7 @@ class Extractions(Writes[Extraction]):
         found: dict[str, Row] = {}
         for at in range(0, len(ids), _AT_ONCE):
             where = In(("id",), tuple(ids[at : at + _AT_ONCE]))
-            for row in self._run_exactly(writer, Query(DOCUMENTS, self._scope, where, lock="wait")):
+            for row in self._view.run_exactly(writer, Query(DOCUMENTS, self._view.scope, where, lock="wait")):
                 if row["id"] in found:
                     raise ScopeError(
                         f"several tenants have a document with the id {shown(row['id'])}: say which with"
@@ -211,7 +214,7 @@ class Extractions(Writes[Extraction]):
             AlreadyExists: it is another one.
         """
         where = And((Compare(("id",), "eq", draft["id"]), Compare(("tenant",), "eq", document["tenant"])))
-        rows = self._run_exactly(writer, Query(EXTRACTIONS, where=where, limit=1, include=_PRIVATE))
+        rows = self._view.run_exactly(writer, Query(EXTRACTIONS, where=where, limit=1, include=_PRIVATE))
         if rows and rows[0]["fingerprint"] != draft["fingerprint"]:
             text = f"the id {shown(draft['id'])} is taken by an extraction with other fields"
             raise AlreadyExists(text, id=draft["id"])
@@ -226,8 +229,8 @@ class Extractions(Writes[Extraction]):
             NotFound: there is none in this scope.
             InvalidTransition: it is not pending.
         """
-        self._ready_to_write("start")
-        return self._changed(id, lambda row, now: _to("start", row))
+        self._view.ready_to_write("start")
+        return self._view.changed(id, lambda row, now: _to("start", row))
 
     def complete(
         self,
@@ -256,7 +259,7 @@ class Extractions(Writes[Extraction]):
             InvalidTransition: it is completed or failed already.
             InvalidDocument: a field cannot be stored.
         """
-        self._ready_to_write("complete")
+        self._view.ready_to_write("complete")
         asked = {
             "confidence_scores": confidence_scores,
             "review_flags": review_flags,
@@ -265,9 +268,9 @@ class Extractions(Writes[Extraction]):
             "metadata": metadata,
         }
         given = {name: value for name, value in asked.items() if value is not None}
-        text = self._checks.json("results", results)
-        make = extraction_changes(given, self._checks)
-        return self._changed(
+        text = self._view.checks.json("results", results)
+        make = extraction_changes(given, self._view.checks)
+        return self._view.changed(
             id, lambda row, now: {**_to("complete", row), **make(row, now), "results": text}, touch=touch
         )
 
@@ -283,9 +286,9 @@ class Extractions(Writes[Extraction]):
             InvalidTransition: it is completed or failed already.
             InvalidDocument: the reason is no text.
         """
-        self._ready_to_write("fail")
-        reason = self._checks.text("error", error)
-        return self._changed(id, lambda row, now: {**_to("fail", row), "error": reason})
+        self._view.ready_to_write("fail")
+        reason = self._view.checks.text("error", error)
+        return self._view.changed(id, lambda row, now: {**_to("fail", row), "error": reason})
 
     # -- changing ----------------------------------------------------------------------------------
 
@@ -321,9 +324,9 @@ class Extractions(Writes[Extraction]):
             FilterError: an operator is unknown or malformed.
             InvalidDocument: a change is unknown, cannot be stored, or does not go with what is there.
         """
-        self._ready_to_write("update")
-        return self._changed(
-            id, extraction_edit(operators, changes, self._checks), if_revision=if_revision, touch=touch
+        self._view.ready_to_write("update")
+        return self._view.changed(
+            id, extraction_edit(operators, changes, self._view.checks), if_revision=if_revision, touch=touch
         )
 
     def review(
@@ -350,12 +353,12 @@ class Extractions(Writes[Extraction]):
             NotFound: there is none in this scope.
             InvalidDocument: a value cannot be stored.
         """
-        self._ready_to_write("review")
-        text = self._checks.json("reviewed_results", reviewed_results)
-        by = self._checks.key("reviewed_by", reviewed_by)
-        at = None if reviewed_at is None else self._checks.instant("reviewed_at", reviewed_at)
+        self._view.ready_to_write("review")
+        text = self._view.checks.json("reviewed_results", reviewed_results)
+        by = self._view.checks.key("reviewed_by", reviewed_by)
+        at = None if reviewed_at is None else self._view.checks.instant("reviewed_at", reviewed_at)
         make: Make = lambda row, now: reviewed(text, by, now if at is None else at)  # noqa: E731
-        return self._changed(id, make)
+        return self._view.changed(id, make)
 
     def review_many(
         self,
@@ -379,10 +382,10 @@ class Extractions(Writes[Extraction]):
             InvalidDocument, NotFound: a review cannot be stored, or its extraction is not there; ``.index``
                 says which. Its batch is not written, earlier ones are: ``.matched`` counts them.
         """
-        self._ready_to_write("review_many")
+        self._view.ready_to_write("review_many")
         check_batch_size(batch_size)
-        by = self._checks.key("reviewed_by", reviewed_by)
-        at = None if reviewed_at is None else self._checks.instant("reviewed_at", reviewed_at)
+        by = self._view.checks.key("reviewed_by", reviewed_by)
+        at = None if reviewed_at is None else self._view.checks.instant("reviewed_at", reviewed_at)
         done = 0
         try:
             for batch in validated(reviews, self._reviewed, batch_size, None, "review"):
@@ -391,12 +394,12 @@ class Extractions(Writes[Extraction]):
                     now = writer.now()
                     for index, (key, text) in batch:
                         try:
-                            row = self._mine(writer, key)
+                            row = self._view.mine(writer, key)
                         except NotFound:
                             missing = f"review {index}: no extraction with the id {shown(key)}"
                             raise NotFound(missing, id=key, index=index) from None
                         columns = reviewed(text, by, now if at is None else at)
-                        self._write(writer, row, columns, now, touch=True)
+                        self._view.write(writer, row, columns, now, touch=True)
 
                 self._context.written(work)
                 done += len(batch)
@@ -409,7 +412,9 @@ class Extractions(Writes[Extraction]):
         """Validate one review; return the extraction's id, and the text of the results."""
         if not isinstance(given, Mapping) or given.keys() != {"id", "reviewed_results"}:
             raise InvalidDocument("expected a mapping with id and reviewed_results", field="reviewed_results")
-        return self._id(given["id"]), self._checks.json("reviewed_results", given["reviewed_results"])
+        return self._view.id_of(given["id"]), self._view.checks.json(
+            "reviewed_results", given["reviewed_results"]
+        )
 
     def delete(self, id: str | Extraction, *, if_revision: int | None = None) -> None:
         """Remove an extraction.
@@ -422,19 +427,19 @@ class Extractions(Writes[Extraction]):
             NotFound: there is none in this scope.
             RevisionConflict: the revision moved on.
         """
-        self._ready_to_write("delete")
-        key, expected = self._id(id), check_revision_argument(if_revision)
+        self._view.ready_to_write("delete")
+        key, expected = self._view.id_of(id), check_revision_argument(if_revision)
         tried = False
 
         def work(writer: Writer) -> None:
             nonlocal tried
             try:
-                row = self._mine(writer, key)
+                row = self._view.mine(writer, key)
             except NotFound:
                 if tried:  # removed by the commit whose outcome was unknown
                     return
                 raise
-            self._check_revision(row, expected)
+            self._view.check_revision(row, expected)
             tried = True
             writer.delete(EXTRACTIONS, [row])
 

@@ -41,8 +41,10 @@ __all__ = [
     "place_in_chains",
     "promote_newest",
     "released",
+    "retried",
     "reviewed",
     "status_after",
+    "stepped",
 ]
 
 _MOVES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -71,6 +73,20 @@ def status_after(action: str, status: str, id: str) -> str:
 Chain = tuple[str | None, str | None, str]
 """Tenant, owner, external_id."""
 _BUCKETS = 1024
+
+
+def stepped(action: str, row: Row) -> Row:
+    """Return what a step of a document's status writes: the new status, no error, no lease.
+
+    Raises:
+        InvalidTransition: ``action`` cannot be done from the row's status.
+    """
+    return {**NO_LEASE, "status": status_after(action, row["status"], row["id"]), "error": None}
+
+
+def retried(row: Row) -> Row:
+    """Return the columns of a document that goes back to the queue."""
+    return {**stepped("retry", row), "processed_at": None}
 
 
 def chain_of(row: Row) -> Chain | None:

@@ -7,12 +7,13 @@ text.
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args, overload
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypedDict, TypeVar, get_args, overload
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import from_json, to_json
@@ -24,6 +25,7 @@ from docstore.query.instants import to_datetime
 __all__ = [
     "AddResult",
     "Document",
+    "DocumentFields",
     "Extraction",
     "FieldInfo",
     "NewDocument",
@@ -34,6 +36,7 @@ __all__ = [
     "Status",
     "UpdateResult",
     "ValuePage",
+    "given_fields",
     "page_from",
     "page_line",
     "page_table",
@@ -43,10 +46,12 @@ __all__ = [
     "record_line",
     "records_from",
     "unreadable",
+    "with_fields",
 ]
 
 T = TypeVar("T")
 M = TypeVar("M")
+F = TypeVar("F", bound=Callable[..., Any])
 Row = dict[str, Any]
 
 
@@ -213,6 +218,66 @@ class NewDocument(BaseModel):
     sha256: str | None = None
     size: int | None = None
     dedupe: str | None = None
+
+
+class DocumentFields(TypedDict, total=False):
+    """The keywords that ``add`` and ``put`` share; one that is ``None`` is as if it were left out."""
+
+    filename: str | None
+    content_type: str | None
+    metadata: Any
+    id: str | None
+    external_id: str | None
+    tenant: str | None
+    owner: str | None
+    status: str | None
+    error: str | None
+    content: str | None
+    preview: str | None
+    content_state: str | None
+    content_note: str | None
+    created_at: Any
+    updated_at: Any
+    processed_at: Any
+    expires_at: Any
+    sha256: str | None
+    size: int | None
+    dedupe: str | None
+
+
+_DOCUMENT_FIELDS = frozenset(DocumentFields.__annotations__)
+
+
+def with_fields(fields: type) -> Callable[[F], F]:
+    """Return a decorator that spells out ``**fields`` in a function's signature, for ``help`` and editors."""
+
+    def decorated(function: F) -> F:
+        own = inspect.signature(function)
+        named = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        spelled = [
+            inspect.Parameter(name, keyword, default=None, annotation=getattr(of, "__forward_arg__", of))
+            for name, of in fields.__annotations__.items()
+        ]
+        function.__signature__ = own.replace(parameters=[*named, *spelled])  # type: ignore[attr-defined]
+        return function
+
+    return decorated
+
+
+def given_fields(call: str, source: Any, fields: DocumentFields) -> dict[str, Any]:
+    """Return the keywords of ``add`` or ``put`` that say something, ``source`` among them.
+
+    Raises:
+        TypeError: there is no such keyword.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    if not _DOCUMENT_FIELDS.issuperset(fields):
+        unknown = next(name for name in fields if name not in _DOCUMENT_FIELDS)
+        raise TypeError(f"{call}() got an unexpected keyword argument {unknown!r}")
+    if source is not None:
+        given["source"] = source
+    return given
 
 
 class AddResult(BaseModel):

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from docstore.backend import ANYWHERE, Joins, Scope
 from docstore.blobs import Blobs
 from docstore.concurrency import check_timeout
-from docstore.context import UNSET as _UNSET
-from docstore.context import StoreContext, check_unscoped, narrowed
+from docstore.context.store_context import UNSET as _UNSET
+from docstore.context.store_context import StoreContext, check_unscoped, narrowed
 from docstore.documents import Documents
 from docstore.errors import BackendError, missing, shown
 from docstore.extractions import Extractions

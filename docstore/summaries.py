@@ -7,15 +7,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from docstore.backend import Query, Reader, Row, SortKey, capabilities_of
 from docstore.concurrency import STORE_DEFAULT, Timeout, looked_over
+from docstore.context.collection_view import CollectionView, Filter, Listing
 from docstore.errors import InvalidPage, shown
 from docstore.limits import Limits
-from docstore.models import FieldInfo, ValuePage
-from docstore.pagination.listings import Asking, Filter
-from docstore.pagination.windows import Listing, check_window
+from docstore.models import FieldInfo, ValuePage, unreadable
 from docstore.query import executor
 from docstore.query.evaluator import json_type
 from docstore.query.expr import TRUE, And, Exists, Path
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = [
+    "MOST_VALUES",
     "Columns",
     "Summaries",
     "columns_of",
@@ -49,8 +49,7 @@ __all__ = [
     "value_at",
 ]
 
-T = TypeVar("T")
-_MOST_VALUES = 10_000
+MOST_VALUES = 10_000
 """Values or paths that one call returns."""
 _AT_ONCE = 2048
 _DISTINCT_KNOWN = 1000
@@ -58,8 +57,13 @@ _DISTINCT_KNOWN = 1000
 _EXAMPLES = 3
 
 
-class Summaries(Asking[T]):
-    """The part of reading that sums up."""
+class Summaries:
+    """What sums up the records of one collection, as one scope sees it."""
+
+    def __init__(self, view: CollectionView[Any]) -> None:
+        self._view = view
+        self._context = view.context
+        self._collection = view.collection
 
     def count_by(
         self,
@@ -71,38 +75,11 @@ class Summaries(Asking[T]):
         latest_only: bool = True,
         limit: int = 100,
         timeout: Timeout = STORE_DEFAULT,
-        at_least: str | None = None,
     ) -> Facet:
-        """Count the records that match by what they have at ``field``: facets.
-
-        Each record counts once for each different value that it has there: the elements of an array, one by
-        one. ``None`` stands for null and missing. Arrays and objects themselves are not counted.
-
-        Args:
-            field: a field path, such as ``"status"`` or ``"metadata.tags"``.
-            filter, search, latest_only, timeout, at_least: as for :meth:`find`.
-            by: ``"day"``, ``"month"`` or ``"year"`` (in UTC) puts instants together, a number puts numbers
-                into buckets of that width. The key is a bucket's beginning; other values are left out.
-                ``None``: each value by itself.
-            limit: values to return, the most frequent first, then in sort order; 1 to 10,000.
-
-        Returns:
-            A mapping from the values, as records show them (instants are ``datetime``), to counts. It tells
-            1 from ``True``; 1 and 1.0 are one number.
-
-        Raises:
-            FilterError: the filter or search is wrong, or ``field`` names no field.
-            InvalidPage: ``limit`` is out of range, or ``by`` does not go with the field.
-
-        Example:
-            >>> store.documents.count_by("created_at", by="month")
-            {}
-        """
-        self._ready(at_least)
-        check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=_MOST_VALUES)
+        """Count records by what they have at a path: see Collection.count_by."""
         path = facet_path(field, self._collection, self._context.limits)
         with self._context.budget(timeout) as budget:
-            listing = self._listing(filter, search, "number", latest_only, ())
+            listing = self._view.listing(filter, search, "number", latest_only, ())
             budget.plan = listing.plan
             if by is None:
                 show = shown_value(path, self._collection)
@@ -132,33 +109,12 @@ class Summaries(Asking[T]):
         limit: int = 100,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
-        at_least: str | None = None,
     ) -> ValuePage:
-        """List the different values at ``field``, a page at a time, with how many records have each.
-
-        Args:
-            field, filter, search, latest_only, timeout, at_least: as for :meth:`count_by`.
-            contains: only text in which this occurs, compared as ``$isubstring`` does; ``None``: all values.
-            offset: values to skip.
-            limit: values on the page, 1 to 10,000.
-
-        Returns:
-            (value, count) pairs, the most frequent first, then in sort order; ``.total`` is how many there
-            are.
-
-        Raises:
-            As :meth:`count_by`.
-
-        Example:
-            >>> store.documents.distinct("metadata.vendor", contains="acme").total
-            0
-        """
-        self._ready(at_least)
-        check_window(limit=limit, offset=offset, page=None, cursor=None, direction=None, most=_MOST_VALUES)
+        """List the values at a path: see Collection.distinct."""
         path = facet_path(field, self._collection, self._context.limits, "distinct")
         wanted = None if contains is None else fold(text_operand(contains, ("contains",)))
         with self._context.budget(timeout) as budget:
-            listing = self._listing(filter, search, "number", latest_only, ())
+            listing = self._view.listing(filter, search, "number", latest_only, ())
             budget.plan = listing.plan
             pairs = in_order(self._grouped(listing, path))
             if wanted is not None:
@@ -175,28 +131,11 @@ class Summaries(Asking[T]):
         search: str | None = None,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
-        at_least: str | None = None,
     ) -> tuple[Any, Any] | None:
-        """Return the least and the greatest value at ``field``: of numbers if there are any, else of instants
-        (as ``datetime``), else of text.
-
-        Args:
-            field, filter, search, latest_only, timeout, at_least: as for :meth:`count_by`.
-
-        Returns:
-            Both; ``None`` where there is no such value.
-
-        Raises:
-            FilterError: the filter or search is wrong, or ``field`` names no field.
-
-        Example:
-            >>> store.documents.bounds("created_at") is None
-            True
-        """
-        self._ready(at_least)
+        """Return the least and the greatest value at a path: see Collection.bounds."""
         path = facet_path(field, self._collection, self._context.limits, "bounds")
         with self._context.budget(timeout) as budget:
-            listing = self._listing(filter, search, "number", latest_only, ())
+            listing = self._view.listing(filter, search, "number", latest_only, ())
             budget.plan = listing.plan
             kind = self._collection.column(path[0]).kind
             if kind is Kind.BOOLEAN:
@@ -213,28 +152,11 @@ class Summaries(Asking[T]):
         limit: int = 1000,
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
-        at_least: str | None = None,
     ) -> list[FieldInfo]:
-        """Return the paths that there are below a JSON field, those of most records first.
-
-        Args:
-            filter, latest_only, timeout, at_least: as for :meth:`count_by`.
-            prefix: the field, or a path into it.
-            limit: paths to return, 1 to 10,000.
-
-        Raises:
-            FilterError: the filter is wrong, or ``prefix`` names no JSON field.
-            InvalidPage: ``limit`` is out of range.
-
-        Example:
-            >>> [field.path for field in store.documents.fields()]
-            []
-        """
-        self._ready(at_least)
-        check_window(limit=limit, offset=0, page=None, cursor=None, direction=None, most=_MOST_VALUES)
+        """Return the paths below a JSON field: see Collection.fields."""
         path = facet_path(prefix, self._collection, self._context.limits, "fields")
         with self._context.budget(timeout) as budget:
-            listing = self._listing(filter, None, "number", latest_only, ())
+            listing = self._view.listing(filter, None, "number", latest_only, ())
             budget.plan = listing.plan
             found: dict[Path, _Field] = {}
             if self._collection.column(path[0]).kind is Kind.JSON:
@@ -298,7 +220,7 @@ class Summaries(Asking[T]):
                 query = Query(self._collection, listing.query.scope, there, order, limit=1)
                 if listing.plan.residual != TRUE:
                     query = replace(query, where=normalize(And((there, listing.plan.residual))))
-                found += self._run_exactly(reader, query)
+                found += self._view.run_exactly(reader, query)
         show = shown_value(path, self._collection)
         return (show(found[0][path[0]]), show(found[1][path[0]])) if len(found) == 2 else None
 
@@ -388,10 +310,19 @@ def flat_row(columns: Columns, collection: Collection, row: Row) -> dict[str, An
     """Return the values of a row at some paths: as records show them, ``None`` where there is none.
 
     A path through an array of objects yields the list of what its elements have.
+
+    Raises:
+        UnreadableRecord: the row is no record.
     """
     names = {path[0] for _, path in columns if collection.column(path[0]).kind is Kind.JSON}
-    record = decode(collection, row, names)
-    return {name: _value(record, path, collection) for name, path in columns}
+    try:
+        record = decode(collection, row, names)
+        return {name: _value(record, path, collection) for name, path in columns}
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        fault = fault_of(collection, row)
+        if fault is None:
+            raise
+        raise unreadable(collection, row, fault) from None
 
 
 def _value(record: Mapping[str, Any], path: Path, collection: Collection) -> Any:

@@ -36,15 +36,15 @@ Make: TypeAlias = Callable[[Row, int], "Mapping[str, Any] | None"]
 class HoldsClaims(Protocol):
     """The queue, as its claims see it."""
 
-    def _prolong(self, held: Document, token: str, lease: float) -> datetime: ...
+    def prolong(self, held: Document, token: str, lease: float) -> datetime: ...
 
-    def _held(self, held: Document, token: str, make: Make, *, touch: bool = True) -> Document: ...
+    def held(self, held: Document, token: str, make: Make, *, touch: bool = True) -> Document: ...
 
-    def _completing(self, **asked: Any) -> Make: ...
+    def completing(self, **asked: Any) -> Make: ...
 
-    def _failing(self, error: str) -> Make: ...
+    def failing(self, error: str) -> Make: ...
 
-    def _releasing(self, error: str | None) -> Make: ...
+    def releasing(self, error: str | None) -> Make: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +79,7 @@ class Claim:
         Raises:
             LeaseLost: the claim no longer holds.
         """
-        self.expires_at = self._queue._prolong(
+        self.expires_at = self._queue.prolong(
             self.document, self.token, self.lease if lease is None else lease
         )
         return self.expires_at
@@ -101,7 +101,7 @@ class Claim:
             LeaseLost: the claim no longer holds; nothing was written.
             InvalidDocument: a field cannot be stored; the claim goes on.
         """
-        make = self._queue._completing(
+        make = self._queue.completing(
             content=content,
             preview=preview,
             content_state=content_state,
@@ -109,7 +109,7 @@ class Claim:
             metadata=metadata,
             processed_at=processed_at,
         )
-        return self._queue._held(self.document, self.token, make, touch=touch)
+        return self._queue.held(self.document, self.token, make, touch=touch)
 
     def fail(self, error: str) -> Document:
         """Give up: the document is failed, the claim over.
@@ -121,7 +121,7 @@ class Claim:
             LeaseLost: the claim no longer holds; nothing was written.
             InvalidDocument: the reason is no text.
         """
-        return self._queue._held(self.document, self.token, self._queue._failing(error))
+        return self._queue.held(self.document, self.token, self._queue.failing(error))
 
     def release(self, error: str | None = None) -> Document:
         """Give the document back: it is pending again, the claim over. The attempt counts.
@@ -133,7 +133,7 @@ class Claim:
             LeaseLost: the claim no longer holds; nothing was written.
             InvalidDocument: the reason is no text.
         """
-        return self._queue._held(self.document, self.token, self._queue._releasing(error))
+        return self._queue.held(self.document, self.token, self._queue.releasing(error))
 
 
 KEPT_ERRORS = 100

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
-from docstore.collection import REQUIRED, Filter, Records
+from docstore.collection import REQUIRED, Records
 from docstore.concurrency import STORE_DEFAULT, Timeout
-from docstore.context import StoreContext
+from docstore.context.collection_view import Filter
+from docstore.context.store_context import StoreContext
 from docstore.errors import missing
 from docstore.models import FieldInfo, Page, ValuePage
 from docstore.pagination.iteration import Iteration

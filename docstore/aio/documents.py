@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from docstore.aio.collection import AsyncRecords
 from docstore.aio.files import AsyncFile
 from docstore.aio.sources import plain_callback, plain_rows, readable
 from docstore.aio.workers import AsyncClaim, AsyncHandler, AsyncWorkers
-from docstore.collection import Filter
 from docstore.concurrency import STORE_DEFAULT, Timeout
-from docstore.context import StoreContext
+from docstore.context.collection_view import Filter
+from docstore.context.store_context import StoreContext
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
-from docstore.models import AddResult, Document, NewDocument, Put, PutResult, UpdateResult
+from docstore.models import (
+    AddResult,
+    Document,
+    DocumentFields,
+    NewDocument,
+    Put,
+    PutResult,
+    UpdateResult,
+    with_fields,
+)
 from docstore.workers import Claim, ProcessReport, RetryDelay, Stop
 from docstore.writes.batches import OnError
 from docstore.writes.upserts import OnConflict
@@ -37,44 +46,15 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
 
     # -- adding ------------------------------------------------------------------------------------
 
-    async def add(
-        self,
-        source: Any = None,
-        *,
-        filename: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        id: str | None = None,
-        external_id: str | None = None,
-        tenant: str | None = None,
-        owner: str | None = None,
-        status: str | None = None,
-        error: str | None = None,
-        content: str | None = None,
-        preview: str | None = None,
-        content_state: str | None = None,
-        content_note: str | None = None,
-        created_at: Any = None,
-        updated_at: Any = None,
-        processed_at: Any = None,
-        expires_at: Any = None,
-        sha256: str | None = None,
-        size: int | None = None,
-        dedupe: str | None = None,
-    ) -> Document:
+    @with_fields(DocumentFields)
+    async def add(self, source: Any = None, **fields: Unpack[DocumentFields]) -> Document:
         """Store a document, its bytes and its fields, in one commit: :meth:`Documents.add`, awaited.
 
         Example:
             >>> document = await store.documents.add(upload, metadata={"category": "finance"})
         """
         call = self._write if source is None else self._bytes
-        return await call(
-            Documents.add, readable(source), filename=filename, content_type=content_type, metadata=metadata,
-            id=id, external_id=external_id, tenant=tenant, owner=owner, status=status, error=error,
-            content=content, preview=preview, content_state=content_state, content_note=content_note,
-            created_at=created_at, updated_at=updated_at,
-            processed_at=processed_at, expires_at=expires_at, sha256=sha256, size=size, dedupe=dedupe,
-        )  # fmt: skip
+        return await call(Documents.add, readable(source), **fields)
 
     async def add_many(
         self,
@@ -96,43 +76,15 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             on_progress=plain_callback(on_progress),
         )
 
+    @with_fields(DocumentFields)
     async def put(
-        self,
-        source: Any = None,
-        *,
-        id: str | None = None,
-        external_id: str | None = None,
-        on_conflict: OnConflict = "replace",
-        filename: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        tenant: str | None = None,
-        owner: str | None = None,
-        status: str | None = None,
-        error: str | None = None,
-        content: str | None = None,
-        preview: str | None = None,
-        content_state: str | None = None,
-        content_note: str | None = None,
-        created_at: Any = None,
-        updated_at: Any = None,
-        processed_at: Any = None,
-        expires_at: Any = None,
-        sha256: str | None = None,
-        size: int | None = None,
-        dedupe: str | None = None,
+        self, source: Any = None, *, on_conflict: OnConflict = "replace", **fields: Unpack[DocumentFields]
     ) -> Put:
         """Add the document with this id or external_id, or change the one that is there:
         :meth:`Documents.put`, awaited.
         """
         call = self._write if source is None else self._bytes
-        return await call(
-            Documents.put, readable(source), id=id, external_id=external_id, on_conflict=on_conflict,
-            filename=filename, content_type=content_type, metadata=metadata, tenant=tenant, owner=owner,
-            status=status, error=error, content=content, preview=preview, content_state=content_state,
-            content_note=content_note, created_at=created_at, updated_at=updated_at,
-            processed_at=processed_at, expires_at=expires_at, sha256=sha256, size=size, dedupe=dedupe,
-        )  # fmt: skip
+        return await call(Documents.put, readable(source), on_conflict=on_conflict, **fields)
 
     async def put_many(
         self,
@@ -305,7 +257,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             the queue first.
         """
         await self._write(
-            Documents._check_processing,
+            _check_processing,
             workers=workers,
             max_attempts=max_attempts,
             filter=filter,
@@ -316,9 +268,9 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         )
 
         async def take() -> AsyncClaim | None:
+            documents = await self._blocking()
             work = partial(
-                Documents._take,
-                await self._blocking(),
+                documents._queue.take,
                 filter=filter,
                 lease=lease,
                 worker=worker,
@@ -330,7 +282,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
             return None if claim is None else AsyncClaim(self._shell, claim)
 
         async def put_back(claim: AsyncClaim, failure: BaseException, delay: float) -> Document:
-            return await self._write(Documents._put_back, claim._claim, failure, max_attempts, delay)
+            return await self._write(_put_back, claim._claim, failure, max_attempts, delay)
 
         tasks = AsyncWorkers(
             self._shell, handler, take, put_back, retry_delay=retry_delay, workers=workers, lease=lease,
@@ -366,6 +318,16 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
     async def url(self, id: str | Document, *, expires: int = 3600) -> str:
         """Return a URL that reads a document's bytes: :meth:`Documents.url`, awaited."""
         return await self._bytes(Documents.url, id, expires=expires)
+
+
+def _check_processing(documents: Documents, /, **asked: Any) -> None:
+    documents._queue.check_processing(**asked)
+
+
+def _put_back(
+    documents: Documents, /, claim: Claim, failure: BaseException, most: int, delay: float
+) -> Document:
+    return documents._queue.put_back(claim, failure, most, delay)
 
 
 def _release(claims: list[Claim]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from docstore.aio.collection import AsyncRecords
 from docstore.aio.sources import plain_callback, plain_rows
-from docstore.context import StoreContext
+from docstore.context.store_context import StoreContext
 from docstore.extractions import Extractions
 from docstore.models import AddResult, Document, Extraction, UpdateResult
 from docstore.writes.batches import OnError

@@ -20,7 +20,7 @@ from docstore.aio.calls import Hop, unbroken
 from docstore.aio.threads import Chore, Seats, ThreadGroup
 from docstore.backend import Capabilities
 from docstore.concurrency import STORE_DEFAULT, StoreDefault, Timeout
-from docstore.context import StoreContext
+from docstore.context.store_context import StoreContext
 from docstore.errors import BackendError, QueryTimeout, StoreBusy, StoreClosed
 
 __all__ = ["Group", "Shell", "Twin"]

@@ -15,8 +15,8 @@ from docstore.aio.shell import Shell
 from docstore.aio.upkeep import AsyncUpkeep
 from docstore.backend import ANYWHERE, Scope
 from docstore.blobs import Blobs
-from docstore.context import UNSET as _UNSET
-from docstore.context import StoreContext
+from docstore.context.store_context import UNSET as _UNSET
+from docstore.context.store_context import StoreContext
 from docstore.errors import missing
 from docstore.limits import Limits
 from docstore.store import Store, check_unscoped, narrowed, open_root

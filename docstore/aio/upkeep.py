@@ -8,7 +8,7 @@ from typing import Literal
 
 from docstore.aio.shell import Twin
 from docstore.aio.sources import plain_callback
-from docstore.context import UNSET
+from docstore.context.store_context import UNSET
 from docstore.maintenance import (
     AdoptReport,
     BackupReport,

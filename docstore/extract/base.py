@@ -7,7 +7,7 @@ source what it could not read.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, Protocol
 
@@ -138,6 +138,7 @@ class Source:
         charset: the encoding that the caller declares, or None.
         archives: whether files within the file are read, too.
         depth: how many files this one is within.
+        pieces: reads a file within this one, such as an HTML page that Word shows in place.
         log: what was found out.
     """
 
@@ -149,6 +150,7 @@ class Source:
     archives: bool = False
     depth: int = 0
     log: Log = field(default_factory=Log)
+    pieces: Callable[[Source], Iterator[str]] = field(default=lambda source: iter(()))
 
     def lost(self, note: str) -> None:
         """Note that a part of the text could not be read, was cut or is uncertain; the first notes count."""
@@ -163,7 +165,7 @@ class Source:
         """Return a source for a file within this one, with the same bounds and the same log."""
         stream = io.BytesIO(found) if isinstance(found, bytes) else found
         made = Source(stream, filename, content_type, self.limits, archives=self.archives, log=self.log)
-        made.depth = self.depth + 1
+        made.depth, made.pieces = self.depth + 1, self.pieces
         return made
 
     def size(self) -> int:

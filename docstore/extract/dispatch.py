@@ -102,6 +102,7 @@ def pieces(source: Source, registry: Registry | None = None) -> Iterator[str]:
     Raises:
         ExtractionError: there is no text where there should be some.
     """
+    source.pieces = pieces
     kind = source.content_type = _kind(source)
     if not source.head(1):
         source.remark("the file is empty (0 bytes)")

@@ -7,7 +7,7 @@ import os
 import pickle
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from docstore.extract.base import Extracted, ExtractionError, ExtractLimits, Member, Source, State
 from docstore.extract.dispatch import read
@@ -17,11 +17,25 @@ from docstore.mediatypes import content_type_of
 
 if TYPE_CHECKING:
     from docstore.models import Document
-    from docstore.store import Store
 
 __all__ = ["completion_of", "extract"]
 
 _BUILTIN = builtin()
+
+
+class OpensDocuments(Protocol):
+    """The documents of a store, as far as their bytes are read."""
+
+    def open(self, id: str) -> BinaryIO:
+        """Open a document's bytes for reading."""
+
+
+class HasDocuments(Protocol):
+    """A store, as far as the bytes of its documents are read."""
+
+    @property
+    def documents(self) -> OpensDocuments:
+        """The documents."""
 
 
 def extract(
@@ -74,7 +88,7 @@ def extract(
 
 
 def completion_of(
-    store: Store,
+    store: HasDocuments,
     document: Document,
     *,
     limits: ExtractLimits | None = None,

@@ -277,11 +277,9 @@ def followed(package: Package, name: str, seen: set[str]) -> Iterator[str]:
 
 def _embedded(package: Package, name: str) -> Iterator[str]:
     """Yield the text of a whole file that Word shows in place: HTML, RTF, another Word file."""
-    from docstore.extract.dispatch import pieces  # it knows this module
-
     inner = package.source.within(package.read(name), name)
     try:
-        yield from pieces(inner)
+        yield from inner.pieces(inner)
     except ExtractionError as wrong:
         package.source.lost(f"a part of the file could not be read: {name}: {wrong.message}")
 

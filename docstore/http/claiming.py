@@ -127,5 +127,5 @@ async def _claim(view: View, id: str, token: str) -> Claim | AsyncClaim:
     document: Document = await answered(documents.get, id)
     if isinstance(view.store, AsyncStore):
         queue = await documents._blocking()
-        return AsyncClaim(documents._shell, Claim(document, token, document.updated_at, 0.0, queue))
-    return Claim(document, token, document.updated_at, 0.0, documents)
+        return AsyncClaim(documents._shell, Claim(document, token, document.updated_at, 0.0, queue._queue))
+    return Claim(document, token, document.updated_at, 0.0, documents._queue)

@@ -510,11 +510,12 @@ def adopt(documents: Documents, document: Document, key: str, source: Mapping[st
     before = document.external_id
     assert before is not None
     chain = (document.tenant, document.owner, before)
-    where = documents._parsed({**owned_by(document.tenant, document.owner), "external_id": before})
+    where = documents._view.parsed({**owned_by(document.tenant, document.owner), "external_id": before})
 
     def move(writer: Writer) -> None:
         lifecycle.lock_chains(writer, [chain, (document.tenant, document.owner, key)])
-        for row in documents._run_exactly(writer, Query(DOCUMENTS, documents._scope, where, _BY_VERSION)):
+        versions = Query(DOCUMENTS, documents._scope, where, _BY_VERSION)
+        for row in documents._view.run_exactly(writer, versions):
             writer.update(DOCUMENTS, row, {"external_id": key, "revision": row["revision"] + 1})
 
     documents._context.written(move, recognises=True)

@@ -18,8 +18,8 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope, Writer
 from docstore.blobs import Blobs, Found
 from docstore.blobs.objects import QUARANTINE, classify
-from docstore.blobs.ownership import Ownership, Places, location_of
 from docstore.blobs.thread_pool import at_once
+from docstore.context.ownership import Ownership, Places, location_of
 from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured, shown
 from docstore.maintenance.collect import batches_of, checked_grace
 from docstore.maintenance.orphans import key_of, listed, unproven

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Scope, Writer
 from docstore.blobs import Blobs, Upload
-from docstore.blobs.ownership import Ownership, Places, places_of
+from docstore.context.ownership import Ownership, Places, places_of
 from docstore.crash_points import reached
 from docstore.errors import shown
 from docstore.maintenance.orphans import Absent, GraceClock, listed, remove_unknown

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from docstore.backend import Backend, BlobRow, BlobState, Query, Scope, Writer
 from docstore.blobs import Blobs
-from docstore.blobs.ownership import Places
+from docstore.context.ownership import Places
 from docstore.errors import BlobsNotConfigured, ScopeError
 from docstore.maintenance.collect import Removal
 from docstore.maintenance.reports import EraseReport, OnProgress, tell

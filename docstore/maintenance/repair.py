@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from docstore.backend import ANYWHERE, Backend, BlobRow, Query, Reader, Row, Scope, Writer
 from docstore.blobs import Blobs, key_of_temporary, new_key
 from docstore.blobs.objects import QUARANTINE
-from docstore.blobs.ownership import Ownership, Places
+from docstore.context.ownership import Ownership, Places
 from docstore.errors import BlobError
 from docstore.maintenance.check import ChecksIndexes
 from docstore.maintenance.collect import Removal

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from docstore.backend import ANYWHERE, Scope
-from docstore.context import UNSET, StoreContext, narrowed
+from docstore.context.store_context import UNSET, StoreContext, narrowed
 from docstore.errors import BackendError, ScopeError, ScopeRequired
 from docstore.limits import MOST_WORKERS
 from docstore.query.instants import to_datetime
@@ -190,11 +190,12 @@ class Upkeep:
 
     def _delete_expired(self) -> int:
         """Delete the documents past their ``expires_at``, by the database's clock; return how many."""
-        from docstore.documents import Documents
+        from docstore.writes.documents_view import DocumentsView
+        from docstore.writes.edits import Edits
 
         now = to_datetime(self._context.written(lambda writer: writer.now()))
-        documents = Documents(self._context, self._scope, confined=True)
-        return documents.delete_many({"expires_at": {"$lte": now}}, timeout=None)
+        view = DocumentsView(self._context, self._scope, confined=True)
+        return Edits(view).delete_many({"expires_at": {"$lte": now}}, timeout=None)
 
     def adopt_blobs(self) -> AdoptReport:
         """Say that the root of the bytes that this store was opened with is its own.

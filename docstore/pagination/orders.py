@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from docstore.backend import Reader, Row, SortKey
+from docstore.context.collection_view import Listing
 from docstore.errors import InvalidSort
-from docstore.pagination.windows import Listing, PageRows, Position
+from docstore.pagination.windows import PageRows, Position
 from docstore.query import executor
 from docstore.query.cursor import Way
 from docstore.query.expr import And, In, Occurs

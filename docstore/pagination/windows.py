@@ -4,23 +4,19 @@ I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from docstore.backend import Query, Reader, Row, SortKey, SortValue
+from docstore.context.collection_view import Listing
 from docstore.errors import InvalidPage
 from docstore.query import executor
 from docstore.query.cursor import Way
-from docstore.query.explain import Plan
-from docstore.query.expr import Occurs
-from docstore.query.fields import Collection, Kind, decode
+from docstore.query.fields import decode
 from docstore.query.filter_errors import shown
 from docstore.query.sorting import position_of, reverse_order
 
 __all__ = [
-    "SNIPPET",
-    "Listing",
     "PageRows",
     "PageWindow",
     "Position",
@@ -29,21 +25,14 @@ __all__ = [
     "careful",
     "check_at_most",
     "check_batch",
-    "check_include",
     "check_total",
     "check_window",
     "cut_at",
     "cut_from",
-    "fields_read",
-    "listing_of",
     "stepped",
     "total_of",
 ]
 
-SNIPPET = "snippet"
-"""What can be included that is no stored field: the part of the content where a search's terms stand."""
-
-_NONE: frozenset[str] = frozenset()
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -127,33 +116,6 @@ def check_at_most(at_most: Any, name: str = "at_most") -> int | None:
     return at_most  # type: ignore[no-any-return]
 
 
-def check_include(collection: Collection, include: Iterable[str]) -> frozenset[str]:
-    """Return the heavy fields to read.
-
-    Raises:
-        InvalidPage: it names a field that the record does not have.
-    """
-    if type(include) is tuple and not include:
-        return _NONE
-    if isinstance(include, str) or not isinstance(include, Iterable):
-        raise InvalidPage(f"include={shown(include)}: expected a set of field names", argument="include")
-    names: list[Any] = list(include)
-    extra = (SNIPPET,) if "content" in collection.fields else ()
-    for name in names:
-        if not isinstance(name, str) or (name not in collection.fields and name not in extra):
-            heavy = [name for name, field in collection.fields.items() if field.heavy]
-            known = ", ".join([*heavy, *extra]) or "none"
-            raise InvalidPage(
-                f"include names {shown(name)}; the heavy fields are: {known}", argument="include"
-            )
-    return frozenset(name for name in names if name in extra or collection.fields[name].heavy)
-
-
-def fields_read(include: frozenset[str]) -> frozenset[str]:
-    """Return the heavy fields to read from the backend for what a caller includes."""
-    return (include - {SNIPPET}) | {"content"} if SNIPPET in include else include
-
-
 def stepped(
     position: tuple[SortValue, ...], order: tuple[SortKey, ...], *, forwards: bool
 ) -> tuple[SortValue, ...]:
@@ -168,52 +130,6 @@ def stepped(
 
 
 Position: TypeAlias = tuple[SortValue, ...]
-_WINDOWS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One question.
-
-    Attributes:
-        query: what the backend is asked, its window aside.
-        plan: what is left to the evaluator.
-        include: the heavy fields that the caller asked for; the query may read more for the residual.
-        bound: what its cursors are bound to.
-        json_fields: the JSON fields that its order reads.
-        terms: what its search asks for, where snippets show it.
-        windows: its query with the windows last asked for.
-    """
-
-    query: Query
-    plan: Plan
-    include: frozenset[str]
-    bound: bytes
-    json_fields: tuple[str, ...] = ()
-    terms: tuple[Occurs, ...] = ()
-    windows: dict[tuple[int, int], Query] = field(default_factory=dict)
-
-    def at(self, offset: int, limit: int) -> Query:
-        """Return the query for so many rows behind an offset; the very same one, where it is asked again."""
-        found = self.windows.get((offset, limit))
-        if found is None:
-            if len(self.windows) >= _WINDOWS:
-                self.windows.clear()
-            whole = self.query
-            found = self.windows[offset, limit] = Query(
-                whole.collection, whole.scope, whole.where, whole.order, None, offset, limit, whole.include,
-                whole.lock, whole.prepared,
-            )  # fmt: skip
-        return found
-
-
-def listing_of(
-    query: Query, plan: Plan, include: frozenset[str], bound: bytes, terms: tuple[Occurs, ...] = ()
-) -> Listing:
-    """Return the listing of one planned query."""
-    fields = query.collection.fields
-    names = {key.path[0]: None for key in query.order if fields[key.path[0]].kind is Kind.JSON}
-    return Listing(query, plan, include, bound, tuple(names), terms)
 
 
 def careful(listing: Listing) -> Listing:

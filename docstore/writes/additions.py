@@ -9,10 +9,8 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from docstore.backend import Scope
-from docstore.collection import Writes
 from docstore.errors import InvalidDocument, ScopeError
 from docstore.models import AddResult, Document, NewDocument
-from docstore.query.fields import DOCUMENTS
 from docstore.validation import Checks
 from docstore.writes.batches import (
     Failures,
@@ -23,93 +21,34 @@ from docstore.writes.batches import (
     store_apart,
     validated,
 )
+from docstore.writes.documents_view import DocumentsView
 from docstore.writes.drafts import Batch, Draft, draft_batch, draft_document
 from docstore.writes.insertion import StoredRow, store_drafts, store_new
 
 __all__ = [
-    "Adds",
+    "Additions",
 ]
 
 _FEW = 8
 """So few documents are validated one by one."""
 
 
-class Adds(Writes[Document]):
-    """The part of the documents that adds them."""
+class Additions:
+    """The adding of documents, as one scope may do it."""
 
-    _collection = DOCUMENTS
+    def __init__(self, view: DocumentsView) -> None:
+        self._view = view
+        self._context = view.context
 
-    def add(
-        self,
-        source: Any = None,
-        *,
-        filename: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        id: str | None = None,
-        external_id: str | None = None,
-        tenant: str | None = None,
-        owner: str | None = None,
-        status: str | None = None,
-        error: str | None = None,
-        content: str | None = None,
-        preview: str | None = None,
-        content_state: str | None = None,
-        content_note: str | None = None,
-        created_at: Any = None,
-        updated_at: Any = None,
-        processed_at: Any = None,
-        expires_at: Any = None,
-        sha256: str | None = None,
-        size: int | None = None,
-        dedupe: str | None = None,
-    ) -> Document:
-        """Store a document: its bytes, if it has any, and its fields, in one commit.
-
-        Args:
-            source: a path, ``bytes``, a binary file object, an fsspec URL, or ``None`` for a document without
-                bytes. It is streamed.
-            filename: stored verbatim; by default the source's own name, else ``""``.
-            content_type: MIME type; by default what the filename's ending says, on every machine the same.
-            metadata: a JSON object; ``datetime`` values become RFC 3339 text in UTC.
-            id: by default a fresh UUIDv7. Given again with the same bytes and fields it returns the document
-                that is there.
-            external_id: your name for the document; adding it again makes the next version.
-            tenant, owner: by default the scope's.
-            status: ``pending``, ``processing``, ``completed`` or ``failed``; by default ``completed`` with
-                content, else ``pending``.
-            error: why it failed.
-            content: extracted text; NUL becomes U+FFFD.
-            preview: by default the first 200 characters of the content with white space collapsed.
-            content_state, content_note: ``none``, ``partial`` or ``complete``, and why; by default ``None``.
-            expires_at: from when on ``store.collect()`` deletes the document; it is listed until then.
-            created_at, updated_at, processed_at: aware ``datetime`` or RFC 3339 text; by default now,
-                ``created_at``, ``None``. One may not be updated before it is created: given ``updated_at``
-                alone, it is created no later.
-            sha256, size: what the bytes must have (hex, bytes); without a source they are recorded as told.
-            dedupe: ``"sha256"`` returns the document of this tenant and owner that has these bytes already,
-                if there is one.
-
-        Returns:
-            The document, new or (``id``, ``dedupe``) the one that was there.
-
-        Raises:
-            InvalidDocument: a field cannot be stored; nothing was done.
-            ScopeError: ``tenant`` or ``owner`` is against the scope.
-            AlreadyExists: the id is taken by a document with other bytes or fields.
-            BlobsNotConfigured: bytes were given to a store without ``blobs=``.
-            SizeMismatch, ChecksumMismatch: the bytes are not what was said; nothing was stored.
-            BlobError, BackendError: the storage or the database failed; nothing was stored.
-        """
-        self._ready_to_write("add")
-        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+    def add(self, given: Mapping[str, Any]) -> Document:
+        """Add one document: see Documents.add; ``given`` are its keywords that are not None."""
         if not given.keys() - {"tenant", "owner", "dedupe"}:
             raise InvalidDocument(
                 "add: nothing to add; expected a source, a filename, content or metadata", field="source"
             )
-        draft = draft_document(given, self._scope, self._checks)
-        row = self._store([draft])[0].row
-        return self._made({**row, "content": None})
+        draft = draft_document(given, self._view.scope, self._view.checks)
+        row = self.store([draft])[0].row
+        return self._view.record_of({**row, "content": None})
 
     def add_many(
         self,
@@ -119,25 +58,7 @@ class Adds(Writes[Document]):
         batch_size: int = 1000,
         on_progress: Callable[[int], object] | None = None,
     ) -> AddResult:
-        """Add many documents, each batch in one commit.
-
-        Args:
-            documents: :class:`NewDocument` objects, or mappings with the keywords of :meth:`add` and
-                ``source``. Read lazily.
-            on_error: ``"raise"`` what is wrong with a document, its batch not written; or ``"collect"`` it in
-                ``.failed`` and go on with the others. Failures of the database are raised either way.
-            batch_size: documents a commit, 1 to 100,000.
-            on_progress: called after each commit with the number of documents stored so far.
-
-        Returns:
-            Their ids, in order, how many are new, and what failed.
-
-        Raises:
-            InvalidDocument: a document cannot be stored; ``.index`` says which. Its batch is not written,
-                earlier ones are.
-            Others: as :meth:`add`, for the whole batch.
-        """
-        self._ready_to_write("add_many")
+        """Add many documents: see Documents.add_many."""
         check_batch_size(batch_size)
         failures = check_on_error(on_error)
         ids: list[str] = []
@@ -150,7 +71,7 @@ class Adds(Writes[Document]):
                 ids += stored_ids
                 added += new
             else:
-                stored = self._store(batch)
+                stored = self.store(batch)
                 ids += [one.row["id"] for one in stored]
                 added += sum(one.is_new for one in stored)
             if on_progress is not None:
@@ -165,11 +86,11 @@ class Adds(Writes[Document]):
         on_progress: Callable[[int], object] | None,
     ) -> AddResult:
         """Add many, and collect what fails."""
-        make = partial(draft_document, scope=self._scope, checks=self._checks)
+        make = partial(draft_document, scope=self._view.scope, checks=self._view.checks)
         ids: list[str] = []
         added = 0
         for batch in validated(documents, make, size, failures):
-            stored = store_apart(batch, self._store, failures, attrgetter("source"))
+            stored = store_apart(batch, self.store, failures, attrgetter("source"))
             ids += [one.row["id"] for _, one in stored]
             added += sum(one.is_new for _, one in stored)
             if on_progress is not None:
@@ -181,13 +102,14 @@ class Adds(Writes[Document]):
         self, documents: Iterable[NewDocument | Mapping[str, Any]], size: int
     ) -> Iterator[Batch | list[Draft]]:
         """Yield the documents of each commit, validated: together where that can be, else one by one."""
-        intake = _Intake(self._scope, self._checks, iter(documents))
+        intake = _Intake(self._view.scope, self._view.checks, iter(documents))
         take = intake.listed if type(documents) in (list, tuple) else intake.passing
         while batch := take(size):
             yield batch
 
-    def _store(self, drafts: list[Draft]) -> list[StoredRow]:
-        return store_drafts(self._context, self._checks, drafts)
+    def store(self, drafts: list[Draft]) -> list[StoredRow]:
+        """Store validated documents, all or none."""
+        return store_drafts(self._context, self._view.checks, drafts)
 
 
 class _Intake:

@@ -23,7 +23,7 @@ from docstore.backend import (
 )
 from docstore.blobs import Written, new_key, open_source
 from docstore.blobs.source import ByteSource
-from docstore.context import StoreContext
+from docstore.context.store_context import StoreContext
 from docstore.crash_points import reached
 from docstore.errors import (
     AlreadyExists,

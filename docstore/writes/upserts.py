@@ -23,7 +23,6 @@ from docstore.models import NewDocument, Put, PutOutcome, PutResult
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.values import canonical_json
-from docstore.writes.additions import Adds
 from docstore.writes.batches import (
     Failures,
     OnError,
@@ -32,6 +31,7 @@ from docstore.writes.batches import (
     store_apart,
     validated,
 )
+from docstore.writes.documents_view import DocumentsView
 from docstore.writes.drafts import draft_document, given_values
 from docstore.writes.insertion import (
     Insertion,
@@ -43,6 +43,7 @@ from docstore.writes.insertion import (
     make_live,
     opened_item,
     put_bytes,
+    store_drafts,
 )
 from docstore.writes.updates import merge_patch, metadata_patch
 
@@ -101,77 +102,24 @@ class Done(NamedTuple):
     outcome: PutOutcome
 
 
-class Upserts(Adds):
-    """The part of the documents that puts them."""
+class Upserts:
+    """The putting of documents, as one scope may do it."""
 
-    def put(
-        self,
-        source: Any = None,
-        *,
-        id: str | None = None,
-        external_id: str | None = None,
-        on_conflict: OnConflict = "replace",
-        filename: str | None = None,
-        content_type: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        tenant: str | None = None,
-        owner: str | None = None,
-        status: str | None = None,
-        error: str | None = None,
-        content: str | None = None,
-        preview: str | None = None,
-        content_state: str | None = None,
-        content_note: str | None = None,
-        created_at: Any = None,
-        updated_at: Any = None,
-        processed_at: Any = None,
-        expires_at: Any = None,
-        sha256: str | None = None,
-        size: int | None = None,
-        dedupe: str | None = None,
-    ) -> Put:
-        """Make it so: add the document with this id or external_id, or change the one that is there.
+    def __init__(self, view: DocumentsView) -> None:
+        self._view = view
+        self._context = view.context
 
-        Of several that put one key at the same time each finds what the one before it left: there is one
-        document in the end.
-
-        Args:
-            source: as for :meth:`add`, like all that is not named here.
-            id, external_id: one of both; by ``external_id`` its latest version counts, of the same tenant and
-                owner. Neither may be left out unless ``dedupe`` is given.
-            on_conflict: what becomes of a document that is there and differs. ``"replace"`` keeps its ``id``,
-                ``number``, ``created_at`` and ``version`` and replaces all else, bytes included: without a
-                source they go. ``"merge"`` merges the metadata (RFC 7396) and sets the fields that were
-                given. ``"version"`` adds the next version of the external_id. ``"skip"`` leaves it, whether
-                it differs or not, and ``"error"`` refuses.
-            dedupe: as for :meth:`add`; without a key the outcome is ``added`` or ``skipped``.
-
-        Returns:
-            The document, and what was done: ``added replaced merged skipped versioned`` or ``unchanged``.
-            What is as it was put before writes nothing.
-
-        Raises:
-            InvalidDocument: no key, or both; a field cannot be stored.
-            AlreadyExists: ``on_conflict="error"`` and another document is there; or the id is another
-                owner's, whom this store cannot see.
-            Others: as :meth:`add`.
-
-        Example:
-            >>> put = store.documents.put("report.pdf", external_id="reports/2026")
-            >>> put.outcome
-            'added'
-        """
-        self._ready_to_write("put")
-        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        del given["on_conflict"]
+    def put(self, given: Mapping[str, Any], on_conflict: OnConflict) -> Put:
+        """Put one document: see Documents.put; ``given`` are its keywords that are not None."""
         _check_mode(on_conflict)
         wish = self._wish(given, on_conflict)
         if wish is None:
-            stored = self._store([draft_document(given, self._scope, self._checks)])[0]
+            draft = draft_document(given, self._view.scope, self._view.checks)
+            (stored,) = store_drafts(self._context, self._view.checks, [draft])
             done = Done(stored.row, "added" if stored.is_new else "skipped")
         else:
             (done,) = self._put([wish], on_conflict)
-        return Put(document=self._made({**done.row, "content": None}), outcome=done.outcome)
+        return Put(document=self._view.record_of({**done.row, "content": None}), outcome=done.outcome)
 
     def put_many(
         self,
@@ -182,25 +130,7 @@ class Upserts(Adds):
         batch_size: int = 1000,
         on_progress: Callable[[int], object] | None = None,
     ) -> PutResult:
-        """Put many documents, each batch in one commit.
-
-        Args:
-            documents: as for :meth:`add_many`, each with an ``id`` or an ``external_id``. Of several in a
-                batch that have the same key the last counts.
-            on_conflict: as for :meth:`put`.
-            on_error: ``"raise"`` what is wrong with one, its batch not written; or ``"collect"`` it in
-                ``.failed`` and go on with the others.
-            batch_size: documents a commit, 1 to 100,000.
-            on_progress: called after each commit with the number of documents put so far.
-
-        Returns:
-            The ids, how many there are of each outcome, and what failed.
-
-        Raises:
-            InvalidDocument: a document cannot be stored; ``.index`` says which.
-            Others: as :meth:`put`, for the whole batch.
-        """
-        self._ready_to_write("put_many")
+        """Put many documents: see Documents.put_many."""
         _check_mode(on_conflict)
         check_batch_size(batch_size)
         failures = check_on_error(on_error)
@@ -216,8 +146,6 @@ class Upserts(Adds):
         failed = tuple(sorted(failures or (), key=itemgetter(0)))
         return PutResult(ids=ids, failed=failed, **counts)
 
-    # -- validating --------------------------------------------------------------------------------
-
     def _wish(self, given: NewDocument | Mapping[str, Any], mode: OnConflict) -> Wish | None:
         """Validate one document to put; ``None`` where its bytes alone are its key."""
         values = given_values(given)
@@ -230,8 +158,8 @@ class Upserts(Adds):
         if mode == "version" and "id" in names:
             raise InvalidDocument("put: on_conflict='version' goes with external_id, not with id", field="id")
         if mode == "merge" and "metadata" in names:
-            metadata_patch(self._checks, values["metadata"])
-        draft = draft_document(values, self._scope, self._checks)
+            metadata_patch(self._view.checks, values["metadata"])
+        draft = draft_document(values, self._view.scope, self._view.checks)
         return Wish(Item(draft), names - {"source"})
 
     def _wishes(
@@ -254,8 +182,6 @@ class Upserts(Adds):
         for batch in validated(documents, keyed, size, failures):
             yield list({wish.key: (at, wish) for at, wish in batch}.values())
 
-    # -- storing -----------------------------------------------------------------------------------
-
     def _put(self, wishes: Sequence[Wish], mode: OnConflict) -> list[Done]:
         """Put documents, all or none, in one final transaction."""
         reached("P0")
@@ -267,13 +193,15 @@ class Upserts(Adds):
             for wish in wishes:
                 if wish.item.draft.source is not None and wish.key not in there:
                     draft = wish.item.draft
-                    wish.item = opened_item(self._context, self._checks, draft, stack, pause=len(wishes) > 1)
+                    wish.item = opened_item(
+                        self._context, self._view.checks, draft, stack, pause=len(wishes) > 1
+                    )
             puts = [wish.item.put for wish in wishes if wish.item.put is not None]
 
             def commit() -> list[Done]:
                 for wish in wishes:
                     wish.item.settle()
-                done = self._context.written(_Upsert(self, wishes, mode).run, recognises=True)
+                done = self._context.written(_Upsert(self._view, wishes, mode).run, recognises=True)
                 self._context.committed("P4.2")
                 return done
 
@@ -314,8 +242,8 @@ class _Upsert:
     It may run several times; after a commit of unknown outcome it knows what it wrote by the rows.
     """
 
-    def __init__(self, documents: Upserts, wishes: Sequence[Wish], mode: OnConflict) -> None:
-        self._documents = documents
+    def __init__(self, view: DocumentsView, wishes: Sequence[Wish], mode: OnConflict) -> None:
+        self._view = view
         self._wishes = wishes
         self._mode = mode
         self._tried: dict[Key, Done] = {}
@@ -357,7 +285,7 @@ class _Upsert:
         known = ("id", "revision", *_ASKED)
         if tried is not None and all(tried.row.get(name) == row[name] for name in known):
             return tried._replace(row=row)  # by the commit whose outcome was unknown
-        owner = self._documents._scope.owner
+        owner = self._view.scope.owner
         if owner is not None and row["owner"] != owner:
             raise AlreadyExists(f"the id {row['id']!r} is taken by another owner's document", id=row["id"])
         columns = None if self._mode == "skip" else self._columns(wish, row)
@@ -372,7 +300,7 @@ class _Upsert:
         if self._mode == "version":
             return self._added(writer, wish, new, now)._replace(outcome="versioned")
         self._take_bytes(writer, wish, row, columns, now)
-        written = self._documents._write(writer, row, columns, now, touch=True)
+        written = self._view.write(writer, row, columns, now, touch=True)
         return Done(written, "replaced" if self._mode == "replace" else "merged")
 
     def _added(self, writer: Writer, wish: Wish, new: list[Row], now: int) -> Done:
@@ -431,7 +359,7 @@ class _Upsert:
         asked, given = wish.item.draft.row, wish.given
         columns = {name: asked[name] for name in _MERGED if name in given}
         if "metadata" in given:
-            checks = self._documents._checks
+            checks = self._view.checks
             merged = merge_patch(json.loads(row["metadata"]), json.loads(asked["metadata"]))
             columns["metadata"] = checks.json_text("metadata", checks.object("metadata", merged))
         if "content" in given:

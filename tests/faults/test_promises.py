@@ -23,18 +23,19 @@ from docstore_sqlite.session import SQLiteSession
 
 import docstore
 from docstore.blobs import integrity, local
-from docstore.blobs.ownership import Ownership
-from docstore.context import StoreContext
+from docstore.context.ownership import Ownership
+from docstore.context.store_context import StoreContext
 from docstore.crash_points import STEPS, hooked
 from docstore.errors import BackendError, BlobError, DocstoreError, NotFound
 from docstore.maintenance.orphans import Absent
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults
 from docstore.writes import insertion
+from docstore.writes.documents_view import DocumentsView
 from tests.kit.crashes import crashed_at
 
 Patch = pytest.MonkeyPatch
-absence_module = import_module("docstore.maintenance.orphans")
+orphans_module = import_module("docstore.maintenance.orphans")
 collecting_module = import_module("docstore.maintenance.collect")
 erasing_module = import_module("docstore.maintenance.erase")
 
@@ -432,7 +433,7 @@ def rows_before_bytes(patch: Patch) -> None:
 
     patch.setattr(insertion, "_write", postponed)
     patch.setattr(insertion, "put_bytes", put_then_write)
-    patch.setattr("docstore.documents.put_bytes", put_then_write)
+    patch.setattr("docstore.writes.edits.put_bytes", put_then_write)
 
 
 def lose_the_tail(patch: Patch) -> None:
@@ -461,14 +462,14 @@ def believe_any_size(patch: Patch) -> None:
 
 
 def delete_bytes_first(patch: Patch) -> None:
-    remove = docstore.documents.Documents._remove
+    remove = DocumentsView.remove
 
     def eager(self: Any, writer: Any, rows: Any) -> None:
         for row in rows:
-            self._context.bytes().delete(row["blob_key"])
+            self.context.bytes().delete(row["blob_key"])
         remove(self, writer, rows)
 
-    patch.setattr(docstore.documents.Documents, "_remove", eager)
+    patch.setattr(DocumentsView, "remove", eager)
 
 
 def forget_failed_removals(patch: Patch) -> None:
@@ -516,7 +517,7 @@ def choke_on_one(patch: Patch) -> None:
             raise ValueError("a document that cannot be read")
         return whole(collection, row)
 
-    for module in ("models", "collection"):
+    for module in ("models", "context.collection_view", "pagination.pages"):
         patch.setattr(f"docstore.{module}.record_from", choking)
 
 
@@ -584,11 +585,11 @@ def believe_any_root(patch: Patch) -> None:
 
 
 def spare_nothing_young(patch: Patch) -> None:
-    patch.setattr(absence_module.Clock, "spares", lambda self, modified: False)
+    patch.setattr(orphans_module.GraceClock, "spares", lambda self, modified: False)
 
 
 def take_any_part(patch: Patch) -> None:
-    patch.setattr(absence_module, "allowed", lambda listed: listed)
+    patch.setattr(orphans_module, "allowed", lambda listed: listed)
 
 
 def remove_at_once(patch: Patch) -> None:
@@ -596,7 +597,7 @@ def remove_at_once(patch: Patch) -> None:
 
 
 def ask_nobody_what_is_hidden(patch: Patch) -> None:
-    patch.setattr(absence_module, "hidden_from", lambda reader: "")
+    patch.setattr(orphans_module, "hidden_from", lambda reader: "")
 
 
 PROMISES: dict[int, tuple[Callable[[Place], None], tuple[Callable[[Patch], None], ...]]] = {

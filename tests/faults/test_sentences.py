@@ -27,9 +27,9 @@ import docstore
 from docstore import Blobs, models
 from docstore.backend import Scope
 from docstore.blobs import Mark, new_key
-from docstore.blobs.ownership import Ownership, Places
 from docstore.concurrency import Clock
-from docstore.context import StoreContext
+from docstore.context.ownership import Ownership, Places
+from docstore.context.store_context import StoreContext
 from docstore.documents import Documents
 from docstore.errors import DocstoreError, WrongBlobs
 from docstore.query import executor
@@ -666,7 +666,7 @@ def write_the_clock_as_it_is(patch: Patch) -> None:
     def plain(row: Any, changes: Any, now: int, *, touch: bool) -> Any:
         return {"updated_at": now, **changes, "revision": row["revision"] + 1}
 
-    patch.setattr("docstore.collection._written", plain)
+    patch.setattr("docstore.context.collection_view._written", plain)
 
 
 def check_no_order(patch: Patch) -> None:
@@ -730,7 +730,7 @@ def raise_what_comes(patch: Patch) -> None:
 
 
 def look_for_none(patch: Patch) -> None:
-    patch.setattr("docstore.collection.careful", lambda listing: listing)
+    patch.setattr("docstore.pagination.pages.careful", lambda listing: listing)
 
 
 def stop_a_walk(patch: Patch) -> None:

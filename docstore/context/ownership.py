@@ -28,7 +28,14 @@ from docstore.errors import BackendError, WrongBlobs
 if TYPE_CHECKING:
     from docstore.backend import BlobRow
 
-__all__ = ["Ownership", "Places", "hidden_from", "location_of", "own_id", "places_of"]
+__all__ = [
+    "Ownership",
+    "Places",
+    "hidden_from",
+    "location_of",
+    "own_id",
+    "places_of",
+]
 
 _LISTED = 1000
 _BELIEVED_SECONDS = 60.0

@@ -37,7 +37,6 @@ from docstore.backend import (
     capabilities_of,
 )
 from docstore.blobs import Blobs
-from docstore.blobs.ownership import Places
 from docstore.concurrency import (
     STORE_DEFAULT,
     Budget,
@@ -48,6 +47,7 @@ from docstore.concurrency import (
     current,
     sleep,
 )
+from docstore.context.ownership import Places
 from docstore.crash_points import reached
 from docstore.errors import (
     BackendError,
@@ -65,7 +65,12 @@ from docstore.plan_cache import Recent
 from docstore.telemetry import SLOW, Watch
 from docstore.validation import scope_text
 
-__all__ = ["UNSET", "StoreContext", "check_unscoped", "narrowed"]
+__all__ = [
+    "UNSET",
+    "StoreContext",
+    "check_unscoped",
+    "narrowed",
+]
 
 T = TypeVar("T")
 _TRIES = 8
@@ -488,7 +493,10 @@ class StoreContext:
 
     @contextmanager
     def within(
-        self, writer: Writer, promised: list[BlobRow] | None = None, *,
+        self,
+        writer: Writer,
+        promised: list[BlobRow] | None = None,
+        *,
         anew: Callable[[], Writer] | None = None,
     ) -> Iterator[_Transaction]:
         """Make ``writer`` the transaction in force for a block."""

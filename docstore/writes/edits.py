@@ -1,0 +1,250 @@
+"""Changing and removing documents, one by one and by a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from docstore import lifecycle
+from docstore.backend import Row, Writer
+from docstore.blobs import open_source
+from docstore.concurrency import STORE_DEFAULT, Timeout
+from docstore.context.collection_view import Filter, check_revision_argument
+from docstore.crash_points import reached
+from docstore.errors import (
+    InvalidDocument,
+    NotFound,
+    ScopeError,
+    UnreadableRecord,
+)
+from docstore.models import Document, UpdateResult, readable
+from docstore.query import executor
+from docstore.query.expr import And, In
+from docstore.query.fields import DOCUMENTS
+from docstore.query.optimizer import normalize
+from docstore.writes.documents_view import DocumentsView
+from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
+from docstore.writes.updates import MOVES, Edit, document_edit
+
+__all__ = ["Edits"]
+
+_PRIVATE = frozenset({"blob_key"})
+
+
+class Edits:
+    """Changes and removals of documents, as one scope may make them."""
+
+    def __init__(self, view: DocumentsView) -> None:
+        self._view = view
+        self._context = view.context
+
+    def update(
+        self,
+        id: str | Document,
+        operators: Mapping[str, Any] | None = None,
+        /,
+        *,
+        source: Any = None,
+        sha256: str | None = None,
+        size: int | None = None,
+        if_revision: int | None = None,
+        touch: bool = True,
+        changes: Mapping[str, Any],
+    ) -> Document:
+        """Change a document: see Documents.update."""
+        self._view.ready_to_write("update")
+        edit = document_edit(operators, changes, self._view.checks)
+        self._check_move(edit, changes)
+        if source is not None:
+            return self._replaced(
+                id, source, edit, sha256=sha256, size=size, if_revision=if_revision, touch=touch
+            )
+        if sha256 is not None or size is not None:
+            raise InvalidDocument(
+                "sha256 and size say what source= must have; there is no source", field="sha256"
+            )
+        moves = edit.names & MOVES
+        made = self._view.changed(
+            id, edit, if_revision=if_revision, touch=touch,
+            include=edit.reads | (_PRIVATE if moves else frozenset()),
+            first=partial(self._lock_move, self._view.id_of(id), edit) if moves else None,
+        )  # fmt: skip
+        return made.model_copy(update={"content": None}) if edit.reads else made
+
+    def _check_move(self, edit: Edit, changes: Mapping[str, Any]) -> None:
+        """Refuse to give a document to an owner that this store is not confined to."""
+        confined = self._view.scope.owner
+        if confined is not None and "owner" in edit.names:
+            fields = {} if edit.update is None else edit.update.fields
+            owner = changes["owner"] if "owner" in changes else fields["owner"]
+            if owner != confined:
+                raise ScopeError(f"owner={owner!r}: this store is confined to owner={confined!r}")
+
+    def _lock_move(self, key: str, edit: Edit, writer: Writer) -> None:
+        """Lock the chain that a document leaves and the one that it joins, before its row."""
+        row = self._view.mine(writer, key, lock=None)
+        columns = edit(row, 0) or {}
+        target = {name: columns.get(name, row[name]) for name in MOVES}
+        _lock_chains(writer, [row, {**row, **target}])
+
+    def _replaced(
+        self,
+        id: str | Document,
+        source: Any,
+        edit: Edit,
+        *,
+        sha256: str | None,
+        size: int | None,
+        if_revision: int | None,
+        touch: bool,
+    ) -> Document:
+        """Write new bytes under a fresh key, then change the row and give up the old ones in one
+        transaction.
+        """
+        checks = self._view.checks
+        expected = check_revision_argument(if_revision)
+        with self._context.read() as reader:
+            row = self._view.mine(reader, self._view.id_of(id), lock=None)
+        self._view.check_revision(row, expected)
+        self._context.check_source(source)
+        self._context.bytes()
+        with open_source(source) as opened:
+            put = BlobWrite(opened, row["tenant"], row["owner"])
+            put.size = None if size is None else checks.size(size)
+            put.sha256 = None if sha256 is None else checks.sha256(sha256)
+
+            def with_bytes(row: Row, now: int) -> Mapping[str, Any]:
+                stored = {"size": put.written.size, "sha256": put.written.sha256, "blob_key": put.key}
+                return {**(edit(row, now) or {}), **stored}
+
+            def along(writer: Writer, row: Row, now: int) -> None:
+                make_live(writer, put, now)
+                forget_blobs(writer, [row])
+                reached("P4.1")
+
+            def commit() -> Document:
+                changed = self._view.changed(
+                    id,
+                    with_bytes,
+                    if_revision=expected,
+                    touch=touch,
+                    include=_PRIVATE,
+                    along=along,
+                    first=partial(self._lock_move, self._view.id_of(id), edit)
+                    if edit.names & MOVES
+                    else None,
+                )
+                self._context.committed("P4.2")
+                return changed
+
+            replaced = put_bytes(self._context, [put], commit)
+        reached("P5")
+        return replaced
+
+    def update_many(
+        self,
+        filter: Filter,
+        operators: Mapping[str, Any] | None = None,
+        /,
+        *,
+        touch: bool = True,
+        timeout: Timeout = STORE_DEFAULT,
+        changes: Mapping[str, Any],
+    ) -> UpdateResult:
+        """Change all documents that match: see Documents.update_many."""
+        self._view.ready_to_write("update_many")
+        edit = document_edit(operators, changes, self._view.checks)
+        self._check_move(edit, changes)
+        if "external_id" in edit.names:
+            raise InvalidDocument(
+                "update_many does not set external_id: documents are moved to a chain one by one, by update",
+                field="external_id",
+            )
+
+        def act(writer: Writer, rows: list[Row]) -> int:
+            now, changed = writer.now(), 0
+            if "owner" in edit.names:
+                owner = edit.change(rows[0], now)["owner"]
+                _lock_chains(writer, [*rows, *({**row, "owner": owner} for row in rows)])
+                numbers = In(("number",), tuple(row["number"] for row in rows))
+                rows = executor.rows(
+                    writer, plan, replace(query, where=normalize(And((numbers, query.where))), lock="wait")
+                )
+            for row in rows:
+                try:
+                    columns = edit(readable(DOCUMENTS, row), now)
+                except UnreadableRecord as broken:
+                    executor.leave_out(row, broken.reason)
+                    continue
+                if columns is not None:
+                    self._view.write(writer, row, columns, now, touch=touch)
+                    changed += 1
+            return changed
+
+        budget = self._context.budget(timeout)
+        moves = edit.names & MOVES
+        query, plan = self._view.chosen(filter, edit.reads | (_PRIVATE if moves else frozenset()), budget)
+        chosen = query if moves else replace(query, lock="wait")
+        return self._view.in_batches((chosen, plan), act, budget)
+
+    def retry_many(self, filter: Filter, *, timeout: Timeout = STORE_DEFAULT) -> UpdateResult:
+        """Send documents back to the queue: see Documents.retry_many."""
+        self._view.ready_to_write("retry_many")
+
+        def act(writer: Writer, rows: list[Row]) -> int:
+            now, again = writer.now(), [row for row in rows if row["status"] in ("failed", "completed")]
+            for row in again:
+                self._view.write(writer, row, lifecycle.retried(row), now, touch=True)
+            return len(again)
+
+        budget = self._context.budget(timeout)
+        query, plan = self._view.chosen(filter, frozenset(), budget)
+        return self._view.in_batches((replace(query, lock="wait"), plan), act, budget)
+
+    def delete(self, id: str | Document, *, if_revision: int | None = None) -> None:
+        """Remove a document: see Documents.delete."""
+        self._view.ready_to_write("delete")
+        key, expected = self._view.id_of(id), check_revision_argument(if_revision)
+        tried = False
+
+        def work(writer: Writer) -> None:
+            nonlocal tried
+            try:
+                _lock_chains(writer, [self._view.mine(writer, key, lock=None)])
+                row = self._view.mine(writer, key, include=_PRIVATE)
+            except NotFound:
+                if tried:  # removed by the commit whose outcome was unknown
+                    return
+                raise
+            self._view.check_revision(row, expected)
+            tried = True
+            self._view.remove(writer, [row])
+
+        self._context.written(work, recognises=True)
+        self._context.committed("D2")
+
+    def delete_many(self, filter: Filter, *, timeout: Timeout = STORE_DEFAULT) -> int:
+        """Remove all documents that match: see Documents.delete_many."""
+        self._view.ready_to_write("delete_many")
+        budget = self._context.budget(timeout)
+        query, plan = self._view.chosen(filter, _PRIVATE, budget)
+
+        def act(writer: Writer, found: list[Row]) -> int:
+            _lock_chains(writer, found)
+            numbers = In(("number",), tuple(row["number"] for row in found))
+            locked = replace(query, where=normalize(And((numbers, query.where))), lock="wait")
+            with self._context.finding(writer, budget):
+                rows = executor.rows(writer, plan, locked)
+            self._view.remove(writer, rows)
+            return len(rows)
+
+        removed = self._view.in_batches((query, plan), act, budget).changed
+        self._context.committed("D2")
+        return removed
+
+
+def _lock_chains(writer: Writer, rows: Sequence[Row]) -> None:
+    """Lock the chains of rows: always before the rows themselves, as adding does."""
+    lifecycle.lock_chains(writer, [chain for chain in map(lifecycle.chain_of, rows) if chain is not None])

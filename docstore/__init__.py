@@ -64,6 +64,10 @@ if TYPE_CHECKING:
     from docstore.limits import (
         Limits,
     )
+    from docstore.maintenance.partitions import (
+        distribute,
+        partition,
+    )
     from docstore.models import (
         AddResult,
         Document,
@@ -165,11 +169,13 @@ __all__ = [
     "alembic_metadata",
     "copy",
     "diff",
+    "distribute",
     "highlight",
     "instant",
     "matches",
     "open",
     "open_async",
+    "partition",
     "under",
     "upgrade",
 ]
@@ -252,6 +258,7 @@ _PLACES = {
         "copy",
         "diff",
     ),
+    "docstore.maintenance.partitions": ("distribute", "partition"),
     "docstore.registry": ("upgrade",),
     "docstore.workers": (
         "Claim",

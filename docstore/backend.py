@@ -585,6 +585,24 @@ class SingleStatementWrites(Protocol):
 
 
 @runtime_checkable
+class Partitions(Protocol):
+    """A backend that can part its tables by tenant (optional). A run that was killed goes on when it is
+    called again.
+    """
+
+    def partition(self, count: int) -> Iterator[tuple[str, int]]:
+        """Make ``count`` partitions on this server; yield each stage and how much of it is done."""
+
+    def cancel_partition(self) -> bool:
+        """Forget a run that did not end, so that the store can be written to; return whether there was
+        one.
+        """
+
+    def distribute(self) -> Iterator[tuple[str, int]]:
+        """Spread the tables over the nodes of a cluster; yield each stage and how much of it is done."""
+
+
+@runtime_checkable
 class Joins(Protocol):
     """A backend that can take part in the application's own transaction (optional)."""
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from docstore_sql.async_connection import on_loop
 from docstore_sql.backend import SQLBackend
 from docstore_sql.session import Session
-from docstore_sql.tables import PARTITIONED, Tables
+from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
 
 from docstore.backend import Capabilities, Judgement, Query, Row, SortKey
@@ -34,6 +34,7 @@ from docstore_postgres.declared_indexes import DeclaredIndex
 from docstore_postgres.erasure import erase_traces
 from docstore_postgres.errors import translated
 from docstore_postgres.json_compiler import judge
+from docstore_postgres.partitions import cancel, distribute, partition, partition_statements
 from docstore_postgres.planner import PlannerState, Prepared
 from docstore_postgres.pool import IdleConnection, IdlePool, ReadBlock, connected_within, spoken
 from docstore_postgres.prefilters import PrefilterFinder
@@ -492,7 +493,8 @@ class PostgresBackend(SQLBackend):
         clocks = [
             f"CREATE SEQUENCE IF NOT EXISTS {self.tables.named(name)}" for name in ("clock", "clock_wall")
         ]
-        made = (*self._parts(), *schema.function_statements(self.tables), *searched, *clocks)
+        functions = schema.function_statements(self.tables)
+        made = (*partition_statements(self.tables), *functions, *searched, *clocks)
         return [*made, *super().derived_schema()]
 
     def object_names(self) -> str:
@@ -508,28 +510,34 @@ class PostgresBackend(SQLBackend):
         super().restore_derived(allowed=allowed)
         self._planner = None
 
-    def _parts(self) -> list[str]:
-        """Return the statements that make the parts of partitioned tables."""
-        tables, count = self.tables, self.tables.partitions
-        return [
-            f"CREATE TABLE IF NOT EXISTS {tables.named(f'{name}_p{part}')} PARTITION OF {tables.named(name)} "
-            f"FOR VALUES WITH (MODULUS {count}, REMAINDER {part})"
-            for name in PARTITIONED
-            for part in range(count)
-        ]
+    def partition(self, count: int) -> Iterator[tuple[str, int]]:
+        """Make the tables into hash partitions by tenant; yield each stage and how much of it is done."""
+        return partition(self, count)
 
-    def partitions(self) -> int:
-        """Return how many parts the store's tables are in, 0 where each is one."""
-        asked = f"SELECT value FROM {self.tables.setting} WHERE name = 'partitions'"
+    def cancel_partition(self) -> bool:
+        """Forget a run that was not ended; return whether there was one."""
+        return cancel(self)
+
+    def distribute(self) -> Iterator[tuple[str, int]]:
+        """Distribute the tables by tenant with Citus; yield each when it is done."""
+        return distribute(self)
+
+    def look_at_parts(self) -> None:
+        """Look how many partitions the tables are in, or whether they are distributed; between blocks."""
+        count = f"SELECT value FROM {self.tables.setting} WHERE name = 'partitions'"
+        citus = "SELECT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = to_regclass(%s))"
+
+        def look(connection: sa.Connection) -> tuple[int, bool]:
+            found = int(connection.exec_driver_sql(count).scalar() or 0)
+            if connection.exec_driver_sql("SELECT to_regclass('pg_dist_partition')").scalar() is None:
+                return found, False
+            return found, bool(connection.exec_driver_sql(citus, (self.tables.of(DOCUMENTS),)).scalar())
+
         with self.translated():
-            found = self.with_connection(lambda connection: connection.exec_driver_sql(asked).scalar())
-        return int(found) if found else 0
-
-    def use_partitions(self, count: int) -> None:
-        """Ask of tables in so many parts; before the first block."""
+            partitions, distributed = self.with_connection(look)
         for backend in (self, self.replica):
             if backend is not None:
-                backend.tables = replace(backend.tables, partitions=count)
+                backend.tables = replace(backend.tables, partitions=partitions, distributed=distributed)
                 backend.compilers = backend.new_compilers()
                 backend._planner = None
 

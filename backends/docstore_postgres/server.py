@@ -115,13 +115,14 @@ def open_backend(
         _check_server(backend)
         backend.read_only = backend.read_only or _forbidden(backend)
         backend.ensure_schema(upgrade=upgrade and not backend.read_only)
-        there = backend.partitions()
+        backend.look_at_parts()
+        there = backend.tables.partitions
         if partitions not in (None, there):
             raise BackendError(
                 f"this store's tables are in {there or 'no'} partitions, and it is opened with "
-                f"partitions={partitions}: a store keeps those that it was made with; copy it into a new one"
+                f"partitions={partitions}: a store keeps those that it was made with; the command docstore "
+                "partition changes that"
             )
-        backend.use_partitions(there)
         backend.restore_derived(allowed=upgrade and not backend.read_only)
     except BaseException:
         backend.close()

@@ -30,6 +30,7 @@ __all__ = [
     "newest",
     "pending_steps",
     "run_step",
+    "table_statements",
     "upgrade_needed",
 ]
 
@@ -115,7 +116,7 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     transaction.
     """
     _drop_unused(connection, tables, extra)
-    for statement in (*_statements(tables, connection.dialect), *extra):
+    for statement in (*table_statements(tables, connection.dialect), *extra):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql(
         f"INSERT INTO {tables.setting} (name, value)"
@@ -146,7 +147,7 @@ def derived_statements(tables: Tables, dialect: sa.Dialect) -> list[str]:
     data = {f"{tables.prefix}{name}" for name in DATA}
     return [
         re.sub(r"^\s*CREATE (TABLE|(?:UNIQUE )?INDEX) ", r"CREATE \1 IF NOT EXISTS ", statement)
-        for statement in _statements(tables, dialect)
+        for statement in table_statements(tables, dialect)
         if not any(name in data and kind == "TABLE" for name, kind in made_by([statement]).items())
     ]
 
@@ -171,7 +172,7 @@ def _drop_unused(connection: sa.Connection, tables: Tables, extra: Sequence[str]
     make_metadata(tables, connection.dialect.name).drop_all(connection)
 
 
-def _statements(tables: Tables, dialect: sa.Dialect) -> tuple[str, ...]:
+def table_statements(tables: Tables, dialect: sa.Dialect) -> tuple[str, ...]:
     """Return what creates the tables and their indexes, from what was worked out for the same before."""
     place = (tables, dialect.name, dialect.driver)
     found = _MADE.get(place)

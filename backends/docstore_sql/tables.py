@@ -38,12 +38,19 @@ class Tables:
         schema: the Postgres schema; ``None`` is the connection's own.
         search_marks: whether what a search looks in keeps its marks (rule 22); fixed when the store is made.
         partitions: parts that each table is in by its rows' tenants, on Postgres; 0 is one table.
+        distributed: whether the tables are distributed by tenant over the nodes of Citus.
     """
 
     prefix: str = "docstore_"
     schema: str | None = None
     search_marks: bool = False
     partitions: int = 0
+    distributed: bool = False
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether each table is several, one of which holds all rows of a tenant."""
+        return self.partitions > 0 or self.distributed
 
     def __post_init__(self) -> None:
         for what, name, allowed, most in (
@@ -97,7 +104,7 @@ class Tables:
         number.
         """
         same = f"c.number = {alias}.number"
-        if self.partitions:  # else each part is looked in
+        if self.is_parted:  # else each part is looked in
             same = f"c.tenant = {alias}.tenant AND {same}"
         return f"(SELECT c.{column} FROM {self.content} AS c WHERE {same})"
 

@@ -63,8 +63,8 @@ COMMANDS = {
         "advise": ("upkeep", "Say which indexes would have helped."),
         "upgrade": ("upkeep", "Bring a store up to this docstore."),
         "erase": ("upkeep", "Remove everything of a tenant or owner."),
-        "partition": ("serving", "Part the tables of a Postgres store by tenant."),
-        "distribute": ("serving", "Distribute a Postgres store by tenant."),
+        "partition": ("partitions", "Part the tables of a Postgres store by tenant."),
+        "distribute": ("partitions", "Distribute a Postgres store by tenant."),
     },
     "Move": {
         "backup": ("transfer", "Copy a store, bytes and all, into a folder."),

@@ -151,44 +151,6 @@ def _needs(extra: str, modules: tuple[str, ...]) -> None:
         )
 
 
-@click.command("partition", short_help="Part the tables of a Postgres store by tenant.")
-@click.option(
-    "--by", type=click.Choice(["tenant"]), default="tenant", show_default=True, help="Part by this."
-)
-@click.option("--count", type=click.IntRange(2, 1024), default=16, show_default=True, help="How many parts.")
-@store_options
-def partition_(by: str, count: int, url: str, blobs: str) -> None:
-    """Part the tables of a Postgres store by the hash of the tenant, on one server.
-
-    \b
-    docstore partition --store postgresql://localhost/docs --count 16
-    """
-    with opened(url, blobs) as store:
-        _parting(store, "partition")(count)
-
-
-@click.command("distribute", short_help="Distribute a Postgres store by tenant.")
-@store_options
-def distribute_(url: str, blobs: str) -> None:
-    """Distribute the tables of a Postgres store with Citus by tenant over its nodes.
-
-    \b
-    docstore distribute --store postgresql://localhost/docs
-    """
-    with opened(url, blobs) as store:
-        _parting(store, "distribute")()
-
-
-def _parting(store: Any, what: str) -> Any:
-    found = getattr(store, what, None)
-    if found is None:
-        raise click.UsageError(
-            f"this docstore cannot {what} the tables of a {store._context.backend.name} store: that is for "
-            "Postgres, and needs a docstore that has it: pip install --upgrade embedded-docstore"
-        )
-    return found
-
-
 @click.command("completion", short_help="Print what completes this command in a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_(shell: str) -> None:

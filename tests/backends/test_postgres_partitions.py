@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -146,3 +146,134 @@ def test_a_store_keeps_its_partitions(postgres_url: str) -> None:
     for wrong in (0, -1, 1025, 2.0, "4", True):
         with pytest.raises(ValueError, match="partitions="):
             docstore.open(postgres_url, table_prefix="new_", partitions=wrong)
+
+
+def filled(url: str) -> tuple[docstore.Store, list[object]]:
+    """Make a store with something of everything; return it open, and what it says."""
+    store = docstore.open(url)
+    rows = [
+        {"tenant": f"t{n % 5}" if n % 6 else None, "external_id": f"e{n % 30}", "filename": f"név{n}.txt",
+         "metadata": {"n": n % 9, "all": "same"}, "content": f"common word{n % 7}"}
+        for n in range(400)
+    ]  # fmt: skip
+    ids = store.documents.add_many(rows).ids
+    store.extractions.add(ids[3], {"a": 1})
+    store.create_index("-metadata.n", "filename")
+    store.documents.claim(3, lease=600)
+    return store, said(store)
+
+
+def said(store: docstore.Store) -> list[object]:
+    """Return what a store says of itself."""
+    view = store.scoped(tenant="t2")
+    return [
+        [one.model_dump() for one in store.documents.iterate(include={"content"}, latest_only=False)],
+        [one.model_dump() for one in store.extractions.iterate()], dict(store.documents.count_by("status")),
+        [one.id for one in view.documents.find(search="word3", sort=["-metadata.n", "filename"], limit=5)],
+        [one.id for one in store.documents.find({"filename": {"$isubstring": "NÉV1"}})], store.indexes(),
+        store.documents.count({"metadata.all": {"$ne": "same"}}), store.check().ok,
+    ]  # fmt: skip
+
+
+def test_a_store_is_made_into_partitions(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In batches; its answers, numbers, rights and indexes stay, for a store that was open all the time."""
+    monkeypatch.setattr("docstore_postgres.partitions._BATCH", 150)
+    store, before = filled(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("GRANT SELECT ON docstore_document TO pg_monitor")
+    stages: list[str] = []
+    docstore.partition(postgres_url, 4, on_progress=lambda progress: stages.append(progress.stage))
+    assert 3 == stages.count("document")
+    docstore.partition(postgres_url, 4, on_progress=lambda progress: stages.append("again"))
+    assert "partitions" == stages[-1]
+    with store, docstore.open(postgres_url) as opened:
+        assert 4 == opened._context.backend.tables.partitions
+        assert before == said(opened) == said(store)
+        last = max(one.number for one in store.documents.find(sort="-number", limit=1))
+        assert last < store.documents.add(metadata={}).number < opened.documents.add(metadata={}).number
+        with opened._context.backend.read() as session:
+            session.cursor.execute(
+                "SELECT has_table_privilege('pg_monitor', 'docstore_document', 'SELECT'),"
+                " to_regnamespace('docstore_partitioning')"
+            )
+            assert (True, None) == session.cursor.fetchone()
+    docstore.partition(postgres_url, 2)
+    with docstore.open(postgres_url, partitions=2) as opened:
+        assert 402 == opened.documents.count(latest_only=False)
+
+
+def test_a_run_that_was_killed_goes_on(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any step; meanwhile the store is read and not written to, and a run can be cancelled."""
+    monkeypatch.setattr("docstore_postgres.partitions._BATCH", 150)
+    store, before = filled(postgres_url)
+
+    class Killed(Exception):
+        pass
+
+    def killed_at(step: int) -> Callable[[object], None]:
+        left = iter(range(step))
+
+        def tell(progress: object) -> None:
+            if next(left, None) is None:
+                raise Killed
+
+        return tell
+
+    with store:
+        for step in (0, 2, 7):
+            with pytest.raises(Killed):
+                docstore.partition(postgres_url, 3, on_progress=killed_at(step))
+            with pytest.raises(docstore.StoreBusy, match="being partitioned"):
+                store.documents.add(metadata={})
+            assert before[:6] == said(store)[:6]
+        with pytest.raises(docstore.BackendError, match="makes 3 partitions"):
+            docstore.partition(postgres_url, 5)
+        docstore.partition(postgres_url, cancel=True)
+        store.documents.delete(store.documents.add(metadata={}).id)
+        with pytest.raises(Killed):
+            docstore.partition(postgres_url, 3, on_progress=killed_at(20))
+        docstore.partition(postgres_url, 3)
+        assert before == said(store)
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "named"),
+    [
+        ("ALTER TABLE docstore_blob ENABLE ROW LEVEL SECURITY", "row-level security"),
+        ("CREATE VIEW mine AS SELECT id FROM docstore_document", "view mine"),
+        ("CREATE INDEX mine ON docstore_document (size)", "index mine"),
+        ("CREATE PUBLICATION mine FOR TABLE docstore_document", "publication"),
+        ("ALTER TABLE docstore_usual OWNER TO pg_monitor", "belongs to the role"),
+    ],
+)
+def test_what_would_be_lost_is_refused_by_name(postgres_url: str, hindrance: str, named: str) -> None:
+    """Before anything is made; the store goes on as it was."""
+    docstore.open(postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(hindrance.encode())
+        with pytest.raises(docstore.BackendError, match=named):
+            docstore.partition(postgres_url, 4)
+        found = connection.execute("SELECT to_regnamespace('docstore_partitioning')").fetchone()
+        assert (None,) == found
+    with pytest.raises(docstore.BackendError, match="for Postgres"):
+        docstore.partition("memory://", 4)
+
+
+def test_rows_that_were_lost_on_the_way_are_found(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is put in the place of tables that hold something else."""
+    store, before = filled(postgres_url)
+    steps = iter(range(1_000))
+
+    def lose(progress: docstore.maintenance.Progress) -> None:
+        if progress.stage == "index" and next(steps) == 0:
+            with psycopg.connect(postgres_url, autocommit=True) as connection:
+                table = "docstore_partitioning.docstore_document"
+                connection.execute(f"UPDATE {table} SET size = 1 WHERE number = 9".encode())
+
+    with store:
+        with pytest.raises(docstore.BackendError, match="hold 400 rows that are not the 400"):
+            docstore.partition(postgres_url, 4, on_progress=lose)
+        assert before[:6] == said(store)[:6]
+        docstore.partition(postgres_url, cancel=True)

@@ -207,11 +207,11 @@ def test_a_missing_extra_says_how_to_get_it(
 
 
 @pytest.mark.parametrize("name", ["partition", "distribute"])
-def test_what_is_missing_says_how_to_get_it(command: Run, papers: Path, name: str) -> None:
-    """In one line, with the command to write."""
+def test_what_is_for_postgres_says_so(command: Run, papers: Path, name: str) -> None:
+    """In one line, with what brings a store there."""
     status, out, err = command(name)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert "pip install" in err
+    assert "docstore copy" in err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

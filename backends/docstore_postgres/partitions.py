@@ -1,0 +1,362 @@
+"""Partitioning a store's tables by the hash of the tenant, in place: native partitions, or Citus' shards.
+
+Partitioned tables are made in a schema of their own, filled batch by batch, indexed, and compared with the
+old ones; one last transaction puts them in the old ones' place. From the first step to the last the store
+can be read and not written to: triggers refuse that. Each step is a transaction, and what is done already
+is told by what is there, so that a run that was killed is gone on with by running it again.
+
+Citus moves the rows of plain tables itself; that is one transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+import sqlalchemy as sa
+from docstore_sql.migrations import made_by, table_statements
+from docstore_sql.tables import PARTITIONED, Tables
+from docstore_sql.views import VIEWS, view_statements
+
+from docstore.errors import BackendError
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore_postgres import declared_indexes, schema
+
+if TYPE_CHECKING:
+    from docstore_postgres.backend import PostgresBackend
+
+__all__ = ["MOST_PARTITIONS", "cancel", "distribute", "partition", "partition_statements"]
+
+MOST_PARTITIONS = 1024
+_BATCH = 10_000
+_KEYS = {"document": "number", "extraction": "number", "content": "number", "blob": "key", "usual": "number"}
+"""The tables that are copied, those that others refer to first, and the order that each is copied in. Counts
+are added up at the end.
+"""
+_FUNCTIONS = ("terms", "grams", "sort", "order", "order_number", "compare")
+_COLUMNS = """
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+"""
+_HINDERS = """
+SELECT format('row-level security is enabled on %%s', oid::regclass) FROM pg_class
+    WHERE oid = ANY(%(tables)s::regclass[]) AND relrowsecurity
+UNION ALL SELECT format('the trigger %%I on %%s is not docstore''s', tgname, tgrelid::regclass)
+    FROM pg_trigger WHERE tgrelid = ANY(%(tables)s::regclass[]) AND NOT tgisinternal AND tgname <> %(fence)s
+UNION ALL SELECT format('%%s is in a publication', prrelid::regclass) FROM pg_publication_rel
+    WHERE prrelid = ANY(%(tables)s::regclass[])
+UNION ALL SELECT format('the index %%s is not docstore''s', indexrelid::regclass) FROM pg_index
+    JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE indrelid = ANY(%(tables)s::regclass[]) AND NOT starts_with(relname, %(prefix)s)
+UNION ALL SELECT format('%%s belongs to the role %%I, and this one is %%I', pg_class.oid::regclass, rolname,
+        current_user) FROM pg_class JOIN pg_roles ON pg_roles.oid = relowner
+    WHERE pg_class.oid = ANY(%(tables)s::regclass[]) AND rolname <> current_user
+UNION ALL SELECT format('the role %%I may not create a schema: GRANT CREATE ON DATABASE %%I TO it',
+        current_user, current_database())
+    WHERE NOT has_database_privilege(current_database(), 'CREATE')
+"""
+_GRANTS = """
+SELECT format('GRANT %%s ON %%s %%I.%%I TO %%s%%s', privilege_type,
+    CASE WHEN relkind = 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname,
+    CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+    CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace, aclexplode(relacl)
+WHERE nspname = %s AND starts_with(relname, %s) AND relkind IN ('r', 'p', 'v', 'S') AND grantee <> relowner
+    AND NOT relispartition
+"""
+
+
+_FOREIGN_KEYS = """
+SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint
+WHERE contype = 'f' AND conrelid = ANY(%s::regclass[]) ORDER BY conname
+"""
+
+
+def partition_statements(tables: Tables) -> list[str]:
+    """Return the statements that make the partitions of partitioned tables."""
+    count = tables.partitions
+    return [
+        f"CREATE TABLE IF NOT EXISTS {tables.named(f'{name}_p{part}')} PARTITION OF {tables.named(name)} "
+        f"FOR VALUES WITH (MODULUS {count}, REMAINDER {part})"
+        for name in PARTITIONED
+        for part in range(count)
+    ]
+
+
+def partition(backend: PostgresBackend, count: int) -> Iterator[tuple[str, int]]:
+    """Make the store's tables into ``count`` hash partitions by tenant; yield each stage and how much of it
+    is done.
+
+    Raises:
+        BackendError: something of the store would be lost, or a right is missing; or the new tables do not
+            hold what the old ones do. Then nothing was put in their place.
+    """
+    if type(count) is not int or not 1 <= count <= MOST_PARTITIONS:
+        raise ValueError(f"count={count!r:.80}: expected a whole number from 1 to {MOST_PARTITIONS}")
+    run = _Run(backend, count)
+    if run.is_begun or backend.tables.partitions != count:
+        yield from run.steps()
+
+
+def cancel(backend: PostgresBackend) -> bool:
+    """Forget a run that was not ended, and let the store be written to; return whether there was one."""
+    run = _Run(backend, 1)
+    found = run.is_begun
+    if found:
+        with run.transaction() as connection:
+            connection.exec_driver_sql(f'DROP SCHEMA "{run.staging}" CASCADE')
+    return found
+
+
+def distribute(backend: PostgresBackend) -> Iterator[tuple[str, int]]:
+    """Distribute the store's tables by tenant over Citus' nodes, the settings to all of them; yield each
+    table when it is done. All of it is one transaction.
+
+    Raises:
+        BackendError: the database has no Citus, the tables are partitioned already, or something of the
+            store would be lost.
+    """
+    run = _Run(backend, 1)
+    with run.transaction() as connection:
+        has_citus = connection.exec_driver_sql("SELECT to_regproc('create_distributed_table')").scalar()
+    if has_citus is None:
+        raise BackendError(
+            "the database has no Citus: add it to shared_preload_libraries and CREATE EXTENSION citus"
+        )
+    if backend.tables.distributed:
+        return
+    if backend.tables.partitions or run.is_begun:
+        raise BackendError("the tables are partitioned: copy the store into a new one and distribute that")
+    run.refuse()
+    names = [backend.tables.named(name) for name in PARTITIONED]
+    with run.transaction() as connection:
+        # foreign keys between a distributed table and a local one are refused, and all cannot turn at once
+        keys = connection.exec_driver_sql(_FOREIGN_KEYS, (names,)).all()
+        for table, key, _ in keys:
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {key}")
+        connection.exec_driver_sql("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
+        connection.exec_driver_sql("SELECT create_reference_table(%s::regclass)", (backend.tables.setting,))
+        for at, name in enumerate(names):
+            beside = names[0] if at else "default"
+            connection.exec_driver_sql(
+                "SELECT create_distributed_table(%s::regclass, 'tenant', colocate_with => %s::text)",
+                (name, beside),
+            )
+            yield PARTITIONED[at], at + 1
+        for table, key, text in keys:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD CONSTRAINT {key} {text}")
+    backend.look_at_parts()
+
+
+class _Run:
+    """One run, or the rest of one.
+
+    Args:
+        backend: of the store.
+        count: partitions to make.
+    """
+
+    def __init__(self, backend: PostgresBackend, count: int) -> None:
+        self.backend, self.old = backend, replace(backend.tables, partitions=0)
+        self.staging = f"{self.old.prefix}partitioning"
+        self.fence = f"{self.old.prefix}fence"
+        self.new = replace(self.old, schema=self.staging, partitions=count)
+        with self.transaction() as connection:
+            home = connection.exec_driver_sql("SELECT current_schema").scalar()
+            self.home = self.old.schema or str(home)
+            found = connection.exec_driver_sql("SELECT to_regnamespace(%s)", (f'"{self.staging}"',)).scalar()
+        self.is_begun = found is not None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Open a transaction that no other run is in; its statements take as long as they take."""
+        with (
+            self.backend.translated(),
+            self.backend.connected() as connection,
+            self.backend.schema_transaction(connection),
+        ):
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            yield connection
+
+    def steps(self) -> Iterator[tuple[str, int]]:
+        """Do what is left to do."""
+        self.refuse()
+        self._fence()
+        self._make_tables()
+        for name, key in _KEYS.items():
+            for done in self._copy(name, key):
+                yield name, done
+        for done, statement in enumerate(self._index_statements(), 1):
+            with self.transaction() as connection:
+                connection.exec_driver_sql(statement)
+            yield "index", done
+        for done, name in enumerate(_KEYS, 1):
+            self._verify(name)
+            yield "verified", done
+        self._put_in_place()
+        self.backend.look_at_parts()
+        yield "partitions", self.new.partitions
+
+    def _names(self, tables: Tables) -> list[str]:
+        return [tables.named(name) for name in PARTITIONED]
+
+    def refuse(self) -> None:
+        """Raise BackendError if anything of the store would be lost, or may not be done."""
+        names, views = self._names(self.old), ", ".join(map(self.old.named, VIEWS))
+        asked = {"tables": names, "fence": self.fence, "prefix": self.old.prefix}
+        with self.transaction() as connection:
+            hindered = connection.exec_driver_sql(_HINDERS, asked).scalars().all()
+        if hindered:
+            raise BackendError(
+                f"the tables are not partitioned: {'; '.join(map(str, hindered))}: remove that first, and "
+                "make it again afterwards"
+            )
+        try:
+            with self.transaction() as connection:  # what the last step does, undone: it says what depends
+                connection.exec_driver_sql(f"DROP VIEW IF EXISTS {views}")
+                connection.exec_driver_sql(f"DROP TABLE {', '.join(names)}")
+                raise _Undone
+        except _Undone:
+            pass
+        except BackendError as failed:
+            cause = failed.__cause__
+            cause = getattr(cause, "orig", cause)
+            if not isinstance(cause, psycopg.errors.DependentObjectsStillExist):
+                raise
+            raise BackendError(
+                f"the tables are not partitioned: others depend on them: {cause.diag.message_detail}: "
+                "remove these first, and make them again afterwards"
+            ) from failed
+
+    def _fence(self) -> None:
+        """Make the schema of the new tables, and keep everybody from writing to the old ones."""
+        text = "the tables of this store are being partitioned: read, and write when that is done"
+        with self.transaction() as connection:
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self.staging}"')
+            connection.exec_driver_sql(
+                f'CREATE OR REPLACE FUNCTION "{self.staging}".fence() RETURNS trigger LANGUAGE plpgsql AS $$'
+                f" BEGIN RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = '{text}'; END $$"
+            )
+            for name in self._names(self.old):
+                connection.exec_driver_sql(
+                    f'CREATE OR REPLACE TRIGGER "{self.fence}" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE'
+                    f' ON {name} FOR EACH STATEMENT EXECUTE FUNCTION "{self.staging}".fence()'
+                )
+
+    def _make_tables(self) -> None:
+        with self.transaction() as connection:
+            parts = connection.exec_driver_sql(
+                "SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass(%s)",
+                (self.new.named("document"),),
+            ).scalar()
+            if parts and parts != self.new.partitions:
+                raise BackendError(
+                    f"an earlier run that did not end makes {parts} partitions: go on with that number, or "
+                    "cancel it first (docstore partition --cancel)"
+                )
+            if not parts:
+                made = table_statements(self.new, connection.dialect)
+                tables = [text for text in made if "TABLE" in made_by([text]).values()]
+                for statement in (*tables, *partition_statements(self.new)):
+                    connection.exec_driver_sql(statement)
+
+    def _columns(self, connection: sa.Connection, name: str) -> str:
+        return str(connection.exec_driver_sql(_COLUMNS, (self.old.named(name),)).scalar())
+
+    def _copy(self, name: str, key: str) -> Iterator[int]:
+        """Copy what the new table lacks, a batch a transaction; yield how many rows were copied by now."""
+        old, new, done = self.old.named(name), self.new.named(name), 0
+        while True:
+            with self.transaction() as connection:
+                columns = self._columns(connection, name)
+                last = connection.exec_driver_sql(f"SELECT max({key}) FROM {new}").scalar()
+                behind = "" if last is None else f" WHERE {key} > %s"
+                copied = connection.exec_driver_sql(
+                    f"INSERT INTO {new} ({columns}) OVERRIDING SYSTEM VALUE"
+                    f" SELECT {columns} FROM {old}{behind} ORDER BY {key} LIMIT {_BATCH}",
+                    () if last is None else (last,),
+                ).rowcount
+            done += copied
+            yield done
+            if copied < _BATCH:
+                return
+
+    def _index_statements(self) -> list[str]:
+        """Return the statements for all indexes, over the store's functions where they are."""
+        with self.transaction() as connection:
+            dialect = connection.dialect
+            cursor = connection.connection.cursor()
+            declared = [
+                statement
+                for collection in (DOCUMENTS, EXTRACTIONS)
+                for one in declared_indexes.read(cursor, self.old, collection)
+                for statement in replace(one, tables=self.new).statements()
+            ]
+        plain = [text for text in table_statements(self.new, dialect) if "INDEX" in made_by([text]).values()]
+        search = [text for text in schema.search_statements(self.new) if " FUNCTION " not in text[:40]]
+        made = [
+            re.sub(r"^\s*CREATE (INDEX|UNIQUE INDEX) (?!IF)", r"CREATE \1 IF NOT EXISTS ", text)
+            for text in (*plain, *search, *declared)
+        ]
+        for name in _FUNCTIONS:
+            made = [text.replace(self.new.named(name) + "(", self.old.named(name) + "(") for text in made]
+        return [*made, *(f"ANALYZE {name}" for name in self._names(self.new))]
+
+    def _verify(self, name: str) -> None:
+        """Raise BackendError if a new table does not hold what the old one does."""
+        with self.transaction() as connection:
+            columns = self._columns(connection, name)
+            found = [
+                connection.exec_driver_sql(
+                    f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM"
+                    f" (SELECT {columns} FROM {tables.named(name)}) AS t"
+                ).one()
+                for tables in (self.old, self.new)
+            ]
+        if found[0] != found[1]:
+            raise BackendError(
+                f"the partitions of {name} hold {found[1][0]:,} rows that are not the {found[0][0]:,} of the "
+                "table: nothing was put in its place; run  docstore partition --cancel  and begin anew"
+            )
+
+    def _put_in_place(self) -> None:
+        """Drop the old tables and move the new ones to where they were, with their counts and rights."""
+        old, new, home = self.old, self.new, f'"{self.home}"'
+        counted = "tenant, owner, is_latest, status"
+        with self.transaction() as connection:
+
+            def execute(text: str, values: tuple[object, ...] = ()) -> sa.CursorResult[object]:
+                return connection.exec_driver_sql(text, values)
+
+            execute(f"LOCK TABLE {', '.join(self._names(old))} IN ACCESS EXCLUSIVE MODE")
+            grants = execute(_GRANTS, (self.home, old.prefix)).scalars().all()
+            execute(f"DELETE FROM {new.tally}")
+            execute(
+                f"INSERT INTO {new.tally} ({counted}, n) SELECT {counted}, sum(n) FROM {old.tally}"
+                f" GROUP BY {counted} HAVING sum(n) <> 0"
+            )
+            for name in ("document", "extraction", "usual"):
+                sequences = "pg_get_serial_sequence(%s, 'number')"
+                [(last,)] = execute(f"SELECT nextval({sequences}::regclass)", (old.named(name),))
+                execute(f"SELECT setval({sequences}::regclass, %s)", (new.named(name), last))
+            execute(f"DROP VIEW IF EXISTS {', '.join(map(old.named, VIEWS))}")
+            execute(f"DROP TABLE {', '.join(self._names(old))}")
+            for name in PARTITIONED:
+                for table in (name, *(f"{name}_p{part}" for part in range(new.partitions))):
+                    execute(f"ALTER TABLE {new.named(table)} SET SCHEMA {home}")
+            execute(f'DROP SCHEMA "{self.staging}" CASCADE')
+            execute(
+                f"INSERT INTO {old.setting} (name, value) VALUES ('partitions', %s)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (str(new.partitions),),
+            )
+            for statement in (*view_statements(old, "postgresql"), *map(str, grants)):
+                execute(statement)
+
+
+class _Undone(Exception):
+    """What was tried is rolled back."""

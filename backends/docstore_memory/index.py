@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from docstore.backend import Query
-from docstore.index.bitmap import EMPTY, Bits, intersection, union_all
-from docstore.index.bulk import Bulk, Folded
+from docstore.index.bitmap import EMPTY, Bitmap, intersection, union_all
+from docstore.index.bulk import Bulk, MemoryPostings
 from docstore.index.extract import Record, indexed_fields
-from docstore.index.ngrams import Alternatives, asked
-from docstore.index.search import Bounds, leaf_bounds
-from docstore.index.snapshot import Answer, Snapshot
-from docstore.index.tail import Reading, Tail
-from docstore.index.terms import Source
+from docstore.index.ngrams import Alternatives, text_query
+from docstore.index.search import MatchSets, leaf_sets
+from docstore.index.snapshot import IndexMatches, Snapshot
+from docstore.index.tail import RecordView, Tail
+from docstore.index.terms import TermSource
 from docstore.index.values import span_of
 from docstore.query.expr import And, Compare, Expr, Leaf, expr_to_json
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
@@ -71,8 +71,8 @@ class Index:
         self.fields = {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
         if collection is DOCUMENTS:
             self.fields["filename"] = False
-        self._stored = Folded()
-        self._reading = Reading(self.fields, lambda record: record.facts, is_whole=True)
+        self._stored = MemoryPostings()
+        self._reading = RecordView(self.fields, lambda record: record.facts, is_whole=True)
         self._snapshot = Snapshot(Bulk(self.fields, self._stored), Tail(self._reading))
         self._before: dict[int, Record | None] = {}
         self._coming: dict[int, Record | None] = {}
@@ -109,12 +109,12 @@ class Index:
         self._before = {}
         self._snapshot = Snapshot(Bulk(self.fields, self._stored), Tail(self._reading))
 
-    def find(self, query: Query) -> Answer:
+    def find(self, query: Query) -> IndexMatches:
         """Return what the facts say of a query's scope and filter."""
         terms, key = self._terms(query)
         return self.snapshot().find(terms, key, self.leaf)
 
-    def find_untimed(self, query: Query, name: str) -> tuple[Answer, tuple[int, int]]:
+    def find_untimed(self, query: Query, name: str) -> tuple[IndexMatches, tuple[int, int]]:
         """Return the same without the bounds on a column of whole numbers, and those: the least and the most
         value that they leave.
         """
@@ -126,12 +126,12 @@ class Index:
         rest = tuple(term for term in terms if not any(term is one for one in timed))
         return self.snapshot().find(rest, "all " + expr_to_json(And(rest)), self.leaf), span
 
-    def find_folded(self, query: Query) -> Bits:
+    def find_folded(self, query: Query) -> Bitmap:
         """Return what surely matched when the facts were last folded, changed records among it."""
         terms, key = self._terms(query)
-        return self.snapshot().bulk.find(terms, key, self.leaf).low
+        return self.snapshot().bulk.find(terms, key, self.leaf).lower
 
-    def find_changed(self, query: Query) -> Bounds:
+    def find_changed(self, query: Query) -> MatchSets:
         """Return what of the records that changed since matches."""
         terms, key = self._terms(query)
         return self.snapshot().find_changed(terms, key, self.leaf)
@@ -146,19 +146,19 @@ class Index:
         made = found if isinstance(found, MemoryPrepared) and found.is_for(query) else prepared(query)
         return made.terms, made.key
 
-    def leaf(self, leaf: Leaf, source: Source) -> Bounds:
+    def leaf(self, leaf: Leaf, source: TermSource) -> MatchSets:
         """Return what the facts of a source say of a leaf."""
-        alternatives = asked(leaf) if "filename" in self.fields else None
+        alternatives = text_query(leaf) if "filename" in self.fields else None
         if alternatives is None:
-            return leaf_bounds(leaf, source)
-        return Bounds(EMPTY, _texts(alternatives, source))
+            return leaf_sets(leaf, source)
+        return MatchSets(EMPTY, _texts(alternatives, source))
 
 
-def _texts(alternatives: Alternatives, source: Source) -> Bits:
+def _texts(alternatives: Alternatives, source: TermSource) -> Bitmap:
     """Return the records that have all the tokens of one of the alternatives."""
     found = []
     for tokens in alternatives:
-        sets = sorted((_token(token, source) for token in tokens), key=lambda bits: not bits.listed)
+        sets = sorted((_token(token, source) for token in tokens), key=lambda bits: not bits.is_listed)
         every = sets[0]
         for bits in sets[1:]:
             every = intersection(every, bits)
@@ -166,12 +166,12 @@ def _texts(alternatives: Alternatives, source: Source) -> Bits:
     return union_all(found)
 
 
-def _token(token: str, source: Source) -> Bits:
+def _token(token: str, source: TermSource) -> Bitmap:
     if not token.endswith("*"):
-        return source.post(_NAMES, token.encode())
+        return source.posting(_NAMES, token.encode())
     first = token[:-1].encode()
     keys = source.keys(_NAMES, first, first + b"\x7f")
-    return source.posts(_NAMES, keys) if keys is not None else source.post((), b"\x00")
+    return source.any_posting(_NAMES, keys) if keys is not None else source.posting((), b"\x00")
 
 
 def conjuncts(where: Expr) -> Iterator[Expr]:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from docstore.backend import Query, SortKey
 from docstore.concurrency import looked_over
 from docstore.index import top_k
-from docstore.index.bitmap import EMPTY, Bits, minus
-from docstore.index.snapshot import Answer, Window, count_by
+from docstore.index.bitmap import EMPTY, Bitmap, difference
+from docstore.index.snapshot import IndexMatches, PageRange, count_by
 from docstore.index.values import MOST_ORDERED, is_ordered
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import Compare, Expr, In, Path
@@ -60,8 +60,8 @@ def candidates(view: StateView, query: Query) -> tuple[list[Record], list[Record
     bounds = answer.whole
     records = view.base.tables[query.collection.name].records
     beside = [] if layer is None else list(layer.table.records.values())
-    sure = [records[number] for number in bounds.low.members]
-    return sure, [*(records[number] for number in bounds.unsure.members), *beside]
+    sure = [records[number] for number in bounds.lower.members]
+    return sure, [*(records[number] for number in bounds.recheck.members), *beside]
 
 
 def counted_records(view: StateView, mutex: Lock, query: Query) -> tuple[int, list[Record]]:
@@ -73,7 +73,7 @@ def counted_records(view: StateView, mutex: Lock, query: Query) -> tuple[int, li
         bounds = answer.whole
         records = view.base.tables[query.collection.name].records
         beside = [] if layer is None else list(layer.table.records.values())
-        return answer.sure, [*(records[number] for number in bounds.unsure.members), *beside]
+        return answer.sure, [*(records[number] for number in bounds.recheck.members), *beside]
 
 
 def counted_values(view: StateView, mutex: Lock, query: Query, path: Path) -> Mapping[Any, int] | None:
@@ -116,7 +116,7 @@ def first_records(view: StateView, mutex: Lock, query: Query) -> WindowCandidate
         test = compile_expr(query.where)
         beside = [] if layer is None else list(layer.table.records.values())
         found = [record for record in beside if within(record, query) and test(record.facts)]
-        if not answer.exact:
+        if not answer.is_exact:
             return _rounds(view, query, answer, found)
         cut = snapshot.cut(answer, query.order, query.offset, query.limit, query.after, len(found))
         if cut is None:
@@ -134,36 +134,38 @@ def _placed(view: StateView, query: Query) -> list[Record] | None:
         return None
     index, name = view.base.indexes[query.collection.name], query.order[0].path[0]
     snapshot, key = index.snapshot(), index.order_key(query)
-    wanted = Window(query.offset, query.limit, query.after, query.order[0].descending)
+    wanted = PageRange(query.offset, query.limit, query.after, query.order[0].descending)
     orders = snapshot.bulk.orders
     ordered, numbers = orders.get(key), None
     if ordered is None:
         rough, span = index.find_untimed(query, name)
-        if not rough.exact:
+        if not rough.is_exact:
             return None
         if rough.most <= _FEW:
             numbers = snapshot.first(rough, name, span, wanted)
         else:
             answer = index.find(query)
-            if answer.bulk.low.count > MOST_ORDERED or not orders.is_due(key, answer.bulk.low.count):
+            if answer.bulk.lower.count > MOST_ORDERED or not orders.is_due(key, answer.bulk.lower.count):
                 return None
             made = snapshot.ordered(index.find_folded(query), name)
             ordered = None if made is None else orders.put(key, made)
     if ordered is not None:
         changed = index.find_changed(query)
-        numbers = snapshot.page(ordered, changed.low, name, wanted) if changed.exact else None
+        numbers = snapshot.page(ordered, changed.lower, name, wanted) if changed.is_exact else None
     if numbers is None:
         return None
     records = view.base.tables[query.collection.name].records
     return [records[number] for number in numbers]
 
 
-def _rounds(view: StateView, query: Query, answer: Answer, found: list[Record]) -> WindowCandidates | None:
+def _rounds(
+    view: StateView, query: Query, answer: IndexMatches, found: list[Record]
+) -> WindowCandidates | None:
     """Look at ever more of the records that come first, at each once, until enough of them match: of those
     that changed, and of the others.
     """
     snapshot = view.base.indexes[query.collection.name].snapshot()
-    high, slack = answer.bulk.high, 0
+    high, slack = answer.bulk.upper, 0
     if query.after is not None:
         high, slack = snapshot.after(high, query.order, query.after)
     wanted = query.offset + (query.limit or 0) + slack
@@ -177,19 +179,19 @@ def _rounds(view: StateView, query: Query, answer: Answer, found: list[Record]) 
             if (behind is None or behind(record.facts)) and within(record, query) and test(record.facts)
         )
 
-    changed = sorted(_records(view, query, answer.tail.high), key=key_of(query.order))
+    changed = sorted(_records(view, query, answer.tail.upper), key=key_of(query.order))
     found = [*found, *islice(passing(changed), wanted)]
     beside, seen = len(found), EMPTY
     while size <= _LAST_ROUND:
         cut = top_k.cut(high, query.order, 0, size, snapshot.bulk)
         if cut is None:
             return None
-        found += passing(_records(view, query, minus(cut.members, seen)))
+        found += passing(_records(view, query, difference(cut.members, seen)))
         seen = cut.members
         if len(found) - beside >= wanted or seen.count >= high.count:
             return WindowCandidates(found, query.offset, [])
         size *= 2
-    return WindowCandidates(found, query.offset, _records(view, query, minus(high, seen)))
+    return WindowCandidates(found, query.offset, _records(view, query, difference(high, seen)))
 
 
 def key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:
@@ -217,17 +219,17 @@ def described(view: StateView, query: Query) -> str:
     return f"facts: {answer.sure} match, {answer.most - answer.sure} to be looked at,"
 
 
-def _records(view: StateView, query: Query, members: Bits) -> list[Record]:
+def _records(view: StateView, query: Query, members: Bitmap) -> list[Record]:
     records = view.base.tables[query.collection.name].records
     return [records[number] for number in members.members]
 
 
-def _answer(view: StateView, query: Query) -> tuple[Answer, TableOverlay | None]:
+def _answer(view: StateView, query: Query) -> tuple[IndexMatches, TableOverlay | None]:
     """Return what the index says of the base's records that count, and what is laid over them, if anything
     is.
     """
     found, layer = view.base.indexes[query.collection.name].find(query), _layer(view, query)
-    return (found if layer is None else found.without(Bits.of(sorted(layer.hidden)))), layer
+    return (found if layer is None else found.without(Bitmap.of(sorted(layer.hidden)))), layer
 
 
 def _layer(view: StateView, query: Query) -> TableOverlay | None:

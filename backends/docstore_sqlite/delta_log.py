@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from docstore.backend import Row, column
-from docstore.index.bitmap import Bits, Members, Run, minus
+from docstore.index.bitmap import Bitmap, BitRun, Members, difference
 from docstore.index.chunks import merged, packed, packed_integer, packed_one, removed, split
-from docstore.index.extract import Node, Tree, pour_columns
+from docstore.index.extract import Node, TermTree, extract_columns
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, Collection, read_json
 from docstore_sqlite.schema import FIELDS, IndexTables, columns, generation_name, steps_text
@@ -48,12 +48,12 @@ class Compaction:
         self.names = names
         self.collection = collection
 
-    def run(self, now: Tree, before: Tree | None) -> None:
+    def run(self, now: TermTree, before: TermTree | None) -> None:
         """Remove what is no more, add what is new."""
         parts: list[tuple[int, list[tuple[int, bytes, bytes]]]] = []
         shrunk = self._remove(before, now) if before is not None else set[int]()
         for path, node in now.root.walk():
-            if node.posts:
+            if node.postings:
                 id = self._path(path)
                 old = before.root.at(path) if before is not None else None
                 pieces = sorted([(chunk, key, bits) for key, chunk, bits in _pieces(node, old)])
@@ -70,11 +70,11 @@ class Compaction:
             [(id,) for id in sorted(shrunk)],
         )
 
-    def _remove(self, before: Tree, now: Tree) -> set[int]:
+    def _remove(self, before: TermTree, now: TermTree) -> set[int]:
         """Remove what is no more; return the ids of the paths that something was removed from."""
         gone: list[tuple[bytes, int, int, bytes]] = []
         for path, node in before.root.walk():
-            if node.posts:
+            if node.postings:
                 id = self._path(path)
                 new = now.root.at(path)
                 gone.extend((bits, id, chunk, key) for key, chunk, bits in _pieces(node, new))
@@ -98,10 +98,10 @@ class Compaction:
 
 def _pieces(node: Node, other: Node | None) -> Iterator[tuple[bytes, int, bytes]]:
     """Yield the facts of a node that are not the other's, as ``(key, chunk, form)``."""
-    there = None if other is None else Tree.of(other)
+    there = None if other is None else TermTree.of(other)
     for key, members in node.sets():
-        left = members if there is None else _less(members, there.post((), key))
-        if isinstance(left, Run):
+        left = members if there is None else _less(members, there.posting((), key))
+        if isinstance(left, BitRun):
             yield from _integer_pieces(key, left.integer, left.first)
         elif len(left) == 1:
             yield key, left[0] >> 16, packed_one(left[0] & 0xFFFF)
@@ -110,13 +110,13 @@ def _pieces(node: Node, other: Node | None) -> Iterator[tuple[bytes, int, bytes]
                 yield key, chunk, packed(places)
 
 
-def _less(members: Members, gone: Bits) -> Members:
+def _less(members: Members, gone: Bitmap) -> Members:
     """Return the members that are not gone."""
-    left = minus(Bits.of_members(members), gone)
-    if left.listed:
+    left = difference(Bitmap.of_members(members), gone)
+    if left.is_listed:
         return left.members
     first = (left.integer & -left.integer).bit_length() - 1
-    return Run(left.integer >> first, first)
+    return BitRun(left.integer >> first, first)
 
 
 def _integer_pieces(key: bytes, integer: int, shift: int) -> Iterator[tuple[bytes, int, bytes]]:
@@ -383,14 +383,14 @@ def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: 
         (first, last),
     )
     befores, nows = _changed(collection, old, cursor)
-    before = Tree(fields, befores)
+    before = TermTree(fields, befores)
     befores.clear()
-    now = Tree(fields, nows)
+    now = TermTree(fields, nows)
     nows.clear()
     Compaction(cursor, names, collection).run(now, before)
 
 
-def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> Tree:
+def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> TermTree:
     """Return the facts of rows as they are: the number and the indexed columns of each, and perhaps others,
     ascending.
     """
@@ -401,5 +401,5 @@ def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> Tree:
         values["tenant"] = tuple(tenant or None for tenant in values["tenant"])
         for name in _BOOLEANS & values.keys():
             values[name] = tuple(map(_AS_BOOLEAN.__getitem__, values[name]))
-        pour_columns(root, FIELDS[collection.name], numbers, values, is_text=True)
-    return Tree.of(root)
+        extract_columns(root, FIELDS[collection.name], numbers, values, is_text=True)
+    return TermTree.of(root)

@@ -11,7 +11,7 @@ from typing import Any
 
 from docstore.index.bulk import sets_of
 from docstore.index.chunks import CHUNK, assemble, packed, split
-from docstore.index.extract import Tree
+from docstore.index.extract import TermTree
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import Compaction, begin_generation, decoded, fresh
@@ -126,7 +126,7 @@ def _expected(
     )
     records.update({row[0]: decoded(collection, row[1:]) for row in cursor.fetchall()})
     found: dict[tuple[Path, bytes], int] = {}
-    for path, node in Tree(FIELDS[collection.name], records).root.walk():
+    for path, node in TermTree(FIELDS[collection.name], records).root.walk():
         for key, bits in sets_of(node):
             for places in split(bits.members).values():
                 found[(path, key)] = assemble([(0, packed(places))]).integer

@@ -13,13 +13,13 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Query, Row, SortKey
 from docstore.index import top_k
-from docstore.index.bitmap import EMPTY, Bits, union
-from docstore.index.ngrams import asked, fts5
-from docstore.index.search import Bounds, leaf_bounds
-from docstore.index.snapshot import Answer, Snapshot, Window, count_by
+from docstore.index.bitmap import EMPTY, Bitmap, union
+from docstore.index.ngrams import fts5_query, text_query
+from docstore.index.search import MatchSets, leaf_sets
+from docstore.index.snapshot import IndexMatches, PageRange, Snapshot, count_by
 from docstore.index.tail import Segment
-from docstore.index.terms import EVERY, Source
-from docstore.index.values import CUT, MOST_ORDERED, Ordered
+from docstore.index.terms import EVERY, TermSource
+from docstore.index.values import CUT, MOST_ORDERED, OrderedMatches
 from docstore.query.expr import Expr, Leaf, Path
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.values import INT64_MAX, INT64_MIN
@@ -77,12 +77,12 @@ class IndexSearch(SnapshotSession):
             kind, numbers = page
             return AccessPath(kind), self.fetching.page(query, asked, numbers)
         found = self._find(asked.terms, asked.key, index, query)
-        high, most = found.whole.high, found.most
+        high, most = found.whole.upper, found.most
         way = AccessPath("list", found.sure, most - found.sure)
-        if most <= LISTED_MATCHES and (not found.exact or most <= 64 or query.limit is None):
-            return way, self.fetching.reading(query, high.members, checked=found.exact)
+        if most <= LISTED_MATCHES and (not found.is_exact or most <= 64 or query.limit is None):
+            return way, self.fetching.reading(query, high.members, checked=found.is_exact)
         if query.limit is not None and is_orderable(query.order, query.collection):
-            if found.exact:
+            if found.is_exact:
                 placed = self._sort(query, asked, found, index, CUT)
                 if placed is not None:
                     return replace(way, kind="order"), self.fetching.page(query, asked, placed)
@@ -95,8 +95,8 @@ class IndexSearch(SnapshotSession):
                     reading = self.fetching.reading(replace(query, after=None), rounds, checked=True)
                     return replace(way, kind="rounds"), reading
         if most <= LISTED_MATCHES:
-            return way, self.fetching.reading(query, high.members, checked=found.exact)
-        return replace(way, kind="scan"), self.fetching.scanning(query, high, exact=found.exact)
+            return way, self.fetching.reading(query, high.members, checked=found.is_exact)
+        return replace(way, kind="scan"), self.fetching.scanning(query, high, exact=found.is_exact)
 
     def _page(self, query: Query, asked: PlannedQuery, index: Snapshot) -> tuple[str, Sequence[int]] | None:
         """Return how a page in the order of a column is found without asking for all bounds, and its
@@ -115,7 +115,7 @@ class IndexSearch(SnapshotSession):
         found, wanted = self._find(terms, key, index, query), query.offset + query.limit
         total, most = index.size, found.most
         length = walk_length(wanted, total)
-        if found.exact and most <= max(_FEW, length):
+        if found.is_exact and most <= max(_FEW, length):
             first = index.first(found, query.order[0].path[0], span, _window(query))
             return None if first is None else ("list", first)
         if not asked.is_walkable or wanted > _WALK_LEAST or most * length < wanted * total:
@@ -128,10 +128,10 @@ class IndexSearch(SnapshotSession):
         asked = self.asked(query)
         found = self._find(asked.terms, asked.key, self.index(query.collection), query)
         sure = found.sure
-        if found.exact or (at_most is not None and sure >= at_most):
+        if found.is_exact or (at_most is not None and sure >= at_most):
             return sure if at_most is None else min(sure, at_most)
         left = -1 if at_most is None else at_most - sure
-        return sure + self.fetching.count(query, found.whole.unsure, left)
+        return sure + self.fetching.count(query, found.whole.recheck, left)
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
         """Count by the values at a path; ``None``: the facts do not tell. Call within a transaction."""
@@ -139,7 +139,7 @@ class IndexSearch(SnapshotSession):
         key = asked.key or answer_key(asked.terms)
         return count_by(index, self._find(asked.terms, key, index, query), path)
 
-    def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, query: Query) -> Answer:
+    def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, query: Query) -> IndexMatches:
         """Return what the index says of the terms; what texts the documents have is asked of the index of
         texts.
         """
@@ -147,28 +147,28 @@ class IndexSearch(SnapshotSession):
             return index.find(terms, key)
         return index.find(terms, key, partial(self._leaf, index), partial(self._changed_texts, index))
 
-    def _leaf(self, index: Snapshot, leaf: Leaf, source: Source) -> Bounds:
-        if asked(leaf) is None:
-            return leaf_bounds(leaf, source)
+    def _leaf(self, index: Snapshot, leaf: Leaf, source: TermSource) -> MatchSets:
+        if text_query(leaf) is None:
+            return leaf_sets(leaf, source)
         if isinstance(source, Segment):
             changed = self._changed_texts(index, leaf)
-            return Bounds(EMPTY, source.post((), EVERY) if changed is None else source.placed(changed))
+            return MatchSets(EMPTY, source.posting((), EVERY) if changed is None else source.placed(changed))
         found = self._texts(index, leaf)
-        return Bounds(EMPTY, source.post((), EVERY) if found is None else found)
+        return MatchSets(EMPTY, source.posting((), EVERY) if found is None else found)
 
-    def _changed_texts(self, index: Snapshot, leaf: Leaf) -> Bits | None:
+    def _changed_texts(self, index: Snapshot, leaf: Leaf) -> Bitmap | None:
         """Return the documents that a test of texts may hold for, as they are now; ``None``: very many."""
         found, stored = self._texts(index, leaf), index.bulk.stored
         assert isinstance(stored, PostingReader)
         return None if found is None else union(found, stored.unfolded_texts())
 
     @staticmethod
-    def _texts(index: Snapshot, leaf: Leaf) -> Bits | None:
-        question, stored = asked(leaf), index.bulk.stored
+    def _texts(index: Snapshot, leaf: Leaf) -> Bitmap | None:
+        question, stored = text_query(leaf), index.bulk.stored
         assert isinstance(stored, PostingReader)
-        return None if question is None else stored.texts(fts5(question))
+        return None if question is None else stored.texts(fts5_query(question))
 
-    def _cut(self, query: Query, found: Answer, index: Snapshot) -> Fragment | None:
+    def _cut(self, query: Query, found: IndexMatches, index: Snapshot) -> Fragment | None:
         """Return the statement that reads a page cut out of what was found; ``None``: it cannot be cut."""
         if query.limit is None or not index.can_cut(query.order, query.after):
             return None
@@ -178,17 +178,17 @@ class IndexSearch(SnapshotSession):
         numbers = [*cut.bulk.members, *cut.tail]
         return self.fetching.reading(replace(query, offset=cut.skip), numbers, checked=True)
 
-    def _rounds(self, query: Query, found: Answer, index: Snapshot) -> list[int] | None:
+    def _rounds(self, query: Query, found: IndexMatches, index: Snapshot) -> list[int] | None:
         """Return the first numbers that pass, of ever more that come first in the order, and those that
         changed; ``None`` if they are rare among them.
         """
         if not index.can_cut(query.order, query.after):
             return None
-        high, slack = found.bulk.high, 0
+        high, slack = found.bulk.upper, 0
         if query.after is not None:
             high, slack = index.after(high, query.order, query.after)
         wanted = query.offset + (query.limit or 0)
-        changed = self._changed_passing(query, found.tail.high, index, wanted)
+        changed = self._changed_passing(query, found.tail.upper, index, wanted)
         size = 4 * wanted + slack + _ROUND
         while size <= 4 * NUMBERED_ROWS:
             cut = top_k.cut(high, query.order, 0, size, index.bulk)
@@ -200,7 +200,7 @@ class IndexSearch(SnapshotSession):
             size *= 8
         return None
 
-    def _changed_passing(self, query: Query, high: Bits, index: Snapshot, wanted: int) -> list[int]:
+    def _changed_passing(self, query: Query, high: Bitmap, index: Snapshot, wanted: int) -> list[int]:
         """Return those that pass of some changed records, in the order until enough do."""
         ordered, passed = index.changed_in_order(high, query.order), list[int]()
         for start in range(0, len(ordered), _ROUND):
@@ -217,34 +217,34 @@ class IndexSearch(SnapshotSession):
         return None if ordered is None else self._of_order(query, asked, index, ordered)
 
     def _of_order(
-        self, query: Query, asked: PlannedQuery, index: Snapshot, ordered: Ordered
+        self, query: Query, asked: PlannedQuery, index: Snapshot, ordered: OrderedMatches
     ) -> list[int] | None:
         leaf, texts = partial(self._leaf, index), partial(self._changed_texts, index)
         changed = index.find_changed(asked.terms, asked.key, leaf, texts)
-        if not changed.exact:
+        if not changed.is_exact:
             return None
-        return index.page(ordered, changed.low, query.order[0].path[0], _window(query))
+        return index.page(ordered, changed.lower, query.order[0].path[0], _window(query))
 
     def _sort(
-        self, query: Query, asked: PlannedQuery, found: Answer, index: Snapshot, gain: int
+        self, query: Query, asked: PlannedQuery, found: IndexMatches, index: Snapshot, gain: int
     ) -> list[int] | None:
         """Sort the matches and keep them, if that would have paid by now; return the numbers of the page."""
-        size, orders = found.bulk.low.count, index.bulk.orders
+        size, orders = found.bulk.lower.count, index.bulk.orders
         if asked.placed is None or not 0 < size <= MOST_ORDERED:
             return None
         if not orders.is_due(asked.placed, size, gain):
             return None
         leaf = partial(self._leaf, index)
-        matches = index.bulk.find(asked.terms, asked.key, leaf).low  # of the generation: stale ones too
+        matches = index.bulk.find(asked.terms, asked.key, leaf).lower  # of the generation: stale ones too
         ordered = index.ordered(matches, query.order[0].path[0])
         if ordered is None:
             return None
         return self._of_order(query, asked, index, orders.put(asked.placed, ordered))
 
 
-def _window(query: Query) -> Window:
+def _window(query: Query) -> PageRange:
     """Return the window of a query that has a limit."""
-    return Window(query.offset, query.limit or 0, query.after, query.order[0].descending)
+    return PageRange(query.offset, query.limit or 0, query.after, query.order[0].descending)
 
 
 def is_orderable(order: Sequence[SortKey], collection: Collection) -> bool:

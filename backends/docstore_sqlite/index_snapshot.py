@@ -17,7 +17,7 @@ from docstore_sql.tables import Tables
 from docstore.index.bulk import Bulk
 from docstore.index.extract import Record
 from docstore.index.snapshot import Snapshot
-from docstore.index.tail import Reading, Tail
+from docstore.index.tail import RecordView, Tail
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import (
     LOG_LIMIT,
@@ -33,7 +33,7 @@ from docstore_sqlite.text_index import TEXTS_AT_ONCE, fold_texts, pending_texts
 __all__ = ["SnapshotSession"]
 
 _READING = {
-    name: Reading({**fields, "number": False}, lambda record: record, is_whole=False)
+    name: RecordView({**fields, "number": False}, lambda record: record, is_whole=False)
     for name, fields in FIELDS.items()
 }
 

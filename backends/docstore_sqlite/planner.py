@@ -31,7 +31,7 @@ from docstore_sql.column_filter import PreparedQuery
 from docstore_sql.fragment import Fragment, both
 
 from docstore.backend import Query, SortKey
-from docstore.index.ngrams import asked
+from docstore.index.ngrams import text_query
 from docstore.index.values import is_ordered, span_of
 from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, expr_to_json, leaves
 from docstore_sqlite.declared_indexes import has_order
@@ -126,7 +126,7 @@ def uses_index(terms: Sequence[Expr], kept: Container[str]) -> bool:
 def _is_of_facts(leaf: Leaf, kept: Container[str]) -> bool:
     if isinstance(leaf, Occurs):
         return True
-    return not isinstance(leaf, Always) and (leaf.path[0] in kept or asked(leaf) is not None)
+    return not isinstance(leaf, Always) and (leaf.path[0] in kept or text_query(leaf) is not None)
 
 
 def answer_key(terms: Sequence[Expr]) -> str:

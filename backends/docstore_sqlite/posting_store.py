@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from docstore.backend import SortKey
-from docstore.index.bitmap import EMPTY, Bits, union_all
+from docstore.index.bitmap import EMPTY, Bitmap, union_all
 from docstore.index.chunks import assemble
 from docstore.index.snapshot import Snapshot
 from docstore.index.terms import MOST_KEYS
@@ -121,18 +121,18 @@ class PostingReader:
         self._is_committed = is_committed
         self._chunks = _chunks_text(chunks)
 
-    def post(self, path: Path, key: bytes) -> Bits:
+    def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the fact."""
-        found: Bits | None = self._kept.get((path, key))
+        found: Bitmap | None = self._kept.get((path, key))
         if found is None:
             found = self._load(path, key)
             self._kept.put((path, key), found, 2 * found.weight)
         return found
 
-    def posts(self, path: Path, keys: Sequence[bytes]) -> Bits:
+    def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the records that have any of the facts."""
         if len(keys) < 8:
-            return union_all(self.post(path, key) for key in keys)
+            return union_all(self.posting(path, key) for key in keys)
         found: dict[bytes, list[tuple[int, bytes]]] = {}
         for start in range(0, len(keys), 500):
             some = keys[start : start + 500]
@@ -161,10 +161,10 @@ class PostingReader:
             self._kept.put(place, found, 80 * len(found) + 100)
         return found if isinstance(found, list) else None
 
-    def column(self, path: Path, column: bytes) -> Mapping[int, Bits]:
+    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
         """Return the slices of a column that are not empty, all read by one statement."""
         place = ("column", path, column)
-        found: dict[int, Bits] | None = self._kept.get(place)
+        found: dict[int, Bitmap] | None = self._kept.get(place)
         if found is None:
             rows = self._cursor.execute(
                 f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key > ? AND key <= ? "
@@ -181,7 +181,7 @@ class PostingReader:
             self._kept.put(place, found, sum(2 * bits.weight for bits in found.values()))
         return found
 
-    def texts(self, asked: str) -> Bits | None:
+    def texts(self, asked: str) -> Bitmap | None:
         """Return the documents whose texts are what is asked for, and perhaps more; ``None`` if they are
         very many.
         """
@@ -193,17 +193,17 @@ class PostingReader:
                 f"SELECT rowid FROM {self._names.text} WHERE {self._names.text} MATCH ? LIMIT ?",
                 (asked, MOST_FOUND + 1),
             ).fetchall()
-            found = Bits.of(sorted(row[0] for row in rows)) if len(rows) <= MOST_FOUND else ()
+            found = Bitmap.of(sorted(row[0] for row in rows)) if len(rows) <= MOST_FOUND else ()
             if self._is_committed:
                 self._kept.put(place, found, 40 * len(rows) + 100)
-        return found if isinstance(found, Bits) else None
+        return found if isinstance(found, Bitmap) else None
 
-    def unfolded_texts(self) -> Bits:
+    def unfolded_texts(self) -> Bitmap:
         """Return the documents whose texts have changed since the text index was written."""
         self._cursor.execute(f"SELECT number FROM {self._names.changes['documents']} WHERE has_text = 1")
-        return Bits.of(sorted({row[0] for row in self._cursor.fetchall()}))
+        return Bitmap.of(sorted({row[0] for row in self._cursor.fetchall()}))
 
-    def _load(self, path: Path, key: bytes) -> Bits:
+    def _load(self, path: Path, key: bytes) -> Bitmap:
         id = self._path(path)
         if id is None:
             return EMPTY

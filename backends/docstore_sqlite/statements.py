@@ -12,8 +12,8 @@ from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query
-from docstore.index.bitmap import Bits
-from docstore.index.search import Bounds
+from docstore.index.bitmap import Bitmap
+from docstore.index.search import MatchSets
 from docstore.query.expr import And
 from docstore_sqlite.compiler import SQLiteCompiler
 from docstore_sqlite.functions import SetMember
@@ -56,7 +56,7 @@ class RowStatements:
         source = f"json_each(?) AS j CROSS JOIN {self.tables.of(query.collection)} AS d ON d.number = j.value"
         return self._statement(query, source, (listed(numbers),), parts)
 
-    def scanning(self, query: Query, high: Bits, *, exact: bool) -> Fragment:
+    def scanning(self, query: Query, high: Bitmap, *, exact: bool) -> Fragment:
         """Return the statement that reads in the order of the query, a bit test a row; unless the bits are
         ``exact``, what passes is put to the filter.
         """
@@ -83,7 +83,7 @@ class RowStatements:
         )
         return [row[0] for row in self.cursor.fetchall()]
 
-    def count(self, query: Query, unsure: Bits, at_most: int) -> int:
+    def count(self, query: Query, unsure: Bitmap, at_most: int) -> int:
         """Count those rows of a set that match the filter, up to ``at_most``; -1: all of them."""
         table = self.tables.of(query.collection)
         where = self.session.compilers[query.collection.name].where(And(scoped(query)))
@@ -130,7 +130,7 @@ class OrderedScan:
         self.cursor = session.cursor
         self.tables = tables
 
-    def page(self, query: Query, asked: PlannedQuery, found: Bounds, length: int) -> list[int] | None:
+    def page(self, query: Query, asked: PlannedQuery, found: MatchSets, length: int) -> list[int] | None:
         """Return the page's numbers by walking the order, ``None`` if so many rows do not fill it.
 
         Args:
@@ -151,18 +151,18 @@ class OrderedScan:
             f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",
             (*where.values, length),
         )
-        if not found.exact:
+        if not found.is_exact:
             return self._looking(query, walked, found, wanted)
         self.session.run(walked)
-        passed, ended = self._tested(found.high.raw, wanted, length)
+        passed, ended = self._tested(found.upper.raw, wanted, length)
         return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
 
-    def _looking(self, query: Query, walked: Fragment, found: Bounds, wanted: int) -> list[int] | None:
+    def _looking(self, query: Query, walked: Fragment, found: MatchSets, wanted: int) -> list[int] | None:
         """Walk and put each row to the filter, where the sets leave it open."""
         compiler = self.session.compilers[query.collection.name]
         test = both(
             (
-                Fragment("docstore_test(?, w.number)", (SetMember(found.high.raw),)),
+                Fragment("docstore_test(?, w.number)", (SetMember(found.upper.raw),)),
                 compiler.where(And(scoped(query))),
             )
         )

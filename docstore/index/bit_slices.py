@@ -14,12 +14,12 @@ from functools import lru_cache
 from itertools import compress
 from typing import Final
 
-from docstore.index.bitmap import EMPTY, Bits, Members, Run, intersection, minus, union
+from docstore.index.bitmap import EMPTY, Bitmap, BitRun, Members, difference, intersection, union
 from docstore.index.terms import DATES, WIDTHS
 
 __all__ = [
     "Slices",
-    "compared",
+    "compare",
     "date_ordinal",
     "date_ordinal_of",
     "double_ordinal",
@@ -30,7 +30,7 @@ __all__ = [
     "transposed",
 ]
 
-Slices = Callable[[int], Bits]
+Slices = Callable[[int], Bitmap]
 """Slice ``j`` of a column."""
 _SPREAD: Final = 4
 _SIGN: Final = 1 << 63
@@ -109,7 +109,7 @@ def _runs(column: bytes, values: bytes, size: int, first: int) -> Iterator[tuple
                 elif sign:
                     integer ^= sign
             if integer:
-                yield byte * 8 + bit, Run(integer, first)
+                yield byte * 8 + bit, BitRun(integer, first)
 
 
 def transposed(part: bytes) -> bytes:
@@ -157,7 +157,7 @@ def _turned(flags: bytes, sign: bytes, negative: bool, at: int) -> bytes:
 _FLIP: Final = bytes(1 - (value & 1) for value in range(256))
 
 
-def compared(slices: Slices, column: bytes, present: Bits, ordinal: int) -> tuple[Bits, Bits, Bits]:
+def compare(slices: Slices, column: bytes, present: Bitmap, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
     """Return which of ``present`` have a lesser, the same and a greater value than ``ordinal``."""
     bits = WIDTHS[column] * 8
     lesser, greater, level = EMPTY, EMPTY, present
@@ -167,21 +167,21 @@ def compared(slices: Slices, column: bytes, present: Bits, ordinal: int) -> tupl
         ones = intersection(level, slices(at))
         if ordinal >> (bits - 1 - at) & 1:
             if ones is not level:
-                rest = minus(level, ones)
+                rest = difference(level, ones)
                 lesser = union(lesser, rest)
             level = ones
         elif ones:
             greater = union(greater, ones)
-            level = minus(level, ones)
+            level = difference(level, ones)
     return lesser, level, greater
 
 
-def equal_to_any(slices: Slices, column: bytes, present: Bits, ordinals: Sequence[int]) -> Bits:
+def equal_to_any(slices: Slices, column: bytes, present: Bitmap, ordinals: Sequence[int]) -> Bitmap:
     """Return which of ``present`` have one of the values, by going down the slices with all of them at
     once.
     """
     bits = WIDTHS[column] * 8
-    found: list[Bits] = []
+    found: list[Bitmap] = []
     stack = [(present, sorted(set(ordinals)), 0)]
     while stack:
         level, wanted, at = stack.pop()
@@ -193,7 +193,7 @@ def equal_to_any(slices: Slices, column: bytes, present: Bits, ordinals: Sequenc
             if len(high) == len(wanted):
                 level = ones
                 continue
-            zeros = minus(level, ones) if ones else level
+            zeros = difference(level, ones) if ones else level
             if high:
                 stack.append((ones, high, at))
                 wanted = [value for value in wanted if not value >> place & 1]

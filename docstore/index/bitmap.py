@@ -16,12 +16,12 @@ __all__ = [
     "EMPTY",
     "NUMBERS_TYPE",
     "SMALL",
-    "Bits",
+    "BitRun",
+    "Bitmap",
     "Members",
-    "Run",
+    "difference",
     "integer_of",
     "intersection",
-    "minus",
     "packed_members",
     "union",
     "union_all",
@@ -36,18 +36,18 @@ _DENSE: Final = 12
 _PLACES: Final = tuple(tuple(bit for bit in range(8) if value >> bit & 1) for value in range(256))
 
 
-class Run(NamedTuple):
+class BitRun(NamedTuple):
     """Numbers as the bits of an integer, counted from the first of them on."""
 
     integer: int
     first: int
 
 
-Members: TypeAlias = "Sequence[int] | Run"
+Members: TypeAlias = "Sequence[int] | BitRun"
 """Ascending numbers, each once, or a run of them."""
 
 
-class Bits:
+class Bitmap:
     """An immutable set of numbers ≥ 0. Make one with :meth:`of` or :meth:`of_integer`."""
 
     __slots__ = ("_count", "_integer", "_members", "_raw")
@@ -59,24 +59,24 @@ class Bits:
         self._count: int | None = None if members is None else len(members)
 
     @classmethod
-    def of(cls, members: Iterable[int]) -> Bits:
+    def of(cls, members: Iterable[int]) -> Bitmap:
         """Return the set of these numbers, which ascend."""
         return cls(list(members), None)
 
     @classmethod
-    def of_members(cls, members: Members) -> Bits:
+    def of_members(cls, members: Members) -> Bitmap:
         """Return the set of these numbers."""
-        if isinstance(members, Run):
+        if isinstance(members, BitRun):
             return cls.of_integer(members.integer << members.first)
         return cls(members, None)
 
     @classmethod
-    def of_integer(cls, integer: int) -> Bits:
+    def of_integer(cls, integer: int) -> Bitmap:
         """Return the set of the bits that are 1."""
         return cls(None, integer) if integer else EMPTY
 
     @classmethod
-    def of_raw(cls, raw: bytes) -> Bits:
+    def of_raw(cls, raw: bytes) -> Bitmap:
         """Return the set of the bits that are 1 in little-endian bytes."""
         return cls(None, None, raw)
 
@@ -114,11 +114,11 @@ class Bits:
         return self._count
 
     @property
-    def listed(self) -> bool:
+    def is_listed(self) -> bool:
         """Whether the numbers stand as a short list already."""
         return self._members is not None and len(self._members) <= SMALL
 
-    def counted(self, count: int) -> Bits:
+    def counted(self, count: int) -> Bitmap:
         """Return the set, of which it is known how many it has."""
         self._count = count
         return self
@@ -168,13 +168,13 @@ class Bits:
         return self.integer != 0
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Bits) and self.integer == other.integer
+        return isinstance(other, Bitmap) and self.integer == other.integer
 
     def __hash__(self) -> int:
         return hash(self.integer)
 
     def __repr__(self) -> str:
-        return f"Bits({list(self.members[:12])}{'…' if self.count > 12 else ''})"
+        return f"Bitmap({list(self.members[:12])}{'…' if self.count > 12 else ''})"
 
     @property
     def weight(self) -> int:
@@ -224,74 +224,75 @@ def _unpack(raw: bytes) -> list[int]:
     return found
 
 
-EMPTY: Final = Bits([], 0, b"")
+EMPTY: Final = Bitmap([], 0, b"")
 
 
-def _kept(members: Sequence[int], other: Bits) -> Bits:
-    if other.listed:
+def _kept(members: Sequence[int], other: Bitmap) -> Bitmap:
+    if other.is_listed:
         among = set(other.members)
-        return Bits.of([number for number in members if number in among])
+        return Bitmap.of([number for number in members if number in among])
     raw = other.raw
     end = len(raw) << 3
-    return Bits.of([number for number in members if number < end and raw[number >> 3] >> (number & 7) & 1])
+    return Bitmap.of([number for number in members if number < end and raw[number >> 3] >> (number & 7) & 1])
 
 
-def intersection(one: Bits, other: Bits) -> Bits:
+def intersection(one: Bitmap, other: Bitmap) -> Bitmap:
     """Return what is in both."""
     if one is other:
         return one
-    if one.listed:
+    if one.is_listed:
         return _kept(one.members, other)
-    if other.listed:
+    if other.is_listed:
         return _kept(other.members, one)
-    return Bits.of_integer(one.integer & other.integer)
+    return Bitmap.of_integer(one.integer & other.integer)
 
 
-def union(one: Bits, other: Bits) -> Bits:
+def union(one: Bitmap, other: Bitmap) -> Bitmap:
     """Return what is in either."""
     if one is other or not other:
         return one
     if not one:
         return other
-    if one.listed and other.listed and one.count + other.count <= SMALL:
-        return Bits.of(sorted({*one.members, *other.members}))
-    return Bits.of_integer(one.integer | other.integer)
+    if one.is_listed and other.is_listed and one.count + other.count <= SMALL:
+        return Bitmap.of(sorted({*one.members, *other.members}))
+    return Bitmap.of_integer(one.integer | other.integer)
 
 
-def union_all(sets: Iterable[Bits]) -> Bits:
+def union_all(sets: Iterable[Bitmap]) -> Bitmap:
     """Return what is in any of them."""
     small: set[int] = set()
     integer = 0
     for one in sets:
-        if one.listed:
+        if one.is_listed:
             small.update(one.members)
         else:
             integer |= one.integer
-    listed = Bits.of(sorted(small))
-    return union(listed, Bits.of_integer(integer))
+    listed = Bitmap.of(sorted(small))
+    return union(listed, Bitmap.of_integer(integer))
 
 
-def minus(one: Bits, other: Bits) -> Bits:
+def difference(one: Bitmap, other: Bitmap) -> Bitmap:
     """Return what is in ``one`` alone."""
     if not other:
         return one
     if one is other:
         return EMPTY
-    if one.listed:
+    if one.is_listed:
         return _without(one.members, other)
     integer = one.integer
-    return Bits.of_integer(integer ^ (integer & other.integer))
+    return Bitmap.of_integer(integer ^ (integer & other.integer))
 
 
-def _without(members: Sequence[int], other: Bits) -> Bits:
-    if other.listed:
+def _without(members: Sequence[int], other: Bitmap) -> Bitmap:
+    if other.is_listed:
         among = set(other.members)
-        return Bits.of([number for number in members if number not in among])
+        return Bitmap.of([number for number in members if number not in among])
     raw = other.raw
     end = len(raw) << 3
-    return Bits.of(
+    return Bitmap.of(
         [number for number in members if number >= end or not raw[number >> 3] >> (number & 7) & 1]
     )
+
 
 NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
 _SPARSE: Final = 32
@@ -308,17 +309,17 @@ def packed_members(numbers: Sequence[int], *, repeats: bool = False) -> Members:
     if len(numbers) <= SMALL or len(numbers) * _SPARSE < span:
         return list(dict.fromkeys(numbers)) if repeats and len(set(numbers)) < len(numbers) else numbers
     if span == len(numbers) and not repeats:
-        return Run((1 << span) - 1, first)
-    return Run(_digits(numbers, first, span), first)
+        return BitRun((1 << span) - 1, first)
+    return BitRun(_digits(numbers, first, span), first)
 
 
 def integer_of(members: Members) -> int:
     """Return the bits of members."""
-    if isinstance(members, Run):
+    if isinstance(members, BitRun):
         return members.integer << members.first
     first, span = members[0], members[-1] - members[0] + 1
     if len(members) * _SPARSE < span:
-        return Bits(members, None).integer
+        return Bitmap(members, None).integer
     return _digits(members, first, span) << first
 
 

@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
-from docstore.index.bitmap import EMPTY, SMALL, Bits
+from docstore.index.bitmap import EMPTY, SMALL, Bitmap
 
 __all__ = [
     "CHUNK",
@@ -77,9 +77,9 @@ def packed_integer(integer: int) -> bytes:
     first = (integer & -integer).bit_length() - 1
     bitmap, start = _bitmap(first, end - 1), first >> 3
     if 2 * count <= bitmap:
-        return b"\0" + _as_bytes(Bits.of_integer(integer).members)
+        return b"\0" + _as_bytes(Bitmap.of_integer(integer).members)
     if 2 * (end - count) + 2 < bitmap:
-        missing = Bits.of_integer(integer ^ ((1 << end) - 1))
+        missing = Bitmap.of_integer(integer ^ ((1 << end) - 1))
         return b"\2" + (end - 1).to_bytes(2, "little") + _as_bytes(missing.members)
     if start > 2:
         return b"\3" + start.to_bytes(2, "little") + (integer >> (8 * start)).to_bytes(bitmap - 2, "little")
@@ -104,12 +104,12 @@ def removed(old: bytes, gone: bytes) -> bytes:
     return packed_integer(integer) if integer else b""
 
 
-def assemble(pieces: Sequence[tuple[int, bytes]]) -> Bits:
+def assemble(pieces: Sequence[tuple[int, bytes]]) -> Bitmap:
     """Return the set whose chunks are ``(chunk, form)``, in ascending order of the chunks."""
     if not pieces:
         return EMPTY
     if all(form[0] == 0 for _, form in pieces) and sum(len(form) for _, form in pieces) <= 2 * SMALL:
-        return Bits.of([(chunk << 16) + place for chunk, form in pieces for place in _places(form[1:])])
+        return Bitmap.of([(chunk << 16) + place for chunk, form in pieces for place in _places(form[1:])])
     whole = bytearray((pieces[-1][0] + 1) * 8192)
     for chunk, form in pieces:
         start = chunk * 8192
@@ -124,7 +124,7 @@ def assemble(pieces: Sequence[tuple[int, bytes]]) -> Bits:
         else:
             for place in _places(form[1:]):
                 whole[start + (place >> 3)] |= 1 << (place & 7)
-    return Bits.of_raw(bytes(whole))
+    return Bitmap.of_raw(bytes(whole))
 
 
 def _as_bytes(places: Sequence[int]) -> bytes:
@@ -154,4 +154,4 @@ def _integer(form: bytes) -> int:
 
 
 def _of_places(places: Sequence[int]) -> int:
-    return Bits(places, None).integer
+    return Bitmap(places, None).integer

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from pydantic_core import from_json
 
 from docstore.index.bit_slices import raw_slices, slice_key, transposed
-from docstore.index.bitmap import EMPTY, NUMBERS_TYPE, SMALL, Bits, Members, Run, packed_members
+from docstore.index.bitmap import EMPTY, NUMBERS_TYPE, SMALL, Bitmap, BitRun, Members, packed_members
 from docstore.index.ngrams import tokens_of
 from docstore.index.terms import (
     ARRAY,
@@ -29,9 +29,9 @@ from docstore.index.terms import (
     NUMBER,
     NUMBERS,
     OBJECT,
+    OVERSIZED,
     STRING,
     TRUE,
-    WILD,
     is_dated,
     number_key,
     size_key,
@@ -44,13 +44,13 @@ from docstore.query.fields import Collection, Kind, read_json
 __all__ = [
     "MOST_VALUES",
     "Node",
-    "Numbers",
-    "Packed",
+    "Owners",
+    "PackedRecord",
     "Record",
-    "Tree",
+    "TermTree",
+    "extract_columns",
+    "extract_terms",
     "indexed_fields",
-    "pour",
-    "pour_columns",
 ]
 
 _FEW: Final = 32
@@ -62,7 +62,7 @@ _FLAGS: Final = tuple(
 """A bit for each of eight codes."""
 
 
-class Numbers:
+class Owners:
     """Whose values a column holds: the number of a record for each value, ascending.
 
     Attributes:
@@ -112,14 +112,14 @@ class Numbers:
         coded = bytes(map(codes.__getitem__, values))
         turned = [transposed(coded.translate(_FLAGS[some])) for some in range((len(codes) + 7) >> 3)]
         return {
-            value: Run(int.from_bytes(turned[code >> 3][code & 7 :: 8], "little"), self.listed[0])
+            value: BitRun(int.from_bytes(turned[code >> 3][code & 7 :: 8], "little"), self.listed[0])
             for value, code in codes.items()
         }
 
-    def at(self, places: Sequence[int]) -> Numbers:
+    def at(self, places: Sequence[int]) -> Owners:
         """Return the numbers at some places."""
         listed = self.listed
-        return Numbers([listed[place] for place in places], repeats=self.repeats)
+        return Owners([listed[place] for place in places], repeats=self.repeats)
 
 
 class Node:
@@ -132,11 +132,11 @@ class Node:
         dated, dates: the column of dates; 16 bytes a record.
     """
 
-    __slots__ = ("children", "dated", "dates", "floats", "numbers", "posts")
+    __slots__ = ("children", "dated", "dates", "floats", "numbers", "postings")
 
     def __init__(self) -> None:
         self.children: dict[str, Node] = {}
-        self.posts: dict[bytes, Members] = {}
+        self.postings: dict[bytes, Members] = {}
         self.numbers: Sequence[int] = ()
         self.floats: array[float] = array("d")
         self.dated: Sequence[int] = ()
@@ -181,11 +181,12 @@ class Node:
 
     def sets(self) -> Iterator[tuple[bytes, Members]]:
         """Yield all facts of the path: each key, slices of columns among them, and who has it."""
-        yield from self.posts.items()
+        yield from self.postings.items()
         for column, members in ((NUMBERS, self.numbers), (DATES, self.dated)):
             if members:
                 yield column, packed_members(members)
                 yield from self.slices(column)
+
 
 MOST_VALUES: Final = 4096
 """A record with more JSON values than this is wild."""
@@ -212,14 +213,16 @@ def indexed_fields(collection: Collection) -> tuple[str, ...]:
     )
 
 
-class Packed(Protocol):
+class PackedRecord(Protocol):
     """A record that is kept in less room than the mapping that the evaluator reads."""
 
     def columns(self, records: Iterable[Any], names: Sequence[str]) -> Iterable[Sequence[Any]]:
         """Return columns of records of the collection, one after the other: JSON as text."""
 
 
-def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | Packed]) -> None:
+def extract_terms(
+    root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | PackedRecord]
+) -> None:
     """Add the facts of records.
 
     Args:
@@ -236,14 +239,14 @@ def pour(root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[s
     ordered = map(records.__getitem__, numbers)
     is_packed = not isinstance(first, Mapping)
     columns = _columns(ordered, names) if isinstance(first, Mapping) else first.columns(ordered, names)
-    pour_columns(root, fields, numbers, dict(zip(names, columns, strict=True)), is_text=is_packed)
+    extract_columns(root, fields, numbers, dict(zip(names, columns, strict=True)), is_text=is_packed)
 
 
 def _columns(records: Iterable[Any], names: Sequence[str]) -> Iterable[Sequence[Any]]:
     return zip(*(map(record.get, names) for record in records), strict=True)
 
 
-def pour_columns(
+def extract_columns(
     root: Node,
     fields: Mapping[str, bool],
     numbers: Sequence[int],
@@ -255,25 +258,25 @@ def pour_columns(
 
     Args:
         root: where to; a fresh node.
-        fields: as of :func:`pour`.
+        fields: as of :func:`extract_terms`.
         numbers: of the records, ascending, at least one.
         columns: by name, a value for each record; ``None``: it has none. With ``filename``, ``content``.
         is_text: whether JSON is given as its text.
     """
-    everyone = Numbers(numbers)
-    root.posts[EVERY] = everyone.members
+    everyone = Owners(numbers)
+    root.postings[EVERY] = everyone.members
     wild: set[int] = set()
     poured: list[tuple[set[type], Sequence[Any], Node]] = []
     for name, is_json in fields.items():
         column = columns[name]
         if name == "filename":
-            _see_names(root.child(name), column, columns["content"], everyone)
+            _extract_names(root.child(name), column, columns["content"], everyone)
             continue
         kinds = set(map(type, column))
         if is_json:
             values, of = _present(column, kinds, everyone)
             if of is not None:
-                _see_json(root.child(name), values, of, wild, is_text=is_text)
+                _extract_json(root.child(name), values, of, wild, is_text=is_text)
             continue
         alike = next((node for types, other, node in poured if types == kinds and other == column), None)
         if alike is not None:  # as the instants of most documents: what was seen then is seen here
@@ -282,13 +285,13 @@ def pour_columns(
         values, of = _present(column, kinds, everyone)
         if of is not None:
             node = root.child(name)
-            _see_all(node, values, of, kinds - {NoneType})
+            _extract_all(node, values, of, kinds - {NoneType})
             poured.append((kinds, column, node))
     if wild:
-        root.posts[WILD] = array(NUMBERS_TYPE, sorted(wild))
+        root.postings[OVERSIZED] = array(NUMBERS_TYPE, sorted(wild))
 
 
-def _see_json(node: Node, values: Sequence[Any], of: Numbers, wild: set[int], *, is_text: bool) -> None:
+def _extract_json(node: Node, values: Sequence[Any], of: Owners, wild: set[int], *, is_text: bool) -> None:
     """Note a column of JSON; of what holds too much only that it is wild."""
     much = set[int]()
     if is_text:
@@ -304,7 +307,7 @@ def _see_json(node: Node, values: Sequence[Any], of: Numbers, wild: set[int], *,
         if not left:
             return
         values, of = [values[at] for at in left], of.at(left)
-    _see_all(node, values, of)
+    _extract_all(node, values, of)
 
 
 def _decoded(texts: Sequence[str]) -> list[Any]:
@@ -322,8 +325,8 @@ def _decoded(texts: Sequence[str]) -> list[Any]:
 
 
 def _present(
-    column: Sequence[Any], kinds: Set[type], everyone: Numbers
-) -> tuple[Sequence[Any], Numbers | None]:
+    column: Sequence[Any], kinds: Set[type], everyone: Owners
+) -> tuple[Sequence[Any], Owners | None]:
     """Return the values that there are, and whose; ``None`` if there is none."""
     if NoneType not in kinds:
         return column, everyone
@@ -360,38 +363,38 @@ def _size(value: Any, left: int) -> int:
 # -- values ------------------------------------------------------------------------------------------
 
 
-def _see_all(node: Node, values: Sequence[Any], of: Numbers, kinds: Set[type] | None = None) -> None:
+def _extract_all(node: Node, values: Sequence[Any], of: Owners, kinds: Set[type] | None = None) -> None:
     """Note what is seen at the end of a path in many records: a fresh node is filled."""
     kinds = set(map(type, values)) if kinds is None else kinds
     if list in kinds:
-        _see_arrays(node, values, of)
+        _extract_arrays(node, values, of)
     elif len(kinds) == 1 or kinds <= _NUMERIC:
-        _see_alike(node, kinds, values, of)
+        _extract_alike(node, kinds, values, of)
     else:
         for alike in (_NUMERIC & kinds, *({kind} for kind in kinds - _NUMERIC)):
             places = [at for at, value in enumerate(values) if type(value) in alike]
             if places:
-                _see_alike(node, alike, [values[at] for at in places], of.at(places))
+                _extract_alike(node, alike, [values[at] for at in places], of.at(places))
 
 
-def _see_alike(node: Node, kinds: Set[type], values: Sequence[Any], of: Numbers) -> None:
+def _extract_alike(node: Node, kinds: Set[type], values: Sequence[Any], of: Owners) -> None:
     """Note values of one kind, none an array."""
     if kinds <= _NUMERIC:
-        _see_numbers(node, values, of)
+        _extract_numbers(node, values, of)
     elif str in kinds:
-        _see_texts(node, values, of)
+        _extract_texts(node, values, of)
     elif dict in kinds:
-        node.posts[OBJECT] = of.members
+        node.postings[OBJECT] = of.members
         for step, members, places in _by_step(values):
-            _see_all(node.child(step), members, of if places is None else of.at(places))
+            _extract_all(node.child(step), members, of if places is None else of.at(places))
     elif bool in kinds:
         for value, having in of.by_value(values).items():
-            node.posts[TRUE if value else FALSE] = having
+            node.postings[TRUE if value else FALSE] = having
     else:
-        node.posts[NULL] = of.members
+        node.postings[NULL] = of.members
 
 
-def _see_arrays(node: Node, values: Sequence[Any], of: Numbers) -> None:
+def _extract_arrays(node: Node, values: Sequence[Any], of: Owners) -> None:
     """Note arrays by their lengths, and what is in them beside the values that are none; an array within an
     array is that alone.
     """
@@ -401,8 +404,8 @@ def _see_arrays(node: Node, values: Sequence[Any], of: Numbers) -> None:
         arrays, among = [values[at] for at in places], of.at(places)
         values = [value if type(value) is list else (value,) for value in values]
     lengths = list(map(len, arrays))
-    node.posts[ARRAY] = among.members
-    node.posts.update((size_key(length), members) for length, members in among.by_value(lengths).items())
+    node.postings[ARRAY] = among.members
+    node.postings.update((size_key(length), members) for length, members in among.by_value(lengths).items())
     inner = list(chain.from_iterable(values))
     if not inner:
         return
@@ -411,7 +414,7 @@ def _see_arrays(node: Node, values: Sequence[Any], of: Numbers) -> None:
         left = [at for at, value in enumerate(inner) if type(value) is not list]
         inner, having = [inner[at] for at in left], [having[at] for at in left]
     if inner:
-        _see_all(node, inner, Numbers(having, repeats=True))
+        _extract_all(node, inner, Owners(having, repeats=True))
 
 
 def _by_step(objects: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Sequence[Any], list[int] | None]]:
@@ -443,18 +446,18 @@ def _by_step(objects: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Sequence[
 _FIRST: Final = itemgetter(0)
 
 
-def _see_texts(node: Node, texts: Sequence[str], of: Numbers) -> None:
-    node.posts[STRING] = of.members
+def _extract_texts(node: Node, texts: Sequence[str], of: Owners) -> None:
+    node.postings[STRING] = of.members
     having = of.by_value(texts)
     dated = {text for text in having if text[4:5] == "-" and is_dated(text)}
     for text in dated:
         del having[text]
-    node.posts.update(zip(text_keys(having), having.values(), strict=True))
+    node.postings.update(zip(text_keys(having), having.values(), strict=True))
     if dated:
-        _see_dates(node, texts, of, dated)
+        _extract_dates(node, texts, of, dated)
 
 
-def _see_dates(node: Node, texts: Sequence[str], of: Numbers, dated: Set[str]) -> None:
+def _extract_dates(node: Node, texts: Sequence[str], of: Owners, dated: Set[str]) -> None:
     """Note texts that begin like dates: in the column where they are the only text of a record."""
     times = Counter(of.listed) if of.repeats else None
     keyed: defaultdict[str, list[int]] = defaultdict(list)
@@ -470,18 +473,18 @@ def _see_dates(node: Node, texts: Sequence[str], of: Numbers, dated: Set[str]) -
             keyed[text].append(number)
     node.dated, node.dates = having, b"".join(column)
     for text, numbers in keyed.items():
-        node.posts[text_key(text)] = of.packed(numbers)
+        node.postings[text_key(text)] = of.packed(numbers)
 
 
-def _see_numbers(node: Node, values: Sequence[float], of: Numbers) -> None:
-    node.posts[NUMBER] = of.members
+def _extract_numbers(node: Node, values: Sequence[float], of: Owners) -> None:
+    node.postings[NUMBER] = of.members
     node.numbers, least, most = of.listed, min(values), max(values)
     if of.repeats or not -_EXACT <= least <= most <= _EXACT:
         values, node.numbers = _in_column(node, values, of)
     node.floats = array("d", [value or 0.0 for value in values] if least <= 0.0 <= most else values)
 
 
-def _in_column(node: Node, values: Sequence[float], of: Numbers) -> tuple[Sequence[float], Sequence[int]]:
+def _in_column(node: Node, values: Sequence[float], of: Owners) -> tuple[Sequence[float], Sequence[int]]:
     """Return the numbers that go in the column, and whose; the others are noted by their values: several of
     one record, and those that no double is equal to.
     """
@@ -496,50 +499,51 @@ def _in_column(node: Node, values: Sequence[float], of: Numbers) -> tuple[Sequen
         else:
             keyed[number_key(value)].append(number)
     for key, numbers in keyed.items():
-        node.posts[key] = of.packed(numbers)
+        node.postings[key] = of.packed(numbers)
     return column, having
 
 
-def _see_names(node: Node, names: Sequence[str], contents: Sequence[str | None], of: Numbers) -> None:
+def _extract_names(node: Node, names: Sequence[str], contents: Sequence[str | None], of: Owners) -> None:
     """Note the pieces of filenames and the words of contents, where they are kept among the facts."""
-    node.posts.update(tokens_of(names, contents, of.listed))
-
-Record: TypeAlias = "Mapping[str, Any] | Packed"
+    node.postings.update(tokens_of(names, contents, of.listed))
 
 
-class Tree:
+Record: TypeAlias = "Mapping[str, Any] | PackedRecord"
+
+
+class TermTree:
     """The facts of a few records: a tree of nodes and the sets made of it so far."""
 
     def __init__(self, fields: Mapping[str, bool], records: Mapping[int, Record]) -> None:
         self.root: Node = Node()
-        pour(self.root, fields, records)
-        self._columns: dict[tuple[Path, bytes], dict[bytes, Bits]] = {}
+        extract_terms(self.root, fields, records)
+        self._columns: dict[tuple[Path, bytes], dict[bytes, Bitmap]] = {}
 
     @classmethod
-    def of(cls, root: Node) -> Tree:
+    def of(cls, root: Node) -> TermTree:
         """Return the facts of a node and all below as a tree of its own."""
         tree = cls({}, {})
         tree.root = root
         return tree
 
-    def post(self, path: Path, key: bytes) -> Bits:
+    def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the fact."""
         node = self.root.at(path)
         if node is None:
             return EMPTY
         if key == NUMBERS:
-            return Bits.of(node.numbers)
+            return Bitmap.of(node.numbers)
         if key == DATES:
-            return Bits.of(node.dated)
+            return Bitmap.of(node.dated)
         if key[:1] in (NUMBERS, DATES):
             place = (path, key[:1])
             if place not in self._columns:
                 slices = node.slices(key[:1])
-                self._columns[place] = {at: Bits.of_members(members) for at, members in slices}
+                self._columns[place] = {at: Bitmap.of_members(members) for at, members in slices}
             return self._columns[place].get(key, EMPTY)
-        return Bits.of_members(node.posts.get(key, ()))
+        return Bitmap.of_members(node.postings.get(key, ()))
 
     def keys(self, path: Path, first: bytes, end: bytes) -> list[bytes]:
         """Return the value keys of a range."""
         node = self.root.at(path)
-        return [] if node is None else [key for key in node.posts if first <= key < end]
+        return [] if node is None else [key for key in node.postings if first <= key < end]

@@ -25,11 +25,11 @@ from docstore.query.text import fold, index_words, search_fold, words
 
 __all__ = [
     "Alternatives",
-    "asked",
     "document_tokens",
-    "fts5",
+    "fts5_query",
     "name_tokens",
     "names_tokens",
+    "text_query",
     "tokens_of",
     "word_tokens",
 ]
@@ -202,12 +202,12 @@ Alternatives: TypeAlias = tuple[tuple[str, ...], ...]
 """Tokens, all of one of the alternatives at least; ``*`` behind a token: the beginning of one."""
 
 
-def fts5(alternatives: Alternatives) -> str:
+def fts5_query(alternatives: Alternatives) -> str:
     """Return what to ask for in the language of SQLite's FTS5."""
     return " OR ".join(f"({' AND '.join(tokens)})" for tokens in alternatives)
 
 
-def asked(leaf: Expr) -> Alternatives | None:
+def text_query(leaf: Expr) -> Alternatives | None:
     """Return what to ask for: all that can match ``leaf`` is found by it; ``None``: there is nothing to
     ask.
     """

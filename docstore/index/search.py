@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, assert_never
 
 from docstore.concurrency import check, looked_over
 from docstore.index.bit_slices import date_ordinal, double_ordinal, equal_to_any, slice_key
-from docstore.index.bitmap import EMPTY, Bits, intersection, minus, union, union_all
+from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
 from docstore.index.terms import (
     ARRAY,
     DATES,
@@ -25,10 +25,10 @@ from docstore.index.terms import (
     NUMBER,
     NUMBERS,
     OBJECT,
+    OVERSIZED,
     STRING,
     TRUE,
-    WILD,
-    Source,
+    TermSource,
     is_dated,
     number_key,
     size_key,
@@ -63,78 +63,80 @@ from docstore.query.instants import text_spans
 from docstore.query.paths import index_step
 
 __all__ = [
-    "Bounds",
-    "between",
-    "bounds",
-    "doubted",
-    "exactly",
-    "intersected",
-    "leaf_bounds",
+    "MatchSets",
+    "exact_sets",
+    "intersect_all",
+    "leaf_sets",
+    "match_sets",
     "ordered",
+    "sets_between",
     "slices",
     "texts_passing",
     "texts_within",
-    "united",
+    "unite_all",
+    "with_recheck",
 ]
 
+
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class MatchSets:
     """What surely matches and what can match; the same object where the answer is exact."""
 
-    low: Bits
-    high: Bits
+    lower: Bitmap
+    upper: Bitmap
 
     @property
-    def exact(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether nothing is left to the evaluator."""
-        return self.low is self.high
+        return self.lower is self.upper
 
     @property
-    def unsure(self) -> Bits:
+    def recheck(self) -> Bitmap:
         """What is left to the evaluator."""
-        return EMPTY if self.exact else minus(self.high, self.low)
+        return EMPTY if self.is_exact else difference(self.upper, self.lower)
 
 
-def exactly(bits: Bits) -> Bounds:
+def exact_sets(bits: Bitmap) -> MatchSets:
     """Return the bounds of an exact answer."""
-    return Bounds(bits, bits)
+    return MatchSets(bits, bits)
 
 
-def between(low: Bits, more: Bits) -> Bounds:
+def sets_between(low: Bitmap, more: Bitmap) -> MatchSets:
     """Return bounds from ``low`` to ``low`` and ``more``."""
-    rest = minus(more, low)
-    return Bounds(low, union(low, rest)) if rest else exactly(low)
+    rest = difference(more, low)
+    return MatchSets(low, union(low, rest)) if rest else exact_sets(low)
 
 
-def intersected(parts: list[Bounds], source: Source) -> Bounds:
+def intersect_all(parts: list[MatchSets], source: TermSource) -> MatchSets:
     """Return what all parts say together; of none, that every record matches."""
     if not parts:
-        return exactly(source.post((), EVERY))
-    parts.sort(key=lambda part: not part.high.listed)
-    high = parts[0].high
+        return exact_sets(source.posting((), EVERY))
+    parts.sort(key=lambda part: not part.upper.is_listed)
+    high = parts[0].upper
     for part in parts[1:]:
-        high = intersection(high, part.high)
-    if all(part.exact for part in parts):
-        return exactly(high)
+        high = intersection(high, part.upper)
+    if all(part.is_exact for part in parts):
+        return exact_sets(high)
     low = high
     for part in parts:
-        if not part.exact:
-            low = intersection(low, part.low)
-    return Bounds(low, high) if low != high else exactly(high)
+        if not part.is_exact:
+            low = intersection(low, part.lower)
+    return MatchSets(low, high) if low != high else exact_sets(high)
 
 
-def united(parts: Sequence[Bounds]) -> Bounds:
+def unite_all(parts: Sequence[MatchSets]) -> MatchSets:
     """Return what any of the parts says."""
-    low = union_all([part.low for part in parts])
-    if all(part.exact for part in parts):
-        return exactly(low)
-    return Bounds(low, union_all([part.high for part in parts]))
+    low = union_all([part.lower for part in parts])
+    if all(part.is_exact for part in parts):
+        return exact_sets(low)
+    return MatchSets(low, union_all([part.upper for part in parts]))
 
-Answer: TypeAlias = Callable[[Leaf], Bounds]
+
+BoundLeafSearch: TypeAlias = Callable[[Leaf], MatchSets]
 """Says of one leaf what the facts say."""
 
 
-def bounds(expr: Expr, source: Source, leaf: Answer | None = None) -> Bounds:
+def match_sets(expr: Expr, source: TermSource, leaf: BoundLeafSearch | None = None) -> MatchSets:
     """Return what ``source`` says of ``expr``.
 
     Args:
@@ -142,35 +144,35 @@ def bounds(expr: Expr, source: Source, leaf: Answer | None = None) -> Bounds:
         source: the facts.
         leaf: answers for one leaf, where a caller keeps the answers; ``None`` works each out.
     """
-    return _bounds(expr, source, leaf or (lambda given: leaf_bounds(given, source)))
+    return _bounds(expr, source, leaf or (lambda given: leaf_sets(given, source)))
 
 
-def _bounds(expr: Expr, source: Source, one: Answer) -> Bounds:
+def _bounds(expr: Expr, source: TermSource, one: BoundLeafSearch) -> MatchSets:
     match expr:
         case And(terms):
             return _conjunction(terms, source, one)
         case Or(terms):
-            return united([_bounds(term, source, one) for term in terms])
+            return unite_all([_bounds(term, source, one) for term in terms])
         case Not(term):
-            inner, every = _bounds(term, source, one), source.post((), EVERY)
-            low = minus(every, inner.high)
-            return exactly(low) if inner.exact else Bounds(low, minus(every, inner.low))
+            inner, every = _bounds(term, source, one), source.posting((), EVERY)
+            low = difference(every, inner.upper)
+            return exact_sets(low) if inner.is_exact else MatchSets(low, difference(every, inner.lower))
         case _:
             check()
             return one(expr)
 
 
-def _conjunction(terms: Sequence[Expr], source: Source, one: Answer) -> Bounds:
+def _conjunction(terms: Sequence[Expr], source: TermSource, one: BoundLeafSearch) -> MatchSets:
     """Return what ``source`` says of an And; texts are gone through last, and not where nothing is left."""
     parts, rest = _text_ranges(terms, source)
     for term in sorted(rest, key=_reads_texts):
         parts.append(_bounds(term, source, one))
-        if not parts[-1].high:
-            return exactly(EMPTY)
-    return intersected(parts, source)
+        if not parts[-1].upper:
+            return exact_sets(EMPTY)
+    return intersect_all(parts, source)
 
 
-def _text_ranges(terms: Sequence[Expr], source: Source) -> tuple[list[Bounds], Sequence[Expr]]:
+def _text_ranges(terms: Sequence[Expr], source: TermSource) -> tuple[list[MatchSets], Sequence[Expr]]:
     """Answer several bounds on one text at once, where no record has two; return the answers, and the other
     terms.
     """
@@ -178,52 +180,57 @@ def _text_ranges(terms: Sequence[Expr], source: Source) -> tuple[list[Bounds], S
     for term in terms:
         if isinstance(term, Compare) and term.op != "eq" and type(term.value) is str:
             by_path.setdefault(term.path, []).append(term)
-    found: list[Bounds] = []
+    found: list[MatchSets] = []
     taken: set[int] = set()
     for path, asked in by_path.items():
-        if len(asked) > 1 and path[0] != "filename" and source.kept(path[0]) and not _arrays(path, source):
-            found.append(doubted(texts_within(asked, source), path, source))
+        if (
+            len(asked) > 1
+            and path[0] != "filename"
+            and source.has_field(path[0])
+            and not _arrays(path, source)
+        ):
+            found.append(with_recheck(texts_within(asked, source), path, source))
             taken.update(map(id, asked))
     return found, [term for term in terms if id(term) not in taken] if taken else terms
 
 
-def _arrays(path: Path, source: Source) -> Bits:
+def _arrays(path: Path, source: TermSource) -> Bitmap:
     """Return the records that may have several values at a path."""
-    return union_all(source.post(path[:at], ARRAY) for at in range(1, len(path) + 1))
+    return union_all(source.posting(path[:at], ARRAY) for at in range(1, len(path) + 1))
 
 
 def _reads_texts(expr: Expr) -> bool:
     return any(isinstance(leaf, Regex | Match) for leaf in leaves(expr))
 
 
-def leaf_bounds(leaf: Leaf, source: Source) -> Bounds:
+def leaf_sets(leaf: Leaf, source: TermSource) -> MatchSets:
     """Return what ``source`` says of one leaf."""
     if isinstance(leaf, Always):
-        return exactly(source.post((), EVERY) if leaf.value else EMPTY)
-    if isinstance(leaf, Occurs) or leaf.path[0] == "filename" or not source.kept(leaf.path[0]):
-        return Bounds(EMPTY, source.post((), EVERY))
-    return doubted(_leaf(leaf, source), leaf.path, source)
+        return exact_sets(source.posting((), EVERY) if leaf.value else EMPTY)
+    if isinstance(leaf, Occurs) or leaf.path[0] == "filename" or not source.has_field(leaf.path[0]):
+        return MatchSets(EMPTY, source.posting((), EVERY))
+    return with_recheck(_leaf(leaf, source), leaf.path, source)
 
 
-def doubted(found: Bounds, path: Path, source: Source) -> Bounds:
+def with_recheck(found: MatchSets, path: Path, source: TermSource) -> MatchSets:
     """Leave to the evaluator the records whose facts do not tell."""
-    doubtful = union(_indexed(path, source), source.post((), WILD))
+    doubtful = union(_indexed(path, source), source.posting((), OVERSIZED))
     if not doubtful:
         return found
-    low = minus(found.low, doubtful)
-    return Bounds(low, union(found.high, doubtful))
+    low = difference(found.lower, doubtful)
+    return MatchSets(low, union(found.upper, doubtful))
 
 
-def _indexed(path: Path, source: Source) -> Bits:
+def _indexed(path: Path, source: TermSource) -> Bitmap:
     """Return the records with an array where ``path`` has a step that may be an index: facts do not cover
     those.
     """
     return union_all(
-        source.post(path[:at], ARRAY) for at in range(1, len(path)) if index_step(path[at]) is not None
+        source.posting(path[:at], ARRAY) for at in range(1, len(path)) if index_step(path[at]) is not None
     )
 
 
-def _leaf(leaf: Any, source: Source) -> Bounds:
+def _leaf(leaf: Any, source: TermSource) -> MatchSets:
     match leaf:
         case Compare(path, "eq", value):
             return _equal(path, (value,), source)
@@ -234,15 +241,15 @@ def _leaf(leaf: Any, source: Source) -> Bounds:
         case All(path, values):
             return _every(path, values, source)
         case Exists(path):
-            return exactly(_exists(path, source))
+            return exact_sets(_exists(path, source))
         case TypeIs(path, types):
             return _typed(path, types, source)
         case During(path, spans):
             return _during(path, spans, source)
         case Size(path, length):
-            return exactly(source.post(path, size_key(length)))
+            return exact_sets(source.posting(path, size_key(length)))
         case Mod(path):
-            return Bounds(EMPTY, source.post(path, NUMBER))
+            return MatchSets(EMPTY, source.posting(path, NUMBER))
         case Regex(path, pattern, flags):
             return texts_passing(path, evaluator.matches_regex(pattern, flags), b"", source)
         case Match(path, kind, text):
@@ -251,35 +258,35 @@ def _leaf(leaf: Any, source: Source) -> Bounds:
         case Contains(path, values, every):
             return _contains(path, values, every, source)
         case ElemMatch(path, condition, of):
-            return Bounds(
-                EMPTY, intersection(source.post(path, ARRAY), _element(path, condition, of, source))
+            return MatchSets(
+                EMPTY, intersection(source.posting(path, ARRAY), _element(path, condition, of, source))
             )
         case _:
             assert_never(leaf)
 
 
-def _exists(path: Path, source: Source) -> Bits:
-    return union_all(source.post(path, kind) for kind in KINDS)
+def _exists(path: Path, source: TermSource) -> Bitmap:
+    return union_all(source.posting(path, kind) for kind in KINDS)
 
 
-def _null(path: Path, source: Source) -> Bounds:
+def _null(path: Path, source: TermSource) -> MatchSets:
     """Null or missing (rules 9 and 11): what is behind an array needs a look, where something lacks the
     path.
     """
-    every = source.post((), EVERY)
-    arrays = union_all(source.post(path[:at], ARRAY) for at in range(1, len(path)))
-    null = source.post(path, NULL)
-    missing = minus(every, _exists(path, source))
+    every = source.posting((), EVERY)
+    arrays = union_all(source.posting(path[:at], ARRAY) for at in range(1, len(path)))
+    null = source.posting(path, NULL)
+    missing = difference(every, _exists(path, source))
     if not arrays:
-        return exactly(union(null, missing))
-    return between(union(null, minus(missing, arrays)), arrays)
+        return exact_sets(union(null, missing))
+    return sets_between(union(null, difference(missing, arrays)), arrays)
 
 
-def _equal(path: Path, values: Sequence[Any], source: Source) -> Bounds:
+def _equal(path: Path, values: Sequence[Any], source: TermSource) -> MatchSets:
     keys: list[bytes] = []
     numbers: list[int] = []
     dates: list[str] = []
-    parts: list[Bounds] = []
+    parts: list[MatchSets] = []
     for value in looked_over(values):
         kind = type(value)
         if kind is str:
@@ -295,64 +302,70 @@ def _equal(path: Path, values: Sequence[Any], source: Source) -> Bounds:
         elif value is None:
             parts.append(_null(path, source))
         else:
-            parts.append(Bounds(EMPTY, source.post(path, ARRAY if kind is list else OBJECT)))
+            parts.append(MatchSets(EMPTY, source.posting(path, ARRAY if kind is list else OBJECT)))
     if keys:
-        parts.append(exactly(source.post(path, keys[0]) if len(keys) == 1 else source.posts(path, keys)))
+        parts.append(
+            exact_sets(source.posting(path, keys[0]) if len(keys) == 1 else source.any_posting(path, keys))
+        )
     if numbers:
-        parts.append(exactly(_in_column(path, NUMBERS, numbers, source)))
+        parts.append(exact_sets(_in_column(path, NUMBERS, numbers, source)))
     for whole in (True, False):
         texts = [text for text in dates if (len(text.encode()) < 16) is whole]
         if texts:
             found = _in_column(path, DATES, [date_ordinal(text) for text in texts], source)
-            parts.append(exactly(found) if whole else Bounds(EMPTY, found))
-    return parts[0] if len(parts) == 1 else united([part for part in parts if part.high] or [exactly(EMPTY)])
+            parts.append(exact_sets(found) if whole else MatchSets(EMPTY, found))
+    return (
+        parts[0]
+        if len(parts) == 1
+        else unite_all([part for part in parts if part.upper] or [exact_sets(EMPTY)])
+    )
 
 
-def _during(path: Path, spans: Sequence[tuple[int, int]], source: Source) -> Bounds:
+def _during(path: Path, spans: Sequence[tuple[int, int]], source: TermSource) -> MatchSets:
     """Return the records with texts that may be instants within the spans, by how such texts begin."""
     parts = []
     for first, last in text_spans(spans):
         after = ordered(Compare(path, "gte", first), source)
         parts.append(
-            after.high
+            after.upper
             if last is None
-            else intersection(after.high, ordered(Compare(path, "lt", last), source).high)
+            else intersection(after.upper, ordered(Compare(path, "lt", last), source).upper)
         )
-    return Bounds(EMPTY, union_all(parts))
+    return MatchSets(EMPTY, union_all(parts))
 
 
-def _every(path: Path, values: Sequence[Any], source: Source) -> Bounds:
+def _every(path: Path, values: Sequence[Any], source: TermSource) -> MatchSets:
     """Return the records that have each of the values."""
-    parts: list[Bounds] = []
+    parts: list[MatchSets] = []
     for value in values:
         parts.append(_equal(path, (value,), source))
-        if not parts[-1].high:
-            return exactly(EMPTY)
-    return intersected(parts, source)
+        if not parts[-1].upper:
+            return exact_sets(EMPTY)
+    return intersect_all(parts, source)
 
 
-def _in_column(path: Path, column: bytes, ordinals: Sequence[int], source: Source) -> Bits:
-    present = source.post(path, column)
+def _in_column(path: Path, column: bytes, ordinals: Sequence[int], source: TermSource) -> Bitmap:
+    present = source.posting(path, column)
     if not present:
         return EMPTY
     return equal_to_any(slices(path, column, source), column, present, ordinals)
 
 
-def texts_passing(path: Path, test: Callable[[Any], bool], start: bytes, source: Source) -> Bounds:
+def texts_passing(path: Path, test: Callable[[Any], bool], start: bytes, source: TermSource) -> MatchSets:
     """Ask a test of texts of each different text."""
-    dated = source.post(path, DATES)
+    dated = source.posting(path, DATES)
     long = source.keys(path, b"t", b"u")
     short = source.keys(path, b"s" + start, b"s" + start + b"\xff" if start else b"t")
     if short is None or long is None:
-        return Bounds(EMPTY, source.post(path, STRING))
+        return MatchSets(EMPTY, source.posting(path, STRING))
     fitting = [key for key in looked_over(short) if test(text_of(key))]
-    low = source.posts(path, fitting) if fitting else EMPTY
+    low = source.any_posting(path, fitting) if fitting else EMPTY
     likely = [key for key in long if key[1:25].startswith(start[:24])]
-    rest = union(dated, source.posts(path, likely)) if likely else dated
-    return between(low, rest)
+    rest = union(dated, source.any_posting(path, likely)) if likely else dated
+    return sets_between(low, rest)
 
 
-def _typed(path: Path, types: frozenset[str], source: Source) -> Bounds:
+def _typed(path: Path, types: frozenset[str], source: TermSource) -> MatchSets:
     kinds = {
         "null": (NULL,),
         "bool": (FALSE, TRUE),
@@ -362,98 +375,99 @@ def _typed(path: Path, types: frozenset[str], source: Source) -> Bounds:
     }
     keys = [key for name, found in kinds.items() if name in types for key in found]
     numeric = types & {"number", "int", "long", "double", "date"}
-    found = union_all(source.post(path, key) for key in keys)
+    found = union_all(source.posting(path, key) for key in keys)
     if not numeric:
-        return exactly(found)
+        return exact_sets(found)
     if "number" in types and len(path) > 1:
-        return exactly(union(found, source.post(path, NUMBER)))
-    return between(found, source.post(path, NUMBER))
+        return exact_sets(union(found, source.posting(path, NUMBER)))
+    return sets_between(found, source.posting(path, NUMBER))
 
 
-def _contains(path: Path, values: Sequence[Any], every: bool, source: Source) -> Bounds:
-    arrays = source.post(path, ARRAY)
-    parts = [_equal(path, (value,), source).high for value in values]
+def _contains(path: Path, values: Sequence[Any], every: bool, source: TermSource) -> MatchSets:
+    arrays = source.posting(path, ARRAY)
+    parts = [_equal(path, (value,), source).upper for value in values]
     if every:
         found = arrays
         for part in parts:
             found = intersection(found, part)
-        return Bounds(EMPTY, found)
-    return Bounds(EMPTY, intersection(arrays, union_all(parts)))
+        return MatchSets(EMPTY, found)
+    return MatchSets(EMPTY, intersection(arrays, union_all(parts)))
 
 
-def _element(path: Path, condition: Expr, of: str, source: Source) -> Bits:
+def _element(path: Path, condition: Expr, of: str, source: TermSource) -> Bitmap:
     """Return the records in which an element may satisfy ``condition``: each positive leaf is asked of the
     array's own path.
     """
     match condition:
         case And(terms):
-            found = source.post((), EVERY)
+            found = source.posting((), EVERY)
             for term in terms:
                 found = intersection(found, _element(path, term, of, source))
             return found
         case Or(terms):
             return union_all(_element(path, term, of, source) for term in terms)
         case Not() | Always() | Occurs():
-            return source.post((), EVERY)
+            return source.posting((), EVERY)
         case _:
             if of == "records" and index_step(condition.path[0]) is not None:
-                return source.post((), EVERY)
+                return source.posting((), EVERY)
             if of == "values" and isinstance(condition, (Contains, Size, ElemMatch)):
-                return source.post((), EVERY)  # of arrays within arrays there are no facts
-            return leaf_bounds(_moved(condition, path), source).high
+                return source.posting((), EVERY)  # of arrays within arrays there are no facts
+            return leaf_sets(_moved(condition, path), source).upper
 
 
 def _moved(leaf: Any, path: Path) -> Any:
     return replace(leaf, path=(*path, *leaf.path))
 
+
 _Keys: TypeAlias = tuple[bytes, bytes]
 """Value keys from the first on, before the second."""
 
 
-def slices(path: Path, column: bytes, source: Source) -> Callable[[int], Bits]:
+def slices(path: Path, column: bytes, source: TermSource) -> Callable[[int], Bitmap]:
     """Return what reads the slices of a column of a path."""
-    return lambda at: source.post(path, slice_key(column, at))
+    return lambda at: source.posting(path, slice_key(column, at))
 
 
-def ordered(leaf: Compare, source: Source) -> Bounds:
+def ordered(leaf: Compare, source: TermSource) -> MatchSets:
     """Return what the facts say of ``$gt $gte $lt $lte`` (rule 12)."""
     value, path, kind = leaf.value, leaf.path, type(leaf.value)
     if kind is bool:
         held = [key for key, one in ((FALSE, False), (TRUE, True)) if evaluator.comparison(leaf)(one)]
-        return exactly(union_all(source.post(path, key) for key in held))
+        return exact_sets(union_all(source.posting(path, key) for key in held))
     if kind is int or kind is float:
-        return united([_number_range(leaf, source), _key_range(leaf, number_key(value), b"n", source)])
+        return unite_all([_number_range(leaf, source), _key_range(leaf, number_key(value), b"n", source)])
     if kind is str:
-        return united([_date_range(leaf, source), _text_range(leaf, source)])
-    return Bounds(EMPTY, source.post(path, ARRAY if kind is list else OBJECT))
+        return unite_all([_date_range(leaf, source), _text_range(leaf, source)])
+    return MatchSets(EMPTY, source.posting(path, ARRAY if kind is list else OBJECT))
 
 
-def _number_range(leaf: Compare, source: Source) -> Bounds:
-    present = source.post(leaf.path, NUMBERS)
+def _number_range(leaf: Compare, source: TermSource) -> MatchSets:
+    present = source.posting(leaf.path, NUMBERS)
     if not present:
-        return exactly(EMPTY)
+        return exact_sets(EMPTY)
     nearest = float(leaf.value)
-    lesser, level, greater = source.compared(leaf.path, NUMBERS, double_ordinal(nearest))
+    lesser, level, greater = source.compare(leaf.path, NUMBERS, double_ordinal(nearest))
     found = greater if leaf.op in ("gt", "gte") else lesser
     beside = (nearest > leaf.value) - (nearest < leaf.value)
     holds = leaf.op in ("gte", "lte") if not beside else (beside > 0) is (leaf.op in ("gt", "gte"))
-    return exactly(union(found, level) if holds else found)
+    return exact_sets(union(found, level) if holds else found)
 
 
-def _date_range(leaf: Compare, source: Source) -> Bounds:
-    present = source.post(leaf.path, DATES)
+def _date_range(leaf: Compare, source: TermSource) -> MatchSets:
+    present = source.posting(leaf.path, DATES)
     if not present:
-        return exactly(EMPTY)
+        return exact_sets(EMPTY)
     start = leaf.value[:16].encode()[:16]
     ordinal = int.from_bytes(start.ljust(16, b"\0"), "big")
-    lesser, level, greater = source.compared(leaf.path, DATES, ordinal)
+    lesser, level, greater = source.compare(leaf.path, DATES, ordinal)
     found = greater if leaf.op in ("gt", "gte") else lesser
     if len(leaf.value.encode()) < 16:
-        return exactly(union(found, level) if leaf.op in ("gte", "lte") else found)
-    return between(found, level)
+        return exact_sets(union(found, level) if leaf.op in ("gte", "lte") else found)
+    return sets_between(found, level)
 
 
-def _key_range(leaf: Compare, key: bytes, kind: bytes, source: Source) -> Bounds:
+def _key_range(leaf: Compare, key: bytes, kind: bytes, source: TermSource) -> MatchSets:
     """Return the records with a value key in the range."""
     return _keys_within(leaf.path, kind, _wanted(leaf, key, kind), source)
 
@@ -464,18 +478,18 @@ def _wanted(leaf: Compare, key: bytes, kind: bytes) -> _Keys:
     return (after, bytes((kind[0] + 1,))) if leaf.op in ("gt", "gte") else (kind, after)
 
 
-def _keys_within(path: Path, kind: bytes, wanted: _Keys, source: Source) -> Bounds:
+def _keys_within(path: Path, kind: bytes, wanted: _Keys, source: TermSource) -> MatchSets:
     """Return the records with a value key in a range; where there are too many keys, all that have keys of
     the kind are unsure.
     """
     found = _run(path, wanted, source)
     if found is None:
         kinds = (NUMBER, NUMBERS) if kind == b"n" else (STRING, DATES)
-        return Bounds(EMPTY, _beside(path, *kinds, source))
-    return exactly(found)
+        return MatchSets(EMPTY, _beside(path, *kinds, source))
+    return exact_sets(found)
 
 
-def texts_within(leaves: Sequence[Compare], source: Source) -> Bounds:
+def texts_within(leaves: Sequence[Compare], source: TermSource) -> MatchSets:
     """Return what the facts say of several bounds on the one text that a record has at their path.
 
     Args:
@@ -484,21 +498,21 @@ def texts_within(leaves: Sequence[Compare], source: Source) -> Bounds:
     """
     ranges = [_wanted(leaf, b"s" + leaf.value.encode(), b"s") for leaf in leaves]
     wanted = max(first for first, _ in ranges), min(end for _, end in ranges)
-    return united(
+    return unite_all(
         [
             _keys_within(leaves[0].path, b"s", wanted, source),
-            intersected([_date_range(leaf, source) for leaf in leaves], source),
-            intersected([_long_range(leaf, source) for leaf in leaves], source),
+            intersect_all([_date_range(leaf, source) for leaf in leaves], source),
+            intersect_all([_long_range(leaf, source) for leaf in leaves], source),
         ]
     )
 
 
-def _text_range(leaf: Compare, source: Source) -> Bounds:
+def _text_range(leaf: Compare, source: TermSource) -> MatchSets:
     short = _key_range(leaf, b"s" + leaf.value.encode(), b"s", source)
-    return united([short, _long_range(leaf, source)])
+    return unite_all([short, _long_range(leaf, source)])
 
 
-def _long_range(leaf: Compare, source: Source) -> Bounds:
+def _long_range(leaf: Compare, source: TermSource) -> MatchSets:
     """Return the records with a text in the range that is too long to be a key whole."""
     encoded = leaf.value.encode()
     start = b"t" + encoded[:24]
@@ -507,18 +521,18 @@ def _long_range(leaf: Compare, source: Source) -> Bounds:
     rest = (behind, b"u") if leaf.op in ("gt", "gte") else (b"t", start)
     sure = _run(leaf.path, rest, source)
     if level is None or sure is None:
-        return Bounds(EMPTY, _beside(leaf.path, STRING, DATES, source))
-    return between(sure, level)
+        return MatchSets(EMPTY, _beside(leaf.path, STRING, DATES, source))
+    return sets_between(sure, level)
 
 
-def _run(path: Path, wanted: _Keys, source: Source) -> Bits | None:
+def _run(path: Path, wanted: _Keys, source: TermSource) -> Bitmap | None:
     """Return the records with a value key in a range; ``None`` where there are too many keys."""
     if wanted[0] >= wanted[1]:
         return EMPTY
     keys = source.keys(path, *wanted)
-    return None if keys is None else source.posts(path, keys)
+    return None if keys is None else source.any_posting(path, keys)
 
 
-def _beside(path: Path, kind: bytes, column: bytes, source: Source) -> Bits:
+def _beside(path: Path, kind: bytes, column: bytes, source: TermSource) -> Bitmap:
     """Return the records of a kind that are not in its column."""
-    return minus(source.post(path, kind), source.post(path, column))
+    return difference(source.posting(path, kind), source.posting(path, column))

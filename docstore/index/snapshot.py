@@ -15,27 +15,28 @@ from typing import Any, Final
 from docstore.backend import SortKey
 from docstore.concurrency import looked_over
 from docstore.index import top_k
-from docstore.index.bitmap import Bits, intersection, minus, union, union_all
-from docstore.index.bulk import Bulk, LeafAnswer
-from docstore.index.ngrams import asked
-from docstore.index.search import Bounds, exactly, leaf_bounds
-from docstore.index.tail import Question, Tail, Texts
-from docstore.index.terms import ARRAY, DATES, FALSE, KINDS, NULL, NUMBER, TRUE, WILD, Source
-from docstore.index.values import Ordered, has_ordinal, ordinal
+from docstore.index.bitmap import Bitmap, difference, intersection, union, union_all
+from docstore.index.bulk import Bulk, LeafSearch
+from docstore.index.ngrams import text_query
+from docstore.index.search import MatchSets, exact_sets, leaf_sets
+from docstore.index.tail import Tail, TailQuery, Texts
+from docstore.index.terms import ARRAY, DATES, FALSE, KINDS, NULL, NUMBER, OVERSIZED, TRUE, TermSource
+from docstore.index.values import OrderedMatches, has_ordinal, ordinal
 from docstore.query.expr import Expr, Path, leaves
 from docstore.query.facets import Facet, group
 from docstore.query.sorting import after_function, sort_key_function
 
 __all__ = [
-    "Answer",
-    "Cut",
+    "IndexMatches",
+    "PageCandidates",
+    "PageRange",
     "Snapshot",
-    "Window",
     "count_by",
 ]
 
+
 @dataclass(frozen=True)
-class Answer:
+class IndexMatches:
     """What an index says of a question.
 
     Attributes:
@@ -43,37 +44,37 @@ class Answer:
         tail: the changed records.
     """
 
-    bulk: Bounds
-    tail: Bounds
+    bulk: MatchSets
+    tail: MatchSets
 
     @property
-    def exact(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether nothing is left to the evaluator."""
-        return self.bulk.exact and self.tail.exact
+        return self.bulk.is_exact and self.tail.is_exact
 
     @cached_property
-    def whole(self) -> Bounds:
+    def whole(self) -> MatchSets:
         """All records."""
-        low = union(self.bulk.low, self.tail.low)
-        return exactly(low) if self.exact else Bounds(low, union(self.bulk.high, self.tail.high))
+        low = union(self.bulk.lower, self.tail.lower)
+        return exact_sets(low) if self.is_exact else MatchSets(low, union(self.bulk.upper, self.tail.upper))
 
     @property
     def sure(self) -> int:
         """How many records surely match."""
-        return self.bulk.low.count + self.tail.low.count
+        return self.bulk.lower.count + self.tail.lower.count
 
     @property
     def most(self) -> int:
         """How many records can match."""
-        return self.bulk.high.count + self.tail.high.count
+        return self.bulk.upper.count + self.tail.upper.count
 
-    def without(self, numbers: Bits) -> Answer:
+    def without(self, numbers: Bitmap) -> IndexMatches:
         """Return the answer with some records left out."""
-        return Answer(_without(self.bulk, numbers), _without(self.tail, numbers)) if numbers else self
+        return IndexMatches(_without(self.bulk, numbers), _without(self.tail, numbers)) if numbers else self
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PageRange:
     """Which part is wanted of an order by a column of whole numbers and by ``number``, both in one direction.
 
     Attributes:
@@ -89,7 +90,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PageCandidates:
     """Records among which a page is.
 
     Attributes:
@@ -97,7 +98,7 @@ class Cut:
         skip: how many of them to pass over once they are sorted and those not behind the position left out.
     """
 
-    bulk: Bits
+    bulk: Bitmap
     tail: Sequence[int]
     skip: int
 
@@ -122,8 +123,8 @@ class Snapshot:
         return self.bulk.every.count + len(self.tail)
 
     def find(
-        self, terms: Sequence[Expr], key: str, leaf: LeafAnswer = leaf_bounds, texts: Texts | None = None
-    ) -> Answer:
+        self, terms: Sequence[Expr], key: str, leaf: LeafSearch = leaf_sets, texts: Texts | None = None
+    ) -> IndexMatches:
         """Return what the index says of a conjunction.
 
         Args:
@@ -132,19 +133,21 @@ class Snapshot:
             leaf: answers for one leaf from the facts of a source.
             texts: answers for leaves on texts that changed records do not hold.
         """
-        is_kept = texts is None or not any(asked(one) for term in terms for one in leaves(term))
+        is_kept = texts is None or not any(text_query(one) for term in terms for one in leaves(term))
         found = _without(self.bulk.find(terms, key, leaf, is_kept=is_kept), self.tail.stale)
-        return Answer(found, self.find_changed(terms, key, leaf, texts))
+        return IndexMatches(found, self.find_changed(terms, key, leaf, texts))
 
     def find_changed(
-        self, terms: Sequence[Expr], key: str, leaf: LeafAnswer = leaf_bounds, texts: Texts | None = None
-    ) -> Bounds:
+        self, terms: Sequence[Expr], key: str, leaf: LeafSearch = leaf_sets, texts: Texts | None = None
+    ) -> MatchSets:
         """Return what the changed records say of a conjunction."""
-        return self.tail.find(Question(terms, key, self.tail.reading, leaf, texts))
+        return self.tail.find(TailQuery(terms, key, self.tail.reading, leaf, texts))
 
     # -- pages in the order of a column --------------------------------------------------------------------
 
-    def first(self, answer: Answer, name: str, span: tuple[int, int], wanted: Window) -> list[int] | None:
+    def first(
+        self, answer: IndexMatches, name: str, span: tuple[int, int], wanted: PageRange
+    ) -> list[int] | None:
         """Return the page of few records that surely match; ``None`` where the column does not say.
 
         Args:
@@ -157,9 +160,9 @@ class Snapshot:
         if values is None or not all(map(has_ordinal, span)) or not _has_place(wanted):
             return None
         least, most = map(ordinal, span)
-        members = answer.bulk.low.members
+        members = answer.bulk.lower.members
         pairs = [pair for pair in zip(values.of(members), members, strict=True) if least <= pair[0] <= most]
-        beside = self._pairs(answer.tail.low, name)
+        beside = self._pairs(answer.tail.lower, name)
         if beside is None:
             return None
         pairs += [pair for pair in beside if least <= pair[0] <= most]
@@ -171,14 +174,16 @@ class Snapshot:
         chosen = choose(end, pairs) if 4 * end < len(pairs) else sorted(pairs, reverse=wanted.descending)
         return [number for _, number in chosen[wanted.offset : end]]
 
-    def ordered(self, matches: Bits, name: str) -> Ordered | None:
+    def ordered(self, matches: Bitmap, name: str) -> OrderedMatches | None:
         """Return matches of the bulk in the order of a column; ``None`` where it does not say."""
         values = self.bulk.values(name)
         if values is None:
             return None
-        return Ordered(sorted(zip(values.of(matches.members), matches.members, strict=True)))
+        return OrderedMatches(sorted(zip(values.of(matches.members), matches.members, strict=True)))
 
-    def page(self, ordered: Ordered, changed: Bits, name: str, wanted: Window) -> list[int] | None:
+    def page(
+        self, ordered: OrderedMatches, changed: Bitmap, name: str, wanted: PageRange
+    ) -> list[int] | None:
         """Return the page of kept matches of the bulk, stale ones among them, and of changed records.
 
         ``None`` where the column does not say.
@@ -196,7 +201,7 @@ class Snapshot:
         merged = sorted([*pairs, *beside], reverse=wanted.descending) if beside else pairs
         return [number for _, number in merged[wanted.offset - first : end - first]]
 
-    def _pairs(self, changed: Bits, name: str) -> list[tuple[int, int]] | None:
+    def _pairs(self, changed: Bitmap, name: str) -> list[tuple[int, int]] | None:
         """Return ordinals and numbers of changed records; ``None`` where an ordinal is not one value's, or
         somebody put by hand what is no number there.
         """
@@ -211,19 +216,19 @@ class Snapshot:
         """Return whether :meth:`cut` and :meth:`after` may serve ``order``."""
         return top_k.can_cut(order, position, self.bulk)
 
-    def after(self, high: Bits, order: Sequence[SortKey], position: Sequence[Any]) -> tuple[Bits, int]:
+    def after(self, high: Bitmap, order: Sequence[SortKey], position: Sequence[Any]) -> tuple[Bitmap, int]:
         """Return what of the bulk's records can come behind a position, and how many of those may not."""
         return top_k.after(high, order, position, self.bulk)
 
     def cut(
         self,
-        answer: Answer,
+        answer: IndexMatches,
         order: Sequence[SortKey],
         offset: int,
         limit: int,
         position: Sequence[Any] | None = None,
         beside: int = 0,
-    ) -> Cut | None:
+    ) -> PageCandidates | None:
         """Return few records among which a page of those that surely match is.
 
         Args:
@@ -236,7 +241,7 @@ class Snapshot:
         Returns:
             ``None`` where the facts do not order the records well enough.
         """
-        high, slack, changed = answer.bulk.low, 0, list(answer.tail.low.members)
+        high, slack, changed = answer.bulk.lower, 0, list(answer.tail.lower.members)
         if position is not None:
             if offset:
                 return None
@@ -244,9 +249,9 @@ class Snapshot:
         changed = self._first_changed(changed, order, offset + limit, position)
         first = max(0, offset - len(changed) - beside)
         cut = top_k.cut(high, order, first, offset + limit + slack - first, self.bulk)
-        return None if cut is None else Cut(cut.members, changed, cut.skip + offset - first)
+        return None if cut is None else PageCandidates(cut.members, changed, cut.skip + offset - first)
 
-    def changed_in_order(self, changed: Bits, order: Sequence[SortKey]) -> list[int]:
+    def changed_in_order(self, changed: Bitmap, order: Sequence[SortKey]) -> list[int]:
         """Return changed records in an order."""
         by = sort_key_function(order)
         return sorted(changed.members, key=lambda number: by(self._sortable(number)))
@@ -268,21 +273,22 @@ class Snapshot:
         return record if "number" in record else {**record, "number": number}
 
 
-def _has_place(wanted: Window) -> bool:
+def _has_place(wanted: PageRange) -> bool:
     return wanted.after is None or has_ordinal(wanted.after[0])
 
 
-def _without(found: Bounds, numbers: Bits) -> Bounds:
+def _without(found: MatchSets, numbers: Bitmap) -> MatchSets:
     if not numbers:
         return found
-    low = minus(found.low, numbers)
-    return exactly(low) if found.exact else Bounds(low, minus(found.high, numbers))
+    low = difference(found.lower, numbers)
+    return exact_sets(low) if found.is_exact else MatchSets(low, difference(found.upper, numbers))
+
 
 MOST_COUNTED: Final = 4_096
 """Texts at a path that are counted one by one; each takes as long as reading a few records."""
 
 
-def count_by(index: Snapshot, found: Answer, path: Path) -> Facet | None:
+def count_by(index: Snapshot, found: IndexMatches, path: Path) -> Facet | None:
     """Return how many of the records that match have each value at a path; ``None``: facts do not tell.
 
     Args:
@@ -290,14 +296,14 @@ def count_by(index: Snapshot, found: Answer, path: Path) -> Facet | None:
         found: what it says of the filter.
         path: into one of its fields.
     """
-    if not found.exact or not index.bulk.kept(path[0]) or path[0] == "filename":
+    if not found.is_exact or not index.bulk.has_field(path[0]) or path[0] == "filename":
         return None
-    counted = _counted(index.bulk, found.bulk.low, path)
+    counted = _counted(index.bulk, found.bulk.lower, path)
     if counted is None:
         return None
-    changed, loose = found.tail.low, index.tail.loose
+    changed, loose = found.tail.lower, index.tail.loose
     for segment, alive in index.tail.segments:
-        matches = intersection(segment.placed(changed), Bits.of_integer(alive))
+        matches = intersection(segment.placed(changed), Bitmap.of_integer(alive))
         more = _counted(segment, matches, path)
         if more is None:
             members = (segment.numbers[place] for place in matches.members)
@@ -307,17 +313,20 @@ def count_by(index: Snapshot, found: Answer, path: Path) -> Facet | None:
     return Facet([*counted, *group(map(index.tail.record, last), path).items()])
 
 
-def _counted(source: Source, matches: Bits, path: Path) -> list[tuple[Any, int]] | None:
+def _counted(source: TermSource, matches: Bitmap, path: Path) -> list[tuple[Any, int]] | None:
     """Return the values that some records of a source have, and how many; ``None``: facts do not tell."""
     keys = source.keys(path, b"s", b"t")
     if keys is None or len(keys) > MOST_COUNTED or _is_hidden(source, matches, path):
         return None
-    there = union_all(source.post(path, kind) for kind in KINDS)
-    nothing = minus(matches, minus(there, source.post(path, NULL)))  # null, in an array too, or missing
+    there = union_all(source.posting(path, kind) for kind in KINDS)
+    nothing = difference(
+        matches, difference(there, source.posting(path, NULL))
+    )  # null, in an array too, or missing
     counted: list[tuple[Any, int]] = [(None, nothing.count)]
-    counted += [(flag, intersection(matches, source.post(path, key)).count) for key, flag in _FLAGS]
+    counted += [(flag, intersection(matches, source.posting(path, key)).count) for key, flag in _FLAGS]
     counted += [
-        (key[1:].decode(), intersection(matches, source.post(path, key)).count) for key in looked_over(keys)
+        (key[1:].decode(), intersection(matches, source.posting(path, key)).count)
+        for key in looked_over(keys)
     ]
     return [(value, count) for value, count in counted if count]
 
@@ -325,11 +334,11 @@ def _counted(source: Source, matches: Bits, path: Path) -> list[tuple[Any, int]]
 _FLAGS: Final = ((TRUE, True), (FALSE, False))
 
 
-def _is_hidden(source: Source, matches: Bits, path: Path) -> bool:
+def _is_hidden(source: TermSource, matches: Bitmap, path: Path) -> bool:
     """Return whether a match has a value that no posting tells."""
-    columns = [source.post((), WILD), source.post(path, NUMBER), source.post(path, DATES)]
-    columns += [source.post(path[:at], ARRAY) for at in range(1, len(path))]
+    columns = [source.posting((), OVERSIZED), source.posting(path, NUMBER), source.posting(path, DATES)]
+    columns += [source.posting(path[:at], ARRAY) for at in range(1, len(path))]
     if any(intersection(matches, bits) for bits in columns):
         return True
     long = source.keys(path, b"t", b"u")
-    return long is None or (bool(long) and bool(intersection(matches, source.posts(path, long))))
+    return long is None or (bool(long) and bool(intersection(matches, source.any_posting(path, long))))

@@ -14,19 +14,19 @@ from typing import Any, Final, TypeAlias
 
 from docstore.concurrency import looked_over
 from docstore.index.bit_slices import date_ordinal_of, double_ordinal_of
-from docstore.index.bitmap import EMPTY, Bits, union
-from docstore.index.bulk import LeafAnswer, column_of
-from docstore.index.extract import Record, Tree
-from docstore.index.search import Bounds, bounds, exactly
+from docstore.index.bitmap import EMPTY, Bitmap, union
+from docstore.index.bulk import LeafSearch, column_of
+from docstore.index.extract import Record, TermTree
+from docstore.index.search import MatchSets, exact_sets, match_sets
 from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
 
 __all__ = [
-    "Question",
-    "Reading",
+    "RecordView",
     "Segment",
     "Tail",
+    "TailQuery",
     "Texts",
 ]
 
@@ -37,22 +37,22 @@ _MERGED: Final = 4
 _ANSWERS: Final = 64
 _LONGEST: Final = 4096
 
-Texts: TypeAlias = Callable[[Leaf], Bits | None]
+Texts: TypeAlias = Callable[[Leaf], Bitmap | None]
 """Returns a superset of the records that match a leaf on texts; ``None``: they are very many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RecordView:
     """How an index reads its records.
 
     Attributes:
         fields: the indexed fields, and whether each is JSON.
-        facts: makes of a record what the evaluator reads.
+        decode: makes of a record what the evaluator reads.
         is_whole: whether that holds whatever a filter can ask for; else the indexed fields alone.
     """
 
     fields: Mapping[str, bool]
-    facts: Callable[[Any], Mapping[str, Any]]
+    decode: Callable[[Any], Mapping[str, Any]]
     is_whole: bool
 
     def reads(self, expr: Expr) -> bool:
@@ -63,7 +63,7 @@ class Reading:
         )
 
 
-class Question:
+class TailQuery:
     """A conjunction that is asked of changed records.
 
     Args:
@@ -80,14 +80,14 @@ class Question:
         self,
         terms: Sequence[Expr],
         key: str,
-        reading: Reading,
-        leaf: LeafAnswer,
+        reading: RecordView,
+        leaf: LeafSearch,
         texts: Texts | None = None,
     ) -> None:
         self.terms: tuple[Expr, ...] = tuple(terms)
         self.key: str = key
-        self.reading: Reading = reading
-        self.leaf: LeafAnswer = leaf
+        self.reading: RecordView = reading
+        self.leaf: LeafSearch = leaf
         self.texts: Texts | None = texts
         self.rest: tuple[Expr, ...] = tuple(term for term in terms if not reading.reads(term))
         """The terms that the records cannot tell of."""
@@ -109,11 +109,11 @@ class Question:
             rest = self.rest
             told = [term for term in self.terms if not any(term is one for one in rest)]
             self._test = compile_expr(And(tuple(told)) if told else TRUE)
-        return self._test(self.reading.facts(record))
+        return self._test(self.reading.decode(record))
 
     def may_hold(self) -> Callable[[int], bool]:
         """Return what tells, by number, whether the terms that records cannot tell of may hold."""
-        found: list[Bits] = []
+        found: list[Bitmap] = []
         for term in self.rest if self.texts is not None else ():
             bits = None if isinstance(term, And | Or | Not) or self.texts is None else self.texts(term)
             found += [] if bits is None else [bits]
@@ -121,7 +121,7 @@ class Question:
 
 
 class Segment:
-    """Changed records: a :class:`~docstore.index.terms.Source` of their places, from 0 on.
+    """Changed records: a :class:`~docstore.index.terms.TermSource` of their places, from 0 on.
 
     Args:
         fields: the indexed fields, and whether each is JSON.
@@ -135,8 +135,8 @@ class Segment:
         self.places: dict[int, int] = {number: place for place, number in enumerate(self.numbers)}
         self.records: list[Record] = [records[number] for number in self.numbers]
         self._fields = fields
-        self._tree: Tree | None = None
-        self._posts: dict[tuple[Path, bytes], Bits] = {}
+        self._tree: TermTree | None = None
+        self._posts: dict[tuple[Path, bytes], Bitmap] = {}
         self._sorted: dict[tuple[Path, bytes], tuple[list[int], list[int]]] = {}
         self._answers: dict[str, tuple[int, int]] = {}
 
@@ -144,13 +144,13 @@ class Segment:
         """Return the number of records, dead ones too."""
         return len(self.numbers)
 
-    def find(self, question: Question) -> tuple[int, int]:
+    def find(self, question: TailQuery) -> tuple[int, int]:
         """Return the places of records that surely match, and of those that can match, dead ones too."""
         found = self._answers.get(question.key)
         if found is None:
-            answer = bounds(question.where, self, lambda leaf: question.leaf(leaf, self))
-            low = answer.low.integer
-            found = low, low if answer.exact else answer.high.integer
+            answer = match_sets(question.where, self, lambda leaf: question.leaf(leaf, self))
+            low = answer.lower.integer
+            found = low, low if answer.is_exact else answer.upper.integer
             if question.is_kept:
                 if len(self._answers) >= _ANSWERS:
                     self._answers.clear()
@@ -160,53 +160,53 @@ class Segment:
     def numbered(self, places: int) -> list[int]:
         """Return the numbers of the records at some places."""
         numbers = self.numbers
-        return [numbers[place] for place in Bits.of_integer(places).members]
+        return [numbers[place] for place in Bitmap.of_integer(places).members]
 
-    def placed(self, numbers: Bits) -> Bits:
+    def placed(self, numbers: Bitmap) -> Bitmap:
         """Return the places of the records that are among some numbers."""
-        return Bits.of([place for place, number in enumerate(self.numbers) if number in numbers])
+        return Bitmap.of([place for place, number in enumerate(self.numbers) if number in numbers])
 
     def alive(self, places: int) -> dict[int, Record]:
         """Return the records at some places by number."""
-        return {self.numbers[place]: self.records[place] for place in Bits.of_integer(places).members}
+        return {self.numbers[place]: self.records[place] for place in Bitmap.of_integer(places).members}
 
     # -- a source ------------------------------------------------------------------------------------------
 
     @property
-    def tree(self) -> Tree:
+    def tree(self) -> TermTree:
         """The facts, by place."""
         if self._tree is None:
-            self._tree = Tree(self._fields, dict(enumerate(self.records)))
+            self._tree = TermTree(self._fields, dict(enumerate(self.records)))
         return self._tree
 
-    def kept(self, name: str) -> bool:
+    def has_field(self, name: str) -> bool:
         """Return whether the facts of this field are kept."""
         return name in self._fields
 
-    def post(self, path: Path, key: bytes) -> Bits:
+    def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the places of the records that have the fact."""
         place = (path, key)
         found = self._posts.get(place)
         if found is None:
             # an integer: sets of a thousand places are short, and the algebra takes less than on lists
-            found = self._posts[place] = Bits.of_integer(self.tree.post(path, key).integer)
+            found = self._posts[place] = Bitmap.of_integer(self.tree.posting(path, key).integer)
         return found
 
-    def posts(self, path: Path, keys: Sequence[bytes]) -> Bits:
+    def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the places of the records that have any of the facts."""
         found, there = 0, self.tree.root.at(path)
         if there is not None:
             for key in keys:
-                if key in there.posts:
-                    found |= self.post(path, key).integer
-        return Bits.of_integer(found)
+                if key in there.postings:
+                    found |= self.posting(path, key).integer
+        return Bitmap.of_integer(found)
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the value keys of a range, ``None`` if there are too many."""
         found = self.tree.keys(path, first, end)
         return sorted(found) if len(found) <= MOST_KEYS else None
 
-    def compared(self, path: Path, column: bytes, ordinal: int) -> tuple[Bits, Bits, Bits]:
+    def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
         """Return the places in a column with a lesser, the same and a greater value than ``ordinal``."""
         found = self._sorted.get((path, column))
         if found is None:
@@ -215,7 +215,7 @@ class Segment:
         first = bisect_left(ordinals, ordinal)
         last = bisect_right(ordinals, ordinal, first)
         parts = (below[first], below[last] ^ below[first], below[-1] ^ below[last])
-        lesser, level, greater = map(Bits.of_integer, parts)
+        lesser, level, greater = map(Bitmap.of_integer, parts)
         return lesser, level, greater
 
     def _sort(self, path: Path, column: bytes) -> tuple[list[int], list[int]]:
@@ -235,7 +235,7 @@ class Segment:
 
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""
-        present = self.post(path, column)
+        present = self.posting(path, column)
         slices = column_of(self.tree, path, column, 8 * WIDTHS[column])
         return [at for at, bits in slices.items() if bits != present]
 
@@ -254,12 +254,12 @@ class Tail:
 
     __slots__ = ("_found", "loose", "reading", "segments", "stale")
 
-    def __init__(self, reading: Reading) -> None:
-        self.reading: Reading = reading
+    def __init__(self, reading: RecordView) -> None:
+        self.reading: RecordView = reading
         self.loose: dict[int, Record] = {}
         self.segments: tuple[tuple[Segment, int], ...] = ()
-        self.stale: Bits = EMPTY
-        self._found: dict[str, Bounds] = {}
+        self.stale: Bitmap = EMPTY
+        self._found: dict[str, MatchSets] = {}
 
     def __len__(self) -> int:
         """Return the number of changed records that there are."""
@@ -268,7 +268,7 @@ class Tail:
     def changed(self, records: Mapping[int, Record | None]) -> Tail:
         """Return the tail with more records changed or added, or, where ``None``, removed."""
         after = Tail(self.reading)
-        after.stale = union(self.stale, Bits.of(sorted(records)))
+        after.stale = union(self.stale, Bitmap.of(sorted(records)))
         after.loose = {**self.loose}
         segments = list(self.segments)
         for number, record in records.items():
@@ -310,9 +310,9 @@ class Tail:
                 if (place := segment.places.get(number)) is not None and alive >> place & 1
             )
             found = segment.records[place]
-        return self.reading.facts(found)
+        return self.reading.decode(found)
 
-    def find(self, question: Question) -> Bounds:
+    def find(self, question: TailQuery) -> MatchSets:
         """Return which of the changed records match, and which can match; a page and its total ask alike."""
         known = self._found.get(question.key)
         if known is None:
@@ -323,7 +323,7 @@ class Tail:
                 self._found[question.key] = known
         return known
 
-    def _answer(self, question: Question) -> Bounds:
+    def _answer(self, question: TailQuery) -> MatchSets:
         low: list[int] = []
         unsure: list[int] = []
         for segment, alive in self.segments:
@@ -340,8 +340,8 @@ class Tail:
         else:
             low += holding
         if not unsure:
-            return exactly(Bits.of(sorted(low)) if low else EMPTY)
-        return Bounds(Bits.of(sorted(low)), Bits.of(sorted([*low, *unsure])))
+            return exact_sets(Bitmap.of(sorted(low)) if low else EMPTY)
+        return MatchSets(Bitmap.of(sorted(low)), Bitmap.of(sorted([*low, *unsure])))
 
 
 def _whole(segment: Segment) -> tuple[Segment, int]:

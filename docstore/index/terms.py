@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, Protocol
 
-from docstore.index.bitmap import Bits
+from docstore.index.bitmap import Bitmap
 from docstore.query.expr import Path
 from docstore.query.sorting import order_bytes
 
@@ -35,12 +35,12 @@ __all__ = [
     "NUMBER",
     "NUMBERS",
     "OBJECT",
+    "OVERSIZED",
     "SCALARS",
     "STRING",
     "TRUE",
     "WIDTHS",
-    "WILD",
-    "Source",
+    "TermSource",
     "is_dated",
     "is_whole",
     "number_key",
@@ -115,10 +115,11 @@ def is_whole(key: bytes) -> bool:
     """Return whether a value key holds its value, not only the beginning of it."""
     return key[:1] != b"t"
 
+
 EVERY: Final = b"\x00"
 """The key, at the root, of all records there are."""
 
-WILD: Final = b"\x0f"
+OVERSIZED: Final = b"\x0f"
 """The key, at the root, of records that hold too much to be indexed: every filter looks at them."""
 
 MOST_KEYS = 20_000
@@ -127,13 +128,13 @@ evaluator.
 """
 
 
-class Source(Protocol):
+class TermSource(Protocol):
     """The facts of one collection at one moment."""
 
-    def post(self, path: Path, key: bytes) -> Bits:
+    def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the fact."""
 
-    def posts(self, path: Path, keys: Sequence[bytes]) -> Bits:
+    def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the records that have any of the facts."""
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
@@ -141,11 +142,11 @@ class Source(Protocol):
         than MOST_KEYS.
         """
 
-    def compared(self, path: Path, column: bytes, ordinal: int) -> tuple[Bits, Bits, Bits]:
+    def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
         """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
 
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""
 
-    def kept(self, name: str) -> bool:
+    def has_field(self, name: str) -> bool:
         """Return whether the facts of this field are kept at all."""

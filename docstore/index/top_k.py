@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from docstore.backend import EMPTY_ARRAY, SortKey
-from docstore.index.bit_slices import Slices, compared, date_ordinal, double_ordinal, slice_key
-from docstore.index.bitmap import EMPTY, Bits, intersection, minus, union, union_all
+from docstore.index.bit_slices import Slices, compare, date_ordinal, double_ordinal, slice_key
+from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
 from docstore.index.terms import (
     ARRAY,
     DATES,
@@ -23,18 +23,18 @@ from docstore.index.terms import (
     NUMBER,
     NUMBERS,
     OBJECT,
+    OVERSIZED,
     STRING,
     TRUE,
     WIDTHS,
-    WILD,
-    Source,
+    TermSource,
     is_dated,
     text_key,
 )
 from docstore.query.expr import Path
 
 __all__ = [
-    "Cut",
+    "TopK",
     "after",
     "can_cut",
     "cut",
@@ -50,7 +50,7 @@ _GROUPS = (NUMBER, STRING, OBJECT, FALSE, TRUE)
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class TopK:
     """Part of an order.
 
     Attributes:
@@ -58,16 +58,16 @@ class Cut:
         skip: how many of them to pass over, once sorted.
     """
 
-    members: Bits
+    members: Bitmap
     skip: int
 
 
-def can_cut(order: Sequence[SortKey], position: Sequence[Any] | None, source: Source) -> bool:
+def can_cut(order: Sequence[SortKey], position: Sequence[Any] | None, source: TermSource) -> bool:
     """Return whether :func:`cut` and :func:`after` may serve ``order``, as far as the first key tells."""
     path = order[0].path
     if path == ("number",):
         return True
-    if path == ("filename",) or not source.kept(path[0]) or _has_arrays(path, source):
+    if path == ("filename",) or not source.has_field(path[0]) or _has_arrays(path, source):
         return False
     value = None if position is None else position[0]
     if value is EMPTY_ARRAY or isinstance(value, list | dict):
@@ -75,18 +75,22 @@ def can_cut(order: Sequence[SortKey], position: Sequence[Any] | None, source: So
     return not isinstance(value, int | float) or isinstance(value, bool) or abs(value) <= _EXACT
 
 
-def _has_arrays(path: Path, source: Source) -> bool:
-    return bool(source.post((), WILD)) or any(source.post(path[:at], ARRAY) for at in range(1, len(path) + 1))
+def _has_arrays(path: Path, source: TermSource) -> bool:
+    return bool(source.posting((), OVERSIZED)) or any(
+        source.posting(path[:at], ARRAY) for at in range(1, len(path) + 1)
+    )
 
 
-def _groups(found: Bits, path: Path, source: Source) -> Iterator[tuple[bytes, Bits]]:
+def _groups(found: Bitmap, path: Path, source: TermSource) -> Iterator[tuple[bytes, Bitmap]]:
     """Yield ``found`` in ascending groups, each with the kind of its values; ``b""``: none."""
-    parts = [(kind, intersection(found, source.post(path, kind))) for kind in _GROUPS]
-    yield b"", minus(found, union_all(bits for _, bits in parts))
+    parts = [(kind, intersection(found, source.posting(path, kind))) for kind in _GROUPS]
+    yield b"", difference(found, union_all(bits for _, bits in parts))
     yield from parts
 
 
-def after(found: Bits, order: Sequence[SortKey], position: Sequence[Any], source: Source) -> tuple[Bits, int]:
+def after(
+    found: Bitmap, order: Sequence[SortKey], position: Sequence[Any], source: TermSource
+) -> tuple[Bitmap, int]:
     """Return what of ``found`` can come strictly behind ``position``, and how many of those may not.
 
     The first key of ``order`` is one that :func:`can_cut` allows.
@@ -121,40 +125,40 @@ def _kind(value: Any) -> bytes:
 
 
 def _parted(
-    group: Bits, kind: bytes, path: Path, value: Any, source: Source
-) -> tuple[Bits, Bits, Bits] | None:
+    group: Bitmap, kind: bytes, path: Path, value: Any, source: TermSource
+) -> tuple[Bitmap, Bitmap, Bitmap] | None:
     """Return what of a group comes before, may be level with, and comes behind a value of its kind; ``None``:
     not known.
     """
     if kind == NUMBER:
-        column = source.post(path, NUMBERS)
-        lesser, level, greater = compared(
+        column = source.posting(path, NUMBERS)
+        lesser, level, greater = compare(
             _slices(path, NUMBERS, source), NUMBERS, intersection(group, column), double_ordinal(value)
         )
-        beside = minus(group, column)
+        beside = difference(group, column)
         return union(lesser, beside), level, union(greater, beside)
     if kind != STRING:
         return EMPTY, group, EMPTY
     keys = _texts(path, source)
-    dates = intersection(group, source.post(path, DATES))
+    dates = intersection(group, source.posting(path, DATES))
     if keys is None:
         return None
-    lesser, level, greater = compared(_slices(path, DATES, source), DATES, dates, date_ordinal(value))
+    lesser, level, greater = compare(_slices(path, DATES, source), DATES, dates, date_ordinal(value))
     sought = text_key(value)
     low, high = [key for key in keys if key < sought], [key for key in keys if key > sought]
     return (
-        union(lesser, intersection(group, source.posts(path, low))),
-        union(level, intersection(group, source.post(path, sought))),
-        union(greater, intersection(group, source.posts(path, high))),
+        union(lesser, intersection(group, source.any_posting(path, low))),
+        union(level, intersection(group, source.posting(path, sought))),
+        union(greater, intersection(group, source.any_posting(path, high))),
     )
 
 
-def _is_one(level: Bits, path: Path, value: str, source: Source) -> bool:
+def _is_one(level: Bitmap, path: Path, value: str, source: TermSource) -> bool:
     """Return whether all of ``level`` have just this text, not only one that begins like it."""
     return not is_dated(value) or len(value.encode()) < WIDTHS[DATES]
 
 
-def _texts(path: Path, source: Source) -> Sequence[bytes] | None:
+def _texts(path: Path, source: TermSource) -> Sequence[bytes] | None:
     """Return the keys of the texts at a path, ``None`` if they are many or too long to be ordered by their
     keys.
     """
@@ -164,17 +168,17 @@ def _texts(path: Path, source: Source) -> Sequence[bytes] | None:
     return keys
 
 
-def _beyond(found: Bits, descending: bool, number: int) -> Bits:
+def _beyond(found: Bitmap, descending: bool, number: int) -> Bitmap:
     end = number + (not descending)
-    if found.listed:
+    if found.is_listed:
         at = bisect_left(found.members, end)
-        return Bits.of(found.members[:at] if descending else found.members[at:])
+        return Bitmap.of(found.members[:at] if descending else found.members[at:])
     end = min(max(end, 0), found.integer.bit_length())  # a forged cursor may name any number
-    below = Bits.of_integer((1 << end) - 1)
-    return intersection(found, below) if descending else minus(found, below)
+    below = Bitmap.of_integer((1 << end) - 1)
+    return intersection(found, below) if descending else difference(found, below)
 
 
-def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut | None:
+def cut(found: Bitmap, order: Sequence[SortKey], offset: int, limit: int, source: TermSource) -> TopK | None:
     """Return a superset, as small as can be, of the records ``offset`` to ``offset + limit`` of ``found``
     in ``order``.
 
@@ -189,7 +193,7 @@ def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: 
     if len(key.path) == 1 and key.path[0] in _NEVER_NONE:
         return _cut_group(found, NUMBER, order, offset, limit, source)
     groups = list(_groups(found, key.path, source))
-    taken: list[Bits] = []
+    taken: list[Bitmap] = []
     skip: int | None = None
     for kind, bits in reversed(groups) if key.descending else groups:
         count = bits.count
@@ -205,52 +209,54 @@ def cut(found: Bits, order: Sequence[SortKey], offset: int, limit: int, source: 
         offset = 0
         if limit <= 0:
             break
-    return Cut(union_all(taken), skip or 0)
+    return TopK(union_all(taken), skip or 0)
 
 
 def _cut_group(
-    bits: Bits, kind: bytes, order: Sequence[SortKey], offset: int, limit: int, source: Source
-) -> Cut | None:
+    bits: Bitmap, kind: bytes, order: Sequence[SortKey], offset: int, limit: int, source: TermSource
+) -> TopK | None:
     key = order[0]
     if kind == NUMBER:
-        if minus(bits, source.post(key.path, NUMBERS)):
+        if difference(bits, source.posting(key.path, NUMBERS)):
             return None
         slices, varying = _slices(key.path, NUMBERS, source), source.varying(key.path, NUMBERS)
 
-        def tie(level: Bits, offset: int, limit: int) -> tuple[Bits, int]:
+        def tie(level: Bitmap, offset: int, limit: int) -> tuple[Bitmap, int]:
             part = _cut_level(level, order, offset, limit, source)
             return part.members, part.skip
 
-        return Cut(*cut_slices(slices, varying, bits, offset, limit, tie, largest=key.descending))
+        return TopK(*cut_slices(slices, varying, bits, offset, limit, tie, largest=key.descending))
     if kind == STRING:
         return _cut_texts(bits, order, offset, limit, source)
     if kind == OBJECT:
-        return Cut(bits, offset) if bits.count <= _DENSE else None
+        return TopK(bits, offset) if bits.count <= _DENSE else None
     return _cut_level(bits, order, offset, limit, source)
 
 
-def _cut_level(level: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut:
-    """Cut records that share the first key's value by the next; where that cannot be, all are left."""
+def _cut_level(level: Bitmap, order: Sequence[SortKey], offset: int, limit: int, source: TermSource) -> TopK:
+    """TopK records that share the first key's value by the next; where that cannot be, all are left."""
     part = cut(level, order[1:], offset, limit, source) if can_cut(order[1:], None, source) else None
-    return Cut(level, offset) if part is None else part
+    return TopK(level, offset) if part is None else part
 
 
-def _cut_texts(bits: Bits, order: Sequence[SortKey], offset: int, limit: int, source: Source) -> Cut | None:
+def _cut_texts(
+    bits: Bitmap, order: Sequence[SortKey], offset: int, limit: int, source: TermSource
+) -> TopK | None:
     key = order[0]
     if bits.count <= 4 * limit + offset:
-        return Cut(bits, offset)
+        return TopK(bits, offset)
     keys = _texts(key.path, source)
-    dates = intersection(bits, source.post(key.path, DATES))
+    dates = intersection(bits, source.posting(key.path, DATES))
     if keys is None or (dates and keys):
-        return Cut(bits, offset) if bits.count <= _DENSE else None
+        return TopK(bits, offset) if bits.count <= _DENSE else None
     if dates:
         slices, varying = _slices(key.path, DATES, source), source.varying(key.path, DATES)
         largest = key.descending
-        return Cut(*cut_slices(slices, varying, bits, offset, limit, _all_of, largest=largest))
-    taken: list[Bits] = []
+        return TopK(*cut_slices(slices, varying, bits, offset, limit, _all_of, largest=largest))
+    taken: list[Bitmap] = []
     skip: int | None = None
     for text in reversed(keys) if key.descending else keys:
-        level = intersection(bits, source.post(key.path, text))
+        level = intersection(bits, source.posting(key.path, text))
         if offset >= level.count:
             offset -= level.count
             continue
@@ -261,26 +267,26 @@ def _cut_texts(bits: Bits, order: Sequence[SortKey], offset: int, limit: int, so
         offset = 0
         if limit <= 0:
             break
-    return Cut(union_all(taken), skip or 0)
+    return TopK(union_all(taken), skip or 0)
 
 
-def _all_of(level: Bits, offset: int, limit: int) -> tuple[Bits, int]:
+def _all_of(level: Bitmap, offset: int, limit: int) -> tuple[Bitmap, int]:
     return level, offset
 
 
-def _slices(path: Path, column: bytes, source: Source) -> Slices:
-    return lambda at: source.post(path, slice_key(column, at))
+def _slices(path: Path, column: bytes, source: TermSource) -> Slices:
+    return lambda at: source.posting(path, slice_key(column, at))
 
 
-def _by_number(found: Bits, descending: bool, offset: int, limit: int) -> Cut:
-    if found.listed or found.count <= _DENSE:
+def _by_number(found: Bitmap, descending: bool, offset: int, limit: int) -> TopK:
+    if found.is_listed or found.count <= _DENSE:
         members = found.members
         chosen = (
             members[max(0, len(members) - offset - limit) : max(0, len(members) - offset)]
             if descending
             else (members[offset : offset + limit])
         )
-        return Cut(Bits.of(chosen), 0)
+        return TopK(Bitmap.of(chosen), 0)
     integer, shift = found.integer, 0
     while (wide := integer.bit_length()) > 1024:
         half = wide // 2
@@ -295,15 +301,16 @@ def _by_number(found: Bits, descending: bool, offset: int, limit: int) -> Cut:
             shift += 0 if descending else half
         else:
             break
-    members = Bits.of_integer(integer).members
+    members = Bitmap.of_integer(integer).members
     end = max(0, len(members) - offset)
     chosen = members[max(0, end - limit) : end] if descending else members[offset : offset + limit]
-    return Cut(Bits.of([member + shift for member in chosen]), 0)
+    return TopK(Bitmap.of([member + shift for member in chosen]), 0)
+
 
 _LISTED: Final = 8192
 
 
-Tie = Callable[[Bits, int, int], tuple[Bits, int]]
+Tie = Callable[[Bitmap, int, int], tuple[Bitmap, int]]
 """What cuts records that share a value: of these, from an offset, so many; returns what to sort and how
 many to skip.
 """
@@ -312,13 +319,13 @@ many to skip.
 def cut_slices(
     slices: Slices,
     varying: Sequence[int],
-    among: Bits,
+    among: Bitmap,
     offset: int,
     limit: int,
     tie: Tie,
     *,
     largest: bool = False,
-) -> tuple[Bits, int]:
+) -> tuple[Bitmap, int]:
     """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many to
     skip.
 
@@ -337,10 +344,10 @@ def cut_slices(
     """
     end = offset + limit
     for place, at in enumerate(varying):
-        if among.listed or (not place and among.is_under(_listed(slices(at)))):
+        if among.is_listed or (not place and among.is_under(_listed(slices(at)))):
             return _listed_window(slices, varying[place:], among.members, offset, end - offset, tie, largest)
         ones = intersection(among, slices(at))
-        rest = minus(among, ones)
+        rest = difference(among, ones)
         if not ones or not rest:
             continue
         first, second = (ones, rest) if largest else (rest, ones)
@@ -354,14 +361,14 @@ def cut_slices(
             among, offset, end = _small(second), offset - count, end - count
         else:
             behind = varying[place + 1 :]
-            rest = count - offset
-            left, skip = cut_slices(slices, behind, _small(first), offset, rest, tie, largest=largest)
+            length = count - offset
+            left, skip = cut_slices(slices, behind, _small(first), offset, length, tie, largest=largest)
             right, _ = cut_slices(slices, behind, _small(second), 0, end - count, tie, largest=largest)
             return union(left, right), skip
     return tie(among, offset, end - offset)
 
 
-def _listed(slice: Bits) -> int:
+def _listed(slice: Bitmap) -> int:
     """Return up to how many members it is better to go through one by one than to work on whole sets."""
     return min(_LISTED, len(slice.raw) >> 3)
 
@@ -374,11 +381,11 @@ def _listed_window(
     limit: int,
     tie: Tie,
     largest: bool,
-) -> tuple[Bits, int]:
+) -> tuple[Bitmap, int]:
     """Do the same with a short list: each slice parts it in two."""
     for place, at in enumerate(varying):
         if len(members) <= 2 * limit + 16:
-            return Bits.of(members), offset
+            return Bitmap.of(members), offset
         raw = slices(at).raw
         end = len(raw) << 3
         ones = [n for n in members if n < end and raw[n >> 3] >> (n & 7) & 1]
@@ -397,11 +404,11 @@ def _listed_window(
             count = offset + limit - len(first)
             right, _ = _listed_window(slices, behind, second, 0, count, tie, largest)
             return union(left, right), skip
-    return tie(Bits.of(members), offset, limit)
+    return tie(Bitmap.of(members), offset, limit)
 
 
-def _small(bits: Bits) -> Bits:
+def _small(bits: Bitmap) -> Bitmap:
     """List a set that has become small, so that what follows is proportional to it."""
-    if not bits.listed and bits.seems_small():
+    if not bits.is_listed and bits.seems_small():
         bits.members  # noqa: B018 - lists them
     return bits

@@ -15,7 +15,7 @@ from typing import Final
 
 from docstore.backend import SortKey
 from docstore.index.bit_slices import double_ordinal, transposed
-from docstore.index.bitmap import Bits
+from docstore.index.bitmap import Bitmap
 from docstore.index.chunks import CHUNK
 from docstore.query.expr import Compare
 from docstore.query.values import INT64_MAX, INT64_MIN
@@ -24,9 +24,9 @@ __all__ = [
     "CUT",
     "MOST_ORDERED",
     "WALK",
-    "Ordered",
-    "Orders",
-    "Values",
+    "OrderCache",
+    "OrderedMatches",
+    "ValuesByRecord",
     "has_ordinal",
     "is_ordered",
     "ordinal",
@@ -62,7 +62,7 @@ def span_of(terms: Sequence[Compare]) -> tuple[int, int] | None:
     return least, most
 
 
-class Values:
+class ValuesByRecord:
     """The values of one column, as ordinals: unsigned, in the order of the values; 0 where there is none.
 
     Args:
@@ -71,7 +71,7 @@ class Values:
 
     __slots__ = ("_chunks", "_slices")
 
-    def __init__(self, slices: Mapping[int, Bits]) -> None:
+    def __init__(self, slices: Mapping[int, Bitmap]) -> None:
         self._slices = slices
         self._chunks: dict[int, array[int]] = {}
 
@@ -111,6 +111,7 @@ class Values:
             made.byteswap()
         return made
 
+
 MOST_ORDERED: Final = 65_536
 """More matches than that are not sorted to be kept."""
 
@@ -136,7 +137,7 @@ def is_ordered(order: Sequence[SortKey]) -> bool:
     )
 
 
-class Ordered:
+class OrderedMatches:
     """Record numbers, ascending by a column's ordinal and number.
 
     Args:
@@ -216,16 +217,16 @@ def _place_of(ranks: Sequence[int], living: int) -> int:
     return place
 
 
-class Orders:
+class OrderCache:
     """The orders kept of one generation: made where they would have paid by now, the oldest forgotten."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Ordered | int] = {}
+        self._kept: dict[str, OrderedMatches | int] = {}
 
-    def get(self, key: str) -> Ordered | None:
+    def get(self, key: str) -> OrderedMatches | None:
         """Return what is kept, if it is."""
         found = self._kept.get(key)
-        return found if isinstance(found, Ordered) else None
+        return found if isinstance(found, OrderedMatches) else None
 
     def is_due(self, key: str, size: int, gain: int = CUT) -> bool:
         """Return whether having sorted so many matches would have paid by now; never the first time.
@@ -242,12 +243,12 @@ class Orders:
         self._put(key, before + gain)
         return False
 
-    def put(self, key: str, ordered: Ordered) -> Ordered:
+    def put(self, key: str, ordered: OrderedMatches) -> OrderedMatches:
         """Keep what was sorted."""
         self._put(key, ordered)
         return ordered
 
-    def _put(self, key: str, kept: Ordered | int) -> None:
+    def _put(self, key: str, kept: OrderedMatches | int) -> None:
         self._kept[key] = kept
         while len(self._kept) > _KEPT:
             self._kept.pop(next(iter(self._kept)), None)

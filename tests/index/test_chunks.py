@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.index.bitmap import Bits, Run, packed_members
+from docstore.index.bitmap import Bitmap, BitRun, packed_members
 from docstore.index.chunks import assemble, merged, packed, packed_integer, removed, split
 
 
@@ -33,7 +33,7 @@ def test_a_form_holds_its_places(places: list[int]) -> None:
     bitmap needs.
     """
     form = packed(places)
-    assert places == _set_of(form) == _set_of(packed_integer(Bits.of(places).integer))
+    assert places == _set_of(form) == _set_of(packed_integer(Bitmap.of(places).integer))
     assert len(form) <= max(places[-1] // 8 + 2, 3)
 
 
@@ -77,6 +77,6 @@ def test_members_are_the_same_as_a_run(places: list[int], first: int) -> None:
     """Rule: many numbers close together are kept as a run, and it holds the same numbers."""
     numbers = [first + place for place in places]
     members = packed_members(numbers)
-    assert numbers == list(Bits.of_members(members).members)
+    assert numbers == list(Bitmap.of_members(members).members)
     span = places[-1] - places[0] + 1
-    assert isinstance(members, Run) == (len(numbers) > 2048 and 32 * len(numbers) >= span)
+    assert isinstance(members, BitRun) == (len(numbers) > 2048 and 32 * len(numbers) >= span)

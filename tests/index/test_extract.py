@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.index.bitmap import Bits
-from docstore.index.extract import MOST_VALUES, Node, pour
-from docstore.index.terms import WILD
+from docstore.index.bitmap import Bitmap
+from docstore.index.extract import MOST_VALUES, Node, extract_terms
+from docstore.index.terms import OVERSIZED
 from docstore.query.expr import Path
 
 FIELDS = {"metadata": True, "size": False, "is_latest": False, "owner": False, "filename": False}
@@ -55,11 +55,11 @@ class Text:
 def facts(records: dict[int, Any]) -> dict[tuple[Path, bytes], set[int]]:
     """Return who has each fact."""
     root = Node()
-    pour(root, FIELDS, records)
+    extract_terms(root, FIELDS, records)
     found = {}
     for path, node in root.walk():
         for key, members in node.sets():
-            numbers = Bits.of_members(members).members
+            numbers = Bitmap.of_members(members).members
             assert sorted(set(numbers)) == list(numbers), (path, key)
             found[path, key] = set(numbers)
     return found
@@ -104,5 +104,5 @@ def test_a_record_of_too_many_values_is_wild() -> None:
     wide = {"metadata": {"p": [1] * MOST_VALUES}, "filename": "a"}
     long = {"metadata": {"p": "x" * 9999}, "filename": "b"}
     found = facts({1: long, 2: wide, 3: long})
-    assert {2} == found[(), WILD]
+    assert {2} == found[(), OVERSIZED]
     assert {1, 3} == found[("metadata", "p"), b"\x05"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.index.bitmap import Bits
+from docstore.index.bitmap import Bitmap
 from docstore.index.ngrams import document_tokens, names_tokens, tokens_of
 from docstore.query.text import fold, index_words
 
@@ -36,12 +36,12 @@ def test_each_token_has_the_documents_that_have_it(
         for token in set(document_tokens(name, fold(name), index_words(content)).split()):
             expected.setdefault(token, []).append(number)
     found = tokens_of(names, contents, numbers)
-    assert expected == {token.decode(): list(Bits.of_members(members).members) for token, members in found}
+    assert expected == {token.decode(): list(Bitmap.of_members(members).members) for token, members in found}
 
 
 def test_tokens_of_thousands_of_names_are_sets() -> None:
     """A piece that a name has several times counts once, in every form of a set."""
     names = [f"aaaa{'b' * (number % 2)}.txt" for number in range(5000)]
     found = dict(tokens_of(names, [None] * 5000, range(1, 5001)))
-    assert 5000 == Bits.of_members(found[b"naaa"]).count
-    assert list(range(2, 5001, 2)) == list(Bits.of_members(found[b"naab"]).members)
+    assert 5000 == Bitmap.of_members(found[b"naaa"]).count
+    assert list(range(2, 5001, 2)) == list(Bitmap.of_members(found[b"naab"]).members)

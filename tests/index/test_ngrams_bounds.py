@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docstore.index.bulk import Bulk, Folded
+from docstore.index.bulk import Bulk, MemoryPostings
 from docstore.index.extract import indexed_fields
 from docstore.index.snapshot import Snapshot
-from docstore.index.tail import Reading, Segment, Tail
+from docstore.index.tail import RecordView, Segment, Tail
 from docstore.query.evaluator import matches
 from docstore.query.expr import And, Compare, Expr, Match, Not, Or, Regex
 from docstore.query.fields import DOCUMENTS, Kind
@@ -59,15 +59,15 @@ def check(expr: Expr, metadata: list[dict[str, Any]]) -> bool:
         number: {"metadata": one, "content_type": str(one.get("a")), "number": number}
         for number, one in enumerate(metadata, 1)
     }
-    stored = Folded()
+    stored = MemoryPostings()
     stored.fold(fields, {}, {number: record for number, record in records.items() if number % 2})
-    tail = Tail(Reading(fields, lambda record: record, is_whole=True))
+    tail = Tail(RecordView(fields, lambda record: record, is_whole=True))
     others = {number: record for number, record in records.items() if not number % 2}
     tail.segments = ((Segment(fields, others), (1 << len(others)) - 1),) if others else ()
     expected = {number for number, record in records.items() if matches(expr, record)}
     found = Snapshot(Bulk(fields, stored), tail).find((expr,), "").whole
-    assert set(found.low.members) <= expected <= set(found.high.members), (expr, found, expected)
-    return found.exact
+    assert set(found.lower.members) <= expected <= set(found.upper.members), (expr, found, expected)
+    return found.is_exact
 
 
 @settings(max_examples=200)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from docstore.index.bulk import Bulk, Folded
+from docstore.index.bulk import Bulk, MemoryPostings
 from docstore.index.extract import indexed_fields
 from docstore.index.snapshot import Snapshot
-from docstore.index.tail import Reading, Tail
+from docstore.index.tail import RecordView, Tail
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.evaluator import matches
 from docstore.query.fields import DOCUMENTS, Collection, Kind, decode
@@ -31,8 +31,8 @@ def fields_of(collection: Collection) -> dict[str, bool]:
 
 def snapshot(collection: Collection, records: dict[int, Any], stage: str) -> Snapshot:
     """Return the index of records, folded or not."""
-    fields, stored = fields_of(collection), Folded()
-    reading = Reading(fields, lambda record: record, is_whole=True)
+    fields, stored = fields_of(collection), MemoryPostings()
+    reading = RecordView(fields, lambda record: record, is_whole=True)
     empty = Snapshot(Bulk(fields, stored), Tail(reading))
     first = {number: record for number, record in records.items() if number % 2}
     turned = dict(zip(records, reversed(records.values()), strict=True))
@@ -65,7 +65,7 @@ def check(case: FilterCase, stage: str) -> None:
         expr = normalize(parse(filter, case.world.collection, limits=DEFAULT_LIMITS, default_timezone=None))
         expected = {number for number, record in records.items() if matches(expr, record)}
         found = index.find((expr,), str(filter)).whole
-        assert set(found.low.members) <= expected <= set(found.high.members), (filter, found, expected)
+        assert set(found.lower.members) <= expected <= set(found.upper.members), (filter, found, expected)
 
 
 @pytest.fixture(autouse=True)
@@ -129,8 +129,8 @@ def test_most_predicates_are_exact(filter: dict[str, Any]) -> None:
     expr = normalize(parse(filter, DOCUMENTS, limits=DEFAULT_LIMITS, default_timezone=None))
     found = snapshot(DOCUMENTS, records, "folded").find((expr,), "").whole
     expected = {number for number, record in records.items() if matches(expr, record)}
-    assert found.exact
-    assert expected == set(found.low.members)
+    assert found.is_exact
+    assert expected == set(found.lower.members)
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ def test_arrays_within_arrays_are_not_lost(operand: dict[str, Any], stage: str) 
     found = snapshot(DOCUMENTS, records, stage).find((expr,), "").whole
     expected = {number for number, record in records.items() if matches(expr, record)}
     assert expected
-    assert set(found.low.members) <= expected <= set(found.high.members)
+    assert set(found.lower.members) <= expected <= set(found.upper.members)

@@ -10,10 +10,10 @@ import pytest
 
 import docstore
 from docstore.backend import Query, SortKey
-from docstore.index.bulk import Bulk, Folded
-from docstore.index.snapshot import Snapshot, Window
-from docstore.index.tail import Reading, Tail
-from docstore.index.values import Values, is_ordered, ordinal
+from docstore.index.bulk import Bulk, MemoryPostings
+from docstore.index.snapshot import PageRange, Snapshot
+from docstore.index.tail import RecordView, Tail
+from docstore.index.values import ValuesByRecord, is_ordered, ordinal
 from docstore.query.evaluator import matches
 from docstore.query.expr import Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS
@@ -21,7 +21,7 @@ from docstore.query.sorting import after_function, position_of, sort_key_functio
 from docstore.query.values import INT64_MAX, INT64_MIN
 
 FIELDS = {"metadata": True, "created_at": False, "status": False}
-READING = Reading(FIELDS, lambda record: record, is_whole=True)
+READING = RecordView(FIELDS, lambda record: record, is_whole=True)
 QUESTIONS: list[tuple[Expr, ...]] = [
     (),
     (Compare(("metadata", "c"), "eq", "a"),),
@@ -59,7 +59,7 @@ def states(seed: int, turns: int) -> Iterator[tuple[Snapshot, dict[int, dict[str
     rng = random.Random(seed)
     records: dict[int, dict[str, Any]] = {}
     folded: dict[int, dict[str, Any]] = {}
-    stored = Folded()
+    stored = MemoryPostings()
     bulk, tail = Bulk(FIELDS, stored), Tail(READING)
     for turn in range(turns):
         changed: dict[int, dict[str, Any] | None] = {}
@@ -89,10 +89,10 @@ def test_answers_are_those_of_a_scan(seed: int) -> None:
     for index, records in states(seed, 120):
         for terms in QUESTIONS:
             found, expected = index.find(terms, str(terms)), set(matching(terms, records))
-            assert set(found.whole.low.members) <= expected <= set(found.whole.high.members)
-            assert found.sure == len(found.whole.low.members)
-            assert found.most == len(found.whole.high.members)
-            exact += found.exact
+            assert set(found.whole.lower.members) <= expected <= set(found.whole.upper.members)
+            assert found.sure == len(found.whole.lower.members)
+            assert found.most == len(found.whole.upper.members)
+            exact += found.is_exact
     assert exact > 700
 
 
@@ -105,7 +105,7 @@ def test_pages_are_those_of_a_sort(order: tuple[SortKey, ...]) -> None:
         terms = rng.choice(QUESTIONS)
         name, matched = str(terms), matching(terms, records)
         found = index.find(terms, name)
-        if not found.exact or not matched:
+        if not found.is_exact or not matched:
             continue
         whole = sorted(matched, key=lambda number: key(records[number]))
         for offset, limit in ((0, 1), (0, 7), (5, 6), (len(whole) - 2, 9), (len(whole) + 3, 2)):
@@ -116,14 +116,14 @@ def test_pages_are_those_of_a_sort(order: tuple[SortKey, ...]) -> None:
                 read = sorted([*cut.bulk.members, *cut.tail], key=lambda number: key(records[number]))
                 assert read[cut.skip : cut.skip + limit] == expected
             if is_ordered(order):
-                assert pages(index, terms, name, Window(offset, limit, None, order[0].descending)) == [
+                assert pages(index, terms, name, PageRange(offset, limit, None, order[0].descending)) == [
                     expected, expected,
                 ]  # fmt: skip
         place = rng.choice(whole)
         position = position_of(records[place], order)
         behind = [number for number in whole if after_function(position, order)(records[number])]
         if is_ordered(order):
-            assert pages(index, terms, name, Window(0, 4, position, order[0].descending)) == [
+            assert pages(index, terms, name, PageRange(0, 4, position, order[0].descending)) == [
                 behind[:4], behind[:4],
             ]  # fmt: skip
         cut = index.cut(found, order, 0, 4, position)
@@ -132,19 +132,19 @@ def test_pages_are_those_of_a_sort(order: tuple[SortKey, ...]) -> None:
             assert [number for number in read if number in behind][cut.skip :][:4] == behind[:4]
 
 
-def pages(index: Snapshot, terms: tuple[Expr, ...], name: str, wanted: Window) -> list[list[int] | None]:
+def pages(index: Snapshot, terms: tuple[Expr, ...], name: str, wanted: PageRange) -> list[list[int] | None]:
     """Return a page of few matches, and of the matches of the bulk that are kept in order."""
     every = (INT64_MIN, INT64_MAX)
     orders = index.bulk.orders
     ordered = orders.get(name)
     if ordered is None:  # as it was made for the first page of the generation, whatever changed since
-        made = index.ordered(index.bulk.find(terms, name, lambda leaf, source: _never()).low, "created_at")
+        made = index.ordered(index.bulk.find(terms, name, lambda leaf, source: _never()).lower, "created_at")
         assert made is not None
         ordered = orders.put(name, made)
     changed = index.find_changed(terms, name)
     return [
         index.first(index.find(terms, name), "created_at", every, wanted),
-        index.page(ordered, changed.low, "created_at", wanted),
+        index.page(ordered, changed.lower, "created_at", wanted),
     ]
 
 
@@ -153,12 +153,12 @@ def _never() -> Any:
 
 
 def test_a_span_leaves_what_a_comparison_does() -> None:
-    """Bounds on the column of the order, asked of values instead of sets."""
+    """MatchSets on the column of the order, asked of values instead of sets."""
     for index, records in states(2, 40):
         least, most = 200, 700
         terms = (Compare(("created_at",), "gte", least), Compare(("created_at",), "lte", most))
         whole = sorted(matching(terms, records), key=lambda number: (records[number]["created_at"], number))
-        found = index.first(index.find((), ""), "created_at", (least, most), Window(0, 10))
+        found = index.first(index.find((), ""), "created_at", (least, most), PageRange(0, 10))
         assert found == whole[:10]
 
 
@@ -168,7 +168,7 @@ def test_values_are_what_the_records_hold() -> None:
         number: {"created_at": value}
         for number, value in ((1, 0), (2, -5), (70_000, 1 << 50), (70_001, 7), (200_000, -(1 << 52)))
     }
-    stored = Folded()
+    stored = MemoryPostings()
     stored.fold({"created_at": False}, {}, held)
     values = Bulk({"created_at": False}, stored).values("created_at")
     assert values is not None
@@ -176,7 +176,7 @@ def test_values_are_what_the_records_hold() -> None:
     assert sorted(held, key=lambda number: values.of([number])) == [200_000, 2, 1, 70_001, 70_000]
     stored.fold({"created_at": False}, {}, {3: {"created_at": (1 << 53) + 1}})  # in no column
     assert Bulk({"created_at": False}, stored).values("created_at") is None
-    assert Values({}).of([]) == []
+    assert ValuesByRecord({}).of([]) == []
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])

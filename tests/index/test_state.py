@@ -19,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import docstore
 from docstore.backend import Duplicate, Query
-from docstore.index.bitmap import minus
-from docstore.index.bulk import Folded
+from docstore.index.bitmap import difference
+from docstore.index.bulk import MemoryPostings
 from docstore.query.evaluator import matches_filter
 from docstore.query.fields import DOCUMENTS
 
@@ -199,13 +199,13 @@ class MemoryMachine(Machine):
         records = {
             number: record.facts for number, record in self.backend._state.tables["documents"].records.items()
         }
-        anew = Folded()
+        anew = MemoryPostings()
         anew.fold(index.fields, {}, records)
         tail = index.snapshot().tail
         for path, facts in anew._facts.items():
             for key, bits in facts.items():
-                left = minus(index._stored.post(path, key), tail.stale)
-                assert minus(bits, tail.stale) == left, (path, key)
+                left = difference(index._stored.posting(path, key), tail.stale)
+                assert difference(bits, tail.stale) == left, (path, key)
         assert {number: records[number] for number in tail.records()} == {
             number: record.facts for number, record in tail.records().items()
         }

@@ -9,8 +9,8 @@ import pytest
 
 from docstore.backend import SortKey
 from docstore.index import top_k
-from docstore.index.bitmap import Bits
-from docstore.index.bulk import Bulk, Folded
+from docstore.index.bitmap import Bitmap
+from docstore.index.bulk import Bulk, MemoryPostings
 from docstore.index.extract import indexed_fields
 from docstore.index.terms import EVERY
 from docstore.limits import DEFAULT_LIMITS
@@ -70,13 +70,13 @@ def test_a_cut_holds_the_window(sort: Any) -> None:
     position, too.
     """
     held = records(1)
-    folded = Folded()
+    folded = MemoryPostings()
     folded.fold(FIELDS, {}, held)
     source = Bulk(FIELDS, folded)
     order: tuple[SortKey, ...] = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
     key = sort_key_function(order)
     whole = sorted(held, key=lambda number: key(held[number]))
-    every: Bits = source.post((), EVERY)
+    every: Bitmap = source.posting((), EVERY)
     assert top_k.can_cut(order, None, source)
     for offset, limit in ((0, 1), (0, 11), (7, 10), (1499, 20), (MANY - 5, 50), (MANY + 5, 50)):
         cut = top_k.cut(every, order, offset, limit, source)
@@ -97,12 +97,12 @@ def test_a_cut_holds_the_window(sort: Any) -> None:
 def test_a_cut_is_small_however_many_share_a_value(sort: str) -> None:
     """Of records that share a value, no more are read than the window and a few."""
     held = records(2)
-    folded = Folded()
+    folded = MemoryPostings()
     folded.fold(FIELDS, {}, held)
     source = Bulk(FIELDS, folded)
     order = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
     for offset in (0, 300, 1500):
-        cut = top_k.cut(source.post((), EVERY), order, offset, 10, source)
+        cut = top_k.cut(source.posting((), EVERY), order, offset, 10, source)
         assert cut is not None
         assert len(cut.members.members) <= 100
 
@@ -113,8 +113,8 @@ def test_a_window_of_many_numbers_ends_where_they_do(sort: str, offset: int) -> 
     """Behind the last of them there is nothing, in either direction."""
     many = range(1, 5001)
     order = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
-    found = Bits.of_integer(sum(1 << number for number in many))
-    cut = top_k.cut(found, order, offset, 70, Bulk(FIELDS, Folded()))
+    found = Bitmap.of_integer(sum(1 << number for number in many))
+    cut = top_k.cut(found, order, offset, 70, Bulk(FIELDS, MemoryPostings()))
     assert cut is not None
     wanted = (many if sort == "number" else many[::-1])[offset : offset + 70]
     assert (0, sorted(wanted)) == (cut.skip, list(cut.members.members))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import docstore
 from docstore.backend import SortKey
-from docstore.index.values import Ordered, Orders, is_ordered
+from docstore.index.values import OrderCache, OrderedMatches, is_ordered
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60)), unique_by=lambda pair: pair[1])
 AFTER = st.none() | st.tuples(st.integers(0, 6), st.integers(0, 61))
@@ -28,7 +28,7 @@ def test_a_window_is_the_slice_of_what_counts(
     """A window is the slice of the sorted pairs, from either end, strictly behind a position which need not
     be a record's; those that do not count any more are passed over.
     """
-    ordered = Ordered(sorted(pairs))
+    ordered = OrderedMatches(sorted(pairs))
     ranks = ordered.ranks([pair for pair in pairs if pair[1] in stale] + [(99, 1)])
     alive = [pair for pair in sorted(pairs, reverse=descending) if pair[1] not in stale]
     behind = [pair for pair in alive if after is None or (pair < after if descending else pair > after)]
@@ -38,7 +38,7 @@ def test_a_window_is_the_slice_of_what_counts(
 
 def test_what_is_asked_for_once_is_not_sorted() -> None:
     """Sorting comes when it would have paid: few the second time, many later; the oldest is forgotten."""
-    orders = Orders()
+    orders = OrderCache()
     assert [False, True, True] == [orders.is_due("few", 10) for _ in range(3)]
     assert [False, False, False, True] == [orders.is_due("many", 10_000, 2_500) for _ in range(4)]
     for number in range(16):

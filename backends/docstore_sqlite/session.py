@@ -192,11 +192,16 @@ class SQLiteSession(Session):
             return self.indexed.count(query, at_most)
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
-        """Count by the values at a path: by the facts, where they tell them."""
-        if query.collection.column(path[0]).kind is not Kind.JSON or query.lock is not None:
+        """Count by the values at a path: by the counters, else by the facts, else by the rows."""
+        field = query.collection.column(path[0])
+        is_json = field.kind is Kind.JSON
+        if query.lock is not None or field.heavy:
             return super().count_by(query, path)
+        if not is_json and (known := self.counters.count_by(query, field.name)) is not None:
+            return known
         with self.one_state():
-            return self.indexed.count_by(query, path)
+            counted = self.indexed.count_by(query, path)
+        return super().count_by(query, path) if counted is None and not is_json else counted
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +70,17 @@ def test_facets_are_of_what_matches(filled: docstore.Store) -> None:
     for wrong_limit in (-1, 10_001, True, 1.5):
         with pytest.raises(docstore.InvalidPage):
             documents.count_by("status", limit=wrong_limit)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("filter", [{}, {"metadata.n": 1}, {"metadata.tags": {"$ne": "x"}}, {"owner": None}])
+def test_facets_of_record_fields_are_those_of_the_records(
+    filled: docstore.Store, filter: dict[str, Any]
+) -> None:
+    """Whether counters, an index or the rows count, the answer is what the records that match have."""
+    records = list(filled.documents.iterate(filter))
+    for field in ("status", "owner", "file_type", "filename", "error", "attempts", "is_latest"):
+        expected = Counter(getattr(record, field) for record in records)
+        assert expected == filled.documents.count_by(field, filter), field
 
 
 def test_counts_are_exact_and_may_be_capped(filled: docstore.Store) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from docstore.backend import Scope
 from docstore.errors import QueryTimeout
@@ -16,14 +17,18 @@ from docstore.store import Store
 
 __all__ = ["Aside", "FacetShown", "known_fields"]
 
+T = TypeVar("T")
+
 _RECORD_FIELDS = ("status", "file_type", "owner")
 _MOST_METADATA = 6
 _MOST_VALUES = 24
 _SAMPLE = 500
 """Newest documents that the fields of the metadata are looked up in: a list must not read the whole store."""
 _KEPT_SECONDS = 30.0
-_BUDGET_SECONDS = 0.4
+_BUDGET_SECONDS = 0.3
 """What all counts of one page may take together; what is not counted by then says so."""
+_MOST_READ = 20_000
+"""Documents up to which numbers are facets: no index counts them, the documents are read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +54,27 @@ class Aside:
         self._question = question
         self._ends = 0.0
 
-    def _seconds(self) -> float:
-        if not self._ends:
-            self._ends = time.monotonic() + _BUDGET_SECONDS
-        return max(self._ends - time.monotonic(), 0.02)
+    def _in_time(self, call: Callable[..., T], *args: Any, **options: Any) -> T | None:
+        """Return what a count finds, ``None`` if there is no time for it any more."""
+        self._ends = self._ends or time.monotonic() + _BUDGET_SECONDS
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            return None
+        with suppress(QueryTimeout):
+            return call(*args, **self._question.asked, **options, timeout=left)
+        return None
 
     def total(self) -> int | None:
         """Return how many documents match, ``None`` if counting them takes too long."""
-        try:
-            return self._store.documents.count(**self._question.asked, timeout=self._seconds())
-        except QueryTimeout:
-            return None
+        return self._in_time(self._store.documents.count)
 
     def facets(self) -> Iterator[FacetShown]:
         """Yield the facets, status first."""
-        chosen = [field.path for field in known_fields(self._store) if _is_facet(field)][:_MOST_METADATA]
-        for path in (*_RECORD_FIELDS, *chosen):
-            try:
-                found = self._store.documents.count_by(
-                    path, **self._question.asked, limit=_MOST_VALUES, timeout=self._seconds()
-                )
-            except QueryTimeout:
+        reads = self._store.documents.count(latest_only=False, at_most=_MOST_READ + 1) <= _MOST_READ
+        chosen = [field.path for field in known_fields(self._store) if _is_facet(field, numbers=reads)]
+        for path in (*_RECORD_FIELDS, *chosen[:_MOST_METADATA]):
+            found = self._in_time(self._store.documents.count_by, path, limit=_MOST_VALUES)
+            if found is None:
                 yield FacetShown(_name(path), [], is_cut=True)
                 continue
             pairs = [pair for pair in found.items() if pair[0] is not None]
@@ -89,9 +94,11 @@ def _name(path: str) -> str:
     return {"file_type": "type"}.get(path, path.removeprefix("metadata."))
 
 
-def _is_facet(field: FieldInfo) -> bool:
-    """Return whether a field's values say something of several documents each."""
+def _is_facet(field: FieldInfo, *, numbers: bool) -> bool:
+    """Return whether a field's values say something of several documents each, and can be counted."""
     if field.distinct is None or "object" in field.types:
+        return False
+    if not numbers and not {"int", "long", "double"}.isdisjoint(field.types):
         return False
     return 1 < field.distinct <= max(12, field.documents // 5)
 

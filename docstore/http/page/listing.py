@@ -15,7 +15,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from docstore.backend import Support
-from docstore.errors import FilterError, InvalidCursor, InvalidPage, InvalidSort
+from docstore.errors import FilterError, InvalidCursor, InvalidPage, InvalidSort, QueryTimeout
 from docstore.http.access import Caller
 from docstore.http.page.facet_list import Aside, known_fields
 from docstore.http.page.question import COLUMNS, Complaint, Question, complaint_of
@@ -36,6 +36,8 @@ _FORMATS = {
     "arrow": ("application/vnd.apache.arrow.stream", "documents.arrow"),
 }
 _BATCH = 500
+_MOMENT_SECONDS = 0.6
+"""What a list may take unless its address says that it is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,13 @@ def _found(store: Store, question: Question) -> tuple[Complaint | None, Any, lis
         columns_of(question.columns, DOCUMENTS, store._context.limits, "columns")
         page = store.documents.find(
             **question.asked, sort=list(question.sort), limit=question.limit, cursor=question.cursor or None,
-            include=include,
+            include=include, **({} if question.waits else {"timeout": _MOMENT_SECONDS}),
         )  # fmt: skip
+    except QueryTimeout as error:
+        if question.waits:
+            raise
+        text = f"This list takes more than a moment. {error.message[:1].upper()}{error.message[1:]}"
+        return Complaint(text, is_slow=True), None, []
     except FilterError as error:
         return complaint_of(question.filter, error), None, []
     except (InvalidSort, InvalidPage, InvalidCursor) as error:

@@ -42,6 +42,7 @@ class Complaint:
         message: for people.
         path: in the filter, as errors of docstore name it; ``""`` for all of it.
         before, part, after: the text as it was given, cut around the part.
+        is_slow: whether nothing is wrong, but that it takes long.
     """
 
     message: str
@@ -49,6 +50,7 @@ class Complaint:
     before: str = ""
     part: str = ""
     after: str = ""
+    is_slow: bool = False
 
 
 def terms_in(text: str) -> Iterator[tuple[int, str]]:
@@ -184,6 +186,7 @@ class Question:
         sort: field paths, ``-`` before one for descending.
         limit: documents on a page.
         latest_only: whether older versions are left out.
+        waits: whether the page may take as long as the store's reads may, not just a moment.
         columns: field paths of the list's columns.
     """
 
@@ -195,6 +198,7 @@ class Question:
     limit: int = DEFAULT_LIMIT
     cursor: str = ""
     latest_only: bool = True
+    waits: bool = False
     columns: tuple[str, ...] = COLUMNS
 
     @classmethod
@@ -218,6 +222,7 @@ class Question:
             search=search, filter=text, sort=tuple(sort) or cls.sort_default(), limit=int(limit),
             cursor=given.get("cursor", ""), columns=tuple(columns) or COLUMNS,
             latest_only=given.get("latest_only", "true").lower() not in ("false", "0"),
+            waits=given.get("wait") == "true",
         )  # fmt: skip
         try:
             return replace(made, condition=_condition(text))
@@ -235,6 +240,7 @@ class Question:
         pairs += [("sort", key) for key in self.sort if self.sort != self.sort_default()]
         pairs += [("limit", "" if self.limit == DEFAULT_LIMIT else str(self.limit)), ("cursor", self.cursor)]
         pairs += [("latest_only", "" if self.latest_only else "false")]
+        pairs += [("wait", "true" if self.waits else "")]
         pairs += [("columns", "" if self.columns == COLUMNS else ",".join(self.columns))]
         return [(name, value) for name, value in pairs if value]
 

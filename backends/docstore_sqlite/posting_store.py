@@ -18,7 +18,7 @@ from docstore.backend import SortKey
 from docstore.index.bitmap import EMPTY, Bitmap, union_all
 from docstore.index.chunks import assemble
 from docstore.index.snapshot import Snapshot
-from docstore.index.terms import MOST_KEYS
+from docstore.index.terms import MOST_KEYS, WIDTHS
 from docstore.query.expr import Path
 from docstore_sqlite.schema import TEXT_GENERATION, IndexTables, steps_text
 
@@ -123,6 +123,8 @@ class PostingReader:
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the fact."""
+        if key[:1] in WIDTHS:  # of a column all slices are read together: a comparison asks for most of them
+            return self._column(path, key[:1]).get(key, EMPTY)
         found: Bitmap | None = self._kept.get((path, key))
         if found is None:
             found = self._load(path, key)
@@ -162,22 +164,24 @@ class PostingReader:
         return found if isinstance(found, list) else None
 
     def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
-        """Return the slices of a column that are not empty, all read by one statement."""
+        """Return the slices of a column that are not empty."""
+        found = self._column(path, column)
+        return {key[1] - 0x80: bits for key, bits in found.items() if len(key) == 2}
+
+    def _column(self, path: Path, column: bytes) -> Mapping[bytes, Bitmap]:
+        """Return all sets of a column by their keys, read by one statement: its records, and its slices."""
         place = ("column", path, column)
-        found: dict[int, Bitmap] | None = self._kept.get(place)
+        found: dict[bytes, Bitmap] | None = self._kept.get(place)
         if found is None:
             rows = self._cursor.execute(
-                f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key > ? AND key <= ? "
+                f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key BETWEEN ? AND ? "
                 "AND chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk",
                 (self._path(path), column, column + b"\xff", self._chunks),
             )
             pieces: dict[bytes, list[tuple[int, bytes]]] = {}
             for key, chunk, bits in rows:
                 pieces.setdefault(key, []).append((chunk, bits))
-            slices = {key: assemble(some) for key, some in pieces.items()}
-            for key, bits in slices.items():
-                self._kept.put((path, key), bits, 100)
-            found = {key[1] - 0x80: bits for key, bits in slices.items()}
+            found = {key: assemble(some) for key, some in pieces.items()}
             self._kept.put(place, found, sum(2 * bits.weight for bits in found.values()))
         return found
 

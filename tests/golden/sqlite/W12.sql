@@ -62,7 +62,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[123]'
+--   '[43]'
 
 ROLLBACK;
 
@@ -82,7 +82,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[55,202,60,92,223,79,118,275,260,194,131]'
+--   '[122,293,204,269,102,12,157,2,180,250,184]'
 
 ROLLBACK;
 
@@ -104,21 +104,22 @@ WHERE collection = ? AND steps = ?;
 --   'documents'
 --   '["metadata", "score"]'
 
-SELECT chunk, bits
+SELECT key, chunk, bits
 FROM "docstore_posting"
-WHERE path = ? AND key = ? AND chunk IN (SELECT value
-  FROM json_each(?));
---   13
+WHERE path = ? AND key BETWEEN ? AND ? AND chunk IN (SELECT value
+  FROM json_each(?))
+ORDER BY chunk;
+--   12
 --   b'\x08'
+--   b'\x08\xff'
 --   '[0]'
--- … 21 times
 
 SELECT key
 FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   13
+--   12
 --   '[0]'
 --   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
 --   b'o'
@@ -149,7 +150,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[60,223,79,118,194,224,235,80,145,237,136]'
+--   '[204,102,249,46,53,89,193,50,214,34,101]'
 
 ROLLBACK;
 
@@ -181,7 +182,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[55,202,60,57,92,223,118,190,275,260,194]'
+--   '[122,293,204,269,102,12,157,180,250,212,249]'
 
 ROLLBACK;
 
@@ -240,7 +241,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[123]'
+--   '[43]'
 
 ROLLBACK;
 
@@ -261,7 +262,7 @@ FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   13
+--   12
 --   '[0]'
 --   b'n'
 --   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
@@ -299,6 +300,6 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[123]'
+--   '[]'
 
 ROLLBACK;

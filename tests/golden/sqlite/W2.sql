@@ -14,7 +14,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   16
+--   15
 --   b'sfinance'
 --   '[0]'
 
@@ -28,7 +28,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   15
+--   14
 --   b'simportant'
 --   '[0]'
 
@@ -38,21 +38,22 @@ WHERE collection = ? AND steps = ?;
 --   'documents'
 --   '["metadata", "priority"]'
 
-SELECT chunk, bits
+SELECT key, chunk, bits
 FROM "docstore_posting"
-WHERE path = ? AND key = ? AND chunk IN (SELECT value
-  FROM json_each(?));
---   14
+WHERE path = ? AND key BETWEEN ? AND ? AND chunk IN (SELECT value
+  FROM json_each(?))
+ORDER BY chunk;
+--   13
 --   b'\x08'
+--   b'\x08\xff'
 --   '[0]'
--- … 65 times
 
 SELECT key
 FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   14
+--   13
 --   '[0]'
 --   b'n\xc0 \x00\x00\x00\x00\x00\x00\x80\x00'
 --   b'o'
@@ -82,7 +83,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   23
+--   21
 --   b'\x03'
 --   '[0]'
 
@@ -90,6 +91,6 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[190,175]'
+--   '[212,119,126]'
 
 ROLLBACK;

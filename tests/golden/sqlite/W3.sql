@@ -24,15 +24,6 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT chunk, bits
-FROM "docstore_posting"
-WHERE path = ? AND key = ? AND chunk IN (SELECT value
-  FROM json_each(?));
---   5
---   b'\x08\x82'
---   '[0]'
--- … 7 times
-
 SELECT key
 FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value

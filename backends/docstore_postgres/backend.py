@@ -35,7 +35,7 @@ from docstore_postgres.erasure import erase_traces
 from docstore_postgres.errors import translated
 from docstore_postgres.json_compiler import judge
 from docstore_postgres.partitions import cancel, distribute, partition, partition_statements
-from docstore_postgres.planner import PlannerState, Prepared
+from docstore_postgres.planner import PlannerState, PostgresPrepared
 from docstore_postgres.pool import IdleConnection, IdlePool, ReadBlock, connected_within, spoken
 from docstore_postgres.prefilters import PrefilterFinder
 from docstore_postgres.replica import Behind, ReplicaPositions
@@ -156,9 +156,9 @@ class PostgresBackend(SQLBackend):
             pool_timeout=self.pool_timeout,
         )
 
-    def prepare(self, query: Query) -> Prepared:
+    def prepare(self, query: Query) -> PostgresPrepared:
         """Return a place for what sessions work out for ``query``."""
-        return Prepared.of(query)
+        return PostgresPrepared.of(query)
 
     # -- connections -----------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ from docstore.query.expr import (
 from docstore.query.fields import Collection, Kind
 from docstore.query.instants import text_spans
 from docstore_postgres import jsonpath, like, prefilters, regex
-from docstore_postgres.jsonb import json_of
+from docstore_postgres.jsonb import array_text, json_of
 from docstore_postgres.jsonpath import JsonRoot, ends, indexed, is_missing, merged, tested
 from docstore_postgres.like import string_condition
 from docstore_postgres.schema import compare_function, rank_of
@@ -349,7 +349,7 @@ class JsonCompiler:
         parts = [self._compare(root, path, "eq", None)] if len(plain) < len(values) else []
         composite = any(isinstance(value, list | dict) for value in plain)
         if composite or len(plain) > _LITERAL_SCALARS:
-            texts = [json_of(value) for value in plain]
+            texts = array_text([json_of(value) for value in plain])
             only = None if composite else '@.type() != "array"'
             parts.append(
                 self._seen(root, path, lambda v: Fragment(f"{v} = ANY(%s::jsonb[])", (texts,)), only)
@@ -379,7 +379,12 @@ class JsonCompiler:
         seen = f"SELECT s.v FROM jsonb_path_query({root.text}, %s::jsonpath) AS s(v)"
         lacking = f"NOT EXISTS (SELECT w.v FROM unnest(%s::jsonb[]) AS w(v) EXCEPT {seen})"
         steps = f'{jsonpath.reached(path)} ? (@.type() != "array")'
-        return both((first, Fragment(lacking, ([json_of(value) for value in values[_GIN_VALUES:]], steps))))
+        return both(
+            (
+                first,
+                Fragment(lacking, (array_text([json_of(value) for value in values[_GIN_VALUES:]]), steps)),
+            )
+        )
 
     def _typed(self, root: JsonRoot, path: Path, types: frozenset[str]) -> Fragment:
         parts = [self._tested(root, path, jsonpath.typed(types))]
@@ -410,7 +415,7 @@ class JsonCompiler:
             return self._array(
                 root, path, lambda array: "".join(f" && exists({array} ? ({test}))" for test in tests)
             )
-        texts = [json_of(value) for value in leaf.values]
+        texts = array_text([json_of(value) for value in leaf.values])
 
         def holds(v: str) -> Fragment:
             elements = f"jsonb_array_elements(CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} END) AS m(v)"

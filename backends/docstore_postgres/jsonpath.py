@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from docstore_sql.fragment import Fragment, either, joined
@@ -30,6 +31,8 @@ __all__ = [
     "indexed",
     "is_index",
     "is_missing",
+    "literal_of",
+    "membership",
     "merged",
     "missing",
     "modulo",
@@ -44,7 +47,6 @@ __all__ = [
 ]
 
 _INDEX = re.compile(r"(?:0|[1-9][0-9]*)\Z")
-_PLAIN = re.compile(r"[^A-Za-z0-9_ ]")
 _SYMBOLS = {"eq": "==", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _INT64 = (-(2**63), 2**63 - 1)
 _WHOLE = "@.floor() == @"
@@ -64,13 +66,8 @@ _TYPES = {
 
 
 def quoted(text: str) -> str:
-    """Return ``text`` as a string of the path language; all but plain characters are escapes."""
-    return f'"{_PLAIN.sub(_escape, text)}"'
-
-
-def _escape(found: re.Match[str]) -> str:
-    units = found.group().encode("utf-16-be")
-    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+    """Return ``text`` as a string of the path language, whose escapes are JSON's."""
+    return encode_basestring_ascii(text)
 
 
 def is_index(step: str) -> bool:
@@ -273,18 +270,26 @@ def scalar_comparison(root: JsonRoot, path: Path, op: str, value: Any) -> str | 
     """Return the predicate that a value seen compares with a scalar; ``None``: it takes more than one."""
     if not path or root.whole or indexed(path):
         return None
-    literal = _literal(op, value)
+    literal = literal_of(op, value)
     return None if literal is None else f"({reached(path)} {_OPERATORS[op]} {literal})"
 
 
 def scalar_membership(root: JsonRoot, path: Path, values: Sequence[Any]) -> str | None:
     """Return the predicate that a value seen is one of these scalars; ``None``: it takes more than one."""
-    tests = [scalar_comparison(root, path, "eq", value) for value in values]
-    plain = [test for test in tests if test is not None]
-    return f"({any_of(plain)})" if plain and len(plain) == len(tests) else None
+    if not path or root.whole or indexed(path) or not values:
+        return None
+    literals = [literal_of("eq", value) for value in values]
+    return None if None in literals else membership(path, [each for each in literals if each is not None])
 
 
-def _literal(op: str, value: Any) -> str | None:
+def membership(path: Path, literals: Iterable[str]) -> str:
+    """Return the predicate that a value seen at a path without indexes is one of some literals."""
+    start = f"({reached(path)} == "
+    return "(" + " || ".join(f"{start}{literal})" for literal in literals) + ")"
+
+
+def literal_of(op: str, value: Any) -> str | None:
+    """Return a scalar as the path language compares it by ``op``; ``None`` if it is not compared so."""
     match value:
         case bool():
             return ("true" if value else "false") if op == "eq" else None

@@ -341,7 +341,7 @@ def read_page(
     if len(condition.whole.text) > _DEAR:
         bound = bound and furthest
     while bound:
-        read = runs.fetch(page.walk(bound), prepare=True)
+        read = runs.fetch(page.walk(bound), prepare=condition.is_prepared)
         if len(read) == query.limit:
             selectivities.remember(condition.key, max(wanted / bound, wanted / furthest))
             return read
@@ -358,7 +358,7 @@ def read_page(
     begun = time.perf_counter()
     read = runs.fetch(
         page.find(access),
-        prepare=condition.found and access not in _BY_VALUES,
+        prepare=condition.found and condition.is_prepared and access not in _BY_VALUES,
         blindly=page.has_one_way(access),
     )
     condition.is_costly = time.perf_counter() - begun > _LONG

@@ -32,7 +32,7 @@ __all__ = [
     "COVERED",
     "CompiledFilter",
     "PlannerState",
-    "Prepared",
+    "PostgresPrepared",
     "Selectivities",
     "Selectivity",
     "SplitPredicate",
@@ -297,6 +297,13 @@ class CompiledFilter:
     texts: dict[Hashable, Fragment] = field(default_factory=dict)
     epoch: int = 0
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether statements of it are prepared once for all values; not with a long list of values: Postgres
+        14 to 18 looks up by hash in a list only where the list is known to the planner.
+        """
+        return "::jsonb[]" not in self.whole.text
+
     def match_terms(
         self, common_values: Callable[[], CommonValues], expected: Callable[[Fragment], int]
     ) -> TermMatch | None:
@@ -311,7 +318,7 @@ class CompiledFilter:
 
 
 @dataclass(slots=True, eq=False)
-class Prepared(PreparedQuery):
+class PostgresPrepared(PreparedQuery):
     """A query that the core holds.
 
     Attributes:
@@ -383,7 +390,7 @@ class PlannerState:
     def condition(self, query: Query, compiler: PostgresCompiler) -> CompiledFilter:
         """Return the condition of ``query``, as it was compiled when it was asked before, or now."""
         held = query.prepared
-        if not isinstance(held, Prepared) or not held.holds(query):
+        if not isinstance(held, PostgresPrepared) or not held.holds(query):
             return self._compiled(query, compiler)
         known = held.condition
         if known is None or known.epoch != self.epoch or held.query.order[0].path != query.order[0].path:

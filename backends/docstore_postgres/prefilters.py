@@ -35,15 +35,17 @@ from docstore.query.fields import Collection
 from docstore.query.patterns import required_literals
 from docstore.query.text import fold
 from docstore_postgres import jsonpath
+from docstore_postgres.jsonb import array_text
 from docstore_postgres.jsonpath import JsonRoot, indexed, tested
 from docstore_postgres.like import like_text
 from docstore_postgres.schema import LONGEST
 
-__all__ = ["PrefilterFinder", "element", "equality", "inside", "members", "one_of", "required"]
+__all__ = ["PrefilterFinder", "element", "inside", "members", "one_of", "required"]
 
 _IMPLIED = 8
 """Implied conditions that are written at most."""
 _FEW_VALUES = 64
+_TOGETHER = 8
 
 
 def required(root: JsonRoot, path: Path, predicates: Iterator[str]) -> Fragment:
@@ -58,11 +60,6 @@ def one_of(values: Sequence[Any]) -> str | None:
     """Return the test that an element equals one of these scalars, none null; ``None``: there are none."""
     tests = [test for value in values if (test := jsonpath.compared("eq", value)) is not None]
     return f"({jsonpath.any_of(tests)})" if tests else None
-
-
-def equality(path: Path, value: Any) -> str:
-    """Return the predicate that a scalar, no null, is seen at a path without indexes."""
-    return jsonpath.exists(path, jsonpath.compared("eq", value))
 
 
 def inside(path: Path, value: Any) -> Iterator[str]:
@@ -184,9 +181,16 @@ class PrefilterFinder:
         )
 
     def _listed(self, term: In) -> Fragment:
-        """Return that a document has one of the values: a look in the index for each."""
-        table = self.tables.named("document")
-        tests = [equality(term.path[1:], value) for value in term.values]
+        """Return that a document has one of the values: a look in the index for a few of them together.
+
+        One jsonpath of a thousand alternatives is quadratic in GIN, a thousand of one each take long to bind.
+        Of a thousand absent values, eight together took 2.9 ms of the server's CPU, one each 5.2 (60,000
+        documents, Postgres 18).
+        """
+        table, path = self.tables.named("document"), term.path[1:]
+        literals = [jsonpath.literal_of("eq", value) or "false" for value in term.values]
+        parts = (literals[at : at + _TOGETHER] for at in range(0, len(literals), _TOGETHER))
+        tests = array_text([jsonpath.membership(path, part) for part in parts])
         one = f"SELECT m.number FROM {table} AS m WHERE m.metadata_json @@ p.v OFFSET 0"
         found = f"SELECT f.number FROM unnest(%s::jsonpath[]) AS p(v) CROSS JOIN LATERAL ({one}) AS f"
         return Fragment(f"d.number = ANY(ARRAY({found}))", (tests,))

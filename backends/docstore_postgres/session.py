@@ -26,7 +26,7 @@ from docstore_postgres.compiler import PostgresCompiler
 from docstore_postgres.declared_indexes import IndexCondition, matching
 from docstore_postgres.insert import InsertSession
 from docstore_postgres.page import PageStatements, access_path_of, read_page
-from docstore_postgres.planner import PlannerState, Prepared, is_point, is_scannable, scan_limit
+from docstore_postgres.planner import PlannerState, PostgresPrepared, is_point, is_scannable, scan_limit
 from docstore_postgres.term_index import repair, term_faults
 
 __all__ = ["CLOCK", "PostgresSession"]
@@ -112,7 +112,7 @@ class PostgresSession(InsertSession):
     def _asked_columns(self, query: Query) -> ColumnFilter | None:
         """Return what a query asks of ordinary columns, where one index alone answers it."""
         held = query.prepared
-        prepared = isinstance(held, Prepared) and held.holds(query)
+        prepared = isinstance(held, PostgresPrepared) and held.holds(query)
         columns = held.columns if prepared else column_filter(query)
         return columns if columns is not None and columns.answers(query) else None
 

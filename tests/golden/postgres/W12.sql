@@ -117,7 +117,7 @@ WHERE (((EXISTS (SELECT 1
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
 --   '$."author"."name" ? (@.type() != "array")'
---   ['"author-00000"', '"author-00002"', '"author-00004"', '"author-00006"', '"author-00008"', '"au
+--   '{"\\"author-00000\\"", "\\"author-00002\\"", "\\"author-00004\\"", "\\"author-00006\\"", "\\"a
 
 -- W12g: $or, twelve deep, rare
 
@@ -130,7 +130,7 @@ FROM (SELECT d.*
 WHERE (d.metadata_json @@ %s::jsonpath AND d.is_latest)
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
---   '(($."author"."name" == "author\\u002d00012") || ($."author"."name" == "author\\u002d00011") ||
+--   '(($."author"."name" == "author-00012") || ($."author"."name" == "author-00011") || ($."author"
 
 SET plan_cache_mode = force_generic_plan;
 
@@ -141,7 +141,7 @@ FROM (SELECT d.*
 WHERE d.is_latest
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT %s;
---   '(($."author"."name" == "author\\u002d00012") || ($."author"."name" == "author\\u002d00011") ||
+--   '(($."author"."name" == "author-00012") || ($."author"."name" == "author-00011") || ($."author"
 --   11
 
 -- W12h: $ne of nearly all, at the far end

@@ -9,7 +9,7 @@ FROM (SELECT d.*
 WHERE (d.metadata_json @@ %s::jsonpath AND d.is_latest)
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
---   '($."author"."name" == "author\\u002d04242")'
+--   '($."author"."name" == "author-04242")'
 
 SELECT {columns}
 FROM (SELECT d.*
@@ -18,5 +18,5 @@ FROM (SELECT d.*
 WHERE d.is_latest
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT %s;
---   '($."author"."name" == "author\\u002d04242")'
+--   '($."author"."name" == "author-04242")'
 --   11

@@ -62,7 +62,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[43]'
+--   '[123]'
 
 ROLLBACK;
 
@@ -82,7 +82,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[122,293,204,269,102,12,157,2,180,250,184]'
+--   '[55,202,60,92,223,79,118,275,260,194,131]'
 
 ROLLBACK;
 
@@ -109,7 +109,7 @@ FROM "docstore_posting"
 WHERE path = ? AND key BETWEEN ? AND ? AND chunk IN (SELECT value
   FROM json_each(?))
 ORDER BY chunk;
---   12
+--   13
 --   b'\x08'
 --   b'\x08\xff'
 --   '[0]'
@@ -119,7 +119,7 @@ FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   12
+--   13
 --   '[0]'
 --   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
 --   b'o'
@@ -150,7 +150,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[204,102,249,46,53,89,193,50,214,34,101]'
+--   '[60,223,79,118,194,224,235,80,145,237,136]'
 
 ROLLBACK;
 
@@ -182,7 +182,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[122,293,204,269,102,12,157,180,250,212,249]'
+--   '[55,202,60,57,92,223,118,190,275,260,194]'
 
 ROLLBACK;
 
@@ -241,7 +241,7 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[43]'
+--   '[123]'
 
 ROLLBACK;
 
@@ -262,7 +262,7 @@ FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   12
+--   13
 --   '[0]'
 --   b'n'
 --   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
@@ -300,6 +300,6 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[]'
+--   '[123]'
 
 ROLLBACK;

@@ -14,7 +14,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   15
+--   16
 --   b'sfinance'
 --   '[0]'
 
@@ -28,7 +28,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   14
+--   15
 --   b'simportant'
 --   '[0]'
 
@@ -43,7 +43,7 @@ FROM "docstore_posting"
 WHERE path = ? AND key BETWEEN ? AND ? AND chunk IN (SELECT value
   FROM json_each(?))
 ORDER BY chunk;
---   13
+--   14
 --   b'\x08'
 --   b'\x08\xff'
 --   '[0]'
@@ -53,7 +53,7 @@ FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
   FROM json_each(?)) AND key >= ? AND key < ?
 LIMIT ?;
---   13
+--   14
 --   '[0]'
 --   b'n\xc0 \x00\x00\x00\x00\x00\x00\x80\x00'
 --   b'o'
@@ -83,7 +83,7 @@ SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
---   21
+--   23
 --   b'\x03'
 --   '[0]'
 
@@ -91,6 +91,6 @@ SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
 ORDER BY d.created_at DESC, d.number DESC;
---   '[212,119,126]'
+--   '[190,175]'
 
 ROLLBACK;

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from docstore.errors import BackendError, InvalidPage, QueryTimeout, StoreBusy, shown
+from docstore.errors import BackendError, InvalidDocument, InvalidPage, QueryTimeout, StoreBusy, shown
 
 __all__ = [
     "STORE_DEFAULT",
@@ -36,6 +36,7 @@ __all__ = [
     "Timeout",
     "acquire",
     "check",
+    "check_seconds",
     "check_timeout",
     "current",
     "forgets_at_fork",
@@ -75,6 +76,30 @@ Timeout: TypeAlias = float | StoreDefault | None
 """Seconds that a read may take, more than 0; ``None`` is without limit."""
 
 
+def check_seconds(
+    name: str, value: Any, expected: str, *, zero: bool = False, most: float = math.inf,
+    refusal: Callable[[str, str], Exception] = lambda text, name: InvalidDocument(text, field=name),
+) -> float:  # fmt: skip
+    """Return a length of time as a float, checked: every argument in seconds is read here.
+
+    Args:
+        name: of the argument, for the error.
+        value: seconds, as the caller gave them.
+        expected: what the error says was expected, after "seconds, ".
+        zero: whether 0 is allowed, too.
+        most: the longest time allowed, in seconds.
+        refusal: makes the error of a text and the argument's name; by default an InvalidDocument.
+
+    Raises:
+        InvalidDocument: the value is no number, NaN, negative or more than ``most``.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_long_enough = is_number and (value > 0 or (zero and value == 0))  # false for NaN
+    if not is_long_enough or value > most:
+        raise refusal(f"{name}={shown(value)}: expected seconds, {expected}", name)
+    return float(value)
+
+
 def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
     """Return the seconds that a read may take, ``None`` for no limit.
 
@@ -83,12 +108,10 @@ def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
     """
     if timeout is None:
         return None
-    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not is_number or not timeout > 0:  # NaN is not, either
-        raise InvalidPage(
-            f"{name}={shown(timeout)}: expected seconds, more than 0, or None for no limit", argument=name
-        )
-    return float(timeout)
+    return check_seconds(
+        name, timeout, "more than 0, or None for no limit",
+        refusal=lambda text, name: InvalidPage(text, argument=name),
+    )  # fmt: skip
 
 
 class Forgets(Protocol):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from math import isfinite
 from operator import itemgetter
 from secrets import token_hex
 from typing import Any
 
 from docstore import lifecycle
 from docstore.backend import KeepsClock, Lock, Query, Row, Writer
-from docstore.concurrency import STORE_DEFAULT, Timeout
+from docstore.concurrency import STORE_DEFAULT, Timeout, check_seconds
 from docstore.context.collection_view import Filter, Make
 from docstore.errors import BackendError, DocstoreError, InvalidDocument, NotFound, Permanent, shown
 from docstore.models import Document
@@ -20,7 +19,7 @@ from docstore.query.expr import And, Expr, In
 from docstore.query.fields import DOCUMENTS, fault_of
 from docstore.query.instants import to_datetime
 from docstore.query.optimizer import normalize
-from docstore.workers import Claim, check_patience
+from docstore.workers import MOST_SECONDS, Claim, check_patience
 from docstore.writes.documents_view import DocumentsView
 from docstore.writes.updates import document_changes
 
@@ -30,7 +29,6 @@ __all__ = [
 ]
 
 _MOST_CLAIMED = 1000
-_MOST_SECONDS = 10 * 366 * 86_400
 
 
 class WorkQueue:
@@ -229,9 +227,5 @@ def check_count(name: str, value: Any, most: int) -> None:
 
 def _check_lease(lease: Any) -> int:
     """Return a lease in microseconds."""
-    number = isinstance(lease, int | float) and not isinstance(lease, bool)
-    if not number or not isfinite(lease) or not 0 < lease <= _MOST_SECONDS:
-        raise InvalidDocument(
-            f"lease={shown(lease)}: expected seconds, more than 0 and at most {_MOST_SECONDS}", field="lease"
-        )
-    return max(1, int(lease * 1_000_000))
+    expected = f"more than 0 and at most {MOST_SECONDS}"
+    return max(1, int(check_seconds("lease", lease, expected, most=MOST_SECONDS) * 1_000_000))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import isfinite
 from random import uniform
 from threading import Event, Lock, Thread
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -16,16 +15,20 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from docstore.backend import Row
+from docstore.concurrency import check_seconds
 from docstore.errors import DocstoreError, InvalidDocument, LeaseLost, shown
 from docstore.models import Document, Status
 
 __all__ = [
+    "MOST_SECONDS",
     "Claim",
+    "ProcessLog",
     "ProcessReport",
     "RetryDelay",
     "Stop",
     "Workers",
     "check_patience",
+    "completion_of",
     "delay_after",
 ]
 
@@ -141,6 +144,8 @@ HEARTBEATS_PER_LEASE = 3
 STOP_LOOK_SECONDS = 0.1
 """How long a waiting worker may miss that the caller's event was set."""
 _LONGEST_DELAY_SECONDS = 3_600.0
+MOST_SECONDS = 10 * 366 * 86_400
+"""The longest lease, delay or poll: about ten years."""
 
 RetryDelay: TypeAlias = float | Callable[[int], float] | None
 """Seconds to the next attempt, or a function from the number of attempts so far to these."""
@@ -160,9 +165,10 @@ def check_patience(retry_delay: Any, poll: Any, stop: Any) -> None:
         InvalidDocument: one is of the wrong type or out of range.
     """
     if retry_delay is not None and not callable(retry_delay):
-        _seconds("retry_delay", retry_delay, least="at least 0", or_else="a function or None")
-    if poll is not None and _seconds("poll", poll, least="more than 0", or_else="None") == 0:
-        raise InvalidDocument("poll=0: expected seconds, more than 0, or None", field="poll")
+        expected = "at least 0, or a function or None"
+        check_seconds("retry_delay", retry_delay, expected, zero=True, most=MOST_SECONDS)
+    if poll is not None:
+        check_seconds("poll", poll, "more than 0, or None", most=MOST_SECONDS)
     if stop is not None and not callable(getattr(stop, "is_set", None)):
         raise InvalidDocument(
             f"stop={shown(stop)}: expected an event, such as a threading.Event, or None", field="stop"
@@ -183,17 +189,10 @@ def delay_after(retry_delay: RetryDelay, attempts: int) -> float:
         usual = min(_LONGEST_DELAY_SECONDS, 4.0 ** min(attempts - 1, 10))
         return usual * uniform(0.75, 1.25)  # so that what failed together does not come back together
     if callable(retry_delay):
-        return _seconds(
-            "retry_delay", retry_delay(attempts), least="at least 0", or_else="no negative number"
-        )
+        seconds = retry_delay(attempts)
+        expected = "at least 0, of the function"
+        return check_seconds("retry_delay", seconds, expected, zero=True, most=MOST_SECONDS)
     return float(retry_delay)
-
-
-def _seconds(name: str, value: Any, *, least: str, or_else: str) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not isfinite(value) or not 0 <= value <= 10 * 366 * 86_400:
-        raise InvalidDocument(f"{name}={shown(value)}: expected seconds, {least}, or {or_else}", field=name)
-    return float(value)
 
 
 Handler = Callable[[Document], Mapping[str, Any] | str | None]
@@ -221,6 +220,64 @@ class ProcessReport(BaseModel):
     errors: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
     interrupted: bool = False
+
+
+class ProcessLog:
+    """The bookkeeping of one run of ``process``, shared by threads or tasks.
+
+    Args:
+        retry_delay: as for ``process``.
+        poll: seconds between looks at an empty queue; None: the run ends there.
+    """
+
+    def __init__(self, retry_delay: RetryDelay, poll: float | None) -> None:
+        self._retry_delay = retry_delay
+        self._poll = poll
+        self._begun = time.monotonic()
+        self._due: list[float] = []
+        """A heap of the monotonic instants at which failed documents may be tried again."""
+        self._counts = {"completed": 0, "failed": 0, "retried": 0, "lost": 0}
+        self._errors: list[tuple[str, str]] = []
+        self._mutex = Lock()
+
+    def seconds_to_wait(self) -> float | None:
+        """Return how long to wait before the next look at an empty queue; None if nothing will come."""
+        with self._mutex:
+            wait = self._due[0] - time.monotonic() if self._due else None
+            if wait is not None and wait <= 0:  # due before the last look, which missed it: others have it
+                heapq.heappop(self._due)
+                return 0.0
+        if self._poll is None:
+            return wait
+        return self._poll if wait is None else min(wait, self._poll)
+
+    def delay_after(self, attempts: int) -> float:
+        """Return the seconds from the failure of this attempt to the next."""
+        return delay_after(self._retry_delay, attempts)
+
+    def failed(self, ended: Document, delay: float) -> str:
+        """Note a document whose handler failed, as it is now; return what to count."""
+        is_retried = ended.status is Status.PENDING
+        with self._mutex:
+            if len(self._errors) < KEPT_ERRORS:
+                self._errors.append((ended.id, ended.error or ""))
+            if is_retried:
+                heapq.heappush(self._due, time.monotonic() + delay)
+        return "retried" if is_retried else "failed"
+
+    def count(self, outcome: str) -> int | None:
+        """Count an outcome; return the number of documents finished, None if this one is not."""
+        with self._mutex:
+            self._counts[outcome] += 1
+            finished = self._counts["completed"] + self._counts["failed"]
+        return finished if outcome in ("completed", "failed") else None
+
+    def report(self, *, interrupted: bool) -> ProcessReport:
+        """Return what became of the documents so far."""
+        seconds = time.monotonic() - self._begun
+        return ProcessReport(
+            **self._counts, errors=tuple(self._errors), seconds=seconds, interrupted=interrupted
+        )
 
 
 class Workers:
@@ -252,10 +309,8 @@ class Workers:
         stop: Stop | None,
     ) -> None:
         self._handler = handler
-        self._retry_delay = retry_delay
-        self._poll = poll
+        self._log = ProcessLog(retry_delay, poll)
         self._asked_to_stop = stop
-        self._due: list[float] = []
         self._take = take
         self._put_back = put_back
         self._on_progress = on_progress
@@ -265,9 +320,7 @@ class Workers:
         ]
         self._working = workers
         self._active: dict[str, Claim] = {}
-        self._counts = {"completed": 0, "failed": 0, "retried": 0, "lost": 0}
-        self._errors: list[tuple[str, str]] = []
-        self._mutex = Lock()
+        self._mutex, self._telling = Lock(), Lock()
         self._stop, self._ended = Event(), Event()
         self._failure: BaseException | None = None
 
@@ -278,7 +331,7 @@ class Workers:
             BaseException: what the database, ``on_progress`` or an exit within a handler raised, after the
                 others were done.
         """
-        begun, interrupted = time.monotonic(), False
+        interrupted = False
         heart = Thread(target=self._beat, name="docstore-heartbeat", daemon=True)
         for thread in (heart, *self._threads):
             thread.start()
@@ -296,10 +349,7 @@ class Workers:
             self._ended.set()
         if self._failure is not None:
             raise self._failure
-        seconds = time.monotonic() - begun
-        return ProcessReport(
-            **self._counts, errors=tuple(self._errors), seconds=seconds, interrupted=interrupted
-        )
+        return self._log.report(interrupted=interrupted)
 
     def _work(self) -> None:
         try:
@@ -326,14 +376,7 @@ class Workers:
 
     def _waited(self) -> bool:
         """Wait until something may be pending again; return false if nothing will be."""
-        with self._mutex:
-            now = time.monotonic()
-            wait = self._due[0] - now if self._due else None
-            if wait is not None and wait <= 0:  # due before this look, which did not find it: others have it
-                heapq.heappop(self._due)
-                return True
-        if self._poll is not None:
-            wait = self._poll if wait is None else min(wait, self._poll)
+        wait = self._log.seconds_to_wait()
         if wait is None:
             return False
         self._stop.wait(wait)
@@ -355,38 +398,31 @@ class Workers:
     def _outcome(self, claim: Claim) -> str:
         """Run the handler and end the claim; return what to count."""
         try:
-            asked = _asked(self._handler(claim.document))
+            fields = completion_of(self._handler(claim.document))
         except Exception as failure:
             return self._failed(claim, failure)
         except BaseException:
             claim.release()
             raise
         try:
-            claim.complete(**asked)
+            claim.complete(**fields)
         except (InvalidDocument, TypeError) as failure:
             return self._failed(claim, failure)
         return "completed"
 
     def _failed(self, claim: Claim, failure: Exception) -> str:
         try:
-            delay = delay_after(self._retry_delay, claim.document.attempts)
+            delay = self._log.delay_after(claim.document.attempts)
         except Exception:
             claim.release()
             raise
-        ended = self._put_back(claim, failure, delay)
-        is_retried = ended.status is Status.PENDING
-        with self._mutex:
-            if len(self._errors) < KEPT_ERRORS:
-                self._errors.append((ended.id, ended.error or ""))
-            if is_retried:
-                heapq.heappush(self._due, time.monotonic() + delay)
-        return "retried" if is_retried else "failed"
+        return self._log.failed(self._put_back(claim, failure, delay), delay)
 
     def _count(self, outcome: str) -> None:
-        with self._mutex:
-            self._counts[outcome] += 1
-            if self._on_progress is not None and outcome in ("completed", "failed"):
-                self._on_progress(self._counts["completed"] + self._counts["failed"])
+        with self._telling:  # by one thread at a time
+            finished = self._log.count(outcome)
+            if self._on_progress is not None and finished is not None:
+                self._on_progress(finished)
 
     def _beat(self) -> None:
         """Prolong the leases of what is being handled, until all is done."""
@@ -403,7 +439,7 @@ class Workers:
                     continue  # the database is away: the next beat may reach it, else the lease runs out
 
 
-def _asked(result: Any) -> dict[str, Any]:
+def completion_of(result: Any) -> dict[str, Any]:
     """Return the keywords of ``complete`` for what a handler returned.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,17 +14,16 @@ from docstore.aio.calls import Hop, unbroken
 from docstore.aio.shell import Shell, Twin
 from docstore.aio.threads import ThreadGroup
 from docstore.errors import DocstoreError, InvalidDocument, LeaseLost
-from docstore.models import Document, Status
+from docstore.models import Document
 from docstore.workers import (
     HEARTBEATS_PER_LEASE,
-    KEPT_ERRORS,
     STOP_LOOK_SECONDS,
     Claim,
+    ProcessLog,
     ProcessReport,
     RetryDelay,
     Stop,
-    _asked,
-    delay_after,
+    completion_of,
 )
 
 __all__ = [
@@ -134,10 +132,8 @@ class AsyncWorkers:
         poll: float | None,
         stop: Stop | None,
     ) -> None:
-        self._retry_delay = retry_delay
-        self._poll = poll
+        self._log = ProcessLog(retry_delay, poll)
         self._stop = stop
-        self._due: list[float] = []
         self._shell = shell
         self._threads = ThreadGroup("docstore-handler", workers)
         self._handler = handler
@@ -147,8 +143,6 @@ class AsyncWorkers:
         self._lease = lease
         self._on_progress = on_progress
         self._active: dict[str, AsyncClaim] = {}
-        self._counts = {"completed": 0, "failed": 0, "retried": 0, "lost": 0}
-        self._errors: list[tuple[str, str]] = []
 
     async def run(self) -> ProcessReport:
         """Work until nothing is left to claim.
@@ -158,7 +152,6 @@ class AsyncWorkers:
             cancelled.
             CancelledError: the caller was cancelled; what was being handled is back in the queue.
         """
-        begun = time.monotonic()
         heart = asyncio.ensure_future(self._beat())
         tasks = [asyncio.ensure_future(self._work()) for _ in range(self._workers)]
         try:
@@ -170,9 +163,7 @@ class AsyncWorkers:
                 task.cancel()
             self._threads.close()
             await unbroken(_all(heart, *tasks))
-        seconds = time.monotonic() - begun
-        said = {"errors": self._errors, "seconds": seconds, "interrupted": self._stops()}
-        return ProcessReport.model_validate({**self._counts, **said})
+        return self._log.report(interrupted=self._stops())
 
     async def _work(self) -> None:
         while not self._stops():
@@ -195,16 +186,10 @@ class AsyncWorkers:
 
     async def _waited(self) -> bool:
         """Wait until something may be pending again; return false if nothing will be."""
-        now = time.monotonic()
-        wait = self._due[0] - now if self._due else None
-        if wait is not None and wait <= 0:  # due before this look, which did not find it: others have it
-            heapq.heappop(self._due)
-            return True
-        if self._poll is not None:
-            wait = self._poll if wait is None else min(wait, self._poll)
+        wait = self._log.seconds_to_wait()
         if wait is None:
             return False
-        until = now + wait
+        until = time.monotonic() + wait
         while (left := until - time.monotonic()) > 0 and not self._stops():
             await asyncio.sleep(left if self._stop is None else min(left, STOP_LOOK_SECONDS))
         return True
@@ -213,11 +198,11 @@ class AsyncWorkers:
         """Run the handler and end the claim; return what to count. A cancellation gives the claim back."""
         try:
             try:
-                asked = _asked(await self._handled(claim.document))
+                fields = completion_of(await self._handled(claim.document))
             except Exception as failure:
                 return await self._failed(claim, failure)
             try:
-                await claim.complete(**asked)
+                await claim.complete(**fields)
             except (InvalidDocument, TypeError) as failure:
                 return await self._failed(claim, failure)
         except Exception:
@@ -229,17 +214,11 @@ class AsyncWorkers:
 
     async def _failed(self, claim: AsyncClaim, failure: Exception) -> str:
         try:
-            delay = delay_after(self._retry_delay, claim.document.attempts)
+            delay = self._log.delay_after(claim.document.attempts)
         except Exception:
             await _given_back(claim)
             raise
-        ended = await self._put_back(claim, failure, delay)
-        if len(self._errors) < KEPT_ERRORS:
-            self._errors.append((ended.id, ended.error or ""))
-        if ended.status is not Status.PENDING:
-            return "failed"
-        heapq.heappush(self._due, time.monotonic() + delay)
-        return "retried"
+        return self._log.failed(await self._put_back(claim, failure, delay), delay)
 
     async def _handled(self, document: Document) -> Any:
         if inspect.iscoroutinefunction(self._handler):
@@ -249,9 +228,9 @@ class AsyncWorkers:
         return await result if inspect.isawaitable(result) else result
 
     async def _count(self, outcome: str) -> None:
-        self._counts[outcome] += 1
-        if self._on_progress is not None and outcome in ("completed", "failed"):
-            told = self._on_progress(self._counts["completed"] + self._counts["failed"])
+        finished = self._log.count(outcome)
+        if self._on_progress is not None and finished is not None:
+            told = self._on_progress(finished)
             if inspect.isawaitable(told):
                 await told
 

@@ -175,20 +175,20 @@ class Held:
 
 def test_batches_that_were_committed_stay(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """All finding of one `update_many` has one budget; past it the error counts what earlier batches did."""
-    from docstore import documents
+    from docstore.concurrency import check
     from docstore.query import executor
 
     store.documents.add_many({"filename": f"{number}"} for number in range(6))
-    monkeypatch.setattr(documents, "_BATCH", 2)
+    monkeypatch.setattr("docstore.writes.documents_view.BATCH", 2)
     rows = executor.rows
 
     def slow_rows(*asked: Any) -> list[Any]:
         found = rows(*asked)
         time.sleep(0.1)
-        documents.executor.check()
+        check()
         return found
 
-    monkeypatch.setattr(documents.executor, "rows", slow_rows)
+    monkeypatch.setattr(executor, "rows", slow_rows)
     with pytest.raises(docstore.QueryTimeout, match="earlier batches stay: 4 documents") as late:
         store.documents.update_many({}, preview="seen", timeout=0.25)
     monkeypatch.undo()

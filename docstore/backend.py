@@ -7,7 +7,7 @@ everything clever above the seam.
 What the core promises a backend
     - An :class:`~docstore.query.expr.Expr` has no ``$``-words, its bounds are checked, and it holds only
     leaves that
-      :meth:`Backend.judge` called exact or inexact; a leaf under ``Not`` was called exact.
+      :meth:`Backend.support` called exact or inexact; a leaf under ``Not`` was called exact.
     - ``limit`` is ``None`` or at least 1, ``offset`` at least 0; ``order`` is never empty and ends with
     ``number``.
     - ``after`` has one value a sort key. The core never passes both ``after`` and a non-zero ``offset``.
@@ -39,11 +39,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Literal, Protocol, TypeAlias, overload, runtime_checkable
 
 from docstore.errors import DocstoreError
-from docstore.query.expr import TRUE, Expr, Leaf, Path
+from docstore.query.expr import (
+    ANYWHERE,
+    EMPTY_ARRAY,
+    EXACT,
+    Leaf,
+    Lock,
+    Path,
+    Query,
+    Row,
+    Scope,
+    SortKey,
+    SortValue,
+    Support,
+    TermSupport,
+)
 from docstore.query.fields import Collection
 
 __all__ = [
@@ -60,7 +73,6 @@ __all__ = [
     "Explains",
     "Interruptible",
     "Joins",
-    "Judgement",
     "KeepsClock",
     "KeepsSettings",
     "Located",
@@ -81,43 +93,12 @@ __all__ = [
     "SortValue",
     "Statement",
     "Support",
+    "TermSupport",
     "Translates",
     "Writer",
     "capabilities_of",
     "column",
 ]
-
-Row: TypeAlias = dict[str, Any]
-"""Field name → stored value. A select's rows hold the collection's light fields and those named in
-``include``."""
-
-
-class Support(Enum):
-    """How far a backend can run a leaf.
-
-    ``EXACT``: it returns just what the evaluator would. ``INEXACT``: it returns that and perhaps more.
-    ``UNSUPPORTED``: it cannot narrow by it at all.
-    """
-
-    EXACT = "exact"
-    INEXACT = "inexact"
-    UNSUPPORTED = "unsupported"
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A backend's word on one leaf or sort key.
-
-    Attributes:
-        support: whether it can be run, and what comes back.
-        reason: why it is not exact: a short phrase, shown by ``explain``.
-    """
-
-    support: Support
-    reason: str = ""
-
-
-EXACT = Judgement(Support.EXACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +113,6 @@ class Capabilities:
         transactions: transactions of tasks that may be open at once.
         pool_timeout: seconds that a task waits for one of those.
         gives_rows: a reader hands over rows that nobody else holds: the core may change them.
-        reads_columns: a reader knows :attr:`Query.only`.
         takes_columns: a writer takes :class:`docstore.backend.Rows`.
         locks_rows: a writer keeps other blocks from the rows that it asked for with a lock; else it locks by
             name.
@@ -144,7 +124,6 @@ class Capabilities:
     transactions: int = 8
     pool_timeout: float = 10.0
     gives_rows: bool = False
-    reads_columns: bool = False
     takes_columns: bool = False
     locks_rows: bool = False
 
@@ -156,86 +135,6 @@ def capabilities_of(one: Any) -> Capabilities:
     """Return the ``capabilities`` of a backend, a reader or a writer; of one that names none: the least."""
     found: Capabilities = getattr(one, "capabilities", _NONE)
     return found
-
-
-class _EmptyArray(Enum):
-    """The sort value of an empty array: before everything, ``None`` included (rule 20)."""
-
-    EMPTY_ARRAY = "empty array"
-
-
-EMPTY_ARRAY = _EmptyArray.EMPTY_ARRAY
-SortValue: TypeAlias = Any
-"""What a record sorts by under one key: for a scalar field its stored value or ``None``; for a JSON path the
-JSON value of its
-smallest or largest element, ``None`` for null and missing alike, or ``EMPTY_ARRAY``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The tenant and owner that a query is confined to; ``None`` does not confine."""
-
-    tenant: str | None = None
-    owner: str | None = None
-
-
-ANYWHERE = Scope()
-"""The scope that confines to nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """One key of an order.
-
-    Attributes:
-        path: what to sort by, the field's name first.
-        descending: largest first.
-        largest: an array stands for its largest element, not its smallest. Equal to ``descending`` as users
-            write it; when the core walks an order backwards it turns ``descending`` and leaves this.
-    """
-
-    path: Path
-    descending: bool = False
-    largest: bool = False
-
-
-Lock: TypeAlias = Literal["wait", "skip"]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to read.
-
-    Attributes:
-        collection: the kind of record.
-        scope: ANDed outermost.
-        where: the pushed part of the filter, search and ``latest_only``.
-        order: sort keys, the last is ``number``.
-        after: sort values of a row (which need not exist any more); only rows strictly behind it in ``order``
-            count.
-        offset: rows to skip.
-        limit: rows to return, at least 1; ``None`` is all.
-        include: heavy and private fields to bring besides the light ones.
-        lock: in a write block, keep other writers from the rows until it ends: ``"wait"`` for those who hold
-            them, or ``"skip"`` rows that are held. ``None`` takes no locks. A backend with a single writer
-            may ignore it.
-        prepared: what :meth:`Prepares.prepare` returned for a query of the same collection, scope, condition
-            and order; ``None``: nothing was prepared. It is no part of what is asked.
-        only: the columns that are needed, instead of the light ones and ``include``; ``None``: those. Asked
-            of readers with ``reads_columns`` alone (:class:`Capabilities`).
-    """
-
-    collection: Collection
-    scope: Scope = ANYWHERE
-    where: Expr = TRUE
-    order: tuple[SortKey, ...] = (SortKey(("number",)),)
-    after: tuple[SortValue, ...] | None = None
-    offset: int = 0
-    limit: int | None = None
-    include: frozenset[str] = frozenset()
-    lock: Lock | None = None
-    prepared: Any = field(default=None, compare=False, repr=False)
-    only: frozenset[str] | None = None
 
 
 BlobState: TypeAlias = Literal["pending", "live", "dead", "swept"]
@@ -364,10 +263,10 @@ class Backend(Protocol):
     name: str
     """A short name for ``explain``, ``stats`` and error texts."""
 
-    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+    def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         """Say how far this backend can run ``leaf``. Pure and fast; called for each leaf of each query."""
 
-    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
+    def sorts(self, collection: Collection, key: SortKey) -> TermSupport:
         """Say whether this backend can order by ``key`` and compare ``after`` with it: exact, or unsupported
         (the core then sorts).
         """

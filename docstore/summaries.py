@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from docstore.backend import Query, Reader, Row, SortKey, capabilities_of
+from docstore.backend import CountsBy, Query, Reader, Row, SortKey
 from docstore.concurrency import STORE_DEFAULT, Timeout, looked_over
 from docstore.context.collection_view import CollectionView, Filter, Listing
 from docstore.errors import InvalidPage, shown
@@ -175,10 +175,11 @@ class Summaries:
     def _grouped(self, listing: Listing, path: Path) -> Facet:
         """Count the records of a listing by the stored values at a path."""
         with self._context.read(snapshot=True) as reader, self._context.watching("count_by", listing.plan):
-            known = executor.grouped(reader, listing.plan, listing.query, path)
-            return (
-                group(self._records(reader, listing, path), path) if known is None else Facet(known.items())
-            )
+            if listing.plan.residual == TRUE and isinstance(reader, CountsBy):
+                counted = reader.count_by(listing.query, path)
+                if counted is not None:
+                    return Facet(counted.items())
+            return group(self._records(reader, listing, path), path)
 
     def _records(self, reader: Reader, listing: Listing, path: Path) -> Iterator[Mapping[str, Any]]:
         """Yield the records of a listing, as far as a path needs them, its JSON field decoded."""
@@ -196,8 +197,8 @@ class Summaries:
                 executor.leave_out(row, fault)
 
     def _narrow_rows(self, reader: Reader, listing: Listing, name: str) -> Iterator[Row]:
-        """Yield rows with one column, where the reader can bring that alone."""
-        if listing.plan.residual != TRUE or not capabilities_of(reader).reads_columns:
+        """Yield rows with one column, and perhaps others: a reader may bring them all."""
+        if listing.plan.residual != TRUE:
             yield from executor.walk(reader, listing.plan, listing.query)
             return
         after = None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import Lock
 from uuid import uuid4
 
-from docstore.backend import EXACT, Capabilities, Judgement, Query, Reader, SortKey, Writer
+from docstore.backend import EXACT, Capabilities, Query, Reader, SortKey, TermSupport, Writer
 from docstore.concurrency import FairLock, Gate
 from docstore.query.expr import Leaf
 from docstore.query.fields import Collection
@@ -44,7 +44,7 @@ class MemoryBackend:
         self._turn = FairLock()
         self._gate = Gate()
 
-    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+    def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         """Call every leaf exact: the evaluator runs them all."""
         return EXACT
 
@@ -52,7 +52,7 @@ class MemoryBackend:
         """Return what a query asks, whatever its window."""
         return prepared(query)
 
-    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
+    def sorts(self, collection: Collection, key: SortKey) -> TermSupport:
         """Call every sort key exact."""
         return EXACT
 

@@ -21,7 +21,7 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
 
-from docstore.backend import Capabilities, Judgement, Query, Row, SortKey
+from docstore.backend import Capabilities, Query, Row, SortKey, TermSupport
 from docstore.concurrency import sleep
 from docstore.errors import BackendError, QueryTimeout, StoreClosed
 from docstore.query.expr import Leaf
@@ -33,7 +33,7 @@ from docstore_postgres.compiler import PostgresCompiler
 from docstore_postgres.declared_indexes import DeclaredIndex
 from docstore_postgres.erasure import erase_traces
 from docstore_postgres.errors import translated
-from docstore_postgres.json_compiler import judge
+from docstore_postgres.json_compiler import leaf_support
 from docstore_postgres.partitions import cancel, distribute, partition, partition_statements
 from docstore_postgres.planner import PlannerState, PostgresPrepared
 from docstore_postgres.pool import IdleConnection, IdlePool, ReadBlock, connected_within, spoken
@@ -141,9 +141,9 @@ class PostgresBackend(SQLBackend):
             self._begin, self._begin_one = begin + local, f"{self._begin_one}{local}"
             self._begin_snapshot = self.begin_read + local
 
-    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+    def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         """Say how far Postgres runs ``leaf``."""
-        return judge(collection, leaf)
+        return leaf_support(collection, leaf)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -13,7 +13,7 @@ from typing import Any, assert_never
 from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
-from docstore.backend import EXACT, Judgement, Support
+from docstore.backend import EXACT, Support, TermSupport
 from docstore.query.expr import (
     All,
     Always,
@@ -45,35 +45,35 @@ from docstore_postgres.jsonpath import JsonRoot, ends, indexed, is_missing, merg
 from docstore_postgres.like import string_condition
 from docstore_postgres.schema import compare_function, rank_of
 
-__all__ = ["JsonCompiler", "is_exact", "judge", "judge_string", "sign"]
+__all__ = ["JsonCompiler", "is_exact", "leaf_support", "sign", "string_support"]
 
-_NO_FOLD = Judgement(Support.INEXACT, "Postgres folds only the ASCII texts of this field")
-_NO_REGEX = Judgement(Support.UNSUPPORTED, "RE2 syntax that Postgres has no equal for")
-_LOOSE_REGEX = Judgement(Support.INEXACT, "a part of the pattern is read differently by RE2 and Postgres")
-_LOOSE_GLOB = Judgement(Support.INEXACT, "the glob's classes hold too many ranges")
-_AS_TEXT = Judgement(Support.INEXACT, "instants are looked for by the days that texts begin with")
+_NO_FOLD = TermSupport(Support.INEXACT, "Postgres folds only the ASCII texts of this field")
+_NO_REGEX = TermSupport(Support.UNSUPPORTED, "RE2 syntax that Postgres has no equal for")
+_LOOSE_REGEX = TermSupport(Support.INEXACT, "a part of the pattern is read differently by RE2 and Postgres")
+_LOOSE_GLOB = TermSupport(Support.INEXACT, "the glob's classes hold too many ranges")
+_AS_TEXT = TermSupport(Support.INEXACT, "instants are looked for by the days that texts begin with")
 _IN_ELEMENT = "inside $elemMatch: {}"
 
 
-def judge(collection: Collection, leaf: Leaf) -> Judgement:
+def leaf_support(collection: Collection, leaf: Leaf) -> TermSupport:
     """Say how far Postgres runs ``leaf``."""
     match leaf:
         case ElemMatch(_, condition):
             reason = _loose_within(condition)
-            return Judgement(Support.INEXACT, _IN_ELEMENT.format(reason)) if reason else EXACT
+            return TermSupport(Support.INEXACT, _IN_ELEMENT.format(reason)) if reason else EXACT
         case Match(path) if leaf.folds:
             field = collection.column(path[0])
             folds = field.kind is Kind.JSON or field.name == "filename"
-            return judge_string(leaf) if folds else _NO_FOLD
+            return string_support(leaf) if folds else _NO_FOLD
         case Match() | Regex():
-            return judge_string(leaf)
+            return string_support(leaf)
         case During() | Contains(instants=(_, *_)):
             return _AS_TEXT
         case _:
             return EXACT
 
 
-def judge_string(leaf: Match | Regex) -> Judgement:
+def string_support(leaf: Match | Regex) -> TermSupport:
     """Say how far the pattern of ``leaf`` is exact, whatever it is asked of."""
     if isinstance(leaf, Match):
         loose = leaf.kind in ("glob", "iglob") and not like.glob_is_exact(
@@ -97,7 +97,7 @@ def _loose_within(condition: Expr) -> str | None:
             case ElemMatch(_, inner):
                 reason = _loose_within(inner)
             case Match() | Regex():
-                reason = judge_string(leaf).reason
+                reason = string_support(leaf).reason
             case During() | Contains(instants=(_, *_)):
                 reason = _AS_TEXT.reason
             case _:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 
-from docstore.backend import EXACT, Judgement, Location, SortKey, Writer
+from docstore.backend import EXACT, Location, SortKey, TermSupport, Writer
 from docstore.concurrency import Gate, current
 from docstore.errors import BackendError, DocstoreError, StoreBusy
 from docstore.query.expr import Leaf
@@ -85,11 +85,11 @@ class SQLBackend(ABC):
 
     # -- the seam ----------------------------------------------------------------------------------
 
-    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+    def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         """Say how far the database runs ``leaf``; all of it unless the dialect says otherwise."""
         return EXACT
 
-    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
+    def sorts(self, collection: Collection, key: SortKey) -> TermSupport:
         """Say whether the database orders by ``key``; it does."""
         return EXACT
 

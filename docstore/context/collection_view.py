@@ -273,7 +273,7 @@ class CollectionView(Generic[T]):
         """
         leaf, backend = Compare(("id",), "eq", id), self.context.backend
         query = Query(self.collection, self.scope, leaf, _BY_NUMBER, None, 0, 1, include, lock)
-        exact = backend.judge(self.collection, leaf).support is Support.EXACT
+        exact = backend.support(self.collection, leaf).support is Support.EXACT
         exact = exact and backend.sorts(self.collection, _BY_NUMBER[0]).support is Support.EXACT
         rows = reader.select(query) if exact else self.run_exactly(reader, query)
         if not rows:

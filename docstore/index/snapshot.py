@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from docstore.backend import SortKey
 from docstore.concurrency import looked_over
 from docstore.index import top_k
 from docstore.index.bitmap import Bitmap, difference, intersection, union, union_all
@@ -22,7 +21,7 @@ from docstore.index.search import MatchSets, exact_sets, leaf_sets
 from docstore.index.tail import Tail, TailQuery, Texts
 from docstore.index.terms import ARRAY, DATES, FALSE, KINDS, NULL, NUMBER, OVERSIZED, TRUE, TermSource
 from docstore.index.values import OrderedMatches, has_ordinal, ordinal
-from docstore.query.expr import Expr, Path, leaves
+from docstore.query.expr import Expr, Path, SortKey, leaves
 from docstore.query.facets import Facet, group
 from docstore.query.sorting import after_function, sort_key_function
 

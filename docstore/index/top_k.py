@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from docstore.backend import EMPTY_ARRAY, SortKey
 from docstore.index.bit_slices import Slices, compare, date_ordinal, double_ordinal, slice_key
 from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
 from docstore.index.terms import (
@@ -31,7 +30,7 @@ from docstore.index.terms import (
     is_dated,
     text_key,
 )
-from docstore.query.expr import Path
+from docstore.query.expr import EMPTY_ARRAY, Path, SortKey
 
 __all__ = [
     "TopK",

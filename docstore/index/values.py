@@ -13,11 +13,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from docstore.backend import SortKey
 from docstore.index.bit_slices import double_ordinal, transposed
 from docstore.index.bitmap import Bitmap
 from docstore.index.chunks import CHUNK
-from docstore.query.expr import Compare
+from docstore.query.expr import Compare, SortKey
 from docstore.query.values import INT64_MAX, INT64_MIN
 
 __all__ = [

@@ -27,9 +27,9 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any, Literal, TypeAlias
 
-from docstore.backend import Scope, SortKey, SortValue
 from docstore.errors import InvalidCursor
 from docstore.limits import DEFAULT_LIMITS, Limits
+from docstore.query.expr import Scope, SortKey, SortValue
 from docstore.query.fields import Collection, Field, Kind
 from docstore.query.instants import MAX_INSTANT, MIN_INSTANT
 from docstore.query.sorting import order_bytes, position_value, whole_numbers

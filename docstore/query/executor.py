@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Protocol
 
-from docstore.backend import CountsBy, Query, Reader, Row, capabilities_of
 from docstore.concurrency import check, looked_over
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.explain import Plan
-from docstore.query.expr import TRUE, In, Path, asked_fields
+from docstore.query.expr import TRUE, In, Query, Row, asked_fields
 from docstore.query.fields import JSON_FIELDS, decode, fault_of
 from docstore.query.sorting import position_key, position_of, sort_key_function
 
 __all__ = [
     "careful",
     "count",
-    "grouped",
     "leave_out",
     "rows",
     "walk",
@@ -39,7 +37,17 @@ _RARE = 32
 """Where no more than one row among so many passes, the others' columns are not read."""
 
 
-def rows(reader: Reader, plan: Plan, query: Query) -> list[Row]:
+class RowSource(Protocol):
+    """What the executor reads from: a backend's reader."""
+
+    def select(self, query: Query) -> Sequence[Row]:
+        """Return the rows of ``query`` in its order."""
+
+    def count(self, query: Query, at_most: int | None = None) -> int:
+        """Count the rows of ``query``, whatever its window; ``at_most`` may stop the count there."""
+
+
+def rows(reader: RowSource, plan: Plan, query: Query) -> list[Row]:
     """Return the rows of ``query`` that pass the plan's residual: ``limit`` of them behind ``offset``."""
     if plan.window_pushed and not plan.is_careful:
         return list(reader.select(query))
@@ -50,18 +58,20 @@ def rows(reader: Reader, plan: Plan, query: Query) -> list[Row]:
     return _sorted_here(reader, plan, unbounded, stop)[query.offset :]
 
 
-def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
+def walk(reader: RowSource, plan: Plan, query: Query) -> Iterator[Row]:
     """Yield the rows of ``query`` that pass the residual, in order, in batches; ``limit`` and ``offset`` are
     left aside.
     """
     if not plan.sort_pushed:
         yield from _sorted_here(reader, plan, query, None)
         return
-    passes, needed = _test_of(plan, query), _needed(reader, plan, query)
+    passes, needed = _test_of(plan, query), _needed(plan, query)
     size, after, only = _FIRST_BATCH, query.after, None
     while True:
         check()
         batch = reader.select(replace(query, after=after, limit=size, offset=0, only=only))
+        if only is not None and batch and not batch[0].keys() <= only:
+            needed = only = None  # this reader brings whole rows whatever it is asked for
         is_full = len(batch) >= size
         if is_full:
             batch = _up_to_readable(query, batch)
@@ -80,16 +90,16 @@ def walk(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
         size = min(size * 2, _LAST_BATCH)
 
 
-def _needed(reader: Reader, plan: Plan, query: Query) -> frozenset[str] | None:
-    """Return the columns that the residual and the order need, where the reader can bring those alone."""
-    if plan.residual == TRUE or query.lock is not None or not capabilities_of(reader).reads_columns:
-        return None
-    if plan.is_careful:
+def _needed(plan: Plan, query: Query) -> frozenset[str] | None:
+    """Return the columns that the residual and the order need; ``None``: rows are read whole."""
+    if plan.residual == TRUE or query.lock is not None or plan.is_careful:
         return None
     return frozenset({"number", *asked_fields(plan.residual), *(key.path[0] for key in query.order)})
 
 
-def _whole(reader: Reader, query: Query, rows: Iterable[Row], passes: Callable[[Row], bool]) -> Iterable[Row]:
+def _whole(
+    reader: RowSource, query: Query, rows: Iterable[Row], passes: Callable[[Row], bool]
+) -> Iterable[Row]:
     """Return the whole of rows of which some columns were read, in the same order. Where blocks are no
     snapshots they may have changed since: what passes no more is left out.
     """
@@ -158,7 +168,7 @@ def _residual_of(plan: Plan, query: Query) -> Callable[[Row], bool]:
     return (lambda row: test(decode(query.collection, row, names))) if names else test
 
 
-def _sorted_here(reader: Reader, plan: Plan, query: Query, stop: int | None) -> list[Row]:
+def _sorted_here(reader: RowSource, plan: Plan, query: Query, stop: int | None) -> list[Row]:
     """Return the first ``stop`` rows in an order that is not the backend's: all are read, no more held."""
     key = sort_key_function(query.order)
     bound = None if query.after is None else position_key(query.after, query.order)
@@ -174,22 +184,15 @@ def _sorted_here(reader: Reader, plan: Plan, query: Query, stop: int | None) -> 
 _place = itemgetter(0)
 
 
-def _by_number(reader: Reader, plan: Plan, query: Query) -> Iterator[Row]:
+def _by_number(reader: RowSource, plan: Plan, query: Query) -> Iterator[Row]:
     """Yield all rows that pass, wherever they stand in the query's own order."""
     by_number = replace(query, order=Query(query.collection).order, after=None)
     return walk(reader, replace(plan, sort_pushed=True), by_number)
 
 
-def count(reader: Reader, plan: Plan, query: Query, at_most: int | None = None) -> int:
+def count(reader: RowSource, plan: Plan, query: Query, at_most: int | None = None) -> int:
     """Count the rows of ``query`` that pass the residual, up to ``at_most``."""
     if plan.residual == TRUE:
         found = reader.count(query, at_most)
         return found if at_most is None else min(found, at_most)
     return sum(1 for _ in islice(_by_number(reader, plan, query), at_most))
-
-
-def grouped(reader: Reader, plan: Plan, query: Query, path: Path) -> Mapping[Any, int] | None:
-    """Return the backend's own counts by ``path``, or ``None`` if it has none for it."""
-    if plan.residual == TRUE and isinstance(reader, CountsBy):
-        return reader.count_by(query, path)
-    return None

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from docstore.backend import SortKey, Support
 from docstore.query.expr import (
     TRUE,
     All,
@@ -32,6 +31,8 @@ from docstore.query.expr import (
     Path,
     Regex,
     Size,
+    SortKey,
+    Support,
     TypeIs,
     leaves,
 )

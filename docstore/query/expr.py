@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, Literal, TypeAlias
 
 from docstore.concurrency import looked_over
+from docstore.query.fields import Collection
 from docstore.query.values import Json, canonical_json
 
 __all__ = [
+    "ANYWHERE",
+    "EMPTY_ARRAY",
+    "EXACT",
     "FALSE",
     "TRUE",
     "All",
@@ -32,14 +37,22 @@ __all__ = [
     "Expr",
     "In",
     "Leaf",
+    "Lock",
     "Match",
     "Mod",
     "Not",
     "Occurs",
     "Or",
     "Path",
+    "Query",
     "Regex",
+    "Row",
+    "Scope",
     "Size",
+    "SortKey",
+    "SortValue",
+    "Support",
+    "TermSupport",
     "TypeIs",
     "asked_fields",
     "expr_from_json",
@@ -273,6 +286,118 @@ def asked_fields(expr: Expr) -> set[str]:
         elif not isinstance(leaf, Always):
             names.add(leaf.path[0])
     return names
+
+Row: TypeAlias = dict[str, Any]
+"""Field name → stored value. A select's rows hold the collection's light fields and those named in
+``include``."""
+
+
+class Support(Enum):
+    """How far a backend can run a leaf.
+
+    ``EXACT``: it returns just what the evaluator would. ``INEXACT``: it returns that and perhaps more.
+    ``UNSUPPORTED``: it cannot narrow by it at all.
+    """
+
+    EXACT = "exact"
+    INEXACT = "inexact"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class TermSupport:
+    """A backend's word on one leaf or sort key.
+
+    Attributes:
+        support: whether it can be run, and what comes back.
+        reason: why it is not exact: a short phrase, shown by ``explain``.
+    """
+
+    support: Support
+    reason: str = ""
+
+
+EXACT = TermSupport(Support.EXACT)
+
+
+class _EmptyArray(Enum):
+    """The sort value of an empty array: before everything, ``None`` included (rule 20)."""
+
+    EMPTY_ARRAY = "empty array"
+
+
+EMPTY_ARRAY = _EmptyArray.EMPTY_ARRAY
+SortValue: TypeAlias = Any
+"""What a record sorts by under one key: for a scalar field its stored value or ``None``; for a JSON path the
+JSON value of its
+smallest or largest element, ``None`` for null and missing alike, or ``EMPTY_ARRAY``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The tenant and owner that a query is confined to; ``None`` does not confine."""
+
+    tenant: str | None = None
+    owner: str | None = None
+
+
+ANYWHERE = Scope()
+"""The scope that confines to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One key of an order.
+
+    Attributes:
+        path: what to sort by, the field's name first.
+        descending: largest first.
+        largest: an array stands for its largest element, not its smallest. Equal to ``descending`` as users
+            write it; when the core walks an order backwards it turns ``descending`` and leaves this.
+    """
+
+    path: Path
+    descending: bool = False
+    largest: bool = False
+
+
+Lock: TypeAlias = Literal["wait", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to read.
+
+    Attributes:
+        collection: the kind of record.
+        scope: ANDed outermost.
+        where: the pushed part of the filter, search and ``latest_only``.
+        order: sort keys, the last is ``number``.
+        after: sort values of a row (which need not exist any more); only rows strictly behind it in ``order``
+            count.
+        offset: rows to skip.
+        limit: rows to return, at least 1; ``None`` is all.
+        include: heavy and private fields to bring besides the light ones.
+        lock: in a write block, keep other writers from the rows until it ends: ``"wait"`` for those who hold
+            them, or ``"skip"`` rows that are held. ``None`` takes no locks. A backend with a single writer
+            may ignore it.
+        prepared: what the backend's ``prepare`` returned for a query of the same collection, scope, condition
+            and order; ``None``: nothing was prepared. It is no part of what is asked.
+        only: the columns that are needed, instead of the light ones and ``include``; ``None``: those.
+            A reader may bring whole rows all the same.
+    """
+
+    collection: Collection
+    scope: Scope = ANYWHERE
+    where: Expr = TRUE
+    order: tuple[SortKey, ...] = (SortKey(("number",)),)
+    after: tuple[SortValue, ...] | None = None
+    offset: int = 0
+    limit: int | None = None
+    include: frozenset[str] = frozenset()
+    lock: Lock | None = None
+    prepared: Any = field(default=None, compare=False, repr=False)
+    only: frozenset[str] | None = None
 
 
 def expr_to_json(expr: Expr) -> str:

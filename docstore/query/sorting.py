@@ -34,10 +34,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from docstore.backend import EMPTY_ARRAY, SortKey, SortValue
 from docstore.errors import InvalidSort
 from docstore.limits import Limits
-from docstore.query.expr import Path
+from docstore.query.expr import EMPTY_ARRAY, Path, SortKey, SortValue
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.filter_errors import SLIP, nearest, shown
 from docstore.query.paths import index_step, parse_path, path_text

@@ -30,7 +30,6 @@ from docstore.backend import (
     BlobState,
     Capabilities,
     CountsBy,
-    Judgement,
     KeepsClock,
     KeepsSettings,
     Nests,
@@ -41,6 +40,7 @@ from docstore.backend import (
     SeesAll,
     SetsSettings,
     SortKey,
+    TermSupport,
     Translates,
     Writer,
     capabilities_of,
@@ -81,11 +81,11 @@ class FaultyBackend:
         self.capabilities: Capabilities = capabilities_of(target)
         self.sleep: Callable[[float], None] = sleep
 
-    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+    def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         """Say how far the backend runs ``leaf``; never fails."""
-        return self.target.judge(collection, leaf)
+        return self.target.support(collection, leaf)
 
-    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
+    def sorts(self, collection: Collection, key: SortKey) -> TermSupport:
         """Say whether the backend orders by ``key``; never fails."""
         return self.target.sorts(collection, key)
 

@@ -25,7 +25,7 @@ class Slow:
 
     def __init__(self, below: SQLiteBackend) -> None:
         self._below = below
-        self.judge, self.sorts = below.judge, below.sorts
+        self.support, self.sorts = below.support, below.sorts
         self.threads: set[int] = set()
         self.blocks: list[tuple[int, int]] = []
 

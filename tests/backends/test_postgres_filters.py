@@ -73,7 +73,7 @@ class _Filled:
         return [row["number"] for row in self.writer.select(Query(self.collection, where=expr))]
 
     def support(self, expr: Expr) -> Support:
-        supports = {self.backend.judge(self.collection, leaf).support for leaf in leaves(expr)}
+        supports = {self.backend.support(self.collection, leaf).support for leaf in leaves(expr)}
         for support in (Support.UNSUPPORTED, Support.INEXACT):
             if support in supports:
                 return support
@@ -229,9 +229,9 @@ def test_what_is_not_exact_says_why(backend: PostgresBackend) -> None:
     loose = Regex(("metadata", "a"), r"\pL", "")
     nested = ElemMatch(("metadata", "a"), Not(Regex((), "(?i)é", "")), "values")
     for leaf, support in ((loose, Support.UNSUPPORTED), (nested, Support.INEXACT)):
-        judgement = backend.judge(DOCUMENTS, leaf)
-        assert support is judgement.support
-        assert judgement.reason
+        support_there = backend.support(DOCUMENTS, leaf)
+        assert support is support_there.support
+        assert support_there.reason
 
 
 def test_nothing_of_a_filter_is_in_the_statement(backend: PostgresBackend) -> None:

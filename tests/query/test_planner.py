@@ -9,7 +9,7 @@ import pytest
 from docstore_memory import open_backend
 
 import docstore
-from docstore.backend import EXACT, Judgement, SortKey, Support
+from docstore.backend import EXACT, SortKey, Support, TermSupport
 from docstore.errors import NotPushed
 from docstore.query.explain import Plan
 from docstore.query.expr import FALSE, TRUE, And, Compare, Expr, Leaf, Match, Not, Or, leaves
@@ -28,8 +28,8 @@ def leaf(name: str) -> Compare:
 E1, E2, I1, I2, U1, U2 = map(leaf, ("e1", "e2", "i1", "i2", "u1", "u2"))
 SUPPORTS = {
     "e": EXACT,
-    "i": Judgement(Support.INEXACT, "a guess"),
-    "u": Judgement(Support.UNSUPPORTED, "no way"),
+    "i": TermSupport(Support.INEXACT, "a guess"),
+    "u": TermSupport(Support.UNSUPPORTED, "no way"),
 }
 
 
@@ -38,13 +38,13 @@ class Half:
 
     name = "half"
 
-    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+    def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         path = getattr(leaf, "path", ())
         if getattr(leaf, "kind", None) == "glob":
             return SUPPORTS["i"]
         return SUPPORTS[path[1][0]] if len(path) > 1 else EXACT
 
-    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
+    def sorts(self, collection: Collection, key: SortKey) -> TermSupport:
         return SUPPORTS[key.path[1][0]] if len(key.path) > 1 else EXACT
 
 
@@ -120,17 +120,17 @@ class Limited:
 
     def __init__(self, support: Support) -> None:
         self.inner = open_backend("memory://")
-        self.support = support
+        self.level = support
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+    def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         of_metadata = getattr(leaf, "path", ("",))[0] == "metadata"
-        return Judgement(self.support, "for this test") if of_metadata else EXACT
+        return TermSupport(self.level, "for this test") if of_metadata else EXACT
 
-    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
-        return Judgement(Support.UNSUPPORTED, "for this test") if key.path[0] == "metadata" else EXACT
+    def sorts(self, collection: Collection, key: SortKey) -> TermSupport:
+        return TermSupport(Support.UNSUPPORTED, "for this test") if key.path[0] == "metadata" else EXACT
 
 
 @pytest.fixture(params=[Support.INEXACT, Support.UNSUPPORTED], ids=lambda support: support.value)

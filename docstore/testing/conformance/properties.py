@@ -39,7 +39,7 @@ def check_leaves(backend: Backend, store: Store, case: FilterCase) -> None:
         for filter in case.filters:
             for leaf in leaves(normalize(oracle.parsed(filter))):
                 expected = oracle.ids(leaf)
-                support = backend.judge(oracle.collection, leaf).support
+                support = backend.support(oracle.collection, leaf).support
                 if support is Support.UNSUPPORTED:
                     continue
                 actual = [row["id"] for row in reader.select(Query(oracle.collection, where=leaf))]

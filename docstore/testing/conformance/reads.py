@@ -192,5 +192,5 @@ class ReadPromises:
         """Asked twice, the same answer: a plan made now holds later; a sort is exact or not the backend's."""
         for name in columns(DOCUMENTS):
             leaf, key = one(name, None), SortKey((name,))
-            assert backend.judge(DOCUMENTS, leaf) == backend.judge(DOCUMENTS, leaf)
+            assert backend.support(DOCUMENTS, leaf) == backend.support(DOCUMENTS, leaf)
             assert backend.sorts(DOCUMENTS, key).support in (Support.EXACT, Support.UNSUPPORTED)

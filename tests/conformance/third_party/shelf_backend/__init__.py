@@ -1,7 +1,7 @@
 """A backend of the least effort: rows in dictionaries, one lock, no query language of its own.
 
 It knows equality of record fields and sorts by whole numbers; the rest is left to the core. Read it as
-a starting point: make it right first, then teach ``judge`` one kind of predicate after the other.
+a starting point: make it right first, then teach ``support`` one kind of predicate after the other.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from docstore.backend import (
     BlobRow,
     BlobState,
     Duplicate,
-    Judgement,
     Query,
     Row,
     Scope,
     SortKey,
     Support,
+    TermSupport,
 )  # fmt: skip
 from docstore.query.expr import Always, And, Compare, Expr, In, Leaf, Not, Or
 from docstore.query.fields import Collection, Kind
@@ -59,21 +59,21 @@ class ShelfBackend:
         self._turn = threading.Lock()
         self._numbers = {"documents": 0, "extractions": 0}
 
-    def judge(self, collection: Collection, leaf: Leaf) -> Judgement:
+    def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         """Run equality and membership of plain fields; leave the rest."""
         match leaf:
             case Always():
                 return EXACT
             case Compare((name,), "eq") | In((name,)) if collection.column(name).kind in _KINDS:
                 return EXACT
-        return Judgement(Support.UNSUPPORTED, "shelves only know equality of plain fields")
+        return TermSupport(Support.UNSUPPORTED, "shelves only know equality of plain fields")
 
-    def sorts(self, collection: Collection, key: SortKey) -> Judgement:
+    def sorts(self, collection: Collection, key: SortKey) -> TermSupport:
         """Sort by what is always a whole number."""
         column = collection.column(key.path[0])
         if column.kind in (Kind.INTEGER, Kind.INSTANT) and not column.nullable:
             return EXACT
-        return Judgement(Support.UNSUPPORTED, "shelves only sort by numbers")
+        return TermSupport(Support.UNSUPPORTED, "shelves only sort by numbers")
 
     @contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[_Block]:
@@ -188,7 +188,7 @@ def _inside(scope: Scope, tenant: str | None, owner: str | None) -> bool:
 
 
 def _holds(expr: Expr, row: Row) -> bool:
-    """Say whether what ``judge`` called exact holds of a row."""
+    """Say whether what ``support`` called exact holds of a row."""
     match expr:
         case Always(value):
             return value

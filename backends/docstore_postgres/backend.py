@@ -21,7 +21,7 @@ from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.types.numeric import Int8Dumper
 
-from docstore.backend import Capabilities, Query, Row, SortKey, TermSupport
+from docstore.backend import Capabilities, Query, Row, SortKey, Support, TermSupport
 from docstore.concurrency import sleep
 from docstore.errors import BackendError, QueryTimeout, StoreClosed
 from docstore.query.expr import Leaf
@@ -29,7 +29,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_postgres import declared_indexes, schema, single_statement
 from docstore_postgres.async_cursor import PostgresLoopCursor
 from docstore_postgres.common_values import forget
-from docstore_postgres.compiler import PostgresCompiler
+from docstore_postgres.compiler import FlatCompiler, PostgresCompiler
 from docstore_postgres.declared_indexes import DeclaredIndex
 from docstore_postgres.erasure import erase_traces
 from docstore_postgres.errors import translated
@@ -83,6 +83,9 @@ class Timeouts:
             ("idle_in_transaction_session_timeout", self.idle),
         )
         return {name: int(seconds * 1000) for name, seconds in named}
+
+
+_NOT_FLAT = TermSupport(Support.UNSUPPORTED, "it takes a sub-select, which is not asked of distributed tables")
 
 
 class PostgresBackend(SQLBackend):
@@ -143,6 +146,8 @@ class PostgresBackend(SQLBackend):
 
     def support(self, collection: Collection, leaf: Leaf) -> TermSupport:
         """Say how far Postgres runs ``leaf``."""
+        if self.tables.distributed and "SELECT" in FlatCompiler(collection, self.tables).leaf(leaf).text:
+            return _NOT_FLAT
         return leaf_support(collection, leaf)
 
     @property
@@ -308,7 +313,7 @@ class PostgresBackend(SQLBackend):
     @property
     def writes_single_statements(self) -> bool:
         """Whether a statement by itself is as durable as a block: on connections of our own it is."""
-        return self.owned and not self.pooled
+        return self.owned and not self.pooled and not self.tables.distributed
 
     def select_now(self, query: Query) -> tuple[list[Row], int]:
         """Return the rows of one key, and the clock."""
@@ -319,16 +324,16 @@ class PostgresBackend(SQLBackend):
         self, collection: Collection, row: Row, clocked: Sequence[str]
     ) -> tuple[int, int] | None:
         """Add a row, committed; return its number and the clock, or ``None`` where a unique key is taken."""
-        with self._single_statement(writes=True) as session:
+        with self._single_statement(of=row) as session:
             return single_statement.insert_single(session, collection, row, clocked)
 
     def update_single(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns of a row, committed, if it is still as it was read; return whether it was."""
-        with self._single_statement(writes=True) as session:
+        with self._single_statement(of=before) as session:
             return single_statement.update_single(session, collection, before, changes)
 
     @contextmanager
-    def _single_statement(self, *, writes: bool = False) -> Iterator[PostgresSession]:
+    def _single_statement(self, *, of: Row | None = None) -> Iterator[PostgresSession]:
         with self.read() as session:
             assert isinstance(session, PostgresSession)
             try:
@@ -337,17 +342,18 @@ class PostgresBackend(SQLBackend):
                 failed = self.translate(error)
                 if failed is None:
                     raise
-                if writes and self.is_lost(session.connection):
+                if of is not None and self.is_lost(session.connection):
                     failed.retryable = failed.outcome_unknown = True
                 raise failed from error
             finally:
-                if writes:
+                if of is not None:
                     self._positions.wrote()
-        if writes and single_statement.folds():
+        if of is not None and single_statement.folds():
             with suppress(BackendError), self.write() as block:
                 assert isinstance(block, PostgresSession)
-                block.counters.fold()
-                block.learn()
+                block.counters.fold([of["tenant"] or ""])
+                if of["tenant"] is None:
+                    block.learn()
 
     # -- declared indexes ------------------------------------------------------------------------------------
 

@@ -189,7 +189,7 @@ def _values(record: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, S
 def read_common_values(session: Session) -> CommonValues:
     """Return the usual values that a store has learnt, as far as the session sees."""
     start = f"SELECT number, path, value FROM {session.tables.usual}"
-    session.run(Fragment(f"{start} WHERE number <= {_LAST} ORDER BY number"))
+    session.run(Fragment(f"{start} WHERE tenant = '' AND number <= {_LAST} ORDER BY number"))
     found = session.cursor.fetchall()
     return CommonValues(
         tuple(CommonValue(number, tuple(from_json(path)), from_json(value)) for number, path, value in found)
@@ -242,7 +242,8 @@ def forget(session: Session) -> None:
         has = Fragment("d.metadata_json @@ %s::jsonpath", (jsonpath.exists(one.path, test),))
         session.run(has.wrapped(f"SELECT EXISTS (SELECT 1 FROM {table} AS d WHERE ", ")"))
         if one.path and not session.cursor.fetchone()[0]:
-            blank = f"UPDATE {session.tables.usual} SET path = '[]', value = 'null' WHERE number = %s"
+            set_blank = f"UPDATE {session.tables.usual} SET path = '[]', value = 'null'"
+            blank = f"{set_blank} WHERE tenant = '' AND number = %s"
             session.run(Fragment(blank, (one.number,)))
 
 

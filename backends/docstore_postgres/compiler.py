@@ -19,7 +19,7 @@ from docstore_postgres.jsonpath import JsonRoot, merged
 from docstore_postgres.like import string_condition
 from docstore_postgres.schema import sort_function
 
-__all__ = ["PostgresCompiler"]
+__all__ = ["FlatCompiler", "PostgresCompiler"]
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _CASTS = {Kind.INTEGER: "bigint", Kind.INSTANT: "bigint", Kind.BOOLEAN: "boolean"}
@@ -157,11 +157,27 @@ class PostgresCompiler(Compiler):
         if leaf.content:
             words = " " + " ".join(leaf.words) + ("" if leaf.prefix else " ")
             column, text = ("words", words) if leaf.words else ("symbols", leaf.text)
-            there = "c.tenant = d.tenant AND c.number = d.number"
-            # of one row: EXISTS could be turned into a look at all of them first
-            found = f"(SELECT strpos(c.{column}, %s) > 0 FROM {self.tables.content} AS c WHERE {there})"
-            parts.append(Fragment(found, (text,)))
+            parts.append(self.found_in_content(column, text))
         return either(parts)
+
+    def found_in_content(self, column: str, text: str) -> Fragment:
+        """Return that a text stands in a column of the document's content."""
+        there = "c.tenant = d.tenant AND c.number = d.number"
+        # of one row: EXISTS could be turned into a look at all of them first
+        found = f"(SELECT strpos(c.{column}, %s) > 0 FROM {self.tables.content} AS c WHERE {there})"
+        return Fragment(found, (text,))
+
+
+class FlatCompiler(PostgresCompiler):
+    """Compiles for statements that have the contents joined to the documents, as ``c``."""
+
+    def column(self, field: Field) -> str:
+        """Return the expression that reads ``field``."""
+        return "c.content" if field.name == "content" else super().column(field)
+
+    def found_in_content(self, column: str, text: str) -> Fragment:
+        """Return that a text stands in a column of the document's content."""
+        return Fragment(f"strpos(c.{column}, %s) > 0", (text,))
 
 
 def _beyond_ascii(text: str) -> Fragment:

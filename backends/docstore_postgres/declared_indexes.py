@@ -344,9 +344,11 @@ class DeclaredIndex:
             return None
         ordered = either(self._between(*part) for part in found.parts)
         parts = grouped(where, self.keys, _BYTES)
-        groups = parts and GroupMerge(self.name, self.beginning(self.keys[0]), self._many(), parts)
+        groups = None
+        if parts and not self.tables.is_parted:
+            groups = GroupMerge(self.name, self.beginning(self.keys[0]), self._many(), parts)
         return IndexCondition(
-            either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many", groups or None
+            either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many", groups
         )
 
     def _between(self, start: KeyBound, end: KeyBound) -> Fragment:
@@ -360,11 +362,16 @@ class DeclaredIndex:
         named = [self.ordered(key, key.descending) for key in order if key.path != ("number",)]
         return ", ".join([*named, f"d.number{' DESC' if order[-1].descending else ''}"])
 
-    def has_long(self) -> str:
-        """Return the expression of whether any document has more of a key than the index holds."""
-        condition = self.long().replace("d.", "l.")
-        table = self.tables.of(self.collection)
-        return "false" if condition == "false" else f"EXISTS (SELECT 1 FROM {table} AS l WHERE {condition})"
+    def has_long(self, tenant: str | None) -> Fragment:
+        """Return the expression of whether any document, of a tenant whose rows are apart, has more of a key
+        than the index holds.
+        """
+        condition = Fragment(self.long().replace("d.", "l."))
+        if condition.text == "false":
+            return condition
+        if tenant is not None and self.tables.is_parted:
+            condition = Fragment(f"l.tenant = %s AND ({condition.text})", (tenant,))
+        return condition.wrapped(f"EXISTS (SELECT 1 FROM {self.tables.of(self.collection)} AS l WHERE ", ")")
 
     def after(self, order: Sequence[SortKey], position: Sequence[SortValue]) -> Fragment | None:
         """Return the condition for rows behind a position, where one comparison of rows says it."""
@@ -441,7 +448,9 @@ def create(cursor: Any, one: DeclaredIndex) -> bool:
         return False
     # an index is built and analysed under a search_path of its own, which our functions are not in
     name = f"{sort_function(one.tables)}(jsonb, text[], boolean, int)"
-    cursor.execute(f"ALTER FUNCTION {name} SET search_path FROM CURRENT")
+    # as a constant: Citus refuses FROM CURRENT for functions that it hands to other nodes
+    cursor.execute("SELECT string_agg(quote_ident(one), ', ') FROM unnest(current_schemas(false)) AS one")
+    cursor.execute(f"ALTER FUNCTION {name} SET search_path TO {cursor.fetchone()[0]}")
     for statement in one.statements():
         cursor.execute(statement)
     cursor.execute(f"ANALYZE {one.tables.of(one.collection)}")  # what a condition holds is estimated by it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -108,6 +108,9 @@ class StatementRunner(Protocol):
         self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
     ) -> list[tuple[Any, ...]]:
         """Run ``statement``, prepared once for all its values or planned for these."""
+
+    def rows_key(self, query: Query) -> Hashable:
+        """Return what the number of rows that a query may walk is remembered by."""
 
     def last_number(self, query: Query) -> int:
         """Return the largest number in the collection's table, 0 if it is empty."""
@@ -328,7 +331,7 @@ def read_page(
 ) -> Sequence[tuple[Any, ...]]:
     """Return the rows of a page."""
     query, wanted, condition = page.query, page.wanted, page.condition
-    rows = selectivities.rows(query.collection.name, lambda: runs.last_number(query))
+    rows = selectivities.rows(runs.rows_key(query), lambda: runs.last_number(query))
     furthest = scan_limit(wanted, rows)
     access = (
         access_path_of(runs, query, condition, rows)

@@ -97,6 +97,8 @@ def partition(backend: PostgresBackend, count: int) -> Iterator[tuple[str, int]]
     """
     if type(count) is not int or not 1 <= count <= MOST_PARTITIONS:
         raise ValueError(f"count={count!r:.80}: expected a whole number from 1 to {MOST_PARTITIONS}")
+    if backend.tables.distributed:
+        raise BackendError("the tables are distributed over the nodes of Citus, and so partitioned by tenant")
     run = _Run(backend, count)
     if run.is_begun or backend.tables.partitions != count:
         yield from run.steps()

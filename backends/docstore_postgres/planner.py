@@ -81,7 +81,7 @@ class Selectivities:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._ways: OrderedDict[Hashable, Selectivity] = OrderedDict()
-        self._rows: dict[str, tuple[float, int]] = {}
+        self._rows: dict[Hashable, tuple[float, int]] = {}
         self._scopes: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
     def first(self, key: Hashable, wanted: int, furthest: int, *, found: bool) -> int:
@@ -120,13 +120,20 @@ class Selectivities:
             if len(self._ways) > _REMEMBERED:
                 self._ways.popitem(last=False)
 
-    def rows(self, collection: str, count: Callable[[], int]) -> int:
-        """Return about how many rows there are, as ``count`` said within the last minute."""
+    def rows(self, key: Hashable, count: Callable[[], int]) -> int:
+        """Return about how many rows there are, as ``count`` said within the last minute.
+
+        Args:
+            key: of what: a collection, or a tenant's part of it.
+            count: counts them.
+        """
         now = time.monotonic()
-        asked, rows = self._rows.get(collection, (-_MINUTE, 0))
+        asked, rows = self._rows.get(key, (-_MINUTE, 0))
         if now - asked >= _MINUTE:
             rows = count()
-            self._rows[collection] = (now, rows)
+            if len(self._rows) >= _MOST_SCOPES:
+                self._rows.clear()
+            self._rows[key] = (now, rows)
         return rows
 
     def is_small(self, query: Query, most: int, count: Callable[[int], int]) -> bool:
@@ -408,7 +415,7 @@ class PlannerState:
             whole,
             compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if is_bound]),
             compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if not is_bound]),
-            tuple(finder.prefilters(query.collection, query.where)),
+            tuple(finder.prefilters(query)),
             finder.finds(query.collection, query.where)
             or any(finder.lists(query.collection, term) for term in terms),
             condition_key(whole),

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from docstore_sql.fragment import TRUE, Fragment, either
+from docstore_sql.fragment import TRUE, Fragment, either, joined
 from docstore_sql.tables import Tables
 
+from docstore.backend import ANYWHERE, Query, Scope
 from docstore.query.expr import (
     All,
     And,
@@ -180,7 +181,7 @@ class PrefilterFinder:
             and not any(value is None or isinstance(value, list | dict) for value in term.values)
         )
 
-    def _listed(self, term: In) -> Fragment:
+    def _listed(self, term: In, scope: Scope) -> Fragment:
         """Return that a document has one of the values: a look in the index for a few of them together.
 
         One jsonpath of a thousand alternatives is quadratic in GIN, a thousand of one each take long to bind.
@@ -188,28 +189,39 @@ class PrefilterFinder:
         documents, Postgres 18).
         """
         table, path = self.tables.named("document"), term.path[1:]
+        within = self._within("m", scope)
         literals = [jsonpath.literal_of("eq", value) or "false" for value in term.values]
         parts = (literals[at : at + _TOGETHER] for at in range(0, len(literals), _TOGETHER))
         tests = array_text([jsonpath.membership(path, part) for part in parts])
-        one = f"SELECT m.number FROM {table} AS m WHERE m.metadata_json @@ p.v OFFSET 0"
+        one = f"SELECT m.number FROM {table} AS m WHERE {within.text}m.metadata_json @@ p.v OFFSET 0"
         found = f"SELECT f.number FROM unnest(%s::jsonpath[]) AS p(v) CROSS JOIN LATERAL ({one}) AS f"
-        return Fragment(f"d.number = ANY(ARRAY({found}))", (tests,))
+        return Fragment(f"d.number = ANY(ARRAY({found}))", (tests, *within.values))
 
-    def prefilters(self, collection: Collection, expr: Expr) -> list[Fragment]:
-        """Return the prefilters of the conjuncts of ``expr``."""
-        if collection.name != "documents":
+    def prefilters(self, query: Query) -> list[Fragment]:
+        """Return the prefilters of the conjuncts of a query's condition."""
+        if query.collection.name != "documents":
             return []
-        terms = expr.terms if isinstance(expr, And) else (expr,)
-        found = [self.prefilter(term) for term in terms if isinstance(term, Match | Occurs)]
+        terms = query.where.terms if isinstance(query.where, And) else (query.where,)
+        found = [self.prefilter(term, query.scope) for term in terms if isinstance(term, Match | Occurs)]
         listed = [
-            self._listed(term) for term in terms if isinstance(term, In) and self.lists(collection, term)
+            self._listed(term, query.scope)
+            for term in terms
+            if isinstance(term, In) and self.lists(query.collection, term)
         ]
         return [*(each for each in found if each is not None), *listed]
 
-    def prefilter(self, leaf: Leaf) -> Fragment | None:
+    def _within(self, alias: str, scope: Scope) -> Fragment:
+        """Return the beginning of a condition that confines to a tenant, where its rows are apart: at each
+        level of a statement, else all parts are looked in.
+        """
+        if scope.tenant is None or not self.tables.is_parted:
+            return Fragment("")
+        return Fragment(f"{alias}.tenant = %s AND ", (scope.tenant,))
+
+    def prefilter(self, leaf: Leaf, scope: Scope = ANYWHERE) -> Fragment | None:
         """Return the prefilter of a search term or of a string operator on the filename, if it has one."""
         if isinstance(leaf, Occurs):
-            return self._occurs(leaf)
+            return self._occurs(leaf, scope)
         if not isinstance(leaf, Match) or leaf.path != ("filename",):
             return None
         part = _required(leaf)
@@ -230,7 +242,7 @@ class PrefilterFinder:
         query = " & ".join(lexemes)
         return Fragment(f"{self.tables.named('grams')}(d.{column}) @@ %s::tsquery", (query,))
 
-    def _occurs(self, leaf: Occurs) -> Fragment | None:
+    def _occurs(self, leaf: Occurs, scope: Scope) -> Fragment | None:
         named = self._named(leaf.text)
         searched = self._has_grams("filename_search", leaf.text)  # where it is another fold; else NULL
         named = None if named is None or searched is None else either((named, searched))
@@ -245,8 +257,12 @@ class PrefilterFinder:
             + " & ".join([*whole, last + (":*" if leaf.prefix or len(leaf.words[-1]) > LONGEST else "")])
         )
         words = f"{self.tables.named('terms')}(c.words) @@ %s::tsquery"
-        contents = Fragment(f"SELECT c.number FROM {self.tables.content} AS c WHERE {words}", (query,))
-        names = named.wrapped(f"SELECT d.number FROM {self.tables.named('document')} AS d WHERE ")
+        start = self._within("c", scope).wrapped(f"SELECT c.number FROM {self.tables.content} AS c WHERE ")
+        contents = joined("", (start, Fragment(words, (query,))))
+        start = self._within("d", scope).wrapped(
+            f"SELECT d.number FROM {self.tables.named('document')} AS d WHERE "
+        )
+        names = joined("", (start, named))
         return Fragment(
             f"d.number IN ({contents.text} UNION ALL {names.text})", contents.values + names.values
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection as Container
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -17,13 +18,14 @@ from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 
-from docstore.backend import Capabilities, Query, Row, SortKey, Statement
+from docstore.backend import BlobRow, BlobState, Capabilities, Query, Row, Scope, SortKey, Statement
 from docstore.concurrency import Clock
 from docstore.query.expr import TRUE, And, Compare, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
 from docstore_postgres import facets
 from docstore_postgres.compiler import PostgresCompiler
 from docstore_postgres.declared_indexes import IndexCondition, matching
+from docstore_postgres.flat import count_by_flat, count_flat, select_flat, statement_flat
 from docstore_postgres.insert import InsertSession
 from docstore_postgres.page import PageStatements, access_path_of, read_page
 from docstore_postgres.planner import PlannerState, PostgresPrepared, is_point, is_scannable, scan_limit
@@ -81,6 +83,8 @@ class PostgresSession(InsertSession):
 
     def select(self, query: Query) -> list[Row]:
         """Return the rows of ``query`` in its order, found the way that its condition asks for."""
+        if self._is_flat(query):
+            return select_flat(self, query)
         if is_point(query):
             return self._point(query)
         if query.lock == "skip":
@@ -108,6 +112,18 @@ class PostgresSession(InsertSession):
         if query.limit is not None and query.lock is None:
             self.planner.note(query.order, time.perf_counter() - begun)
         return rows
+
+    def _is_flat(self, query: Query) -> bool:
+        """Return whether a query is asked of all nodes of a cluster."""
+        return self.tables.distributed and query.scope.tenant is None
+
+    def window(self, query: Query) -> Fragment:
+        """Return the LIMIT and OFFSET of ``query``."""
+        return self._window(query)
+
+    def rows_of(self, query: Query, fetched: Sequence[Sequence[Any]]) -> list[Row]:
+        """Return what was fetched of ``query`` as rows."""
+        return self._rows(query.collection, self.names_read(query), fetched)
 
     def _asked_columns(self, query: Query) -> ColumnFilter | None:
         """Return what a query asks of ordinary columns, where one index alone answers it."""
@@ -185,6 +201,9 @@ class PostgresSession(InsertSession):
 
     def explain(self, query: Query) -> Statement:
         """Return the statement that a page begins with, Postgres' plan for it, and how it may go on."""
+        if self._is_flat(query):
+            flat = statement_flat(self, query)
+            return Statement(flat.text, flat.values, self.plan_of(flat))
         columns = self._asked_columns(query)
         if columns is not None:
             page = self._column_page(query, columns)
@@ -192,7 +211,7 @@ class PostgresSession(InsertSession):
         statement = self._ordered(query)
         if statement is None and is_scannable(query):
             _, wanted = self._page(query)
-            rows = self.planner.selectivities.rows(query.collection.name, lambda: self.last_number(query))
+            rows = self.planner.selectivities.rows(self.rows_key(query), lambda: self.last_number(query))
             bound = scan_limit(wanted.wanted, rows)
             access = access_path_of(self, query, wanted.condition, rows)
             statement = wanted.find(access) if access in _INDEXES else wanted.walk(bound)
@@ -217,10 +236,11 @@ class PostgresSession(InsertSession):
             if after is None:
                 return None
             parts.append(after)
-        columns = ", ".join([*map(self._read_column, self.names_read(query)), found.has_long()])
-        start = f"SELECT {columns} FROM {self.tables.of(query.collection)} AS d WHERE "
-        statement = both(parts).wrapped(start, f" ORDER BY {found.order_by(query.order)}")
-        return joined("", (statement, self._window(query)))
+        columns = "".join(f"{self._read_column(name)}, " for name in self.names_read(query))
+        start = found.has_long(query.scope.tenant).wrapped(f"SELECT {columns}")
+        source = f" FROM {self.tables.of(query.collection)} AS d WHERE "
+        statement = both(parts).wrapped(source, f" ORDER BY {found.order_by(query.order)}")
+        return joined("", (start, statement, self._window(query)))
 
     def _page(self, query: Query) -> tuple[tuple[str, ...], PageStatements]:
         compiler = self.compilers[query.collection.name]
@@ -269,6 +289,9 @@ class PostgresSession(InsertSession):
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, up to ``at_most``, found by the one index that is best."""
+        if self._is_flat(query):
+            known = self.counters.count(query)
+            return count_flat(self, query, at_most) if known is None else min(known, at_most or known)
         _, wanted = self._page(query)
         condition = wanted.condition
         if condition.found and self.planner.selectivities.is_small(query, _FEW, partial(self.size_of, query)):
@@ -276,7 +299,7 @@ class PostgresSession(InsertSession):
             return int(found)
         term_match = condition.match_terms(self.common_values, lambda found: self.expected(query, found))
         if condition.index_condition is not None or condition.split is not None or term_match is not None:
-            rows = self.planner.selectivities.rows(query.collection.name, lambda: self.last_number(query))
+            rows = self.planner.selectivities.rows(self.rows_key(query), lambda: self.last_number(query))
             access = access_path_of(self, replace(query, limit=None, offset=0), condition, rows)
             if access in _INDEXES or (access == "split" and at_most is None):
                 ((found,),) = self.fetch(wanted.counting(access, at_most), prepare=False)
@@ -285,6 +308,8 @@ class PostgresSession(InsertSession):
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
         """Count by a column, or by what is reached inside a JSON field."""
+        if self._is_flat(query) and self.counters.count_by(query, path[0]) is None:
+            return count_by_flat(self, query, path[0])
         if query.collection.column(path[0]).kind is not Kind.JSON or len(path) < 2:
             return super().count_by(query, path)
         source = self.condition(query).wrapped(f" FROM {self.tables.of(query.collection)} AS d")
@@ -324,8 +349,20 @@ class PostgresSession(InsertSession):
 
     def last_number(self, query: Query) -> int:
         """Return the largest number in the collection's table, 0 if it is empty."""
-        self.cursor.execute(f"SELECT coalesce(max(number), 0) FROM {self.tables.of(query.collection)}")
-        return int(self.cursor.fetchone()[0])
+        scope = self.compilers[query.collection.name].scope(self._look_in(query))
+        start = f"SELECT coalesce(max(d.number), 0) FROM {self.tables.of(query.collection)} AS d WHERE "
+        ((found,),) = self.fetch(scope.wrapped(start), prepare=True)
+        return int(found)
+
+    def rows_key(self, query: Query) -> Hashable:
+        """Return what the number of rows that a query may walk is remembered by."""
+        return query.collection.name, self._look_in(query).tenant
+
+    def _look_in(self, query: Query) -> Scope:
+        """Return the scope that a look at the whole table is confined to: where a tenant's rows are apart,
+        to them.
+        """
+        return Scope(query.scope.tenant if self.tables.is_parted else None)
 
     def row_lock(self, lock: str) -> str:
         """Return the words that lock the rows read."""
@@ -349,6 +386,9 @@ class PostgresSession(InsertSession):
         numbers = self.listed("number", [row["number"] for row in rows])
         if len(tenants) == 1:
             return [both((Fragment("tenant = %s", (tenants[0],)), numbers))]
+        if self.tables.distributed:  # rows are locked on one node at a time
+            each = {tenant: [row for row in rows if (row["tenant"] or "") == tenant] for tenant in tenants}
+            return [condition for theirs in each.values() for condition in self.chosen(theirs)]
         return [both((self.listed("tenant", tenants), numbers))]
 
     def listed(self, column: str, values: Sequence[Any]) -> Fragment:
@@ -357,6 +397,18 @@ class PostgresSession(InsertSession):
         return Fragment(
             f"{column} = ANY(%s::{kind if values or column != 'number' else 'bigint'}[])", (list(values),)
         )
+
+    def update_blob(self, blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
+        """Set fields of a blob row if its state is among ``states``; return whether it was."""
+        moves = self.tables.distributed and changes.get("tenant", blob.tenant) != blob.tenant
+        if not moves:
+            return super().update_blob(blob, states, **changes)
+        # Citus changes no row's tenant
+        found = [row for row in self.blobs(keys=[blob.key], states=states) if row.tenant == blob.tenant]
+        if not found or not self.delete_blob(blob, states):
+            return False
+        self.insert_blob(replace(found[0], **changes))
+        return True
 
     def plan_of(self, statement: Fragment) -> str:
         """Return EXPLAIN's lines."""

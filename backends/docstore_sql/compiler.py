@@ -148,6 +148,8 @@ class Compiler(ABC):
     def compare(self, field: Field, op: str, value: Any) -> Fragment:
         """Return a comparison of a column with a value of its own kind (rules 11 and 12)."""
         column = self.column(field)
+        if value is None and field.name == "tenant":  # as it is kept, so that it is looked for in one place
+            return Fragment("d.tenant = ''") if op in ("eq", "gte", "lte") else FALSE
         if value is None:
             null = Fragment(f"{column} IS NULL") if field.nullable else FALSE
             return null if op in ("eq", "gte", "lte") else FALSE

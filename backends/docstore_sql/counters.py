@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from random import random
+from random import random, sample
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from docstore.backend import Query, Row, column
@@ -29,7 +29,9 @@ _OPTIONAL = ("tenant", "owner")
 _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
 _OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
+_BESIDES = ", ".join(COUNTED[1:])
 WRITES_PER_FOLD = 64
+_TENANTS_PER_FOLD = 8
 _AT_ONCE = 4
 """So few counts are written by one statement."""
 
@@ -111,19 +113,30 @@ class Counters:
             return {bool(value): int(n) for value, n in found}
         return {value or None: int(n) for value, n in found}
 
-    def differences(self) -> Counter[Key]:
+    def differences(self, tenant: str | None = None) -> Counter[Key]:
         """Count the rows anew and return what the kept counts lack (or, below 0, have too many).
 
-        One statement, so one state of both, whoever writes meanwhile.
+        One statement, so one state of both, whoever writes meanwhile; over a cluster one for each tenant.
+
+        Args:
+            tenant: whose; ``None``: all.
         """
         documents = self._session.tables.of(DOCUMENTS)
-        counted = f"SELECT {_OF_ROW_NAMED}, count(*) AS n FROM {documents} GROUP BY 1, 2, 3, 4"
-        both_sides = f"{counted} UNION ALL SELECT {_COLUMNS}, -n FROM {self._table}"
-        self._session.run(
-            Fragment(
-                f"SELECT {_COLUMNS}, sum(n) FROM ({both_sides}) AS s GROUP BY {_COLUMNS} HAVING sum(n) <> 0"
-            )
-        )
+        if self._session.tables.distributed and tenant is None:
+            each = f"SELECT DISTINCT tenant FROM {documents}", f"SELECT DISTINCT tenant FROM {self._table}"
+            tenants: set[str] = set()
+            for text in each:
+                self._session.run(Fragment(text))
+                tenants.update(one for (one,) in self._session.cursor.fetchall())
+            every: Counter[Key] = Counter()
+            for one in sorted(tenants):
+                every.update(self.differences(one))
+            return every
+        within = "" if tenant is None else f" WHERE tenant = {self._session.mark}"
+        counted = f"SELECT {_OF_ROW_NAMED}, count(*) AS n FROM {documents}{within} GROUP BY 1, 2, 3, 4"
+        both_sides = f"{counted} UNION ALL SELECT {_COLUMNS}, -n FROM {self._table}{within}"
+        text = f"SELECT {_COLUMNS}, sum(n) FROM ({both_sides}) AS s GROUP BY {_COLUMNS} HAVING sum(n) <> 0"
+        self._session.run(Fragment(text, () if tenant is None else (tenant, tenant)))
         found = self._session.cursor.fetchall()
         return Counter(
             {(tenant, owner, bool(latest), word): int(n) for tenant, owner, latest, word, n in found}
@@ -195,7 +208,8 @@ class Counters:
         if self._session.appends:
             self._session.cursor.executemany(insert, bound)
             if random() * WRITES_PER_FOLD < 1:
-                self.fold()
+                tenants = sorted({key[0] for key in change})
+                self.fold(sample(tenants, min(len(tenants), _TENANTS_PER_FOLD)))
         else:
             raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
             self._session.cursor.executemany(raised, bound)
@@ -209,14 +223,33 @@ class Counters:
         self._session.lock("tally")
         self.add(self.differences())
 
-    def fold(self, *, wait: bool = False) -> None:
-        """Replace counts of several rows by sums, unless another writer is just doing so; or wait for it."""
+    def fold(self, tenants: Sequence[str] | None = None, *, wait: bool = False) -> None:
+        """Replace counts of several rows by sums, unless another writer is just doing so.
+
+        Args:
+            tenants: whose; ``None``: all that have some.
+            wait: wait for who is just doing so.
+        """
         if wait:
             self._session.lock("tally")
         elif not self._session.try_lock("tally"):
             return
-        several = f"SELECT {_COLUMNS} FROM {self._table} GROUP BY {_COLUMNS} HAVING count(*) > 1"
-        gone = f"DELETE FROM {self._table} WHERE ({_COLUMNS}) IN ({several}) RETURNING {_COLUMNS}, n"
-        sums = f"SELECT {_COLUMNS}, sum(n) FROM gone GROUP BY {_COLUMNS} HAVING sum(n) <> 0"
-        insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) {sums}"
-        self._session.run(Fragment(f"WITH gone AS ({gone}) {insert}"))
+        if tenants is None:
+            several = f"SELECT DISTINCT tenant FROM {self._table} GROUP BY {_COLUMNS} HAVING count(*) > 1"
+            self._session.run(Fragment(several))
+            tenants = [tenant for (tenant,) in self._session.cursor.fetchall()]
+        for tenant in tenants:
+            self._fold_one(tenant)
+
+    def _fold_one(self, tenant: str) -> None:
+        """Fold what is counted of one tenant: two statements, as no cluster takes both in one."""
+        within = f"FROM {self._table} WHERE tenant = {self._session.mark}"
+        several = f"SELECT {_BESIDES} {within} GROUP BY {_BESIDES} HAVING count(*) > 1"
+        gone = f"DELETE {within} AND ({_BESIDES}) IN ({several}) RETURNING {_BESIDES}, n"
+        self._session.run(Fragment(gone, (tenant, tenant)))
+        sums: Counter[Key] = Counter()
+        for owner, is_latest, status, n in self._session.cursor.fetchall():
+            sums[tenant, owner, is_latest, status] += n
+        marks = ", ".join([self._session.mark] * (len(COUNTED) + 1))
+        insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES ({marks})"
+        self._session.cursor.executemany(insert, [(*key, n) for key, n in sorted(sums.items()) if n])

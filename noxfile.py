@@ -162,6 +162,15 @@ def pgbouncer(session: nox.Session) -> None:
 
 
 @nox.session
+def partitions(session: nox.Session) -> None:
+    """Run the API's, the listings' and the conformance tests on Postgres in 8 hash partitions by tenant."""
+    session.install("--no-compile", "-e", ".[all]", *group("test"))
+    own = ("tests/conformance/test_postgres.py", "tests/backends/test_postgres_partitions.py")
+    chosen = session.posargs or (*PARALLEL, "-k", "postgres", "tests/api", "tests/listing", *own)
+    session.run("pytest", *chosen, env={**quick(), "DOCSTORE_PARTITIONS": "8", "DOCSTORE_SOAK": "1"})
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Kill, cut and fill up stores at length: the long forms of tests/faults; `-- -k kills` picks some."""
     session.install("-e", ".[all]", *group("test"))

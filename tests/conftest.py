@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started this in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+PARTITIONS = int(os.environ.get("DOCSTORE_PARTITIONS", "0")) or None
+"""Hash partitions of the stores on Postgres that tests share: the nox session ``partitions`` has eight."""
 BACKENDS = ("memory", "sqlite", "sqlite-file", "postgres")
 
 settings.register_profile(
@@ -181,7 +183,7 @@ class _PostgresStore:
         import docstore
 
         self.url = url
-        docstore.open(url).close()
+        docstore.open(url, partitions=PARTITIONS).close()
         self._connection = psycopg.connect(url, autocommit=True)
         self._new = self._schema()
 

@@ -85,7 +85,7 @@ class Timeouts:
         return {name: int(seconds * 1000) for name, seconds in named}
 
 
-_NOT_FLAT = TermSupport(Support.UNSUPPORTED, "it takes a sub-select, which is not asked of distributed tables")
+_NOT_FLAT = TermSupport(Support.UNSUPPORTED, "a sub-select is not asked of distributed tables")
 
 
 class PostgresBackend(SQLBackend):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from docstore_postgres import open_backend
 
 import docstore
+from docstore.query.fields import DOCUMENTS
+from docstore.testing.conformance.oracle import fill
+from docstore.testing.strategies import Ask, RandomChooser
+from docstore.testing.strategies.asks import ask
+from docstore.testing.strategies.worlds import world
 
 TENANTS = ["a", "b", "c", "d", "e", None]
 FILTERS: list[dict[str, Any]] = [
@@ -81,6 +88,40 @@ def test_answers_are_those_of_tables_that_are_one(stores: tuple[docstore.Store, 
                     parted.scoped(tenant=tenant), plain.scoped(tenant=tenant)
                 )  # fmt: skip
                 assert answers(pair[0], filter, sort, search) == answers(pair[1], filter, sort, search)
+
+
+def test_a_tenants_generated_questions_have_the_answers_of_one_table(postgres_url: str) -> None:
+    """60 of them, in the long form 2,000: filters, searches, sorts and windows drawn from the records."""
+    wanted = 2_000 if os.environ.get("DOCSTORE_SOAK") else 60
+    asked = 0
+    parted, plain = open_backend(postgres_url, partitions=8), open_backend(postgres_url, table_prefix="one_")
+    with docstore.open(parted) as store, docstore.open(plain) as other:
+        for seed in range(10_000):
+            choose = RandomChooser(seed)
+            made = world(choose, DOCUMENTS, size=12)
+            tenants = sorted({row["tenant"] for row in made.rows if row["tenant"]})
+            if not tenants:
+                continue
+            fill(parted, made)
+            fill(plain, made)
+            for _ in range(20):
+                question, tenant = ask(choose, made), choose.pick(tenants)
+                asked += 1
+                pair = (told(one.scoped(tenant=tenant), question) for one in (store, other))
+                assert next(pair) == next(pair), (seed, tenant, question)
+            if asked >= wanted:
+                return
+
+
+def told(view: docstore.Store, question: Ask) -> object:
+    """Return what a view answers to a generated question, or how it refuses it."""
+    where = {"filter": question.filter, "search": question.search, "latest_only": question.latest_only}
+    window = {"sort": list(question.sort), "limit": question.limit, "offset": question.offset}
+    try:
+        page = view.documents.find(**where, **window, total=True)
+        return [one.id for one in page], page.total, view.documents.count(**where)
+    except docstore.FilterError as refused:
+        return type(refused)
 
 
 def test_writing_works_in_partitions(postgres_url: str) -> None:

@@ -1,11 +1,15 @@
 """The Postgres backend keeps every promise of the seam."""
 
+import os
+
 import pytest
 from docstore_postgres import open_backend
 
 from docstore.backend import Backend
 from docstore.testing.conformance import Harness, conformance_suite
 from docstore.testing.servers import PostgresServer
+
+PARTITIONS = int(os.environ.get("DOCSTORE_PARTITIONS", "0")) or None
 
 
 class PostgresHarness(Harness):
@@ -17,7 +21,7 @@ class PostgresHarness(Harness):
 
     def open(self) -> Backend:
         url = self._spare.pop() if self._spare else self.server.create_database()
-        backend = open_backend(url)
+        backend = open_backend(url, partitions=PARTITIONS)
         self._urls[id(backend)] = url
         return backend
 

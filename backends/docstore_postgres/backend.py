@@ -17,8 +17,10 @@ import psycopg
 import sqlalchemy as sa
 from docstore_sql.async_connection import on_loop
 from docstore_sql.backend import SQLBackend
+from docstore_sql.pool import IdleConnection, IdlePool, ReadBlock
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
+from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
 from docstore.backend import Capabilities, Query, Row, SortKey, Support, TermSupport
@@ -26,17 +28,17 @@ from docstore.concurrency import sleep
 from docstore.errors import BackendError, QueryTimeout, StoreClosed
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_postgres import declared_indexes, schema, single_statement
+from docstore_postgres import connections, declared_indexes, schema, single_statement
 from docstore_postgres.async_cursor import PostgresLoopCursor
 from docstore_postgres.common_values import forget
 from docstore_postgres.compiler import FlatCompiler, PostgresCompiler
+from docstore_postgres.connections import connected_within, spoken
 from docstore_postgres.declared_indexes import DeclaredIndex
 from docstore_postgres.erasure import erase_traces
 from docstore_postgres.errors import translated
 from docstore_postgres.json_compiler import leaf_support
 from docstore_postgres.partitions import cancel, distribute, partition, partition_statements
 from docstore_postgres.planner import PlannerState, PostgresPrepared
-from docstore_postgres.pool import IdleConnection, IdlePool, ReadBlock, connected_within, spoken
 from docstore_postgres.prefilters import PrefilterFinder
 from docstore_postgres.replica import Behind, ReplicaPositions
 from docstore_postgres.session import PostgresSession
@@ -132,7 +134,7 @@ class PostgresBackend(SQLBackend):
         if isinstance(pool, sa.QueuePool):  # one is left: a call within a transaction may need a second
             self._transactions = max(1, pool.size() + pool._max_overflow - 1)
         self._planner: PlannerState | None = None
-        self._at_hand = IdlePool(self.engine, self._held, self.raw_connection) if owned else None
+        self._idle = IdlePool(self.engine, self) if owned else None
         self.pooled = pooled
         begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
         durable = {"synchronous_commit": "on", **timeouts.settings()}
@@ -169,10 +171,7 @@ class PostgresBackend(SQLBackend):
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block for reading; one that needs no snapshot is no transaction."""
-        begin = self._begin_snapshot if snapshot else self._begin_one
-        if self._at_hand is None:
-            return self._read(begin)
-        return ReadBlock(self._at_hand, self.gate, begin, self.translate)
+        return self._read(self._begin_snapshot if snapshot else self._begin_one)
 
     # -- the replica -----------------------------------------------------------------------------------------
 
@@ -184,10 +183,11 @@ class PostgresBackend(SQLBackend):
 
     def _at_replica(self, stack: ExitStack, snapshot: bool) -> Session | None:
         replica, positions = self.replica, self._positions
-        if replica is None or replica._at_hand is None or positions.is_away:
+        idle = None if replica is None else replica._idle_pool()
+        if replica is None or idle is None or positions.is_away:
             return None
         begin = replica._begin_snapshot if snapshot else replica._begin_one
-        block = ReadBlock(replica._at_hand, replica.gate, begin, replica.translate, positions.check)
+        block = ReadBlock(idle, replica, begin, positions.check)
         positions.now()  # a primary that is away is no fault of the replica's
         try:
             session: Session = stack.enter_context(block)
@@ -217,17 +217,10 @@ class PostgresBackend(SQLBackend):
     @contextmanager
     def checkout(self) -> Iterator[Any]:
         """Take a connection in autocommit; one that broke does not go back to the pool."""
-        if self._at_hand is not None:
-            with self.gate:
-                held = self._at_hand.take()
-                try:
-                    with self.starting(held.fairy):
-                        held.restore()
-                    yield held.fairy
-                finally:
-                    self._at_hand.give(held)
-            return
         with super().checkout() as connection:
+            if self._idle is not None:
+                yield connection
+                return
             driver = connection.dbapi_connection
             autocommit = driver.autocommit
             if not autocommit:
@@ -272,25 +265,29 @@ class PostgresBackend(SQLBackend):
                 stack.enter_context(self._spoken(connection.connection))
             yield connection
 
-    def _held(self, fairy: Any) -> IdleConnection:
-        """Set a connection up that is new from the pool, or was there."""
-        try:
-            if "docstore" not in fairy.info:
-                self.set_up(fairy)
-                fairy.info["docstore"] = True
-            return IdleConnection(fairy, self.session, keeps=not self.pooled)
-        except BaseException:
-            if fairy.dbapi_connection.closed:
-                fairy.invalidate()
-            fairy.close()
-            raise
+    def idle_session(self, connection: Any) -> PostgresSession:
+        """Return the session that reads on a connection as long as it is kept."""
+        session = self.session(connection)
+        session.keeps_connection = not self.pooled
+        return session
+
+    def is_at_rest(self, connection: Any) -> bool:
+        """Return whether a connection lives, and no transaction is open on it."""
+        return bool(connection.dbapi_connection.pgconn.transaction_status == TransactionStatus.IDLE)
+
+    def has_ended(self, connection: Any) -> bool:
+        """Return whether the server has closed a connection."""
+        return connections.has_ended(connection.dbapi_connection)
+
+    def leave(self, idle: IdleConnection) -> None:
+        """Leave a connection with the plans that whoever else uses it expects."""
+        if isinstance(idle.known_session, PostgresSession):
+            idle.known_session.plan(False)
 
     def close(self) -> None:
         """Close the connections, if they are ours."""
         if self.replica is not None:
             self.replica.close()
-        if self._at_hand is not None:
-            self._at_hand.close()
         super().close()
 
     def session(self, connection: Any) -> PostgresSession:

@@ -13,7 +13,7 @@ from docstore_sql.tables import Tables
 
 from docstore.errors import BackendError
 from docstore_postgres.backend import PostgresBackend, Timeouts
-from docstore_postgres.pool import has_ended
+from docstore_postgres.connections import has_ended
 
 __all__ = ["OLDEST", "open_backend"]
 

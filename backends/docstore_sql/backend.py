@@ -10,7 +10,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ from docstore_sql import migrations
 from docstore_sql.async_connection import LoopConnection, on_loop
 from docstore_sql.compiler import Compiler
 from docstore_sql.joined_transaction import JoinedTransaction
-from docstore_sql.pool import Connecting
+from docstore_sql.pool import Connecting, IdleConnection, IdlePool, ReadBlock
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from docstore_sql.views import view_statements
@@ -66,6 +66,7 @@ class SQLBackend(ABC):
         self.compilers: Mapping[str, Compiler] = self.new_compilers()
         self._pid = os.getpid()
         self.gate = Gate()
+        self._idle: IdlePool | None = None
 
     @property
     def location(self) -> Location:
@@ -97,8 +98,12 @@ class SQLBackend(ABC):
         """Open a block for reading."""
         return self._read(self.begin_read if snapshot else None)
 
+    def _read(self, begin: str | None) -> AbstractContextManager[Session]:
+        pool = self._idle_pool()
+        return self._read_checked_out(begin) if pool is None else ReadBlock(pool, self, begin)
+
     @contextmanager
-    def _read(self, begin: str | None) -> Iterator[Session]:
+    def _read_checked_out(self, begin: str | None) -> Iterator[Session]:
         with self.translated(), self.checkout() as connection:
             session = self.session(connection)
             with self._interruptible(session):
@@ -202,6 +207,8 @@ class SQLBackend(ABC):
         """Dispose of the engine, if it is ours."""
         if os.getpid() != self._pid:
             self.forked()
+        if self._idle is not None:
+            self._idle.close()
         self._connecting.close()
         if self.owned:
             self.engine.dispose()
@@ -212,27 +219,50 @@ class SQLBackend(ABC):
         """Return a session on a raw connection."""
         return self.session_type(connection, self.tables, self.compilers)
 
-    @contextmanager
-    def checkout(self) -> Iterator[Any]:
-        """Take a raw connection from the pool, set up; a fork starts with a pool of its own."""
+    def _idle_pool(self) -> IdlePool | None:
+        """Return the idle connections, ``None`` if none are kept; a fork starts with none."""
         if os.getpid() != self._pid:
             self.forked()
+        return self._idle
+
+    @contextmanager
+    def checkout(self) -> Iterator[Any]:
+        """Take a raw connection, an idle one or one from the engine's pool, set up."""
+        pool = self._idle_pool()
         with self.gate:
+            if pool is not None:
+                idle = pool.take()
+                try:
+                    with self.starting(idle.connection):
+                        self.leave(idle)
+                    yield idle.connection
+                except BaseException:
+                    if os.getpid() == idle.process:
+                        with suppress(Exception):  # it is broken, which the pool sees
+                            self.recover(idle)
+                    raise
+                finally:
+                    pool.give(idle)
+                return
             connection: Any
             if self.loop_engine is None:
                 connection = self.raw_connection()
             else:
                 connection = LoopConnection.taken_from(self.loop_engine, self.loop_cursor)
             try:
-                if "docstore" not in connection.info:
-                    self.set_up(connection)
-                    connection.info["docstore"] = True
+                self.make_ready(connection)
                 yield connection
             finally:
                 if os.getpid() == self._pid:
                     connection.close()
                 else:
                     _inherited.append(connection)
+
+    def make_ready(self, connection: Any) -> None:
+        """Set a raw connection up, unless that was done before."""
+        if "docstore" not in connection.info:
+            self.set_up(connection)
+            connection.info["docstore"] = True
 
     def raw_connection(self) -> Any:
         """Take a connection from the engine's pool.
@@ -270,6 +300,8 @@ class SQLBackend(ABC):
         """Begin anew in a forked process: its parent's connections are not its own."""
         self.engine.dispose(close=False)
         self._connecting = Connecting(self.engine.raw_connection, lambda connection: connection.close())
+        if self._idle is not None:
+            self._idle.forget()
         self._pid = os.getpid()
         self.after_fork()
 
@@ -440,6 +472,24 @@ class SQLBackend(ABC):
     @abstractmethod
     def is_interrupt(self, error: Exception) -> bool:
         """Return whether the driver says that a statement was interrupted."""
+
+    def idle_session(self, connection: Any) -> Session:
+        """Return the session that reads on a connection as long as it is kept."""
+        return self.session(connection)
+
+    @abstractmethod
+    def is_at_rest(self, connection: Any) -> bool:
+        """Return whether a connection lives, and no transaction is open on it."""
+
+    def has_ended(self, connection: Any) -> bool:
+        """Return whether the server has closed a connection."""
+        return False
+
+    def leave(self, idle: IdleConnection) -> None:  # noqa: B027 - SQLite has nothing to leave
+        """Leave a connection as whoever else uses it expects it."""
+
+    def recover(self, idle: IdleConnection) -> None:  # noqa: B027 - a ROLLBACK is enough on Postgres
+        """Let nothing of a block that failed be under way on a connection."""
 
     @abstractmethod
     def begin(self, session: Session) -> None:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from docstore_sql.async_connection import LoopConnection
 from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
 from docstore_sql.migrations import upgrade_needed
+from docstore_sql.pool import IdleConnection, IdlePool
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
@@ -34,7 +35,6 @@ from docstore_sqlite.declared_indexes import register_order
 from docstore_sqlite.delta_log import register_compaction
 from docstore_sqlite.functions import register
 from docstore_sqlite.planner import SQLitePrepared
-from docstore_sqlite.pool import IdleSessions, SessionBlock
 from docstore_sqlite.posting_store import SharedIndex
 from docstore_sqlite.schema import FIELDS, generations_of, schema_of
 from docstore_sqlite.session import SQLiteSession
@@ -99,26 +99,13 @@ class SQLiteBackend(SQLBackend):
         self.index: dict[str, SharedIndex] = {name: SharedIndex() for name in FIELDS}
         self._single = ReentrantFairLock() if self.path is None else None
         """How many threads can read at once."""
-        self._idle = IdleSessions(self._connected, self.session) if keeps else None
+        self._idle = IdlePool(engine, self) if keeps else None
         if owned and self.path is not None:
             sa.event.listen(engine, "do_connect", self._by_place)
 
     @contextmanager
     def checkout(self) -> Iterator[Any]:
-        """Take a connection, one that is kept at hand if there is; a database in memory has one, used in
-        turn.
-        """
-        idle = self._own_idle()
-        with self.gate:
-            kept = None if idle is None else idle.take()
-            if idle is not None and kept is not None:
-                try:
-                    yield kept.connection
-                except BaseException:
-                    idle.give_failed(kept)
-                    raise
-                idle.give(kept)
-                return
+        """Take a connection; a database in memory has one, used in turn."""
         if self._single is None:
             with super().checkout() as connection:
                 yield connection
@@ -138,24 +125,24 @@ class SQLiteBackend(SQLBackend):
         finally:
             self._single.release()
 
-    def _own_idle(self) -> IdleSessions | None:
-        """Return the connections at hand, ``None`` if none are kept."""
-        if self._idle is not None and os.getpid() != self._pid:
-            self.forked()
-        return self._idle
-
     def _by_place(self, dialect: Any, record: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
         """Have a connection opened by what may be done where the file is."""
         arguments[:] = [self.place.uri()]
         keywords["uri"] = True
 
-    def _connected(self) -> Any:
-        """Return a connection of sqlite3 that the pool knows nothing of any more, set up."""
-        wrapped = self.engine.raw_connection()
-        raw = wrapped.driver_connection
-        wrapped.detach()
-        self._prepare(raw)
-        return raw
+    def is_at_rest(self, connection: Any) -> bool:
+        """Return whether a connection is open, and no transaction is open on it."""
+        try:
+            return not connection.driver_connection.in_transaction
+        except Exception:  # it is closed
+            return False
+
+    def recover(self, idle: IdleConnection) -> None:
+        """Let no statement of a block that failed be under way: it would keep its snapshot."""
+        if idle.known_session is not None:
+            idle.known_session.cursor.close()
+            idle.known_session = None
+        idle.connection.driver_connection.rollback()
 
     def session(self, connection: Any) -> SQLiteSession:
         """Return a session on a raw connection, which shares what the process knows of the index."""
@@ -311,12 +298,7 @@ class SQLiteBackend(SQLBackend):
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[SQLiteSession]:
         """Open a block for reading."""
         self._look()
-        idle = self._own_idle()
-        block: AbstractContextManager[SQLiteSession] = (
-            self._read_pooled(snapshot)
-            if idle is None
-            else SessionBlock(idle.take, idle, snapshot, self._read_pooled, self.translate, self.gate)
-        )
+        block: Any = self._read(self.begin_read if snapshot else None)
         return self._read_still(block) if self.place.is_still else block
 
     @contextmanager
@@ -357,9 +339,10 @@ class SQLiteBackend(SQLBackend):
         """Forget the file that was there, and look at the one that is."""
         self._leave_log()
         if self._idle is not None:
-            idle, self._idle = self._idle, IdleSessions(self._connected, self.session)
-            idle.close()
+            self._idle.close()
         self.engine.dispose()
+        if self._idle is not None:
+            self._idle = IdlePool(self.engine, self)
         self.place.remove_log()
         self.index = {name: SharedIndex() for name in FIELDS}
         self.compilers = self.new_compilers()
@@ -376,11 +359,12 @@ class SQLiteBackend(SQLBackend):
         """
         if not self.place.log_is_old:
             return
-        session = None if self._idle is None else self._idle.take_waiting()
-        if session is not None and self._idle is not None:
+        idle = None if self._idle is None else self._idle.take_waiting()
+        if idle is not None and self._idle is not None:
+            session = idle.session
             session.cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             is_busy = session.cursor.fetchone()[0]
-            self._idle.give(session)
+            self._idle.give(idle)
             if not is_busy:
                 return
         raise BackendError(
@@ -400,12 +384,6 @@ class SQLiteBackend(SQLBackend):
                 f"SQLite: the database {self.path} was moved, removed or replaced while this was written: it "
                 "went into the file that was there before"
             )
-
-    @contextmanager
-    def _read_pooled(self, snapshot: bool) -> Iterator[SQLiteSession]:
-        with super().read(snapshot=snapshot) as session:
-            assert isinstance(session, SQLiteSession)
-            yield session
 
     def copy_to(self, path: str) -> bool:
         """Copy the database into a file, by SQLite's own backup, all of it at once; return whether that was
@@ -432,8 +410,6 @@ class SQLiteBackend(SQLBackend):
     def after_fork(self) -> None:
         """Forget what the parent knew of the index, and leave it its connections."""
         self.index = {name: SharedIndex() for name in FIELDS}
-        if self._idle is not None:
-            self._idle.forget()
 
     def extra_schema(self) -> list[str]:
         """Return the statements that begin the index's generations."""
@@ -564,8 +540,6 @@ class SQLiteBackend(SQLBackend):
                     held.enter_context(self.lock.held(self.busy_timeout))
             with suppress(BackendError):
                 self._leave_if_replaced()
-            if self._idle is not None:
-                self._idle.close()
             super().close()
 
     def _leave_if_replaced(self) -> None:

@@ -26,7 +26,7 @@ def idle(store: docstore.AsyncStore) -> bool:
     engine = getattr(root.backend, "engine", None)
     if engine is None or not hasattr(engine.pool, "checkedout"):
         return True
-    at_hand = getattr(root.backend, "_at_hand", None)
+    at_hand = getattr(root.backend, "_idle", None)
     waiting = 0 if at_hand is None else len(at_hand._waiting)
     return bool(engine.pool.checkedout() == waiting)
 

@@ -185,7 +185,7 @@ def test_connections_whose_end_has_not_arrived_are_tried_and_left(
     postgres_url: str, prepared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ended all that wait in the pool, and looking at them did not tell: a write finds one."""
-    monkeypatch.setattr("docstore_postgres.pool.has_ended", lambda driver: driver.closed)
+    monkeypatch.setattr("docstore_postgres.connections.has_ended", lambda driver: driver.closed)
     monkeypatch.setattr("docstore_postgres.server.has_ended", lambda driver: driver.closed)
     with docstore.open(postgres_url) as store:
         backend = store._context.backend

@@ -307,7 +307,7 @@ def test_a_server_that_stays_full_is_busy_after_the_pools_timeout(small_url: str
     """StoreBusy, when opening and later; once there is room the same store works."""
     with docstore.open(small_url, pool_timeout=0.3) as store:
         store._context.backend.engine.dispose()
-        store._context.backend._at_hand._waiting.clear()
+        store._context.backend._idle._waiting.clear()
         held = [psycopg.connect(small_url) for _ in range(8)]
         try:
             begun = time.monotonic()

@@ -37,8 +37,8 @@ __all__ = [
 
 _KEYS = ("number", "id", "document_id", "external_id")
 _FIRST_ROUND, _LAST_ROUND = 32, 65_536
-_FEW = 2_048
-"""Up to so many matches are sorted by their values; more are cut by bit slices."""
+# Up to so many matches are sorted by their values; more are cut by bit slices.
+_SORTED_MATCHES = 2_048
 
 
 def within(record: Record, query: Query) -> bool:
@@ -141,7 +141,7 @@ def _placed(view: StateView, query: Query) -> list[Record] | None:
         rough, span = index.find_untimed(query, name)
         if not rough.is_exact:
             return None
-        if rough.most <= _FEW:
+        if rough.most <= _SORTED_MATCHES:
             numbers = snapshot.first(rough, name, span, wanted)
         else:
             answer = index.find(query)

@@ -19,8 +19,8 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kin
 
 __all__ = ["INDEXES", "DecodedRecords", "Record", "Table"]
 
+# The keys that a table finds records by, besides `number`. The first three are fields of the record.
 INDEXES: Final = ("id", "external_id", "document_id", "version", "latest")
-"""What a table finds records by, besides ``number``. The first three are fields of the record."""
 
 _MOST_OPENED: Final = 20_000
 
@@ -204,8 +204,8 @@ class Table:
 
     def __init__(self) -> None:
         self.records: dict[int, Record] = {}
+        # True while no key of these records is also a key of another one, here or where they will be added.
         self._are_new = True
-        """Whether no key of these records is another's, here or where they will be added."""
         self._indexes: dict[str, dict[Hashable, int | set[int]]] = {name: {} for name in INDEXES}
 
     def put(self, record: Record) -> None:

@@ -47,6 +47,8 @@ from docstore_postgres.term_index import repair, term_faults
 __all__ = ["PostgresBackend", "Timeouts"]
 
 
+# The settings that our statements rely on, beside the timeouts, whatever the database or the role is set
+# to.
 _SETTINGS = {
     "jit": "off",
     "work_mem": "'16MB'",
@@ -55,7 +57,6 @@ _SETTINGS = {
     "standard_conforming_strings": "on",
     "gin_fuzzy_search_limit": "0",  # any other value has an index find a part of what there is
 }
-"""What statements here rely on, beside the timeouts, whatever the database or the role is set to."""
 
 
 def _local(settings: Mapping[str, Any]) -> str:

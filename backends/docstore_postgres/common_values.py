@@ -37,24 +37,24 @@ __all__ = [
     "sample",
 ]
 
-_DIGITS = 4
-"""Hexadecimal digits of a number in a word."""
-_MOST = 8
-"""Common values of one store: each costs a look at every record written."""
-_LAST = 16**_DIGITS - 1
-_SHARE = 0.9
-"""The part of a sample that a usual value has."""
-_AT_ONCE = 4
-"""How many of them one sample may show: a store that is bind_slots by kinds shows others later."""
+# Hexadecimal digits of the number in a term.
+_HEX_DIGITS = 4
+# Common values of one store: each costs a look at every record written.
+_MOST_VALUES = 8
+_LAST = 16**_HEX_DIGITS - 1
+# The share of a sample that has a common value.
+_LEAST_SHARE = 0.9
+# One sample teaches at most so many: a store that is filled kind by kind shows others later.
+_LEARNT_AT_ONCE = 4
+# Records in a sample, and how many of them must still be there.
 _SAMPLE, _LEAST = 256, 128
-"""Records that are looked at, and how many of these must be there still."""
-_LARGEST = 256
-"""Characters of a path or a value that is kept."""
+# Characters of a path or a value; longer ones are not learnt.
+_LONGEST_CHARACTERS = 256
 _MISSING = object()
 
 Scalar: TypeAlias = str | int | float | bool | None
+# A path below `metadata`, and the scalar there.
 Value: TypeAlias = tuple[tuple[str, ...], Scalar]
-"""A path, behind ``metadata``, and the value there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ class CommonValue:
     @property
     def word(self) -> str:
         """Return the word of records that do not have it."""
-        return f"x{self.number:0{_DIGITS}x}"
+        return f"x{self.number:0{_HEX_DIGITS}x}"
 
     def term_query(self) -> Iterator[str]:
         """Yield the words of all records that may lack it, those that only begin so with ``:*``."""
         yield self.word
-        for known_before in cover(0, self.number - 1, _DIGITS):
+        for known_before in cover(0, self.number - 1, _HEX_DIGITS):
             yield f"w{known_before}"
 
     def is_of(self, record: Mapping[str, Any]) -> bool:
@@ -117,7 +117,7 @@ class CommonValues:
     def words(self, record: Mapping[str, Any]) -> list[str]:
         """Return what a JSON object's words say of them."""
         last = self.known[-1].number if self.known else 0
-        return [f"w{last:0{_DIGITS}x}", *(one.word for one in self.known if not one.is_of(record))]
+        return [f"w{last:0{_HEX_DIGITS}x}", *(one.word for one in self.known if not one.is_of(record))]
 
     @property
     def forgotten(self) -> set[str]:
@@ -168,7 +168,7 @@ def most_common_values(records: Sequence[Mapping[str, Any]]) -> list[Value]:
     if len(records) < _LEAST:
         return []
     counted = Counter(value for record in records for value in _values(record))
-    least = _SHARE * len(records)
+    least = _LEAST_SHARE * len(records)
     return [(path, value) for (path, _, value), count in counted.most_common() if count >= least]
 
 
@@ -225,8 +225,8 @@ def learn(session: Session, records: Sequence[Mapping[str, Any]]) -> CommonValue
     known = read_common_values(session)
     had = [_row(one.path, one.value) for one in known.known]
     sampled = [_row(path, value) for path, value in most_common_values(records)]
-    new = [row for row in sampled if row not in had and max(map(len, row)) <= _LARGEST]
-    for row in new[: min(max(_MOST - len(had), 0), _AT_ONCE)]:
+    new = [row for row in sampled if row not in had and max(map(len, row)) <= _LONGEST_CHARACTERS]
+    for row in new[: min(max(_MOST_VALUES - len(had), 0), _LEARNT_AT_ONCE)]:
         into = f"INSERT INTO {session.tables.usual} (path, value) VALUES (%s, %s)"
         session.run(Fragment(into, row))
     return read_common_values(session)

@@ -15,8 +15,8 @@ from docstore_postgres.errors import is_full
 
 __all__ = ["connected_within", "has_ended", "spoken"]
 
-_SPOKEN = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
-"""How statements are written here; the server reports these settings by itself."""
+# The settings that our statements are spelled for. The server reports them without being asked.
+_SPELLING = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
 T = TypeVar("T")
 
 
@@ -44,14 +44,14 @@ def connected_within(seconds: float, sleep: Callable[[float], object], connect: 
 def spoken(connection: Any) -> Iterator[None]:
     """Have a connection that is not ours take statements as they are written here, and put it back."""
     info = connection.driver_connection.info
-    found = {name: info.parameter_status(name) for name in _SPOKEN}
-    changed = {name: was for name, was in found.items() if was and was != _SPOKEN[name]}
+    found = {name: info.parameter_status(name) for name in _SPELLING}
+    changed = {name: was for name, was in found.items() if was and was != _SPELLING[name]}
     if not changed:
         yield
         return
     cursor = connection.cursor()
     for name in changed:
-        cursor.execute("SELECT set_config(%s, %s, false)", (name, _SPOKEN[name]))
+        cursor.execute("SELECT set_config(%s, %s, false)", (name, _SPELLING[name]))
     try:
         yield
     finally:

@@ -43,8 +43,8 @@ __all__ = [
     "read",
 ]
 
+# A place in the order: just before (0) or just behind (1) these sort bytes.
 KeyBound: TypeAlias = tuple[bytes, int]
-"""A place in the order: just before (0) or just behind (1) what sorts by these bytes."""
 START: KeyBound = (b"", 0)
 END: KeyBound = (b"\xff", 0)
 _RANGES = 64
@@ -139,11 +139,11 @@ def _compared(op: str, value: Json) -> KeyRanges:
     return KeyRanges((part,), exact=True)
 
 
+# Groups are merged only where a path has at most so many values.
 MOST_GROUPS = 50
-"""Values that a path may have for its groups to be merged."""
 _GROUP_PARTS = 8
+# Fields that a condition may name besides: nearly all records pass, or the index holds the field.
 _PASSED = (("is_latest",), ("created_at",), ("number",))
-"""What may be asked besides: nearly all records are so, or the index holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ class DeclaredIndex:
             else " NULLS "
         )
         way = " DESC" if descending else " ASC"
-        return f"({self.beginning(key)}){way}{nulls and nulls + ('LAST' if descending else 'FIRST')}"
+        return f"({self.beginning(key)}){way}{nulls and nulls + ('LAST_TERM' if descending else 'FIRST')}"
 
     def statements(self) -> list[str]:
         """Return the statements that make the index."""

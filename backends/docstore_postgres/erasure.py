@@ -16,13 +16,13 @@ from docstore_sql.tables import Tables
 
 __all__ = ["erase_traces"]
 
-_ANEW = 64 << 20
-"""Bytes of a table, its indexes included, that is written anew: some 0.5 s."""
-_NOBODY = {
+# Tables up to this size, indexes included, are written anew: about 0.5 s.
+_REWRITTEN_BYTES = 64 << 20
+# The tables that hold values of records, and the condition of a blank row in each.
+_BLANK_ROWS = {
     "document": "id = ''", "content": "number = 0", "extraction": "id = ''", "blob": "key = ''",
     "tally": "status = ''", "usual": "number = 0",
 }  # fmt: skip
-"""The tables that hold values of records, and a row of each that is no record's."""
 _BLANK = {
     "text": "''", "bigint": "0", "integer": "0", "boolean": "true", "jsonb": "'{}'", "tsvector": "''"
 }  # fmt: skip
@@ -47,7 +47,7 @@ def erase_traces(cursor: Any, tables: Tables, *, settings: bool = True) -> None:
         _analyze(cursor, tables)
         for name in map(tables.named, _TABLES):
             cursor.execute("SELECT pg_total_relation_size(%s::regclass)", (name,))
-            if cursor.fetchone()[0] > _ANEW or not _try(cursor, f"VACUUM (FULL) {name}"):
+            if cursor.fetchone()[0] > _REWRITTEN_BYTES or not _try(cursor, f"VACUUM (FULL) {name}"):
                 _try(cursor, f"VACUUM {name}")
         _try(cursor, "VACUUM (FULL) pg_catalog.pg_statistic")
 
@@ -58,7 +58,7 @@ def _analyze(cursor: Any, tables: Tables) -> None:
     ANALYZE leaves those of an empty table, and of an index that holds no row of its sample, as they were. So
     it looks at one row more in each, of which nobody else ever hears.
     """
-    names = [tables.named(name) for name in _NOBODY]
+    names = [tables.named(name) for name in _BLANK_ROWS]
     cursor.execute("BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = 0")
     try:
         for name in names:
@@ -72,7 +72,7 @@ def _analyze(cursor: Any, tables: Tables) -> None:
             cursor.execute(f"{into} VALUES ({', '.join(row.values())})")
         for name in names:
             cursor.execute(f"ANALYZE {name}")
-        for name, where in _NOBODY.items():  # the content goes with its document
+        for name, where in _BLANK_ROWS.items():  # the content goes with its document
             cursor.execute(f"DELETE FROM {tables.named(name)} WHERE {where}")
     except psycopg.Error:  # we may not, or somebody holds a table
         cursor.execute("ROLLBACK")

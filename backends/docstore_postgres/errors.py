@@ -22,14 +22,15 @@ _NOT_PREPARED = (
     psycopg.errors.DuplicatePreparedStatement,
     psycopg.errors.ProtocolViolation,  # another statement of the name that wants other parameters
 )
+# The server undid this transaction for the sake of another.
 _TRANSIENT = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
-"""The server undid this transaction for another's sake."""
+# The messages of a server or a pooler with no connection free: at connect psycopg 3 gives no SQLSTATE.
 _FULL = re.compile(
     r"too many (clients|connections)|remaining connection slots|no more connections allowed|max client conn",
     re.IGNORECASE,
 )
-"""What a server or a pooler says that has no connection free: at connect psycopg gives no SQLSTATE."""
 _DENIED = re.compile(r"permission denied for (?P<kind>\w+) (?P<name>.+)")
+# The rights that a store needs on each kind of object.
 _GRANTS = {
     "table": "SELECT, INSERT, UPDATE, DELETE ON",
     "relation": "SELECT, INSERT, UPDATE, DELETE ON",
@@ -38,9 +39,8 @@ _GRANTS = {
     "schema": "USAGE, CREATE ON SCHEMA",
     "database": "CONNECT, CREATE, TEMPORARY ON DATABASE",
 }
-"""What a store needs on each kind of object."""
+# SQLSTATEs of a connection that failed, and of a server that stops, starts or crashed.
 _AWAY = ("08", "57P")
-"""SQLSTATEs of a connection that failed, and of a server that stops, starts or crashed."""
 
 
 def translated(error: Exception) -> BackendError | None:

@@ -16,8 +16,8 @@ from docstore.query.facets import Facet, values_at
 
 __all__ = ["counted", "grouped"]
 
-_EXACT = 10**16
-"""From here on ``jsonb`` does not tell a whole number from a double."""
+# From this number on `jsonb` does not tell a whole number from a double.
+_AMBIGUOUS_FROM = 10**16
 
 
 def grouped(path: Path, source: Fragment) -> Fragment:
@@ -53,7 +53,7 @@ def counted(path: Path, groups: Iterable[tuple[Any, int]]) -> Facet | None:
     for found, rows in groups:
         values = _opened(path, *found) if isinstance(found, list) else [found]
         for value in values:
-            if type(value) is int and abs(value) >= _EXACT:
+            if type(value) is int and abs(value) >= _AMBIGUOUS_FROM:
                 return None
             if not isinstance(value, dict):
                 pairs.append((value, rows))

@@ -39,10 +39,10 @@ from docstore_postgres.term_index import record_terms
 
 __all__ = ["TERMS_FIELD", "InsertSession", "derived_columns", "derived_names", "derived_values", "marks_of"]
 
+# The field that terms are made of; it is never None.
 TERMS_FIELD = "metadata"
-"""The field that words are made of; it is never ``None``."""
-_TOGETHER = 32
-"""So many texts are decoded at a time."""
+# Texts that are decoded by one call.
+_DECODED_TOGETHER = 32
 Made = tuple[str | None, ...]
 
 
@@ -74,8 +74,8 @@ def derived_columns(
     jsons: list[str | None] = []
     folds: list[str | None] = []
     words: list[str | None] = []
-    for at in range(0, len(texts), _TOGETHER):
-        some = [text for text in texts[at : at + _TOGETHER] if text is not None]
+    for at in range(0, len(texts), _DECODED_TOGETHER):
+        some = [text for text in texts[at : at + _DECODED_TOGETHER] if text is not None]
         together = f"[{','.join(some)}]"
         found = [record_terms(record, common_values) for record in from_json(together)]
         words += [made for made, _ in found]
@@ -85,13 +85,13 @@ def derived_columns(
     return [jsons, folds, words]
 
 
-_COPIED_FROM = 8
-"""So many rows and more are copied; fewer are inserted one statement each."""
-_ANALYZED_FROM = 1_000
-"""After so many rows at once it is worth asking whether the server knows the table."""
+# From so many rows on COPY is used; fewer are inserted by a statement each.
+_COPIED_FROM_ROWS = 8
+# After so many rows at once it is worth asking whether the server has statistics of the table.
+_ANALYZED_FROM_ROWS = 1_000
 _SAVEPOINT = "docstore_statement"
-_SOME = 200
-"""So many rows at once are worth asking whether it is time to look for usual values."""
+# From so many rows at once it is worth asking whether common values are due to be learnt.
+_SAMPLED_FROM_ROWS = 200
 _MINUTE = 60.0
 
 
@@ -151,10 +151,15 @@ class InsertSession(Session):
         if not rows:
             return []
         names = self.insert_names(collection)
-        if len(rows) >= _SOME and collection is DOCUMENTS and self.in_transaction and _are_no_ones(rows):
+        if (
+            len(rows) >= _SAMPLED_FROM_ROWS
+            and collection is DOCUMENTS
+            and self.in_transaction
+            and _are_no_ones(rows)
+        ):
             self.learn(column(rows, "metadata"))
         with self.kept():
-            if len(rows) >= _COPIED_FROM:
+            if len(rows) >= _COPIED_FROM_ROWS:
                 return self._copy_rows(collection, names, rows)
             return [self._insert_row(collection, names, row) for row in rows]
 
@@ -246,7 +251,7 @@ class InsertSession(Session):
             self.cursor.execute(f"RELEASE {_SAVEPOINT}")
 
     def _note_copied(self, table: str, number: int) -> None:
-        if number >= _ANALYZED_FROM:
+        if number >= _ANALYZED_FROM_ROWS:
             self.copied.add(table)
 
     def analyze_new(self) -> None:
@@ -287,7 +292,7 @@ class InsertSession(Session):
         kept = [
             (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None
         ]
-        if len(kept) < _COPIED_FROM:
+        if len(kept) < _COPIED_FROM_ROWS:
             super()._insert_contents(rows, numbers)
             return
         self._note_copied(self.tables.content, len(kept))

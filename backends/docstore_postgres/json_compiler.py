@@ -177,10 +177,10 @@ def _concatenated(*parts: Fragment) -> Fragment:
     return Fragment("".join(part.text for part in parts), sum((part.values for part in parts), ()))
 
 
+# Up to so many scalars are written out in one jsonpath; more are one array, looked up by hash.
 _LITERAL_SCALARS = 64
-"""Up to so many scalars are written out in one jsonpath; more are one array, looked up by hash."""
+# So many values of `$all` are looked for in the GIN index; each one more costs another posting list.
 _GIN_VALUES = 16
-"""So many values of ``$all`` are looked for in the GIN index; each more costs it another posting list."""
 _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _ARRAY = '$.type() == "array"'
 

@@ -29,9 +29,9 @@ from docstore.query.text import fold
 
 __all__ = [
     "LARGE",
-    "LAST",
+    "LAST_TERM",
     "TOO_MANY_PATHS",
-    "Span",
+    "TermSpan",
     "array_text",
     "ascii_lower",
     "cover",
@@ -45,8 +45,8 @@ __all__ = [
     "start_of",
 ]
 
+# From this number on Python's `repr` and JSON texts write a double with an exponent.
 LARGE = 1e16
-"""From here on a double is written with an exponent, in texts of JSON as in Python's ``repr``."""
 _MAY_BE_LARGE = re.compile(r"\d[eE]\+?\d")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+')
 _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
@@ -127,17 +127,17 @@ def _strings(value: Any) -> Iterator[str]:
                 stack.extend(elements)
 
 
+# The term of a record with numbers at too many paths.
 TOO_MANY_PATHS = "u"
-"""The word of a record with numbers at too many paths."""
 _PER_PATH, _PATHS = 8, 256
 _DIGITS = 6
-LAST = 16**_DIGITS - 1
-"""The last of the numbers' words, without the path."""
+# The last number term, without its path.
+LAST_TERM = 16**_DIGITS - 1
 _pack = struct.Struct(">d").pack
 _TURNED = bytes(range(255, -1, -1))
 _RANGES = frozenset(("gt", "gte", "lt", "lte"))
-Span: TypeAlias = tuple[int, int]
-"""The first and the last of the numbers' words, without the path, as whole numbers."""
+# The first and the last number term of a range, without the path, as whole numbers.
+TermSpan: TypeAlias = tuple[int, int]
 
 
 def number_terms(record: dict[str, Any]) -> tuple[list[str], bool]:
@@ -210,14 +210,14 @@ def start_of(path: Iterable[str]) -> str:
     return _start_of("".join(f"{key}\0" for key in path))
 
 
-def span(term: Compare) -> Span | None:
+def span(term: Compare) -> TermSpan | None:
     """Return the words that a comparison leaves, a bound's own among them; ``None``: it says nothing of
     numbers.
     """
     if term.op not in _RANGES or type(term.value) not in (int, float):
         return None
     at = int(_digits(term.value), 16)
-    return (at, LAST) if term.op in ("gt", "gte") else (0, at)
+    return (at, LAST_TERM) if term.op in ("gt", "gte") else (0, at)
 
 
 def cover(first: int, last: int, digits: int = _DIGITS) -> Iterator[str]:

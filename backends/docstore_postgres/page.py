@@ -80,25 +80,26 @@ def bind_slots(statement: Fragment, query: Query) -> Fragment:
     )
 
 
-_FEW = 5_000
-"""Rows that an index of ranges is asked for where another index finds the matches, too."""
+# Where another index finds the matches, too, a range index is used only if it finds at most so many rows.
+_INDEXED_ROWS = 5_000
 _ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
-_MOST_TEXTS = 64
-"""Statements that are kept for one filter."""
-_DEAR = 20_000
-"""Characters of a condition that is walked all the way at once: to plan it takes longer than the rows do."""
-_DEEPEST = 1_000
-"""Records up to the end of a page that are read of each group."""
-_LONG = 0.005
-"""Seconds from which it is better to order the numbers of matches alone, and read a page's rows then."""
+# Statements that are kept for one filter.
+_KEPT_STATEMENTS = 64
+# A condition of so many characters is scanned to the limit at once: planning it takes longer than the rows
+# do.
+_COSTLY_CHARACTERS = 20_000
+# A group merge reads at most so many records of each group.
+_GROUP_ROWS = 1_000
+# From this time on it pays to order the numbers of the matches alone, and then to read the rows of the
+# page.
+_LONG_SECONDS = 0.005
 
+# How all matches are found. 'any index': Postgres chooses. 'split': by the index over metadata, names or
+# contents and no other. 'index': by a declared index. 'terms': by the term index. 'groups': by the group
+# merge of a declared index. 'scope': by reading all rows of a small scope.
 AccessPath: TypeAlias = Literal["any index", "split", "index", "terms", "groups", "scope"]
-"""How all matches are found: by an index that Postgres chooses, or by one and no other: one over what is
-inside the documents, a declared one, or that of words; or the page's matches, by a declared one's groups; or
-by looking at all that a small scope has.
-"""
+# The access paths whose statements are planned for their values.
 _BY_VALUES = ("index", "terms", "groups")
-"""The ways whose statements are planned for their values."""
 
 
 class StatementRunner(Protocol):
@@ -180,7 +181,7 @@ class PageStatements:
         )  # fmt: skip
         made = texts.get(key)
         if made is None:
-            if len(texts) >= _MOST_TEXTS:
+            if len(texts) >= _KEPT_STATEMENTS:
                 texts.clear()
             opened = replace(self, query=with_slots(query))
             made = opened.walking(bound, query.limit or 0) if name == "walk" else opened.finding(name)
@@ -308,7 +309,7 @@ def access_path_of(runs: StatementRunner, query: Query, condition: CompiledFilte
 def _is_grouped(runs: StatementRunner, query: Query, index_condition: IndexCondition, rows: int) -> bool:
     """Return whether a page is that of the few groups of a declared index."""
     found, wanted = index_condition.grouped, query.offset + (query.limit or 0)
-    if found is None or not 0 < wanted <= _DEEPEST or query.order[0].path != ("created_at",):
+    if found is None or not 0 < wanted <= _GROUP_ROWS or query.order[0].path != ("created_at",):
         return False
     if index_condition.groups is None:
         index_condition.groups = runs.groups(found.name, rows)
@@ -317,7 +318,7 @@ def _is_grouped(runs: StatementRunner, query: Query, index_condition: IndexCondi
 
 def _most(condition: CompiledFilter, rows: int) -> int:
     """Return how many of all rows an index of ranges may find to be worth it."""
-    return _FEW if condition.found else rows // 4
+    return _INDEXED_ROWS if condition.found else rows // 4
 
 
 def _is_ranged(runs: StatementRunner, query: Query, condition: CompiledFilter, rows: int) -> bool:
@@ -341,7 +342,7 @@ def read_page(
     found = condition.found or access in _BY_VALUES
     is_small = partial(selectivities.is_small, query, furthest, partial(runs.size_of, query))
     bound = selectivities.first(condition.key, wanted, furthest, found=found)
-    if len(condition.whole.text) > _DEAR:
+    if len(condition.whole.text) > _COSTLY_CHARACTERS:
         bound = bound and furthest
     while bound:
         read = runs.fetch(page.walk(bound), prepare=condition.is_prepared)
@@ -364,5 +365,5 @@ def read_page(
         prepare=condition.found and condition.is_prepared and access not in _BY_VALUES,
         blindly=page.has_one_way(access),
     )
-    condition.is_costly = time.perf_counter() - begun > _LONG
+    condition.is_costly = time.perf_counter() - begun > _LONG_SECONDS
     return read

@@ -48,18 +48,18 @@ __all__ = [
     "stepped",
 ]
 
-_FIRST = 256
-"""Rows looked at where nothing is known of a condition."""
+# Rows scanned where nothing is known of a condition.
+_FIRST_SCAN_ROWS = 256
 _REMEMBERED = 1_000
-_RETRIED = 64
-"""So many queries go straight to the index before a walk is tried again."""
+# So many queries of a condition go straight to the index before a scan is tried again.
+_QUERIES_PER_SCAN = 64
 _MINUTE = 60.0
-_SMALL = 4_096
-"""Rows of a scope that are counted: a few hundred microseconds along an index."""
+# A scope is counted up to so many rows: a few hundred microseconds along an index.
+_SMALL_SCOPE_ROWS = 4_096
 _MOST_SCOPES = 10_000
 _COVERED = ("owner", "tenant", "created_at", "number", "status", "is_latest")
+# The columns in the indexes of an owner's and of a tenant's documents.
 COVERED = ", ".join(f"d.{name}" for name in _COVERED)
-"""The columns that the indexes of an owner's and of a tenant's documents hold."""
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Selectivities:
             furthest: rows that are worth walking.
             found: whether an index finds the matches.
         """
-        some = min(furthest, stepped(_FIRST + 8 * wanted))
+        some = min(furthest, stepped(_FIRST_SCAN_ROWS + 8 * wanted))
         with self._mutex:
             way = self._ways.get(key)
             if way is None:
@@ -101,7 +101,7 @@ class Selectivities:
             way.asked += 1
             if wanted <= way.rate * furthest:
                 return furthest
-            if found and way.asked < _RETRIED:
+            if found and way.asked < _QUERIES_PER_SCAN:
                 return 0
             way.asked = 0
             return some
@@ -152,13 +152,13 @@ class Selectivities:
         with self._mutex:
             asked, rows = self._scopes.get(key, (-_MINUTE, 0))
         if now - asked >= _MINUTE:
-            rows = count(_SMALL)
+            rows = count(_SMALL_SCOPE_ROWS)
             with self._mutex:
                 self._scopes[key] = (now, rows)
                 self._scopes.move_to_end(key)
                 if len(self._scopes) > _MOST_SCOPES:
                     self._scopes.popitem(last=False)
-        return rows < min(most, _SMALL)
+        return rows < min(most, _SMALL_SCOPE_ROWS)
 
 
 def scan_limit(wanted: int, rows: int) -> int:
@@ -233,8 +233,8 @@ def condition_key(condition: Fragment) -> Hashable:
 
 _KEPT = 256
 _RANGED = (("created_at",), ("number",))
-_SLOW = 0.02
-"""Seconds from which a page is worth an index."""
+# From this time on a page is worth a declared index.
+_SLOW_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -367,7 +367,7 @@ class PlannerState:
 
     def note_slow(self, query: Query, seconds: float) -> None:
         """Remember the paths of metadata that a declared index would have narrowed a slow query by."""
-        if seconds < _SLOW or query.collection.name != "documents":
+        if seconds < _SLOW_SECONDS or query.collection.name != "documents":
             return
         asked = {leaf.path for leaf in leaves(query.where) if isinstance(leaf, Compare | In)}
         index_condition = {path for path in asked if path[0] == "metadata" and _is_range(query.where, path)}

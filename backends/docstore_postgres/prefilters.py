@@ -39,12 +39,12 @@ from docstore_postgres import jsonpath
 from docstore_postgres.jsonb import array_text
 from docstore_postgres.jsonpath import JsonRoot, indexed, tested
 from docstore_postgres.like import like_text
-from docstore_postgres.schema import LONGEST
+from docstore_postgres.schema import LONGEST_WORD
 
 __all__ = ["PrefilterFinder", "element", "inside", "members", "one_of", "required"]
 
-_IMPLIED = 8
-"""Implied conditions that are written at most."""
+# Implied predicates that are written at most.
+_MOST_IMPLIED = 8
 _FEW_VALUES = 64
 _TOGETHER = 8
 
@@ -53,7 +53,7 @@ def required(root: JsonRoot, path: Path, predicates: Iterator[str]) -> Fragment:
     """Return up to eight implied predicates at ``path``; TRUE within an element or behind an index."""
     if root.depth or indexed(path):
         return TRUE
-    kept = [predicate for predicate, _ in zip(predicates, range(_IMPLIED), strict=False)]
+    kept = [predicate for predicate, _ in zip(predicates, range(_MOST_IMPLIED), strict=False)]
     return tested(root.text, " && ".join(kept)) if kept else TRUE
 
 
@@ -118,10 +118,10 @@ def _equality(term: Expr) -> str | None:
 
 
 _KEYS = (("id",), ("external_id",), ("document_id",))
-_BIG = "'*'"
-"""The lexeme that stands for the words of a text too long for a tsvector."""
+# The lexeme of a text whose words are too many for a tsvector.
+_TOO_LONG = "'*'"
+# Zeros before two others: their trigrams are in most numbered names, and cost more than they tell.
 _ZEROS = re.compile(r"0+(?=00)")
-"""Zeros that lead two others: their trigrams are in most numbered names, and cost more than they tell."""
 _PLAIN_RUN = re.compile(r"[ -~]{2,}")
 
 
@@ -250,11 +250,11 @@ class PrefilterFinder:
             return None
         if not leaf.content:
             return named
-        *whole, last = (_lexeme(word[:LONGEST]) for word in leaf.words)
+        *whole, last = (_lexeme(word[:LONGEST_WORD]) for word in leaf.words)
         query = (
-            _BIG
+            _TOO_LONG
             + " | "
-            + " & ".join([*whole, last + (":*" if leaf.prefix or len(leaf.words[-1]) > LONGEST else "")])
+            + " & ".join([*whole, last + (":*" if leaf.prefix or len(leaf.words[-1]) > LONGEST_WORD else "")])
         )
         words = f"{self.tables.named('terms')}(c.words) @@ %s::tsquery"
         start = self._within("c", scope).wrapped(f"SELECT c.number FROM {self.tables.content} AS c WHERE ")

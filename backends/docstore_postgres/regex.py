@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 __all__ = [
     "ANY",
-    "LAST",
+    "LAST_TERM",
     "NEWLINE",
     "CodeRanges",
     "Translated",
@@ -27,10 +27,10 @@ __all__ = [
     "translate",
 ]
 
-LAST = 0x10FFFF
+LAST_TERM = 0x10FFFF
 NEWLINE = 10
+# Any character, a newline as well: the default of Postgres' regular expressions.
 ANY = "."
-"""Any character, a newline as well: Postgres' default."""
 
 Range: TypeAlias = tuple[int, int]
 
@@ -58,7 +58,7 @@ def complement(ranges: CodeRanges) -> CodeRanges:
     for first, last in ranges:
         gaps.append((start, first - 1))
         start = last + 1
-    return CodeRanges([*gaps, (start, LAST)])
+    return CodeRanges([*gaps, (start, LAST_TERM)])
 
 
 _FOLDS = (("K", 0x212A), ("S", 0x17F))
@@ -350,7 +350,7 @@ class _RegexReader:
 
     @staticmethod
     def _checked(code: int) -> int:
-        if not 1 <= code <= LAST:
+        if not 1 <= code <= LAST_TERM:
             raise _Unread
         return code
 

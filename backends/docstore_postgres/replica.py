@@ -20,10 +20,10 @@ __all__ = ["Behind", "ReplicaPositions"]
 
 _log = logging.getLogger("docstore")
 _NOWHERE = "0/0"
+# A replica that could not be reached is not tried again for so long.
 _AWAY_SECONDS = 1.0
-"""So long a replica that could not be reached is not tried again."""
+# An application is taken to commit at the latest so long after a joined block.
 _JOINED_SECONDS = 60.0
-"""So long after a joined block its application is taken to commit, at the latest."""
 
 
 class Behind(Exception):

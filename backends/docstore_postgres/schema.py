@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from docstore_sql.tables import Tables, make_metadata
 
 __all__ = [
-    "LONGEST",
-    "PENDING",
+    "LONGEST_WORD",
+    "PENDING_KILOBYTES",
     "compare_function",
     "function_statements",
     "order_function",
@@ -111,8 +111,8 @@ END"""
     return _function(order, "v jsonb", "bytea", body)
 
 
+# Postgres' names of the JSON types in the order of rule 20.
 _RANKS = ("null", "number", "string", "object", "array", "boolean")
-"""Postgres' names of the types in rule 20's order."""
 
 
 def rank_of(value: Any) -> tuple[str, tuple[str, ...]]:
@@ -228,12 +228,12 @@ END"""
     return _function(sort, "v jsonb, steps text[], largest boolean, at int DEFAULT 1", "bytea", body)
 
 
-LONGEST = 400
-"""Characters of a word that the index holds; what is longer is found by its beginning."""
-PENDING = 512
-"""Kilobytes that an index may put off to sort in: every search reads them from end to end."""
-_LARGEST = 900_000
-"""Bytes of words that a tsvector surely holds."""
+# Characters of a word that the index holds; a longer word is found by its beginning.
+LONGEST_WORD = 400
+# The pending list of a GIN index: every search reads it from end to end.
+PENDING_KILOBYTES = 512
+# Words of up to so many bytes surely fit into a tsvector.
+_TSVECTOR_BYTES = 900_000
 
 
 def search_statements(tables: Tables) -> list[str]:
@@ -245,7 +245,7 @@ def search_statements(tables: Tables) -> list[str]:
     index = f'CREATE INDEX IF NOT EXISTS "{tables.prefix}document_names" ON {document} USING gin '
     searched = f'CREATE INDEX IF NOT EXISTS "{tables.prefix}document_searched" ON {document} USING gin '
     others = "WHERE filename_search IS NOT NULL"
-    limit = f"WITH (gin_pending_list_limit = {PENDING})"
+    limit = f"WITH (gin_pending_list_limit = {PENDING_KILOBYTES})"
     terms = tables.named("terms")
     return [
         _tsvector_function(
@@ -289,17 +289,17 @@ def _tsvector_function(name: str, argument: str, elements: str) -> str:
 def _terms_function(name: str) -> str:
     """Return the function from words to lexemes; most texts hold no word too long."""
     words = "string_to_array(btrim(words, ' '), ' ')"
-    cut = f"array(SELECT DISTINCT left(word, {LONGEST}) FROM unnest({words}) AS word WHERE word <> '')"
+    cut = f"array(SELECT DISTINCT left(word, {LONGEST_WORD}) FROM unnest({words}) AS word WHERE word <> '')"
     return _tsvector_function(
         name,
         "words",
-        f"CASE WHEN octet_length(words) <= {LONGEST} THEN {words} "
-        f"WHEN octet_length(words) <= {_LARGEST} THEN {cut} ELSE ARRAY['*'] END",
+        f"CASE WHEN octet_length(words) <= {LONGEST_WORD} THEN {words} "
+        f"WHEN octet_length(words) <= {_TSVECTOR_BYTES} THEN {cut} ELSE ARRAY['*'] END",
     )
 
 
+# Indexes over functions, of the store or of an extension: Alembic does not compare them.
 _UNCOMPARED = ("document_names", "document_searched", "content_terms")
-"""Indexes over functions, the store's own or an extension's."""
 
 
 def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, set[str]]:
@@ -331,7 +331,7 @@ def _own_indexes(metadata: sa.MetaData, tables: Tables) -> None:
             postgresql_using="gin",
             postgresql_ops=ops,
             postgresql_where=where,
-            postgresql_with={"gin_pending_list_limit": PENDING},
+            postgresql_with={"gin_pending_list_limit": PENDING_KILOBYTES},
         ).ddl_if(callable_=_never)
 
 

@@ -18,8 +18,8 @@ from docstore_postgres.connections import has_ended
 __all__ = ["OLDEST", "open_backend"]
 
 _MOST_PARTITIONS = 1024
+# The oldest major version of Postgres that the tests run on.
 OLDEST = 14
-"""The oldest Postgres that the tests run on."""
 _SEVERAL_HOSTS = re.compile(
     r"(?P<start>[^:/]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#]*,[^/?#]*)(?P<rest>.*)", re.DOTALL
 )

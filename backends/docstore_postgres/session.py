@@ -33,18 +33,18 @@ from docstore_postgres.term_index import repair, term_faults
 
 __all__ = ["CLOCK", "PostgresSession"]
 
+# The server's clock in microseconds since the epoch, as SQL text.
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-"""The server's clock, microseconds since the epoch, as SQL text."""
 
 _INTERRUPT_SECONDS = 5.0
 _MODES = {False: "auto", True: "force_generic_plan"}
 _INDEXES = {
     "index": "a declared index", "terms": "the index of words", "groups": "the groups of a declared index"
 }  # fmt: skip
-_FEW = 512
-"""Rows of a scope that are counted one by one rather than looked for by an index of everybody's."""
-_MOST_LOST = 1_000
-"""So many leases that ended longest ago are looked at for one claim; no claim takes more documents."""
+# A scope of up to so many rows is counted row by row, not looked for by an index over all scopes.
+_SMALL_SCOPE_ROWS = 512
+# A claim looks at the leases that ended longest ago, at most so many; no claim takes more documents.
+_EXPIRED_LEASES = 1_000
 _BY_NUMBER = (SortKey(("number",)),)
 
 
@@ -153,7 +153,7 @@ class PostgresSession(InsertSession):
         if leased:
             inner = self.condition(query).wrapped(
                 f"SELECT d.number FROM {self.tables.of(query.collection)} AS d",
-                f" ORDER BY d.lease_expires_at LIMIT {_MOST_LOST}",
+                f" ORDER BY d.lease_expires_at LIMIT {_EXPIRED_LEASES}",
             )
             chosen = inner.wrapped("d.number = ANY(ARRAY(", "))")
             whole = self.condition(query).wrapped(start, " AND ")
@@ -294,7 +294,9 @@ class PostgresSession(InsertSession):
             return count_flat(self, query, at_most) if known is None else min(known, at_most or known)
         _, wanted = self._page(query)
         condition = wanted.condition
-        if condition.found and self.planner.selectivities.is_small(query, _FEW, partial(self.size_of, query)):
+        if condition.found and self.planner.selectivities.is_small(
+            query, _SMALL_SCOPE_ROWS, partial(self.size_of, query)
+        ):
             ((found,),) = self.fetch(wanted.counting("scope", at_most), prepare=False)
             return int(found)
         term_match = condition.match_terms(self.common_values, lambda found: self.expected(query, found))
@@ -496,5 +498,5 @@ def _in_order(query: Query, rows: list[Row]) -> list[Row]:
     return rows[query.offset : None if query.limit is None else query.offset + query.limit]
 
 
+# By host, port and database. A later reading is never less, whichever store of the process asks.
 _clocks: dict[tuple[str, int, str], Clock] = {}
-"""By host, port and database: what is read later is not less, whichever store of the process asks."""

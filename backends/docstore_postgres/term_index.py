@@ -26,15 +26,15 @@ from docstore_postgres.common_values import (
     known_by,
     read_common_values,
 )
-from docstore_postgres.jsonb import LAST, TOO_MANY_PATHS, Span, cover, number_terms, span, start_of
+from docstore_postgres.jsonb import LAST_TERM, TOO_MANY_PATHS, TermSpan, cover, number_terms, span, start_of
 from docstore_postgres.jsonpath import indexed
 
 __all__ = ["TermFault", "record_terms", "repair", "term_faults", "term_query"]
 
-_QUERIED = 16
-"""Spans and usual values that are looked for at once."""
-_UNUSUAL = LAST // 8
-"""What a usual value's absence counts for where it stands beside a range of numbers."""
+# Term spans and common values in one query.
+_MOST_QUERIED = 16
+# The width that the lack of a common value counts for beside a range of numbers.
+_LACKING_WIDTH = LAST_TERM // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class _Terms:
     """
 
     width: int
-    spans: tuple[tuple[str, str, Span], ...] = ()
+    spans: tuple[tuple[str, str, TermSpan], ...] = ()
     common_values: tuple[CommonValue, ...] = ()
 
     def words(self) -> Iterator[str]:
@@ -67,7 +67,7 @@ class _Terms:
 def term_query(where: Expr, common_values: CommonValues = NO_COMMON_VALUES) -> Fragment | None:
     """Return what a condition implies of the metadata's words, for their index; ``None``: nothing."""
     part = _implied(where, (), common_values)
-    if part is None or len(part.spans) + len(part.common_values) > _QUERIED:
+    if part is None or len(part.spans) + len(part.common_values) > _MOST_QUERIED:
         return None
     words = dict.fromkeys(part.words())
     found = Fragment("d.metadata_words @@ %s::tsquery", (" | ".join(words),))
@@ -78,7 +78,7 @@ def _implied(expr: Expr, base: Path, common_values: CommonValues) -> _Terms | No
     """Return what a condition on what stands at ``base`` implies."""
     unusual = None if base else common_values.implied(expr)
     if unusual is not None:
-        return _Terms(_UNUSUAL, common_values=(unusual,))
+        return _Terms(_LACKING_WIDTH, common_values=(unusual,))
     match expr:
         case Or(terms):
             each = [_implied(term, base, common_values) for term in terms]
@@ -107,7 +107,7 @@ def _any_of(parts: Sequence[_Terms]) -> _Terms:
 
 def _ranges(terms: Iterable[Expr], base: Path) -> Iterator[_Terms]:
     """Yield what the bounds on numbers in a conjunction imply, all those of one path together."""
-    bounds: dict[Path, list[Span]] = {}
+    bounds: dict[Path, list[TermSpan]] = {}
     for term in terms:
         if isinstance(term, Compare) and (found := span(term)) is not None:
             bounds.setdefault((*base, *term.path), []).append(found)

@@ -13,8 +13,8 @@ from docstore.errors import BackendError, QueryTimeout
 __all__ = ["LoopConnection", "on_loop"]
 
 T = TypeVar("T")
+# How often a waiting thread looks whether the loop is still there.
 _SLICE_SECONDS = 0.05
-"""So often a thread looks whether the loop that it waits for is still there."""
 
 
 def on_loop(
@@ -60,8 +60,8 @@ def _abandoned(done: Future[T], abandon: Callable[[T], Coroutine[Any, Any, objec
         task.add_done_callback(_abandoning.discard)
 
 
+# Tasks under way: a loop holds its tasks only weakly.
 _abandoning: set[asyncio.Future[object]] = set()
-"""Tasks under way: a loop holds its tasks only weakly."""
 
 
 class LoopConnection:

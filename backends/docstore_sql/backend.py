@@ -32,14 +32,14 @@ from docstore_sql.views import view_statements
 __all__ = ["POOL_LOOK_SECONDS", "SQLBackend", "is_async"]
 
 T = TypeVar("T")
+# Connections of the process that this one was forked from: never touched, not even by the garbage
+# collector.
 _inherited: list[object] = []
-"""Connections of the process that this one was forked from: never touched, not even by the collector."""
 
 
+# A pool of our own says after so long that it is full. The waiting call then looks at its deadline and asks
+# again.
 POOL_LOOK_SECONDS = 0.02
-"""So long a pool of our own waits before it says that it is full: who waits looks at its call, and asks
-again.
-"""
 
 
 class SQLBackend(ABC):

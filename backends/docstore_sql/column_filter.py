@@ -18,8 +18,8 @@ from docstore_sql.fragment import Fragment, both
 
 __all__ = ["ColumnFilter", "PreparedQuery", "column_filter"]
 
-_DEEPEST = 1_000
-"""Rows that are skipped at most: each is a step in the b-tree."""
+# Rows that a page skips at most: each is a step in the b-tree.
+_MOST_SKIPPED_ROWS = 1_000
 _PINS = ("owner", "tenant")
 _RANGED = ("created_at", "number")
 
@@ -48,7 +48,7 @@ class ColumnFilter:
             and [(key.path, key.descending) for key in others] == [(("number",), first.descending)]
             and query.limit is not None
             and query.lock is None
-            and query.offset <= _DEEPEST
+            and query.offset <= _MOST_SKIPPED_ROWS
         )
 
     def shape(self, query: Query) -> Hashable:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNTED", "WRITES_PER_FOLD", "Counters"]
 
+# The columns that a counter is kept by. No tenant and no owner are ''.
 COUNTED = ("tenant", "owner", "is_latest", "status")
-"""The columns that a count is kept by. No tenant and no owner are ``''``."""
 _OPTIONAL = ("tenant", "owner")
 _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
@@ -32,8 +32,8 @@ _OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
 _BESIDES = ", ".join(COUNTED[1:])
 WRITES_PER_FOLD = 64
 _TENANTS_PER_FOLD = 8
-_AT_ONCE = 4
-"""So few counts are written by one statement."""
+# Up to so many counters are written by one statement.
+_COUNTERS_PER_STATEMENT = 4
 
 Key: TypeAlias = tuple[str, str, bool, str]
 
@@ -202,7 +202,7 @@ class Counters:
         if not rows:
             return
         marks = f"({', '.join([self._session.mark] * (len(COUNTED) + 1))})"
-        several = len(rows) if len(rows) <= _AT_ONCE else 1
+        several = len(rows) if len(rows) <= _COUNTERS_PER_STATEMENT else 1
         insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES {', '.join([marks] * several)}"
         bound = [tuple(value for row in rows for value in row)] if several > 1 else rows
         if self._session.appends:

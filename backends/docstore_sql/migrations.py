@@ -50,16 +50,16 @@ class Step:
     run: Callable[[sa.Connection, Tables], None]
 
 
+# The oldest format that can be opened. Format 1 was never released, and has been replaced in place.
 OLDEST = 2
-"""The oldest format that can still be opened. Format 1 was never released, and has been replaced in place."""
 
+# Every upgrade from OLDEST, in order. Once released, a step is never changed.
 STEPS: Sequence[Step] = ()
-"""Every upgrade from ``OLDEST``, in order: to ``OLDEST + 1``, … Once released, a step is never changed."""
 
 
 _KEPT = 64
+# The statements that make the tables of a prefix in a dialect: tests open stores by the thousand.
 _MADE: dict[tuple[Tables, str, str], tuple[str, ...]] = {}
-"""The statements that make the tables of a name in a dialect: tests open stores by the thousand."""
 
 
 def newest() -> int:
@@ -125,8 +125,8 @@ def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ())
     )
 
 
+# The tables whose rows cannot be derived from others.
 DATA = ("document", "extraction", "content", "blob", "setting")
-"""The tables whose rows nothing else could tell."""
 _MAKES = re.compile(
     r"CREATE (?:OR REPLACE )?(?:UNIQUE )?(?P<kind>(?:VIRTUAL )?TABLE|INDEX|VIEW|FUNCTION|SEQUENCE) "
     r"(?:IF NOT EXISTS )?(?:(?:\"[^\"]+\"|\w+)\.)?\"?(?P<name>\w+)"

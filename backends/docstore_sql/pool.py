@@ -24,8 +24,9 @@ from docstore_sql.session import Session
 
 __all__ = ["Connecting", "IdleConnection", "IdlePool", "PoolHooks", "ReadBlock"]
 
+# Connections of the process that this one was forked from: never touched, not even by the garbage
+# collector.
 _forked: list[object] = []
-"""Connections of the process that this one was forked from: never touched, not even by the collector."""
 
 
 class PoolHooks(Protocol):
@@ -111,8 +112,8 @@ class IdlePool:
         self._most = pool.size() if plain else 0  # type: ignore[attr-defined]
         self._mutex = threading.Lock()
         self._waiting: deque[IdleConnection] = deque()
+        # Threads that wait for the engine's pool: a connection that comes free meanwhile goes there.
         self._asking = 0
-        """Threads that the engine's pool is to serve: a connection that comes free meanwhile goes there."""
         self._is_closed = False
 
     def take(self) -> IdleConnection:

@@ -26,10 +26,10 @@ from docstore_sql.tables import Tables, columns_of
 
 __all__ = ["Session", "content_columns", "name_columns"]
 
+# Columns of unique keys: setting one of them may raise Duplicate.
 _UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
-"""Columns of unique keys: setting one of them may meet a Duplicate."""
+# The columns that a select reads, by what it includes: there are few different ones.
 _READ: dict[tuple[type, Tables, str, frozenset[str], frozenset[str] | None], tuple[tuple[str, ...], str]] = {}
-"""The columns that a select reads, by what it includes: few different ones."""
 _BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts", "place")
 
 
@@ -60,8 +60,8 @@ class Session(ABC):
 
     def __init__(self, connection: Any, tables: Tables, compilers: Mapping[str, Compiler]) -> None:
         self.connection = connection
+        # A fork must not use the connection of another process.
         self.process = os.getpid()
-        """That it was made in: a fork must not use its connection."""
         self.cursor = self.cursor_on(connection)
         self.tables = tables
         self.compilers = compilers

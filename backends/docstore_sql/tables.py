@@ -19,14 +19,14 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kin
 
 __all__ = ["PARTITIONED", "Tables", "columns_of", "make_metadata"]
 
+# With the longest name that follows it (`declared_`, 12 digits, `_many`) a prefix has to fit in 63 bytes:
+# Postgres cuts longer names.
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,35}\Z")
-"""With the longest name that follows it, ``declared_``, 12 digits and ``_many``, it has to fit in the 63
-bytes that Postgres keeps of a name."""
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
 
 
+# The tables whose rows have a tenant.
 PARTITIONED = ("document", "extraction", "content", "blob", "tally", "usual")
-"""The tables whose rows have a tenant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from docstore_sql.tables import Tables
 
 __all__ = ["VIEWS", "view_statements"]
 
+# The names of the views, behind the prefix.
 VIEWS = (DOCUMENTS.name, EXTRACTIONS.name)
-"""How the views are called, behind the prefix."""
 
 _SECOND = 1_000_000
 

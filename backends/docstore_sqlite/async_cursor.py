@@ -12,8 +12,8 @@ from docstore_sql.async_connection import on_loop
 __all__ = ["SQLiteLoopCursor", "in_its_thread"]
 
 T = TypeVar("T")
+# Rows that one visit to the connection's thread brings along.
 _BROUGHT_ROWS = 256
-"""Rows that a visit to the connection's thread brings along."""
 
 
 def in_its_thread(driver: Any, work: Callable[[Any], T]) -> T:

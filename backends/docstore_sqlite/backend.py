@@ -43,17 +43,17 @@ from docstore_sqlite.write_lock import lock_of
 
 __all__ = ["SQLiteBackend", "open_backend"]
 
+# The default prefix of the tables.
 _PREFIX = "docstore_"
-"""What the tables of a store begin with unless it is told otherwise."""
 
+# The setting that says whether something was erased since the file was last written anew.
 _ERASED = "erased"
-"""The setting that says whether something was erased since the file was last written anew."""
-_ANEW_AT_ONCE = 256 << 20
-"""Bytes of a file that an erasure writes anew itself: 2 s, in which nobody else can write."""
-_READERS = 4
-"""Threads that read at once. Of 64 calls at once the slowest hundredth took 1.9 to 2.9 times the median, with
-8 threads 3.1 to 4.6 times, in seven runs in turns: more threads wait longer for the interpreter's lock.
-"""
+# An erasure rewrites a file of up to this size itself: 2 s, in which nobody else can write.
+_REWRITTEN_BYTES = 256 << 20
+# Threads that read at once. Of 64 calls at once the slowest hundredth took 1.9 to 2.9 times the median,
+# with 8 threads 3.1 to 4.6 times (seven runs in turns): more threads wait longer for the interpreter's
+# lock.
+_READER_THREADS = 4
 
 
 class SQLiteBackend(SQLBackend):
@@ -93,12 +93,12 @@ class SQLiteBackend(SQLBackend):
         self.path = self.place.path
         self.read_only = self.place.read_only
         self.lock = lock_of(self.path)
+        # True once the file is known to hold a store of this format: nothing is folded into another one.
         self.is_ready = False
-        """Whether it was found that the file holds a store of this format: nothing is folded into another."""
         self.clock = Clock()
         self.index: dict[str, SharedIndex] = {name: SharedIndex() for name in FIELDS}
+        # The turn to use the one connection of a database in memory.
         self._single = ReentrantFairLock() if self.path is None else None
-        """How many threads can read at once."""
         self._idle = IdlePool(engine, self) if keeps else None
         if owned and self.path is not None:
             sa.event.listen(engine, "do_connect", self._by_place)
@@ -162,7 +162,7 @@ class SQLiteBackend(SQLBackend):
         """What SQLite can do beyond what every backend must, and whether it can be written to."""
         return Capabilities(
             read_only=self.read_only,
-            readers=_READERS if self.path is not None else 1,
+            readers=_READER_THREADS if self.path is not None else 1,
             pool_timeout=self.pool_timeout,
         )
 
@@ -263,7 +263,7 @@ class SQLiteBackend(SQLBackend):
             session.set_setting(_ERASED, "1")
         self._fold_all()
         self._merge_texts(begin=True)
-        if self.path is not None and os.path.getsize(self.path) <= _ANEW_AT_ONCE:
+        if self.path is not None and os.path.getsize(self.path) <= _REWRITTEN_BYTES:
             self._write_anew()
 
     def _write_anew(self) -> None:

@@ -25,8 +25,9 @@ from docstore_sqlite.functions import Predicate, SortExpression
 
 __all__ = ["SQLiteCompiler"]
 
-_TOGETHER = 4
-"""So many tests of one text column are one call of the evaluator; fewer are left to SQLite."""
+# From so many tests of one text column on, one call of the evaluator makes them all; fewer are left to
+# SQLite.
+_TESTED_TOGETHER = 4
 
 
 class SQLiteCompiler(Compiler):
@@ -86,7 +87,9 @@ class SQLiteCompiler(Compiler):
         tests = [*leaves(expr)]
         names = {leaf.path[0] if isinstance(leaf, Regex | Match) else None for leaf in tests}
         name = names.pop()
-        return None if names or name is None or len(tests) < _TOGETHER else self.collection.column(name)
+        return (
+            None if names or name is None or len(tests) < _TESTED_TOGETHER else self.collection.column(name)
+        )
 
     def _tested(self, expr: Expr) -> Fragment:
         """Return one call of the evaluator."""

@@ -18,8 +18,8 @@ from docstore.errors import BackendError
 
 __all__ = ["DatabaseFile", "database_file_of"]
 
+# The arguments that SQLAlchemy hands on to sqlite3.connect.
 _DRIVER = frozenset({"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"})
-"""What SQLAlchemy hands on to ``sqlite3.connect``."""
 _OURS = frozenset({"mode", "immutable", "uri"})
 _MODES = ("ro", "rw", "rwc", "memory")
 _YES, _NO = ("1", "yes", "true", "on"), ("0", "no", "false", "off")
@@ -42,8 +42,8 @@ class DatabaseFile:
         self.real = "" if path is None else os.path.realpath(path)
         self.read_only = read_only or _forbidden(self.real)
         self.creates = creates
+        # True if the last connection reads the file without the files beside it, as none can be made there.
         self.is_still = False
-        """Whether the last connection reads the file alone, as nothing can be made beside it."""
         self._immutable = immutable
         self._seen: tuple[object, ...] | None = None
         self._log: tuple[int, int] | None = None

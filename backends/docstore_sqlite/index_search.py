@@ -33,8 +33,8 @@ __all__ = ["IndexSearch"]
 
 _WALK_LEAST = 256
 _ROUND = 128
-_FEW = 256
-"""So many matches are always sorted by their values, which takes less than a walk."""
+# Up to so many matches are always sorted by their values, which takes less than an ordered scan.
+_SORTED_MATCHES = 256
 _CREATED = ("created_at",)
 
 
@@ -115,7 +115,7 @@ class IndexSearch(SnapshotSession):
         found, wanted = self._find(terms, key, index, query), query.offset + query.limit
         total, most = index.size, found.most
         length = walk_length(wanted, total)
-        if found.is_exact and most <= max(_FEW, length):
+        if found.is_exact and most <= max(_SORTED_MATCHES, length):
             first = index.first(found, query.order[0].path[0], span, _window(query))
             return None if first is None else ("list", first)
         if not asked.is_walkable or wanted > _WALK_LEAST or most * length < wanted * total:

@@ -20,7 +20,7 @@ from docstore.index.snapshot import Snapshot
 from docstore.index.tail import RecordView, Tail
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import (
-    LOG_LIMIT,
+    LOGGED_CHANGES,
     decoded,
     fold,
     log_new,
@@ -28,7 +28,7 @@ from docstore_sqlite.delta_log import (
 )  # fmt: skip
 from docstore_sqlite.posting_store import IndexState, PostingCache, PostingReader, SharedIndex  # fmt: skip
 from docstore_sqlite.schema import FIELDS, IndexTables, columns, generation_name
-from docstore_sqlite.text_index import TEXTS_AT_ONCE, fold_texts, pending_texts
+from docstore_sqlite.text_index import TEXTS_FOLDED_TOGETHER, fold_texts, pending_texts
 
 __all__ = ["SnapshotSession"]
 
@@ -59,11 +59,11 @@ class SnapshotSession:
         self.names = IndexTables.of(tables)
         self.shared = shared
         self.private = False
+        # The generation, the last change and the count of schemas when the index was last looked at.
         self.state: tuple[Any, Any, Any] = (None, None, None)
-        """How the index stood when it was last looked at: generation, last change, schemas."""
         self._own: dict[str, tuple[tuple[tuple[int, int], int, int], Snapshot]] = {}
+        # The number of the change just logged.
         self._last: int | None = None
-        """The number of the change just noted."""
         self._has_text = False
 
     # -- snapshots -------------------------------------------------------------------------------------
@@ -197,9 +197,13 @@ class SnapshotSession:
         if last is None:
             self.cursor.execute(f"SELECT max(seq) FROM {self.names.changes[collection.name]}")
             last = self.cursor.fetchone()[0] or 0
-        if last >= LOG_LIMIT:
+        if last >= LOGGED_CHANGES:
             fold(self.cursor, self.names, collection)
-        elif has_text and collection is DOCUMENTS and pending_texts(self.cursor, self.names) >= TEXTS_AT_ONCE:
+        elif (
+            has_text
+            and collection is DOCUMENTS
+            and pending_texts(self.cursor, self.names) >= TEXTS_FOLDED_TOGETHER
+        ):
             fold_texts(self.cursor, self.names)
 
 

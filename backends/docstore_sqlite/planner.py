@@ -55,8 +55,8 @@ __all__ = [
     "walkable",
 ]
 
+# Up to so many matches are read and sorted without further ado.
 LISTED_MATCHES = 4000
-"""Up to so many matches are read and sorted without further ado."""
 
 _KEYS = frozenset({"id", "number", "document_id", "external_id", "sha256", "blob_key"})
 _SHORTEST_WALK, WALK_MOST = 512, 8192
@@ -194,7 +194,7 @@ class PlannedQuery:
         """Return whether the index may help with this window."""
         if query.lock is not None:
             return False
-        return self.is_indexed_deep if query.offset > _DEEP else self.is_indexed
+        return self.is_indexed_deep if query.offset > _DEEP_ROWS else self.is_indexed
 
 
 @dataclass(slots=True, eq=False)
@@ -255,5 +255,5 @@ def _asked(query: Query, compiler: SQLiteCompiler) -> PlannedQuery:
     )
 
 
-_DEEP = 200
-"""Rows to skip from which the index helps with the newest versions alone."""
+# From so many skipped rows on the index helps even where only the newest versions are asked for.
+_DEEP_ROWS = 200

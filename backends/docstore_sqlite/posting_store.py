@@ -26,8 +26,8 @@ __all__ = ["IndexState", "PostingCache", "PostingReader", "SharedIndex"]
 
 _CACHE_BYTES = 96 << 20
 
-MOST_FOUND = 20_000
-"""Texts that more documents have are no help: walking the order meets one of them soon."""
+# The text index is no help for texts in more documents: an ordered scan meets one of them soon.
+MOST_TEXT_MATCHES = 20_000
 
 
 class PostingCache:
@@ -195,9 +195,9 @@ class PostingReader:
         if found is None:
             rows = self._cursor.execute(
                 f"SELECT rowid FROM {self._names.text} WHERE {self._names.text} MATCH ? LIMIT ?",
-                (asked, MOST_FOUND + 1),
+                (asked, MOST_TEXT_MATCHES + 1),
             ).fetchall()
-            found = Bitmap.of(sorted(row[0] for row in rows)) if len(rows) <= MOST_FOUND else ()
+            found = Bitmap.of(sorted(row[0] for row in rows)) if len(rows) <= MOST_TEXT_MATCHES else ()
             if self._is_committed:
                 self._kept.put(place, found, 40 * len(rows) + 100)
         return found if isinstance(found, Bitmap) else None

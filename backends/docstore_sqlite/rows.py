@@ -21,8 +21,8 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
 __all__ = ["insertion", "rows_of"]
 
+# Few literals, so that there are few statements.
 _LITERALS: Final = {None: "NULL", 0: "0", 1: "1"}
-"""Few, so that there are few statements."""
 
 
 def insertion(
@@ -73,11 +73,11 @@ def _literal(values: Sequence[Any]) -> str | None:
 
 _TRUTH = {0: False, 1: True}
 _LIGHT = DOCUMENTS.light()
+# The columns that SQLite stores as 0 and 1.
 _BOOLEANS = {
     collection.name: tuple(field.name for field in columns_of(collection) if field.kind is Kind.BOOLEAN)
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
-"""The columns that SQLite keeps as 0 and 1."""
 
 
 def rows_of(collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]) -> list[Row]:

@@ -28,19 +28,19 @@ __all__ = [
     "store_metadata",
 ]
 
+# The setting that counts the changes of the text index.
 TEXT_GENERATION = "index generation of texts"
-"""The setting that counts the changes of the text index."""
 
+# The indexed fields of each collection, and whether each is JSON.
 FIELDS: Mapping[str, Mapping[str, bool]] = {
     collection.name: {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
-"""The indexed fields of each collection, and whether each is JSON."""
 
 
+# SQLite raises this count when a backup is written over the database, and never lets it fall. Two states of
+# one file may differ in nothing else.
 _SCHEMAS = "(SELECT schema_version FROM pragma_schema_version)"
-"""SQLite raises this count when a backup is written over the database, and never lets it fall: of two states
-of one file that differ by that, everything else may be alike."""
 
 
 @dataclass(frozen=True, slots=True)

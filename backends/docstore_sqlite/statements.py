@@ -21,8 +21,8 @@ from docstore_sqlite.planner import PlannedQuery, planned, scoped
 
 __all__ = ["NUMBERED_ROWS", "OrderedScan", "RowStatements", "column_page", "listed"]
 
+# Up to so many rows are read by their numbers, more by a scan of the table.
 NUMBERED_ROWS = 20_000
-"""So many rows are read by their numbers; more by a walk through the table."""
 
 
 class RowStatements:

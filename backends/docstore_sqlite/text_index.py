@@ -19,22 +19,21 @@ from docstore.query.text import fold
 from docstore_sqlite.schema import TEXT_GENERATION, IndexTables
 
 __all__ = [
-    "TEXTS_AT_ONCE", "add_names", "add_texts", "begin_texts", "drop_torn", "fold_texts", "merge_texts",
+    "TEXTS_FOLDED_TOGETHER", "add_names", "add_texts", "begin_texts", "drop_torn", "fold_texts", "merge_texts",
     "parts_of", "pending_texts",
 ]  # fmt: skip
 
-TEXTS_AT_ONCE = 32
-"""Documents whose changed texts are folded at once: a search looks at fewer than that one by one, 20 µs
-each. Measured among 6,000 documents of 120 words, in turns: a rare word takes 3.4 ms of CPU at most, of 64 at
-once 4.5; an addition 1.69 ms on average, of 64 at once 1.67.
-"""
+# Documents whose changed texts are folded at once; a search looks at fewer than that one by one, 20 µs
+# each. Measured among 6,000 documents of 120 words, in turns: a rare word takes 3.4 ms of CPU at most, of
+# 64 at once 4.5; an addition 1.69 ms on average, of 64 at once 1.67.
+TEXTS_FOLDED_TOGETHER = 32
+# The setting that counts documents taken out since the segments were last merged; -1 while they are merged.
 _REMOVED = "index texts removed"
-"""The setting that counts documents taken out since the segments were last merged; -1: they are being."""
 _LEAST_REMOVED = 256
+# The segments are merged when one in so many documents was taken out.
 _STALE_SHARE = 4
-"""The segments are merged when one in so many documents was taken out."""
+# Pages of 4 kB that a group of changed texts merges in passing: 17 ms.
 _MERGED_PAGES = 64
-"""Pages of 4 kB that a group of changed texts merges meanwhile: 17 ms."""
 
 
 def pending_texts(cursor: Any, names: IndexTables) -> int:

@@ -135,7 +135,7 @@ def test_a_wide_range_is_not_narrowed(store: docstore.Store) -> None:
 def test_a_slow_range_is_advised(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path that a slow page was chosen by, in a range or a complement, is what advise() names; a declared
     one is not."""
-    monkeypatch.setattr("docstore_postgres.planner._SLOW", 0.0)
+    monkeypatch.setattr("docstore_postgres.planner._SLOW_SECONDS", 0.0)
     store.documents.find({"metadata.n": {"$gte": 9}, "metadata.v": "a"})
     assert {("metadata.n",)} == {advice.fields for advice in store.advise()}
     store.create_index("metadata.v")

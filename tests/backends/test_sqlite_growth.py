@@ -37,7 +37,7 @@ def text(rng: random.Random, words: int = 20) -> str:
 
 def test_replaced_contents_do_not_make_the_file_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each content was replaced four times the file is less than a third larger than a fresh one."""
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOG_LIMIT", 64)  # the log is as small as the store
+    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_CHANGES", 64)  # the log is as small as the store
     monkeypatch.setattr("docstore_sqlite.text_index._LEAST_REMOVED", 16)
     path, rng = tmp_path / "store.db", random.Random(1)
     with docstore.open(f"sqlite:///{path}") as store:
@@ -109,7 +109,7 @@ def test_what_a_block_indexed_and_undid_is_not_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A search within a block that is undone leaves nothing behind for the searches after it."""
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.TEXTS_AT_ONCE", 1)
+    monkeypatch.setattr("docstore_sqlite.index_snapshot.TEXTS_FOLDED_TOGETHER", 1)
     with docstore.open(f"sqlite:///{tmp_path}/store.db") as store:
         with suppress(KeyError), store.transaction():
             store.documents.add(filename="a", content="undone")

@@ -19,8 +19,8 @@ from docstore.query.text import fold
 from docstore_sqlite.schema import TEXT_GENERATION, IndexTables
 
 __all__ = [
-    "TEXTS_FOLDED_TOGETHER", "add_names", "add_texts", "begin_texts", "drop_torn", "fold_texts", "merge_texts",
-    "parts_of", "pending_texts",
+    "TEXTS_FOLDED_TOGETHER", "add_names", "add_texts", "begin_texts", "drop_torn", "fold_texts",
+    "merge_texts", "parts_of", "pending_texts",
 ]  # fmt: skip
 
 # Documents whose changed texts are folded at once; a search looks at fewer than that one by one, 20 µs

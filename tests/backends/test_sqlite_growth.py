@@ -37,7 +37,8 @@ def text(rng: random.Random, words: int = 20) -> str:
 
 def test_replaced_contents_do_not_make_the_file_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each content was replaced four times the file is less than a third larger than a fresh one."""
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_CHANGES", 64)  # the log is as small as the store
+    # the log is as small as the store
+    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_CHANGES", 64)
     monkeypatch.setattr("docstore_sqlite.text_index._LEAST_REMOVED", 16)
     path, rng = tmp_path / "store.db", random.Random(1)
     with docstore.open(f"sqlite:///{path}") as store:

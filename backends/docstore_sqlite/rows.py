@@ -90,11 +90,12 @@ def rows_of(collection: Collection, names: Sequence[str], fetched: Sequence[Sequ
     """
     if names == _LIGHT:
         return [_document(*values) for values in fetched]
-    booleans = _BOOLEANS[collection.name]
+    booleans = [name for name in _BOOLEANS[collection.name] if name in names]
     rows: list[Row] = []
     for values in fetched:
         row = dict(zip(names, values, strict=True))
-        row["tenant"] = row["tenant"] or None
+        if "tenant" in row:
+            row["tenant"] = row["tenant"] or None
         for name in booleans:
             row[name] = _TRUTH.get(row[name], row[name])
         rows.append(row)

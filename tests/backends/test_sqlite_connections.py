@@ -1,4 +1,4 @@
-"""Connections that the SQLite backend keeps at hand: a few, whole, and closed with the store."""
+"""Idle connections of the SQLite backend: a few, whole, and closed with the store."""
 
 from __future__ import annotations
 
@@ -84,16 +84,15 @@ def test_a_connection_that_broke_is_replaced(backend: SQLiteBackend) -> None:
 def test_closing_closes_them(tmp_path: Path) -> None:
     """None is left open, one that is in use is closed when its block ends."""
     backend = open_backend(f"sqlite:///{tmp_path}/store.db")
-    with backend.read() as idle:
-        pass
     with backend.read() as first, backend.read() as second:
-        pass
+        drivers = [driver(first), driver(second)]
     with backend.read() as busy:
+        drivers.append(driver(busy))
         backend.close()
         assert [] == busy.select(Query(DOCUMENTS))
-    for session in (idle, first, second, busy):
+    for one in drivers:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-            driver(session).execute("SELECT 1")
+            one.execute("SELECT 1")
 
 
 def test_an_engine_with_a_pool_of_its_own_settings_is_left_to_it(tmp_path: Path) -> None:

@@ -112,11 +112,8 @@ class Oracle:
 
     def matches(self, test: Test, among: Iterable[tuple[str, str]] | None = None) -> Iterator[Doc]:
         """Yield what fulfils a test, newest first; ``among`` names groups that hold all of it."""
-        if among is None:
-            found = reversed(self.order)
-        else:
-            lists = [self.groups.get(key, []) for key in among]
-            found = iter(sorted((doc for each in lists for doc in each), key=lambda d: (d.created, d.at), reverse=True))
+        lists = [self.order] if among is None else [self.groups.get(key, []) for key in among]
+        found = reversed(lists[0]) if len(lists) == 1 else iter(_merged(lists))
         return (doc for doc in found if test(doc))
 
     def page(self, test: Test, among: Iterable[tuple[str, str]] | None = None, offset: int = 0) -> list[str]:
@@ -131,6 +128,10 @@ class Oracle:
                 break
         self.asked.add(key)
         return drawn
+
+
+def _merged(lists: list[list[Doc]]) -> list[Doc]:
+    return sorted((doc for each in lists for doc in each), key=lambda doc: (doc.created, doc.at), reverse=True)
 
 
 def _instant(oracle: Oracle) -> int:

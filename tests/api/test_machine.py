@@ -21,11 +21,11 @@ def emptied(store: docstore.Store) -> docstore.Store:
 
 @pytest.mark.parametrize("url", ["memory", "sqlite-file", "postgres"], indirect=True)
 def test_any_sequence_of_calls_is_the_models(url: str, many: Callable[[int, int], int]) -> None:
-    """Documents, versions, claims, extractions, scopes and transactions: 8 runs short, 2,000 long."""
+    """Documents, versions, claims, extractions, scopes and transactions: 4 runs short, 2,000 long."""
     store = docstore.open(url, blobs=Blobs("memory://"))
     machine = machine_for(lambda: emptied(store), lambda store: None)
     bounds = settings(
-        max_examples=many(8, 2000),
+        max_examples=many(4, 2000),
         stateful_step_count=25,
         deadline=None,
         print_blob=True,

@@ -352,7 +352,7 @@ def test_generated_attacks_reach_nothing(
 ) -> None:
     """Every (scope, operation) shows, counts and changes nothing of another scope, nor names it in an error.
 
-    Each attack is undone, so that all start from the same state; on every backend, 750 short, 25,000 long.
+    Each attack is undone, so that all start from the same state; on every backend, 240 short, 25,000 long.
     """
     chance = random.Random(f"scopes {kind}")
     attacks = Attacks(chance, world)
@@ -361,7 +361,7 @@ def test_generated_attacks_reach_nothing(
     inside = {
         str(scope): world.scoped(**scope).documents.count(latest_only=False) for scope in SCOPES if scope
     }
-    for _ in range(many(375, 12_500)):
+    for _ in range(many(120, 12_500)):
         scope = chance.choice(SCOPES[1:])
         foreign = words - {mark(each) for each in SCOPES if scope.items() <= each.items()}
         view = world.scoped(**scope)

@@ -134,7 +134,7 @@ def test_a_late_interrupt_hits_nobody(filled: docstore.Store) -> None:
             assert number == filled.documents.find({"metadata.n": number}).items[0].metadata["n"]
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(ask, range(24)))
+        list(threads.map(ask, range(12)))
 
 
 @pytest.mark.parametrize("url", ["memory", "sqlite-file"], indirect=True)

@@ -45,8 +45,14 @@ FILTERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("sort", [None, ["created_at"], ["-metadata.n"], ["filename", "-size"]], ids=str)
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize(
+    ("name", "sort"),
+    [
+        *((name, None) for name in FILTERS),
+        *(("name", sort) for sort in (["created_at"], ["-metadata.n"], ["filename", "-size"])),
+    ],
+    ids=str,
+)
 def test_pages_and_counts(
     stores: tuple[docstore.Store, docstore.Store], name: str, sort: list[str] | None
 ) -> None:

@@ -11,4 +11,4 @@ class MemoryHarness(Harness):
         return MemoryBackend()
 
 
-TestMemory = conformance_suite(MemoryHarness, examples=20)
+TestMemory = conformance_suite(MemoryHarness, examples=8)

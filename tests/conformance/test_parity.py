@@ -9,18 +9,18 @@ EMBEDDED = ("memory", "sqlite", *(("pysqlite3",) if find_spec("pysqlite3") else 
 
 
 def test_embedded_backends_answer_as_the_evaluator_does() -> None:
-    """2,500 questions, every answer, order, page and total the same, and all of it pushed."""
+    """1,200 questions, every answer, order, page and total the same, and all of it pushed."""
     with first_party(EMBEDDED) as backends:
-        tally = compare(backends, 2500, seed=1_000_000)
+        tally = compare(backends, 1200, seed=1_000_000)
     assert [] == list(map(str, tally.differences))
     assert dict.fromkeys(EMBEDDED, tally.pairs) == tally.pushed
 
 
 def test_postgres_answers_as_the_evaluator_does(postgres_url: str) -> None:
-    """2,500 other questions to Postgres: the same answers, with an empty residual in over 95 of 100."""
+    """800 other questions to Postgres: the same answers, with an empty residual in over 95 of 100."""
     backend = open_backend(postgres_url)
     try:
-        tally = compare({"postgres": backend}, 2500, seed=2_000_000)
+        tally = compare({"postgres": backend}, 800, seed=2_000_000)
     finally:
         backend.close()
     assert [] == list(map(str, tally.differences))

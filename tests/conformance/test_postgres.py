@@ -41,4 +41,4 @@ def _server(postgres_server: PostgresServer) -> None:
     PostgresHarness.server = postgres_server
 
 
-TestPostgres = conformance_suite(PostgresHarness, examples=10)
+TestPostgres = conformance_suite(PostgresHarness, examples=6)

@@ -27,5 +27,5 @@ class InFile(Harness):
         self._folder.cleanup()
 
 
-TestInMemory = conformance_suite(InMemory, examples=15)
-TestInFile = conformance_suite(InFile, examples=5)
+TestInMemory = conformance_suite(InMemory, examples=8)
+TestInFile = conformance_suite(InFile, examples=3)

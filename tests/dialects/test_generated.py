@@ -16,7 +16,7 @@ from docstore import dialects
 from docstore.query.evaluator import matches
 from docstore.query.parser import parse
 
-ROUNDS = 500
+ROUNDS = 150
 NUMBERS = (-2, 0, 1, 2.5, 3, 10**12)
 TEXTS = ("", "a", "b", "ab", "B", "a,b", "%_", "null", "5", "Zoë")
 RECORDS: list[dict[str, Any]] = []

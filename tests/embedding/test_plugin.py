@@ -58,7 +58,7 @@ def pytest_in(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite://", "sqlite:///library.db"])
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///library.db"])
 def test_every_test_has_a_store_of_its_own(url: str, tmp_path: Path) -> None:
     """`docstore` is an empty store with bytes for each test, on the backend that `--docstore-url` names."""
     (tmp_path / "test_users.py").write_text(TESTS % url)

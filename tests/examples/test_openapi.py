@@ -22,7 +22,7 @@ REFUSES_MORE = ("GET /documents/v2/files", "POST /api/v1/documents/list")
 
 
 @pytest.mark.parametrize("module", MODULES)
-@pytest.mark.parametrize("url", ["memory", "sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize("url", ["memory", "postgres"], indirect=True)
 @pytest.mark.filterwarnings("default")  # of schemathesis and of what it is made of
 def test_answers_are_as_documented(store: docstore.Store, module: str) -> None:
     """No answer is a server's error, undocumented, of another form, or given without a key."""
@@ -35,7 +35,7 @@ def test_answers_are_as_documented(store: docstore.Store, module: str) -> None:
         found.ok() for found in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()
     ]
     assert operations
-    examples = 12 if "memory" in repr(store) else 4
+    examples = 5 if "memory" in repr(store) else 1
     for operation in operations:
         _try(operation, MODULES[module], examples)
 

@@ -70,14 +70,14 @@ def tried(work: Work, store: docstore.Store) -> bool:
 
 
 BACKENDS = {
-    "memory": WORKS,
-    "sqlite": WORKS if LONG else ("replace", "together", "collect"),
+    "memory": WORKS if LONG else ("together", "collect", "check"),
+    "sqlite": WORKS if LONG else (),
     "sqlite-file": WORKS if LONG else ("together",),
     "postgres": WORKS if LONG else ("together",),
 }
 STORAGES = {
-    "folder": WORKS if LONG else ("replace", "together", "collect"),
-    "memory": WORKS if LONG else ("together",),
+    "folder": WORKS if LONG else ("together", "collect"),
+    "memory": WORKS if LONG else ("replace",),
     "s3": ("replace", "collect", "together") if LONG else ("replace",),
 }
 

@@ -38,7 +38,7 @@ def test_answers_are_as_documented(site: Any, operations: list[Any], request: py
     site.ask("POST", f"/documents/{id}/extractions", json={"results": {"a": 1}})
     assert len(operations) == 19
     for operation in operations:
-        _try(operation, site.headers, 5 if "memory" in request.node.name else 2)
+        _try(operation, site.headers, 3 if "memory" in request.node.name else 1)
 
 
 def _try(operation: Any, headers: dict[str, str], examples: int) -> None:

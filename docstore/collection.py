@@ -34,13 +34,14 @@ from docstore.models import (
     ValuePage,
 )
 from docstore.pagination.iteration import Iteration
-from docstore.pagination.pages import Pages, stored_order
+from docstore.pagination.pages import Pages
 from docstore.pagination.windows import (
     after,
     check_at_most,
     check_batch,
     check_total,
     check_window,
+    stored_order,
 )
 from docstore.query import executor
 from docstore.query.explain import Plan

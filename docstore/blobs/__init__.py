@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from docstore.blobs.address import attachment, build, normalize, without_secrets
-from docstore.blobs.integrity import Meter, Written, checked
 from docstore.blobs.local import fill_file
 from docstore.blobs.objects import (
     MARK,
@@ -30,7 +29,7 @@ from docstore.blobs.objects import (
     leads_out,
     new_key,
 )
-from docstore.blobs.source import CHUNK, ByteSource, SourceLike, is_url, open_source
+from docstore.blobs.streams import CHUNK, ByteSource, Meter, SourceLike, Written, checked, is_url, open_source
 from docstore.errors import BlobError, BlobMissing, DocstoreError, shown
 from docstore.limits import MOST_WORKERS
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from docstore.blobs.local import LocalObjects
 from docstore.blobs.objects import SPOKEN_BY_S3, Objects, Requests
-from docstore.blobs.source import is_url
+from docstore.blobs.streams import is_url
 from docstore.errors import BlobError
 
 __all__ = [

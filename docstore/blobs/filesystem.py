@@ -9,7 +9,7 @@ from errno import EEXIST, EIO
 from typing import Any
 
 from docstore.blobs.objects import MARK, QUARANTINE, ObjectStat, temporary_name
-from docstore.blobs.source import CHUNK
+from docstore.blobs.streams import CHUNK
 from docstore.crash_points import reached
 
 __all__ = ["FilesystemObjects"]

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from docstore.blobs.objects import QUARANTINE, ObjectStat, temporary_name
-from docstore.blobs.source import CHUNK
+from docstore.blobs.streams import CHUNK
 from docstore.crash_points import reached
 
 __all__ = ["LocalObjects", "fill_file", "sync_folder", "write_all"]

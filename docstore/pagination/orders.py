@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from docstore.backend import Reader, Row, SortKey
 from docstore.context.collection_view import Listing
 from docstore.errors import InvalidSort
-from docstore.pagination.windows import PageRows, Position
+from docstore.pagination.windows import GIVEN, PageRows, Position
 from docstore.query import executor
 from docstore.query.cursor import Way
 from docstore.query.expr import And, In, Occurs
@@ -19,18 +19,14 @@ from docstore.query.search import score
 from docstore.query.values import by_value
 
 __all__ = [
-    "GIVEN",
-    "NEWEST",
     "GivenOrder",
     "RankedOrder",
     "cut_of",
     "given_bound",
     "given_ids",
-    "is_ranked",
     "ranked_bound",
 ]
 
-GIVEN = "given"
 _AT_ONCE = 1000
 
 
@@ -138,37 +134,10 @@ def cut_of(found: Sequence[Position], first: int, end: int, came_from: Position 
     )
 
 
-NEWEST = "-created_at"
-"""The order in which records are taken for ranking."""
 _SCORED_AT_ONCE = 100
 """Records whose contents are held at once: a content may have 50,000,000 characters."""
 _SCORE_DIGITS = 10**9
 """Scores have nine decimals; as whole numbers they fit a cursor."""
-
-
-def is_ranked(sort: Any, search: Any) -> bool:
-    """Return whether a sort asks for relevance.
-
-    Raises:
-        InvalidSort: it does, without a search, ascending, or together with other keys.
-    """
-    keys = sort if isinstance(sort, (list, tuple)) else (sort,)
-    names = [_spelled(key) for key in keys]
-    if not any(name in ("score", "-score") for name in names if isinstance(name, str)):
-        return False
-    if names != ["-score"]:
-        raise InvalidSort(
-            f"sort={sort!r}: relevance is sorted by descending, and alone; write sort='-score'", field="score"
-        )
-    if not isinstance(search, str) or not search.strip():
-        raise InvalidSort("sort='-score' orders by how well a search is met; give search= too", field="score")
-    return True
-
-
-def _spelled(key: Any) -> Any:
-    if isinstance(key, (list, tuple)) and len(key) == 2:
-        return f"-{by_value(key[0])}" if key[1] == -1 else by_value(key[0])
-    return by_value(key)
 
 
 def ranked_bound(bound: bytes) -> bytes:

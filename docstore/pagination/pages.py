@@ -27,16 +27,14 @@ from docstore.errors import (
 from docstore.models import Document, Page, page_from, record_from, records_from
 from docstore.pagination.iteration import Iteration
 from docstore.pagination.orders import (
-    GIVEN,
-    NEWEST,
     GivenOrder,
     RankedOrder,
     given_bound,
     given_ids,
-    is_ranked,
     ranked_bound,
 )
 from docstore.pagination.windows import (
+    GIVEN,
     PageRows,
     PageWindow,
     Position,
@@ -44,6 +42,7 @@ from docstore.pagination.windows import (
     careful,
     cut_at,
     cut_from,
+    is_ranked,
     total_of,
 )
 from docstore.query import cursor as cursors
@@ -53,18 +52,11 @@ from docstore.query.fields import fault_of
 from docstore.query.search import search_terms, snippet
 from docstore.query.sorting import Sort
 
-__all__ = ["Pages", "stored_order"]
+__all__ = ["Pages"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 _ROWS_AT_ONCE = 1000
-
-
-def stored_order(sort: Sort, search: str | None) -> Sort:
-    """Return the order that the backend is asked for."""
-    if is_ranked(sort, search):
-        return NEWEST
-    return "number" if sort == GIVEN else sort
 
 
 class Pages(Generic[T]):

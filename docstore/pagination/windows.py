@@ -9,14 +9,17 @@ from typing import Any, TypeAlias
 
 from docstore.backend import Query, Reader, Row, SortKey, SortValue
 from docstore.context.collection_view import Listing
-from docstore.errors import InvalidPage
+from docstore.errors import InvalidPage, InvalidSort
 from docstore.query import executor
 from docstore.query.cursor import Way
 from docstore.query.fields import decode
 from docstore.query.filter_errors import shown
-from docstore.query.sorting import position_of, reverse_order
+from docstore.query.sorting import Sort, position_of, reverse_order
+from docstore.query.values import by_value
 
 __all__ = [
+    "GIVEN",
+    "NEWEST",
     "PageRows",
     "PageWindow",
     "Position",
@@ -29,10 +32,15 @@ __all__ = [
     "check_window",
     "cut_at",
     "cut_from",
+    "is_ranked",
     "stepped",
+    "stored_order",
     "total_of",
 ]
 
+GIVEN = "given"
+NEWEST = "-created_at"
+"""The order in which records are taken for ranking."""
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -215,3 +223,35 @@ def _onwards(reader: Reader, listing: Listing, last: Row) -> Position | None:
     read = frozenset() if listing.plan.is_pushed else listing.query.include
     following = replace(listing.query, after=position, limit=1, include=read)
     return position if executor.rows(reader, listing.plan, following) else None
+
+
+def is_ranked(sort: Any, search: Any) -> bool:
+    """Return whether a sort asks for relevance.
+
+    Raises:
+        InvalidSort: it does, without a search, ascending, or together with other keys.
+    """
+    keys = sort if isinstance(sort, (list, tuple)) else (sort,)
+    names = [_spelled(key) for key in keys]
+    if not any(name in ("score", "-score") for name in names if isinstance(name, str)):
+        return False
+    if names != ["-score"]:
+        raise InvalidSort(
+            f"sort={sort!r}: relevance is sorted by descending, and alone; write sort='-score'", field="score"
+        )
+    if not isinstance(search, str) or not search.strip():
+        raise InvalidSort("sort='-score' orders by how well a search is met; give search= too", field="score")
+    return True
+
+
+def stored_order(sort: Sort, search: str | None) -> Sort:
+    """Return the order that the backend is asked for."""
+    if is_ranked(sort, search):
+        return NEWEST
+    return "number" if sort == GIVEN else sort
+
+
+def _spelled(key: Any) -> Any:
+    if isinstance(key, (list, tuple)) and len(key) == 2:
+        return f"-{by_value(key[0])}" if key[1] == -1 else by_value(key[0])
+    return by_value(key)

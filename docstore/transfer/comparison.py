@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from docstore.backend import Row
-from docstore.blobs.source import CHUNK
+from docstore.blobs.streams import CHUNK
 from docstore.errors import BlobCorrupt, BlobMissing, shown
 from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection

@@ -14,7 +14,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 from docstore.backend import Row
-from docstore.blobs.source import CHUNK
+from docstore.blobs.streams import CHUNK
 from docstore.errors import BlobError
 from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection

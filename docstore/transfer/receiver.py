@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal
 
 from docstore import lifecycle
 from docstore.backend import BlobState, Duplicate, Query, Row, Writer
-from docstore.blobs.source import ByteSource
+from docstore.blobs.streams import ByteSource
 from docstore.crash_points import reached
 from docstore.errors import AlreadyExists, ScopeError, StoreBusy, shown
 from docstore.query.expr import And, Compare, In

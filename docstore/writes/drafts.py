@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any, Final
 
 from docstore.backend import Rows, Scope
-from docstore.blobs.source import ByteSource
+from docstore.blobs.streams import ByteSource
 from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.mediatypes import file_type_of, settled_type, types_of
 from docstore.models import NewDocument

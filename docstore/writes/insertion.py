@@ -22,7 +22,7 @@ from docstore.backend import (
     capabilities_of,
 )
 from docstore.blobs import Written, new_key, open_source
-from docstore.blobs.source import ByteSource
+from docstore.blobs.streams import ByteSource
 from docstore.context.store_context import StoreContext
 from docstore.crash_points import reached
 from docstore.errors import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from docstore.blobs import Blobs, new_key
-from docstore.blobs.source import CHUNK
+from docstore.blobs.streams import CHUNK
 from docstore.errors import BlobCorrupt, BlobError, BlobMissing
 
 BODY = os.urandom(5 * CHUNK + 17)

@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from docstore.blobs.source import CHUNK, ByteSource, open_source
+from docstore.blobs.streams import CHUNK, ByteSource, open_source
 from docstore.errors import InvalidDocument
 
 

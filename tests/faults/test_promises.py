@@ -22,7 +22,7 @@ from docstore_sqlite.backend import SQLiteBackend
 from docstore_sqlite.session import SQLiteSession
 
 import docstore
-from docstore.blobs import integrity, local
+from docstore.blobs import local, streams
 from docstore.context.ownership import Ownership
 from docstore.context.store_context import StoreContext
 from docstore.crash_points import STEPS, hooked
@@ -423,7 +423,7 @@ def rows_before_bytes(patch: Patch) -> None:
     def postponed(root: Any, put: Any) -> Any:
         body = b"".join(put.source.chunks())
         late.append(lambda: root.bytes().write(put.key, [body]))
-        return integrity.Written(len(body), sha256(body).hexdigest())
+        return streams.Written(len(body), sha256(body).hexdigest())
 
     def put_then_write(root: Any, puts: Any, commit: Any) -> Any:
         done = put_bytes(root, puts, commit)
@@ -458,7 +458,7 @@ def leave_temporary_files(patch: Patch) -> None:
 
 
 def believe_any_size(patch: Patch) -> None:
-    patch.setattr(integrity.Meter, "_compare", lambda self: None)
+    patch.setattr(streams.Meter, "_compare", lambda self: None)
 
 
 def delete_bytes_first(patch: Patch) -> None:

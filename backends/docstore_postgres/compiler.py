@@ -108,7 +108,7 @@ class PostgresCompiler(Compiler):
         words = " DESC" if descending else " ASC"
         if not nullable:
             return words
-        return words + (" NULLS LAST_TERM" if descending else " NULLS FIRST")
+        return words + (" NULLS LAST" if descending else " NULLS FIRST")
 
     def sort_bound(self, key: SortKey, value: Any) -> Fragment:
         """Return a position's value under ``key``, bound."""

@@ -216,6 +216,45 @@ def tail() -> Picture:
     return picture
 
 
+def rooms() -> Picture:
+    """The rooms of the code, and which way imports run."""
+    picture = Picture(820, 470, "The rooms of docstore: imports run downwards, and never from the core to a backend")
+    picture.text(20, 30, "for people and programs", size=12.5, kind="quiet")
+    outer = (("cli", "the command"), ("http", "router, page"), ("mcp", "agents"), ("integrations", "frameworks"),
+             ("ingest", "folders"), ("transfer", "copy, export"))
+    for at, (name, words) in enumerate(outer):
+        picture.box(20 + at * 131, 40, 120, 46, [name, words], size=12.5)
+    picture.arrow((410, 86), (410, 110))
+    picture.box(20, 112, 780, 156, kind="blue")
+    picture.text(34, 133, "the core", size=12.5, kind="quiet")
+    picture.box(110, 122, 190, 40, ["store · aio", "what open returns"], size=12.5)
+    picture.box(315, 122, 220, 40, ["documents · extractions", "the public methods"], size=12.5)
+    picture.box(550, 122, 236, 40, ["work_queue · maintenance", "claims; check, collect, erase"], size=12.5)
+    picture.box(34, 174, 240, 40, ["collection · pagination", "find: call, plan, page"], size=12.5)
+    picture.box(286, 174, 240, 40, ["writes", "add, put, update: rows and bytes"], size=12.5)
+    picture.box(538, 174, 248, 40, ["context · concurrency", "scope, transaction, deadline"], size=12.5)
+    picture.box(34, 224, 360, 36, ["query: parse, plan, evaluate (no I/O)"], kind="green", size=12.5)
+    picture.box(406, 224, 250, 36, ["index: sets and orders (no I/O)"], kind="green", size=12.5)
+    picture.box(668, 224, 118, 36, ["blobs"], kind="amber", size=12.5)
+    picture.arrow((320, 268), (320, 296))
+    picture.box(110, 298, 420, 42, ["backend: the seam", "duties, promises, capabilities"], kind="amber", size=12.5)
+    for at, (name, words) in enumerate((("docstore_memory", "dictionaries"), ("docstore_sqlite", "one file"),
+                                        ("docstore_postgres", "a server"), ("yours", "an entry point"))):
+        x = 20 + at * 150
+        picture.box(x, 404, 136, 46, [name, words], size=12, dashed=name == "yours")
+    picture.box(170, 356, 286, 30, ["docstore_sql: shared by both"], size=12)
+    picture.arrow((88, 404), (140, 342))
+    picture.arrow((238, 404), (238, 388))
+    picture.arrow((388, 404), (388, 388))
+    picture.arrow((313, 356), (313, 342))
+    picture.arrow((538, 404), (500, 342), dashed=True)
+    picture.arrow((727, 268), (727, 404))
+    picture.box(640, 404, 160, 46, ["fsspec", "a folder, S3, …"], size=12, dashed=True)
+    for at, words in enumerate(("The core finds a", "backend by its URL,", "and never imports one.")):
+        picture.text(560, 308 + at * 17, words, size=12, kind="quiet")
+    return picture
+
+
 DRAWINGS: dict[str, Callable[[], Picture]] = {
     "store": store,
     "query": query,
@@ -223,6 +262,7 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "versions": versions,
     "crash": crash,
     "scopes": scopes,
+    "rooms": rooms,
     "postings": postings,
     "tail": tail,
     "terminal": terminal,

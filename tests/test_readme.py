@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -60,7 +62,26 @@ def test_links_lead_somewhere(name: str) -> None:
             assert not fragment or fragment in headings(ROOT / target), link
 
 
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_that_are_named_exist(name: str) -> None:
+    """A path in backquotes is one of the tree, from its top or below docstore/ or backends/."""
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", (ROOT / name).read_text(encoding="utf-8"))
+    assert named
+    places = (ROOT, ROOT / "docstore", ROOT / "backends")
+    missing = [path for path in named if not any((place / path).exists() for place in places)]
+    assert not missing
+
+
 def headings(page: Path) -> set[str]:
     """Return the fragments of a page's headings."""
     found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in found}
+
+
+def test_sentences_are_short() -> None:
+    """Half of a page's sentences have 16 words at most, 95 in a hundred 28; none begins with "What" unless
+    it asks: python docs/_extensions/readability.py
+    """
+    asked = [sys.executable, str(ROOT / "docs" / "_extensions" / "readability.py")]
+    ran = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout

@@ -129,12 +129,12 @@ class Pages(Generic[T]):
                 self._context.read(snapshot=snapshot) as reader,
                 self._context.watching("find", listing.plan),
             ):
-                return self._page(reader, listing, window, counts, cut_at(reader, listing, window))
+                return self._page(reader, listing, window, counts, partial(cut_at, reader, listing, window))
         position, way = self.place(listing, window.cursor)
         way = window.direction or way
         snapshot = counts is not False or not listing.plan.window_pushed or way == "prev"
         with self._context.read(snapshot=snapshot) as reader, self._context.watching("find", listing.plan):
-            cut = cut_from(reader, listing, position, way, window.limit)
+            cut = partial(cut_from, reader, listing, position, way, window.limit)
             return self._page(reader, listing, window, counts, cut)
 
     def _own_order(
@@ -217,9 +217,12 @@ class Pages(Generic[T]):
         return islice(self._walk(listing, own, size, None, made, timeout), most)
 
     def _page(
-        self, reader: Reader, listing: Listing, window: PageWindow, counts: bool | int, cut: PageRows
-    ) -> Page[T]:
-        return self._page_of(reader, listing, window, cut, total_of(reader, listing, counts))
+        self, reader: Reader, listing: Listing, window: PageWindow, counts: bool | int,
+        cut: Callable[[], PageRows],
+    ) -> Page[T]:  # fmt: skip
+        # The total comes first: an index works the whole answer out for it, and cuts the page out of that.
+        counted = total_of(reader, listing, counts)
+        return self._page_of(reader, listing, window, cut(), counted)
 
     def _page_of(
         self, reader: Reader, listing: Listing, window: PageWindow, cut: PageRows,

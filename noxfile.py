@@ -237,8 +237,17 @@ def integrations(session: nox.Session) -> None:
     install(session, "-e", ".[all,haystack,langchain,langgraph,llama-index]", *group("integrations"))
     modern = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
     options = [part for option in modern for part in ("-o", option)]
-    suites = sorted(map(str, Path("tests/integrations").glob("*_suites.py")))
+    found = Path("tests/integrations").glob("*_suites.py")
+    suites = sorted(str(one) for one in found if one.stem != "machine_suites")
     session.run("pytest", "--no-skips", *options, *(session.posargs or suites), env=quick())
+
+
+@nox.session
+def machines(session: nox.Session) -> None:
+    """Have the workers of Dask and Ray put documents into one store on Postgres, as docs/scale.md does."""
+    session.install("-e", ".[all]", *group("machines", "test"))
+    suite = "tests/integrations/machine_suites.py"
+    session.run("pytest", "--no-skips", *(session.posargs or [suite]), env=quick())
 
 
 @nox.session

@@ -341,16 +341,17 @@ def read_page(
     )
     found = condition.found or access in _BY_VALUES
     is_small = partial(selectivities.is_small, query, furthest, partial(runs.size_of, query))
-    bound = selectivities.first(condition.key, wanted, furthest, found=found)
+    key = condition.key, query.scope  # what is rare with one tenant may be common with others
+    bound = selectivities.first(key, wanted, furthest, found=found)
     if len(condition.whole.text) > _COSTLY_CHARACTERS:
         bound = bound and furthest
     while bound:
         read = runs.fetch(page.walk(bound), prepare=condition.is_prepared)
         if len(read) == query.limit:
-            selectivities.remember(condition.key, max(wanted / bound, wanted / furthest))
+            selectivities.remember(key, max(wanted / bound, wanted / furthest))
             return read
         matched = len(read) + (query.offset if read else 0)
-        selectivities.remember(condition.key, matched / bound)
+        selectivities.remember(key, matched / bound)
         if is_small():
             break
         if access is None and _is_ranged(runs, query, condition, rows):

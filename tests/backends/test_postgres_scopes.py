@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -73,6 +74,26 @@ def buffers_of(store: docstore.Store, filter: dict[str, object], search: str | N
                 [plan] = session.cursor.fetchone()[0]
                 buffers += plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
     return buffers
+
+
+def test_a_small_tenants_pages_teach_nothing_of_others(
+    store: docstore.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has few of, everybody has many of: their page is walked to in order, not found by an index."""
+    filter = {"metadata.n": 3}
+    for _ in range(3):
+        store.scoped(tenant="small").documents.find(filter, limit=20)
+    executed: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def recording(cursor: object, text: str, values: object = None, **keywords: object) -> object:
+        executed.append(text)
+        return execute(cursor, text, values, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", recording)
+    assert 20 == len(store.documents.find(filter, limit=20))
+    [page] = [text for text in executed if "metadata_json @@" in text]
+    assert re.search(r"ORDER BY d.created_at DESC, d.number DESC LIMIT \d+\) AS d", page)
 
 
 def test_a_small_tenants_answers_are_those_of_all_its_documents(store: docstore.Store) -> None:

@@ -1,4 +1,4 @@
-"""The Postgres backend: psycopg 3, ``jsonb`` beside the canonical text, the filter language pushed down."""
+"""Postgres backend: psycopg 3, ``jsonb`` beside the canonical text, filters pushed down."""
 
 from docstore_postgres.backend import PostgresBackend
 from docstore_postgres.server import open_backend

@@ -13,8 +13,9 @@ __all__ = ["PostgresLoopCursor"]
 
 
 class PostgresLoopCursor:
-    """What a session uses of a psycopg cursor; each statement is one visit to the connection's loop, which
-    brings the rows along.
+    """Cursor on an asynchronous connection of psycopg's, for a session in a thread.
+
+    Each statement is one visit to the connection's loop, which brings all rows along.
 
     Args:
         driver: psycopg's connection.

@@ -1,7 +1,7 @@
-"""The Postgres backend: connections, isolation, timeouts, and what is kept beside the rows.
+"""Postgres backend: connections, isolation, timeouts, and upkeep of the data derived from rows.
 
-Reads of one statement run in autocommit; a snapshot is one ``REPEATABLE READ READ ONLY`` transaction; a write
-block is ``READ COMMITTED`` with a synchronous commit. Whoever needs more than that locks by name
+Reads of one statement run in autocommit. A snapshot is one ``REPEATABLE READ READ ONLY`` transaction. A
+write block is ``READ COMMITTED`` with a synchronous commit. A block that needs more locks by name
 (``Writer.lock``) or by row.
 """
 
@@ -60,7 +60,7 @@ _SETTINGS = {
 
 
 def _local(settings: Mapping[str, Any]) -> str:
-    """Return what sets these until the transaction ends, as statements to follow its BEGIN."""
+    """Return statements that follow a BEGIN and set these values until the transaction ends."""
     return "".join(f"; SET LOCAL {name} = {value}" for name, value in settings.items())
 
 
@@ -155,7 +155,7 @@ class PostgresBackend(SQLBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What Postgres can do beyond what every backend must, and whether it can be written to."""
+        """The optional abilities of Postgres, and why this store cannot be written to, if so."""
         return Capabilities(
             single_writer=False,
             read_only=self.read_only,
@@ -165,7 +165,7 @@ class PostgresBackend(SQLBackend):
         )
 
     def prepare(self, query: Query) -> PostgresPrepared:
-        """Return a place for what sessions work out for ``query``."""
+        """Return a place where sessions keep the compiled form of ``query``."""
         return PostgresPrepared.of(query)
 
     # -- connections -----------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class PostgresBackend(SQLBackend):
         return self._positions.now()
 
     def see(self, position: str) -> None:
-        """Have all reads to come see what was written up to a position."""
+        """Let no later read see less than the log holds up to ``position``."""
         self._positions.see(position)
 
     def _wal_position(self) -> str:
@@ -255,7 +255,7 @@ class PostgresBackend(SQLBackend):
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
-        """Take a connection for what concerns the schema, with our own settings where it is ours."""
+        """Take a connection for work on the schema, with our settings if the engine is ours."""
         with ExitStack() as stack:
             taken = super().connected
             connection = connected_within(self.pool_timeout, sleep, lambda: stack.enter_context(taken()))
@@ -281,7 +281,7 @@ class PostgresBackend(SQLBackend):
         return connections.has_ended(connection.dbapi_connection)
 
     def leave(self, idle: IdleConnection) -> None:
-        """Leave a connection with the plans that whoever else uses it expects."""
+        """Leave a connection with the plan mode that its next user expects."""
         if isinstance(idle.known_session, PostgresSession):
             idle.known_session.plan(False)
 
@@ -292,7 +292,7 @@ class PostgresBackend(SQLBackend):
         super().close()
 
     def session(self, connection: Any) -> PostgresSession:
-        """Return a session on a raw connection; the first one looks at what the indexes can find."""
+        """Return a session on a raw connection; the first one reads which indexes there are."""
         planner = self._planner
         if planner is None:
             planner = PlannerState(PrefilterFinder(self.tables, self._has_trigrams(connection)))
@@ -390,9 +390,7 @@ class PostgresBackend(SQLBackend):
     def check_indexes(
         self, unreadable: Mapping[str, Container[int]] = {}
     ) -> Iterator[tuple[str | None, str]]:
-        """Yield what of the kept counts and words is not as the rows say; Postgres looks after its
-        indexes itself.
-        """
+        """Yield each counter and each term that differs from the rows; Postgres checks its indexes itself."""
         with self.read() as session:
             faults = session.counters.faults(len(unreadable.get(DOCUMENTS.name, ())))
         yield from ((None, fault) for fault in faults)
@@ -413,7 +411,7 @@ class PostgresBackend(SQLBackend):
                     repair(session, self.tables, collection, one)
 
     def forget_values(self) -> None:
-        """Forget the usual values and counts that no document has any more, and leave no dead rows."""
+        """Forget common values and counters that no document has any more, and leave no dead rows."""
         with self.write() as session:
             forget(session)
             session.counters.fold(wait=True)
@@ -486,7 +484,7 @@ class PostgresBackend(SQLBackend):
         connection.exec_driver_sql("COMMIT")
 
     def extra_schema(self) -> list[str]:
-        """Return what says how many parts the tables are in."""
+        """Return the statement that keeps the number of partitions."""
         count = self.tables.partitions
         kept = f"INSERT INTO {self.tables.setting} (name, value) VALUES ('partitions', '{count}')"
         return [kept] if count else []
@@ -510,7 +508,7 @@ class PostgresBackend(SQLBackend):
         )
 
     def restore_derived(self, *, allowed: bool) -> None:
-        """Make what is derived and missing; what the indexes find is then looked at anew."""
+        """Make missing derived objects; the next session reads anew which indexes there are."""
         super().restore_derived(allowed=allowed)
         self._planner = None
 
@@ -550,7 +548,7 @@ class PostgresBackend(SQLBackend):
         return isinstance(getattr(error, "orig", None) or error, psycopg.errors.QueryCanceled)
 
     def meaning(self, error: Exception) -> BackendError | None:
-        """Return the BackendError for what psycopg or the pool raised."""
+        """Return the BackendError for an error of psycopg or the pool, None for others."""
         return translated(error)
 
     @staticmethod

@@ -100,10 +100,10 @@ class CommonValue:
 
 @dataclass(frozen=True, slots=True)
 class CommonValues:
-    """What is known of a store's usual values.
+    """The common values of a store, as known at some moment.
 
     Attributes:
-        known: all that were known at some moment, in the order of their numbers.
+        known: all of them, in the order of their numbers.
     """
 
     known: tuple[CommonValue, ...] = ()
@@ -115,7 +115,7 @@ class CommonValues:
                 self._by_path.setdefault(("metadata", *one.path), []).append(one)
 
     def words(self, record: Mapping[str, Any]) -> list[str]:
-        """Return what a JSON object's words say of them."""
+        """Return the terms of a JSON object: the last value its writer knew of, and the values it lacks."""
         last = self.known[-1].number if self.known else 0
         return [f"w{last:0{_HEX_DIGITS}x}", *(one.word for one in self.known if not one.is_of(record))]
 
@@ -125,11 +125,11 @@ class CommonValues:
         return {one.word for one in self.known if not one.path}
 
     def up_to(self, number: int) -> CommonValues:
-        """Return what a writer knew that knew of ``number``."""
+        """Return the values that a writer knew which knew of value ``number``."""
         return CommonValues(tuple(one for one in self.known if one.number <= number))
 
     def implied(self, expr: Expr) -> CommonValue | None:
-        """Return a usual value that no match of a condition has, if there is one."""
+        """Return a common value that no match of ``expr`` has, None if there is none."""
         if not self.known:
             return None
         paths = {None if isinstance(leaf, Always | Occurs) else leaf.path for leaf in leaves(expr)}
@@ -142,18 +142,18 @@ NO_COMMON_VALUES = CommonValues()
 
 
 def known_by(word: str) -> int:
-    """Return the last usual value that the writer of a word knew of, 0 for words that do not say it."""
+    """Return the number of the last common value that the writer of a term knew of, 0 for other terms."""
     return int(word[1:], 16) if word.startswith("w") else 0
 
 
 @dataclass(slots=True)
 class LearntValues:
-    """What the sessions of one backend know of them.
+    """The common values as the sessions of one backend know them.
 
     Attributes:
-        values: what was read last.
-        read_at: when that was, on the clock of ``time.monotonic``.
-        next_look: documents from which on a sample of them is looked at again.
+        values: the values that were read last.
+        read_at: the time of that on ``time.monotonic``, in seconds.
+        next_look: the number of documents from which on the next sample is taken.
     """
 
     values: CommonValues = NO_COMMON_VALUES
@@ -187,7 +187,7 @@ def _values(record: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, S
 
 
 def read_common_values(session: Session) -> CommonValues:
-    """Return the usual values that a store has learnt, as far as the session sees."""
+    """Return the common values that the session's snapshot shows."""
     start = f"SELECT number, path, value FROM {session.tables.usual}"
     session.run(Fragment(f"{start} WHERE tenant = '' AND number <= {_LAST} ORDER BY number"))
     found = session.cursor.fetchall()
@@ -214,10 +214,10 @@ def sample(session: Session, last: int, texts: Sequence[str]) -> list[dict[str, 
 
 
 def learn(session: Session, records: Sequence[Mapping[str, Any]]) -> CommonValues | None:
-    """Write down what a sample of records shows to be usual; return what is known then.
+    """Store the common values of a sample; return all that are known then.
 
-    Within a transaction, until the end of which nobody else learns: who would, gets ``None`` at once, as does
-    one that may not see what was committed since it began.
+    Nobody else learns until the transaction ends. Return None at once if another transaction is learning,
+    or if this one may not see commits made since it began.
     """
     session.run(Fragment("SELECT current_setting('transaction_isolation')"))
     if session.cursor.fetchone()[0] != "read committed" or not session.try_lock("usual"):
@@ -233,8 +233,9 @@ def learn(session: Session, records: Sequence[Mapping[str, Any]]) -> CommonValue
 
 
 def forget(session: Session) -> None:
-    """Take out the usual values that no document has any more; their numbers stay, so that what is said of
-    them stays right.
+    """Remove common values that no document has any more.
+
+    Their numbers stay in use, so that the terms of other records stay right.
     """
     table = session.tables.of(DOCUMENTS)
     for one in read_common_values(session).known:

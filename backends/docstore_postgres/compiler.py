@@ -124,7 +124,7 @@ class PostgresCompiler(Compiler):
         return self.leaves.leaf(leaf, leaf.path[1:], self.root(field))
 
     def root(self, field: Field) -> JsonRoot:
-        """Return what paths into a JSON field start at."""
+        """Return the root of the paths into a JSON field."""
         return JsonRoot(f"d.{field.name}_json", nullable=field.nullable, folds=f"d.{field.name}_fold")
 
     def json_sort_key(self, key: SortKey) -> Fragment:
@@ -141,7 +141,10 @@ class PostgresCompiler(Compiler):
     # -- text ------------------------------------------------------------------------------------------------
 
     def text(self, leaf: Regex | Match, field: Field) -> Fragment:
-        """Return a string operator on a text column; beyond the filename, folding is known of ASCII alone."""
+        """Return a string operator on a text column.
+
+        Beyond the filename, Postgres folds case as docstore does in ASCII texts alone.
+        """
         column = self.column(field)
         if field.name == "filename":
             return string_condition(column, leaf, folded="d.filename_fold")
@@ -181,5 +184,5 @@ class FlatCompiler(PostgresCompiler):
 
 
 def _beyond_ascii(text: str) -> Fragment:
-    """Return whether a text has characters whose folding Postgres does not know as docstore does."""
+    """Return the condition that a text holds characters which Postgres folds otherwise than docstore."""
     return Fragment(f"octet_length({text}) > char_length({text})")

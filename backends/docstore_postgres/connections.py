@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 def connected_within(seconds: float, sleep: Callable[[float], object], connect: Callable[[], T]) -> T:
-    """Return what ``connect`` does, waiting while the server has no connection free.
+    """Return a connection, waiting while the server has none free.
 
     Args:
-        seconds: how long; then the error of the last attempt is raised.
+        seconds: how long to wait; then the error of the last attempt is raised.
         sleep: lets so many seconds pass.
         connect: takes a connection, of the pool or a new one.
     """

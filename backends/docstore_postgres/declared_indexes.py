@@ -163,13 +163,13 @@ class GroupMerge:
     parts: tuple[tuple[bytes, bytes], ...]
 
     def picked(self, table: str, asked: Fragment, order: Fragment, most: int) -> Fragment:
-        """Return the statement for the ``number`` and ``created_at`` of at most so many of each group.
+        """Return the statement for the ``number`` and ``created_at`` of the newest records of each group.
 
         Args:
-            table: the collection's.
+            table: the table of the collection.
             asked: the condition on ``d``.
             order: the ORDER BY on ``d``.
-            most: records of a group.
+            most: the number of records of each group.
         """
         of, value = f"SELECT {self.value} FROM {table} AS d WHERE {self.value}", self.value
         ranges = joined(", ", [Fragment("(%s::bytea, %s::bytea)", part) for part in self.parts])
@@ -191,13 +191,16 @@ class GroupMerge:
 
 
 def grouped(where: Expr, keys: tuple[SortKey, ...], longest: int) -> tuple[tuple[bytes, bytes], ...] | None:
-    """Return the parts of the first key's order that a condition leaves; ``None``: it asks for more, or the
-    keys are no path and then ``created_at``.
+    """Return the parts of the first key's order that a condition leaves.
 
     Args:
         where: the condition.
-        keys: the index's.
-        longest: bytes of a value from which on the index holds its beginning.
+        keys: the keys of the index.
+        longest: bytes of a value from which on the index holds only its beginning.
+
+    Returns:
+        The parts; None if the condition names other fields, or the keys are not a path and then
+        ``created_at``.
     """
     if len(keys) != 2 or keys[1].path != ("created_at",):
         return None
@@ -229,15 +232,16 @@ Keys = tuple[SortKey, ...]
 
 @dataclass(slots=True)
 class IndexCondition:
-    """What a filter implies that a declared index finds.
+    """The part of a filter that a declared index finds.
 
     Attributes:
         condition: all of it.
-        ordered: the part of it that the order says.
+        ordered: the part that the order of the index finds.
         many: the name of the index that finds the other part.
-        grouped: the same as groups, newest first in each; ``None``: the index has none, or more is asked.
-        rows: how many Postgres expects that to be; ``None``: not asked yet.
-        groups: how many groups Postgres expects there to be; ``None``: not asked yet.
+        grouped: the same as groups, newest first in each; None if the index has none or the filter names
+            more.
+        rows: how many rows Postgres expects; None until it is asked.
+        groups: how many groups Postgres expects; None until it is asked.
     """
 
     condition: Fragment
@@ -332,9 +336,9 @@ class DeclaredIndex:
         return f"({' <> '.join(ends)})::int = 1"
 
     def index_condition(self, where: Expr) -> IndexCondition | None:
-        """Return what a condition implies of the first key, for the index alone; ``None``: nothing.
+        """Return the condition on the first key that a filter implies, None if it implies none.
 
-        A document whose path reaches several values is found by an index of such documents.
+        A second index finds the documents whose path reaches several values.
         """
         found = key_ranges(where, self.keys[0].path) if self._narrows else None
         if found is None or found.is_all:
@@ -347,9 +351,7 @@ class DeclaredIndex:
         groups = None
         if parts and not self.tables.is_parted:
             groups = GroupMerge(self.name, self.beginning(self.keys[0]), self._many(), parts)
-        return IndexCondition(
-            either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many", groups
-        )
+        return IndexCondition(either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many", groups)
 
     def _between(self, start: KeyBound, end: KeyBound) -> Fragment:
         key = self.beginning(self.keys[0])
@@ -402,7 +404,7 @@ class DeclaredIndex:
 
 
 def _literal(text: str) -> str:
-    """Return a text as an SQL literal that holds nothing but hexadecimal digits of what a user wrote."""
+    """Return a text as an SQL literal of hexadecimal digits alone."""
     return "U&'" + "".join(f"\\+{ord(character):06x}" for character in text) + "'"
 
 

@@ -44,7 +44,7 @@ _AWAY = ("08", "57P")
 
 
 def translated(error: Exception) -> BackendError | None:
-    """Return the BackendError for what the driver or the pool raised; ``None`` if neither did."""
+    """Return the BackendError for an error of the driver or the pool, None for others."""
     cause = getattr(error, "orig", None) or error
     if isinstance(error, sa.exc.TimeoutError):
         return StoreBusy(f"Postgres: no connection came free: {error}")
@@ -86,7 +86,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def _right_missing(error: psycopg.Error) -> str:
-    """Return what to do about a right that the role lacks."""
+    """Return the advice for a right that the role lacks."""
     page = "docs/postgres.md lists what a role needs"
     if error.diag.source_function == "ExecWithCheckOptions":  # the same in all languages of the server
         return f"a policy of row-level security refuses the row: is the connection set to this tenant? {page}"

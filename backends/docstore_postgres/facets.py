@@ -1,7 +1,7 @@
-"""Counts by a path into JSON: Postgres groups by what is there, and equal arrays are opened once.
+"""Counts by a path into JSON: Postgres groups the values, and equal arrays are opened once.
 
-An array on the way, or at the end, is grouped whole, with how deep it stands; what is seen in it is counted
-for as many records as have it.
+An array on the way, or at the end, is one group together with its depth. Each value seen in it then counts
+for as many records as have that array.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _AMBIGUOUS_FROM = 10**16
 
 
 def grouped(path: Path, source: Fragment) -> Fragment:
-    """Return the statement that groups rows by what a path leads to.
+    """Return the statement that groups rows by the value at a path.
 
     Args:
         path: a JSON field and at least one step.
         source: ``FROM … WHERE …``, with the alias ``d``.
 
     Returns:
-        Of each group the value, and the number of rows. The value is ``NULL`` where the path leads nowhere,
-        and ``[depth, array]`` where an array is met.
+        A statement for the value and the number of rows of each group. The value is NULL where the path
+        leads nowhere, ``[depth, array]`` where it meets an array.
     """
     steps, last = path[1:], len(path) - 1
     reached = [f"(d.{path[0]}_json{' -> %s::text' * at})" for at in range(last + 1)]
@@ -43,11 +43,11 @@ def grouped(path: Path, source: Fragment) -> Fragment:
 
 
 def counted(path: Path, groups: Iterable[tuple[Any, int]]) -> Facet | None:
-    """Return the counts of all groups; ``None`` where the type of a number is not certain.
+    """Return the counts of all groups, None if the type of a number is not certain.
 
     Args:
         path: as for :func:`grouped`.
-        groups: what its statement returned.
+        groups: the rows of its statement.
     """
     pairs: list[tuple[Any, int]] = []
     for found, rows in groups:

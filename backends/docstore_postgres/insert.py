@@ -65,7 +65,7 @@ def derived_values(name: str, text: str | None, common_values: CommonValues) -> 
 def derived_columns(
     name: str, texts: Sequence[str | None], common_values: CommonValues
 ) -> list[Sequence[str | None]]:
-    """Return :func:`beside` of many texts, a list for each column."""
+    """Return :func:`derived_values` of many texts, a list for each column."""
     if name != TERMS_FIELD:
         return [
             list(made)
@@ -203,7 +203,7 @@ class InsertSession(Session):
     # -- usual values ----------------------------------------------------------------------------------------
 
     def common_values(self) -> CommonValues:
-        """Return the usual values in the metadata, as they were known at most a minute ago."""
+        """Return the common values of the metadata, known for at most a minute."""
         if self._own is not None:
             return self._own
         learnt, now = self._learnt, time.monotonic()
@@ -213,7 +213,7 @@ class InsertSession(Session):
         return learnt.values
 
     def learn(self, texts: Sequence[str] = ()) -> None:
-        """Look for usual values, if there are twice as many documents as when this backend looked last.
+        """Learn common values if the documents have doubled since this backend learnt last.
 
         Args:
             texts: the metadata of documents that are about to be added.

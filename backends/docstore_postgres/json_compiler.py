@@ -285,18 +285,19 @@ class JsonCompiler:
         return self._some_end(root, path, either((holds(f"{end}.v"), opened)))
 
     def _at_end(self, root: JsonRoot, path: Path, holds: Callable[[str], Fragment]) -> Fragment:
-        """Return that what the path leads to, arrays as a whole, fulfils a condition in SQL."""
+        """Return that a value at the end of the path, an array as a whole, fulfils a condition in SQL."""
         if not path:
             return holds(root.text)
         return self._some_end(root, path, holds(f"e{root.depth}.v"))
 
     def _array(self, root: JsonRoot, path: Path, also: Callable[[str], str]) -> Fragment:
-        """Return that an array is reached, as a whole, that fulfils a conjunction of the path language.
+        """Return that the path reaches an array which, as a whole, fulfils a conjunction of the path
+        language.
 
         Args:
             root: where the path starts.
             path: the steps.
-            also: returns what follows the test for an array, given the path to it.
+            also: returns the text behind the array test, given the path to the array.
         """
         if not path or indexed(path):
             return self._at_end(root, path, lambda v: tested(v, _ARRAY + also("$")))
@@ -459,6 +460,6 @@ def _as_object(value: str) -> str:
 
 
 def _folded(value: str, root: JsonRoot) -> str:
-    """Return the folded text of a string: as it was folded when it was written, else A–Z lowered."""
+    """Return the folded text of a string: the fold stored with the record, else A–Z lowered."""
     text = f"({value} #>> '{{}}')"
     return f'coalesce({root.folds} ->> {text}, lower({text} COLLATE "C"))'

@@ -97,16 +97,16 @@ def is_plain(text: str) -> bool:
 
 
 def index_folds(text: str) -> str | None:
-    """Return what Postgres cannot fold itself: a JSON object from string to folded string.
+    """Return the folds that Postgres cannot make itself, as a JSON object from string to folded string.
 
-    It holds the strings among the values of ``text`` (keys are not values) that fold to something else than
-    their letters A–Z lowered.
+    It holds the strings among the values of ``text`` whose fold is more than A–Z lowered. Keys are not
+    values.
 
     Args:
         text: a JSON text.
 
     Returns:
-        The object's JSON text; ``None`` if there is no such string, as in any text of ASCII alone.
+        The JSON text of the object; None if there is no such string, as in any text of ASCII alone.
     """
     if is_plain(text):
         return None
@@ -189,7 +189,10 @@ def _gathered(record: dict[str, Any]) -> dict[str, list[float]]:
 
 @lru_cache(maxsize=4_096)
 def _start_of(path: str) -> str:
-    """Return what the words of a path begin with; those of others that begin alike are found, too."""
+    """Return the prefix of the terms of a path.
+
+    Paths may share a prefix; terms of the other path are then found, too, and rechecked.
+    """
     return f"{crc32(path.encode('utf-8', 'surrogatepass')) & 0xFFFFF:05x}"
 
 
@@ -206,14 +209,12 @@ def _digits(number: float) -> str:
 
 
 def start_of(path: Iterable[str]) -> str:
-    """Return what the words of the numbers at some path begin with."""
+    """Return the prefix of the number terms at a path."""
     return _start_of("".join(f"{key}\0" for key in path))
 
 
 def span(term: Compare) -> TermSpan | None:
-    """Return the words that a comparison leaves, a bound's own among them; ``None``: it says nothing of
-    numbers.
-    """
+    """Return the number terms that a comparison leaves, its bound included; None if it compares no number."""
     if term.op not in _RANGES or type(term.value) not in (int, float):
         return None
     at = int(_digits(term.value), 16)

@@ -76,7 +76,7 @@ def is_index(step: str) -> bool:
 
 
 def reached(path: Sequence[str]) -> str:
-    """Return the path to what ``path``, which has no index among its steps, leads to: an array as a whole."""
+    """Return the path text of ``path``, which has no index among its steps; it leads to arrays as a whole."""
     return "$" + "".join(f".{quoted(step)}" for step in path)
 
 
@@ -161,14 +161,14 @@ _LACKS = '(exists($ ? (@.type() == "object" && !exists(@.{0}))))'
 
 @dataclass(frozen=True, slots=True)
 class JsonRoot:
-    """What paths start at: an object, or any value for the path ``()``.
+    """The start of paths: an object, or any value for the path ``()``.
 
     Attributes:
         text: the SQL expression of a ``jsonb``.
         depth: how many ElemMatch it stands within; aliases are numbered by it.
         nullable: whether the expression can be NULL: then every path is missing.
-        whole: whether the path ``()`` is the value itself, an array not opened: an element under an ElemMatch
-            of values.
+        whole: whether the path ``()`` is the value itself, an array not opened: an element under an
+            ElemMatch of values.
         folds: the SQL expression of the record's folds (see ``index_folds``).
     """
 
@@ -229,7 +229,9 @@ def _chain(root: JsonRoot, path: Path) -> tuple[Fragment, str, bool]:
 
 
 def _index_step(value: str, step: str) -> Fragment:
-    """Return what an index leads to: the member of that name, and the element at that place of an array."""
+    """Return the two ends of an index step: the member of that name, and the element at that place of an
+    array.
+    """
     member = Fragment(f"SELECT jsonb_path_query({value}, %s::jsonpath), false", (reached((step,)),))
     if int(step) > _LARGEST_INDEX:
         return member
@@ -267,7 +269,7 @@ _TEST = " @@ %s::jsonpath"
 
 
 def scalar_comparison(root: JsonRoot, path: Path, op: str, value: Any) -> str | None:
-    """Return the predicate that a value seen compares with a scalar; ``None``: it takes more than one."""
+    """Return the predicate that a value seen compares with a scalar; None if one predicate cannot say it."""
     if not path or root.whole or indexed(path):
         return None
     literal = literal_of(op, value)
@@ -275,7 +277,7 @@ def scalar_comparison(root: JsonRoot, path: Path, op: str, value: Any) -> str | 
 
 
 def scalar_membership(root: JsonRoot, path: Path, values: Sequence[Any]) -> str | None:
-    """Return the predicate that a value seen is one of these scalars; ``None``: it takes more than one."""
+    """Return the predicate that a value seen is one of these scalars; None if one predicate cannot say it."""
     if not path or root.whole or indexed(path) or not values:
         return None
     literals = [literal_of("eq", value) for value in values]
@@ -289,7 +291,7 @@ def membership(path: Path, literals: Iterable[str]) -> str:
 
 
 def literal_of(op: str, value: Any) -> str | None:
-    """Return a scalar as the path language compares it by ``op``; ``None`` if it is not compared so."""
+    """Return the literal that ``op`` compares with in the path language, None if it compares otherwise."""
     match value:
         case bool():
             return ("true" if value else "false") if op == "eq" else None

@@ -19,7 +19,7 @@ _SPECIAL = re.compile(r"([%_\\])")
 
 
 def like_text(text: str) -> str:
-    """Return ``text`` with what is special to LIKE quoted."""
+    """Return ``text`` with the special characters of LIKE quoted."""
     return _SPECIAL.sub(r"\\\1", text)
 
 

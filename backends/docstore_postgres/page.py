@@ -46,9 +46,9 @@ _POSITION: tuple[Any, ...] = (Slot.FIRST, Slot.SECOND)
 
 
 def with_slots(query: Query) -> Query:
-    """Return the query with places for its scope, position and window; what is ``None`` or 0 stays.
+    """Return the query with slots for its scope, position and window; absent parts stay absent.
 
-    Its order is one of whole numbers, at most two, so that its text is the same whatever the values are.
+    The order is one of at most two whole numbers, so that its text does not depend on the values.
     """
     opened: Any = {
         "scope": Scope(
@@ -103,7 +103,7 @@ _BY_VALUES = ("index", "terms", "groups")
 
 
 class StatementRunner(Protocol):
-    """What runs a statement and returns its rows."""
+    """The session as the planner sees it: runs statements and knows sizes."""
 
     def fetch(
         self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
@@ -111,7 +111,7 @@ class StatementRunner(Protocol):
         """Run ``statement``, prepared once for all its values or planned for these."""
 
     def rows_key(self, query: Query) -> Hashable:
-        """Return what the number of rows that a query may walk is remembered by."""
+        """Return the key under which the number of rows that a query may scan is remembered."""
 
     def last_number(self, query: Query) -> int:
         """Return the largest number in the collection's table, 0 if it is empty."""
@@ -129,19 +129,19 @@ class StatementRunner(Protocol):
         """Return how many rows of the collection Postgres expects a condition to hold."""
 
     def common_values(self) -> CommonValues:
-        """Return the usual values in the metadata."""
+        """Return the common values of the metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageStatements:
-    """One page to be read.
+    """The statements of one page.
 
     Attributes:
-        query: what is asked, with a limit.
-        compiler: of its collection.
-        tables: the tables' names.
+        query: the query, with a limit.
+        compiler: the compiler of its collection.
+        tables: the names of the tables.
         columns: the SELECT list.
-        condition: the filter, compiled.
+        condition: the compiled filter.
     """
 
     query: Query
@@ -152,14 +152,14 @@ class PageStatements:
 
     @property
     def wanted(self) -> int:
-        """Matches that fill the page and what lies before it."""
+        """The number of matches up to the end of the page."""
         return self.query.offset + (self.query.limit or 0)
 
     def walk(self, bound: int) -> Fragment:
-        """Return the statement that looks at the first ``bound`` rows of the order and no further.
+        """Return the ordered scan of the first ``bound`` rows.
 
-        Both limits are written out, the bound in one of few sizes: of a limit that it is not told Postgres
-        expects a tenth of all rows, and so would plan every page anew.
+        Both limits are literals, the bound one of few sizes. Of a limit that is a parameter Postgres
+        expects a tenth of all rows, and would plan every page anew.
         """
         return self._statement("walk", bound)
 
@@ -215,8 +215,10 @@ class PageStatements:
         )
 
     def has_one_way(self, access: AccessPath) -> bool:
-        """Return whether nothing but the index over what is inside the documents can find the matches: then
-        there is one plan, whatever the values. Told of none, Postgres would expect too many and plan anew.
+        """Return whether nothing but the index over the documents' insides can find the matches.
+
+        Then there is one plan for all values. Without knowing a value Postgres would expect too many rows
+        and plan anew.
         """
         condition = self.condition
         if access in _BY_VALUES or condition.prefilters or condition.is_costly:
@@ -233,8 +235,9 @@ class PageStatements:
         return found.wrapped("SELECT count(*) FROM (", ") AS found")
 
     def _matches(self, access: AccessPath) -> tuple[Fragment, Fragment]:
-        """Return the rows that an index finds, and what is left to ask of them: Postgres, which knows little
-        of what is inside documents, takes no other index for that.
+        """Return the rows that the access path finds, and the condition that is left to test.
+
+        The rows are a sub-select with ``OFFSET 0``, so that Postgres takes no other index for them.
         """
         condition, asked = self.condition, [self._scope(), *self._after()]
         inner, rest = both([*condition.prefilters, *asked, condition.whole]), Fragment("")

@@ -64,11 +64,11 @@ COVERED = ", ".join(f"d.{name}" for name in _COVERED)
 
 @dataclass(slots=True)
 class Selectivity:
-    """What is known of one condition.
+    """The selectivity of one condition, as measured by scans.
 
     Attributes:
-        rate: of the rows looked at last, the part that matched.
-        asked: queries since the last walk.
+        rate: the share of the rows scanned last that matched.
+        asked: how many queries there were since the last scan.
     """
 
     rate: float
@@ -76,7 +76,7 @@ class Selectivity:
 
 
 class Selectivities:
-    """What one backend remembers of the conditions it has met; shared by its threads."""
+    """The selectivities of the conditions that one backend has met; shared by its threads."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -113,7 +113,7 @@ class Selectivities:
         return furthest
 
     def remember(self, key: Hashable, rate: float) -> None:
-        """Keep what part of the rows looked at met the condition."""
+        """Keep the share of the scanned rows that matched."""
         with self._mutex:
             self._ways.pop(key, None)
             self._ways[key] = Selectivity(rate)
@@ -227,7 +227,7 @@ def confines(term: Compare) -> bool:
 
 
 def condition_key(condition: Fragment) -> Hashable:
-    """Return what a condition is remembered by: its text and its values."""
+    """Return the key of a condition: its text and its values."""
     return condition.text, repr(condition.values)
 
 
@@ -239,13 +239,13 @@ _SLOW_SECONDS = 0.02
 
 @dataclass(slots=True)
 class SplitPredicate:
-    """A filter in two: what an index over metadata, names or contents finds, and the rest.
+    """A filter in two: the part that an index over metadata, names or contents finds, and the rest.
 
     Attributes:
-        found: that part.
-        rest: what is asked of what was found, by no other index.
+        found: the part that the index finds.
+        rest: the condition that the rows found are tested by, without another index.
         ranges: the ranges in the rest that another index could serve.
-        rows: how many Postgres expects to be in those; ``None``: not asked yet.
+        rows: how many rows Postgres expects within the ranges; None until it is asked.
     """
 
     found: Fragment
@@ -256,12 +256,11 @@ class SplitPredicate:
 
 @dataclass(slots=True)
 class TermMatch:
-    """What a filter implies of the metadata's words, which have an index: of numbers in ranges, of values
-    other than the usual ones.
+    """The part of a filter that the term index finds: ranges of numbers, and lack of common values.
 
     Attributes:
-        condition: that, as the index finds it.
-        rows: how many Postgres expects that to be.
+        condition: the term query.
+        rows: how many rows Postgres expects it to find.
     """
 
     condition: Fragment
@@ -270,23 +269,24 @@ class TermMatch:
 
 @dataclass(slots=True)
 class CompiledFilter:
-    """A filter, compiled.
+    """A filter, compiled, with its possible access paths.
 
     Attributes:
-        where: what it was compiled from.
-        whole: all of it.
-        bounds: the part that the order's own index narrows by.
+        where: the filter.
+        whole: the condition for all of it.
+        bounds: the part that the index of the order narrows by.
         beyond: the other part.
-        prefilters: what an index finds that stands before it.
+        prefilters: the conditions that an index finds and that stand before it.
         found: whether an index finds a superset of it.
-        key: what it is remembered by.
-        index_condition: what it implies that a declared index finds; ``None``: nothing.
-        split: the same in two, where that is another way; ``None``: it is not.
-        term_match: what the index of words finds of it; ``None``: nothing.
-        is_term_match_known: whether that was looked at: it is when a walk did not fill a page.
-        is_costly: whether finding all matches took long when it was done last.
-        texts: statements made for it, a call's own values left open, by what else they depend on.
-        epoch: of the indexes that it was compiled for.
+        key: the key of its selectivity.
+        index_condition: the part that a declared index finds, None if none does.
+        split: the filter in two, None where that is no other path.
+        term_match: the part that the term index finds, None if it finds none.
+        is_term_match_known: whether ``term_match`` was worked out, which happens when a scan did not fill a
+            page.
+        is_costly: whether finding all matches took long the last time.
+        texts: statements made for it, with slots for the values of a call.
+        epoch: the count of index reads that it was compiled for.
     """
 
     where: Expr
@@ -314,8 +314,11 @@ class CompiledFilter:
     def match_terms(
         self, common_values: Callable[[], CommonValues], expected: Callable[[Fragment], int]
     ) -> TermMatch | None:
-        """Return what the index of words finds, given the usual values, which ``expected`` says the rows of;
-        it is asked once.
+        """Return the part of the filter that the term index finds; it is worked out once.
+
+        Args:
+            common_values: returns the common values of the store.
+            expected: returns how many rows Postgres expects of a condition.
         """
         if not self.is_term_match_known:
             found = term_query(self.where, common_values())
@@ -337,17 +340,17 @@ class PostgresPrepared(PreparedQuery):
 
 @dataclass(slots=True)
 class PlannerState:
-    """What the sessions of one backend share.
+    """State that the sessions of one backend share.
 
     Attributes:
-        finder: what its indexes find.
-        selectivities: what it remembers of conditions.
+        finder: finds prefilters for the indexes there are.
+        selectivities: the selectivities of conditions.
         declared: the declared indexes, by collection.
-        epoch: how often those were read: what was compiled for others is compiled anew.
-        learnt: the usual values in the metadata.
-        column_pages: the texts of pages of filters on ordinary columns.
-        points: the texts of the statements that read one row by its id.
-        orders: of the orders that no index has, how often they were asked for and the seconds that took.
+        epoch: how often the declared indexes were read; a filter of another epoch is compiled anew.
+        learnt: the common values of the metadata.
+        column_pages: statements of pages of filters on ordinary columns.
+        points: statements that read one row by its key.
+        orders: for each order without an index, the number of queries and their seconds.
     """
 
     finder: PrefilterFinder
@@ -452,8 +455,9 @@ class PlannerState:
 
 
 def _column_page(query: Query, columns: ColumnFilter, selected: str, compiler: PostgresCompiler) -> str:
-    """Return the text of the statement, which finds the page's numbers in an index that holds all it asks
-    of; its size is written out: of a limit that it is not told Postgres expects a tenth of all rows.
+    """Return the text of a page's statement, which picks the numbers in a covering index first.
+
+    The limit is a literal: of one that is a parameter Postgres expects a tenth of all rows.
     """
     table, order = compiler.tables.of(query.collection), compiler.order_by(query.order).text
     statuses = "" if len(columns.statuses) == len(STATUSES) else " AND d.status = ANY(%s::text[])"

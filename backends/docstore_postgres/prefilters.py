@@ -58,13 +58,13 @@ def required(root: JsonRoot, path: Path, predicates: Iterator[str]) -> Fragment:
 
 
 def one_of(values: Sequence[Any]) -> str | None:
-    """Return the test that an element equals one of these scalars, none null; ``None``: there are none."""
+    """Return the test that an element equals one of these scalars, none of them null; None without any."""
     tests = [test for value in values if (test := jsonpath.compared("eq", value)) is not None]
     return f"({jsonpath.any_of(tests)})" if tests else None
 
 
 def inside(path: Path, value: Any) -> Iterator[str]:
-    """Yield what equality with an array or object implies: its scalars at their keys."""
+    """Yield the predicates that equality with an array or object implies: its scalars at their keys."""
     members = value.items() if isinstance(value, dict) else ((None, element) for element in value)
     for key, member in members:
         test = None if member is None or isinstance(member, list | dict) else jsonpath.compared("eq", member)
@@ -74,9 +74,9 @@ def inside(path: Path, value: Any) -> Iterator[str]:
 
 
 def members(leaf: Contains) -> list[str] | None:
-    """Return tests of the path language that are, each of some element, what ``leaf`` asks of an array.
+    """Return tests of the path language for a Contains, each to hold of some element.
 
-    ``None`` where arrays or objects are wanted, which the path language does not compare, or too many
+    None if the values hold arrays or objects, which the path language does not compare, or too many
     scalars.
     """
     if len(leaf.values) > _FEW_VALUES or any(isinstance(value, list | dict) for value in leaf.values):
@@ -86,7 +86,9 @@ def members(leaf: Contains) -> list[str] | None:
 
 
 def element(path: Path, leaf: ElemMatch) -> Iterator[str]:
-    """Yield what ``$elemMatch`` implies: every equality with a scalar that its element has to fulfil."""
+    """Yield the predicates that ``$elemMatch`` implies: each equality with a scalar that its element must
+    fulfil.
+    """
     for term in _conjuncts(leaf.condition):
         test = _equality(term)
         if test is not None:
@@ -127,11 +129,11 @@ _PLAIN_RUN = re.compile(r"[ -~]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class PrefilterFinder:
-    """What the indexes of one store can find.
+    """Finds prefilters for the indexes of one store.
 
     Attributes:
-        tables: the tables' names.
-        trigrams: whether filenames are indexed by pg_trgm; else by the function of our own.
+        tables: the names of the tables.
+        trigrams: whether filenames are indexed by pg_trgm; else by a function of our own.
     """
 
     tables: Tables
@@ -286,9 +288,9 @@ def _required(leaf: Match) -> str | None:
 
 
 def _folds_alike(literals: list[str]) -> str | None:
-    """Return the longest run that folding a name around it cannot change but for A–Z.
+    """Return the longest run of characters that folding changes by A–Z alone, whatever stands around it.
 
-    A plain character changes only together with a mark behind it: so the last of a run is left out.
+    The last character of a run is left out, as a mark behind it could change it.
     """
     runs = [run[:-1].lower() for literal in literals for run in _PLAIN_RUN.findall(literal)]
     return max(runs, key=len, default=None)

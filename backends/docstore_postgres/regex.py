@@ -121,7 +121,7 @@ _LINE_START, _LINE_END = r"(?<![^\u000a])", r"(?![^\u000a])"
 
 
 class _Unread(Exception):
-    """A construct that this module does not read; what is left of the pattern stands for anything."""
+    """A construct that this module does not read; the rest of the pattern then stands for anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Translated:
 
     Attributes:
         source: the regular expression, to be used under the collation "C".
-        exact: whether it finds what the RE2 pattern finds; else it finds that and perhaps more.
+        exact: whether it finds the same as the RE2 pattern; else it finds a superset.
     """
 
     source: str

@@ -1,10 +1,9 @@
-"""Reads from a replica, a server that follows the primary by streaming replication: only once it has replayed
-this store's own writes.
+"""Reads from a replica that follows the primary by streaming replication: never before this store's own
+writes.
 
-A position is a place in the primary's write-ahead log, as text. What was written up to there is on the
-replica when it has replayed the log that far. After a write the primary is asked for its position before the
-next read; the replica's is asked for on the connection that the read is then done on, as an address may lead
-to several servers.
+A position is a place in the primary's write-ahead log, as text. A replica that has replayed the log so far
+has all writes up to it. After a write the next read first asks the primary for its position. The replica's
+position is read on the connection of the read itself, as one address may lead to several servers.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def _place(text: str) -> int:
 
 
 class ReplicaPositions:
-    """What one store must see, and whether its replica may be asked.
+    """The position that reads must not fall behind, and whether the replica may be used.
 
     Args:
         ask: returns the primary's position.
@@ -59,7 +58,7 @@ class ReplicaPositions:
                 self._joined_until = time.monotonic() + _JOINED_SECONDS
 
     def see(self, text: str) -> None:
-        """Have all reads to come see what was written up to a position."""
+        """Let no later read see less than the log holds up to a position."""
         with self._mutex:
             if _place(text) > _place(self._needed):
                 self._needed = text

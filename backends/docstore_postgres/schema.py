@@ -55,7 +55,9 @@ def _function(name: str, signature: str, returns: str, body: str, language: str 
 
 
 def _number(tables: Tables) -> str:
-    """Bytes of a number: the nearest double, turned so that bytes order it, then what it lacks."""
+    """Order bytes of a number: the nearest double, turned so that its bytes sort, then the difference to
+    it.
+    """
     body = f"""
 DECLARE
     near float8 := n::float8;
@@ -180,9 +182,9 @@ END"""
 
 
 def _sort(tables: Tables) -> str:
-    """Rule 20: down through objects; from an array on, the smallest or largest of all reached.
+    """Sort key of rule 20: down through objects; from an array on, the smallest or largest value reached.
 
-    An index counts only where the array has it; what it leads to as the last step is not opened.
+    An index step counts only where the array has that element; the value at the last step is not opened.
     """
     order, sort = order_function(tables), sort_function(tables)
     body = f"""
@@ -237,9 +239,9 @@ _TSVECTOR_BYTES = 900_000
 
 
 def search_statements(tables: Tables) -> list[str]:
-    """Return the search_statements that create the functions and indexes of words and names.
+    """Return the statements that create the functions and indexes of words and names.
 
-    Whoever may not create the extension gets the function of our own; both give the same answers.
+    A role that may not create the extension gets a function of our own; both give the same answers.
     """
     document, names = tables.named("document"), tables.named("grams")
     index = f'CREATE INDEX IF NOT EXISTS "{tables.prefix}document_names" ON {document} USING gin '

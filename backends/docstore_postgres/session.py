@@ -122,11 +122,11 @@ class PostgresSession(InsertSession):
         return self._window(query)
 
     def rows_of(self, query: Query, fetched: Sequence[Sequence[Any]]) -> list[Row]:
-        """Return what was fetched of ``query`` as rows."""
+        """Return the fetched values of ``query`` as rows."""
         return self._rows(query.collection, self.names_read(query), fetched)
 
     def _asked_columns(self, query: Query) -> ColumnFilter | None:
-        """Return what a query asks of ordinary columns, where one index alone answers it."""
+        """Return the column filter of a query if one index answers it, else None."""
         held = query.prepared
         prepared = isinstance(held, PostgresPrepared) and held.holds(query)
         columns = held.columns if prepared else column_filter(query)
@@ -138,9 +138,10 @@ class PostgresSession(InsertSession):
         return self.planner.column_page(query, columns, self.selected(query), compiler)
 
     def _queued(self, query: Query) -> Fragment:
-        """Return the statement of a claim, in the order of the index that has what it may take and little
-        else. The planner would as soon walk all documents by number, in search of the first that is pending:
-        what it believes of how many are may be old.
+        """Return the statement of a claim, in the order of the queue's partial index.
+
+        Left to itself the planner may walk all documents by number in search of a pending one: its
+        statistics of statuses may be old.
         """
         terms = query.where.terms if isinstance(query.where, And) else (query.where,)
         compared = [term for term in terms if isinstance(term, Compare)]
@@ -182,8 +183,9 @@ class PostgresSession(InsertSession):
         return _in_order(query, rows), self.clock.now(fetched[0][-1]) if fetched else self.clock.at_least()
 
     def _fetch_point(self, query: Query, also: str = "") -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        """Return the names of the columns of one key's rows, and what was read: these columns and ``also``,
-        by a statement that differs in its values alone from the last one.
+        """Return the column names and values of the rows of one key, the columns of ``also`` among them.
+
+        The text of the statement depends on no value.
         """
         where, scope = query.where, query.scope
         assert isinstance(where, Compare)
@@ -252,13 +254,12 @@ class PostgresSession(InsertSession):
     def fetch(
         self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run ``statement``, prepared once for all its values or planned for these; return its rows.
+        """Run a statement; return its rows.
 
         Args:
-            statement: what to run.
-            prepare: whether to keep it prepared.
-            blindly: whether one plan that knows no values is right for all of them; ``None``: either is. What
-                is not prepared is planned for its values.
+            statement: the statement.
+            prepare: whether to keep it prepared; a statement that is not is planned for its values.
+            blindly: whether one plan is right for all values; None if either will do.
         """
         self.plan(blindly if prepare else False)
         self.cursor.execute(statement.text, statement.values, prepare=prepare)
@@ -274,10 +275,12 @@ class PostgresSession(InsertSession):
         return int(self.cursor.rowcount)
 
     def plan(self, blindly: bool | None) -> None:
-        """Have Postgres plan what follows without knowing the values, or as it sees fit; ``None``: either.
+        """Set whether Postgres plans the next statements without their values.
 
-        Only a session that keeps its connection does so, and outside of transactions: what one of these sets
-        would be undone with it.
+        A session sets it only on a connection of its own and outside of transactions, which would undo it.
+
+        Args:
+            blindly: true for generic plans, false for Postgres' own choice, None to leave it.
         """
         if blindly is None or blindly is self.plans_blindly or not self.keeps_connection:
             return
@@ -309,7 +312,7 @@ class PostgresSession(InsertSession):
         return super().count(query, at_most)
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
-        """Count by a column, or by what is reached inside a JSON field."""
+        """Count by a column, or by the values at a path inside a JSON field."""
         if self._is_flat(query) and self.counters.count_by(query, path[0]) is None:
             return count_by_flat(self, query, path[0])
         if query.collection.column(path[0]).kind is not Kind.JSON or len(path) < 2:
@@ -357,7 +360,7 @@ class PostgresSession(InsertSession):
         return int(found)
 
     def rows_key(self, query: Query) -> Hashable:
-        """Return what the number of rows that a query may walk is remembered by."""
+        """Return the key under which the number of rows that a query may scan is remembered."""
         return query.collection.name, self._look_in(query).tenant
 
     def _look_in(self, query: Query) -> Scope:
@@ -431,8 +434,9 @@ class PostgresSession(InsertSession):
         return self.clock.now(int(self.cursor.fetchone()[0]))
 
     def kept_now(self) -> int:
-        """Return the server's clock, and let two sequences remember it and what the server said: they wait
-        for nobody, and other processes go on from there.
+        """Return the server's clock, and keep it and the server's time in two sequences.
+
+        Sequences wait for nobody, and other processes go on from there.
         """
         clock, wall = self.tables.named("clock"), self.tables.named("clock_wall")
         self.cursor.execute(
@@ -446,7 +450,9 @@ class PostgresSession(InsertSession):
         return self.clock.go_on(int(now), int(read), int(read))
 
     def hidden(self) -> str:
-        """Return what hides rows from this session: a replica's lag, or row-level security."""
+        """Return why rows may be hidden from this session: a replica's lag, or row-level security; '' if
+        not.
+        """
         names = (DOCUMENTS, EXTRACTIONS)
         tables = [*map(self.tables.of, names), self.tables.content, self.tables.blob]
         self.cursor.execute(
@@ -469,7 +475,7 @@ class PostgresSession(InsertSession):
         return bool(self.cursor.fetchone()[0])
 
     def restore(self, statements: Sequence[str], missing: set[str]) -> None:
-        """Make what is missing; count anew, and word anew what knew of usual values."""
+        """Make missing derived objects; count anew, and write terms anew that knew of common values."""
         self.cursor.execute("SET LOCAL statement_timeout = 0")  # an index takes as long as it takes
         for statement in statements:
             self.cursor.execute(statement)

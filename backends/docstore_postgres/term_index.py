@@ -39,13 +39,13 @@ _LACKING_WIDTH = LAST_TERM // 8
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """What a part of a filter implies: that a number stands in one of some spans, or that one of some usual
-    values is not there.
+    """The terms that a part of a filter implies: a number in one of some spans, or the lack of a common
+    value.
 
     Attributes:
-        width: how much of all numbers the spans are: of several parts the one to look for is the narrowest.
-        spans: with what the words of the path begin with, and the mark of the records that are found, too.
-        common_values: the usual values.
+        width: the size of the spans; of several parts the narrowest is looked for.
+        spans: the prefix of the path, the mark of records with several numbers, and the span.
+        common_values: the common values that matches lack.
     """
 
     width: int
@@ -65,7 +65,7 @@ class _Terms:
 
 
 def term_query(where: Expr, common_values: CommonValues = NO_COMMON_VALUES) -> Fragment | None:
-    """Return what a condition implies of the metadata's words, for their index; ``None``: nothing."""
+    """Return the condition on the metadata's terms that a filter implies, None if it implies none."""
     part = _implied(where, (), common_values)
     if part is None or len(part.spans) + len(part.common_values) > _MOST_QUERIED:
         return None
@@ -75,7 +75,7 @@ def term_query(where: Expr, common_values: CommonValues = NO_COMMON_VALUES) -> F
 
 
 def _implied(expr: Expr, base: Path, common_values: CommonValues) -> _Terms | None:
-    """Return what a condition on what stands at ``base`` implies."""
+    """Return the terms that a condition on the values at ``base`` implies."""
     unusual = None if base else common_values.implied(expr)
     if unusual is not None:
         return _Terms(_LACKING_WIDTH, common_values=(unusual,))
@@ -97,7 +97,7 @@ def _implied(expr: Expr, base: Path, common_values: CommonValues) -> _Terms | No
 
 
 def _any_of(parts: Sequence[_Terms]) -> _Terms:
-    """Return what is implied where one of some parts is."""
+    """Return the terms of a disjunction of parts."""
     return _Terms(
         sum(part.width for part in parts),
         tuple(one for part in parts for one in part.spans),
@@ -106,7 +106,7 @@ def _any_of(parts: Sequence[_Terms]) -> _Terms:
 
 
 def _ranges(terms: Iterable[Expr], base: Path) -> Iterator[_Terms]:
-    """Yield what the bounds on numbers in a conjunction imply, all those of one path together."""
+    """Yield the terms of the bounds on numbers in a conjunction, all bounds of one path together."""
     bounds: dict[Path, list[TermSpan]] = {}
     for term in terms:
         if isinstance(term, Compare) and (found := span(term)) is not None:

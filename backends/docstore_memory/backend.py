@@ -1,8 +1,8 @@
-"""The store in memory: its state, who may change it, and how a change becomes visible.
+"""Memory backend: the state, its writers' turns, and how a change becomes visible.
 
-Writers take turns. A writer's changes lie over the state until its block ends; then, in one step that nobody
-reads in between, open snapshots keep what they saw and the state takes the changes. Readers never wait for a
-writer's block.
+A writer's changes lie over the state until its block ends. Then, in one step that no reader sees in
+between, open snapshots keep the records that they saw, and the state takes the changes. Readers never wait
+for a writer's block.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class MemoryBackend:
         return EXACT
 
     def prepare(self, query: Query) -> MemoryPrepared:
-        """Return what a query asks, whatever its window."""
+        """Return the terms of a query, which do not depend on its window."""
         return prepared(query)
 
     def sorts(self, collection: Collection, key: SortKey) -> TermSupport:

@@ -35,12 +35,12 @@ _LONGEST = 4096
 
 @dataclass(frozen=True, slots=True)
 class MemoryPrepared:
-    """What a query asks, whatever its window.
+    """The terms of a query, which do not depend on its window.
 
     Attributes:
         query: the query.
-        terms: what all must hold, the scope's conditions first.
-        key: the same as a text.
+        terms: the conditions that all must hold, those of the scope first.
+        key: the terms as a text.
     """
 
     query: Query
@@ -53,7 +53,7 @@ class MemoryPrepared:
 
 
 def prepared(query: Query) -> MemoryPrepared:
-    """Return what a query asks, worked out now."""
+    """Return the terms of a query."""
     parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
     scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
     terms = (*scope, *conjuncts(query.where))
@@ -61,10 +61,10 @@ def prepared(query: Query) -> MemoryPrepared:
 
 
 class Index:
-    """Which records of a collection match a filter, as far as facts tell. Use it while nothing commits.
+    """Index of one collection: finds the records that match a filter. Use it while nothing commits.
 
     Args:
-        collection: whose records.
+        collection: the collection.
     """
 
     def __init__(self, collection: Collection) -> None:
@@ -78,7 +78,12 @@ class Index:
         self._coming: dict[int, Record | None] = {}
 
     def note(self, before: Mapping[int, Record | None], now: Mapping[int, Record]) -> None:
-        """Take up changes of records: as they were (``None``: there was none), and those that there are."""
+        """Log changed records.
+
+        Args:
+            before: the records as they were, None for new ones.
+            now: those that still exist, as they are.
+        """
         for number, old in before.items():
             new = now.get(number)
             if old is not None or new is not None:
@@ -88,7 +93,7 @@ class Index:
                     self._fold()
 
     def note_new(self, records: Mapping[int, Record]) -> None:
-        """Take up records that there were not before."""
+        """Log new records."""
         coming = iter(records.items())
         while some := dict(islice(coming, _FOLD - len(self._before))):
             self._before.update(dict.fromkeys(some))
@@ -97,7 +102,7 @@ class Index:
                 self._fold()
 
     def snapshot(self) -> Snapshot:
-        """Return the facts as they are now."""
+        """Return the index as it is now."""
         if self._coming:
             self._snapshot = Snapshot(self._snapshot.bulk, self._snapshot.tail.changed(self._coming))
             self._coming = {}
@@ -110,7 +115,7 @@ class Index:
         self._snapshot = Snapshot(Bulk(self.fields, self._stored), Tail(self._reading))
 
     def find(self, query: Query) -> IndexMatches:
-        """Return what the facts say of a query's scope and filter."""
+        """Return the match sets of a query's scope and filter."""
         terms, key = self._terms(query)
         return self.snapshot().find(terms, key, self.leaf)
 
@@ -127,12 +132,12 @@ class Index:
         return self.snapshot().find(rest, "all " + expr_to_json(And(rest)), self.leaf), span
 
     def find_folded(self, query: Query) -> Bitmap:
-        """Return what surely matched when the facts were last folded, changed records among it."""
+        """Return the records that surely matched at the last compaction, changed ones included."""
         terms, key = self._terms(query)
         return self.snapshot().bulk.find(terms, key, self.leaf).lower
 
     def find_changed(self, query: Query) -> MatchSets:
-        """Return what of the records that changed since matches."""
+        """Return the match sets of the records that changed since the last compaction."""
         terms, key = self._terms(query)
         return self.snapshot().find_changed(terms, key, self.leaf)
 
@@ -141,13 +146,13 @@ class Index:
         return f"{query.order[0].path[0]} of {self._terms(query)[1]}"
 
     def _terms(self, query: Query) -> tuple[tuple[Expr, ...], str]:
-        """Return what all must hold, and the key of that."""
+        """Return the conditions that all must hold, and their key."""
         found = query.prepared
         made = found if isinstance(found, MemoryPrepared) and found.is_for(query) else prepared(query)
         return made.terms, made.key
 
     def leaf(self, leaf: Leaf, source: TermSource) -> MatchSets:
-        """Return what the facts of a source say of a leaf."""
+        """Return the match sets of a leaf in a source."""
         alternatives = text_query(leaf) if "filename" in self.fields else None
         if alternatives is None:
             return leaf_sets(leaf, source)

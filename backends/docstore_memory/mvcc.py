@@ -46,7 +46,7 @@ class TableOverlay:
         self.table.remove(number)
 
     def restoring(self, number: int) -> Callable[[], None]:
-        """Return what makes the record of this number count as it does now."""
+        """Return a function that restores the record of this number to its present state."""
         was_hidden, record = number in self.hidden, self.table.records.get(number)
 
         def restore() -> None:
@@ -70,7 +70,7 @@ class Overlay:
     blobs: dict[str, BlobRow | None] = field(default_factory=dict)
 
     def keep(self, base: MemoryState, coming: Overlay) -> None:
-        """Remember of the base what ``coming`` is about to change, where nothing older is remembered."""
+        """Keep the base's version of each record that ``coming`` changes, unless an older one is kept."""
         for name, layer in coming.layers.items():
             mine, records = self.layers[name], base.tables[name].records
             for number in layer.hidden - mine.hidden:
@@ -126,9 +126,7 @@ class StateView:
         return [*_besides(found, layer), *layer.table.find(index, key)]
 
     def has_any(self, collection: Collection, index: str, keys: Mapping[Hashable, Any]) -> bool:
-        """Return whether there is a record under one of the keys of an index, or was before what is laid over
-        it.
-        """
+        """Return whether a record is, or was below the overlay, under one of the keys of an index."""
         if self.base.tables[collection.name].has_any(index, keys):
             return True
         return self.overlay is not None and self.overlay.layers[collection.name].table.has_any(index, keys)

@@ -77,7 +77,7 @@ def counted_records(view: StateView, mutex: Lock, query: Query) -> tuple[int, li
 
 
 def counted_values(view: StateView, mutex: Lock, query: Query, path: Path) -> Mapping[Any, int] | None:
-    """Return how many records have each value at a path; ``None`` where the facts do not tell."""
+    """Return how many records have each value at a path; None if the index cannot tell."""
     with mutex:
         if _keys(query) is not None or _layer(view, query) is not None:
             return None
@@ -85,12 +85,12 @@ def counted_values(view: StateView, mutex: Lock, query: Query, path: Path) -> Ma
 
 
 class WindowCandidates(NamedTuple):
-    """What was found of a window.
+    """The candidates of a window.
 
     Attributes:
-        records: matching ones, among which the window is, with what is in ``left``.
-        skip: how many of them to skip once they are sorted and those not behind the position are left out.
-        left: records that have to be looked at.
+        records: matching records; the window is among them and the matches in ``left``.
+        skip: how many to skip once they are sorted and those before the position are left out.
+        left: records that have to be tested.
     """
 
     records: list[Record]
@@ -195,7 +195,7 @@ def _rounds(
 
 
 def key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:
-    """Return what to sort records by: two numbers where that is the order, else its bytes."""
+    """Return the sort key of records: two numbers where that is the order, else bytes."""
     if is_ordered(order):
         name = order[0].path[0]
         if order[0].descending:
@@ -225,9 +225,7 @@ def _records(view: StateView, query: Query, members: Bitmap) -> list[Record]:
 
 
 def _answer(view: StateView, query: Query) -> tuple[IndexMatches, TableOverlay | None]:
-    """Return what the index says of the base's records that count, and what is laid over them, if anything
-    is.
-    """
+    """Return the index's answer for the base, and the overlay of the table, None without one."""
     found, layer = view.base.indexes[query.collection.name].find(query), _layer(view, query)
     return (found if layer is None else found.without(Bitmap.of(sorted(layer.hidden)))), layer
 

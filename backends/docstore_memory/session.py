@@ -46,8 +46,8 @@ class MemoryReader:
     """Reads of one view.
 
     Args:
-        view: what to read.
-        mutex: held by whoever changes the base of the view.
+        view: the view.
+        mutex: held by any block that changes the base of the view.
         settings: the texts that the core keeps, by name.
     """
 
@@ -175,9 +175,7 @@ def _window(records: Iterable[Record], query: Query, offset: int) -> Sequence[Re
 
 @dataclass(slots=True)
 class Sequences:
-    """What survives a rollback: the last number of each collection, the clock, the core's settings; and which
-    records stand decoded.
-    """
+    """State that survives a rollback: the last number of each collection, clock, settings, decoded records."""
 
     numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
     clock: Clock = field(default_factory=Clock)
@@ -205,7 +203,7 @@ class MemoryWriter(MemoryReader):
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Open a part of the block: an exception in it undoes what it did."""
+        """Open a part of the block: an exception in it undoes the changes of the part."""
         outer, mine = self._undo, list[Callable[[], object]]()
         self._undo = mine
         try:

@@ -1,6 +1,6 @@
 """Tables of immutable records: found by number and by a few keys.
 
-A record is never changed, only replaced. Whoever holds one may read it without a lock.
+A record is never changed, only replaced. A thread that holds one may read it without a lock.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Record:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Every column by name, JSON decoded: what the evaluator reads. Not to be changed."""
+        """Every column by name, JSON decoded, as the evaluator reads it. Do not change it."""
         facts = self._facts
         if facts is None:
             facts = self._facts = self.decoded()
@@ -110,7 +110,7 @@ class Record:
         return facts
 
     def decoded(self) -> dict[str, Any]:
-        """Return the facts; these are not kept."""
+        """Return the columns with JSON decoded, without keeping them."""
         facts = dict(zip(self._layout.names, self._values, strict=True))
         for name in self._layout.json:
             text = facts[name]
@@ -124,7 +124,7 @@ class Record:
         return (tuple(map(itemgetter(places[name]), values)) for name in names)
 
     def pack(self) -> None:
-        """Keep the facts no longer."""
+        """Drop the decoded columns."""
         self._facts = None
 
     @property

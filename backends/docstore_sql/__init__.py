@@ -1,1 +1,1 @@
-"""What the SQL backends share: tables, compiler, statements, migrations."""
+"""Shared by the SQL backends: tables, migrations, compiler, sessions, counters, connections."""

@@ -20,11 +20,11 @@ _SLICE_SECONDS = 0.05
 def on_loop(
     coroutine: Coroutine[Any, Any, T], abandon: Callable[[T], Coroutine[Any, Any, object]] | None = None
 ) -> T:
-    """Run a coroutine on the event loop of the caller that this thread works for, and wait for it.
+    """Run a coroutine on the event loop of this thread's caller, and wait for it.
 
     Args:
-        coroutine: what to run.
-        abandon: what to do with its result where the call is given up meanwhile; ``None``: wait for its end.
+        coroutine: the coroutine.
+        abandon: handles its result if the call is given up meanwhile; None to wait for the end.
 
     Raises:
         BackendError: the loop is gone, or there is none.
@@ -53,7 +53,7 @@ def on_loop(
 
 
 def _abandoned(done: Future[T], abandon: Callable[[T], Coroutine[Any, Any, object]]) -> None:
-    """Give back, on the loop, what nobody waits for any more."""
+    """Give back, on the loop, a connection that no call waits for any more."""
     if not done.cancelled() and done.exception() is None:
         task = asyncio.ensure_future(abandon(done.result()))
         _abandoning.add(task)
@@ -65,16 +65,16 @@ _abandoning: set[asyncio.Future[object]] = set()
 
 
 class LoopConnection:
-    """What a session uses of a connection out of a pool.
+    """A connection of an event loop, with the attributes that a session uses.
 
     Args:
         driver: the driver's own asynchronous connection.
         cursor: makes the cursor that a session's statements run on.
-        owner: the SQLAlchemy ``AsyncConnection`` to close in the end; ``None``: it is the application's.
+        owner: the SQLAlchemy ``AsyncConnection`` to close in the end; None if the application closes it.
 
     Attributes:
         driver_connection, dbapi_connection: the driver's own.
-        info: what is noted of it.
+        info: notes about the connection.
     """
 
     def __init__(self, driver: Any, cursor: Callable[[Any], Any], owner: Any = None) -> None:
@@ -104,6 +104,6 @@ class LoopConnection:
             on_loop(self._owner.close())
 
     def invalidate(self) -> None:
-        """Have the pool close it: nobody knows what it is in the middle of."""
+        """Have the pool close it, as its state is unknown."""
         if self._owner is not None:
             on_loop(self._owner.invalidate())

@@ -1,7 +1,7 @@
-"""SQLBackend: what the SQL backends share above a session: connections, blocks, and the schema's creation.
+"""SQL backend: connections, blocks and the creation of the schema, shared by both databases.
 
-Connections are taken raw from the SQLAlchemy engine's pool and set up once each; transactions are begun and
-ended by statements of our own. Whatever the driver raises leaves here as a BackendError with its cause kept.
+Connections are taken raw from the pool of the SQLAlchemy engine and set up once each. Our own statements
+begin and end transactions. Every error of the driver leaves here as a BackendError with its cause.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class SQLBackend(ABC):
             raise failed from error
 
     def is_lost(self, connection: Any) -> bool:
-        """Return whether a connection is gone, so that what was sent last may or may not have been done."""
+        """Return whether a connection is gone, so that its last statement may or may not have been done."""
         return False
 
     @contextmanager
@@ -181,7 +181,7 @@ class SQLBackend(ABC):
 
     @contextmanager
     def join(self, connection: Any) -> Iterator[Callable[[], Session]]:
-        """Take part in the application's transaction; what is yielded makes the session of each call."""
+        """Take part in the application's transaction; yield a function that makes the session of each call."""
         with ExitStack() as stack:
             with self.translated():
                 joined = JoinedTransaction(
@@ -292,7 +292,7 @@ class SQLBackend(ABC):
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
-        """Take a connection for what concerns the schema; each statement is a transaction of its own."""
+        """Take a connection for work on the schema; each statement is a transaction of its own."""
         with self.engine.connect() as plain:
             yield plain.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -306,11 +306,11 @@ class SQLBackend(ABC):
         self.after_fork()
 
     def after_fork(self) -> None:  # noqa: B027 - most dialects share nothing but the pool
-        """Make anew what a forked process must not share."""
+        """Replace the state that a forked process must not share."""
 
     @staticmethod
     def _end(session: Session, how: str) -> None:
-        """End a transaction that failed; what the driver says of it must not hide the failure."""
+        """End a transaction that failed; an error of the driver must not hide the failure."""
         if session.process != os.getpid():
             return
         try:
@@ -323,7 +323,7 @@ class SQLBackend(ABC):
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn what the driver and the pool raise into BackendError."""
+        """Turn errors of the driver and the pool into BackendError."""
         try:
             yield
         except DocstoreError:
@@ -388,7 +388,7 @@ class SQLBackend(ABC):
         return []
 
     def derived_schema(self) -> list[str]:
-        """Return statements that make what the dialect derives from the tables, where it is missing."""
+        """Return statements that make the dialect's derived objects where they are missing."""
         return view_statements(self.tables, self.engine.dialect.name)
 
     @abstractmethod
@@ -398,13 +398,14 @@ class SQLBackend(ABC):
         """
 
     def restore_derived(self, *, allowed: bool) -> None:
-        """Make what is derived from the rows and is not there: the counts, the index and its tables, views.
+        """Make missing objects that are derived from the rows: counters, the index and its tables, views.
 
         Args:
-            allowed: whether to do so; else only look.
+            allowed: whether to make them; else only look.
 
         Raises:
-            BackendError: a table with data is missing, or one that reads need is, and nothing may be made.
+            BackendError: a table with data is missing, or an object that reads need, and nothing may be
+                made.
         """
         statements = self._restoring()
         data = {f"{self.tables.prefix}{name}" for name in migrations.DATA}
@@ -438,11 +439,11 @@ class SQLBackend(ABC):
         return [*migrations.derived_statements(self.tables, self.engine.dialect), *self.derived_schema()]
 
     def derived_names(self, statements: Sequence[str], *, tables: bool = False) -> set[str]:
-        """Return the names of what is derived.
+        """Return the names of the derived objects.
 
         Args:
-            statements: what makes it.
-            tables: leave out what calls can do without: indexes, and the views.
+            statements: the statements that make them.
+            tables: leave out objects that calls can do without: indexes and views.
         """
         passive = ("INDEX", "VIEW") if tables else ()
         return {name for name, kind in migrations.made_by(statements).items() if kind not in passive}
@@ -486,10 +487,10 @@ class SQLBackend(ABC):
         return False
 
     def leave(self, idle: IdleConnection) -> None:  # noqa: B027 - SQLite has nothing to leave
-        """Leave a connection as whoever else uses it expects it."""
+        """Leave a connection as its next user expects it."""
 
     def recover(self, idle: IdleConnection) -> None:  # noqa: B027 - a ROLLBACK is enough on Postgres
-        """Let nothing of a block that failed be under way on a connection."""
+        """End everything that a failed block left under way on a connection."""
 
     @abstractmethod
     def begin(self, session: Session) -> None:
@@ -508,10 +509,10 @@ class SQLBackend(ABC):
         """Open a transaction that only one process at a time can hold, for the schema."""
 
     def translate(self, error: Exception) -> BackendError | None:
-        """Return the BackendError for what the driver raised, or ``None`` if it is not the driver's.
+        """Return the BackendError for an error of the driver, None for others.
 
         Raises:
-            Cancelled, QueryTimeout: a statement was interrupted, as its call is over.
+            Cancelled, QueryTimeout: a statement was interrupted because its call is over.
         """
         if self.is_interrupt(error):
             current().check()
@@ -519,7 +520,7 @@ class SQLBackend(ABC):
 
     @abstractmethod
     def meaning(self, error: Exception) -> BackendError | None:
-        """Return what an error of the driver or the pool means, ``None`` if it is neither's."""
+        """Return the BackendError for an error of the driver or the pool, None for others."""
 
 
 def _conforms(backend: SQLBackend) -> AbstractContextManager[Writer]:

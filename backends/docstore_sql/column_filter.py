@@ -26,12 +26,12 @@ _RANGED = ("created_at", "number")
 
 @dataclass(frozen=True, slots=True)
 class ColumnFilter:
-    """What a query asks of the columns, its order and window aside.
+    """The conditions of a query on ordinary columns, without its order and window.
 
     Attributes:
-        pins: the owner, the tenant, or both, in this order, each with its column's name.
-        statuses: those that are asked for, in order; all four where none is named.
-        is_latest: whether only the newest versions, or only others, are asked for; ``None``: all.
+        pins: the owner, the tenant, or both, in this order, each with the name of its column.
+        statuses: the statuses asked for, in order; all four if the query names none.
+        is_latest: true for newest versions only, false for others only, None for all.
         ranges: comparisons of ``created_at`` and ``number``.
     """
 
@@ -72,13 +72,13 @@ class ColumnFilter:
         return both(parts)
 
     def values(self, query: Query) -> tuple[Any, ...]:
-        """Return what is bound in that condition."""
+        """Return the values bound in that condition."""
         pinned = (value for _, value in self.pins)
         return (*pinned, *(term.value for term in self.ranges), *(query.after or ()))
 
 
 def column_filter(query: Query) -> ColumnFilter | None:
-    """Return what a query asks of the columns; ``None``: anything else, or of no owner and no tenant."""
+    """Return the column filter of a query; None if it asks anything else, or pins no owner and no tenant."""
     if query.collection is not DOCUMENTS:
         return None
     named = (("owner", query.scope.owner), ("tenant", query.scope.tenant))
@@ -109,7 +109,7 @@ def column_filter(query: Query) -> ColumnFilter | None:
 
 
 def _statuses(term: Expr) -> set[Any] | None:
-    """Return the statuses that a term leaves; ``None``: it asks of something else."""
+    """Return the statuses that a term leaves, None if it is about another field."""
     match term:
         case Compare(("status",), "eq", value):
             return {value}
@@ -127,8 +127,8 @@ class PreparedQuery:
     """A query, and what was worked out for it. Threads may share it.
 
     Attributes:
-        query: what was prepared.
-        columns: what it asks of ordinary columns; ``None``: it asks anything else.
+        query: the query.
+        columns: its column filter, None if it has none.
     """
 
     query: Query

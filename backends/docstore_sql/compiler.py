@@ -48,11 +48,11 @@ _KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
-    """What an order comes to, whatever the position.
+    """The SQL of an order.
 
     Attributes:
         listed: the ORDER BY list.
-        row: the keys as one row, where rows are compared; ``None``: key by key.
+        row: the keys as one row; None if positions are compared key by key.
     """
 
     listed: Fragment
@@ -222,7 +222,7 @@ class Compiler(ABC):
         return self._sort(order).listed
 
     def _sort(self, order: tuple[SortKey, ...]) -> _Sorted:
-        """Return what an order comes to, from what was made of it before."""
+        """Return the SQL of an order, which is kept."""
         found = self._sorted.get(order)
         if found is None:
             if len(self._sorted) >= _KEPT:

@@ -57,7 +57,7 @@ class _Asked:
 
 
 def _asked(query: Query) -> _Asked | None:
-    """Return what ``query`` asks of the counted columns, ``None`` if it asks anything else."""
+    """Return the condition of ``query`` on the counted columns, None if it asks anything else."""
     if query.collection is not DOCUMENTS:
         return None
     asked = _Asked()
@@ -143,10 +143,10 @@ class Counters:
         )
 
     def faults(self, unreadable: int = 0) -> list[str]:
-        """Return in words what is wrong with the counts; none: they are right.
+        """Return the faults of the counters in words; none if they are right.
 
         Args:
-            unreadable: rows that somebody changed by hand, which may be counted as what they were.
+            unreadable: the number of rows changed by hand, which may be counted as they were before.
         """
         differences = self.differences()
         if sum(map(abs, differences.values())) <= 2 * unreadable:
@@ -187,7 +187,7 @@ class Counters:
         return counted
 
     def moved(self, before: Counter[Key], changed: Mapping[str, Any]) -> Counter[Key]:
-        """Return what changes where rows counted ``before`` get these columns."""
+        """Return the differences of the counters where rows counted ``before`` get these columns."""
         change: Counter[Key] = Counter()
         given = {name: changed[name] for name in COUNTED if name in changed}
         for key, n in before.items():
@@ -219,7 +219,7 @@ class Counters:
             self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
 
     def repair(self) -> None:
-        """Add what the counts lack; one after another, so that nobody adds it twice."""
+        """Set the counters right; one writer after another, so that no difference is added twice."""
         self._session.lock("tally")
         self.add(self.differences())
 

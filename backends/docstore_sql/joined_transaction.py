@@ -1,4 +1,4 @@
-"""The application's own transaction, joined for a block: what may be joined, and whether it still lasts."""
+"""The application's own transaction, joined for a block: which may be joined, and whether it still lasts."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class JoinedTransaction:
     """A transaction that the application begins, commits and rolls back.
 
     Args:
-        given: what the application joined with.
-        dialect: the database that the store is in, as SQLAlchemy calls it.
+        given: the connection or session that the application joined with.
+        dialect: the database of the store, by SQLAlchemy's name.
         drivers: the drivers that a session can use.
         example: a URL of one of them.
         cursor: makes the cursor of an asynchronous driver's connection.
 
     Attributes:
-        connection: what a session runs on.
+        connection: the connection that a session runs on.
 
     Raises:
-        TypeError: it is nothing that can be joined, or of another database or driver.
+        TypeError: it cannot be joined, or is of another database or driver.
         BackendError: it is closed.
     """
 
@@ -55,9 +55,7 @@ class JoinedTransaction:
         self._transaction = self._under_way()
 
     def check(self) -> None:
-        """Raise BackendError if the application has ended the transaction; else let it take note of one
-        call.
-        """
+        """Raise BackendError if the application has ended the transaction; else tell it of one more call."""
         now = self._under_way()
         if now is None or now is not self._transaction or not now.is_active:
             raise BackendError(
@@ -90,7 +88,7 @@ class JoinedTransaction:
         return LoopConnection((await given.get_raw_connection()).driver_connection, self._cursor)
 
     def _under_way(self) -> Any:
-        """Return the application's transaction, ``None`` if it has none any more."""
+        """Return the application's transaction, None if it has ended."""
         given = self._given
         if self._is_async and not self._is_session:
             given = given.sync_connection

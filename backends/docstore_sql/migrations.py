@@ -41,7 +41,7 @@ class Step:
 
     Attributes:
         to: the format that the store then has.
-        what: what it does, in a few words, for people.
+        what: a few words for people.
         run: does it; it must not commit.
     """
 
@@ -141,9 +141,7 @@ def made_by(statements: Iterable[str]) -> dict[str, str]:
 
 
 def derived_statements(tables: Tables, dialect: sa.Dialect) -> list[str]:
-    """Return what makes the tables that are derived from the others, and all indexes, where they are
-    missing.
-    """
+    """Return the statements that make derived tables and all indexes where they are missing."""
     data = {f"{tables.prefix}{name}" for name in DATA}
     return [
         re.sub(r"^\s*CREATE (TABLE|(?:UNIQUE )?INDEX) ", r"CREATE \1 IF NOT EXISTS ", statement)
@@ -173,7 +171,7 @@ def _drop_unused(connection: sa.Connection, tables: Tables, extra: Sequence[str]
 
 
 def table_statements(tables: Tables, dialect: sa.Dialect) -> tuple[str, ...]:
-    """Return what creates the tables and their indexes, from what was worked out for the same before."""
+    """Return the statements that make the tables and their indexes; they are kept."""
     place = (tables, dialect.name, dialect.driver)
     found = _MADE.get(place)
     if found is None:
@@ -194,12 +192,11 @@ def pending_steps(found: int) -> list[Step]:
 
 
 def upgrade_needed(found: int | None, where: str) -> UpgradeNeeded:
-    """Return the error that says what an upgrade would do to a store of format ``found`` (``None``: no
-    store).
+    """Return the error that names the upgrades a store lacks.
 
     Args:
-        found: its format.
-        where: what the store is called in the text.
+        found: its format, None if there is no store.
+        where: the name of the store in the text.
     """
     steps = tuple(f"format {step.to}: {step.what}" for step in pending_steps(found or OLDEST))
     if found is None:

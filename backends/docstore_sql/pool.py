@@ -30,7 +30,7 @@ _forked: list[object] = []
 
 
 class PoolHooks(Protocol):
-    """What the pool asks of its backend."""
+    """The backend as the pool sees it."""
 
     @property
     def gate(self) -> Gate:
@@ -52,13 +52,13 @@ class PoolHooks(Protocol):
         """Return whether the server has closed a connection."""
 
     def leave(self, idle: IdleConnection) -> None:
-        """Leave a connection as whoever else uses it expects it."""
+        """Leave a connection as its next user expects it."""
 
     def recover(self, idle: IdleConnection) -> None:
-        """Let nothing of a block that failed be under way on a connection."""
+        """End everything that a failed block left under way on a connection."""
 
     def translate(self, error: Exception) -> BackendError | None:
-        """Return the error for what the driver or the pool raised; ``None`` if neither did."""
+        """Return the error for an error of the driver or the pool, None for others."""
 
 
 class IdleConnection:
@@ -257,7 +257,7 @@ class ReadBlock:
         self._pool.give(idle)
 
     def _raise(self, error: BaseException) -> None:
-        """Raise what an error of the driver or the pool means; return if it is another."""
+        """Raise the meaning of an error of the driver or the pool; return for others."""
         if not isinstance(error, Exception) or isinstance(error, DocstoreError):
             return
         translated = self._hooks.translate(error)
@@ -293,7 +293,7 @@ class Connecting:
         return attempt.result()
 
     def close(self) -> None:
-        """Wait for what is under way: no connection comes after this."""
+        """Wait for connections under way: none comes after this."""
         for thread in list(self._under_way):
             thread.join()
 

@@ -34,12 +34,12 @@ _BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "att
 
 
 def content_columns(content: str, *, marks: bool) -> tuple[str, str, str]:
-    """Return what the content table keeps of ``content``: the text, its words and its symbols (rule 22)."""
+    """Return the columns of the content table: the text, its words and its symbols (rule 22)."""
     return content, index_words(content, marks=marks), index_symbols(content, marks=marks)
 
 
 def name_columns(filename: str, *, marks: bool) -> tuple[str, str | None]:
-    """Return the two folds of a filename: for operators, and for search where that is another."""
+    """Return the two folds of a filename: for operators, and for search, None if that is the same."""
     folded = fold(filename)
     if filename.isascii():
         return folded, None
@@ -74,7 +74,7 @@ class Session(ABC):
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Open a part of the block: an exception in it undoes what it did."""
+        """Open a part of the block: an exception in it undoes the changes of the part."""
         self.cursor.execute("SAVEPOINT docstore_part")
         try:
             yield
@@ -299,7 +299,7 @@ class Session(ABC):
         return exists
 
     def assignment(self, name: str, value: Any) -> Fragment:
-        """Return one ``column = value``, with what is derived from it."""
+        """Return one ``column = value``, with the columns derived from it."""
         return Fragment(f"{name} = {self.mark}", (value,))
 
     def replace_content(self, row: Row, content: str | None) -> None:
@@ -421,11 +421,11 @@ class Session(ABC):
 
     @abstractmethod
     def restore(self, statements: Sequence[str], missing: set[str]) -> None:
-        """Make what is derived from the rows, as far as it is missing, and fill it.
+        """Make missing derived objects, and fill them.
 
         Args:
-            statements: what makes all of it, where it is missing.
-            missing: the names of what is.
+            statements: the statements that make all of them, where they are missing.
+            missing: the names of those that are missing.
         """
 
     @abstractmethod

@@ -1,10 +1,9 @@
-"""The tables: their names, and their columns as SQLAlchemy metadata (for creation, and for an application's
-own Alembic).
+"""Tables: their names, and their columns as SQLAlchemy metadata (for creation, and for Alembic).
 
-One table a collection, the content apart so that listing never touches it, one table of blobs, one of the
-store's own settings. ``tenant`` is never NULL (``''`` is none) and every unique key holds it, so that the
-same tables can be partitioned by it; what is looked up across tenants stands before it there. Instants are
-int64 microseconds since 1970-01-01T00:00:00Z.
+There is one table a collection, one of contents so that listings never touch them, one of blobs and one of
+settings. ``tenant`` is never NULL (``''`` is none), and every unique key holds it, so that the tables can
+be partitioned by it. Keys looked up across tenants stand before it there. Instants are int64 microseconds
+since 1970-01-01T00:00:00Z.
 """
 
 from __future__ import annotations
@@ -201,7 +200,7 @@ def make_metadata(tables: Tables, dialect: str) -> sa.MetaData:
 
 
 def _document_indexes(name: str, document: sa.Table, dialect: str) -> None:
-    """Index what keeps versions apart, and what listings, the queue and look-ups by bytes go by."""
+    """Index the keys of versions, the orders of listings, the queue, and look-ups by bytes."""
     columns = document.c
     owner = sa.func.coalesce(columns.owner, sa.text("''"))
     named = columns.external_id.is_not(None)
@@ -222,8 +221,9 @@ def _document_indexes(name: str, document: sa.Table, dialect: str) -> None:
 
 
 def _postgres_queue(name: str, document: sa.Table) -> None:
-    """Index what may be claimed: pending and processing documents, which are the two words from ``p`` on, in
-    the order of their numbers, and the leases by their end. Claims say just these conditions and orders.
+    """Index pending and processing documents in the order of their numbers, and leases by their end.
+
+    These are the two statuses from ``p`` on. Claims use exactly these conditions and orders.
     """
     columns = document.c
     waiting = columns.status >= sa.literal_column("'p'")
@@ -282,10 +282,10 @@ def _postgres_indexes(name: str, document: sa.Table, extraction: sa.Table) -> No
 
 
 def _scope_indexes(name: str, document: sa.Table, dialect: str) -> None:
-    """Index the documents of a tenant and of an owner by time, those that have one, with what a listing of
-    theirs looks at besides, so that pages far behind are reached without the rows before.
+    """Index the documents of a tenant and of an owner by time, with the columns that listings test.
 
-    On SQLite the status comes before the time: a page of any status is merged of four.
+    So pages far behind are reached without the rows before. On SQLite the status comes before the time: a
+    page of any status is merged of four.
     """
     columns = document.c
     some_owner, some_tenant = columns.owner.is_not(None), columns.tenant != sa.literal_column("''")
@@ -361,7 +361,7 @@ def _blob_table(name: str, metadata: sa.MetaData) -> sa.Table:
 
 
 def _usual_table(name: str, metadata: sa.MetaData) -> None:
-    """Make the table of usual values: the path, an array of keys, and the value, both as JSON."""
+    """Make the table of common values: the path, an array of keys, and the value, both as JSON."""
     text = _type_of(DOCUMENTS.column("id"))
     sa.Table(
         name,

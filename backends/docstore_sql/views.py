@@ -20,7 +20,7 @@ _SECOND = 1_000_000
 
 
 def view_statements(tables: Tables, dialect: str) -> list[str]:
-    """Return what makes the views where they are missing, in ``dialect`` (``sqlite`` or ``postgresql``)."""
+    """Return the statements that make missing views, in ``dialect`` (``sqlite`` or ``postgresql``)."""
     start, column, end = _START[dialect], _COLUMN[dialect], _END[dialect]
     return [
         f"{start} {tables.named(collection.name)} AS SELECT "

@@ -1,4 +1,4 @@
-"""docstore on SQLite: only what differs from the shared SQL backend."""
+"""SQLite backend: only the differences from the shared SQL backend."""
 
 from docstore_sqlite.backend import SQLiteBackend, open_backend
 

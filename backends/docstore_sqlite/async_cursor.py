@@ -26,8 +26,9 @@ def in_its_thread(driver: Any, work: Callable[[Any], T]) -> T:
 
 
 class SQLiteLoopCursor:
-    """What a session uses of a cursor; each statement is one visit to the connection's thread, which brings
-    the first rows along.
+    """Cursor on a connection of aiosqlite's, for a session in another thread.
+
+    Each statement is one visit to the connection's thread, which brings the first rows along.
 
     Args:
         driver: aiosqlite's connection.
@@ -46,7 +47,7 @@ class SQLiteLoopCursor:
 
     @property
     def connection(self) -> SQLiteLoopCursors:
-        """What makes more cursors of the connection."""
+        """A factory of more cursors on the connection."""
         return SQLiteLoopCursors(self._driver)
 
     def execute(self, text: str, values: Sequence[Any] = ()) -> Self:
@@ -85,7 +86,7 @@ class SQLiteLoopCursor:
         return self._rows.popleft() if self._rows else None
 
     def fetchmany(self, size: int) -> list[Any]:
-        """Return up to so many rows."""
+        """Return at most ``size`` rows."""
         found: list[Any] = []
         while len(found) < size and (row := self.fetchone()) is not None:
             found.append(row)

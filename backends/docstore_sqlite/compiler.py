@@ -43,7 +43,7 @@ class SQLiteCompiler(Compiler):
         self.points: dict[tuple[Any, ...], tuple[tuple[str, ...], str]] = {}
 
     def declare(self, declared: Sequence[tuple[SortKey, ...]]) -> None:
-        """Take note of the declared indexes; what was worked out without is worked out anew."""
+        """Take note of the declared indexes; orders are compiled anew."""
         self.declared = declared
         self._sorted = {}
 

@@ -1,8 +1,8 @@
-"""Database file: what its URL says, what may be done there, whether it is still the same file.
+"""Database file: the meaning of its URL, the access it allows, and whether it is still the same file.
 
-SQLite goes on with a file that was moved or removed as if nothing had happened. Beside a file that was
-put in its place it would read the write-ahead log of the one before. So one ``stat`` looks at the file
-before a block, and every connection is made by a URI of what may be done there.
+SQLite goes on with a file that was moved or removed as if nothing had happened. Beside a file that was put
+in its place it would read the write-ahead log of the one before. So one ``stat`` looks at the file before a
+block, and every connection is made by a URI with the access that is allowed.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class DatabaseFile:
     # -- connecting --------------------------------------------------------------------------------
 
     def uri(self) -> str:
-        """Return what a connection is opened by.
+        """Return the URI of a connection.
 
         Raises:
-            BackendError: what lies beside the file cannot be read, so that commits would be missing.
+            BackendError: a log beside the file cannot be read, so that commits would be missing.
         """
         assert self.path is not None
         address = f"file:{quote(os.fsencode(PurePath(self.path).as_posix()))}"
@@ -64,7 +64,7 @@ class DatabaseFile:
         return f"{address}?mode=ro{'&immutable=1' if self.is_still else ''}"
 
     def _is_read_alone(self) -> bool:
-        """Return whether the file is read without the log beside it, as SQLite can make nothing there."""
+        """Return whether the file is read without the log beside it, as SQLite can make no file there."""
         log, journal = _size(f"{self.real}-wal"), _size(f"{self.real}-journal")
         makes = not self._immutable and _may_write(os.path.dirname(self.real))
         if makes:
@@ -122,7 +122,7 @@ class DatabaseFile:
 
     @property
     def log_is_old(self) -> bool:
-        """Whether the log beside the file belongs to the one that was there before."""
+        """Whether the log beside the file belongs to the file before."""
         return self._log is not None and _identity(f"{self.real}-wal") == self._log
 
     def remove_log(self) -> None:

@@ -26,7 +26,7 @@ __all__ = ["create", "drop", "has_order", "key_expression", "read", "register_or
 
 
 def key_expression(key: SortKey, collection: Collection, alias: str = "") -> str:
-    """Return what a key sorts by, as SQL text; a JSON path as a call of ``docstore_order``."""
+    """Return the sort expression of a key as SQL text; a JSON path is a call of ``docstore_order``."""
     name = key.path[0]
     if collection.column(name).kind is not Kind.JSON:
         return f"{alias}{name}"
@@ -46,7 +46,7 @@ def _order_of(said: bytes) -> Callable[[str | None], bytes]:
 
 
 def register_order(connection: Any) -> None:
-    """Register on a raw connection what indexes over JSON paths are made of."""
+    """Register on a raw connection the function in indexes over JSON paths."""
     connection.create_function(
         "docstore_order", 2, lambda said, text: _order_of(said)(text), deterministic=True
     )

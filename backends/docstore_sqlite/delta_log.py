@@ -41,7 +41,7 @@ _CHUNK_MASK = (1 << 65_536) - 1
 
 
 class Compaction:
-    """One fold: the facts of changed rows before and now, and the tables they are merged into."""
+    """One compaction: the terms of changed rows before and now, and the tables they are merged into."""
 
     def __init__(self, cursor: Any, names: IndexTables, collection: Collection) -> None:
         self.cursor = cursor
@@ -49,7 +49,7 @@ class Compaction:
         self.collection = collection
 
     def run(self, now: TermTree, before: TermTree | None) -> None:
-        """Remove what is no more, add what is new."""
+        """Remove terms that are gone, add new ones."""
         parts: list[tuple[int, list[tuple[int, bytes, bytes]]]] = []
         shrunk = self._remove(before, now) if before is not None else set[int]()
         for path, node in now.root.walk():
@@ -71,7 +71,7 @@ class Compaction:
         )
 
     def _remove(self, before: TermTree, now: TermTree) -> set[int]:
-        """Remove what is no more; return the ids of the paths that something was removed from."""
+        """Remove terms that are gone; return the ids of the paths that lost some."""
         gone: list[tuple[bytes, int, int, bytes]] = []
         for path, node in before.root.walk():
             if node.postings:
@@ -97,7 +97,7 @@ class Compaction:
 
 
 def _pieces(node: Node, other: Node | None) -> Iterator[tuple[bytes, int, bytes]]:
-    """Yield the facts of a node that are not the other's, as ``(key, chunk, form)``."""
+    """Yield the terms of a node that the other node lacks, as ``(key, chunk, form)``."""
     there = None if other is None else TermTree.of(other)
     for key, members in node.sets():
         left = members if there is None else _less(members, there.posting((), key))
@@ -142,7 +142,7 @@ COMPACTED_BYTES = 8_000_000
 
 
 def register_compaction(connection: Any) -> None:
-    """Register on a raw connection what folding calls a row."""
+    """Register on a raw connection the functions that compaction calls for each posting."""
     connection.create_function("docstore_merged", 2, merged, deterministic=True)
     connection.create_function("docstore_removed", 2, removed, deterministic=True)
 
@@ -151,7 +151,7 @@ _CHANCE_BITS = 31
 
 
 def log_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Sequence[int]) -> int | None:
-    """Note rows just inserted; return how many changes are noted, at least, where that is plain."""
+    """Log new rows; return a lower bound of the number of logged changes, None if it is not known."""
     into = f"INSERT INTO {names.changes[collection.name]} (number, is_new, has_text)"
     has_text = int(collection is DOCUMENTS)
     if len(numbers) == 1:
@@ -172,16 +172,15 @@ def log_old(
     *,
     has_text: bool = False,
 ) -> int | None:
-    """Note rows about to change or go, as they are; return how many changes are noted, at least, where that
-    is plain.
+    """Log rows as they are before a change; return a lower bound of the logged changes, None if not known.
 
     Args:
         cursor: in the writer's transaction.
         names: the tables.
-        collection: whose rows.
+        collection: the collection of the rows.
         where: the condition, SQL text.
-        values: bound in it.
-        has_text: whether the filename or the content are about to change, or the document is about to go.
+        values: the values bound in it.
+        has_text: whether the filename or the content changes, or the document goes.
     """
     into, rows = names.changes[collection.name], names.rows[collection.name]
     listed = given = columns(collection)
@@ -224,13 +223,14 @@ Decoded: TypeAlias = dict[int, dict[str, Any]]
 def _changed(
     collection: Collection, old: dict[int, Sequence[Any]], rows: Iterable[Sequence[Any]]
 ) -> tuple[Decoded, Decoded]:
-    """Return changed rows by number as the evaluator reads them, as they were and as they are, without the
-    columns that are the same: of these nothing has to be moved.
+    """Return changed rows by number, before and now, as the evaluator reads them.
+
+    Columns that are the same are left out: none of their terms has to be moved.
 
     Args:
-        collection: whose rows.
-        old: by number, what there was; emptied.
-        rows: the number and the columns of what there is.
+        collection: the collection of the rows.
+        old: the rows before, by number; emptied.
+        rows: the number and the columns of the rows now.
     """
     befores: Decoded = {}
     nows: Decoded = {}
@@ -263,7 +263,7 @@ _AS_BOOLEAN = {None: None, 0: False, 1: True}
 
 
 def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
-    """Take all changes noted into the bulk, and begin a generation."""
+    """Compact the log into the bulk, and begin a generation."""
     changes = names.changes[collection.name]
     cursor.execute(f"SELECT count(*), min(number), max(number), min(is_new) FROM {changes}")
     count, first, last, all_new = cursor.fetchone()
@@ -326,7 +326,7 @@ def _fold_fresh(cursor: Any, names: IndexTables, collection: Collection, chosen:
 
 
 def _held(rows: Iterable[Sequence[Any]], collection: Collection) -> Iterator[list[Sequence[Any]]]:
-    """Yield rows, the number before the columns of each, as many together as are folded at once."""
+    """Yield rows, each number before its columns, in groups that are compacted at once."""
     first, *others = [at for at, is_json in enumerate(FIELDS[collection.name].values(), 1) if is_json]
     some: list[Sequence[Any]] = []
     held = 0
@@ -344,7 +344,7 @@ def _held(rows: Iterable[Sequence[Any]], collection: Collection) -> Iterator[lis
 
 
 def _slices(cursor: Any, names: IndexTables, collection: Collection) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last number of changed rows whose JSON, before and now, is folded at once."""
+    """Yield the first and last number of changed rows whose JSON, before and now, is compacted at once."""
     changes, rows = names.changes[collection.name], names.rows[collection.name]
     json = [name for name, is_json in FIELDS[collection.name].items() if is_json]
     size = " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in json)
@@ -389,9 +389,7 @@ def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: 
 
 
 def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> TermTree:
-    """Return the facts of rows as they are: the number and the indexed columns of each, and perhaps others,
-    ascending.
-    """
+    """Return the terms of rows: the number and the indexed columns of each, and perhaps others, ascending."""
     root = Node()
     if rows:
         numbers, *given = zip(*rows, strict=True)

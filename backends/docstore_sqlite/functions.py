@@ -1,8 +1,8 @@
-"""The functions that SQLite calls back: the evaluator and the sort order, registered on each connection.
+"""Functions that SQLite calls back: the evaluator and the sort order, registered on each connection.
 
-A predicate is compiled to a closure once a query and bound by a number; SQLite calls the closure a row. What
-a JSON path matches is therefore the evaluator's own answer, and never a matter of how SQLite reads JSON (its
-number parser is not exact, and its JSON functions go wrong on rare keys; see ARCHITECTURE.md).
+A predicate is compiled to a closure once a query and bound as a number; SQLite calls the closure for each
+row. So the evaluator itself decides the matches of a JSON path, whatever SQLite makes of JSON: its number
+parser is not exact, and its JSON functions go wrong on rare keys (SQLite 3.40; see ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Predicate(_Bound):
 
     Args:
         expr: its leaves all begin with one of ``fields``.
-        fields: what it asks of, in the order of the values.
+        fields: the fields, in the order of the values.
     """
 
     __slots__ = ("expr",)
@@ -78,7 +78,7 @@ def _of_many(expr: Expr, fields: Sequence[Field]) -> Callable[..., bool]:
 
 
 def _reader(field: Field) -> Callable[[Any], Any] | None:
-    """Return what makes of a stored value what the evaluator sees; ``None``: it is that already."""
+    """Return the decoder of a field's stored values, None if the evaluator takes them as they are."""
     match field.kind:
         case Kind.JSON:
             return lambda text: None if text is None else read_json(text)

@@ -25,8 +25,8 @@ _MOST = 100
 
 
 def index_differences(session: Any, unreadable: Mapping[str, Container[int]]) -> list[str]:
-    """Return how the index and the counts differ from what the rows say, at most a hundred differences in
-    words; none: they are right.
+    """Return at most a hundred differences of index and counters from the rows, in words; none if all is
+    right.
 
     Args:
         session: a block of the SQLite backend, reading one state or writing.
@@ -45,7 +45,7 @@ def index_differences(session: Any, unreadable: Mapping[str, Container[int]]) ->
 
 
 def rebuild_index(session: Any) -> None:
-    """Make the index anew from the rows, and mend the counts, in the session's transaction.
+    """Make the index anew from the rows, and set the counters right, in the session's transaction.
 
     Args:
         session: a block of the SQLite backend for writing.
@@ -110,7 +110,7 @@ def _differences(
 def _expected(
     cursor: Any, names: IndexTables, collection: Collection, chunk: int
 ) -> dict[tuple[Path, bytes], int]:
-    """Return what the bulk should hold of a chunk: unchanged rows as they are, changed ones as they were."""
+    """Return the terms that the bulk should hold of a chunk: of changed rows those before the change."""
     changes, rows, listed = names.changes[collection.name], names.rows[collection.name], columns(collection)
     window = (chunk * CHUNK, (chunk + 1) * CHUNK - 1)
     cursor.execute(

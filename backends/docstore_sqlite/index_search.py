@@ -39,12 +39,12 @@ _CREATED = ("created_at",)
 
 
 class IndexSearch(SnapshotSession):
-    """The index as one session asks it.
+    """The index as one session searches it.
 
     Args:
-        session: the block; its compilers, cursor and connection are used.
-        tables: the tables' names.
-        shared: by collection, what the process knows.
+        session: the block, with its compilers, cursor and connection.
+        tables: the names of the tables.
+        shared: the state that the process shares, by collection.
     """
 
     def __init__(self, session: Any, tables: Tables, shared: Mapping[str, SharedIndex]) -> None:
@@ -53,7 +53,7 @@ class IndexSearch(SnapshotSession):
         self.fetching = RowStatements(session, tables)
 
     def asked(self, query: Query) -> PlannedQuery:
-        """Return what ``query`` asks."""
+        """Return the planned form of ``query``."""
         return planned(query, self.session.compilers[query.collection.name])
 
     def timed(self, query: Query, asked: PlannedQuery, select: Callable[[Query], list[Row]]) -> list[Row]:
@@ -134,15 +134,13 @@ class IndexSearch(SnapshotSession):
         return sure + self.fetching.count(query, found.whole.recheck, left)
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
-        """Count by the values at a path; ``None``: the facts do not tell. Call within a transaction."""
+        """Count by the values at a path; None if the index cannot tell. Call within a transaction."""
         asked, index = self.asked(query), self.index(query.collection)
         key = asked.key or answer_key(asked.terms)
         return count_by(index, self._find(asked.terms, key, index, query), path)
 
     def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, query: Query) -> IndexMatches:
-        """Return what the index says of the terms; what texts the documents have is asked of the index of
-        texts.
-        """
+        """Return the match sets of the terms; the text index answers for texts."""
         if query.collection is not DOCUMENTS:
             return index.find(terms, key)
         return index.find(terms, key, partial(self._leaf, index), partial(self._changed_texts, index))
@@ -157,7 +155,7 @@ class IndexSearch(SnapshotSession):
         return MatchSets(EMPTY, source.posting((), EVERY) if found is None else found)
 
     def _changed_texts(self, index: Snapshot, leaf: Leaf) -> Bitmap | None:
-        """Return the documents that a test of texts may hold for, as they are now; ``None``: very many."""
+        """Return the documents that a test of texts may hold for, as they are now; None for very many."""
         found, stored = self._texts(index, leaf), index.bulk.stored
         assert isinstance(stored, PostingReader)
         return None if found is None else union(found, stored.unfolded_texts())
@@ -169,7 +167,7 @@ class IndexSearch(SnapshotSession):
         return None if question is None else stored.texts(fts5_query(question))
 
     def _cut(self, query: Query, found: IndexMatches, index: Snapshot) -> Fragment | None:
-        """Return the statement that reads a page cut out of what was found; ``None``: it cannot be cut."""
+        """Return the statement that reads a page cut out by bit slices, None if it cannot be cut."""
         if query.limit is None or not index.can_cut(query.order, query.after):
             return None
         cut = index.cut(found, query.order, query.offset, query.limit, query.after)
@@ -248,6 +246,6 @@ def _window(query: Query) -> PageRange:
 
 
 def is_orderable(order: Sequence[SortKey], collection: Collection) -> bool:
-    """Return whether what is known of changed records tells their order."""
+    """Return whether the logged columns of changed records tell their order."""
     kept = FIELDS[collection.name]
     return all(key.path[0] in kept or key.path == ("number",) for key in order)

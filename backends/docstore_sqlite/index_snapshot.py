@@ -44,12 +44,12 @@ class SnapshotSession:
     """The index as one session sees and changes it.
 
     Args:
-        session: the block; its compilers, cursor and connection are used.
-        tables: the tables' names.
-        shared: by collection, what the process knows.
+        session: the block, with its compilers, cursor and connection.
+        tables: the names of the tables.
+        shared: the state that the process shares, by collection.
 
     Attributes:
-        private: whether what the block reads may be uncommitted.
+        private: whether the block may read uncommitted changes.
     """
 
     def __init__(self, session: Any, tables: Tables, shared: Mapping[str, SharedIndex]) -> None:
@@ -96,7 +96,7 @@ class SnapshotSession:
     def _private(
         self, collection: Collection, token: tuple[tuple[int, int], int, int], numbers: int
     ) -> Snapshot:
-        """Return the index with what this block has changed; nobody else may see any of it."""
+        """Return the index with the changes of this block, which no other block may see."""
         name = collection.name
         found = self._own.get(name)
         if found is None or found[0] != token:
@@ -113,7 +113,7 @@ class SnapshotSession:
         return found[1]
 
     def _tail(self, collection: Collection, tail: Tail, behind: int) -> Tail:
-        """Return a tail with what was noted behind a change."""
+        """Return a tail with the changes logged behind a change."""
         changed = self._changed(collection, behind)
         return tail.changed(changed) if changed else tail
 
@@ -132,7 +132,7 @@ class SnapshotSession:
         return changes
 
     def _changed(self, collection: Collection, behind: int) -> dict[int, Record | None]:
-        """Return the rows noted behind a change, as they are now; ``None`` for those that are gone."""
+        """Return the rows logged behind a change, as they are now; None for rows that are gone."""
         changes, rows = self.names.changes[collection.name], self.names.rows[collection.name]
         self.cursor.execute(f"SELECT DISTINCT number FROM {changes} WHERE seq > ?", (behind,))
         found: dict[int, Record | None] = dict.fromkeys((row[0] for row in self.cursor.fetchall()), None)
@@ -149,13 +149,13 @@ class SnapshotSession:
     # -- changes ---------------------------------------------------------------------------------------
 
     def inserted(self, collection: Collection, numbers: Sequence[int]) -> None:
-        """Note rows just inserted."""
+        """Log new rows."""
         if numbers:
             last = log_new(self.cursor, self.names, collection, numbers)
             self._noted(collection, last, has_text=True)
 
     def changing(self, collection: Collection, number: int, names: Iterable[str]) -> bool:
-        """Note a row about to be updated, if ``names`` has a column of the index; return whether it has."""
+        """Log a row about to be updated, if ``names`` has a column of the index; return whether it has."""
         has_text = collection is DOCUMENTS and not _TEXTS.isdisjoint(names)
         if not has_text and FIELDS[collection.name].keys().isdisjoint(names):
             return False
@@ -164,35 +164,35 @@ class SnapshotSession:
         return True
 
     def deleting(self, collection: Collection, where: Fragment) -> None:
-        """Note rows about to be deleted."""
+        """Log rows about to be deleted."""
         has_text = collection is DOCUMENTS
         self._has_text |= has_text
         log_old(self.cursor, self.names, collection, where.text, where.values, has_text=has_text)
 
     def changed(self, collection: Collection) -> None:
-        """Fold, after an update or a delete, if many changes are noted."""
+        """Compact the log, after an update or a delete, if it is long."""
         self._noted(collection, self._last, has_text=self._has_text)
         self._last, self._has_text = None, False
 
     def is_noted(self, *collections: Collection) -> bool:
-        """Return whether any change of these collections, or of any, is noted."""
+        """Return whether the log holds a change of these collections, or of any."""
         noted = (self.names.changes[one.name] for one in collections or (DOCUMENTS, EXTRACTIONS))
         self.cursor.execute("SELECT " + " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in noted))
         return bool(self.cursor.fetchone()[0])
 
     def fold_all(self) -> None:
-        """Fold whatever is noted."""
+        """Compact the log."""
         for collection in (DOCUMENTS, EXTRACTIONS):
             if self.is_noted(collection):
                 fold(self.cursor, self.names, collection)
 
     def _noted(self, collection: Collection, last: int | None, *, has_text: bool) -> None:
-        """Fold if it is time.
+        """Compact the log if it is long.
 
         Args:
-            collection: whose records were noted.
-            last: the number of the last change, where it is known.
-            has_text: whether texts may have been noted.
+            collection: the collection of the logged records.
+            last: the number of the last change, None if it is not known.
+            has_text: whether texts may have been logged.
         """
         if last is None:
             self.cursor.execute(f"SELECT max(seq) FROM {self.names.changes[collection.name]}")

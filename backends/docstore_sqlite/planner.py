@@ -107,8 +107,8 @@ def scoped(query: Query) -> tuple[Expr, ...]:
 
 
 def uses_index(terms: Sequence[Expr], kept: Container[str]) -> bool:
-    """Return whether the index may help: a term is about facts, and none asks for rows by a key that SQLite
-    has an index on.
+    """Return whether the index may help: a term is indexed, and none looks rows up by a key of SQLite's
+    own.
     """
     helps = False
     for term in terms:
@@ -147,23 +147,22 @@ def walk_length(wanted: int, total: int) -> int:
 
 @dataclass(slots=True, eq=False)
 class PlannedQuery:
-    """What is the same for all windows of a query.
+    """A query as planned for all its windows.
 
     Attributes:
-        query: the one that it was worked out for.
-        compiler, declared: what it was worked out with: the declared indexes may be others by now.
-        terms: the conditions, the scope's among them, that all must hold.
-        key: of their sets.
-        untimed, untimed_key: the same without those on ``created_at``.
-        timed: those on ``created_at``, as a condition.
-        span: the least and the most ``created_at`` that they leave; ``None``: they are no range.
-        where: all of them, as a condition.
+        query: the query.
+        compiler, declared: the compiler and declared indexes that it was planned with; these may change.
+        terms: the conditions that all must hold, those of the scope included.
+        key: the key of their match sets.
+        untimed, untimed_key: the same without conditions on ``created_at``.
+        timed: the conditions on ``created_at``, as SQL.
+        span: the least and the most ``created_at`` that they leave, None if they are no range.
         order: the ORDER BY list.
         is_walkable: whether the index of ``created_at`` has the order.
         is_indexed, is_indexed_deep: whether the index may help, and whether it may where many rows are
-            skipped; not where a declared one has all of it.
+            skipped; false where a declared index has all of it.
         is_sorted: whether the order is by columns or by a declared index.
-        placed: under which key the matches are kept in this order; ``None`` where they are not.
+        placed: the key of the matches kept in this order, None if they are not kept.
     """
 
     query: Query
@@ -202,14 +201,14 @@ class SQLitePrepared(PreparedQuery):
     """A query that the core holds.
 
     Attributes:
-        asked: what it asks, once the index was looked at for it.
+        asked: its planned form, None until a session has planned it.
     """
 
     asked: PlannedQuery | None = None
 
 
 def prepared_query(query: Query) -> tuple[Query, SQLitePrepared]:
-    """Return a query with what was prepared for it, and that; made now where it was not."""
+    """Return a query with its prepared form, and that form."""
     held = query.prepared
     if isinstance(held, SQLitePrepared) and held.holds(query):
         return query, held
@@ -218,7 +217,7 @@ def prepared_query(query: Query) -> tuple[Query, SQLitePrepared]:
 
 
 def planned(query: Query, compiler: SQLiteCompiler) -> PlannedQuery:
-    """Return what a query asks, as it was worked out before or now."""
+    """Return the planned form of a query."""
     held = prepared_query(query)[1]
     if held.asked is None or not held.asked.is_for(query, compiler):
         held.asked = _asked(query, compiler)

@@ -40,7 +40,7 @@ class PostingCache:
         self._mutex = threading.Lock()
 
     def get(self, place: Any) -> Any:
-        """Return what is kept, or ``None``."""
+        """Return the cached value, None without one."""
         found = self._sets.get(place)
         return None if found is None else found[0]
 
@@ -56,12 +56,12 @@ class PostingCache:
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """What a process knows of one collection's index at one moment, as committed.
+    """The committed state of one collection's index, as a process knows it.
 
     Attributes:
-        token: the stamp (count of schemas, generation) and the last change that ``index`` has seen.
-        index: the bulk of that generation and the changes since; ``None`` before anything was read.
-        kept: sets of that generation's bulk.
+        token: the stamp (count of schemas, generation) and the last change in ``index``.
+        index: the bulk of that generation and the changes since; None before anything was read.
+        kept: postings of that generation's bulk.
     """
 
     token: tuple[tuple[int, int], int] = ((-1, 0), 0)
@@ -71,11 +71,11 @@ class IndexState:
 
 @dataclass(slots=True)
 class SharedIndex:
-    """What all sessions of a process share of one collection's index.
+    """The state of one collection's index that all sessions of a process share.
 
     Attributes:
-        state: the latest; replaced as a whole.
-        orders: of orders that nothing had an index for, how many queries, and their seconds.
+        state: the latest state; replaced as a whole.
+        orders: for each order without an index, the number of queries and their seconds.
     """
 
     state: IndexState = field(default_factory=IndexState)
@@ -94,15 +94,15 @@ def _chunks_text(chunks: int) -> str:
 
 
 class PostingReader:
-    """A :class:`~docstore.index.extract.Stored` read through one cursor.
+    """A :class:`~docstore.index.bulk.Stored` read through one cursor.
 
     Args:
         cursor: on a connection within a transaction.
         names: the tables.
-        collection: whose facts.
-        kept: sets and ids of paths read before, of this generation.
-        is_committed: whether what is read is what other sessions see, too.
-        chunks: how many chunks of numbers there are.
+        collection: the collection.
+        kept: postings and ids of paths read before, of this generation.
+        is_committed: whether other sessions see the same.
+        chunks: the number of chunks of 65,536 numbers.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class PostingReader:
         self._chunks = _chunks_text(chunks)
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the records that have the fact."""
+        """Return the records with a term."""
         if key[:1] in WIDTHS:  # of a column all slices are read together: a comparison asks for most of them
             return self._column(path, key[:1]).get(key, EMPTY)
         found: Bitmap | None = self._kept.get((path, key))
@@ -132,7 +132,7 @@ class PostingReader:
         return found
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
-        """Return the records that have any of the facts."""
+        """Return the records with any of the terms."""
         if len(keys) < 8:
             return union_all(self.posting(path, key) for key in keys)
         found: dict[bytes, list[tuple[int, bytes]]] = {}
@@ -186,9 +186,7 @@ class PostingReader:
         return found
 
     def texts(self, asked: str) -> Bitmap | None:
-        """Return the documents whose texts are what is asked for, and perhaps more; ``None`` if they are
-        very many.
-        """
+        """Return a superset of the documents with these texts, None for very many."""
         self._cursor.execute(f"SELECT value FROM {self._names.setting} WHERE name = ?", (TEXT_GENERATION,))
         place = ("", asked, self._cursor.fetchone())
         found = self._kept.get(place) if self._is_committed else None

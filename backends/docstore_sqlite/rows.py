@@ -28,13 +28,13 @@ _LITERALS: Final = {None: "NULL", 0: "0", 1: "1"}
 def insertion(
     table: str, names: Sequence[str], numbers: Sequence[int], rows: Sequence[Row], *, marks: bool
 ) -> tuple[str, Iterator[tuple[Any, ...]]]:
-    """Return a statement and what to execute it with, row by row.
+    """Return an INSERT statement and its values, row by row.
 
     Args:
-        table: as SQL text.
-        names: the columns beside the number; the last two are the folds of the filename.
-        numbers: of the rows.
-        rows: at least one.
+        table: the table as SQL text.
+        names: the columns besides the number; the last two are the folds of the filename.
+        numbers: the numbers of the rows.
+        rows: the rows, at least one.
         marks: whether the fold for search keeps marks.
     """
     *stored, fold_name, search_name = names
@@ -63,7 +63,7 @@ def insertion(
 
 
 def _literal(values: Sequence[Any]) -> str | None:
-    """Return what a column has in all rows, ``None`` if it has to be bound."""
+    """Return the literal that all rows have in a column, None if the column has to be bound."""
     first = values[0]
     if first is not None and type(first) is not int and type(first) is not bool:
         return None

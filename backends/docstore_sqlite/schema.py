@@ -95,7 +95,7 @@ class IndexTables:
 
 
 def generation_name(collection: Collection) -> str:
-    """Return the setting that counts the folds of a collection."""
+    """Return the setting that counts the compactions of a collection."""
     return f"index generation of {collection.name}"
 
 

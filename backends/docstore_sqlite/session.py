@@ -107,9 +107,10 @@ class SQLiteSession(Session):
         return rows
 
     def _undated(self, query: Query, limit: int) -> list[Row]:
-        """Return the last rows of a walk from the newest on: those whose ``created_at`` somebody made NULL,
-        behind any position. They are no records; whoever reads them says so. The comparison of positions
-        leaves them out, as it has to be one that SQLite looks up in the index.
+        """Return rows whose ``created_at`` is NULL, the last of a walk from the newest on.
+
+        Somebody changed them by hand; the core reports them as unreadable. The comparison of positions
+        leaves them out, as SQLite must be able to look it up in the index.
         """
         compiler = self.compilers[query.collection.name]
         where = both(
@@ -137,9 +138,9 @@ class SQLiteSession(Session):
             return self.indexed.timed(query, asked, self._select_by_index)
 
     def _queued(self, query: Query) -> Fragment | None:
-        """Return the statement of a claim that asks for nothing but what may be claimed: it reads a partial
-        index, which SQLite uses where the status is written out; ``None``: the filter asks for more, which
-        the facts narrow.
+        """Return the statement of a claim by a partial index, None if the filter asks for more.
+
+        SQLite uses a partial index only if the status stands in the statement as a literal.
         """
         terms = query.where.terms if isinstance(query.where, And) else (query.where,)
         statuses = [
@@ -192,7 +193,7 @@ class SQLiteSession(Session):
             return self.indexed.count(query, at_most)
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
-        """Count by the values at a path: by the counters, else by the facts, else by the rows."""
+        """Count by the values at a path: by the counters, else by the index, else by the rows."""
         field = query.collection.column(path[0])
         is_json = field.kind is Kind.JSON
         if query.lock is not None or field.heavy:
@@ -236,7 +237,9 @@ class SQLiteSession(Session):
         return index_differences(self, unreadable)
 
     def restore(self, statements: Sequence[str], missing: set[str]) -> None:
-        """Make what is missing, and the index anew from the rows unless that is indexes and views alone."""
+        """Make missing objects, and the index anew from the rows unless only indexes and views were
+        missing.
+        """
         kinds = made_by(statements)
         drop_torn(self.cursor, self.tables, missing)
         for statement in statements:
@@ -249,11 +252,11 @@ class SQLiteSession(Session):
         rebuild_index(self)
 
     def is_noted(self) -> bool:
-        """Return whether any change is noted and not yet folded into the index."""
+        """Return whether the delta log holds any change."""
         return self.indexed.is_noted()
 
     def fold_all(self) -> None:
-        """Fold every noted change into the index."""
+        """Compact the delta log."""
         self.indexed.fold_all()
 
     def merge_texts(self, *, begin: bool) -> bool:
@@ -275,7 +278,7 @@ class SQLiteSession(Session):
         self.cursor.execute("VACUUM")
 
     def setting(self, name: str) -> str | None:
-        """Return one of the store's own settings, ``None`` where it was never set."""
+        """Return one of the store's own settings, None if it was never set."""
         self.cursor.execute(f"SELECT value FROM {self.tables.setting} WHERE name = ?", (name,))
         found = self.cursor.fetchone()
         return None if found is None else str(found[0])
@@ -300,7 +303,7 @@ class SQLiteSession(Session):
     # -- writing -----------------------------------------------------------------------------------
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
-        """Add rows, and note them for the index or, very many, take them up; return their numbers."""
+        """Add rows; log them for the index, or compact very many at once. Return their numbers."""
         numbers = super().insert(collection, rows)
         if len(numbers) >= BULK_ROWS:
             compact_new(self.cursor, self.indexed.names, collection, numbers, rows)
@@ -309,7 +312,7 @@ class SQLiteSession(Session):
         return numbers
 
     def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
-        """Set columns of one row, noted for the index as it was; return whether it exists."""
+        """Set columns of one row, logged for the index as it was; return whether it exists."""
         noted = self.indexed.changing(collection, row["number"], changes)
         exists = super().update(collection, row, changes)
         if noted:
@@ -317,7 +320,7 @@ class SQLiteSession(Session):
         return exists
 
     def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
-        """Remove rows, noted for the index as they were; return how many there were."""
+        """Remove rows, logged for the index as they were; return how many there were."""
         [chosen] = self.chosen(rows)
         self.indexed.deleting(collection, chosen)
         if collection is DOCUMENTS:
@@ -407,8 +410,9 @@ class SQLiteSession(Session):
         return self.clock.now()
 
     def kept_now(self) -> int:
-        """Return the clock, and keep it in the store with what the machine's own said: another process goes
-        on from there, whatever its clock says.
+        """Return the clock, and keep it with the machine's time in the store.
+
+        Another process goes on from there, whatever its clock says.
         """
         setting = self.tables.setting
         self.cursor.execute(f"SELECT value FROM {setting} WHERE name = 'clock'")

@@ -26,11 +26,11 @@ NUMBERED_ROWS = 20_000
 
 
 class RowStatements:
-    """What one session asks of the table, once the index was asked.
+    """The statements that read rows for one session, once the index was searched.
 
     Args:
-        session: the block; its compilers and cursor are used.
-        tables: the tables' names.
+        session: the block, with its compilers and cursor.
+        tables: the names of the tables.
     """
 
     def __init__(self, session: Any, tables: Tables) -> None:
@@ -57,8 +57,9 @@ class RowStatements:
         return self._statement(query, source, (listed(numbers),), parts)
 
     def scanning(self, query: Query, high: Bitmap, *, exact: bool) -> Fragment:
-        """Return the statement that reads in the order of the query, a bit test a row; unless the bits are
-        ``exact``, what passes is put to the filter.
+        """Return an ordered scan with a bitmap probe a row.
+
+        Rows that pass are put to the filter unless the bitmap is ``exact``.
         """
         compiler = self.session.compilers[query.collection.name]
         parts = [Fragment("docstore_test(?, d.number)", (SetMember(high.raw),))]
@@ -131,13 +132,13 @@ class OrderedScan:
         self.tables = tables
 
     def page(self, query: Query, asked: PlannedQuery, found: MatchSets, length: int) -> list[int] | None:
-        """Return the page's numbers by walking the order, ``None`` if so many rows do not fill it.
+        """Return the numbers of a page by an ordered scan, None if so many rows do not fill it.
 
         Args:
-            query: in the order of ``created_at``.
-            asked: what it asks.
-            found: the records that match, and can match, whatever their ``created_at``.
-            length: how many rows to look at.
+            query: the query, in the order of ``created_at``.
+            asked: its planned form.
+            found: the match sets, whatever the ``created_at``.
+            length: the number of rows to scan.
         """
         wanted = query.offset + (query.limit or 0)
         compiler = self.session.compilers[query.collection.name]
@@ -198,10 +199,10 @@ def column_page(asked: ColumnFilter, query: Query, selected: str, compiler: SQLi
     The index has the status before the time, so that several statuses are a branch each, merged.
 
     Args:
-        asked: what the query asks.
+        asked: the column filter of the query.
         query: the query, with its window.
         selected: the columns that are read, as SQL text.
-        compiler: of its collection.
+        compiler: the compiler of its collection.
     """
     shape = asked.shape(query)
     text = compiler.column_pages.get(shape)

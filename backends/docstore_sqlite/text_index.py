@@ -1,9 +1,9 @@
-"""The full-text index in SQLite: tokens of filenames and contents, by document number.
+"""Full-text index: tokens of filenames and contents, by document number.
 
-FTS5 keeps no texts here (``content=''``), so whoever takes a document out must say which tokens it had. A
-change therefore notes the texts as they were, and noted texts are folded in small groups: until then a
-search looks at those documents one by one. What was taken out is only marked in FTS5 until its segments are
-merged; that is done by the page, as soon as a quarter of the documents were taken out.
+FTS5 keeps no texts here (``content=''``), so a removal must name the tokens that the document had. A change
+therefore logs the texts as they were. Logged texts are folded in small groups; until then a search looks at
+those documents one by one. FTS5 only marks removed tokens until its segments are merged. That is done page
+by page, once a quarter of the documents were removed.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _MERGED_PAGES = 64
 
 
 def pending_texts(cursor: Any, names: IndexTables) -> int:
-    """Return how many changes of texts are noted."""
+    """Return how many changes of texts the log holds."""
     cursor.execute(f"SELECT count(*) FROM {names.changes[DOCUMENTS.name]} WHERE has_text = 1")
     return int(cursor.fetchone()[0])
 
 
 def fold_texts(cursor: Any, names: IndexTables) -> None:
-    """Take all changes of texts noted into the text index; the notes stay, without the texts."""
+    """Fold all logged changes of texts into the text index; the log entries stay, without the texts."""
     changes = names.changes[DOCUMENTS.name]
     cursor.execute(
         f"SELECT number, filename, words FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} "
@@ -72,8 +72,9 @@ def parts_of(tables: Tables) -> set[str]:
 
 
 def drop_torn(cursor: Any, tables: Tables, missing: Container[str]) -> None:
-    """Remove a text index that lacks some of FTS5's tables. It opens an index before it removes it, and so
-    first gets what an empty one has in them.
+    """Remove a text index that lacks some of FTS5's tables.
+
+    FTS5 opens an index before it removes it, so the missing tables are first made as in an empty index.
     """
     text = f"{tables.prefix}text"
     if text in missing or not any(name in missing for name in parts_of(tables)):
@@ -110,12 +111,12 @@ def add_names(cursor: Any, names: IndexTables, numbers: Iterable[int], filenames
 
 
 def merge_texts(cursor: Any, names: IndexTables, pages: int, *, begin: bool) -> bool:
-    """Merge segments of the text index, so that what was taken out is gone; return whether more is left.
+    """Merge segments of the text index, so that removed tokens are gone; return whether more is left.
 
     Args:
         cursor: in the writer's transaction.
         names: the tables.
-        pages: how many to write at most.
+        pages: the number of pages to write at most.
         begin: take in all segments that there are now; else go on with those.
     """
     before: int = cursor.connection.total_changes

@@ -1,10 +1,9 @@
 """Write lock: one writer at a time, in turn, over threads and processes.
 
 SQLite's own waiting polls and starves; this lock hands over in order. Threads queue up. Processes pass a
-turnstile and a gate, two bytes of a side file: only the process in the turnstile may wait for the gate,
-so whoever leaves the gate has to queue again behind it. The locks on the file belong to the process
-(POSIX), so that a process has one WriteLock a file, shared by all stores on it. A fork starts with none
-held.
+turnstile and a gate, two bytes of a side file. Only the process in the turnstile may wait for the gate, so
+a process that leaves the gate queues again behind it. POSIX locks belong to the process: a process has one
+WriteLock a file, shared by all stores on it. A fork starts with none held.
 """
 
 from __future__ import annotations

@@ -2,18 +2,6 @@
 
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 
-SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
-WHERE (d.created_at >= %s AND d.is_latest AND d.metadata_json @@ %s::jsonpath)
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
---   '(($."category" == "finance")) && (($."tags" == "important"))'
---   1650000000000000
---   '(($."priority" >= 8)) || (($."author"."department" == "audit"))'
---   11
-
 SET LOCAL plan_cache_mode = auto;
 
 SELECT count(*)
@@ -25,5 +13,17 @@ FROM (SELECT 1
 --   '(($."category" == "finance")) && (($."tags" == "important"))'
 --   1650000000000000
 --   '(($."priority" >= 8)) || (($."author"."department" == "audit"))'
+
+SELECT {columns}
+FROM (SELECT d.*
+  FROM "docstore_document" AS d
+  WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
+WHERE (d.created_at >= %s AND d.is_latest AND d.metadata_json @@ %s::jsonpath)
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT %s;
+--   '(($."category" == "finance")) && (($."tags" == "important"))'
+--   1650000000000000
+--   '(($."priority" >= 8)) || (($."author"."department" == "audit"))'
+--   11
 
 ROLLBACK;

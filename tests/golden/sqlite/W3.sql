@@ -10,20 +10,6 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT {columns}
-FROM json_each(?) AS j
-CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
---   '[190,175]'
-
-SELECT (SELECT value
-  FROM "docstore_setting"
-  WHERE name = ?), (SELECT max(seq)
-  FROM "docstore_document_change"), (SELECT schema_version
-  FROM pragma_schema_version), (SELECT max(number)
-  FROM "docstore_document");
---   'index generation of documents'
-
 SELECT key
 FROM "docstore_posting"
 WHERE path = ? AND chunk IN (SELECT value
@@ -34,5 +20,19 @@ LIMIT ?;
 --   b'n\xc3\x17r\xaa?\x84\x80\x00\x80\x00'
 --   b'o'
 --   20001
+
+SELECT (SELECT value
+  FROM "docstore_setting"
+  WHERE name = ?), (SELECT max(seq)
+  FROM "docstore_document_change"), (SELECT schema_version
+  FROM pragma_schema_version), (SELECT max(number)
+  FROM "docstore_document");
+--   'index generation of documents'
+
+SELECT {columns}
+FROM json_each(?) AS j
+CROSS JOIN "docstore_document" AS d ON d.number = j.value
+ORDER BY d.created_at DESC, d.number DESC;
+--   '[190,175]'
 
 ROLLBACK;

@@ -175,7 +175,7 @@ def _window(records: Iterable[Record], query: Query, offset: int) -> Sequence[Re
 
 @dataclass(slots=True)
 class Sequences:
-    """State that survives a rollback: the last number of each collection, clock, settings, decoded records."""
+    """State that survives a rollback: last numbers, clock, settings, and which records are decoded."""
 
     numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
     clock: Clock = field(default_factory=Clock)

@@ -181,7 +181,7 @@ class SQLBackend(ABC):
 
     @contextmanager
     def join(self, connection: Any) -> Iterator[Callable[[], Session]]:
-        """Take part in the application's transaction; yield a function that makes the session of each call."""
+        """Take part in the application's transaction; yield what makes the session of each call."""
         with ExitStack() as stack:
             with self.translated():
                 joined = JoinedTransaction(

@@ -251,6 +251,19 @@ def machines(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Look at the page of `docstore serve` in Debian's Chromium; `-- --pictures` makes those in docs/images."""
+    session.install("--no-compile", "-e", ".[all]", *group("browser"))
+    if shutil.which("chromium") is None:
+        session.run("apt-get", "update", "-q", external=True)
+        packages = ("chromium", "fonts-noto-core", "fonts-dejavu-core")
+        session.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages, external=True)
+    arguments = [one for one in session.posargs if one != "--pictures"]
+    taken = {"DOCSTORE_PICTURES": str(ROOT / "docs" / "images")} if "--pictures" in session.posargs else {}
+    session.run("pytest", "--no-skips", *arguments, "tests/serve/browser.py", env={**quick(), **taken})
+
+
+@nox.session
 def corpus(session: nox.Session) -> None:
     """Measure how much text of real files is read; needs npm, apt-get, dpkg-deb and pdftotext.
 

@@ -29,7 +29,7 @@ def test_a_document_in_html_and_json(site: Site) -> None:
     assert 'href="/documents?filter=n%3D2"' in text
     beside = site.page(f"/documents/{second.id}?with={first.id}")
     rows = re.findall(r'<tr class="differs"><th scope="row">([\w.]+)', beside)
-    assert {"metadata.n", "version", "sha256", "metadata.deep.k"} <= set(rows)
+    assert {"metadata.n", "status", "sha256", "metadata.deep.k"} <= set(rows)
     assert site.json(f"/documents/{second.id}") == site.store.documents.get(second.id).model_dump(mode="json")
     answer = site.client.get(f"/documents/{second.id}/extractions", headers=HTML)
     assert answer.headers["location"] == f"/documents/{second.id}#extractions"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["Bar", "Columns", "bars", "columns"]
 
-WIDTH, HEIGHT = 720, 160
+WIDTH, HEIGHT = 960, 120
 _GAP = 2
 
 
@@ -53,7 +53,7 @@ def bars(values: Sequence[tuple[str, int, str]]) -> list[Bar]:
 def columns(labels: Sequence[str], names: Sequence[str], counted: Sequence[Sequence[int]]) -> Columns:
     """Return the rectangles of stacked columns, one for each label."""
     most = max(map(sum, counted), default=0) or 1
-    step = WIDTH / max(len(labels), 12)
+    step = WIDTH / max(len(labels), 16)
     rectangles = []
     for place, (label, row) in enumerate(zip(labels, counted, strict=True)):
         top = float(HEIGHT)

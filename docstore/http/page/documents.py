@@ -25,6 +25,7 @@ __all__ = ["branches_of", "document_page", "extractions_page", "preview", "retry
 _TEXT_CHARACTERS = 100_000
 _COMPARED_CHARACTERS = 20_000
 _MOST_BRANCHES = 500
+_NOT_COMPARED = {"content", "snippet", "id", "number", "version", "is_latest", "revision", "first_created_at"}
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 
 Branch = tuple[str, str | None, str | None, list[Any], int]
@@ -78,7 +79,7 @@ def branches_of(metadata: Mapping[str, Any], root: tuple[str, ...] = ("metadata"
 
 def _changes(one: Document, other: Document) -> list[tuple[str, str, str, bool]]:
     """Return the fields of two versions, side by side: name, both values, whether they differ."""
-    sides = [dict(chain(_flat("", version.model_dump(mode="json", exclude={"content", "snippet"}))))
+    sides = [dict(chain(_flat("", version.model_dump(mode="json", exclude=_NOT_COMPARED))))
              for version in (one, other)]  # fmt: skip
     names = dict.fromkeys(chain(*sides))
     rows = [(name, *(side.get(name, "") for side in sides)) for name in names]

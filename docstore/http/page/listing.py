@@ -14,11 +14,10 @@ from urllib.parse import urlencode
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from docstore.backend import Support
 from docstore.errors import FilterError, InvalidCursor, InvalidPage, InvalidSort, QueryTimeout
 from docstore.http.access import Caller
 from docstore.http.page.facet_list import Aside, known_fields
-from docstore.http.page.question import COLUMNS, Complaint, Question, complaint_of
+from docstore.http.page.question import Complaint, Question, complaint_of
 from docstore.http.page.rendering import html_page, streamed_page
 from docstore.models import Document
 from docstore.query.explain import show_expr
@@ -232,13 +231,6 @@ def _batched(pieces: Iterator[Any]) -> Iterator[Any]:
 
 # -- explain -----------------------------------------------------------------------------------------
 
-_SHARES = {
-    Support.EXACT: ("exact", "by the database"),
-    Support.INEXACT: ("inexact", "by the database, and checked again"),
-    Support.UNSUPPORTED: ("unsupported", "here, row by row"),
-}
-
-
 def explain_page(request: Request) -> Response:
     """Show how a list is found: what the database does, and what is checked again."""
     request.app.state.page.expensive.spend(request.scope["docstore.visitor"].name)
@@ -247,5 +239,5 @@ def explain_page(request: Request) -> Response:
     if question.error is not None:
         raise question.error
     plan = store.documents.explain(**question.asked, sort=list(question.sort), limit=question.limit)
-    terms = [(show_expr(term.expr), *_SHARES[term.support], term.reason) for term in plan.terms]
-    return html_page(request, "explain.html", question=question, plan=plan, terms=terms, columns=COLUMNS)
+    terms = [(show_expr(term.expr), term.support.value, term.reason) for term in plan.terms]
+    return html_page(request, "explain.html", question=question, plan=plan, terms=terms)

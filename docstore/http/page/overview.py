@@ -30,7 +30,7 @@ _SIZES = (
     (0, "empty"), (1, "under 10 kB"), (10_000, "10–100 kB"), (100_000, "0.1–1 MB"), (1_000_000, "1–10 MB"),
     (10_000_000, "10–100 MB"), (100_000_000, "over 100 MB"),
 )  # fmt: skip
-_PARTS = 24
+_PARTS = 28
 """Columns of the plot over time."""
 
 
@@ -153,7 +153,7 @@ def _over_time(store: Store, counting: _Counting) -> Columns | None:
 
 def _width(least: timedelta) -> timedelta:
     """Return a round width of at least this."""
-    hours = (1 / 60, 0.25, 1, 6, 24, 72, 168, 720, 2160, 8766)
+    hours = (1 / 60, 0.25, 1, 6, 24, 72, 168, 336, 730.5, 2191.5, 8766)
     return next((timedelta(hours=h) for h in hours if timedelta(hours=h) >= least), timedelta(hours=87_660))
 
 

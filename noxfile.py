@@ -252,7 +252,7 @@ def machines(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Look at the page of `docstore serve` in Debian's Chromium; `-- --pictures` makes those in docs/images."""
+    """Look at the page of `docstore serve` in Debian's Chromium; `-- --pictures` makes those of the docs."""
     session.install("--no-compile", "-e", ".[all]", *group("browser"))
     if shutil.which("chromium") is None:
         session.run("apt-get", "update", "-q", external=True)

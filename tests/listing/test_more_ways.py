@@ -214,6 +214,9 @@ def test_fields(filled: docstore.Store) -> None:
     assert ["metadata.o.x.y"] == [field.path for field in filled.documents.fields(prefix="metadata.o.x")]
     assert 1 == len(filled.documents.fields(limit=1))
     assert [] == filled.documents.fields({"id": "d5"})
+    assert {"metadata.v": 1, "metadata.d": 1} == {
+        field.path: field.documents for field in filled.documents.fields({"metadata.v": "strasse"})
+    }
 
 
 def test_rows(filled: docstore.Store) -> None:

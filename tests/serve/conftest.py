@@ -1,4 +1,4 @@
-"""The page over a store in memory, with bytes in a folder; asked as a browser asks, or a program."""
+"""The page over an SQLite store in memory, asked as a browser asks, or a program."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Site:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Any]:
-    with docstore.open("memory://", blobs=str(tmp_path / "files")) as opened:
+    with docstore.open("sqlite://", blobs=str(tmp_path / "files")) as opened:
         yield opened
 
 

@@ -205,4 +205,4 @@ def test_a_plan_is_drawn(filled: Site) -> None:
     """The picture of a list's plan names every predicate, and who runs it."""
     text = filled.page("/documents:explain?filter=vendor%3DBolt&search=rose")
     assert "metadata.vendor = &#34;Bolt&#34;" in text
-    assert "In the database, memory" in text
+    assert "In the database, sqlite" in text

@@ -7,25 +7,31 @@ import html
 import io
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+import docstore
 from docstore.http.page.question import Question, spelled_out, term_for
 from tests.serve.conftest import HTML, Site
 
 
-@pytest.fixture
-def filled(site: Site) -> Site:
-    for n in range(12):
-        document = site.store.documents.add(
-            b"x" * n * 200_000, filename=f"d{n:02}.txt", external_id="e" if n < 2 else None,
-            metadata={"n": n, "vendor": "Acme GmbH" if n % 2 else "Bolt", "paid": n % 3 == 0},
-        )  # fmt: skip
-        if n % 4 == 0:
-            site.store.documents.complete(document.id, content=f"revenue {'rose ' * n}")
-    return site
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A page over twelve documents, that no test changes."""
+    with docstore.open("sqlite://", blobs=str(tmp_path_factory.mktemp("files"))) as store:
+        for n in range(12):
+            document = store.documents.add(
+                b"x" * n * 200_000,
+                filename=f"d{n:02}.txt",
+                external_id="e" if n < 2 else None,
+                metadata={"n": n, "vendor": "Acme GmbH" if n % 2 else "Bolt", "paid": n % 3 == 0},
+            )
+            if n % 4 == 0:
+                store.documents.complete(document.id, content=f"revenue {'rose ' * n}")
+        yield Site(store)
 
 
 def names(text: str) -> list[str]:

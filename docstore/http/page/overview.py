@@ -6,7 +6,7 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakMethod
@@ -92,9 +92,6 @@ def store_page(request: Request) -> Response:
     settings, visitor = request.app.state.page, request.scope["docstore.visitor"]
     if wants_json(request):
         return JSONResponse(_plain(store.stats()))
-    counting = _Counting(store)
-    statuses = {status: counting.count({"status": status}) for status in STATUSES}
-    types = [(value, count, {"file_type": value}) for value, count in counting.by("file_type")]
     report = problem = None
     if request.query_params.get("check") == "size":
         settings.expensive.spend(visitor.name)
@@ -102,9 +99,13 @@ def store_page(request: Request) -> Response:
             report = store.check("size")
         except DocstoreError as error:
             problem = error.message
+    counting = _Counting(store)
+    statuses = {status: counting.count({"status": status}) for status in STATUSES}
+    types = [(value, count, {"file_type": value}) for value, count in counting.by("file_type")]
+    over_time = _over_time(store, counting, statuses)
     running = store.documents.find({"status": "processing"}, sort="updated_at", limit=20)
     return html_page(
-        request, "store.html", statuses=statuses, over_time=_over_time(store, counting), types=_linked(types),
+        request, "store.html", statuses=statuses, over_time=over_time, types=_linked(types),
         sizes=_sizes(counting), failures=counting.by("error", {"status": "failed"}), running=running.items,
         term=term_for, report=report, problem=problem, details=_details(store, visitor.sees_all),
         slow=list(settings.slow.seen) if visitor.sees_all else None, blobs=settings.blobs,
@@ -128,8 +129,15 @@ def _sizes(counting: _Counting) -> list[Bar]:
     return bars(made)
 
 
-def _over_time(store: Store, counting: _Counting) -> Columns | None:
-    """Return the documents by the time they were made and their status; ``None`` if that takes too long."""
+def _over_time(store: Store, counting: _Counting, there: Mapping[str, int | None]) -> Columns | None:
+    """Return the documents by the time they were added and their status; ``None`` if that takes too long, or
+    there are none.
+
+    Args:
+        store: the store.
+        counting: counts of it.
+        there: how many documents have each status: what none has is not counted.
+    """
     try:
         bounds = store.documents.bounds("created_at", latest_only=False, timeout=counting._seconds)
     except QueryTimeout:
@@ -143,7 +151,10 @@ def _over_time(store: Store, counting: _Counting) -> Columns | None:
     counted = []
     for begin in starts:
         within = {"$gte": begin, "$lt": begin + width}
-        row = [counting.count({"status": status, "created_at": within}) for status in STATUSES]
+        row = [
+            counting.count({"status": status, "created_at": within}) if there[status] != 0 else 0
+            for status in STATUSES
+        ]
         if None in row:
             return None
         counted.append([count or 0 for count in row])

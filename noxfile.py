@@ -233,13 +233,16 @@ def sdk(session: nox.Session) -> None:
 
 @nox.session
 def integrations(session: nox.Session) -> None:
-    """Run the suites of Haystack, LangChain, LangGraph and LlamaIndex on docstore.integrations."""
-    install(session, "-e", ".[all,haystack,langchain,langgraph,llama-index]", *group("integrations"))
+    """Run the suites of four frameworks on docstore.integrations, the programs of their pages, and workers of
+    Celery and Dramatiq.
+    """
+    extras = "postgres,async,regex,haystack,langchain,langgraph,llama-index"
+    install(session, "-e", f".[{extras}]", *group("integrations"))
     modern = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
     options = [part for option in modern for part in ("-o", option)]
     found = Path("tests/integrations").glob("*_suites.py")
     suites = sorted(str(one) for one in found if one.stem != "machine_suites")
-    session.run("pytest", "--no-skips", *options, *(session.posargs or suites), env=quick())
+    session.run("pytest", "--no-skips", *options, *(session.posargs or (*PARALLEL, *suites)), env=quick())
 
 
 @nox.session

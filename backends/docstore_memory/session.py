@@ -58,7 +58,7 @@ class MemoryReader:
 
     def select(self, query: Query) -> Sequence[Row]:
         """Return the rows of ``query`` in its order."""
-        names = _names(query.collection.name, query.include)
+        names = _names(query.collection.name, query.include, query.only)
         return [record.row(names) for record in self._selected(query)]
 
     def _selected(self, query: Query) -> Sequence[Record]:
@@ -157,8 +157,10 @@ def _passing(records: Iterable[Record], query: Query) -> Iterator[Record]:
 
 
 @lru_cache(maxsize=64)
-def _names(collection: str, include: frozenset[str]) -> tuple[str, ...]:
+def _names(collection: str, include: frozenset[str], only: frozenset[str] | None) -> tuple[str, ...]:
     """Return the columns that a select's rows hold."""
+    if only is not None:
+        return tuple(only)
     light = collection_named(collection).light()
     return (*light, *sorted(include - set(light)))
 

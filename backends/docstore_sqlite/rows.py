@@ -97,7 +97,8 @@ def rows_of(collection: Collection, names: Sequence[str], fetched: Sequence[Sequ
         if "tenant" in row:
             row["tenant"] = row["tenant"] or None
         for name in booleans:
-            row[name] = _TRUTH.get(row[name], row[name])
+            if name in row:
+                row[name] = _TRUTH.get(row[name], row[name])
         rows.append(row)
     return rows
 

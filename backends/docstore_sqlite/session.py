@@ -164,7 +164,7 @@ class SQLiteSession(Session):
         scope, compiler = query.scope, self.compilers[query.collection.name]
         assert isinstance(compiler, SQLiteCompiler)
         assert isinstance(query.where, Compare)
-        place = (scope.tenant is None, scope.owner is None, query.include)
+        place = (scope.tenant is None, scope.owner is None, query.include, query.only)
         known = compiler.points.get(place)
         if known is None:
             names, statement = self.statement(query)

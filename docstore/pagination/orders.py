@@ -134,8 +134,10 @@ def cut_of(found: Sequence[Position], first: int, end: int, came_from: Position 
     )
 
 
-_SCORED_AT_ONCE = 100
+_SCORED_AT_ONCE = 250
 """Records whose contents are held at once: a content may have 50,000,000 characters."""
+_FOUND, _SCORED = frozenset({"number"}), frozenset({"number", "filename", "content", "created_at"})
+"""The columns that finding and scoring need."""
 _SCORE_DIGITS = 10**9
 """Scores have nine decimals; as whole numbers they fit a cursor."""
 
@@ -174,16 +176,19 @@ class RankedOrder:
     def positions(self, reader: Reader) -> list[Position]:
         """Return the positions of all records that are ranked, in order."""
         plan, query = self.listing.plan, self.listing.query
+        narrow = plan.window_pushed and not plan.is_careful
         light = replace(
-            query, limit=self.most, include=query.include - {"content"} if plan.is_pushed else query.include
-        )
+            query, limit=self.most, include=query.include - {"content"} if plan.is_pushed else query.include,
+            only=_FOUND if narrow and "content" in query.collection.fields else None,
+        )  # fmt: skip
         rows = executor.rows(reader, plan, light)
         if "content" not in query.collection.fields:
             return sorted(map(self._position, rows))
         found: list[Position] = []
         for start in range(0, len(rows), _SCORED_AT_ONCE):
             numbers = tuple(row["number"] for row in rows[start : start + _SCORED_AT_ONCE])
-            found += map(self._position, self._numbered(reader, numbers, query.include | {"content"}))
+            scored = self._numbered(reader, numbers, query.include | {"content"}, _SCORED if narrow else None)
+            found += map(self._position, scored)
         return sorted(found)
 
     def cut(self, reader: Reader, offset: int, limit: int) -> tuple[PageRows, int]:
@@ -229,7 +234,13 @@ class RankedOrder:
         rows = self._numbered(reader, tuple(places), self.listing.query.include)
         return sorted(rows, key=lambda row: places[row["number"]])
 
-    def _numbered(self, reader: Reader, numbers: tuple[int, ...], include: frozenset[str]) -> list[Row]:
+    def _numbered(
+        self,
+        reader: Reader,
+        numbers: tuple[int, ...],
+        include: frozenset[str],
+        only: frozenset[str] | None = None,
+    ) -> list[Row]:
         """Return the records with these numbers, all of which this snapshot has found already."""
-        query = replace(self.listing.query, where=In(("number",), numbers), include=include)
+        query = replace(self.listing.query, where=In(("number",), numbers), include=include, only=only)
         return executor.rows(reader, self.listing.plan, query)

@@ -25,7 +25,14 @@ from docstore.errors import FilterTooComplex, FilterValueError
 from docstore.limits import Limits
 from docstore.query.expr import FALSE, TRUE, And, Expr, Not, Occurs, Or
 from docstore.query.fields import Collection
-from docstore.query.text import begins_cluster, occurrences, search_fold, without_ignorables, words
+from docstore.query.text import (
+    begins_cluster,
+    occurrences,
+    search_fold,
+    without_ignorables,
+    word_count,
+    words,
+)
 
 __all__ = [
     "SNIPPET_CHARACTERS",
@@ -157,7 +164,7 @@ def score(terms: Sequence[Occurs], filename: str, content: str | None) -> float:
     """
     marks = bool(terms) and terms[0].marks
     name, text = search_fold(filename, marks=marks), search_fold(content or "", marks=marks)
-    length = len(words(text)) / _WORDS_OF_HALF_WEIGHT
+    length = word_count(text) / _WORDS_OF_HALF_WEIGHT
     total = 0.0
     for term in terms:
         found = sum(1.0 if whole else _BEGINNING_WEIGHT for _, _, whole in occurrences(term, text))

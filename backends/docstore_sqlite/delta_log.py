@@ -24,7 +24,9 @@ from docstore_sqlite.text_index import add_names, add_texts, begin_texts, fold_t
 
 __all__ = [
     "BULK_ROWS",
+    "CHANGES_PER_LOOK",
     "COMPACTED_BYTES",
+    "LOGGED_BYTES",
     "LOGGED_CHANGES",
     "Compaction",
     "begin_generation",
@@ -34,6 +36,7 @@ __all__ = [
     "fresh",
     "log_new",
     "log_old",
+    "logged_bytes",
     "register_compaction",
 ]
 
@@ -133,6 +136,11 @@ def _integer_pieces(key: bytes, integer: int, shift: int) -> Iterator[tuple[byte
 # process took 790 ms instead of 69.
 LOGGED_CHANGES = 1024
 
+# Bytes of JSON in the rows that the log names, from which on it is compacted, however few they are: a reader
+# that begins decodes all of them. They are added up every so many changes, and after each batch.
+LOGGED_BYTES = 16 << 20
+CHANGES_PER_LOOK = 64
+
 # From so many new rows at once on they are compacted without being logged.
 BULK_ROWS = 1024
 
@@ -161,6 +169,17 @@ def log_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Se
     between = (numbers[0], numbers[-1])  # all there are: numbers are never used again
     cursor.execute(f"{into} SELECT number, 1, {has_text} FROM {rows} WHERE number BETWEEN ? AND ?", between)
     return None
+
+
+def logged_bytes(cursor: Any, names: IndexTables, collection: Collection) -> int:
+    """Return the bytes of JSON in the rows that the log names, as they are now."""
+    json = [name for name, is_json in FIELDS[collection.name].items() if is_json]
+    size = " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in json)
+    cursor.execute(
+        f"SELECT coalesce(sum({size}), 0) FROM {names.rows[collection.name]} "
+        f"WHERE number IN (SELECT number FROM {names.changes[collection.name]})"
+    )
+    return int(cursor.fetchone()[0])
 
 
 def log_old(

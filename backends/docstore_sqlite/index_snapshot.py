@@ -20,11 +20,14 @@ from docstore.index.snapshot import Snapshot
 from docstore.index.tail import RecordView, Tail
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import (
+    CHANGES_PER_LOOK,
+    LOGGED_BYTES,
     LOGGED_CHANGES,
     decoded,
     fold,
     log_new,
     log_old,
+    logged_bytes,
 )  # fmt: skip
 from docstore_sqlite.posting_store import IndexState, PostingCache, PostingReader, SharedIndex  # fmt: skip
 from docstore_sqlite.schema import FIELDS, IndexTables, columns, generation_name
@@ -194,16 +197,17 @@ class SnapshotSession:
             last: the number of the last change, None if it is not known.
             has_text: whether texts may have been logged.
         """
+        is_looked_at = last is None or last % CHANGES_PER_LOOK == 0
         if last is None:
             self.cursor.execute(f"SELECT max(seq) FROM {self.names.changes[collection.name]}")
             last = self.cursor.fetchone()[0] or 0
-        if last >= LOGGED_CHANGES:
-            fold(self.cursor, self.names, collection)
-        elif (
-            has_text
-            and collection is DOCUMENTS
-            and pending_texts(self.cursor, self.names) >= TEXTS_FOLDED_TOGETHER
+        if last >= LOGGED_CHANGES or (
+            is_looked_at and logged_bytes(self.cursor, self.names, collection) > LOGGED_BYTES
         ):
+            fold(self.cursor, self.names, collection)
+            return
+        texts = pending_texts(self.cursor, self.names) if has_text and collection is DOCUMENTS else 0
+        if texts >= TEXTS_FOLDED_TOGETHER:
             fold_texts(self.cursor, self.names)
 
 

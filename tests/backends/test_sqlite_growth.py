@@ -123,3 +123,24 @@ def test_what_a_block_indexed_and_undid_is_not_remembered(
             assert store.documents.count(search="undone") == 0
             raise KeyError
         assert store.documents.count(search="undone") == 1
+
+
+def test_the_log_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few changes of large records are folded into the index, in batches and one by one."""
+    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_BYTES", 50_000)
+    with docstore.open("sqlite://") as store:
+        backend: Any = store._context.backend
+
+        def is_logged() -> bool:
+            with backend.read() as session:
+                return bool(session.is_noted())
+
+        large = {"text": "x" * 9_000}
+        store.documents.add(metadata=large)
+        assert is_logged()
+        store.documents.add_many({"metadata": large} for _ in range(20))
+        assert not is_logged()
+        some = store.documents.find({}, limit=20).items
+        for change in range(64):
+            store.documents.update(some[change % 20].id, metadata={"n": change})
+        assert not is_logged()

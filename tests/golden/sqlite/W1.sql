@@ -48,6 +48,11 @@ WHERE number BETWEEN ? AND ?;
 SELECT max(seq)
 FROM "docstore_document_change";
 
+SELECT coalesce(sum(coalesce(length(CAST(metadata AS BLOB)), 0)), 0)
+FROM "docstore_document"
+WHERE number IN (SELECT number
+  FROM "docstore_document_change");
+
 SELECT count(*)
 FROM "docstore_document_change"
 WHERE has_text = 1;

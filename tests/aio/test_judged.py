@@ -130,7 +130,7 @@ def test_tasks_cancelled_at_random_leave_nothing(run: Run) -> None:
         assert work.added <= found <= work.added | work.unknown
         assert {name[:-1] + "a" for name in found if name.startswith("pair")} <= found
         assert {name[:-1] + "b" for name in found if name.startswith("pair")} <= found
-        await asyncio.wait_for(store.documents.add(filename="after"), 5)
+        await asyncio.wait_for(store.documents.add(filename="after"), 30)
 
     run(test)
 
@@ -492,7 +492,7 @@ def test_a_loop_that_ends_with_calls_in_flight(url: str, tmp_path: Path) -> None
     async def second() -> None:
         found = await names(store)
         assert {name[:-1] + "a" for name in found if name.startswith("pair")} <= found
-        await asyncio.wait_for(store.documents.add(filename="after"), 5)
+        await asyncio.wait_for(store.documents.add(filename="after"), 30)
         await store.close()
 
     asyncio.run(first())

@@ -176,6 +176,21 @@ SELECT string_agg(part, chr(10) ORDER BY part) FROM (
 """All that a test may leave behind in a store, but for rows."""
 
 
+_REMOVE_ROWS = f"""
+DO $$
+BEGIN
+    IF {" OR ".join(f"pg_relation_size('docstore_{name}') > 1 << 18" for name in _TABLES)} THEN
+        TRUNCATE {", ".join(f"docstore_{name}" for name in _TABLES)};
+    ELSE
+        {" ".join(f"DELETE FROM docstore_{name};" for name in _TABLES)}
+    END IF;
+    PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+        FROM pg_sequences WHERE schemaname = 'public';
+END $$
+"""
+"""TRUNCATE makes a new file for each table and index: 28 ms of the server's CPU where DELETE takes 0.2."""
+
+
 class _PostgresStore:
     """A store that is made once and emptied after each test, and a connection to look at it."""
 
@@ -197,9 +212,7 @@ class _PostgresStore:
             self._connection.execute("DELETE FROM docstore_setting WHERE name LIKE 'place/%'")
             if self._new != self._schema():
                 return False
-            tables = ", ".join(f"docstore_{name}" for name in _TABLES)
-            self._connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
-            self._connection.execute("ALTER SEQUENCE docstore_clock RESTART")
+            self._connection.execute(_REMOVE_ROWS.encode())
         except psycopg.Error:  # the connection is gone, or a table
             return False
         return True

@@ -52,7 +52,8 @@ def test_ties_and_nulls_are_walked_at_every_limit_both_ways(store: docstore.Stor
     for sort in SORTS[data]:
         everything = ids(store.documents.find(sort=sort, limit=1000))
         assert len(TIES[data]) == len(set(everything))
-        for limit in range(1, len(everything) + 2):
+        whole = len(everything)
+        for limit in range(1, whole + 2) if "memory" in repr(store) else (1, 2, whole - 1, whole, whole + 1):
             pages = list(walked(store.documents, limit, sort=sort))
             assert everything == [id for page in pages for id in ids(page)], (sort, limit)
             check_the_way_back(store.documents, pages, sort=sort, limit=limit)
@@ -121,7 +122,7 @@ def test_a_walk_beside_writers_meets_every_surviving_row_once(url: str, tmp_path
     with docstore.open(url) as store:
         rows = [
             {"filename": "f", "size": chance.choice((None, 1, 2)), "metadata": {"a": chance.choice((0, 1))}}
-            for _ in range(90)
+            for _ in range(60)
         ]
         made = store.documents.add_many(rows).ids
         stay, go, move = made[::3], made[1::3], made[2::3]
@@ -139,7 +140,7 @@ def test_a_walk_beside_writers_meets_every_surviving_row_once(url: str, tmp_path
             store.documents.update(chance.choice(stay), preview="changed")
 
         expected = [id for id in ids(store.documents.find(sort=sort, limit=1000)) if id in set(stay)]
-        for limit in (1, 4, 17):
+        for limit in (2, 17):
             with beside(add, remove, change):
                 met = [id for page in walked(store.documents, limit, sort=sort) for id in ids(page)]
                 through = ids(store.documents.iterate(sort=sort, batch_size=limit))
@@ -164,7 +165,7 @@ def test_a_page_and_its_total_are_one_snapshot(url: str) -> None:
 
         with beside(grow_and_shrink, grow_and_shrink):
             start = store.documents.find(sort="number", limit=1)
-            for _ in range(60):
+            for _ in range(30):
                 assert 0 == check(total=True, sort="-created_at")
                 assert 0 == check(total=10_000, filter={"metadata.b": None}, search="-missing")
                 assert -1 == check(total=True, sort="number", cursor=start.next_cursor)

@@ -99,6 +99,8 @@ def quick() -> dict[str, str]:
 def tests(session: nox.Session) -> None:
     """Run every test on every backend; a skipped test fails the run."""
     install(session, "-e", ".[all]", *group("test"))
+    if not session.posargs:
+        session.run("python", "-m", "tests.kit.warm_up", env=quick())
     session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick())
 
 

@@ -130,6 +130,7 @@ def test_update_many_counts_what_matched_and_what_changed(store: docstore.Store)
     assert result != UpdateResult(3, 2)
 
 
+@pytest.mark.parametrize("url", ["memory", "postgres"], indirect=True)
 def test_an_error_undoes_its_batch_and_says_what_was_done(store: docstore.Store) -> None:
     """Batches of a thousand, each one commit; within a transaction all is one."""
     store.documents.add_many([{"metadata": {"n": 1 if n != 1500 else "x"}} for n in range(2100)])

@@ -98,17 +98,7 @@ def test_what_an_index_narrows_is_the_same(store: docstore.Store, monkeypatch: p
         assert len(expected) == store.documents.count(each), each
 
 
-@pytest.mark.parametrize(
-    "filter",
-    [
-        {"metadata.v": {"$gte": 100, "$lt": 103}},
-        {"metadata.v": {"$gte": 100, "$lt": 100}, "metadata.n": 1},
-        {"metadata.v": {"$gt": 2_990}, "metadata.n": {"$ne": 1}},
-        {"metadata.state": {"$ne": "done"}},
-        {"metadata.state": {"$nin": ["done", "other"]}},
-    ],
-)
-def test_the_database_narrows_by_the_index(store: docstore.Store, filter: dict[str, Any]) -> None:
+def test_the_database_narrows_by_the_index(store: docstore.Store) -> None:
     """A narrow or empty range, and the complement of nearly all, is read from the declared index of its path
     and the index of documents with several values there, and from nothing else."""
     store.documents.add_many(
@@ -118,10 +108,18 @@ def test_the_database_narrows_by_the_index(store: docstore.Store, filter: dict[s
     store.documents.update_many({"metadata.state": None}, metadata={"state": "done"})
     for path in ("metadata.v", "metadata.state"):
         store.create_index(path)
-    shown = store.documents.explain(filter, limit=5)
-    assert "docstore_declared_" in (shown.database_plan or "")
-    assert "_many" in (shown.database_plan or "")
-    assert "Seq Scan" not in (shown.database_plan or "")
+    filters: list[dict[str, Any]] = [
+        {"metadata.v": {"$gte": 100, "$lt": 103}},
+        {"metadata.v": {"$gte": 100, "$lt": 100}, "metadata.n": 1},
+        {"metadata.v": {"$gt": 2_990}, "metadata.n": {"$ne": 1}},
+        {"metadata.state": {"$ne": "done"}},
+        {"metadata.state": {"$nin": ["done", "other"]}},
+    ]
+    for filter in filters:
+        plan = store.documents.explain(filter, limit=5).database_plan or ""
+        assert "docstore_declared_" in plan, filter
+        assert "_many" in plan, filter
+        assert "Seq Scan" not in plan, filter
 
 
 def test_a_wide_range_is_not_narrowed(store: docstore.Store) -> None:

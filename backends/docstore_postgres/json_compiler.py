@@ -52,6 +52,9 @@ _NO_REGEX = TermSupport(Support.UNSUPPORTED, "RE2 syntax that Postgres has no eq
 _LOOSE_REGEX = TermSupport(Support.INEXACT, "a part of the pattern is read differently by RE2 and Postgres")
 _LOOSE_GLOB = TermSupport(Support.INEXACT, "the glob's classes hold too many ranges")
 _AS_TEXT = TermSupport(Support.INEXACT, "instants are looked for by the days that texts begin with")
+_UNKNOWN = TermSupport(Support.UNSUPPORTED, "Postgres has no condition for it")
+_COMPILED = (All, Always, Compare, Contains, ElemMatch, Exists, In, Mod, Occurs, Size, TypeIs)
+"""The leaves that are exact whatever they hold, or looked at before."""
 _IN_ELEMENT = "inside $elemMatch: {}"
 
 
@@ -70,7 +73,7 @@ def leaf_support(collection: Collection, leaf: Leaf) -> TermSupport:
         case During() | Contains(instants=(_, *_)):
             return _AS_TEXT
         case _:
-            return EXACT
+            return EXACT if type(leaf) in _COMPILED else _UNKNOWN
 
 
 def string_support(leaf: Match | Regex) -> TermSupport:
@@ -101,7 +104,7 @@ def _loose_within(condition: Expr) -> str | None:
             case During() | Contains(instants=(_, *_)):
                 reason = _AS_TEXT.reason
             case _:
-                reason = None
+                reason = None if type(leaf) in _COMPILED else _UNKNOWN.reason
         if reason:
             return reason
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias
 
 from docstore.concurrency import check, looked_over
 from docstore.index.bit_slices import date_ordinal, double_ordinal, equal_to_any, slice_key
@@ -261,8 +261,8 @@ def _leaf(leaf: Any, source: TermSource) -> MatchSets:
             return MatchSets(
                 EMPTY, intersection(source.posting(path, ARRAY), _element(path, condition, of, source))
             )
-        case _:
-            assert_never(leaf)
+        case _:  # nothing is known of other leaves
+            return MatchSets(EMPTY, source.posting((), EVERY))
 
 
 def _exists(path: Path, source: TermSource) -> Bitmap:

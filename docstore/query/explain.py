@@ -7,8 +7,8 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, assert_never
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from docstore.query.expr import (
     TRUE,
@@ -131,16 +131,16 @@ class Plan:
 def _is_indexable(leaf: Leaf) -> bool:
     """Return whether the indexes of any backend tell which records can match a leaf, or how few."""
     match leaf:
-        case Regex() | Mod():
-            return False
         case Match(path, kind):
             return kind == "starts_with" or path == ("filename",)
         case ElemMatch(_, condition):
             return any(map(_is_indexable, leaves(condition)))
         case Occurs(_, words):
             return bool(words)
+        case Compare() | In() | All() | Exists() | TypeIs() | Size() | Contains() | During():
+            return leaf.path[:1] != ("content",)
         case _:
-            return isinstance(leaf, Always) or leaf.path[:1] != ("content",)
+            return isinstance(leaf, Always)
 
 _LABEL = 10
 _LONGEST_LINE = 2_000
@@ -308,8 +308,9 @@ def _show_leaf(leaf: Leaf) -> str:
             return f"{_path(path)} has an element with ({show_expr(condition)})"
         case Occurs(text, _, _, content, _):
             return f"{_value(text)} occurs in filename{' or content' if content else ''}"
-        case _:
-            assert_never(leaf)
+        case _:  # a leaf without words of its own: its name and values
+            values = [getattr(leaf, one.name) for one in fields(leaf) if one.name != "path"]
+            return f"{_path(leaf.path)} {type(leaf).__name__} {_values(tuple(values))}"
 
 
 def _spans(spans: tuple[tuple[int, int], ...]) -> str:

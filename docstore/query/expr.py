@@ -9,8 +9,8 @@ are ``int`` microseconds since the epoch. There are no negative leaves: ``$ne $n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -459,73 +459,48 @@ def _value_json(value: Json) -> str:
     return repr(value) if kind is int else canonical_json(value)
 
 
-def _parts(expr: Expr) -> list[Any]:
-    match expr:
-        case Always(value):
-            return ["always", value]
-        case TypeIs(path, types):
-            return ["type", path, sorted(types)]
-        case Size(path, length):
-            return ["size", path, length]
-        case Mod(path, divisor, remainder):
-            return ["mod", path, divisor, remainder]
-        case Regex(path, pattern, flags):
-            return ["regex", path, pattern, flags]
-        case Match(path, kind, text):
-            return ["match", path, kind, text]
-        case Contains(path, values, every, instants):
-            return ["contains", path, values, every, instants]
-        case During(path, spans):
-            return ["during", path, spans]
-        case Occurs(text, words, prefix, content, marks):
-            return ["occurs", text, words, prefix, content, marks]
-        case _:
-            raise AssertionError(expr)
+def _parts(leaf: Leaf) -> list[Any]:
+    """Return a leaf as its word and the values of its fields."""
+    values = [getattr(leaf, name) for name, _ in _FIELDS[type(leaf)]]
+    return [_WORDS[type(leaf)], *(sorted(one) if isinstance(one, frozenset) else one for one in values)]
 
 
 def _decode(node: Any) -> Expr:
-    kind, *rest = node
-    if kind == "and":
+    word, *rest = node
+    if word == "and":
         return And(tuple(map(_decode, rest)))
-    if kind == "or":
+    if word == "or":
         return Or(tuple(map(_decode, rest)))
-    if kind == "not":
+    if word == "not":
         return Not(_decode(rest[0]))
-    if kind == "occurs":
-        text, words, prefix, content, marks = rest
-        return Occurs(text, tuple(words), prefix, content, marks)
-    if kind == "always":
-        return Always(rest[0])
-    return _decode_leaf(kind, tuple(rest[0]), rest[1:])
+    kind = _LEAVES.get(word)
+    if kind is None:
+        raise ValueError(f"not an expression: {word!r}")
+    leaf: Leaf = kind(*(read(one) for (_, read), one in zip(_FIELDS[kind], rest, strict=True)))
+    return leaf
 
 
-def _decode_leaf(kind: str, path: tuple[str, ...], rest: list[Any]) -> Expr:
-    read: Any = _PLAIN.get(kind)
-    if read is not None:
-        leaf: Expr = read(path, *rest)
-        return leaf
-    match kind, rest:
-        case "in", [values]:
-            return In(path, tuple(values))
-        case "all", [values]:
-            return All(path, tuple(values))
-        case "contains", [values, every, instants]:
-            return Contains(path, tuple(values), every, tuple(instants))
-        case "during", [spans]:
-            return During(path, tuple((first, last) for first, last in spans))
-        case "type", [types]:
-            return TypeIs(path, frozenset(types))
-        case "element", [condition, of]:
-            return ElemMatch(path, _decode(condition), of)
-        case _:
-            raise ValueError(f"not an expression: {kind!r}")
-
-
-_PLAIN: dict[str, Any] = {
-    "compare": Compare,
-    "exists": Exists,
-    "size": Size,
-    "mod": Mod,
-    "regex": Regex,
-    "match": Match,
+_LEAVES: dict[str, type[Any]] = {
+    "all": All, "always": Always, "compare": Compare, "contains": Contains, "during": During,
+    "element": ElemMatch, "exists": Exists, "in": In, "match": Match, "mod": Mod, "occurs": Occurs,
+    "regex": Regex, "size": Size, "type": TypeIs,
+}  # fmt: skip
+"""The leaves by the word that stands first in their JSON."""
+_WORDS = {kind: word for word, kind in _LEAVES.items()}
+_FROM_JSON: dict[str, Callable[[Any], Any]] = {
+    "Path": tuple,
+    "Expr": _decode,
+    "frozenset[str]": frozenset,
+    "tuple[Json, ...]": tuple,
+    "tuple[int, ...]": tuple,
+    "tuple[str, ...]": tuple,
+    "tuple[tuple[int, int], ...]": lambda pairs: tuple(map(tuple, pairs)),
 }
+"""By the annotation of a leaf's field, how JSON becomes its value; of others it is the value."""
+
+
+_FIELDS = {
+    kind: tuple((one.name, _FROM_JSON.get(str(one.type), lambda value: value)) for one in fields(kind))
+    for kind in _WORDS
+}
+"""The names of each leaf's fields, in order, each with what reads it from JSON."""

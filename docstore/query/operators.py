@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
@@ -49,12 +50,13 @@ from docstore.query.values import Json, by_value, type_name
 
 __all__ = [
     "OPERATORS",
-    "READERS",
+    "Operator",
     "array_only",
     "filter_schema",
     "list_operand",
     "plain_value",
     "read_regex",
+    "words_with",
 ]
 
 Reader: TypeAlias = Callable[[Rules, Target, Any, Where], Expr]
@@ -320,64 +322,67 @@ def _options(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     raise bad_syntax(where, f"$options ({type_name(operand)}) without $regex", "$regex beside it")
 
 
-READERS: dict[str, Reader] = {
-    "$eq": plain_value,
-    "$ne": _not_equal,
-    "$gt": _comparison("gt"),
-    "$gte": _comparison("gte"),
-    "$lt": _comparison("lt"),
-    "$lte": _comparison("lte"),
-    "$in": _in,
-    "$nin": _not_in,
-    "$exists": _exists,
-    "$type": _type,
-    "$size": _size,
-    "$mod": _mod,
-    "$substring": _match("substring"),
-    "$isubstring": _match("isubstring"),
-    "$startsWith": _match("starts_with"),
-    "$glob": _match("glob"),
-    "$iglob": _match("iglob"),
-    "$contains": _contains(True),
-    "$containsAny": _contains(False),
-    "$options": _options,
-}
-"""Operators whose operand holds no other operators, save ``$regex``, which also reads its sibling."""
+Operand: TypeAlias = Literal["value", "values", "pattern", "operators", "other"]
+"""An operand: one value, an array of values, a pattern, operators of its own, or anything else."""
 
-_ANY: dict[str, Any] = {}
 _TEXT = {"type": "string"}
 _LIST = {"type": "array"}
+_TYPES = {"anyOf": [_TEXT, {"type": "integer"}, {**_LIST, "minItems": 1}]}
 
-OPERATORS: dict[str, dict[str, Any]] = {
-    "$eq": {**_ANY, "description": "equals; null also matches a missing field"},
-    "$ne": {**_ANY, "description": "the complement of $eq"},
-    "$gt": {**_ANY, "description": "greater, of the same type"},
-    "$gte": {**_ANY, "description": "greater or equal, of the same type"},
-    "$lt": {**_ANY, "description": "less, of the same type"},
-    "$lte": {**_ANY, "description": "less or equal, of the same type"},
-    "$in": {**_LIST, "description": "equals one of these"},
-    "$nin": {**_LIST, "description": "the complement of $in"},
-    "$exists": {"type": "boolean", "description": "whether the field is there"},
-    "$type": {
-        "anyOf": [_TEXT, {"type": "integer"}, {**_LIST, "minItems": 1}],
-        "description": "the value's type, by alias or code",
-    },
-    "$size": {"type": "integer", "minimum": 0, "description": "the array's length"},
-    "$mod": {**_LIST, "minItems": 2, "maxItems": 2, "description": "[divisor, remainder]"},
-    "$all": {**_LIST, "description": "the array has all of these"},
-    "$elemMatch": {"type": "object", "description": "one element of the array satisfies all"},
-    "$not": {"type": "object", "description": "the complement of these operators"},
-    "$regex": {**_TEXT, "description": "RE2 pattern"},
-    "$options": {**_TEXT, "pattern": "^[imsxu]*$", "description": "flags of $regex"},
-    "$substring": {**_TEXT, "description": "contains, case-sensitive"},
-    "$isubstring": {**_TEXT, "description": "contains, folded"},
-    "$startsWith": {**_TEXT, "description": "begins with"},
-    "$glob": {**_TEXT, "description": "the whole value, with * ? [...]"},
-    "$iglob": {**_TEXT, "description": "the whole value, with * ? [...], folded"},
-    "$contains": {**_ANY, "description": "the array has this value, or all of these"},
-    "$containsAny": {**_ANY, "description": "the array has one of these"},
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """All that is said of one operator: how it is read, and its JSON Schema.
+
+    Attributes:
+        meaning: a few words for the schema.
+        operand: what kind of operand it takes; bounds and the types of models go by it.
+        schema: the JSON Schema of the operand.
+        read: makes an Expr of the operand. None if the parser reads it: it holds operators, or looks at those
+            beside it.
+    """
+
+    meaning: str
+    operand: Operand
+    schema: Mapping[str, Any]
+    read: Reader | None
+
+
+OPERATORS: dict[str, Operator] = {
+    "$eq": Operator("equals; null also matches a missing field", "value", {}, plain_value),
+    "$ne": Operator("the complement of $eq", "value", {}, _not_equal),
+    "$gt": Operator("greater, of the same type", "value", {}, _comparison("gt")),
+    "$gte": Operator("greater or equal, of the same type", "value", {}, _comparison("gte")),
+    "$lt": Operator("less, of the same type", "value", {}, _comparison("lt")),
+    "$lte": Operator("less or equal, of the same type", "value", {}, _comparison("lte")),
+    "$in": Operator("equals one of these", "values", _LIST, _in),
+    "$nin": Operator("the complement of $in", "values", _LIST, _not_in),
+    "$exists": Operator("whether the field is there", "other", {"type": "boolean"}, _exists),
+    "$type": Operator("the value's type, by alias or code", "other", _TYPES, _type),
+    "$size": Operator("the array's length", "other", {"type": "integer", "minimum": 0}, _size),
+    "$mod": Operator("[divisor, remainder]", "other", {**_LIST, "minItems": 2, "maxItems": 2}, _mod),
+    "$all": Operator("the array has all of these", "values", _LIST, None),
+    "$elemMatch": Operator(
+        "one element of the array satisfies all", "operators", {"type": "object"}, None
+    ),
+    "$not": Operator("the complement of these operators", "operators", {"type": "object"}, None),
+    "$regex": Operator("RE2 pattern", "pattern", _TEXT, None),
+    "$options": Operator("flags of $regex", "other", {**_TEXT, "pattern": "^[imsxu]*$"}, _options),
+    "$substring": Operator("contains, case-sensitive", "other", _TEXT, _match("substring")),
+    "$isubstring": Operator("contains, folded", "other", _TEXT, _match("isubstring")),
+    "$startsWith": Operator("begins with", "other", _TEXT, _match("starts_with")),
+    "$glob": Operator("the whole value, with * ? [...]", "pattern", _TEXT, _match("glob")),
+    "$iglob": Operator("the whole value, with * ? [...], folded", "pattern", _TEXT, _match("iglob")),
+    "$contains": Operator("the array has this value, or all of these", "values", {}, _contains(True)),
+    "$containsAny": Operator("the array has one of these", "values", {}, _contains(False)),
 }
-"""The operators below a field and what each takes."""
+"""The operators that stand below a field."""
+
+
+def words_with(*operands: Operand) -> tuple[str, ...]:
+    """Return the operators that take one of some kinds of operand."""
+    return tuple(word for word, operator in OPERATORS.items() if operator.operand in operands)
+
 
 _KINDS: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: {"type": ["string", "null"]},
@@ -427,5 +432,8 @@ def _named(value: dict[str, Any]) -> dict[str, Any]:
 
 def _operand() -> dict[str, Any]:
     """Return the schema of what stands at a path: a value, or operators with what each takes."""
-    operators = {"type": "object", "minProperties": 1, "properties": OPERATORS, "additionalProperties": False}
-    return {"anyOf": [{}, operators]}
+    properties = {
+        word: {**operator.schema, "description": operator.meaning} for word, operator in OPERATORS.items()
+    }
+    operators = {"type": "object", "minProperties": 1, "properties": properties}
+    return {"anyOf": [{}, {**operators, "additionalProperties": False}]}

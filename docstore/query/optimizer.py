@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from itertools import chain
-from typing import Any, assert_never
+from typing import Any
 
 from docstore.concurrency import looked_over
 from docstore.query.expr import (
@@ -14,19 +14,14 @@ from docstore.query.expr import (
     And,
     Compare,
     Contains,
-    During,
     ElemMatch,
-    Exists,
     Expr,
     In,
     Leaf,
-    Match,
-    Mod,
     Not,
     Occurs,
     Or,
     Regex,
-    Size,
     TypeIs,
     expr_to_json,
     leaves,
@@ -226,10 +221,8 @@ def _leaf(leaf: Leaf) -> Leaf:
             return FALSE if op in ("gt", "lt") else Compare(path, "eq", None)
         case TypeIs(_, types):
             return leaf if types else FALSE
-        case Compare() | During() | Exists() | Size() | Mod() | Regex() | Match() | Occurs() | Always():
-            return leaf
         case _:
-            assert_never(leaf)
+            return leaf
 
 
 def _membership(leaf: In) -> Leaf:

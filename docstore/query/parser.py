@@ -37,7 +37,14 @@ from docstore.query.operands import (
     is_operators,
     of_records,
 )
-from docstore.query.operators import READERS, array_only, list_operand, plain_value, read_regex
+from docstore.query.operators import (
+    OPERATORS,
+    array_only,
+    list_operand,
+    plain_value,
+    read_regex,
+    words_with,
+)
 from docstore.query.paths import parse_path, path_text
 from docstore.query.values import Json, NotJson, by_value, check_text
 
@@ -53,7 +60,7 @@ __all__ = [
 _LONGEST_HINT = 64
 TOP_WORDS = (*LOGIC, "$comment")
 """The ``$``-words that stand where a field's name would."""
-FIELD_WORDS = (*READERS, "$regex", "$not", "$elemMatch", "$all")
+FIELD_WORDS = tuple(OPERATORS)
 """The ``$``-words that stand below a field."""
 
 
@@ -193,12 +200,12 @@ def _operator(
         case "$all":
             array_only(target, where)
             return _every(rules, target, operand, where)
-        case _ if word in READERS:
-            return READERS[word](rules, target, operand, where)
-        case _:
-            near = () if word in TOP_WORDS else FIELD_WORDS
-            place = "an operator on a field, such as " + ", ".join(FIELD_WORDS[:6])
-            raise unknown_operator(where, word, near, place)
+    operator = OPERATORS.get(word)
+    if operator is not None and operator.read is not None:
+        return operator.read(rules, target, operand, where)
+    near = () if word in TOP_WORDS else FIELD_WORDS
+    place = "an operator on a field, such as " + ", ".join(FIELD_WORDS[:6])
+    raise unknown_operator(where, word, near, place)
 
 
 def _negated(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
@@ -244,9 +251,9 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
         else:
             terms.append(_element(rules, target, next(iter(value.values())), (*here, "$elemMatch")))
     return _all([*([All(target.path, tuple(scalars))] if scalars else []), *terms])
-LISTS = ("$in", "$nin", "$all", "$contains", "$containsAny")
+LISTS = words_with("values")
 """The words before lists of values; each value is an operand of its own."""
-PATTERNS = ("$regex", "$glob", "$iglob")
+PATTERNS = words_with("pattern")
 """The words before patterns."""
 
 _TOTAL = 64

@@ -17,6 +17,7 @@ from docstore.limits import DEFAULT_LIMITS, Limits
 from docstore.query.filter_errors import Where, bad_value, unknown_field
 from docstore.query.instants import metadata_instant
 from docstore.query.operands import LOGIC, is_instant, is_operators, of_records
+from docstore.query.operators import words_with
 from docstore.query.parser import parse
 from docstore.query.paths import parse_path, path_text
 from docstore.query.values import by_value
@@ -154,8 +155,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         return _model_in(get_args(annotation)[0])
     return None
 
-_COMPARISONS: Final = frozenset({"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"})
-_LISTS: Final = frozenset({"$in", "$nin", "$all", "$contains", "$containsAny"})
+_COMPARISONS: Final = frozenset(words_with("value"))
+_LISTS: Final = frozenset(words_with("values"))
 _EXPECTED: Final = {
     "text": "text",
     "number": "a number",

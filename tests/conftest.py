@@ -24,6 +24,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell starte
 
 PARTITIONS = int(os.environ.get("DOCSTORE_PARTITIONS", "0")) or None
 """Hash partitions of the stores on Postgres that tests share: the nox session ``partitions`` has eight."""
+CITUS = os.environ.get("DOCSTORE_CITUS", "")
+"""The URL of a Citus coordinator that stores on Postgres are made and distributed on, see docs/scale.md."""
 BACKENDS = ("memory", "sqlite", "sqlite-file", "postgres")
 
 settings.register_profile(
@@ -77,7 +79,13 @@ def _forgotten() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """One Postgres server for this process' whole run."""
+    """One Postgres server for this process' whole run; somebody's Citus where ``DOCSTORE_CITUS`` names it."""
+    if CITUS:
+        from tests.kit.citus import CitusServer
+
+        with CitusServer(CITUS) as server:
+            yield server
+        return
     with PostgresServer() as server:
         yield server
 
@@ -199,6 +207,8 @@ class _PostgresStore:
 
         self.url = url
         docstore.open(url, partitions=PARTITIONS).close()
+        if CITUS:
+            docstore.distribute(url)
         self._connection = psycopg.connect(url, autocommit=True)
         self._new = self._schema()
 

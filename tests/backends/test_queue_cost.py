@@ -188,3 +188,26 @@ def test_many_writers_of_one_chain_make_one_chain(postgres_store_url: str) -> No
         versions = store.documents.versions("hot")
         assert 24 == len(versions) == len({one.version for one in versions})
         assert [versions[-1].id] == [one.id for one in versions if one.is_latest]
+
+
+def test_an_update_of_what_no_index_holds_writes_to_no_index(
+    store: docstore.Store, postgres_store_url: str
+) -> None:
+    """Its new row stands beside the old one (HOT): of errors, notes and instants of processing."""
+    ids = store.documents.add_many([{"metadata": {"n": n}} for n in range(100)]).ids
+    with psycopg.connect(postgres_store_url, autocommit=True) as connection:
+
+        def updated() -> tuple[int, int]:
+            with store._context.backend.read() as session:
+                session.cursor.execute("SELECT pg_stat_force_next_flush()")
+            counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables"
+            found = connection.execute(f"{counts} WHERE relname = 'docstore_document'".encode()).fetchone()
+            assert found is not None
+            return int(found[0]), int(found[1])
+
+        before = updated()
+        for id in ids[:50]:
+            store.documents.update(id, error="one", content_note="another")
+        after = updated()
+    assert 50 == after[0] - before[0]
+    assert 40 <= after[1] - before[1]

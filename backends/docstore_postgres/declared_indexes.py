@@ -303,7 +303,7 @@ class DeclaredIndex:
             else " NULLS "
         )
         way = " DESC" if descending else " ASC"
-        return f"({self.beginning(key)}){way}{nulls and nulls + ('LAST_TERM' if descending else 'FIRST')}"
+        return f"({self.beginning(key)}){way}{nulls and nulls + ('LAST' if descending else 'FIRST')}"
 
     def statements(self) -> list[str]:
         """Return the statements that make the index."""

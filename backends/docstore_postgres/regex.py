@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 __all__ = [
     "ANY",
-    "LAST_TERM",
+    "LAST_CODE",
     "NEWLINE",
     "CodeRanges",
     "Translated",
@@ -27,7 +27,7 @@ __all__ = [
     "translate",
 ]
 
-LAST_TERM = 0x10FFFF
+LAST_CODE = 0x10FFFF
 NEWLINE = 10
 # Any character, a newline as well: the default of Postgres' regular expressions.
 ANY = "."
@@ -58,7 +58,7 @@ def complement(ranges: CodeRanges) -> CodeRanges:
     for first, last in ranges:
         gaps.append((start, first - 1))
         start = last + 1
-    return CodeRanges([*gaps, (start, LAST_TERM)])
+    return CodeRanges([*gaps, (start, LAST_CODE)])
 
 
 _FOLDS = (("K", 0x212A), ("S", 0x17F))
@@ -350,7 +350,7 @@ class _RegexReader:
 
     @staticmethod
     def _checked(code: int) -> int:
-        if not 1 <= code <= LAST_TERM:
+        if not 1 <= code <= LAST_CODE:
             raise _Unread
         return code
 

@@ -264,7 +264,7 @@ def browser(session: nox.Session) -> None:
         packages = ("chromium", "fonts-noto-core", "fonts-dejavu-core")
         session.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages, external=True)
     arguments = [one for one in session.posargs if one != "--pictures"]
-    taken = {"DOCSTORE_PICTURES": str(ROOT / "docs" / "images")} if "--pictures" in session.posargs else {}
+    taken = {"DOCSTORE_PICTURES": str(ROOT / "docs" / "pictures")} if "--pictures" in session.posargs else {}
     session.run("pytest", "--no-skips", *arguments, "tests/serve/browser.py", env={**quick(), **taken})
 
 

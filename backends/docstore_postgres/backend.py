@@ -170,6 +170,18 @@ class PostgresBackend(SQLBackend):
 
     # -- connections -----------------------------------------------------------------------------------------
 
+    def sizes(self) -> dict[str, int]:
+        """Return bytes of the store, and by table and index, as Postgres keeps them."""
+        with self.read() as session:
+            session.cursor.execute(
+                "SELECT c.relname, pg_table_size(c.oid) FROM pg_class AS c "
+                "WHERE c.relkind IN ('r', 'i', 'm') AND starts_with(c.relname, %s) "
+                "AND c.relnamespace = coalesce(%s, current_schema())::regnamespace ORDER BY 2 DESC, 1",
+                (self.tables.prefix, self.tables.schema),
+            )
+            found = {name: int(size) for name, size in session.cursor.fetchall()}
+        return {"database": sum(found.values()), **found}
+
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
         """Open a block for reading; one that needs no snapshot is no transaction."""
         return self._read(self._begin_snapshot if snapshot else self._begin_one)

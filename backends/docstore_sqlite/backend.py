@@ -313,6 +313,23 @@ class SQLiteBackend(SQLBackend):
                 retryable=True,
             )
 
+    def sizes(self) -> dict[str, int]:
+        """Return bytes of the database, and by table and index where this SQLite has ``dbstat``, which reads
+        the whole file.
+        """
+        with self.read() as session:
+            cursor = session.cursor
+            cursor.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+            found = {"database": int(cursor.fetchone()[0])}
+            cursor.execute("SELECT 1 FROM pragma_module_list WHERE name = 'dbstat'")
+            if cursor.fetchone() is not None:
+                cursor.execute(
+                    "SELECT name, sum(pgsize) FROM dbstat WHERE instr(name, ?) GROUP BY 1 ORDER BY 2 DESC, 1",
+                    (self.tables.prefix,),
+                )
+                found |= {name: int(size) for name, size in cursor.fetchall()}
+        return found
+
     # -- another file in its place -----------------------------------------------------------------
 
     def _look(self, *, in_turn: bool = False) -> None:

@@ -85,9 +85,9 @@ class AsyncUpkeep(Twin[Store]):
         """Copy the store, rows and bytes, into a folder: :meth:`Store.backup`."""
         return await self._bytes(Store.backup, path, on_progress=plain_callback(on_progress))
 
-    async def stats(self) -> Stats:
+    async def stats(self, *, sizes: bool = False) -> Stats:
         """Count documents, extractions and bytes: :meth:`Store.stats`."""
-        return await self._bytes(Store.stats)
+        return await self._bytes(Store.stats, sizes=sizes)
 
     async def erase(
         self, *, tenant: str = UNSET, owner: str = UNSET, on_progress: OnProgress | None = None

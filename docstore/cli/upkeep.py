@@ -315,7 +315,7 @@ def _stats_table(counted: Stats) -> Table:
             (f"  {state}", f"{total.count:,}, {size_text(total.bytes)}")
             for state, total in counted.blobs.items()
         ),
-        *counted.details.items(),
+        *((f"held by {one.worker or 'a worker'}", one.filename or one.document_id) for one in counted.held),
     ]
     for name, value in rows:
         table.add_row(Text(shown(name)), Text(shown(value)))

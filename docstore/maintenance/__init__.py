@@ -20,13 +20,14 @@ from docstore.maintenance.reports import (
     EraseReport,
     Finding,
     FindingKind,
+    HeldDocument,
     OnProgress,
     Progress,
     RepairReport,
     Stats,
     Total,
 )
-from docstore.maintenance.stats import DescribesItself, stats
+from docstore.maintenance.stats import MeasuresTables, held_documents, stats
 
 __all__ = [
     "Action",
@@ -36,11 +37,12 @@ __all__ = [
     "ChecksIndexes",
     "CollectReport",
     "Compacts",
-    "DescribesItself",
     "EraseReport",
     "Finding",
     "FindingKind",
+    "HeldDocument",
     "KeepsValues",
+    "MeasuresTables",
     "OnProgress",
     "Progress",
     "RepairReport",
@@ -52,6 +54,7 @@ __all__ = [
     "collect",
     "compact",
     "erase",
+    "held_documents",
     "repair",
     "stats",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 __all__ = [
@@ -239,6 +240,24 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldDocument:
+    """A document that a worker holds by a claim.
+
+    Attributes:
+        document_id, filename: which.
+        worker: who, ``None`` if the claim did not say.
+        expires_at: when the lease ends; past that anybody may claim the document again.
+        attempts: how often it was claimed or started.
+    """
+
+    document_id: str
+    filename: str
+    worker: str | None
+    expires_at: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What is in a store.
 
@@ -251,7 +270,9 @@ class Stats:
         blobs: blob rows by state, those that are there.
         location: where the bytes are, without credentials; ``None`` without blobs.
         store_id: the store's own id, for ``docstore.open(store_id=)``; ``None`` where the backend keeps none.
-        details: what the backend says of itself, such as its version.
+        held: documents that a worker holds by a claim, those whose lease ends first; a hundred at most.
+        sizes: bytes by table and index, the database as a whole first; empty unless it was asked for, and
+            in a scoped view.
     """
 
     backend: str
@@ -262,4 +283,5 @@ class Stats:
     blobs: Mapping[str, Total] = field(default_factory=dict)
     location: str | None = None
     store_id: str | None = None
-    details: Mapping[str, object] = field(default_factory=dict)
+    held: tuple[HeldDocument, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)

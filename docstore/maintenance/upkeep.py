@@ -254,12 +254,14 @@ class Upkeep:
             root.backend, root.blobs, path, search_marks=root.search_marks, on_progress=on_progress
         )
 
-    def stats(self) -> Stats:
+    def stats(self, *, sizes: bool = False) -> Stats:
         """Count documents, extractions and bytes, from one snapshot; within the scope of a scoped view.
 
+        Args:
+            sizes: measure tables and indexes, too. Postgres knows them; of SQLite the whole file is read.
+
         Returns:
-            The counts, and what the backend says of itself. Bytes are those recorded: the storage is not
-            looked at.
+            The counts, and what workers hold. Bytes are those recorded: the storage is not looked at.
 
         Raises:
             BackendError: the database failed.
@@ -267,7 +269,7 @@ class Upkeep:
         from docstore import maintenance
 
         self._look_after("stats")
-        return maintenance.stats(self._context.backend, self._context.blobs, self._scope)
+        return maintenance.stats(self._context.backend, self._context.blobs, self._scope, sizes=sizes)
 
     def erase(
         self, *, tenant: str = UNSET, owner: str = UNSET, on_progress: OnProgress | None = None

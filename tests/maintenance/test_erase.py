@@ -150,3 +150,21 @@ def test_stats_count_what_is_there(place: Any) -> None:
     theirs = stats(place.backend, None, Scope("u"))
     assert (theirs.documents, theirs.location) == (5, None)
     assert theirs.blobs["live"] == Total(6, 2 * len(b"u a" + b"again"))
+
+
+def test_stats_name_who_holds_what(store: Any) -> None:
+    """Claims in force, the first to end first, within a scope; sizes of tables if asked, unscoped."""
+    for n in range(3):
+        store.documents.add(filename=f"{n}.txt", tenant="t" if n else None)
+    store.documents.claim(1, lease=60, worker="w1")
+    (claim,) = store.documents.claim(1, lease=30)
+    counted = store.stats(sizes=True)
+    assert [(one.filename, one.worker, one.attempts) for one in counted.held] == [
+        ("1.txt", None, 1), ("0.txt", "w1", 1)
+    ]  # fmt: skip
+    assert counted.held[0].expires_at == claim.expires_at
+    tenant = store.scoped(tenant="t").stats(sizes=True)
+    assert ([one.filename for one in tenant.held], tenant.sizes) == (["1.txt"], {})
+    if counted.backend != "memory":
+        assert counted.sizes["database"] >= counted.sizes["docstore_document"] > 0
+    assert store.stats().sizes == {}

@@ -30,6 +30,11 @@ from docstore.http.page.application import application
 from tests.serve.demo_store import fill, fill_with_hostile
 
 PICTURES = os.environ.get("DOCSTORE_PICTURES")
+PICTURED = {
+    "list-1280-light", "list-400-light", "search-400-dark", "wrong-1280-light", "document-1280-dark",
+    "review-1280-light", "review-400-dark", "store-1280-light", "store-400-dark", "explain-1280-light",
+}
+"""The pictures that docs/serve.md and the README show."""
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 400, "height": 820}
 WAITING = {"needs_review": True, "is_reviewed": False}
 
@@ -176,9 +181,9 @@ def test_every_page_can_be_read_by_all(
 
 def picture(page: Page, name: str) -> None:
     """Keep what the window shows, in few colours, where pictures are asked for."""
-    if PICTURES:
+    if PICTURES and name in PICTURED:
         made = Image.open(BytesIO(page.screenshot()))
-        made.convert("RGB").quantize(128).save(Path(PICTURES, f"{name}.png"), optimize=True)
+        made.convert("RGB").quantize(128).save(Path(PICTURES, f"serve-{name}.png"), optimize=True)
 
 
 def test_filters_in_three_syntaxes_by_keyboard(page: Page, address: str, store: Any) -> None:

@@ -90,13 +90,14 @@ def list_page(request: Request) -> Response:
 def _found(store: Store, question: Question) -> tuple[Complaint | None, Any, list[Column]]:
     """Return what is wrong with a question, or its page; and the columns."""
     include = {"snippet"} if question.search else set[str]()
+    patience: dict[str, Any] = {} if question.waits else {"timeout": _MOMENT_SECONDS}
     try:
         if question.error is not None:
             raise question.error
         columns_of(question.columns, DOCUMENTS, store._context.limits, "columns")
         page = store.documents.find(
             **question.asked, sort=list(question.sort), limit=question.limit, cursor=question.cursor or None,
-            include=include, **({} if question.waits else {"timeout": _MOMENT_SECONDS}),
+            include=include, **patience,
         )  # fmt: skip
     except QueryTimeout as error:
         if question.waits:

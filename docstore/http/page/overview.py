@@ -14,6 +14,7 @@ from weakref import WeakMethod
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from docstore import maintenance
 from docstore.errors import DocstoreError, QueryTimeout
 from docstore.http.page.charts import Bar, Columns, bars, columns
 from docstore.http.page.guard import wants_json
@@ -93,21 +94,24 @@ def store_page(request: Request) -> Response:
     if wants_json(request):
         return JSONResponse(_plain(store.stats()))
     report = problem = None
+    tables: Mapping[str, int] = {}
     if request.query_params.get("check") == "size":
         settings.expensive.spend(visitor.name)
         try:
             report = store.check("size")
+            tables = store.stats(sizes=True).sizes
         except DocstoreError as error:
             problem = error.message
     counting = _Counting(store)
     statuses = {status: counting.count({"status": status}) for status in STATUSES}
     types = [(value, count, {"file_type": value}) for value, count in counting.by("file_type")]
     over_time = _over_time(store, counting, statuses)
-    running = store.documents.find({"status": "processing"}, sort="updated_at", limit=20)
+    with store._context.read() as reader:
+        held = maintenance.held_documents(reader, store._scope)
     return html_page(
         request, "store.html", statuses=statuses, over_time=over_time, types=_linked(types),
-        sizes=_sizes(counting), failures=counting.by("error", {"status": "failed"}), running=running.items,
-        term=term_for, report=report, problem=problem, details=_details(store, visitor.sees_all),
+        sizes=_sizes(counting), failures=counting.by("error", {"status": "failed"}),
+        term=term_for, report=report, problem=problem, held=held, tables=tables,
         slow=list(settings.slow.seen) if visitor.sees_all else None, blobs=settings.blobs,
         indexes=store.indexes() if visitor.sees_all else [],
         advice=store.advise() if visitor.sees_all else [],
@@ -168,14 +172,7 @@ def _width(least: timedelta) -> timedelta:
     return next((timedelta(hours=h) for h in hours if timedelta(hours=h) >= least), timedelta(hours=87_660))
 
 
-def _details(store: Store, sees_all: bool) -> dict[str, Any]:
-    """Return what the backend says of itself: versions, sizes of tables and indexes."""
-    describe = getattr(store._context.backend, "describe", None)
-    found = {"backend": store._context.backend.name}
-    return {**found, **(describe() if sees_all and describe is not None else {})}
-
-
 def _plain(stats: Any) -> dict[str, Any]:
     blobs = {state: {"count": total.count, "bytes": total.bytes} for state, total in stats.blobs.items()}
-    names = ("backend", "documents", "latest", "extractions", "statuses", "location", "store_id", "details")
+    names = ("backend", "documents", "latest", "extractions", "statuses", "location", "store_id")
     return {**{name: getattr(stats, name) for name in names}, "blobs": blobs}

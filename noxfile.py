@@ -26,6 +26,8 @@ PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHAN
 INSTALLED = "import docstore, sys; assert docstore.__file__.startswith(sys.prefix), docstore.__file__"
 WORKERS = min(8, (os.cpu_count() or 1) + 1)  # one more than cores: tests of kills and of wires often wait
 PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile")
+SLOWEST = ("--durations=20", "--durations-min=2")
+"""The tests that take longest are listed with their seconds."""
 LOWEST = ("postgres", "async", "http", "cli", "regex", "otel", "arrow", "testing")
 """Extras of the session `lowest`; s3fs and the extractors pin versions of their own."""
 ALONGSIDE = (
@@ -101,7 +103,7 @@ def tests(session: nox.Session) -> None:
     install(session, "-e", ".[all]", *group("test"))
     if not session.posargs:
         session.run("python", "-m", "tests.kit.warm_up", env=quick())
-    session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick())
+    session.run("pytest", "--no-skips", *SLOWEST, *(session.posargs or PARALLEL), env=quick())
 
 
 @nox.session

@@ -8,7 +8,7 @@ in the database, whatever a document holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, assert_never
+from typing import Any
 
 from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
@@ -237,8 +237,8 @@ class JsonCompiler:
                 return self._element(root, path, leaf)
             case Occurs() | Always():
                 return FALSE
-            case _:
-                assert_never(leaf)
+            case _:  # within $elemMatch, which is looked at again
+                return TRUE
 
     # -- what is seen ----------------------------------------------------------------------------------------
 

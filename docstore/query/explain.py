@@ -309,8 +309,8 @@ def _show_leaf(leaf: Leaf) -> str:
         case Occurs(text, _, _, content, _):
             return f"{_value(text)} occurs in filename{' or content' if content else ''}"
         case _:  # a leaf without words of its own: its name and values
-            values = [getattr(leaf, one.name) for one in fields(leaf) if one.name != "path"]
-            return f"{_path(leaf.path)} {type(leaf).__name__} {_values(tuple(values))}"
+            operands = tuple(getattr(leaf, one.name) for one in fields(leaf) if one.name != "path")
+            return f"{_path(leaf.path)} {type(leaf).__name__} {_values(operands)}"
 
 
 def _spans(spans: tuple[tuple[int, int], ...]) -> str:

@@ -11,6 +11,7 @@ NAMES = {
     "scale": "partitions, replicas and several processes, on tens of millions of documents",
     "whole": "whole runs: indexing a folder, importing, memory, bytes in and out, what the index takes (W11)",
     "relevance": "the order of relevance beside bm25 and ts_rank; what a ranked page costs",
+    "page": "the first byte of docstore serve's lists beside their find, and its whole pages",
     "peers": "W2's page beside other embedded stores",
     "real_files": "how much text of real files is read",
 }

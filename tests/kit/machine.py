@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from hypothesis import strategies as st
@@ -28,14 +29,20 @@ _LONG, _OVER = 3600.0, 1e-6
 _wheres = st.tuples(st.sampled_from((None, *_TENANTS)), st.sampled_from((None, *_OWNERS)))
 _ids = st.sampled_from(("a", "b", "c"))
 _names = st.sampled_from(("p.txt", "q.pdf", "r"))
+_PAST, _FUTURE = datetime(2001, 2, 3, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
+_instants = st.sampled_from((_PAST, datetime(2002, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))))
 _objects = st.dictionaries(
-    st.sampled_from("xyzw"), st.integers(0, 3) | st.none() | st.just({"x": 1}), max_size=2
+    st.sampled_from("xyzw"),
+    st.integers(0, 3) | st.none() | st.just({"x": 1}) | st.just(_PAST),
+    max_size=2,
 )
 _operators = st.fixed_dictionaries(
     {},
     optional={
         "$inc": st.just({"metadata.x": 2}),
         "$push": st.just({"metadata.y": 1}),
+        "$addToSet": st.sampled_from(({"metadata.v": 1}, {"metadata.v": 2})),
+        "$max": st.sampled_from(({"metadata.m": 1}, {"metadata.m": 2})),
         "$unset": st.just({"metadata.w.x": ""}),
         "$set": st.sampled_from(({"metadata.z.x": 1}, {"filename": "r"})),
     },
@@ -67,6 +74,8 @@ _OPERATIONS = st.one_of(
             content=_texts,
             status=st.sampled_from(("pending", "completed", "processing")),
             dedupe=st.just("sha256"),
+            created_at=_instants,
+            expires_at=st.sampled_from((_PAST, _FUTURE)),
         ),
     ),
     _asking("add", given=_some(id=_ids, external_id=st.just("e"), source=st.just(b"1"))),
@@ -79,6 +88,19 @@ _OPERATIONS = st.one_of(
         ),
     ),
     _asking("update", id=_ids, if_revision=st.none(), given=_some(replace_metadata=_objects)),
+    _asking(
+        "update",
+        id=_ids,
+        if_revision=st.none(),
+        given=_some(created_at=_instants, expires_at=st.sampled_from((None, _PAST, _FUTURE))),
+    ),
+    _asking(
+        "move",
+        id=_ids,
+        target=st.fixed_dictionaries({"owner": st.sampled_from((None, *_OWNERS))})
+        | st.fixed_dictionaries({"external_id": st.sampled_from((None, "e", "f"))})
+        | st.fixed_dictionaries({"owner": st.sampled_from(_OWNERS), "external_id": st.just("e")}),
+    ),
     _asking(
         "update_many", names=st.lists(_names, max_size=2), given=_some(metadata=_objects, filename=_names)
     ),
@@ -93,8 +115,15 @@ _OPERATIONS = st.one_of(
             content=_texts,
             source=st.sampled_from((b"1", b"22")),
         ),
-        on_conflict=st.sampled_from(("replace", "merge", "skip", "error")),
+        on_conflict=st.sampled_from(("replace", "merge", "skip", "version", "error")),
     ),
+    _asking(
+        "put",
+        given=st.just({"external_id": "e"}),
+        more=_some(metadata=_objects, filename=_names, expires_at=st.just(_FUTURE)),
+        on_conflict=st.just("version"),
+    ),
+    _asking("retry_many", names=st.lists(_names, max_size=2)),
     _asking("operate", id=_ids, operators=_operators),
     _asking("operate_many", names=st.lists(_names, max_size=2), operators=_operators),
     _asking("delete", id=_ids, if_revision=_revisions),
@@ -184,6 +213,12 @@ class StoreMachine(RuleBasedStateMachine):
         except _Undone:
             self.model, self.claims = before, claims
 
+    @rule()
+    def collect(self) -> None:
+        """Delete what has expired; outside of transactions, as it commits by itself."""
+        report = self.store.collect(grace=86_400.0)
+        assert report.documents == self.model.expire()
+
     @rule(where=_wheres)
     def read_bytes(self, where: Where) -> None:
         """Read the bytes of all that a scope can see."""
@@ -252,6 +287,17 @@ class StoreMachine(RuleBasedStateMachine):
         return (
             lambda: real.update(id, if_revision=if_revision, **given),
             lambda made: self.model.update(where, id, if_revision=if_revision, **given),
+        )
+
+    def _move(self, where: Where, id: str, target: dict[str, str | None]) -> Any:
+        real = self._view(where).documents
+        return lambda: real.update(id, **target), lambda made: self.model.move(where, id, **target)
+
+    def _retry_many(self, where: Where, names: list[str]) -> Any:
+        real = self._view(where).documents
+        return (
+            lambda: _pair(real.retry_many({"filename": {"$in": names}})),
+            lambda made: self.model.retry_many(where, names),
         )
 
     def _update_many(self, where: Where, names: list[str], given: dict[str, Any]) -> Any:
@@ -416,6 +462,7 @@ _COMPARED = (
     "error",
     "attempts",
     "revision",
+    "expires_at",
 )
 
 
@@ -424,12 +471,24 @@ def _of_model(document: ModelDocument) -> dict[str, Any]:
     preview = None if document.content is None else " ".join(document.content.split())
     stored = document.bytes
     digest = None if stored is None else hashlib.sha256(stored).hexdigest()
-    return {**made, "status": document.status, "preview": preview, "sha256": digest}
+    return {
+        **made,
+        "status": document.status,
+        "preview": preview,
+        "sha256": digest,
+        "created_at": document.created_at,
+    }
 
 
 def _of_store(document: Document) -> dict[str, Any]:
     made = {name: getattr(document, name) for name in _COMPARED}
-    return {**made, "status": str(document.status), "preview": document.preview, "sha256": document.sha256}
+    return {
+        **made,
+        "status": str(document.status),
+        "preview": document.preview,
+        "sha256": document.sha256,
+        "created_at": document.created_at if document.created_at.year < 2010 else None,  # else the clock's
+    }
 
 
 def _of_model_extraction(one: ModelExtraction) -> dict[str, Any]:

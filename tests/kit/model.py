@@ -3,7 +3,7 @@ this does.
 
 It knows what the public API promises of writing: ids, versions, status, claims, extractions, scopes. It
 leaves out what filters mean (the evaluator says that) and the clock; a claim's lease is either far from its
-end or over at once.
+end or over at once, and an ``expires_at`` is long past or far away.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from docstore.errors import (
@@ -26,6 +27,8 @@ from docstore.writes.updates import merge_patch
 
 __all__ = ["Model", "ModelDocument", "ModelExtraction", "Where"]
 
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+"""Between what is long past and what is far away."""
 Where = tuple[str | None, str | None]
 """A scope: tenant and owner; ``None`` does not confine."""
 
@@ -57,6 +60,9 @@ class ModelDocument:
     error: str | None = None
     attempts: int = 0
     revision: int = 1
+    created_at: datetime | None = None
+    """As given; None: the clock's."""
+    expires_at: datetime | None = None
     lease: tuple[str, bool] | None = None  # token, and whether it is over at once
 
     @property
@@ -143,6 +149,8 @@ class Model:
         content: str | None = None,
         status: str | None = None,
         dedupe: str | None = None,
+        created_at: datetime | None = None,
+        expires_at: datetime | None = None,
         empty: bool = False,
     ) -> ModelDocument:
         """Add a document; ``new_id`` is the id it gets where none is given; ``empty``: nothing was."""
@@ -155,7 +163,11 @@ class Model:
                 raise ScopeError("another scope")
         tenant, owner = where[0] or tenant, where[1] or owner
         named = id is not None
-        asked = (tenant, owner, source, filename, external_id, dict(metadata or {}), content, status, named)
+        metadata = _stored(metadata or {})
+        asked = (
+            tenant, owner, source, filename, external_id, metadata, content, status, named, created_at,
+            expires_at,
+        )  # fmt: skip
         taken = self._first(id=id, tenant=tenant) if id is not None else None
         if taken is not None:
             if taken.asked != asked:
@@ -171,11 +183,13 @@ class Model:
             owner,
             filename,
             external_id,
-            dict(metadata or {}),
+            metadata,
             content,
             source,
             status,
             asked,
+            created_at=created_at,
+            expires_at=expires_at,
         )
         self._place(made)
         self.documents.append(made)
@@ -207,6 +221,8 @@ class Model:
         **given: Any,
     ) -> tuple[ModelDocument, str]:
         """Add the document with this key, or change the one that is there; say which."""
+        if on_conflict == "version" and id is not None:
+            raise InvalidDocument("a version of an id")
         if where[0] is not None and tenant is not None and where[0] != tenant:
             raise ScopeError("another scope")
         whose = {"tenant": where[0] or tenant}
@@ -221,13 +237,18 @@ class Model:
             raise AlreadyExists("another owner's", id=there.id)
         if on_conflict == "skip":
             return there, "skipped"
-        blank: dict[str, Any] = {"source": None, "filename": "", "metadata": {}, "content": None}
+        blank: dict[str, Any] = {
+            "source": None, "filename": "", "metadata": {}, "content": None, "expires_at": None,
+        }  # fmt: skip
+        plain, given = given, {**given}
+        if "metadata" in given:
+            given["metadata"] = _stored(given["metadata"])
         whole = {**blank, **given}
         status = "pending" if whole["content"] is None else "completed"
         name = there.external_id if id is None else None
         asked = (
             whose["tenant"], where[1], whole["source"], whole["filename"], name, whole["metadata"],
-            whole["content"], status, id is not None,
+            whole["content"], status, id is not None, None, whole["expires_at"],
         )  # fmt: skip
         if on_conflict == "merge":
             wanted = {
@@ -243,11 +264,15 @@ class Model:
         held = {
             "source": there.bytes, "filename": there.filename, "metadata": there.metadata,
             "content": there.content, "status": there.status, "error": there.error,
+            "expires_at": there.expires_at,
         }  # fmt: skip
         if all(held[name] == value for name, value in compared.items()):
             return there, "unchanged"
         if on_conflict == "error":
             raise AlreadyExists("taken", id=there.id)
+        if on_conflict == "version":
+            next_one = self.add(where, new_id, external_id=external_id, tenant=tenant, **plain)
+            return next_one, "versioned"
         for name, value in wanted.items():
             setattr(there, "bytes" if name == "source" else name, value)
         if on_conflict == "replace":
@@ -266,15 +291,39 @@ class Model:
 
     def _change(self, document: ModelDocument, changes: Mapping[str, Any]) -> None:
         if "metadata" in changes:
-            document.metadata = merge_patch(document.metadata, changes["metadata"])
+            document.metadata = merge_patch(document.metadata, _stored(changes["metadata"]))
         if "replace_metadata" in changes:
-            document.metadata = changes["replace_metadata"]
-        for name in ("filename", "content", "error"):
+            document.metadata = _stored(changes["replace_metadata"])
+        for name in ("filename", "content", "error", "created_at", "expires_at"):
             if name in changes:
                 setattr(document, name, changes[name])
         if "source" in changes:
             document.bytes = changes["source"]
         document.revision += 1
+
+    def move(self, where: Where, id: str, **target: str | None) -> ModelDocument:
+        """Give a document to another owner, another external_id, or both."""
+        if where[1] is not None and target.get("owner", where[1]) != where[1]:
+            raise ScopeError("another owner")
+        document = self.mine(where, id)
+        before, was_latest = document.chain, document.is_latest
+        document.owner = target.get("owner", document.owner)
+        document.external_id = target.get("external_id", document.external_id)
+        document.revision += 1
+        if before == document.chain:
+            return document
+        document.version, document.is_latest = 1, False
+        self._place(document)
+        document.is_latest = True
+        self._promote(before, was_latest)
+        return document
+
+    def expire(self) -> int:
+        """Remove the documents whose ``expires_at`` has come."""
+        gone = [one for one in self.documents if one.expires_at is not None and one.expires_at < _NOW]
+        for document in gone:
+            self._remove(document)
+        return len(gone)
 
     def update_many(self, where: Where, filenames: Iterable[str], **changes: Any) -> int:
         """Change all documents with one of the filenames."""
@@ -318,8 +367,12 @@ class Model:
     def _remove(self, document: ModelDocument) -> None:
         self.documents = [other for other in self.documents if other is not document]
         self.extractions = [one for one in self.extractions if one.document is not document]
-        left = [other for other in self.documents if other.chain == document.chain]
-        if document.external_id is not None and document.is_latest and left:
+        self._promote(document.chain, document.is_latest)
+
+    def _promote(self, chain: tuple[str | None, str | None, str | None], lost_latest: bool) -> None:
+        """Make the newest version that is left the latest, in a chain that lost its latest."""
+        left = [other for other in self.documents if other.chain == chain]
+        if chain[2] is not None and lost_latest and left:
             max(left, key=lambda other: other.version).is_latest = True
 
     # -- status and claims -------------------------------------------------------------------------
@@ -327,6 +380,15 @@ class Model:
     def step(self, where: Where, action: str, id: str, **given: Any) -> ModelDocument:
         """Take a step of the status: ``start``, ``complete``, ``fail`` or ``retry``."""
         return self._step(self.mine(where, id), action, **given)
+
+    def retry_many(self, where: Where, filenames: Iterable[str]) -> tuple[int, int]:
+        """Send documents with one of the filenames back to the queue; count them, and those that went."""
+        wanted = set(filenames)
+        found = [document for document in self.seen(where) if document.filename in wanted]
+        again = [document for document in found if document.status in _FROM["retry"]]
+        for document in again:
+            self._step(document, "retry")
+        return len(found), len(again)
 
     def _step(self, document: ModelDocument, action: str, **given: Any) -> ModelDocument:
         if document.status not in _FROM[action]:
@@ -337,7 +399,7 @@ class Model:
         if given.get("content") is not None:
             document.content = given["content"]
         if given.get("metadata") is not None:
-            document.metadata = merge_patch(document.metadata, given["metadata"])
+            document.metadata = merge_patch(document.metadata, _stored(given["metadata"]))
         return document
 
     def claim(self, where: Where, limit: int, over: bool) -> list[ModelDocument]:
@@ -378,6 +440,7 @@ class Model:
     ) -> ModelExtraction:
         """Add an extraction."""
         document = self.mine(where, document_id)
+        results = None if results is None else _stored(results)
         asked = (document.id, results, status)
         for one in self.extractions:
             if id is not None and one.id == id and one.document.tenant == document.tenant:
@@ -394,14 +457,14 @@ class Model:
         if one.status not in _FROM[action]:
             raise InvalidTransition("no", id=id, status=one.status, action=action)
         one.status, one.error = _TO[action], given.get("error")
-        one.results = given.get("results", one.results)
+        one.results = _stored(given["results"]) if "results" in given else one.results
         one.revision += 1
         return one
 
     def review(self, where: Where, id: str, results: dict[str, Any]) -> ModelExtraction:
         """Write a review."""
         one = self.my_extraction(where, id)
-        one.reviewed, one.revision = results, one.revision + 1
+        one.reviewed, one.revision = _stored(results), one.revision + 1
         return one
 
     def delete_extraction(self, where: Where, id: str) -> None:
@@ -423,6 +486,13 @@ def _operated(document: ModelDocument, operators: Mapping[str, Any]) -> tuple[st
         if not isinstance(metadata.setdefault(name, []), list):
             raise InvalidDocument("no array")
         metadata[name].append(value)
+    for path, value in operators.get("$addToSet", {}).items():
+        held = metadata.setdefault(path.removeprefix("metadata."), [])
+        if value not in held:
+            held.append(value)
+    for path, value in operators.get("$max", {}).items():
+        name = path.removeprefix("metadata.")
+        metadata[name] = max(metadata.get(name, value), value)
     for path, value in operators.get("$set", {}).items():
         if path == "filename":
             filename = value
@@ -437,6 +507,13 @@ def _operated(document: ModelDocument, operators: Mapping[str, Any]) -> tuple[st
         if isinstance(held, dict):
             held.pop(below, None)
     return filename, metadata
+
+
+def _stored(value: Any) -> Any:
+    """Return JSON as it is stored: an instant is RFC 3339 text in UTC."""
+    if isinstance(value, Mapping):
+        return {name: _stored(member) for name, member in value.items()}
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
 def _take(document: ModelDocument, made: tuple[str, dict[str, Any]]) -> bool:

@@ -1,7 +1,7 @@
 """An embedded document index: files, their bytes and their metadata, queried alike on every backend.
 
-Every name here is imported when it is first asked for: a program pays for what it uses, and the command's
-``--help`` for next to nothing.
+Every public name is imported when it is first used, so that a program pays only for what it uses and
+``docstore --help`` starts fast.
 """
 
 from importlib import import_module as _import_module

@@ -1,4 +1,4 @@
-"""``python -m docstore`` is the command ``docstore``."""
+"""Run the command line: ``python -m docstore`` is the command ``docstore``."""
 
 from __future__ import annotations
 

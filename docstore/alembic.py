@@ -1,4 +1,7 @@
-"""For applications whose Alembic migrations share a database with a store: what tables a store makes."""
+"""Alembic support for applications whose migrations share a database with a store.
+
+``alembic_metadata`` lists the tables that a store creates; ``alembic_include_object`` filters autogenerate.
+"""
 
 from __future__ import annotations
 

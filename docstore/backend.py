@@ -1,34 +1,31 @@
-"""The seam: all that an implementer of a backend reads, and all that the core relies on.
+"""The backend interface: what a storage engine must implement, and what it may rely on.
 
-A backend stores rows and runs queries. It knows nothing of filters as users write them, of pages, cursors,
-status rules, versions or scopes' checks: the core has parsed, validated and planned before it calls, and does
-everything clever above the seam.
+A backend stores rows and runs queries. The core parses, validates and plans before it calls. So a backend
+sees no filter as users write it, no page, no cursor, no status rule and no version rule.
 
-What the core promises a backend
-    - An :class:`~docstore.query.expr.Expr` has no ``$``-words, its bounds are checked, and it holds only
-    leaves that
-      :meth:`Backend.support` called exact or inexact; a leaf under ``Not`` was called exact.
-    - ``limit`` is ``None`` or at least 1, ``offset`` at least 0; ``order`` is never empty and ends with
-    ``number``.
-    - ``after`` has one value a sort key. The core never passes both ``after`` and a non-zero ``offset``.
-    - Rows given to :meth:`Writer.insert` have every column of the collection but ``number``; text has no NUL
-    and no lone
-      surrogates; JSON fields are valid JSON texts without NaN and infinities.
-    - Nothing is called after :meth:`Backend.close`; a :class:`Reader` or :class:`Writer` is used by one
-    thread only, and not after its block.
+The core promises a backend:
+    - An :class:`~docstore.query.expr.Expr` has no ``$``-words, and its bounds are checked.
+    - It holds only leaves that :meth:`Backend.support` called exact or inexact. A leaf under ``Not`` was
+      called exact.
+    - ``limit`` is ``None`` or at least 1; ``offset`` is at least 0. ``order`` is never empty and ends with
+      ``number``.
+    - ``after`` has one value for each sort key. ``after`` and a non-zero ``offset`` never come together.
+    - Rows given to :meth:`Writer.insert` have every column of the collection but ``number``. Text has no NUL
+      and no lone surrogates. JSON fields are valid JSON texts without NaN and infinities.
+    - Nothing is called after :meth:`Backend.close`. A :class:`Reader` or :class:`Writer` is used by one
+      thread only, and not after its block.
 
-What a backend promises the core
-    - :meth:`Reader.select` and :meth:`Reader.count` answer exactly what
-    :func:`docstore.query.evaluator.matches` says of each
-      row for exact leaves, and a superset for inexact ones; ``scope`` is ANDed outermost, by exact match.
+A backend promises the core:
+    - :meth:`Reader.select` and :meth:`Reader.count` return exactly the rows for which
+      :func:`docstore.query.evaluator.matches` is true. For inexact leaves they return a superset.
+    - ``scope`` is ANDed outermost, by exact match.
     - Everything read within one ``read(snapshot=True)`` or ``write()`` block comes from one snapshot, own
-    writes included.
-    - ``write()`` is atomic and, when it returns, durable; an exception in the block undoes it. Where the
-    connection is lost during the
-      commit, so that nobody can say whether it happened, it raises a BackendError with ``outcome_unknown``.
-    - What it can do beyond that it says in its :class:`Capabilities`.
-    - Errors of the engine arrive as :class:`~docstore.errors.BackendError`, with the cause
-    kept.
+      writes included.
+    - ``write()`` is atomic and, when it returns, durable. An exception in the block undoes it.
+    - If the connection is lost during the commit, ``write()`` raises a BackendError with
+      ``outcome_unknown``. The core then looks whether the commit happened.
+    - Optional abilities are listed in :class:`Capabilities`. The core has a fallback for each.
+    - Errors of the engine arrive as :class:`~docstore.errors.BackendError`, with the cause kept.
 
 Rows are plain dictionaries from field name to value: see :class:`~docstore.query.fields.Kind` for the types.
 """
@@ -103,7 +100,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a backend, or a reader of its, can do beyond what each must; the core can do without.
+    """The optional abilities of a backend, a reader or a writer. The core has a fallback for each.
 
     Attributes:
         single_writer: write blocks take turns; else several work at once.
@@ -168,8 +165,7 @@ class BlobRow:
 
 class Duplicate(DocstoreError):
     """A unique key is taken. ``constraint`` is ``id`` (tenant, id) or ``version`` (tenant, owner,
-    external_id, version, or a second
-    latest); ``""`` where the engine does not tell.
+    external_id, version, or a second latest); ``""`` where the engine does not tell.
     """
 
     constraint: str = ""
@@ -200,8 +196,7 @@ class Reader(Protocol):
         scope: Scope = ANYWHERE,
     ) -> Sequence[BlobRow]:
         """Return blob rows ordered by key: of these states (none named: all), with ``at < before``, with key
-        > ``after_key``, among
-        ``keys``, within ``scope``; at most ``limit``.
+        > ``after_key``, among ``keys``, within ``scope``; at most ``limit``.
         """
 
 
@@ -246,8 +241,8 @@ class Writer(Reader, Protocol):
 
     def update_blob(self, blob: BlobRow, states: Container[BlobState], **changes: Any) -> bool:
         """Set fields of the row with the key and the tenant of ``blob`` if its state is among ``states``;
-        return whether it was. Competing calls on one row are
-        serialised: exactly one of two that name the same state and leave it wins.
+        return whether it was. Competing calls on one row are serialised: exactly one of two that name the
+        same state and leave it wins.
         """
 
     def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
@@ -287,8 +282,8 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a backend would run: the statement, its bound values, and the engine's own plan (``None`` if it
-    has none).
+    """A statement that a backend would run: the statement, its bound values, and the engine's own plan
+    (``None`` if it has none).
     """
 
     text: str
@@ -493,8 +488,8 @@ class Partitions(Protocol):
         """Make ``count`` partitions on this server; yield each stage and how much of it is done."""
 
     def cancel_partition(self) -> bool:
-        """Forget a run that did not end, so that the store can be written to; return whether there was
-        one.
+        """Forget a run that did not end, so that the store can be written to; return whether there
+        was one.
         """
 
     def distribute(self) -> Iterator[tuple[str, int]]:
@@ -509,8 +504,8 @@ class Joins(Protocol):
         """Take part in the transaction on ``connection``, which the application begins, commits and rolls
         back.
 
-        What the block yields returns the writer of each call, and raises BackendError once the application
-        has ended the transaction.
+        The block yields a function that returns the writer of each call. It raises BackendError once the
+        application has ended the transaction.
 
         Raises:
             TypeError: it is nothing that can be joined.

@@ -1,6 +1,4 @@
-"""Records: reading, the same on documents and extractions. Validate, plan, run within one block, cut the
-page.
-"""
+"""Records: the reading methods that documents and extractions share."""
 
 from __future__ import annotations
 
@@ -72,7 +70,7 @@ def _named(scope: Scope) -> tuple[tuple[str, str | None], ...]:
 
 
 class Records(Generic[T]):
-    """What can be read of one collection, within a scope.
+    """The reading methods of one collection, within a scope.
 
     :class:`~docstore.documents.Documents` and :class:`~docstore.extractions.Extractions` add the writing.
     """
@@ -134,7 +132,7 @@ class Records(Generic[T]):
             timeout: seconds that it may take in all, more than 0; ``None`` is without limit. By default the
                 store's ``query_timeout``.
             at_least: a ``store.position``, of this store or of another on the same database: what was written
-                up to there is seen, whichever server is read. What this store wrote always is.
+                up to there is seen, whichever server is read. This store's own writes are always seen.
 
         Returns:
             The page. It, its total and its cursors come from one snapshot.

@@ -1,9 +1,9 @@
-"""Concurrency: what bounds a call (a deadline, its caller's patience), and how a call waits.
+"""Deadlines, cancellation, locks and the clock: what bounds a call, and how it waits.
 
-Each thread works on one :class:`Call` at a time, :func:`current`. Whatever waits or works for long looks at
-it: locks, pools and pauses by :func:`acquire` and :func:`sleep`, walks over records by :func:`looked_over`,
-chunks of bytes by :func:`check`. A database's statement does not look; the thread ``docstore-timer``
-interrupts it.
+Each thread works on one :class:`Call` at a time, :func:`current`. Everything that waits or works for long
+checks whether that call is over: locks and pools by :func:`acquire`, pauses by :func:`sleep`, walks over
+records by :func:`looked_over`, chunks of bytes by :func:`check`. A running SQL statement cannot check; the
+thread ``docstore-timer`` interrupts it.
 """
 
 from __future__ import annotations
@@ -115,14 +115,14 @@ def check_timeout(timeout: Any, name: str = "timeout") -> float | None:
 
 
 class Forgets(Protocol):
-    """What has a lock that is held for moments, outside of any block."""
+    """An object with a lock that is held for moments only, never across a block."""
 
     def forget(self) -> None:
         """Take a lock that nobody holds."""
 
 
 class Planned(Protocol):
-    """What a budget is spent on."""
+    """A plan, as far as a QueryTimeout names its predicates."""
 
     def unindexed(self) -> tuple[str, ...]:
         """Return the predicates that no index serves, in words."""
@@ -139,7 +139,8 @@ class Locks(Protocol):
 
 
 class Call:
-    """What one call is bounded by. Its own thread uses it, but for :meth:`cancel` and :meth:`interrupt`.
+    """The bounds of one call: its deadline, and whether it was cancelled. Its own thread uses it, but for
+    :meth:`cancel` and :meth:`interrupt`.
 
     Args:
         asked: when the caller asked, by ``time.monotonic()``: a budget counts from there. ``None``: when the
@@ -222,7 +223,7 @@ class Call:
             interrupt: called by the timer, again and again, while the call is over; it need not work.
 
         Returns:
-            What was attached before: hand it to :meth:`detach`.
+            The function attached before: hand it to :meth:`detach`.
         """
         before = self._interrupt
         if self.is_cancelled and self._is_told:  # this is the cleaning up
@@ -261,7 +262,7 @@ class Call:
 
 
 class _Here(threading.local):
-    """What this thread works on: a call of its own, until it is given another."""
+    """The call that this thread works on: a call of its own, until it is given another."""
 
     def __init__(self) -> None:
         self.call = Call()
@@ -545,7 +546,7 @@ _timer = _Timer()
 
 
 class Gate:
-    """What threads go through to use a store, so that a fork finds nobody in the middle of it.
+    """A gate that threads pass to use a store, so that a fork finds none in the middle of it.
 
     Before a fork new blocks wait, and those under way are waited for, a second at most; never those of the
     thread that forks. Where one does not end, the store is of no use in the child, and says so.

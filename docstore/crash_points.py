@@ -1,8 +1,8 @@
-"""Crash hooks: the numbered steps of the protocols, where a test can stop, delay or kill a process.
+"""Crash points: the numbered steps of the write protocols, where a test can delay, fail or kill a process.
 
-Every protocol calls :func:`reached` at its steps, which costs one comparison while no hook is set. A test
-sets a hook that raises (a failing disk), sleeps (a slow one) or calls ``os._exit`` (a crash) at the step it
-names. :data:`STEPS` lists them in order.
+Every protocol calls :func:`reached` at its steps. That costs one comparison while no hook is set. A test sets
+a hook that raises (a failing disk), sleeps (a slow one) or calls ``os._exit`` (a crash) at the step it names.
+:data:`STEPS` lists them in order.
 
 ==========  ==================================================================================================
 Step        Reached when

@@ -1,4 +1,4 @@
-"""Documents: everything that can be done with them, within a scope."""
+"""Documents: the public methods of the documents of a store, within its scope."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Documents(Records[Document]):
     def put(
         self, source: Any = None, *, on_conflict: OnConflict = "replace", **fields: Unpack[DocumentFields]
     ) -> Put:
-        """Make it so: add the document with this id or external_id, or change the one that is there.
+        """Add the document with this id or external_id, or change the one that is there.
 
         Of several that put one key at the same time each finds what the one before it left: there is one
         document in the end.
@@ -153,7 +153,7 @@ class Documents(Records[Document]):
 
         Returns:
             The document, and what was done: ``added replaced merged skipped versioned`` or ``unchanged``.
-            What is as it was put before writes nothing.
+            A document that is as it was put before is not written.
 
         Raises:
             InvalidDocument: no key, or both; a field cannot be stored.
@@ -250,7 +250,9 @@ class Documents(Records[Document]):
             BlobError: the new bytes are not what was said, or cannot be stored; nothing was changed.
 
         Example:
-            >>> store.documents.update(id, {"$inc": {"metadata.n": 1}, "$push": {"metadata.log": "seen"}})
+            >>> changes = {"$inc": {"metadata.n": 1}, "$push": {"metadata.log": "seen"}}
+            >>> store.documents.update(id, changes).metadata["log"]
+            ['seen']
         """
         self._view.ready_to_write("update")
         return self._edits.update(
@@ -565,10 +567,10 @@ class Documents(Records[Document]):
             poll: seconds between looks at the queue when nothing is pending, more than 0; the call then ends
                 by ``stop`` or Ctrl-C alone. ``None``: it ends when nothing is pending.
             stop: an event, such as a ``threading.Event``; once it is set, handlers under way finish, and the
-                call returns. What waits for its next attempt stays pending.
+                call returns. Documents that wait for their next attempt stay pending.
 
         Returns:
-            What became of the documents.
+            Counts of the documents by outcome, and the first errors.
 
         Raises:
             FilterError, InvalidDocument: an argument is wrong.
@@ -579,6 +581,7 @@ class Documents(Records[Document]):
             ...     return store.documents.read_bytes(document.id).decode()
             >>> report = store.documents.process(read, workers=4)
             >>> print(report.completed, report.failed)
+            0 0
         """
         self._queue.check_processing(
             workers=workers, max_attempts=max_attempts, filter=filter, lease=lease, retry_delay=retry_delay,

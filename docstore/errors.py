@@ -237,8 +237,8 @@ class RevisionConflict(DocstoreError):
 
 
 class InvalidTransition(DocstoreError):
-    """The status does not allow this step. ``status`` is the status now, ``action`` the verb that was
-    called.
+    """The status does not allow this step. ``status`` is the status now, ``action`` the verb that
+    was called.
     """
 
     id: str = ""
@@ -305,7 +305,7 @@ class SizeMismatch(BlobError):
 
 
 class Permanent(Exception):
-    """What a handler of ``process`` raises where another attempt would fail, too: the document is failed at
+    """Raise this in a handler of ``process`` if another attempt would fail, too: the document is failed at
     once.
 
     It is no DocstoreError: docstore never raises it.
@@ -345,8 +345,7 @@ class ReadOnlyStore(BackendError):
 
 class QueryTimeout(BackendError, TimeoutError):
     """A read took longer than its budget of seconds. ``budget`` is that; ``predicates`` are those that no
-    index
-    serves, in words. The store works on.
+    index serves, in words. The store works on.
     """
 
     budget: float = 0.0

@@ -1,4 +1,4 @@
-"""Extractions: what was read out of documents, its thresholds, and its review by people."""
+"""Extractions: data read out of documents, with confidence scores and review by people."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Extractions(Records[Extraction]):
         created_at: Any = None,
         updated_at: Any = None,
     ) -> Extraction:
-        """Store what was read out of a document. It has the document's filename, tenant and owner, and goes
-        when it goes.
+        """Store data that was read out of a document. It has the document's filename, tenant and owner, and
+        is removed with it.
 
         Args:
             document_id: of which document; or the document.
@@ -340,8 +340,7 @@ class Extractions(Records[Extraction]):
         """Write down a person's review: ``is_reviewed``, ``reviewed_at``, ``reviewed_by`` and
         ``reviewed_results``, at once.
 
-        What was extracted stays in ``results``, and ``needs_review`` as it was. A later review replaces an
-        earlier one.
+        ``results`` and ``needs_review`` stay as they were. A later review replaces an earlier one.
 
         Args:
             id: which.

@@ -1,6 +1,4 @@
-"""Filter: a filter as a type, for Pydantic models and FastAPI parameters. Validated by the parser, at the
-door.
-"""
+"""The ``Filter`` type: a filter in a Pydantic model or a FastAPI parameter, validated by the parser."""
 
 from __future__ import annotations
 
@@ -109,9 +107,8 @@ else:
 """A filter, as a type for Pydantic and FastAPI; its values are dictionaries that ``find`` takes.
 
 - ``Filter`` is a filter over documents, ``Filter[docstore.Extraction]`` one over extractions.
-- ``Filter[InvoiceMetadata]``, with a Pydantic model, is a filter over metadata alone: it names the model's
-fields
-  (``vendor``, ``lines.amount``; ``metadata.vendor`` is the same), and nothing in it can name another
+- ``Filter[InvoiceMetadata]``, with a Pydantic model, is a filter over metadata alone. It names the model's
+  fields (``vendor``, ``lines.amount``; ``metadata.vendor`` is the same), and nothing in it can name another
   field. The value is moved below ``metadata``, ready for ``find``.
 
 A wrong filter is a validation error whose location leads into the filter, with ``path`` and ``suggestion``
@@ -120,6 +117,6 @@ in its context. JSON text is read, too; a FastAPI parameter of this type is take
 
 Example:
     >>> @app.get("/invoices")
-    ... def invoices(filter: docstore.Filter[InvoiceMetadata] | None = None) ->
-    docstore.Page[docstore.Document]: ...     return store.documents.find(filter)
+    ... def invoices(filter: docstore.Filter[InvoiceMetadata] | None = None) -> docstore.Page:
+    ...     return store.documents.find(filter)
 """

@@ -1,5 +1,6 @@
-"""The status machine: which verb leads from where to where. Pure.
+"""Lifecycle rules: the status of a record, leases, review and version chains.
 
+Decisions on status, leases and review are pure. The functions on version chains run within a write block.
 ::
 
     pending ──start──▶ processing ──complete──▶ completed
@@ -8,6 +9,10 @@
        └── complete, fail: also straight from pending, for callers that keep no worker
 
     failed, completed ──retry──▶ pending            (retry of a completed document: it is processed again)
+
+A claim is a random token in the document's row, and the instant at which its lease ends. It holds while the
+row has the token, the document is processing, and that instant has not come. So no document is held twice,
+and a worker that slept past its lease writes nothing.
 """
 
 from __future__ import annotations
@@ -212,7 +217,7 @@ def claimable(now: int) -> tuple[Expr, Expr]:
     """Return the two kinds that may be claimed: what is pending and does not wait for its next attempt, and
     what is processing under a lease that ran out.
 
-    What was started without a lease has no instant at which it ends; it is never claimed.
+    A document that was started without a lease is never claimed: its lease has no end.
     """
     expired = And((Compare(("status",), "eq", "processing"), Compare(("lease_expires_at",), "lte", now)))
     due = Not(Compare(("lease_expires_at",), "gt", now))

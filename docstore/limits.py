@@ -1,6 +1,6 @@
-"""The bounds of SEMANTICS: what one filter, search, page or document may ask for.
+"""Limits: the bounds on one filter, search, page or document (SEMANTICS: Bounds).
 
-Every bound is checked before any I/O, without recursion, and is named in the error that it raises.
+Every bound is checked before any I/O and without recursion. The error names the bound.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Name the MIME type and the kind of a file from its name and its first bytes, the same on every machine.
+"""MIME types and file types, from a file's name and its first bytes, the same on every machine.
 
-The first step of `add`: fixed tables, never the host's mimetypes registry, so that two machines
-that index one folder store the same `content_type` and `file_type`. Nothing here opens a file.
+The tables are fixed and the host's :mod:`mimetypes` registry is not used. So two machines that index one
+folder store the same ``content_type`` and ``file_type``. Nothing here opens a file.
 """
 
 from __future__ import annotations

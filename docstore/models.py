@@ -1,7 +1,7 @@
 """The records that users hold: frozen Pydantic models, made from the backend's rows in one place.
 
-All instants are aware UTC datetimes with microseconds; rows hold them as ``int`` microseconds, JSON fields as
-text.
+All instants are aware UTC datetimes with microseconds; rows hold them as ``int`` microseconds. Rows hold JSON
+fields as text.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class _Record(BaseModel):
 
         Example:
             >>> document.metadata_as(Invoice).total
+            1.5
         """
         metadata: dict[str, Any] = getattr(self, "metadata", {})
         return TypeAdapter(model).validate_json(to_json(metadata))
@@ -153,7 +154,7 @@ class Document(_Record):
 
 
 class Extraction(_Record):
-    """What was read out of a document, and its review by a person.
+    """Data read out of a document, and its review by a person.
 
     Attributes:
         id: UUIDv7 unless the caller gave one; unique in its tenant.
@@ -281,7 +282,7 @@ def given_fields(call: str, source: Any, fields: DocumentFields) -> dict[str, An
 
 
 class AddResult(BaseModel):
-    """What ``add_many`` did.
+    """The result of ``add_many``.
 
     Attributes:
         ids: of the documents, in the order given.
@@ -314,7 +315,7 @@ PutOutcome: TypeAlias = Literal["added", "replaced", "merged", "skipped", "versi
 
 
 class Put(BaseModel):
-    """What ``put`` did.
+    """The result of ``put``.
 
     Attributes:
         document: as it is now.
@@ -328,7 +329,7 @@ class Put(BaseModel):
 
 
 class PutResult(BaseModel):
-    """What ``put_many`` did.
+    """The result of ``put_many``.
 
     Attributes:
         ids: of the documents, in the order given.
@@ -361,7 +362,7 @@ class PutResult(BaseModel):
 
 
 class UpdateResult(int):
-    """What ``update_many`` did: as a number, ``matched``.
+    """The result of ``update_many``: as a number, ``matched``.
 
     Attributes:
         matched: the records that matched.

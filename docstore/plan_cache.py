@@ -1,6 +1,7 @@
-"""Recent: what was made of the filters last seen, so that the next page of one is planned already.
+"""The plan cache: the planned queries of the last 256 different filters.
 
-Between the call and parse. A filter is known by its whole value: ``1``, ``1.0`` and ``True`` are three.
+It stands between a call and the parser, so that the next page of a filter needs no planning. A filter is
+known by its whole value, types included: ``1``, ``1.0`` and ``True`` are three.
 """
 
 from __future__ import annotations

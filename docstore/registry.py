@@ -1,4 +1,4 @@
-"""open(url): from a URL to a backend, through the entry-point group ``docstore.backends``.
+"""Open and upgrade a store by its URL, through the entry-point group ``docstore.backends``.
 
 The first-party backends register as any third party's does. Where no entry point is installed (a checkout on
 ``sys.path``), the first-party packages are found by their names.
@@ -146,7 +146,7 @@ def _extra(scheme: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeReport:
-    """What an upgrade did, or would do.
+    """The result of an upgrade.
 
     Attributes:
         found: the format that the store had; 0: there was none.
@@ -174,7 +174,7 @@ def upgrade(url: Any, *, dry_run: bool = False, **options: Any) -> UpgradeReport
         options: the backend's own, such as ``table_prefix``.
 
     Returns:
-        What was done, or would be.
+        The steps done, or with ``dry_run`` those to do.
 
     Raises:
         SchemaTooNew: a newer docstore wrote the store.

@@ -1,6 +1,4 @@
-"""Store: what ``docstore.open`` returns. It holds the two collections and hands out narrower views of
-itself.
-"""
+"""Store and ``open``: a whole store or a scoped view, its transactions and its end."""
 
 from __future__ import annotations
 
@@ -88,7 +86,7 @@ class Store(Upkeep):
         Example:
             >>> with store.transaction():
             ...     first = store.documents.add(b"one", filename="1.txt")
-            ...     store.documents.update(other_id, metadata={"first": first.id})
+            ...     second = store.documents.update(other_id, metadata={"first": first.id})
 
         Raises:
             StoreBusy: others kept the store for too long.
@@ -101,18 +99,16 @@ class Store(Upkeep):
     def join(self, connection: Any) -> Iterator[Self]:
         """Take part in the application's own transaction on the same database, for a block.
 
-        What the block does through this store happens on ``connection``: it is committed or rolled back with
-            all else that
-        the application does there, by the application.
+        Calls in the block run on ``connection``. The application commits them or rolls them back, with its
+        own work there.
 
         Args:
             connection: an SQLAlchemy ``Connection`` or ``Session`` on the database that the store is in.
 
         Raises:
             TypeError: it is something else, or of another database or driver.
-            BackendError: the backend has no such connections; or, by a call within the block, the
-                application has
-                committed or rolled back meanwhile.
+            BackendError: the backend has no such connections; or, by a call within the block, the application
+                has committed or rolled back meanwhile.
         """
         self._context.check_open()
         self._context.check_writable("join")
@@ -225,7 +221,7 @@ def open(
 
     Example:
         >>> with docstore.open("sqlite:///library.db", blobs="./files") as store:
-        ...     store.documents.add("report.pdf", metadata={"category": "finance"})
+        ...     document = store.documents.add("report.pdf", metadata={"category": "finance"})
     """
     return Store(
         open_root(

@@ -1,6 +1,4 @@
-"""Summaries: what values records have at a path, how many of each, the least and the greatest; the paths
-that there are.
-"""
+"""Summaries of a field: facets, distinct values, bounds and paths; records as flat rows and Arrow tables."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ _EXAMPLES = 3
 
 
 class Summaries:
-    """What sums up the records of one collection, as one scope sees it."""
+    """Summaries of one collection within one scope."""
 
     def __init__(self, view: CollectionView[Any]) -> None:
         self._view = view
@@ -255,7 +253,7 @@ def _paths_below(record: Mapping[str, Any], prefix: Path) -> Iterable[Path]:
 
 
 class _Field:
-    """What is known of one path."""
+    """The values seen at one path."""
 
     def __init__(self) -> None:
         self.records = 0

@@ -39,7 +39,7 @@ _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 
 
 class Watch:
-    """What one open store tells of itself.
+    """The log lines, spans and metrics of one open store.
 
     Args:
         backend: its backend; ``None`` where only ``slow_query`` is to be checked.
@@ -161,7 +161,7 @@ def _place_of(backend: Any) -> dict[str, str | int]:
 
 @dataclass(frozen=True, slots=True)
 class _Instruments:
-    """What OpenTelemetry's API gave us.
+    """The tracer and instruments of OpenTelemetry's API.
 
     Attributes:
         tracer: makes spans.

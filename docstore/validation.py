@@ -1,4 +1,4 @@
-"""What callers give for a record's fields, checked and brought into the form that rows hold. No I/O.
+"""Validation of callers' values for a record's fields, and their conversion to what rows hold. No I/O.
 
 Every refusal is an InvalidDocument that says which field, what is wrong and what was expected.
 """

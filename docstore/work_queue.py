@@ -1,4 +1,4 @@
-"""The queue: the steps of a document's status, claims with leases, and the workers that use them."""
+"""WorkQueue: claims with leases over the documents, and the changes that each step of a status makes."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ class WorkQueue:
     def _claimable(self, writer: Writer, wanted: Expr, now: int, limit: int) -> list[Row]:
         """Return rows that may be claimed, locked, those that others are just claiming left out.
 
-        What is pending and what was lost are looked for apart: each is a short way along an index, while of
-        both at once a database walks all documents, however many are done.
+        Pending documents and those whose lease ran out are two queries. Each is a short range of an index;
+        one query for both would walk all documents.
         """
         if limit < 1:
             return []

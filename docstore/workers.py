@@ -1,4 +1,4 @@
-"""Claim: a document that one worker holds for a while, and what the worker can do with it."""
+"""Claim, and Workers: the threads behind ``process``."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ Handler = Callable[[Document], Mapping[str, Any] | str | None]
 
 
 class ProcessReport(BaseModel):
-    """What became of the documents that one ``process`` handled.
+    """The result of one ``process``.
 
     Attributes:
         completed: handled and completed.

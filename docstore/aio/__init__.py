@@ -1,8 +1,7 @@
-"""The asynchronous shell: ``docstore.open_async`` and what it returns, over the same core as the blocking
-one.
+"""The asynchronous store: ``docstore.open_async`` and its classes, a shell of threads over the blocking core.
 
-Every method is written out with its signature and is one line that names the blocking one: ``self._read(…)``,
-``self._write(…)`` or ``self._bytes(…)`` makes it in a thread of that group (:mod:`docstore.aio.shell`).
+Every method has its signature written out and calls the blocking method of the same name. ``self._read(…)``,
+``self._write(…)`` or ``self._bytes(…)`` runs that call in a thread of its group (:mod:`docstore.aio.shell`).
 """
 
 from docstore.aio.collection import AsyncRecords

@@ -1,4 +1,4 @@
-"""Hop: one call on its way from a task into a thread and back."""
+"""Calls on their way from a task into a thread and back, with their cancellation (class Hop)."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ class Hop(Call, Generic[T]):
         work: the call.
         group: whose threads make it.
         undo: called in the thread with the result of a call that nobody waits for any more: it closes what
-            was
-            opened.
+            was opened.
         context: to run in; ``None``: a copy of the caller's.
         foreign: whether the work is not the library's own, so that nothing of ours may break it off.
 

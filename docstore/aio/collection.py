@@ -1,4 +1,4 @@
-"""AsyncRecords: reading, the same on documents and extractions, awaited."""
+"""AsyncRecords: the reading methods of both asynchronous collections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ROWS_A_HOP = 500
 
 
 class AsyncRecords(Twin[S], Generic[T, S]):
-    """What can be read of one collection, by the methods of :class:`~docstore.collection.Records`, awaited.
+    """The reading methods of one collection: :class:`~docstore.collection.Records`, awaited.
 
     Each method takes, returns and raises what the blocking one does.
     """
@@ -395,7 +395,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
 
 
 class AsyncIteration(AsyncIterator[T], Generic[T]):
-    """What ``iterate`` returns: :class:`~docstore.pagination.iteration.Iteration`, each batch awaited.
+    """The iterator of ``iterate``: :class:`~docstore.pagination.iteration.Iteration`, each batch awaited.
 
     Args:
         begin: starts the walk; called for the first record.

@@ -1,4 +1,4 @@
-"""AsyncDocuments: adding, changing and removing documents, their status, and their bytes, awaited."""
+"""AsyncDocuments: the methods of Documents, awaited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AsyncExtractions: what was read out of documents, awaited."""
+"""AsyncExtractions: the methods of Extractions, awaited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AsyncFile: a document's bytes, open for reading from a coroutine."""
+"""AsyncFile: the bytes of a document, open for reading in a coroutine."""
 
 from __future__ import annotations
 

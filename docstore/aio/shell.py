@@ -1,5 +1,6 @@
-"""Shell: what all views of one asynchronous store share: the store of the core, its threads, and the blocks
-under way.
+"""Shell: the state that all views of one asynchronous store share.
+
+It holds the store context of the blocking core, the groups of threads, and the transactions under way.
 """
 
 from __future__ import annotations
@@ -325,8 +326,8 @@ class Shell:
                     group.close()
 
     def end(self, timeout: float | None = None) -> None:
-        """End everything, in this thread; ``timeout`` in seconds leaves what does not end by then as it
-        is.
+        """End everything, in this thread; ``timeout`` in seconds leaves what does not end by then as
+        it is.
         """
         self._is_closed = True
         deadline = None if timeout is None else time.monotonic() + timeout

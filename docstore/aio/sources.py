@@ -1,4 +1,7 @@
-"""Inputs and callbacks that are awaited, as the core in its thread uses them: always in the caller's task."""
+"""Asynchronous inputs and callbacks, adapted so that the blocking core can use them from its thread.
+
+Whatever must be awaited is awaited in the task that made the call.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,7 @@ _ROWS = 64
 
 def readable(source: Any) -> Any:
     """Return what the core can read for a source: a source of the blocking store as it is; an async iterable
-    of
-    bytes, or a file whose ``read`` is a coroutine function, such as an upload of Starlette's, as a file.
+    of bytes, or a file whose ``read`` is a coroutine function, such as an upload of Starlette's, as a file.
     """
     if inspect.iscoroutinefunction(getattr(source, "read", None)):
         return AwaitedSource(partial(source.read, _PIECE_BYTES), source)

@@ -1,4 +1,4 @@
-"""AsyncStore: what ``docstore.open_async`` returns. The store of the core, awaited."""
+"""AsyncStore and ``open_async``: the methods of Store, awaited."""
 
 from __future__ import annotations
 
@@ -111,8 +111,7 @@ class AsyncStore(AsyncUpkeep):
 
         Args:
             connection: an SQLAlchemy ``AsyncConnection`` or ``AsyncSession`` on the database that the store
-                is
-                in, or a ``Connection`` or ``Session``. Its statements are run on its own loop.
+                is in, or a ``Connection`` or ``Session``. Its statements are run on its own loop.
 
         Raises:
             As :meth:`Store.join`.

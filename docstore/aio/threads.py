@@ -1,4 +1,4 @@
-"""Threads of an asynchronous store, made when they are needed, and seats that tasks wait for."""
+"""Groups of worker threads, started when first needed, and the seats that tasks queue for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Errand", "Seats", "ThreadGroup"]
 
 
 class Errand(Protocol):
-    """What a thread of a group does."""
+    """A piece of work for a thread of a group."""
 
     def begin(self) -> bool:
         """Say that a thread has it in hand; return false if nobody wants it any more. The group's lock is

@@ -1,4 +1,4 @@
-"""AsyncUpkeep: looking after an asynchronous store. The methods of Upkeep, awaited."""
+"""AsyncUpkeep: the maintenance methods of an asynchronous store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["AsyncUpkeep"]
 
 
 class AsyncUpkeep(Twin[Store]):
-    """What both :class:`~docstore.aio.store.AsyncStore` and its views can do to stay in order."""
+    """The maintenance methods of :class:`~docstore.aio.store.AsyncStore` and its views."""
 
     async def check(
         self,

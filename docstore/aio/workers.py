@@ -1,4 +1,4 @@
-"""AsyncClaim: a document that one worker holds for a while, awaited."""
+"""The asynchronous work queue: AsyncClaim, and AsyncWorkers, the tasks behind ``process``."""
 
 from __future__ import annotations
 

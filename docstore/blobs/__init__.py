@@ -1,7 +1,7 @@
-"""The bytes room: files over :mod:`fsspec`, written once, checked on the way in and out.
+"""Blobs: bytes over :mod:`fsspec`, written once, checked when they are written and when they are read.
 
-:class:`Blobs` knows keys, sizes and digests, and nothing of documents, rows or scopes: the order in which
-rows and bytes are written is the store's business.
+:class:`Blobs` knows keys, sizes and digests. It knows nothing of documents, rows or scopes: the store decides
+in which order rows and bytes are written.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _MARK_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What stands at a root to say whose bytes these are.
+    """The mark at a root: the store that its bytes belong to.
 
     Attributes:
         store: the store's id, ``""`` where the mark cannot be read.
@@ -67,14 +67,16 @@ class Mark:
 class Blobs:
     """A place for the bytes of documents.
 
-    What ``url`` names is not touched before the first read or write; only its form and the installed packages
+    Nothing at ``url`` is touched before the first read or write; only its form and the installed packages
     are looked at. ``memory://name`` is one place for all that name it in this process; a bare ``memory://``
     is a fresh place each time. S3 is opened anew in each process, so that a store can be used after a fork.
     A store marks the root that it writes its first bytes to as its own; another store is refused there.
 
     Example:
         >>> blobs = docstore.Blobs("s3://bucket/prefix", key="…", secret="…")
-        >>> with docstore.open("sqlite:///library.db", blobs=blobs) as store: ...
+        >>> with docstore.open("sqlite:///library.db", blobs=blobs) as store:
+        ...     store.documents.count()
+        0
 
     Args:
         url: a folder's path (``str`` or path object), ``file:///…``, ``memory://…``, ``s3://bucket/prefix``,
@@ -306,7 +308,7 @@ class Blobs:
             workers: how many requests are under way at once.
 
         Returns:
-            What kept some of them from being removed, by key; the same call may be made again.
+            The errors of those that could not be removed, by key; the same call may be made again.
         """
         from docstore.blobs.thread_pool import at_once, remove_batches
 
@@ -420,8 +422,8 @@ class Blobs:
             after: only names greater than it: where an earlier walk stopped.
 
         Returns:
-            Every file but the mark: objects, our own temporary files, and foreign ones. What is written or
-            removed meanwhile may be seen or not.
+            Every file but the mark: objects, our own temporary files, and foreign ones. Objects that are
+                written or removed meanwhile may be listed or not.
 
         Raises:
             BlobError: the storage failed.

@@ -1,4 +1,4 @@
-"""From a URL to the storage behind it: what a Blobs refuses, and how its filesystem is built."""
+"""The URL of a storage: checked, and turned into the filesystem behind it."""
 
 from __future__ import annotations
 

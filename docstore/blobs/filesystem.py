@@ -1,4 +1,4 @@
-"""Blobs on any other fsspec filesystem, by single-object calls that never glob."""
+"""Storage on any other fsspec filesystem, by calls for single objects that never expand wildcards."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Blobs in a folder of this machine.
+"""Storage in a folder of this machine.
 
-Written without fsspec: its local writer has no temporary file and no sync.
+It is written without fsspec, whose local writer has neither a temporary file nor an fsync.
 """
 
 from __future__ import annotations

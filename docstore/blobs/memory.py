@@ -1,4 +1,4 @@
-"""Blobs in fsspec's ``memory://``: one dictionary a process, each store below a root of its own."""
+"""Storage in fsspec's ``memory://``: one dictionary per process, each store below a root of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a storage must do to hold blobs: the small seam between Blobs and a folder, a dictionary or S3.
+"""The storage interface: what a folder, a dictionary or S3 must do to hold blobs.
 
-Keys are ``xx/yy/<32 hex digits>``, made here and nowhere else, of random bits alone: nothing that a user
-wrote becomes part of a storage key, so no key can glob, climb out of its folder or name a version.
+Keys are ``xx/yy/<32 hex digits>``, made here and nowhere else, from random bits alone. No text of a user
+becomes part of a key, so no key can hold a wildcard, leave its folder or name a version.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Found:
 
 
 class ObjectStat(NamedTuple):
-    """What a storage says of one object: its size in bytes, and when it was written, as :class:`Found`."""
+    """The size of one object in bytes, and when it was written, as in :class:`Found`."""
 
     size: int
     modified: float | None
@@ -72,7 +72,7 @@ class ObjectStat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What an S3 service understands.
+    """The request options that an S3 service understands.
 
     Attributes:
         conditional: ``If-None-Match``. Without it a put looks first whether its key is taken.
@@ -120,7 +120,7 @@ class Objects(Protocol):
     def put(self, key: str, chunks: Iterator[bytes]) -> None:
         """Store the chunks under the fresh ``key``, whole and durable or not at all, in constant memory.
 
-        What ``chunks`` raises passes through unchanged, once the remains of this write are removed.
+        An exception of ``chunks`` passes through unchanged, after the remains of this write are removed.
         """
 
     def open(self, key: str) -> OpenedObject:

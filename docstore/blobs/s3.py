@@ -1,8 +1,7 @@
-"""Blobs on S3, over the requests of s3fs: conditional puts with checksums, and multipart uploads.
+"""Storage on S3, over the requests of s3fs: conditional puts with checksums, and multipart uploads.
 
-s3fs repeats a request whose answer was lost. A repeated put then finds the object that the first one stored:
-such a refusal is settled by looking at the object's size and checksum, since nobody else writes under a fresh
-key.
+s3fs repeats a request whose reply was lost, and the repeated put then finds the object of the first one. Such
+a refusal is settled by the object's size and checksum, since nobody else writes under a fresh key.
 """
 
 from __future__ import annotations
@@ -111,7 +110,7 @@ class S3Objects:
             uploads: the open multipart uploads, by key; those of the keys are aborted first.
 
         Returns:
-            What kept some of them from being removed, by key.
+            The errors of those that could not be removed, by key.
         """
         failed: dict[str, Exception] = {}
         for key in keys:

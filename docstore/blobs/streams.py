@@ -1,4 +1,7 @@
-"""Where bytes come from: a path, bytes, a binary file object or an fsspec URL, read chunk by chunk."""
+"""Bytes on their way: sources read chunk by chunk, and the checks of size and sha256 in both directions.
+
+A source is a path, bytes, a binary file object or an fsspec URL.
+"""
 
 from __future__ import annotations
 
@@ -265,7 +268,7 @@ def _name_of(file: object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was stored.
+    """The size and sha256 of stored bytes.
 
     Attributes:
         size: in bytes.
@@ -293,7 +296,7 @@ class Meter(Iterator[bytes]):
 
     @property
     def written(self) -> Written:
-        """What passed through so far."""
+        """The size and sha256 of the bytes so far."""
         return Written(self._count, self._hash.hexdigest())
 
     def __next__(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Several things at once: a call's own threads, which end with it."""
+"""A pool of threads for one call, which ends with the call."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Context: what the views of one open store share, and one collection as one scope sees it."""
+"""Context: the state that the views of one open store share, and one collection within one scope."""

@@ -1,4 +1,7 @@
-"""One collection as one scope sees it: calls checked, planned and run; single rows found and changed."""
+"""CollectionView: one collection within one scope.
+
+It checks, plans and runs what a caller asks, and finds and changes single rows.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,7 @@ says why not."""
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One question.
+    """A caller's query, planned.
 
     Attributes:
         query: what the backend is asked, its window aside.
@@ -152,7 +155,7 @@ def fields_read(include: frozenset[str]) -> frozenset[str]:
 
 
 class CollectionView(Generic[T]):
-    """One collection as a scope may see it: what every call on it begins with."""
+    """One collection within one scope."""
 
     def __init__(
         self, context: StoreContext, scope: Scope, collection: Collection, *, confined: bool

@@ -1,12 +1,12 @@
-"""Whose bytes are these: the store's id, its mark at the root of the bytes, and the roots that it ever used.
+"""Ownership of the blobs' root: the store's id, its mark at the root, and the roots that it ever used.
 
-A store has a random id, in its settings and in the mark at the root that it wrote its first bytes to. Bytes
-are written, and removed for having no row, only at a root that bears the store's own mark. A mark is set with
-the first bytes, where no object stands that the rows do not know; else a person has to say whose the root is
+A store has a random id, kept in its settings and in the mark at the root of its bytes. Bytes are written, and
+removed for having no row, only at a root that bears the store's own mark. The mark is set with the first
+bytes, if the rows know every object that is there. Otherwise a person must say whose the root is
 (:meth:`docstore.Store.adopt_blobs`). Reading by key works at any root.
 
-Each root has a number, its *place*, in its mark and in the rows of the bytes below it: a root that was moved
-is known again, and what is at another root is not taken for lost.
+Each root has a number, its *place*, in its mark and in the rows of the bytes below it. So a root that was
+moved is recognised, and bytes at another root are not reported as missing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _HINT = "are both URLs right? If these bytes are this store's, say store.adopt_b
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What a root's mark and its objects say to a store.
+    """The state of a root, as one store sees it.
 
     Attributes:
         own: the store's id; ``None`` where its backend keeps none.

@@ -1,8 +1,7 @@
-"""What all views of one open store share: the backend, the bytes, the bounds, and the transaction in
-force.
+"""StoreContext: the backend, the blobs, the limits and the current transaction of one open store.
 
-Reads and writes enter the backend here and nowhere else, so that a transaction is joined, a closed store is
-refused, a lost race is tried again and a commit of unknown outcome is looked up in one place.
+Reads and writes enter the backend only here. So this module alone joins a transaction, refuses a closed
+store, retries a lost race and looks up a commit of unknown outcome.
 """
 
 from __future__ import annotations
@@ -289,7 +288,7 @@ class StoreContext:
 
     @property
     def transaction_in_force(self) -> object:
-        """What :meth:`resume` needs to let another context take part in the transaction in force."""
+        """The transaction in force, for :meth:`resume` in another context."""
         return self._current.get()
 
     def resume(self, transaction: Any) -> None:
@@ -518,7 +517,7 @@ class StoreContext:
         """Give up bytes that a failed block wrote: their intents are marked dead, those without a row removed
         at once.
 
-        What cannot be done now, and why, is noted on ``failed``; the collector does it later. Bytes that turn
+        A step that fails now is noted on ``failed``; the collector does it later. Bytes that turn
         out to be live are left.
         """
         if not blobs:

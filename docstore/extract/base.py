@@ -1,6 +1,6 @@
-"""What every extractor sees, yields and raises: the source, its bounds, what is known of the text.
+"""The types of text extraction: Source, Extractor, Extracted, the limits and the errors.
 
-The dispatcher builds a `Source` and hands it to one `Extractor`, which yields pieces of text and notes on the
+The dispatcher builds a `Source` and hands it to one `Extractor`. That yields pieces of text, and notes on the
 source what it could not read.
 """
 

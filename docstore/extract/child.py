@@ -1,8 +1,8 @@
-"""The process that reads files, one at a time, within bounds of CPU time and memory.
+"""The child process: reads files one at a time, within limits of CPU time and memory.
 
-Started by `process` with a socket, ends when that is closed. A request is one JSON line with the file's
-descriptor beside it. Answers are frames: a letter, a length, UTF-8. `T` is a piece of text, `D` (JSON) how it
-ended.
+`process` starts it with a socket, and it ends when the socket is closed. A request is one JSON line with the
+file's descriptor beside it. Answers are frames: a letter, a length, UTF-8. `T` is a piece of text, `D` (JSON)
+says how it ended.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""From a file's bytes to pieces of text: what it is, which extractor reads it, files within it.
+"""Dispatch: find out what a file is, choose its extractor, and read the files within it.
 
-Runs in the child process (`child`), or in the caller's where that asks for it.
+Runs in the child process (`child`), or in the caller's process if the caller asks for that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`extract`, the one way in: the text of a file, read in a child process within bounds."""
+"""`extract`, the one entry point: the text of a file, read in a child process within limits."""
 
 from __future__ import annotations
 

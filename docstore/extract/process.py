@@ -1,4 +1,4 @@
-"""The parent's side of the process that reads files: started when needed, reused, replaced when it died."""
+"""The parent's side of the child process: started when needed, reused, replaced if it died."""
 
 from __future__ import annotations
 

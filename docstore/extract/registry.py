@@ -1,4 +1,4 @@
-"""Which extractor reads which content type."""
+"""The registry of extractors: one for each content type."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Folders and files put into a store: what ``docstore index`` does, for programs.
+"""Ingest: put folders and files into a store, again and again (``docstore index``).
 
-A folder is remembered by a name, and the key of a file (its document's ``external_id``) is that name and the
-file's path within the folder: no file of one folder ever becomes a version of another's.
+A folder is known by a name. The key of a file, its document's ``external_id``, is that name and the file's
+path within the folder. So no file of one folder becomes a version of another's.
 """
 
 from docstore.ingest.files import Entry, WalkOptions, walk

@@ -1,4 +1,4 @@
-"""Read one file for indexing: its bytes or where they are, its sha256, its text or the reason for none."""
+"""Read one file for indexing: its bytes or their path, its sha256, and its text or the reason for none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_INTEGER = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class FileReading:
-    """What was read of a file.
+    """The content of a file, read for indexing.
 
     Attributes:
         entry: the file as it was met.

@@ -45,7 +45,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class WalkOptions:
-    """What a walk takes and leaves.
+    """The options of a walk: which files it takes and leaves.
 
     Attributes:
         hidden: take files and folders whose name begins with a dot; default no.

@@ -59,7 +59,7 @@ _THE_FILES_OWN = (InvalidDocument, ChecksumMismatch, SizeMismatch, OSError)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What became of one file.
+    """The outcome of one file.
 
     Attributes:
         outcome: `added` (version 1), `changed` (a new version), `unchanged`, `adopted` (the document of an
@@ -77,7 +77,7 @@ class Event:
 
 @dataclass(slots=True)
 class IndexReport:
-    """What a run did, or would do.
+    """The outcomes of a run, counted.
 
     Attributes:
         counts: how many files had each outcome.
@@ -134,9 +134,8 @@ def index_folder(
 ) -> IndexReport:
     """Put every file below a folder into a store: its bytes, its text and where it came from.
 
-    The first run gives the folder a name. The document of a file has that name and the path within the
-    folder as its `external_id`; a changed file becomes its next version. `metadata.source` says what was
-    read.
+    The first run gives the folder a name. The document of a file has that name and the path within the folder
+    as its `external_id`; a changed file becomes its next version. `metadata.source` says what was read.
 
     Arguments:
         store: an open store with blobs.
@@ -169,6 +168,7 @@ def index_folder(
     Example:
         >>> report = index_folder(store, "papers", metadata={"project": "north"})
         >>> report.counts["added"], report.ok
+        (0, True)
     """
     run = _run(metadata, tenant, owner, dry_run, jobs, shard, retry_failed, registry, limits)
     owned = owned_by(tenant, owner)

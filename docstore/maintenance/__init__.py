@@ -1,7 +1,7 @@
-"""Looking after a store: check, repair, collect, erase and stats, over a backend and the blobs beside it.
+"""Maintenance: check, repair, collect, erase, backup and stats, over a backend and the blobs beside it.
 
-The functions here know rows and bytes, not users: scopes are checked and errors of the surface raised by the
-store, which delegates to them. None may be called within a transaction of the same store.
+These functions know rows and bytes, not users. The store checks scopes and delegates to them. None may be
+called within a transaction of the same store.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def backup(
         on_progress: called with the stages ``rows`` and ``bytes``.
 
     Returns:
-        What was copied.
+        The copied rows and bytes, counted.
 
     Raises:
         BackendError: the folder holds something else, or the database failed; an earlier backup is as it was.

@@ -80,15 +80,15 @@ def check(
         workers: how many objects are looked at or read at once.
         listing: pairs of name and size that stand in the storage, by an inventory that is older than the
             rows; held in memory, some hundred bytes each. ``None``: the storage lists itself.
-        scope: confine it to a tenant and owner. What has no row is then not looked for, nor are indexes
-            compared: they are nobody's.
+        scope: confine it to a tenant and owner. Objects without a row are then not looked for, nor are
+            indexes compared: they are nobody's.
         store_id: the id that the store must have; ``None``: whatever its database says.
         read_only: why the store can only be read: what has no row is then not looked for. ``""``: it can be
             written to.
         on_progress: called after each batch, with the stages ``documents``, ``blobs`` and ``objects``.
 
     Returns:
-        What was found; a document that was added, replaced or deleted meanwhile is no finding.
+        The findings; a document that was added, replaced or deleted meanwhile is no finding.
 
     Raises:
         ValueError: another level.
@@ -117,7 +117,7 @@ def check(
 
 @dataclass(frozen=True, slots=True)
 class _KeyRange:
-    """What a check of bytes is confined to, and how many objects it looks at at once."""
+    """The range of keys that a check of bytes covers, and its number of threads."""
 
     prefix: str
     after: str

@@ -75,7 +75,8 @@ def collect(
             ``quarantined``, ``emptied`` and ``uploads``.
 
     Returns:
-        What was done. An object that cannot be removed now is named there and stays dead.
+        The removed documents and objects, counted. An object that cannot be removed now is named there and
+        stays dead.
 
     Raises:
         WrongBlobs: the root is another store's, or nobody knows whose; nothing was done.

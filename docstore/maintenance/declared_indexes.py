@@ -1,8 +1,7 @@
-"""Declared indexes, neutral of the backend: what ``create_index`` names, what there is, and what would help.
+"""Declared indexes: ``create_index``, ``drop_index`` and ``advise``, the same for every backend.
 
-Every path is indexed without being asked (:mod:`docstore.index`); a declared index keeps the documents in
-an order, for sorting by
-metadata paths and for a few equalities and an order that belong together.
+Every path is indexed anyway (:mod:`docstore.index`). A declared index keeps the documents in one order, for
+sorting and ranges on large stores.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Erasure: everything of a tenant or owner goes, rows and bytes, writes under way included."""
+"""Erasure: remove everything of a tenant or owner, rows and bytes, uploads under way included."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def erase(
         on_progress: called after each batch, with the stages ``documents`` and ``swept``.
 
     Returns:
-        What was removed, the keys whose bytes could not be removed yet (collection does, until they are), and
+        The removed records, counted, the keys whose bytes could not be removed yet (collection does, until
+        they are), and
         the roots that were not reached: there the bytes are still.
 
     Raises:

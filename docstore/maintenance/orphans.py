@@ -42,7 +42,7 @@ _log = logging.getLogger("docstore.upkeep")
 
 @dataclass(frozen=True, slots=True)
 class GraceClock:
-    """What is too young to be touched.
+    """The age below which an object is left alone.
 
     Attributes:
         grace: seconds; 0: nothing is.
@@ -65,7 +65,7 @@ class GraceClock:
 
 @dataclass(slots=True)
 class Absent:
-    """What became of what no row knows.
+    """The objects without a row, and what was done with them.
 
     Attributes:
         moved: objects and temporary files put aside.
@@ -168,7 +168,7 @@ def remove_unknown(
         on_progress: called with the stages ``listed``, ``quarantined`` and ``uploads``.
 
     Returns:
-        What was done.
+        The objects listed, moved and removed.
     """
     told = Absent()
     objects, unknown, aside = _unknown(backend, blobs, ownership, found, clock, told, on_progress)

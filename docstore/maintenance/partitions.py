@@ -20,8 +20,8 @@ def partition(
 
     Partitioned tables are filled beside the old ones, compared with them, and put in their place by one
     transaction; that takes the room of both meanwhile. Until then the store can be read, and each write is
-    StoreBusy. Killed on the way, the same call goes on.
-    Where the tables are in ``count`` partitions already, nothing is done.
+    StoreBusy. Killed on the way, the same call goes on. Where the tables are in ``count`` partitions already,
+    nothing is done.
 
     Args:
         url: as for :func:`docstore.open`.

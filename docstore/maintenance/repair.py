@@ -76,7 +76,7 @@ def repair(
         on_progress: called after each finding with the stage ``repaired``.
 
     Returns:
-        What was done, or would be.
+        The actions taken, or proposed with ``dry_run``.
 
     Raises:
         WrongBlobs: the root of the bytes is another store's, or nobody knows whose; nothing was changed.

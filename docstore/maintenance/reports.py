@@ -1,4 +1,4 @@
-"""What maintenance tells: frozen records, each of which becomes JSON by :func:`dataclasses.asdict`."""
+"""Reports of maintenance: frozen records, each of which becomes JSON by :func:`dataclasses.asdict`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check saw.
+    """The result of a check.
 
     Attributes:
         level: ``size`` or ``hash``.
@@ -110,7 +110,7 @@ class CheckReport:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What repair does about one finding.
+    """The action of repair for one finding.
 
     Attributes:
         finding: what was found.
@@ -130,7 +130,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What repair did, or would do.
+    """The result of a repair.
 
     Attributes:
         dry_run: nothing was changed.
@@ -145,7 +145,7 @@ class RepairReport:
 
 @dataclass(frozen=True, slots=True)
 class CollectReport:
-    """What a collection did.
+    """The result of a collection.
 
     Attributes:
         documents: documents past their ``expires_at``, deleted.
@@ -179,7 +179,7 @@ class CollectReport:
 
 @dataclass(frozen=True, slots=True)
 class EraseReport:
-    """What an erasure did.
+    """The result of an erasure.
 
     Attributes:
         documents: document rows removed, all versions.
@@ -197,7 +197,7 @@ class EraseReport:
 
 @dataclass(frozen=True, slots=True)
 class AdoptReport:
-    """What the adoption of a root of bytes changed.
+    """The result of adopting a root of bytes.
 
     Attributes:
         location: where it is, without credentials.
@@ -212,7 +212,7 @@ class AdoptReport:
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What a backup holds, and what of it was brought now.
+    """The result of a backup: its content, and the part copied by this run.
 
     Attributes:
         folder: where it is: ``docstore.open(folder)`` opens it.
@@ -259,7 +259,7 @@ class HeldDocument:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What is in a store.
+    """The counts and sizes of a store.
 
     Attributes:
         backend: the backend's name.

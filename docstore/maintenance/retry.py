@@ -1,4 +1,4 @@
-"""One write block after another, tried again where the engine undid it for another's sake."""
+"""Write blocks of maintenance, retried when the engine undid them in favour of another writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting what is in a store."""
+"""Stats: the counts and sizes of a store."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Upkeep: looking after a store. The methods that a Store has for it, over :mod:`docstore.maintenance`.
+"""Upkeep: the maintenance methods of a store, over :mod:`docstore.maintenance`.
 
-They work on the whole store, or in a scoped view on what is that tenant's and owner's alone. None can be part
-of a transaction: each commits in batches of its own.
-
-What does the work is imported where it is called: most programs that open a store never look after it.
+They work on the whole store; in a scoped view, on the records of that tenant and owner alone. None can be
+part of a transaction: each commits in batches of its own.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ __all__ = [
 
 
 class Upkeep:
-    """What both :class:`~docstore.store.Store` and its views can do to stay in order."""
+    """The maintenance methods of :class:`~docstore.store.Store` and its views."""
 
     _context: StoreContext
     _scope: Scope
@@ -57,9 +55,8 @@ class Upkeep:
     ) -> CheckReport:
         """Compare documents, the rows of their bytes and the bytes themselves; change nothing.
 
-        It is right while others write: what came or went meanwhile is no finding. In a scoped view it sees
-            only
-        what is of that scope, so that objects without a row and indexes are left to the whole store's check.
+        It is right while others write: a record that came or went meanwhile is no finding. A scoped view sees
+        only its scope. Objects without a row, and indexes, are then left to the whole store's check.
 
         Args:
             level: ``size`` compares names and sizes, by listing; ``hash`` also reads every byte.
@@ -74,7 +71,7 @@ class Upkeep:
             on_progress: called after each batch with a :class:`~docstore.maintenance.Progress`.
 
         Returns:
-            What was found; ``.ok`` says whether that is nothing. At a root that is not this store's there is
+            The findings; ``.ok`` says whether that is nothing. At a root that is not this store's there is
             one finding ``unowned``, and what has no row is not looked for.
 
         Raises:
@@ -102,7 +99,7 @@ class Upkeep:
     ) -> RepairReport:
         """Put right what a check found, or say what would be done. Nothing is deleted on one witness.
 
-        What has no row, and is older than the check's ``grace``, is moved below ``quarantine/``; lost bytes
+        An object without a row, older than the check's ``grace``, is moved below ``quarantine/``; lost bytes
         come back from there, or from another document that has the very same.
 
         Args:
@@ -113,7 +110,7 @@ class Upkeep:
             on_progress: called after each finding.
 
         Returns:
-            What was done, or would be.
+            The actions taken, or proposed with ``dry_run``.
 
         Raises:
             WrongBlobs: the root of the bytes is another store's, or nobody knows whose; nothing was changed.
@@ -162,7 +159,8 @@ class Upkeep:
             on_progress: called after each batch.
 
         Returns:
-            What was done. An object that cannot be removed now is named there, and removed next time. Rows of
+            The removed documents and objects, counted. An object that cannot be removed now is named there,
+            and removed next time. Rows of
             bytes at another root than this store was opened with are left, and counted there.
 
         Raises:
@@ -233,7 +231,7 @@ class Upkeep:
             on_progress: called after each batch, with the stages ``rows`` and ``bytes``.
 
         Returns:
-            What the copy holds, and what was brought now.
+            The content of the copy, and the part copied by this run.
 
         Raises:
             ScopeError: a scoped view cannot be backed up.
@@ -241,8 +239,10 @@ class Upkeep:
             BlobError: bytes are missing or damaged in the store: check and repair it first.
 
         Example:
-            >>> store.backup("/backups/library").copied
-            >>> with docstore.open("/backups/library", read_only=True) as copy: ...
+            >>> report = store.backup("backups/library")
+            >>> with docstore.open("backups/library", read_only=True) as copy:
+            ...     copy.documents.count()
+            0
         """
         from docstore import maintenance
 
@@ -285,7 +285,8 @@ class Upkeep:
             on_progress: called after each batch.
 
         Returns:
-            What was removed, and the keys whose bytes could not be removed yet: collection does, until they
+            The removed records, counted, and the keys whose bytes could not be removed yet: collection does,
+                until they
             are. ``unreached`` names the roots, other than the one that this store was opened with, where
             bytes of the scope are still: it is erased when the call was made there, too.
 
@@ -327,7 +328,9 @@ class Upkeep:
 
         Example:
             >>> store.create_index("metadata.priority")
+            True
             >>> store.create_index("owner", "status", "-created_at")
+            True
         """
         from docstore.maintenance import declared_indexes
 

@@ -1,1 +1,1 @@
-"""Pagination: from a planned query to pages, in whatever order."""
+"""Pagination: pages and walks over a planned query, in any order."""

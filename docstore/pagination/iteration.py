@@ -1,4 +1,4 @@
-"""Iteration: what ``iterate`` returns, a walk over all that match that knows where it stands."""
+"""Iteration: the iterator that ``iterate`` returns, with a cursor for its position."""
 
 from __future__ import annotations
 

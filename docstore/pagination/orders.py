@@ -1,4 +1,4 @@
-"""``sort="given"``: the order of the ids in a filter's top-level ``{"id": {"$in": […]}}``."""
+"""Orders of our own: the order of given ids (``sort="given"``), and relevance (``sort="-score"``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a planned listing to pages and walks, in the order of the backend, of given ids, or of relevance."""
+"""Pages: from a planned listing to pages and walks, in the backend's order or one of our own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What callers ask of a page, checked: limit, offset, page number, cursor, direction, total, include. No
-I/O.
-"""
+"""Page windows: the arguments of a page, checked, and the rows of a page cut out of a listing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Transfers: a store into another, a store into a file and back, and how two stores differ.
+"""Transfers: copy a store into another, export and import it as JSON Lines, and compare two stores.
 
-Between the public store and the seam: rows are read and written as they are, so that nothing is lost on the
-way; bytes take the store's own protocol. Nothing here holds more than one batch.
+Rows are read and written as they are, so that nothing is lost on the way. Bytes go through the store's own
+write protocol. No function holds more than one batch in memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""diff: how two stores differ, record by record; and the verification of a copy."""
+"""Compare two stores record by record, and verify a copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""copy: everything of one store into another, whatever their backends and storages."""
+"""Copy everything of one store into another, whatever their backends and storages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def copy(
         on_progress: called after each batch, with the stages ``documents``, ``extractions`` and ``verified``.
 
     Returns:
-        What was done. A document whose bytes are missing or damaged in the source is left out and listed.
+        The copied records, counted. A document whose bytes are missing or damaged in the source is left out
+        and listed.
 
     Raises:
         AlreadyExists: the target has another document of the same id or version, and ``replace`` is false;
@@ -106,7 +107,7 @@ def _open(blobs: Blobs, row: Row) -> BinaryIO:
 
 
 class CopyCounts:
-    """What came to a target so far, batch by batch.
+    """Running counts of a copy.
 
     Args:
         target: where to.
@@ -124,7 +125,7 @@ class CopyCounts:
 
     @property
     def transferred(self) -> Transferred:
-        """What came so far."""
+        """The counts so far."""
         return Transferred(**self._counts, failures=tuple(self._failures))
 
     def take_documents(self, incoming: Sequence[Incoming]) -> None:

@@ -1,4 +1,4 @@
-"""export_lines: a store as JSON Lines, in constant memory."""
+"""Export a store as JSON Lines, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""import_lines: JSON Lines into a store, in constant memory."""
+"""Import JSON Lines into a store, in constant memory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def import_lines(
         on_progress: called after each batch, with the stages ``documents`` and ``extractions``.
 
     Returns:
-        What was done.
+        The imported records, counted.
 
     Raises:
         InvalidDocument: a line is not as it should be (it is named by number), the stream ends early, or

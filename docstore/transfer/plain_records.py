@@ -1,4 +1,4 @@
-"""import_records: plain records, JSON Lines or CSV, into a store."""
+"""Import plain records, JSON Lines or CSV, into a store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FIELDS = frozenset(
 
 @dataclass(slots=True)
 class RecordsReport:
-    """What came of records.
+    """The result of an import of plain records.
 
     Attributes:
         added, replaced, unchanged: how many documents were.

@@ -56,7 +56,7 @@ class Incoming:
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of a batch."""
+    """The outcome of a batch."""
 
     added: int = 0
     existing: int = 0
@@ -243,7 +243,7 @@ _EXTRACTION_IDENTITY = ("id", "tenant", "document_id")
 
 @dataclass(slots=True)
 class Annexed:
-    """What became of a batch of extractions."""
+    """The outcome of a batch of extractions."""
 
     added: int = 0
     existing: int = 0

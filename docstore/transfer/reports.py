@@ -1,4 +1,4 @@
-"""What transfers tell: frozen records, each of which becomes JSON by :func:`dataclasses.asdict`."""
+"""Reports of transfers: frozen records, each of which becomes JSON by :func:`dataclasses.asdict`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """What came to the target.
+    """Counts of the records that reached the target.
 
     Attributes:
         added: documents that are new there.
@@ -49,7 +49,7 @@ class Transferred:
 
 @dataclass(frozen=True, slots=True)
 class CopyReport:
-    """What a copy did.
+    """The result of a copy.
 
     Attributes:
         transferred: what came to the target.

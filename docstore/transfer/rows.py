@@ -1,9 +1,4 @@
-"""What of a row goes from one store to another, and what makes two rows the same.
-
-Kept exactly: every field that users see but ``number`` (the target counts its own, in the same order), and of
-the private columns the fingerprint of the call that added the record and the lease of a claim. ``blob_key``
-is a place in one storage: the bytes get a fresh one.
-"""
+"""Rows in transfers: which columns go to another store, and when two rows count as the same."""
 
 from __future__ import annotations
 
@@ -57,7 +52,7 @@ _BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a store holds, in short: equal for equal contents, in whatever order, on every backend.
+    """A digest of a store's content: equal for equal contents, in whatever order, on every backend.
 
     Attributes:
         documents: how many, all versions.
@@ -98,7 +93,7 @@ class Sum:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What was counted so far."""
+        """The fingerprint of the rows so far."""
         documents, extractions = self._counts[DOCUMENTS.name], self._counts[EXTRACTIONS.name]
         return Fingerprint(documents, extractions, self._bytes, f"{self._sum:064x}")
 
@@ -143,8 +138,7 @@ def exactly(backend: Backend, reader: Reader, query: Query) -> list[Row]:
 
 
 def batches(store: Store, collection: Collection) -> Iterator[list[Row]]:
-    """Yield all rows of a store's scope by number, with all that is kept, each batch from a block of its
-    own.
+    """Yield all rows of a store's scope by number, with all that is kept, each batch from a block of its own.
 
     Raises:
         UnreadableRecord: one is not as docstore writes rows.

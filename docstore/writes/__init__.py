@@ -1,1 +1,1 @@
-"""Writes: from what a caller gives to rows and bytes in one commit (STORAGE: P0 to P5)."""
+"""Writes: from a caller's values to rows and bytes in one commit (the put protocol, steps P0 to P5)."""

@@ -1,4 +1,4 @@
-"""Adding documents: validate (P0), then hand the drafts to the put protocol."""
+"""Additions: ``add`` and ``add_many``, validated (P0) and handed to the put protocol."""
 
 from __future__ import annotations
 

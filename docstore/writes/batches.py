@@ -1,4 +1,4 @@
-"""Many documents in one call: taken a batch at a time, validated, stored; what fails raised or collected."""
+"""Batches: many records in one call, validated and stored a batch at a time; failures raised or collected."""
 
 from __future__ import annotations
 

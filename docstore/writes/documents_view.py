@@ -1,4 +1,8 @@
-"""Documents as one scope sees them: what a change of a row brings with it, batches chosen by a filter."""
+"""DocumentsView: the documents within one scope.
+
+A change of a document also changes its version chain, its extractions and its bytes. Changes by a filter run
+in batches.
+"""
 
 from __future__ import annotations
 

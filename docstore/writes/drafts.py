@@ -1,6 +1,4 @@
-"""Drafts: a new document as the caller gave it, validated, and not yet a row. Step P0 of the put protocol; no
-I/O.
-"""
+"""Drafts: new documents, validated one by one or by column, not yet rows (P0). No I/O."""
 
 from __future__ import annotations
 
@@ -294,7 +292,7 @@ def draft_batch(
         checks: the bounds in force.
 
     Returns:
-        What is to be stored; ``None``: draft them one by one.
+        The validated batch; ``None``: draft them one by one.
     """
     columns = _columns(given)
     if columns is None:

@@ -1,4 +1,4 @@
-"""Changing and removing documents, one by one and by a filter."""
+"""Edits: change and remove documents, one by one or by a filter."""
 
 from __future__ import annotations
 

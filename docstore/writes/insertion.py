@@ -1,4 +1,4 @@
-"""The rows of stored documents (STORAGE: P4): new versions inserted, or found to be there already."""
+"""Insertion: the bytes of new documents written (P2, P3), and their rows inserted in one commit (P4)."""
 
 from __future__ import annotations
 

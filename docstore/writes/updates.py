@@ -1,4 +1,4 @@
-"""Changes to a record, validated before any I/O, applied to the row once it is read. Pure."""
+"""Updates: changes to a document or an extraction, validated before any I/O, then made into columns."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def _unknown(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What one ``update`` makes of a row.
+    """One ``update``, validated: from a row to the columns to set.
 
     Attributes:
         change: the fields given by name.

@@ -1,7 +1,7 @@
-"""Upserts: ``put`` makes it so, by an id or an external_id, whatever was there before.
+"""Upserts: ``put`` and ``put_many``, by id or external_id, whatever was there before.
 
-What is to be done with a document that is there is decided in the block that writes it, with its chain and
-its row locked; of several putters of one key each finds what the one before it left.
+What to do with a document that is there is decided in the block that writes it, with its version chain and
+its row locked. So of several putters of one key each finds what the one before it left.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Wish:
 
     @property
     def key(self) -> Key:
-        """What tells it from others: tenant and id, or the version chain."""
+        """The key of the document: tenant and id, or the version chain."""
         row = self.item.draft.row
         if self.item.draft.named:
             return ("id", row["tenant"], row["id"])

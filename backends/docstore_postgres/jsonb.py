@@ -4,13 +4,14 @@
 number that it is, so that Postgres compares what the evaluator compares. A double with a fraction is the
 shortest decimal that reads back as it.
 
-Number terms: each number is also a word of a tsvector, the path and the first 24 bits of the double that
+Value terms: each number is also a word of a tsvector, the path and the first 24 bits of the double that
 sorts by its bits, in hexadecimal. A range is a few beginnings of words that cover it::
 
     PPPPPXXXXXX  a number X at the path P, whatever arrays are on the way
-    PPPPPs       several numbers there, so that two bounds may be met by two of them
-    PPPPPt       too many there to be words of their own
-    u            too many paths: none of the record's numbers is a word
+    PPPPPdXXXXXXXX  an instant X at the path P (rule 4), cut to 134 s
+    PPPPPs, PPPPPds  several there, so that two bounds may be met by two of them
+    PPPPPt, PPPPPdt  too many there to be words of their own
+    u            too many paths: nothing of the record is a word
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ from typing import Any, TypeAlias
 from zlib import crc32
 
 from docstore.query.expr import Compare
+from docstore.query.instants import MIN_INSTANT, metadata_instant
 from docstore.query.text import fold
 
 __all__ = [
+    "INSTANT",
+    "INSTANT_DIGITS",
     "LARGE",
     "LAST_TERM",
+    "NUMBER_DIGITS",
     "TOO_MANY_PATHS",
     "TermSpan",
     "array_text",
@@ -37,12 +42,13 @@ __all__ = [
     "cover",
     "index_folds",
     "index_json",
+    "instant_term",
     "is_plain",
     "json_of",
     "number_of",
-    "number_terms",
     "span",
     "start_of",
+    "value_terms",
 ]
 
 # From this number on Python's `repr` and JSON texts write a double with an exponent.
@@ -129,10 +135,14 @@ def _strings(value: Any) -> Iterator[str]:
 
 # The term of a record with numbers at too many paths.
 TOO_MANY_PATHS = "u"
+# Behind the path of an instant's term, before its digits.
+INSTANT = "d"
 _PER_PATH, _PATHS = 8, 256
-_DIGITS = 6
+NUMBER_DIGITS = 6
+# Instants are cut to 2 ** 27 microseconds, 134 s: the years 1 to 9999 take eight hexadecimal digits then.
+INSTANT_DIGITS, _INSTANT_SHIFT = 8, 27
 # The last number term, without its path.
-LAST_TERM = 16**_DIGITS - 1
+LAST_TERM = 16**NUMBER_DIGITS - 1
 _pack = struct.Struct(">d").pack
 _TURNED = bytes(range(255, -1, -1))
 _RANGES = frozenset(("gt", "gte", "lt", "lte"))
@@ -140,51 +150,61 @@ _RANGES = frozenset(("gt", "gte", "lt", "lte"))
 TermSpan: TypeAlias = tuple[int, int]
 
 
-def number_terms(record: dict[str, Any]) -> tuple[list[str], bool]:
-    """Return the words for the numbers in a JSON object, and whether one of them is ``LARGE`` or beyond."""
-    found = _gathered(record)
-    words: list[str] = []
+def value_terms(record: dict[str, Any]) -> tuple[list[str], bool]:
+    """Return the terms of the numbers and instants in a JSON object, and whether a number is ``LARGE``."""
+    numbers, instants = _gathered(record)
+    terms: list[str] = []
     most = 0.0
-    for path, numbers in found.items():
-        if len(numbers) == 1:
-            (number,) = numbers
-            most = max(most, number, -number)
-            words.append(_start_of(path) + _digits(number))
+    for path, values in numbers.items():
+        if len(values) == 1:
+            (value,) = values
+            most = max(most, value, -value)
+            terms.append(_start_of(path) + _digits(value))
         else:
-            most = max(most, *map(abs, numbers))
-            words += _several(_start_of(path), numbers)
-    return words if len(found) <= _PATHS else [TOO_MANY_PATHS], most >= LARGE
+            most = max(most, *map(abs, values))
+            terms += _terms_of(_start_of(path), {_digits(value) for value in values}, len(values))
+    for path, moments in instants.items():
+        ends = {f"{instant_term(at):0{INSTANT_DIGITS}x}" for at in moments}
+        terms += _terms_of(_start_of(path) + INSTANT, ends, len(moments))
+    return terms if len(numbers) + len(instants) <= _PATHS else [TOO_MANY_PATHS], most >= LARGE
 
 
-def _several(start: str, numbers: Iterable[float]) -> list[str]:
-    ends = {_digits(number) for number in numbers}
+def _terms_of(start: str, ends: set[str], count: int) -> list[str]:
+    """Return the terms of the values at a path, marked where there are several."""
+    if count == 1:
+        return [start + ends.pop()]
     if len(ends) > _PER_PATH:
         return [f"{start}s", f"{start}t"]
     return [f"{start}s", *(start + end for end in ends)]
 
 
-def _gathered(record: dict[str, Any]) -> dict[str, list[float]]:
-    """Return the numbers in an object by their paths, each key with a NUL behind it, as no key has one."""
-    found: dict[str, list[float]] = {}
+def _gathered(record: dict[str, Any]) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
+    """Return the numbers and the instants in an object by their paths, each key with a NUL behind it."""
+    numbers: dict[str, list[float]] = {}
+    instants: dict[str, list[int]] = {}
     left: list[tuple[Any, str]] = [(record, "")]
     for value, path in left:
         if type(value) is list:
             for inner in value:
                 kind = type(inner)
-                if kind is int or kind is float:
-                    found.setdefault(path, []).append(inner)
+                if kind is str:
+                    if inner[4:5] == "-" and (at := metadata_instant(inner)) is not None:
+                        instants.setdefault(path, []).append(at)
+                elif kind is int or kind is float:
+                    numbers.setdefault(path, []).append(inner)
                 elif kind is dict or kind is list:
                     left.append((inner, path))
             continue
         for key, inner in value.items():
             kind = type(inner)
             if kind is str:
-                continue
-            if kind is int or kind is float:
-                found.setdefault(f"{path}{key}\0", []).append(inner)
+                if inner[4:5] == "-" and (at := metadata_instant(inner)) is not None:
+                    instants.setdefault(f"{path}{key}\0", []).append(at)
+            elif kind is int or kind is float:
+                numbers.setdefault(f"{path}{key}\0", []).append(inner)
             elif kind is dict or kind is list:
                 left.append((inner, f"{path}{key}\0"))
-    return found
+    return numbers, instants
 
 
 @lru_cache(maxsize=4_096)
@@ -221,7 +241,12 @@ def span(term: Compare) -> TermSpan | None:
     return (at, LAST_TERM) if term.op in ("gt", "gte") else (0, at)
 
 
-def cover(first: int, last: int, digits: int = _DIGITS) -> Iterator[str]:
+def instant_term(at: int) -> int:
+    """Return the number of the term of an instant, microseconds since 1970."""
+    return (at - MIN_INSTANT) >> _INSTANT_SHIFT
+
+
+def cover(first: int, last: int, digits: int = NUMBER_DIGITS) -> Iterator[str]:
     """Yield beginnings that all words from ``first`` to ``last`` have, and no others, those that are not
     whole with ``:*``.
     """

@@ -17,7 +17,7 @@ from docstore_sql.fragment import Fragment
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 
-from docstore.query.expr import And, Compare, ElemMatch, Expr, Or, Path
+from docstore.query.expr import And, Compare, During, ElemMatch, Expr, Or, Path
 from docstore.query.fields import Collection, read_json
 from docstore_postgres.common_values import (
     NO_COMMON_VALUES,
@@ -26,25 +26,38 @@ from docstore_postgres.common_values import (
     known_by,
     read_common_values,
 )
-from docstore_postgres.jsonb import LAST_TERM, TOO_MANY_PATHS, TermSpan, cover, number_terms, span, start_of
+from docstore_postgres.jsonb import (
+    INSTANT,
+    INSTANT_DIGITS,
+    LAST_TERM,
+    NUMBER_DIGITS,
+    TOO_MANY_PATHS,
+    TermSpan,
+    cover,
+    instant_term,
+    span,
+    start_of,
+    value_terms,
+)  # fmt: skip
 from docstore_postgres.jsonpath import indexed
 
 __all__ = ["TermFault", "record_terms", "repair", "term_faults", "term_query"]
 
 # Term spans and common values in one query.
 _MOST_QUERIED = 16
+# Of 2 ** 32 terms of instants those of some 40 years are as wide as all numbers: 2 ** 24.
+_YEARS_SHIFT = 1
 # The width that the lack of a common value counts for beside a range of numbers.
 _LACKING_WIDTH = LAST_TERM // 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """The terms that a part of a filter implies: a number in one of some spans, or the lack of a common
-    value.
+    """The terms that a part of a filter implies: a value in one of some spans, or the lack of a common value.
 
     Attributes:
         width: the size of the spans; of several parts the narrowest is looked for.
-        spans: the prefix of the path, the mark of records with several numbers, and the span.
+        spans: the prefix of the path, the mark of records with several values, and the span of terms.
         common_values: the common values that matches lack.
     """
 
@@ -56,7 +69,7 @@ class _Terms:
         """Yield the words to look for, those that only begin so with ``:*``."""
         for start, mark, (first, last) in self.spans:
             yield start + mark
-            for end in cover(first, last):
+            for end in cover(first, last, INSTANT_DIGITS if start.endswith(INSTANT) else NUMBER_DIGITS):
                 yield start + end
         if self.spans:
             yield TOO_MANY_PATHS
@@ -90,7 +103,7 @@ def _implied(expr: Expr, base: Path, common_values: CommonValues) -> _Terms | No
             return min(found, key=lambda part: part.width, default=None)
         case ElemMatch(path, condition):
             return _implied(condition, (*base, *path), common_values)
-        case Compare():
+        case Compare() | During():
             return next(_ranges((expr,), base), None)
         case _:
             return None
@@ -106,16 +119,24 @@ def _any_of(parts: Sequence[_Terms]) -> _Terms:
 
 
 def _ranges(terms: Iterable[Expr], base: Path) -> Iterator[_Terms]:
-    """Yield the terms of the bounds on numbers in a conjunction, all bounds of one path together."""
-    bounds: dict[Path, list[TermSpan]] = {}
+    """Yield the terms of the bounds on numbers and instants in a conjunction, those of one path together."""
+    bounds: dict[tuple[str, int], list[TermSpan]] = {}
     for term in terms:
-        if isinstance(term, Compare) and (found := span(term)) is not None:
-            bounds.setdefault((*base, *term.path), []).append(found)
-    for path, spans in bounds.items():
-        if _is_indexed(path):
-            first, last = max(one[0] for one in spans), min(one[1] for one in spans)
-            mark = "s" if len(spans) > 1 else "t"
-            yield _Terms(max(last - first + 1, 0), ((start_of(path[1:]), mark, (first, last)),))
+        if not isinstance(term, Compare | During) or not _is_indexed(path := (*base, *term.path)):
+            continue
+        if isinstance(term, During):
+            bounds.setdefault((start_of(path[1:]) + INSTANT, _YEARS_SHIFT), []).append(_instants(term))
+        elif (found := span(term)) is not None:
+            bounds.setdefault((start_of(path[1:]), 0), []).append(found)
+    for (start, scale), spans in bounds.items():
+        first, last = max(one[0] for one in spans), min(one[1] for one in spans)
+        width = min(max(last - first + 1, 0) << scale, LAST_TERM)
+        yield _Terms(width, ((start, "s" if len(spans) > 1 else "t", (first, last)),))
+
+
+def _instants(term: During) -> TermSpan:
+    """Return the terms from the first instant to the last that a term is about."""
+    return instant_term(term.spans[0][0]), instant_term(term.spans[-1][1])
 
 
 def _is_indexed(path: Path) -> bool:
@@ -126,7 +147,7 @@ def record_terms(record: dict[str, Any], common_values: CommonValues) -> tuple[s
     """Return the words of a JSON object, as the text of a tsvector, and whether it holds a number that is
     ``LARGE`` or beyond.
     """
-    words, has_large = number_terms(record)
+    words, has_large = value_terms(record)
     return " ".join(words + common_values.words(record)), has_large
 
 

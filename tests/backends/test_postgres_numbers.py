@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from docstore_postgres import page as page_module
-from docstore_postgres.jsonb import number_terms
+from docstore_postgres.jsonb import value_terms
 from docstore_postgres.term_index import term_query
 from pydantic_core import from_json
 
@@ -30,7 +31,7 @@ FOUR = {"a": 1, "b": [2.5, "x", [3]], "c": {"d": -7, "e": True}}
 
 def words_of(value: Any) -> set[str]:
     """Return the words for the numbers in an object."""
-    return set(number_terms(from_json(canonical_json(value)))[0])
+    return set(value_terms(from_json(canonical_json(value)))[0])
 
 
 def is_found(words: set[str], value: float, op: Any) -> bool:
@@ -142,6 +143,55 @@ def test_answers_are_the_evaluators(store: docstore.Store, monkeypatch: pytest.M
         assert (asked, len(expected)) == (asked, page.total)
         assert {one.id for one in page.items} <= expected
     assert 60 < ways.count("terms")
+
+
+def _instant(chance: random.Random) -> str:
+    """Return an instant of a few days in one of the forms of rule 4, or a text that is none."""
+    hour = chance.randint(0, 23)
+    day = f"2024-0{chance.randint(2, 3)}-0{chance.randint(1, 3)}"
+    return chance.choice(
+        [
+            day,
+            f"{day}T{hour:02d}:30:00Z",
+            f"{day} {hour:02d}:00+05:30",
+            f"{day}T{hour:02d}:15:59.5-0200",
+            "soon",
+        ]
+    )
+
+
+def test_answers_about_instants_are_the_evaluators(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every form of rule 4, in arrays and in objects in them, bounds met by two of them."""
+    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(page_module, "_most", lambda condition, rows: rows)
+    chance, ways = random.Random(5), list[str]()
+    finding = page_module.PageStatements.finding
+
+    def noted(self: page_module.PageStatements, way: page_module.AccessPath) -> Any:
+        ways.append(way)
+        return finding(self, way)
+
+    monkeypatch.setattr(page_module.PageStatements, "finding", noted)
+    records = [
+        {"v": chance.choice([_instant(chance), [_instant(chance) for _ in range(chance.randint(0, 12))]]),
+         "w": [{"x": _instant(chance)} for _ in range(chance.randint(0, 2))]}
+        for _ in range(150)
+    ]  # fmt: skip
+    with docstore.open(postgres_url) as opened:
+        opened.documents.add_many({"metadata": record} for record in records)
+        everything = [(one.id, one.metadata) for one in opened.documents.iterate()]
+        for _ in range(60):
+            low, high = sorted(datetime(2024, 2, chance.randint(1, 28), tzinfo=UTC) for _ in range(2))
+            bounds = chance.choice([{"$gte": low}, {"$lt": high}, {"$gt": low, "$lte": high}, {"$eq": low}])
+            asked = {chance.choice(["metadata.v", "metadata.w.x"]): bounds}
+            is_match = evaluator.compile(normalize(parse(asked, DOCUMENTS)))
+            expected = {id for id, metadata in everything if is_match({"metadata": metadata})}
+            page = opened.documents.find(asked, limit=1_000, total=True)
+            assert (asked, expected, len(expected)) == (asked, {one.id for one in page.items}, page.total)
+        assert opened.check().ok
+    assert 20 < ways.count("terms")
 
 
 def test_a_narrow_range_is_found_by_the_index(postgres_url: str) -> None:

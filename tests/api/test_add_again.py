@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +94,6 @@ def test_a_digest_is_looked_up_in_an_index(url: str) -> None:
         with store._context.backend.read() as session:
             cursor, words = session.cursor, "EXPLAIN" if postgres else "EXPLAIN QUERY PLAN"  # type: ignore[attr-defined]
             cursor.execute(f"{words} SELECT number FROM docstore_document WHERE sha256 = '{7:064x}'")
-            assert "document_sha256" in str(cursor.fetchall())
+            assert re.search(r"document_(p\d_)?sha256", str(cursor.fetchall()))
         assert 1 == store.documents.count({"sha256": f"{7:064x}"})
         assert 1 == store.documents.count({"sha256": None})

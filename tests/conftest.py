@@ -215,10 +215,11 @@ class _PostgresStore:
     def empty(self) -> bool:
         """Remove all rows if the schema looks as when it was new, and return whether it does."""
         try:
-            self._connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            if "DOCSTORE_PGBOUNCER" not in os.environ:  # a pooler would hand out sessions that ended
+                self._connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
             self._connection.execute("DELETE FROM docstore_setting WHERE name LIKE 'place/%'")
             if self._new != self._schema():
                 return False

@@ -294,7 +294,9 @@ class PostgresSession(InsertSession):
         """Count the rows of ``query``, up to ``at_most``, found by the one index that is best."""
         if self._is_flat(query):
             known = self.counters.count(query)
-            return count_flat(self, query, at_most) if known is None else min(known, at_most or known)
+            if known is None:
+                return count_flat(self, query, at_most)
+            return known if at_most is None else min(known, at_most)
         _, wanted = self._page(query)
         condition = wanted.condition
         if condition.found and self.planner.selectivities.is_small(

@@ -140,7 +140,7 @@ def test_a_claim_cannot_be_ended_through_it(opened: tuple[Store, Store]) -> None
     store, reader = opened
     store.documents.add(filename="b.txt", status="pending", content="b")
     claim = store.documents.claim()[0]
-    claim._queue = reader.documents
+    claim._queue = reader.documents._queue
     for step in (lambda: claim.complete(content="x"), lambda: claim.fail("y"), claim.heartbeat):
         with pytest.raises(docstore.ReadOnlyStore):
             step()

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
@@ -54,17 +56,17 @@ class Watch:
         self._place = _place_of(backend)
         self._is_in_process = not isinstance(backend, Located)
         self._slow = slow_query
-        self._instruments = _instruments()
-        self._idle = slow_query is None and self._instruments is None
+        self._idle = slow_query is None and find_spec("opentelemetry") is None
 
     def __call__(self, operation: str, plan: Plan | None = None) -> AbstractContextManager[object]:
         """Watch a block: ``operation`` is its name, ``plan`` the query's, ``None`` where it is none."""
         if self._idle:
             return _NOTHING
         timed = _Timed(self, operation, plan)
-        if self._instruments is None or not self._instruments.is_heard():
+        kit = _instruments() if _may_be_heard() else None
+        if kit is None or not kit.is_heard():
             return timed
-        return self._spanned(timed, operation, plan)
+        return self._spanned(kit, timed, operation, plan)
 
     def told(self, operation: str, plan: Plan | None, seconds: float) -> None:
         """Log a query that was slow."""
@@ -82,9 +84,7 @@ class Watch:
             )  # fmt: skip
 
     @contextmanager
-    def _spanned(self, timed: _Timed, operation: str, plan: Plan | None) -> Iterator[None]:
-        assert self._instruments is not None
-        kit = self._instruments
+    def _spanned(self, kit: _Instruments, timed: _Timed, operation: str, plan: Plan | None) -> Iterator[None]:
         told: dict[str, str | int] = {"docstore.operation": operation, "docstore.backend": self._backend}
         standard = {} if operation == "put" else {**self._place, "db.operation.name": operation}
         if plan is not None:
@@ -177,6 +177,20 @@ class _Instruments:
     client: Any
     in_process: Any
     is_heard: Callable[[], bool]
+
+
+def _may_be_heard() -> bool:
+    """Return whether anybody has imported OpenTelemetry's API, or had it set up by the environment.
+
+    Nobody else has set up an SDK; so a program that never heard of it need not import it.
+    """
+    modules = sys.modules
+    return "opentelemetry.trace" in modules or "opentelemetry.metrics" in modules or _is_set_up_outside()
+
+
+@cache
+def _is_set_up_outside() -> bool:
+    return any(f"OTEL_PYTHON_{kind}_PROVIDER" in os.environ for kind in ("TRACER", "METER"))
 
 
 @cache

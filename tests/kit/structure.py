@@ -1,7 +1,7 @@
 """The structure of the installed packages: imports, circles, floors, classes, comments.
 
-``python -m tests.kit.structure`` prints the table of ARCHITECTURE.md for the packages that Python finds;
-``PYTHONPATH=OTHER:OTHER/backends python -m tests.kit.structure`` measures another checkout by the same rules.
+``python -m tests.kit.structure`` prints the table of ARCHITECTURE.md for the packages that Python finds, and
+``PYTHONPATH=OTHER:OTHER/backends:. python -P -m tests.kit.structure`` that of another checkout.
 
 Terms: a *room* is a file directly in ``docstore/``, a folder in it, or a backend's package. Its *floor* is
 one above the highest room that it imports. A *circle* is a set of modules that import each other in a loop,

@@ -30,6 +30,7 @@ pool_mode = {mode}
 default_pool_size = {size}
 max_client_conn = 500
 server_idle_timeout = 2
+server_check_delay = 0
 """
 
 

@@ -8,11 +8,12 @@ catastrophic case either. Large repetitions, which Postgres refuses, are inexact
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
+
+from docstore.query.re2_syntax import GROUP, HEX, OCTAL, REPEAT
 
 __all__ = [
     "ANY",
@@ -113,10 +114,6 @@ _POSIX = {
 }  # fmt: skip
 _CONTROL = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _ASSERTIONS = {"A": r"\A", "z": r"\Z", "b": r"\y"}
-_REPEAT = re.compile(r"\{([0-9]+)(,?)([0-9]*)\}")
-_GROUP = re.compile(r"\(\?(?:P?<[^>]*>|([imsU]*)(?:-([imsU]*))?([:)]))")
-_HEX = re.compile(r"\\x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]+)\})")
-_OCTAL = re.compile(r"\\(0[0-7]{0,2}|[1-7][0-7]{1,2})")
 _LINE_START, _LINE_END = r"(?<![^\u000a])", r"(?![^\u000a])"
 
 
@@ -229,7 +226,7 @@ class _RegexReader:
         if character and character in simple:
             bounds = simple[character]
             self.at += 1
-        elif (found := _REPEAT.match(self.pattern, self.at)) is not None:
+        elif (found := REPEAT.match(self.pattern, self.at)) is not None:
             least = int(found[1])
             bounds = (least, int(found[3]) if found[3] else None if found[2] else least)
             self.at = found.end()
@@ -285,7 +282,7 @@ class _RegexReader:
 
     def _group(self) -> _RegexPiece:
         outer = self.flags
-        found = _GROUP.match(self.pattern, self.at)
+        found = GROUP.match(self.pattern, self.at)
         if found is not None and found[3] == ")":
             self.flags = outer.changed(found[1] or "", found[2] or "")
             self.at = found.end()
@@ -334,12 +331,12 @@ class _RegexReader:
 
     def _code(self) -> int:
         """Read an escape that stands for one character."""
-        for form in (_HEX, _OCTAL):
+        for form in (HEX, OCTAL):
             found = form.match(self.pattern, self.at)
             if found is not None:
                 self.at = found.end()
                 digits = next(group for group in found.groups() if group)
-                return self._checked(int(digits, 16 if form is _HEX else 8))
+                return self._checked(int(digits, 16 if form is HEX else 8))
         letter = self.pattern[self.at + 1 : self.at + 2]
         self.at += 2
         if letter in _CONTROL:

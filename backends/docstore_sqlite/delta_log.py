@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from docstore.backend import Row, column
+from docstore.concurrency import looked_over
 from docstore.index.bitmap import Bitmap, BitRun, Members, difference
 from docstore.index.chunks import merged, packed, packed_integer, packed_one, removed, split
 from docstore.index.extract import Node, TermTree, extract_columns
@@ -55,7 +56,7 @@ class Compaction:
         """Remove terms that are gone, add new ones."""
         parts: list[tuple[int, list[tuple[int, bytes, bytes]]]] = []
         shrunk = self._remove(before, now) if before is not None else set[int]()
-        for path, node in now.root.walk():
+        for path, node in looked_over(now.root.walk()):
             if node.postings:
                 id = self._path(path)
                 old = before.root.at(path) if before is not None else None
@@ -76,7 +77,7 @@ class Compaction:
     def _remove(self, before: TermTree, now: TermTree) -> set[int]:
         """Remove terms that are gone; return the ids of the paths that lost some."""
         gone: list[tuple[bytes, int, int, bytes]] = []
-        for path, node in before.root.walk():
+        for path, node in looked_over(before.root.walk()):
             if node.postings:
                 id = self._path(path)
                 new = now.root.at(path)
@@ -253,7 +254,7 @@ def _changed(
     """
     befores: Decoded = {}
     nows: Decoded = {}
-    for number, *values in rows:
+    for number, *values in looked_over(rows):
         there = old.pop(number, None)
         if there is None:
             nows[number] = decoded(collection, values)
@@ -261,7 +262,8 @@ def _changed(
         same = _same(collection, values, there)
         befores[number] = decoded(collection, _without(there, same))
         nows[number] = decoded(collection, _without(values, same))
-    befores.update((number, decoded(collection, values)) for number, values in old.items())
+    removed_rows = looked_over(old.items())
+    befores.update((number, decoded(collection, values)) for number, values in removed_rows)
     return befores, nows
 
 

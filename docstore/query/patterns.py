@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from docstore.concurrency import check
 from docstore.errors import shown
+from docstore.query.re2_syntax import without_spaces
 from docstore.query.text import fold
 
 __all__ = [
@@ -232,8 +233,6 @@ def _in_order(pieces: list[_Piece], text: str) -> bool:
     return True
 
 INSTALL = 'pip install "embedded-docstore[regex]"'
-
-_SPACES = " \t\n\r\f\v"
 _ABSENT = (
     (r"\(\?<?[=!]", "RE2 has no look-around"),
     (r"\\[1-9]|\\k|\(\?P=", "RE2 has no back-references"),
@@ -262,7 +261,7 @@ def prepare(pattern: str, options: str = "") -> tuple[str, str]:
     if unknown:
         raise BadPattern(f"unknown option {shown(unknown[0])}; the options are i, m, s, x and u")
     if "x" in options:
-        pattern = _without_spaces(pattern)
+        pattern = without_spaces(pattern)
     flags = "".join(sorted(set(options) & set("ims")))
     _compiled(pattern, flags)
     return pattern, flags
@@ -358,85 +357,3 @@ def _reason(pattern: str, wrong: Exception) -> str:
 
 _LONGEST_REASON = 80
 """Characters of what RE2 says, which repeats the pattern."""
-_TIMES = re.compile(r"\{[0-9]+(?:,[0-9]*)?\}")
-
-
-def _tokens(pattern: str) -> list[str]:
-    """Split a pattern into escapes, classes, quotes, counted repetitions and single characters; joined they
-    are the pattern.
-    """
-    tokens = []
-    at = 0
-    while at < len(pattern):
-        end = _token_end(pattern, at)
-        tokens.append(pattern[at:end])
-        at = end
-    return tokens
-
-
-def _token_end(pattern: str, at: int) -> int:
-    if pattern.startswith("\\Q", at):
-        close = pattern.find("\\E", at + 2)
-        return len(pattern) if close < 0 else close + 2
-    if pattern[at] == "\\":
-        return min(at + 2, len(pattern))
-    if repeated := _TIMES.match(pattern, at):
-        return repeated.end()
-    return _class_end(pattern, at) if pattern[at] == "[" else at + 1
-
-
-def _class_end(pattern: str, at: int) -> int:
-    place = at + 1
-    if pattern.startswith("^", place):
-        place += 1
-    if pattern.startswith("]", place):
-        place += 1
-    while place < len(pattern) and pattern[place] != "]":
-        if pattern[place] == "\\":
-            place += 2
-        elif pattern.startswith("[:", place) and (close := pattern.find(":]", place + 2)) >= 0:
-            place = close + 2
-        else:
-            place += 1
-    return min(place + 1, len(pattern))
-
-
-def _without_spaces(pattern: str) -> str:
-    """Take out white space and comments, as ``x`` does: not where escaped, quoted or in a class."""
-    kept: list[str] = []
-    comment = False
-    gap = False
-    for token in _tokens_of_x(pattern):
-        if comment:
-            comment = token != "\n"
-        elif token in _SPACES or token == "#":
-            comment = token == "#"
-            gap = True
-        else:
-            if gap and _joins(kept, token):
-                kept.append("(?:)")
-            kept.append(token)
-            gap = False
-    return "".join(kept)
-
-
-def _tokens_of_x(pattern: str) -> list[str]:
-    """Split as ``_tokens`` does, but comments into characters: they may hold brackets and backslashes."""
-    tokens: list[str] = []
-    at = 0
-    while at < len(pattern):
-        end = _token_end(pattern, at)
-        if pattern[at] == "#":
-            newline = pattern.find("\n", at)
-            end = len(pattern) if newline < 0 else newline + 1
-            tokens.extend(pattern[at:end])
-        else:
-            tokens.append(pattern[at:end])
-        at = end
-    return tokens
-
-
-def _joins(kept: list[str], after: str) -> bool:
-    """Tell whether the space between was what ended an escape, as in ``\\x4 1``."""
-    before = next((token for token in reversed(kept) if not token.isalnum()), "")
-    return after.isalnum() and len(before) == 2 and before[0] == "\\" and before[1].isalnum()

@@ -513,7 +513,11 @@ def _stored(value: Any) -> Any:
     """Return JSON as it is stored: an instant is RFC 3339 text in UTC."""
     if isinstance(value, Mapping):
         return {name: _stored(member) for name, member in value.items()}
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+    return (
+        value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        if isinstance(value, datetime)
+        else value
+    )
 
 
 def _take(document: ModelDocument, made: tuple[str, dict[str, Any]]) -> bool:

@@ -212,3 +212,17 @@ def test_a_plan_is_drawn(filled: Site) -> None:
     text = filled.page("/documents:explain?filter=vendor%3DBolt&search=rose")
     assert "metadata.vendor = &#34;Bolt&#34;" in text
     assert "In the database, sqlite" in text
+
+
+def test_what_takes_long_says_so(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that is not found within a moment offers to wait; what is not counted by then is left out."""
+    monkeypatch.setattr("docstore.http.page.listing._MOMENT_SECONDS", 1e-9)
+    text = filled.page("/documents?search=rose")
+    link = html.unescape(re.search(r'<a href="([^"]+)">Wait for it</a>', text)[1])  # type: ignore[index]
+    assert 'role="alert"' in text
+    assert "aria-invalid" not in text
+    assert names(filled.page(link)) == [one.filename for one in filled.store.documents.find(search="rose")]
+    monkeypatch.setattr("docstore.http.page.facet_list._BUDGET_SECONDS", 1e-9)
+    aside = filled.page(link).partition("<aside")[2]
+    assert "more than there was time to count" in aside
+    assert "not counted in time" in aside

@@ -15,7 +15,7 @@ from docstore.http.page.question import Question, term_for
 from docstore.models import FieldInfo
 from docstore.store import Store
 
-__all__ = ["Aside", "FacetShown", "known_fields"]
+__all__ = ["Aside", "FacetShown", "is_small", "known_fields", "patience"]
 
 T = TypeVar("T")
 
@@ -27,8 +27,11 @@ _SAMPLE = 500
 _KEPT_SECONDS = 30.0
 _BUDGET_SECONDS = 0.3
 """What all counts of one page may take together; what is not counted by then says so."""
-_MOST_READ = 20_000
-"""Documents up to which numbers are facets: no index counts them, the documents are read one by one."""
+_SMALL = 20_000
+"""Documents up to which nothing takes long: numbers are facets, which no index counts, and only a machine
+that is busy makes anybody wait.
+"""
+_PATIENCE_WITH_SMALL = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,16 @@ class FacetShown:
     is_cut: bool = False
 
 
+def is_small(store: Store) -> bool:
+    """Return whether there are so few documents that each may be read."""
+    return store.documents.count(latest_only=False, at_most=_SMALL + 1) <= _SMALL
+
+
+def patience(store: Store, seconds: float) -> float:
+    """Return the seconds that a page may spend where it is to spend some on a large store."""
+    return seconds * (_PATIENCE_WITH_SMALL if is_small(store) else 1)
+
+
 class Aside:
     """Counts of one list, worked out when the template comes to them."""
 
@@ -56,7 +69,7 @@ class Aside:
 
     def _in_time(self, call: Callable[..., T], *args: Any, **options: Any) -> T | None:
         """Return what a count finds, ``None`` if there is no time for it any more."""
-        self._ends = self._ends or time.monotonic() + _BUDGET_SECONDS
+        self._ends = self._ends or time.monotonic() + patience(self._store, _BUDGET_SECONDS)
         left = self._ends - time.monotonic()
         if left <= 0:
             return None
@@ -70,8 +83,8 @@ class Aside:
 
     def facets(self) -> Iterator[FacetShown]:
         """Yield the facets, status first."""
-        reads = self._store.documents.count(latest_only=False, at_most=_MOST_READ + 1) <= _MOST_READ
-        chosen = [field.path for field in known_fields(self._store) if _is_facet(field, numbers=reads)]
+        numbers = is_small(self._store)
+        chosen = [field.path for field in known_fields(self._store) if _is_facet(field, numbers=numbers)]
         for path in (*_RECORD_FIELDS, *chosen[:_MOST_METADATA]):
             found = self._in_time(self._store.documents.count_by, path, limit=_MOST_VALUES)
             if found is None:
@@ -118,10 +131,11 @@ def known_fields(store: Store) -> list[FieldInfo]:
         at, fields = _kept.get(key, (0.0, []))
     if time.monotonic() - at < _KEPT_SECONDS and at:
         return fields
+    seconds = patience(store, _BUDGET_SECONDS)
     try:
-        numbers = store.documents.find(sort="-number", limit=_SAMPLE, timeout=_BUDGET_SECONDS).items
+        numbers = store.documents.find(sort="-number", limit=_SAMPLE, timeout=seconds).items
         since = {"number": {"$gte": numbers[-1].number}} if numbers else {}
-        fields = store.documents.fields(since, limit=60, timeout=_BUDGET_SECONDS)
+        fields = store.documents.fields(since, limit=60, timeout=seconds)
     except QueryTimeout:
         fields = []
     with _lock:

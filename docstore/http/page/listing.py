@@ -16,7 +16,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from docstore.errors import FilterError, InvalidCursor, InvalidPage, InvalidSort, QueryTimeout
 from docstore.http.access import Caller
-from docstore.http.page.facet_list import Aside, known_fields
+from docstore.http.page.facet_list import Aside, known_fields, patience
 from docstore.http.page.question import Complaint, Question, complaint_of
 from docstore.http.page.rendering import html_page, streamed_page
 from docstore.models import Document
@@ -90,14 +90,14 @@ def list_page(request: Request) -> Response:
 def _found(store: Store, question: Question) -> tuple[Complaint | None, Any, list[Column]]:
     """Return what is wrong with a question, or its page; and the columns."""
     include = {"snippet"} if question.search else set[str]()
-    patience: dict[str, Any] = {} if question.waits else {"timeout": _MOMENT_SECONDS}
+    bounded: dict[str, Any] = {} if question.waits else {"timeout": patience(store, _MOMENT_SECONDS)}
     try:
         if question.error is not None:
             raise question.error
         columns_of(question.columns, DOCUMENTS, store._context.limits, "columns")
         page = store.documents.find(
             **question.asked, sort=list(question.sort), limit=question.limit, cursor=question.cursor or None,
-            include=include, **patience,
+            include=include, **bounded,
         )  # fmt: skip
     except QueryTimeout as error:
         if question.waits:

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from docstore import maintenance
 from docstore.errors import DocstoreError, QueryTimeout
 from docstore.http.page.charts import Bar, Columns, bars, columns
+from docstore.http.page.facet_list import patience
 from docstore.http.page.guard import wants_json
 from docstore.http.page.question import term_for
 from docstore.http.page.rendering import html_page
@@ -65,7 +66,7 @@ class _Counting:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._ends = time.monotonic() + _BUDGET_SECONDS
+        self._ends = time.monotonic() + patience(store, _BUDGET_SECONDS)
 
     @property
     def _seconds(self) -> float:

@@ -413,28 +413,57 @@ class Indexer:
     def _write(self) -> Iterator[Event]:
         """Write what waits, in one batch; where one file spoils it, each by itself."""
         waiting, self._waiting, self._weight = self._waiting, [], 0
+        if not waiting:
+            return
         try:
-            if waiting:
-                self.documents.add_many([self._document(folder, reading) for folder, reading, _ in waiting])
+            added = self.documents.add_many(
+                [self._document(folder, reading) for folder, reading, _ in waiting]
+            )
         except _THE_FILES_OWN:
             yield from (self._write_alone(*one) for one in waiting)
         else:
-            yield from (self._written(reading, known) for _, reading, known in waiting)
+            twice = self._removed_twins(added.ids, [known for _, _, known in waiting])
+            for id, (_, reading, known) in zip(added.ids, waiting, strict=True):
+                yield self._written(reading, known, is_twin=id in twice)
+
+    def _removed_twins(self, ids: Sequence[str], known: Sequence[Document | None]) -> set[str]:
+        """Remove of new versions those that another run on the folder has put in meanwhile; return their ids.
+
+        Runs that begin together all find no document of a file. Who writes later makes a second version, sees
+        that it is not the first, and takes it back if the one before has the same bytes.
+        """
+        expected = {id: (before.version if before else 0) + 1 for id, before in zip(ids, known, strict=True)}
+        later = self.documents.find(
+            {"id": {"$in": list(ids)}, "version": {"$gt": min(expected.values())}}, limit=_LOOKED_UP,
+            latest_only=False,
+        )  # fmt: skip
+        twins: set[str] = set()
+        for document in later:
+            if document.version <= expected[document.id]:
+                continue
+            chain = {"external_id": document.external_id, "version": {"$lt": document.version}, **self.owned}
+            before = self.documents.find_one(chain, sort="-version", latest_only=False)
+            if before is not None and before.sha256 == document.sha256:
+                self.documents.delete(document.id)
+                twins.add(document.id)
+        return twins
 
     def _write_alone(self, folder: IndexedFolder, reading: FileReading, known: Document | None) -> Event:
         name = shown_path(reading.entry.name)
         try:
-            self.documents.add_many([self._document(folder, reading)])
+            added = self.documents.add_many([self._document(folder, reading)])
         except (ChecksumMismatch, SizeMismatch):
             return Event("error", name, "changed while it was read; run again")
         except OSError as error:
             return Event("error", name, f"cannot be read: {error.strerror or error}")
         except InvalidDocument as error:
             return Event("error", name, error.message)
-        return self._written(reading, known)
+        return self._written(reading, known, is_twin=bool(self._removed_twins(added.ids, [known])))
 
-    def _written(self, reading: FileReading, known: Document | None) -> Event:
+    def _written(self, reading: FileReading, known: Document | None, *, is_twin: bool) -> Event:
         name = shown_path(reading.entry.name)
+        if is_twin:
+            return Event("unchanged", name)
         if reading.source is None:
             return Event("error", name, reading.error)
         if reading.error is not None:

@@ -20,12 +20,12 @@ from tests.kit.structure import (
     within,
 )
 
-FLOORS = 18
+FLOORS = 14
 CIRCLES = 3
-NAMESAKES = 28
-LONGEST_FILE = 1000
-COMMENTS = 0.8
-RIDDLES = 16
+NAMESAKES = 5
+LONGEST_FILE = 770
+COMMENTS = 1.1
+RIDDLES = 0
 FORBIDDEN = {
     "common", "data", "helper", "helpers", "info", "manager", "misc", "util", "utils",
     "alike", "alone", "apart", "asked", "asking", "beside", "clearing", "given", "implied", "judged", "kept",

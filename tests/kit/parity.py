@@ -33,8 +33,8 @@ from docstore.testing.conformance.cases import (
     themed_case,
     wide_case,
 )
-from docstore.testing.conformance.judged import read_also
 from docstore.testing.conformance.oracle import Oracle, fill
+from docstore.testing.conformance.support import read_also
 from docstore.testing.strategies import RandomChooser
 from docstore.testing.strategies.asks import Ask, ask
 from docstore.testing.strategies.choosing import Chooser

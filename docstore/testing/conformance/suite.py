@@ -14,8 +14,8 @@ from docstore.backend import Backend
 from docstore.store import Store
 from docstore.testing.conformance import cases, properties
 from docstore.testing.conformance.blobs import BlobPromises
-from docstore.testing.conformance.judged import Judged
 from docstore.testing.conformance.reads import ReadPromises
+from docstore.testing.conformance.support import Judged
 from docstore.testing.conformance.threads import ThreadPromises
 from docstore.testing.conformance.uniqueness import UniquePromises
 from docstore.testing.conformance.writes import WritePromises

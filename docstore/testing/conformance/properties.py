@@ -6,6 +6,7 @@ Each function checks one rule on one generated case; ``suite`` makes a test of e
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from docstore.backend import Backend, Query, Scope, Support
@@ -14,7 +15,7 @@ from docstore.limits import DEFAULT_LIMITS
 from docstore.models import Page
 from docstore.query.expr import TRUE, Not, leaves
 from docstore.query.facets import facet_path, group, in_order, shown_value
-from docstore.query.fields import Collection
+from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.optimizer import normalize
 from docstore.store import Store
 from docstore.testing.conformance.cases import AskCase, CountCase, FilterCase, ScopeCase, ValueCase, WalkCase
@@ -28,8 +29,14 @@ __all__ = [
     "check_leaves",
     "check_pages",
     "check_scopes",
+    "check_updates",
     "check_values",
 ]
+
+
+_MARK = "docstore conformance mark"
+"""A key that no generated document has."""
+_MOST_REVISIONS = 1_000_000
 
 
 def check_leaves(backend: Backend, store: Store, case: FilterCase) -> None:
@@ -127,6 +134,29 @@ def check_counts_by(backend: Backend, store: Store, case: CountCase) -> None:
     actual = records.count_by(case.field, case.filter, latest_only=False, limit=1000)
     assert expected == list(actual.items()), (case.field, case.filter)
     assert [type(value) is bool for value, _ in expected] == [type(value) is bool for value in actual]
+
+
+def check_updates(backend: Backend, store: Store, case: FilterCase) -> None:
+    """A change by a filter reaches the documents that match, and is found and undone by other questions."""
+    if case.world.collection is not DOCUMENTS:
+        return
+    # an update counts the revision on, and a world may hold the greatest one that fits
+    rows = tuple({**row, "revision": min(row["revision"], _MOST_REVISIONS)} for row in case.world.rows)
+    oracle = fill(backend, replace(case.world, rows=rows))
+    for filter in case.filters[:2]:
+        expected = oracle.ids(oracle.parsed(filter))
+        mark = {"$set": {f"metadata.{_MARK}": {"n": 1}}}
+        once = store.documents.update_many(filter, mark, touch=False)
+        again = store.documents.update_many({f"metadata.{_MARK}.n": 1}, mark, touch=False)
+        assert (len(expected), len(expected)) == (once.matched, once.changed), filter
+        assert (len(expected), 0) == (again.matched, again.changed), filter
+        marked = {f"metadata.{_MARK}.n": {"$gte": 1}}
+        assert expected == _ids(store.documents.find(marked, sort="number", limit=1000, latest_only=False))
+        undo = {"$unset": {f"metadata.{_MARK}": ""}}
+        assert len(expected) == store.documents.update_many(marked, undo, touch=False).changed, filter
+        assert expected == _ids(store.documents.find(filter, sort="number", limit=1000, latest_only=False)), (
+            filter
+        )
 
 
 def check_values(backend: Backend, store: Store, case: ValueCase) -> None:

@@ -41,6 +41,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Callable[[Chooser], Any]]] = {
     "test_cursors_meet_every_row_once": (properties.check_cursors, cases.walk_case),
     "test_scopes_confine_every_question": (properties.check_scopes, cases.scope_case),
     "test_counts_by_value_are_counts": (properties.check_counts_by, cases.count_case),
+    "test_updates_reach_what_their_filters_match": (properties.check_updates, cases.filter_case),
     "test_values_come_back_as_they_were_added": (properties.check_values, cases.value_case),
 }
 """The generated tests: the name, the rule, and what makes a case of it."""

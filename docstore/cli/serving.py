@@ -14,7 +14,7 @@ from docstore.cli.options import DEFAULT_BLOBS, opened, scope_options, store_opt
 _UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 
 
-class _Bytes(click.ParamType[int]):
+class _Size(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
@@ -42,7 +42,7 @@ class _Bytes(click.ParamType[int]):
     "--allow-host", "hosts", metavar="NAME", multiple=True, help="A further name that browsers reach it by."
 )
 @click.option(
-    "--max-upload", type=_Bytes(), default="100MB", show_default=True, help="Size of a file, at most."
+    "--max-upload", type=_Size(), default="100MB", show_default=True, help="Size of a file, at most."
 )
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,

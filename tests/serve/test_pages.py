@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import docstore
 from tests.serve.conftest import HTML, Site
 
 
@@ -168,3 +170,25 @@ def test_the_store_counts(site: Site) -> None:
     assert "0 findings" in site.page("/store?check=size")
     stats = site.json("/store")
     assert stats["statuses"] == {"pending": 3, "processing": 1, "completed": 0, "failed": 2}
+
+
+def test_every_page_on_every_backend(url: str, tmp_path: Path) -> None:
+    """The pages show the same, whatever the store is in."""
+    with docstore.open(url, blobs=str(tmp_path / "files")) as store:
+        site = Site(store)
+        document = store.documents.add(b"a,b\n1,2\n", filename="t.csv", metadata={"vendor": "Acme", "n": 1})
+        store.documents.add(filename="u.csv", metadata={"vendor": "Bolt", "n": 2})
+        store.documents.claim(1, worker="w1")
+        extraction = store.extractions.add(document.id, {"total": 1}, needs_review=True)
+        listed = site.page("/documents?filter=n%3E0&columns=filename,metadata.vendor&sort=metadata.vendor")
+        assert listed.index("Acme") < listed.index("Bolt")
+        assert "<h2>vendor</h2>" in listed
+        assert "<strong>2</strong>" in listed
+        assert "t.csv" in site.page("/documents?search=t.csv&sort=-score")
+        assert "<td>2</td>" in site.page(f"/documents/{document.id}")
+        assert "t.csv" in site.page(f"/review/{extraction.id}")
+        assert "t.csv" in site.page("/review")
+        overview = site.page("/store?check=size")
+        assert "w1 until" in overview
+        assert "0 findings" in overview
+        assert "In the database" in site.page("/documents:explain?filter=vendor~A*")

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from docstore.access_keys import AccessKey, is_loopback
 from docstore.http.access import binding
 from docstore.http.page import documents, listing, overview, reviewing
+from docstore.http.page.facet_list import KnownFields
 from docstore.http.page.guard import Guard, Rate, caller_of, wants_html, wants_json
 from docstore.http.page.overview import SlowQueries
 from docstore.http.page.rendering import STATIC, error_page, login_page
@@ -46,6 +47,7 @@ class Settings:
         max_upload: bytes of a file, at most.
         has_keys: whether callers need keys.
         expensive: bounds exports, checks and plans.
+        fields: of the metadata, as far as they are known.
         slow: the slow queries since the start.
     """
 
@@ -55,6 +57,7 @@ class Settings:
     max_upload: int
     has_keys: bool
     expensive: Rate = field(default_factory=lambda: Rate(_EXPENSIVE_A_MINUTE, "exports, checks and plans"))
+    fields: KnownFields = field(default_factory=KnownFields)
     slow: SlowQueries = field(default_factory=SlowQueries)
 
 
@@ -137,7 +140,7 @@ class _FormRoute(_PageRoute):
 
 
 def _pages(store: Store, max_upload: int) -> APIRouter:
-    class UploadRoute(_FormRoute):
+    class FileFormRoute(_FormRoute):
         body_bytes = max_upload + _FORM_BYTES
 
     made = APIRouter(
@@ -159,7 +162,7 @@ def _pages(store: Store, max_upload: int) -> APIRouter:
         "/login": _login_form,
     }
     forms: dict[str, tuple[type[StoreRoute], Handler]] = {
-        "/documents": (UploadRoute, documents.upload),
+        "/documents": (FileFormRoute, documents.upload),
         "/documents/{id}/retry": (_FormRoute, documents.retry),
         "/review/{id}": (_FormRoute, reviewing.save),
         "/login": (_FormRoute, _login),

@@ -15,7 +15,7 @@ from docstore.http.page.question import Question, term_for
 from docstore.models import FieldInfo
 from docstore.store import Store
 
-__all__ = ["Aside", "FacetShown", "is_small", "known_fields", "patience"]
+__all__ = ["Aside", "FacetShown", "KnownFields", "is_small", "patience"]
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ _MOST_VALUES = 24
 _SAMPLE = 500
 """Newest documents that the fields of the metadata are looked up in: a list must not read the whole store."""
 _KEPT_SECONDS = 30.0
+_MOST_SCOPES = 1000
 _BUDGET_SECONDS = 0.3
 """What all counts of one page may take together; what is not counted by then says so."""
 _SMALL = 20_000
@@ -62,8 +63,9 @@ def patience(store: Store, seconds: float) -> float:
 class Aside:
     """Counts of one list, worked out when the template comes to them."""
 
-    def __init__(self, store: Store, question: Question) -> None:
+    def __init__(self, store: Store, question: Question, fields: list[FieldInfo]) -> None:
         self._store = store
+        self._fields = fields
         self._question = question
         self._ends = 0.0
 
@@ -84,7 +86,7 @@ class Aside:
     def facets(self) -> Iterator[FacetShown]:
         """Yield the facets, status first."""
         numbers = is_small(self._store)
-        chosen = [field.path for field in known_fields(self._store) if _is_facet(field, numbers=numbers)]
+        chosen = [field.path for field in self._fields if _is_facet(field, numbers=numbers)]
         for path in (*_RECORD_FIELDS, *chosen[:_MOST_METADATA]):
             found = self._in_time(self._store.documents.count_by, path, limit=_MOST_VALUES)
             if found is None:
@@ -116,28 +118,28 @@ def _is_facet(field: FieldInfo, *, numbers: bool) -> bool:
     return 1 < field.distinct <= max(12, field.documents // 5)
 
 
-_kept: dict[tuple[int, Scope], tuple[float, list[FieldInfo]]] = {}
-_lock = Lock()
+class KnownFields:
+    """The fields that the metadata of the newest documents have, remembered for half a minute by scope."""
 
+    def __init__(self) -> None:
+        self._known: dict[Scope, tuple[float, list[FieldInfo]]] = {}
+        self._lock = Lock()
 
-def known_fields(store: Store) -> list[FieldInfo]:
-    """Return the fields that the metadata of the newest documents have, those of most documents first; as
-    they were half a minute ago at most.
-    """
-    key = id(store._context), store._scope
-    with _lock:
-        if len(_kept) > 1000:
-            _kept.clear()
-        at, fields = _kept.get(key, (0.0, []))
-    if time.monotonic() - at < _KEPT_SECONDS and at:
+    def of(self, store: Store) -> list[FieldInfo]:
+        """Return the fields of a view, those of most documents first."""
+        with self._lock:
+            until, fields = self._known.get(store._scope, (0.0, []))
+        if time.monotonic() < until:
+            return fields
+        seconds = patience(store, _BUDGET_SECONDS)
+        try:
+            newest = store.documents.find(sort="-number", limit=_SAMPLE, timeout=seconds).items
+            since = {"number": {"$gte": newest[-1].number}} if newest else {}
+            fields = store.documents.fields(since, limit=60, timeout=seconds)
+        except QueryTimeout:
+            fields = []
+        with self._lock:
+            if len(self._known) >= _MOST_SCOPES:
+                self._known.clear()
+            self._known[store._scope] = time.monotonic() + _KEPT_SECONDS, fields
         return fields
-    seconds = patience(store, _BUDGET_SECONDS)
-    try:
-        numbers = store.documents.find(sort="-number", limit=_SAMPLE, timeout=seconds).items
-        since = {"number": {"$gte": numbers[-1].number}} if numbers else {}
-        fields = store.documents.fields(since, limit=60, timeout=seconds)
-    except QueryTimeout:
-        fields = []
-    with _lock:
-        _kept[key] = time.monotonic(), fields
-    return fields

@@ -16,7 +16,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from docstore.errors import FilterError, InvalidCursor, InvalidPage, InvalidSort, QueryTimeout
 from docstore.http.access import Caller
-from docstore.http.page.facet_list import Aside, known_fields, patience
+from docstore.http.page.facet_list import Aside, patience
 from docstore.http.page.question import Complaint, Question, complaint_of
 from docstore.http.page.rendering import html_page, streamed_page
 from docstore.models import Document
@@ -67,7 +67,8 @@ def list_page(request: Request) -> Response:
     if complaint is None and any(not value.strip() for _, value in given) | _is_moot(given, question):
         return RedirectResponse(question.address(), 303)
     scope = _scope(request.state.docstore.caller)
-    fields = [field.path for field in known_fields(store)]
+    fields = settings.fields.of(store)
+    paths = [field.path for field in fields]
     choices = [name for name, field in DOCUMENTS.fields.items() if not field.heavy and name != "metadata"]
     copied = []
     if complaint is None:
@@ -80,7 +81,8 @@ def list_page(request: Request) -> Response:
     return streamed_page(
         request, "list.html", question=question, page=page,
         complaint=complaint, columns=columns, rows=_rows(store, question, page), copied=copied,
-        choices=list(dict.fromkeys((*choices, *fields, *question.columns))), aside=Aside(store, question),
+        choices=list(dict.fromkeys((*choices, *paths, *question.columns))),
+        aside=Aside(store, question, fields),
         exports=_exports(question), max_upload=settings.max_upload,
         next=page and page.next_cursor and question.address(cursor=page.next_cursor),
         previous=page and page.prev_cursor and question.address(cursor=page.prev_cursor),
@@ -231,6 +233,7 @@ def _batched(pieces: Iterator[Any]) -> Iterator[Any]:
 
 
 # -- explain -----------------------------------------------------------------------------------------
+
 
 def explain_page(request: Request) -> Response:
     """Show how a list is found: what the database does, and what is checked again."""

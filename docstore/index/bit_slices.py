@@ -92,7 +92,7 @@ def raw_slices(column: bytes, members: Sequence[int], values: bytes) -> Iterator
 
 
 def _runs(column: bytes, values: bytes, size: int, first: int) -> Iterator[tuple[int, Members]]:
-    """Yield the slices of so many values without gaps between their records: eight at once."""
+    """Yield the slices of ``size`` values whose records have no gaps between them, eight slices at once."""
     width, whole, sign = WIDTHS[column], (1 << size) - 1, 0
     for byte in range(width):
         part = values[byte::width]
@@ -116,6 +116,7 @@ def transposed(part: bytes) -> bytes:
     """Return the bits of bytes turned around, eight by eight: byte ``8 i + j`` holds bit ``j`` of the bytes
     from ``8 i`` to ``8 i + 7``, the least significant first.
     """
+    # Three swaps of ever larger corners turn each 8 × 8 block of bits, all blocks at once in one integer.
     blocks = (len(part) + 7) >> 3
     bits = int.from_bytes(part, "little")
     for shift, mask in zip((7, 14, 28), _masks(blocks), strict=True):
@@ -160,6 +161,7 @@ _FLIP: Final = bytes(1 - (value & 1) for value in range(256))
 def compare(slices: Slices, column: bytes, present: Bitmap, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
     """Return which of ``present`` have a lesser, the same and a greater value than ``ordinal``."""
     bits = WIDTHS[column] * 8
+    # Level records agree with the value so far; each slice moves those that differ to one side for good.
     lesser, greater, level = EMPTY, EMPTY, present
     for at in range(bits):
         if not level:

@@ -30,8 +30,8 @@ __all__ = [
 SMALL: Final = 2048
 """Up to so many numbers a set is kept as a list."""
 
+# Of so many bits in 64, each is looked for.
 _DENSE: Final = 12
-"""Of so many bits in 64, each is looked for."""
 
 _PLACES: Final = tuple(tuple(bit for bit in range(8) if value >> bit & 1) for value in range(256))
 
@@ -108,7 +108,7 @@ class Bitmap:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of members."""
         if self._count is None:
             self._count = self.integer.bit_count()
         return self._count
@@ -119,12 +119,12 @@ class Bitmap:
         return self._members is not None and len(self._members) <= SMALL
 
     def counted(self, count: int) -> Bitmap:
-        """Return the set, of which it is known how many it has."""
+        """Note the number of members, where the caller knows it, and return the set."""
         self._count = count
         return self
 
     def at_least(self, number: int) -> bool:
-        """Return whether there are at least so many, looking at no more than is needed."""
+        """Return whether the set has at least ``number`` members; a large set is not counted to its end."""
         if self._count is not None:
             return self._count >= number
         integer, wide = self.integer, 16_384
@@ -135,18 +135,20 @@ class Bitmap:
         return self.count >= number
 
     def is_rarer(self, wanted: int, among: int, total: int) -> bool:
-        """Return whether fewer than ``wanted`` members are to be met among so many of ``total``, if that
-        is known already.
+        """Return whether ``among`` of ``total`` numbers are expected to hold fewer than ``wanted`` members.
+
+        False while the set has not been counted.
         """
         return self._count is not None and self._count * among < wanted * total
 
     def is_under(self, number: int) -> bool:
-        """Return whether it is known that there are at most so many."""
+        """Return whether the set has been counted and has at most ``number`` members."""
         return self._count is not None and self._count <= number
 
     def seems_small(self) -> bool:
-        """Return whether there are so few that they are better listed; at a glance, where they have not
-        been counted.
+        """Return whether the set is better kept as a list.
+
+        Before it is counted, a sample from its middle may rule that out.
         """
         if self._count is None:
             integer = self.integer
@@ -189,6 +191,7 @@ def _pack(members: Sequence[int]) -> bytes:
     start = members[0] >> 3
     first = start << 3
     if 16 * len(members) > members[-1] - first:
+        # Dense: writing digits and parsing them beats setting bits one by one.
         digits = bytearray(b"0") * (members[-1] - first + 1)
         for number in members:
             digits[number - first] = 49
@@ -214,6 +217,7 @@ def _unpack(raw: bytes) -> list[int]:
     append, extend = found.append, found.extend
     for base in compress(range(0, len(words) << 6, 64), words):
         word = words[base >> 6]
+        # A table a byte wins where many bits are set; else each bit is isolated by its lowest.
         if word.bit_count() > _DENSE:
             extend([base + place for place in _places(word)])
             continue
@@ -237,7 +241,7 @@ def _kept(members: Sequence[int], other: Bitmap) -> Bitmap:
 
 
 def intersection(one: Bitmap, other: Bitmap) -> Bitmap:
-    """Return what is in both."""
+    """Return the intersection of two sets."""
     if one is other:
         return one
     if one.is_listed:
@@ -248,7 +252,7 @@ def intersection(one: Bitmap, other: Bitmap) -> Bitmap:
 
 
 def union(one: Bitmap, other: Bitmap) -> Bitmap:
-    """Return what is in either."""
+    """Return the union of two sets."""
     if one is other or not other:
         return one
     if not one:
@@ -259,7 +263,7 @@ def union(one: Bitmap, other: Bitmap) -> Bitmap:
 
 
 def union_all(sets: Iterable[Bitmap]) -> Bitmap:
-    """Return what is in any of them."""
+    """Return the union of many sets."""
     small: set[int] = set()
     integer = 0
     for one in sets:
@@ -272,7 +276,7 @@ def union_all(sets: Iterable[Bitmap]) -> Bitmap:
 
 
 def difference(one: Bitmap, other: Bitmap) -> Bitmap:
-    """Return what is in ``one`` alone."""
+    """Return the members of ``one`` that ``other`` lacks."""
     if not other:
         return one
     if one is other:

@@ -1,7 +1,7 @@
-"""Bulk: the facts of all records as they were last folded, and whatever was worked out of them.
+"""Bulk: the postings of all records as of the last fold, and a cache of what was computed from them.
 
-It depends on the generation of the fold alone, not on who reads: answers, values by record and orders hold
-until the next fold, whatever changes meanwhile. What has changed is in the :mod:`~docstore.index.tail`.
+The cache depends on the fold's generation alone, not on the reader. So match sets, values by record and
+orders hold until the next fold. Later changes are in the :mod:`~docstore.index.tail`.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 _ANSWERS = 256
+# Characters of a question whose answer is kept.
 _LONGEST = 4096
-"""Characters of a question whose answer is kept."""
 
 LeafSearch: TypeAlias = Callable[[Leaf, TermSource], MatchSets]
-"""Says of one leaf what the facts of a source say."""
+"""Says of one leaf what the terms of a source say."""
 
 
 @dataclass(slots=True)
 class _Worked:
-    """What was worked out of one generation. Threads may share it."""
+    """The cache of one generation. Threads may share it."""
 
     answers: dict[str, MatchSets] = field(default_factory=dict)
     varying: dict[tuple[Path, bytes], list[int]] = field(default_factory=dict)
@@ -59,18 +59,18 @@ class _Worked:
 
 
 class Posts(Protocol):
-    """Whatever says who has a fact."""
+    """Whatever says who has a term."""
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the records that have the fact."""
+        """Return the records that have the term."""
 
 
 class Bulk:
-    """A :class:`~docstore.index.terms.TermSource`: the facts of one generation.
+    """A :class:`~docstore.index.terms.TermSource`: the terms of one generation.
 
     Args:
         fields: the indexed fields, and whether each is JSON.
-        stored: the facts.
+        stored: the terms.
     """
 
     __slots__ = ("_worked", "fields", "stored")
@@ -81,7 +81,7 @@ class Bulk:
         self._worked = _Worked()
 
     def on(self, stored: Postings) -> Bulk:
-        """Return the same generation read in another way; what was worked out is shared."""
+        """Return the same generation over other postings; both share one cache."""
         other = Bulk(self.fields, stored)
         other._worked = self._worked
         return other
@@ -134,7 +134,7 @@ class Bulk:
         return key in self._worked.answers
 
     def values(self, name: str) -> ValuesByRecord | None:
-        """Return the values of a column by record; ``None`` where it does not hold a number of each."""
+        """Return the values of a column by record, or None if some record has no number in it."""
         known = self._worked.values
         if name not in known:
             path = (name,)
@@ -145,15 +145,15 @@ class Bulk:
     # -- a source ------------------------------------------------------------------------------------------
 
     def has_field(self, name: str) -> bool:
-        """Return whether the facts of this field are kept."""
+        """Return whether the terms of this field are kept."""
         return name in self.fields
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the records that have the fact."""
+        """Return the records that have the term."""
         return self.stored.posting(path, key)
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
-        """Return the records that have any of the facts."""
+        """Return the records that have any of the terms."""
         return self.stored.any_posting(path, keys)
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
@@ -183,23 +183,23 @@ def column_of(stored: Posts, path: Path, column: bytes, places: int) -> dict[int
 
 
 class Postings(Protocol):
-    """Facts kept in bulk."""
+    """Terms kept in bulk."""
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the records that have the fact."""
+        """Return the records that have the term."""
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
-        """Return the records that have any of the facts."""
+        """Return the records that have any of the terms."""
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
-        """Return the keys of a range; ``None`` if there are more than MOST_KEYS."""
+        """Return the keys of a range, or None if there are more than MOST_KEYS."""
 
     def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
         """Return the slices of a column that are not empty."""
 
 
 def sets_of(node: Node) -> Iterator[tuple[bytes, Bitmap]]:
-    """Yield a node's facts: each key, slices of columns among them, and who has it."""
+    """Yield a node's terms: each key, slices of columns among them, and who has it."""
     for key, members in node.sets():
         yield key, Bitmap.of_members(members)
 
@@ -212,11 +212,11 @@ class MemoryPostings:
         self._sorted: dict[Path, list[bytes]] = {}
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the records that have the fact."""
+        """Return the records that have the term."""
         return self._facts.get(path, {}).get(key, EMPTY)
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
-        """Return the records that have any of the facts."""
+        """Return the records that have any of the terms."""
         here = self._facts.get(path, {})
         return union_all(here[key] for key in keys if key in here)
 

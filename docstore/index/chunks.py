@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 CHUNK: Final = 1 << 16
+# Below this a bitmap of one place is shorter than its number.
 _EARLY: Final = 24
-"""Below this a bitmap of one place is shorter than its number."""
 _SWAP: Final = sys.byteorder == "big"
 
 

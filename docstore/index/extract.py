@@ -54,12 +54,12 @@ __all__ = [
 ]
 
 _FEW: Final = 32
+# So many values tell whether there may be few.
 _TRIED: Final = 64
-"""So many values tell whether there may be few."""
+# A bit for each of eight codes.
 _FLAGS: Final = tuple(
     bytes(1 << (code & 7) if code >> 3 == some else 0 for code in range(256)) for some in range(_FEW >> 3)
 )
-"""A bit for each of eight codes."""
 
 
 class Owners:
@@ -92,6 +92,7 @@ class Owners:
         """Return by value the records that have it."""
         listed = self.listed
         if len(set(values[:_TRIED])) <= _FEW:
+            # The first values were few; only now it pays to look at all of them.
             distinct = dict.fromkeys(values)
             if len(distinct) == 1:
                 return dict.fromkeys(distinct, self.members)
@@ -99,6 +100,7 @@ class Owners:
             if dense and len(distinct) <= _FEW and not self.repeats:
                 return self._by_few(values, distinct)
         having: defaultdict[Hashable, list[int]] = defaultdict(list)
+        # A deque of no length runs the appends without a loop in Python.
         deque(map(list.append, map(having.__getitem__, values), listed), maxlen=0)
         repeats = self.repeats
         return {
@@ -180,7 +182,7 @@ class Node:
             yield slice_key(column, at), members
 
     def sets(self) -> Iterator[tuple[bytes, Members]]:
-        """Yield all facts of the path: each key, slices of columns among them, and who has it."""
+        """Yield all terms of the path: each key, slices of columns among them, and who has it."""
         yield from self.postings.items()
         for column, members in ((NUMBERS, self.numbers), (DATES, self.dated)):
             if members:
@@ -189,7 +191,7 @@ class Node:
 
 
 MOST_VALUES: Final = 4096
-"""A record with more JSON values than this is wild."""
+"""A record with more JSON values than this is oversized."""
 
 _TEXTS: Final = frozenset(
     {"tenant", "owner", "content_type", "file_type", "status", "content_state", "reviewed_by"}
@@ -201,7 +203,7 @@ _NAMES: Final = ("filename", "content")
 
 
 def indexed_fields(collection: Collection) -> tuple[str, ...]:
-    """Return the fields whose facts are kept: JSON, numbers, instants, booleans, and the texts with few
+    """Return the fields whose terms are kept: JSON, numbers, instants, booleans, and the texts with few
     different values.
     """
     return tuple(
@@ -223,7 +225,7 @@ class PackedRecord(Protocol):
 def extract_terms(
     root: Node, fields: Mapping[str, bool], records: Mapping[int, Mapping[str, Any] | PackedRecord]
 ) -> None:
-    """Add the facts of records.
+    """Add the terms of records.
 
     Args:
         root: where to; a fresh node.
@@ -254,7 +256,7 @@ def extract_columns(
     *,
     is_text: bool = False,
 ) -> None:
-    """Add the facts of records, given as columns.
+    """Add the terms of records, given as columns.
 
     Args:
         root: where to; a fresh node.
@@ -292,7 +294,7 @@ def extract_columns(
 
 
 def _extract_json(node: Node, values: Sequence[Any], of: Owners, wild: set[int], *, is_text: bool) -> None:
-    """Note a column of JSON; of what holds too much only that it is wild."""
+    """Note a column of JSON; of what holds too much only that it is oversized."""
     much = set[int]()
     if is_text:
         longest, texts = max(map(len, values)), values
@@ -327,7 +329,7 @@ def _decoded(texts: Sequence[str]) -> list[Any]:
 def _present(
     column: Sequence[Any], kinds: Set[type], everyone: Owners
 ) -> tuple[Sequence[Any], Owners | None]:
-    """Return the values that there are, and whose; ``None`` if there is none."""
+    """Return the values that there are, and whose, or None if there is none."""
     if NoneType not in kinds:
         return column, everyone
     if len(kinds) == 1:
@@ -395,8 +397,9 @@ def _extract_alike(node: Node, kinds: Set[type], values: Sequence[Any], of: Owne
 
 
 def _extract_arrays(node: Node, values: Sequence[Any], of: Owners) -> None:
-    """Note arrays by their lengths, and what is in them beside the values that are none; an array within an
-    array is that alone.
+    """Extract arrays: their lengths, and their elements together with the values that are no arrays.
+
+    An array within an array yields no terms of its own.
     """
     places = [at for at, value in enumerate(values) if type(value) is list]
     arrays, among = values, of
@@ -418,8 +421,9 @@ def _extract_arrays(node: Node, values: Sequence[Any], of: Owners) -> None:
 
 
 def _by_step(objects: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Sequence[Any], list[int] | None]]:
-    """Yield the members of objects step by step: the step, the values, and the objects' places; ``None``:
-    every object has one.
+    """Yield the members of objects step by step: the step, the values, and the objects' places.
+
+    The places are None if every object has the step.
     """
     steps_of = list(map(tuple, objects))
     if len(set(steps_of)) == 1:
@@ -504,7 +508,7 @@ def _in_column(node: Node, values: Sequence[float], of: Owners) -> tuple[Sequenc
 
 
 def _extract_names(node: Node, names: Sequence[str], contents: Sequence[str | None], of: Owners) -> None:
-    """Note the pieces of filenames and the words of contents, where they are kept among the facts."""
+    """Note the pieces of filenames and the words of contents, where they are kept among the terms."""
     node.postings.update(tokens_of(names, contents, of.listed))
 
 
@@ -512,7 +516,7 @@ Record: TypeAlias = "Mapping[str, Any] | PackedRecord"
 
 
 class TermTree:
-    """The facts of a few records: a tree of nodes and the sets made of it so far."""
+    """The terms of a few records: a tree of nodes and the sets made of it so far."""
 
     def __init__(self, fields: Mapping[str, bool], records: Mapping[int, Record]) -> None:
         self.root: Node = Node()
@@ -521,13 +525,13 @@ class TermTree:
 
     @classmethod
     def of(cls, root: Node) -> TermTree:
-        """Return the facts of a node and all below as a tree of its own."""
+        """Return the terms of a node and all below as a tree of its own."""
         tree = cls({}, {})
         tree.root = root
         return tree
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the records that have the fact."""
+        """Return the records that have the term."""
         node = self.root.at(path)
         if node is None:
             return EMPTY

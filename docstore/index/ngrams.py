@@ -1,4 +1,4 @@
-"""Tokens of filenames and contents for a full-text index of any engine, and what to ask of it.
+"""N-grams: tokens of filenames and contents for a full-text index, and the queries for it.
 
 The index is a prefilter: what it finds is a superset, the exact folded test decides (rule 22). A token is
 ASCII letters and digits, so that no engine's tokenizer changes it: ``n`` and three characters of the
@@ -96,7 +96,7 @@ def tokens_of(
 
     Args:
         names: filenames as stored.
-        contents: the contents; ``None``: there is none.
+        contents: the contents; None if there is none.
         numbers: of the documents, ascending.
     """
     for token, having in _by_token(names, numbers):
@@ -111,8 +111,9 @@ def tokens_of(
 
 
 def _by_token(names: Sequence[str], numbers: Sequence[int]) -> Iterable[tuple[str, list[int]]]:
-    """Return tokens of names and the numbers of those that have each, one after another as often as they
-    have it.
+    """Yield the tokens of names, each with the numbers of the records that have it.
+
+    A number is repeated as often as the name has the token.
     """
     texts, owners = list(map(fold, names)), numbers
     if not "".join(names).isascii():
@@ -143,8 +144,9 @@ def _by_token(names: Sequence[str], numbers: Sequence[int]) -> Iterable[tuple[st
 
 
 def _codes(together: str, unit: int) -> array[int]:
-    """Return the three characters from each place of a text on as a number, of so many bytes each: the first
-    of them is the most significant.
+    """Return every three characters of a text as one number, the first the most significant.
+
+    A character takes ``unit`` bytes.
     """
     raw = together.encode("ascii" if unit == 1 else "utf-16-le")
     size = max(0, len(raw) - 2 * unit)
@@ -208,8 +210,10 @@ def fts5_query(alternatives: Alternatives) -> str:
 
 
 def text_query(leaf: Expr) -> Alternatives | None:
-    """Return what to ask for: all that can match ``leaf`` is found by it; ``None``: there is nothing to
-    ask.
+    """Return the text query that finds every record that can match ``leaf``.
+
+    Returns:
+        None if the text index cannot narrow the leaf.
     """
     match leaf:
         case Occurs():

@@ -3,7 +3,7 @@
 The algebra is Kleene's: AND and OR work on each side, NOT turns the sides around, so that negatives stay
 exact complements (rule 11). Most predicates are exact, both sets are one. These are not: operands that are
 arrays or objects, ``$elemMatch``, numeric steps and nulls behind arrays, tests of texts where there are too
-many different ones, and wild records. What lies between the two sets is left to the evaluator.
+many different ones, and oversized records. The evaluator decides what lies between the two sets.
 """
 
 from __future__ import annotations
@@ -80,37 +80,38 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class MatchSets:
-    """What surely matches and what can match; the same object where the answer is exact."""
+    """The lower set surely matches, the upper set can match; both are one object where they are equal."""
 
     lower: Bitmap
     upper: Bitmap
 
     @property
     def is_exact(self) -> bool:
-        """Whether nothing is left to the evaluator."""
+        """Whether the evaluator has to look at no record."""
         return self.lower is self.upper
 
     @property
     def recheck(self) -> Bitmap:
-        """What is left to the evaluator."""
+        """The records that the evaluator has to look at."""
         return EMPTY if self.is_exact else difference(self.upper, self.lower)
 
 
 def exact_sets(bits: Bitmap) -> MatchSets:
-    """Return the bounds of an exact answer."""
+    """Return match sets that need no recheck."""
     return MatchSets(bits, bits)
 
 
 def sets_between(low: Bitmap, more: Bitmap) -> MatchSets:
-    """Return bounds from ``low`` to ``low`` and ``more``."""
+    """Return match sets: ``low`` surely matches, ``more`` can match."""
     rest = difference(more, low)
     return MatchSets(low, union(low, rest)) if rest else exact_sets(low)
 
 
 def intersect_all(parts: list[MatchSets], source: TermSource) -> MatchSets:
-    """Return what all parts say together; of none, that every record matches."""
+    """Return the match sets of a conjunction; an empty one matches every record."""
     if not parts:
         return exact_sets(source.posting((), EVERY))
+    # Short lists first: what they leave is short, too, and the large sets are only probed.
     parts.sort(key=lambda part: not part.upper.is_listed)
     high = parts[0].upper
     for part in parts[1:]:
@@ -125,7 +126,7 @@ def intersect_all(parts: list[MatchSets], source: TermSource) -> MatchSets:
 
 
 def unite_all(parts: Sequence[MatchSets]) -> MatchSets:
-    """Return what any of the parts says."""
+    """Return the match sets of a disjunction."""
     low = union_all([part.lower for part in parts])
     if all(part.is_exact for part in parts):
         return exact_sets(low)
@@ -133,7 +134,7 @@ def unite_all(parts: Sequence[MatchSets]) -> MatchSets:
 
 
 BoundLeafSearch: TypeAlias = Callable[[Leaf], MatchSets]
-"""Says of one leaf what the facts say."""
+"""Says of one leaf what the terms say."""
 
 
 def match_sets(expr: Expr, source: TermSource, leaf: BoundLeafSearch | None = None) -> MatchSets:
@@ -141,7 +142,7 @@ def match_sets(expr: Expr, source: TermSource, leaf: BoundLeafSearch | None = No
 
     Args:
         expr: normalized.
-        source: the facts.
+        source: the terms.
         leaf: answers for one leaf, where a caller keeps the answers; ``None`` works each out.
     """
     return _bounds(expr, source, leaf or (lambda given: leaf_sets(given, source)))
@@ -213,7 +214,7 @@ def leaf_sets(leaf: Leaf, source: TermSource) -> MatchSets:
 
 
 def with_recheck(found: MatchSets, path: Path, source: TermSource) -> MatchSets:
-    """Leave to the evaluator the records whose facts do not tell."""
+    """Move the records that terms cannot decide from the lower set to those that need a recheck."""
     doubtful = union(_indexed(path, source), source.posting((), OVERSIZED))
     if not doubtful:
         return found
@@ -222,7 +223,7 @@ def with_recheck(found: MatchSets, path: Path, source: TermSource) -> MatchSets:
 
 
 def _indexed(path: Path, source: TermSource) -> Bitmap:
-    """Return the records with an array where ``path`` has a step that may be an index: facts do not cover
+    """Return the records with an array where ``path`` has a step that may be an index: terms do not cover
     those.
     """
     return union_all(
@@ -352,7 +353,7 @@ def _in_column(path: Path, column: bytes, ordinals: Sequence[int], source: TermS
 
 
 def texts_passing(path: Path, test: Callable[[Any], bool], start: bytes, source: TermSource) -> MatchSets:
-    """Ask a test of texts of each different text."""
+    """Return the records whose texts pass a test; each different text is tested once."""
     dated = source.posting(path, DATES)
     long = source.keys(path, b"t", b"u")
     short = source.keys(path, b"s" + start, b"s" + start + b"\xff" if start else b"t")
@@ -395,8 +396,9 @@ def _contains(path: Path, values: Sequence[Any], every: bool, source: TermSource
 
 
 def _element(path: Path, condition: Expr, of: str, source: TermSource) -> Bitmap:
-    """Return the records in which an element may satisfy ``condition``: each positive leaf is asked of the
-    array's own path.
+    """Return the records in which an element may satisfy ``condition``.
+
+    Terms of elements stand at the array's own path, so each positive leaf is looked up there.
     """
     match condition:
         case And(terms):
@@ -412,7 +414,7 @@ def _element(path: Path, condition: Expr, of: str, source: TermSource) -> Bitmap
             if of == "records" and index_step(condition.path[0]) is not None:
                 return source.posting((), EVERY)
             if of == "values" and isinstance(condition, (Contains, Size, ElemMatch)):
-                return source.posting((), EVERY)  # of arrays within arrays there are no facts
+                return source.posting((), EVERY)  # of arrays within arrays there are no terms
             return leaf_sets(_moved(condition, path), source).upper
 
 
@@ -420,8 +422,8 @@ def _moved(leaf: Any, path: Path) -> Any:
     return replace(leaf, path=(*path, *leaf.path))
 
 
+# Value keys from the first on, before the second.
 _Keys: TypeAlias = tuple[bytes, bytes]
-"""Value keys from the first on, before the second."""
 
 
 def slices(path: Path, column: bytes, source: TermSource) -> Callable[[int], Bitmap]:
@@ -430,7 +432,7 @@ def slices(path: Path, column: bytes, source: TermSource) -> Callable[[int], Bit
 
 
 def ordered(leaf: Compare, source: TermSource) -> MatchSets:
-    """Return what the facts say of ``$gt $gte $lt $lte`` (rule 12)."""
+    """Return what the terms say of ``$gt $gte $lt $lte`` (rule 12)."""
     value, path, kind = leaf.value, leaf.path, type(leaf.value)
     if kind is bool:
         held = [key for key, one in ((FALSE, False), (TRUE, True)) if evaluator.comparison(leaf)(one)]
@@ -446,6 +448,7 @@ def _number_range(leaf: Compare, source: TermSource) -> MatchSets:
     present = source.posting(leaf.path, NUMBERS)
     if not present:
         return exact_sets(EMPTY)
+    # The column holds doubles; an int64 between two of them is compared with the nearest, then decided.
     nearest = float(leaf.value)
     lesser, level, greater = source.compare(leaf.path, NUMBERS, double_ordinal(nearest))
     found = greater if leaf.op in ("gt", "gte") else lesser
@@ -490,11 +493,11 @@ def _keys_within(path: Path, kind: bytes, wanted: _Keys, source: TermSource) -> 
 
 
 def texts_within(leaves: Sequence[Compare], source: TermSource) -> MatchSets:
-    """Return what the facts say of several bounds on the one text that a record has at their path.
+    """Return what the terms say of several bounds on the one text that a record has at their path.
 
     Args:
         leaves: all with a text and one path, at which no record has two values.
-        source: the facts.
+        source: the terms.
     """
     ranges = [_wanted(leaf, b"s" + leaf.value.encode(), b"s") for leaf in leaves]
     wanted = max(first for first, _ in ranges), min(end for _, end in ranges)
@@ -526,7 +529,7 @@ def _long_range(leaf: Compare, source: TermSource) -> MatchSets:
 
 
 def _run(path: Path, wanted: _Keys, source: TermSource) -> Bitmap | None:
-    """Return the records with a value key in a range; ``None`` where there are too many keys."""
+    """Return the records with a value key in a range, or None if the range has too many keys."""
     if wanted[0] >= wanted[1]:
         return EMPTY
     keys = source.keys(path, *wanted)

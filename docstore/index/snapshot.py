@@ -1,7 +1,7 @@
-"""Index snapshot: the bulk of one generation and the tail of what has changed since, as one reader sees them.
+"""Index snapshot: the bulk of one generation and the tail of later changes, as one reader sees them.
 
-Each answers the whole question: (bulk − stale) ∪ tail. A page is the bulk's window, widened at the front by
-the changed records that match, and merged with those by key.
+Each part answers the whole filter; the result is (bulk − stale) ∪ tail. A page takes the bulk's top k,
+widened at the front by the number of changed records that match, and merges both by key.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class IndexMatches:
 
     @property
     def is_exact(self) -> bool:
-        """Whether nothing is left to the evaluator."""
+        """Whether the evaluator has to look at no record."""
         return self.bulk.is_exact and self.tail.is_exact
 
     @cached_property
@@ -106,7 +106,7 @@ class Snapshot:
     """The index as one reader sees it.
 
     Args:
-        bulk: the facts as they were last folded.
+        bulk: the terms as they were last folded.
         tail: what has changed since.
     """
 
@@ -129,7 +129,7 @@ class Snapshot:
         Args:
             terms: all must hold; none: every record.
             key: tells the conjunction from all others.
-            leaf: answers for one leaf from the facts of a source.
+            leaf: answers for one leaf from the terms of a source.
             texts: answers for leaves on texts that changed records do not hold.
         """
         is_kept = texts is None or not any(text_query(one) for term in terms for one in leaves(term))
@@ -147,7 +147,7 @@ class Snapshot:
     def first(
         self, answer: IndexMatches, name: str, span: tuple[int, int], wanted: PageRange
     ) -> list[int] | None:
-        """Return the page of few records that surely match; ``None`` where the column does not say.
+        """Sort a few matching records and return the page; None if the column cannot order them.
 
         Args:
             answer: exact.
@@ -174,7 +174,7 @@ class Snapshot:
         return [number for _, number in chosen[wanted.offset : end]]
 
     def ordered(self, matches: Bitmap, name: str) -> OrderedMatches | None:
-        """Return matches of the bulk in the order of a column; ``None`` where it does not say."""
+        """Return the bulk's matches in the order of a column, or None if the column cannot order them."""
         values = self.bulk.values(name)
         if values is None:
             return None
@@ -193,6 +193,7 @@ class Snapshot:
         after = None if wanted.after is None else (ordinal(wanted.after[0]), wanted.after[1])
         if after is not None:
             beside = [pair for pair in beside if (pair < after if wanted.descending else pair > after)]
+        # Any changed record may stand before the page, so the bulk's part begins that many places earlier.
         first, end = max(0, wanted.offset - len(beside)), wanted.offset + wanted.limit
         stale = self.tail.stale.members
         ranks = ordered.ranks(zip(values.of(stale), stale, strict=True))
@@ -201,8 +202,9 @@ class Snapshot:
         return [number for _, number in merged[wanted.offset - first : end - first]]
 
     def _pairs(self, changed: Bitmap, name: str) -> list[tuple[int, int]] | None:
-        """Return ordinals and numbers of changed records; ``None`` where an ordinal is not one value's, or
-        somebody put by hand what is no number there.
+        """Return the ordinals and numbers of changed records.
+
+        None if two values share an ordinal, or a row was edited by hand and holds no whole number.
         """
         pairs = [(self.tail.record(number)[name], number) for number in changed.members]
         if not all(type(value) is int and has_ordinal(value) for value, _ in pairs):
@@ -238,7 +240,7 @@ class Snapshot:
             beside: how many records that the index does not know of the caller adds to those of the tail.
 
         Returns:
-            ``None`` where the facts do not order the records well enough.
+            ``None`` where the terms do not order the records well enough.
         """
         high, slack, changed = answer.bulk.lower, 0, list(answer.tail.lower.members)
         if position is not None:
@@ -288,7 +290,7 @@ MOST_COUNTED: Final = 4_096
 
 
 def count_by(index: Snapshot, found: IndexMatches, path: Path) -> Facet | None:
-    """Return how many of the records that match have each value at a path; ``None``: facts do not tell.
+    """Return how many of the matching records have each value at a path, or None if terms cannot tell.
 
     Args:
         index: the index.
@@ -313,7 +315,7 @@ def count_by(index: Snapshot, found: IndexMatches, path: Path) -> Facet | None:
 
 
 def _counted(source: TermSource, matches: Bitmap, path: Path) -> list[tuple[Any, int]] | None:
-    """Return the values that some records of a source have, and how many; ``None``: facts do not tell."""
+    """Return the values of some records of a source with their counts, or None if terms cannot tell."""
     keys = source.keys(path, b"s", b"t")
     if keys is None or len(keys) > MOST_COUNTED or _is_hidden(source, matches, path):
         return None

@@ -1,7 +1,7 @@
-"""Tail: the records that changed since the bulk was folded. It answers the whole question by itself.
+"""Tail: the records that changed since the last fold. It answers the whole filter by itself.
 
 The last changes lie loose and are put to the evaluator, one look each; where there are more, they are sealed
-as a segment, whose facts are sets of places counted from 0, and so short. Segments of like size are merged.
+as a segment, whose terms are sets of places counted from 0, and so short. Segments of like size are merged.
 A segment never changes, so its answers hold for good; a record that has changed again is not alive in it.
 """
 
@@ -32,8 +32,8 @@ __all__ = [
 
 LOOSE: Final = 128
 """Changes that are put to the evaluator; from here on a segment is quicker."""
+# So many segments of like size become one.
 _MERGED: Final = 4
-"""So many segments of like size become one."""
 _ANSWERS: Final = 64
 _LONGEST: Final = 4096
 
@@ -112,7 +112,7 @@ class TailQuery:
         return self._test(self.reading.decode(record))
 
     def may_hold(self) -> Callable[[int], bool]:
-        """Return what tells, by number, whether the terms that records cannot tell of may hold."""
+        """Return a test by number for the terms that need more than the indexed fields."""
         found: list[Bitmap] = []
         for term in self.rest if self.texts is not None else ():
             bits = None if isinstance(term, And | Or | Not) or self.texts is None else self.texts(term)
@@ -174,17 +174,17 @@ class Segment:
 
     @property
     def tree(self) -> TermTree:
-        """The facts, by place."""
+        """The terms, by place."""
         if self._tree is None:
             self._tree = TermTree(self._fields, dict(enumerate(self.records)))
         return self._tree
 
     def has_field(self, name: str) -> bool:
-        """Return whether the facts of this field are kept."""
+        """Return whether the terms of this field are kept."""
         return name in self._fields
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the places of the records that have the fact."""
+        """Return the places of the records that have the term."""
         place = (path, key)
         found = self._posts.get(place)
         if found is None:
@@ -193,7 +193,7 @@ class Segment:
         return found
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
-        """Return the places of the records that have any of the facts."""
+        """Return the places of the records that have any of the terms."""
         found, there = 0, self.tree.root.at(path)
         if there is not None:
             for key in keys:
@@ -284,6 +284,7 @@ class Tail:
             segments.append(_whole(Segment(self.reading.fields, after.loose)))
             after.loose = {}
         segments = [(segment, alive) for segment, alive in segments if alive]
+        # Merging like sizes keeps the number of segments logarithmic in the changes.
         while _is_due(segments):
             some, segments = segments[-_MERGED:], segments[:-_MERGED]
             together: dict[int, Record] = {}
@@ -313,7 +314,7 @@ class Tail:
         return self.reading.decode(found)
 
     def find(self, question: TailQuery) -> MatchSets:
-        """Return which of the changed records match, and which can match; a page and its total ask alike."""
+        """Return the match sets of the changed records. They are kept: a page and its total ask the same."""
         known = self._found.get(question.key)
         if known is None:
             known = self._answer(question)
@@ -350,7 +351,7 @@ def _whole(segment: Segment) -> tuple[Segment, int]:
 
 
 def _is_due(segments: Sequence[tuple[Segment, int]]) -> bool:
-    """Return whether the last segments are of like size, and so many that they become one."""
+    """Return whether the last segments are due to be merged: enough of them, and of like size."""
     last = segments[-_MERGED:]
     sizes = [alive.bit_count() for _, alive in last]
     return len(last) == _MERGED and max(sizes) < 2 * _MERGED * min(sizes)

@@ -105,7 +105,7 @@ def text_of(key: bytes) -> str | None:
 
 
 def is_dated(text: str) -> bool:
-    """Return whether a text begins like a date, ``2026-03``, and goes in the column of dates."""
+    """Return whether a text begins like a date (``2026-03``); such texts go into the column of dates."""
     return (
         len(text) > 6 and text[4] == "-" and text[:4].isdigit() and text[5:7].isdigit() and text[:7].isascii()
     )
@@ -129,13 +129,13 @@ evaluator.
 
 
 class TermSource(Protocol):
-    """The facts of one collection at one moment."""
+    """The terms of one collection at one moment."""
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the records that have the fact."""
+        """Return the records that have the term."""
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
-        """Return the records that have any of the facts."""
+        """Return the records that have any of the terms."""
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more
@@ -149,4 +149,4 @@ class TermSource(Protocol):
         """Return the slices of a column that tell its records apart, the most significant first."""
 
     def has_field(self, name: str) -> bool:
-        """Return whether the facts of this field are kept at all."""
+        """Return whether the terms of this field are kept at all."""

@@ -44,8 +44,8 @@ _DENSE = 4096
 _EXACT = 1 << 53
 _MOST_TEXTS = 2000
 _NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
+# The kinds of values in ascending order, behind what has none.
 _GROUPS = (NUMBER, STRING, OBJECT, FALSE, TRUE)
-"""The kinds of values in ascending order, behind what has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,9 @@ def _kind(value: Any) -> bytes:
 def _parted(
     group: Bitmap, kind: bytes, path: Path, value: Any, source: TermSource
 ) -> tuple[Bitmap, Bitmap, Bitmap] | None:
-    """Return what of a group comes before, may be level with, and comes behind a value of its kind; ``None``:
-    not known.
+    """Split a group into the records before, level with, and behind a value of its kind.
+
+    None if terms cannot order the group.
     """
     if kind == NUMBER:
         column = source.posting(path, NUMBERS)
@@ -172,7 +173,8 @@ def _beyond(found: Bitmap, descending: bool, number: int) -> Bitmap:
     if found.is_listed:
         at = bisect_left(found.members, end)
         return Bitmap.of(found.members[:at] if descending else found.members[at:])
-    end = min(max(end, 0), found.integer.bit_length())  # a forged cursor may name any number
+    # A forged cursor may name any number: an unbounded shift would take all memory.
+    end = min(max(end, 0), found.integer.bit_length())
     below = Bitmap.of_integer((1 << end) - 1)
     return intersection(found, below) if descending else difference(found, below)
 
@@ -184,7 +186,7 @@ def cut(found: Bitmap, order: Sequence[SortKey], offset: int, limit: int, source
     The first key of ``order`` is one that :func:`can_cut` allows.
 
     Returns:
-        ``None`` where the facts do not order the records well enough.
+        ``None`` where the terms do not order the records well enough.
     """
     key = order[0]
     if key.path == ("number",):

@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 _BYTES: Final = CHUNK >> 3
+# Bytes of an ordinal.
 _PLANES: Final = 8
-"""Bytes of an ordinal."""
 
 
 def ordinal(value: int) -> int:
@@ -43,12 +43,12 @@ def ordinal(value: int) -> int:
 
 
 def has_ordinal(value: int) -> bool:
-    """Return whether a whole number has a place of its own, or lies at an end of all that are stored."""
+    """Return whether a whole number has an ordinal of its own, or is the least or the greatest int64."""
     return float(value) == value or value in (INT64_MIN, INT64_MAX)
 
 
 def span_of(terms: Sequence[Compare]) -> tuple[int, int] | None:
-    """Return the least and the most whole number that all comparisons leave; ``None``: they are no range."""
+    """Return the least and the greatest whole number that comparisons allow; None if they are no range."""
     least, most = INT64_MIN, INT64_MAX
     for term in terms:
         value = term.value
@@ -209,7 +209,7 @@ def _living(ranks: Sequence[int], place: int) -> int:
 
 
 def _place_of(ranks: Sequence[int], living: int) -> int:
-    """Return the place of the one before which so many count, and which counts itself."""
+    """Return the place of the living record that has ``living`` living ones before it."""
     place = living
     while (further := living + bisect_right(ranks, place)) != place:
         place = further
@@ -228,7 +228,7 @@ class OrderCache:
         return found if isinstance(found, OrderedMatches) else None
 
     def is_due(self, key: str, size: int, gain: int = CUT) -> bool:
-        """Return whether having sorted so many matches would have paid by now; never the first time.
+        """Return whether sorting the matches would have paid by now; never on the first call.
 
         Args:
             key: what is asked for.

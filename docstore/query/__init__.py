@@ -1,4 +1,5 @@
 """One query is a straight line, one module a stage.
 
-fields, parse, expr, normalize, plan, run, evaluate, order, cursor.
+``parser`` → ``optimizer`` → ``planner`` → the backend → ``executor``, which rechecks by ``evaluator``. They
+hand on an ``expr``.
 """

@@ -106,7 +106,7 @@ def matches_filter(
         filter: the filter; ``None`` and ``{}`` match everything.
         mapping: the document: JSON values, and ``datetime``, which count as RFC 3339 text in UTC (rule 4).
         limits: the bounds on both.
-        default_timezone: what naive ``datetime`` are in; ``None``: they are an error.
+        default_timezone: what naive ``datetime`` are in; None makes them an error.
 
     Returns:
         Whether it matches.
@@ -143,6 +143,7 @@ def _compile(expr: Expr, root: Root) -> Predicate:
 
 
 def _all_of(tests: Sequence[Predicate]) -> Predicate:
+    # Two terms are the common case, and a lambda is cheaper than the loop.
     if len(tests) == 2:
         first, second = tests
         return lambda record: first(record) and second(record)
@@ -183,10 +184,10 @@ def _leaf(leaf: Leaf, root: Root) -> Predicate:
             return sees(leaf.path, test, root) if opens else sees_array(leaf.path, test, root)
 
 
+# Leaves that ask something of the values at a path.
 _Tested: TypeAlias = (
     Compare | In | Exists | TypeIs | Mod | Regex | Match | Size | Contains | During | ElemMatch
 )
-"""Leaves that ask something of the values at a path."""
 
 
 def _test(leaf: _Tested) -> tuple[Test, bool]:

@@ -1,8 +1,7 @@
-"""run: fetch rows, apply the residual, refill, cut the page. Written once, for every backend and for both
-shells.
+"""Executor: fetch rows, recheck them by the residual, refill, cut the page.
 
-A walk is a run of rows in one order, from a position on. Where the plan leaves nothing to the evaluator a
-page is one fetch; else batches are fetched behind one another by position until enough rows have passed.
+It is written once, for every backend and both shells. If the plan leaves nothing to the evaluator, a page is
+one fetch. Otherwise it fetches batches, each from the last row's position on, until enough rows pass.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ __all__ = [
 _log = logging.getLogger("docstore")
 
 _FIRST_BATCH, _LAST_BATCH = 128, 2048
+# Where no more than one row among so many passes, the others' columns are not read.
 _RARE = 32
-"""Where no more than one row among so many passes, the others' columns are not read."""
 
 
 class RowSource(Protocol):
@@ -85,13 +84,14 @@ def walk(reader: RowSource, plan: Plan, query: Query) -> Iterator[Row]:
             yield row
         if not is_full:
             return
+        # Hardly any row passes: the next batch brings only the columns that the test reads.
         only = needed if passed * _RARE <= len(batch) else None
         after = position_of(decode(query.collection, batch[-1]), query.order)
         size = min(size * 2, _LAST_BATCH)
 
 
 def _needed(plan: Plan, query: Query) -> frozenset[str] | None:
-    """Return the columns that the residual and the order need; ``None``: rows are read whole."""
+    """Return the columns that the residual and the order need, or None if rows are read whole."""
     if plan.residual == TRUE or query.lock is not None or plan.is_careful:
         return None
     return frozenset({"number", *asked_fields(plan.residual), *(key.path[0] for key in query.order)})
@@ -100,8 +100,9 @@ def _needed(plan: Plan, query: Query) -> frozenset[str] | None:
 def _whole(
     reader: RowSource, query: Query, rows: Iterable[Row], passes: Callable[[Row], bool]
 ) -> Iterable[Row]:
-    """Return the whole of rows of which some columns were read, in the same order. Where blocks are no
-    snapshots they may have changed since: what passes no more is left out.
+    """Read whole the rows of which some columns were read, in the same order.
+
+    If blocks are no snapshots, a row may have changed since; one that no longer passes is left out.
     """
     numbers = tuple(row["number"] for row in rows)
     if not numbers:

@@ -129,7 +129,7 @@ class Plan:
 
 
 def _is_indexable(leaf: Leaf) -> bool:
-    """Return whether the indexes of any backend tell which records can match a leaf, or how few."""
+    """Return whether an index of some backend can narrow a leaf."""
     match leaf:
         case Match(path, kind):
             return kind == "starts_with" or path == ("filename",)

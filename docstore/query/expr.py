@@ -422,6 +422,7 @@ def expr_from_json(text: str) -> Expr:
 
 
 def _encode(expr: Expr) -> str:
+    # The frequent leaves are written out: this text keys every cache, several times a query.
     match expr:
         case Compare(path, op, value):
             return f'["compare",{_path_json(path)},"{op}",{_value_json(value)}]'
@@ -480,13 +481,14 @@ def _decode(node: Any) -> Expr:
     return leaf
 
 
+# The leaves by the word that stands first in their JSON.
 _LEAVES: dict[str, type[Any]] = {
     "all": All, "always": Always, "compare": Compare, "contains": Contains, "during": During,
     "element": ElemMatch, "exists": Exists, "in": In, "match": Match, "mod": Mod, "occurs": Occurs,
     "regex": Regex, "size": Size, "type": TypeIs,
 }  # fmt: skip
-"""The leaves by the word that stands first in their JSON."""
 _WORDS = {kind: word for word, kind in _LEAVES.items()}
+# By the annotation of a leaf's field, how JSON becomes its value; of others it is the value.
 _FROM_JSON: dict[str, Callable[[Any], Any]] = {
     "Path": tuple,
     "Expr": _decode,
@@ -496,11 +498,10 @@ _FROM_JSON: dict[str, Callable[[Any], Any]] = {
     "tuple[str, ...]": tuple,
     "tuple[tuple[int, int], ...]": lambda pairs: tuple(map(tuple, pairs)),
 }
-"""By the annotation of a leaf's field, how JSON becomes its value; of others it is the value."""
 
 
+# The names of each leaf's fields, in order, each with what reads it from JSON.
 _FIELDS = {
     kind: tuple((one.name, _FROM_JSON.get(str(one.type), lambda value: value)) for one in fields(kind))
     for kind in _WORDS
 }
-"""The names of each leaf's fields, in order, each with what reads it from JSON."""

@@ -124,14 +124,14 @@ def in_order(counted: Mapping[Any, int]) -> list[tuple[Any, int]]:
 
 
 def shown_value(path: Path, collection: Collection) -> Callable[[Any], Any]:
-    """Return what makes of a stored value the one that records show."""
+    """Return the function from a stored value to the one that records show."""
     if collection.column(path[0]).kind is Kind.INSTANT:
         return lambda value: None if value is None else to_datetime(value)
     return lambda value: value
 
 
 def bucket_of(by: Any, path: Path, collection: Collection) -> Bucket:
-    """Return what tells the bucket of a stored value, as the key that is shown.
+    """Return the function from a stored value to its bucket's key.
 
     Args:
         by: ``"day"``, ``"month"`` or ``"year"`` in UTC for instants, or the width of numbers' buckets.

@@ -40,7 +40,7 @@ class Kind(Enum):
 
     ``TEXT`` and ``CHOICE`` (one of the field's words) are ``str``, ``INTEGER`` an ``int`` within int64,
     ``BOOLEAN`` a ``bool``, ``INSTANT`` an ``int`` of microseconds since 1970-01-01T00:00:00Z, ``JSON`` the
-    canonical JSON text of a value (``None``: there is none).
+    canonical JSON text of a value (None if there is none).
     """
 
     TEXT = "text"
@@ -209,7 +209,7 @@ def decode(
 
 
 def read_json(text: Any) -> dict[str, Any] | None:
-    """Return the object that a JSON field holds; ``None`` if it cannot be read."""
+    """Return the object that a JSON field holds, or None if it cannot be read."""
     try:
         value = from_json(text)
     except (ValueError, TypeError):
@@ -218,7 +218,7 @@ def read_json(text: Any) -> dict[str, Any] | None:
 
 
 def fault_of(collection: Collection, row: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with a row, in words; ``None``: it can be read."""
+    """Return what is wrong with a row, in words, or None if it can be read."""
     for name, value in row.items():
         fault = value_fault(collection.column(name), value)
         if fault is not None:
@@ -227,7 +227,7 @@ def fault_of(collection: Collection, row: Mapping[str, Any]) -> str | None:
 
 
 def value_fault(field: Field, value: Any) -> str | None:
-    """Return what is wrong with the stored value of a field, in words; ``None``: nothing."""
+    """Return what is wrong with the stored value of a field, in words, or None if nothing is."""
     if value is None:
         return None if field.nullable else "there is none"
     fault, kind = type_fault(field, value), field.kind
@@ -241,7 +241,7 @@ def value_fault(field: Field, value: Any) -> str | None:
 
 
 def type_fault(field: Field, value: Any) -> str | None:
-    """Return that a value is of another type than its field's, in words; ``None``: it is of that."""
+    """Return in words how a value's type differs from its field's, or None if it does not."""
     expected = _TYPES[field.kind]
     return None if type(value) is expected else f"{type(value).__name__}, expected {expected.__name__}"
 

@@ -1,4 +1,4 @@
-"""How ``parse`` words its errors: what is wrong, where in the filter, what was expected, perhaps meant.
+"""Filter errors: what is wrong, where in the filter, what was expected, and what was perhaps meant.
 
 The functions return the error; the caller raises it.
 """
@@ -92,8 +92,15 @@ def unknown_operator(where: Where, operator: str, known: Iterable[str], place: s
 def unknown_field(
     where: Where, field: str, known: Iterable[str], what: str, hint: str, below: str | None = None
 ) -> FilterError:
-    """Return UnknownField; ``hint`` is said if no name in ``known`` is near. With ``below``, the path that it
-    would be in the metadata, only a slip for a name is near.
+    """Return UnknownField.
+
+    Args:
+        where: its place in the filter.
+        field: the name as written.
+        known: the names that there are; the nearest is suggested.
+        what: what is wrong.
+        hint: said if no name is near.
+        below: the path that the field would be in the metadata. It is suggested unless a name is very near.
     """
     guess = nearest(field, known, SLIP if below else 0.6) or below
     meant = f"; did you mean {guess!r}?" if guess else f"; {hint}"

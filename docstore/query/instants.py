@@ -41,12 +41,12 @@ _TIME = re.compile(
     r"[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
 )
 
+# What text in metadata is an instant, but for dates and offsets that do not exist (rule 4).
 _METADATA = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
     r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
     r"(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?))?"
 )
-"""What text in metadata is an instant, but for dates and offsets that do not exist (rule 4)."""
 _LONGEST = len("2026-01-31T09:30:00.123456789+01:00")
 
 
@@ -54,7 +54,7 @@ def metadata_instant(value: object) -> int | None:
     """Return the instant that a value in metadata is: microseconds since 1970-01-01T00:00:00Z.
 
     Text is one if it is a date (its midnight in UTC), or a date and a time with an offset (rule 4). Digits
-    behind the sixth of a second are cut off. ``None``: it is none.
+    behind the sixth of a second are cut off. None if it is none.
     """
     if type(value) is not str or not 10 <= len(value) <= _LONGEST:
         return None
@@ -159,7 +159,7 @@ def from_datetime(value: datetime, default_timezone: tzinfo | None = None, name:
 
     Args:
         value: an aware ``datetime``, or a naive one if there is a ``default_timezone``.
-        default_timezone: the time zone of a naive ``value``; ``None``: there is none.
+        default_timezone: the time zone of a naive ``value``; None if there is none.
         name: how an error calls the value; ``""``: by its ISO text.
 
     Raises:
@@ -207,7 +207,7 @@ def instant_text(value: datetime, default_timezone: tzinfo | None = None) -> str
 
     Args:
         value: an aware ``datetime``, or a naive one if there is a ``default_timezone``.
-        default_timezone: the time zone of a naive ``value``; ``None``: there is none.
+        default_timezone: the time zone of a naive ``value``; None if there is none.
 
     Raises:
         ValueError: naive without a ``default_timezone``, or outside the years 1 to 9999 in UTC.

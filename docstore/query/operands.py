@@ -87,7 +87,7 @@ class Rules:
     Attributes:
         collection: whose fields are the top-level names; ``None``: any name, any JSON.
         limits: the bounds.
-        default_timezone: what naive times are in; ``None``: they are an error.
+        default_timezone: what naive times are in; None makes them an error.
     """
 
     collection: Collection | None
@@ -166,8 +166,10 @@ def _refuse_inner_instants(value: Any, where: Where) -> None:
 
 
 def _moment(rules: Rules, value: Any, where: Where) -> Moment | None:
-    """Return an operand that is an instant: a ``datetime``, a ``date`` or ``{"$date": …}``; ``None``: it is
-    none.
+    """Return an operand that is an instant: a ``datetime``, a ``date`` or ``{"$date": …}``.
+
+    Returns:
+        None if the operand is no instant.
 
     Raises:
         FilterValueError: it is one that does not exist, or a naive time without a ``default_timezone``.

@@ -1,4 +1,4 @@
-"""The operators on one field that stand for themselves: one reader an operator, and their JSON Schema.
+"""Operators on one field: one specification each, with its reader, its meaning and its JSON Schema.
 
 ``parser`` knows the operators that hold others (``$not``, ``$elemMatch``, ``$all``) and the logic; this
 module knows the rest.
@@ -196,7 +196,7 @@ _KIND_TYPES = {Kind.TEXT: "string", Kind.CHOICE: "string", Kind.BOOLEAN: "bool",
 
 
 def _type_of_field(target: Target, names: set[str]) -> Expr:
-    """On a record field the type is known; whether there is a value remains, and a number's size."""
+    """Read ``$type`` on a field: a record field's type is known, only null and a number's size are open."""
     if target.is_json:
         types = frozenset(names) & _JSON_TYPES
         return TypeIs(target.path, types) if types else FALSE
@@ -332,7 +332,7 @@ _TYPES = {"anyOf": [_TEXT, {"type": "integer"}, {**_LIST, "minItems": 1}]}
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """All that is said of one operator: how it is read, and its JSON Schema.
+    """The specification of one operator: how it is read, and its JSON Schema.
 
     Attributes:
         meaning: a few words for the schema.

@@ -1,4 +1,7 @@
-"""Tidy an Expr: flat, without constants, double negations and repetitions. It never changes what matches."""
+"""Optimizer: the normal form of an Expr, and rewrites that ordinary filters gain by.
+
+The normal form is flat and has no constants, double negations or repetitions. It matches the same records.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +85,7 @@ def _group(kind: type[And] | type[Or], terms: Iterable[Expr]) -> Expr:
             found += term.terms
         else:
             found.append(term)
+    # Rewrites compare terms with each other; most conjunctions have nothing to compare.
     if _may_meet(found):
         found = _bounded(_once(found), strictest=is_and)
         found = _merged(found, _denied_path, _neither) if is_and else _merged(found, _alternative, _either)
@@ -91,7 +95,7 @@ def _group(kind: type[And] | type[Or], terms: Iterable[Expr]) -> Expr:
 
 
 def _may_meet(terms: list[Expr]) -> bool:
-    """Tell whether two of the terms are leaves on one path, or alike in what they are made of."""
+    """Tell whether two terms share a path, or a kind that has none: only then a rewrite can apply."""
     places: set[object] = set()
     for term in terms:
         kind = type(term)
@@ -144,7 +148,7 @@ def _deciding(one: Compare, other: Compare, *, highest: bool, strictest: bool) -
 def _merged(
     terms: list[Expr], place: Callable[[Expr], Hashable], join: Callable[[list[Any]], list[Expr]]
 ) -> list[Expr]:
-    """Return the terms with those of one place joined where the first of them stood; ``None`` is no place."""
+    """Join the terms that ``place`` puts at one place; a term whose place is None stays by itself."""
     groups: dict[Hashable, list[Expr]] = {}
     for at, term in enumerate(terms):
         key = place(term)
@@ -155,7 +159,7 @@ def _merged(
 
 
 def _alternative(term: Expr) -> Hashable:
-    """Return what the alternatives have in common that can be joined with ``term``; ``None``: nothing.
+    """Return the key that alternatives which can be joined with ``term`` share; None if none can.
 
     Equality with an array or object stays apart: an index finds those by what is inside. A pattern with
     ``\\Q`` may quote up to its very end, whatever stands behind it.
@@ -193,7 +197,7 @@ def _either(terms: list[Any]) -> list[Expr]:
 
 
 def _denied_path(term: Expr) -> Hashable:
-    """Return the one path that a ``Not`` asks of; ``None`` if there is none, or it is no ``Not``."""
+    """Return the one path under a ``Not``; None if there are several, or ``term`` is no ``Not``."""
     if not isinstance(term, Not):
         return None
     paths = {None if isinstance(leaf, Always | Occurs) else leaf.path for leaf in leaves(term)}

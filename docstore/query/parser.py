@@ -78,7 +78,7 @@ def parse(
             ``$regex``: their text is read as RE2 reads it, with their flags.
         collection: whose fields the top-level names are; ``None``: any name, holding any JSON.
         limits: the bounds.
-        default_timezone: what naive times are in; ``None``: they are an error.
+        default_timezone: what naive times are in; None makes them an error.
 
     Returns:
         The Expr, not yet normalized.
@@ -256,11 +256,11 @@ LISTS = words_with("values")
 PATTERNS = words_with("pattern")
 """The words before patterns."""
 
+# How many operands of the largest size may come together in one filter.
 _TOTAL = 64
-"""How many operands of the largest size may come together in one filter."""
 
+# Whether it is a whole filter (else: the operators of one field), the mapping, its nesting, where it is.
 _Task: TypeAlias = tuple[bool, Any, int, Where]
-"""Whether it is a whole filter (else: the operators of one field), the mapping, its nesting, where it is."""
 
 
 def check_bounds(filter: Any, limits: Limits) -> None:
@@ -271,6 +271,7 @@ def check_bounds(filter: Any, limits: Limits) -> None:
     Raises:
         FilterTooComplex: a bound is passed; the error names it.
     """
+    # A stack of our own: Python's would overflow on a filter of thousands of levels.
     walk = _Walk(limits)
     if isinstance(filter, Mapping):
         walk.tasks.append((True, filter, 0, ()))

@@ -45,8 +45,8 @@ End: TypeAlias = tuple[Json | Missing, bool]
 is opened (false for an element reached by an index as the last step)."""
 
 
+# Characters of a path's text up to which its steps are remembered.
 _REMEMBERED = 200
-"""Characters of a path's text up to which its steps are remembered."""
 
 
 def parse_path(text: str) -> Path:
@@ -81,7 +81,7 @@ def path_text(steps: Path) -> str:
 
 
 def index_step(step: str) -> int | None:
-    """Return the array index that a step is: decimal, without leading zeros; ``None`` if it is none."""
+    """Return the array index that a step is: decimal, without leading zeros, or None if it is none."""
     if not (step.isascii() and step.isdigit()) or (step[0] == "0" and step != "0") or len(step) > 18:
         return None
     return int(step)

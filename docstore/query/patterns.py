@@ -203,10 +203,10 @@ class _Piece:
         return -1 if found is None else found.start()
 
 
+# So many characters of a range are folded one by one; for more, all of Unicode is, once, in a second.
 _FEW = 1_000
-"""So many characters of a range are folded one by one; for more, all of Unicode is, once, in a second."""
+# Matches no text.
 _NOTHING = "(?!)"
-"""Matches no text."""
 
 
 def _source(token: Token) -> str:
@@ -305,7 +305,7 @@ def instructions(pattern: str, flags: str = "") -> int:
 
 
 def joined_patterns(patterns: Sequence[str], flags: str) -> str | None:
-    r"""Return one pattern that matches where any of some does; ``None`` if RE2 finds that too large.
+    r"""Return the alternation of some patterns, or None if RE2 finds that too large.
 
     Args:
         patterns: as :func:`prepare` returns them, none with ``\Q``.
@@ -355,5 +355,5 @@ def _reason(pattern: str, wrong: Exception) -> str:
     return f"{short} ({hint})" if hint else short
 
 
+# Characters of what RE2 says, which repeats the pattern.
 _LONGEST_REASON = 80
-"""Characters of what RE2 says, which repeats the pattern."""

@@ -55,6 +55,7 @@ def make_plan(backend: Planned, collection: Collection, expr: Expr, order: Seque
     every = tuple(leaves(expr))
     supports = [backend.support(collection, leaf) for leaf in every]
     unsorted = _sort_reasons(backend, collection, order)
+    # The short way, for nearly every query: all is pushed as it stands.
     if all(answer.support is Support.EXACT for answer in supports):
         terms = tuple(
             PlanTerm(leaf, Support.EXACT, answer.reason)
@@ -107,7 +108,7 @@ def _sort_reasons(backend: Planned, collection: Collection, order: Sequence[Sort
 
 
 def _terms(conjunct: Expr, support_of: LeafSupport) -> Iterator[PlanTerm]:
-    """Yield what becomes of each leaf: what is exact by itself may stand beside what is not."""
+    """Yield how each leaf is run. An exact leaf may still need a recheck because of its siblings."""
     if _is_exact(conjunct, support_of):
         for leaf in leaves(conjunct):
             yield PlanTerm(leaf, Support.EXACT, support_of(leaf).reason)

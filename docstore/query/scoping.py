@@ -142,9 +142,7 @@ def _names(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that an annotation holds, through optionals and lists; ``None``: anything may
-    follow.
-    """
+    """Return the model that an annotation holds, through optionals and lists; None if it holds none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     origin = get_origin(annotation)

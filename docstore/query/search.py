@@ -145,13 +145,13 @@ SNIPPET_CHARACTERS = 200
 _WORDS_OF_HALF_WEIGHT = 500
 _FILENAME_BONUS = 3
 _BEGINNING_WEIGHT = 0.25
+# Characters that are folded together when a place is traced back to the original: the fine map, a character
+# at a time, is made of these alone.
 _BLOCK = 2_048
-"""Characters that are folded together when a place is traced back to the original: the fine map, a character
-at a time, is made of these alone."""
+# Occurrences that a snippet looks at; the best place among the first of them is good enough.
 _MOST_PLACES = 10_000
-"""Occurrences that a snippet looks at; the best place among the first of them is good enough."""
+# Characters on each side of a place that a snippet is cut from: white space that it collapses included.
 _REACH = 4 * SNIPPET_CHARACTERS
-"""Characters on each side of a place that a snippet is cut from: white space that it collapses included."""
 
 
 def score(terms: Sequence[Occurs], filename: str, content: str | None) -> float:

@@ -59,8 +59,8 @@ __all__ = [
 ]
 
 _KNOWN = {collection.name: collection for collection in (DOCUMENTS, EXTRACTIONS)}
+# Characters of a sort up to which what it says is remembered.
 _REMEMBERED = 200
-"""Characters of a sort up to which what it says is remembered."""
 Sort: TypeAlias = "str | Sequence[str | tuple[str, int]]"
 """A field path, or a list of field paths and of (path, 1 or -1)."""
 Key: TypeAlias = str | tuple[str, bool]
@@ -166,7 +166,7 @@ def sort_key_function(order: Sequence[SortKey]) -> Callable[[Mapping[str, Any]],
 def after_function(
     position: Sequence[SortValue], order: Sequence[SortKey]
 ) -> Callable[[Mapping[str, Any]], bool]:
-    """Return what tells of many records whether they come strictly behind ``position`` in ``order``."""
+    """Return a test of whether a record comes strictly behind ``position`` in ``order``."""
     order, bound = tuple(order), position_key(position, order)
     return lambda record: position_key(position_of(record, order), order) > bound
 
@@ -285,8 +285,8 @@ _NUMBER_BYTES = struct.Struct(">BQH")
 _DOUBLE = struct.Struct(">d")
 _BITS = struct.Struct(">Q")
 _SIGN = 1 << 63
+# Whole numbers below are doubles.
 _EXACT = 1 << 53
-"""Whole numbers below are doubles."""
 _ALL = (1 << 64) - 1
 _INT64 = range(-(1 << 63), 1 << 63)
 
@@ -343,8 +343,9 @@ def position_value(encoded: bytes, start: int = 0, depth: int = 64) -> tuple[Sor
 
 
 def whole_numbers(encoded: bytes) -> tuple[SortValue, ...] | None:
-    """Read back whole numbers below 2^53 that are all there is; ``None``: something else is there, or written
-    otherwise than :func:`order_bytes` does.
+    """Read back a position that holds only whole numbers below 2^53: the short way, for most cursors.
+
+    None if the bytes hold anything else, or are not as :func:`order_bytes` writes them.
     """
     if len(encoded) % _NUMBER_BYTES.size:
         return None
@@ -377,6 +378,7 @@ def _whole(value: int) -> bytes:
 
 
 def _number(value: float) -> bytes:
+    # ``or`` turns -0.0 into 0.0, which sorts with it.
     nearest = float(value) or 0.0
     rest = value - int(nearest) if isinstance(value, int) else 0
     (bits,) = _BITS.unpack(_DOUBLE.pack(nearest))

@@ -83,15 +83,16 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
+# Unicode's default-ignorable code points (DerivedCoreProperties.txt, version 15).
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""Unicode's default-ignorable code points (DerivedCoreProperties.txt, version 15)."""
 
+# Vowels and finals of Hangul, which compose with what stands before them.
 _JAMO = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff\uffa0-\uffdc]")
-"""Vowels and finals of Hangul, which compose with what stands before them."""
 
+# Where the marks stand that readers leave out when they type a word (rule 22); of these the category Mn.
 _LEFT_OUT = (
     (0x0300, 0x036F),
     (0x0483, 0x0487),
@@ -111,7 +112,6 @@ _LEFT_OUT = (
     (0xFB1E, 0xFB1E),
     (0xFE20, 0xFE2F),
 )
-"""Where the marks stand that readers leave out when they type a word (rule 22); of these the category Mn."""
 
 
 def _left_out() -> str:
@@ -123,11 +123,11 @@ def _left_out() -> str:
 _MARKS = re.compile(f"[{_left_out()}]+")
 _BREVES = ("\u0306", "\u0308")
 _MARKS_BUT_BREVES = re.compile(f"[{_left_out().translate(dict.fromkeys(map(ord, _BREVES)))}]+")
+# A Cyrillic letter other than е, with its marks: breve and diaeresis make another letter there (й, ї).
 _CYRILLIC = re.compile(
     f"([\u0400-\u0414\u0416-\u0434\u0436-\u0482\u048a-\u052f\u1c80-\u1c8a\ua640-\ua66e\ua680-\ua69d]"
     f"[{_left_out()}]+)"
 )
-"""A Cyrillic letter other than е, with its marks: breve and diaeresis make another letter there (й, ї)."""
 
 _PLAIN_LETTERS = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
@@ -241,12 +241,12 @@ def occurs_in(term: Occurs, filename: str, stored: str, stored_symbols: str) -> 
 
 
 def occurs(term: Occurs, filename: str, content: str | None) -> bool:
-    """Tell whether a search's term occurs in a record, by the definition: the measure of :func:`occurs_in`.
+    """Tell whether a search's term occurs in a record, by the rule itself; :func:`occurs_in` must agree.
 
     Args:
         term: the term.
         filename: as stored, not folded.
-        content: the same; ``None`` if there is none.
+        content: the same, or None if there is none.
     """
     if term.text in search_fold(filename, marks=term.marks):
         return True
@@ -299,14 +299,14 @@ def is_word_character(character: str) -> bool:
 
 
 def is_word_boundary(text: str, at: int) -> bool:
-    """Return whether no word of a folded text reaches across the place ``at``; its ends are boundaries."""
+    """Return whether a word of a folded text may begin or end at ``at``; both ends of the text count."""
     if not 0 < at < len(text):
         return True
     return not (type(_WORDS[ord(text[at - 1])]) is int and type(_WORDS[ord(text[at])]) is int)
 
 
 def begins_cluster(text: str, at: int) -> bool:
-    """Return whether the character at ``at``, above 0, folds apart from what stands before it.
+    """Return whether the character at ``at`` (above 0) folds independently of the one before it.
 
     Marks, what is ignored, and the parts of a Hangul syllable belong to the character before.
     """

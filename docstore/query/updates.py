@@ -94,7 +94,7 @@ class Update:
     """The operators of one call.
 
     Attributes:
-        fields: record fields to set; ``None`` where one is to be unset.
+        fields: record fields to set, or None where one is to be unset.
         changes: what changes below the metadata, in the order of the paths.
         most_nulls: how many nulls an array may be padded with.
     """
@@ -248,7 +248,7 @@ def parse_update(
         collection: of the records to change.
         settable: the record fields that ``$set`` takes, and whether ``$unset`` does.
         limits: the bounds.
-        default_timezone: what naive times are in; ``None``: they are an error.
+        default_timezone: what naive times are in; None makes them an error.
 
     Raises:
         FilterSyntaxError: the wrong form, or two operators on one path or on a path and its beginning.
@@ -530,7 +530,7 @@ def _pull(reading: _Reading, given: Any, where: Where) -> Settle:
 
 
 def _condition(reading: _Reading, given: Any, where: Where) -> Callable[[Json], bool]:
-    """Return what tells of an element whether it goes: equal to a value, or as ``$elemMatch`` says."""
+    """Return the test of the elements to remove: equal to a value, or matching as ``$elemMatch`` would."""
     is_moment = isinstance(given, date) or is_instant(given)
     is_object = isinstance(given, Mapping) and not is_moment
     if isinstance(given, re.Pattern):

@@ -81,7 +81,7 @@ def plain(
 
     Args:
         value: anything.
-        default_timezone: what naive ``datetime`` are in; ``None``: they are an error.
+        default_timezone: what naive ``datetime`` are in; None makes them an error.
         depth: levels of arrays and objects that are allowed.
         default: as json's: called with a value of another type, returns one that is JSON or becomes it.
 
@@ -167,8 +167,9 @@ def plain_text(value: Any, depth: int = 64) -> bytes | None:
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Return whether there are only Python's own types within bounds, texts left aside, and no number whose
-    two writers differ.
+    """Return whether a value holds only Python's own types within bounds.
+
+    Texts are not checked. A float that ``json`` and pydantic_core write differently counts as not plain.
     """
     if depth < 1:
         return False

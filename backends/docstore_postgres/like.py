@@ -12,7 +12,7 @@ from docstore.query.text import fold
 from docstore_postgres import regex
 from docstore_postgres.regex import CodeRanges, bracket, literal
 
-__all__ = ["glob", "glob_is_exact", "glob_source", "like_text", "string_condition"]
+__all__ = ["glob", "glob_is_exact", "like_text", "string_condition"]
 
 _MOST_RANGES = 200
 _SPECIAL = re.compile(r"([%_\\])")
@@ -36,12 +36,6 @@ def glob(column: str, pattern: str, *, folded: bool = False) -> Fragment:
         source = "".join(map(_regex_token, tokens))
         return Fragment(f'{column} COLLATE "C" ~ %s', (f"^(?:{source})$",))
     return Fragment(f'{column} COLLATE "C" LIKE %s', ("".join(map(_like_token, tokens)),))
-
-
-def glob_source(pattern: str, *, folded: bool = False) -> str | None:
-    """Return a glob as a regular expression, ``^`` and ``$`` left out; ``None`` if it is not exact."""
-    tokens = glob_tokens(pattern, folded=folded)
-    return "".join(map(_regex_token, tokens)) if _ranges_of(tokens) <= _MOST_RANGES else None
 
 
 def glob_is_exact(pattern: str, *, folded: bool = False) -> bool:

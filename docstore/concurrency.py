@@ -121,7 +121,7 @@ class Forgets(Protocol):
         """Take a lock that nobody holds."""
 
 
-class Planned(Protocol):
+class NamesPredicates(Protocol):
     """A plan, as far as a QueryTimeout names its predicates."""
 
     def unindexed(self) -> tuple[str, ...]:
@@ -303,9 +303,9 @@ class Budget:
 
     __slots__ = ("_before", "_begun", "_call", "_left", "_seconds", "plan")
 
-    def __init__(self, seconds: float | None, plan: Planned | None = None) -> None:
+    def __init__(self, seconds: float | None, plan: NamesPredicates | None = None) -> None:
         self._seconds = self._left = math.inf if seconds is None else seconds
-        self.plan: Planned | None = plan
+        self.plan: NamesPredicates | None = plan
 
     def __enter__(self) -> Self:
         call = self._call = _here.call

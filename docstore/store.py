@@ -297,7 +297,7 @@ def open_root(
     if not isinstance(read_only, bool):
         raise ValueError(f"read_only={shown(read_only)}: expected True or False")
     budget = check_timeout(query_timeout, "query_timeout")
-    Watch(None, slow_query)  # a wrong value is told before anything is opened
+    Watch("", None, slow_query)  # a wrong value is told before anything is opened
     if not isinstance(search_marks, bool):
         raise ValueError(f"search_marks={shown(search_marks)}: expected True or False")
     if search_marks:

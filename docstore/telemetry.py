@@ -24,7 +24,6 @@ from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
-from docstore.backend import Located
 from docstore.errors import shown
 from docstore.query.explain import Plan
 from docstore.query.expr import And, ElemMatch, Expr, Not, Or
@@ -44,17 +43,19 @@ class Watch:
     """The log lines, spans and metrics of one open store.
 
     Args:
-        backend: its backend; ``None`` where only ``slow_query`` is to be checked.
+        backend: the name of its backend; ``""`` where only ``slow_query`` is to be checked.
+        location: where its database is, a :class:`docstore.backend.Location`; ``None`` if it is in this
+            process' memory.
         slow_query: seconds from which a query is logged (logger ``docstore.query``, level WARNING);
             ``None``: never.
     """
 
-    def __init__(self, backend: Any, slow_query: float | None) -> None:
+    def __init__(self, backend: str, location: Any, slow_query: float | None) -> None:
         if slow_query is not None and not (_is_number(slow_query) and slow_query >= 0):
             raise ValueError(f"slow_query={shown(slow_query)}: expected seconds, at least 0, or None")
-        self._backend = "" if backend is None else backend.name
-        self._place = _place_of(backend)
-        self._is_in_process = not isinstance(backend, Located)
+        self._backend = backend
+        self._place = {"db.system.name": backend} if location is None else _place_of(location)
+        self._is_in_process = location is None
         self._slow = slow_query
         self._idle = slow_query is None and find_spec("opentelemetry") is None
 
@@ -147,11 +148,8 @@ class _Nothing:
 _NOTHING = _Nothing()
 
 
-def _place_of(backend: Any) -> dict[str, str | int]:
-    """Return OpenTelemetry's attributes of the database that a backend is on."""
-    if not isinstance(backend, Located):
-        return {"db.system.name": "" if backend is None else backend.name}
-    place = backend.location
+def _place_of(place: Any) -> dict[str, str | int]:
+    """Return OpenTelemetry's attributes of a database, by where it is."""
     told = {
         "db.system.name": place.system, "db.namespace": place.namespace, "server.address": place.address,
         "server.port": place.port,

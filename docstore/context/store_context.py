@@ -24,6 +24,7 @@ from docstore.backend import (
     Capabilities,
     Duplicate,
     Interruptible,
+    Located,
     Nests,
     Prepares,
     Query,
@@ -218,7 +219,8 @@ class StoreContext:
             backend.prepare if isinstance(backend, Prepares) else lambda query: None
         )
         self.closed: bool = False
-        self.watching: Watch = Watch(backend, slow_query)
+        location = backend.location if isinstance(backend, Located) else None
+        self.watching: Watch = Watch(backend.name, location, slow_query)
         self.single_writer: bool = self.capabilities.single_writer
         self._replicates = backend if isinstance(backend, Replicates) else None
         self._reads = backend.read if self._replicates is None else self._replicates.read_anywhere

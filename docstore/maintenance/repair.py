@@ -84,7 +84,7 @@ def repair(
             report usually means that the database and the storage do not belong together.
         BackendError: the database failed; what was done stays done.
     """
-    bytes = None if blobs is None else _Bytes(backend, blobs, report.grace, store_id)
+    bytes = None if blobs is None else _StoredBytes(backend, blobs, report.grace, store_id)
     rebuild = _rebuilding(backend)  # one for all findings
     proposed = [
         (finding, rebuild if finding.kind == "index" else _propose(backend, bytes, finding))
@@ -129,7 +129,7 @@ def _is_theirs(backend: Backend, scope: Scope, finding: Finding) -> bool:
         return bool(finding.key and reader.select(Query(DOCUMENTS, scope, where, limit=1)))
 
 
-class _Bytes:
+class _StoredBytes:
     """Where bytes are, known to be this store's."""
 
     def __init__(self, backend: Backend, blobs: Blobs, grace: float, store_id: str | None) -> None:
@@ -139,7 +139,7 @@ class _Bytes:
         self.clock = GraceClock.of(backend, grace)
 
 
-def _propose(backend: Backend, bytes: _Bytes | None, finding: Finding) -> Proposal | None:
+def _propose(backend: Backend, bytes: _StoredBytes | None, finding: Finding) -> Proposal | None:
     """Return what to do about a finding, ``None`` if it is not there any more."""
     if finding.kind == "foreign" or bytes is None:
         return keep("not ours")

@@ -23,6 +23,7 @@ from docstore_sqlite.session import SQLiteSession
 
 import docstore
 from docstore.blobs import local, streams
+from docstore.context.collection_view import CollectionView
 from docstore.context.ownership import Ownership
 from docstore.context.store_context import StoreContext
 from docstore.crash_points import STEPS, hooked
@@ -497,7 +498,7 @@ def recognise_nothing(patch: Patch) -> None:
 
 
 def ignore_revisions(patch: Patch) -> None:
-    patch.setattr(docstore.documents.Documents, "_check_revision", lambda self, row, expected: None)
+    patch.setattr(CollectionView, "check_revision", lambda self, row, expected: None)
 
 
 def drop_a_row(patch: Patch) -> None:

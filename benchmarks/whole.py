@@ -35,14 +35,14 @@ def indexing(size: int) -> Iterator[str]:
 def importing(size: int) -> Iterator[str]:
     """Import docstore beside what it stands on."""
     rounds = [
-        (alone("import", "docstore")["seconds"], alone("import", "sqlalchemy,pydantic,fsspec")["seconds"])
+        (alone("import", "docstore.store")["seconds"], alone("import", "sqlalchemy,pydantic,fsspec")["seconds"])
         for _ in range(9)
     ]
     ours, theirs = (statistics.median(times) for times in zip(*rounds, strict=True))
     ratios = sorted(a / b for a, b in rounds)
     yield (
-        f"import docstore {ours * 1000:.0f} ms; sqlalchemy, pydantic and fsspec {theirs * 1000:.0f} ms; "
-        f"×{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}), target ≤ 1.25"
+        f"import docstore.store {ours * 1000:.0f} ms; sqlalchemy, pydantic and fsspec {theirs * 1000:.0f} ms; "
+        f"×{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}), target ≤ 1"
     )
 
 

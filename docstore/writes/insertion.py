@@ -59,6 +59,7 @@ __all__ = [
 
 _PRIVATE = frozenset({"fingerprint", "blob_key"})
 _IDS_AT_ONCE = 5_000
+_BUCKETS = 1024
 _CLOCKED = ("created_at", "updated_at", "first_created_at")
 
 
@@ -107,6 +108,7 @@ class Insertion:
         """Insert what is not there, by id or by bytes; return a row for each draft."""
         rows: list[Row] = []
         stored: list[StoredRow] = []
+        self._lock_bytes(writer)
         known = self._known(writer)
         for item in self._items:
             found = self._existing(writer, item.draft, known)
@@ -145,6 +147,17 @@ class Insertion:
         row.update(dict.fromkeys(clocked, now))
         return [StoredRow(row, True)]
 
+    def _lock_bytes(self, writer: Writer) -> None:
+        """Keep others from adding the same bytes, where ``dedupe`` asks for it.
+
+        All locks of a batch are taken at once and in order, so that two batches never wait for each other;
+        and by bucket, so that a batch holds at most 1,024.
+        """
+        rows = [item.draft.row for item in self._items if item.draft.dedupe]
+        buckets = {zlib.crc32(row["sha256"].encode()) % _BUCKETS for row in rows if row["sha256"] is not None}
+        if buckets:
+            writer.lock(*(f"bytes/{bucket}" for bucket in sorted(buckets)))
+
     def _insert(self, writer: Writer, rows: list[Row]) -> None:
         insert_rows(writer, rows)
         self._tried.update(row["id"] for row in rows)
@@ -177,7 +190,6 @@ class Insertion:
                 raise AlreadyExists(text, id=wanted["id"])
             return found
         if draft.dedupe and wanted["sha256"] is not None:
-            writer.lock(f"bytes/{zlib.crc32(wanted['sha256'].encode())}")
             return known.get(_by_bytes(wanted)) or _of_bytes(writer, wanted)
         return None
 

@@ -21,7 +21,7 @@ from tests.kit.structure import (
 )
 
 FLOORS = 14
-CIRCLES = 3
+CIRCLES = 0
 NAMESAKES = 5
 LONGEST_FILE = 770
 COMMENTS = 1.1

@@ -6,24 +6,43 @@ neither lateral sub-selects nor row locks are to be had.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from docstore_sql.fragment import Fragment, both, joined
+from docstore_sql.tables import Tables
 
 from docstore.backend import Query, Row
 from docstore.query.expr import And, Compare, Expr, In, Occurs, leaves
 from docstore.query.fields import DOCUMENTS, Kind
 from docstore_postgres.compiler import FlatCompiler
 
-if TYPE_CHECKING:
-    from docstore_postgres.session import PostgresSession
-
 __all__ = ["count_by_flat", "count_flat", "select_flat", "statement_flat"]
 
 
-def select_flat(session: PostgresSession, query: Query) -> list[Row]:
+class FlatSession(Protocol):
+    """A block on Postgres as flat statements need it."""
+
+    tables: Tables
+
+    def names_read(self, query: Query) -> tuple[str, ...]:
+        """Return the columns that a query reads."""
+
+    def row_lock(self, lock: str) -> str:
+        """Return the clause that locks rows."""
+
+    def window(self, query: Query) -> Fragment:
+        """Return the clauses that cut a page."""
+
+    def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
+        """Run a statement; return its rows."""
+
+    def rows_of(self, query: Query, fetched: Sequence[Sequence[Any]]) -> list[Row]:
+        """Return fetched rows by column."""
+
+
+def select_flat(session: FlatSession, query: Query) -> list[Row]:
     """Return the rows of ``query`` in its order."""
     if query.lock is not None and not _pins_tenant(query):
         return _locked(session, query)
@@ -31,7 +50,7 @@ def select_flat(session: PostgresSession, query: Query) -> list[Row]:
     return session.rows_of(query, session.fetch(statement, prepare=False))
 
 
-def statement_flat(session: PostgresSession, query: Query) -> Fragment:
+def statement_flat(session: FlatSession, query: Query) -> Fragment:
     """Return the statement that reads ``query``."""
     compiler, names = _compiler(session, query), session.names_read(query)
     columns = ", ".join("c.content" if name == "content" else f"d.{name}" for name in names)
@@ -41,14 +60,14 @@ def statement_flat(session: PostgresSession, query: Query) -> Fragment:
     return joined("", (source.wrapped(f"SELECT {columns}"), order, session.window(query), lock))
 
 
-def count_flat(session: PostgresSession, query: Query, at_most: int | None) -> int:
+def count_flat(session: FlatSession, query: Query, at_most: int | None) -> int:
     """Count the rows of ``query``, up to ``at_most``."""
     counted = _source(session, replace(query, after=None), with_content=False).wrapped("SELECT count(*)")
     ((found,),) = session.fetch(counted, prepare=False)
     return int(found) if at_most is None else min(int(found), at_most)
 
 
-def count_by_flat(session: PostgresSession, query: Query, name: str) -> Mapping[Any, int] | None:
+def count_by_flat(session: FlatSession, query: Query, name: str) -> Mapping[Any, int] | None:
     """Count by a column; ``None``: what is inside JSON is the core's to count."""
     field = query.collection.column(name)
     if field.kind is Kind.JSON or field.heavy:
@@ -59,11 +78,11 @@ def count_by_flat(session: PostgresSession, query: Query, name: str) -> Mapping[
     return {value: int(n) for value, n in session.fetch(grouped, prepare=False)}
 
 
-def _compiler(session: PostgresSession, query: Query) -> FlatCompiler:
+def _compiler(session: FlatSession, query: Query) -> FlatCompiler:
     return FlatCompiler(query.collection, session.tables)
 
 
-def _source(session: PostgresSession, query: Query, *, with_content: bool) -> Fragment:
+def _source(session: FlatSession, query: Query, *, with_content: bool) -> Fragment:
     """Return FROM and WHERE of ``query``; contents are joined where they are asked for."""
     compiler = _compiler(session, query)
     parts = [compiler.scope(query.scope), compiler.where(query.where)]
@@ -88,7 +107,7 @@ def _pins_tenant(query: Query) -> bool:
     return query.scope.tenant is not None or any(pinned)
 
 
-def _locked(session: PostgresSession, query: Query) -> list[Row]:
+def _locked(session: FlatSession, query: Query) -> list[Row]:
     """Find rows without a lock, then lock them tenant by tenant, if they are still what is asked for.
 
     Where others hold some, and these are passed over, it is looked further.

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import psycopg
 import sqlalchemy as sa
@@ -25,9 +25,6 @@ from docstore_sql.views import VIEWS, view_statements
 from docstore.errors import BackendError
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore_postgres import declared_indexes, schema
-
-if TYPE_CHECKING:
-    from docstore_postgres.backend import PostgresBackend
 
 __all__ = ["MOST_PARTITIONS", "cancel", "distribute", "partition", "partition_statements"]
 
@@ -76,6 +73,26 @@ WHERE contype = 'f' AND conrelid = ANY(%s::regclass[]) ORDER BY conname
 """
 
 
+class SchemaOwner(Protocol):
+    """A Postgres backend as what changes the shape of its tables needs it."""
+
+    @property
+    def tables(self) -> Tables:
+        """Return the names of the tables, and how they are divided."""
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Raise the driver's errors as the library's."""
+
+    def connected(self) -> AbstractContextManager[sa.Connection]:
+        """Take a connection for work on the schema."""
+
+    def schema_transaction(self, connection: sa.Connection) -> AbstractContextManager[None]:
+        """Hold the lock of the tables' names within a transaction."""
+
+    def look_at_parts(self) -> None:
+        """Look how the tables are divided."""
+
+
 def partition_statements(tables: Tables) -> list[str]:
     """Return the statements that make the partitions of partitioned tables."""
     count = tables.partitions
@@ -87,7 +104,7 @@ def partition_statements(tables: Tables) -> list[str]:
     ]
 
 
-def partition(backend: PostgresBackend, count: int) -> Iterator[tuple[str, int]]:
+def partition(backend: SchemaOwner, count: int) -> Iterator[tuple[str, int]]:
     """Make the store's tables into ``count`` hash partitions by tenant; yield each stage and how much of it
     is done.
 
@@ -104,7 +121,7 @@ def partition(backend: PostgresBackend, count: int) -> Iterator[tuple[str, int]]
         yield from run.steps()
 
 
-def cancel(backend: PostgresBackend) -> bool:
+def cancel(backend: SchemaOwner) -> bool:
     """Forget a run that was not ended, and let the store be written to; return whether there was one."""
     run = _Run(backend, 1)
     found = run.is_begun
@@ -114,7 +131,7 @@ def cancel(backend: PostgresBackend) -> bool:
     return found
 
 
-def distribute(backend: PostgresBackend) -> Iterator[tuple[str, int]]:
+def distribute(backend: SchemaOwner) -> Iterator[tuple[str, int]]:
     """Distribute the store's tables by tenant over Citus' nodes, the settings to all of them; yield each
     table when it is done. All of it is one transaction.
 
@@ -162,7 +179,7 @@ class _Run:
         count: partitions to make.
     """
 
-    def __init__(self, backend: PostgresBackend, count: int) -> None:
+    def __init__(self, backend: SchemaOwner, count: int) -> None:
         self.backend, self.old = backend, replace(backend.tables, partitions=0)
         self.staging = f"{self.old.prefix}partitioning"
         self.fence = f"{self.old.prefix}fence"

@@ -11,15 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import random, sample
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from docstore.backend import Query, Row, column
 from docstore.query.expr import TRUE, And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore_sql.fragment import Fragment, both
-
-if TYPE_CHECKING:
-    from docstore_sql.session import Session
+from docstore_sql.tables import Tables
 
 __all__ = ["COUNTED", "WRITES_PER_FOLD", "Counters"]
 
@@ -78,6 +76,33 @@ def _asked(query: Query) -> _Asked | None:
     return asked
 
 
+class CounterSession(Protocol):
+    """A block of an SQL backend as its counters need it."""
+
+    mark: ClassVar[str]
+    appends: ClassVar[bool]
+    tables: Tables
+    cursor: Any
+
+    def run(self, statement: Fragment) -> int:
+        """Run a statement; return how many rows it touched."""
+
+    def row_lock(self, lock: str) -> str:
+        """Return the clause that locks rows."""
+
+    def key_of(self, row: Row) -> Fragment:
+        """Return the condition that chooses a row by its key."""
+
+    def chosen(self, rows: Sequence[Row]) -> list[Fragment]:
+        """Return the conditions that choose rows by their keys."""
+
+    def lock(self, *names: str) -> None:
+        """Wait for locks."""
+
+    def try_lock(self, name: str) -> bool:
+        """Return whether a lock was free, and is held now."""
+
+
 class Counters:
     """The counts, seen through one session.
 
@@ -85,7 +110,7 @@ class Counters:
         session: the block.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CounterSession) -> None:
         self._session = session
         self._table = session.tables.tally
 

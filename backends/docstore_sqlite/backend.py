@@ -111,9 +111,7 @@ class SQLiteBackend(SQLBackend):
                 yield connection
             return
         if os.getpid() != self._pid:
-            raise BackendError(
-                "a database in SQLite's memory does not follow a fork: open one in each process"
-            )
+            self.forked()
         if not self._single.acquire(self.busy_timeout, "the one connection of a database in memory"):
             raise StoreBusy(
                 f"others kept the one connection of this database in memory for longer than "
@@ -424,6 +422,18 @@ class SQLiteBackend(SQLBackend):
             assert isinstance(session, SQLiteSession)
             yield session
 
+    def forked(self) -> None:
+        """Begin anew in a forked process.
+
+        Raises:
+            BackendError: the database is in the memory of the process that was forked.
+        """
+        if self._single is not None:
+            raise BackendError(
+                "a database in SQLite's memory does not follow a fork: open one in each process"
+            )
+        super().forked()
+
     def after_fork(self) -> None:
         """Forget what the parent knew of the index, and leave it its connections."""
         self.index = {name: SharedIndex() for name in FIELDS}
@@ -543,7 +553,7 @@ class SQLiteBackend(SQLBackend):
 
     def close(self) -> None:
         """Dispose of the engine under the write lock: the last connection to close checkpoints."""
-        if not self.owned:
+        if not self.owned or (self._single is not None and os.getpid() != self._pid):
             return
         if self.gate.is_torn:  # another process has the turn, and the connections
             self.forked()

@@ -52,6 +52,8 @@ def opening() -> docstore.Store:
 
 def upgrading() -> tuple[str, ...]:
     """Say what opening a store of an older format would change."""
+    docstore.partition("postgresql:///library", 8)
+    docstore.distribute("postgresql:///library")
     return docstore.upgrade("sqlite:///library.db", dry_run=True).steps
 
 

@@ -50,7 +50,8 @@ def add_done(url: str, first: int, last: int, tenant: str) -> None:
         connection.execute(
             f"INSERT INTO docstore_document (number, id, tenant, status, {names}, metadata_json, created_at,"
             " updated_at, first_created_at, revision) SELECT -i, 'd' || i, %s, 'completed', 1, true, 'x',"
-            " 'x', 'other', 1, '{}', 'x', '{}', i, i, i, 1 FROM generate_series(%s::bigint, %s::bigint) AS i".encode(),
+            " 'x', 'other', 1, '{}', 'x', '{}', i, i, i, 1"
+            " FROM generate_series(%s::bigint, %s::bigint) AS i".encode(),
             (tenant, first, last),
         )
 

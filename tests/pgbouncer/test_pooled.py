@@ -119,7 +119,7 @@ def test_without_the_option_the_error_names_it(url: str) -> None:
             store.documents.get("x", include={"content"})
 
     def read_beside(store: docstore.Store, others: ExitStack) -> None:
-        for _ in range(3):  # another client takes the session where they are prepared
+        for _ in range(12):  # other clients take the sessions where they may be prepared
             client = others.enter_context(psycopg.connect(url))
             client.execute("SELECT 1", prepare=False)
             read(store)

@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import FastAPI, HTTPException, Query, Request, Security
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, HTTPException, Query, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, BeforeValidator, StringConstraints
-from starlette.exceptions import HTTPException as AnyHTTPException
 
 import docstore
+from docstore.http import Problem, install_error_handlers
 
 Keys = Mapping[str, Mapping[str, Any]]
 Instant = Annotated[datetime, BeforeValidator(lambda value: docstore.instant(value, UTC))]
@@ -116,30 +114,15 @@ def application(
     answers: dict[int | str, dict[str, Any]] = {"4XX": {"model": model}, str(down): {"model": model}}
     app = FastAPI(title=title, redirect_slashes=False, responses=answers)
 
-    def answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-        readable = message.encode(errors="replace").decode()
-        return JSONResponse(problem(status, readable), status, headers)
+    def shape(found: Problem) -> tuple[int, Mapping[str, Any]]:
+        if found.status >= 500:
+            return down, problem(down, "The service is not available, try again later.")
+        of_http = found.code is None and found.status != 400  # 400: an unreadable body
+        status = found.status if of_http or found.status == 404 else invalid
+        return status, problem(status, found.detail)
 
-    @app.exception_handler(AnyHTTPException)
-    def http(request: Request, error: AnyHTTPException) -> JSONResponse:
-        status = invalid if error.status_code == 400 else error.status_code  # 400: an unreadable body
-        return answer(status, error.detail, error.headers)
-
-    @app.exception_handler(RequestValidationError)
-    def request(request: Request, error: RequestValidationError) -> JSONResponse:
-        return answer(invalid, "; ".join(f"{_place(one)}: {one['msg']}" for one in error.errors()))
-
-    @app.exception_handler(docstore.DocstoreError)
-    def store(request: Request, error: docstore.DocstoreError) -> JSONResponse:
-        if isinstance(error, docstore.BackendError | docstore.BlobError):
-            return answer(down, "The service is not available, try again later.")
-        return answer(404 if isinstance(error, docstore.NotFound) else invalid, error.message)
-
+    install_error_handlers(app, shape)
     return app
-
-
-def _place(error: Mapping[str, Any]) -> str:
-    return ".".join(map(str, error["loc"][1:])) or str(error["loc"][0])
 
 
 # -- starting ------------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ except ImportError as _error:
     ) from _error
 
 from docstore.http.access import Caller
-from docstore.http.problems import install_error_handlers
+from docstore.http.problems import Problem, install_error_handlers
 from docstore.http.routes import router
 
-__all__ = ["Caller", "install_error_handlers", "router"]
+__all__ = ["Caller", "Problem", "install_error_handlers", "router"]
 
 del _fastapi, _python_multipart

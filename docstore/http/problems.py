@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -99,7 +99,17 @@ ANSWERED = (HTTPException, RequestValidationError, DocstoreError)
 """The errors that :func:`problem_of` knows."""
 
 
-def install_error_handlers(app: FastAPI) -> None:
+class ShapedResponse(ProblemResponse):
+    """A problem in an API's own form."""
+
+    media_type = "application/json"
+
+
+Shape = Callable[[Problem], tuple[int, Mapping[str, Any]]]
+"""Makes the status and the body of an API's own form from a problem."""
+
+
+def install_error_handlers(app: FastAPI, shape: Shape | None = None) -> None:
     """Answer the errors of all of an application's routes with problem details: docstore's, invalid requests,
     HTTP errors.
 
@@ -107,10 +117,20 @@ def install_error_handlers(app: FastAPI) -> None:
     id that is taken, a step that the status does not allow or a lost lease 409, another revision 412, a scope
     or a store that does not allow it 403, a store without ``blobs=`` 501, a failing database or storage 503.
     What the database said is logged by ``docstore.http``, not answered.
+
+    Args:
+        app: the application.
+        shape: makes the status and the JSON body of an API that has its own form of errors; ``None``:
+            problem details as they are.
     """
 
     def answer(request: Request, error: Exception) -> ProblemResponse:
-        return problem_of(error)
+        made = problem_of(error)
+        if shape is None:
+            return made
+        status, body = shape(Problem.model_validate_json(bytes(made.body)))
+        kept = {name: value for name, value in made.headers.items() if not name.startswith("content-")}
+        return ShapedResponse(body, status, kept)
 
     for kind in ANSWERED:
         app.add_exception_handler(kind, answer)

@@ -289,7 +289,7 @@ class StoreMachine(RuleBasedStateMachine):
             lambda made: self.model.update(where, id, if_revision=if_revision, **given),
         )
 
-    def _move(self, where: Where, id: str, target: dict[str, str | None]) -> Any:
+    def _move(self, where: Where, id: str, target: dict[str, Any]) -> Any:
         real = self._view(where).documents
         return lambda: real.update(id, **target), lambda made: self.model.move(where, id, **target)
 

@@ -183,7 +183,7 @@ class Model:
             owner,
             filename,
             external_id,
-            metadata,
+            dict(metadata),
             content,
             source,
             status,

@@ -20,9 +20,9 @@ from tests.kit.structure import (
     within,
 )
 
-FLOORS = 14
+FLOORS = 13
 CIRCLES = 0
-NAMESAKES = 5
+NAMESAKES = 1
 LONGEST_FILE = 770
 COMMENTS = 1.1
 RIDDLES = 0

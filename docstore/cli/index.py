@@ -237,10 +237,10 @@ def _progress(quiet: bool, *, dry_run: bool) -> Iterator[Callable[[Event], None]
 
             yield on_event
     else:
-        yield _Lines(report)
+        yield _IndexLines(report)
 
 
-class _Lines:
+class _IndexLines:
     """Plain lines on standard error: what failed at once, how far it is every few seconds."""
 
     def __init__(self, report: _Report) -> None:

@@ -115,7 +115,8 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 
 def names(page: Page) -> list[str]:
-    """Return the names in a list."""
+    """Return the names in a list, once all of it has come: rows are sent as they are read."""
+    page.wait_for_load_state()
     return page.locator("table.documents td.name a").all_inner_texts()
 
 

@@ -661,9 +661,8 @@ class Records(Generic[T]):
         """Return how :meth:`find` with the same arguments would be run, without running it.
 
         Returns:
-            The plan: what is pushed and what is residual and why, the statement, the database's own plan.
-                ``str(plan)`` reads
-            well in a terminal.
+            The plan: which parts are pushed and which are residual, and why; the statement; the database's
+            own plan. ``str(plan)`` reads well in a terminal.
 
         Raises:
             As :meth:`find`, but never NotPushed.

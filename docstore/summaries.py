@@ -74,7 +74,7 @@ class Summaries:
         limit: int = 100,
         timeout: Timeout = STORE_DEFAULT,
     ) -> Facet:
-        """Count records by what they have at a path: see Collection.count_by."""
+        """Count records by what they have at a path: see Records.count_by."""
         path = facet_path(field, self._collection, self._context.limits)
         with self._context.budget(timeout) as budget:
             listing = self._view.listing(filter, search, "number", latest_only, ())
@@ -108,7 +108,7 @@ class Summaries:
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
     ) -> ValuePage:
-        """List the values at a path: see Collection.distinct."""
+        """List the values at a path: see Records.distinct."""
         path = facet_path(field, self._collection, self._context.limits, "distinct")
         wanted = None if contains is None else fold(text_operand(contains, ("contains",)))
         with self._context.budget(timeout) as budget:
@@ -130,7 +130,7 @@ class Summaries:
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
     ) -> tuple[Any, Any] | None:
-        """Return the least and the greatest value at a path: see Collection.bounds."""
+        """Return the least and the greatest value at a path: see Records.bounds."""
         path = facet_path(field, self._collection, self._context.limits, "bounds")
         with self._context.budget(timeout) as budget:
             listing = self._view.listing(filter, search, "number", latest_only, ())
@@ -151,7 +151,7 @@ class Summaries:
         latest_only: bool = True,
         timeout: Timeout = STORE_DEFAULT,
     ) -> list[FieldInfo]:
-        """Return the paths below a JSON field: see Collection.fields."""
+        """Return the paths below a JSON field: see Records.fields."""
         path = facet_path(prefix, self._collection, self._context.limits, "fields")
         with self._context.budget(timeout) as budget:
             listing = self._view.listing(filter, None, "number", latest_only, ())

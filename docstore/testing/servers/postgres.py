@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
-from docstore.testing.servers.place import Unprivileged, postgres_binaries, private_folder, reachable
+from docstore.testing.servers.place import Unprivileged, is_root, postgres_binaries, private_folder, reachable
 from docstore.testing.servers.process import ServerError, end
 
 _WATCH = """
@@ -69,7 +69,7 @@ class PostgresServer:
         self, settings: dict[str, str] | None = None, *, standby_of: PostgresServer | None = None
     ) -> None:
         self._folder = private_folder()
-        self._user = Unprivileged() if os.geteuid() == 0 else None
+        self._user = Unprivileged() if is_root() else None
         self._watch: subprocess.Popen[bytes] | None = None
         self._pid = os.getpid()
         self._settings = {**_SETTINGS, "unix_socket_directories": str(self._folder), **(settings or {})}

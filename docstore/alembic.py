@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["alembic_include_object", "alembic_metadata"]
 
-_MODULES: Final = {"sqlite": "docstore_sqlite.schema", "postgresql": "docstore_postgres.schema"}
+_MODULES: Final = {"sqlite": "docstore_sqlite.posting_store", "postgresql": "docstore_postgres.schema"}
 _made_by_indexes: set[str] = set()
 """Names of tables and indexes that a search index makes by itself, of every metadata that was asked for."""
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import psycopg
-from docstore_sql.async_connection import on_loop
+from docstore_sql.pool import on_loop
 
 __all__ = ["PostgresLoopCursor"]
 

@@ -15,9 +15,8 @@ from typing import Any, ClassVar
 
 import psycopg
 import sqlalchemy as sa
-from docstore_sql.async_connection import on_loop
 from docstore_sql.backend import SQLBackend
-from docstore_sql.pool import IdleConnection, IdlePool, ReadBlock
+from docstore_sql.pool import IdleConnection, IdlePool, ReadBlock, on_loop
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus

@@ -19,8 +19,7 @@ from typing import Protocol
 import psycopg
 import sqlalchemy as sa
 from docstore_sql.migrations import made_by, table_statements
-from docstore_sql.tables import PARTITIONED, Tables
-from docstore_sql.views import VIEWS, view_statements
+from docstore_sql.tables import PARTITIONED, VIEWS, Tables, view_statements
 
 from docstore.errors import BackendError
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS

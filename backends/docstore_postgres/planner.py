@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from docstore_sql.column_filter import ColumnFilter, PreparedQuery
+from docstore_sql.compiler import ColumnFilter, PreparedQuery
 from docstore_sql.fragment import Fragment
 
 from docstore.backend import ANYWHERE, Query, SortKey

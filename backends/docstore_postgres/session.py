@@ -12,8 +12,7 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 import psycopg
-from docstore_sql.column_filter import ColumnFilter, column_filter
-from docstore_sql.compiler import Compiler
+from docstore_sql.compiler import ColumnFilter, Compiler, column_filter
 from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus

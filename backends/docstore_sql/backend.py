@@ -21,15 +21,20 @@ from docstore.errors import BackendError, DocstoreError, StoreBusy
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sql import migrations
-from docstore_sql.async_connection import LoopConnection, on_loop
 from docstore_sql.compiler import Compiler
-from docstore_sql.joined_transaction import JoinedTransaction
-from docstore_sql.pool import Connecting, IdleConnection, IdlePool, ReadBlock
+from docstore_sql.pool import (
+    Connecting,
+    IdleConnection,
+    IdlePool,
+    JoinedTransaction,
+    LoopConnection,
+    ReadBlock,
+    on_loop,
+)
 from docstore_sql.session import Session
-from docstore_sql.tables import Tables
-from docstore_sql.views import view_statements
+from docstore_sql.tables import Tables, view_statements
 
-__all__ = ["POOL_LOOK_SECONDS", "SQLBackend", "is_async"]
+__all__ = ["POOL_LOOK_SECONDS", "SQLBackend"]
 
 T = TypeVar("T")
 # Connections of the process that this one was forked from: never touched, not even by the garbage

@@ -1,28 +1,36 @@
-"""Idle pool of both databases: connections used last, each with its session set up; and making new ones.
+"""Connections of both databases: the idle pool, those of an event loop, and an application's transaction.
 
 Taking a connection from SQLAlchemy's pool and giving it back costs more CPU than a whole look-up by key.
-So idle connections wait here, the last one first. The engine's pool makes new ones and bounds how many
-there are. It gets back connections that others wait for, and any that did not end at rest.
+So idle connections wait here, the last one first, each with its session set up. The engine's pool makes new
+ones and bounds how many there are. It gets back connections that others wait for, and any that did not end
+at rest.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.util.concurrency import greenlet_spawn
 
-from docstore.concurrency import Call, Gate, acquire, current
-from docstore.errors import BackendError, DocstoreError
+from docstore.concurrency import Call, Cancelled, Gate, acquire, current
+from docstore.errors import BackendError, DocstoreError, QueryTimeout
 from docstore_sql.session import Session
 
-__all__ = ["Connecting", "IdleConnection", "IdlePool", "PoolHooks", "ReadBlock"]
+__all__ = [
+    "Connecting", "IdleConnection", "IdlePool", "JoinedTransaction", "LoopConnection", "ReadBlock",
+    "on_loop",
+]  # fmt: skip
 
 # Connections of the process that this one was forked from: never touched, not even by the garbage
 # collector.
@@ -346,3 +354,203 @@ class _Attempt:
         if error is not None:
             raise error
         return self._connection
+
+
+# -- connections of an event loop, statement by statement ------------------------------------------
+
+T = TypeVar("T")
+# How often a waiting thread looks whether the loop is still there.
+_SLICE_SECONDS = 0.05
+
+
+def on_loop(
+    coroutine: Coroutine[Any, Any, T], abandon: Callable[[T], Coroutine[Any, Any, object]] | None = None
+) -> T:
+    """Run a coroutine on the event loop of this thread's caller, and wait for it.
+
+    Args:
+        coroutine: the coroutine.
+        abandon: handles its result if the call is given up meanwhile; None to wait for the end.
+
+    Raises:
+        BackendError: the loop is gone, or there is none.
+    """
+    call = current()
+    if call.loop is None or call.loop.is_closed():
+        coroutine.close()
+        raise BackendError(
+            "this connection belongs to an event loop that is gone: join it in open_async(...)"
+        )
+    future = asyncio.run_coroutine_threadsafe(coroutine, call.loop)
+    while True:
+        try:
+            return future.result(timeout=_SLICE_SECONDS)
+        except TimeoutError:
+            if future.done():
+                raise
+        if call.loop.is_closed():
+            raise BackendError("the event loop of this connection has been closed meanwhile")
+        if abandon is not None:
+            try:
+                call.check("a connection")
+            except (Cancelled, QueryTimeout):
+                future.add_done_callback(lambda done: _abandoned(done, abandon))
+                raise
+
+
+def _abandoned(done: Future[T], abandon: Callable[[T], Coroutine[Any, Any, object]]) -> None:
+    """Give back, on the loop, a connection that no call waits for any more."""
+    if not done.cancelled() and done.exception() is None:
+        task = asyncio.ensure_future(abandon(done.result()))
+        _abandoning.add(task)
+        task.add_done_callback(_abandoning.discard)
+
+
+# Tasks under way: a loop holds its tasks only weakly.
+_abandoning: set[asyncio.Future[object]] = set()
+
+
+class LoopConnection:
+    """A connection of an event loop, with the attributes that a session uses.
+
+    Args:
+        driver: the driver's own asynchronous connection.
+        cursor: makes the cursor that a session's statements run on.
+        owner: the SQLAlchemy ``AsyncConnection`` to close in the end; None if the application closes it.
+
+    Attributes:
+        driver_connection, dbapi_connection: the driver's own.
+        info: notes about the connection.
+    """
+
+    def __init__(self, driver: Any, cursor: Callable[[Any], Any], owner: Any = None) -> None:
+        self.driver_connection = self.dbapi_connection = driver
+        self.info: dict[str, Any] = {}
+        self._cursor = cursor
+        self._owner = owner
+
+    @classmethod
+    def taken_from(cls, engine: Any, cursor: Callable[[Any], Any]) -> LoopConnection:
+        """Take a connection out of the pool of an AsyncEngine."""
+
+        async def take() -> tuple[Any, Any]:
+            owner = await engine.connect()
+            return owner, (await owner.get_raw_connection()).driver_connection
+
+        owner, driver = on_loop(take(), lambda taken: taken[0].close())
+        return cls(driver, cursor, owner)
+
+    def cursor(self) -> Any:
+        """Return a cursor."""
+        return self._cursor(self.driver_connection)
+
+    def close(self) -> None:
+        """Give it back."""
+        if self._owner is not None:
+            on_loop(self._owner.close())
+
+    def invalidate(self) -> None:
+        """Have the pool close it, as its state is unknown."""
+        if self._owner is not None:
+            on_loop(self._owner.invalidate())
+
+
+# -- the application's own transaction -------------------------------------------------------------
+
+_TAKEN = "a Connection, Session, AsyncConnection or AsyncSession of SQLAlchemy's"
+
+
+class JoinedTransaction:
+    """A transaction that the application begins, commits and rolls back.
+
+    Args:
+        given: the connection or session that the application joined with.
+        dialect: the database of the store, by SQLAlchemy's name.
+        drivers: the drivers that a session can use.
+        example: a URL of one of them.
+        cursor: makes the cursor of an asynchronous driver's connection.
+
+    Attributes:
+        connection: the connection that a session runs on.
+
+    Raises:
+        TypeError: it cannot be joined, or is of another database or driver.
+        BackendError: it is closed.
+    """
+
+    def __init__(
+        self, given: Any, dialect: str, drivers: tuple[str, ...], example: str, cursor: Callable[[Any], Any]
+    ) -> None:
+        is_session, is_async = _kind(given)
+        if is_async and current().loop is None:
+            raise TypeError(f"{type(given).__name__}: join it with a store of docstore.open_async")
+        self._given = given.sync_session if is_session and is_async else given
+        self._is_session = is_session
+        self._is_async = is_async
+        self._cursor = cursor
+        self.connection: Any = on_loop(self._entered()) if is_async else self._enter()
+        found = self._engine_dialect
+        if found.name != dialect or found.driver not in drivers:
+            raise TypeError(
+                f"cannot join a connection of {found.name}+{found.driver} to a store in {dialect}: "
+                f"expected one of an engine for {example}"
+            )
+        self._transaction = self._under_way()
+
+    def check(self) -> None:
+        """Raise BackendError if the application has ended the transaction; else tell it of one more call."""
+        now = self._under_way()
+        if now is None or now is not self._transaction or not now.is_active:
+            raise BackendError(
+                "the transaction that this block joined was committed or rolled back by the application: "
+                "leave the block before that, and join again for what comes after it"
+            )
+        if self._is_session:  # it makes the savepoint of a begin_nested() when it is asked for its connection
+            if self._is_async:
+                on_loop(greenlet_spawn(self._given.connection))
+            else:
+                self._given.connection()
+
+    def _enter(self) -> Any:
+        connection = self._given.connection() if self._is_session else self._given
+        if not connection.in_transaction():
+            connection.begin()
+        self._engine_dialect = connection.dialect
+        return connection.connection
+
+    async def _entered(self) -> Any:
+        given = self._given if not self._is_session else None
+        if given is None:
+            sync = await greenlet_spawn(self._given.connection)
+            driver = (await greenlet_spawn(lambda: sync.connection)).driver_connection
+            self._engine_dialect = sync.dialect
+            return LoopConnection(driver, self._cursor)
+        if not given.in_transaction():
+            await given.begin()
+        self._engine_dialect = given.dialect
+        return LoopConnection((await given.get_raw_connection()).driver_connection, self._cursor)
+
+    def _under_way(self) -> Any:
+        """Return the application's transaction, None if it has ended."""
+        given = self._given
+        if self._is_async and not self._is_session:
+            given = given.sync_connection
+        if given is None or (not self._is_session and given.closed):
+            return None
+        return given.get_transaction()
+
+
+def _kind(given: Any) -> tuple[bool, bool]:
+    """Return whether something is a session, and whether it is asynchronous."""
+    from sqlalchemy import Connection
+
+    if isinstance(given, Connection):
+        return False, False
+    orm, aio = sys.modules.get("sqlalchemy.orm"), sys.modules.get("sqlalchemy.ext.asyncio")
+    if orm is not None and isinstance(given, orm.Session):
+        return True, False
+    if aio is not None and isinstance(given, aio.AsyncConnection):
+        return False, True
+    if aio is not None and isinstance(given, aio.AsyncSession):
+        return True, True
+    raise TypeError(f"cannot join {type(given).__name__}: expected {_TAKEN}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from docstore_sql.async_connection import on_loop
+from docstore_sql.pool import on_loop
 
 __all__ = ["SQLiteLoopCursor", "in_its_thread"]
 

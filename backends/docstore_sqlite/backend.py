@@ -16,10 +16,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from docstore_sql.async_connection import LoopConnection
 from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
 from docstore_sql.migrations import upgrade_needed
-from docstore_sql.pool import IdleConnection, IdlePool
+from docstore_sql.pool import IdleConnection, IdlePool, LoopConnection
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
@@ -29,17 +28,13 @@ from docstore.concurrency import Clock, ReentrantFairLock, current, sleep
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.async_cursor import SQLiteLoopCursor, in_its_thread
-from docstore_sqlite.compiler import SQLiteCompiler
-from docstore_sqlite.database_file import DatabaseFile, database_file_of
+from docstore_sqlite.compiler import SQLiteCompiler, register
+from docstore_sqlite.database_file import DatabaseFile, database_file_of, lock_of
 from docstore_sqlite.declared_indexes import register_order
 from docstore_sqlite.delta_log import register_compaction
-from docstore_sqlite.functions import register
 from docstore_sqlite.planner import SQLitePrepared
-from docstore_sqlite.posting_store import SharedIndex
-from docstore_sqlite.schema import FIELDS, generations_of, schema_of
+from docstore_sqlite.posting_store import FIELDS, SharedIndex, generations_of, parts_of, schema_of
 from docstore_sqlite.session import SQLiteSession
-from docstore_sqlite.text_index import parts_of
-from docstore_sqlite.write_lock import lock_of
 
 __all__ = ["SQLiteBackend", "open_backend"]
 

@@ -15,8 +15,7 @@ from docstore.index.extract import TermTree
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import Compaction, begin_generation, decoded, fresh
-from docstore_sqlite.schema import FIELDS, IndexTables, columns
-from docstore_sqlite.text_index import add_texts, begin_texts
+from docstore_sqlite.posting_store import FIELDS, IndexTables, add_texts, begin_texts, columns
 
 __all__ = ["index_differences", "rebuild_index"]
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 import pytest
-from docstore_sql.column_filter import column_filter
+from docstore_sql.compiler import column_filter
 
 import docstore
 from docstore.backend import Query, Scope

@@ -38,8 +38,8 @@ def text(rng: random.Random, words: int = 20) -> str:
 def test_replaced_contents_do_not_make_the_file_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each content was replaced four times the file is less than a third larger than a fresh one."""
     # the log is as small as the store
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_CHANGES", 64)
-    monkeypatch.setattr("docstore_sqlite.text_index._LEAST_REMOVED", 16)
+    monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 64)
+    monkeypatch.setattr("docstore_sqlite.posting_store._LEAST_REMOVED", 16)
     path, rng = tmp_path / "store.db", random.Random(1)
     with docstore.open(f"sqlite:///{path}") as store:
         contents = [text(rng) for _ in range(200)]
@@ -110,7 +110,7 @@ def test_what_a_block_indexed_and_undid_is_not_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A search within a block that is undone leaves nothing behind for the searches after it."""
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.TEXTS_FOLDED_TOGETHER", 1)
+    monkeypatch.setattr("docstore_sqlite.delta_log.TEXTS_FOLDED_TOGETHER", 1)
     with docstore.open(f"sqlite:///{tmp_path}/store.db") as store:
         with suppress(KeyError), store.transaction():
             store.documents.add(filename="a", content="undone")
@@ -127,7 +127,7 @@ def test_what_a_block_indexed_and_undid_is_not_remembered(
 
 def test_the_log_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few changes of large records are folded into the index, in batches and one by one."""
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_BYTES", 50_000)
+    monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_BYTES", 50_000)
     with docstore.open("sqlite://") as store:
         backend: Any = store._context.backend
 

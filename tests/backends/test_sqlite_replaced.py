@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from docstore_sqlite.write_lock import lock_of
+from docstore_sqlite.database_file import lock_of
 
 import docstore
 

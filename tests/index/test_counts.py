@@ -19,7 +19,7 @@ VALUES: list[Any] = [
 @pytest.mark.parametrize("choice", [3, 8, len(VALUES)])
 def test_counts_are_those_of_reading(url: str, choice: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts, booleans, null and missing by popcount, and all others by whoever reads."""
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_CHANGES", 30)
+    monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 30)
     monkeypatch.setattr("docstore_memory.index._FOLD", 30)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 5)
     chance = random.Random(choice)

@@ -184,7 +184,7 @@ def test_a_snapshot_held_across_folds_sees_its_own_state(
     kind: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside new readers, whose bulk is of a later generation; none takes the other's."""
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_CHANGES", 8)
+    monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 8)
     monkeypatch.setattr("docstore_memory.index._FOLD", 8)
     with docstore.open(sqlite_url if kind == "sqlite" else "memory://") as store:
         for number in range(20):

@@ -216,8 +216,8 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     """Additions, updates, deletions, rollbacks and reopening leave an index equal to one made anew, and
     right answers.
     """
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_CHANGES", 4)
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.TEXTS_FOLDED_TOGETHER", 2)
+    monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 4)
+    monkeypatch.setattr("docstore_sqlite.delta_log.TEXTS_FOLDED_TOGETHER", 2)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 2)
     monkeypatch.setattr("docstore_sqlite.session.BULK_ROWS", 3)
     monkeypatch.setattr("docstore_sqlite.delta_log.COMPACTED_BYTES", 40)  # a row or two
@@ -246,7 +246,7 @@ def test_check_finds_a_wrong_index_and_repair_puts_it_right(tmp_path: Path) -> N
 
 def test_a_second_process_sees_changes_and_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another store on the same file adds, changes and folds is seen by the next query."""
-    monkeypatch.setattr("docstore_sqlite.index_snapshot.LOGGED_CHANGES", 5)
+    monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 5)
     url = f"sqlite:///{tmp_path}/store.db"
     with docstore.open(url) as one, docstore.open(url) as other:
         for n in range(1, 40):

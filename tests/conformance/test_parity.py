@@ -9,11 +9,14 @@ EMBEDDED = ("memory", "sqlite", *(("pysqlite3",) if find_spec("pysqlite3") else 
 
 
 def test_embedded_backends_answer_as_the_evaluator_does() -> None:
-    """1,200 questions, every answer, order, page and total the same, and all of it pushed."""
+    """1,200 questions with updates between them: every answer, order, page and total the same, every update's
+    counts and metadata too, and all of it pushed.
+    """
     with first_party(EMBEDDED) as backends:
         tally = compare(backends, 1200, seed=1_000_000)
     assert [] == list(map(str, tally.differences))
     assert dict.fromkeys(EMBEDDED, tally.pairs) == tally.pushed
+    assert tally.changing > 20
 
 
 def test_postgres_answers_as_the_evaluator_does(postgres_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Parity: generated records and questions, answered by several backends, compared with the evaluator.
+"""Parity: generated records, updates and questions, run by several backends, compared with the evaluator.
 
 The long form of the conformance suite's comparison: chance instead of Hypothesis, many questions to each set
 of records, so that hundreds of thousands of (records, filter) pairs take minutes. ``python -m
@@ -11,19 +11,22 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, TypeAlias
 
+import docstore
 from docstore.backend import Backend, Query
 from docstore.errors import DocstoreError, FilterError
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query import executor
-from docstore.query.fields import Collection
+from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
 from docstore.query.planner import make_plan
 from docstore.query.sorting import parse_sort
+from docstore.query.updates import Unfit, parse_update
 from docstore.registry import open_backend
 from docstore.testing.conformance.cases import (
     AskCase,
@@ -39,11 +42,21 @@ from docstore.testing.strategies import RandomChooser
 from docstore.testing.strategies.asks import Ask, ask
 from docstore.testing.strategies.choosing import Chooser
 from docstore.testing.strategies.themes import THEMES
-from docstore.testing.strategies.worlds import world
+from docstore.testing.strategies.updates import operators
+from docstore.testing.strategies.worlds import World, world
 
 __all__ = ["Difference", "Tally", "compare", "first_party"]
 
 _ASKS = 32
+_QUESTIONS_A_CHANGE = 3
+
+
+@dataclass(frozen=True)
+class Change:
+    """Update operators, and which documents they change: the arguments of ``update_many``."""
+
+    filter: dict[str, Any]
+    operators: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,9 +65,9 @@ class Difference:
 
     backend: str
     seed: int
-    ask: Ask
-    expected: Answer
-    actual: Answer | str
+    ask: Ask | Change
+    expected: Any
+    actual: Any
 
     def __str__(self) -> str:
         """Return the case as lines to start from."""
@@ -68,17 +81,23 @@ class Tally:
 
     Attributes:
         pairs: questions asked, each on its own set of records.
+        changes: updates by operators between them, and how many of them changed a document.
         pushed: of them, how many each backend ran with an empty residual.
         differences: the wrong answers.
     """
 
     pairs: int = 0
+    changes: int = 0
+    changing: int = 0
     pushed: dict[str, int] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Return the counts as a line a backend."""
-        lines = [f"{self.pairs} (records, filter) pairs, {len(self.differences)} differences"]
+        lines = [
+            f"{self.pairs} (records, filter) pairs, {self.changes} updates ({self.changing} of which changed "
+            f"documents), {len(self.differences)} differences"
+        ]
         for name, pushed in self.pushed.items():
             lines.append(f"{name:<22} empty residual: {pushed / max(self.pairs, 1):7.2%}")
         return "\n".join(lines)
@@ -100,14 +119,21 @@ def compare(
         on_progress: called after each set of records.
     """
     tally = Tally(pushed=dict.fromkeys(backends, 0))
+    stores = {name: docstore.open(backend) for name, backend in backends.items()}
     while tally.pairs < pairs:
-        case = _case(RandomChooser(seed))
+        choose = RandomChooser(seed)
+        case = _case(choose)
+        case = replace(case, world=_revisable(case.world))
         oracles = {name: fill(backend, case.world) for name, backend in backends.items()}
-        for question in case.asks[: pairs - tally.pairs]:
+        oracle = next(iter(oracles.values()))
+        for place, question in enumerate(case.asks[: pairs - tally.pairs]):
             if not _accepted(question, case.world.collection):
                 continue
+            if place % _QUESTIONS_A_CHANGE == _QUESTIONS_A_CHANGE - 1 and case.world.collection is DOCUMENTS:
+                chosen = choose.pick((question.filter, {}, {"version": 1}))
+                change = Change(chosen, operators(choose, case.world))
+                _change(stores, oracle, change, seed, tally)
             tally.pairs += 1
-            oracle = next(iter(oracles.values()))
             expected = _expected(oracle, question)
             for name, backend in backends.items():
                 _ask(backend, name, oracle, question, expected, seed, tally)
@@ -135,12 +161,70 @@ def _case(choose: Chooser) -> AskCase:
     return AskCase(narrow.world, asks)
 
 
+def _revisable(records: World) -> World:
+    """Return the records, their revisions small enough to be counted on."""
+    rows = tuple({**row, "revision": min(row["revision"], 2**31)} for row in records.rows)
+    return replace(records, rows=rows)
+
+
 def _narrow_case(choose: Chooser) -> FilterCase:
     """Return records and filters of one kind: of a theme, of texts, of many alternatives."""
     kind = choose.below(5)
     if kind < 2:
         return themed_case(choose, choose.pick(list(THEMES)))
     return string_case(choose) if kind < 4 else wide_case(choose)
+
+
+def _change(
+    stores: Mapping[str, docstore.Store], oracle: Oracle, change: Change, seed: int, tally: Tally
+) -> None:
+    """Update the documents that match, in every store and in the oracle's records, and compare all metadata.
+
+    What an operator makes is said by the pure function; that it reaches each store's rows and index, that an
+    error undoes it, and that what changes nothing is not written, is compared.
+    """
+    try:
+        update = parse_update(
+            change.operators, DOCUMENTS, {"filename": False, "error": True}, limits=DEFAULT_LIMITS
+        )
+    except FilterError:
+        return  # two on one path, or no operand of this operator
+    chosen = oracle.matching(oracle.parsed(change.filter))
+    before = {record["id"]: _held(record) for record in chosen}
+    after: list[dict[str, Any]] = []
+    expected: tuple[int, int] | str
+    try:
+        after = [
+            {**record, **update.fields, "metadata": update.apply(deepcopy(record["metadata"]))}
+            for record in chosen
+        ]
+        expected = len(chosen), sum(_held(record) != before[record["id"]] for record in after)
+    except Unfit:
+        expected = "InvalidDocument"
+    if isinstance(expected, tuple):
+        for record, made in zip(chosen, after, strict=True):
+            if _held(made) != before[record["id"]]:
+                made["revision"] += 1
+                made["updated_at"] = max(made["updated_at"], made["created_at"])
+                record.update(made)
+        tally.changing += bool(expected[1])
+    tally.changes += 1
+    every = sorted(_held(record) for record in oracle.records)
+    for name, store in stores.items():
+        actual: tuple[int, int] | str
+        try:
+            done = store.documents.update_many(change.filter, change.operators, touch=False)
+            actual = done.matched, done.changed
+        except DocstoreError as wrong:
+            actual = type(wrong).__name__
+        held = sorted(_held(vars(document)) for document in store.documents.iterate(latest_only=False))
+        if (expected, every) != (actual, held):
+            tally.differences.append(Difference(name, seed, change, (expected, every), (actual, held)))
+
+
+def _held(record: Mapping[str, Any]) -> str:
+    """Return what operators may have changed, with the types of all numbers."""
+    return repr([record[name] for name in ("id", "filename", "error", "metadata")])
 
 
 def _accepted(question: Ask, collection: Collection) -> bool:

@@ -2,7 +2,7 @@
 
 They aim at the corners where engines differ, and draw a question's paths and operands from the records it is
 asked about, so that most questions match something: ``worlds()`` makes records, ``filters(world)``,
-``sorts(world)`` and ``searches(world)`` ask about them.
+``sorts(world)`` and ``searches(world)`` ask about them, ``updates(world)`` changes them.
 
 Underneath are plain functions over a :class:`~docstore.testing.strategies.choosing.Chooser`; with a
 ``RandomChooser(seed)`` they make many cases in little time.
@@ -18,6 +18,7 @@ from docstore.query.fields import Collection
 from docstore.testing.strategies.asks import Ask, ask, search, sort
 from docstore.testing.strategies.choosing import Chooser, DrawnChooser, RandomChooser
 from docstore.testing.strategies.filters import Filter, some_filter
+from docstore.testing.strategies.updates import operators
 from docstore.testing.strategies.values import some_object, text, value
 from docstore.testing.strategies.worlds import World, world
 
@@ -34,6 +35,7 @@ __all__ = [
     "searches",
     "sorts",
     "texts",
+    "updates",
     "worlds",
 ]
 
@@ -84,3 +86,8 @@ def searches(over: World) -> st.SearchStrategy[str]:
 def asks(over: World) -> st.SearchStrategy[Ask]:
     """Return whole questions about the records of a world: filter, search, sort and window."""
     return choosers().map(lambda choose: ask(choose, over))
+
+
+def updates(over: World) -> st.SearchStrategy[dict[str, Any]]:
+    """Return update operators over the records of a world; the language refuses some of them."""
+    return choosers().map(lambda choose: operators(choose, over))

@@ -113,6 +113,9 @@ class Capabilities:
         takes_columns: a writer takes :class:`docstore.backend.Rows`.
         locks_rows: a writer keeps other blocks from the rows that it asked for with a lock; else it locks by
             name.
+        reads_words: a reader brings ``words``, :func:`docstore.query.text.index_words` of the content by the
+            store's own fold (``None`` without content), where :attr:`Query.only` names it; else the core
+            makes them of the contents.
     """
 
     single_writer: bool = True
@@ -123,6 +126,7 @@ class Capabilities:
     gives_rows: bool = False
     takes_columns: bool = False
     locks_rows: bool = False
+    reads_words: bool = False
 
 
 _NONE = Capabilities()

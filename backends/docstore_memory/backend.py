@@ -29,15 +29,18 @@ class MemoryBackend:
     Args:
         busy_timeout: seconds that a writer waits for the one before it, at least 0.
         pool_timeout: seconds that a call of an AsyncStore waits for a thread.
+        search_marks: whether a search keeps marks.
     """
 
     name = "memory"
 
-    def __init__(self, *, busy_timeout: float = 10.0, pool_timeout: float = 10.0) -> None:
+    def __init__(
+        self, *, busy_timeout: float = 10.0, pool_timeout: float = 10.0, search_marks: bool = False
+    ) -> None:
         self.capabilities = Capabilities(pool_timeout=pool_timeout)
         self._busy_timeout = busy_timeout
         self._state = MemoryState()
-        self._counters = Sequences(settings={"store_id": uuid4().hex})
+        self._counters = Sequences(settings={"store_id": uuid4().hex}, search_marks=search_marks)
         self._declared: dict[str, list[tuple[SortKey, ...]]] = {}
         self._snapshots: dict[int, Overlay] = {}
         self._mutex = Lock()
@@ -64,13 +67,13 @@ class MemoryBackend:
 
     def _reading(self, snapshot: bool) -> Iterator[Reader]:
         if not snapshot:
-            yield MemoryReader(StateView(self._state), self._mutex, self._counters.settings)
+            yield MemoryReader(StateView(self._state), self._mutex, self._counters)
             return
         kept = Overlay()
         with self._mutex:
             self._snapshots[id(kept)] = kept
         try:
-            yield MemoryReader(StateView(self._state, kept), self._mutex, self._counters.settings)
+            yield MemoryReader(StateView(self._state, kept), self._mutex, self._counters)
         finally:
             with self._mutex:
                 del self._snapshots[id(kept)]
@@ -150,4 +153,6 @@ def open_backend(
     """
     if url.removeprefix("memory:").strip("/"):
         raise ValueError(f"{url!r}: a store in memory has no name; write memory://")
-    return MemoryBackend(busy_timeout=busy_timeout, pool_timeout=pool_timeout)
+    return MemoryBackend(
+        busy_timeout=busy_timeout, pool_timeout=pool_timeout, search_marks=search_marks
+    )

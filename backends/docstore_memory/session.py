@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain, islice
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 from docstore.backend import BlobRow, BlobState, Capabilities, Duplicate, Query, Row, Scope, Statement, column
 from docstore.concurrency import Clock, looked_over
@@ -48,18 +48,24 @@ class MemoryReader:
     Args:
         view: the view.
         mutex: held by any block that changes the base of the view.
-        settings: the texts that the core keeps, by name.
+        counters: what survives any block: the texts that the core keeps among it.
     """
 
-    def __init__(self, view: StateView, mutex: Lock, settings: dict[str, str]) -> None:
+    capabilities: ClassVar[Capabilities] = Capabilities(reads_words=True)
+
+    def __init__(self, view: StateView, mutex: Lock, counters: Sequences) -> None:
         self._view = view
         self._mutex = mutex
-        self._settings = settings
+        self._counters = counters
+        self._settings = counters.settings
 
     def select(self, query: Query) -> Sequence[Row]:
         """Return the rows of ``query`` in its order."""
         names = _names(query.collection.name, query.include, query.only)
-        return [record.row(names) for record in self._selected(query)]
+        if "words" not in names:
+            return [record.row(names) for record in self._selected(query)]
+        names, marks = tuple(name for name in names if name != "words"), self._counters.search_marks
+        return [{**record.row(names), "words": record.words(marks)} for record in self._selected(query)]
 
     def _selected(self, query: Query) -> Sequence[Record]:
         found = first_records(self._view, self._mutex, query)
@@ -177,12 +183,15 @@ def _window(records: Iterable[Record], query: Query, offset: int) -> Sequence[Re
 
 @dataclass(slots=True)
 class Sequences:
-    """State that survives a rollback: last numbers, clock, settings, and which records are decoded."""
+    """State that survives a rollback: last numbers, clock, settings, which records are decoded, and whether
+    searches keep marks.
+    """
 
     numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
     clock: Clock = field(default_factory=Clock)
     settings: dict[str, str] = field(default_factory=dict)
     opened: DecodedRecords = field(default_factory=DecodedRecords)
+    search_marks: bool = False
 
 
 class MemoryWriter(MemoryReader):
@@ -194,11 +203,10 @@ class MemoryWriter(MemoryReader):
         counters: numbers and clock, kept whatever becomes of the block.
     """
 
-    capabilities = Capabilities(takes_columns=True)
+    capabilities = Capabilities(takes_columns=True, reads_words=True)
 
     def __init__(self, view: StateView, mutex: Lock, counters: Sequences) -> None:
-        super().__init__(view, mutex, counters.settings)
-        self._counters = counters
+        super().__init__(view, mutex, counters)
         self._undo: list[Callable[[], object]] | None = None
         assert view.overlay is not None
         self.overlay: Overlay = view.overlay

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 
 from docstore.backend import Row, Rows
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind, value_fault
+from docstore.query.text import index_words
 
 __all__ = ["INDEXES", "DecodedRecords", "Record", "Table"]
 
@@ -69,9 +70,10 @@ class DecodedRecords:
 class Record:
     """One row of a collection: its columns, JSON as text, and while it is read much, decoded."""
 
-    __slots__ = ("_facts", "_layout", "_opened", "_values")
+    __slots__ = ("_facts", "_layout", "_opened", "_values", "_words")
 
     def __init__(self, layout: _Layout, values: tuple[Any, ...], opened: DecodedRecords) -> None:
+        self._words: str | None = None
         self._layout = layout
         self._values = values
         self._opened = opened
@@ -116,6 +118,8 @@ class Record:
             text = facts[name]
             if text is not None:
                 facts[name] = from_json(text)
+        if facts.get("content") is not None:
+            facts["words"] = self.words
         return facts
 
     def columns(self, records: Iterable[Record], names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -141,6 +145,15 @@ class Record:
         """Return these columns as the seam wants them: a fresh dictionary, JSON as text."""
         values, places = self._values, self._layout.places
         return {name: values[places[name]] for name in names}
+
+    def words(self, marks: bool) -> str | None:
+        """Return the words of the content in their stored form, kept from the first time on; None without
+        content.
+        """
+        content = self.get("content")
+        if self._words is None and content is not None:
+            self._words = index_words(content, marks=marks)
+        return self._words
 
     def keys(self) -> Sequence[tuple[str, Hashable]]:
         """Return the index entries of this record: an index's name and the key in it."""

@@ -54,7 +54,7 @@ class PostgresSession(InsertSession):
     aborts: ClassVar[bool] = True
     appends: ClassVar[bool] = True
     capabilities: ClassVar[Capabilities] = Capabilities(
-        single_writer=False, takes_columns=True, locks_rows=True
+        single_writer=False, takes_columns=True, locks_rows=True, reads_words=True
     )
 
     def __init__(

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Rows, Scope, Statement
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.text import fold, index_symbols, index_words, search_fold
+from docstore.query.text import fold, search_fold, stored_symbols, stored_words, words
 from docstore_sql.compiler import Compiler
 from docstore_sql.counters import COUNTED, Counters
 from docstore_sql.fragment import Fragment, both
@@ -35,7 +35,8 @@ _BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "att
 
 def content_columns(content: str, *, marks: bool) -> tuple[str, str, str]:
     """Return the columns of the content table: the text, its words and its symbols (rule 22)."""
-    return content, index_words(content, marks=marks), index_symbols(content, marks=marks)
+    folded = search_fold(content, marks=marks)
+    return content, stored_words(words(folded)), stored_symbols(folded)
 
 
 def name_columns(filename: str, *, marks: bool) -> tuple[str, str | None]:
@@ -134,7 +135,7 @@ class Session(ABC):
         return condition.wrapped(" WHERE ")
 
     def _read_column(self, name: str) -> str:
-        return self.tables.content_of("d") if name == "content" else f"d.{name}"
+        return self.tables.content_of("d", name) if name in ("content", "words") else f"d.{name}"
 
     def _window(self, query: Query) -> Fragment:
         limit = Fragment("")

@@ -158,7 +158,9 @@ class SQLiteSession(Session):
 
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
-    capabilities: ClassVar[Capabilities] = Capabilities(gives_rows=True, takes_columns=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        gives_rows=True, takes_columns=True, reads_words=True
+    )
 
     def __init__(
         self,

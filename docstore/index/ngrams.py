@@ -197,7 +197,7 @@ _PIECES = _Pieces()
 
 def word_tokens(found: Iterable[str]) -> set[str]:
     """Return the tokens of words."""
-    return {"w" + word.translate(_WRITTEN) for word in found if word}
+    return {"w" + word.translate(_WRITTEN) for word in set(found) if word}
 
 
 Alternatives: TypeAlias = tuple[tuple[str, ...], ...]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from docstore.backend import Reader, Row, SortKey
+from docstore.backend import Reader, Row, SortKey, capabilities_of
 from docstore.context.collection_view import Listing
 from docstore.errors import InvalidSort
 from docstore.pagination.windows import GIVEN, PageRows, Position
@@ -136,8 +136,9 @@ def cut_of(found: Sequence[Position], first: int, end: int, came_from: Position 
 
 _SCORED_AT_ONCE = 250
 """Records whose contents are held at once: a content may have 50,000,000 characters."""
-_FOUND, _SCORED = frozenset({"number"}), frozenset({"number", "filename", "content", "created_at"})
-"""The columns that finding and scoring need."""
+_FOUND = frozenset({"number"})
+_SCORED = frozenset({"number", "filename", "created_at"})
+"""The columns that finding and scoring need, beside the content or its words."""
 _SCORE_DIGITS = 10**9
 """Scores have nine decimals; as whole numbers they fit a cursor."""
 
@@ -184,10 +185,13 @@ class RankedOrder:
         rows = executor.rows(reader, plan, light)
         if "content" not in query.collection.fields:
             return sorted(map(self._position, rows))
+        stored = narrow and capabilities_of(reader).reads_words and all(term.words for term in self.terms)
+        read = "words" if stored else "content"
+        include = query.include if stored else query.include | {read}
         found: list[Position] = []
         for start in range(0, len(rows), _SCORED_AT_ONCE):
             numbers = tuple(row["number"] for row in rows[start : start + _SCORED_AT_ONCE])
-            scored = self._numbered(reader, numbers, query.include | {"content"}, _SCORED if narrow else None)
+            scored = self._numbered(reader, numbers, include, _SCORED | {read} if narrow else None)
             found += map(self._position, scored)
         return sorted(found)
 
@@ -215,9 +219,10 @@ class RankedOrder:
         return self.known[row["number"]]
 
     def _position(self, row: Mapping[str, Any]) -> Position:
-        filename, content, created = row["filename"], row.get("content"), row["created_at"]
+        filename, created = _text(row["filename"]) or "", row["created_at"]
+        stored = (_text(row["words"]) or "") if "words" in row else None
         # A row that was broken by hand gets a place too: it is left out, with a warning, when it is read.
-        points = score(self.terms, _text(filename) or "", _text(content))
+        points = score(self.terms, filename, _text(row.get("content")), stored=stored)
         return -round(points * _SCORE_DIGITS), -(created if isinstance(created, int) else 0), -row["number"]
 
     def _cut(

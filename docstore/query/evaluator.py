@@ -41,7 +41,7 @@ from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
 from docstore.query.paths import MISSING, Predicate, Root, Test, sees, sees_array, sees_together
 from docstore.query.patterns import matcher, searcher
-from docstore.query.text import fold, occurs
+from docstore.query.text import fold, occurs, occurs_in, search_fold
 from docstore.query.values import (
     INT64_MAX,
     INT64_MIN,
@@ -174,7 +174,7 @@ def _any_of(tests: Sequence[Predicate]) -> Predicate:
 def _leaf(leaf: Leaf, root: Root) -> Predicate:
     match leaf:
         case Occurs():
-            return lambda record: occurs(leaf, record["filename"], record.get("content"))
+            return _occurs(leaf)
         case Always(value):
             return lambda record: value
         case All(path):
@@ -182,6 +182,21 @@ def _leaf(leaf: Leaf, root: Root) -> Predicate:
         case _:
             test, opens = _test(leaf)
             return sees(leaf.path, test, root) if opens else sees_array(leaf.path, test, root)
+
+
+def _occurs(term: Occurs) -> Predicate:
+    """Return the test of a search's term.
+
+    A record may have its words ready: a function ``words`` of ``term.marks`` that returns their stored form.
+    """
+
+    def test(record: Any) -> bool:
+        stored = record.get("words") if term.words else None
+        if stored is None:
+            return occurs(term, record["filename"], record.get("content"))
+        return occurs_in(term, search_fold(record["filename"], marks=term.marks), stored(term.marks), "")
+
+    return test
 
 
 # Leaves that ask something of the values at a path.

@@ -27,10 +27,11 @@ from docstore.query.expr import FALSE, TRUE, And, Expr, Not, Occurs, Or
 from docstore.query.fields import Collection
 from docstore.query.text import (
     begins_cluster,
+    index_words,
     occurrences,
     search_fold,
+    times_stored,
     without_ignorables,
-    word_count,
     words,
 )
 
@@ -154,20 +155,28 @@ _MOST_PLACES = 10_000
 _REACH = 4 * SNIPPET_CHARACTERS
 
 
-def score(terms: Sequence[Occurs], filename: str, content: str | None) -> float:
+def score(terms: Sequence[Occurs], filename: str, content: str | None, *, stored: str | None = None) -> float:
     """Return how well a record answers a search (rule 22a), rounded to nine decimals.
 
     Args:
         terms: what :func:`~docstore.query.search.search_terms` says of the search; they share ``marks``.
         filename: the record's, as stored.
-        content: the same; ``None`` counts as empty.
+        content: the same; ``None`` counts as empty. It is not looked at where ``stored`` is given, unless a
+            term has no word.
+        stored: :func:`~docstore.query.text.index_words` of the content; ``None`` makes them.
     """
     marks = bool(terms) and terms[0].marks
-    name, text = search_fold(filename, marks=marks), search_fold(content or "", marks=marks)
-    length = word_count(text) / _WORDS_OF_HALF_WEIGHT
+    name = search_fold(filename, marks=marks)
+    if stored is None:
+        stored = index_words(content, marks=marks)
+    length = max(0, stored.count(" ") - 1) / _WORDS_OF_HALF_WEIGHT
     total = 0.0
     for term in terms:
-        found = sum(1.0 if whole else _BEGINNING_WEIGHT for _, _, whole in occurrences(term, text))
+        if term.words:
+            whole, begun = times_stored(term, stored)
+        else:
+            whole, begun = search_fold(content or "", marks=marks).count(term.text), 0
+        found = whole + begun * _BEGINNING_WEIGHT
         total += found / (found + 0.5 + length) + (_FILENAME_BONUS if term.text in name else 0)
     return round(total, 9)
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from docstore.query.expr import Occurs
 
@@ -37,10 +38,11 @@ __all__ = [
     "occurs",
     "occurs_in",
     "search_fold",
+    "stored_symbols",
     "stored_words",
     "symbols",
+    "times_stored",
     "without_ignorables",
-    "word_count",
     "words",
 ]
 
@@ -72,7 +74,6 @@ _SINGLE = (
     (0x20000, 0x3FFFD),  # the ideographic planes
 )
 _ASCII_WORDS = "".join(c if c.isalnum() else " " for c in map(chr, range(128)))
-_ASCII_RUNS = "".join("a" if c.isalnum() else " " for c in map(chr, range(128)))
 _ASCII_SYMBOLS = "".join(SYMBOL_SEPARATOR if c.isalnum() else c for c in map(chr, range(128)))
 
 
@@ -148,6 +149,27 @@ def search_fold(text: str, *, marks: bool = False) -> str:
     """
     if text.isascii():
         return text.lower()
+    if len(text) < _LEAST_PARTED:
+        return _folded(text, marks)
+    # Nothing folds together across a blank, and most words of a text come again: 15,000 letters of French
+    # take 0.3 ms so and 0.6 whole, of Russian 0.5 and 3.6, of Korean 0.6 and 5.6.
+    parts = text.split(" ")
+    return " ".join(
+        [
+            part.lower() if part.isascii()
+            else _part_folded(part, marks) if len(part) <= _LONGEST_PART
+            else _folded(part, marks)
+            for part in parts
+        ]
+    )  # fmt: skip
+
+
+_LEAST_PARTED = 256
+_LONGEST_PART = 48
+_KEPT_PARTS = 8_192
+
+
+def _folded(text: str, marks: bool) -> str:
     text = unicodedata.normalize("NFKD", without_ignorables(text))
     if marks:
         return unicodedata.normalize("NFKC", text.casefold())
@@ -161,17 +183,12 @@ def search_fold(text: str, *, marks: bool = False) -> str:
     return unicodedata.normalize("NFKC", text.casefold().translate(_PLAIN_LETTERS))
 
 
+_part_folded = lru_cache(_KEPT_PARTS)(_folded)
+
+
 def words(text: str) -> list[str]:
     """Return the words of ``text``, which is folded already, in their order, repetitions included."""
     return text.translate(_ASCII_WORDS if text.isascii() else _WORDS).split()
-
-
-def word_count(text: str) -> int:
-    """Return how many words a folded text has: the length of :func:`words`, without making them."""
-    if not text.isascii():
-        return len(words(text))
-    runs = text.translate(_ASCII_RUNS)
-    return runs.count(" a") + runs.startswith("a")
 
 
 def symbols(text: str) -> list[str]:
@@ -181,6 +198,11 @@ def symbols(text: str) -> list[str]:
     """
     runs = text.translate(_ASCII_SYMBOLS if text.isascii() else _SYMBOLS).split(SYMBOL_SEPARATOR)
     return [run for run in dict.fromkeys(runs) if run]
+
+
+def stored_symbols(text: str) -> str:
+    """Return :func:`symbols` of ``text`` in their stored form."""
+    return SYMBOL_SEPARATOR.join(symbols(text))
 
 
 def stored_words(found: Iterable[str]) -> str:
@@ -219,7 +241,7 @@ def index_symbols(content: str | None, *, marks: bool = False) -> str:
         The distinct maximal runs of other than word characters (white space too), joined by
         :data:`SYMBOL_SEPARATOR`.
     """
-    return SYMBOL_SEPARATOR.join(symbols(search_fold(content or "", marks=marks)))
+    return stored_symbols(search_fold(content or "", marks=marks))
 
 
 def occurs_in(term: Occurs, filename: str, stored: str, stored_symbols: str) -> bool:
@@ -238,6 +260,31 @@ def occurs_in(term: Occurs, filename: str, stored: str, stored_symbols: str) -> 
     if not term.words:
         return term.text in stored_symbols
     return " " + " ".join(term.words) + ("" if term.prefix else " ") in stored
+
+
+def times_stored(term: Occurs, stored: str) -> tuple[int, int]:
+    """Return how often a term with words occurs in a content, counted from the left without overlap.
+
+    Args:
+        term: the term.
+        stored: :func:`index_words` of the content.
+
+    Returns:
+        How often as it stands, and how often its last word is only the beginning of one.
+    """
+    sought = " " + " ".join(term.words)
+    whole = begun = 0
+    at = stored.find(sought)
+    while at >= 0:
+        end = at + len(sought)
+        if stored[end] == " ":
+            whole += 1
+        elif term.prefix:
+            begun += 1
+        else:
+            end = at + 1
+        at = stored.find(sought, end)
+    return whole, begun
 
 
 def occurs(term: Occurs, filename: str, content: str | None) -> bool:

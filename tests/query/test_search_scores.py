@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docstore.query.search import highlight, score, search_terms, snippet
-from docstore.query.text import index_words, occurrences, occurs_in, search_fold, words
+from docstore.query.text import index_words, occurrences, occurs_in, search_fold, times_stored, words
 
 LETTERS = 'aAbB éÉßŁ漢かがｶﾞกินЙйё한ᄒ\u1161\u0301\u0306\u200b\u00ad .-*"\n'
 texts = st.text(st.sampled_from(LETTERS), max_size=24)
@@ -91,6 +91,17 @@ def test_the_places_of_a_long_text_are_right() -> None:
 def test_scores_are_the_formula(search: str, filename: str, content: str | None, wanted: float) -> None:
     """Rule 22a: f / (f + 0.5 + L/500) for each different term, 3 more where it is in the filename."""
     assert round(wanted, 9) == score(search_terms(search), filename, content)
+
+
+@given(texts, texts, st.booleans())
+def test_the_stored_words_score_as_the_text_does(content: str, search: str, marks: bool) -> None:
+    """What a term's occurrences in the text are is told by the stored words, too."""
+    terms = search_terms(search, marks=marks)
+    stored, folded = index_words(content, marks=marks), search_fold(content, marks=marks)
+    for term in (term for term in terms if term.words):
+        wholes = [whole for _, _, whole in occurrences(term, folded)]
+        assert times_stored(term, stored) == (wholes.count(True), wholes.count(False))
+    assert score(terms, "x", content, stored=stored) == score(terms, "x", content)
 
 
 def test_a_snippet_stands_where_most_terms_stand_together() -> None:

@@ -34,6 +34,14 @@ def test_the_fold_for_search_is_idempotent(raw: str, marks: bool) -> None:
     assert folded == text.search_fold(folded, marks=marks)
 
 
+@given(st.lists(texts | st.sampled_from(["\u0308", "\u1161", "й\u0306", "x" * 60 + "é"])), st.booleans())
+def test_a_long_text_is_folded_as_if_at_once(parts: list[str], marks: bool) -> None:
+    """A long text is folded word by word: what is folded together there, is folded together alone."""
+    short = " ".join(parts)[:80]
+    long = f"{short} {'é ' * 200}"
+    assert text.search_fold(long, marks=marks).startswith(text.search_fold(f"{short} ", marks=marks))
+
+
 @pytest.mark.parametrize(
     ("raw", "folded"),
     [

@@ -57,19 +57,20 @@ class _Terms:
 
     Attributes:
         width: the size of the spans; of several parts the narrowest is looked for.
-        spans: the prefix of the path, the mark of records with several values, and the span of terms.
+        spans: the prefix of the terms, the mark of records with several values, the span of terms, and
+            how many digits a term has behind the prefix.
         common_values: the common values that matches lack.
     """
 
     width: int
-    spans: tuple[tuple[str, str, TermSpan], ...] = ()
+    spans: tuple[tuple[str, str, TermSpan, int], ...] = ()
     common_values: tuple[CommonValue, ...] = ()
 
     def words(self) -> Iterator[str]:
         """Yield the words to look for, those that only begin so with ``:*``."""
-        for start, mark, (first, last) in self.spans:
+        for start, mark, (first, last), digits in self.spans:
             yield start + mark
-            for end in cover(first, last, INSTANT_DIGITS if start.endswith(INSTANT) else NUMBER_DIGITS):
+            for end in cover(first, last, digits):
                 yield start + end
         if self.spans:
             yield TOO_MANY_PATHS
@@ -120,18 +121,20 @@ def _any_of(parts: Sequence[_Terms]) -> _Terms:
 
 def _ranges(terms: Iterable[Expr], base: Path) -> Iterator[_Terms]:
     """Yield the terms of the bounds on numbers and instants in a conjunction, those of one path together."""
-    bounds: dict[tuple[str, int], list[TermSpan]] = {}
+    bounds: dict[tuple[str, int, int], list[TermSpan]] = {}
     for term in terms:
         if not isinstance(term, Compare | During) or not _is_indexed(path := (*base, *term.path)):
             continue
         if isinstance(term, During):
-            bounds.setdefault((start_of(path[1:]) + INSTANT, _YEARS_SHIFT), []).append(_instants(term))
+            key = (start_of(path[1:]) + INSTANT, INSTANT_DIGITS, _YEARS_SHIFT)
+            bounds.setdefault(key, []).append(_instants(term))
         elif (found := span(term)) is not None:
-            bounds.setdefault((start_of(path[1:]), 0), []).append(found)
-    for (start, scale), spans in bounds.items():
+            # The digits stand beside the prefix, which does not tell them: a path's may end in "d", too.
+            bounds.setdefault((start_of(path[1:]), NUMBER_DIGITS, 0), []).append(found)
+    for (start, digits, scale), spans in bounds.items():
         first, last = max(one[0] for one in spans), min(one[1] for one in spans)
         width = min(max(last - first + 1, 0) << scale, LAST_TERM)
-        yield _Terms(width, ((start, "s" if len(spans) > 1 else "t", (first, last)),))
+        yield _Terms(width, ((start, "s" if len(spans) > 1 else "t", (first, last), digits),))
 
 
 def _instants(term: During) -> TermSpan:

@@ -192,7 +192,7 @@ def _unknown(name: str) -> str:
     if name == "status":
         return "update does not set status: use start, complete, fail or retry"
     near = get_close_matches(name, _CHANGEABLE, 1)
-    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    hint = f"; did you mean {shown(near[0])}?" if near else "."
     return f"update cannot change {shown(name)}{hint} It changes {', '.join(_CHANGEABLE)}"
 
 
@@ -468,5 +468,5 @@ def _unknown_of_extraction(name: str) -> str:
     if name in ("reviewed_results", "reviewed_by", "reviewed_at", "is_reviewed"):
         return f"update does not set {name}: use review"
     near = get_close_matches(name, _EXTRACTION_CHANGEABLE, 1)
-    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    hint = f"; did you mean {shown(near[0])}?" if near else "."
     return f"update cannot change {shown(name)}{hint} It changes {', '.join(_EXTRACTION_CHANGEABLE)}"

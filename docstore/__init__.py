@@ -82,13 +82,13 @@ if TYPE_CHECKING:
         ValuePage,
     )
     from docstore.query.evaluator import matches_filter as matches
-    from docstore.query.explain import Plan
     from docstore.query.facets import (
         Facet,
     )
     from docstore.query.instants import (
         instant,
     )
+    from docstore.query.planner import Plan
     from docstore.query.scoping import under
     from docstore.query.search import highlight
     from docstore.registry import (
@@ -247,7 +247,7 @@ _PLACES = {
     "docstore.query.evaluator": ("matches",),
     "docstore.query.facets": ("Facet",),
     "docstore.query.instants": ("instant",),
-    "docstore.query.explain": ("Plan",),
+    "docstore.query.planner": ("Plan",),
     "docstore.query.search": ("highlight",),
     "docstore.query.scoping": ("under",),
     "docstore.store": (

@@ -42,9 +42,9 @@ from docstore.pagination.windows import (
     stored_order,
 )
 from docstore.query import executor
-from docstore.query.explain import Plan
 from docstore.query.expr import In
 from docstore.query.facets import Facet
+from docstore.query.planner import Plan
 from docstore.query.sorting import Sort
 from docstore.summaries import MOST_VALUES, Columns, Summaries, columns_of, flat_row, table_of
 

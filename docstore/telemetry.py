@@ -25,8 +25,8 @@ from time import perf_counter
 from typing import Any
 
 from docstore.errors import shown
-from docstore.query.explain import Plan
 from docstore.query.expr import And, ElemMatch, Expr, Not, Or
+from docstore.query.planner import Plan
 
 __all__ = ["SLOW", "Watch", "fingerprint"]
 

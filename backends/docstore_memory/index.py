@@ -7,30 +7,124 @@ pieces of filenames and the words of contents are terms like the others, at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from docstore.backend import Query
-from docstore.index.bitmap import EMPTY, Bitmap, intersection, union_all
-from docstore.index.bulk import Bulk, MemoryPostings
-from docstore.index.extract import Record, indexed_fields
+from docstore.index.bitmap import (
+    EMPTY,
+    NUMBERS_TYPE,
+    SMALL,
+    Bitmap,
+    BitRun,
+    Members,
+    difference,
+    integer_of,
+    intersection,
+    union_all,
+)
+from docstore.index.columns import column_of, span_of
+from docstore.index.extract import Record, TermTree, indexed_fields
 from docstore.index.ngrams import Alternatives, text_query
 from docstore.index.search import MatchSets, leaf_sets
-from docstore.index.snapshot import IndexMatches, Snapshot
+from docstore.index.snapshot import Bulk, IndexMatches, Snapshot, sets_of
 from docstore.index.tail import RecordView, Tail
-from docstore.index.terms import TermSource
-from docstore.index.values import span_of
-from docstore.query.expr import And, Compare, Expr, Leaf, expr_to_json
+from docstore.index.terms import MOST_KEYS, WIDTHS, TermSource
+from docstore.query.expr import And, Compare, Expr, Leaf, Path, expr_to_json
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.values import INT64_MAX, INT64_MIN
 
-__all__ = ["Index", "MemoryPrepared", "conjuncts", "indexes", "prepared"]
+__all__ = ["Index", "MemoryPostings", "MemoryPrepared", "conjuncts", "indexes", "prepared"]
 
 _FOLD = 16_384
 _NAMES = ("filename",)
 _ANSWERS = 256
 _LONGEST = 4096
+
+
+class MemoryPostings:
+    """A :class:`~docstore.index.extract.Stored` in dictionaries."""
+
+    def __init__(self) -> None:
+        self._facts: dict[Path, dict[bytes, Bitmap]] = {}
+        self._sorted: dict[Path, list[bytes]] = {}
+
+    def posting(self, path: Path, key: bytes) -> Bitmap:
+        """Return the records that have the term."""
+        return self._facts.get(path, {}).get(key, EMPTY)
+
+    def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
+        """Return the records that have any of the terms."""
+        here = self._facts.get(path, {})
+        return union_all(here[key] for key in keys if key in here)
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the keys of a range, or ``None`` if there are too many."""
+        every = self._sorted.get(path)
+        if every is None:
+            every = self._sorted[path] = sorted(self._facts.get(path, ()))
+        begin, stop = bisect_left(every, first), bisect_left(every, end)
+        return every[begin:stop] if stop - begin <= MOST_KEYS else None
+
+    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
+        """Return the slices of a column that are not empty."""
+        return column_of(self, path, column, 8 * WIDTHS[column])
+
+    def fold(
+        self,
+        fields: Mapping[str, bool],
+        before: Mapping[int, Record],
+        now: Mapping[int, Record],
+    ) -> None:
+        """Take up changes.
+
+        Args:
+            fields: the indexed fields.
+            before: the changed records as they were when last folded; new ones are not among them.
+            now: the changed records that still exist, as they are.
+        """
+        self._sorted.clear()
+        if before:
+            gone = Bitmap.of(sorted(before))
+            for path, node in TermTree(fields, before).root.walk():
+                here = self._facts[path]
+                for key, _ in sets_of(node):
+                    left = _compact(difference(here.get(key, EMPTY), gone))
+                    if left:
+                        here[key] = left
+                    else:
+                        here.pop(key, None)
+        for path, node in TermTree(fields, now).root.walk():
+            here = self._facts.setdefault(path, {})
+            for key, members in node.sets():
+                here[key] = _joined(here.get(key), members)
+
+
+def _joined(old: Bitmap | None, members: Members) -> Bitmap:
+    """Return a set with more members, in one form only: a compact list or an integer."""
+    is_run = isinstance(members, BitRun)
+    if old is None or old.is_listed:
+        count = members.integer.bit_count() if isinstance(members, BitRun) else len(members)
+        if count + (0 if old is None else old.count) <= SMALL:
+            added = array(NUMBERS_TYPE, Bitmap.of_members(members).members if is_run else members)
+            if old is None:
+                return Bitmap(added, None)
+            before = old.members
+            if isinstance(before, array) and before[-1] < added[0]:
+                return Bitmap(before + added, None)
+            return Bitmap(array(NUMBERS_TYPE, sorted({*before, *added})), None)
+    integer = integer_of(members)
+    return Bitmap.of_integer(integer if old is None else old.integer | integer)
+
+
+def _compact(bits: Bitmap) -> Bitmap:
+    """Return the set in one form only: a compact list or an integer."""
+    if bits.is_listed:
+        return Bitmap(array(NUMBERS_TYPE, bits.members), None)
+    return Bitmap.of_integer(bits.integer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from docstore.query.re2_syntax import GROUP, HEX, OCTAL, REPEAT
+from docstore.query.patterns import GROUP, HEX, OCTAL, REPEAT
 
 __all__ = [
     "ANY",

@@ -23,11 +23,20 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import Row, column
 from docstore.concurrency import looked_over
-from docstore.index.bitmap import Bitmap, BitRun, Members, difference
-from docstore.index.bulk import Bulk
-from docstore.index.chunks import merged, packed, packed_integer, packed_one, removed, split
+from docstore.index.bitmap import (
+    Bitmap,
+    BitRun,
+    Members,
+    difference,
+    merged,
+    packed,
+    packed_integer,
+    packed_one,
+    removed,
+    split,
+)
 from docstore.index.extract import Node, Record, TermTree, extract_columns
-from docstore.index.snapshot import Snapshot
+from docstore.index.snapshot import Bulk, Snapshot
 from docstore.index.tail import RecordView, Tail
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, read_json

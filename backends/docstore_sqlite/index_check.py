@@ -9,9 +9,9 @@ from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from docstore.index.bulk import sets_of
-from docstore.index.chunks import CHUNK, assemble, packed, split
+from docstore.index.bitmap import CHUNK, assemble, packed, split
 from docstore.index.extract import TermTree
+from docstore.index.snapshot import sets_of
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import Compaction, begin_generation, decoded, fresh

@@ -36,12 +36,12 @@ from docstore_sql.tables import Tables
 from docstore.backend import Query, Row, SortKey
 from docstore.index import top_k
 from docstore.index.bitmap import EMPTY, Bitmap, union
+from docstore.index.columns import CUT, MOST_ORDERED, OrderedMatches, is_ordered, span_of
 from docstore.index.ngrams import fts5_query, text_query
 from docstore.index.search import MatchSets, leaf_sets
 from docstore.index.snapshot import IndexMatches, PageRange, Snapshot, count_by
 from docstore.index.tail import Segment
 from docstore.index.terms import EVERY, TermSource
-from docstore.index.values import CUT, MOST_ORDERED, OrderedMatches, is_ordered, span_of
 from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, Path, expr_to_json, leaves
 from docstore.query.fields import DOCUMENTS, Collection
 from docstore.query.values import INT64_MAX, INT64_MIN

@@ -27,8 +27,7 @@ from docstore_sql.migrations import made_by
 from docstore_sql.tables import Tables, make_metadata
 
 from docstore.backend import SortKey
-from docstore.index.bitmap import EMPTY, Bitmap, union_all
-from docstore.index.chunks import assemble
+from docstore.index.bitmap import EMPTY, Bitmap, assemble, union_all
 from docstore.index.extract import indexed_fields
 from docstore.index.ngrams import document_tokens, names_tokens
 from docstore.index.snapshot import Snapshot
@@ -260,7 +259,7 @@ def _chunks_text(chunks: int) -> str:
 
 
 class PostingReader:
-    """A :class:`~docstore.index.bulk.Stored` read through one cursor.
+    """A :class:`~docstore.index.snapshot.Stored` read through one cursor.
 
     Args:
         cursor: on a connection within a transaction.

@@ -16,8 +16,8 @@ from docstore.context.store_context import StoreContext
 from docstore.errors import missing
 from docstore.models import FieldInfo, Page, ValuePage
 from docstore.pagination.iteration import Iteration
-from docstore.query.explain import Plan
 from docstore.query.facets import Facet
+from docstore.query.planner import Plan
 from docstore.query.sorting import Sort
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from docstore.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from docstore.query.explain import Plan
+    from docstore.query.planner import Plan
     from docstore.store import Store
 
 _PAGE = 1000
@@ -399,7 +399,7 @@ def explain_(
 
 def plan_record(plan: Plan) -> dict[str, Any]:
     """Turn a plan into what JSON can hold: predicates as one line of text each, the rest as it is."""
-    from docstore.query.explain import show_expr
+    from docstore.query.planner import show_expr
 
     return {
         "collection": plan.collection,

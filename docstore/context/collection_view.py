@@ -44,12 +44,11 @@ from docstore.models import (
 from docstore.plan_cache import spelled
 from docstore.query import cursor as cursors
 from docstore.query import executor
-from docstore.query.explain import Plan
 from docstore.query.expr import TRUE, Compare, Expr, Occurs, asked_fields, expr_to_json
 from docstore.query.fields import DOCUMENTS, Collection, Kind
 from docstore.query.optimizer import conjunction, normalize
 from docstore.query.parser import parse
-from docstore.query.planner import make_plan
+from docstore.query.planner import Plan, make_plan
 from docstore.query.search import parse_search, search_terms
 from docstore.query.sorting import Sort, parse_sort
 from docstore.query.values import NotJson, by_value, check_text

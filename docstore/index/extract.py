@@ -17,8 +17,8 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pydantic_core import from_json
 
-from docstore.index.bit_slices import raw_slices, slice_key, transposed
 from docstore.index.bitmap import EMPTY, NUMBERS_TYPE, SMALL, Bitmap, BitRun, Members, packed_members
+from docstore.index.columns import raw_slices, slice_key, transposed
 from docstore.index.ngrams import tokens_of
 from docstore.index.terms import (
     ARRAY,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from docstore.concurrency import check, looked_over
-from docstore.index.bit_slices import date_ordinal, double_ordinal, equal_to_any, slice_key
 from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
+from docstore.index.columns import date_ordinal, double_ordinal, equal_to_any, slice_key
 from docstore.index.terms import (
     ARRAY,
     DATES,
@@ -63,6 +63,7 @@ from docstore.query.instants import text_spans
 from docstore.query.paths import index_step
 
 __all__ = [
+    "LeafSearch",
     "MatchSets",
     "exact_sets",
     "intersect_all",
@@ -132,6 +133,9 @@ def unite_all(parts: Sequence[MatchSets]) -> MatchSets:
         return exact_sets(low)
     return MatchSets(low, union_all([part.upper for part in parts]))
 
+
+LeafSearch: TypeAlias = Callable[[Leaf, TermSource], MatchSets]
+"""Says of one leaf what the terms of a source say."""
 
 BoundLeafSearch: TypeAlias = Callable[[Leaf], MatchSets]
 """Says of one leaf what the terms say."""

@@ -2,36 +2,215 @@
 
 Each part answers the whole filter; the result is (bulk − stale) ∪ tail. A page takes the bulk's top k,
 widened at the front by the number of changed records that match, and merges both by key.
+
+The bulk caches match sets, values by record and orders. They depend on its generation alone, not on the
+reader, so that they hold until the next fold.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from docstore.concurrency import looked_over
 from docstore.index import top_k
-from docstore.index.bitmap import Bitmap, difference, intersection, union, union_all
-from docstore.index.bulk import Bulk, LeafSearch
+from docstore.index.bitmap import (
+    Bitmap,
+    difference,
+    intersection,
+    union,
+    union_all,
+)
+from docstore.index.columns import (
+    OrderCache,
+    OrderedMatches,
+    ValuesByRecord,
+    compare,
+    has_ordinal,
+    ordinal,
+    slice_key,
+)
+from docstore.index.extract import Node
 from docstore.index.ngrams import text_query
-from docstore.index.search import MatchSets, exact_sets, leaf_sets
+from docstore.index.search import LeafSearch, MatchSets, exact_sets, leaf_sets, match_sets
 from docstore.index.tail import Tail, TailQuery, Texts
-from docstore.index.terms import ARRAY, DATES, FALSE, KINDS, NULL, NUMBER, OVERSIZED, TRUE, TermSource
-from docstore.index.values import OrderedMatches, has_ordinal, ordinal
-from docstore.query.expr import Expr, Path, SortKey, leaves
+from docstore.index.terms import (
+    ARRAY,
+    DATES,
+    EVERY,
+    FALSE,
+    KINDS,
+    NULL,
+    NUMBER,
+    NUMBERS,
+    OVERSIZED,
+    TRUE,
+    TermSource,
+)
+from docstore.query.expr import And, Expr, Leaf, Path, SortKey, expr_to_json, leaves
 from docstore.query.facets import Facet, group
 from docstore.query.sorting import after_function, sort_key_function
 
 __all__ = [
+    "Bulk",
     "IndexMatches",
     "PageCandidates",
     "PageRange",
+    "Postings",
     "Snapshot",
     "count_by",
+    "sets_of",
 ]
+
+_ANSWERS = 256
+# Characters of a question whose answer is kept.
+_LONGEST = 4096
+
+
+@dataclass(slots=True)
+class _Worked:
+    """The cache of one generation. Threads may share it."""
+
+    answers: dict[str, MatchSets] = field(default_factory=dict)
+    varying: dict[tuple[Path, bytes], list[int]] = field(default_factory=dict)
+    values: dict[str, ValuesByRecord | None] = field(default_factory=dict)
+    orders: OrderCache = field(default_factory=OrderCache)
+
+
+class Bulk:
+    """A :class:`~docstore.index.terms.TermSource`: the terms of one generation.
+
+    Args:
+        fields: the indexed fields, and whether each is JSON.
+        stored: the terms.
+    """
+
+    __slots__ = ("_worked", "fields", "stored")
+
+    def __init__(self, fields: Mapping[str, bool], stored: Postings) -> None:
+        self.fields: Mapping[str, bool] = fields
+        self.stored: Postings = stored
+        self._worked = _Worked()
+
+    def on(self, stored: Postings) -> Bulk:
+        """Return the same generation over other postings; both share one cache."""
+        other = Bulk(self.fields, stored)
+        other._worked = self._worked
+        return other
+
+    @property
+    def orders(self) -> OrderCache:
+        """The matches that are kept in an order."""
+        return self._worked.orders
+
+    @property
+    def every(self) -> Bitmap:
+        """All records."""
+        return self.stored.posting((), EVERY)
+
+    def find(self, terms: Sequence[Expr], key: str, leaf: LeafSearch, *, is_kept: bool = True) -> MatchSets:
+        """Return the bounds of a conjunction; they are kept, and those of its leaves.
+
+        Args:
+            terms: all must hold; none: every record.
+            key: tells the conjunction from all others.
+            leaf: answers for one leaf.
+            is_kept: false where leaves on texts are answered by what is not of this generation alone.
+        """
+        answers = self._worked.answers
+        found = answers.get(key)
+        if found is None:
+
+            def of(one: Leaf) -> MatchSets:
+                if not is_kept and text_query(one) is not None:
+                    return leaf(one, self)
+                place = expr_to_json(one)
+                known = answers.get(place)
+                return self._keep(place, leaf(one, self)) if known is None else known
+
+            found = match_sets(terms[0] if len(terms) == 1 else And(tuple(terms)), self, of)
+            if is_kept:
+                self._keep(key, found)
+        return found
+
+    def _keep(self, key: str, found: MatchSets) -> MatchSets:
+        answers = self._worked.answers
+        if len(key) <= _LONGEST:
+            while len(answers) >= _ANSWERS:
+                answers.pop(next(iter(answers)), None)
+            answers[key] = found
+        return found
+
+    def knows(self, key: str) -> bool:
+        """Return whether the answer for a conjunction is kept."""
+        return key in self._worked.answers
+
+    def values(self, name: str) -> ValuesByRecord | None:
+        """Return the values of a column by record, or None if some record has no number in it."""
+        known = self._worked.values
+        if name not in known:
+            path = (name,)
+            whole = self.stored.posting(path, NUMBERS) == self.every
+            known[name] = ValuesByRecord(self.stored.column(path, NUMBERS)) if whole else None
+        return known[name]
+
+    # -- a source ------------------------------------------------------------------------------------------
+
+    def has_field(self, name: str) -> bool:
+        """Return whether the terms of this field are kept."""
+        return name in self.fields
+
+    def posting(self, path: Path, key: bytes) -> Bitmap:
+        """Return the records that have the term."""
+        return self.stored.posting(path, key)
+
+    def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
+        """Return the records that have any of the terms."""
+        return self.stored.any_posting(path, keys)
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the keys of a range, or ``None`` if there are too many."""
+        return self.stored.keys(path, first, end)
+
+    def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
+        """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
+        present = self.posting(path, column)
+        return compare(lambda at: self.posting(path, slice_key(column, at)), column, present, ordinal)
+
+    def varying(self, path: Path, column: bytes) -> Sequence[int]:
+        """Return the slices of a column that tell its records apart, the most significant first."""
+        place = (path, column)
+        found = self._worked.varying.get(place)
+        if found is None:
+            present, slices = self.posting(path, column), self.stored.column(path, column)
+            found = [at for at, bits in sorted(slices.items()) if bits != present]
+            self._worked.varying[place] = found
+        return found
+
+
+class Postings(Protocol):
+    """Terms kept in bulk."""
+
+    def posting(self, path: Path, key: bytes) -> Bitmap:
+        """Return the records that have the term."""
+
+    def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
+        """Return the records that have any of the terms."""
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the keys of a range, or None if there are more than MOST_KEYS."""
+
+    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
+        """Return the slices of a column that are not empty."""
+
+
+def sets_of(node: Node) -> Iterator[tuple[bytes, Bitmap]]:
+    """Yield a node's terms: each key, slices of columns among them, and who has it."""
+    for key, members in node.sets():
+        yield key, Bitmap.of_members(members)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from docstore.concurrency import looked_over
-from docstore.index.bit_slices import date_ordinal_of, double_ordinal_of
 from docstore.index.bitmap import EMPTY, Bitmap, union
-from docstore.index.bulk import LeafSearch, column_of
+from docstore.index.columns import column_of, date_ordinal_of, double_ordinal_of
 from docstore.index.extract import Record, TermTree
-from docstore.index.search import MatchSets, exact_sets, match_sets
+from docstore.index.search import LeafSearch, MatchSets, exact_sets, match_sets
 from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves

@@ -3,7 +3,7 @@
 A term is a path and a key; its posting is the set of the records that have it. One-byte keys are *kinds* (the
 path leads to a value of this type), and two columns: a record that has exactly one number at a path is in the
 path's column of numbers, one with exactly one text that begins like a date in its column of dates
-(:mod:`docstore.index.bit_slices`); both are cheap for many distinct values and answer ranges. All other
+(:mod:`docstore.index.columns`); both are cheap for many distinct values and answer ranges. All other
 numbers and texts are terms with the value in the key, whose order as bytes is the order of the values::
 
     01 … 07        null, false, true, number, text, array, object

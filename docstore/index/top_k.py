@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from docstore.index.bit_slices import Slices, compare, date_ordinal, double_ordinal, slice_key
 from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
+from docstore.index.columns import Slices, compare, date_ordinal, double_ordinal, slice_key
 from docstore.index.terms import (
     ARRAY,
     DATES,

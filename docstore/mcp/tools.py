@@ -22,10 +22,10 @@ from docstore.mcp.arguments import (
     UpdateArguments,
 )
 from docstore.models import Document, Page
-from docstore.query.explain import show_expr
 from docstore.query.expr import TRUE
 from docstore.query.facets import facet_path
 from docstore.query.fields import DOCUMENTS
+from docstore.query.planner import show_expr
 from docstore.summaries import value_at
 
 __all__ = ["TOOLS", "AgentTool"]

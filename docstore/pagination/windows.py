@@ -11,7 +11,7 @@ from docstore.errors import InvalidPage, InvalidSort
 from docstore.query import executor
 from docstore.query.cursor import Way
 from docstore.query.fields import decode
-from docstore.query.filter_errors import shown
+from docstore.query.operands import shown
 from docstore.query.sorting import Sort, position_of, reverse_order
 from docstore.query.values import by_value
 

@@ -72,6 +72,7 @@ __all__ = [
     "matches_text",
 ]
 
+
 def matches(expr: Expr, record: Mapping[str, Any], *, free: bool = False) -> bool:
     """Tell whether ``record`` matches ``expr``.
 
@@ -247,6 +248,8 @@ def _has_element(leaf: ElemMatch) -> Test:
         )
 
     return test
+
+
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 
 

@@ -16,9 +16,9 @@ from typing import Protocol
 
 from docstore.concurrency import check, looked_over
 from docstore.query.evaluator import compile as compile_expr
-from docstore.query.explain import Plan
 from docstore.query.expr import TRUE, In, Query, Row, asked_fields
 from docstore.query.fields import JSON_FIELDS, decode, fault_of
+from docstore.query.planner import Plan
 from docstore.query.sorting import position_key, position_of, sort_key_function
 
 __all__ = [

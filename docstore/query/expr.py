@@ -287,6 +287,7 @@ def asked_fields(expr: Expr) -> set[str]:
             names.add(leaf.path[0])
     return names
 
+
 Row: TypeAlias = dict[str, Any]
 """Field name → stored value. A select's rows hold the collection's light fields and those named in
 ``include``."""

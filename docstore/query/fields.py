@@ -179,6 +179,7 @@ def collection_named(name: str) -> Collection:
     """
     return {"documents": DOCUMENTS, "extractions": EXTRACTIONS}[name]
 
+
 JSON_FIELDS = {
     collection.name: tuple(name for name, field in collection.fields.items() if field.kind is Kind.JSON)
     for collection in (DOCUMENTS, EXTRACTIONS)

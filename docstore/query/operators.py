@@ -33,17 +33,21 @@ from docstore.query.expr import (
     TypeIs,
 )
 from docstore.query.fields import Collection, Field, Kind
-from docstore.query.filter_errors import Where, bad_syntax, bad_value, shown, too_complex
 from docstore.query.operands import (
     LOGIC,
     Moment,
     Op,
     Rules,
     Target,
+    Where,
+    bad_syntax,
+    bad_value,
     compare_field,
     field_operand,
     is_operators,
+    shown,
     text_operand,
+    too_complex,
     whole_number,
 )
 from docstore.query.values import Json, by_value, type_name
@@ -362,9 +366,7 @@ OPERATORS: dict[str, Operator] = {
     "$size": Operator("the array's length", "other", {"type": "integer", "minimum": 0}, _size),
     "$mod": Operator("[divisor, remainder]", "other", {**_LIST, "minItems": 2, "maxItems": 2}, _mod),
     "$all": Operator("the array has all of these", "values", _LIST, None),
-    "$elemMatch": Operator(
-        "one element of the array satisfies all", "operators", {"type": "object"}, None
-    ),
+    "$elemMatch": Operator("one element of the array satisfies all", "operators", {"type": "object"}, None),
     "$not": Operator("the complement of these operators", "operators", {"type": "object"}, None),
     "$regex": Operator("RE2 pattern", "pattern", _TEXT, None),
     "$options": Operator("flags of $regex", "other", {**_TEXT, "pattern": "^[imsxu]*$"}, _options),

@@ -37,6 +37,7 @@ __all__ = [
     "normalize",
 ]
 
+
 def normalize(expr: Expr) -> Expr:
     """Return an Expr that matches just what ``expr`` does, in its tidiest form.
 

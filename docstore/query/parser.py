@@ -18,24 +18,22 @@ from docstore.concurrency import looked_over
 from docstore.limits import DEFAULT_LIMITS, Limits
 from docstore.query.expr import FALSE, TRUE, All, And, ElemMatch, Expr, Not, Or
 from docstore.query.fields import Collection, Kind
-from docstore.query.filter_errors import (
-    Where,
-    bad_syntax,
-    bad_value,
-    shown,
-    too_complex,
-    unknown_field,
-    unknown_operator,
-)
 from docstore.query.operands import (
     LOGIC,
     Moment,
     Rules,
     Target,
+    Where,
+    bad_syntax,
+    bad_value,
     compare_field,
     field_operand,
     is_operators,
     of_records,
+    shown,
+    too_complex,
+    unknown_field,
+    unknown_operator,
 )
 from docstore.query.operators import (
     OPERATORS,
@@ -251,6 +249,8 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
         else:
             terms.append(_element(rules, target, next(iter(value.values())), (*here, "$elemMatch")))
     return _all([*([All(target.path, tuple(scalars))] if scalars else []), *terms])
+
+
 LISTS = words_with("values")
 """The words before lists of values; each value is an operand of its own."""
 PATTERNS = words_with("pattern")

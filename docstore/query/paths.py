@@ -32,6 +32,7 @@ __all__ = [
     "sees_together",
 ]
 
+
 class Missing(Enum):
     """What a path that leads nowhere leads to: not null (rule 1)."""
 
@@ -191,6 +192,7 @@ def seen(value: Json, steps: Path) -> Seen:
     """
     return Seen(tuple(reach(value, steps)))
 
+
 Predicate: TypeAlias = Callable[[Any], bool]
 Root: TypeAlias = Literal["record", "free", "element", "value"]
 """What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its
@@ -294,5 +296,6 @@ def _values(ends: Iterable[End]) -> Iterator[Any]:
             yield from end
         else:
             yield end
+
 
 Test: TypeAlias = Callable[[Any], bool]

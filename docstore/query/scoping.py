@@ -14,9 +14,16 @@ from pydantic import BaseModel
 
 from docstore.errors import FilterSyntaxError, shown
 from docstore.limits import DEFAULT_LIMITS, Limits
-from docstore.query.filter_errors import Where, bad_value, unknown_field
 from docstore.query.instants import metadata_instant
-from docstore.query.operands import LOGIC, is_instant, is_operators, of_records
+from docstore.query.operands import (
+    LOGIC,
+    Where,
+    bad_value,
+    is_instant,
+    is_operators,
+    of_records,
+    unknown_field,
+)
 from docstore.query.operators import words_with
 from docstore.query.parser import parse
 from docstore.query.paths import parse_path, path_text
@@ -27,6 +34,7 @@ __all__ = [
     "typed_operand",
     "under",
 ]
+
 
 def under(
     field: str, user_filter: Mapping[str, Any] | None, *, limits: Limits = DEFAULT_LIMITS
@@ -152,6 +160,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if origin in (list, tuple, set, frozenset, Annotated):
         return _model_in(get_args(annotation)[0])
     return None
+
 
 _COMPARISONS: Final = frozenset(words_with("value"))
 _LISTS: Final = frozenset(words_with("values"))

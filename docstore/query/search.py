@@ -140,6 +140,7 @@ def _all(terms: list[Expr]) -> Expr:
         return TRUE
     return distinct[0] if len(distinct) == 1 else And(tuple(distinct))
 
+
 SNIPPET_CHARACTERS = 200
 """The most that a snippet holds beside its ``…``."""
 

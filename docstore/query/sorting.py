@@ -38,7 +38,7 @@ from docstore.errors import InvalidSort
 from docstore.limits import Limits
 from docstore.query.expr import EMPTY_ARRAY, Path, SortKey, SortValue
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.filter_errors import SLIP, nearest, shown
+from docstore.query.operands import SLIP, nearest, shown
 from docstore.query.paths import index_step, parse_path, path_text
 from docstore.query.values import NotJson, check_text
 
@@ -92,9 +92,7 @@ def parse_sort(sort: Sort, collection: Collection, limits: Limits) -> tuple[Sort
     return _remembered(keys, collection.name, limits)
 
 
-def _order_of(
-    keys: tuple[Key, ...], collection: Collection, limits: Limits
-) -> tuple[SortKey, ...]:
+def _order_of(keys: tuple[Key, ...], collection: Collection, limits: Limits) -> tuple[SortKey, ...]:
     named = [_parse_key(key, collection, limits) for key in keys]
     order: list[SortKey] = []
     for key in (*named, SortKey(("number",), named[-1].descending, named[-1].descending)):
@@ -279,6 +277,7 @@ def _unknown(path: Path, collection: Collection) -> InvalidSort:
     return InvalidSort(
         f"unknown field {shown(path[0])}; did you mean {shown(meant)}?", field=path[0], suggestion=meant
     )
+
 
 _NUMBER_BYTES = struct.Struct(">BQH")
 _DOUBLE = struct.Struct(">d")

@@ -387,4 +387,5 @@ def _refusal(value: Any) -> NotJson:
         )
     return NotJson(f"a value of the type {type(value).__name__}")
 
+
 Json: TypeAlias = Any

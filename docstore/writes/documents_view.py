@@ -23,9 +23,9 @@ from docstore.errors import (
 )
 from docstore.models import Document, UpdateResult
 from docstore.query import executor
-from docstore.query.explain import Plan
 from docstore.query.expr import And, Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
+from docstore.query.planner import Plan
 from docstore.writes.insertion import blob_of, forget_blobs
 from docstore.writes.updates import MOVES
 

@@ -177,9 +177,9 @@ def test_a_page_looks_no_further_than_to_its_end(
         test = compile_expr(expr)
         return lambda facts: looked.append(facts["id"]) or test(facts)
 
-    monkeypatch.setattr("docstore_memory.session.compile_expr", compiled)
-    monkeypatch.setattr("docstore_memory.planner.compile_expr", compiled)
-    monkeypatch.setattr("docstore_memory.planner._LAST_ROUND", 400)
+    monkeypatch.setattr("docstore_memory.backend.compile_expr", compiled)
+    monkeypatch.setattr("docstore_memory.state.compile_expr", compiled)
+    monkeypatch.setattr("docstore_memory.state._LAST_ROUND", 400)
     with docstore.open("memory://") as store:
         store.documents.add_many(
             {"filename": f"{n}", "created_at": datetime(year, 1, 1, 0, 0, 0, 1, UTC) + timedelta(seconds=n)}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from docstore_memory.index import MemoryPostings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docstore.index.bulk import Bulk, MemoryPostings
 from docstore.index.extract import indexed_fields
-from docstore.index.snapshot import Snapshot
+from docstore.index.snapshot import Bulk, Snapshot
 from docstore.index.tail import RecordView, Segment, Tail
 from docstore.query.evaluator import matches
 from docstore.query.expr import And, Compare, Expr, Match, Not, Or, Regex

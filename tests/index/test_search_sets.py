@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from docstore_memory.index import MemoryPostings
 from hypothesis import HealthCheck, given, settings
 
-from docstore.index.bulk import Bulk, MemoryPostings
 from docstore.index.extract import indexed_fields
-from docstore.index.snapshot import Snapshot
+from docstore.index.snapshot import Bulk, Snapshot
 from docstore.index.tail import RecordView, Tail
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.evaluator import matches

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from docstore_memory.index import MemoryPostings
 
 import docstore
 from docstore.backend import Query, SortKey
-from docstore.index.bulk import Bulk, MemoryPostings
-from docstore.index.snapshot import PageRange, Snapshot
+from docstore.index.columns import ValuesByRecord, is_ordered, ordinal
+from docstore.index.snapshot import Bulk, PageRange, Snapshot
 from docstore.index.tail import RecordView, Tail
-from docstore.index.values import ValuesByRecord, is_ordered, ordinal
 from docstore.query.evaluator import matches
 from docstore.query.expr import Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS
@@ -34,7 +34,14 @@ QUESTIONS: list[tuple[Expr, ...]] = [
 ORDERS = [
     (SortKey(("created_at",), descending, descending), SortKey(("number",), descending, descending))
     for descending in (False, True)
-] + [(SortKey(("metadata", "n"),), SortKey(("number",)))]
+] + [
+    (
+        SortKey(
+            ("metadata", "n"),
+        ),
+        SortKey(("number",)),
+    )
+]
 
 
 @pytest.fixture(autouse=True)

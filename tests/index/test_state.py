@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from docstore_memory import MemoryBackend
+from docstore_memory.index import MemoryPostings
 from docstore_sqlite import SQLiteBackend
 from docstore_sqlite import open_backend as open_sqlite
 from hypothesis import settings
@@ -20,7 +21,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 import docstore
 from docstore.backend import Duplicate, Query
 from docstore.index.bitmap import difference
-from docstore.index.bulk import MemoryPostings
 from docstore.query.evaluator import matches_filter
 from docstore.query.fields import DOCUMENTS
 

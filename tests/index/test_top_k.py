@@ -6,12 +6,13 @@ import random
 from typing import Any
 
 import pytest
+from docstore_memory.index import MemoryPostings
 
 from docstore.backend import SortKey
 from docstore.index import top_k
 from docstore.index.bitmap import Bitmap
-from docstore.index.bulk import Bulk, MemoryPostings
 from docstore.index.extract import indexed_fields
+from docstore.index.snapshot import Bulk
 from docstore.index.terms import EVERY
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.fields import DOCUMENTS, Kind

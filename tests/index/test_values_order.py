@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import docstore
 from docstore.backend import SortKey
-from docstore.index.values import OrderCache, OrderedMatches, is_ordered
+from docstore.index.columns import OrderCache, OrderedMatches, is_ordered
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60)), unique_by=lambda pair: pair[1])
 AFTER = st.none() | st.tuples(st.integers(0, 6), st.integers(0, 61))

@@ -45,7 +45,6 @@ def bound(op: Literal["gt", "gte", "lt", "lte"], value: Any) -> Compare:
     return Compare(("a",), op, value)
 
 
-
 @pytest.mark.parametrize(
     ("expr", "expected"),
     [

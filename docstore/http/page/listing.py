@@ -20,8 +20,8 @@ from docstore.http.page.facet_list import Aside, patience
 from docstore.http.page.question import Complaint, Question, complaint_of
 from docstore.http.page.rendering import html_page, streamed_page
 from docstore.models import Document
-from docstore.query.explain import show_expr
 from docstore.query.fields import DOCUMENTS
+from docstore.query.planner import show_expr
 from docstore.store import Store
 from docstore.summaries import columns_of
 

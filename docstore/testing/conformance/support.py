@@ -12,11 +12,10 @@ from typing import Any, cast
 
 from docstore.backend import Backend, Query, Reader, Row, Writer
 from docstore.query import executor
-from docstore.query.explain import Plan
 from docstore.query.expr import Expr, asked_fields
 from docstore.query.fields import Collection
 from docstore.query.optimizer import normalize
-from docstore.query.planner import make_plan
+from docstore.query.planner import Plan, make_plan
 
 __all__ = ["Judged", "read_also"]
 

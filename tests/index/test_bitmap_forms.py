@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.index.bitmap import Bitmap, BitRun, packed_members
-from docstore.index.chunks import assemble, merged, packed, packed_integer, removed, split
+from docstore.index.bitmap import (
+    Bitmap,
+    BitRun,
+    assemble,
+    merged,
+    packed,
+    packed_integer,
+    packed_members,
+    removed,
+    split,
+)
 
 
 def _spread(first: int, step: int, count: int, gaps: frozenset[int]) -> list[int]:

@@ -1,0 +1,467 @@
+"""Columns: the numbers and dates of a path, as bit slices; the values of a sort column by record number.
+
+*Bit slices* keep one value a record; a comparison is a dozen set operations, however many values there are.
+
+Slice ``j`` is the set of the records whose value has bit ``j``, counted from the most significant, in a form
+whose order as unsigned integers is the order of the values: the sixteen first bytes of a date, a double with
+its sign turned. Slices that are empty in all records cost nothing, and a comparison ends where no record is
+left undecided.
+
+*Values by record* serve pages: a bound on the column that a page is ordered by is not asked of sets. Few
+candidates are tested and sorted by their values, 0.2 µs each. The values are made of the bulk's bit slices,
+a chunk of 65,536 numbers at a time (5 ms), where candidates are, and hold until the next fold.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import compress
+from typing import Final, Protocol
+
+from docstore.index.bitmap import CHUNK, EMPTY, Bitmap, BitRun, Members, difference, intersection, union
+from docstore.index.terms import DATES, WIDTHS
+from docstore.query.expr import Compare, Path, SortKey
+from docstore.query.values import INT64_MAX, INT64_MIN
+
+__all__ = [
+    "CUT",
+    "MOST_ORDERED",
+    "WALK",
+    "OrderCache",
+    "OrderedMatches",
+    "Posts",
+    "Slices",
+    "ValuesByRecord",
+    "column_of",
+    "compare",
+    "date_ordinal",
+    "date_ordinal_of",
+    "double_ordinal",
+    "double_ordinal_of",
+    "equal_to_any",
+    "has_ordinal",
+    "is_ordered",
+    "ordinal",
+    "raw_slices",
+    "slice_key",
+    "span_of",
+    "transposed",
+]
+
+Slices = Callable[[int], Bitmap]
+"""Slice ``j`` of a column."""
+_SPREAD: Final = 4
+_SIGN: Final = 1 << 63
+_ALL: Final = (1 << 64) - 1
+_TABLES: Final = tuple(bytes(value >> (7 - bit) & 1 for value in range(256)) for bit in range(8))
+
+
+def slice_key(column: bytes, at: int) -> bytes:
+    """Return the key under which slice ``at`` of a column is stored."""
+    return column + bytes((0x80 + at,))
+
+
+def double_ordinal(value: float) -> int:
+    """Return a double's place among all doubles, 64 bits."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", value or 0.0))
+    return int(bits ^ (_ALL if bits & _SIGN else _SIGN))
+
+
+def double_ordinal_of(value: bytes) -> int:
+    """Return the place of a double among all, given as big-endian bytes."""
+    bits = int.from_bytes(value, "big")
+    return bits ^ (_ALL if bits & _SIGN else _SIGN)
+
+
+def date_ordinal_of(value: bytes) -> int:
+    """Return the place of a text's first sixteen bytes."""
+    return int.from_bytes(value, "big")
+
+
+def date_ordinal(text: str) -> int:
+    """Return the place of a text by its first sixteen bytes, 128 bits."""
+    return int.from_bytes(text.encode()[:16].ljust(16, b"\0"), "big")
+
+
+def raw_slices(column: bytes, members: Sequence[int], values: bytes) -> Iterator[tuple[int, Members]]:
+    """Yield the slices of a column of ``members``, ascending, and their values as :meth:`Node.column`
+    gives them.
+
+    Yields:
+        ``(j, members)`` for each slice that is not empty. On doubles the sign is not turned yet in
+        ``values``; it is in the slices.
+    """
+    if not members:
+        return
+    first, span = members[0], members[-1] - members[0] + 1
+    if span == len(members):
+        yield from _runs(column, values, span, first)
+    elif span <= _SPREAD * len(members):
+        yield from _runs(column, _spread(column, members, values, span), span, first)
+    else:
+        width = WIDTHS[column]
+        sign = values[0::width].translate(_TABLES[0]) if column != DATES else b""
+        for at in range(8 * width):
+            flags = values[at >> 3 :: width].translate(_TABLES[at & 7])
+            if column != DATES:
+                flags = _turned(flags, sign, b"\1" in sign, at)
+            if b"\1" in flags:
+                yield at, list(compress(members, flags))
+
+
+def _runs(column: bytes, values: bytes, size: int, first: int) -> Iterator[tuple[int, Members]]:
+    """Yield the slices of ``size`` values whose records have no gaps between them, eight slices at once."""
+    width, whole, sign = WIDTHS[column], (1 << size) - 1, 0
+    for byte in range(width):
+        part = values[byte::width]
+        is_same = part.count(part[0]) == size
+        turned = b"" if is_same else transposed(part)
+        for bit in range(8):
+            if is_same:
+                integer = whole if part[0] << bit & 0x80 else 0
+            else:
+                integer = int.from_bytes(turned[7 - bit :: 8], "little")
+            if column != DATES:
+                if byte == bit == 0:
+                    sign, integer = integer, integer ^ whole
+                elif sign:
+                    integer ^= sign
+            if integer:
+                yield byte * 8 + bit, BitRun(integer, first)
+
+
+def transposed(part: bytes) -> bytes:
+    """Return the bits of bytes turned around, eight by eight: byte ``8 i + j`` holds bit ``j`` of the bytes
+    from ``8 i`` to ``8 i + 7``, the least significant first.
+    """
+    # Three swaps of ever larger corners turn each 8 × 8 block of bits, all blocks at once in one integer.
+    blocks = (len(part) + 7) >> 3
+    bits = int.from_bytes(part, "little")
+    for shift, mask in zip((7, 14, 28), _masks(blocks), strict=True):
+        moved = (bits ^ (bits >> shift)) & mask
+        bits ^= moved ^ (moved << shift)
+    return bits.to_bytes(8 * blocks, "little")
+
+
+@lru_cache(maxsize=8)
+def _masks(blocks: int) -> tuple[int, ...]:
+    every = (0x00AA00AA00AA00AA, 0x0000CCCC0000CCCC, 0x00000000F0F0F0F0)
+    return tuple(int.from_bytes(mask.to_bytes(8, "little") * blocks, "little") for mask in every)
+
+
+def _spread(column: bytes, members: Sequence[int], values: bytes, span: int) -> bytes:
+    """Return values for all numbers from the first to the last; those between, which have none, get one
+    that no slice holds.
+    """
+    width, first = WIDTHS[column], members[0]
+    spread = bytearray(b"\0" if column == DATES else b"\xff") * (span * width)
+    start = 0
+    for number in members:
+        at = (number - first) * width
+        spread[at : at + width] = values[start : start + width]
+        start += width
+    return bytes(spread)
+
+
+def _turned(flags: bytes, sign: bytes, negative: bool, at: int) -> bytes:
+    """Turn the bits of doubles: the sign always, the others where it is set."""
+    if at == 0:
+        return bytes(sign).translate(_FLIP)
+    if not negative:
+        return flags
+    size = len(flags)
+    return (int.from_bytes(flags, "big") ^ int.from_bytes(sign, "big")).to_bytes(size, "big")
+
+
+_FLIP: Final = bytes(1 - (value & 1) for value in range(256))
+
+
+def compare(slices: Slices, column: bytes, present: Bitmap, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
+    """Return which of ``present`` have a lesser, the same and a greater value than ``ordinal``."""
+    bits = WIDTHS[column] * 8
+    # Level records agree with the value so far; each slice moves those that differ to one side for good.
+    lesser, greater, level = EMPTY, EMPTY, present
+    for at in range(bits):
+        if not level:
+            break
+        ones = intersection(level, slices(at))
+        if ordinal >> (bits - 1 - at) & 1:
+            if ones is not level:
+                rest = difference(level, ones)
+                lesser = union(lesser, rest)
+            level = ones
+        elif ones:
+            greater = union(greater, ones)
+            level = difference(level, ones)
+    return lesser, level, greater
+
+
+def equal_to_any(slices: Slices, column: bytes, present: Bitmap, ordinals: Sequence[int]) -> Bitmap:
+    """Return which of ``present`` have one of the values, by going down the slices with all of them at
+    once.
+    """
+    bits = WIDTHS[column] * 8
+    found: list[Bitmap] = []
+    stack = [(present, sorted(set(ordinals)), 0)]
+    while stack:
+        level, wanted, at = stack.pop()
+        while at < bits and level:
+            place = bits - 1 - at
+            ones = intersection(level, slices(at))
+            high = [value for value in wanted if value >> place & 1]
+            at += 1
+            if len(high) == len(wanted):
+                level = ones
+                continue
+            zeros = difference(level, ones) if ones else level
+            if high:
+                stack.append((ones, high, at))
+                wanted = [value for value in wanted if not value >> place & 1]
+            level = zeros
+        if level:
+            found.append(level)
+    result = EMPTY
+    for one in found:
+        result = union(result, one)
+    return result
+
+
+class Posts(Protocol):
+    """Whatever says who has a term."""
+
+    def posting(self, path: Path, key: bytes) -> Bitmap:
+        """Return the records that have the term."""
+
+
+def column_of(stored: Posts, path: Path, column: bytes, places: int) -> dict[int, Bitmap]:
+    """Return the slices of a column that are not empty, read one by one."""
+    slices = ((at, stored.posting(path, slice_key(column, at))) for at in range(places))
+    return {at: bits for at, bits in slices if bits}
+
+
+# -- values by record ------------------------------------------------------------------------------------
+
+_BYTES: Final = CHUNK >> 3
+# Bytes of an ordinal.
+_PLANES: Final = 8
+
+
+def ordinal(value: int) -> int:
+    """Return the place of a whole number among all; beyond 2^53 some share one."""
+    return double_ordinal(float(value))
+
+
+def has_ordinal(value: int) -> bool:
+    """Return whether a whole number has an ordinal of its own, or is the least or the greatest int64."""
+    return float(value) == value or value in (INT64_MIN, INT64_MAX)
+
+
+def span_of(terms: Sequence[Compare]) -> tuple[int, int] | None:
+    """Return the least and the greatest whole number that comparisons allow; None if they are no range."""
+    least, most = INT64_MIN, INT64_MAX
+    for term in terms:
+        value = term.value
+        if type(value) is not int:
+            return None
+        if term.op in ("eq", "gt", "gte"):
+            least = max(least, value + (term.op == "gt"))
+        if term.op in ("eq", "lt", "lte"):
+            most = min(most, value - (term.op == "lt"))
+    return least, most
+
+
+class ValuesByRecord:
+    """The values of one column, as ordinals: unsigned, in the order of the values; 0 where there is none.
+
+    Args:
+        slices: the column's, by place, the most significant first; empty ones are left out.
+    """
+
+    __slots__ = ("_chunks", "_slices")
+
+    def __init__(self, slices: Mapping[int, Bitmap]) -> None:
+        self._slices = slices
+        self._chunks: dict[int, array[int]] = {}
+
+    def of(self, numbers: Sequence[int]) -> list[int]:
+        """Return the ordinals of some records."""
+        if not numbers:
+            return []
+        first, last = numbers[0] >> 16, numbers[-1] >> 16
+        if first == last:
+            chunk, start = self._chunk(first), first << 16
+            return [chunk[number - start] for number in numbers]
+        chunks = {at: self._chunk(at) for at in {number >> 16 for number in numbers}}
+        return [chunks[number >> 16][number & 0xFFFF] for number in numbers]
+
+    def _chunk(self, at: int) -> array[int]:
+        found = self._chunks.get(at)
+        if found is None:
+            found = self._chunks[at] = self._made(at)
+        return found
+
+    def _made(self, at: int) -> array[int]:
+        """Turn the slices of one chunk into ordinals: eight slices are one byte of each."""
+        first, end = at * _BYTES, (at + 1) * _BYTES
+        planes = bytearray(_PLANES * CHUNK)
+        for plane in range(_PLANES):
+            turned = bytearray(CHUNK)
+            for bit in range(8):
+                slice = self._slices.get(8 * plane + bit)
+                if slice is not None:
+                    part = slice.raw[first:end]
+                    turned[7 - bit : 7 - bit + 8 * len(part) : 8] = part
+            # the least significant byte comes first
+            planes[_PLANES - 1 - plane :: _PLANES] = transposed(bytes(turned))
+        made = array("Q")
+        made.frombytes(bytes(planes))
+        if sys.byteorder == "big":
+            made.byteswap()
+        return made
+
+
+MOST_ORDERED: Final = 65_536
+"""More matches than that are not sorted to be kept."""
+
+CUT: Final = 4096
+"""What a page cut out of a set takes longer, in matches that could be sorted meanwhile."""
+WALK: Final = 128
+"""The same of a page found by walking the first rows."""
+
+_KEPT = 16
+_NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
+
+
+def is_ordered(order: Sequence[SortKey]) -> bool:
+    """Return whether ``order`` is by a column that always holds a whole number, then by ``number``, both in
+    one direction.
+    """
+    return (
+        len(order) == 2
+        and len(order[0].path) == 1
+        and order[0].path[0] in _NEVER_NONE
+        and order[1].path == ("number",)
+        and order[0].descending == order[1].descending
+    )
+
+
+class OrderedMatches:
+    """Record numbers, ascending by a column's ordinal and number.
+
+    Args:
+        pairs: ordinal and number, ascending.
+    """
+
+    __slots__ = ("numbers", "ordinals")
+
+    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self.ordinals: array[int] = array("Q", [ordinal for ordinal, _ in pairs])
+        self.numbers: array[int] = array("q", [number for _, number in pairs])
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.numbers)
+
+    def ranks(self, pairs: Iterable[tuple[int, int]]) -> list[int]:
+        """Return the places of those of some ordinals and numbers that are here, ascending."""
+        places = ((self._place(pair), pair[1]) for pair in pairs)
+        return sorted(at for at, number in places if at < len(self) and self.numbers[at] == number)
+
+    def window(
+        self,
+        ranks: Sequence[int],
+        offset: int,
+        limit: int,
+        after: tuple[int, int] | None = None,
+        *,
+        descending: bool = False,
+    ) -> list[tuple[int, int]]:
+        """Return ordinals and numbers behind an offset, or behind a position, in either direction.
+
+        Args:
+            ranks: the places of those that do not count, ascending.
+            offset, limit: how many of the others to skip, and to return at most.
+            after: ordinal and number that the window is strictly behind.
+            descending: the direction.
+        """
+        start, end = 0, _living(ranks, len(self))
+        if after is not None:
+            place = self._place(after)
+            if descending:
+                end = _living(ranks, place)
+            else:
+                is_there = place < len(self) and (self.ordinals[place], self.numbers[place]) == after
+                start = _living(ranks, place + is_there)
+        if descending:
+            last = max(start, end - offset)
+            first = max(start, last - limit)
+        else:
+            first = min(end, start + offset)
+            last = min(end, first + limit)
+        if first >= last:
+            return []
+        places = range(_place_of(ranks, first), _place_of(ranks, last - 1) + 1)
+        dead = set(ranks[bisect_left(ranks, places.start) : bisect_left(ranks, places.stop)])
+        found = [(self.ordinals[at], self.numbers[at]) for at in places if at not in dead]
+        return found[::-1] if descending else found
+
+    def _place(self, pair: tuple[int, int]) -> int:
+        """Return the place of an ordinal and number, or where they would be."""
+        level = bisect_left(self.ordinals, pair[0])
+        past = bisect_right(self.ordinals, pair[0], level)
+        return bisect_left(self.numbers, pair[1], level, past)
+
+
+def _living(ranks: Sequence[int], place: int) -> int:
+    """Return how many before a place count."""
+    return place - bisect_left(ranks, place)
+
+
+def _place_of(ranks: Sequence[int], living: int) -> int:
+    """Return the place of the living record that has ``living`` living ones before it."""
+    place = living
+    while (further := living + bisect_right(ranks, place)) != place:
+        place = further
+    return place
+
+
+class OrderCache:
+    """The orders kept of one generation: made where they would have paid by now, the oldest forgotten."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, OrderedMatches | int] = {}
+
+    def get(self, key: str) -> OrderedMatches | None:
+        """Return what is kept, if it is."""
+        found = self._kept.get(key)
+        return found if isinstance(found, OrderedMatches) else None
+
+    def is_due(self, key: str, size: int, gain: int = CUT) -> bool:
+        """Return whether sorting the matches would have paid by now; never on the first call.
+
+        Args:
+            key: what is asked for.
+            size: how many there are to sort.
+            gain: how many could have been sorted in the time that this page takes longer without.
+        """
+        found = self._kept.get(key)
+        before = found if isinstance(found, int) else 0
+        if before and before + gain >= size:
+            return True
+        self._put(key, before + gain)
+        return False
+
+    def put(self, key: str, ordered: OrderedMatches) -> OrderedMatches:
+        """Keep what was sorted."""
+        self._put(key, ordered)
+        return ordered
+
+    def _put(self, key: str, kept: OrderedMatches | int) -> None:
+        self._kept[key] = kept
+        while len(self._kept) > _KEPT:
+            self._kept.pop(next(iter(self._kept)), None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["alembic_include_object", "alembic_metadata"]
 
 _MODULES: Final = {"sqlite": "docstore_sqlite.posting_store", "postgresql": "docstore_postgres.schema"}
-_made_by_indexes: set[str] = set()
-"""Names of tables and indexes that a search index makes by itself, of every metadata that was asked for."""
+_left_out: set[re.Pattern[str]] = set()
+"""Names of what a store makes beside its metadata, of every metadata that was asked for."""
 
 
 def alembic_metadata(
@@ -43,8 +44,8 @@ def alembic_metadata(
     if module is None:
         raise ValueError(f"backend={shown(backend)}: expected 'sqlite' or 'postgresql'")
     migrations: Any = import_module(module)
-    metadata, alone = migrations.store_metadata(table_prefix, schema)
-    _made_by_indexes.update(alone)
+    metadata, made_later = migrations.store_metadata(table_prefix, schema)
+    _left_out.add(re.compile(f"{re.escape(table_prefix)}({made_later})"))
     made: sa.MetaData = metadata
     return made
 
@@ -54,10 +55,13 @@ def alembic_include_object(
 ) -> bool:
     """Return whether autogenerate looks at an object of the database: Alembic's ``include_object``.
 
-    It leaves out what the search indexes of the stores that :func:`alembic_metadata` was asked for make by
-    themselves, and indexes over functions, which a store makes and a migration cannot.
+    It leaves out what a store that :func:`alembic_metadata` was asked for makes beside it: the tables of its
+    search index, indexes over functions, the indexes of ``create_index``, and the partitions of tables.
 
     Example:
         >>> context.configure(include_object=docstore.alembic_include_object, **options)
     """
-    return name not in _made_by_indexes
+    names = {name, getattr(getattr(object, "table", None), "name", None)}
+    if type_ == "foreign_key_constraint":  # Postgres has one for each partition that is referred to
+        names |= {part.target_fullname.rsplit(".", 2)[-2] for part in object.elements}
+    return not any(pattern.fullmatch(one) for pattern in _left_out for one in names if one is not None)

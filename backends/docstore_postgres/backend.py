@@ -510,6 +510,12 @@ class PostgresBackend(SQLBackend):
         made = (*partition_statements(self.tables), *functions, *searched, *clocks)
         return [*made, *super().derived_schema()]
 
+    def index_statements(self, collection: Collection, setting: str) -> list[str]:
+        """Return the statements that make a collection's declared indexes where they are missing."""
+        every = declared_indexes.listed(setting, self.tables, collection)
+        made = [statement for one in every for statement in one.statements()]
+        return [declared_indexes.settling(self.tables), *made] if made else []
+
     def object_names(self) -> str:
         """Return the statement that reads the names of all relations and functions in the store's schema."""
         home = f"(SELECT relnamespace FROM pg_class WHERE oid = to_regclass('{self.tables.setting}'))"

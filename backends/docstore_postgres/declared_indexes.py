@@ -310,15 +310,12 @@ class DeclaredIndex:
         table = self.tables.of(self.collection)
         last = " DESC" if self.keys[-1].descending else ""
         parts = [*(self.ordered(key, key.descending) for key in self.keys), f"number{last}"]
-        made = [f'CREATE INDEX "{self.name}" ON {table} ({", ".join(parts)})'.replace("d.", "")]
+        made = [f'"{self.name}" ON {table} ({", ".join(parts)})']
         if self.long() != "false":
-            made.append(
-                f'CREATE INDEX "{self.name}_long" ON {table} (number) WHERE {self.long()}'.replace("d.", "")
-            )
+            made.append(f'"{self.name}_long" ON {table} (number) WHERE {self.long()}')
         if self._narrows:
-            many = self._many().replace("d.", "")
-            made.append(f'CREATE INDEX "{self.name}_many" ON {table} (number) WHERE {many}')
-        return made
+            made.append(f'"{self.name}_many" ON {table} (number) WHERE {self._many()}')
+        return ["CREATE INDEX IF NOT EXISTS " + text.replace("d.", "") for text in made]
 
     @property
     def _narrows(self) -> bool:
@@ -434,12 +431,16 @@ def read(cursor: Any, tables: Tables, collection: Collection) -> list[DeclaredIn
     """Return the declared indexes."""
     cursor.execute(f"SELECT value FROM {tables.setting} WHERE name = %s", (f"indexes of {collection.name}",))
     found = cursor.fetchone()
-    listed = [] if found is None else json.loads(found[0])
+    return [] if found is None else listed(found[0], tables, collection)
+
+
+def listed(text: str, tables: Tables, collection: Collection) -> list[DeclaredIndex]:
+    """Return the declared indexes of a collection from the text of the store's setting."""
     return [
         DeclaredIndex(
             collection, tables, tuple(SortKey(tuple(path), down, largest) for path, down, largest in keys)
         )
-        for keys in listed
+        for keys in json.loads(text)
     ]
 
 
@@ -448,16 +449,24 @@ def create(cursor: Any, one: DeclaredIndex) -> bool:
     known = read(cursor, one.tables, one.collection)
     if one in known:
         return False
-    # an index is built and analysed under a search_path of its own, which our functions are not in
-    name = f"{sort_function(one.tables)}(jsonb, text[], boolean, int)"
-    # as a constant: Citus refuses FROM CURRENT for functions that it hands to other nodes
-    cursor.execute("SELECT string_agg(quote_ident(one), ', ') FROM unnest(current_schemas(false)) AS one")
-    cursor.execute(f"ALTER FUNCTION {name} SET search_path TO {cursor.fetchone()[0]}")
-    for statement in one.statements():
+    for statement in (settling(one.tables), *one.statements()):
         cursor.execute(statement)
     cursor.execute(f"ANALYZE {one.tables.of(one.collection)}")  # what a condition holds is estimated by it
     _keep(cursor, one, [*known, one])
     return True
+
+
+def settling(tables: Tables) -> str:
+    """Return the statement that lets indexes call the sort function: they are built and analysed under a
+    search_path of their own, which the store's functions are not in.
+    """
+    name = sort_function(tables).replace("'", "''").replace("%", "%%")
+    # as a constant: Citus refuses FROM CURRENT for functions that it hands to other nodes
+    return (
+        f"DO $do$ BEGIN EXECUTE format('ALTER FUNCTION {name}(jsonb, text[], boolean, int) SET "
+        "search_path TO %s', (SELECT string_agg(quote_ident(one), ', ') "
+        "FROM unnest(current_schemas(false)) AS one)); END $do$"
+    )
 
 
 def drop(cursor: Any, one: DeclaredIndex) -> bool:

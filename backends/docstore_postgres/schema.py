@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from docstore_sql.tables import Tables, make_metadata
+from docstore_sql.tables import PARTITIONED, Tables, make_metadata
 
 __all__ = [
     "LONGEST_WORD",
@@ -304,12 +304,15 @@ def _terms_function(name: str) -> str:
 _UNCOMPARED = ("document_names", "document_searched", "content_terms")
 
 
-def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, set[str]]:
-    """Return the tables, and the names of indexes that are not compared."""
+def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, str]:
+    """Return the tables, and the pattern of what is made later, behind the prefix: indexes over functions,
+    declared ones, and partitions.
+    """
     tables = Tables(prefix, schema)
     metadata = make_metadata(tables, "postgresql")
     _own_indexes(metadata, tables)
-    return metadata, {f"{prefix}{name}" for name in _UNCOMPARED}
+    parts = f"({'|'.join(PARTITIONED)})_p[0-9]+"
+    return metadata, "|".join((*_UNCOMPARED, "declared_[0-9a-f]+(_long|_many)?", parts))
 
 
 def _own_indexes(metadata: sa.MetaData, tables: Tables) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, ClassVar, TypeVar
 
@@ -37,6 +37,7 @@ from docstore_sql.tables import Tables, view_statements
 __all__ = ["POOL_LOOK_SECONDS", "SQLBackend"]
 
 T = TypeVar("T")
+_COLLECTIONS = {one.name: one for one in (DOCUMENTS, EXTRACTIONS)}
 # Connections of the process that this one was forked from: never touched, not even by the garbage
 # collector.
 _inherited: list[object] = []
@@ -397,6 +398,15 @@ class SQLBackend(ABC):
         return view_statements(self.tables, self.engine.dialect.name)
 
     @abstractmethod
+    def index_statements(self, collection: Collection, setting: str) -> list[str]:
+        """Return the statements that make a collection's declared indexes where they are missing.
+
+        Args:
+            collection: of the indexed records.
+            setting: the text of the setting that lists them.
+        """
+
+    @abstractmethod
     def object_names(self) -> str:
         """Return the statement that reads the names of all tables, indexes, views and other objects where the
         store's are.
@@ -412,17 +422,23 @@ class SQLBackend(ABC):
             BackendError: a table with data is missing, or an object that reads need, and nothing may be
                 made.
         """
-        statements = self._restoring()
         data = {f"{self.tables.prefix}{name}" for name in migrations.DATA}
+        declared: list[str] = []
+
+        def look(connection: sa.Connection) -> set[str]:
+            names = set(connection.exec_driver_sql(self.object_names()).scalars())
+            if data <= names:
+                declared.extend(self._declared(connection.exec_driver_sql(self._settings()).all()))
+            return names
+
         with self.translated():
-            there = self.with_connection(
-                lambda connection: set(connection.exec_driver_sql(self.object_names()).scalars())
-            )
+            there = self.with_connection(look)
         if gone := data - there:
             raise BackendError(
                 f"the store lacks the table {', '.join(sorted(gone))}, whose rows nothing else holds: "
                 "restore the database from a backup"
             )
+        statements = [*self._restoring(), *declared]
         missing = self.derived_names(statements) - there
         if not missing:
             return
@@ -435,7 +451,7 @@ class SQLBackend(ABC):
                 )
             return
         try:
-            self._restore(statements)
+            self._restore()
         except BackendError:  # a role that may not create anything still reads and writes
             if is_needed:
                 raise
@@ -453,9 +469,21 @@ class SQLBackend(ABC):
         passive = ("INDEX", "VIEW") if tables else ()
         return {name for name, kind in migrations.made_by(statements).items() if kind not in passive}
 
-    def _restore(self, statements: Sequence[str]) -> None:
+    def _settings(self) -> str:
+        """Return the statement that reads which indexes are declared."""
+        names = ", ".join(f"'indexes of {name}'" for name in _COLLECTIONS)
+        return f"SELECT name, value FROM {self.tables.setting} WHERE name IN ({names})"
+
+    def _declared(self, settings: Iterable[Sequence[Any]]) -> list[str]:
+        """Return the statements that make the declared indexes."""
+        declared = [(_COLLECTIONS[name.removeprefix("indexes of ")], text) for name, text in settings]
+        return [one for of, text in declared for one in self.index_statements(of, text)]
+
+    def _restore(self) -> None:
         with self.write() as session:
             session.lock("schema")
+            session.cursor.execute(self._settings())
+            statements = [*self._restoring(), *self._declared(session.cursor.fetchall())]
             session.cursor.execute(self.object_names())
             missing = self.derived_names(statements) - {str(name) for (name,) in session.cursor.fetchall()}
             if missing:

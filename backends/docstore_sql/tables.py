@@ -141,7 +141,7 @@ def _columns(collection: Collection, dialect: str) -> list[Any]:
         if field.name == "number":
             continue
         if field.name == "tenant":
-            columns.append(sa.Column("tenant", _type_of(field), nullable=False, server_default=""))
+            columns.append(sa.Column("tenant", _type_of(field), nullable=False, server_default=sa.text("''")))
         else:
             columns.append(sa.Column(field.name, _type_of(field), nullable=field.nullable))
     name = _type_of(collection.column("filename"))
@@ -356,15 +356,15 @@ def _blob_table(name: str, metadata: sa.MetaData, dialect: str) -> sa.Table:
     table = sa.Table(
         name,
         metadata,
-        sa.Column("tenant", text, nullable=False, server_default=""),
+        sa.Column("tenant", text, nullable=False, server_default=sa.text("''")),
         sa.Column("key", text, nullable=False),
         sa.Column("owner", text),
         sa.Column("sha256", text),
         sa.Column("size", sa.BigInteger),
         sa.Column("state", text, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-        sa.Column("place", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("place", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.PrimaryKeyConstraint("tenant", "key", name=f"{name}_pkey"),
     )
     sa.Index(f"{name}_key", table.c.key)
@@ -380,7 +380,7 @@ def _usual_table(name: str, metadata: sa.MetaData) -> None:
         name,
         metadata,
         sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
-        sa.Column("tenant", text, nullable=False, server_default=""),
+        sa.Column("tenant", text, nullable=False, server_default=sa.text("''")),
         sa.Column("path", text, nullable=False),
         sa.Column("value", text, nullable=False),
         sa.PrimaryKeyConstraint("number", "tenant", name=f"{name}_pkey"),

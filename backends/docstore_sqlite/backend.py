@@ -27,6 +27,7 @@ from docstore.backend import Capabilities, Query, SortKey
 from docstore.concurrency import Clock, ReentrantFairLock, current, sleep
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
+from docstore_sqlite import declared_indexes
 from docstore_sqlite.async_cursor import SQLiteLoopCursor, in_its_thread
 from docstore_sqlite.compiler import SQLiteCompiler, register
 from docstore_sqlite.database_file import DatabaseFile, database_file_of, lock_of
@@ -440,6 +441,11 @@ class SQLiteBackend(SQLBackend):
     def derived_schema(self) -> list[str]:
         """Return the statements that make the index's tables, and the views."""
         return [*schema_of(self.tables), *super().derived_schema()]
+
+    def index_statements(self, collection: Collection, setting: str) -> list[str]:
+        """Return the statements that make a collection's declared indexes where they are missing."""
+        every = declared_indexes.keys_of(setting)
+        return [declared_indexes.statement(self.tables, collection, keys) for keys in every]
 
     def object_names(self) -> str:
         """Return the statement that reads the names of all tables, indexes and views."""

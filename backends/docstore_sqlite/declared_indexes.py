@@ -22,7 +22,7 @@ from docstore.query.expr import Compare, Expr
 from docstore.query.fields import Collection, Kind, read_json
 from docstore.query.sorting import order_bytes, sort_value
 
-__all__ = ["create", "drop", "has_order", "key_expression", "read", "register_order"]
+__all__ = ["create", "drop", "has_order", "key_expression", "keys_of", "read", "register_order", "statement"]
 
 
 def key_expression(key: SortKey, collection: Collection, alias: str = "") -> str:
@@ -65,8 +65,24 @@ def read(cursor: Any, tables: Tables, collection: Collection) -> list[tuple[Sort
     """Return the keys of each declared index."""
     cursor.execute(f"SELECT value FROM {tables.setting} WHERE name = ?", (_setting(collection),))
     found = cursor.fetchone()
-    listed = [] if found is None else json.loads(found[0])
+    return [] if found is None else keys_of(found[0])
+
+
+def keys_of(text: str) -> list[tuple[SortKey, ...]]:
+    """Return the keys of each declared index of a collection from the text of the store's setting."""
+    listed = json.loads(text)
     return [tuple(SortKey(tuple(path), down, largest) for path, down, largest in keys) for keys in listed]
+
+
+def statement(tables: Tables, collection: Collection, keys: Sequence[SortKey]) -> str:
+    """Return the statement that makes an index."""
+    parts = [
+        key_expression(replace(key, descending=False), collection) + (" DESC" if key.descending else "")
+        for key in keys
+    ]
+    parts.append("number" + (" DESC" if keys[-1].descending else ""))
+    name = _name(tables, collection, keys)
+    return f'CREATE INDEX IF NOT EXISTS "{name}" ON {tables.of(collection)} ({", ".join(parts)})'
 
 
 def create(cursor: Any, tables: Tables, collection: Collection, keys: Sequence[SortKey]) -> bool:
@@ -74,13 +90,7 @@ def create(cursor: Any, tables: Tables, collection: Collection, keys: Sequence[S
     known = read(cursor, tables, collection)
     if tuple(keys) in known:
         return False
-    parts = [
-        key_expression(replace(key, descending=False), collection) + (" DESC" if key.descending else "")
-        for key in keys
-    ]
-    parts.append("number" + (" DESC" if keys[-1].descending else ""))
-    name = _name(tables, collection, keys)
-    cursor.execute(f'CREATE INDEX "{name}" ON {tables.of(collection)} ({", ".join(parts)})')
+    cursor.execute(statement(tables, collection, keys))
     _write(cursor, tables, collection, [*known, tuple(keys)])
     return True
 
@@ -90,7 +100,7 @@ def drop(cursor: Any, tables: Tables, collection: Collection, keys: Sequence[Sor
     known = read(cursor, tables, collection)
     if tuple(keys) not in known:
         return False
-    cursor.execute(f'DROP INDEX "{_name(tables, collection, keys)}"')
+    cursor.execute(f'DROP INDEX IF EXISTS "{_name(tables, collection, keys)}"')
     _write(cursor, tables, collection, [one for one in known if one != tuple(keys)])
     return True
 

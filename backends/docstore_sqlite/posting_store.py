@@ -164,8 +164,10 @@ def steps_text(path: Path) -> str:
 _FTS_TABLES = ("text", "text_data", "text_idx", "text_config", "text_docsize", "text_content")
 
 
-def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, set[str]]:
-    """Return the tables, and the names of those that the full-text index makes by itself."""
+def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, str]:
+    """Return the tables, and the pattern of what is made later, behind the prefix: what the full-text index
+    makes by itself, and declared indexes.
+    """
     if schema is not None:
         raise ValueError(f"schema={schema!r}: a store on SQLite has none")
     tables = Tables(prefix)
@@ -184,7 +186,7 @@ def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, set[st
                         column.type = sa.LargeBinary()
     finally:
         engine.dispose()
-    return metadata, {f"{prefix}{name}" for name in _FTS_TABLES}
+    return metadata, "|".join((*_FTS_TABLES, "(documents|extractions)_declared_[0-9a-f]+"))
 
 
 # -- postings --------------------------------------------------------------------------------------

@@ -9,30 +9,93 @@ import sqlalchemy as sa
 
 import docstore
 
+IGNORED = (
+    "ignore:autogenerate skipping metadata-specified expression-based index",
+    "ignore:Skipped unsupported reflection of expression-based index",
+)
 
-def differences(url: str, metadata: sa.MetaData) -> list[Any]:
+
+def engine_of(url: str) -> sa.Engine:
+    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+def differences(url: str, metadata: sa.MetaData, **options: Any) -> list[Any]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = engine_of(url)
     try:
         with engine.connect() as connection:
-            options = {"include_object": docstore.alembic_include_object}
-            return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+            opts = {"include_object": docstore.alembic_include_object, **options}
+            return list(compare_metadata(MigrationContext.configure(connection, opts=opts), metadata))
     finally:
         engine.dispose()
 
 
-@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
-@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
-@pytest.mark.parametrize(("fixture", "backend"), [("sqlite_url", "sqlite"), ("postgres_url", "postgresql")])
-def test_a_fresh_store_has_no_differences(fixture: str, backend: Any, request: pytest.FixtureRequest) -> None:
-    """Neither what a store makes is proposed to be dropped or changed, nor is anything missing."""
-    pytest.importorskip("alembic")
+DECLARED = (("metadata.a",), ("metadata.tags", "-created_at"), ("status", "-created_at"), ("filename",))
+
+
+@pytest.mark.filterwarnings(*IGNORED)
+@pytest.mark.parametrize(
+    ("fixture", "backend", "options"),
+    [
+        ("sqlite_url", "sqlite", {"table_prefix": "My_app_"}),
+        ("postgres_url", "postgresql", {"table_prefix": "My_app_"}),
+        ("postgres_url", "postgresql", {"schema": "docs"}),
+        ("postgres_url", "postgresql", {"partitions": 2}),
+    ],
+)
+def test_a_store_has_no_differences(
+    fixture: str, backend: Any, options: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    """Neither what a store makes is proposed to be dropped or changed, nor is anything missing: with indexes
+    of create_index, in partitions, in a schema; column types and defaults compared, too.
+    """
     url = request.getfixturevalue(fixture)
-    with docstore.open(url, table_prefix="my_") as store:
-        store.documents.add(filename="a", content="words", metadata={"a": 1})
-    assert [] == differences(url, docstore.alembic_metadata(backend, table_prefix="my_"))
+    named = {key: value for key, value in options.items() if key != "partitions"}
+    if "schema" in named:
+        engine = engine_of(url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE SCHEMA docs")
+        engine.dispose()
+    with docstore.open(url, **options) as store:
+        store.documents.add(filename="a", content="words", metadata={"a": 1, "tags": ["x"]})
+        compared = {
+            "compare_type": True, "compare_server_default": True, "include_schemas": "schema" in named,
+        }  # fmt: skip
+        metadata = docstore.alembic_metadata(backend, **named)
+        assert [] == differences(url, metadata, **compared)
+        for keys in DECLARED:
+            store.create_index(*keys)
+        assert [] == differences(url, metadata, **compared)
+
+
+@pytest.mark.parametrize("fixture", ["sqlite_url", "postgres_url"])
+def test_declared_indexes_that_a_migration_dropped_are_made_anew(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    """By the next opening that may write, which then finds by them and drops them."""
+    url = request.getfixturevalue(fixture)
+    with docstore.open(url) as store:
+        store.documents.add(filename="a", metadata={"a": 1, "tags": ["x"]})
+        for keys in DECLARED:
+            store.create_index(*keys)
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        before = names_of(connection)
+        for name in (name for name in before if "declared_" in name):
+            connection.exec_driver_sql(f'DROP INDEX "{name}"')
+    with docstore.open(url, read_only=True) as store:
+        assert 1 == store.documents.count({"metadata.a": 1})
+    with docstore.open(url) as store, engine.connect() as connection:
+        assert before == names_of(connection)
+        assert list(DECLARED) == store.indexes()
+        assert 1 == len(store.documents.find(sort="metadata.a"))
+        for keys in DECLARED:
+            store.drop_index(*keys)
+    with engine.connect() as connection:
+        assert not [name for name in names_of(connection) if "declared_" in name]
+    engine.dispose()
 
 
 def names_of(connection: sa.Connection) -> set[str]:
@@ -57,7 +120,7 @@ def test_every_table_and_index_is_described(
     described = set(metadata.tables) | {
         str(index.name) for table in metadata.tables.values() for index in table.indexes
     }
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = engine_of(url)
     with engine.connect() as connection:
         there = names_of(connection)
     engine.dispose()
@@ -82,14 +145,13 @@ def migrate(connection: sa.Connection, metadata: sa.MetaData) -> None:
 
 @pytest.mark.parametrize(("fixture", "backend"), [("sqlite_url", "sqlite"), ("postgres_url", "postgresql")])
 @pytest.mark.parametrize("by", ["create_all", "autogenerate"])
-@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
-@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
+@pytest.mark.filterwarnings(*IGNORED)
 def test_a_store_opens_on_what_a_migration_made(
     fixture: str, backend: Any, by: str, request: pytest.FixtureRequest
 ) -> None:
     """It then finds and searches, and is as one that it made itself."""
     url = request.getfixturevalue(fixture)
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = engine_of(url)
     metadata = docstore.alembic_metadata(backend)
     if by == "create_all":
         metadata.create_all(engine)

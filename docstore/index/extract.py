@@ -8,6 +8,7 @@ among the paths: :mod:`docstore.index.search` knows which records have arrays on
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, repeat
@@ -522,6 +523,7 @@ class TermTree:
         self.root: Node = Node()
         extract_terms(self.root, fields, records)
         self._columns: dict[tuple[Path, bytes], dict[bytes, Bitmap]] = {}
+        self._keys: dict[Path, list[bytes]] = {}
 
     @classmethod
     def of(cls, root: Node) -> TermTree:
@@ -549,5 +551,8 @@ class TermTree:
 
     def keys(self, path: Path, first: bytes, end: bytes) -> list[bytes]:
         """Return the value keys of a range."""
-        node = self.root.at(path)
-        return [] if node is None else [key for key in node.postings if first <= key < end]
+        if path not in self._keys:
+            node = self.root.at(path)
+            self._keys[path] = [] if node is None else sorted(node.postings)
+        keys = self._keys[path]
+        return keys[bisect_left(keys, first) : bisect_left(keys, end)]

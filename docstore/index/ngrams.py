@@ -15,6 +15,7 @@ import sys
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, repeat
 from typing import Final, TypeAlias
 
@@ -38,6 +39,7 @@ _PAD = "\0\0"
 _CYRILLIC = re.compile("[\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f]")
 _MOST_TOKENS = 24
 _KEPT_PIECES = 65_536
+_KEPT_TERMS = 256  # of a search; each source of an index asks for its tokens anew
 _AT_ONCE: Final = 512
 _CODES: Final = {1: NUMBERS_TYPE, 2: "Q"}
 
@@ -237,6 +239,7 @@ def text_query(leaf: Expr) -> Alternatives | None:
             return None
 
 
+@lru_cache(_KEPT_TERMS)
 def _asked_term(term: Occurs) -> Alternatives | None:
     """Return what to ask for a search's term. The tokens hold the fold without marks in every store."""
     text, found = term.text, term.words

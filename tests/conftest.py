@@ -253,7 +253,7 @@ def postgres_pooler(postgres_server: PostgresServer) -> Iterator[Any]:
         return
     from docstore_postgres.server import open_backend
 
-    from docstore.testing.servers.pgbouncer import PgBouncer
+    from docstore.testing.servers.postgres import PgBouncer
 
     assert open_backend.__kwdefaults__ is not None
     with PgBouncer(postgres_server, mode, size=20) as pooler:

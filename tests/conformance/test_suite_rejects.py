@@ -16,7 +16,7 @@ from hypothesis import Phase, settings
 
 from docstore.backend import Backend
 from docstore.testing.conformance import Harness, conformance_suite
-from docstore.testing.conformance.support import Judged
+from docstore.testing.conformance.rows import Judged
 
 
 def _beside(name: str) -> ModuleType:

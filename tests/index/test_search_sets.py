@@ -18,7 +18,7 @@ from docstore.query.evaluator import matches
 from docstore.query.fields import DOCUMENTS, Collection, Kind, decode
 from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
-from docstore.testing.conformance.cases import FilterCase, filter_case
+from docstore.testing.conformance.properties import FilterCase, filter_case
 from docstore.testing.strategies import choosers
 
 STAGES = ("folded", "beside", "segment", "half", "changed")

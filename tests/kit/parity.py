@@ -28,7 +28,7 @@ from docstore.query.planner import make_plan
 from docstore.query.sorting import parse_sort
 from docstore.query.updates import Unfit, parse_update
 from docstore.registry import open_backend
-from docstore.testing.conformance.cases import (
+from docstore.testing.conformance.properties import (
     AskCase,
     FilterCase,
     ask_case,
@@ -36,13 +36,11 @@ from docstore.testing.conformance.cases import (
     themed_case,
     wide_case,
 )
-from docstore.testing.conformance.oracle import Oracle, fill
-from docstore.testing.conformance.support import read_also
+from docstore.testing.conformance.rows import Oracle, fill, read_also
 from docstore.testing.strategies import RandomChooser
-from docstore.testing.strategies.asks import Ask, ask
-from docstore.testing.strategies.choosing import Chooser
-from docstore.testing.strategies.themes import THEMES
-from docstore.testing.strategies.updates import operators
+from docstore.testing.strategies.asks import Ask, ask, operators
+from docstore.testing.strategies.filters import THEMES
+from docstore.testing.strategies.values import Chooser
 from docstore.testing.strategies.worlds import World, world
 
 __all__ = ["Difference", "Tally", "compare", "first_party"]

@@ -9,7 +9,7 @@ import s3fs
 
 import docstore
 from docstore.testing.servers import PostgresServer, S3Server
-from docstore.testing.servers.place import postgres_binaries
+from docstore.testing.servers.postgres import postgres_binaries
 
 
 def test_a_dump_and_a_copy_of_the_bucket_are_a_store(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from docstore.testing.servers import PostgresServer
-from docstore.testing.servers.pgbouncer import PgBouncer
+from docstore.testing.servers.postgres import PgBouncer
 
 collect_ignore_glob = [] if os.environ.get("DOCSTORE_PGBOUNCER") else ["test_*.py"]
 

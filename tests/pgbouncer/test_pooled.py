@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 import docstore
 from docstore.testing.servers import PostgresServer
-from docstore.testing.servers.pgbouncer import PgBouncer
+from docstore.testing.servers.postgres import PgBouncer
 
 SETTINGS = (
     "synchronous_commit", "jit", "work_mem", "lock_timeout", "statement_timeout", "plan_cache_mode",

@@ -7,7 +7,7 @@ is all that a backend's own tests need.
 
 import pytest
 
-for _part in ("blobs", "properties", "reads", "threads", "uniqueness", "writes"):
+for _part in ("properties", "reads", "threads", "writes"):
     pytest.register_assert_rewrite(f"{__name__}.{_part}")
 
 from docstore.testing.conformance.suite import conformance_suite  # noqa: E402 - asserts are rewritten on import

@@ -1,14 +1,100 @@
-"""Rows for the tests of the seam: complete, legal, and alike but for what a test is about."""
+"""Rows for the tests of the seam, the answers that are expected about them, and a backend to ask.
+
+The expected answers come from the core's evaluator and order, run over plain records in a list. A backend is
+asked as the core asks it: only for what it judged that it can run, the rest is evaluated here. So the tests
+hold for a backend of any capabilities, and still reach what it claims to run itself.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
 
-from docstore.backend import Query, Reader, Row
-from docstore.query.expr import Compare
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.backend import Backend, Query, Reader, Row, Scope, Writer
+from docstore.limits import DEFAULT_LIMITS
+from docstore.query import executor
+from docstore.query.evaluator import matches
+from docstore.query.expr import And, Compare, Expr, Leaf, asked_fields
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind, decode
+from docstore.query.optimizer import normalize
+from docstore.query.parser import parse
+from docstore.query.planner import Plan, make_plan
+from docstore.query.search import parse_search
+from docstore.query.sorting import parse_sort, sort_key_function
+from docstore.testing.strategies.asks import Ask
+from docstore.testing.strategies.worlds import World
 
-__all__ = ["PLAIN", "columns", "document", "extraction", "ids", "keyed", "one", "stored"]
+__all__ = [
+    "PLAIN",
+    "Judged",
+    "Oracle",
+    "columns",
+    "document",
+    "extraction",
+    "fill",
+    "ids",
+    "keyed",
+    "one",
+    "read_also",
+    "stored",
+]
+
+
+class Judged:
+    """A backend whose readers and writers answer every query, with its own judgements for the rest.
+
+    Args:
+        backend: what is asked.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    @contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
+        """Open a block for reading."""
+        with self.backend.read(snapshot=snapshot) as reader:
+            yield cast(Reader, _Planned(self.backend, reader))
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """Open a block for writing."""
+        with self.backend.write() as writer:
+            yield cast(Writer, _Planned(self.backend, writer))
+
+
+class _Planned:
+    """A reader or writer that plans selects and counts, and is the backend's own in everything else."""
+
+    def __init__(self, backend: Backend, inner: Reader) -> None:
+        self._backend = backend
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def select(self, query: Query) -> Sequence[Row]:
+        return executor.rows(self._inner, *self._planned(query))
+
+    def count(self, query: Query, at_most: int | None = None) -> int:
+        return executor.count(self._inner, *self._planned(query), at_most)
+
+    def _planned(self, query: Query) -> tuple[Plan, Query]:
+        """Return the plan and what to fetch for it: what it pushes, and heavy fields for its residual."""
+        plan = make_plan(self._backend, query.collection, normalize(query.where), query.order)
+        include = query.include | read_also(query.collection, plan.residual)
+        return plan, replace(query, where=plan.pushed, include=include)
+
+
+def read_also(collection: Collection, residual: Expr) -> frozenset[str]:
+    """Return the heavy fields that have to be read to evaluate a residual."""
+    return frozenset(name for name in asked_fields(residual) if collection.column(name).heavy)
+
 
 PLAIN: dict[Kind, Any] = {
     Kind.TEXT: "",
@@ -62,3 +148,60 @@ def stored(reader: Reader, collection: Collection = DOCUMENTS, **query: Any) -> 
     """Return the rows that a query brings with every column, as plain dictionaries."""
     everything = Query(collection, include=frozenset(columns(collection)), **query)
     return [dict(row) for row in reader.select(everything)]
+
+
+_EVERYWHERE = Scope()
+
+
+def fill(backend: Backend, world: World) -> Oracle:
+    """Make the world's records all that the store holds, and return what knows the answers about them."""
+    with backend.write() as writer:
+        for collection in (EXTRACTIONS, DOCUMENTS):
+            left = writer.select(Query(collection))
+            writer.delete(collection, left)
+        writer.insert(DOCUMENTS, world.documents)
+        numbers = writer.insert(world.collection, world.rows)
+    return Oracle(world.collection, world.rows, numbers)
+
+
+class Oracle:
+    """Answers by looking at every record.
+
+    Args:
+        collection: the records' kind.
+        rows: what was inserted.
+        numbers: what was returned for them.
+    """
+
+    def __init__(self, collection: Collection, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        self.collection = collection
+        numbered = ({**row, "number": number} for row, number in zip(rows, numbers, strict=True))
+        self.records: list[dict[str, Any]] = [decode(collection, row) for row in numbered]
+
+    def parsed(self, filter: dict[str, Any]) -> Expr:
+        """Return a filter in users' words as the core reads it."""
+        return parse(filter, self.collection)
+
+    def asked(self, ask: Ask) -> Expr:
+        """Return all that a question asks of a record: filter, search and ``latest_only``."""
+        terms = [self.parsed(ask.filter), parse_search(ask.search, self.collection, DEFAULT_LIMITS)]
+        if ask.latest_only and self.collection is DOCUMENTS:
+            terms.append(Compare(("is_latest",), "eq", True))
+        return And(tuple(terms))
+
+    def matching(self, expr: Expr | Leaf, scope: Scope = _EVERYWHERE) -> list[dict[str, Any]]:
+        """Return the records that match, in the order of their numbers."""
+        return [record for record in self.records if _within(record, scope) and matches(expr, record)]
+
+    def ids(self, expr: Expr | Leaf, scope: Scope = _EVERYWHERE) -> list[str]:
+        """Return the ids of the records that match, in the order of their numbers."""
+        return [record["id"] for record in self.matching(expr, scope)]
+
+    def ordered(self, expr: Expr, sort: Sequence[str], scope: Scope = _EVERYWHERE) -> list[str]:
+        """Return the ids of the records that match, in the order asked for."""
+        order = parse_sort(list(sort), self.collection, DEFAULT_LIMITS)
+        return [record["id"] for record in sorted(self.matching(expr, scope), key=sort_key_function(order))]
+
+
+def _within(record: dict[str, Any], scope: Scope) -> bool:
+    return scope.tenant in (None, record["tenant"]) and scope.owner in (None, record["owner"])

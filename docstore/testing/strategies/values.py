@@ -1,12 +1,19 @@
-"""JSON values from small pools of awkward ones, so that two draws often meet, or nearly do."""
+"""Choices, and JSON values from small pools of awkward ones, so that two draws often meet, or nearly do.
+
+Generators are written over a :class:`Chooser`, so that Hypothesis shrinks them and chance runs them fast.
+"""
 
 from __future__ import annotations
 
 import math
 import struct
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from random import Random
+from typing import Any, TypeVar
 
-from docstore.testing.strategies.choosing import Chooser
+from hypothesis import strategies as st
 
 __all__ = [
     "COMMON",
@@ -18,6 +25,9 @@ __all__ = [
     "STEPS",
     "STRINGS",
     "WORDS",
+    "Chooser",
+    "DrawnChooser",
+    "RandomChooser",
     "key",
     "number",
     "scalar",
@@ -25,6 +35,64 @@ __all__ = [
     "text",
     "value",
 ]
+
+T = TypeVar("T")
+
+
+class Chooser(ABC):
+    """Makes choices. The first of several is the plainest: failures shrink towards it."""
+
+    @abstractmethod
+    def below(self, bound: int) -> int:
+        """Return a whole number from 0 to ``bound - 1``; ``bound`` is at least 1."""
+
+    def pick(self, options: Sequence[T]) -> T:
+        """Return one of the options."""
+        return options[self.below(len(options))]
+
+    def one_in(self, bound: int) -> bool:
+        """Return true once in ``bound`` times."""
+        return self.below(bound) == bound - 1
+
+    def several(self, make: Callable[[], T], most: int, least: int = 0) -> list[T]:
+        """Return ``least`` to ``most`` of what ``make`` makes."""
+        return [make() for _ in range(least + self.below(most - least + 1))]
+
+
+class DrawnChooser(Chooser):
+    """Choices drawn by Hypothesis.
+
+    Args:
+        draw: what a composite strategy is given.
+    """
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+
+    def below(self, bound: int) -> int:
+        """Return a whole number from 0 to ``bound - 1``."""
+        return self._draw(_below(bound))
+
+
+class RandomChooser(Chooser):
+    """Choices of a seeded random generator, many times faster than Hypothesis' own.
+
+    Args:
+        seed: the same seed makes the same choices.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+
+    def below(self, bound: int) -> int:
+        """Return a whole number from 0 to ``bound - 1``."""
+        return self._random.randrange(bound)
+
+
+@lru_cache(maxsize=1024)
+def _below(bound: int) -> st.SearchStrategy[int]:
+    return st.integers(0, bound - 1)
+
 
 PLAIN_KEYS = ("a", "b", "c")
 COMMON: tuple[Any, ...] = (1, "a", None, True, 2, "b", False, 1.0, 0, "")

@@ -1,4 +1,8 @@
-"""Worlds: a few records of one collection as rows at the backend's seam, to ask questions about."""
+"""Worlds: a few records of one collection as rows at the backend's seam, to ask questions about.
+
+Field paths are written as users write them: those that are stored, those that nearly are, those that lead
+nowhere.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,31 @@ from typing import Any
 
 from docstore.backend import Row
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
+from docstore.query.paths import path_text
 from docstore.query.values import plain
-from docstore.testing.strategies.choosing import Chooser
-from docstore.testing.strategies.values import NUMBERS, WORDS, key, some_object, text
+from docstore.testing.strategies.values import (
+    NUMBERS,
+    PLAIN_KEYS,
+    STEPS,
+    WORDS,
+    Chooser,
+    key,
+    scalar,
+    some_object,
+    text,
+)
 
-__all__ = ["INSTANTS", "World", "document_rows", "json_text", "world"]
+__all__ = [
+    "MICROSECONDS",
+    "World",
+    "document_rows",
+    "json_path",
+    "json_text",
+    "world",
+]
 
 _SECOND = 1_000_000
-INSTANTS = (
+MICROSECONDS = (
     1, 0, -1, 1_767_225_600 * _SECOND, 1_767_225_600 * _SECOND - 1, 1_767_225_600 * _SECOND + 1,
     951_782_400 * _SECOND, -86_400 * _SECOND, 253_402_300_799 * _SECOND + 999_999,
     1_700_000_000 * _SECOND + 123_456,
@@ -106,7 +127,7 @@ def _column(choose: Chooser, field: Field) -> Any:
         case Kind.BOOLEAN:
             return choose.below(2) == 1
         case Kind.INSTANT:
-            return choose.pick(INSTANTS)
+            return choose.pick(MICROSECONDS)
         case Kind.JSON:
             return json_text(_json_column(choose, field.name))
         case Kind.TEXT:
@@ -186,3 +207,16 @@ def world(choose: Chooser, collection: Collection | None = None, *, size: int = 
         return World(DOCUMENTS, document_rows(choose, size, 0))
     documents = document_rows(choose, 3, 1)
     return World(EXTRACTIONS, tuple(_extractions(choose, documents, size)), documents)
+
+
+_LONGEST = 8
+
+
+def json_path(choose: Chooser, world: World) -> tuple[str, Any]:
+    """Return a path into a JSON field of the world's records, and a value to expect there."""
+    if world.seen and not choose.one_in(6):
+        path, value = choose.pick(world.seen)
+        if len(path) <= _LONGEST:
+            return path_text(path), value
+    steps = choose.several(lambda: choose.pick(STEPS if choose.one_in(3) else (*PLAIN_KEYS, "0")), 3)
+    return path_text((choose.pick(world.json_fields), *steps)), scalar(choose)

@@ -513,10 +513,10 @@ class IndexSearch(SnapshotSession):
         """
         index, asked = self.index(query.collection), self.asked(query)
         page = self._page(query, asked, index)
-        if page is not None:
+        if isinstance(page, tuple):
             kind, numbers = page
             return AccessPath(kind), self.fetching.page(query, asked, numbers)
-        found = self._find(asked.terms, asked.key, index, query)
+        found = page or self._find(asked.terms, asked.key, index, query)
         high, most = found.whole.upper, found.most
         way = AccessPath("list", found.sure, most - found.sure)
         if most <= LISTED_MATCHES and (not found.is_exact or most <= 64 or query.limit is None):
@@ -538,9 +538,11 @@ class IndexSearch(SnapshotSession):
             return way, self.fetching.reading(query, high.members, checked=found.is_exact)
         return replace(way, kind="scan"), self.fetching.scanning(query, high, exact=found.is_exact)
 
-    def _page(self, query: Query, asked: PlannedQuery, index: Snapshot) -> tuple[str, Sequence[int]] | None:
-        """Return how a page in the order of a column is found without asking for all bounds, and its
-        numbers.
+    def _page(
+        self, query: Query, asked: PlannedQuery, index: Snapshot
+    ) -> tuple[str, Sequence[int]] | IndexMatches | None:
+        """Return how a page in the order of a column is found without asking for all bounds, and its numbers;
+        else what the index says of all bounds, None if it was not asked.
         """
         if asked.placed is None or query.limit is None:
             return None
@@ -553,15 +555,16 @@ class IndexSearch(SnapshotSession):
         else:
             terms, key, span = asked.terms, asked.key, (INT64_MIN, INT64_MAX)
         found, wanted = self._find(terms, key, index, query), query.offset + query.limit
+        whole = found if terms is asked.terms else None
         total, most = index.size, found.most
         length = walk_length(wanted, total)
         if found.is_exact and most <= max(_SORTED_MATCHES, length):
             first = index.first(found, query.order[0].path[0], span, _window(query))
-            return None if first is None else ("list", first)
+            return whole if first is None else ("list", first)
         if not asked.is_walkable or wanted > _WALK_LEAST or most * length < wanted * total:
-            return None
+            return whole
         walked = self.walking.page(query, asked, found.whole, length)
-        return None if walked is None else ("walk", walked)
+        return whole if walked is None else ("walk", walked)
 
     def count(self, query: Query, at_most: int | None) -> int:
         """Count the rows of ``query``. Call within a transaction."""

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, TypeGuard
 
 from docstore.backend import Backend, Opener
 from docstore.errors import BackendNotInstalled, UnknownBackend, UpgradeNeeded, shown
@@ -61,7 +61,7 @@ def open_backend(url: Any, /, *, read_only: bool = False, **options: Any) -> Bac
     """
     if isinstance(url, str):
         return _opened(_opener(_scheme_of(url)), url, read_only, options)
-    if isinstance(url, Backend):
+    if _is_backend(url):
         if options:
             raise TypeError(f"a Backend object takes no options here: {', '.join(sorted(options))}")
         return url
@@ -72,6 +72,13 @@ def open_backend(url: Any, /, *, read_only: bool = False, **options: Any) -> Bac
         f"cannot open {type(url).__name__}: expected a URL, an SQLAlchemy Engine or a Backend",
         schemes=schemes(),
     )
+
+
+def _is_backend(given: Any) -> TypeGuard[Backend]:
+    """Return whether this is a backend, also one that hands calls on by ``__getattr__``: isinstance() takes
+    such a one for a Backend on Python 3.11 alone.
+    """
+    return all(hasattr(given, name) for name in ("name", "support", "sorts", "read", "write", "close"))
 
 
 def _opened(opener: Opener, url: Any, read_only: bool, options: dict[str, Any]) -> Backend:

@@ -575,7 +575,16 @@ class PostgresBackend(SQLBackend):
 
     @contextmanager
     def joining(self, connection: Any) -> Iterator[None]:
-        """Leave a connection of the application's as it is, but for how statements are written."""
+        """Leave a connection of the application's as it is, but for how statements are written.
+
+        Raises:
+            BackendError: each of its statements would commit by itself.
+        """
+        if connection.driver_connection.autocommit:
+            raise BackendError(
+                "the connection is in autocommit, and has no transaction to take part in: join one whose "
+                "isolation_level is not AUTOCOMMIT"
+            )
         with spoken(connection):
             try:
                 yield

@@ -488,7 +488,14 @@ class StoreContext:
 
     @contextmanager
     def joined(self, block: AbstractContextManager[Callable[[], Writer]]) -> Iterator[None]:
-        """Make the application's own transaction the one in force."""
+        """Make the application's own transaction the one in force.
+
+        Raises:
+            BackendError: one of the store's own is: on SQLite the two would wait for each other.
+        """
+        current = self._in_force()
+        if current is not None and current.anew is None:
+            raise BackendError("join() within store.transaction(): leave that block before")
         with block as anew, self.within(anew(), anew=anew):
             yield
 

@@ -9,14 +9,25 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 import docstore
 
-METADATA = sa.MetaData()
-ORDERS = sa.Table(
-    "orders", METADATA, sa.Column("id", sa.Integer, primary_key=True), sa.Column("document_id", sa.Text)
-)
+
+class Base(DeclarativeBase):
+    """The application's tables."""
+
+
+class Order(Base):
+    """A row of the application's own."""
+
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[str | None]
+
+
+METADATA = Base.metadata
+ORDERS = METADATA.tables["orders"]
 
 
 @pytest.fixture(params=["sqlite", "sqlite-file", "postgres"])
@@ -178,6 +189,57 @@ def test_a_session_joins(engine: sa.Engine) -> None:
         assert ["kept"] == [one.filename for one in store.documents.find()]
 
 
+def test_savepoints_within_savepoints(engine: sa.Engine, tmp_path: Path) -> None:
+    """A rolled-back savepoint takes back what was done in those within it, the application's rows and bytes
+    too; values, facets and searches that were asked for in between are as before; errors of calls undo
+    nothing else.
+    """
+    with docstore.open(engine, blobs=f"{tmp_path}/files") as store, Session(engine) as session:
+        with store.join(session):
+            kept = store.documents.add(filename="kept", content="one", metadata={"n": 1}, id="kept")
+            with session.begin_nested() as outer:
+                store.documents.add(b"bytes", filename="gone", content="one", metadata={"n": 1})
+                with session.begin_nested():
+                    store.documents.update_many({}, {"$inc": {"metadata.n": 1}})
+                    session.add(Order(document_id="x"))
+                assert {2: 2} == store.documents.count_by("metadata.n")
+                assert 2 == store.documents.count(search="one")
+                outer.rollback()
+            assert kept == store.documents.get(kept.id) == store.documents.find_one(search="on")
+            assert {1: 1} == store.documents.count_by("metadata.n")
+            with pytest.raises(docstore.AlreadyExists):
+                store.documents.add(filename="other", id="kept")
+            with pytest.raises(docstore.InvalidDocument):
+                store.documents.update_many({}, {"$push": {"metadata.n": 1}})
+            session.add(Order(document_id=kept.id))
+            session.commit()
+        assert [kept] == list(store.documents.find())
+        assert 1 == orders(engine)
+        assert not [one for one in store.check().findings if one.kind == "index"]
+
+
+def test_a_join_within_a_transaction_of_the_store(engine: sa.Engine) -> None:
+    """It is refused at once: on SQLite the two would wait for each other."""
+    with docstore.open(engine) as store, Session(engine) as session:
+        refused = pytest.raises(docstore.BackendError, match=r"within store\.transaction")
+        with store.transaction(), refused, store.join(session):
+            pass
+        with store.join(session), store.transaction():
+            store.documents.add(filename="gone")
+        session.rollback()
+        assert 0 == store.documents.count()
+
+
+def test_a_connection_in_autocommit(postgres_url: str) -> None:
+    """On Postgres each statement would be kept by itself: it is refused."""
+    engine = sa.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
+    with docstore.open(engine) as store, engine.connect() as connection:
+        alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+        with pytest.raises(docstore.BackendError, match="autocommit"), store.join(alone):
+            pass
+    engine.dispose()
+
+
 def test_a_joined_transaction_that_has_ended(engine: sa.Engine) -> None:
     """Once the application has committed or rolled back within the block, a call says so and does nothing."""
     with docstore.open(engine) as store:
@@ -198,8 +260,11 @@ def test_what_cannot_be_joined_is_named(postgres_url: str) -> None:
     """Another object, and a connection of another database, are TypeErrors that say what is taken."""
     other = sa.create_engine("sqlite://")
     with docstore.open(postgres_url) as store:
-        with pytest.raises(TypeError, match="AsyncSession"), store.join(object()):
-            pass
+        makers = (other, sessionmaker(other), scoped_session(sessionmaker(other)), None, "sqlite://")
+        for one in makers:
+            named = pytest.raises(TypeError, match=f"cannot join {type(one).__name__}: .*AsyncSession")
+            with named, store.join(one):
+                pass
         wrong = pytest.raises(TypeError, match=r"sqlite\+pysqlite.*postgresql\+psycopg")
         with other.connect() as connection, wrong, store.join(connection):
             pass

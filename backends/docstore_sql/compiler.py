@@ -320,7 +320,7 @@ class Compiler(ABC):
 
 # -- filters on ordinary columns -------------------------------------------------------------------
 
-# Rows that a page skips at most: each is a step in the b-tree.
+# Rows that a page skips at most, unless a dialect says otherwise: each is a step in the b-tree.
 _MOST_SKIPPED_ROWS = 1_000
 _PINS = ("owner", "tenant")
 _RANGED = ("created_at", "number")
@@ -342,15 +342,15 @@ class ColumnFilter:
     is_latest: bool | None
     ranges: tuple[Compare, ...]
 
-    def answers(self, query: Query) -> bool:
-        """Return whether one b-tree has the order of the query, and its page is near enough."""
+    def answers(self, query: Query, most_skipped: int = _MOST_SKIPPED_ROWS) -> bool:
+        """Return whether one b-tree has the order of the query, and its page skips few enough rows."""
         first, *others = query.order
         return (
             first.path == ("created_at",)
             and [(key.path, key.descending) for key in others] == [(("number",), first.descending)]
             and query.limit is not None
             and query.lock is None
-            and query.offset <= _MOST_SKIPPED_ROWS
+            and query.offset <= most_skipped
         )
 
     def shape(self, query: Query) -> Hashable:

@@ -33,7 +33,7 @@ from docstore_sqlite import declared_indexes
 from docstore_sqlite.compiler import SQLiteCompiler
 from docstore_sqlite.delta_log import BULK_ROWS, compact_new
 from docstore_sqlite.index_check import index_differences, rebuild_index
-from docstore_sqlite.planner import IndexSearch, column_page, prepared_query
+from docstore_sqlite.planner import IndexSearch, SQLitePrepared, column_page, prepared_query
 from docstore_sqlite.posting_store import FIELDS, SharedIndex, drop_torn, merge_texts
 
 __all__ = ["SQLiteSession", "insertion", "is_integrity_error", "rows_of"]
@@ -158,9 +158,7 @@ class SQLiteSession(Session):
 
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        gives_rows=True, takes_columns=True, reads_words=True
-    )
+    capabilities: ClassVar[Capabilities] = Capabilities(gives_rows=True, takes_columns=True, reads_words=True)
 
     def __init__(
         self,
@@ -231,8 +229,8 @@ class SQLiteSession(Session):
             names = self.names_read(query)
             return self._rows(query.collection, names, self.cursor.fetchall())
         query, held = prepared_query(query)
-        if held.columns is not None and held.columns.answers(query):
-            self.run(self._column_page(query, held.columns))
+        if (columns := _columns_of(query, held)) is not None:
+            self.run(self._column_page(query, columns))
             return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
         asked = self.indexed.asked(query)
         if not asked.uses_index(query):
@@ -310,8 +308,8 @@ class SQLiteSession(Session):
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""
         query, held = prepared_query(query)
-        if held.columns is not None and held.columns.answers(query):
-            statement = self._column_page(query, held.columns)
+        if (columns := _columns_of(query, held)) is not None:
+            statement = self._column_page(query, columns)
             return Statement(statement.text, statement.values, self.plan_of(statement))
         if not self.indexed.asked(query).uses_index(query):
             return super().explain(query)
@@ -532,6 +530,21 @@ class SQLiteSession(Session):
 
     def lock(self, *names: str) -> None:
         """Do nothing: there is a single writer."""
+
+
+# Rows of one status that a page skips at most: 0.1 µs of CPU each, as its index holds all that is tested.
+# Several statuses are a sorted list each, merged: the usual bound holds.
+_MOST_SKIPPED_OF_ONE_STATUS = 20_000
+
+
+def _columns_of(query: Query, held: SQLitePrepared) -> ColumnFilter | None:
+    """Return the column filter that answers a query, None if it has none or skips too many rows."""
+    columns = held.columns
+    if columns is None:
+        return None
+    if len(columns.statuses) == 1:
+        return columns if columns.answers(query, _MOST_SKIPPED_OF_ONE_STATUS) else None
+    return columns if columns.answers(query) else None
 
 
 _BY_NUMBER = Query(DOCUMENTS).order

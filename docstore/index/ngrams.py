@@ -207,8 +207,17 @@ Alternatives: TypeAlias = tuple[tuple[str, ...], ...]
 
 
 def fts5_query(alternatives: Alternatives) -> str:
-    """Return what to ask for in the language of SQLite's FTS5."""
-    return " OR ".join(f"({' AND '.join(tokens)})" for tokens in alternatives)
+    """Return what to ask for in the language of SQLite's FTS5.
+
+    A beginning of a name's token is left out beside whole ones: FTS5 merges the lists of all that begin so,
+    25 ms for a full stop in 100,000 names.
+    """
+    return " OR ".join(f"({' AND '.join(_whole_first(tokens))})" for tokens in alternatives)
+
+
+def _whole_first(tokens: Sequence[str]) -> Sequence[str]:
+    """Return the tokens without beginnings of names' tokens, unless there is nothing else."""
+    return [token for token in tokens if token[0] != "n" or token[-1] != "*"] or tokens
 
 
 def text_query(leaf: Expr) -> Alternatives | None:

@@ -10,18 +10,6 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT value
-FROM "docstore_setting"
-WHERE name = ?;
---   'index generation of texts'
-
-SELECT rowid
-FROM "docstore_text"
-WHERE "docstore_text" MATCH ?
-LIMIT ?;
---   '(nrep AND nepo AND npor AND nort)'
---   20001
-
 SELECT w.number
 FROM (SELECT d.number
   FROM "docstore_document" AS d
@@ -30,8 +18,8 @@ FROM (SELECT d.number
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
 WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
 LIMIT ?;
---   512
---   <a set of numbers below 288>
+--   176
+--   <a set of numbers below 65536>
 --   'report'
 --   11
 
@@ -54,6 +42,19 @@ SELECT (SELECT value
   FROM pragma_schema_version), (SELECT max(number)
   FROM "docstore_document");
 --   'index generation of documents'
+
+SELECT w.number
+FROM (SELECT d.number
+  FROM "docstore_document" AS d
+  ORDER BY d.created_at DESC, d.number DESC
+  LIMIT ?) AS w
+CROSS JOIN "docstore_document" AS d ON d.number = w.number
+WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
+LIMIT ?;
+--   176
+--   <a set of numbers below 65536>
+--   '-0004242.'
+--   11
 
 SELECT value
 FROM "docstore_setting"
@@ -87,18 +88,6 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT value
-FROM "docstore_setting"
-WHERE name = ?;
---   'index generation of texts'
-
-SELECT rowid
-FROM "docstore_text"
-WHERE "docstore_text" MATCH ?
-LIMIT ?;
---   '(nz0002epd AND npdf)'
---   20001
-
 SELECT w.number
 FROM (SELECT d.number
   FROM "docstore_document" AS d
@@ -107,8 +96,8 @@ FROM (SELECT d.number
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
 WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
 LIMIT ?;
---   512
---   <a set of numbers below 304>
+--   176
+--   <a set of numbers below 65536>
 --   <filename is like "*.pdf">
 --   11
 
@@ -132,6 +121,19 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
+SELECT w.number
+FROM (SELECT d.number
+  FROM "docstore_document" AS d
+  ORDER BY d.created_at DESC, d.number DESC
+  LIMIT ?) AS w
+CROSS JOIN "docstore_document" AS d ON d.number = w.number
+WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
+LIMIT ?;
+--   176
+--   <a set of numbers below 65536>
+--   <filename is like "*-000424?.*">
+--   11
+
 SELECT value
 FROM "docstore_setting"
 WHERE name = ?;
@@ -141,7 +143,7 @@ SELECT rowid
 FROM "docstore_text"
 WHERE "docstore_text" MATCH ?
 LIMIT ?;
---   '(nz0002d00 AND n000 AND n004 AND n042 AND n424 AND nz0002e*)'
+--   '(nz0002d00 AND n000 AND n004 AND n042 AND n424)'
 --   20001
 
 SELECT {columns}

@@ -28,6 +28,7 @@ from docstore.query.fields import Collection
 from docstore.query.text import (
     begins_cluster,
     index_words,
+    is_word_boundary,
     occurrences,
     search_fold,
     times_stored,
@@ -152,6 +153,9 @@ _BEGINNING_WEIGHT = 0.25
 _BLOCK = 2_048
 # Occurrences that a snippet looks at; the best place among the first of them is good enough.
 _MOST_PLACES = 10_000
+# Characters within which a snippet is rather cut at a blank than between two words.
+_NEAR = 30
+_JOINER = "\u200d"
 # Characters on each side of a place that a snippet is cut from: white space that it collapses included.
 _REACH = 4 * SNIPPET_CHARACTERS
 
@@ -255,24 +259,61 @@ def _best_place(content: str, terms: Sequence[Occurs]) -> tuple[int, int]:
 def _cut(content: str, start: int, end: int) -> str:
     """Return the text around a stretch, cut at words."""
     before = _collapsed(content[max(0, start - _REACH) : start])
-    middle = _collapsed(content[start:end])[:SNIPPET_CHARACTERS]
+    middle = _collapsed(content[start:end])
     behind = _collapsed(content[end : end + _REACH])
     if start <= _REACH:
         before = before.lstrip()
     if end + _REACH >= len(content):
         behind = behind.rstrip()
-    room = SNIPPET_CHARACTERS - len(middle)
+    room = max(0, SNIPPET_CHARACTERS - len(middle))
     left = min(len(before), max(room // 2, room - len(behind)))
     right = min(len(behind), room - left)
-    cut_left = left < len(before) or start > _REACH
-    cut_right = right < len(behind) or end + _REACH < len(content)
-    head, tail = before[len(before) - left :], behind[:right]
-    if cut_left and left < len(before) and not before[len(before) - left - 1].isspace():
-        head = head.partition(" ")[2] if " " in head else head
-    if cut_right and right < len(behind) and not behind[right].isspace():
-        tail = tail.rpartition(" ")[0] if " " in tail else tail
-    shown = f"{head}{middle}{tail}".strip()
-    return f"{'…' if cut_left else ''}{shown}{'…' if cut_right else ''}"
+    text = before + middle + behind
+    first = len(before) - left
+    last = min(len(before + middle) + right, first + SNIPPET_CHARACTERS)
+    is_cut_left, is_cut_right = first > 0 or start > _REACH, last < len(text) or end + _REACH < len(content)
+    if first > 0:
+        first = _cut_forwards(text, first, len(before))
+    if last < len(text):
+        last = _cut_backwards(text, last, first if len(middle) > SNIPPET_CHARACTERS else len(before + middle))
+    return f"{'…' if is_cut_left else ''}{text[first:last].strip()}{'…' if is_cut_right else ''}"
+
+
+def _cut_forwards(text: str, at: int, end: int) -> int:
+    """Return the first place from ``at`` to ``end`` where a text can be cut.
+
+    It is behind a blank that is near, else between two words.
+    """
+    if text[at - 1] == " ":
+        return at
+    blank = text.find(" ", at, min(end, at + _NEAR))
+    if blank >= 0:
+        return blank + 1
+    return next((place for place in range(at, end) if _parts_words(text, place)), end)
+
+
+def _cut_backwards(text: str, at: int, start: int) -> int:
+    """Return the last place from ``at`` back to ``start`` where a text can be cut.
+
+    It is before a blank that is near, else between two words, else between two letters of the one word.
+    """
+    if text[at] == " ":
+        return at
+    blank = text.rfind(" ", max(start, at - _NEAR), at)
+    if blank >= 0:
+        return blank
+    places = range(at, start, -1)
+    fallback = next((place for place in places if _parts_letters(text, place)), at)
+    return next((place for place in places if _parts_words(text, place)), fallback)
+
+
+def _parts_words(text: str, at: int) -> bool:
+    return is_word_boundary(text, at) and _parts_letters(text, at)
+
+
+def _parts_letters(text: str, at: int) -> bool:
+    """Return whether a text can be cut at a place without parting what is shown as one."""
+    return begins_cluster(text, at) and text[at - 1] != _JOINER
 
 
 def _collapsed(text: str) -> str:

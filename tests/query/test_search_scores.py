@@ -116,6 +116,37 @@ def test_a_snippet_stands_where_most_terms_stand_together() -> None:
 
 
 @pytest.mark.parametrize(
+    "piece", ["กี่", "e\u0301\u0323", "👩\u200d👧", "각", "\u1112\u1161\u11ab", "ｶﾞ", "क्षि"]
+)
+@pytest.mark.parametrize("blank", ["", " " * 3])
+def test_a_snippet_parts_nothing_that_is_shown_as_one(piece: str, blank: str) -> None:
+    """In text without blanks, and at its odd places, a cut never stands between a character and its marks."""
+    for shift in range(4):
+        text = "x" * shift + (piece * 37 + blank) * 6 + "-needle-" + (piece * 31 + blank) * 6
+        shown = snippet(text, search_terms("needle"))
+        assert shown is not None
+        assert "needle" in shown
+        rest = shown.strip("…").replace("-needle-", "").replace(" ", "")
+        assert rest.replace(piece, "") == ""
+        assert len(shown) <= 202
+
+
+@pytest.mark.parametrize(
+    ("content", "search", "wanted"),
+    [
+        ("word " * 50 + "x" * 90 + "-needle " + "y" * 300, "needle", "…word " + "x" * 90 + "-needle…"),
+        ("a" * 300 + "'s needle.", "needle", "…'s needle."),
+        ("z" * 300 + " b", '"' + "z" * 300 + ' b"', "z" * 200 + "…"),
+    ],
+)
+def test_a_snippet_is_cut_between_words_where_no_blank_is_near(
+    content: str, search: str, wanted: str
+) -> None:
+    """A punctuation mark parts words, too; only what is longer than a snippet is cut within."""
+    assert wanted == snippet(content, search_terms(search))
+
+
+@pytest.mark.parametrize(
     ("content", "search", "wanted"),
     [
         (None, "x", None),

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from docstore.extract import ExtractionError, extract, process
+from docstore.extract import ExtractionError, extract, extraction
 
 NPM = (
     "mammoth docx4js officeparser pdf-parse pdf2json pdf-lib read-excel-file textract word-extractor docxtemplater "
@@ -370,7 +370,7 @@ def main(arguments: list[str]) -> int:
             flush=True,
         )
     total, right = legacy(place)
-    process.close_idle()
+    extraction.close_idle()
     print(f"\nLegacy encodings: {right} of {total} texts right.")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(

@@ -47,7 +47,7 @@ COMMANDS = {
     "Work": {
         "work": ("work", "Work through pending documents."),
         "status": ("work", "Count documents by status."),
-        "review": ("review", "Review extractions."),
+        "review": ("work", "Review extractions."),
     },
     "Serve": {
         "serve": ("serving", "Look at a store in a browser."),
@@ -63,8 +63,8 @@ COMMANDS = {
         "advise": ("upkeep", "Say which indexes would have helped."),
         "upgrade": ("upkeep", "Bring a store up to this docstore."),
         "erase": ("upkeep", "Remove everything of a tenant or owner."),
-        "partition": ("partitions", "Part the tables of a Postgres store by tenant."),
-        "distribute": ("partitions", "Distribute a Postgres store by tenant."),
+        "partition": ("upkeep", "Part the tables of a Postgres store by tenant."),
+        "distribute": ("upkeep", "Distribute a Postgres store by tenant."),
     },
     "Move": {
         "backup": ("transfer", "Copy a store, bytes and all, into a folder."),

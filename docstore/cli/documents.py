@@ -45,8 +45,8 @@ def show_(
 
     Exit status 1 if there is no such document, 2 if several are meant.
     """
-    from docstore.cli.naming import named
     from docstore.cli.output import document_view, print_json, print_table, record, shown
+    from docstore.cli.terms import named
 
     with opened(url, blobs) as store:
         document = named(within(store, tenant, owner), name, include={"content"} if content else ())
@@ -78,8 +78,8 @@ def get_(
 
     Without -o a file has the last part of its name, made safe, and is never written over another.
     """
-    from docstore.cli.naming import documents_named
     from docstore.cli.output import shown
+    from docstore.cli.terms import documents_named
 
     with opened(url, blobs) as opened_store:
         store = within(opened_store, tenant, owner)
@@ -149,7 +149,7 @@ def cat_(name: str, tenant: str | None, owner: str | None, url: str, blobs: str)
     \b
     docstore cat papers/2026/q3.csv | head
     """
-    from docstore.cli.naming import named
+    from docstore.cli.terms import named
 
     with opened(url, blobs) as opened_store:
         store = within(opened_store, tenant, owner)
@@ -168,8 +168,8 @@ def text_(name: str, tenant: str | None, owner: str | None, url: str, blobs: str
 
     Exit status 1 if it has none; standard error says why.
     """
-    from docstore.cli.naming import named
     from docstore.cli.output import is_terminal, note, shown
+    from docstore.cli.terms import named
 
     with opened(url, blobs) as store:
         document = named(within(store, tenant, owner), name, include={"content"})
@@ -192,8 +192,8 @@ def open_(name: str, tenant: str | None, owner: str | None, url: str, blobs: str
     \b
     docstore open q3.pdf
     """
-    from docstore.cli.naming import named
     from docstore.cli.output import shown
+    from docstore.cli.terms import named
 
     with opened(url, blobs) as opened_store:
         store = within(opened_store, tenant, owner)
@@ -227,9 +227,8 @@ def set_(
     A KEY is a field of the document, else one of its metadata. Numbers, true, false and null are read as JSON
     writes them; in double quotes they are text.
     """
-    from docstore.cli.naming import named
     from docstore.cli.output import print_json, record
-    from docstore.cli.terms import assignments_of, operators_of
+    from docstore.cli.terms import assignments_of, named, operators_of
 
     removed = [*unset, *(change[1:] for change in changes if change.startswith("-"))]
     operators = operators_of(assignments_of(c for c in changes if not c.startswith("-")), removed)
@@ -259,8 +258,8 @@ def tag_(
     docstore tag q3.pdf +important -draft
     docstore tag q3.pdf --add "two words" --remove old
     """
-    from docstore.cli.naming import named
     from docstore.cli.output import shown
+    from docstore.cli.terms import named
 
     wrong = [tag for tag in tags if tag[0] not in "+-" or len(tag) < 2]
     if wrong:
@@ -292,8 +291,8 @@ def versions_(name: str, as_json: bool, tenant: str | None, owner: str | None, u
     docstore versions papers/2026/q3.pdf
     docstore get $(docstore versions q3.pdf --json | jq -r '.[0].id')
     """
-    from docstore.cli.naming import named
     from docstore.cli.output import document_table, print_json, print_table, record
+    from docstore.cli.terms import named
 
     with opened(url, blobs) as opened_store:
         store = within(opened_store, tenant, owner)
@@ -323,8 +322,7 @@ def retry_(
     docstore retry q3.pdf
     docstore retry --where status=failed --where file_type=pdf
     """
-    from docstore.cli.naming import documents_named
-    from docstore.cli.terms import filter_of
+    from docstore.cli.terms import documents_named, filter_of
 
     if bool(names) == bool(terms):
         raise click.UsageError("say which: IDs, or --where TERM")
@@ -357,8 +355,7 @@ def rm_(
     version that is meant; the one before it is then the latest. --where asks first on a terminal, elsewhere
     it needs --yes. The bytes go by: docstore collect.
     """
-    from docstore.cli.naming import documents_named
-    from docstore.cli.terms import filter_of
+    from docstore.cli.terms import documents_named, filter_of
 
     if bool(names) == bool(terms):
         raise click.UsageError("say which: IDs, or --where TERM")

@@ -1,18 +1,26 @@
-"""What the commands print: tables for people, lines for programs, text that cannot steer a terminal."""
+"""What the commands print: tables for people, lines for programs, text that cannot steer a terminal.
+
+Progress is a moving line on a terminal, else a plain line every few seconds.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
+    from rich.progress import Progress as Bar
     from rich.table import Table
+
+    from docstore.maintenance import Progress
 
 __all__ = [
     "document_table",
@@ -26,6 +34,7 @@ __all__ = [
     "size_text",
     "stdout",
     "table_of",
+    "told",
 ]
 
 _PIPED_WIDTH = 200
@@ -193,3 +202,52 @@ def document_view(document: BaseModel) -> Table:
         text = json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, dict) else str(value)
         table.add_row(name, Text(shown(text, lines=isinstance(value, dict))))
     return table
+
+
+_EVERY = 5.0  # seconds between two plain lines
+
+
+@contextmanager
+def told(command: str, *, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
+    """Yield what is to be called with the progress of a command; it tells it on standard error.
+
+    Arguments:
+        command: what is going on, in a word.
+        quiet: tell nothing; None is yielded.
+    """
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar() as bar:
+            task = bar.add_task(command)
+            yield lambda progress: bar.update(task, description=_line(command, progress))
+    else:
+        yield _Lines(command)
+
+
+def _bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    return Bar(*columns, console=console, transient=True)
+
+
+def _line(command: str, progress: Progress) -> str:
+    return f"{command}: {progress.done:,} {progress.stage}"
+
+
+class _Lines:
+    """Plain lines, not more than one every few seconds."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.said = monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        """Tell how far it is, if it is time to."""
+        if monotonic() - self.said >= _EVERY:
+            note(_line(self.command, progress))
+            self.said = monotonic()

@@ -27,8 +27,7 @@ from docstore.cli.options import (
     store_url,
     within,
 )
-from docstore.cli.output import note, print_json, shown, size_text
-from docstore.cli.progress import told
+from docstore.cli.output import note, print_json, shown, size_text, told
 from docstore.transfer import (
     Diff,
     Difference,

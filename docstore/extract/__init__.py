@@ -6,8 +6,8 @@ file and says how much of it that is, a `Registry` says which `Extractor` reads 
 """
 
 from docstore.extract.base import Extracted, ExtractionError, ExtractLimits, Extractor, Member, Source
+from docstore.extract.dispatch import Registry, builtin
 from docstore.extract.extraction import completion_of, extract
-from docstore.extract.registry import Registry, builtin
 
 __all__ = [
     "ExtractLimits",

@@ -19,8 +19,7 @@ from math import ceil
 from typing import Any
 
 from docstore.extract.base import Bound, ExtractLimits, Source
-from docstore.extract.dispatch import read
-from docstore.extract.registry import Registry
+from docstore.extract.dispatch import Registry, read
 
 __all__ = ["FRAME", "main"]
 

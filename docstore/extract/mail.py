@@ -13,7 +13,7 @@ from typing import Any
 
 from docstore.extract.base import Source
 from docstore.extract.decode import decode
-from docstore.extract.html import html_pieces
+from docstore.extract.markup import html_pieces
 
 __all__ = ["mail_text", "mailbox_text", "parts_of"]
 

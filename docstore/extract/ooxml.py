@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from docstore.extract.archives import Package, Relation
 from docstore.extract.base import ExtractionError, Source
 from docstore.extract.markup import XmlHandler
-from docstore.extract.package import Package, Relation
 from docstore.extract.text import batched
 
 __all__ = ["main_kind", "office_text"]

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from docstore.extract.archives import Package
 from docstore.extract.base import ExtractionError, Source
 from docstore.extract.decode import decode, text_chunks
-from docstore.extract.html import html_pieces
-from docstore.extract.markup import XmlHandler, parse_xml
-from docstore.extract.package import Package
+from docstore.extract.markup import XmlHandler, html_pieces, parse_xml
 
 __all__ = ["epub_text", "flat_text", "opendocument_text"]
 

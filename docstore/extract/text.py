@@ -1,18 +1,31 @@
-"""Extractors of formats that are text already: plain text, source code, CSV and JSON."""
+"""Extractors of formats that are text already: plain text, source code, CSV, JSON, notebooks, vCard,
+iCalendar.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
+import quopri
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any
 
 from docstore.extract.base import Source
-from docstore.extract.decode import text_chunks
+from docstore.extract.decode import decode, text_chunks, text_of
 
-__all__ = ["batched", "csv_rows", "json_text", "lines_of", "plain"]
+__all__ = [
+    "batched",
+    "card_text",
+    "csv_rows",
+    "json_text",
+    "lines_of",
+    "notebook_text",
+    "plain",
+]
 
 _PIECE = 16 * 1024
 _QUOTED_CHARACTERS = 256 * 1024  # a quote that is open for longer is no quote
@@ -224,3 +237,111 @@ def _word(text: str, match: re.Match[str], ended: bool) -> tuple[str | None, int
     end = text.find("\n", match.end())
     end = len(text) if end < 0 else end
     return text[match.end() if match[2] else match.start(3) : end].rstrip(), end
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def notebook_text(source: Source) -> Iterator[str]:
+    """Yield a notebook's sources and outputs of text, a cell a piece; what is no notebook is read as JSON.
+
+    Raises:
+        ExtractionError: the bytes are not text.
+    """
+    try:
+        notebook = json.loads(text_of(source))
+    except (ValueError, RecursionError):
+        source.lost("not a whole notebook, read as JSON")
+        yield from json_text(source)
+        return
+    for cell in _cells(notebook):
+        written = _text(cell.get("source", cell.get("input")))
+        outputs = [one for one in _list(cell.get("outputs")) if isinstance(one, dict)]
+        texts = (written, *map(_output, outputs))
+        yield "".join(f"{text.rstrip()}\n" for text in texts if text.strip())
+
+
+def _cells(notebook: Any) -> Iterator[dict[str, Any]]:
+    """Yield the cells, in versions before 4 those of its worksheets."""
+    if not isinstance(notebook, dict):
+        return
+    for sheet in (notebook, *_list(notebook.get("worksheets"))):
+        cells = _list(sheet.get("cells")) if isinstance(sheet, dict) else []
+        yield from (cell for cell in cells if isinstance(cell, dict))
+
+
+def _output(output: dict[str, Any]) -> str:
+    if "ename" in output:
+        return f"{_text(output.get('ename'))}: {_text(output.get('evalue'))}"
+    data = output.get("data")
+    plain = data.get("text/plain", data.get("text/markdown")) if isinstance(data, dict) else None
+    return _COLOURS.sub("", _text(output.get("text", plain)))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        parts = [part for part in value if isinstance(part, str)]
+        are_lines = any(part.endswith("\n") for part in parts)  # not in the first versions
+        return ("" if are_lines else "\n").join(parts)
+    return value if isinstance(value, str) else ""
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+_LINE = re.compile(r"\s*(?:[\w-]+\.)?([\w-]+)((?:;[^:\";]*(?:\"[^\"]*\"[^:\";]*)*)*):(.*)", re.DOTALL)
+_SILENT_WORDS = (
+    "BEGIN END VERSION PRODID UID REV PHOTO LOGO SOUND KEY SOURCE CALSCALE METHOD DTSTAMP SEQUENCE "
+    "TRANSP CLASS CREATED LAST-MODIFIED RRULE EXDATE RDATE TRIGGER ACTION TZOFFSETFROM TZOFFSETTO TZURL "
+    "PRIORITY"
+)
+_SILENT = frozenset(_SILENT_WORDS.split())
+_ESCAPE = re.compile(r"\\([nN\\,;:])")
+_VALUE_CHARACTERS = 1 << 20
+
+
+def card_text(source: Source) -> Iterator[str]:
+    """Yield the values that people wrote, a line each; not those of pictures, ids and rules.
+
+    Raises:
+        ExtractionError: the bytes are not text.
+    """
+    return batched(value + "\n" for value in _values(source) if value.strip())
+
+
+def _values(source: Source) -> Iterator[str]:
+    for line in _unfolded(source):
+        match = _LINE.match(line)
+        if match is None:
+            yield line.strip()
+            continue
+        name, parameters, value = match[1].upper(), match[2].upper(), match[3].rstrip("\r\n")
+        if name in _SILENT or "ENCODING=B" in parameters or value.startswith("data:"):
+            continue
+        if "QUOTED-PRINTABLE" in parameters:
+            charset = re.search(r"CHARSET=\"?([-\w.:]+)", parameters)
+            value = decode(quopri.decodestring(value.encode("utf-8")), charset[1] if charset else None)
+        value = re.sub(r"(?<!\\);+", " ", value) if name in ("N", "ADR", "ORG") else value
+        if name in ("ATTENDEE", "ORGANIZER"):
+            called = re.search(r'CN=(?:"([^"]*)"|([^";:]+))', match[2], re.IGNORECASE)
+            address = re.sub("^mailto:", "", value, flags=re.IGNORECASE)
+            value = f"{(called[1] or called[2]) if called else ''} {address}"
+        yield _ESCAPE.sub(lambda found: "\n" if found[1] in "nN" else found[1], value).strip()
+
+
+def _unfolded(source: Source) -> Iterator[str]:
+    """Join the lines that begin with a blank, and those of quoted-printable that end with `=`."""
+    held = ""
+    for line in lines_of(text_chunks(source)):
+        bare = line.rstrip("\r\n")
+        if held and len(held) < _VALUE_CHARACTERS and bare[:1] in (" ", "\t"):
+            held += bare[1:]
+        elif held.endswith("=") and "QUOTED-PRINTABLE" in held.partition(":")[0].upper():
+            held = held[:-1] + bare
+        else:
+            if held:
+                yield held
+            held = bare
+    if held:
+        yield held

@@ -23,8 +23,16 @@ from docstore.backend import Query, SortKey, Writer
 from docstore.documents import Documents
 from docstore.errors import ChecksumMismatch, InvalidDocument, SizeMismatch
 from docstore.extract import ExtractLimits, Registry
-from docstore.ingest.file_reader import FileReading, read_file, source_metadata, time_of
-from docstore.ingest.files import Entry, WalkOptions, entry_of, walk
+from docstore.ingest.files import (
+    Entry,
+    FileReading,
+    WalkOptions,
+    entry_of,
+    read_file,
+    source_metadata,
+    time_of,
+    walk,
+)
 from docstore.ingest.folders import (
     IndexedFolder,
     folder_of_file,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,12 +74,12 @@ def test_index_with_an_error_has_status_1(
     """A file that could not be stored is named on standard error, also when quiet; the others are stored."""
     really: Callable[..., object] = open
 
-    def opening(path: str, mode: str) -> object:
+    def opening(path: str, mode: str = "r", **options: Any) -> object:
         if path.endswith("plan.txt"):
             raise PermissionError(13, "Permission denied", path)
-        return really(path, mode)
+        return really(path, mode, **options)
 
-    monkeypatch.setattr("docstore.ingest.file_reader.open", opening, raising=False)
+    monkeypatch.setattr("docstore.ingest.files.open", opening, raising=False)
     status, out, err = docstore_("index", str(folder), "--quiet", *place)
     assert (status, err) == (1, "error: plan.txt: cannot be read: Permission denied\n")
     assert out.endswith("1 without text; 1 could not be read or stored\n")

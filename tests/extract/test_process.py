@@ -16,8 +16,16 @@ import pytest
 from made_files import W, docx, drawn, p, pdf, r
 
 from docstore.errors import DocstoreError
-from docstore.extract import Extracted, ExtractionError, ExtractLimits, Registry, Source, builtin, extract
-from docstore.extract import process as processes
+from docstore.extract import (
+    Extracted,
+    ExtractionError,
+    ExtractLimits,
+    Registry,
+    Source,
+    builtin,
+    extract,
+    extraction,
+)
 
 SAMPLES = Path(__file__).parents[2] / "examples" / "samples"
 
@@ -91,7 +99,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "test_process", sys.modules[__name__])
     for name in ("spin", "first_then_spin", "hoard", "crash", "stop", "repeat", "where", "broken"):
         monkeypatch.setattr(own(name), "__module__", "test_process")
-    processes.close_idle()
+    extraction.close_idle()
 
 
 def test_a_file_is_read_in_another_process_that_is_used_again() -> None:
@@ -123,7 +131,7 @@ def test_what_was_read_before_is_kept(extractor: str, seconds: float, note: str)
     """Time that is up within a library, memory that is full, a fault: the pieces before stay, partial."""
     began = resource.getrusage(resource.RUSAGE_CHILDREN)
     made = reading(own(extractor), ExtractLimits(seconds=seconds, memory=1 << 28))
-    processes.close_idle()
+    extraction.close_idle()
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert ("first piece\n", "partial") == (made.text, made.state)
     assert note in (made.note or "")
@@ -163,7 +171,7 @@ def test_the_clock_on_the_wall_is_no_bound() -> None:
 def test_a_child_that_died_idle_is_replaced() -> None:
     """The next file is read by another one."""
     extract(b"words", filename="a.txt")
-    for child in processes._idle:
+    for child in extraction._idle:
         child.process.kill()
         child.process.wait()
     assert "words" == extract(b"words", filename="a.txt").text
@@ -175,7 +183,7 @@ def test_a_fork_has_children_of_its_own() -> None:
     pid = os.fork()
     if pid == 0:
         good = extract(b"forked", filename="a.txt").text == "forked"
-        processes.close_idle()
+        extraction.close_idle()
         os._exit(0 if good else 1)
     assert (pid, 0) == os.waitpid(pid, 0)
     assert "words" == extract(b"words", filename="a.txt").text
@@ -184,8 +192,8 @@ def test_a_fork_has_children_of_its_own() -> None:
 def test_the_end_of_the_parent_ends_its_children() -> None:
     """However it ends: the child's socket is closed then."""
     program = (
-        "import os\nfrom docstore.extract import extract, process\nextract(b'x', filename='a.txt')\n"
-        "print(process._idle[0].process.pid, flush=True)\nos.kill(os.getpid(), 9)"
+        "import os\nfrom docstore.extract import extract, extraction\nextract(b'x', filename='a.txt')\n"
+        "print(extraction._idle[0].process.pid, flush=True)\nos.kill(os.getpid(), 9)"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     pid = int(ran.stdout)
@@ -211,11 +219,11 @@ def test_memory_does_not_grow_with_the_file(name: str, unit: str, tmp_path: Path
     """A file of 4 MiB takes the child little more than one of a kilobyte."""
 
     def peak(size: int) -> int:
-        processes.close_idle()
+        extraction.close_idle()
         path = tmp_path / f"{size}{name}"
         path.write_text(unit * (size // len(unit)), encoding="utf-8")
         assert "complete" == extract(path).state
-        status = Path(f"/proc/{processes._idle[0].process.pid}/status").read_text()
+        status = Path(f"/proc/{extraction._idle[0].process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0])
 
     assert peak(4 << 20) - peak(1 << 10) < 4 << 10

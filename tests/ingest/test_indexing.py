@@ -6,12 +6,12 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import pytest
 
 import docstore
-from docstore.ingest import Event, WalkOptions, file_reader, index_files, index_folder, indexer
+from docstore.ingest import Event, WalkOptions, files, index_files, index_folder, indexer
 from docstore.ingest.files import entry_of
 from docstore.ingest.folders import MOST_KEY_BYTES
 
@@ -173,14 +173,14 @@ def test_failed_texts_are_read_again_when_asked(store: docstore.Store, folder: P
 def unreadable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Names of files that may not be opened. (Root may open any file, so the refusal is put in.)"""
     refused: set[str] = set()
-    really: Callable[..., BinaryIO] = open
+    really: Callable[..., IO[Any]] = open
 
-    def opening(path: str, mode: str) -> BinaryIO:
+    def opening(path: str, mode: str = "r", **options: Any) -> IO[Any]:
         if os.path.basename(path) in refused:
             raise PermissionError(13, "Permission denied", path)
-        return really(path, mode)
+        return really(path, mode, **options)
 
-    monkeypatch.setattr(file_reader, "open", opening, raising=False)
+    monkeypatch.setattr(files, "open", opening, raising=False)
     return refused
 
 
@@ -252,8 +252,8 @@ def test_one_file_that_cannot_be_stored_spoils_no_other(
     store: docstore.Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that changed between its reading and its writing is an error; the others are stored."""
-    monkeypatch.setattr(file_reader, "_IN_MEMORY", 10)
-    extract: Callable[..., Any] = file_reader.__dict__["extract"]
+    monkeypatch.setattr(files, "_IN_MEMORY", 10)
+    extract: Callable[..., Any] = files.__dict__["extract"]
 
     def changing(source: bytes | Path, **options: object) -> Any:
         text = extract(source, **options)
@@ -261,7 +261,7 @@ def test_one_file_that_cannot_be_stored_spoils_no_other(
             source.write_bytes(b"longer than it was before")
         return text
 
-    monkeypatch.setattr(file_reader, "extract", changing)
+    monkeypatch.setattr(files, "extract", changing)
     assert run(store, folder) == {
         "a.txt": "added", "b/c.md": "error", "b/empty.txt": "added", "b/photo.png": "added",
     }  # fmt: skip
@@ -273,7 +273,7 @@ def test_long_files_are_stored_from_their_path(
     store: docstore.Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file beyond what is held in memory is stored whole and the same."""
-    monkeypatch.setattr(file_reader, "_IN_MEMORY", 3)
+    monkeypatch.setattr(files, "_IN_MEMORY", 3)
     run(store, folder)
     document = store.documents.get_by_external_id("folder/a.txt")
     assert store.documents.read_bytes(document.id) == b"first words"
@@ -502,14 +502,14 @@ def test_only_plain_text_is_read_in_this_process(
 ) -> None:
     """Short, in UTF-8, and nothing that a reader of another format would be called for."""
     here: list[bool] = []
-    extract: Callable[..., Any] = file_reader.__dict__["extract"]
+    extract: Callable[..., Any] = files.__dict__["extract"]
 
     def watched(source: object, **options: Any) -> Any:
         here.append(options["in_process"])
         return extract(source, **{**options, "in_process": True})
 
-    monkeypatch.setattr(file_reader, "extract", watched)
+    monkeypatch.setattr(files, "extract", watched)
     path = tmp_path / name
     path.write_bytes(content)
-    file_reader.read_file(entry_of(str(path), name))
+    files.read_file(entry_of(str(path), name))
     assert here == [is_plain]

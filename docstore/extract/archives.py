@@ -1,34 +1,178 @@
-"""Zipped formats: the parts of a Word, PowerPoint, Excel, OpenDocument or EPUB file, read within bounds.
+"""Compressed files (gzip, bzip2, xz, zstd), zip and tar archives, and the parts of zipped formats.
 
-A zip whose table of contents is lost is read by the headers before its parts, so that a file that was cut off
-gives what is left of it.
+All are read through, within bounds. A zip whose table of contents is lost is read by the headers before its
+parts, so that a Word, PowerPoint, Excel, OpenDocument or EPUB file that was cut off gives what is left of it.
 """
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import gzip
+import lzma
 import posixpath
 import re
 import struct
+import sys
+import tarfile
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
-from docstore.extract.base import Bound, ExtractionError, Source
+from docstore.extract.base import Bound, ExtractionError, Source, missing
 from docstore.extract.decode import codec_of
 from docstore.extract.markup import XmlHandler, parse_xml
 
-__all__ = ["Package", "Relation"]
+__all__ = [
+    "Package",
+    "Relation",
+    "archive_members",
+    "inner_name",
+    "member_names",
+    "unpacked",
+]
 
 _CHUNK = 256 * 1024
+_IN_MEMORY = 8 * 1024 * 1024
+_MOST_MEMBERS = 100_000
+_SUFFIXES = {"tgz": "tar", "tbz": "tar", "tbz2": "tar", "txz": "tar", "tzst": "tar", "svgz": "svg"}
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
+
+
+def _zstd(stream: BinaryIO) -> BinaryIO:
+    try:
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+    except ImportError:
+        raise missing("zstd", "backports.zstd") from None
+    opened: Any = zstd.open(stream, "rb")
+    return opened  # type: ignore[no-any-return]
+
+
+_OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
+    "application/gzip": lambda stream: gzip.GzipFile(fileobj=stream),
+    "application/x-bzip2": bz2.BZ2File,
+    "application/x-xz": lzma.LZMAFile,
+    "application/x-lzma": lzma.LZMAFile,
+    "application/zstd": _zstd,
+}
+
+
+def inner_name(filename: str) -> str:
+    """Return the name of what a compressed file holds: without its last suffix."""
+    stem, _, suffix = filename.rpartition(".")
+    more = _SUFFIXES.get(suffix.lower())
+    return f"{stem}.{more}" if more and stem else stem or filename
+
+
+def unpacked(source: Source) -> BinaryIO:
+    """Return what a compressed file holds, as a seekable stream; of a damaged one what is before the damage.
+
+    Raises:
+        ExtractionError: nothing of it can be unpacked.
+    """
+    source.stream.seek(0)
+    made: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the caller reads it
+    size, room = 0, source.limits.unpacked
+    try:
+        with _OPENERS[source.content_type](source.stream) as opened:
+            for chunk in iter(
+                partial(opened.read1 if hasattr(opened, "read1") else opened.read, _CHUNK), b""
+            ):
+                made.write(chunk[: room - size])
+                size += len(chunk)
+                if size > room:
+                    source.lost(f"cut at {room:,} bytes unpacked")
+                    break
+    except _DAMAGE as wrong:
+        if not size:
+            raise ExtractionError(f"cannot be unpacked, damaged or truncated: {wrong}") from wrong
+        source.lost(f"damaged or truncated, read up to byte {size:,}: {wrong}")
+    made.seek(0)
+    return made  # type: ignore[no-any-return]
+
+
+def member_names(source: Source) -> Iterator[str]:
+    """Yield the names of the files in a zip or tar archive, a line each.
+
+    Raises:
+        ExtractionError: no such archive, or damaged.
+    """
+    for number, (name, _) in enumerate(archive_members(source)):
+        if number >= _MOST_MEMBERS:
+            source.lost(f"cut at {_MOST_MEMBERS:,} members")
+            return
+        yield f"{name}\n"
+
+
+def archive_members(source: Source) -> Iterator[tuple[str, Callable[[], BinaryIO | None]]]:
+    """Yield the name of each file in an archive, and what opens it (None: it cannot be read).
+
+    Raises:
+        ExtractionError: no such archive, or damaged.
+    """
+    source.stream.seek(0)
+    if source.content_type == "application/x-tar":
+        yield from _tar_members(source)
+        return
+    try:
+        archive = zipfile.ZipFile(source.stream)
+        members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as wrong:
+        raise ExtractionError(f"a zip that is damaged or truncated: {wrong}") from wrong
+    for member in members:
+        if not member.is_dir():
+            yield member.filename, partial(_zip_member, archive, member)
+
+
+def _zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO | None:
+    try:
+        opened: Any = archive.open(member)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError, OSError):
+        return None
+    return opened  # type: ignore[no-any-return]
+
+
+def _tar_members(source: Source) -> Iterator[tuple[str, Callable[[], BinaryIO | None]]]:
+    found = 0
+    try:
+        archive = tarfile.open(fileobj=source.stream, mode="r:")  # noqa: SIM115 - over the caller's stream
+        for member in archive:
+            vars(archive)["members"] = []  # it would keep every header
+            found += 1
+            if not member.isdir():
+                yield member.name, partial(_tar_member, archive, member)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as wrong:
+        if not found:
+            raise ExtractionError(f"a tar archive that is damaged or truncated: {wrong}") from wrong
+        source.lost(f"the archive is damaged or truncated after {found:,} members")
+
+
+def _tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO | None:
+    opened: Any = archive.extractfile(member) if member.isreg() else None
+    return opened  # type: ignore[no-any-return]
+
+
 _STEP = 1024  # of a damaged part: what a step holds is lost with it
 _MOST_PARTS = 100_000
 _ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([-\w.:]+)""")
 _HEADER = struct.Struct("<4sHHHHHIIIHH")
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, RuntimeError)
+_DAMAGED_PART = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +206,7 @@ class Package:
         source.stream.seek(0)
         try:
             self._zip = zipfile.ZipFile(source.stream)
-        except _DAMAGE as wrong:
+        except _DAMAGED_PART as wrong:
             self._parts = dict(_salvaged(source))
             if not self._parts:
                 raise ExtractionError(f"not a zipped file, or damaged: {wrong}") from wrong
@@ -107,7 +251,7 @@ class Package:
                 for chunk in self._unpacked(member):
                     count += len(chunk)
                     yield self._counted(chunk)
-            except _DAMAGE as wrong:
+            except _DAMAGED_PART as wrong:
                 self.source.lost(f"a part of the file could not be read: {name}: {wrong}")
                 member = member.header_offset
             else:
@@ -118,7 +262,7 @@ class Package:
                 count -= len(chunk)
                 if kept:
                     yield self._counted(kept)
-        except _DAMAGE as wrong:
+        except _DAMAGED_PART as wrong:
             self.source.lost(f"a part of the file could not be read: {name}: {wrong}")
 
     def _counted(self, chunk: bytes) -> bytes:

@@ -262,6 +262,10 @@ class Records(Generic[T]):
         Raises:
             FilterError: the filter or search is wrong.
             InvalidPage: ``at_most`` is no whole number of at least 0.
+
+        Example:
+            >>> store.documents.count({"status": "pending"}, at_most=1000)
+            0
         """
         self._view.ready(at_least)
         most = check_at_most(at_most)
@@ -293,6 +297,10 @@ class Records(Generic[T]):
 
         Raises:
             FilterError: the filter or search is wrong.
+
+        Example:
+            >>> store.documents.exists({"metadata.vendor": "acme"})
+            False
         """
         return (
             self.count(
@@ -358,6 +366,11 @@ class Records(Generic[T]):
         Raises:
             FilterValueError: an id is no text.
             FilterTooComplex: too many ids.
+
+        Example:
+            >>> some = [store.documents.add(filename=name) for name in ("a.txt", "b.txt")]
+            >>> store.documents.get_many([some[1], some[0], "none"]) == [some[1], some[0]]
+            True
         """
         self._view.ready(at_least)
         names = check_include(self._view.collection, include)
@@ -436,6 +449,11 @@ class Records(Generic[T]):
         Raises:
             ImportError: pyarrow is not installed.
             As :meth:`rows`.
+
+        Example:
+            >>> table = store.documents.to_arrow(["id", "created_at", "metadata.amount"])
+            >>> table.num_rows
+            0
         """
         self._view.ready(at_least)
         named = self._view.collection.light() if fields is None else fields
@@ -666,6 +684,11 @@ class Records(Generic[T]):
 
         Raises:
             As :meth:`find`, but never NotPushed.
+
+        Example:
+            >>> plan = store.documents.explain({"metadata.tags": "important"}, sort="-created_at")
+            >>> plan.is_pushed
+            True
         """
         self._view.ready(at_least)
         window = check_window(

@@ -96,6 +96,11 @@ class Documents(Records[Document]):
             BlobsNotConfigured: bytes were given to a store without ``blobs=``.
             SizeMismatch, ChecksumMismatch: the bytes are not what was said; nothing was stored.
             BlobError, BackendError: the storage or the database failed; nothing was stored.
+
+        Example:
+            >>> document = store.documents.add("report.pdf", metadata={"category": "finance"})
+            >>> document.filename, document.size, document.metadata
+            ('report.pdf', 9, {'category': 'finance'})
         """
         self._view.ready_to_write("add")
         return self._additions.add(given_fields("add", source, fields))
@@ -125,6 +130,11 @@ class Documents(Records[Document]):
             InvalidDocument: a document cannot be stored; ``.index`` says which. Its batch is not written,
                 earlier ones are.
             Others: as :meth:`add`, for the whole batch.
+
+        Example:
+            >>> result = store.documents.add_many([{"filename": "a.txt"}, {"filename": "b.txt"}])
+            >>> result.added
+            2
         """
         self._view.ready_to_write("add_many")
         return self._additions.add_many(
@@ -195,6 +205,13 @@ class Documents(Records[Document]):
         Raises:
             InvalidDocument: a document cannot be stored; ``.index`` says which.
             Others: as :meth:`put`, for the whole batch.
+
+        Example:
+            >>> rows = [{"external_id": "a", "metadata": {"n": 1}}, {"external_id": "b", "metadata": {}}]
+            >>> store.documents.put_many(rows)
+            PutResult(added=2, failed=0)
+            >>> store.documents.put_many(rows)
+            PutResult(unchanged=2, failed=0)
         """
         self._view.ready_to_write("put_many")
         return self._upserts.put_many(
@@ -336,6 +353,12 @@ class Documents(Records[Document]):
         Raises:
             NotFound: there is none in this scope.
             RevisionConflict: the revision moved on.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> store.documents.delete(document)
+            >>> document in store.documents
+            False
         """
         self._view.ready_to_write("delete")
         self._edits.delete(id, if_revision=if_revision)
@@ -355,6 +378,11 @@ class Documents(Records[Document]):
 
         Raises:
             FilterError: the filter is wrong or ``None``.
+
+        Example:
+            >>> added = store.documents.add_many([{"filename": "a.tmp"}, {"filename": "b.txt"}])
+            >>> store.documents.delete_many({"filename": {"$glob": "*.tmp"}})
+            1
         """
         self._view.ready_to_write("delete_many")
         return self._edits.delete_many(filter, timeout=timeout)
@@ -371,6 +399,12 @@ class Documents(Records[Document]):
 
         Raises:
             NotFound: there is none.
+
+        Example:
+            >>> for text in (b"one", b"two"):
+            ...     latest = store.documents.add(text, external_id="notes")
+            >>> [document.version for document in store.documents.versions("notes")]
+            [1, 2]
         """
         self._view.ready(at_least)
         key = self._view.id_of(external_id)
@@ -395,6 +429,11 @@ class Documents(Records[Document]):
 
         Raises:
             NotFound: there is none.
+
+        Example:
+            >>> document = store.documents.add(external_id="notes", metadata={"n": 1})
+            >>> store.documents.get_by_external_id("notes") == document
+            True
         """
         self._view.ready(at_least)
         key = self._view.id_of(external_id)
@@ -417,6 +456,11 @@ class Documents(Records[Document]):
         Raises:
             NotFound: there is none in this scope.
             InvalidTransition: it is not pending.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> store.documents.start(document).attempts
+            1
         """
         self._view.ready_to_write("start")
         return self._view.changed(
@@ -452,6 +496,11 @@ class Documents(Records[Document]):
             NotFound: there is none in this scope.
             InvalidTransition: it is completed or failed already.
             InvalidDocument: a field cannot be stored.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> store.documents.complete(document, content="Some words", metadata={"pages": 1}).preview
+            'Some words'
         """
         self._view.ready_to_write("complete")
         make = self._queue.completing(
@@ -475,6 +524,11 @@ class Documents(Records[Document]):
             NotFound: there is none in this scope.
             InvalidTransition: it is completed or failed already.
             InvalidDocument: the reason is no text.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> store.documents.fail(document, "it is encrypted").error
+            'it is encrypted'
         """
         self._view.ready_to_write("fail")
         return self._view.changed(id, self._queue.failing(error))
@@ -485,6 +539,11 @@ class Documents(Records[Document]):
         Raises:
             NotFound: there is none in this scope.
             InvalidTransition: it is pending or processing.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt", status="failed", error="time-out")
+            >>> store.documents.retry(document).status.value
+            'pending'
         """
         self._view.ready_to_write("retry")
         return self._view.changed(id, lambda row, now: lifecycle.retried(row))
@@ -523,6 +582,12 @@ class Documents(Records[Document]):
             FilterError: the filter is wrong.
             InvalidDocument: ``limit``, ``lease``, ``worker`` or ``max_attempts`` is of the wrong type or out
                 of range.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> for claim in store.documents.claim(limit=10, lease=60):
+            ...     print(claim.complete(content="Some words").filename)
+            a.txt
         """
         self._view.ready_to_write("claim")
         if max_attempts is not None:
@@ -609,6 +674,12 @@ class Documents(Records[Document]):
             BlobMissing: it has no bytes, or they are gone.
             BlobCorrupt: they are not those that were stored; a wrong size is found at once, a wrong sha256 at
                 the end.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> with store.documents.open(document) as file:
+            ...     print(file.read(5))
+            b'%PDF-'
         """
         row = self._stored(id)
         return self._context.bytes().open(row["blob_key"], size=row["size"], sha256=row["sha256"])
@@ -618,6 +689,11 @@ class Documents(Records[Document]):
 
         Raises:
             As :meth:`open`.
+
+        Example:
+            >>> document = store.documents.add(b"some bytes", filename="a.txt")
+            >>> store.documents.read_bytes(document)
+            b'some bytes'
         """
         row = self._stored(id)
         return self._context.bytes().read_bytes(row["blob_key"], size=row["size"], sha256=row["sha256"])
@@ -631,6 +707,10 @@ class Documents(Records[Document]):
 
         Raises:
             As :meth:`open`; and OSError where the file cannot be written.
+
+        Example:
+            >>> document = store.documents.add(b"some bytes", filename="a.txt")
+            >>> store.documents.download(document, "copy.txt")
         """
         row = self._stored(id)
         self._context.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
@@ -646,6 +726,13 @@ class Documents(Records[Document]):
         Raises:
             NotFound, BlobMissing: as :meth:`open`.
             BlobError: the filesystem cannot sign URLs.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> try:
+            ...     link = store.documents.url(document, expires=600)
+            ... except docstore.BlobError:  # a folder has no URLs; S3 has
+            ...     link = None
         """
         row = self._stored(id)
         return self._context.bytes().url(
@@ -669,6 +756,11 @@ class Documents(Records[Document]):
             FilterValueError: an id is no text.
             FilterTooComplex: too many ids.
             BlobsNotConfigured: there are bytes, and the store was opened without ``blobs=``.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> list(store.documents.locations([document])) == [document.id]
+            True
         """
         self._view.ready()
         asked = self._view.ids_of(ids)

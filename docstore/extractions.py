@@ -79,6 +79,14 @@ class Extractions(Records[Extraction]):
             NotFound: there is no such document in this scope.
             InvalidDocument: a field cannot be stored; nothing was done.
             AlreadyExists: the id is taken by an extraction that was added with other arguments.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> extraction = store.extractions.add(
+            ...     document, {"total": 12.5}, confidence_scores={"total": 71}, review_below=80
+            ... )
+            >>> extraction.needs_review, extraction.review_flags
+            (True, {'total': True})
         """
         self._view.ready_to_write("add")
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
@@ -228,6 +236,12 @@ class Extractions(Records[Extraction]):
         Raises:
             NotFound: there is none in this scope.
             InvalidTransition: it is not pending.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> extraction = store.extractions.add(document, status="pending")
+            >>> store.extractions.start(extraction).status.value
+            'processing'
         """
         self._view.ready_to_write("start")
         return self._view.changed(id, lambda row, now: _to("start", row))
@@ -258,6 +272,12 @@ class Extractions(Records[Extraction]):
             NotFound: there is none in this scope.
             InvalidTransition: it is completed or failed already.
             InvalidDocument: a field cannot be stored.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> extraction = store.extractions.add(document, status="pending")
+            >>> store.extractions.complete(extraction, {"total": 12.5}).results
+            {'total': 12.5}
         """
         self._view.ready_to_write("complete")
         asked = {
@@ -285,6 +305,12 @@ class Extractions(Records[Extraction]):
             NotFound: there is none in this scope.
             InvalidTransition: it is completed or failed already.
             InvalidDocument: the reason is no text.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> extraction = store.extractions.add(document, status="pending")
+            >>> store.extractions.fail(extraction, "no table found").error
+            'no table found'
         """
         self._view.ready_to_write("fail")
         reason = self._view.checks.text("error", error)
@@ -323,6 +349,12 @@ class Extractions(Records[Extraction]):
             RevisionConflict: the revision moved on; ``.current`` is what it is.
             FilterError: an operator is unknown or malformed.
             InvalidDocument: a change is unknown, cannot be stored, or does not go with what is there.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> extraction = store.extractions.add(document, {"total": 12.5}, metadata={"tries": 1})
+            >>> store.extractions.update(extraction, {"$inc": {"metadata.tries": 1}}).metadata
+            {'tries': 2}
         """
         self._view.ready_to_write("update")
         return self._view.changed(
@@ -351,6 +383,13 @@ class Extractions(Records[Extraction]):
         Raises:
             NotFound: there is none in this scope.
             InvalidDocument: a value cannot be stored.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> extraction = store.extractions.add(document, {"total": 12.5})
+            >>> reviewed = store.extractions.review(extraction, {"total": 12.0}, reviewed_by="Ada")
+            >>> reviewed.is_reviewed, reviewed.results, reviewed.reviewed_results
+            (True, {'total': 12.5}, {'total': 12.0})
         """
         self._view.ready_to_write("review")
         text = self._view.checks.json("reviewed_results", reviewed_results)
@@ -380,6 +419,13 @@ class Extractions(Records[Extraction]):
         Raises:
             InvalidDocument, NotFound: a review cannot be stored, or its extraction is not there; ``.index``
                 says which. Its batch is not written, earlier ones are: ``.matched`` counts them.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> extraction = store.extractions.add(document, {"total": 12.5})
+            >>> reviews = [{"id": extraction.id, "reviewed_results": {"total": 12.5}}]
+            >>> store.extractions.review_many(reviews, reviewed_by="Ada").changed
+            1
         """
         self._view.ready_to_write("review_many")
         check_batch_size(batch_size)
@@ -425,6 +471,13 @@ class Extractions(Records[Extraction]):
         Raises:
             NotFound: there is none in this scope.
             RevisionConflict: the revision moved on.
+
+        Example:
+            >>> document = store.documents.add("report.pdf")
+            >>> extraction = store.extractions.add(document, {"total": 12.5})
+            >>> store.extractions.delete(extraction)
+            >>> len(store.extractions)
+            0
         """
         self._view.ready_to_write("delete")
         key, expected = self._view.id_of(id), check_revision_argument(if_revision)

@@ -116,6 +116,10 @@ in its context. JSON text is read, too; a FastAPI parameter of this type is take
 ``Body()`` from the body.
 
 Example:
+    >>> from pydantic import TypeAdapter
+    >>> TypeAdapter(docstore.Filter).validate_python('{"metadata.vendor": "acme"}')
+    {'metadata.vendor': 'acme'}
+
     >>> @app.get("/invoices")
     ... def invoices(filter: docstore.Filter[InvoiceMetadata] | None = None) -> docstore.Page:
     ...     return store.documents.find(filter)

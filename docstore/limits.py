@@ -37,6 +37,12 @@ class Limits:
         search_characters: characters of a search.
         sort_keys: keys of one sort.
         ranked: records that ``sort="-score"`` ranks, the newest of those that match.
+
+    Example:
+        >>> with docstore.open("memory://", limits=docstore.Limits(page=100)) as small:
+        ...     small.documents.find(limit=1000)
+        Traceback (most recent call last):
+        docstore.errors.InvalidPage: ...
     """
 
     nesting: int = 16

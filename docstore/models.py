@@ -56,7 +56,12 @@ Row = dict[str, Any]
 
 
 class Status(StrEnum):
-    """Where a document or extraction stands."""
+    """Where a document or extraction stands.
+
+    Example:
+        >>> docstore.Status.PENDING == "pending"
+        True
+    """
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -122,6 +127,11 @@ class Document(_Record):
         processed_at: when it was completed, or ``None``.
         expires_at: from when on ``store.collect()`` deletes it; ``None``: never.
         revision: 1, and one more with every change.
+
+    Example:
+        >>> document = store.documents.add("report.pdf", metadata={"category": "finance"})
+        >>> document.filename, document.file_type, document.metadata["category"]
+        ('report.pdf', 'pdf', 'finance')
     """
 
     id: str
@@ -169,6 +179,12 @@ class Extraction(_Record):
         metadata: free-form JSON.
         created_at, updated_at: instants.
         revision: 1, and one more with every change.
+
+    Example:
+        >>> document = store.documents.add("report.pdf")
+        >>> extraction = store.extractions.add(document, {"total": 12.5})
+        >>> extraction.document_id == document.id
+        True
     """
 
     id: str
@@ -194,7 +210,13 @@ class Extraction(_Record):
 
 
 class NewDocument(BaseModel):
-    """A document to add: the keywords of :meth:`Documents.add`, and ``source``."""
+    """A document to add: the keywords of :meth:`Documents.add`, and ``source``.
+
+    Example:
+        >>> new = docstore.NewDocument(source="report.pdf", metadata={"category": "finance"})
+        >>> store.documents.add_many([new]).added
+        1
+    """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -290,6 +312,13 @@ class AddResult(BaseModel):
         existing: how many were there already (a repeated ``id``, or ``dedupe``).
         failed: the place of each document that could not be added, and its error; with
             ``on_error="collect"``.
+
+    Example:
+        >>> result = store.documents.add_many([{"filename": "a.txt"}, {"filename": "b.txt"}])
+        >>> result
+        AddResult(added=2, existing=0, failed=0)
+        >>> len(result.ids)
+        2
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -320,6 +349,11 @@ class Put(BaseModel):
     Attributes:
         document: as it is now.
         outcome: ``added replaced merged skipped versioned`` or ``unchanged``.
+
+    Example:
+        >>> put = store.documents.put(external_id="a", metadata={"n": 1})
+        >>> put.outcome, put.document.version
+        ('added', 1)
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
@@ -335,6 +369,10 @@ class PutResult(BaseModel):
         ids: of the documents, in the order given.
         added, replaced, merged, skipped, versioned, unchanged: how many there are of each outcome.
         failed: the place of each document that could not be put, and its error; with ``on_error="collect"``.
+
+    Example:
+        >>> store.documents.put_many([{"id": "a", "filename": "a.txt"}])
+        PutResult(added=1, failed=0)
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -367,6 +405,12 @@ class UpdateResult(int):
     Attributes:
         matched: the records that matched.
         changed: those of them that are not as they were.
+
+    Example:
+        >>> document = store.documents.add(metadata={"n": 1})
+        >>> result = store.documents.update_many({}, {"$inc": {"metadata.n": 1}})
+        >>> result.matched, result.changed, int(result)
+        (1, 1, 1)
     """
 
     matched: int
@@ -417,6 +461,14 @@ class Page(BaseModel, Generic[T]):
         next_cursor: forwards from behind the last item, or ``None``.
         prev_cursor: backwards from before the first item, or ``None``.
         ranked: how many records were ranked, with ``sort="-score"``; else ``None``.
+
+    Example:
+        >>> added = store.documents.add_many({"filename": f"{n}.txt"} for n in range(3))
+        >>> page = store.documents.find(limit=2, total=True)
+        >>> len(page), page.total, page.has_more
+        (2, 3, True)
+        >>> [document.filename for document in store.documents.find(limit=2, cursor=page.next_cursor)]
+        ['0.txt']
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
@@ -491,6 +543,12 @@ class ValuePage(BaseModel):
         items: the pairs, the most frequent first.
         offset, limit: as asked.
         total: how many different values there are.
+
+    Example:
+        >>> document = store.documents.add(metadata={"tags": ["a", "b"]})
+        >>> page = store.documents.distinct("metadata.tags")
+        >>> list(page), page.total
+        ([('a', 1), ('b', 1)], 2)
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
@@ -535,6 +593,12 @@ class FieldInfo(BaseModel):
         documents: how many records have it.
         distinct: how many different values there are, ``None`` if that is not known cheaply.
         examples: some of the values.
+
+    Example:
+        >>> document = store.documents.add(metadata={"amount": 12.5})
+        >>> field = store.documents.fields()[0]
+        >>> field.path, field.types, field.documents
+        ('metadata.amount', ('double',), 1)
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)

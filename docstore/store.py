@@ -35,6 +35,12 @@ class Store(Upkeep):
 
     A store may be used by several threads at once. Close it, or use it as a context manager; closing a view
     closes nothing.
+
+    Example:
+        >>> with docstore.open("memory://") as store:
+        ...     document = store.documents.add(filename="a.txt", metadata={"n": 1})
+        ...     store.documents.find_one({"metadata.n": 1}) == document
+        True
     """
 
     documents: Documents
@@ -61,6 +67,11 @@ class Store(Upkeep):
 
         Raises:
             ScopeError: none was given, one is empty or no text, or another is set already.
+
+        Example:
+            >>> mine = store.scoped(tenant="acme", owner="ada")
+            >>> mine.documents.add(filename="a.txt").owner
+            'ada'
         """
         return Store(self._context, narrowed(self._scope, tenant, owner), confined=True, is_view=True)
 
@@ -69,6 +80,10 @@ class Store(Upkeep):
 
         Raises:
             ScopeError: this view is confined to a scope already; scopes only narrow.
+
+        Example:
+            >>> store.unscoped().documents.count()
+            0
         """
         check_unscoped(self._scope)
         return Store(self._context, confined=True, is_view=True)
@@ -110,6 +125,12 @@ class Store(Upkeep):
             BackendError: the backend has no such connections; it is in autocommit (Postgres); a
                 :meth:`transaction` of the store's is under way; or, by a call within the block, the
                 application has committed or rolled back meanwhile.
+
+        Example:
+            >>> def file_order(session, order):
+            ...     with store.join(session):
+            ...         session.add(order)
+            ...         store.documents.add("report.pdf", metadata={"order": order.number})
         """
         self._context.check_open()
         self._context.check_writable("join")
@@ -133,7 +154,11 @@ class Store(Upkeep):
     # -- life --------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the store; idempotent. Later calls raise StoreClosed. On a view it does nothing."""
+        """Close the store; idempotent. Later calls raise StoreClosed. On a view it does nothing.
+
+        Example:
+            >>> store.close()
+        """
         if not self._is_view:
             self._context.close()
 

@@ -62,6 +62,12 @@ class Claim:
         token: the secret that stands for this claim.
         expires_at: when the lease ends, by the database's clock; :meth:`heartbeat` moves it.
         lease: seconds that the lease was asked for.
+
+    Example:
+        >>> document = store.documents.add(filename="a.txt")
+        >>> (claim,) = store.documents.claim(lease=60)
+        >>> claim.complete(content="Some words").status.value
+        'completed'
     """
 
     document: Document
@@ -81,6 +87,12 @@ class Claim:
 
         Raises:
             LeaseLost: the claim no longer holds.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> (claim,) = store.documents.claim(lease=60)
+            >>> claim.heartbeat(600) == claim.expires_at
+            True
         """
         self.expires_at = self._queue.prolong(
             self.document, self.token, self.lease if lease is None else lease
@@ -103,6 +115,12 @@ class Claim:
         Raises:
             LeaseLost: the claim no longer holds; nothing was written.
             InvalidDocument: a field cannot be stored; the claim goes on.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> (claim,) = store.documents.claim()
+            >>> claim.complete(content="Some words").status.value
+            'completed'
         """
         make = self._queue.completing(
             content=content,
@@ -123,6 +141,12 @@ class Claim:
         Raises:
             LeaseLost: the claim no longer holds; nothing was written.
             InvalidDocument: the reason is no text.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> (claim,) = store.documents.claim()
+            >>> claim.fail("it is encrypted").status.value
+            'failed'
         """
         return self._queue.held(self.document, self.token, self._queue.failing(error))
 
@@ -135,6 +159,12 @@ class Claim:
         Raises:
             LeaseLost: the claim no longer holds; nothing was written.
             InvalidDocument: the reason is no text.
+
+        Example:
+            >>> document = store.documents.add(filename="a.txt")
+            >>> (claim,) = store.documents.claim()
+            >>> claim.release().status.value
+            'pending'
         """
         return self._queue.held(self.document, self.token, self._queue.releasing(error))
 
@@ -209,6 +239,12 @@ class ProcessReport(BaseModel):
         errors: the first hundred failures: the document's id and the reason.
         seconds: how long it took.
         interrupted: whether Ctrl-C or ``stop`` ended it before the queue was empty.
+
+    Example:
+        >>> document = store.documents.add(b"some text", filename="a.txt")
+        >>> report = store.documents.process(lambda document: "some text")
+        >>> report.completed, report.failed
+        (1, 0)
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)

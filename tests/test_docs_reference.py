@@ -17,6 +17,8 @@ from pydantic import TypeAdapter
 
 import docstore
 from docstore.cli.app import app
+from docstore.documents import Documents
+from docstore.extractions import Extractions
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -43,6 +45,22 @@ def test_every_public_name_is_in_the_reference() -> None:
     shown = set(re.findall(r"^::: docstore\.(\w+)$", page("reference"), re.MULTILINE))
     errors = set(docstore.errors.__all__) if "errors" in shown else set()
     assert set(docstore.__all__) - shown - errors == set()
+
+
+def documented() -> list[tuple[str, str]]:
+    """Return what a reader looks up, and its docstring: public names but errors, and methods."""
+    names = [name for name in docstore.__all__ if name not in docstore.errors.__all__ and name != "Filter"]
+    found = [(name, inspect.getdoc(getattr(docstore, name)) or "") for name in names]
+    for of in (docstore.Store, Documents, Extractions, docstore.Claim):
+        for name, method in inspect.getmembers(of, inspect.isfunction):
+            if not name.startswith("_"):
+                found.append((f"{of.__name__}.{name}", inspect.getdoc(method) or ""))
+    return found
+
+
+def test_every_public_name_has_an_example() -> None:
+    """In its docstring; those run (test_examples.py). AsyncStore's methods point to the blocking ones."""
+    assert [] == [name for name, text in documented() if ">>>" not in text]
 
 
 def operator_lines() -> list[tuple[str, str, str, str]]:

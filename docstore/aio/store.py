@@ -36,6 +36,11 @@ class AsyncStore(AsyncUpkeep):
     store's. Many tasks of any event loop of its process may use it at once. ``async with`` and ``await``
     open it, as does the first call. A call that is cancelled has ended when its CancelledError arrives: no
     transaction, lock or connection is left behind, and no part of what it wrote.
+
+    Example:
+        >>> async with docstore.open_async("memory://") as store:
+        ...     document = await store.documents.add(filename="a.txt", metadata={"n": 1})
+        ...     page = await store.documents.find({"metadata.n": 1})
     """
 
     documents: AsyncDocuments

@@ -63,6 +63,9 @@ def distribute(url: Any, *, on_progress: OnProgress | None = None, **options: An
     Raises:
         BackendError: the store is not in Postgres, the database has no Citus, or the tables are partitioned;
             or as for :func:`docstore.partition`. The store is as it was.
+
+    Example:
+        >>> docstore.distribute("postgresql://coordinator/archive")
     """
     _run(url, "distribute", lambda backend: backend.distribute(), on_progress, options)
 

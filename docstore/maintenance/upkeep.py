@@ -78,6 +78,11 @@ class Upkeep:
             ValueError: another level, or a number that is out of range.
             BlobsNotConfigured: the store has bytes and was opened without ``blobs=``.
             BackendError, BlobError: the database or the storage failed.
+
+        Example:
+            >>> report = store.check(level="hash")
+            >>> report.ok
+            True
         """
         from docstore import maintenance
 
@@ -116,6 +121,9 @@ class Upkeep:
             WrongBlobs: the root of the bytes is another store's, or nobody knows whose; nothing was changed.
             BlobError: more than a tenth would be taken away, and ``force`` is false; nothing was changed.
             BackendError: the database failed; what was done stays done.
+
+        Example:
+            >>> repaired = store.repair(store.check(), dry_run=False)
         """
         from docstore import maintenance
 
@@ -169,6 +177,10 @@ class Upkeep:
             BackendError: the database failed or is busy; what was done stays done.
             BlobError: the storage cannot be listed.
             ValueError: ``grace`` is negative or no number, ``workers`` is out of range.
+
+        Example:
+            >>> store.collect().swept
+            0
         """
         from docstore import maintenance
 
@@ -210,6 +222,9 @@ class Upkeep:
             BlobsNotConfigured: the store was opened without ``blobs=``.
             WrongBlobs: the store was opened with ``store_id=`` of another store.
             BlobError, BackendError: the storage or the database failed.
+
+        Example:
+            >>> report = store.adopt_blobs()
         """
         from docstore import maintenance
 
@@ -265,6 +280,10 @@ class Upkeep:
 
         Raises:
             BackendError: the database failed.
+
+        Example:
+            >>> store.stats().documents
+            0
         """
         from docstore import maintenance
 
@@ -293,6 +312,10 @@ class Upkeep:
             ScopeError: nobody was named, or one whom this view is not confined to.
             BlobsNotConfigured: bytes were written for the scope and the store was opened without ``blobs=``.
             BackendError: the database failed; what was done stays done.
+
+        Example:
+            >>> store.erase(owner="ada").documents
+            0
         """
         from docstore import maintenance
 
@@ -345,6 +368,12 @@ class Upkeep:
         Raises:
             InvalidSort: a path is none that can be sorted by.
             BackendError: the backend keeps no declared indexes, or the database failed.
+
+        Example:
+            >>> store.create_index("metadata.priority")
+            True
+            >>> store.drop_index("metadata.priority")
+            True
         """
         from docstore.maintenance import declared_indexes
 
@@ -356,6 +385,12 @@ class Upkeep:
 
         Raises:
             BackendError: the database failed.
+
+        Example:
+            >>> store.create_index("metadata.priority", "-created_at")
+            True
+            >>> store.indexes()
+            [('metadata.priority', '-created_at')]
         """
         from docstore.maintenance import declared_indexes
 
@@ -368,6 +403,10 @@ class Upkeep:
 
         Raises:
             BackendError: the database failed.
+
+        Example:
+            >>> store.advise()
+            []
         """
         from docstore.maintenance import declared_indexes
 

@@ -115,6 +115,10 @@ def matches_filter(
     Raises:
         FilterError: the filter is not one.
         InvalidDocument: the mapping is none, or holds what docstore does not store, such as NaN.
+
+    Example:
+        >>> docstore.matches({"tags": "urgent", "n": {"$gt": 1}}, {"tags": ["urgent"], "n": 2})
+        True
     """
     expr = normalize(parse(filter, None, limits=limits, default_timezone=default_timezone))
     if not isinstance(mapping, Mapping):

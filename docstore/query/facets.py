@@ -30,6 +30,12 @@ class Facet(Mapping[Any, int]):
 
     A mapping from the values, most frequent first, that tells 1 from ``True``; 1 and 1.0 are one number.
     ``items()`` yields every value with its own type.
+
+    Example:
+        >>> added = store.documents.add_many([{"metadata": {"n": n}} for n in (1, 1.0, True)])
+        >>> facet = store.documents.count_by("metadata.n")
+        >>> list(facet.items())
+        [(1, 2), (True, 1)]
     """
 
     __slots__ = ("_counts", "_values")

@@ -93,6 +93,11 @@ class Plan:
         parameters: the statement's bound values.
         database_plan: the database's own plan, or ``None``.
         notes: remarks, such as an index that would help.
+
+    Example:
+        >>> plan = store.documents.explain({"metadata.amount": {"$gt": 10}})
+        >>> plan.is_pushed
+        True
     """
 
     collection: str

@@ -55,6 +55,10 @@ def under(
     Raises:
         FilterError: the filter is none; ``path`` says where in ``user_filter``.
         FilterSyntaxError: ``field`` is no text, or begins with ``$``.
+
+    Example:
+        >>> docstore.under("metadata", {"$or": [{"vendor": "acme"}, {"n": {"$gt": 1}}]})
+        {'$or': [{'metadata.vendor': 'acme'}, {'metadata.n': {'$gt': 1}}]}
     """
     name = by_value(field)
     if not isinstance(name, str) or name.startswith("$"):

@@ -73,6 +73,11 @@ def diff(
         ValueError: another level.
         BlobsNotConfigured: bytes are to be read of a store that was opened without ``blobs=``.
         BackendError, BlobError: a database or a storage failed.
+
+    Example:
+        >>> with docstore.open("memory://") as other:
+        ...     docstore.diff(store, other).same
+        True
     """
     if level not in ("rows", "hash"):
         raise ValueError(f"level={shown(level)}: expected 'rows' or 'hash'")

@@ -68,19 +68,7 @@ if TYPE_CHECKING:
         distribute,
         partition,
     )
-    from docstore.models import (
-        AddResult,
-        Document,
-        Extraction,
-        FieldInfo,
-        NewDocument,
-        Page,
-        Put,
-        PutResult,
-        Status,
-        UpdateResult,
-        ValuePage,
-    )
+    from docstore.models import Document, Extraction, FieldInfo, NewDocument, Page, Status, ValuePage
     from docstore.query.evaluator import matches_filter as matches
     from docstore.query.facets import (
         Facet,
@@ -106,6 +94,7 @@ if TYPE_CHECKING:
         Claim,
         ProcessReport,
     )
+    from docstore.writes.results import AddResult, Put, PutResult, UpdateResult
 
 __all__ = [
     "AddResult",
@@ -232,17 +221,19 @@ _PLACES = {
     "docstore.filter_type": ("Filter",),
     "docstore.limits": ("Limits",),
     "docstore.models": (
-        "AddResult",
         "Document",
         "Extraction",
         "FieldInfo",
         "NewDocument",
         "Page",
+        "Status",
+        "ValuePage",
+    ),
+    "docstore.writes.results": (
+        "AddResult",
         "Put",
         "PutResult",
-        "Status",
         "UpdateResult",
-        "ValuePage",
     ),
     "docstore.query.evaluator": ("matches",),
     "docstore.query.facets": ("Facet",),

@@ -16,17 +16,7 @@ from docstore.errors import (
     NotFound,
     shown,
 )
-from docstore.models import (
-    AddResult,
-    Document,
-    DocumentFields,
-    NewDocument,
-    Put,
-    PutResult,
-    UpdateResult,
-    given_fields,
-    with_fields,
-)
+from docstore.models import Document, DocumentFields, NewDocument, given_fields, with_fields
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.work_queue import WorkQueue, check_count
@@ -35,6 +25,7 @@ from docstore.writes.additions import Additions
 from docstore.writes.batches import OnError
 from docstore.writes.documents_view import DocumentsView
 from docstore.writes.edits import Edits
+from docstore.writes.results import AddResult, Put, PutResult, UpdateResult
 from docstore.writes.upserts import OnConflict, Upserts
 
 __all__ = ["Documents"]
@@ -208,10 +199,8 @@ class Documents(Records[Document]):
 
         Example:
             >>> rows = [{"external_id": "a", "metadata": {"n": 1}}, {"external_id": "b", "metadata": {}}]
-            >>> store.documents.put_many(rows)
-            PutResult(added=2, failed=0)
-            >>> store.documents.put_many(rows)
-            PutResult(unchanged=2, failed=0)
+            >>> store.documents.put_many(rows).added, store.documents.put_many(rows).unchanged
+            (2, 2)
         """
         self._view.ready_to_write("put_many")
         return self._upserts.put_many(
@@ -357,8 +346,6 @@ class Documents(Records[Document]):
         Example:
             >>> document = store.documents.add(filename="a.txt")
             >>> store.documents.delete(document)
-            >>> document in store.documents
-            False
         """
         self._view.ready_to_write("delete")
         self._edits.delete(id, if_revision=if_revision)
@@ -458,8 +445,7 @@ class Documents(Records[Document]):
             InvalidTransition: it is not pending.
 
         Example:
-            >>> document = store.documents.add(filename="a.txt")
-            >>> store.documents.start(document).attempts
+            >>> store.documents.start(store.documents.add(filename="a.txt")).attempts
             1
         """
         self._view.ready_to_write("start")
@@ -526,8 +512,7 @@ class Documents(Records[Document]):
             InvalidDocument: the reason is no text.
 
         Example:
-            >>> document = store.documents.add(filename="a.txt")
-            >>> store.documents.fail(document, "it is encrypted").error
+            >>> store.documents.fail(store.documents.add(filename="a.txt"), "it is encrypted").error
             'it is encrypted'
         """
         self._view.ready_to_write("fail")
@@ -676,8 +661,7 @@ class Documents(Records[Document]):
                 the end.
 
         Example:
-            >>> document = store.documents.add("report.pdf")
-            >>> with store.documents.open(document) as file:
+            >>> with store.documents.open(store.documents.add("report.pdf")) as file:
             ...     print(file.read(5))
             b'%PDF-'
         """
@@ -691,8 +675,7 @@ class Documents(Records[Document]):
             As :meth:`open`.
 
         Example:
-            >>> document = store.documents.add(b"some bytes", filename="a.txt")
-            >>> store.documents.read_bytes(document)
+            >>> store.documents.read_bytes(store.documents.add(b"some bytes"))
             b'some bytes'
         """
         row = self._stored(id)
@@ -709,8 +692,7 @@ class Documents(Records[Document]):
             As :meth:`open`; and OSError where the file cannot be written.
 
         Example:
-            >>> document = store.documents.add(b"some bytes", filename="a.txt")
-            >>> store.documents.download(document, "copy.txt")
+            >>> store.documents.download(store.documents.add(b"some bytes"), "copy.txt")
         """
         row = self._stored(id)
         self._context.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
@@ -728,11 +710,8 @@ class Documents(Records[Document]):
             BlobError: the filesystem cannot sign URLs.
 
         Example:
-            >>> document = store.documents.add("report.pdf")
-            >>> try:
-            ...     link = store.documents.url(document, expires=600)
-            ... except docstore.BlobError:  # a folder has no URLs; S3 has
-            ...     link = None
+            >>> def link(document):
+            ...     return store.documents.url(document, expires=600)
         """
         row = self._stored(id)
         return self._context.bytes().url(

@@ -13,10 +13,11 @@ from docstore.context.collection_view import CollectionView, Make, check_revisio
 from docstore.context.store_context import StoreContext
 from docstore.errors import AlreadyExists, DocstoreError, InvalidDocument, NotFound, ScopeError, shown
 from docstore.lifecycle import reviewed
-from docstore.models import AddResult, Document, Extraction, UpdateResult
+from docstore.models import Document, Extraction
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.writes.batches import OnError, check_batch_size, check_on_error, store_apart, validated
+from docstore.writes.results import AddResult, UpdateResult
 from docstore.writes.updates import (
     draft_extraction,
     extraction_changes,

@@ -16,18 +16,10 @@ from docstore.context.collection_view import Filter
 from docstore.context.store_context import StoreContext
 from docstore.documents import Documents
 from docstore.errors import DocstoreError
-from docstore.models import (
-    AddResult,
-    Document,
-    DocumentFields,
-    NewDocument,
-    Put,
-    PutResult,
-    UpdateResult,
-    with_fields,
-)
+from docstore.models import Document, DocumentFields, NewDocument, with_fields
 from docstore.workers import Claim, ProcessReport, RetryDelay, Stop
 from docstore.writes.batches import OnError
+from docstore.writes.results import AddResult, Put, PutResult, UpdateResult
 from docstore.writes.upserts import OnConflict
 
 __all__ = ["AsyncDocuments"]

@@ -9,8 +9,9 @@ from docstore.aio.collection import AsyncRecords
 from docstore.aio.sources import plain_callback, plain_rows
 from docstore.context.store_context import StoreContext
 from docstore.extractions import Extractions
-from docstore.models import AddResult, Document, Extraction, UpdateResult
+from docstore.models import Document, Extraction
 from docstore.writes.batches import OnError
+from docstore.writes.results import AddResult, UpdateResult
 
 __all__ = ["AsyncExtractions"]
 

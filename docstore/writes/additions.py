@@ -10,7 +10,7 @@ from typing import Any
 
 from docstore.backend import Scope
 from docstore.errors import InvalidDocument, ScopeError
-from docstore.models import AddResult, Document, NewDocument
+from docstore.models import Document, NewDocument
 from docstore.validation import Checks
 from docstore.writes.batches import (
     Failures,
@@ -24,6 +24,7 @@ from docstore.writes.batches import (
 from docstore.writes.documents_view import DocumentsView
 from docstore.writes.drafts import Batch, Draft, draft_batch, draft_document
 from docstore.writes.insertion import StoredRow, store_drafts, store_new
+from docstore.writes.results import AddResult
 
 __all__ = [
     "Additions",

@@ -21,12 +21,13 @@ from docstore.errors import (
     FilterSyntaxError,
     QueryTimeout,
 )
-from docstore.models import Document, UpdateResult
+from docstore.models import Document
 from docstore.query import executor
 from docstore.query.expr import And, Compare
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.query.planner import Plan
 from docstore.writes.insertion import blob_of, forget_blobs
+from docstore.writes.results import UpdateResult
 from docstore.writes.updates import MOVES
 
 __all__ = ["BATCH", "DocumentsView"]

@@ -19,13 +19,14 @@ from docstore.errors import (
     ScopeError,
     UnreadableRecord,
 )
-from docstore.models import Document, UpdateResult, readable
+from docstore.models import Document, readable
 from docstore.query import executor
 from docstore.query.expr import And, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.optimizer import normalize
 from docstore.writes.documents_view import DocumentsView
 from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
+from docstore.writes.results import UpdateResult
 from docstore.writes.updates import MOVES, Edit, document_edit
 
 __all__ = ["Edits"]

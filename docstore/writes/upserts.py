@@ -19,7 +19,7 @@ from docstore.backend import BlobState, Duplicate, Lock, Query, Reader, Row, Sco
 from docstore.crash_points import reached
 from docstore.errors import AlreadyExists, InvalidDocument, shown
 from docstore.mediatypes import file_type_of
-from docstore.models import NewDocument, Put, PutOutcome, PutResult
+from docstore.models import NewDocument
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.values import canonical_json
@@ -45,6 +45,7 @@ from docstore.writes.insertion import (
     put_bytes,
     store_drafts,
 )
+from docstore.writes.results import Put, PutOutcome, PutResult
 from docstore.writes.updates import merge_patch, metadata_patch
 
 __all__ = [

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from docstore.errors import BackendError, DocstoreError
-from docstore.models import Document, Extraction, UpdateResult
+from docstore.models import Document, Extraction
 from docstore.store import Store
 from docstore.workers import Claim
+from docstore.writes.results import UpdateResult
 from tests.kit.model import Model, ModelDocument, ModelExtraction, Where
 
 __all__ = ["StoreMachine", "machine_for"]

@@ -65,7 +65,7 @@ def serve_(
     """
     _needs("serve", ("fastapi", "uvicorn", "jinja2", "python_multipart"))
     from docstore.access_keys import is_loopback, read_keys
-    from docstore.http.page.server import serve
+    from docstore.http.page.application import serve
 
     try:
         known = read_keys(keys, os.environ.get("DOCSTORE_KEYS", ""))
@@ -118,7 +118,7 @@ def mcp_(
     """
     _needs("mcp", ("mcp", "mcp_types"))
     from docstore.access_keys import read_keys
-    from docstore.mcp import transports
+    from docstore.mcp import protocol
 
     listens = http or host is not None or port is not None or bool(keys)
     try:
@@ -128,14 +128,14 @@ def mcp_(
     with opened(url, blobs, read_only=not write, query_timeout=timeout) as opened_store:
         store = within(opened_store, tenant, owner)
         if not listens:
-            transports.serve_stdio(store, write=write)
+            protocol.serve_stdio(store, write=write)
             return
         address, port = host or "127.0.0.1", 8001 if port is None else port
         try:
-            app = transports.http_app(store, keys=known, write=write, host=address)
+            app = protocol.http_app(store, keys=known, write=write, host=address)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        transports.serve_http(app, address, port, said=lambda text: click.echo(text, err=True))
+        protocol.serve_http(app, address, port, said=lambda text: click.echo(text, err=True))
 
 
 def _needs(extra: str, modules: tuple[str, ...]) -> None:

@@ -19,8 +19,8 @@ except ImportError as _error:
         name=_error.name,
     ) from _error
 
-from docstore.http.access import Caller
 from docstore.http.problems import Problem, install_error_handlers
+from docstore.http.requests import Caller
 from docstore.http.routes import router
 
 __all__ = ["Caller", "Problem", "install_error_handlers", "router"]

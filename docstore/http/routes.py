@@ -8,10 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, HTTPException, Response
 
 from docstore.aio.store import AsyncStore
-from docstore.http import claiming, files, reading, writing
-from docstore.http.access import binding
+from docstore.http import reading, writing
 from docstore.http.problems import Problem
-from docstore.http.routing import FIELDS_BYTES, StoreRoute
+from docstore.http.requests import FIELDS_BYTES, StoreRoute, binding
 from docstore.store import Store
 
 __all__ = ["MAX_UPLOAD_BYTES", "router"]
@@ -33,15 +32,15 @@ _READS: tuple[tuple[str, Callable[..., Any]], ...] = (
     (_EXTRACTION, reading.extraction),
 )
 _WRITES: tuple[tuple[str, str, int, Callable[..., Any]], ...] = (
-    ("POST", ":claims", 200, claiming.claim),
+    ("POST", ":claims", 200, writing.claim),
     ("PATCH", _ONE, 200, writing.patch),
     ("DELETE", _ONE, 204, writing.delete),
     ("POST", _ONE + "/extractions", 201, writing.add_extraction),
     ("POST", _EXTRACTION + "/review", 200, writing.review),
-    ("POST", _ONE + "/claim:heartbeat", 200, claiming.heartbeat),
-    ("POST", _ONE + "/claim:complete", 200, claiming.complete),
-    ("POST", _ONE + "/claim:fail", 200, claiming.fail),
-    ("POST", _ONE + "/claim:release", 200, claiming.release),
+    ("POST", _ONE + "/claim:heartbeat", 200, writing.heartbeat),
+    ("POST", _ONE + "/claim:complete", 200, writing.complete),
+    ("POST", _ONE + "/claim:fail", 200, writing.fail),
+    ("POST", _ONE + "/claim:release", 200, writing.release),
 )
 _PROBLEM: dict[str, Any] = {
     "description": "What is wrong",
@@ -103,7 +102,7 @@ def router(
     content = prefix + _ONE + "/bytes"
     for method in ("GET", "HEAD"):
         made.add_api_route(
-            content, files.get_bytes, methods=[method], responses=_BYTES, response_model=None,
+            content, reading.get_bytes, methods=[method], responses=_BYTES, response_model=None,
             response_class=Response, include_in_schema=method == "GET",
         )  # fmt: skip
     if not write:

@@ -17,7 +17,7 @@ except ImportError as _error:
         f'docstore.mcp needs {_error.name}: python -m pip install "embedded-docstore[mcp]"', name=_error.name
     ) from _error
 
-from docstore.mcp.transports import http_app, server
+from docstore.mcp.protocol import http_app, server
 
 __all__ = ["http_app", "server"]
 

@@ -222,7 +222,7 @@ def test_what_takes_long_says_so(filled: Site, monkeypatch: pytest.MonkeyPatch) 
     assert 'role="alert"' in text
     assert "aria-invalid" not in text
     assert names(filled.page(link)) == [one.filename for one in filled.store.documents.find(search="rose")]
-    monkeypatch.setattr("docstore.http.page.facet_list._BUDGET_SECONDS", 1e-9)
+    monkeypatch.setattr("docstore.http.page.listing._BUDGET_SECONDS", 1e-9)
     aside = filled.page(link).partition("<aside")[2]
     assert "more than there was time to count" in aside
     assert "not counted in time" in aside

@@ -1,13 +1,23 @@
-"""The application of ``docstore serve``: the page's routes before the router's, and the guard around both."""
+"""The application of ``docstore serve``, and the server that listens for it until it is interrupted.
+
+The page's routes stand before the router's, and the guard around both.
+"""
 
 from __future__ import annotations
 
 import hmac
 import json
+import os
+import re
+import socket
+import sys
+import threading
+import webbrowser
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.routing import Match
@@ -15,18 +25,22 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from docstore.access_keys import AccessKey, is_loopback
-from docstore.http.access import binding
-from docstore.http.page import documents, listing, overview, reviewing
-from docstore.http.page.facet_list import KnownFields
+from docstore.errors import BackendError
+from docstore.http.page import documents, listing, overview
 from docstore.http.page.guard import Guard, Rate, caller_of, wants_html, wants_json
+from docstore.http.page.listing import KnownFields
 from docstore.http.page.overview import SlowQueries
 from docstore.http.page.rendering import STATIC, error_page, login_page
 from docstore.http.problems import install_error_handlers, problem_of
+from docstore.http.requests import FIELDS_BYTES, Handle, StoreRoute, binding
 from docstore.http.routes import MAX_UPLOAD_BYTES, router
-from docstore.http.routing import FIELDS_BYTES, Handle, StoreRoute
 from docstore.store import Store
 
-__all__ = ["Settings", "application"]
+__all__ = [
+    "Settings",
+    "application",
+    "serve",
+]
 
 _FORM_BYTES = 64 << 10
 """What a form of the page has beside a file."""
@@ -156,15 +170,15 @@ def _pages(store: Store, max_upload: int) -> APIRouter:
         "/documents/{id}": documents.document_page,
         "/documents/{id}/preview": documents.preview,
         "/documents/{id}/extractions": documents.extractions_page,
-        "/review": reviewing.queue_page,
-        "/review/{id}": reviewing.review_page,
+        "/review": documents.queue_page,
+        "/review/{id}": documents.review_page,
         "/store": overview.store_page,
         "/login": _login_form,
     }
     forms: dict[str, tuple[type[StoreRoute], Handler]] = {
         "/documents": (FileFormRoute, documents.upload),
         "/documents/{id}/retry": (_FormRoute, documents.retry),
-        "/review/{id}": (_FormRoute, reviewing.save),
+        "/review/{id}": (_FormRoute, documents.save),
         "/login": (_FormRoute, _login),
         "/logout": (_FormRoute, _logout),
     }
@@ -219,3 +233,59 @@ def _logout(request: Request) -> Response:
 def _local(address: str) -> str:
     """Return an address of this server's, ``/`` instead of any other."""
     return address if address.startswith("/") and address[1:2] not in ("/", "\\") else "/"
+
+
+def serve(
+    store: Store, *, host: str, port: int, keys: Sequence[AccessKey], hosts: Sequence[str], write: bool,
+    max_upload: int, place: str, blobs: str, said: Callable[[str], None], opens: bool,
+) -> None:  # fmt: skip
+    """Serve the page until it is interrupted.
+
+    Args:
+        store: stays open meanwhile.
+        host, port: where to listen; port 0 is any that is free.
+        keys, hosts, write, max_upload: as for :func:`~docstore.http.page.application.application`.
+        place, blobs: the store's URLs; a password in them is not shown.
+        said: told the address, once there is one.
+        opens: whether a browser is opened.
+
+    Raises:
+        ValueError: other machines reach ``host``, and there are no keys.
+        BackendError: the address is taken, or not this machine's.
+    """
+    listener = _listener(host, port)
+    port = listener.getsockname()[1]
+    with listener:
+        app = application(
+            store, place=_without_password(place), blobs=_without_password(blobs), write=write, keys=keys,
+            host=host, port=port, hosts=hosts, max_upload=max_upload,
+        )  # fmt: skip
+        shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{port}/documents"
+        said(f"{address}  to read{' and write' if write else ''}; Ctrl-C ends")
+        if opens and _has_screen():
+            threading.Timer(0.5, webbrowser.open, [address]).start()
+        config = uvicorn.Config(
+            app, log_level="warning", server_header=False, proxy_headers=False, lifespan="off",
+            timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise BackendError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+
+
+def _has_screen() -> bool:
+    """Return whether a window can open: a browser within the terminal would take it from the server."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)

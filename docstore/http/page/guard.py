@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Send
 
 from docstore.access_keys import AccessKey, key_of
 from docstore.errors import FilterError
-from docstore.http.access import Caller
 from docstore.http.page.question import spelled_out
 from docstore.http.page.rendering import error_page, login_page
 from docstore.http.problems import problem_of
+from docstore.http.requests import Caller
 
 __all__ = ["PAGE_POLICY", "Guard", "Rate", "Visitor", "caller_of", "wants_html", "wants_json"]
 

@@ -65,6 +65,7 @@ __all__ = [
     "BlobState",
     "Capabilities",
     "CopiesItself",
+    "CountsBuckets",
     "CountsBy",
     "Duplicate",
     "Explains",
@@ -116,6 +117,7 @@ class Capabilities:
         reads_words: a reader brings ``words``, :func:`docstore.query.text.index_words` of the content by the
             store's own fold (``None`` without content), where :attr:`Query.only` names it; else the core
             makes them of the contents.
+        counts_buckets: a reader's ``count_by`` takes a bucket; else the core puts the values together.
     """
 
     single_writer: bool = True
@@ -127,6 +129,7 @@ class Capabilities:
     takes_columns: bool = False
     locks_rows: bool = False
     reads_words: bool = False
+    counts_buckets: bool = False
 
 
 _NONE = Capabilities()
@@ -346,6 +349,20 @@ class CountsBy(Protocol):
 
     def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
         """Count the rows of ``query`` by each scalar value seen at ``path``; ``None``: not for this path."""
+
+
+class CountsBuckets(CountsBy, Protocol):
+    """A reader with ``counts_buckets``."""
+
+    def count_by(
+        self, query: Query, path: Path, bucket: Callable[[Any], Any] | None = None
+    ) -> Mapping[Any, int] | None:
+        """Do so, or count by the keys of buckets: once for each that a row has a value in.
+
+        Args:
+            query, path: what is counted.
+            bucket: a :class:`docstore.query.facets.Bucket`, None for each value by itself.
+        """
 
 
 @runtime_checkable

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from docstore.backend import CountsBy, Query, Reader, Row, SortKey
+from docstore.backend import CountsBuckets, CountsBy, Query, Reader, Row, SortKey, capabilities_of
 from docstore.concurrency import STORE_DEFAULT, Timeout, looked_over
 from docstore.context.collection_view import CollectionView, Filter, Listing
 from docstore.errors import InvalidPage, shown
@@ -17,10 +17,12 @@ from docstore.query import executor
 from docstore.query.evaluator import json_type
 from docstore.query.expr import TRUE, And, Exists, Path
 from docstore.query.facets import (
+    Bucket,
     Facet,
     bucket_of,
     facet_path,
     group,
+    in_buckets,
     in_order,
     shown_value,
     values_at,
@@ -83,16 +85,7 @@ class Summaries:
                 show = shown_value(path, self._collection)
                 pairs = in_order(self._grouped(listing, path))[:limit]
                 return Facet((show(value), count) for value, count in pairs)
-            bucket = bucket_of(by, path, self._collection)
-            if self._collection.column(path[0]).kind is Kind.JSON:
-                with (
-                    self._context.read(snapshot=True) as reader,
-                    self._context.watching("count_by", listing.plan),
-                ):
-                    counted = group(self._records(reader, listing, path), path, bucket)
-            else:
-                put = ((bucket(value), count) for value, count in self._grouped(listing, path).items())
-                counted = Facet((key, count) for key, count in put if key is not None)
+            counted = self._grouped(listing, path, bucket_of(by, path, self._collection))
             ranked = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
             return Facet(ranked[:limit])
 
@@ -170,14 +163,26 @@ class Summaries:
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def _grouped(self, listing: Listing, path: Path) -> Facet:
-        """Count the records of a listing by the stored values at a path."""
+    def _grouped(self, listing: Listing, path: Path, bucket: Bucket | None = None) -> Facet:
+        """Count the records of a listing by the stored values at a path, or by their buckets."""
         with self._context.read(snapshot=True) as reader, self._context.watching("count_by", listing.plan):
             if listing.plan.residual == TRUE and isinstance(reader, CountsBy):
-                counted = reader.count_by(listing.query, path)
+                counted = self._counted(reader, listing.query, path, bucket)
                 if counted is not None:
-                    return Facet(counted.items())
-            return group(self._records(reader, listing, path), path)
+                    return counted if isinstance(counted, Facet) else Facet(counted.items())
+            return group(self._records(reader, listing, path), path, bucket)
+
+    def _counted(
+        self, reader: CountsBy, query: Query, path: Path, bucket: Bucket | None
+    ) -> Mapping[Any, int] | None:
+        if bucket is None:
+            return reader.count_by(query, path)
+        if capabilities_of(reader).counts_buckets:
+            return cast(CountsBuckets, reader).count_by(query, path, bucket)
+        if self._collection.column(path[0]).kind is Kind.JSON:
+            return None  # a record may have several values in a bucket
+        counted = reader.count_by(query, path)
+        return None if counted is None else in_buckets(counted, bucket)
 
     def _records(self, reader: Reader, listing: Listing, path: Path) -> Iterator[Mapping[str, Any]]:
         """Yield the records of a listing, as far as a path needs them, its JSON field decoded."""

@@ -42,7 +42,7 @@ from docstore.errors import shown
 from docstore.index.columns import is_ordered
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Leaf, Path
-from docstore.query.facets import group
+from docstore.query.facets import Bucket, Facet, group
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, collection_named
 from docstore.query.sorting import after_function
 from docstore_memory.index import MemoryPrepared, prepared
@@ -81,7 +81,7 @@ class MemoryReader:
         counters: what survives any block: the texts that the core keeps among it.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(reads_words=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(reads_words=True, counts_buckets=True)
 
     def __init__(self, view: StateView, mutex: Lock, counters: Sequences) -> None:
         self._view = view
@@ -133,12 +133,12 @@ class MemoryReader:
         passing = _passing(left, query)
         return sure + sum(1 for _ in islice(passing, None if at_most is None else at_most - sure))
 
-    def count_by(self, query: Query, path: Path) -> Mapping[Any, int]:
-        """Count the rows of ``query`` by each scalar value seen at ``path``."""
-        counted = counted_values(self._view, self._mutex, query, path)
-        if counted is not None:
-            return counted
-        return group((record.facts for record in self._matching(query)), path)
+    def count_by(self, query: Query, path: Path, bucket: Bucket | None = None) -> Facet:
+        """Count the rows of ``query`` by each scalar value seen at ``path``, or by each bucket."""
+        pairs, left = counted_values(self._view, self._mutex, query, path, bucket) or ([], None)
+        records = self._matching(query) if left is None else left
+        read = group((record.facts for record in records), path, bucket)
+        return Facet([*pairs, *read.items()]) if pairs else read
 
     def setting(self, name: str) -> str | None:
         """Return the text kept under a name, ``None`` if there is none."""
@@ -233,7 +233,7 @@ class MemoryWriter(MemoryReader):
         counters: numbers and clock, kept whatever becomes of the block.
     """
 
-    capabilities = Capabilities(takes_columns=True, reads_words=True)
+    capabilities = Capabilities(takes_columns=True, reads_words=True, counts_buckets=True)
 
     def __init__(self, view: StateView, mutex: Lock, counters: Sequences) -> None:
         super().__init__(view, mutex, counters)
@@ -520,6 +520,4 @@ def open_backend(
     """
     if url.removeprefix("memory:").strip("/"):
         raise ValueError(f"{url!r}: a store in memory has no name; write memory://")
-    return MemoryBackend(
-        busy_timeout=busy_timeout, pool_timeout=pool_timeout, search_marks=search_marks
-    )
+    return MemoryBackend(busy_timeout=busy_timeout, pool_timeout=pool_timeout, search_marks=search_marks)

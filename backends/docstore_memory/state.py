@@ -22,9 +22,11 @@ from docstore.concurrency import looked_over
 from docstore.index import top_k
 from docstore.index.bitmap import EMPTY, Bitmap, difference
 from docstore.index.columns import MOST_ORDERED, is_ordered
-from docstore.index.snapshot import IndexMatches, PageRange, count_by
+from docstore.index.counts import count_by
+from docstore.index.snapshot import IndexMatches, PageRange
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import Compare, Expr, In, Path
+from docstore.query.facets import Bucket
 from docstore.query.fields import Collection
 from docstore.query.sorting import after_function, sort_key_function
 from docstore_memory.index import Index, conjuncts, indexes
@@ -222,12 +224,19 @@ def counted_records(view: StateView, mutex: Lock, query: Query) -> tuple[int, li
         return answer.sure, [*(records[number] for number in bounds.recheck.members), *beside]
 
 
-def counted_values(view: StateView, mutex: Lock, query: Query, path: Path) -> Mapping[Any, int] | None:
-    """Return how many records have each value at a path; None if the index cannot tell."""
+def counted_values(
+    view: StateView, mutex: Lock, query: Query, path: Path, bucket: Bucket | None
+) -> tuple[list[tuple[Any, int]], list[Record]] | None:
+    """Return how many records have each value at a path, or each bucket, and those that have to be read.
+
+    None if the index cannot tell.
+    """
     with mutex:
         if _keys(query) is not None or _layer(view, query) is not None:
             return None
-        return count_by(view.base.indexes[query.collection.name].snapshot(), _answer(view, query)[0], path)
+        index = view.base.indexes[query.collection.name].snapshot()
+        counted = count_by(index, _answer(view, query)[0], path, bucket)
+        return None if counted is None else (counted.pairs, _records(view, query, counted.left))
 
 
 class WindowCandidates(NamedTuple):

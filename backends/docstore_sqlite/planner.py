@@ -37,13 +37,15 @@ from docstore.backend import Query, Row, SortKey
 from docstore.index import top_k
 from docstore.index.bitmap import EMPTY, Bitmap, union
 from docstore.index.columns import CUT, MOST_ORDERED, OrderedMatches, is_ordered, span_of
+from docstore.index.counts import count_by
 from docstore.index.ngrams import fts5_query, text_query
 from docstore.index.search import MatchSets, exact_sets, leaf_sets
-from docstore.index.snapshot import IndexMatches, PageRange, Snapshot, count_by
+from docstore.index.snapshot import IndexMatches, PageRange, Snapshot
 from docstore.index.tail import Segment
 from docstore.index.terms import EVERY, TermSource
 from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, Path, expr_to_json, leaves
-from docstore.query.fields import DOCUMENTS, Collection
+from docstore.query.facets import Bucket, Facet, group
+from docstore.query.fields import DOCUMENTS, Collection, decode
 from docstore.query.values import INT64_MAX, INT64_MIN
 from docstore_sqlite.compiler import SetMember, SQLiteCompiler
 from docstore_sqlite.declared_indexes import has_order
@@ -468,6 +470,8 @@ def _column_page_text(asked: ColumnFilter, query: Query, selected: str, compiler
 # -- searching the index ---------------------------------------------------------------------------
 
 _WALK_LEAST = 256
+# Rows of a count whose JSON is held at once.
+_READ_TOGETHER = 2048
 _ROUND = 128
 # Up to so many matches are always sorted by their values, which takes less than an ordered scan.
 _SORTED_MATCHES = 256
@@ -623,11 +627,26 @@ class IndexSearch(SnapshotSession):
         left = -1 if at_most is None else at_most - sure
         return sure + self.fetching.count(query, found.whole.recheck, left)
 
-    def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
-        """Count by the values at a path; None if the index cannot tell. Call within a transaction."""
+    def count_by(self, query: Query, path: Path, bucket: Bucket | None) -> Facet | None:
+        """Count by the values at a path, or by buckets; None if the index cannot tell.
+
+        Call within a transaction.
+        """
         asked, index = self.asked(query), self.index(query.collection)
         key = asked.key or answer_key(asked.terms)
-        return count_by(index, self._find(asked.terms, key, index, query), path)
+        counted = count_by(index, self._find(asked.terms, key, index, query), path, bucket)
+        if counted is None:
+            return None
+        pairs, name = counted.pairs, path[0]
+        only = replace(query, only=frozenset({"number", name}), after=None, limit=None, offset=0)
+        for start in range(0, counted.left.count, _READ_TOGETHER):
+            numbers = counted.left.members[start : start + _READ_TOGETHER]
+            rows = self.session.rows_of(only, self.fetching.reading(only, numbers, checked=True))
+            try:
+                pairs += group([decode(query.collection, row, (name,)) for row in rows], path, bucket).items()
+            except ValueError:
+                return None  # broken by hand: the core reads the rows one by one, and says which
+        return Facet(pairs)
 
     def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, query: Query) -> IndexMatches:
         """Return the match sets of the terms; the text index answers for texts."""

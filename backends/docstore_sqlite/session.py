@@ -28,6 +28,7 @@ from docstore_sql.tables import Tables, columns_of
 from docstore.backend import Capabilities, Duplicate, Query, Row, SortKey, Statement, column
 from docstore.concurrency import Clock
 from docstore.query.expr import And, Compare, Not, Path
+from docstore.query.facets import Bucket, in_buckets
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Kind
 from docstore_sqlite import declared_indexes
 from docstore_sqlite.compiler import SQLiteCompiler
@@ -158,7 +159,9 @@ class SQLiteSession(Session):
 
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
-    capabilities: ClassVar[Capabilities] = Capabilities(gives_rows=True, takes_columns=True, reads_words=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        gives_rows=True, takes_columns=True, reads_words=True, counts_buckets=True
+    )
 
     def __init__(
         self,
@@ -282,6 +285,10 @@ class SQLiteSession(Session):
 
     def _select_by_index(self, query: Query) -> list[Row]:
         _, statement = self.indexed.select(query)
+        return self.rows_of(query, statement)
+
+    def rows_of(self, query: Query, statement: Fragment) -> list[Row]:
+        """Return the rows that a statement for a query reads."""
         self.run(statement)
         return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
 
@@ -293,17 +300,17 @@ class SQLiteSession(Session):
         with self.one_state():
             return self.indexed.count(query, at_most)
 
-    def count_by(self, query: Query, path: Path) -> Mapping[Any, int] | None:
-        """Count by the values at a path: by the counters, else by the index, else by the rows."""
+    def count_by(self, query: Query, path: Path, bucket: Bucket | None = None) -> Mapping[Any, int] | None:
+        """Count by the values at a path, or by buckets: by the counters, the index, or the rows."""
         field = query.collection.column(path[0])
-        is_json = field.kind is Kind.JSON
-        if query.lock is not None or field.heavy:
-            return super().count_by(query, path)
-        if not is_json and (known := self.counters.count_by(query, field.name)) is not None:
-            return known
-        with self.one_state():
-            counted = self.indexed.count_by(query, path)
-        return super().count_by(query, path) if counted is None and not is_json else counted
+        counted: Mapping[Any, int] | None = None
+        if not field.heavy and query.lock is None and self.counters.count_by(query, field.name) is None:
+            with self.one_state():
+                counted = self.indexed.count_by(query, path, bucket)
+        if counted is None:
+            counted = super().count_by(query, path)
+            return counted if counted is None or bucket is None else in_buckets(counted, bucket)
+        return counted
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""

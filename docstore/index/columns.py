@@ -41,11 +41,13 @@ __all__ = [
     "compare",
     "date_ordinal",
     "date_ordinal_of",
+    "double_of_ordinal",
     "double_ordinal",
     "double_ordinal_of",
     "equal_to_any",
     "has_ordinal",
     "is_ordered",
+    "number_of",
     "ordinal",
     "raw_slices",
     "slice_key",
@@ -70,6 +72,20 @@ def double_ordinal(value: float) -> int:
     """Return a double's place among all doubles, 64 bits."""
     (bits,) = struct.unpack(">Q", struct.pack(">d", value or 0.0))
     return int(bits ^ (_ALL if bits & _SIGN else _SIGN))
+
+
+def double_of_ordinal(ordinal: int) -> float:
+    """Return the double at a place among all."""
+    bits = ordinal ^ (_SIGN if ordinal & _SIGN else _ALL)
+    (value,) = struct.unpack(">d", bits.to_bytes(8, "big"))
+    return float(value)
+
+
+def number_of(key: bytes) -> float:
+    """Return the number of a key: an int where it is whole."""
+    # Eight bytes are the nearest double, two what the number is more or less than that.
+    value = double_of_ordinal(int.from_bytes(key[1:9], "big"))
+    return int(value) + int.from_bytes(key[9:11], "big") - 0x8000 if value.is_integer() else value
 
 
 def double_ordinal_of(value: bytes) -> int:

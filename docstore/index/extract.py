@@ -33,6 +33,9 @@ from docstore.index.terms import (
     OVERSIZED,
     STRING,
     TRUE,
+    UTC_DATES,
+    WHOLE_FLOATS,
+    float_key,
     is_dated,
     number_key,
     size_key,
@@ -41,6 +44,7 @@ from docstore.index.terms import (
 )
 from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind, read_json
+from docstore.query.instants import is_utc_instant
 
 __all__ = [
     "MOST_VALUES",
@@ -383,7 +387,7 @@ def _extract_all(node: Node, values: Sequence[Any], of: Owners, kinds: Set[type]
 def _extract_alike(node: Node, kinds: Set[type], values: Sequence[Any], of: Owners) -> None:
     """Note values of one kind, none an array."""
     if kinds <= _NUMERIC:
-        _extract_numbers(node, values, of)
+        _extract_numbers(node, values, of, float in kinds)
     elif str in kinds:
         _extract_texts(node, values, of)
     elif dict in kinds:
@@ -467,26 +471,40 @@ def _extract_dates(node: Node, texts: Sequence[str], of: Owners, dated: Set[str]
     times = Counter(of.listed) if of.repeats else None
     keyed: defaultdict[str, list[int]] = defaultdict(list)
     having: list[int] = []
+    in_utc: list[int] = []
     column: list[bytes] = []
+    utc = {text for text in dated if is_utc_instant(text)}
     for text, number in zip(texts, of.listed, strict=True):
         if text not in dated:
             continue
         if times is None or times[number] == 1:
             having.append(number)
+            if text in utc:
+                in_utc.append(number)
             column.append(text[:16].encode()[:16].ljust(16, b"\0"))
         else:
             keyed[text].append(number)
     node.dated, node.dates = having, b"".join(column)
+    if in_utc:
+        node.postings[UTC_DATES] = packed_members(in_utc)
     for text, numbers in keyed.items():
         node.postings[text_key(text)] = of.packed(numbers)
 
 
-def _extract_numbers(node: Node, values: Sequence[float], of: Owners) -> None:
+def _extract_numbers(node: Node, values: Sequence[float], of: Owners, has_floats: bool) -> None:
     node.postings[NUMBER] = of.members
     node.numbers, least, most = of.listed, min(values), max(values)
     if of.repeats or not -_EXACT <= least <= most <= _EXACT:
         values, node.numbers = _in_column(node, values, of)
     node.floats = array("d", [value or 0.0 for value in values] if least <= 0.0 <= most else values)
+    if has_floats:
+        whole = [
+            number
+            for number, value in zip(node.numbers, values, strict=True)
+            if type(value) is float and value.is_integer()
+        ]
+        if whole:
+            node.postings[WHOLE_FLOATS] = packed_members(whole)
 
 
 def _in_column(node: Node, values: Sequence[float], of: Owners) -> tuple[Sequence[float], Sequence[int]]:
@@ -502,7 +520,10 @@ def _in_column(node: Node, values: Sequence[float], of: Owners) -> tuple[Sequenc
             column.append(value)
             having.append(number)
         else:
-            keyed[number_key(value)].append(number)
+            key = number_key(value)
+            keyed[key].append(number)
+            if type(value) is float and value.is_integer():
+                keyed[float_key(key)].append(number)
     for key, numbers in keyed.items():
         node.postings[key] = of.packed(numbers)
     return column, having

@@ -13,16 +13,13 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from docstore.concurrency import looked_over
 from docstore.index import top_k
 from docstore.index.bitmap import (
     Bitmap,
     difference,
-    intersection,
     union,
-    union_all,
 )
 from docstore.index.columns import (
     OrderCache,
@@ -38,20 +35,10 @@ from docstore.index.ngrams import text_query
 from docstore.index.search import LeafSearch, MatchSets, exact_sets, leaf_sets, match_sets
 from docstore.index.tail import Tail, TailQuery, Texts
 from docstore.index.terms import (
-    ARRAY,
-    DATES,
     EVERY,
-    FALSE,
-    KINDS,
-    NULL,
-    NUMBER,
     NUMBERS,
-    OVERSIZED,
-    TRUE,
-    TermSource,
 )
 from docstore.query.expr import And, Expr, Leaf, Path, SortKey, expr_to_json, leaves
-from docstore.query.facets import Facet, group
 from docstore.query.sorting import after_function, sort_key_function
 
 __all__ = [
@@ -61,7 +48,6 @@ __all__ = [
     "PageRange",
     "Postings",
     "Snapshot",
-    "count_by",
     "sets_of",
 ]
 
@@ -179,6 +165,10 @@ class Bulk:
         """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
         present = self.posting(path, column)
         return compare(lambda at: self.posting(path, slice_key(column, at)), column, present, ordinal)
+
+    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
+        """Return the slices of a column that are not empty."""
+        return self.stored.column(path, column)
 
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""
@@ -462,63 +452,3 @@ def _without(found: MatchSets, numbers: Bitmap) -> MatchSets:
         return found
     low = difference(found.lower, numbers)
     return exact_sets(low) if found.is_exact else MatchSets(low, difference(found.upper, numbers))
-
-
-MOST_COUNTED: Final = 4_096
-"""Texts at a path that are counted one by one; each takes as long as reading a few records."""
-
-
-def count_by(index: Snapshot, found: IndexMatches, path: Path) -> Facet | None:
-    """Return how many of the matching records have each value at a path, or None if terms cannot tell.
-
-    Args:
-        index: the index.
-        found: what it says of the filter.
-        path: into one of its fields.
-    """
-    if not found.is_exact or not index.bulk.has_field(path[0]) or path[0] == "filename":
-        return None
-    counted = _counted(index.bulk, found.bulk.lower, path)
-    if counted is None:
-        return None
-    changed, loose = found.tail.lower, index.tail.loose
-    for segment, alive in index.tail.segments:
-        matches = intersection(segment.placed(changed), Bitmap.of_integer(alive))
-        more = _counted(segment, matches, path)
-        if more is None:
-            members = (segment.numbers[place] for place in matches.members)
-            more = list(group(map(index.tail.record, members), path).items())
-        counted += more
-    last = [number for number in loose if number in changed]
-    return Facet([*counted, *group(map(index.tail.record, last), path).items()])
-
-
-def _counted(source: TermSource, matches: Bitmap, path: Path) -> list[tuple[Any, int]] | None:
-    """Return the values of some records of a source with their counts, or None if terms cannot tell."""
-    keys = source.keys(path, b"s", b"t")
-    if keys is None or len(keys) > MOST_COUNTED or _is_hidden(source, matches, path):
-        return None
-    there = union_all(source.posting(path, kind) for kind in KINDS)
-    nothing = difference(
-        matches, difference(there, source.posting(path, NULL))
-    )  # null, in an array too, or missing
-    counted: list[tuple[Any, int]] = [(None, nothing.count)]
-    counted += [(flag, intersection(matches, source.posting(path, key)).count) for key, flag in _FLAGS]
-    counted += [
-        (key[1:].decode(), intersection(matches, source.posting(path, key)).count)
-        for key in looked_over(keys)
-    ]
-    return [(value, count) for value, count in counted if count]
-
-
-_FLAGS: Final = ((TRUE, True), (FALSE, False))
-
-
-def _is_hidden(source: TermSource, matches: Bitmap, path: Path) -> bool:
-    """Return whether a match has a value that no posting tells."""
-    columns = [source.posting((), OVERSIZED), source.posting(path, NUMBER), source.posting(path, DATES)]
-    columns += [source.posting(path[:at], ARRAY) for at in range(1, len(path))]
-    if any(intersection(matches, bits) for bits in columns):
-        return True
-    long = source.keys(path, b"t", b"u")
-    return long is None or (bool(long) and bool(intersection(matches, source.any_posting(path, long))))

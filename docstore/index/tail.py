@@ -232,11 +232,14 @@ class Segment:
             below.append(below[-1] | 1 << place)
         return [found for found, _ in pairs], below
 
+    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
+        """Return the slices of a column that are not empty."""
+        return column_of(self.tree, path, column, 8 * WIDTHS[column])
+
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""
         present = self.posting(path, column)
-        slices = column_of(self.tree, path, column, 8 * WIDTHS[column])
-        return [at for at, bits in slices.items() if bits != present]
+        return [at for at, bits in self.column(path, column).items() if bits != present]
 
 
 class Tail:

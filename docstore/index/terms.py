@@ -8,15 +8,18 @@ numbers and texts are terms with the value in the key, whose order as bytes is t
 
     01 … 07        null, false, true, number, text, array, object
     08, 09         in the column of numbers, of dates
+    0A             in the column of numbers, with a float that is whole: 1.0, not 1
+    0B             in the column of dates, with an instant in UTC as ``2026-03-01``, or with ``T`` and ``Z``
     10 LLLLLLLL    an array of this length
     n + 10 bytes   a number, as in docstore.query.sorting
+    f + 10 bytes   the same, where it is a float that is whole
     s + UTF-8      a text of at most 40 bytes
     t + 24 bytes + 16 bytes   the beginning of a longer text, and a digest of all of it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, Protocol
 
@@ -39,8 +42,11 @@ __all__ = [
     "SCALARS",
     "STRING",
     "TRUE",
+    "UTC_DATES",
+    "WHOLE_FLOATS",
     "WIDTHS",
     "TermSource",
+    "float_key",
     "is_dated",
     "is_whole",
     "number_key",
@@ -60,6 +66,8 @@ ARRAY: Final = b"\x06"
 OBJECT: Final = b"\x07"
 NUMBERS: Final = b"\x08"
 DATES: Final = b"\x09"
+WHOLE_FLOATS: Final = b"\x0a"
+UTC_DATES: Final = b"\x0b"
 KINDS: Final = (NULL, FALSE, TRUE, NUMBER, STRING, ARRAY, OBJECT)
 SCALARS: Final = (NULL, FALSE, TRUE, NUMBER, STRING)
 
@@ -77,6 +85,11 @@ def size_key(length: int) -> bytes:
 def number_key(value: float) -> bytes:
     """Return the key of a number: the same for 1 and 1.0."""
     return b"n" + order_bytes(value)[1:]
+
+
+def float_key(key: bytes) -> bytes:
+    """Return the key of the records that have a number, given by its key, as a float that is whole."""
+    return b"f" + key[1:]
 
 
 def text_key(text: str) -> bytes:
@@ -144,6 +157,9 @@ class TermSource(Protocol):
 
     def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
         """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
+
+    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
+        """Return the slices of a column that are not empty."""
 
     def varying(self, path: Path, column: bytes) -> Sequence[int]:
         """Return the slices of a column that tell its records apart, the most significant first."""

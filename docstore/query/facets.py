@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from docstore.concurrency import looked_over
 from docstore.errors import InvalidPage, InvalidSort, UnknownField, shown
@@ -17,12 +18,39 @@ from docstore.query.paths import seen
 from docstore.query.sorting import order_bytes, parse_sort
 from docstore.query.values import identity
 
-__all__ = ["Bucket", "Facet", "bucket_of", "facet_path", "group", "in_order", "shown_value", "values_at"]
+__all__ = [
+    "Bucket",
+    "Facet",
+    "bucket_of",
+    "facet_path",
+    "group",
+    "in_buckets",
+    "in_order",
+    "shown_value",
+    "values_at",
+]
 
 _LONGEST_NAME = 200
-_STEPS: Final = ("day", "month", "year")
-Bucket: TypeAlias = Callable[[Any], Any]
-"""From a value to the bucket that it falls in, ``None`` if in none."""
+_STEPS: Final = {"day": 10, "month": 7, "year": 4}
+"""The characters of a date that tell it."""
+_DAY: Final = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Values that are counted together.
+
+    Attributes:
+        key: from a value to the key of its bucket, None if it falls in none; keys ascend with the values.
+        text_bytes: how much of an instant's text in UTC tells its bucket; 0 for numbers.
+    """
+
+    key: Callable[[Any], Any]
+    text_bytes: int = 0
+
+    def __call__(self, value: Any) -> Any:
+        """Return the key of a value's bucket."""
+        return self.key(value)
 
 
 class Facet(Mapping[Any, int]):
@@ -124,6 +152,12 @@ def group(records: Iterable[Mapping[str, Any]], path: Path, bucket: Bucket | Non
     return Facet((values[key], count) for key, count in counts.items())
 
 
+def in_buckets(counted: Mapping[Any, int], bucket: Bucket) -> Facet:
+    """Return counts by value as counts by bucket; right where no record has two values."""
+    pairs = ((bucket(value), count) for value, count in counted.items())
+    return Facet((key, count) for key, count in pairs if key is not None)
+
+
 def in_order(counted: Mapping[Any, int]) -> list[tuple[Any, int]]:
     """Return the values with their counts, the most frequent first, then in sort order."""
     return sorted(counted.items(), key=lambda pair: (-pair[1], order_bytes(pair[0])))
@@ -149,7 +183,7 @@ def bucket_of(by: Any, path: Path, collection: Collection) -> Bucket:
     """
     kind = collection.column(path[0]).kind
     is_width = isinstance(by, int | float) and not isinstance(by, bool) and math.isfinite(by) and by > 0
-    if by not in _STEPS and not is_width:
+    if not is_width and (not isinstance(by, str) or by not in _STEPS):
         raise InvalidPage(
             f"by={shown(by)}: expected 'day', 'month', 'year', or a width above 0", argument="by"
         )
@@ -157,10 +191,21 @@ def bucket_of(by: Any, path: Path, collection: Collection) -> Bucket:
         fits = "numbers" if is_width else "instants"
         raise InvalidPage(f"by={shown(by)} is for {fits}; {path[0]!r} holds none", argument="by")
     if is_width:
-        return lambda value: _floor(value, by)
+        return Bucket(lambda value: _floor(value, by))
+    starts: dict[int, datetime] = {}
+
+    def start(instant: int | None) -> datetime | None:
+        if instant is None:
+            return None
+        day = instant // _DAY  # many instants share one, and a datetime takes 1 µs
+        found = starts.get(day)
+        if found is None:
+            found = starts[day] = _start(to_datetime(instant), by)
+        return found
+
     if kind is Kind.INSTANT:
-        return lambda value: None if value is None else _start(to_datetime(value), by)
-    return lambda value: None if (at := metadata_instant(value)) is None else _start(to_datetime(at), by)
+        return Bucket(start, _STEPS[by])
+    return Bucket(lambda value: start(metadata_instant(value)), _STEPS[by])
 
 
 def _floor(value: Any, width: float) -> float | None:

@@ -20,6 +20,7 @@ __all__ = [
     "from_datetime",
     "instant",
     "instant_text",
+    "is_utc_instant",
     "metadata_instant",
     "parse_instant",
     "text_spans",
@@ -75,6 +76,23 @@ def metadata_instant(value: object) -> int | None:
     offset = (clock[3] * 60 + clock[4]) * 60_000_000
     at += offset if sign == "-" else -offset
     return at if MIN_INSTANT <= at <= MAX_INSTANT else None
+
+
+# Days up to the 28th, which every month has; the few others are read whole.
+_UTC = re.compile(
+    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?Z)?"
+)
+
+
+def is_utc_instant(text: str) -> bool:
+    """Return whether a text in metadata is an instant in its plain spelling: a date, or with ``T`` and ``Z``.
+
+    Of such texts the order by their first sixteen bytes, the minute, is the order of the instants.
+    """
+    if _UTC.fullmatch(text) is not None:
+        return True
+    return metadata_instant(text) is not None and (len(text) == 10 or (text[10] == "T" and text[-1] == "Z"))
 
 
 _MOST_TEXT_SPANS = 8

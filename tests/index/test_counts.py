@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 import docstore
+from docstore.limits import DEFAULT_LIMITS
+from docstore.query.facets import bucket_of, facet_path, group
+from docstore.query.fields import DOCUMENTS
+from docstore.query.instants import from_datetime
 
 VALUES: list[Any] = [
     "a", "b", "", "x" * 60, "2026-01-02", None, True, False, 1, 1.0, [], ["a", "b"], ["a", None, "a"], [[1]],
     {"b": "c"},
     {"b": ["c", "d"]}, [{"b": "c"}, {"b": None}],
+]  # fmt: skip
+NUMBERS: list[Any] = [
+    0, 1, 2.5, -3, -7.25, 12, 12.0, 99, 2**53 + 1, -(2**63), 1e300, [1, 1.0, 30], [{"b": 5}, {"b": 15}], None,
+    "2026-01-02", "2026-01-02T23:59:59.5Z", "2025-12-31T23:30:00-01:00", "2026-02-30", "2026-01",
+    ["2026-01-31", "2026-02-01T01:00:00+02:00"],
 ]  # fmt: skip
 
 
@@ -38,6 +48,40 @@ def test_counts_are_those_of_reading(url: str, choice: int, monkeypatch: pytest.
                             expected[key] = expected.get(key, 0) + 1
                     found = store.documents.count_by("metadata." + ".".join(path), filter)
                     assert {_key(value): count for value, count in found.items()} == expected
+
+
+@pytest.mark.parametrize("most", [256, 2])
+def test_buckets_are_those_of_reading(url: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the slices that tell buckets apart, or by value; a record counts once for a bucket."""
+    monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 30)
+    monkeypatch.setattr("docstore_memory.index._FOLD", 30)
+    monkeypatch.setattr("docstore.index.tail.LOOSE", 5)
+    monkeypatch.setattr("docstore.index.counts._MOST_PARTS", most)
+    chance = random.Random(most)
+    with docstore.open(url) as store:
+        for day in range(100):
+            at = datetime(2025, 12, 1, day % 24, tzinfo=UTC) + timedelta(days=chance.randrange(60))
+            store.documents.add(metadata={"a": chance.choice(NUMBERS)}, created_at=at)
+        for path in ("metadata.a", "metadata.a.b", "created_at"):
+            steps = facet_path(path, DOCUMENTS, DEFAULT_LIMITS)
+            records = [
+                {"metadata": one.metadata, "created_at": from_datetime(one.created_at)}
+                for one in store.documents
+            ]
+            for by in ("day", "month", "year", 10, 2.5):
+                if path == "created_at" and not isinstance(by, str):
+                    continue
+                expected = group(records, steps, bucket_of(by, steps, DOCUMENTS))
+                assert dict(store.documents.count_by(path, by=by).items()) == dict(expected.items())
+
+
+def test_numbers_keep_their_types(url: str) -> None:
+    """A whole number is an int, a float that is whole a float, in an array, too; 1 and 1.0 are one number."""
+    with docstore.open(url) as store:
+        store.documents.add_many({"metadata": {"n": n, "m": [n, 0.5]}} for n in (1, 2.0, 2.0, 3.5, 10**15, 4))
+        for path in ("metadata.n", "metadata.m"):
+            found = {repr(value) for value in store.documents.count_by(path)} - {"0.5"}
+            assert found == {"1", "2.0", "3.5", "1000000000000000", "4"}
 
 
 def _value(chance: random.Random, choice: int) -> dict[str, Any]:

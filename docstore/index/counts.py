@@ -1,0 +1,301 @@
+"""Counts: how many records have each value at a path, by postings and slices; a few records are left to read.
+
+Texts, booleans and null are counted by popcount. Numbers are parted by the slices that tell them apart; where
+that makes many parts, they are turned back into doubles. What no term tells, such as a long text or null
+behind an array, is left: the caller reads those records.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from docstore.concurrency import looked_over
+from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
+from docstore.index.columns import ValuesByRecord, double_of_ordinal, number_of
+from docstore.index.snapshot import IndexMatches, Snapshot
+from docstore.index.terms import (
+    ARRAY,
+    DATES,
+    FALSE,
+    KINDS,
+    NULL,
+    NUMBERS,
+    OVERSIZED,
+    TRUE,
+    UTC_DATES,
+    WHOLE_FLOATS,
+    WIDTHS,
+    TermSource,
+    float_key,
+    text_of,
+)
+from docstore.query.expr import Path
+from docstore.query.facets import Bucket, group
+from docstore.query.paths import index_step
+
+__all__ = ["Counted", "count_by"]
+
+MOST_COUNTED: Final = 4_096
+"""Texts, or numbers of arrays, at a path that are counted one by one; each takes as long as reading a few
+records.
+"""
+# From so many parts on, turning a column back into doubles is quicker: 20 ms for 100,000 records.
+_MOST_PARTS: Final = 256
+_FLAGS: Final = ((TRUE, True), (FALSE, False))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What an index counts.
+
+    Attributes:
+        pairs: values, or buckets, each with a number of records; one may be there several times.
+        left: the records of the bulk that are not counted: they have to be read.
+    """
+
+    pairs: list[tuple[Any, int]]
+    left: Bitmap
+
+
+def count_by(
+    index: Snapshot, found: IndexMatches, path: Path, bucket: Bucket | None = None
+) -> Counted | None:
+    """Count the matching records by each value at a path, or each bucket; None if terms cannot tell.
+
+    Args:
+        index: the index.
+        found: what it says of the filter.
+        path: into one of its fields.
+        bucket: puts values together; None counts each by itself.
+    """
+    if not found.is_exact or not index.bulk.has_field(path[0]) or path[0] == "filename":
+        return None
+    of_texts = bucket is not None and bucket.text_bytes > 0 and index.bulk.fields[path[0]]
+    whole = _counted(index.bulk, found.bulk.lower, path, bucket, of_texts)
+    if whole is None:
+        return None
+    pairs, changed = whole.pairs, found.tail.lower
+    read: list[int] = [number for number in index.tail.loose if number in changed]
+    for segment, alive in index.tail.segments:
+        matches = intersection(segment.placed(changed), Bitmap.of_integer(alive))
+        part = _counted(segment, matches, path, bucket, of_texts)
+        pairs += [] if part is None else part.pairs
+        read += [segment.numbers[at] for at in (matches if part is None else part.left).members]
+    pairs += group(map(index.tail.record, read), path, bucket).items()
+    return Counted(pairs, whole.left)
+
+
+def _counted(
+    source: TermSource, matches: Bitmap, path: Path, bucket: Bucket | None, of_texts: bool
+) -> Counted | None:
+    """Count some records of a source."""
+    left = _left(source, matches, path, bucket, of_texts)
+    matches = difference(matches, left)
+    if of_texts:
+        assert bucket is not None
+        parts = [_instants(source, matches, path, bucket)]
+    else:
+        parts = [_numbers(source, matches, path, bucket)]
+    pairs: list[tuple[Any, int]] = []
+    if bucket is None:
+        parts.append(_texts(source, matches, path))
+        pairs = [(flag, _count(matches, source.posting(path, key))) for key, flag in _FLAGS]
+        pairs.append((None, _count_nothing(source, matches, path)))
+    for part in parts:
+        if part is None:
+            return None
+        pairs += part
+    if bucket is not None:
+        pairs = [pair for pair in pairs if pair[0] is not None]
+    return Counted([pair for pair in pairs if pair[1]], left)
+
+
+def _left(source: TermSource, matches: Bitmap, path: Path, bucket: Bucket | None, of_texts: bool) -> Bitmap:
+    """Return the matches with a value that no term tells."""
+    # Whether an element lacks the rest of the path, and so counts as null, no term says (rule 9).
+    steps = [at for at in range(1, len(path)) if bucket is None or index_step(path[at]) is not None]
+    kept = [source.posting((), OVERSIZED)] if len(path) > 1 else []
+    kept += [source.posting(path[:at], ARRAY) for at in steps]
+    if of_texts:
+        kept.append(difference(source.posting(path, DATES), source.posting(path, UTC_DATES)))
+    elif bucket is None:
+        # Texts that begin like dates are known by sixteen bytes: all of a shorter one, and it ends in zeros.
+        kept += [bits for at, bits in source.column(path, DATES).items() if at >= 8 * (WIDTHS[DATES] - 1)]
+        long = source.keys(path, b"t", b"u")
+        kept.append(matches if long is None else source.any_posting(path, long) if long else EMPTY)
+    return union_all(intersection(matches, bits) for bits in kept if bits)
+
+
+def _count(matches: Bitmap, bits: Bitmap) -> int:
+    return intersection(matches, bits).count
+
+
+def _count_nothing(source: TermSource, matches: Bitmap, path: Path) -> int:
+    """Count the records with null, in an array too, or without the path."""
+    there = union_all(source.posting(path, kind) for kind in KINDS)
+    return difference(matches, difference(there, source.posting(path, NULL))).count
+
+
+def _keyed(
+    source: TermSource, matches: Bitmap, path: Path, first: bytes, end: bytes
+) -> list[tuple[bytes, Bitmap]] | None:
+    """Return the value keys of a range with the matches that have each; None if they are too many."""
+    keys = source.keys(path, first, end)
+    if keys is None or len(keys) > MOST_COUNTED:
+        return None
+    return [(key, intersection(matches, source.posting(path, key))) for key in looked_over(keys)]
+
+
+def _in_buckets(pairs: Iterable[tuple[Any, Bitmap]], bucket: Bucket) -> list[tuple[Any, int]]:
+    """Count values by bucket: a record counts once for a bucket, however many values it has in it."""
+    having: dict[Any, Bitmap] = {}
+    for value, level in pairs:
+        place = bucket(value)
+        having[place] = union(having.get(place, EMPTY), level)
+    return [(place, level.count) for place, level in having.items()]
+
+
+def _texts(source: TermSource, matches: Bitmap, path: Path) -> list[tuple[Any, int]] | None:
+    keyed = _keyed(source, matches, path, b"s", b"t")
+    if keyed is None:
+        return None
+    dated = _dates(source, matches, path, WIDTHS[DATES])
+    return [(text_of(key), level.count) for key, level in keyed] + dated
+
+
+def _instants(
+    source: TermSource, matches: Bitmap, path: Path, bucket: Bucket
+) -> list[tuple[Any, int]] | None:
+    """Count texts that are instants; those of the column are all in UTC and begin with their day."""
+    keyed = _keyed(source, matches, path, b"s", b"t")
+    if keyed is None:
+        return None
+    size = bucket.text_bytes
+    days = [(text + "0001-01-01"[size:], count) for text, count in _dates(source, matches, path, size)]
+    several = _in_buckets(((text_of(key), level) for key, level in keyed), bucket)
+    return [(bucket(text), count) for text, count in days] + several
+
+
+def _numbers(
+    source: TermSource, matches: Bitmap, path: Path, bucket: Bucket | None
+) -> list[tuple[Any, int]] | None:
+    """Count numbers: those of the column, of which a record has one, and those of arrays."""
+    keyed = _keyed(source, matches, path, b"n", b"o")
+    if keyed is None:
+        return None
+    among = intersection(matches, source.posting(path, NUMBERS))
+    floats, is_field = source.posting(path, WHOLE_FLOATS), len(path) == 1
+
+    def is_one(least: int, most: int) -> bool:
+        return bucket is not None and _has_one_bucket(bucket, least, most, is_field)
+
+    parts, rest = _parts(source, path, NUMBERS, among, is_one)
+    pairs: list[tuple[Any, int]] = []
+    for ordinal, level in parts:
+        with_float = intersection(level, floats)
+        value = double_of_ordinal(ordinal)
+        whole = math.ceil(value) if is_field or value.is_integer() else value
+        pairs += [(whole, level.count - with_float.count), (value, with_float.count)]
+    if rest:
+        values = ValuesByRecord(source.column(path, NUMBERS))
+        with_float = intersection(rest, floats)
+        for some, is_float in ((with_float, True), (difference(rest, with_float), False)):
+            counts = Counter(values.of(some.members))
+            doubles = map(double_of_ordinal, counts)
+            found = doubles if is_float else (int(one) if one.is_integer() else one for one in doubles)
+            pairs += zip(found, counts.values(), strict=True)
+    several = [pair for key, level in keyed if level for pair in _typed(key, level, source, path)]
+    if bucket is None:
+        return pairs + [(value, level.count) for value, level in several]
+    return [(bucket(value), count) for value, count in pairs if count] + _in_buckets(several, bucket)
+
+
+def _typed(key: bytes, level: Bitmap, source: TermSource, path: Path) -> list[tuple[Any, Bitmap]]:
+    """Return the number of a key, whole or a float, with its records; 1 and 1.0 are one to count."""
+    value = number_of(key)
+    if type(value) is float:
+        return [(value, level)]
+    as_float = intersection(level, source.posting(path, float_key(key)))
+    return [(value, difference(level, as_float)), (float(value), as_float)] if as_float else [(value, level)]
+
+
+def _has_one_bucket(bucket: Bucket, least: int, most: int, is_field: bool) -> bool:
+    """Return whether all values between two ordinals are in one bucket, as whole numbers and as floats."""
+    first, last = double_of_ordinal(least), double_of_ordinal(most)
+    try:
+        whole = (math.ceil(first), math.floor(last))
+        # Buckets ascend with the values of a type: if both ends are in one, all between are.
+        keys = {bucket(value) for value in (whole if is_field else (*whole, first, last))}
+    except (OverflowError, ValueError):  # infinite, or no instant
+        return False
+    return len(keys) == 1 and whole[0] <= whole[1]
+
+
+# -- columns -----------------------------------------------------------------------------------------------
+
+
+def _parts(
+    source: TermSource, path: Path, column: bytes, among: Bitmap, is_one: Callable[[int, int], bool]
+) -> tuple[list[tuple[int, Bitmap]], Bitmap]:
+    """Part records by the slices of their column until each part is one.
+
+    Args:
+        source: the terms.
+        path, column: the column.
+        among: records in it.
+        is_one: whether all ordinals between two belong together; equal ones always do.
+
+    Returns:
+        The least ordinal that each part can have, and its records; and the records that were left when there
+        were too many parts.
+    """
+    if not among:
+        return [], EMPTY
+    slices, varying = source.column(path, column), source.varying(path, column)
+    last = 8 * WIDTHS[column] - 1
+    least = sum(1 << (last - at) for at in slices.keys() - set(varying))
+    # What the slices behind a place can still add to an ordinal.
+    rests = [0]
+    for at in reversed(varying):
+        rests.append(rests[-1] | 1 << (last - at))
+    rests.reverse()
+    parts: list[tuple[int, Bitmap]] = []
+    stack = [(among, 0, least)]
+    while stack:
+        if len(parts) + len(stack) > _MOST_PARTS and not among.is_listed:
+            return parts, union_all(level for level, _, _ in stack)
+        level, place, least = stack.pop()
+        while rests[place] and not is_one(least, least | rests[place]):
+            at = varying[place]
+            place += 1
+            ones = intersection(level, slices[at])
+            if not ones:
+                continue
+            rest = difference(level, ones)
+            if rest:
+                stack.append((rest, place, least))
+            level, least = ones, least | 1 << (last - at)
+        parts.append((least, level))
+    return parts, EMPTY
+
+
+def _dates(source: TermSource, matches: Bitmap, path: Path, size: int) -> list[tuple[str, int]]:
+    """Count the texts of the column of dates by so many of their first bytes."""
+    among = intersection(matches, source.posting(path, DATES))
+    shift = 8 * (WIDTHS[DATES] - size)
+    parts, rest = _parts(source, path, DATES, among, lambda least, most: least >> shift == most >> shift)
+    counts = Counter[int]()
+    for ordinal, level in parts:
+        counts[ordinal >> shift] += level.count
+    if rest:
+        slices = source.column(path, DATES)
+        high = ValuesByRecord({at: bits for at, bits in slices.items() if at < 64}).of(rest.members)
+        low = ValuesByRecord({at - 64: bits for at, bits in slices.items() if at >= 64}).of(rest.members)
+        for (first, last), count in Counter(zip(high, low, strict=True)).items():
+            counts[(first << 64 | last) >> shift] += count
+    texts = (ordinal.to_bytes(size, "big").rstrip(b"\0").decode(errors="ignore") for ordinal in counts)
+    return list(zip(texts, counts.values(), strict=True))

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from docstore.limits import (
         Limits,
     )
-    from docstore.maintenance.partitions import (
+    from docstore.maintenance.tables import (
         distribute,
         partition,
     )
@@ -249,7 +249,7 @@ _PLACES = {
         "copy",
         "diff",
     ),
-    "docstore.maintenance.partitions": ("distribute", "partition"),
+    "docstore.maintenance.tables": ("distribute", "partition"),
     "docstore.registry": ("upgrade",),
     "docstore.workers": (
         "Claim",

@@ -31,9 +31,9 @@ from docstore.models import (
     Page,
     ValuePage,
 )
-from docstore.pagination.iteration import Iteration
-from docstore.pagination.pages import Pages
-from docstore.pagination.windows import (
+from docstore.pagination.pages import (
+    Iteration,
+    Pages,
     after,
     check_at_most,
     check_batch,

@@ -22,10 +22,8 @@ from docstore.query.fields import DOCUMENTS
 from docstore.work_queue import WorkQueue, check_count
 from docstore.workers import Claim, ProcessReport, RetryDelay, Stop, Workers
 from docstore.writes.additions import Additions
-from docstore.writes.batches import OnError
-from docstore.writes.documents_view import DocumentsView
-from docstore.writes.edits import Edits
-from docstore.writes.results import AddResult, Put, PutResult, UpdateResult
+from docstore.writes.edits import DocumentsView, Edits
+from docstore.writes.results import AddResult, OnError, Put, PutResult, UpdateResult
 from docstore.writes.upserts import OnConflict, Upserts
 
 __all__ = ["Documents"]

@@ -16,8 +16,15 @@ from docstore.lifecycle import reviewed
 from docstore.models import Document, Extraction
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.writes.batches import OnError, check_batch_size, check_on_error, store_apart, validated
-from docstore.writes.results import AddResult, UpdateResult
+from docstore.writes.results import (
+    AddResult,
+    OnError,
+    UpdateResult,
+    check_batch_size,
+    check_on_error,
+    store_apart,
+    validated,
+)
 from docstore.writes.updates import (
     draft_extraction,
     extraction_changes,

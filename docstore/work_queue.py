@@ -20,7 +20,7 @@ from docstore.query.fields import DOCUMENTS, fault_of
 from docstore.query.instants import to_datetime
 from docstore.query.optimizer import normalize
 from docstore.workers import MOST_SECONDS, Claim, check_patience
-from docstore.writes.documents_view import DocumentsView
+from docstore.writes.edits import DocumentsView
 from docstore.writes.updates import document_changes
 
 __all__ = [

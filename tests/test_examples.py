@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 import docstore
 
-_SERVERS = ("docstore.registry.upgrade", "docstore.maintenance.partitions", "docstore.transfer.copies.copy")
+_SERVERS = ("docstore.registry.upgrade", "docstore.maintenance.tables", "docstore.transfer.copies.copy")
 """Examples that name a Postgres of the reader's."""
 _ELSEWHERE = (
     "docstore.dialects.langchain",

@@ -15,7 +15,7 @@ from docstore.context.collection_view import Filter
 from docstore.context.store_context import StoreContext
 from docstore.errors import missing
 from docstore.models import FieldInfo, Page, ValuePage
-from docstore.pagination.iteration import Iteration
+from docstore.pagination.pages import Iteration
 from docstore.query.facets import Facet
 from docstore.query.planner import Plan
 from docstore.query.sorting import Sort
@@ -395,7 +395,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
 
 
 class AsyncIteration(AsyncIterator[T], Generic[T]):
-    """The iterator of ``iterate``: :class:`~docstore.pagination.iteration.Iteration`, each batch awaited.
+    """The iterator of ``iterate``: :class:`~docstore.pagination.pages.Iteration`, each batch awaited.
 
     Args:
         begin: starts the walk; called for the first record.

@@ -8,8 +8,7 @@ from functools import partial
 from typing import Any, Unpack
 
 from docstore.aio.collection import AsyncRecords
-from docstore.aio.files import AsyncFile
-from docstore.aio.sources import plain_callback, plain_rows, readable
+from docstore.aio.files import AsyncFile, plain_callback, plain_rows, readable
 from docstore.aio.workers import AsyncClaim, AsyncHandler, AsyncWorkers
 from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.context.collection_view import Filter
@@ -18,8 +17,7 @@ from docstore.documents import Documents
 from docstore.errors import DocstoreError
 from docstore.models import Document, DocumentFields, NewDocument, with_fields
 from docstore.workers import Claim, ProcessReport, RetryDelay, Stop
-from docstore.writes.batches import OnError
-from docstore.writes.results import AddResult, Put, PutResult, UpdateResult
+from docstore.writes.results import AddResult, OnError, Put, PutResult, UpdateResult
 from docstore.writes.upserts import OnConflict
 
 __all__ = ["AsyncDocuments"]

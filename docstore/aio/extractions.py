@@ -6,12 +6,11 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any
 
 from docstore.aio.collection import AsyncRecords
-from docstore.aio.sources import plain_callback, plain_rows
+from docstore.aio.files import plain_callback, plain_rows
 from docstore.context.store_context import StoreContext
 from docstore.extractions import Extractions
 from docstore.models import Document, Extraction
-from docstore.writes.batches import OnError
-from docstore.writes.results import AddResult, UpdateResult
+from docstore.writes.results import AddResult, OnError, UpdateResult
 
 __all__ = ["AsyncExtractions"]
 

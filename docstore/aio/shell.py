@@ -17,8 +17,7 @@ from functools import partial
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from docstore.aio.calls import Hop, unbroken
-from docstore.aio.threads import Chore, Seats, ThreadGroup
+from docstore.aio.calls import Chore, Hop, Seats, ThreadGroup, unbroken
 from docstore.backend import Capabilities
 from docstore.concurrency import STORE_DEFAULT, StoreDefault, Timeout
 from docstore.context.store_context import StoreContext

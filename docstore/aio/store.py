@@ -1,9 +1,9 @@
-"""AsyncStore and ``open_async``: the methods of Store, awaited."""
+"""AsyncStore and ``open_async``: the methods of Store, those of maintenance included, awaited."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import tzinfo
 from functools import partial
@@ -11,18 +11,122 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from docstore.aio.documents import AsyncDocuments
 from docstore.aio.extractions import AsyncExtractions
-from docstore.aio.shell import Shell
-from docstore.aio.upkeep import AsyncUpkeep
+from docstore.aio.files import plain_callback
+from docstore.aio.shell import Shell, Twin
 from docstore.backend import ANYWHERE, Scope
 from docstore.blobs import Blobs
+from docstore.context.store_context import UNSET, StoreContext
 from docstore.context.store_context import UNSET as _UNSET
-from docstore.context.store_context import StoreContext
 from docstore.errors import missing
 from docstore.limits import Limits
+from docstore.maintenance import (
+    AdoptReport,
+    BackupReport,
+    CheckReport,
+    CollectReport,
+    EraseReport,
+    OnProgress,
+    RepairReport,
+    Stats,
+)
+from docstore.maintenance.tables import Advice
 from docstore.store import Store, check_unscoped, narrowed, open_root
 from docstore.telemetry import SLOW
 
-__all__ = ["AsyncStore", "open_async"]
+__all__ = [
+    "AsyncStore",
+    "AsyncUpkeep",
+    "open_async",
+]
+
+
+class AsyncUpkeep(Twin[Store]):
+    """The maintenance methods of :class:`~docstore.aio.store.AsyncStore` and its views."""
+
+    async def check(
+        self,
+        level: Literal["size", "hash"] = "size",
+        *,
+        grace: float = 86_400.0,
+        prefix: str = "",
+        after: str = "",
+        workers: int = 1,
+        listing: Iterable[tuple[str, int]] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> CheckReport:
+        """Compare documents, the rows of their bytes and the bytes themselves: :meth:`Store.check`."""
+        return await self._bytes(
+            Store.check, level, grace=grace, prefix=prefix, after=after, workers=workers, listing=listing,
+            on_progress=plain_callback(on_progress),
+        )  # fmt: skip
+
+    async def repair(
+        self,
+        report: CheckReport,
+        *,
+        dry_run: bool = True,
+        force: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> RepairReport:
+        """Put right what a check found, or say what would be done: :meth:`Store.repair`."""
+        return await self._bytes(
+            Store.repair, report, dry_run=dry_run, force=force, on_progress=plain_callback(on_progress)
+        )
+
+    async def collect(
+        self,
+        grace: float = 86_400.0,
+        *,
+        prefix: str = "",
+        after: str = "",
+        workers: int = 1,
+        listing: Iterable[tuple[str, int]] | None = None,
+        force: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> CollectReport:
+        """Remove the bytes that no document needs any more: :meth:`Store.collect`."""
+        return await self._bytes(
+            Store.collect, grace, prefix=prefix, after=after, workers=workers, listing=listing, force=force,
+            on_progress=plain_callback(on_progress),
+        )  # fmt: skip
+
+    async def adopt_blobs(self) -> AdoptReport:
+        """Say that the root of the bytes is this store's own: :meth:`Store.adopt_blobs`."""
+        return await self._bytes(Store.adopt_blobs)
+
+    async def backup(
+        self, path: str | os.PathLike[str], *, on_progress: OnProgress | None = None
+    ) -> BackupReport:
+        """Copy the store, rows and bytes, into a folder: :meth:`Store.backup`."""
+        return await self._bytes(Store.backup, path, on_progress=plain_callback(on_progress))
+
+    async def stats(self, *, sizes: bool = False) -> Stats:
+        """Count documents, extractions and bytes: :meth:`Store.stats`."""
+        return await self._bytes(Store.stats, sizes=sizes)
+
+    async def erase(
+        self, *, tenant: str = UNSET, owner: str = UNSET, on_progress: OnProgress | None = None
+    ) -> EraseReport:
+        """Remove everything of a tenant and/or owner, at once and for good: :meth:`Store.erase`."""
+        return await self._bytes(
+            Store.erase, tenant=tenant, owner=owner, on_progress=plain_callback(on_progress)
+        )
+
+    async def create_index(self, *fields: str) -> bool:
+        """Keep the documents in an order of fields: :meth:`Store.create_index`."""
+        return await self._bytes(Store.create_index, *fields)
+
+    async def drop_index(self, *fields: str) -> bool:
+        """Remove a declared index: :meth:`Store.drop_index`."""
+        return await self._bytes(Store.drop_index, *fields)
+
+    async def indexes(self) -> list[tuple[str, ...]]:
+        """Return the fields of each declared index: :meth:`Store.indexes`."""
+        return await self._read(Store.indexes)
+
+    async def advise(self) -> list[Advice]:
+        """Return the indexes that would have helped: :meth:`Store.advise`."""
+        return await self._read(Store.advise)
 
 
 class AsyncStore(AsyncUpkeep):

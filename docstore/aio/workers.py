@@ -10,9 +10,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
 
-from docstore.aio.calls import Hop, unbroken
+from docstore.aio.calls import Hop, ThreadGroup, unbroken
 from docstore.aio.shell import Shell, Twin
-from docstore.aio.threads import ThreadGroup
 from docstore.errors import DocstoreError, InvalidDocument, LeaseLost
 from docstore.models import Document
 from docstore.workers import (

@@ -310,7 +310,7 @@ class Blobs:
         Returns:
             The errors of those that could not be removed, by key; the same call may be made again.
         """
-        from docstore.blobs.thread_pool import at_once, remove_batches
+        from docstore.blobs.objects import at_once, remove_batches
 
         batched = getattr(self._objects, "remove_many", None)
         if batched is not None:

@@ -63,7 +63,7 @@ def build(url: str, options: Mapping[str, Any], requests: Requests = SPOKEN_BY_S
     """
     if not is_url(url) or url.startswith("/"):
         return LocalObjects(url)
-    from docstore.blobs.memory import MemoryObjects
+    from docstore.blobs.filesystem import MemoryObjects
 
     filesystem, root = connect(url, options, requests)
     if url.startswith("memory://"):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from docstore.maintenance.backup import backup
 from docstore.maintenance.check import ChecksIndexes, check
-from docstore.maintenance.collect import Compacts, collect, compact
-from docstore.maintenance.erase import KeepsValues, erase
+from docstore.maintenance.collect import Compacts, KeepsValues, collect, compact, erase
 from docstore.maintenance.repair import adopt, repair
 from docstore.maintenance.reports import (
     Action,
@@ -27,7 +26,7 @@ from docstore.maintenance.reports import (
     Stats,
     Total,
 )
-from docstore.maintenance.stats import MeasuresTables, held_documents, stats
+from docstore.maintenance.tables import MeasuresTables, held_documents, stats
 
 __all__ = [
     "Action",

@@ -18,8 +18,8 @@ from typing import Any
 from docstore.backend import Backend, BlobRow, CopiesItself, Query, SetsSettings
 from docstore.blobs import Blobs, Mark
 from docstore.blobs.local import sync_folder
+from docstore.blobs.objects import at_once
 from docstore.blobs.streams import CHUNK
-from docstore.blobs.thread_pool import at_once
 from docstore.context.ownership import own_id
 from docstore.errors import BackendError, BlobCorrupt, BlobError, BlobMissing
 from docstore.maintenance.check import check

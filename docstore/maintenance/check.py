@@ -17,8 +17,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from docstore.backend import ANYWHERE, Backend, BlobRow, BlobState, Query, Row, Scope, Writer
 from docstore.blobs import Blobs, Found
-from docstore.blobs.objects import QUARANTINE, classify
-from docstore.blobs.thread_pool import at_once
+from docstore.blobs.objects import QUARANTINE, at_once, classify
 from docstore.context.ownership import Ownership, Places, location_of
 from docstore.errors import BlobCorrupt, BlobMissing, BlobsNotConfigured, shown
 from docstore.maintenance.collect import batches_of, checked_grace

@@ -16,8 +16,7 @@ from itertools import chain, islice
 
 from docstore.backend import Backend, KeepsSettings, Reader, Writer
 from docstore.blobs import Blobs, Found, key_of_temporary
-from docstore.blobs.objects import QUARANTINE, Upload, classify
-from docstore.blobs.thread_pool import at_once
+from docstore.blobs.objects import QUARANTINE, Upload, at_once, classify
 from docstore.context.ownership import Ownership, hidden_from
 from docstore.crash_points import reached
 from docstore.errors import BlobError, BlobMissing

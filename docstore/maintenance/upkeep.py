@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         RepairReport,
         Stats,
     )
-    from docstore.maintenance.declared_indexes import Advice
+    from docstore.maintenance.tables import Advice
 
 __all__ = [
     "Upkeep",
@@ -200,8 +200,7 @@ class Upkeep:
 
     def _delete_expired(self) -> int:
         """Delete the documents past their ``expires_at``, by the database's clock; return how many."""
-        from docstore.writes.documents_view import DocumentsView
-        from docstore.writes.edits import Edits
+        from docstore.writes.edits import DocumentsView, Edits
 
         now = to_datetime(self._context.written(lambda writer: writer.now()))
         view = DocumentsView(self._context, self._scope, confined=True)
@@ -354,10 +353,10 @@ class Upkeep:
             >>> store.create_index("owner", "status", "-created_at")
             True
         """
-        from docstore.maintenance import declared_indexes
+        from docstore.maintenance import tables
 
         self._look_after("create_index", writes=True)
-        return declared_indexes.create_index(self._context.backend, fields, self._context.limits)
+        return tables.create_index(self._context.backend, fields, self._context.limits)
 
     def drop_index(self, *fields: str) -> bool:
         """Remove an index that :meth:`create_index` made of the same fields.
@@ -375,10 +374,10 @@ class Upkeep:
             >>> store.drop_index("metadata.priority")
             True
         """
-        from docstore.maintenance import declared_indexes
+        from docstore.maintenance import tables
 
         self._look_after("drop_index", writes=True)
-        return declared_indexes.drop_index(self._context.backend, fields, self._context.limits)
+        return tables.drop_index(self._context.backend, fields, self._context.limits)
 
     def indexes(self) -> list[tuple[str, ...]]:
         """Return the fields of each declared index, in the order of their making.
@@ -392,10 +391,10 @@ class Upkeep:
             >>> store.indexes()
             [('metadata.priority', '-created_at')]
         """
-        from docstore.maintenance import declared_indexes
+        from docstore.maintenance import tables
 
         self._look_after("indexes")
-        return declared_indexes.declared(self._context.backend)
+        return tables.declared(self._context.backend)
 
     def advise(self) -> list[Advice]:
         """Return the indexes that would have helped with the queries of this process, the one that would save
@@ -408,10 +407,10 @@ class Upkeep:
             >>> store.advise()
             []
         """
-        from docstore.maintenance import declared_indexes
+        from docstore.maintenance import tables
 
         self._look_after("advise")
-        return declared_indexes.advise(self._context.backend)
+        return tables.advise(self._context.backend)
 
     def _look_after(self, what: str, *, names_scope: bool = False, writes: bool = False) -> None:
         """Refuse what cannot be done now, or here."""

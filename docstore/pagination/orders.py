@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
-from docstore.backend import Reader, Row, SortKey, capabilities_of
+from docstore.backend import Reader, Row, SortKey, SortValue, capabilities_of
 from docstore.context.collection_view import Listing
 from docstore.errors import InvalidSort
-from docstore.pagination.windows import GIVEN, PageRows, Position
 from docstore.query import executor
 from docstore.query.cursor import Way
 from docstore.query.expr import And, In, Occurs
@@ -19,7 +18,10 @@ from docstore.query.search import score
 from docstore.query.values import by_value
 
 __all__ = [
+    "GIVEN",
     "GivenOrder",
+    "PageRows",
+    "Position",
     "RankedOrder",
     "cut_of",
     "given_bound",
@@ -27,7 +29,18 @@ __all__ = [
     "ranked_bound",
 ]
 
+Position: TypeAlias = tuple[SortValue, ...]
+GIVEN = "given"
 _AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PageRows:
+    """The rows of one page, and the positions before and behind it, where there is a way on."""
+
+    rows: list[Row]
+    prev: Position | None = None
+    next: Position | None = None
 
 
 def given_ids(filter: Any) -> list[str]:

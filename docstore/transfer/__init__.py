@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from docstore.transfer.comparison import diff, fingerprint
 from docstore.transfer.copies import copy
-from docstore.transfer.exports import export_lines
-from docstore.transfer.imports import import_lines
+from docstore.transfer.json_lines import export_lines, import_lines
 from docstore.transfer.plain_records import RecordsReport, import_records, is_export
-from docstore.transfer.reports import CopyReport, Diff, Difference, Failure, Transferred
-from docstore.transfer.rows import Fingerprint
+from docstore.transfer.rows import CopyReport, Diff, Difference, Failure, Fingerprint, Transferred
 
 __all__ = [
     "CopyReport",

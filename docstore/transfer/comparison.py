@@ -11,8 +11,17 @@ from docstore.errors import BlobCorrupt, BlobMissing, shown
 from docstore.maintenance import OnProgress, Progress
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.store import Store
-from docstore.transfer.reports import Diff, Difference
-from docstore.transfer.rows import Fingerprint, Sum, batches, differing, found_by_id, key_of, look_after
+from docstore.transfer.rows import (
+    Diff,
+    Difference,
+    Fingerprint,
+    Sum,
+    batches,
+    differing,
+    found_by_id,
+    key_of,
+    look_after,
+)
 
 __all__ = [
     "diff",

@@ -12,7 +12,11 @@ from docstore.backend import Scope
 from docstore.errors import InvalidDocument, ScopeError
 from docstore.models import Document, NewDocument
 from docstore.validation import Checks
-from docstore.writes.batches import (
+from docstore.writes.drafts import Batch, Draft, draft_batch, draft_document
+from docstore.writes.edits import DocumentsView
+from docstore.writes.insertion import StoredRow, store_drafts, store_new
+from docstore.writes.results import (
+    AddResult,
     Failures,
     OnError,
     check_batch_size,
@@ -21,10 +25,6 @@ from docstore.writes.batches import (
     store_apart,
     validated,
 )
-from docstore.writes.documents_view import DocumentsView
-from docstore.writes.drafts import Batch, Draft, draft_batch, draft_document
-from docstore.writes.insertion import StoredRow, store_drafts, store_new
-from docstore.writes.results import AddResult
 
 __all__ = [
     "Additions",

@@ -443,7 +443,7 @@ def _write_all(root: StoreContext, puts: Sequence[BlobWrite]) -> None:
         if len(puts) == 1:
             work(puts[0])
             return
-        from docstore.blobs.thread_pool import ThreadPool
+        from docstore.blobs.objects import ThreadPool
 
         with ThreadPool(min(root.bytes().upload_workers, len(puts))) as threads:
             for put in puts:

@@ -1,14 +1,31 @@
-"""Results: what adding, putting and changing documents return."""
+"""What writes of many records return, and how they go: a batch at a time, failures raised or collected."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeAlias, get_args
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.errors import BackendError, DocstoreError, InvalidDocument, ScopeError, shown
 from docstore.models import Document
 
-__all__ = ["AddResult", "Put", "PutOutcome", "PutResult", "UpdateResult"]
+__all__ = [
+    "AddResult",
+    "Failures",
+    "OnError",
+    "Put",
+    "PutOutcome",
+    "PutResult",
+    "UpdateResult",
+    "check_batch_size",
+    "check_on_error",
+    "placed",
+    "store_apart",
+    "validated",
+]
 
 
 class AddResult(BaseModel):
@@ -153,3 +170,128 @@ class UpdateResult(int):
         return f"UpdateResult(matched={self.matched}, changed={self.changed})"
 
     __str__ = __repr__
+
+
+G = TypeVar("G")
+T = TypeVar("T")
+S = TypeVar("S")
+OnError: TypeAlias = Literal["raise", "collect"]
+Failures: TypeAlias = list[tuple[int, Exception]]
+"""The place of each document that failed, and its error."""
+_MOST_IN_BATCH = 100_000
+
+
+def check_batch_size(size: Any) -> int:
+    """Return the documents of a commit.
+
+    Raises:
+        InvalidDocument: no whole number from 1 to 100,000.
+    """
+    if type(size) is not int or not 1 <= size <= _MOST_IN_BATCH:
+        raise InvalidDocument(
+            f"batch_size={shown(size)}: expected a whole number from 1 to {_MOST_IN_BATCH}",
+            field="batch_size",
+        )
+    return size
+
+
+def check_on_error(on_error: Any) -> Failures | None:
+    """Return where failures are collected; ``None`` where they are raised.
+
+    Raises:
+        InvalidDocument: neither ``"raise"`` nor ``"collect"``.
+    """
+    if on_error not in ("raise", "collect"):
+        raise InvalidDocument(f"on_error={shown(on_error)}: expected 'raise' or 'collect'", field="on_error")
+    return [] if on_error == "collect" else None
+
+
+def placed(wrong: InvalidDocument | ScopeError, noun: str, index: int) -> DocstoreError:
+    """Return an error that says at which place its document stands."""
+    text = f"{noun} {index}: {wrong.message}"
+    if isinstance(wrong, InvalidDocument):
+        return InvalidDocument(text, field=wrong.field, index=index)
+    return type(wrong)(text)
+
+
+def validated(
+    given: Iterable[G], make: Callable[[G], T], size: int, failures: Failures | None, noun: str = "document"
+) -> Iterator[list[tuple[int, T]]]:
+    """Yield what ``make`` makes of each, with its place, ``size`` of them at a time.
+
+    Args:
+        given: read lazily; each is validated when it comes.
+        make: validates one.
+        size: how many belong together.
+        failures: collects what fails; ``None`` raises it before its batch is yielded.
+        noun: what errors call one.
+    """
+    coming = enumerate(given)
+    while True:
+        batch: list[tuple[int, T]] = []
+        taken = 0
+        for index, one in islice(coming, size):
+            taken += 1
+            try:
+                batch.append((index, make(one)))
+            except (InvalidDocument, ScopeError) as wrong:
+                told = placed(wrong, noun, index)
+                if failures is None:
+                    raise told from wrong
+                failures.append((index, told))
+        if not taken:
+            return
+        yield batch
+
+
+def store_apart(
+    batch: Sequence[tuple[int, T]],
+    store: Callable[[list[T]], Sequence[S]],
+    failures: Failures | None,
+    source_of: Callable[[T], Any] = lambda one: None,
+) -> list[tuple[int, S]]:
+    """Store a batch, all or none; where failures are collected, all but those that fail.
+
+    Args:
+        batch: with their places.
+        store: stores some, all or none, and returns what became of each.
+        failures: collects what fails; ``None`` raises it.
+        source_of: returns where the bytes of one come from. One whose source may not be read twice is stored
+            by itself.
+
+    Raises:
+        BackendError: the database failed, which no document is to blame for.
+    """
+    if failures is None:
+        return _stored(batch, store)
+    once = [pair for pair in batch if not _is_readable_again(source_of(pair[1]))]
+    done = _halved([pair for pair in batch if _is_readable_again(source_of(pair[1]))], store, failures)
+    for pair in once:
+        done += _halved([pair], store, failures)
+    return sorted(done, key=lambda pair: pair[0])
+
+
+def _stored(batch: Sequence[tuple[int, T]], store: Callable[[list[T]], Sequence[S]]) -> list[tuple[int, S]]:
+    if not batch:
+        return []
+    return [(index, one) for (index, _), one in zip(batch, store([one for _, one in batch]), strict=True)]
+
+
+def _halved(
+    batch: Sequence[tuple[int, T]], store: Callable[[list[T]], Sequence[S]], failures: Failures
+) -> list[tuple[int, S]]:
+    """Store a batch; where it fails, each half by itself, so that one bad document costs few more commits."""
+    try:
+        return _stored(batch, store)
+    except (DocstoreError, OSError) as failed:
+        if isinstance(failed, BackendError):
+            raise
+        if len(batch) == 1:
+            failures.append((batch[0][0], failed))
+            return []
+    middle = len(batch) // 2
+    return _halved(batch[:middle], store, failures) + _halved(batch[middle:], store, failures)
+
+
+def _is_readable_again(source: Any) -> bool:
+    return source is None or isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview))

@@ -23,16 +23,8 @@ from docstore.models import NewDocument
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.values import canonical_json
-from docstore.writes.batches import (
-    Failures,
-    OnError,
-    check_batch_size,
-    check_on_error,
-    store_apart,
-    validated,
-)
-from docstore.writes.documents_view import DocumentsView
 from docstore.writes.drafts import draft_document, given_values
+from docstore.writes.edits import DocumentsView
 from docstore.writes.insertion import (
     Insertion,
     Item,
@@ -45,7 +37,17 @@ from docstore.writes.insertion import (
     put_bytes,
     store_drafts,
 )
-from docstore.writes.results import Put, PutOutcome, PutResult
+from docstore.writes.results import (
+    Failures,
+    OnError,
+    Put,
+    PutOutcome,
+    PutResult,
+    check_batch_size,
+    check_on_error,
+    store_apart,
+    validated,
+)
 from docstore.writes.updates import merge_patch, metadata_patch
 
 __all__ = [

@@ -27,8 +27,7 @@ import psycopg
 import pytest
 
 import docstore
-from docstore.aio.calls import Hop
-from docstore.aio.threads import ThreadGroup
+from docstore.aio.calls import Hop, ThreadGroup
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 SOAK = bool(os.environ.get("DOCSTORE_SOAK"))

@@ -179,7 +179,7 @@ def test_batches_that_were_committed_stay(store: docstore.Store, monkeypatch: py
     from docstore.query import executor
 
     store.documents.add_many({"filename": f"{number}"} for number in range(6))
-    monkeypatch.setattr("docstore.writes.documents_view.BATCH", 2)
+    monkeypatch.setattr("docstore.writes.edits.BATCH", 2)
     rows = executor.rows
 
     def slow_rows(*asked: Any) -> list[Any]:

@@ -32,13 +32,13 @@ from docstore.maintenance.orphans import Absent
 from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Faults
 from docstore.writes import insertion
-from docstore.writes.documents_view import DocumentsView
+from docstore.writes.edits import DocumentsView
 from tests.kit.crashes import crashed_at
 
 Patch = pytest.MonkeyPatch
 orphans_module = import_module("docstore.maintenance.orphans")
 collecting_module = import_module("docstore.maintenance.collect")
-erasing_module = import_module("docstore.maintenance.erase")
+erasing_module = import_module("docstore.maintenance.collect")
 
 
 @dataclass

@@ -734,17 +734,17 @@ def look_for_none(patch: Patch) -> None:
 
 
 def stop_a_walk(patch: Patch) -> None:
-    patch.setattr("docstore.pagination.iteration.UnreadableRecord", ZeroDivisionError)
+    patch.setattr("docstore.pagination.pages.UnreadableRecord", ZeroDivisionError)
 
 
 def warn_of_nothing(patch: Patch) -> None:
-    for module in (executor, import_module("docstore.pagination.iteration")):
+    for module in (executor, import_module("docstore.pagination.pages")):
         patch.setattr(module, "leave_out", lambda row, reason: None)
 
 
 def warn_twice(patch: Patch) -> None:
     once = executor.leave_out
-    for module in (executor, import_module("docstore.pagination.iteration")):
+    for module in (executor, import_module("docstore.pagination.pages")):
         patch.setattr(module, "leave_out", lambda row, reason: (once(row, reason), once(row, reason)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import docstore
-from docstore.pagination import iteration
+from docstore.pagination import pages
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_an_iteration_holds_a_batch_and_no_more(
     sqlite_url: str, sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory does not grow with the number of records."""
-    monkeypatch.setattr(iteration, "_LONG", 1e9)
+    monkeypatch.setattr(pages, "_LONG", 1e9)
     with docstore.open(sqlite_url) as store:
         add(store, 1000, 2000)
         first = peak_of(store, sort)
@@ -130,16 +130,16 @@ def test_an_iteration_holds_a_batch_and_no_more(
 
 def test_an_iteration_that_reads_ahead_holds_little(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where batches take long more is read at once: up to 16 times as much, while it is small."""
-    monkeypatch.setattr(iteration, "_LONG", 0.0)
-    monkeypatch.setattr(iteration, "_DEAR", 0.0)
-    monkeypatch.setattr(iteration, "_LARGE", 400_000)
+    monkeypatch.setattr(pages, "_LONG", 0.0)
+    monkeypatch.setattr(pages, "_DEAR", 0.0)
+    monkeypatch.setattr(pages, "_LARGE", 400_000)
     with docstore.open(sqlite_url) as store:
         add(store, 1500, 4000)
         assert peak_of(store, "number") < 2_500_000
         for size in (1, 7, 50):
             everything = [one.number for one in store.documents.iterate(batch_size=size)]
             assert list(range(1, 1501)) == everything
-        monkeypatch.setattr(iteration, "_LARGE", 10_000_000)
+        monkeypatch.setattr(pages, "_LARGE", 10_000_000)
         walk = store.documents.iterate(batch_size=10)
         assert 1500 == len(list(walk))
         assert 160 == walk._size

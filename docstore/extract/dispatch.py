@@ -374,5 +374,6 @@ def _text_kind(head: bytes, told: str) -> str:
         return "application/mbox" if lines[0].startswith(b"From ") else "message/rfc822"
     if "excel" in told or "spreadsheet" in told:
         return "text/csv"
-    is_plausible = told in (UNKNOWN, "application/msword", "application/rtf")  # README.doc of old
-    return "text/plain" if is_plausible else told
+    if told == "application/pdf" and re.search(rb"\bobj\b|\bxref\b", head):
+        return told  # one without its header: damaged, not plain text
+    return "text/plain"

@@ -18,6 +18,10 @@ from docstore.extract.markup import html_pieces
 __all__ = ["mail_text", "mailbox_text", "parts_of"]
 
 _HEADERS = ("Subject", "From", "To", "Cc", "Date")
+_NO_CHARSET = frozenset(["us-ascii", "ascii", "ansi_x3.4-1968", "unknown-8bit", "x-unknown", "binary"])
+"""Declared by programs that know nothing of the text: bytes above 0x7F contradict them."""
+_UNSEEN = frozenset(("text/css", "text/javascript", "text/x-amp-html"))
+_REPORTS = frozenset(("message/delivery-status", "message/disposition-notification"))
 _DEPTH = 10
 _MAIL_BYTES = 64 * 1024 * 1024
 
@@ -75,22 +79,51 @@ def _part(part: Message, source: Source, depth: int) -> Iterator[str]:
         source.lost(f"a part of the file could not be read: mails within mails, more than {_DEPTH}")
     elif kind == "message/rfc822" and isinstance(payload, list):
         for inner in payload:
-            yield from _message(inner, source, depth + 1)
+            yield from _message(_unpacked(part, inner), source, depth + 1)
+    elif kind in _REPORTS and isinstance(payload, list):
+        for inner in payload:
+            yield "".join(f"{name}: {_header(value)}\n" for name, value in inner.items()) + "\n"
     elif isinstance(payload, list):
         chosen = _alternative(payload) if kind == "multipart/alternative" else payload
         for inner in chosen:
             yield from _part(inner, source, depth + 1)
     elif _is_attachment(part, filename):
         yield f"{filename or kind}\n"
-    elif kind in ("text/plain", "text/html", "text/enriched", "text/richtext") or (
-        part.get_content_maintype() == "text"
-    ):
-        text = decode(_bytes(part), _charset(part), kind)
-        if kind == "text/html":
-            yield from html_pieces([text])
-        else:
-            yield text
+    elif kind == "text/html":
+        yield from html_pieces([decode(_bytes(part), _charset(part), kind)])
         yield "\n"
+    elif part.get_content_maintype() in ("text", "multipart") and kind not in _UNSEEN:
+        text = decode(_bytes(part), _charset(part), kind)  # of a multipart: its boundary is nowhere
+        yield _unflowed(part, text) + "\n"
+
+
+def _unpacked(part: Message, inner: Message) -> Message:
+    """Return a message within a message, which some programs pack though they must not (RFC 2046, 5.2.1)."""
+    packing = str(part.get("content-transfer-encoding", "")).strip().lower()
+    if inner.keys() or packing not in ("base64", "quoted-printable"):
+        return inner
+    inner["Content-Transfer-Encoding"] = packing
+    return message_from_bytes(_bytes(inner), policy=compat32)
+
+
+def _unflowed(part: Message, text: str) -> str:
+    """Join the lines of a paragraph that was sent as format=flowed (RFC 3676)."""
+    if str(part.get_param("format", "")).lower() != "flowed":
+        return text
+    drops_blank = str(part.get_param("delsp", "")).lower() == "yes"
+    made: list[str] = []
+    before: str | None = None  # the quote marks of a line that goes on
+    for line in text.splitlines():
+        quotes = line[: len(line) - len(line.lstrip(">"))]
+        rest = line[len(quotes) :].removeprefix(" ")
+        goes_on = rest.endswith(" ") and rest != "-- "
+        shown = rest[:-1] if goes_on and drops_blank else rest
+        if before == quotes and rest != "-- ":
+            made[-1] += shown
+        else:
+            made.append(f"{quotes} {shown}" if quotes else shown)
+        before = quotes if goes_on else None
+    return "\n".join(made) + "\n"
 
 
 def parts_of(source: Source) -> Iterator[tuple[str, str, bytes]]:
@@ -126,8 +159,9 @@ def _filename(part: Message) -> str:
 
 
 def _charset(part: Message) -> str | None:
-    charset = part.get_param("charset")
-    return charset[2] if isinstance(charset, tuple) else charset
+    found = part.get_param("charset")
+    charset = found[2] if isinstance(found, tuple) else found
+    return None if str(charset).strip().lower() in _NO_CHARSET else charset
 
 
 def _bytes(part: Message) -> bytes:

@@ -99,6 +99,8 @@ class _WordFlow(XmlHandler):
             self._field(_value(attributes, "fldCharType"))
         elif key == "w:sym":
             self._symbol(_value(attributes, "char"))
+        elif key == "textpath":  # WordArt keeps its text in an attribute
+            self._keep(f"{attributes.get('string', '')}\n")
 
     def end(self, name: str) -> None:
         """Leave an element."""

@@ -4,11 +4,14 @@ iCalendar.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import quopri
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
@@ -104,7 +107,7 @@ def _csv_lines(chunks: Iterable[str]) -> Iterator[str]:
             cells = row.rstrip("\n").split(delimiter)
         else:
             try:
-                cells = next(csv.reader([row], delimiter=delimiter), [])
+                cells = next(csv.reader([row], delimiter=delimiter, skipinitialspace=True), [])
             except csv.Error:
                 cells = [row.rstrip("\n")]
         yield (
@@ -239,6 +242,7 @@ def _word(text: str, match: re.Match[str], ended: bool) -> tuple[str | None, int
     return text[match.end() if match[2] else match.start(3) : end].rstrip(), end
 
 
+_SHOWN = ("text/plain", "text/markdown", "text/latex")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -257,7 +261,7 @@ def notebook_text(source: Source) -> Iterator[str]:
     for cell in _cells(notebook):
         written = _text(cell.get("source", cell.get("input")))
         outputs = [one for one in _list(cell.get("outputs")) if isinstance(one, dict)]
-        texts = (written, *map(_output, outputs))
+        texts = (written, *(_output(one, source) for one in outputs))
         yield "".join(f"{text.rstrip()}\n" for text in texts if text.strip())
 
 
@@ -270,12 +274,16 @@ def _cells(notebook: Any) -> Iterator[dict[str, Any]]:
         yield from (cell for cell in cells if isinstance(cell, dict))
 
 
-def _output(output: dict[str, Any]) -> str:
+def _output(output: dict[str, Any], source: Source) -> str:
     if "ename" in output:
         return f"{_text(output.get('ename'))}: {_text(output.get('evalue'))}"
     data = output.get("data")
-    plain = data.get("text/plain", data.get("text/markdown")) if isinstance(data, dict) else None
-    return _COLOURS.sub("", _text(output.get("text", plain)))
+    found = data if isinstance(data, dict) else {}
+    shown = next((found[kind] for kind in _SHOWN if kind in found), None)
+    if shown is None and "text/html" in found:
+        page = codecs.BOM_UTF8 + _text(found["text/html"]).encode("utf-8", "replace")
+        return "".join(source.pieces(source.within(page, "", "text/html")))
+    return _COLOURS.sub("", _text(output.get("text", shown)))
 
 
 def _text(value: Any) -> str:
@@ -299,6 +307,8 @@ _SILENT_WORDS = (
 _SILENT = frozenset(_SILENT_WORDS.split())
 _ESCAPE = re.compile(r"\\([nN\\,;:])")
 _VALUE_CHARACTERS = 1 << 20
+_CUT_CHARACTER = re.compile(rb"([\x80-\xff])\r?\n[ \t](?=[\x80-\xbf])")
+_IN_MEMORY = 8 * 1024 * 1024
 
 
 def card_text(source: Source) -> Iterator[str]:
@@ -307,7 +317,20 @@ def card_text(source: Source) -> Iterator[str]:
     Raises:
         ExtractionError: the bytes are not text.
     """
-    return batched(value + "\n" for value in _values(source) if value.strip())
+    whole = source if b"\0" in source.head() else _with_whole_characters(source)
+    return batched(value + "\n" for value in _values(whole) if value.strip())
+
+
+def _with_whole_characters(source: Source) -> Source:
+    """Join the lines that were folded within a character: they are counted in bytes (RFC 5545, 3.1)."""
+    joined: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - read by the caller
+    held = b""
+    for chunk in source.chunks():
+        found = _CUT_CHARACTER.sub(rb"\1", held + chunk)
+        joined.write(found[:-4])
+        held = found[-4:]
+    joined.write(held)
+    return replace(source, stream=joined)
 
 
 def _values(source: Source) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import random
 
 import pytest
 
@@ -175,3 +176,20 @@ def test_zero_bytes_stand_in_text_and_not_in_binary() -> None:
     made = read(bytes(range(256)) * 4)
     assert ("", "none") == (made.text, made.state)
     assert codecs.lookup("utf-8") is not None
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Привет, мир. Это русский текст.",
+        "中文文本没有字节顺序标记，这里有一些文字。",
+        "안녕하세요, 한국어 텍스트입니다.",
+    ],
+)
+def test_utf16_of_any_script_is_recognized_without_its_mark(codec: str, words: str) -> None:
+    """Where hardly a byte is zero; bytes by chance are binary."""
+    words = f"{words}\r\n{words}\r\n"
+    assert words == extract(words.encode(codec), filename="a.txt").text
+    binary = bytes(random.Random(7).randbytes(600))
+    assert "none" == extract(binary, filename="a.txt").state

@@ -60,6 +60,7 @@ CHOICE = (
         (p(r("Hel"), "<w:proofErr/>", r("lo"), "<w:r><w:tab/><w:t>you</w:t><w:br/><w:t>too</w:t></w:r>"), ["Hello\tyou", "too"]),
         ("<w:pPr><w:tabs><w:tab w:val='left'/></w:tabs></w:pPr>" + p(r("a")), ["a"]),
         (p("<w:r><w:t>M&#252;ller &amp; S&#xf6;hne</w:t></w:r>"), ["Müller & Söhne"]),
+        (p("<w:r><w:pict><v:shape><v:textpath string='ART'/></v:shape></w:pict></w:r>", r("b")), ["ART", "b"]),
         (p("<w:r><w:sym w:font='X' w:char='2192'/><w:noBreakHyphen/><w:t>x</w:t></w:r>"), ["→-x"]),
     ],
 )  # fmt: skip

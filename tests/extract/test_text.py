@@ -469,3 +469,59 @@ def test_what_has_no_text_is_no_failure() -> None:
         made = read(found, name)
         assert ("", "none") == (made.text.strip(), made.state)
         assert (made.note or "").startswith(note)
+
+
+def parts(*bodies: str, kind: str = "mixed") -> bytes:
+    """Return a mail of these parts, each a header and a body."""
+    made = "".join(f"--A\n{body}\n" for body in bodies)
+    head = f"Subject: s\nFrom: a@b.c\nMIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary=A\n\n"
+    return f"{head}{made}--A--\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("found", "seen", "unseen"),
+    [
+        ("Content-Type: multipart/mixed\n\nno boundary", "no boundary", None),
+        ("Content-Type: multipart/mixed; boundary=Z\n\nnever begun", "never begun", None),
+        ("Content-Type: text/plain; charset=us-ascii\n\nGröße", "Größe", None),
+        ("Content-Type: text/plain; charset=x-unknown\n\nGröße", "Größe", None),
+        ("Content-Type: text/plain; charset=utf-7\n\nGr+APwA3w-e", "Grüße", None),
+        ("Content-Type: text/plain; format=flowed\n\na long \nline\n> quoted \n> too\n-- \nsign", "a long line\n> quoted too\n-- \nsign", None),
+        ("Content-Type: text/plain; charset=utf-8; format=flowed; delsp=yes\n\n日本 \n語", "日本語", None),
+        (parts("Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogaW4KCmlubmVyIHdvcmRz"), "inner words", "U3Vi"),
+        (parts("Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nStatus: 5.1.1", kind="report"), "Status: 5.1.1", None),
+        (parts("Content-Type: text/html\n\n<p>page</p>", "Content-Type: text/css\n\np {colour: red}", kind="related"), "page", "colour"),
+        (parts("\n\nbody", "Content-Type: a/b\nContent-Disposition: attachment; filename*0*=UTF-8''%C3%BCb; filename*1=er.bin\n\nx"), "über.bin", None),
+    ],
+)  # fmt: skip
+def test_odd_mails_lose_nothing(found: str | bytes, seen: str, unseen: str | None) -> None:
+    """Lost boundaries, wrong charsets, flowed lines, packed messages, reports, saved pages, RFC 2231."""
+    raw = f"Subject: s\nFrom: a@b.c\n{found}\n".encode() if isinstance(found, str) else found
+    made = text(raw, "x.eml")
+    assert seen in made
+    assert unseen is None or unseen not in made
+
+
+def test_lines_folded_within_a_character_are_joined() -> None:
+    """RFC 5545 counts bytes, so that a fold may stand between two of one character."""
+    assert "Müller\n" == text(b"BEGIN:VCALENDAR\r\nSUMMARY:M\xc3\r\n \xbcller\r\nEND:VCALENDAR", "x.ics")
+
+
+def test_a_notebooks_html_and_latex_are_read() -> None:
+    """Of outputs that have no plain text."""
+    outputs = [{"data": {"text/html": ["<b>bold</b>"]}}, {"data": {"text/latex": "$x$"}}]
+    made = text(json.dumps({"nbformat": 4, "cells": [{"source": "", "outputs": outputs}]}), "x.ipynb")
+    assert "bold\n$x$\n" == made
+
+
+def test_quotes_behind_a_blank_are_quotes() -> None:
+    """As spreadsheets write them that part cells by a comma and a blank."""
+    assert "a\tb, c\td\n" == text('a, "b, c", d\n', "x.csv")
+
+
+@pytest.mark.parametrize("name", ["x.docx", "x.pdf", "x.png", "x.zip"])
+def test_text_under_a_binary_name_is_text(name: str) -> None:
+    """The bytes win; what is left of a PDF without its header is none."""
+    assert "404 not found" == text("404 not found", name)
+    with pytest.raises(ExtractionError):
+        extract(b"1 0 obj\n<< /Type /Catalog >>\nendobj\nxref\n", filename="x.pdf")

@@ -414,6 +414,7 @@ class Documents(Records[Document]):
 
         Raises:
             NotFound: there is none.
+            FilterValueError: ``version`` is no number.
 
         Example:
             >>> document = store.documents.add(external_id="notes", metadata={"n": 1})
@@ -422,9 +423,7 @@ class Documents(Records[Document]):
         """
         self._view.ready(at_least)
         key = self._view.id_of(external_id)
-        wanted = (
-            Compare(("is_latest",), "eq", True) if version is None else Compare(("version",), "eq", version)
-        )
+        wanted = self._view.parsed({"is_latest": True} if version is None else {"version": {"$eq": version}})
         where = And((Compare(("external_id",), "eq", key), wanted))
         with self._context.read() as reader:
             rows = self._view.run_exactly(reader, Query(DOCUMENTS, self._view.scope, where, limit=1))
@@ -632,8 +631,8 @@ class Documents(Records[Document]):
             0 0
         """
         self._queue.check_processing(
-            workers=workers, max_attempts=max_attempts, filter=filter, lease=lease, retry_delay=retry_delay,
-            poll=poll, stop=stop,
+            handler, workers=workers, max_attempts=max_attempts, filter=filter, lease=lease,
+            retry_delay=retry_delay, poll=poll, stop=stop,
         )  # fmt: skip
 
         def take() -> Claim | None:

@@ -39,11 +39,14 @@ class WorkQueue:
         self._context = view.context
 
     def check_processing(
-        self, *, workers: int, max_attempts: int, filter: Filter | None, lease: float, retry_delay: Any,
-        poll: Any, stop: Any,
+        self, handler: Any, *, workers: int, max_attempts: int, filter: Filter | None, lease: float,
+        retry_delay: Any, poll: Any, stop: Any,
     ) -> None:  # fmt: skip
         """Check the arguments of ``process``; nothing is claimed yet."""
         self._view.ready_to_write("process")
+        if not callable(handler):
+            said = f"handler={shown(handler)}: expected a function of a document"
+            raise InvalidDocument(said, field="handler")
         check_patience(retry_delay, poll, stop)
         check_count("workers", workers, 256)
         check_count("max_attempts", max_attempts, 2**31)

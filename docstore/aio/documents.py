@@ -248,6 +248,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         """
         await self._write(
             _check_processing,
+            handler=handler,
             workers=workers,
             max_attempts=max_attempts,
             filter=filter,
@@ -310,8 +311,8 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         return await self._bytes(Documents.url, id, expires=expires)
 
 
-def _check_processing(documents: Documents, /, **asked: Any) -> None:
-    documents._queue.check_processing(**asked)
+def _check_processing(documents: Documents, /, *, handler: Any, **asked: Any) -> None:
+    documents._queue.check_processing(handler, **asked)
 
 
 def _put_back(

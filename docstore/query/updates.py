@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, tzinfo
 from typing import Any, Final, TypeAlias
 
-from docstore.errors import FilterError, UnknownOperator
+from docstore.errors import FilterError, FilterSyntaxError, UnknownOperator
 from docstore.limits import Limits
 from docstore.query.evaluator import compile
 from docstore.query.expr import Path
@@ -55,6 +55,15 @@ WORDS: Final = frozenset((
     *OPERATORS, "$setOnInsert", "$currentDate", "$bit", "$pullAll", "$pushAll", "$addFields", "$replaceWith",
 ))  # fmt: skip
 """Words that MongoDB's users know as update operators: no one means a key of such a name."""
+_INSTEAD: Final = {
+    "$currentDate": "the time itself, as in {'$set': {'metadata.at': datetime.now(UTC)}}",
+    "$pullAll": "{'$pull': {path: {'$in': […]}}}",
+    "$pushAll": "{'$push': {path: {'$each': […]}}}",
+    "$addFields": "$set",
+    "$replaceWith": "replace_metadata=",
+    "$setOnInsert": "put() with on_conflict='skip' or 'merge'",
+}
+"""What says the same as a word of MongoDB's that there is not."""
 _NULL_BYTES = len("null,")
 _ROOT = "metadata"
 
@@ -263,7 +272,9 @@ def parse_update(
             f"an array, as MongoDB's pipelines are; expected an object of {', '.join(OPERATORS)}", path=""
         )
     if not isinstance(operators, Mapping):
-        raise bad_syntax((), shown(operators), "an object of update operators, such as {'$set': {…}}")
+        raise FilterSyntaxError(
+            f"{shown(operators)} as update operators; expected an object such as {{'$set': {{…}}}}", path=""
+        )
     reading = _Reading(limits, default_timezone)
     fields: dict[str, Any] = {}
     changes: list[Change] = []
@@ -275,7 +286,8 @@ def parse_update(
                     (word,), f"the plain key {shown(word)}",
                     f"update operators, as in {{'$set': {{{shown(word)}: …}}}}",
                 )  # fmt: skip
-            raise unknown_operator((word,), word, OPERATORS, "one of " + ", ".join(OPERATORS))
+            instead = _INSTEAD.get(word, "one of " + ", ".join(OPERATORS))
+            raise unknown_operator((word,), word, () if word in _INSTEAD else OPERATORS, instead)
         if not isinstance(operand, Mapping):
             raise bad_syntax((word,), shown(operand), "an object of paths and operands")
         for name, given in _members(operand, (word,)):

@@ -91,8 +91,9 @@ class PutResult(BaseModel):
     """The result of ``put_many``.
 
     Attributes:
-        ids: of the documents, in the order given.
-        added, replaced, merged, skipped, versioned, unchanged: how many there are of each outcome.
+        ids: of the documents, in the order given; twice where a key was given twice.
+        added, replaced, merged, skipped, versioned, unchanged: how many there are of each outcome; of one key
+            given twice in a batch the last counts.
         failed: the place of each document that could not be put, and its error; with ``on_error="collect"``.
 
     Example:
@@ -112,7 +113,7 @@ class PutResult(BaseModel):
     failed: tuple[tuple[int, Exception], ...] = ()
 
     def __len__(self) -> int:
-        """Return the number of documents that were put."""
+        """Return the number of ids."""
         return len(self.ids)
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from docstore.errors import FilterSyntaxError, FilterValueError, InvalidDocument
 from docstore.lifecycle import flagged, needs_review
 from docstore.mediatypes import file_type_of
 from docstore.query.fields import CONTENT_STATES, DOCUMENTS, EXTRACTIONS, Collection
+from docstore.query.operands import SLIP
 from docstore.query.updates import WORDS, Unfit, Update, parse_update
 from docstore.validation import Checks, check_order, collapsed, scope_text
 from docstore.writes.drafts import new_id
@@ -191,7 +192,7 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
 def _unknown(name: str) -> str:
     if name == "status":
         return "update does not set status: use start, complete, fail or retry"
-    near = get_close_matches(name, _CHANGEABLE, 1)
+    near = get_close_matches(name, _CHANGEABLE, 1, SLIP)
     hint = f"; did you mean {shown(near[0])}?" if near else "."
     return f"update cannot change {shown(name)}{hint} It changes {', '.join(_CHANGEABLE)}"
 
@@ -467,6 +468,6 @@ def _unknown_of_extraction(name: str) -> str:
         return "update does not set status: use start, complete or fail"
     if name in ("reviewed_results", "reviewed_by", "reviewed_at", "is_reviewed"):
         return f"update does not set {name}: use review"
-    near = get_close_matches(name, _EXTRACTION_CHANGEABLE, 1)
+    near = get_close_matches(name, _EXTRACTION_CHANGEABLE, 1, SLIP)
     hint = f"; did you mean {shown(near[0])}?" if near else "."
     return f"update cannot change {shown(name)}{hint} It changes {', '.join(_EXTRACTION_CHANGEABLE)}"

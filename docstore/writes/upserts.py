@@ -140,10 +140,12 @@ class Upserts:
         ids: list[str] = []
         counts: dict[PutOutcome, int] = dict.fromkeys(get_args(PutOutcome), 0)
         store = partial(self._put, mode=on_conflict)
-        for batch in self._wishes(documents, on_conflict, batch_size, failures):
-            for _, done in store_apart(batch, store, failures, lambda wish: wish.item.draft.source):
-                ids.append(done.row["id"])
+        for places, batch in self._wishes(documents, on_conflict, batch_size, failures):
+            stored: dict[int, str] = {}
+            for at, done in store_apart(batch, store, failures, lambda wish: wish.item.draft.source):
+                stored[at] = done.row["id"]
                 counts[done.outcome] += 1
+            ids += [stored[last] for last in places if last in stored]
             if on_progress is not None:
                 on_progress(len(ids))
         failed = tuple(sorted(failures or (), key=itemgetter(0)))
@@ -171,8 +173,10 @@ class Upserts:
         mode: OnConflict,
         size: int,
         failures: Failures | None,
-    ) -> Iterator[list[tuple[int, Wish]]]:
-        """Yield the documents of each commit, validated, with their places; of one key the last."""
+    ) -> Iterator[tuple[list[int], list[tuple[int, Wish]]]]:
+        """Yield the documents of each commit, validated, with their places; of one key the last. Before them,
+        for each document, the place of the last one with its key.
+        """
 
         def keyed(given: NewDocument | Mapping[str, Any]) -> Wish:
             wish = self._wish(given, mode)
@@ -183,7 +187,8 @@ class Upserts:
             return wish
 
         for batch in validated(documents, keyed, size, failures):
-            yield list({wish.key: (at, wish) for at, wish in batch}.values())
+            last = {wish.key: (at, wish) for at, wish in batch}
+            yield [last[wish.key][0] for _, wish in batch], list(last.values())
 
     def _put(self, wishes: Sequence[Wish], mode: OnConflict) -> list[Done]:
         """Put documents, all or none, in one final transaction."""

@@ -154,7 +154,8 @@ def test_put_many_counts_outcomes(store: docstore.Store) -> None:
     """Of one key twice the last wins; a second call writes only what differs."""
     rows = [{"external_id": f"{n}", "metadata": {"n": n}} for n in range(50)]
     result = store.documents.put_many([{"external_id": "7", "metadata": {"n": -1}}, *rows], batch_size=60)
-    assert (50, 50, ()) == (result.added, len(result.ids), result.failed)
+    assert (50, 51, ()) == (result.added, len(result.ids), result.failed)
+    assert result.ids[0] == result.ids[8] == store.documents.get_by_external_id("7").id
     assert {"n": 7} == store.documents.get_by_external_id("7").metadata
     rows[3] = {"external_id": "3", "metadata": {"n": 33}}
     again = store.documents.put_many(iter([*rows, {"id": "new"}]), batch_size=20)

@@ -142,6 +142,22 @@ def test_a_set_event_stops_before_anything_is_claimed(store: docstore.Store) -> 
     assert 1 == store.documents.count()
 
 
+def test_a_handler_is_a_function(store: docstore.Store) -> None:
+    """Anything else is refused before a document is claimed, in both shells, and fails none."""
+    made = store.documents.add(filename="x")
+    wrong: Any = "read"
+    with pytest.raises(docstore.InvalidDocument, match="handler='read'"):
+        store.documents.process(wrong)
+    assert made == store.documents.get(made.id)
+
+    async def main() -> None:
+        async with docstore.open_async("memory://") as other:
+            with pytest.raises(docstore.InvalidDocument, match="handler='read'"):
+                await other.documents.process(wrong)
+
+    asyncio.run(main())
+
+
 def test_a_claim_may_bound_the_attempts(store: docstore.Store) -> None:
     """claim(max_attempts=) fails a document that was lost so often, instead of handing it out again."""
     made = store.documents.add(filename="x")

@@ -184,13 +184,13 @@ def test_batches_that_were_committed_stay(store: docstore.Store, monkeypatch: py
 
     def slow_rows(*asked: Any) -> list[Any]:
         found = rows(*asked)
-        time.sleep(0.1)
+        time.sleep(0.15)
         check()
         return found
 
     monkeypatch.setattr(executor, "rows", slow_rows)
     with pytest.raises(docstore.QueryTimeout, match="earlier batches stay: 4 documents") as late:
-        store.documents.update_many({}, preview="seen", timeout=0.25)
+        store.documents.update_many({}, preview="seen", timeout=0.43)
     monkeypatch.undo()
     assert (4, 4) == (late.value.matched, late.value.changed)
     assert 4 == store.documents.count({"preview": "seen"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,14 @@ def test_adding_an_external_id_again_makes_the_next_version(store: docstore.Stor
     assert made[0].id == store.documents.get_by_external_id("report", version=1).id
     assert 1 == store.documents.count()
     assert 3 == store.documents.count(latest_only=False)
+
+
+@pytest.mark.parametrize("version", ["1", True, {"$gt": 0}])
+def test_a_version_is_a_number(store: docstore.Store, version: Any) -> None:
+    """Whatever the database would make of it."""
+    store.documents.add(external_id="report")
+    with pytest.raises(docstore.FilterValueError, match="version"):
+        store.documents.get_by_external_id("report", version=version)
 
 
 def test_a_batch_continues_the_chain(store: docstore.Store) -> None:

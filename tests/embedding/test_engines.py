@@ -268,6 +268,7 @@ def test_what_cannot_be_joined_is_named(postgres_url: str) -> None:
         wrong = pytest.raises(TypeError, match=r"sqlite\+pysqlite.*postgresql\+psycopg")
         with other.connect() as connection, wrong, store.join(connection):
             pass
+    other.dispose()
 
 
 def test_prefixes_keep_stores_apart(engine: sa.Engine) -> None:

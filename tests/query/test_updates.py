@@ -223,6 +223,16 @@ def test_what_the_record_shows(before: Any, operators: Any, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "instead"), [("$currentDate", r"\$set.*datetime\.now"), ("$pullAll", r"\$pull.*\$in")]
+)
+def test_what_says_the_same_as_a_word_of_mongodbs(word: str, instead: str) -> None:
+    """It is named, not a word that only looks alike."""
+    with pytest.raises(UnknownOperator, match=instead) as wrong:
+        read({word: {"metadata.a": 1}})
+    assert wrong.value.suggestion is None
+
+
+@pytest.mark.parametrize(
     ("operators", "error", "path"),
     [
         (5, FilterSyntaxError, ""),

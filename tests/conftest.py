@@ -251,7 +251,7 @@ def postgres_pooler(postgres_server: PostgresServer) -> Iterator[Any]:
     if mode not in ("transaction", "session"):
         yield None
         return
-    from docstore_postgres.server import open_backend
+    from docstore_postgres import open_backend
 
     from docstore.testing.servers.postgres import PgBouncer
 

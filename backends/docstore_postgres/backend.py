@@ -27,23 +27,28 @@ from docstore.concurrency import sleep
 from docstore.errors import BackendError, QueryTimeout, StoreClosed
 from docstore.query.expr import Leaf
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore_postgres import connections, declared_indexes, schema, single_statement
-from docstore_postgres.async_cursor import PostgresLoopCursor
-from docstore_postgres.common_values import forget
-from docstore_postgres.compiler import FlatCompiler, PostgresCompiler
-from docstore_postgres.connections import connected_within, spoken
+from docstore_postgres import connections, declared_indexes, schema
+from docstore_postgres.compiler import FlatCompiler, PostgresCompiler, leaf_support
+from docstore_postgres.connections import (
+    Behind,
+    PostgresLoopCursor,
+    ReplicaPositions,
+    check_server,
+    connected_within,
+    forbidden,
+    make_engine,
+    spoken,
+    translated,
+)
 from docstore_postgres.declared_indexes import DeclaredIndex
-from docstore_postgres.erasure import erase_traces
-from docstore_postgres.errors import translated
-from docstore_postgres.json_compiler import leaf_support
 from docstore_postgres.partitions import cancel, distribute, partition, partition_statements
 from docstore_postgres.planner import PlannerState, PostgresPrepared
 from docstore_postgres.prefilters import PrefilterFinder
-from docstore_postgres.replica import Behind, ReplicaPositions
-from docstore_postgres.session import PostgresSession
-from docstore_postgres.term_index import repair, term_faults
+from docstore_postgres.schema import erase_traces
+from docstore_postgres.session import PostgresSession, folds
+from docstore_postgres.term_index import forget, repair, term_faults
 
-__all__ = ["PostgresBackend", "Timeouts"]
+__all__ = ["PostgresBackend", "Timeouts", "open_backend"]
 
 
 # The settings that our statements rely on, beside the timeouts, whatever the database or the role is set
@@ -334,12 +339,12 @@ class PostgresBackend(SQLBackend):
     ) -> tuple[int, int] | None:
         """Add a row, committed; return its number and the clock, or ``None`` where a unique key is taken."""
         with self._single_statement(of=row) as session:
-            return single_statement.insert_single(session, collection, row, clocked)
+            return session.insert_single(collection, row, clocked)
 
     def update_single(self, collection: Collection, before: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns of a row, committed, if it is still as it was read; return whether it was."""
         with self._single_statement(of=before) as session:
-            return single_statement.update_single(session, collection, before, changes)
+            return session.update_single(collection, before, changes)
 
     @contextmanager
     def _single_statement(self, *, of: Row | None = None) -> Iterator[PostgresSession]:
@@ -357,7 +362,7 @@ class PostgresBackend(SQLBackend):
             finally:
                 if of is not None:
                     self._positions.wrote()
-        if of is not None and single_statement.folds():
+        if of is not None and folds():
             with suppress(BackendError), self.write() as block:
                 assert isinstance(block, PostgresSession)
                 block.counters.fold([of["tenant"] or ""])
@@ -597,3 +602,104 @@ def _set_autocommit(driver: Any, value: bool) -> None:
         on_loop(driver.set_autocommit(value))
     else:
         driver.autocommit = value
+
+
+_MOST_PARTITIONS = 1024
+
+
+def open_backend(
+    url: str | sa.Engine,
+    *,
+    table_prefix: str = "docstore_",
+    schema: str | None = None,
+    lock_timeout: float = 10.0,
+    statement_timeout: float = 300.0,
+    idle_timeout: float = 600.0,
+    upgrade: bool = True,
+    read_only: bool = False,
+    search_marks: bool = False,
+    pool_timeout: float = 10.0,
+    pooled: bool = False,
+    replica: str | None = None,
+    connect_timeout: float = 10.0,
+    partitions: int | None = None,
+    **engine_options: Any,
+) -> PostgresBackend:
+    """Open (and create or upgrade) a store in Postgres.
+
+    Args:
+        url: ``postgresql://user@host/database`` (psycopg 3), several hosts as libpq takes them
+            (``postgresql://h1:5432,h2:5432/database``), or an SQLAlchemy engine for Postgres with psycopg.
+        table_prefix: what the names of tables and functions begin with; at most 36 letters, digits and
+            underscores.
+        schema: the schema that they are in; ``None`` is the first of the connection's search path. It must
+            exist.
+        lock_timeout: seconds to wait for what others hold before StoreBusy; 0 is without end.
+        statement_timeout: seconds that one statement may take; 0 is without end.
+        idle_timeout: seconds that a transaction may wait for its next statement; 0 is without end.
+        upgrade: create the store, or bring it up to this format, if need be; false changes nothing.
+        read_only: nothing will be written; nothing is created or upgraded. False finds out whether the
+            server, its settings or the role's rights allow more.
+        search_marks: whether a search keeps marks; fixed when the store is made.
+        pool_timeout: seconds to wait for a connection, of the pool or of a server that has no more to give,
+            before StoreBusy.
+        pooled: whether a pooler in transaction mode (PgBouncer, Supabase's port 6543, Neon) stands before the
+            server: each call is then a transaction of its own that begins with all settings it relies on.
+        replica: the URL of a server that follows this one by streaming replication: reads outside of
+            transactions go there once it has replayed what this store wrote last, and to this one else.
+        connect_timeout: seconds to wait for a server to answer, at least 2, in whole ones; the URL's comes
+            first.
+        partitions: hash partitions by tenant, 1 to 1024, that a new store's tables are made in; ``None``: one
+            table each, or what an existing store has.
+        engine_options: passed to ``sqlalchemy.create_engine``: ``pool_size=`` (8 by default),
+            ``max_overflow=`` (8), ``poolclass=`` and others.
+
+    Raises:
+        SchemaTooNew: a newer docstore wrote it.
+        UpgradeNeeded: it is older, or not there, and ``upgrade`` is false.
+        StoreBusy: the server has no connection free.
+        BackendError: the database cannot be reached (``retryable``), is no UTF-8 database, is older than
+            Postgres 14, or only speaks its language.
+        ValueError: the engine is not one for psycopg, or a name is too long.
+    """
+    timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
+    if partitions is not None and (type(partitions) is not int or not 1 <= partitions <= _MOST_PARTITIONS):
+        raise ValueError(
+            f"partitions={partitions!r:.80}: expected a whole number from 1 to {_MOST_PARTITIONS}, or None"
+        )
+    tables = Tables(table_prefix, schema, search_marks, partitions or 0)
+    owned = isinstance(url, str)
+    engine: Any = url
+    if isinstance(url, str):
+        engine = make_engine(url, connect_timeout, engine_options, pooled=pooled)
+    if engine.dialect.name != "postgresql" or engine.dialect.driver != "psycopg":
+        raise ValueError(
+            f"engine for {engine.dialect.name}+{engine.dialect.driver}; expected postgresql+psycopg"
+        )
+    backend = PostgresBackend(
+        engine, tables, owned=owned, timeouts=timeouts, pool_timeout=pool_timeout, pooled=pooled,
+        read_only="it was opened with read_only=True" if read_only else "",
+    )  # fmt: skip
+    if replica is not None:
+        following = make_engine(replica, connect_timeout, engine_options, pooled=pooled)
+        backend.replica = PostgresBackend(
+            following, tables, owned=True, timeouts=timeouts,
+            pool_timeout=pool_timeout, pooled=pooled, read_only="it is a replica",
+        )  # fmt: skip
+    try:
+        check_server(backend)
+        backend.read_only = backend.read_only or forbidden(backend)
+        backend.ensure_schema(upgrade=upgrade and not backend.read_only)
+        backend.look_at_parts()
+        there = backend.tables.partitions
+        if partitions not in (None, there):
+            raise BackendError(
+                f"this store's tables are in {there or 'no'} partitions, and it is opened with "
+                f"partitions={partitions}: a store keeps those that it was made with; the command docstore "
+                "partition changes that"
+            )
+        backend.restore_derived(allowed=upgrade and not backend.read_only)
+    except BaseException:
+        backend.close()
+        raise
+    return backend

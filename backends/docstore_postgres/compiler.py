@@ -1,25 +1,491 @@
-"""Expr → Postgres SQL: columns with cast parameters, JSON paths by the JSON compiler, search by strpos."""
+"""Expr → Postgres SQL, and how far Postgres runs each leaf.
+
+Columns take cast parameters; search uses ``strpos``. A condition on a JSON path that the path language can
+say is one bound ``jsonpath`` against the column, which the GIN index serves. All others walk the values that
+the path reaches and test them in SQL. Nothing here raises in the database, whatever a document holds.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from docstore_sql.compiler import Compiler
-from docstore_sql.fragment import FALSE, Fragment, both, either
+from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
-from docstore.backend import Scope, SortKey
-from docstore.query.expr import And, Expr, Leaf, Match, Mod, Occurs, Or, Regex
+from docstore.backend import EXACT, Scope, SortKey, Support, TermSupport
+from docstore.query.expr import (
+    All,
+    Always,
+    And,
+    Compare,
+    Contains,
+    During,
+    ElemMatch,
+    Exists,
+    Expr,
+    In,
+    Leaf,
+    Match,
+    Mod,
+    Not,
+    Occurs,
+    Or,
+    Path,
+    Regex,
+    Size,
+    TypeIs,
+    leaves,
+)  # fmt: skip
 from docstore.query.fields import Collection, Field, Kind
+from docstore.query.instants import text_spans
 from docstore.query.sorting import order_bytes
-from docstore_postgres.json_compiler import JsonCompiler
-from docstore_postgres.jsonpath import JsonRoot, merged
-from docstore_postgres.like import string_condition
-from docstore_postgres.schema import sort_function
+from docstore_postgres import jsonpath, patterns, prefilters
+from docstore_postgres.jsonpath import (
+    JsonRoot,
+    array_text,
+    ends,
+    indexed,
+    is_missing,
+    json_of,
+    merged,
+    tested,
+)
+from docstore_postgres.patterns import string_condition
+from docstore_postgres.schema import compare_function, rank_of, sort_function
 
-__all__ = ["FlatCompiler", "PostgresCompiler"]
+__all__ = [
+    "FlatCompiler",
+    "JsonCompiler",
+    "PostgresCompiler",
+    "is_exact",
+    "leaf_support",
+    "sign",
+    "string_support",
+]
+
+_NO_FOLD = TermSupport(Support.INEXACT, "Postgres folds only the ASCII texts of this field")
+_NO_REGEX = TermSupport(Support.UNSUPPORTED, "RE2 syntax that Postgres has no equal for")
+_LOOSE_REGEX = TermSupport(Support.INEXACT, "a part of the pattern is read differently by RE2 and Postgres")
+_LOOSE_GLOB = TermSupport(Support.INEXACT, "the glob's classes hold too many ranges")
+_AS_TEXT = TermSupport(Support.INEXACT, "instants are looked for by the days that texts begin with")
+_UNKNOWN = TermSupport(Support.UNSUPPORTED, "Postgres has no condition for it")
+_COMPILED = (All, Always, Compare, Contains, ElemMatch, Exists, In, Mod, Occurs, Size, TypeIs)
+"""The leaves that are exact whatever they hold, or looked at before."""
+_IN_ELEMENT = "inside $elemMatch: {}"
+
+
+def leaf_support(collection: Collection, leaf: Leaf) -> TermSupport:
+    """Say how far Postgres runs ``leaf``."""
+    match leaf:
+        case ElemMatch(_, condition):
+            reason = _loose_within(condition)
+            return TermSupport(Support.INEXACT, _IN_ELEMENT.format(reason)) if reason else EXACT
+        case Match(path) if leaf.folds:
+            field = collection.column(path[0])
+            folds = field.kind is Kind.JSON or field.name == "filename"
+            return string_support(leaf) if folds else _NO_FOLD
+        case Match() | Regex():
+            return string_support(leaf)
+        case During() | Contains(instants=(_, *_)):
+            return _AS_TEXT
+        case _:
+            return EXACT if type(leaf) in _COMPILED else _UNKNOWN
+
+
+def string_support(leaf: Match | Regex) -> TermSupport:
+    """Say how far the pattern of ``leaf`` is exact, whatever it is asked of."""
+    if isinstance(leaf, Match):
+        loose = leaf.kind in ("glob", "iglob") and not patterns.glob_is_exact(
+            leaf.text, folded=leaf.kind == "iglob"
+        )
+        return _LOOSE_GLOB if loose else EXACT
+    translated = patterns.translate(leaf.pattern, leaf.flags)
+    if translated is None:
+        return _NO_REGEX
+    return EXACT if translated.exact else _LOOSE_REGEX
+
+
+def is_exact(condition: Expr) -> bool:
+    """Return whether every leaf of a condition within ElemMatch is exact."""
+    return _loose_within(condition) is None
+
+
+def _loose_within(condition: Expr) -> str | None:
+    for leaf in leaves(condition):
+        match leaf:
+            case ElemMatch(_, inner):
+                reason = _loose_within(inner)
+            case Match() | Regex():
+                reason = string_support(leaf).reason
+            case During() | Contains(instants=(_, *_)):
+                reason = _AS_TEXT.reason
+            case _:
+                reason = None if type(leaf) in _COMPILED else _UNKNOWN.reason
+        if reason:
+            return reason
+    return None
+
+
+_DEEPEST = 3
+
+
+def sign(value: str, operand: Any, tables: Tables, depth: int = 0) -> Fragment:
+    """Return an expression below, at or above 0 as ``value`` comes before, with or behind ``operand``.
+
+    Args:
+        value: an SQL expression of a ``jsonb`` of the operand's type.
+        operand: an array or object.
+        tables: whose function compares to the end.
+        depth: how many arrays and objects it stands in.
+    """
+    full = Fragment(f"{compare_function(tables)}({value}, %s::jsonb)", (json_of(operand),))
+    if not operand or depth > _DEEPEST:
+        return full
+    if isinstance(operand, list):
+        first = f"({value} -> 0)"
+        start = Fragment(f"CASE WHEN jsonb_array_length({value}) = 0 THEN -1 ")
+        return _concatenated(
+            start,
+            _by_rank(first, operand[0]),
+            _head(first, operand[0], full, tables, depth).wrapped("ELSE ", " END"),
+        )
+    key = min(operand)
+    alias = f"h{depth}"
+    first = f"({value} -> {alias}.k)"
+    by_key = Fragment(f"WHEN {alias}.k <> %s THEN CASE WHEN {alias}.k < %s THEN -1 ELSE 1 END ", (key, key))
+    head = _head(first, operand[key], full, tables, depth).wrapped(
+        "ELSE ",
+        f' END FROM (SELECT min(j.k COLLATE "C") FROM jsonb_object_keys({value}) AS j(k)) AS {alias}(k))',
+    )
+    start = Fragment(f"(SELECT CASE WHEN {alias}.k IS NULL THEN -1 ")
+    return _concatenated(start, _by_rank(first, operand[key]), by_key, head)
+
+
+def _by_rank(first: str, operand: Any) -> Fragment:
+    """Return the branch for a first value of another type."""
+    kind, rank = rank_of(operand)
+    before = ", ".join(f"'{name}'" for name in rank)
+    sides = f"CASE WHEN jsonb_typeof({first}) IN ({before}) THEN -1 ELSE 1 END" if before else "1"
+    return Fragment(f"WHEN jsonb_typeof({first}) <> '{kind}' THEN {sides} ")
+
+
+def _head(first: str, operand: Any, full: Fragment, tables: Tables, depth: int) -> Fragment:
+    """Return the sign by a first value of the same type, and ``full`` where that is level."""
+    match operand:
+        case None:
+            return full
+        case str():
+            text = f"({first} #>> '{{}}')"
+            sides = Fragment(
+                f'CASE WHEN {text} COLLATE "C" < %s THEN -1 WHEN {text} <> %s THEN 1 ELSE ',
+                (operand, operand),
+            )
+            return _concatenated(sides, full.wrapped("", " END"))
+        case list() | dict():
+            inner = sign(first, operand, tables, depth + 1)
+            return _concatenated(inner.wrapped("coalesce(nullif(", ", 0), "), full.wrapped("", ")"))
+        case _:
+            text = json_of(operand)
+            sides = Fragment(
+                f"CASE WHEN {first} < %s::jsonb THEN -1 WHEN {first} > %s::jsonb THEN 1 ELSE ", (text, text)
+            )
+            return _concatenated(sides, full.wrapped("", " END"))
+
+
+def _concatenated(*parts: Fragment) -> Fragment:
+    return Fragment("".join(part.text for part in parts), sum((part.values for part in parts), ()))
+
+
+# Up to so many scalars are written out in one jsonpath; more are one array, looked up by hash.
+_LITERAL_SCALARS = 64
+# So many values of `$all` are looked for in the GIN index; each one more costs another posting list.
+_GIN_VALUES = 16
+_SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_ARRAY = '$.type() == "array"'
+
+
+class JsonCompiler:
+    """Compiles leaves, and whole conditions within an ElemMatch, over a root."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    def where(self, expr: Expr, root: JsonRoot) -> Fragment:
+        """Return the condition for ``expr``, the paths of which start at ``root``."""
+        match expr:
+            case And(terms):
+                return both(merged((self.where(term, root) for term in terms), "&&"))
+            case Or(terms):
+                return either(merged((self.where(term, root) for term in terms), "||"))
+            case Not(term):
+                return self.where(term, root).wrapped("((", ") IS NOT TRUE)") if is_exact(term) else TRUE
+            case Occurs():
+                return FALSE
+            case Always(value):
+                return TRUE if value else FALSE
+            case _:
+                return self.leaf(expr, expr.path, root)
+
+    def leaf(self, leaf: Leaf, path: Path, root: JsonRoot) -> Fragment:
+        """Return the condition for ``leaf`` at ``path`` from ``root``."""
+        match leaf:
+            case Compare(_, op, value):
+                return self._compare(root, path, op, value)
+            case In(_, values):
+                return self._among(root, path, values)
+            case All(_, values):
+                return self._every(root, path, values)
+            case Exists():
+                return self._exists(root, path)
+            case TypeIs(_, types):
+                return self._typed(root, path, types)
+            case During(_, spans):
+                return self._during(root, path, spans)
+            case Mod(_, divisor, remainder):
+                return self._tested(root, path, jsonpath.modulo(abs(divisor), remainder))
+            case Regex() | Match():
+                return self._string(root, path, leaf)
+            case Size(_, length):
+                return self._array(root, path, lambda array: f" && {array}.size() == {length}")
+            case Contains():
+                return self._contains(root, path, leaf)
+            case ElemMatch():
+                return self._element(root, path, leaf)
+            case Occurs() | Always():
+                return FALSE
+            case _:  # within $elemMatch, which is looked at again
+                return TRUE
+
+    # -- what is seen ----------------------------------------------------------------------------------------
+
+    def _tested(self, root: JsonRoot, path: Path, test: str | None) -> Fragment:
+        """Return that an element seen, no array, fulfils a test of the path language."""
+        if test is None:
+            return FALSE
+        if root.whole and not path:
+            return tested(root.text, f'$.type() != "array" && exists($ ? ({test}))')
+        if not indexed(path):
+            return tested(root.text, jsonpath.exists(path, test))
+        end = f"e{root.depth}"
+        opened = f"exists($ ? ({test}))"
+        condition = Fragment(
+            f"{end}.v @@ CASE WHEN {end}.i THEN %s::jsonpath ELSE %s::jsonpath END",
+            (f'$.type() != "array" && {opened}', opened),
+        )
+        return self._some_end(root, path, condition)
+
+    def _seen(
+        self, root: JsonRoot, path: Path, holds: Callable[[str], Fragment], only: str | None = None
+    ) -> Fragment:
+        """Return that a value seen, arrays themselves among them, fulfils a condition in SQL.
+
+        Args:
+            root: where the path starts.
+            path: the steps.
+            holds: the condition of an SQL expression.
+            only: a test of the path language that such values fulfil; no array does.
+        """
+        end, element = f"e{root.depth}", f"s{root.depth}"
+        if root.whole and not path:
+            return holds(root.text)
+        if only is not None and not indexed(path):
+            steps = f"{jsonpath.reached(path)} ? ({only})"
+            start = Fragment(
+                f"EXISTS (SELECT 1 FROM jsonb_path_query({root.text}, %s::jsonpath) AS {element}(v) WHERE ",
+                (steps,),
+            )
+            return joined("", (start, holds(f"{element}.v"), Fragment(")")))
+        inside = Fragment(
+            "EXISTS (SELECT 1 FROM jsonb_array_elements("
+            f"CASE WHEN NOT {end}.i AND jsonb_typeof({end}.v) = 'array' "
+            f"THEN {end}.v END) AS {element}(v) WHERE "
+        )
+        opened = joined("", (inside, holds(f"{element}.v"), Fragment(")")))
+        return self._some_end(root, path, either((holds(f"{end}.v"), opened)))
+
+    def _at_end(self, root: JsonRoot, path: Path, holds: Callable[[str], Fragment]) -> Fragment:
+        """Return that a value at the end of the path, an array as a whole, fulfils a condition in SQL."""
+        if not path:
+            return holds(root.text)
+        return self._some_end(root, path, holds(f"e{root.depth}.v"))
+
+    def _array(self, root: JsonRoot, path: Path, also: Callable[[str], str]) -> Fragment:
+        """Return that the path reaches an array which, as a whole, fulfils a conjunction of the path
+        language.
+
+        Args:
+            root: where the path starts.
+            path: the steps.
+            also: returns the text behind the array test, given the path to the array.
+        """
+        if not path or indexed(path):
+            return self._at_end(root, path, lambda v: tested(v, _ARRAY + also("$")))
+        *before, last = path
+        array = f"@.{jsonpath.quoted(last)}"
+        return tested(
+            root.text,
+            jsonpath.exists(before, f'@.type() == "object" && {array}.type() == "array"{also(array)}'),
+        )
+
+    def _some_end(self, root: JsonRoot, path: Path, condition: Fragment) -> Fragment:
+        return joined(" WHERE ", (ends(root, path), condition)).wrapped("EXISTS (SELECT 1 FROM ", ")")
+
+    def _exists(self, root: JsonRoot, path: Path) -> Fragment:
+        if not path:
+            return Fragment(f"{root.text} IS NOT NULL") if root.nullable else TRUE
+        if not indexed(path):
+            return tested(root.text, jsonpath.exists(path))
+        return ends(root, path).wrapped("EXISTS (SELECT 1 FROM ", ")")
+
+    # -- values ----------------------------------------------------------------------------------------------
+
+    def _compare(self, root: JsonRoot, path: Path, op: str, value: Any) -> Fragment:
+        if isinstance(value, list | dict):
+            return self._compare_composite(root, path, op, value)
+        direct = jsonpath.scalar_comparison(root, path, op, value)
+        if direct is not None:
+            return tested(root.text, direct)
+        found = self._tested(root, path, jsonpath.compared(op, value))
+        if value is None and op in ("eq", "gte", "lte"):
+            return either((found, is_missing(root, path)))
+        return found
+
+    def _compare_composite(self, root: JsonRoot, path: Path, op: str, value: Any) -> Fragment:
+        text = json_of(value)
+        if op == "eq":
+            found = self._seen(root, path, lambda v: Fragment(f"{v} = %s::jsonb", (text,)))
+            return both((prefilters.required(root, path, prefilters.inside(path, value)), found))
+        kind = "array" if isinstance(value, list) else "object"
+
+        def beyond(v: str) -> Fragment:
+            return sign(v, value, self.tables).wrapped(
+                f"CASE WHEN jsonb_typeof({v}) = '{kind}' THEN ", f" {_SYMBOLS[op]} 0 END"
+            )
+
+        return self._seen(root, path, beyond)
+
+    def _among(self, root: JsonRoot, path: Path, values: Sequence[Any]) -> Fragment:
+        plain = [value for value in values if value is not None]
+        parts = [self._compare(root, path, "eq", None)] if len(plain) < len(values) else []
+        composite = any(isinstance(value, list | dict) for value in plain)
+        if composite or len(plain) > _LITERAL_SCALARS:
+            texts = array_text([json_of(value) for value in plain])
+            only = None if composite else '@.type() != "array"'
+            parts.append(
+                self._seen(root, path, lambda v: Fragment(f"{v} = ANY(%s::jsonb[])", (texts,)), only)
+            )
+        elif plain:
+            direct = jsonpath.scalar_membership(root, path, plain)
+            test = None if direct is None else tested(root.text, direct)
+            parts.append(test or self._tested(root, path, prefilters.one_of(plain)))
+        return either(parts)
+
+    def _during(self, root: JsonRoot, path: Path, spans: Sequence[tuple[int, int]]) -> Fragment:
+        """Return that a text stands where those stand that are instants within the spans: a superset."""
+        tests = []
+        for first, last in text_spans(spans):
+            after = jsonpath.compared("gte", first) or "true"
+            before = None if last is None else jsonpath.compared("lt", last)
+            tests.append(after if before is None else f"({after} && {before})")
+        return self._tested(root, path, " || ".join(tests))
+
+    def _every(self, root: JsonRoot, path: Path, values: Sequence[Any]) -> Fragment:
+        """Return that each of these scalars is seen: some by the path language, the others as a set."""
+        if indexed(path) or not path:
+            return both(self._compare(root, path, "eq", value) for value in values)
+        first = both(merged((self._compare(root, path, "eq", value) for value in values[:_GIN_VALUES]), "&&"))
+        if len(values) <= _GIN_VALUES:
+            return first
+        seen = f"SELECT s.v FROM jsonb_path_query({root.text}, %s::jsonpath) AS s(v)"
+        lacking = f"NOT EXISTS (SELECT w.v FROM unnest(%s::jsonb[]) AS w(v) EXCEPT {seen})"
+        steps = f'{jsonpath.reached(path)} ? (@.type() != "array")'
+        return both(
+            (
+                first,
+                Fragment(lacking, (array_text([json_of(value) for value in values[_GIN_VALUES:]]), steps)),
+            )
+        )
+
+    def _typed(self, root: JsonRoot, path: Path, types: frozenset[str]) -> Fragment:
+        parts = [self._tested(root, path, jsonpath.typed(types))]
+        if "array" in types:
+            if path and not indexed(path):
+                parts.append(tested(root.text, f'{jsonpath.reached(path)}.type() == "array"'))
+            else:
+                parts.append(self._at_end(root, path, lambda v: tested(v, _ARRAY)))
+        return either(parts)
+
+    # -- strings ---------------------------------------------------------------------------------------------
+
+    def _string(self, root: JsonRoot, path: Path, leaf: Regex | Match) -> Fragment:
+        if isinstance(leaf, Match) and leaf.kind == "starts_with":
+            return self._tested(root, path, jsonpath.starts_with(leaf.text))
+
+        def holds(v: str) -> Fragment:
+            met = string_condition(f"({v} #>> '{{}}')", leaf, folded=_folded(v, root))
+            return met.wrapped(f"CASE WHEN jsonb_typeof({v}) = 'string' THEN ", " END")
+
+        return self._seen(root, path, holds, only='@.type() == "string"')
+
+    # -- arrays ----------------------------------------------------------------------------------------------
+
+    def _contains(self, root: JsonRoot, path: Path, leaf: Contains) -> Fragment:
+        tests = prefilters.members(leaf)
+        if tests is not None:
+            return self._array(
+                root, path, lambda array: "".join(f" && exists({array} ? ({test}))" for test in tests)
+            )
+        texts = array_text([json_of(value) for value in leaf.values])
+
+        def holds(v: str) -> Fragment:
+            elements = f"jsonb_array_elements(CASE WHEN jsonb_typeof({v}) = 'array' THEN {v} END) AS m(v)"
+            if not leaf.every:
+                return Fragment(f"EXISTS (SELECT 1 FROM {elements} WHERE m.v = ANY(%s::jsonb[]))", (texts,))
+            wanted = (
+                f"SELECT 1 FROM unnest(%s::jsonb[]) AS w(v) WHERE w.v NOT IN (SELECT m.v FROM {elements})"
+            )
+            lacking = f"NOT EXISTS ({wanted})"
+            return both((tested(v, _ARRAY), Fragment(lacking, (texts,))))
+
+        return self._at_end(root, path, holds)
+
+    def _element(self, root: JsonRoot, path: Path, leaf: ElemMatch) -> Fragment:
+        """Return ElemMatch: a walk over the elements; an array element counts as an object of its indexes."""
+        depth = root.depth + 1
+        element = f"x{depth}"
+        array = f"e{root.depth}.v" if path else root.text
+        opened = f"CASE WHEN jsonb_typeof({array}) = 'array' THEN {array} END"
+        items = f"jsonb_array_elements({opened}) AS {element}(v)"
+        inner = JsonRoot(f"{element}.v", depth, whole=leaf.of == "values", folds=root.folds)
+        if leaf.of == "records":
+            record = f"o{depth}"
+            items += f" CROSS JOIN LATERAL (SELECT {_as_object(f'{element}.v')} OFFSET 0) AS {record}(v)"
+            inner = JsonRoot(f"{record}.v", depth, folds=root.folds)
+        condition = self.where(leaf.condition, inner)
+        if leaf.of == "records":
+            condition = both((Fragment(f"{inner.text} IS NOT NULL"), condition))
+        start = ends(root, path).wrapped("", " CROSS JOIN LATERAL ") if path else Fragment("")
+        found = joined("", (start, Fragment(f"{items} WHERE "), condition)).wrapped(
+            "EXISTS (SELECT 1 FROM ", ")"
+        )
+        return both((prefilters.required(root, path, prefilters.element(path, leaf)), found))
+
+
+def _as_object(value: str) -> str:
+    """Return an element as an object: an array's by its indexes, NULL of a scalar."""
+    items = f"jsonb_array_elements({value}) WITH ORDINALITY AS p(v, n)"
+    indexes = f"SELECT coalesce(jsonb_object_agg(p.n - 1, p.v), '{{}}'::jsonb) FROM {items}"
+    return f"CASE jsonb_typeof({value}) WHEN 'object' THEN {value} WHEN 'array' THEN ({indexes}) END"
+
+
+def _folded(value: str, root: JsonRoot) -> str:
+    """Return the folded text of a string: the fold stored with the record, else A–Z lowered."""
+    text = f"({value} #>> '{{}}')"
+    return f'coalesce({root.folds} ->> {text}, lower({text} COLLATE "C"))'
+
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _CASTS = {Kind.INTEGER: "bigint", Kind.INSTANT: "bigint", Kind.BOOLEAN: "boolean"}

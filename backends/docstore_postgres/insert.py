@@ -26,16 +26,16 @@ from pydantic_core import from_json
 
 from docstore.backend import Duplicate, Row, Rows, column
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore_postgres.common_values import (
+from docstore_postgres.jsonpath import index_folds, index_json, is_plain
+from docstore_postgres.term_index import (
     NO_COMMON_VALUES,
     CommonValues,
     LearntValues,
     learn,
     read_common_values,
+    record_terms,
     sample,
 )
-from docstore_postgres.jsonb import index_folds, index_json, is_plain
-from docstore_postgres.term_index import record_terms
 
 __all__ = ["TERMS_FIELD", "InsertSession", "derived_columns", "derived_names", "derived_values", "marks_of"]
 

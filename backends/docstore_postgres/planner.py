@@ -21,12 +21,11 @@ from docstore_sql.fragment import Fragment
 from docstore.backend import ANYWHERE, Query, SortKey
 from docstore.query.expr import Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves
 from docstore.query.fields import STATUSES
-from docstore_postgres.common_values import CommonValues, LearntValues
 from docstore_postgres.compiler import PostgresCompiler
 from docstore_postgres.declared_indexes import DeclaredIndex, IndexCondition, key_ranges
 from docstore_postgres.jsonpath import indexed
 from docstore_postgres.prefilters import PrefilterFinder
-from docstore_postgres.term_index import term_query
+from docstore_postgres.term_index import CommonValues, LearntValues, term_query
 
 __all__ = [
     "COVERED",

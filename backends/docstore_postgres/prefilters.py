@@ -36,9 +36,8 @@ from docstore.query.fields import Collection
 from docstore.query.patterns import required_literals
 from docstore.query.text import fold
 from docstore_postgres import jsonpath
-from docstore_postgres.jsonb import array_text
-from docstore_postgres.jsonpath import JsonRoot, indexed, tested
-from docstore_postgres.like import like_text
+from docstore_postgres.jsonpath import JsonRoot, array_text, indexed, tested
+from docstore_postgres.patterns import like_text
 from docstore_postgres.schema import LONGEST_WORD
 
 __all__ = ["PrefilterFinder", "element", "inside", "members", "one_of", "required"]

@@ -1,4 +1,9 @@
-"""Session on Postgres: the way to each page, arrays for lists, its clock and its locks."""
+"""Session on Postgres: the access path of each query, single-statement writes, its clock and its locks.
+
+A block takes a round trip for each of BEGIN, the clock, the row, the counters and COMMIT. A record that is
+added, or changed since it was read only if nobody else has changed it, needs none of them. Its row and its
+counters go in one statement of several parts, which is its own transaction.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,14 @@ from collections.abc import Collection as Container
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from operator import itemgetter
+from random import random
 from typing import Any, ClassVar
 
 import psycopg
 from docstore_sql.compiler import ColumnFilter, Compiler, column_filter
+from docstore_sql.counters import COUNTED, WRITES_PER_FOLD
 from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
@@ -20,17 +27,20 @@ from psycopg.pq import TransactionStatus
 from docstore.backend import BlobRow, BlobState, Capabilities, Query, Row, Scope, SortKey, Statement
 from docstore.concurrency import Clock
 from docstore.query.expr import TRUE, And, Compare, Path
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
-from docstore_postgres import facets
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.compiler import PostgresCompiler
 from docstore_postgres.declared_indexes import IndexCondition, matching
-from docstore_postgres.flat import count_by_flat, count_flat, select_flat, statement_flat
-from docstore_postgres.insert import InsertSession
-from docstore_postgres.page import PageStatements, access_path_of, read_page
+from docstore_postgres.insert import InsertSession, marks_of
+from docstore_postgres.partitions import count_by_flat, count_flat, select_flat, statement_flat
 from docstore_postgres.planner import PlannerState, PostgresPrepared, is_point, is_scannable, scan_limit
+from docstore_postgres.statements import PageStatements, access_path_of, counted, grouped, read_page
 from docstore_postgres.term_index import repair, term_faults
 
-__all__ = ["CLOCK", "PostgresSession"]
+__all__ = [
+    "CLOCK",
+    "PostgresSession",
+    "folds",
+]
 
 # The server's clock in microseconds since the epoch, as SQL text.
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -319,7 +329,7 @@ class PostgresSession(InsertSession):
         if query.collection.column(path[0]).kind is not Kind.JSON or len(path) < 2:
             return super().count_by(query, path)
         source = self.condition(query).wrapped(f" FROM {self.tables.of(query.collection)} AS d")
-        return facets.counted(path, self.fetch(facets.grouped(path, source), prepare=False))
+        return counted(path, self.fetch(grouped(path, source), prepare=False))
 
     def size_of(self, query: Query, most: int) -> int:
         """Return how many rows the scope of ``query`` has, counted up to ``most``."""
@@ -379,6 +389,48 @@ class PostgresSession(InsertSession):
         with self.kept():
             self.run(statement)
             return int(self.cursor.rowcount)
+
+    # -- one record in one statement -------------------------------------------------------------------------
+
+    def insert_single(
+        self, collection: Collection, row: Row, clocked: Sequence[str]
+    ) -> tuple[int, int] | None:
+        """Add a row; return its number and the clock, or ``None`` where a unique key is taken."""
+        names = self.insert_names(collection)
+        values = self.insert_values(collection, row)
+        last = self.clock.at_least()
+        given = [value for name, value in zip(names, values, strict=True) if name not in clocked]
+        text = _insert_text(self.tables, collection.name, names, tuple(clocked))
+        found = self.fetch(Fragment(text, (last, *given)), prepare=True)
+        if not found:
+            return None
+        number, now = found[0]
+        return int(number), self.clock.now(int(now))
+
+    def update_single(self, collection: Collection, before: Row, changes: Mapping[str, object]) -> bool:
+        """Set columns of a row if it is still as it was read; return whether it was."""
+        assignments = [self.assignment(name, value) for name, value in changes.items()]
+        guards = (
+            "tenant",
+            "number",
+            "revision",
+            *(name for name in ("status", "is_latest") if name in before),
+        )
+        text = (
+            f"UPDATE {self.tables.of(collection)} SET {', '.join(part.text for part in assignments)} "
+            f"WHERE {' AND '.join(f'{name} = %s' for name in guards)} RETURNING number"
+        )
+        values = [value for part in assignments for value in part.values]
+        values += [before["tenant"] or "", *(before[name] for name in guards[1:])]
+        if collection is DOCUMENTS and changes.get("status", before["status"]) != before["status"]:
+            text = (
+                f"WITH changed AS ({text}), counted AS (INSERT INTO {self.tables.tally} "
+                f"({', '.join(COUNTED)}, n) SELECT %s, %s, %s, moved.status, moved.n FROM changed, "
+                "(VALUES (%s, -1), (%s, 1)) AS moved (status, n)) SELECT number FROM changed"
+            )
+            values += [before["tenant"] or "", before["owner"] or "", before["is_latest"]]
+            values += [before["status"], changes["status"]]
+        return bool(self.fetch(Fragment(text, tuple(values)), prepare=True))
 
     # -- statements ------------------------------------------------------------------------------------------
 
@@ -507,3 +559,28 @@ def _in_order(query: Query, rows: list[Row]) -> list[Row]:
 
 # By host, port and database. A later reading is never less, whichever store of the process asks.
 _clocks: dict[tuple[str, int, str], Clock] = {}
+
+
+@cache
+def _insert_text(tables: Tables, name: str, names: Sequence[str], clocked: Sequence[str]) -> str:
+    marks = marks_of(name)
+    values = ", ".join(
+        "(SELECT now FROM clock)" if column in clocked else mark
+        for column, mark in zip(names, marks, strict=True)
+    )
+    table = tables.named({"documents": "document", "extractions": "extraction"}[name])
+    text = (
+        f"WITH clock AS MATERIALIZED (SELECT greatest({CLOCK}, %s) AS now), made AS ("
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values}) ON CONFLICT DO NOTHING RETURNING *)"
+    )
+    if name == DOCUMENTS.name:
+        text += (
+            f", counted AS (INSERT INTO {tables.tally} ({', '.join(COUNTED)}, n) "
+            "SELECT tenant, coalesce(owner, ''), is_latest, status, 1 FROM made)"
+        )
+    return f"{text} SELECT made.number, clock.now FROM made, clock"
+
+
+def folds() -> bool:
+    """Return whether it is time to add the counts up, now and then."""
+    return random() * WRITES_PER_FOLD < 1

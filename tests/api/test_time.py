@@ -28,9 +28,8 @@ def ahead(url: str, store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> A
         monkeypatch.setattr(time, "time_ns", lambda: wall() + int(seconds * 1e9))
         if url.startswith("postgres"):  # the server's: what its sessions read is what is told here
             read = f"((extract(epoch FROM clock_timestamp()) + {seconds}) * 1000000)::bigint"
-            for module in ("session", "single_statement"):
-                monkeypatch.setattr(f"docstore_postgres.{module}.CLOCK", read)
-            from docstore_postgres.single_statement import _insert_text
+            monkeypatch.setattr("docstore_postgres.session.CLOCK", read)
+            from docstore_postgres.session import _insert_text
 
             _insert_text.cache_clear()
 
@@ -41,10 +40,10 @@ def ahead(url: str, store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> A
 def _forgotten() -> Iterator[None]:
     """Leave no other test a clock, or statements, of a time that is not."""
     yield
-    from docstore_postgres import session, single_statement
+    from docstore_postgres import session
 
     session._clocks.clear()
-    single_statement._insert_text.cache_clear()
+    session._insert_text.cache_clear()
 
 
 def test_a_lease_ends_although_one_was_given_ten_days_ahead(store: docstore.Store, ahead: Ahead) -> None:

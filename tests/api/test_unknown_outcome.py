@@ -186,7 +186,6 @@ def test_connections_whose_end_has_not_arrived_are_tried_and_left(
 ) -> None:
     """The server ended all that wait in the pool, and looking at them did not tell: a write finds one."""
     monkeypatch.setattr("docstore_postgres.connections.has_ended", lambda driver: driver.closed)
-    monkeypatch.setattr("docstore_postgres.server.has_ended", lambda driver: driver.closed)
     with docstore.open(postgres_url) as store:
         backend = store._context.backend
         assert isinstance(backend, PostgresBackend)

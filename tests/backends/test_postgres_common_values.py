@@ -10,11 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from docstore_postgres import common_values
-from docstore_postgres import page as page_module
+from docstore_postgres import statements, term_index
 from docstore_postgres.backend import PostgresBackend
-from docstore_postgres.common_values import CommonValue, CommonValues, LearntValues, most_common_values
 from docstore_postgres.session import PostgresSession
+from docstore_postgres.term_index import CommonValue, CommonValues, LearntValues, most_common_values
 
 import docstore
 from docstore.query import evaluator
@@ -184,15 +183,15 @@ def _filter(chance: random.Random) -> dict[str, Any]:
 def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever wrote a document, knowing of usual values or not: what is found by words is what matches."""
     ways: list[str] = []
-    finding = page_module.PageStatements.finding
+    finding = statements.PageStatements.finding
 
-    def noted(self: page_module.PageStatements, way: page_module.AccessPath) -> Any:
+    def noted(self: statements.PageStatements, way: statements.AccessPath) -> Any:
         ways.append(way)
         return finding(self, way)
 
-    monkeypatch.setattr(page_module.PageStatements, "finding", noted)
-    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
-    monkeypatch.setattr(page_module, "_most", lambda condition, rows: rows)
+    monkeypatch.setattr(statements.PageStatements, "finding", noted)
+    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(statements, "_most", lambda condition, rows: rows)
     chance = random.Random(13)
     with docstore.open(url) as store:
         everything = [(one.id, one.metadata) for one in store.documents.iterate()]
@@ -223,7 +222,7 @@ def usual_of(store: docstore.Store) -> CommonValues:
     """Return what a store has learnt."""
     with store._context.backend.read() as session:
         assert isinstance(session, PostgresSession)
-        return common_values.read_common_values(session)
+        return term_index.read_common_values(session)
 
 
 def test_few_that_lack_it_are_found_by_the_index(postgres_url: str) -> None:
@@ -295,7 +294,7 @@ def test_single_writes_learn_now_and_then(postgres_url: str, monkeypatch: pytest
                 {"filename": f"{n}", "metadata": {"era": "late"}} for n in range(start, start + 100)
             )
         assert () == usual_of(store).known
-        monkeypatch.setattr("docstore_postgres.single_statement.folds", lambda: True)
+        monkeypatch.setattr("docstore_postgres.backend.folds", lambda: True)
         store.documents.add(None, filename="one", metadata={"era": "early"})
         assert [("era",)] == [one.path for one in usual_of(store).known]
         assert 802 == _learnt(store).next_look

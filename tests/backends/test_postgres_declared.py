@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from docstore_postgres import page as page_module
+from docstore_postgres import statements
 from docstore_postgres.session import PostgresSession
 
 import docstore
@@ -173,14 +173,14 @@ def test_pages_are_merged_out_of_the_groups_of_few_values(
         for n in range(300)
     )
     ways: list[str] = []
-    finding = page_module.PageStatements.finding
+    finding = statements.PageStatements.finding
 
-    def noted(self: page_module.PageStatements, way: page_module.AccessPath) -> Any:
+    def noted(self: statements.PageStatements, way: statements.AccessPath) -> Any:
         ways.append(way)
         return finding(self, way)
 
-    monkeypatch.setattr(page_module.PageStatements, "finding", noted)
-    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(statements.PageStatements, "finding", noted)
+    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
     sort = "-created_at" if descending else "created_at"
 
     def pages() -> list[list[str]]:
@@ -207,7 +207,7 @@ def test_many_values_are_not_merged(store: docstore.Store, monkeypatch: pytest.M
     """A group for each of hundreds of values would be read for one page; such an index narrows as others."""
     store.documents.add_many({"filename": "m", "metadata": {"many": n}} for n in range(400))
     store.create_index("metadata.many", "-created_at")
-    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
     shown = store.documents.explain({"metadata.many": {"$gte": 390}})
     assert "by the groups of a declared index" not in str(shown)
     assert 10 == len(store.documents.find({"metadata.many": {"$gte": 390}}).items)

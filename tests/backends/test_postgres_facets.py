@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from docstore_postgres import facets
+from docstore_postgres import statements
 
 import docstore
 from docstore.query.facets import Facet, group
@@ -43,8 +43,8 @@ def test_counts_by_a_path(filled: docstore.Store, path: str) -> None:
 
 def test_large_whole_numbers_keep_their_type(filled: docstore.Store) -> None:
     """``jsonb`` writes 1e16 as it writes 10^16: such counts are left to the core, which has the text."""
-    assert facets.counted(("metadata", "a"), [(10**16, 1)]) is None
-    assert Facet([(10**15, 1)]) == facets.counted(("metadata", "a"), [(10**15, 1)])
+    assert statements.counted(("metadata", "a"), [(10**16, 1)]) is None
+    assert Facet([(10**15, 1)]) == statements.counted(("metadata", "a"), [(10**15, 1)])
     filled.documents.add(filename="x", metadata={"n": 1e16})
     filled.documents.add(filename="x", metadata={"n": 2**63 - 1})
     found = filled.documents.count_by("metadata.n", {"filename": "x"})

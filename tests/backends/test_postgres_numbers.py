@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from docstore_postgres import page as page_module
-from docstore_postgres.jsonb import value_terms
+from docstore_postgres import statements
+from docstore_postgres.jsonpath import value_terms
 from docstore_postgres.term_index import term_query
 from pydantic_core import from_json
 
@@ -130,15 +130,15 @@ def _filter(chance: random.Random) -> dict[str, Any]:
 def test_answers_are_the_evaluators(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays, several numbers and too many of them: what is found by the index is what matches."""
     ways: list[str] = []
-    finding = page_module.PageStatements.finding
+    finding = statements.PageStatements.finding
 
-    def noted(self: page_module.PageStatements, way: page_module.AccessPath) -> Any:
+    def noted(self: statements.PageStatements, way: statements.AccessPath) -> Any:
         ways.append(way)
         return finding(self, way)
 
-    monkeypatch.setattr(page_module.PageStatements, "finding", noted)
-    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
-    monkeypatch.setattr(page_module, "_most", lambda condition, rows: rows)
+    monkeypatch.setattr(statements.PageStatements, "finding", noted)
+    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(statements, "_most", lambda condition, rows: rows)
     everything = [(one.id, one.metadata) for one in store.documents.iterate()]
     chance = random.Random(13)
     for _ in range(100):
@@ -171,16 +171,16 @@ def test_answers_about_instants_are_the_evaluators(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every form of rule 4, in arrays and in objects in them, bounds met by two of them."""
-    monkeypatch.setattr(page_module, "scan_limit", lambda wanted, rows: 1)
-    monkeypatch.setattr(page_module, "_most", lambda condition, rows: rows)
+    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(statements, "_most", lambda condition, rows: rows)
     chance, ways = random.Random(5), list[str]()
-    finding = page_module.PageStatements.finding
+    finding = statements.PageStatements.finding
 
-    def noted(self: page_module.PageStatements, way: page_module.AccessPath) -> Any:
+    def noted(self: statements.PageStatements, way: statements.AccessPath) -> Any:
         ways.append(way)
         return finding(self, way)
 
-    monkeypatch.setattr(page_module.PageStatements, "finding", noted)
+    monkeypatch.setattr(statements.PageStatements, "finding", noted)
     records = [
         {"v": chance.choice([_instant(chance), [_instant(chance) for _ in range(chance.randint(0, 12))]]),
          "w": [{"x": _instant(chance)} for _ in range(chance.randint(0, 2))]}

@@ -271,9 +271,7 @@ def test_what_would_be_lost_is_refused_by_name(postgres_url: str, hindrance: str
         docstore.partition("memory://", 4)
 
 
-def test_rows_that_were_lost_on_the_way_are_found(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_that_were_lost_on_the_way_are_found(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is put in the place of tables that hold something else."""
     store, before = filled(postgres_url)
     steps = iter(range(1_000))

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from docstore_postgres.errors import translated
+from docstore_postgres.connections import translated
 
 import docstore
 from docstore.testing.servers import PostgresServer

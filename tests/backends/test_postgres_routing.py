@@ -38,7 +38,7 @@ def store(
 ) -> Iterator[docstore.Store]:
     """A store in 8 partitions, whose counts are folded with every write."""
     monkeypatch.setattr("docstore_sql.counters.random", lambda: 0.0)
-    monkeypatch.setattr("docstore_postgres.single_statement.folds", lambda: True)
+    monkeypatch.setattr("docstore_postgres.backend.folds", lambda: True)
     docstore.open(postgres_url, partitions=8).close()
     if request.param == "distributed":
         distributed(postgres_url)
@@ -197,9 +197,7 @@ def test_statements_over_distributed_tables_are_fit_for_citus(
     assert written > 50
 
 
-def test_a_store_is_distributed(
-    postgres_url: str, recorded: list[tuple[str, Any]], tmp_path: Path
-) -> None:
+def test_a_store_is_distributed(postgres_url: str, recorded: list[tuple[str, Any]], tmp_path: Path) -> None:
     """By Citus' functions, of which those here only note that they were called: the settings to all nodes,
     the other tables by tenant beside each other, their foreign keys made anew. It is found when it is opened.
     """

@@ -35,7 +35,7 @@ def blocks(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> list[in
         return write()
 
     monkeypatch.setattr(backend, "write", counted)
-    monkeypatch.setattr("docstore_postgres.single_statement.folds", lambda: False)
+    monkeypatch.setattr("docstore_postgres.backend.folds", lambda: False)
     return opened
 
 

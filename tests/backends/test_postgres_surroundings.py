@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from docstore_postgres import open_backend
-from docstore_postgres.server import _parsed
+from docstore_postgres.connections import _parsed
 from sqlalchemy.pool import NullPool
 
 import docstore

@@ -8,9 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from docstore_postgres.jsonb import ascii_lower, index_folds, index_json, json_of
-from docstore_postgres.like import glob, glob_is_exact
-from docstore_postgres.regex import translate
+from docstore_postgres.jsonpath import ascii_lower, index_folds, index_json, json_of
+from docstore_postgres.patterns import glob, glob_is_exact, translate
 from docstore_postgres.schema import function_statements, order_function
 from docstore_sql.tables import Tables
 from hypothesis import given

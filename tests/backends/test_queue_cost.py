@@ -73,9 +73,7 @@ def test_a_claim_reads_the_same_whatever_is_done(
     assert [1] == [claim.document.number for claim in view.documents.claim()]
 
 
-def test_a_claim_reads_the_same_whatever_others_hold(
-    store: docstore.Store, postgres_store_url: str
-) -> None:
+def test_a_claim_reads_the_same_whatever_others_hold(store: docstore.Store, postgres_store_url: str) -> None:
     """Of leases only those that ended are looked at."""
     store.documents.add_many([{"metadata": {"n": n}} for n in range(1_000)])
     before = buffers_of_a_claim(store, Scope())[1]

@@ -146,6 +146,7 @@ def test_commits_in_the_log_of_an_open_writer_are_read(folder: Path) -> None:
 
 def _when_asked(asked: int, told: int, work: Callable[[], Any]) -> Callable[[], None]:
     """Do something in this process, in a thread, as soon as the child asks for it."""
+
     def run() -> None:
         if select.select([asked], [], [], 10)[0]:  # else the child has failed before
             work()

@@ -573,11 +573,11 @@ def no_byte_is_left_in_the_tables(place: Place) -> None:
 
 
 def analyze_nothing(patch: Patch) -> None:
-    patch.setattr("docstore_postgres.erasure._analyze", lambda cursor, tables: None)
+    patch.setattr("docstore_postgres.schema._analyze", lambda cursor, tables: None)
 
 
 def leave_dead_rows(patch: Patch) -> None:
-    patch.setattr("docstore_postgres.erasure._try", lambda cursor, statement: True)
+    patch.setattr("docstore_postgres.schema._try", lambda cursor, statement: True)
 
 
 def keep_usual_values(patch: Patch) -> None:
@@ -590,17 +590,16 @@ def keep_usual_values(patch: Patch) -> None:
 @contextmanager
 def clock_at(ahead: float) -> Iterator[None]:
     """Set the clock that stores go by so many seconds ahead of the right one."""
-    from docstore_postgres import session, single_statement
+    from docstore_postgres import session
 
     with pytest.MonkeyPatch.context() as patch:
         wall = time.time_ns
         patch.setattr(time, "time_ns", lambda: wall() + int(ahead * 1e9))
         read = f"((extract(epoch FROM clock_timestamp()) + {ahead}) * 1000000)::bigint"
-        for module in (single_statement, session):
-            patch.setattr(module, "CLOCK", read)
-        single_statement._insert_text.cache_clear()
+        patch.setattr(session, "CLOCK", read)
+        session._insert_text.cache_clear()
         yield
-    single_statement._insert_text.cache_clear()
+    session._insert_text.cache_clear()
 
 
 def another_process() -> None:

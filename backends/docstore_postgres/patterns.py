@@ -1,19 +1,24 @@
-"""RE2 patterns as Postgres' regular expressions, written out so that both find the same strings.
+"""String operators in SQL: RE2 patterns as Postgres' regular expressions, globs as LIKE.
 
-Classes, ``.``, anchors and case are written out by code point, for the collation "C", because the two
-engines could read them differently. A construct that cannot be written so stands for anything, which
-makes the whole a superset: inexact. Both engines are automata, so a translated pattern has no
-catastrophic case either. Large repetitions, which Postgres refuses, are inexact.
+Both find the same strings as the evaluator. Classes, ``.``, anchors and case are written out by code point,
+for the collation "C", because the two engines could read them differently. A construct that cannot be written
+so stands for anything, which makes the whole a superset: inexact. Both engines are automata, so a translated
+pattern has no catastrophic case either. Large repetitions, which Postgres refuses, are inexact.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from docstore.query.patterns import GROUP, HEX, OCTAL, REPEAT
+from docstore_sql.fragment import TRUE, Fragment
+
+from docstore.query.expr import Match, Regex
+from docstore.query.patterns import GROUP, HEX, OCTAL, REPEAT, CharacterClass, Token, Wild, glob_tokens
+from docstore.query.text import fold
 
 __all__ = [
     "ANY",
@@ -24,7 +29,11 @@ __all__ = [
     "bracket",
     "complement",
     "folded",
+    "glob",
+    "glob_is_exact",
+    "like_text",
     "literal",
+    "string_condition",
     "translate",
 ]
 
@@ -399,3 +408,84 @@ class _RegexReader:
             raise _Unread
         self.at = close + 2
         return list(complement(ranges) if name.startswith("^") else ranges)
+
+
+_MOST_RANGES = 200
+_SPECIAL = re.compile(r"([%_\\])")
+
+
+def like_text(text: str) -> str:
+    """Return ``text`` with the special characters of LIKE quoted."""
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def glob(column: str, pattern: str, *, folded: bool = False) -> Fragment:
+    """Return the condition that the text ``column`` as a whole matches a glob.
+
+    Args:
+        column: an SQL expression; of folded text if ``folded``.
+        pattern: as the user wrote it.
+        folded: fold literals and classes.
+    """
+    tokens = glob_tokens(pattern, folded=folded)
+    if _ranges_of(tokens) in range(1, _MOST_RANGES + 1):
+        source = "".join(map(_regex_token, tokens))
+        return Fragment(f'{column} COLLATE "C" ~ %s', (f"^(?:{source})$",))
+    return Fragment(f'{column} COLLATE "C" LIKE %s', ("".join(map(_like_token, tokens)),))
+
+
+def glob_is_exact(pattern: str, *, folded: bool = False) -> bool:
+    """Return whether :func:`glob` is exact: not where its classes, too many, stand for any character."""
+    return _ranges_of(glob_tokens(pattern, folded=folded)) <= _MOST_RANGES
+
+
+def _ranges_of(tokens: tuple[Token, ...]) -> int:
+    return sum(len(token.ranges) + 1 for token in tokens if isinstance(token, CharacterClass))
+
+
+def _regex_token(token: Token) -> str:
+    match token:
+        case str():
+            return "".join(map(literal, token))
+        case Wild.ANY:
+            return ".*"
+        case Wild.ONE:
+            return "."
+        case CharacterClass(ranges, negated):
+            return bracket(CodeRanges((ord(first), ord(last)) for first, last in ranges), negated)
+
+
+def _like_token(token: Token) -> str:
+    match token:
+        case str():
+            return like_text(token)
+        case Wild.ANY:
+            return "%"
+        case _:
+            return "_"
+
+
+def string_condition(text: str, leaf: Regex | Match, *, folded: str) -> Fragment:
+    """Return the condition of a string operator on an SQL text.
+
+    Args:
+        text: the expression of the text.
+        leaf: the operator.
+        folded: the expression of the folded text.
+    """
+    match leaf:
+        case Match(_, "substring", part):
+            return Fragment(f"strpos({text}, %s) > 0", (part,))
+        case Match(_, "isubstring", part):
+            return Fragment(f"strpos({folded}, %s) > 0", (fold(part),))
+        case Match(_, "starts_with", part):
+            return Fragment(f"starts_with({text}, %s)", (part,))
+        case Match(_, "glob", pattern):
+            return glob(text, pattern)
+        case Match(_, "iglob", pattern):
+            return glob(folded, pattern, folded=True)
+        case Regex(_, pattern, flags):
+            translated = translate(pattern, flags)
+            return Fragment(f'{text} COLLATE "C" ~ %s', (translated.source,)) if translated else TRUE
+        case _:
+            raise AssertionError(leaf)

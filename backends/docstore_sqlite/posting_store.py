@@ -27,7 +27,7 @@ from docstore_sql.migrations import made_by
 from docstore_sql.tables import Tables, make_metadata
 
 from docstore.backend import SortKey
-from docstore.index.bitmap import EMPTY, Bitmap, assemble, union_all
+from docstore.index.bitmap import EMPTY, Bitmap, assemble, assembled_union, union_all
 from docstore.index.extract import indexed_fields
 from docstore.index.ngrams import document_tokens, names_tokens
 from docstore.index.snapshot import Snapshot
@@ -302,18 +302,16 @@ class PostingReader:
         """Return the records with any of the terms."""
         if len(keys) < 8:
             return union_all(self.posting(path, key) for key in keys)
-        found: dict[bytes, list[tuple[int, bytes]]] = {}
+        pieces: list[tuple[int, bytes]] = []
         for start in range(0, len(keys), 500):
             some = keys[start : start + 500]
             marks = ", ".join("?" * len(some))
-            rows = self._cursor.execute(
-                f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key IN ({marks}) "
+            pieces += self._cursor.execute(
+                f"SELECT chunk, bits FROM {self._names.posting} WHERE path = ? AND key IN ({marks}) "
                 "AND chunk IN (SELECT value FROM json_each(?))",
                 (self._path(path), *some, self._chunks),
             )
-            for key, chunk, bits in rows:
-                found.setdefault(key, []).append((chunk, bits))
-        return union_all(assemble(sorted(pieces)) for pieces in found.values())
+        return assembled_union(pieces)
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the keys of a range, or ``None`` if there are too many rows of them."""

@@ -26,6 +26,7 @@ __all__ = [
     "Bitmap",
     "Members",
     "assemble",
+    "assembled_union",
     "difference",
     "integer_of",
     "intersection",
@@ -448,6 +449,22 @@ def assemble(pieces: Sequence[tuple[int, bytes]]) -> Bitmap:
             for place in _places_of(form[1:]):
                 whole[start + (place >> 3)] |= 1 << (place & 7)
     return Bitmap.of_raw(bytes(whole))
+
+
+def assembled_union(pieces: Iterable[tuple[int, bytes]]) -> Bitmap:
+    """Return the union of many short sets, given as ``(chunk, form)`` in any order."""
+    sparse: dict[int, list[bytes]] = {}
+    integer = 0
+    for chunk, form in pieces:
+        if form[0] == 0:
+            sparse.setdefault(chunk, []).append(form[1:])
+        else:
+            integer |= _integer(form) << (chunk * CHUNK)
+    members: set[int] = set()
+    for chunk, forms in sparse.items():  # the places of a chunk are decoded together
+        start = chunk * CHUNK
+        members.update([start + place for place in _places_of(b"".join(forms))])
+    return union(Bitmap.of(sorted(members)), Bitmap.of_integer(integer))
 
 
 def _as_bytes(places: Sequence[int]) -> bytes:

@@ -10,6 +10,7 @@ from docstore.index.bitmap import (
     Bitmap,
     BitRun,
     assemble,
+    assembled_union,
     merged,
     packed,
     packed_integer,
@@ -79,6 +80,13 @@ def test_a_set_is_put_together_of_its_chunks(chunks: list[list[int]]) -> None:
     members = [(at << 16) + place for at, places in enumerate(chunks, 3) for place in places]
     pieces = [(chunk, packed(places)) for chunk, places in split(members).items()]
     assert members == list(assemble(pieces).members)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), PLACES), max_size=4))
+def test_many_sets_are_united_from_their_forms(sets: list[tuple[int, list[int]]]) -> None:
+    """Rule: the union of packed sets is that of their members, in whatever chunk and form each is."""
+    members = {(chunk << 16) + place for chunk, places in sets for place in places}
+    assert sorted(members) == list(assembled_union([(chunk, packed(one)) for chunk, one in sets]).members)
 
 
 @given(PLACES, st.integers(0, 200_000))

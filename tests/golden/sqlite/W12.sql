@@ -166,7 +166,7 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT key, chunk, bits
+SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key IN (…, ?) AND chunk IN (SELECT value
   FROM json_each(?));
@@ -198,7 +198,7 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT key, chunk, bits
+SELECT chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key IN (…, ?) AND chunk IN (SELECT value
   FROM json_each(?));

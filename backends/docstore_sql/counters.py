@@ -238,10 +238,10 @@ class Counters:
         else:
             raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
             self._session.cursor.executemany(raised, bound)
-            key = " AND ".join(f"{name} = {self._session.mark}" for name in COUNTED)
             lowered = [row[:-1] for row in rows if row[-1] < 0]
-            # A tenant's and an owner's name go with their last document.
-            self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
+            if lowered:  # a tenant's and an owner's name go with their last document
+                key = " AND ".join(f"{name} = {self._session.mark}" for name in COUNTED)
+                self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
 
     def repair(self) -> None:
         """Set the counters right; one writer after another, so that no difference is added twice."""

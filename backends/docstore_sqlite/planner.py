@@ -30,6 +30,7 @@ from math import isqrt
 from typing import Any
 
 from docstore_sql.compiler import ColumnFilter, PreparedQuery
+from docstore_sql.fragment import TRUE as ALWAYS
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables
 
@@ -278,98 +279,47 @@ class RowStatements:
 
     def page(self, query: Query, asked: PlannedQuery, numbers: Sequence[int]) -> Fragment:
         """Return the statement that reads a page's rows, all of them, in the query's order."""
-        table = self.tables.of(query.collection)
         text = (
-            f"SELECT {self.session.selected(query)} FROM json_each(?) AS j CROSS JOIN {table} AS d "
-            f"ON d.number = j.value ORDER BY {asked.order.text}"
+            f"SELECT {self.session.selected(query)} FROM {self._numbered(query)} ORDER BY {asked.order.text}"
         )
         return Fragment(text, (listed(numbers), *asked.order.values))
 
     def reading(self, query: Query, numbers: Sequence[int], *, checked: bool) -> Fragment:
         """Return the statement that reads rows by number; those not ``checked`` are put to the filter."""
-        compiler = self.session.compilers[query.collection.name]
-        parts = [] if checked else [compiler.where(And(scoped(query)))]
-        if query.after is not None:
-            parts.append(compiler.after(query.order, query.after))
-        source = f"json_each(?) AS j CROSS JOIN {self.tables.of(query.collection)} AS d ON d.number = j.value"
-        return self._statement(query, source, (listed(numbers),), parts)
+        where = self._condition(query, checked=checked)
+        return self._statement(query, self._numbered(query), (listed(numbers),), where)
 
     def scanning(self, query: Query, high: Bitmap, *, exact: bool) -> Fragment:
         """Return an ordered scan with a bitmap probe a row.
 
         Rows that pass are put to the filter unless the bitmap is ``exact``.
         """
-        compiler = self.session.compilers[query.collection.name]
-        parts = [Fragment("docstore_test(?, d.number)", (SetMember(high.raw),))]
-        if not exact:
-            parts.append(compiler.where(And(scoped(query))))
-        if query.after is not None:
-            parts.append(compiler.after(query.order, query.after))
-        return self._statement(query, f"{self.tables.of(query.collection)} AS d", (), parts)
+        where = self._condition(query, _probe("d", high), checked=exact)
+        return self._statement(query, f"{self.tables.of(query.collection)} AS d", (), where)
 
     def passing(self, query: Query, numbers: Sequence[int]) -> list[int]:
         """Return those of some rows that match the filter and stand behind the position."""
-        compiler = self.session.compilers[query.collection.name]
-        parts = [compiler.where(And(scoped(query)))]
-        if query.after is not None:
-            parts.append(compiler.after(query.order, query.after))
-        where = both(parts)
-        table = self.tables.of(query.collection)
+        where = self._condition(query)
         self.cursor.execute(
-            f"SELECT d.number FROM json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value "
-            f"WHERE {where.text}",
+            f"SELECT d.number FROM {self._numbered(query)} WHERE {where.text}",
             (listed(numbers), *where.values),
         )
         return [row[0] for row in self.cursor.fetchall()]
 
     def count(self, query: Query, unsure: Bitmap, at_most: int) -> int:
         """Count those rows of a set that match the filter, up to ``at_most``; -1: all of them."""
-        table = self.tables.of(query.collection)
-        where = self.session.compilers[query.collection.name].where(And(scoped(query)))
+        where = self._condition(replace(query, after=None))
         values: tuple[str, ...] = ()
         if unsure.count <= NUMBERED_ROWS:
-            source = f"json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value"
-            values = (listed(unsure.members),)
+            source, values = self._numbered(query), (listed(unsure.members),)
         else:
-            source = f"{table} AS d"
-            where = both((Fragment("docstore_test(?, d.number)", (SetMember(unsure.raw),)), where))
+            source = f"{self.tables.of(query.collection)} AS d"
+            where = both((_probe("d", unsure), where))
         text = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where.text} LIMIT ?)"
         self.cursor.execute(text, (*values, *where.values, at_most))
         return int(self.cursor.fetchone()[0])
 
-    def _statement(
-        self, query: Query, source: str, values: tuple[Any, ...], parts: Sequence[Fragment]
-    ) -> Fragment:
-        where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
-        order = planned(query, self.session.compilers[query.collection.name]).order
-        limit = -1 if query.limit is None else query.limit
-        selected = self.session.selected(query)
-        text = f"SELECT {selected} FROM {source}{where.text} ORDER BY {order.text} LIMIT ? OFFSET ?"
-        return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
-
-
-def listed(numbers: Sequence[int]) -> str:
-    """Return numbers as the text of a JSON array."""
-    return f"[{','.join(map(str, numbers))}]"
-
-
-_FETCHED_ROWS = 128
-
-
-class OrderedScan:
-    """Walks for one session.
-
-    Args:
-        session: the block; its compilers and cursor are used.
-        tables: the tables' names.
-    """
-
-    def __init__(self, session: Any, tables: Tables) -> None:
-        self.session = session
-        self.cursor = session.cursor
-        self.tables = tables
-
-    def page(self, query: Query, asked: PlannedQuery, found: MatchSets, length: int) -> list[int] | None:
+    def walk(self, query: Query, asked: PlannedQuery, found: MatchSets, length: int) -> list[int] | None:
         """Return the numbers of a page by an ordered scan, None if so many rows do not fill it.
 
         Args:
@@ -379,14 +329,11 @@ class OrderedScan:
             length: the number of rows to scan.
         """
         wanted = query.offset + (query.limit or 0)
-        compiler = self.session.compilers[query.collection.name]
         parts = [] if asked.timed is None else [asked.timed]
-        if query.after is not None:
-            parts.append(compiler.after(query.order, query.after))
+        where = self._condition(query, *parts, checked=True)
         way = "DESC" if query.order[0].descending else "ASC"
-        where = both(parts).wrapped(" WHERE ") if parts else Fragment("")
         walked = Fragment(
-            f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{where.text} "
+            f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{_where(where)} "
             f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",
             (*where.values, length),
         )
@@ -398,9 +345,7 @@ class OrderedScan:
 
     def _looking(self, query: Query, walked: Fragment, among: Bitmap, wanted: int) -> list[int] | None:
         """Walk and put each row that is in a set to the filter."""
-        compiler = self.session.compilers[query.collection.name]
-        probe = Fragment("docstore_test(?, w.number)", (SetMember(among.raw),))
-        test = both((probe, compiler.where(And(scoped(query)))))
+        test = self._condition(replace(query, after=None), _probe("w", among))
         self.cursor.execute(
             f"SELECT w.number FROM ({walked.text}) AS w CROSS JOIN {self.tables.of(query.collection)} AS d "
             f"ON d.number = w.number WHERE {test.text} LIMIT ?",
@@ -422,6 +367,46 @@ class OrderedScan:
             if len(rows) < _FETCHED_ROWS:
                 return passed, seen < length
         return passed, False
+
+    def _numbered(self, query: Query) -> str:
+        """Return the source of rows by number, SQL text with one parameter."""
+        table = self.tables.of(query.collection)
+        return f"json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value"
+
+    def _condition(self, query: Query, *parts: Fragment, checked: bool = False) -> Fragment:
+        """Return some conditions, the filter unless that was ``checked``, and the position's."""
+        compiler, where = self.session.compilers[query.collection.name], list(parts)
+        if not checked:
+            where.append(compiler.where(And(scoped(query))))
+        if query.after is not None:
+            where.append(compiler.after(query.order, query.after))
+        return both(where)
+
+    def _statement(self, query: Query, source: str, values: tuple[Any, ...], where: Fragment) -> Fragment:
+        order = planned(query, self.session.compilers[query.collection.name]).order
+        limit = -1 if query.limit is None else query.limit
+        selected = self.session.selected(query)
+        text = f"SELECT {selected} FROM {source}{_where(where)} ORDER BY {order.text} LIMIT ? OFFSET ?"
+        return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
+
+
+# Rows of a scan that are fetched together.
+_FETCHED_ROWS = 128
+
+
+def _where(condition: Fragment) -> str:
+    """Return the WHERE clause; none for a condition that always holds."""
+    return "" if condition is ALWAYS else f" WHERE {condition.text}"
+
+
+def _probe(alias: str, among: Bitmap) -> Fragment:
+    """Return the condition that a row's number is in a set."""
+    return Fragment(f"docstore_test(?, {alias}.number)", (SetMember(among.raw),))
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Return numbers as the text of a JSON array."""
+    return f"[{','.join(map(str, numbers))}]"
 
 
 _KEPT = 256
@@ -494,8 +479,7 @@ class IndexSearch(SnapshotSession):
 
     def __init__(self, session: Any, tables: Tables, shared: Mapping[str, SharedIndex]) -> None:
         super().__init__(session, tables, shared)
-        self.walking = OrderedScan(session, tables)
-        self.fetching = RowStatements(session, tables)
+        self.statements = RowStatements(session, tables)
 
     def asked(self, query: Query) -> PlannedQuery:
         """Return the planned form of ``query``."""
@@ -520,28 +504,28 @@ class IndexSearch(SnapshotSession):
         page = self._page(query, asked, index)
         if isinstance(page, tuple):
             kind, numbers = page
-            return AccessPath(kind), self.fetching.page(query, asked, numbers)
+            return AccessPath(kind), self.statements.page(query, asked, numbers)
         found = page or self._find(asked.terms, asked.key, index, query)
         high, most = found.whole.upper, found.most
         way = AccessPath("list", found.sure, most - found.sure)
         if most <= LISTED_MATCHES and (not found.is_exact or most <= 64 or query.limit is None):
-            return way, self.fetching.reading(query, high.members, checked=found.is_exact)
+            return way, self.statements.reading(query, high.members, checked=found.is_exact)
         if query.limit is not None and is_orderable(query.order, query.collection):
             if found.is_exact:
                 placed = self._sort(query, asked, found, index, CUT)
                 if placed is not None:
-                    return replace(way, kind="order"), self.fetching.page(query, asked, placed)
+                    return replace(way, kind="order"), self.statements.page(query, asked, placed)
                 cut = self._cut(query, found, index)
                 if cut is not None:
                     return replace(way, kind="cut"), cut
             elif most > LISTED_MATCHES:
                 rounds = self._rounds(query, found, index)
                 if rounds is not None:
-                    reading = self.fetching.reading(replace(query, after=None), rounds, checked=True)
+                    reading = self.statements.reading(replace(query, after=None), rounds, checked=True)
                     return replace(way, kind="rounds"), reading
         if most <= LISTED_MATCHES:
-            return way, self.fetching.reading(query, high.members, checked=found.is_exact)
-        return replace(way, kind="scan"), self.fetching.scanning(query, high, exact=found.is_exact)
+            return way, self.statements.reading(query, high.members, checked=found.is_exact)
+        return replace(way, kind="scan"), self.statements.scanning(query, high, exact=found.is_exact)
 
     def _page(
         self, query: Query, asked: PlannedQuery, index: Snapshot
@@ -573,7 +557,7 @@ class IndexSearch(SnapshotSession):
             return whole if first is None else ("list", first)
         if not is_frequent:
             return whole
-        walked = self.walking.page(query, asked, found.whole, length)
+        walked = self.statements.walk(query, asked, found.whole, length)
         return whole if walked is None else ("walk", walked)
 
     def _page_of_frequent_texts(
@@ -588,7 +572,7 @@ class IndexSearch(SnapshotSession):
         beside = index.find(others, answer_key(others))
         if beside.most * length < wanted * index.size:
             return None
-        return self.walking.page(query, asked, MatchSets(EMPTY, beside.whole.upper), length)
+        return self.statements.walk(query, asked, MatchSets(EMPTY, beside.whole.upper), length)
 
     def _first(
         self, query: Query, found: IndexMatches, index: Snapshot, span: tuple[int, int]
@@ -612,7 +596,7 @@ class IndexSearch(SnapshotSession):
         start, size = 0, max(2 * wanted, _LOOKED_AT_ONCE)
         while start < len(ordered) and len(passed) < wanted:
             some = ordered[start : start + size]
-            matching = set(self.fetching.passing(query, some))
+            matching = set(self.statements.passing(query, some))
             passed += [number for number in some if number in matching]
             start, size = start + size, 4 * size
         return passed[query.offset : wanted]
@@ -625,7 +609,7 @@ class IndexSearch(SnapshotSession):
         if found.is_exact or (at_most is not None and sure >= at_most):
             return sure if at_most is None else min(sure, at_most)
         left = -1 if at_most is None else at_most - sure
-        return sure + self.fetching.count(query, found.whole.recheck, left)
+        return sure + self.statements.count(query, found.whole.recheck, left)
 
     def count_by(self, query: Query, path: Path, bucket: Bucket | None) -> Facet | None:
         """Count by the values at a path, or by buckets; None if the index cannot tell.
@@ -683,7 +667,7 @@ class IndexSearch(SnapshotSession):
         if cut is None or cut.bulk.count > NUMBERED_ROWS:
             return None
         numbers = [*cut.bulk.members, *cut.tail]
-        return self.fetching.reading(replace(query, offset=cut.skip), numbers, checked=True)
+        return self.statements.reading(replace(query, offset=cut.skip), numbers, checked=True)
 
     def _rounds(self, query: Query, found: IndexMatches, index: Snapshot) -> list[int] | None:
         """Return the first numbers that pass, of ever more that come first in the order, and those that
@@ -701,7 +685,7 @@ class IndexSearch(SnapshotSession):
             cut = top_k.cut(high, query.order, 0, size, index.bulk)
             if cut is None:
                 return None
-            passed = self.fetching.passing(query, cut.members.members)
+            passed = self.statements.passing(query, cut.members.members)
             if len(passed) >= wanted or cut.members.count >= high.count:
                 return [*passed, *changed]
             size *= 8
@@ -711,7 +695,7 @@ class IndexSearch(SnapshotSession):
         """Return those that pass of some changed records, in the order until enough do."""
         ordered, passed = index.changed_in_order(high, query.order), list[int]()
         for start in range(0, len(ordered), _ROUND):
-            passed += self.fetching.passing(query, ordered[start : start + _ROUND])
+            passed += self.statements.passing(query, ordered[start : start + _ROUND])
             if len(passed) >= wanted:
                 break
         return passed

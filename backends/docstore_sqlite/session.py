@@ -27,7 +27,7 @@ from docstore_sql.tables import Tables, columns_of
 
 from docstore.backend import Capabilities, Duplicate, Query, Row, SortKey, Statement, column
 from docstore.concurrency import Clock
-from docstore.query.expr import And, Compare, Not, Path
+from docstore.query.expr import And, Compare, In, Not, Path
 from docstore.query.facets import Bucket, in_buckets
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Kind
 from docstore_sqlite import declared_indexes
@@ -173,8 +173,9 @@ class SQLiteSession(Session):
     ) -> None:
         super().__init__(connection, tables, compilers)
         self.clock = Clock() if clock is None else clock
-        private = {name: SharedIndex() for name in FIELDS}
-        self.indexed = IndexSearch(self, tables, private if shared is None else shared)
+        if shared is None:
+            shared = {name: SharedIndex() for name in FIELDS}
+        self.indexed = IndexSearch(self, tables, shared)
 
     # -- reading by the index ----------------------------------------------------------------------
 
@@ -225,8 +226,8 @@ class SQLiteSession(Session):
         return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
 
     def _select(self, query: Query) -> list[Row]:
-        if _is_point(query):
-            return self._point(query)
+        if (id := _id_of(query)) is not None:
+            return self._point(query, id)
         if query.lock == "skip" and (queued := self._queued(query)) is not None:
             self.run(queued)
             names = self.names_read(query)
@@ -263,19 +264,18 @@ class SQLiteSession(Session):
         condition = self.condition(query).wrapped(start, f" AND d.status = '{statuses[0]}' ORDER BY d.number")
         return joined("", (condition, self._window(query)))
 
-    def _point(self, query: Query) -> list[Row]:
-        """Return the row with an id: the statement is the same for all ids."""
+    def _point(self, query: Query, id: str) -> list[Row]:
+        """Return the rows with an id: the statement is the same for all ids."""
         scope, compiler = query.scope, self.compilers[query.collection.name]
         assert isinstance(compiler, SQLiteCompiler)
-        assert isinstance(query.where, Compare)
-        place = (scope.tenant is None, scope.owner is None, query.include, query.only)
+        place = (scope.tenant is None, scope.owner is None, query.limit is None, query.include, query.only)
         known = compiler.points.get(place)
         if known is None:
             names, statement = self.statement(query)
             known = compiler.points[place] = (names, statement.text)
         names, text = known
-        within = [value for value in (scope.tenant, scope.owner) if value is not None]
-        self.cursor.execute(text, (*within, query.where.value, query.limit))
+        values = [value for value in (scope.tenant, scope.owner, id, query.limit) if value is not None]
+        self.cursor.execute(text, values)
         return self._rows(query.collection, names, self.cursor.fetchall())
 
     def _column_page(self, query: Query, columns: ColumnFilter) -> Fragment:
@@ -558,16 +558,11 @@ _BY_NUMBER = Query(DOCUMENTS).order
 _CREATED = ("created_at",)
 
 
-def _is_point(query: Query) -> bool:
-    """Return whether the query is for the first row with an id."""
-    where = query.where
-    return (
-        type(where) is Compare
-        and where.path == ("id",)
-        and where.op == "eq"
-        and type(where.value) is str
-        and query.limit is not None
-        and not query.offset
-        and query.after is None
-        and query.order == _BY_NUMBER
-    )
+def _id_of(query: Query) -> str | None:
+    """Return the id if the query is for the first rows with one id, else None."""
+    match query.where:
+        case Compare(("id",), "eq", str(id)) | In(("id",), (str(id),)):
+            is_first = not query.offset and query.after is None and query.order == _BY_NUMBER
+            return id if is_first else None
+        case _:
+            return None

@@ -9,10 +9,6 @@ INSERT INTO "docstore_tally" (tenant, owner, is_latest, status, n)
 VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (tenant, owner, is_latest, status) DO UPDATE SET n = n + excluded.n;
 
-DELETE
-FROM "docstore_tally"
-WHERE tenant = ? AND owner = ? AND is_latest = ? AND status = ? AND n = 0;
-
 INSERT INTO "docstore_document_change" (number, is_new, has_text)
 VALUES (?, 1, 1);
 
@@ -36,10 +32,6 @@ VALUES (…, NULL);
 INSERT INTO "docstore_tally" (tenant, owner, is_latest, status, n)
 VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (tenant, owner, is_latest, status) DO UPDATE SET n = n + excluded.n;
-
-DELETE
-FROM "docstore_tally"
-WHERE tenant = ? AND owner = ? AND is_latest = ? AND status = ? AND n = 0;
 
 INSERT INTO "docstore_document_change" (number, is_new, has_text) SELECT number, 1, 1
 FROM "docstore_document"

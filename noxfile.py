@@ -122,7 +122,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python=["3.12", "3.13", "3.14"])
 def pythons(session: nox.Session) -> None:
-    """Run every test on a newer Python, where it is installed: `nox -s pythons-3.13`."""
+    """Run every test on newer Pythons, those that are installed; nox names the others, which it skips."""
     install(session, "-e", ".[all]", *group("test"))
     session.run("pytest", "--no-skips", *(session.posargs or PARALLEL), env=quick())
 

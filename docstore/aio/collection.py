@@ -383,6 +383,14 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         """Return true, as of any object: how many records there are is no matter."""
         return True
 
+    def __repr__(self) -> str:
+        """Show what it is, its backend once it is open, and its scope."""
+        if self._made is not None:
+            return repr(self._made).replace("<", "<Async", 1)
+        named = (("tenant", self._scope.tenant), ("owner", self._scope.owner))
+        parts = [f"{name}={value!r}" for name, value in named if value is not None]
+        return f"<{' '.join([type(self).__name__, *parts])}>"
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -44,6 +45,20 @@ def test_the_arguments_are_the_same(blocking: type, awaited: type) -> None:
 def shape(method: Any) -> list[tuple[str, Any, Any]]:
     """Return a method's arguments: name, kind and default."""
     return [(one.name, one.kind, one.default) for one in inspect.signature(method).parameters.values()]
+
+
+def test_what_is_shown_fits_a_line() -> None:
+    """A collection names its class, its scope, and its backend once the store is open."""
+
+    async def main() -> None:
+        async with docstore.open_async("memory://") as store:
+            mine = store.scoped(tenant="a", owner="b")
+            assert "<AsyncDocuments tenant='a' owner='b'>" == repr(mine.documents)
+            assert 0 == await mine.documents.count() == await store.extractions.count()
+            assert "<AsyncDocuments memory tenant='a' owner='b'>" == repr(mine.documents)
+            assert "<AsyncExtractions memory>" == repr(store.extractions)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("awaited", [awaited for _, awaited in PAIRS])

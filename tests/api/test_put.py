@@ -131,18 +131,23 @@ def test_keys_belong_to_their_scope(store: docstore.Store) -> None:
     assert 1 == store.erase(tenant="t", owner="ann").blobs
 
 
-def test_putters_of_one_key_make_one_document(store: docstore.Store, together: Callable[..., None]) -> None:
+def test_putters_of_one_key_make_one_document(
+    store: docstore.Store, together: Callable[..., None], many: Callable[[int, int], int]
+) -> None:
     """Eight at once, with bytes and without, by either key; the last one is what is there."""
     outcomes: list[str] = []
+    rounds = many(1, 20)
 
     def work(index: int) -> None:
         source = b"%d" % index if index % 2 else None
-        outcomes.append(store.documents.put(source, external_id="e", metadata={"n": index}).outcome)
-        outcomes.append(store.documents.put(source, id="i", metadata={"n": index}).outcome)
+        for turn in range(rounds):
+            given: dict[str, Any] = {"source": source, "metadata": {"n": index}}
+            outcomes.append(store.documents.put(external_id=f"e{turn}", **given).outcome)
+            outcomes.append(store.documents.put(id=f"i{turn}", **given).outcome)
 
     together(8, work)
-    assert ["added"] * 2 + ["replaced"] * 14 == sorted(outcomes)
-    assert 2 == store.documents.count(latest_only=False)
+    assert ["added"] * 2 * rounds + ["replaced"] * 14 * rounds == sorted(outcomes)
+    assert 2 * rounds == store.documents.count(latest_only=False)
     for document in store.documents.iterate():
         n = document.metadata["n"]
         assert 8 == document.revision

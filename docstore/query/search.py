@@ -276,7 +276,8 @@ def _cut(content: str, start: int, end: int) -> str:
         first = _cut_forwards(text, first, len(before))
     if last < len(text):
         last = _cut_backwards(text, last, first if len(middle) > SNIPPET_CHARACTERS else len(before + middle))
-    return f"{'…' if is_cut_left else ''}{text[first:last].strip()}{'…' if is_cut_right else ''}"
+    shown = " ".join(text[first:last].split())  # a term may be white space, too
+    return f"{'…' if is_cut_left else ''}{shown}{'…' if is_cut_right else ''}"
 
 
 def _cut_forwards(text: str, at: int, end: int) -> int:

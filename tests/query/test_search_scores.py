@@ -153,6 +153,7 @@ def test_a_snippet_is_cut_between_words_where_no_blank_is_near(
         ("", "x", ""),
         ("short\n text", "", "short text"),
         ("short text", "other", "short text"),
+        ("one  two\n\nthree", '" "', "one two three"),
         ("x" * 300, "", "x" * 200 + "…"),
         ("word " * 60, "", "word " * 39 + "word…"),
     ],

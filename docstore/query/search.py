@@ -304,7 +304,7 @@ def _cut_backwards(text: str, at: int, start: int) -> int:
     if blank >= 0:
         return blank
     places = range(at, start, -1)
-    fallback = next((place for place in places if _parts_letters(text, place)), at)
+    fallback = next((place for place in places if _parts_letters(text, place)), start or at)
     return next((place for place in places if _parts_words(text, place)), fallback)
 
 

@@ -6,6 +6,7 @@ of 8 KiB that the server touches, which others on the machine do not change, and
 take about two minutes on an idle machine of two cores, 1M half an hour and 3 GB of disk.
 
     python -m benchmarks scale --sizes 10k,100k
+    python -m benchmarks scale --writers 1,2 --documents 20000
     python -m benchmarks scale --sizes 10k,100k,1M --partitions 16 --json scale.json
 """
 
@@ -14,18 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import sqlalchemy as sa
 
 import docstore
+from benchmarks.by_hand import server_clock
 from benchmarks.corpus import corpus, new_document
 from docstore.testing.servers import PostgresServer
 
@@ -40,6 +44,11 @@ SELECT sum(pg_table_size(relid)), sum(pg_indexes_size(relid)), coalesce(sum(btre
 FROM pg_stat_user_tables LEFT JOIN LATERAL (
     SELECT sum(pg_relation_size(indexrelid)) AS btree FROM pg_index JOIN pg_class AS i ON i.oid = indexrelid
     JOIN pg_am ON pg_am.oid = relam WHERE indrelid = relid AND amname = 'btree') AS b ON true
+"""
+_BATCH = 500
+_WAITS = """
+SELECT wait_event_type, wait_event FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
 """
 _BLOCKS = """
 SELECT blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database()
@@ -141,6 +150,81 @@ def measured(url: str, size: int) -> dict[str, dict[str, float]]:
     return found
 
 
+class Written(NamedTuple):
+    """What some processes took to put documents in.
+
+    Attributes:
+        rate: documents a second, on the wall's clock.
+        cpu: milliseconds of CPU a document, of the processes and of their sessions in the server.
+        waits: the share of looks at a busy session that found it waiting for a lock, by the lock's name.
+    """
+
+    rate: float
+    cpu: float
+    waits: dict[str, float]
+
+
+def _put(url: str, name: str, count: int, begin: Any, spent: Any) -> None:
+    """Put documents that each begin a chain, in batches of 500, once all are told to begin."""
+    with docstore.open(url) as store:
+        store.documents.count()
+        rows = [{"external_id": f"{name}-{n}", "filename": f"{n}.txt", "metadata": {"n": n}} for n in range(count)]
+        begin.wait()
+        before = time.process_time()
+        for start in range(0, count, _BATCH):
+            store.documents.add_many(rows[start : start + _BATCH])
+        spent.put(time.process_time() - before)
+        begin.wait()  # its sessions are read before they end
+
+
+def written(url: str, processes: int, documents: int) -> Written:
+    """Put documents with an external id into an empty store by several processes at once."""
+    docstore.open(url).close()
+    context = multiprocessing.get_context("spawn")
+    begin, spent = context.Barrier(processes + 1), context.Queue()
+    each = documents // processes
+    working = [
+        context.Process(target=_put, args=(url, f"p{n}", each, begin, spent)) for n in range(processes)
+    ]
+    for process in working:
+        process.start()
+    waits: Counter[str] = Counter()
+    with psycopg.connect(url, autocommit=True) as looking:
+        begin.wait()
+        begun, clock = time.perf_counter(), server_clock(looking)
+        before, here, done = clock(), time.process_time(), 0.0
+        for _ in working:
+            while spent.empty():
+                waits.update(f"{kind or 'none'} {name or ''}".strip() for kind, name in looking.execute(_WAITS))
+                time.sleep(0.005)
+            done += spent.get()
+        seconds = time.perf_counter() - begun
+        done += clock() - before - (time.process_time() - here)
+        begin.wait()
+    for process in working:
+        process.join()
+    looks = max(1, waits.total())
+    locks = {name: count / looks for name, count in waits.items() if name.startswith(("Lock", "LWLock"))}
+    return Written(each * processes / seconds, 1_000 * done / (each * processes), locks)
+
+
+def writers(server: PostgresServer, counts: Sequence[int], documents: int) -> str:
+    """Return the table of what one process and several put in: documents a second, CPU, waits for locks."""
+    lines = ["| processes | documents/s | of one | CPU ms a document | waiting for locks |", "|--:|--:|--:|--:|---|"]
+    first = 0.0
+    for count in counts:
+        taken = []
+        for _ in range(3):
+            url = sa.make_url(server.create_database()).render_as_string(hide_password=False)
+            taken.append(written(url, count, documents))
+            server.drop_database(url)
+        best = max(taken, key=lambda one: one.rate)
+        first = first or best.rate
+        waits = ", ".join(f"{name} {share:.1%}" for name, share in best.waits.items() if share >= 0.001)
+        lines.append(f"| {count} | {best.rate:,.0f} | {best.rate / first:.2f} | {best.cpu:.2f} | {waits or 'never'} |")
+    return "\n".join(lines)
+
+
 def sizes_of(url: str, size: int) -> dict[str, float]:
     """Return bytes a document: all, those of indexes, and those of b-trees among them."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -185,7 +269,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sizes", default="10k,100k", help="documents, such as 10k,100k,1M")
     parser.add_argument("--partitions", type=int, default=None, help="hash partitions of the tables")
     parser.add_argument("--json", type=Path, default=None, help="write what was measured there, too")
+    parser.add_argument("--writers", default=None, help="instead: put documents in by so many processes, such as 1,2")
+    parser.add_argument("--documents", type=int, default=20_000, help="of --writers")
     asked = parser.parse_args(list(arguments))
+    if asked.writers:
+        with PostgresServer() as server:
+            print(writers(server, [int(text) for text in asked.writers.split(",")], asked.documents))
+        return 0
     units = {"k": 1_000, "M": 1_000_000}
     wanted = [int(text.rstrip("kM")) * units.get(text[-1], 1) for text in asked.sizes.split(",")]
     results: dict[int, dict[str, dict[str, float]]] = {}

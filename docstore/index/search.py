@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from docstore.concurrency import check, looked_over
 from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
@@ -28,6 +28,7 @@ from docstore.index.terms import (
     OVERSIZED,
     STRING,
     TRUE,
+    UTC_DATES,
     TermSource,
     is_dated,
     number_key,
@@ -59,7 +60,7 @@ from docstore.query.expr import (
     TypeIs,
     leaves,
 )
-from docstore.query.instants import text_spans
+from docstore.query.instants import MIN_INSTANT, MINUTE, minute_text, text_spans
 from docstore.query.paths import index_step
 
 __all__ = [
@@ -136,6 +137,9 @@ def unite_all(parts: Sequence[MatchSets]) -> MatchSets:
 
 LeafSearch: TypeAlias = Callable[[Leaf, TermSource], MatchSets]
 """Says of one leaf what the terms of a source say."""
+
+# So many spans of time are compared one by one; of more, only the minutes are looked up.
+_MOST_SPANS: Final = 8
 
 BoundLeafSearch: TypeAlias = Callable[[Leaf], MatchSets]
 """Says of one leaf what the terms say."""
@@ -249,8 +253,8 @@ def _leaf(leaf: Any, source: TermSource) -> MatchSets:
             return exact_sets(_exists(path, source))
         case TypeIs(path, types):
             return _typed(path, types, source)
-        case During(path, spans):
-            return _during(path, spans, source)
+        case During():
+            return _during(leaf, source)
         case Size(path, length):
             return exact_sets(source.posting(path, size_key(length)))
         case Mod(path):
@@ -326,17 +330,65 @@ def _equal(path: Path, values: Sequence[Any], source: TermSource) -> MatchSets:
     )
 
 
-def _during(path: Path, spans: Sequence[tuple[int, int]], source: TermSource) -> MatchSets:
-    """Return the records with texts that may be instants within the spans, by how such texts begin."""
-    parts = []
-    for first, last in text_spans(spans):
-        after = ordered(Compare(path, "gte", first), source)
-        parts.append(
-            after.upper
-            if last is None
-            else intersection(after.upper, ordered(Compare(path, "lt", last), source).upper)
-        )
-    return MatchSets(EMPTY, union_all(parts))
+def _during(leaf: During, source: TermSource) -> MatchSets:
+    """Return the records with texts that are instants within the spans.
+
+    Texts in UTC are known to the minute; of others it is only known on which days they may be.
+    """
+    path, spans = leaf.path, leaf.spans
+    utc = source.posting(path, UTC_DATES)
+    others = difference(source.posting(path, DATES), utc)
+    ranges = text_spans(spans)
+    parts = [_keyed_instants(leaf, ranges, source)]
+    if utc:
+        parts += _utc_instants(path, spans, utc, source)
+    if others:
+        around = [_date_range(Compare(path, "gte", first), source).upper for first, _ in ranges]
+        for at, (_, last) in enumerate(ranges):
+            if last is not None:
+                around[at] = intersection(around[at], _date_range(Compare(path, "lt", last), source).upper)
+        parts.append(MatchSets(EMPTY, intersection(others, union_all(around))))
+    return unite_all(parts)
+
+
+def _keyed_instants(leaf: During, ranges: Sequence[tuple[str, str | None]], source: TermSource) -> MatchSets:
+    """Return the records that have such an instant among several texts: each different text is tested."""
+    test, keys = evaluator.is_during(leaf.spans), list[bytes]()
+    for first, last in ranges:
+        found = source.keys(leaf.path, b"s" + first.encode(), b"t" if last is None else b"s" + last.encode())
+        if found is None:
+            return MatchSets(EMPTY, _beside(leaf.path, STRING, DATES, source))
+        keys += found
+    fitting = [key for key in looked_over(keys) if test(text_of(key))]
+    return exact_sets(source.any_posting(leaf.path, fitting) if fitting else EMPTY)
+
+
+def _utc_instants(
+    path: Path, spans: Sequence[tuple[int, int]], utc: Bitmap, source: TermSource
+) -> list[MatchSets]:
+    """Return those of some records in the column of dates whose instants are within one of the spans."""
+    if len(spans) > _MOST_SPANS and all(last - first < MINUTE for first, last in spans):
+        minutes = {minute_text(at) or "" for span in spans for at in span}
+        texts = [*minutes, *(text[:10] for text in minutes if text.endswith("T00:00"))]
+        among = _in_column(path, DATES, [date_ordinal(text) for text in texts], source)
+        return [MatchSets(EMPTY, intersection(utc, among))]
+
+    def before(instant: int, *, surely: bool) -> Bitmap:
+        """Return the texts before an instant's minute, or those that can be before the instant."""
+        late = instant if surely else instant + MINUTE - 1
+        text = minute_text(late)
+        if text is None or instant <= MIN_INSTANT:
+            return EMPTY if text is not None else source.posting(path, DATES)
+        # A bare date stands before all minutes of its day, and is its first.
+        text = text[:10] if text.endswith("T00:00") else text
+        return source.compare(path, DATES, date_ordinal(text))[0]
+
+    found = []
+    for first, last in spans:
+        low = difference(before(last + 1, surely=True), before(first, surely=False))
+        high = difference(before(last + 1, surely=False), before(first, surely=True))
+        found.append(sets_between(intersection(utc, low), intersection(utc, high)))
+    return found
 
 
 def _every(path: Path, values: Sequence[Any], source: TermSource) -> MatchSets:

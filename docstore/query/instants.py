@@ -15,6 +15,7 @@ from docstore.errors import shown
 
 __all__ = [
     "MAX_INSTANT",
+    "MINUTE",
     "MIN_INSTANT",
     "format_instant",
     "from_datetime",
@@ -22,6 +23,7 @@ __all__ = [
     "instant_text",
     "is_utc_instant",
     "metadata_instant",
+    "minute_text",
     "parse_instant",
     "text_spans",
     "to_datetime",
@@ -93,6 +95,19 @@ def is_utc_instant(text: str) -> bool:
     if _UTC.fullmatch(text) is not None:
         return True
     return metadata_instant(text) is not None and (len(text) == 10 or (text[10] == "T" and text[-1] == "Z"))
+
+
+MINUTE = 60_000_000
+"""Microseconds."""
+
+
+def minute_text(instant: int) -> str | None:
+    """Return how an instant's minute is written in UTC: ``2026-03-01T09:30``; ``""`` before the year 1, None
+    after the year 9999.
+    """
+    if instant < MIN_INSTANT:
+        return ""
+    return format_instant(instant)[:16] if instant <= MAX_INSTANT else None
 
 
 _MOST_TEXT_SPANS = 8

@@ -68,6 +68,30 @@ def check(case: FilterCase, stage: str) -> None:
         assert set(found.lower.members) <= expected <= set(found.upper.members), (filter, found, expected)
 
 
+def test_instants_in_utc_are_decided_to_the_minute() -> None:
+    """Of texts in UTC only those within the minute of a bound are looked at, of others those of its days."""
+    texts = [
+        "2026-01-02",
+        "2026-01-02T10:00:00Z",
+        "2026-01-02T10:00:30.5Z",
+        "2026-01-02T10:01Z",
+        "2026-01-05T00:00:00+01:00",
+    ]
+    records = {number: {"metadata": {"at": text}} for number, text in enumerate(texts, 1)}
+    index = snapshot(DOCUMENTS, records, "folded")
+
+    def sets(bound: str) -> tuple[list[int], list[int]]:
+        filter = {"metadata.at": {"$lt": {"$date": bound}}}
+        expr = normalize(parse(filter, DOCUMENTS, limits=DEFAULT_LIMITS, default_timezone=None))
+        found = index.find((expr,), bound).whole
+        return list(found.lower.members), list(found.recheck.members)
+
+    assert sets("2026-01-02T10:00:00Z") == ([1], [])
+    assert sets("2026-01-02T10:01:00Z") == ([1, 2, 3], [])
+    assert sets("2026-01-02T10:00:30Z") == ([1], [2, 3])
+    assert sets("2026-01-05T00:00:00Z") == ([1, 2, 3, 4], [5])
+
+
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seal segments of 4 records."""

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from docstore.testing.servers.place import postgres_binaries
 from docstore_sql.migrations import newest
 
 import docstore
 from docstore.testing.servers import PostgresServer
+from docstore.testing.servers.postgres import postgres_binaries
 from docstore.transfer import export_lines, import_lines
 
 FOLDER = Path(__file__).parent

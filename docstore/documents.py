@@ -19,12 +19,12 @@ from docstore.errors import (
 from docstore.models import Document, DocumentFields, NewDocument, given_fields, with_fields
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
-from docstore.work_queue import WorkQueue, check_count
 from docstore.workers import Claim, ProcessReport, RetryDelay, Stop, Workers
 from docstore.writes.additions import Additions
 from docstore.writes.edits import DocumentsView, Edits
 from docstore.writes.results import AddResult, OnError, Put, PutResult, UpdateResult
 from docstore.writes.upserts import OnConflict, Upserts
+from docstore.writes.work_queue import WorkQueue, check_count
 
 __all__ = ["Documents"]
 

@@ -20,7 +20,7 @@ from tests.kit.structure import (
     within,
 )
 
-FLOORS = 13
+FLOORS = 12
 CIRCLES = 0
 NAMESAKES = 1
 LONGEST_FILE = 770

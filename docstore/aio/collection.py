@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 from docstore.aio.shell import Shell, Twin
 from docstore.backend import Scope
 from docstore.collection import REQUIRED, Records
+from docstore.collection.pages import Iteration
 from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.context.collection_view import Filter
 from docstore.context.store_context import StoreContext
 from docstore.errors import missing
 from docstore.models import FieldInfo, Page, ValuePage
-from docstore.pagination.pages import Iteration
 from docstore.query.facets import Facet
 from docstore.query.planner import Plan
 from docstore.query.sorting import Sort
@@ -403,7 +403,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
 
 
 class AsyncIteration(AsyncIterator[T], Generic[T]):
-    """The iterator of ``iterate``: :class:`~docstore.pagination.pages.Iteration`, each batch awaited.
+    """The iterator of ``iterate``: :class:`~docstore.collection.pages.Iteration`, each batch awaited.
 
     Args:
         begin: starts the walk; called for the first record.

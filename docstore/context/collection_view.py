@@ -19,7 +19,7 @@ from docstore.backend import (
     Support,
     Writer,
 )
-from docstore.context.store_context import StoreContext
+from docstore.context.store_context import StoreContext, spelled
 from docstore.errors import (
     BackendError,
     FilterSyntaxError,
@@ -41,7 +41,6 @@ from docstore.models import (
     readable,
     record_from,
 )
-from docstore.plan_cache import spelled
 from docstore.query import cursor as cursors
 from docstore.query import executor
 from docstore.query.expr import TRUE, Compare, Expr, Occurs, asked_fields, expr_to_json

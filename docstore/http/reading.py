@@ -14,7 +14,7 @@ from fastapi import Header, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from docstore.blobs.address import attachment
+from docstore.blobs import attachment
 from docstore.errors import StoreBusy
 from docstore.filter_type import Filter
 from docstore.http.requests import CallersView, View, answered, byte_range, is_known

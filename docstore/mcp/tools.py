@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
+from docstore.collection.summaries import value_at
 from docstore.filter_type import Filter
 from docstore.limits import Limits
 from docstore.models import Document, FieldInfo, Page
@@ -21,7 +22,6 @@ from docstore.query.expr import TRUE
 from docstore.query.facets import facet_path
 from docstore.query.fields import DOCUMENTS
 from docstore.query.planner import show_expr
-from docstore.summaries import value_at
 
 __all__ = [
     "TOOLS",

@@ -23,8 +23,7 @@ from typing import Any, Literal, TypeAlias
 
 from fsspec.spec import AbstractFileSystem
 
-from docstore.blobs import Blobs
-from docstore.blobs.address import connect, objects_on
+from docstore.blobs import Blobs, connect, objects_on
 from docstore.blobs.objects import Objects
 
 __all__ = ["Fault", "Faults", "faulty_blobs"]

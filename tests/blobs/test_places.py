@@ -11,8 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from docstore.blobs import Blobs, Found, new_key
-from docstore.blobs.address import attachment
+from docstore.blobs import Blobs, Found, attachment, new_key
 from docstore.blobs.objects import key_of_temporary, temporary_name
 from docstore.blobs.s3 import SMALL
 from docstore.errors import BlobError

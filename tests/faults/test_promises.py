@@ -518,7 +518,7 @@ def choke_on_one(patch: Patch) -> None:
             raise ValueError("a document that cannot be read")
         return whole(collection, row)
 
-    for module in ("models", "context.collection_view", "pagination.pages"):
+    for module in ("models", "context.collection_view", "collection.pages"):
         patch.setattr(f"docstore.{module}.record_from", choking)
 
 

@@ -729,21 +729,21 @@ def raise_what_comes(patch: Patch) -> None:
 
 
 def look_for_none(patch: Patch) -> None:
-    patch.setattr("docstore.pagination.pages.careful", lambda listing: listing)
+    patch.setattr("docstore.collection.pages.careful", lambda listing: listing)
 
 
 def stop_a_walk(patch: Patch) -> None:
-    patch.setattr("docstore.pagination.pages.UnreadableRecord", ZeroDivisionError)
+    patch.setattr("docstore.collection.pages.UnreadableRecord", ZeroDivisionError)
 
 
 def warn_of_nothing(patch: Patch) -> None:
-    for module in (executor, import_module("docstore.pagination.pages")):
+    for module in (executor, import_module("docstore.collection.pages")):
         patch.setattr(module, "leave_out", lambda row, reason: None)
 
 
 def warn_twice(patch: Patch) -> None:
     once = executor.leave_out
-    for module in (executor, import_module("docstore.pagination.pages")):
+    for module in (executor, import_module("docstore.collection.pages")):
         patch.setattr(module, "leave_out", lambda row, reason: (once(row, reason), once(row, reason)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import docstore
-from docstore.pagination import pages
+from docstore.collection import pages
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from docstore.backend import Scope
+from docstore.collection.summaries import columns_of
 from docstore.errors import FilterError, InvalidCursor, InvalidPage, InvalidSort, QueryTimeout
 from docstore.http.page.question import Complaint, Question, complaint_of, term_for
 from docstore.http.page.rendering import html_page, streamed_page
@@ -26,7 +27,6 @@ from docstore.models import Document, FieldInfo
 from docstore.query.fields import DOCUMENTS
 from docstore.query.planner import show_expr
 from docstore.store import Store
-from docstore.summaries import columns_of
 
 __all__ = [
     "Aside",

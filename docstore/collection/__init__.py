@@ -14,6 +14,17 @@ from docstore.backend import (
     Row,
     Scope,
 )
+from docstore.collection.pages import (
+    Iteration,
+    Pages,
+    after,
+    check_at_most,
+    check_batch,
+    check_total,
+    check_window,
+    stored_order,
+)
+from docstore.collection.summaries import MOST_VALUES, Columns, Summaries, columns_of, flat_row, table_of
 from docstore.concurrency import STORE_DEFAULT, Timeout
 from docstore.context.collection_view import (
     CollectionView,
@@ -31,22 +42,11 @@ from docstore.models import (
     Page,
     ValuePage,
 )
-from docstore.pagination.pages import (
-    Iteration,
-    Pages,
-    after,
-    check_at_most,
-    check_batch,
-    check_total,
-    check_window,
-    stored_order,
-)
 from docstore.query import executor
 from docstore.query.expr import In
 from docstore.query.facets import Facet
 from docstore.query.planner import Plan
 from docstore.query.sorting import Sort
-from docstore.summaries import MOST_VALUES, Columns, Summaries, columns_of, flat_row, table_of
 
 if TYPE_CHECKING:
     import pyarrow

@@ -21,16 +21,7 @@ from docstore.backend import (
     SortValue,
     capabilities_of,
 )
-from docstore.concurrency import Timeout
-from docstore.context.collection_view import (
-    SNIPPET,
-    CollectionView,
-    Filter,
-    Listing,
-)
-from docstore.errors import InvalidPage, InvalidSort, UnreadableRecord
-from docstore.models import Document, Page, page_from, record_from, records_from
-from docstore.pagination.orders import (
+from docstore.collection.orders import (
     GIVEN,
     GivenOrder,
     PageRows,
@@ -40,6 +31,15 @@ from docstore.pagination.orders import (
     given_ids,
     ranked_bound,
 )
+from docstore.concurrency import Timeout
+from docstore.context.collection_view import (
+    SNIPPET,
+    CollectionView,
+    Filter,
+    Listing,
+)
+from docstore.errors import InvalidPage, InvalidSort, UnreadableRecord
+from docstore.models import Document, Page, page_from, record_from, records_from
 from docstore.query import cursor as cursors
 from docstore.query import executor
 from docstore.query.cursor import Way

@@ -1,1 +1,0 @@
-"""Pagination: pages and walks over a planned query, in any order."""

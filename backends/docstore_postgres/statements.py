@@ -357,6 +357,8 @@ def read_page(
     bound = selectivities.first(key, wanted, furthest, found=found)
     if len(condition.whole.text) > _COSTLY_CHARACTERS:
         bound = bound and furthest
+    if condition.prefilters and selectivities.is_small(query, bound, partial(runs.size_of, query)):
+        bound = 0  # a walk that finds too little would have read every text of the scope, and again then
     while bound:
         read = runs.fetch(page.walk(bound), prepare=condition.is_prepared)
         if len(read) == query.limit:
@@ -370,7 +372,7 @@ def read_page(
             access, found = "terms", True
         bound = selectivities.further(wanted, furthest, walked=bound, matched=matched, found=found)
     if is_small():
-        return runs.fetch(page.find("scope"), prepare=False)
+        return runs.fetch(page.find("scope"), prepare=condition.is_prepared)
     access = access or access_path_of(runs, query, condition, rows)
     begun = time.perf_counter()
     read = runs.fetch(

@@ -14,6 +14,7 @@ from docstore.query.fields import DOCUMENTS
 from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
 from docstore.query.search import parse_search
+from tests.kit.statements import record_statements
 
 
 @pytest.fixture
@@ -74,6 +75,20 @@ def buffers_of(store: docstore.Store, filter: dict[str, object], search: str | N
                 [plan] = session.cursor.fetchone()[0]
                 buffers += plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
     return buffers
+
+
+def test_a_small_tenants_search_looks_at_its_texts_once(
+    store: docstore.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that words in no text leave empty is one statement over all documents of the tenant."""
+    view = store.scoped(tenant="small")
+    view.documents.find(search="nowhere")
+    statements = record_statements(monkeypatch)
+    for word in ("nothing", "common absent", "other"):
+        assert not view.documents.find(search=word)
+    pages = [text for text, _ in statements if "docstore_content" in text]
+    assert 3 == len(pages)
+    assert not any(re.search(r"LIMIT \d+\) AS d", text) for text in pages)
 
 
 def test_a_small_tenants_pages_teach_nothing_of_others(

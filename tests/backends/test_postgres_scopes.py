@@ -81,9 +81,10 @@ def test_a_small_tenants_search_looks_at_its_texts_once(
     store: docstore.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page that words in no text leave empty is one statement over all documents of the tenant."""
+    statements = record_statements(monkeypatch)
     view = store.scoped(tenant="small")
     view.documents.find(search="nowhere")
-    statements = record_statements(monkeypatch)
+    statements.clear()
     for word in ("nothing", "common absent", "other"):
         assert not view.documents.find(search=word)
     pages = [text for text, _ in statements if "docstore_content" in text]

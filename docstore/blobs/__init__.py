@@ -199,7 +199,9 @@ def attachment(filename: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
 
 
+# The longest that S3's signatures (version 4) may be valid.
 _WEEK = 604_800
+# A mark has some 100 bytes: what is longer is not ours and need not be read to its end.
 _MARK_BYTES = 4096
 
 
@@ -678,6 +680,7 @@ def _read_mark(body: bytes) -> Mark:
     try:
         said = json.loads(body)
         store, place = said["store"], said.get("place", 0)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    # Any file may stand there, also one that is nested too deeply to be read.
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Mark("")
     return Mark(store, place) if type(store) is str and type(place) is int else Mark("")

@@ -35,7 +35,9 @@ DATABASE = "docstore.db"
 FILES = "files"
 _ABOUT = "backup.json"
 _PARTIAL = "docstore.db.partial"
+# Each try copies what the one before missed, so that only a store that deletes all the time fails.
 _TRIES = 5
+# Rows with their contents, each up to 50 MB: as many as are held at once.
 _ROWS = 500
 _OTHER_STATES = (PENDING, DEAD, SWEPT)
 
@@ -91,8 +93,9 @@ class _Backup:
         folder, about = self._folder, self._folder / _ABOUT
         if folder.exists() and not folder.is_dir():
             raise BackendError(f"{folder} is no folder: name one that is empty or not there")
+        # What cannot be read as ours is another's: refuse rather than write over it.
         if about.exists():
-            with suppress(ValueError, OSError, AttributeError):
+            with suppress(ValueError, OSError, AttributeError, RecursionError):
                 if json.loads(about.read_text()).get("store") == self._own:
                     return
             raise BackendError(f"{folder} holds the backup of another store: name another folder")

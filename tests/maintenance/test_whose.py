@@ -151,10 +151,12 @@ def test_foreign_files_mark_nothing(url: str, folder: Path) -> None:
     assert (folder / "README").read_bytes() == b"x"
 
 
-def test_a_damaged_mark_is_nobody_s(store: docstore.Store, folder: Path) -> None:
-    """An unreadable mark refuses; adoption mends it."""
+@pytest.mark.parametrize("mark", [b"\0\xff{", b"[" * 4096, b"3"])
+@pytest.mark.parametrize("url", ["memory"], indirect=True)
+def test_a_damaged_mark_is_nobody_s(store: docstore.Store, folder: Path, mark: bytes) -> None:
+    """An unreadable mark refuses, one nested too deeply as well; adoption mends it."""
     put(store, 2)
-    (folder / ".docstore-store").write_bytes(b"\0\xff{")
+    (folder / ".docstore-store").write_bytes(mark)
     with pytest.raises(docstore.WrongBlobs) as caught:
         store.collect()
     assert caught.value.found == ""

@@ -28,8 +28,9 @@ CITUS = os.environ.get("DOCSTORE_CITUS", "")
 """The URL of a Citus coordinator that stores on Postgres are made and distributed on, see docs/scale.md."""
 BACKENDS = ("memory", "sqlite", "sqlite-file", "postgres")
 
+# 15: the examples differ in each run on a developer's machine, and `long` has what a single run must find.
 settings.register_profile(
-    "dev", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow]
+    "dev", deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.register_profile("long", settings.get_profile("dev"), max_examples=1_000, print_blob=True)

@@ -139,7 +139,7 @@ def one_by_one(documents: list[Any], scope: Scope) -> list[Draft]:
 
 
 @given(batches(), st.sampled_from([Scope(), Scope("t"), Scope("t", "me")]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=6 * settings().max_examples, deadline=None)
 def test_a_batch_is_what_its_documents_are_one_by_one(documents: list[Any], scope: Scope) -> None:
     """The rows are the same, and so is the first error, given as a list or one after another."""
     expected = outcome(lambda: one_by_one(documents, scope))

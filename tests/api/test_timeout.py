@@ -21,11 +21,13 @@ def slow(patterns: int = 400) -> dict[str, Any]:
 
 SLOW = slow()
 BUDGET = 0.02
+MANY = 600
+"""Documents that `SLOW` takes a second for: fifty times the budget."""
 LATE = 1.0
 """Seconds that a time-out may take on a machine that does much else; the long test knows a quiet one."""
 
 
-def fill(store: docstore.Store, number: int = 1500) -> None:
+def fill(store: docstore.Store, number: int = MANY) -> None:
     """Add documents that the slow filter takes long for."""
     text = "word and word " * 60
     store.documents.add_many(
@@ -63,7 +65,7 @@ def test_every_read_ends_within_its_budget(filled: docstore.Store) -> None:
         assert isinstance(late.value, TimeoutError)
         assert (False, BUDGET) == (late.value.retryable, late.value.budget)
         assert 1 == filled.documents.count({"metadata.n": 7}), name
-    assert {"pending": 1500} == filled.documents.count_by("status")
+    assert {"pending": MANY} == filled.documents.count_by("status")
 
 
 def test_a_batch_of_a_walk_has_the_budget(filled: docstore.Store) -> None:
@@ -75,7 +77,7 @@ def test_a_batch_of_a_walk_has_the_budget(filled: docstore.Store) -> None:
     for _ in walk:
         seen += 1
         time.sleep(0.0005)
-    assert 1500 == seen
+    assert MANY == seen
 
 
 def test_the_error_names_what_no_index_serves(filled: docstore.Store) -> None:
@@ -120,7 +122,7 @@ def test_a_transaction_goes_on_after_a_time_out(filled: docstore.Store) -> None:
                 asks(filled)[ask](SLOW, timeout=BUDGET)
         filled.documents.update(added.id, filename="after")
     assert "after" == filled.documents.get(added.id).filename
-    assert 1501 == filled.documents.count()
+    assert MANY + 1 == filled.documents.count()
 
 
 def test_a_late_interrupt_hits_nobody(filled: docstore.Store) -> None:
@@ -203,7 +205,7 @@ def test_the_asynchronous_store_has_the_same_budget(url: str) -> None:
         async with docstore.open_async(url) as store:
             await store.documents.add_many(
                 {"filename": f"{n}", "metadata": {"n": n, "text": f"{n} " + "word and word " * 60}}
-                for n in range(1500)
+                for n in range(MANY)
             )
             for ask in asks(store).values():
                 with pytest.raises(docstore.QueryTimeout):

@@ -89,7 +89,7 @@ class _Filled:
                 assert set(expected) <= set(self.found(expr)), expr
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_filters_answer_what_the_evaluator_answers(backend: PostgresBackend, data: st.DataObject) -> None:
     """Exact leaves and filters of exact leaves return the same rows, inexact ones those and more."""
@@ -108,7 +108,7 @@ def test_filters_answer_what_the_evaluator_answers(backend: PostgresBackend, dat
             filled.check(expr)
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_orders_and_positions_are_the_cores(backend: PostgresBackend, data: st.DataObject) -> None:
     """Rows come in rule 20's order, and after a row's position come the rows behind it."""

@@ -13,11 +13,14 @@ from benchmarks.questions import W2, Oracle, Question
 from benchmarks.service import Engine, Options, Run, WrongAnswer, measure, steps, table, write_docs
 from docstore.testing.servers import PostgresServer
 
-SHORT = Options(size=200, quiet=1, pending=1, turns=5)
+SHORT = Options(size=200, quiet=1, pending=1, turns=2)
 
 
-def test_every_row_is_measured_on_every_engine(postgres_server: PostgresServer) -> None:
+def test_every_row_is_measured_on_every_engine(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All answers of ours and by hand are right, each state is there, and the table has each row."""
+    monkeypatch.setattr("benchmarks.service.factor", lambda: 1.0)  # how fast the machine is takes most of it
     taken = measure(replace(SHORT, server=postgres_server.url()), lambda line: None)
     found = {(one.engine, one.row, one.state) for one in taken}
     for engine in SHORT.engines:

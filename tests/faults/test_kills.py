@@ -30,12 +30,12 @@ def report(what: str, seed: int, tally: Tally) -> None:
 
 
 def test_on_sqlite_and_a_folder(tmp_path: Path, long: bool, seed: int) -> None:
-    """1,000 kills (long), 32 (short): 0 lost, 0 by half, 0 dangling, 0 corrupt, 0 untracked."""
+    """1,000 kills (long), 16 (short): 0 lost, 0 by half, 0 dangling, 0 corrupt, 0 untracked."""
 
     def opened() -> docstore.Store:
         return docstore.open(f"sqlite:///{tmp_path / 'docstore.db'}", blobs=tmp_path / "files")
 
-    tally = kill_loop(opened, 1000 if long else 32, seed=seed, most=5 if long else 1)
+    tally = kill_loop(opened, 1000 if long else 16, seed=seed, most=5 if long else 1)
     report("SQLite and a folder", seed, tally)
     assert SOUND == tally.faults
     assert tally.acknowledged > 0
@@ -43,7 +43,7 @@ def test_on_sqlite_and_a_folder(tmp_path: Path, long: bool, seed: int) -> None:
 
 def test_on_postgres_that_crashes_too(tmp_path: Path, long: bool, seed: int) -> None:
     """The same, and the server crashes (`pg_ctl -m immediate`) and recovers under its writers' hands."""
-    every = 40 if long else 8
+    every = 40 if long else 4
     with PostgresServer() as server:
         url = server.create_database()
 
@@ -55,7 +55,7 @@ def test_on_postgres_that_crashes_too(tmp_path: Path, long: bool, seed: int) -> 
                 server.stop("immediate")
                 server.start()
 
-        tally = kill_loop(opened, 1000 if long else 16, seed=seed, most=5 if long else 3, disturb=crash)
+        tally = kill_loop(opened, 1000 if long else 8, seed=seed, most=5 if long else 3, disturb=crash)
     report(f"Postgres and a folder, a crash every {every} kills", seed, tally)
     assert SOUND == tally.faults
     assert tally.acknowledged > 0
@@ -64,7 +64,7 @@ def test_on_postgres_that_crashes_too(tmp_path: Path, long: bool, seed: int) -> 
 def test_on_s3_through_a_bad_wire(
     sqlite_url: str, s3_server: S3Server, s3_blobs: Callable[..., Blobs], long: bool, seed: int
 ) -> None:
-    """200 kills (long), 8 (short) while requests fail, replies are dropped after the effect and bodies are
+    """200 kills (long), 5 (short) while requests fail, replies are dropped after the effect and bodies are
     cut.
     """
     with S3Proxy(s3_server.port, rate=0.05 if long else 0.03, seed=seed) as proxy:
@@ -76,7 +76,7 @@ def test_on_s3_through_a_bad_wire(
         def calm(number: int) -> None:
             proxy.rate = 0.0 if number >= kills else proxy.rate
 
-        kills = 200 if long else 8
+        kills = 200 if long else 5
         tally = kill_loop(opened, kills, seed=seed, most=4 if long else 2, disturb=calm, settle=1.0)
     report(f"SQLite and S3, {proxy.fired}", seed, tally)
     assert SOUND == tally.faults

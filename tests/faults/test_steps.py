@@ -132,7 +132,8 @@ def test_killed_at_every_step(ground: Any, name: str) -> None:
         assert found in (BEFORE, after), step
         if step in DONE and (name != "together" or step == "P4.2"):
             assert after == found, step
-        assert [] == ground.healed()
+        if LONG or step == seen[-1]:  # what a deletion leaves, the next turn's healing would find, too
+            assert [] == ground.healed()
 
 
 def test_every_step_is_killed_somewhere(sqlite_url: str, tmp_path: Path) -> None:

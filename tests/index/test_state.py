@@ -224,8 +224,9 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     monkeypatch.setattr("docstore_memory.index._FOLD", 4)
     from hypothesis.stateful import run_state_machine_as_test
 
+    examples = max(5, settings().max_examples // 3)
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=10, stateful_step_count=12, deadline=None)
+        machine, settings=settings(max_examples=examples, stateful_step_count=12, deadline=None)
     )
 
 

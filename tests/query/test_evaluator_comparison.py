@@ -45,18 +45,18 @@ def test_a_plain_key_after_an_operator() -> None:
     assert wrong.value.path == "a/b"
 
 
-@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("operand", VALUES)
 @pytest.mark.parametrize(
     ("word", "signs"), [("$gt", {1}), ("$gte", {0, 1}), ("$lt", {-1}), ("$lte", {-1, 0})]
 )
-def test_ranges_keep_to_their_type(word: str, signs: set[int], operand: Any, value: Any) -> None:
+def test_ranges_keep_to_their_type(word: str, signs: set[int], operand: Any) -> None:
     """Rules 11, 12: only values of the operand's own type; with null, ``$gte`` and ``$lte`` mean ``$eq``."""
     groups = [(type(None),), (bool,), (int, float), (str,), (dict,)]
-    same = any(type(value) in group and type(operand) in group for group in groups)
-    order = (VALUES.index(value) > VALUES.index(operand)) - (VALUES.index(value) < VALUES.index(operand))
-    expected = same and (order if value is not operand else 0) in signs
-    assert expected == matches_filter({"a": {word: operand}}, {"a": value})
+    for value in VALUES:
+        same = any(type(value) in group and type(operand) in group for group in groups)
+        order = (VALUES.index(value) > VALUES.index(operand)) - (VALUES.index(value) < VALUES.index(operand))
+        expected = same and (order if value is not operand else 0) in signs
+        assert (value, expected) == (value, matches_filter({"a": {word: operand}}, {"a": value}))
 
 
 @pytest.mark.parametrize(

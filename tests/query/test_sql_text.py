@@ -24,7 +24,7 @@ from docstore.testing.strategies.filters import Filter
 from docstore.testing.strategies.worlds import world
 from tests.kit.statements import Statements, record_statements
 
-QUESTIONS, WORLDS = 8, 30
+QUESTIONS, WORLDS = 12, 12
 _UNMASKED = ("$type", "$options", "$exists", "$size", "$mod", "$comment")
 _PIECES = ("$substring", "$isubstring", "$startsWith", "$glob", "$iglob", "$regex")
 _MASK = {code: 0x4E00 + code for code in (*range(65, 91), *range(97, 123))}

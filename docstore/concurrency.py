@@ -169,6 +169,8 @@ class Call:
         self._is_told = False
         self._interrupt: Callable[[], object] | None = None
         self._is_sending = False
+        # Never held while an interrupt is sent: a driver's cancel may wait for the server. `detach` waits
+        # for it by `_is_sending` instead.
         self._mutex = threading.Lock()
 
     @property
@@ -228,6 +230,7 @@ class Call:
         before = self._interrupt
         if self.is_cancelled and self._is_told:  # this is the cleaning up
             return before
+        # Set before the timer is told: it may look at once.
         self._interrupt = interrupt
         if self.is_cancelled or self.deadline < math.inf:
             _timer.watch(self)
@@ -311,6 +314,7 @@ class Budget:
         call = self._call = _here.call
         self._before = (call.deadline, call.budget, call.has_budget)
         call.has_budget = True
+        # A budget without end still counts as one, so that the store's own does not apply within it.
         if self._left == math.inf:
             return self
         self._begun = time.monotonic() if call.asked is None else call.asked
@@ -392,6 +396,8 @@ def looked_over(records: Iterable[T]) -> Iterable[T]:
 
 
 def _looking(records: Iterable[T], call: Call) -> Iterator[T]:
+    # A look costs a clock reading: it doubles its distance while rows are quick, and halves it when they
+    # are slow.
     stride = left = 1
     last = time.monotonic()
     for record in records:
@@ -420,6 +426,7 @@ class FairLock:
 
     def acquire(self, timeout: float, waiting: str = "the turn to write") -> bool:
         """Take the lock, waiting for it in turn; return whether it came within ``timeout`` seconds."""
+        # `_mutex` is held for moments and no other lock is taken under it; the turn is waited for outside.
         with self._mutex:
             if not self._held:
                 self._held = True
@@ -471,6 +478,7 @@ class ReentrantFairLock:
 
     def __init__(self) -> None:
         self._lock = FairLock()
+        # Only the holder itself can find its own identity here, so that reading it needs no lock.
         self._holder: int | None = None
         self._depth = 0
 
@@ -526,6 +534,8 @@ class _Timer:
 
     def _run(self) -> None:
         while True:
+            # Cleared before the look: a call that is watched after it sets the event again, and none is
+            # missed.
             self._wake.clear()
             self._next = math.inf
             calls = list(self._watched)
@@ -534,6 +544,8 @@ class _Timer:
                 call.interrupt()
             first = min((call.deadline for call in calls), default=math.inf)
             if over:
+                # An interrupt between two statements hits nothing, and the next statement would run to its
+                # end.
                 first = time.monotonic() + _REPEAT_SECONDS
             self._next = first
             self._wake.wait(None if first == math.inf else max(0.0, first - time.monotonic()))
@@ -568,6 +580,8 @@ class Gate:
         me = threading.get_ident()
         depth = self._inside.get(me, 0)
         self._inside[me] = depth + 1
+        # First say that it is inside, then look for a fork; the fork does the reverse. So one sees the
+        # other.
         if _forks.forker is not None and not depth:  # it looks who is inside after it has said so
             self._wait(me)
         if self.is_torn:
@@ -622,6 +636,7 @@ class _Forks:
 
     def before(self) -> None:
         """Let nobody in, and wait for those that are."""
+        # With a limit: a fork from within a fork's own handlers must not wait for itself for ever.
         self._turn.acquire(timeout=2 * _FORK_SECONDS)
         self.forker = threading.get_ident()
         end = time.monotonic() + _FORK_SECONDS
@@ -641,6 +656,7 @@ class _Forks:
     def after_in_child(self) -> None:
         """Begin anew in the child."""
         global _timer
+        # Every lock is made anew: the thread that held one does not exist here.
         for gate in list(_gates):
             gate.after_fork(is_torn=gate in self.busy)
         for one in list(_forgetful):
@@ -721,5 +737,6 @@ class Clock:
         return self._last + max(0, time.monotonic_ns() // 1000 - self._told_at)
 
     def _tell(self, instant: int) -> int:
+        # Never backwards, whatever the wall clock does: order by time is order of commits.
         self._last, self._told_at = max(self._last, instant), time.monotonic_ns() // 1000
         return self._last

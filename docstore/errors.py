@@ -90,6 +90,8 @@ __all__ = [
     "missing",
 ]
 
+# Characters of a value, and of a whole path, in a message: enough to recognise it, and no log line is
+# flooded by a caller's megabyte.
 _LONGEST_SHOWN = 80
 _LONGEST_PATH = 300
 

@@ -35,6 +35,7 @@ from docstore.writes.updates import (
 __all__ = ["Extractions"]
 
 _PRIVATE = frozenset({"fingerprint"})
+# Ids of one statement, well within every engine's number of parameters.
 _AT_ONCE = 1000
 _ADDED = frozenset({
     "document_id", "results", "id", "status", "error", "confidence_scores", "review_flags", "review_below",

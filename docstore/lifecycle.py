@@ -77,6 +77,8 @@ def status_after(action: str, status: str, id: str) -> str:
 
 Chain = tuple[str | None, str | None, str]
 """Tenant, owner, external_id."""
+# Locks are taken in the order of their names by every writer, so that two batches cannot wait for each
+# other. Chains that share a bucket wait needlessly, which is rare and harmless.
 _BUCKETS = 1024
 
 

@@ -461,6 +461,7 @@ class FieldInfo(BaseModel):
     examples: tuple[Any, ...] = ()
 
 
+# Combinations of types that have been checked; a caller with more begins anew rather than grow.
 _MOST_KNOWN = 4096
 _EPOCH = to_datetime(0)
 _STATUS = {status.value: status for status in Status}
@@ -612,6 +613,7 @@ def page_from(values: dict[str, Any]) -> Page[Any]:
 
 _WIDTH = 40
 """Characters of a text in a line."""
+# Characters of a value in a notebook's table.
 _CELL = 120
 _COLUMNS = ("number", "filename", "status", "metadata", "results", "created_at")
 _STYLE = "text-align:left;vertical-align:top"

@@ -169,10 +169,13 @@ class Claim:
         return self._queue.held(self.document, self.token, self._queue.releasing(error))
 
 
+# A report stays small whatever fails; each document keeps its own error.
 KEPT_ERRORS = 100
+# One heartbeat may be lost or late without the lease running out.
 HEARTBEATS_PER_LEASE = 3
 STOP_LOOK_SECONDS = 0.1
 """How long a waiting worker may miss that the caller's event was set."""
+# 4 to the power of the attempts, up to an hour: after a night's outage all is tried within about an hour.
 _LONGEST_DELAY_SECONDS = 3_600.0
 MOST_SECONDS = 10 * 366 * 86_400
 """The longest lease, delay or poll: about ten years."""
@@ -356,6 +359,8 @@ class Workers:
         ]
         self._working = workers
         self._active: dict[str, Claim] = {}
+        # Lock order: `_telling`, then `_mutex`. `_telling` is held while `on_progress` runs, which is the
+        # caller's and may take long; nothing is called while `_mutex` is held.
         self._mutex, self._telling = Lock(), Lock()
         self._stop, self._ended = Event(), Event()
         self._failure: BaseException | None = None
@@ -400,6 +405,7 @@ class Workers:
                         claim.release()
                     break
                 self._handle(claim)
+        # A thread's error would vanish with it: `run` raises it when the others are done.
         except BaseException as failure:
             with self._mutex:
                 self._failure = self._failure or failure
@@ -424,6 +430,7 @@ class Workers:
             self._active[document.id] = claim
         try:
             outcome = self._outcome(claim)
+        # Another worker has the document now, and says what became of it.
         except LeaseLost:
             outcome = "lost"
         finally:

@@ -55,6 +55,7 @@ class ThreadGroup:
     """
 
     def __init__(self, name: str, most: int) -> None:
+        # Innermost: nothing is called while it is held, and an errand's `begin` takes no other lock.
         self.mutex: threading.Lock = threading.Lock()
         self._name = name
         self._most = most
@@ -206,6 +207,7 @@ class Chore:
         """Do it."""
         try:
             self._work()
+        # Nobody waits for a chore: what it raises must not end the thread that others wait for.
         except BaseException:
             return
 
@@ -327,6 +329,7 @@ class Hop(Call, Generic[T]):
                 continue
             try:
                 self._reply = (await question(), None)
+            # It is the caller's: the thread that asked raises it.
             except Exception as raised:
                 self._reply = (None, raised)
             self._replied.release()
@@ -340,6 +343,7 @@ class Hop(Call, Generic[T]):
         undo, self._undo = self._undo, None
         if undo is not None and self.error is None:  # it was done when the cancellation came
             work, self._value = partial(undo, self._value), None
+            # The caller hears of the cancellation; an undo that fails leaves what a collection removes.
             with suppress(Exception):
                 await shielded(Hop(work, self._group, context=self._context).made())
 
@@ -390,6 +394,7 @@ class Hop(Call, Generic[T]):
         with working_on(Call() if self._foreign else self):
             try:
                 self._value = self._context.run(self._work)
+            # Whatever it is, the task raises it; this thread goes on to the next call.
             except BaseException as error:
                 self.error = error
             if self.is_cancelled or self.loop.is_closed():
@@ -484,6 +489,7 @@ async def _outlasted(task: asyncio.Task[T]) -> T:
     while not task.done():
         try:
             await asyncio.wait((task,))
+        # The task is waited for to its end, however often its caller is cancelled: its thread still runs.
         except asyncio.CancelledError:
             continue
     return task.result()

@@ -31,6 +31,8 @@ __all__ = [
 T = TypeVar("T")
 D = TypeVar("D")
 S = TypeVar("S", bound=Records[Any])
+# A hop to a thread and back costs more than a row, so that rows come by the hundred; a cancellation waits
+# for one such part at most.
 _ROWS_A_HOP = 500
 
 

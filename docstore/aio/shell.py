@@ -29,6 +29,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
 Group: TypeAlias = Literal["read", "write", "bytes"]
+# A single-writer engine gains nothing from more threads that wait for its turn: the second prepares while
+# the first writes.
 _WRITERS, _WRITERS_IN_TURN, _UPLOADERS = 8, 2, 16
 _EXIT_SECONDS = 5.0
 """So long the end of the process waits for the threads of a store that was never closed."""
@@ -120,6 +122,7 @@ class Block:
             return
         self._has_ended = self._closed = True
         failed = StoreClosed("this store was closed while the transaction was open")
+        # A lane that is closed already has rolled back.
         with suppress(RuntimeError):
             self.lane.submit(Chore(partial(self._variables.run, self._leave, failed)))
 

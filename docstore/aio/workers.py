@@ -174,6 +174,7 @@ class AsyncWorkers:
             self._active[claim.document.id] = claim
             try:
                 outcome = await self._outcome(claim)
+            # Another worker has the document now, and says what became of it.
             except LeaseLost:
                 outcome = "lost"
             finally:
@@ -250,6 +251,7 @@ async def _given_back(claim: AsyncClaim) -> None:
     """Release a claim; where that fails, its lease runs out."""
     try:
         await claim.release()
+    # The database is away or the lease is over: either way the document comes back by itself.
     except DocstoreError:
         return
 

@@ -22,6 +22,7 @@ __all__ = [
     "MemoryObjects",
 ]
 
+# Bytes of one read, a request each on a remote filesystem.
 _BLOCK = 4_194_304
 
 
@@ -62,6 +63,7 @@ class FilesystemObjects:
 
     def stat(self, key: str) -> ObjectStat | None:
         """Return a file's size and time."""
+        # fsspec remembers listings: another process may have written since.
         self._filesystem.invalidate_cache()
         try:
             found = self._filesystem.info(self._root + key)
@@ -126,6 +128,7 @@ class FilesystemObjects:
 
     def _take_back(self, file: Any, path: str) -> None:
         """Remove what a failed write left; closing its file publishes it, so that it can be removed."""
+        # Best effort while another error is on its way; a collection removes what stays.
         with suppress(Exception):
             if file is not None:
                 file.close()
@@ -202,6 +205,7 @@ def _uncached(filesystem: Any) -> Any:
     return filesystem
 
 
+# A read copies: larger pieces would only hold more memory.
 _MEMORY_BLOCK = 1_048_576
 
 

@@ -20,10 +20,13 @@ from docstore.crash_points import reached
 
 __all__ = ["LocalObjects", "fill_file", "sync_folder", "write_all"]
 
+# Bytes of one read: a system call costs little beside this many bytes.
 _BLOCK = 262_144
 # Windows lacks some flags and has one that POSIX does not need; Python closes every file on exec anyway.
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+# O_NONBLOCK: opening a named pipe in the place of an object would wait for its writer for ever; a regular
+# file does not mind.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY
 
 
@@ -153,6 +156,7 @@ class LocalObjects:
                 if name > after or after.startswith(name):
                     yield from self._walk(name, prefix, after)
             elif name > after and name.startswith(prefix):
+                # Removed since the folder was listed.
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     yield name, status.st_size, status.st_mtime
@@ -252,6 +256,7 @@ def _linked(temporary: Path, target: Path) -> bool:
         os.link(temporary, target)
     except FileExistsError:
         return False
+    # No hard links here (FAT, some network shares): look, then rename, between which another may come.
     except OSError:
         if os.path.lexists(target):
             return False

@@ -289,6 +289,7 @@ def at_once(work: Callable[[S], T], items: Iterable[S], workers: int) -> list[T]
         return [future.result() for future in futures]
 
 
+# Each key has three names, and a DeleteObjects takes 1,000.
 _KEYS_A_BATCH = 300
 
 

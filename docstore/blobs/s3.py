@@ -24,6 +24,7 @@ __all__ = ["SMALL", "S3Objects"]
 SMALL = 8_388_608
 """Bytes up to which an object is one request, and the size of the first parts of a larger one."""
 
+# Bytes of one ranged GET.
 _BLOCK = 4_194_304
 _REFUSED = ("PreconditionFailed", "ConditionalRequestConflict")
 _OURS = (
@@ -73,6 +74,7 @@ class S3Objects:
             reached("P3.4")
             self._believe(key, size)
             reached("P3.5")
+        # The object is there, but is not what was sent, or nobody could look: it must not be found later.
         except BaseException:
             with suppress(Exception):
                 self._delete(key)
@@ -216,6 +218,7 @@ class S3Objects:
                 answer = self._filesystem.call_s3(
                     "delete_objects", Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True}
                 )
+            # Some services of S3's kind have no DeleteObjects: from then on each name is a request.
             except OSError as error:
                 if not _is_unknown(error):
                     return dict.fromkeys(keys, error)
@@ -245,6 +248,7 @@ class S3Objects:
                 )  # fmt: skip
                 sent.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
             self._call("complete_multipart_upload", to, UploadId=upload, MultipartUpload={"Parts": sent})
+        # An upload that nobody ends is billed for its parts, and no listing of objects shows it.
         except BaseException:
             with suppress(Exception):
                 self._call("abort_multipart_upload", to, UploadId=upload)

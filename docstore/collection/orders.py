@@ -31,6 +31,7 @@ __all__ = [
 
 Position: TypeAlias = tuple[SortValue, ...]
 GIVEN = "given"
+# Ids of one statement; a page of few rows asks for as many, since some may be filtered out.
 _AT_ONCE = 1000
 
 

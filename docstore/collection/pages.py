@@ -73,6 +73,7 @@ __all__ = [
 
 NEWEST = "-created_at"
 """The order in which records are taken for ranking."""
+# `number` is a signed 64-bit integer on every engine.
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -278,6 +279,7 @@ def _spelled(key: Any) -> Any:
 
 
 T = TypeVar("T")
+# A walk whose rows are dear doubles its batches, up to so many times the size that was asked.
 _AHEAD = 16
 _LONG, _DEAR = 0.05, 0.0002
 """Seconds of a batch, and of a row in it, from which reading more at once pays."""
@@ -382,6 +384,7 @@ def _characters(rows: list[Row]) -> int:
 
 
 R = TypeVar("R")
+# Between two batches no transaction is open: a walk of hours holds up nobody.
 _ROWS_AT_ONCE = 1000
 
 

@@ -51,6 +51,7 @@ __all__ = [
 
 MOST_VALUES = 10_000
 """Values or paths that one call returns."""
+# Rows of one column in a batch: no content is read, so that batches may be large.
 _AT_ONCE = 2048
 _DISTINCT_KNOWN = 1000
 """Different values at a path that ``fields`` keeps apart."""
@@ -291,6 +292,7 @@ class _Field:
 
 Columns: TypeAlias = tuple[tuple[str, Path], ...]
 """The name of each column, as the caller wrote it, and its path."""
+# Rows of one Arrow record batch.
 _BATCH = 2048
 _EXACT = 2**53
 """Whole numbers up to here are doubles."""

@@ -72,6 +72,7 @@ SNIPPET = "snippet"
 """What can be included that is no stored field: the part of the content where a search's terms stand."""
 
 _NONE: frozenset[str] = frozenset()
+# A listing is usually asked for its first page and a few behind it; deep offsets must not pile up.
 _WINDOWS = 8
 _NOT_ALONE = frozenset({"filename", "content"})
 """Columns whose change is more than one row's."""
@@ -344,6 +345,7 @@ class CollectionView(Generic[T]):
                 )
             try:
                 asked[self.id_of(id)] = None
+            # An id that no record can have, such as one with a lone surrogate, names none.
             except NotFound:
                 continue
         return list(asked)

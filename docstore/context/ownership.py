@@ -37,6 +37,7 @@ __all__ = [
     "places_of",
 ]
 
+# Keys of one listing that are compared with their rows in one statement.
 _LISTED = 1000
 _BELIEVED_SECONDS = 60.0
 """How long who writes believes what was seen last: at a root that is asked over a network all of it, at one
@@ -237,6 +238,7 @@ class Places:
         if not place:
             return
         name, where = f"place/{place}", self._blobs.location
+        # Only a note for people: a role without the right to write it must not fail for that.
         with suppress(BackendError):
             with self._read() as reader:
                 if not isinstance(reader, KeepsSettings) or reader.setting(name) == where:

@@ -82,7 +82,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+# Bytes of a key: a filter with thousands of values is seldom asked again, and its key costs memory.
 _LONGEST = 4_096
+# Questions with new values each time push out the oldest.
 _KEPT = 256
 
 
@@ -131,8 +133,10 @@ class Recent(Generic[T]):
         return made
 
 
+# With pauses that double from 2 ms, the last try begins a quarter of a second after the first.
 _TRIES = 8
 _POSITION = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}\Z")
+# Where Postgres' log begins: every replica is past it.
 _NOWHERE = "0/0"
 _PENDING: tuple[BlobState, ...] = ("pending",)
 
@@ -600,6 +604,7 @@ class StoreContext:
             if not self.in_transaction:
                 for key in (key for key in keys if key not in known):
                     self.bytes().delete(key)
+        # `failed` is what the caller must hear of; the bytes are an intent that a collection ends.
         except (DocstoreError, OSError) as also:
             failed.add_note(f"and the bytes could not be withdrawn, they will be collected: {also}")
 

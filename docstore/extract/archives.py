@@ -37,8 +37,11 @@ __all__ = [
     "unpacked",
 ]
 
+# A bomb is noticed within one chunk of the bound that it breaks.
 _CHUNK = 256 * 1024
+# What is unpacked beyond this goes to a temporary file: the child's memory is bounded.
 _IN_MEMORY = 8 * 1024 * 1024
+# Names that nobody reads any more; an archive may claim millions of empty members.
 _MOST_MEMBERS = 100_000
 _SUFFIXES = {"tgz": "tar", "tbz": "tar", "tbz2": "tar", "txz": "tar", "tzst": "tar", "svgz": "svg"}
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
@@ -135,6 +138,7 @@ def archive_members(source: Source) -> Iterator[tuple[str, Callable[[], BinaryIO
 def _zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO | None:
     try:
         opened: Any = archive.open(member)
+    # Encrypted, packed by a method that zipfile does not know, or damaged: its name is still listed.
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError, OSError):
         return None
     return opened  # type: ignore[no-any-return]
@@ -161,6 +165,7 @@ def _tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO |
 
 
 _STEP = 1024  # of a damaged part: what a step holds is lost with it
+# Office writes some hundred parts; a directory that claims more is read up to here.
 _MOST_PARTS = 100_000
 _ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([-\w.:]+)""")
 _HEADER = struct.Struct("<4sHHHHHIIIHH")

@@ -26,7 +26,9 @@ __all__ = ["FRAME", "main"]
 FRAME = struct.Struct("<cI")
 _GRACE_SECONDS = 0.25  # a library that does not return to Python by then is killed
 _LATE = "cut where its time was up"
+# An allocator seldom gives back what a large file took, so that the next file begins in a new process.
 _RECYCLED_BYTES = 384 * 1024 * 1024
+# What libraries leak, however little, ends with the process.
 _FILES = 2000
 
 

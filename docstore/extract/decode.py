@@ -18,8 +18,11 @@ from docstore.extract.base import ExtractionError, Source
 
 __all__ = ["Encoding", "codec_of", "decode", "is_text", "text_chunks", "text_of"]
 
+# First bytes by which text is told from binary: Git looks at 8,000.
 _SAMPLE = 8192
+# HTML asks for a declaration within 1,024 bytes, but licences and comments stand before many.
 _DECLARED_WITHIN = 4096
+# chardet's time grows with what it reads; only lines that are not ASCII are handed to it.
 _DETECTED_BYTES = 64 * 1024
 _LEAST_CONFIDENCE = 0.1  # below it chardet's answers were wrong more often than windows-1252
 _SURE_CONFIDENCE = 0.5
@@ -30,6 +33,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# Tab, line ends, form feed, backspace and escape (ISO 2022, colours of terminals) occur in texts.
 _CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
 _LOW = bytes(range(128))
 _ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\(J|\(I|\$\)C|\$\(D)")
@@ -134,6 +138,7 @@ def codec_of(label: str) -> str | None:
     if found is None:
         try:
             name = codecs.lookup(label).name
+        # A label may hold a null, which `lookup` refuses by ValueError.
         except (LookupError, ValueError):
             return None
         found = _CODECS.get(name) or (name if _OTHER.match(name) else None)
@@ -363,6 +368,7 @@ def _web(error: UnicodeError) -> tuple[str, int]:
     if name == "euc-jp" and len(pair) == 2 and min(pair) >= 0xA1:  # rows 13 and 89 to 119: ① and 髙
         return _jis(pair), start + 2
     if name == "big5hkscs" and len(pair) == 2:
+        # Windows' code page has characters that Hong Kong's standard leaves out.
         try:
             return pair.decode("cp950"), start + 2
         except UnicodeDecodeError:

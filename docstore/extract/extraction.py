@@ -57,7 +57,9 @@ package.__getattr__ = fill
 from docstore.extract.child import main
 main({descriptor})
 """
+# A letter for the kind, and the length as four bytes, little-endian: `child.FRAME`.
 _FRAME_BYTES = 5
+# Each idle child keeps its memory, and four serve as many threads without a start between files.
 _MOST_IDLE = 4
 _COPIED = 1 << 20
 
@@ -140,6 +142,7 @@ class _Child:
 
 
 _idle: list[_Child] = []
+# Held for moves in `_idle` only: a child is started and ended outside of it, which takes long.
 _lock = threading.Lock()
 
 
@@ -412,6 +415,7 @@ def _packed(extractors: dict[str, Any]) -> str | None:
         return None
     try:
         return b64encode(pickle.dumps(extractors)).decode()
+    # Functions of functions and lambdas: the caller runs them in its own process.
     except (pickle.PicklingError, AttributeError, TypeError):
         return None
 

@@ -25,7 +25,9 @@ __all__ = [
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\(.)|([{}])|[\r\n]+|([^\\{}\r\n]+)", re.DOTALL
 )
+# RTF writes pictures as hexadecimal digits, so that whole files are far larger than their text.
 _MOST_BYTES = 256 * 1024 * 1024
+# Open groups at once: each keeps a state, and a file of braces would take all memory.
 _MOST_GROUPS = 10_000
 _HIDDEN_WORDS = (
     b"fonttbl colortbl stylesheet info pict object objdata objalias objsect themedata "
@@ -211,6 +213,7 @@ _KINDS = {
     "PowerPoint Document": "application/vnd.ms-powerpoint",
     "__properties_version1.0": "application/vnd.ms-outlook",
 }
+# A chain of sectors may lead in a circle.
 _MOST_DIRECTORY_SECTORS = 256
 
 

@@ -22,7 +22,9 @@ _NO_CHARSET = frozenset(["us-ascii", "ascii", "ansi_x3.4-1968", "unknown-8bit", 
 """Declared by programs that know nothing of the text: bytes above 0x7F contradict them."""
 _UNSEEN = frozenset(("text/css", "text/javascript", "text/x-amp-html"))
 _REPORTS = frozenset(("message/delivery-status", "message/disposition-notification"))
+# Bounds mails that were made to be nested without end.
 _DEPTH = 10
+# A message of an mbox is parsed whole, in memory.
 _MAIL_BYTES = 64 * 1024 * 1024
 
 
@@ -178,6 +180,7 @@ def _header(value: Any) -> str:
         text = decode(text.encode("utf-8", "surrogateescape"))
     try:
         parts = decode_header(text)
+    # A broken encoded word is shown as it stands.
     except (HeaderParseError, ValueError):
         parts = [(text, None)]
     made = "".join(part if isinstance(part, str) else decode(part, charset) for part, charset in parts)

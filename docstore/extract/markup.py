@@ -27,6 +27,7 @@ __all__ = [
 
 _TAG = re.compile(r"<!--.*?-->|<!\[CDATA\[|\]\]>|<[^>]*(?:>|\Z)", re.DOTALL)
 _DECLARATION = re.compile(r"\ufeff?\s*<\?xml[^>]*\?>")
+# A longer entity, or one made of others, is how a small file becomes gigabytes (billion laughs).
 _ENTITY_CHARACTERS = 4096
 _HIDDEN = frozenset({"script", "style", "metadata"})  # of SVG
 
@@ -238,7 +239,9 @@ _BLOCK_TAGS = (
 )
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
 _CELLS = frozenset({"td", "th"})
+# The parser looks for a tag's end from its beginning in each feed: small steps keep that short.
 _STEP = 64 * 1024
+# Longer than any tag with an embedded picture; what nothing ends must not be held for ever.
 _LONGEST_TAG = 1 << 20
 _COMMENT_END = re.compile("--!?>")
 _TAGS = re.compile("<[^>]*>?")

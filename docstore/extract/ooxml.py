@@ -40,6 +40,7 @@ _PARAGRAPHS_WORDS = "w:p a:p c:v cx:pt cx:v p:text s:comment tc:threadedComment 
 _PARAGRAPHS = frozenset(_PARAGRAPHS_WORDS.split())
 _ROWS, _CELLS = frozenset(("w:tr", "a:tr")), frozenset(("w:tc", "a:tc"))
 _BREAKS = {"w:br": "\n", "w:cr": "\n", "a:br": "\n", "w:tab": "\t", "w:ptab": "\t", "w:noBreakHyphen": "-"}
+# Within a table cell the text of a whole document may come as millions of small strings.
 _HELD_PIECES = 4096
 
 
@@ -382,6 +383,7 @@ class _Styles(XmlHandler):
         self._in_cells = self._in_cells and _short(name) != "s:cellXfs"
 
 
+# ECMA-376, 18.8.30: built-in number formats that are dates or times, those of East Asia included.
 _DATE_FORMATS = frozenset(str(n) for n in (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 
 

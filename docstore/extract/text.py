@@ -30,8 +30,10 @@ __all__ = [
     "plain",
 ]
 
+# Pieces are handed on through a socket: small ones would cost more than the reading.
 _PIECE = 16 * 1024
 _QUOTED_CHARACTERS = 256 * 1024  # a quote that is open for longer is no quote
+# A string that is still open after so much is damage, not text.
 _STRING_CHARACTERS = 1 << 24
 _CHUNK = 256 * 1024
 _SEPARATORS = ",;\t|"
@@ -306,8 +308,10 @@ _SILENT_WORDS = (
 )
 _SILENT = frozenset(_SILENT_WORDS.split())
 _ESCAPE = re.compile(r"\\([nN\\,;:])")
+# A folded value, such as a photograph in a card, is cut here.
 _VALUE_CHARACTERS = 1 << 20
 _CUT_CHARACTER = re.compile(rb"([\x80-\xff])\r?\n[ \t](?=[\x80-\xbf])")
+# A longer calendar is joined on disk.
 _IN_MEMORY = 8 * 1024 * 1024
 
 

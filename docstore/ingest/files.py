@@ -111,6 +111,7 @@ def _lines(file: str) -> Iterator[str]:
     try:
         with open(file, encoding="utf-8", errors="surrogateescape") as opened:
             yield from (line.rstrip("\n") for line in opened)
+    # No such file, or none that may be read: no patterns, as Git does.
     except OSError:
         return
 
@@ -263,10 +264,12 @@ def _met(entry: os.DirEntry[str], name: str, options: WalkOptions) -> Entry | No
     return Entry(entry.path, name, status.st_size, status.st_mtime_ns)
 
 
+# Plain text up to here is read in this process: the way to the child costs half of such a file's time.
 _PLAIN_BYTES = 256 * 1024
 _BUILTIN = builtin()
 _IN_MEMORY = 8 * 1024 * 1024  # a longer file is read from the disk again when it is stored
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# JSON on every backend keeps integers of 64 bits exactly; some filesystems know later times.
 _MOST_INTEGER = 2**63 - 1
 
 

@@ -61,6 +61,7 @@ _LOOKED_UP = 200  # files whose documents are looked up at once
 _BATCH = 200  # documents written at once
 _WEIGHT = 32 * 1024 * 1024  # bytes of files and text held before they are written
 _AHEAD = 64 * 1024 * 1024  # bytes of files that are read ahead
+# Beyond this the single writer of SQLite is what files wait for.
 _MOST_JOBS = 8
 _THE_FILES_OWN = (InvalidDocument, ChecksumMismatch, SizeMismatch, OSError)
 
@@ -427,6 +428,7 @@ class Indexer:
             added = self.documents.add_many(
                 [self._document(folder, reading) for folder, reading, _ in waiting]
             )
+        # One file spoiled the batch: each is written by itself, so that the others are in and it is named.
         except _THE_FILES_OWN:
             yield from (self._write_alone(*one) for one in waiting)
         else:

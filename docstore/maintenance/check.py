@@ -29,6 +29,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, fault_of
 __all__ = ["ChecksIndexes", "Level", "check"]
 
 Level: TypeAlias = Literal["size", "hash"]
+# A batch is one snapshot: small enough that no long transaction keeps Postgres from vacuuming.
 _BATCH = 500
 _LISTED = 1000
 
@@ -146,6 +147,7 @@ class _Check:
         self._part = part
         self._grace = grace
         self._read_only = read_only
+        # Threads that read bytes add their findings under it; it is held for no call.
         self._mutex = Lock()
         self._ownership = Ownership(None, None)
         self._newest = 0

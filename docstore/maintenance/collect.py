@@ -35,6 +35,7 @@ __all__ = [
     "erase",
 ]
 
+# Rows read at a time, outside of the blocks that change them.
 _BATCH = 200
 
 
@@ -285,6 +286,7 @@ def _older(now: int, grace: float) -> int:
     return now - int(grace * 1_000_000) + 1
 
 
+# Documents of one commit: writers wait for it on SQLite.
 _ERASED_AT_ONCE = 500
 
 

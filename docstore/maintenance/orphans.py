@@ -34,7 +34,9 @@ __all__ = [
 ]
 
 _LISTED = 1000
+# Objects moved between two looks whether a row for them has come.
 _MOVED = 200
+# A tenth: if more than that has no row, the wrong database or an old backup is likelier than garbage.
 _PART_THAT_MAY_GO = 10
 _log = logging.getLogger("docstore.upkeep")
 
@@ -248,6 +250,7 @@ def _each(
             act(one.name)
         except BlobMissing:  # another collection was quicker
             return False
+        # A storage that fails for one object is asked for the others; the report names this one.
         except BlobError:
             told.failed.append(one.name)
             return False

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+# As in `StoreContext.written`: a quarter of a second of pauses in all.
 _TRIES = 8
 
 PENDING: tuple[BlobState, ...] = ("pending",)

@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _BATCH = 1000
+# For people to look at; `count_by("status")` has the number.
 _MOST_HELD = 100
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "verify_copy",
 ]
 
+# Differences that a report names; it counts all of them.
 _LISTED = 1000
 
 

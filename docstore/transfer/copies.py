@@ -483,6 +483,7 @@ class CopyCounts:
         """Write a batch of documents; those whose bytes the source has lost are left out and listed."""
         try:
             self._receive(incoming)
+        # One object that the source lost spoils a batch: each document is brought by itself.
         except (BlobMissing, BlobCorrupt):
             for item in incoming:
                 self._receive_alone(item)

@@ -163,6 +163,7 @@ def _text(name: str, value: Any, checks: Checks) -> str:
 
 
 _SPOOLED = 8 * 1024 * 1024  # bytes of a document that are held in memory
+# A multiple of three, so that pieces of base64 can be joined without padding between them.
 _PIECE = CHUNK * 3 // 4 // 3 * 3
 
 
@@ -279,6 +280,7 @@ def file_beside(folder: Path, sha256: str) -> Path:
     return folder / sha256[:2] / sha256
 
 
+# Documents of one commit, each with its content and its bytes' file open.
 _BATCH = 100
 _JSON_FIELDS, _REST = 5, 4 * 1024 * 1024  # JSON columns of a record; bytes for all else
 _HELD = 64 * 1024 * 1024  # bytes on disk, of the documents of a batch

@@ -20,6 +20,7 @@ __all__ = [
     "is_export",
 ]
 
+# Records of one commit: what fails before it names the line that it stopped at.
 _BATCH = 1000
 _FIELDS = frozenset(
     {

@@ -56,6 +56,7 @@ _READ = {
     DOCUMENTS.name: frozenset({"content", "blob_key", *PRIVATE["documents"]}),
     EXTRACTIONS.name: frozenset(PRIVATE["extractions"]),
 }
+# Rows are read with their contents, each up to 50 MB.
 _BATCH = 100
 
 

@@ -192,5 +192,6 @@ def _metadata_text(given: Mapping[str, Any], checks: Checks) -> str | None:
     metadata = given.get("metadata")
     try:
         return "{}" if metadata is None else checks.metadata(metadata)
+    # The long way, which takes one document after another, raises it with its place.
     except InvalidDocument:
         return None

@@ -44,6 +44,7 @@ NAMES: Final = frozenset(NewDocument.model_fields)
 """The fields that may be given."""
 
 
+# Enough for the marks of every type that is told by its first bytes (tar's stands at 257).
 _HEAD_BYTES: Final = 4096
 
 
@@ -250,6 +251,7 @@ def given_values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
 Column = Sequence[Any]
 _SIMPLE: Final = frozenset({dict})
 _TEXT: Final = frozenset({str, NoneType})
+# Metadata are written to JSON together, which is faster; in parts, so that a wrong one is soon found.
 _AT_ONCE: Final = 256
 _DEFAULTS: Final = {"status": "pending"}
 _STATUSES: Final = frozenset(STATUSES)
@@ -302,6 +304,7 @@ def draft_batch(
     try:
         tenants, owners = _stamped(columns, scope, len(given))
         checked = {name: _checked(name, columns[name], checks) for name in columns if name in CHECKED}
+    # Something is wrong somewhere: the long way finds the first of it, and says where.
     except (InvalidDocument, ScopeError):
         return None
     row: dict[str, Column] = {name: [value] * len(given) for name, value in BLANK.items()}
@@ -325,6 +328,7 @@ def _columns(given: Sequence[Mapping[str, Any]]) -> dict[str, Column] | None:
     """Return what was given, by field; ``None`` where a field is unknown, or is for a single document."""
     names = tuple(given[0])
     if sum(map(len, given)) == len(names) * len(given) and len(names) > 1:
+        # As many fields, but others: the documents do not have the same ones.
         with suppress(KeyError):
             values = zip(*map(itemgetter(*names), given), strict=True)
             return _known(_with_status(dict(zip(names, values, strict=True))))

@@ -58,7 +58,9 @@ __all__ = [
 ]
 
 _PRIVATE = frozenset({"fingerprint", "blob_key"})
+# Ids of one statement.
 _IDS_AT_ONCE = 5_000
+# Equal bytes are locked by bucket, sorted as the chains' are: see `lifecycle._BUCKETS`.
 _BUCKETS = 1024
 _CLOCKED = ("created_at", "updated_at", "first_created_at")
 
@@ -356,6 +358,8 @@ def opened_item(
 
 
 T = TypeVar("T")
+# A collector at grace 0 may take an intent away while its bytes are written; three in a row is a collector
+# that runs in a loop.
 _FENCED_TRIES = 3
 _PENDING: tuple[BlobState, ...] = ("pending",)
 _LIVE: tuple[BlobState, ...] = ("live",)

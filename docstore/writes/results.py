@@ -179,6 +179,7 @@ S = TypeVar("S")
 OnError: TypeAlias = Literal["raise", "collect"]
 Failures: TypeAlias = list[tuple[int, Exception]]
 """The place of each document that failed, and its error."""
+# Rows of one commit are held in memory until it ends.
 _MOST_IN_BATCH = 100_000
 
 

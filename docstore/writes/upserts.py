@@ -59,6 +59,7 @@ OnConflict: TypeAlias = Literal["replace", "merge", "skip", "version", "error"]
 _MODES = get_args(OnConflict)
 _READ = frozenset({"content", "blob_key", "fingerprint", *lifecycle.NO_LEASE})
 _BY_NUMBER = (SortKey(("number",)),)
+# Keys of one statement, well within every engine's number of parameters.
 _AT_ONCE = 1000
 _PENDING: tuple[BlobState, ...] = ("pending",)
 _REPLACED = (

@@ -28,6 +28,7 @@ __all__ = [
     "check_count",
 ]
 
+# One statement locks them all, and one worker has to handle them within the lease.
 _MOST_CLAIMED = 1000
 
 

@@ -97,6 +97,7 @@ class Aside:
         left = self._ends - time.monotonic()
         if left <= 0:
             return None
+        # The page is shown without the number, and offers to wait for it.
         with suppress(QueryTimeout):
             return call(*args, **self._question.asked, **options, timeout=left)
         return None
@@ -145,6 +146,7 @@ class KnownFields:
 
     def __init__(self) -> None:
         self._known: dict[Scope, tuple[float, list[FieldInfo]]] = {}
+        # Not held while the store is asked: two pages may ask the same, none waits for another.
         self._lock = Lock()
 
     def of(self, store: Store) -> list[FieldInfo]:

@@ -438,6 +438,8 @@ def magic_type(head: bytes) -> str | None:
 
     A zip is named by what its first member says it is: an Office or OpenDocument file, a book.
     """
+    if not head:
+        return None
     found = next(((at, kind) for at, mark, kind in _MAGIC if head.startswith(mark, at)), None)
     if found is None:
         return _boxed_type(head) if head[4:8] == b"ftyp" else None

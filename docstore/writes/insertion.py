@@ -221,7 +221,7 @@ class Fresh:
         columns, now = batch.rows.columns, writer.now()
         prints: dict[str, Sequence[Any]] = {}
         if batch.named is not None:
-            prints["fingerprint"] = [draft.fingerprint() for draft in batch.drafts()]
+            prints["fingerprint"] = batch.fingerprints()
         rows = Rows({**columns, **prints, **_clocked(columns, now)})
         writer.insert(DOCUMENTS, rows if capabilities_of(writer).takes_columns else list(rows))
         self._tried = columns["id"]

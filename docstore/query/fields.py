@@ -61,6 +61,7 @@ class Field:
         nullable: whether it may be ``None``.
         heavy: read only when named in ``include``.
         choices: the words that a ``CHOICE`` may be.
+        given: whether callers set it: ``add``, ``put`` and ``update`` take it, and ``$set`` names it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Field:
     nullable: bool = False
     heavy: bool = False
     choices: tuple[str, ...] = ()
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,11 @@ class Collection:
     name: str
     fields: Mapping[str, Field]
     private: Mapping[str, Field]
+
+    @property
+    def given(self) -> tuple[Field, ...]:
+        """The fields that callers set."""
+        return tuple(field for field in self.fields.values() if field.given)
 
     def column(self, name: str) -> Field:
         """Return the public or private field of this name.
@@ -112,29 +119,29 @@ DOCUMENTS = _collection(
     "documents",
     Field("id", Kind.TEXT),
     Field("number", Kind.INTEGER),
-    Field("external_id", Kind.TEXT, nullable=True),
+    Field("external_id", Kind.TEXT, nullable=True, given=True),
     Field("version", Kind.INTEGER),
     Field("is_latest", Kind.BOOLEAN),
     Field("tenant", Kind.TEXT, nullable=True),
-    Field("owner", Kind.TEXT, nullable=True),
-    Field("filename", Kind.TEXT),
-    Field("content_type", Kind.TEXT),
+    Field("owner", Kind.TEXT, nullable=True, given=True),
+    Field("filename", Kind.TEXT, given=True),
+    Field("content_type", Kind.TEXT, given=True),
     Field("file_type", Kind.CHOICE, choices=FILE_TYPES),
     Field("size", Kind.INTEGER, nullable=True),
     Field("sha256", Kind.TEXT, nullable=True),
     Field("status", Kind.CHOICE, choices=STATUSES),
-    Field("error", Kind.TEXT, nullable=True),
+    Field("error", Kind.TEXT, nullable=True, given=True),
     Field("attempts", Kind.INTEGER),
-    Field("metadata", Kind.JSON),
-    Field("preview", Kind.TEXT, nullable=True),
-    Field("content", Kind.TEXT, nullable=True, heavy=True),
-    Field("content_state", Kind.CHOICE, nullable=True, choices=CONTENT_STATES),
-    Field("content_note", Kind.TEXT, nullable=True),
-    Field("created_at", Kind.INSTANT),
-    Field("updated_at", Kind.INSTANT),
+    Field("metadata", Kind.JSON, given=True),
+    Field("preview", Kind.TEXT, nullable=True, given=True),
+    Field("content", Kind.TEXT, nullable=True, heavy=True, given=True),
+    Field("content_state", Kind.CHOICE, nullable=True, choices=CONTENT_STATES, given=True),
+    Field("content_note", Kind.TEXT, nullable=True, given=True),
+    Field("created_at", Kind.INSTANT, given=True),
+    Field("updated_at", Kind.INSTANT, given=True),
     Field("first_created_at", Kind.INSTANT),
-    Field("processed_at", Kind.INSTANT, nullable=True),
-    Field("expires_at", Kind.INSTANT, nullable=True),
+    Field("processed_at", Kind.INSTANT, nullable=True, given=True),
+    Field("expires_at", Kind.INSTANT, nullable=True, given=True),
     Field("revision", Kind.INTEGER),
     private=(
         Field("blob_key", Kind.TEXT, nullable=True, heavy=True),

@@ -18,7 +18,7 @@ from docstore.blobs.streams import ByteSource
 from docstore.errors import InvalidDocument, ScopeError, shown
 from docstore.mediatypes import file_type_of, settled_type, types_of
 from docstore.models import NewDocument
-from docstore.query.fields import CONTENT_STATES, STATUSES
+from docstore.query.fields import DOCUMENTS, STATUSES, Field, Kind
 from docstore.query.instants import from_datetime
 from docstore.validation import KEY_BYTES, Checks, check_order, collapsed, plain_texts, scope_text
 
@@ -178,58 +178,38 @@ def _settle(row: dict[str, Any]) -> None:
         row["updated_at"] = row["created_at"]
 
 
+_FIRST: Final[Mapping[str, Any]] = {
+    "version": 1, "is_latest": True, "status": "pending", "attempts": 0, "metadata": "{}", "revision": 1,
+}  # fmt: skip
 BLANK: Final[dict[str, Any]] = {
-    "id": None,
-    "external_id": None,
-    "version": 1,
-    "is_latest": True,
-    "tenant": None,
-    "owner": None,
-    "filename": None,
-    "content_type": None,
-    "file_type": None,
-    "size": None,
-    "sha256": None,
-    "status": "pending",
-    "error": None,
-    "attempts": 0,
-    "metadata": "{}",
-    "preview": None,
-    "content_state": None,
-    "content_note": None,
-    "content": None,
-    "created_at": None,
-    "updated_at": None,
-    "first_created_at": None,
-    "processed_at": None,
-    "expires_at": None,
-    "revision": 1,
-    "blob_key": None,
-    "fingerprint": None,
-    "lease_token": None,
-    "lease_worker": None,
-    "lease_expires_at": None,
+    name: _FIRST.get(name) for name in (*DOCUMENTS.fields, *DOCUMENTS.private) if name != "number"
 }
 """The row of a document of which nothing was said."""
 
+
+def _check_of(field: Field) -> Callable[[Checks, Any], Any]:
+    """Return how a field is checked that has no bounds but those of its kind."""
+    name = field.name
+    match field.kind:
+        case Kind.INSTANT:
+            return lambda checks, value: checks.instant(name, value)
+        case Kind.CHOICE:
+            return lambda checks, value: checks.choice(name, value, field.choices)
+        case _:
+            return lambda checks, value: checks.text(name, value)
+
+
 CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
+    **{field.name: _check_of(field) for field in DOCUMENTS.given if field.name != "owner"},
     "id": lambda checks, value: checks.key("id", value),
     "external_id": lambda checks, value: checks.key("external_id", value),
     "filename": Checks.filename,
     "content_type": lambda checks, value: checks.key("content_type", value),
-    "error": lambda checks, value: checks.text("error", value),
     "content": Checks.content,
-    "preview": lambda checks, value: checks.text("preview", value),
-    "content_state": lambda checks, value: checks.choice("content_state", value, CONTENT_STATES),
-    "content_note": lambda checks, value: checks.text("content_note", value),
     "size": Checks.size,
     "sha256": Checks.sha256,
     "status": Checks.status,
     "metadata": Checks.metadata,
-    "created_at": lambda checks, value: checks.instant("created_at", value),
-    "updated_at": lambda checks, value: checks.instant("updated_at", value),
-    "processed_at": lambda checks, value: checks.instant("processed_at", value),
-    "expires_at": lambda checks, value: checks.instant("expires_at", value),
 }
 """How each field is checked, and brought into the form that rows hold."""
 
@@ -451,16 +431,22 @@ def _objects(column: Column, kinds: set[type], checks: Checks) -> Column | None:
     return found
 
 
+def _plain(column: Column, kinds: set[type], _: Checks) -> Column | None:
+    """Return texts of any length."""
+    return _texts(column, kinds, 0, None)
+
+
 _QUICK: Final[Mapping[str, Callable[[Column, set[type], Checks], Column | None]]] = {
+    **{
+        field.name: _instants if field.kind is Kind.INSTANT else _plain
+        for field in DOCUMENTS.given
+        if field.kind in (Kind.INSTANT, Kind.TEXT) and not field.heavy
+    },
     **dict.fromkeys(
         ("id", "external_id", "content_type"), lambda column, kinds, _: _texts(column, kinds, 1, KEY_BYTES)
     ),
-    **dict.fromkeys(
-        ("error", "preview", "content_note"), lambda column, kinds, _: _texts(column, kinds, 0, None)
-    ),
     "filename": lambda column, kinds, checks: _texts(column, kinds, 0, checks.limits.filename_characters),
     "metadata": _objects,
-    **dict.fromkeys(("created_at", "updated_at", "processed_at", "expires_at"), _instants),
 }
 """How a column is checked all at once; ``None``: look at each value."""
 

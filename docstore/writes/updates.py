@@ -13,11 +13,11 @@ from docstore.backend import Row
 from docstore.errors import FilterSyntaxError, FilterValueError, InvalidDocument, shown
 from docstore.lifecycle import flagged, needs_review
 from docstore.mediatypes import file_type_of
-from docstore.query.fields import CONTENT_STATES, DOCUMENTS, EXTRACTIONS, Collection
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore.query.operands import SLIP
 from docstore.query.updates import WORDS, Unfit, Update, parse_update
 from docstore.validation import Checks, check_order, collapsed, scope_text
-from docstore.writes.drafts import new_id
+from docstore.writes.drafts import CHECKED, new_id
 
 __all__ = [
     "Change",
@@ -35,42 +35,13 @@ __all__ = [
 
 Change = Callable[[Row, int], dict[str, Any]]
 """From the row as it is, and now, to the columns to set."""
-_CHANGEABLE = (
-    "filename",
-    "content_type",
-    "owner",
-    "external_id",
-    "metadata",
-    "replace_metadata",
-    "content",
-    "preview",
-    "content_state",
-    "content_note",
-    "error",
-    "processed_at",
-    "expires_at",
-    "created_at",
-    "updated_at",
-)
-
-
+_CHANGEABLE: Final = (*(field.name for field in DOCUMENTS.given), "replace_metadata")
+_CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
+    **CHECKED, "owner": lambda checks, value: scope_text("owner", value),
+}  # fmt: skip
 MOVES: Final = frozenset({"owner", "external_id"})
 """What a document is moved by, from one version chain to another."""
-_SETTABLE: Final = {
-    "owner": True,
-    "external_id": True,
-    "filename": False,
-    "content_type": False,
-    "content": True,
-    "content_state": True,
-    "content_note": True,
-    "preview": True,
-    "error": True,
-    "processed_at": True,
-    "expires_at": True,
-    "created_at": False,
-    "updated_at": False,
-}
+_SETTABLE: Final = {field.name: field.nullable for field in DOCUMENTS.given if field.name != "metadata"}
 """The record fields that ``$set`` takes, and whether they may be ``None``."""
 
 
@@ -141,34 +112,13 @@ def document_changes(changes: Mapping[str, Any], checks: Checks) -> Change:
     """
     _check_names(changes, _CHANGEABLE, _unknown)
     made: dict[str, Any] = {}
-    for name, check in (
-        ("filename", checks.filename),
-        ("content_type", lambda value: checks.key("content_type", value)),
-    ):
+    for name, may_be_none in _SETTABLE.items():
         if name in changes:
-            made[name] = check(changes[name])
-    if "owner" in changes:
-        made["owner"] = None if changes["owner"] is None else scope_text("owner", changes["owner"])
-    if "external_id" in changes:
-        given = changes["external_id"]
-        made["external_id"] = None if given is None else checks.key("external_id", given)
-    for name in ("created_at", "updated_at"):
-        if name in changes:
-            made[name] = checks.instant(name, changes[name])
-    for name in ("processed_at", "expires_at"):
-        if name in changes:
-            made[name] = None if changes[name] is None else checks.instant(name, changes[name])
-    for name in ("preview", "error", "content_note"):
-        if name in changes:
-            made[name] = None if changes[name] is None else checks.text(name, changes[name])
+            given = changes[name]
+            made[name] = None if given is None and may_be_none else _CHECKED[name](checks, given)
     if "content_state" in changes:
-        given = changes["content_state"]
-        made["content_state"] = (
-            None if given is None else checks.choice("content_state", given, CONTENT_STATES)
-        )
         made.setdefault("content_note", None)
     if "content" in changes:
-        made["content"] = None if changes["content"] is None else checks.content(changes["content"])
         made.setdefault("preview", None if made["content"] is None else collapsed(made["content"]))
         made.setdefault("content_state", None)  # the old state and note were about the old text
         made.setdefault("content_note", None)

@@ -62,15 +62,13 @@ _BY_NUMBER = (SortKey(("number",)),)
 # Keys of one statement, well within every engine's number of parameters.
 _AT_ONCE = 1000
 _PENDING: tuple[BlobState, ...] = ("pending",)
+_GIVEN = tuple(field.name for field in DOCUMENTS.given)
 _REPLACED = (
-    "filename", "content_type", "file_type", "size", "sha256", "status", "error", "metadata", "preview",
-    "content", "content_state", "content_note", "processed_at", "expires_at",
+    *(name for name in _GIVEN if name not in ("external_id", "owner", "created_at", "updated_at")),
+    "file_type", "size", "sha256", "status",
 )  # fmt: skip
 """What ``replace`` sets from the draft and compares with what is there."""
-_MERGED = (
-    "filename", "content_type", "status", "error", "content", "content_state", "content_note", "preview",
-    "created_at", "updated_at", "processed_at", "expires_at",
-)  # fmt: skip
+_MERGED = (*(name for name in _GIVEN if name not in ("external_id", "owner", "metadata")), "status")
 """The fields that ``merge`` sets where they were given."""
 _ASKED = ("filename", "content_type", "size", "sha256", "metadata")
 """What a repeated put compares, beside the fields that were given: a worker may have set all else since."""
@@ -354,7 +352,7 @@ class _Upsert:
         fingerprint = draft.fingerprint()
         has_bytes = (wish.item.put is not None) == (row["blob_key"] is not None)
         again = fingerprint == row["fingerprint"]
-        compared = {*_ASKED, *(wish.given & set(_REPLACED))} if again else {*_REPLACED}
+        compared = {*_ASKED, *(wish.given & {*_REPLACED})} if again else {*_REPLACED}
         compared |= wish.given & {"updated_at"}
         if has_bytes and all(_same(name, asked[name], row[name]) for name in compared):
             return None

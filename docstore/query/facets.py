@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -182,7 +183,7 @@ def bucket_of(by: Any, path: Path, collection: Collection) -> Bucket:
         InvalidPage: ``by`` is none of these, or does not go with the field.
     """
     kind = collection.column(path[0]).kind
-    is_width = isinstance(by, int | float) and not isinstance(by, bool) and math.isfinite(by) and by > 0
+    is_width = isinstance(by, int | float) and not isinstance(by, bool) and 0 < by <= sys.float_info.max
     if not is_width and (not isinstance(by, str) or by not in _STEPS):
         raise InvalidPage(
             f"by={shown(by)}: expected 'day', 'month', 'year', or a width above 0", argument="by"
@@ -213,7 +214,10 @@ def _floor(value: Any, width: float) -> float | None:
         return None
     if type(value) is int and type(width) is int:
         return value // width * width
-    return math.floor(value / width) * width
+    quotient = value / width
+    if math.isinf(quotient):  # the width is less than lies between two doubles there
+        return float(value)
+    return math.floor(quotient) * width
 
 
 def _start(moment: datetime, by: str) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -153,6 +154,19 @@ def test_facets_tell_types_apart(filled: docstore.Store) -> None:
     moment = at("2026-01-01T00:00:00")
     assert 1 == filled.documents.count_by("created_at")[moment]
     assert {"pending": 6} == filled.documents.count_by("status")
+
+
+@pytest.mark.parametrize(
+    ("value", "by", "key"), [(1e300, 1e-9, 1e300), (-1e300, 5e-324, -1e300), (3, 1e300, 0)]
+)
+def test_buckets_at_the_ends_of_doubles(url: str, value: float, by: float, key: float) -> None:
+    """A width that vanishes beside a number leaves the number as its own bucket."""
+    with docstore.open(url) as store:
+        store.documents.add(metadata={"v": value})
+        assert {key: 1} == store.documents.count_by("metadata.v", by=by)
+        for beyond in (10**400, math.inf, math.nan, -1, 0, True):
+            with pytest.raises(docstore.InvalidPage):
+                store.documents.count_by("metadata.v", by=beyond)
 
 
 def test_buckets(filled: docstore.Store) -> None:

@@ -10,6 +10,7 @@ the share of the text's words that the second reader has, both over all files of
 
 from __future__ import annotations
 
+import datetime as dt
 import email
 import email.policy
 import re
@@ -31,11 +32,14 @@ NPM = (
     "mammoth docx4js officeparser pdf-parse pdf2json pdf-lib read-excel-file textract word-extractor docxtemplater "
     "@kenjiuno/msgreader any-text epub html-to-text mailparser libmime"
 )
-PYPI = "python-docx python-pptx openpyxl odfpy EbookLib nbconvert nbformat mail-parser extract-msg xlrd pdfminer.six"
+PYPI = (
+    "python-docx python-pptx openpyxl odfpy EbookLib nbconvert nbformat mail-parser xlrd pdfminer.six agate-excel csvkit "
+    "frictionless tablib pikepdf"
+)
 DEBIAN = (
     "developers-reference-ja developers-reference-de debian-faq debian-faq-zh-cn maint-guide-ja maint-guide-zh-cn "
     "bash-doc debian-history debmake-doc gnuplot-doc harden-doc latex2html libreoffice-common docbook-xsl-doc-pdf "
-    "debian-kernel-handbook debian-reference-common bash"
+    "debian-kernel-handbook debian-reference-common bash octave-doc debian-policy"
 )
 FEW = {"npm": "mammoth docxtemplater", "pypi": "openpyxl nbconvert", "debian": "bash-doc bash"}
 MOST_FILES, FEW_FILES = 80, 8
@@ -98,21 +102,40 @@ def word(path: Path) -> str:
 
 
 def excel(path: Path) -> str:
-    """Read the cached values by openpyxl."""
+    """Read the sheets' names, cached values, comments and headings by openpyxl, charts and drawings by lxml."""
     import openpyxl
 
     book = openpyxl.load_workbook(path, data_only=True)
-    return "\n".join(
-        str(cell.value)
-        for sheet in book.worksheets
-        for row in sheet.iter_rows()
-        for cell in row
-        if isinstance(cell.value, str)
-    )
+    made: list[str] = []
+    for sheet in book.worksheets:
+        made.append(sheet.title)
+        for row in sheet.iter_rows():
+            made += (cell.comment.text for cell in row if cell.comment is not None)
+            made += (
+                str(cell.value).upper() if isinstance(cell.value, bool) else str(cell.value)
+                for cell in row
+                if isinstance(cell.value, str | bool | dt.date)
+            )
+        for heading in (sheet.oddHeader, sheet.oddFooter):
+            made += (part.text for part in (heading.left, heading.center, heading.right) if part.text)
+    return "\n".join([*made, *drawn(path, r"xl/(charts/chart|drawings/drawing)\d+\.xml")])
+
+
+def drawn(path: Path, parts: str) -> Iterator[str]:
+    """Read the paragraphs and cached values of charts, drawings and SmartArt by lxml."""
+    from lxml import etree
+
+    with zipfile.ZipFile(path) as package:
+        for name in package.namelist():
+            if not re.fullmatch(parts, name):
+                continue
+            for node in etree.fromstring(package.read(name)).iter("{*}p", "{*}v"):
+                texts = [node.text or ""] if node.tag.endswith("}v") else node.itertext("{*}t")
+                yield "".join(text or "" for text in texts)
 
 
 def powerpoint(path: Path) -> str:
-    """Read shapes, tables and notes by python-pptx."""
+    """Read shapes, tables and notes by python-pptx, charts and SmartArt by lxml."""
     import pptx
 
     def shapes(found: Any) -> Iterator[str]:
@@ -129,6 +152,7 @@ def powerpoint(path: Path) -> str:
         made += shapes(slide.shapes)
         if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
             made.append(slide.notes_slide.notes_text_frame.text)
+    made += drawn(path, r"ppt/(charts/chart|diagrams/data)\d+\.xml")
     return "\n".join(made).replace("\v", "\n")
 
 
@@ -207,28 +231,37 @@ def notebook(path: Path) -> str:
 
 
 def mail(path: Path) -> str:
-    """Read the headers and the text parts that are no attachments by the standard library's newer policy."""
-    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-    made = heads(message)
-    parts = [part for part in message.walk() if part.get_content_disposition() != "attachment"]
-    plain = [part for part in parts if part.get_content_type() == "text/plain"]
-    for part in parts:
-        if part.get_content_type() == "message/rfc822":
-            made += heads(part.get_content())
-        elif part in plain or (not plain and part.get_content_type() == "text/html"):
-            text = part.get_content()
-            if part not in plain:
-                from lxml import html as parser
-
-                text = "\n".join(parser.fromstring(text).itertext())
-            made.append(text)
-    return "\n".join(made)
+    """Read the headers and the parts that are no attachments by the standard library's newer policy."""
+    found = path.read_bytes()
+    message = email.message_from_bytes(found, policy=email.policy.default)
+    dates = email.message_from_bytes(found).get_all("Date", [])  # as they stand: the newer policy rewrites them
+    return "\n".join([*map(str, dates), *shown_parts(message)])
 
 
-def heads(message: Any) -> list[str]:
-    """Return the headers that a reader sees."""
-    names = ("Subject", "From", "To", "Cc", "Date")
-    return [f"{name}: {value}" for name in names for value in message.get_all(name, [])]
+def shown_parts(message: Any) -> Iterator[str]:
+    """Return the headers that a reader sees, and the texts: of alternatives the plain one if there is one."""
+    from lxml import html as parser
+
+    for name in ("Subject", "From", "To", "Cc"):
+        yield from (f"{name}: {value}" for value in message.get_all(name, []))
+    kind, parts = message.get_content_type(), message.get_payload()
+    if message.get_content_disposition() == "attachment" and kind != "message/rfc822":
+        yield message.get_filename() or kind
+    elif kind == "message/delivery-status":
+        yield from (f"{name}: {value}" for part in parts for name, value in part.items())
+    elif kind == "multipart/alternative" and isinstance(parts, list):
+        plain = [part for part in parts if part.get_content_type() == "text/plain"]
+        yield from (text for part in plain[:1] or parts for text in shown_parts(part))
+    elif isinstance(parts, list):
+        yield from (text for part in parts for text in shown_parts(part))
+    elif kind == "text/html":
+        yield "\n".join(parser.fromstring(message.get_content()).itertext())
+    elif message.get_content_maintype() == "text":
+        yield message.get_content()
+    elif message.get_content_maintype() == "multipart":
+        yield re.sub(r"(?m)^--.*|^Content-[-\w]+:.*(?:\n[ \t].*)*", "", parts)
+    elif message.get_filename():
+        yield message.get_filename()
 
 
 def page(path: Path) -> str:
@@ -288,34 +321,61 @@ def measure(folder: Path, kind: str, most: int = MOST_FILES) -> Counter[str]:
         files += sorted((Path(email.__file__).parents[1] / "test/test_email/data").glob("msg_*.txt"))
     step = max(1, -(-len(files) // most))
     found: Counter[str] = Counter()
-    low: list[str] = []
+    judged: list[tuple[Path, Counter[str]]] = []
     for path in files[::step]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                wanted = Counter(WORD.findall(second(path)))
+                judged.append((path, Counter(WORD.findall(second(path)))))
         except Exception:  # the second reader cannot read it: no judge
             found["unread"] += 1
-            continue
-        try:
-            made = extract(path, content_type="message/rfc822" if kind == "mail" else None)
-        except ExtractionError as wrong:
-            made = None
-            print(f"    failed: {path}: {wrong}", file=sys.stderr)
-        words = Counter(WORD.findall(made.text)) if made is not None else Counter()
-        both = (wanted & words).total()
-        found["files"] += 1
-        found["failed"] += made is None
-        found["wanted"] += wanted.total()
-        found["both"] += both
-        found["words"] += words.total()
-        found[made.state if made else "none"] += 1
-        if wanted.total() and both < 0.9 * wanted.total():
-            found["low"] += 1
-            found["silent"] += made is not None and made.state == "complete"
-            low.append(f"    {both / wanted.total():.0%} {made.state if made else 'failed'} {path}")
-    print("\n".join(low), file=sys.stderr)
+    extraction.close_idle()
+    before = children_seconds()
+    for path, wanted in judged:
+        compare(path, wanted, kind, found)
+        found["peak"] = max([found["peak"], *(peak(one.process.pid) for one in extraction._idle)])
+    extraction.close_idle()
+    found["milliseconds"] = round(1000 * (children_seconds() - before))
     return found
+
+
+def compare(path: Path, wanted: Counter[str], kind: str, found: Counter[str]) -> None:
+    """Read one file, and count what it has of the second reader's words."""
+    try:
+        made = extract(path, content_type="message/rfc822" if kind == "mail" else None)
+    except ExtractionError as wrong:
+        made = None
+        print(f"    failed: {path}: {wrong}", file=sys.stderr)
+    words = Counter(WORD.findall(made.text)) if made is not None else Counter()
+    both = (wanted & words).total()
+    found["files"] += 1
+    found["failed"] += made is None
+    found["wanted"] += wanted.total()
+    found["both"] += both
+    found["words"] += words.total()
+    found[made.state if made else "none"] += 1
+    if wanted.total() and both < 0.9 * wanted.total():
+        found["low"] += 1
+        found["silent"] += made is not None and made.state == "complete"
+        print(f"    {both / wanted.total():.0%} {made.state if made else 'failed'} {path}", file=sys.stderr)
+    if both < 0.8 * words.total():
+        more = (words - wanted).most_common(8)
+        print(f"    precision {both / words.total():.0%} {path}: {more}", file=sys.stderr)
+
+
+def children_seconds() -> float:
+    """Return the CPU seconds of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def peak(process: int) -> int:
+    """Return the most memory that a process has held, in MiB; 0 where the system does not say."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 
 
 LEGACY = {
@@ -357,8 +417,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) < 2:
         fetch(place, few=few)
     kinds = arguments[1:] or list(KINDS)
-    print("| kind | files | recall | precision | below 90 % | of these complete | failed |")
-    print("|---|--:|--:|--:|--:|--:|--:|")
+    print("| kind | files | recall | precision | below 90 % | of these complete | failed | CPU s | MiB |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     every: Counter[str] = Counter()
     for kind in kinds:
         got = measure(place, kind, FEW_FILES if few else MOST_FILES)
@@ -366,16 +426,12 @@ def main(arguments: list[str]) -> int:
         recall = got["both"] / max(got["wanted"], 1)
         precision = got["both"] / max(got["words"], 1)
         print(
-            f"| {kind} | {got['files']} | {recall:.1%} | {precision:.1%} | {got['low']} | {got['silent']} | {got['failed']} |",
+            f"| {kind} | {got['files']} | {recall:.1%} | {precision:.1%} | {got['low']} | {got['silent']} | {got['failed']} "
+            f"| {got['milliseconds'] / 1000:.1f} | {got['peak']} |",
             flush=True,
         )
     total, right = legacy(place)
-    extraction.close_idle()
     print(f"\nLegacy encodings: {right} of {total} texts right.")
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"\nCPU of the readers: {used.ru_utime + used.ru_stime:.0f} s; the largest took {used.ru_maxrss >> 10} MiB."
-    )
     if not few:
         return 0
     silent = [one for one in FEW if not any(path.is_file() for path in (place / one).rglob("*"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from email import message_from_binary_file, message_from_bytes
 from email.errors import HeaderParseError
@@ -24,6 +25,7 @@ _UNSEEN = frozenset(("text/css", "text/javascript", "text/x-amp-html"))
 _REPORTS = frozenset(("message/delivery-status", "message/disposition-notification"))
 # Bounds mails that were made to be nested without end.
 _DEPTH = 10
+_BOUNDARY_WITHIN = 1 << 20  # bytes in which a boundary that is nowhere declared must stand twice
 # A message of an mbox is parsed whole, in memory.
 _MAIL_BYTES = 64 * 1024 * 1024
 
@@ -94,9 +96,28 @@ def _part(part: Message, source: Source, depth: int) -> Iterator[str]:
     elif kind == "text/html":
         yield from html_pieces([decode(_bytes(part), _charset(part), kind)])
         yield "\n"
-    elif part.get_content_maintype() in ("text", "multipart") and kind not in _UNSEEN:
-        text = decode(_bytes(part), _charset(part), kind)  # of a multipart: its boundary is nowhere
-        yield _unflowed(part, text) + "\n"
+    elif part.get_content_maintype() == "multipart":
+        yield from _unparted(part, source, depth)
+    elif part.get_content_maintype() == "text" and kind not in _UNSEEN:
+        yield _unflowed(part, decode(_bytes(part), _charset(part), kind)) + "\n"
+
+
+def _unparted(part: Message, source: Source, depth: int) -> Iterator[str]:
+    """Yield the parts of a mail that declares another boundary than it has, or none; else its text."""
+    found = _bytes(part)
+    lines = (line.rstrip() for line in found[:_BOUNDARY_WITHIN].splitlines())
+    names = Counter(line[2:].removesuffix(b"--") for line in lines if re.match(rb"--[^\s-]", line))
+    boundary = next((name for name, count in names.items() if count > 1), None)
+    if boundary is None:
+        yield decode(found) + "\n"
+        return
+    head = b'Content-Type: multipart/mixed; boundary="' + boundary.replace(b'"', b'\\"') + b'"\n\n'
+    made = message_from_bytes(head + found, policy=compat32)
+    if not made.is_multipart():
+        yield decode(found) + "\n"
+        return
+    yield decode((made.preamble or "").encode("ascii", "surrogateescape")) + "\n"
+    yield from _part(made, source, depth + 1)
 
 
 def _unpacked(part: Message, inner: Message) -> Message:
@@ -148,7 +169,10 @@ def _alternative(parts: list[Message]) -> list[Message]:
     texts = [part for part in parts if part.get_content_type() == "text/plain" and _bytes(part).strip()]
     if texts:
         return texts[:1]
-    shown = [part for part in parts if part.get_content_type() == "text/html" or part.is_multipart()]
+    shown = [
+        part for part in parts
+        if part.get_content_type() == "text/html" or part.get_content_maintype() == "multipart"
+    ]  # fmt: skip
     return shown[-1:] if shown else parts
 
 

@@ -483,6 +483,8 @@ def parts(*bodies: str, kind: str = "mixed") -> bytes:
     [
         ("Content-Type: multipart/mixed\n\nno boundary", "no boundary", None),
         ("Content-Type: multipart/mixed; boundary=Z\n\nnever begun", "never begun", None),
+        ("Content-Type: multipart/mixed; boundary=Z\n\n--Y\nX-A: b\n\nin a part\n--Y--", "in a part", "X-A"),
+        ("Content-Type: multipart/alternative; boundary=Z\n\n--Z\nContent-Type: message/external-body\n\n\none\n--Z\nContent-Type: message/external-body\n\n\ntwo\n--Z--", "one", None),
         ("Content-Type: text/plain; charset=us-ascii\n\nGröße", "Größe", None),
         ("Content-Type: text/plain; charset=x-unknown\n\nGröße", "Größe", None),
         ("Content-Type: text/plain; charset=utf-7\n\nGr+APwA3w-e", "Grüße", None),

@@ -157,8 +157,11 @@ def run(arguments: Sequence[str]) -> int:
         arguments: what stands after the command's name.
     """
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # the document's error says it
+    given = list(arguments) or ["--help"]
+    if given[0] == "help":
+        given = [*given[1:], "--help"]
     try:
-        status = app.main(list(arguments), prog_name="docstore", standalone_mode=False)
+        status = app.main(given, prog_name="docstore", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -201,4 +204,7 @@ def _said(text: str, status: int) -> int:
 
 def _hint(error: click.UsageError) -> str:
     path = "" if error.ctx is None else error.ctx.command_path
-    return f" (see: {path} --help)" if " " in path else ""
+    if " " in path:
+        return f" (see: {path} --help)"
+    is_misplaced = isinstance(error, click.NoSuchOption) and error.option_name in ("--store", "--blobs")
+    return " Write it behind the command, or set DOCSTORE_URL and DOCSTORE_BLOBS." if is_misplaced else ""

@@ -87,13 +87,18 @@ def find_(
     page go to standard error. Exit status 0, also if nothing matches.
     """
     names = _names(fields)
+    if zero and form != "ids":
+        raise click.UsageError("-0 ends ids: write --ids -0")
+    if everything and any(one is not None for one in (page, offset, cursor)):
+        raise click.UsageError("--all lists everything: leave --page, --offset and --cursor out")
     asked: dict[str, Any] = {"search": search, "latest_only": not all_versions}
     with opened(url, blobs) as opened_store:
         store = within(opened_store, tenant, owner)
         if counts:
             click.echo(store.documents.count(filter, **asked))
             return
-        include = {"content"} if content or (names and "content" in names) else set()
+        include = {name for name in ("content", "snippet") if name in (names or ())}
+        include |= {"content"} if content else set()
         order = list(sort) or "-created_at"
         if everything:
             found = store.documents.iterate(filter, sort=order, batch_size=_PAGE, include=include, **asked)
@@ -112,7 +117,12 @@ def find_(
 def _names(fields: str | None) -> list[str] | None:
     from docstore.cli.terms import field_of
 
-    return None if fields is None else [field_of(name.strip()) for name in fields.split(",") if name.strip()]
+    if fields is None:
+        return None
+    names = [name.strip() for name in fields.split(",") if name.strip()]
+    if not names:
+        raise click.UsageError("--fields is empty: name some, such as filename,size")
+    return [name if name == "snippet" else field_of(name) for name in names]
 
 
 def _print(
@@ -225,7 +235,7 @@ def _say_where(page: Any) -> None:
 
     if page.total is not None:
         note(f"{len(page.items):,} of {page.total:,} documents")
-    elif not page.items:
+    elif not page.items and not page.next_cursor and page.limit:
         note("nothing matches")
     if page.next_cursor is not None:
         note(f"there are more: --all, or --cursor {page.next_cursor}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -120,13 +121,20 @@ def _check_paths(paths: tuple[str, ...], delete: bool, name: str | None) -> None
     if not paths:
         raise click.UsageError("say what to index: FOLDER… or FILE…")
     files = [path for path in paths if not os.path.isdir(path)]
+    odd = [path for path in files if os.path.exists(path) and not os.path.isfile(path)]
+    if odd:
+        raise click.UsageError(f"{_quoted(odd[0])} is neither a folder nor a file: leave it out")
     if delete and any(os.path.isfile(path) for path in files):
         raise click.UsageError("--delete compares whole folders: name FOLDERs alone")
     if name is not None and len(paths) > 1:
         raise click.UsageError("--as names one folder: index the others by themselves")
     missing = [path for path in files if not os.path.lexists(path)]
     if missing and not delete:
-        raise click.UsageError(f"there is no {os.fsencode(missing[0]).decode(errors='backslashreplace')}")
+        raise click.UsageError(f"there is no file or folder {_quoted(missing[0])}")
+
+
+def _quoted(path: str) -> str:
+    return f"'{os.fsencode(path).decode(errors='backslashreplace')}'"
 
 
 def _metadata(given: tuple[str, ...]) -> dict[str, Any]:
@@ -136,6 +144,9 @@ def _metadata(given: tuple[str, ...]) -> dict[str, Any]:
     from docstore.cli.terms import assignments_of
 
     made: dict[str, Any] = {}
+    for one in given:
+        if not re.match(r"[^\s=.:]+(\.[^\s=.:]+)*:?=", one):
+            raise click.UsageError(f"--metadata {one!r}: expected KEY=VALUE or KEY:=JSON")
     for field, value in assignments_of(f"metadata.{one.removeprefix('metadata.')}" for one in given).items():
         *folders, last = field.split(".")[1:]
         inner = made

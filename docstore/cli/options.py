@@ -116,7 +116,13 @@ def _filter_of(_context: click.Context, _parameter: click.Parameter, terms: tupl
 
 
 def store_url(text: str) -> str:
-    """Return the URL of a store that was named by its URL, the path of a SQLite file or a backup's folder."""
+    """Return the URL of a store that was named by its URL, the path of a SQLite file or a backup's folder.
+
+    Raises:
+        click.UsageError: the text is empty.
+    """
+    if not text.strip():
+        raise click.UsageError("the store has no name: write its file or URL, or leave --store out")
     if os.path.isdir(text):
         text = os.path.join(text, "docstore.db")
     return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else f"sqlite:///{text}"
@@ -140,15 +146,18 @@ def opened(url: str, blobs: str, *, must_exist: bool = True, **options: Any) -> 
 
     from docstore.store import open
 
-    file = sqlite_file(url)
-    if os.path.isdir(url) and blobs == DEFAULT_BLOBS:  # a backup has its bytes in it
-        blobs = os.path.join(url, "files")
+    file, blobs = sqlite_file(url), _blobs_of(url, blobs)
     if must_exist and file is not None and not file.exists():
         raise click.ClickException(
             f"there is no store at {file}: make one with  docstore index FOLDER --store {url}"
         )
     with open(store_url(url), blobs=blobs or None, default_timezone=UTC, **options) as store:
         yield store
+
+
+def _blobs_of(url: str, blobs: str) -> str:
+    """Return where the bytes of a store are: a backup, named by its folder, has them in it."""
+    return os.path.join(url, "files") if os.path.isdir(url) and blobs == DEFAULT_BLOBS else blobs
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -174,7 +183,7 @@ def own_places(url: str, blobs: str) -> Callable[[str], bool]:
         url: the store; a local SQLite file and the files beside it that begin with its name are its own.
         blobs: the bytes; a local folder is its own.
     """
-    file, folder = sqlite_file(url), local_path(blobs)
+    file, folder = sqlite_file(url), local_path(_blobs_of(url, blobs))
     database = "" if file is None else os.path.realpath(file)
     files = None if folder is None else os.path.realpath(folder)
 

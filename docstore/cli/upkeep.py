@@ -380,7 +380,7 @@ def upgrade_(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
     """
     file = sqlite_file(url)
     if file is not None and not file.exists():
-        raise click.ClickException(f"there is no store at {file}")
+        raise click.ClickException(f"there is no store at {file}: name another by --store")
     report = docstore.upgrade(store_url(url), dry_run=dry_run)
     if as_json:
         print_json(asdict(report))

@@ -62,6 +62,8 @@ def work_(
     """
     if bool(command) == extracts:
         raise click.UsageError("say what to do with each document: --extract, or a command behind --")
+    if command and command[0].startswith("-"):
+        raise click.NoSuchOption(command[0], ctx=click.get_current_context())
     from docstore.cli.output import note, print_json
     from docstore.cli.terms import filter_of
     from docstore.extract import completion_of

@@ -385,7 +385,8 @@ def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Jso
             return _number(operand, where)
         case Kind.INSTANT if isinstance(operand, (str, date)):
             return _instant(rules, operand, where)
-    raise bad_value(where, f"{shown(operand)} against a {target.kind.value} field", _ALLOWED[target.kind])
+    said = f"{shown(operand)} against a field of kind {target.kind.value}"
+    raise bad_value(where, said, _ALLOWED[target.kind])
 
 
 def _choice(target: Target, operand: Any, where: Where) -> str:

@@ -261,3 +261,53 @@ def test_count_imports_no_more_than_it_needs(papers: Path, tmp_path: Path) -> No
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert loaded.isdisjoint({"rich", "pathspec", "psycopg", "pypdf", "chardet"})
     assert "docstore.extract" not in done.stderr.split()
+
+
+def test_the_command_alone_and_help_show_help(command: Run) -> None:
+    """`docstore`, `docstore help` and `docstore help find` print the pages of --help."""
+    assert command() == command("help") == command("--help")
+    assert command("help", "find") == command("find", "--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--store", "x.db", "find"], "Write it behind the command"),
+        (["index", ""], "there is no file or folder ''"),
+        (["index", "pipe"], "neither a folder nor a file"),
+        (["index", "papers", "-m", "vendor"], "expected KEY=VALUE"),
+        (["index", "papers", "-m", "=x"], "expected KEY=VALUE"),
+        (["index", "papers", "-m", "a.=x"], "expected KEY=VALUE"),
+        (["count", "--store", ""], "the store has no name"),
+        (["find", "-0"], "write --ids -0"),
+        (["find", "--all", "--page", "2"], "leave --page"),
+        (["find", "--fields", " , "], "--fields is empty"),
+        (["work", "--extrct"], "No such option '--extrct'"),
+        (["upgrade", "--store", "none.db"], "name another by --store"),
+    ],
+)
+def test_a_stumble_is_told_what_to_write(
+    command: Run, papers: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    """In one line, and nothing is done."""
+    os.mkfifo(tmp_path / "pipe")
+    before = command("status", "--json")
+    status, out, err = command(*arguments)
+    assert (status in (1, 2), out, err.count("\n")) == (True, "", 1)
+    assert said in err
+    assert command("status", "--json") == before
+
+
+def test_snippets_are_a_field_of_a_listing(command: Run, papers: Path) -> None:
+    """Of one page or of all; metadata of that name have their path."""
+    for everything in ([], ["--all"]):
+        asked = ("find", "--search", "spring", "--fields", "filename,snippet", "--jsonl", *everything)
+        found = json.loads(command(*asked)[1])
+        assert found == {"filename": "plan.txt", "snippet": "a plan for the spring"}
+
+
+def test_a_store_named_by_the_folder_that_is_indexed(command: Run, papers: Path) -> None:
+    """Is not put into itself, nor are its bytes."""
+    for _ in range(2):
+        assert command("index", "papers", "--store", "papers")[0] == 0
+    assert command("count", "--store", "papers")[1] == "3\n"

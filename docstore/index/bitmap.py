@@ -44,10 +44,11 @@ __all__ = [
 SMALL: Final = 2048
 """Up to so many numbers a set is kept as a list."""
 
-# Of so many bits in 64, each is looked for.
-_DENSE: Final = 12
+# From so many bits in 64 on, going through all of them in C takes less than finding each (a half of 1 M:
+# 47 ms, 109 one by one).
+_DENSE: Final = 8
 
-_PLACES: Final = tuple(tuple(bit for bit in range(8) if value >> bit & 1) for value in range(256))
+_DIGITS: Final = bytes.maketrans(b"01", b"\0\1")
 
 
 class BitRun(NamedTuple):
@@ -217,25 +218,21 @@ def _pack(members: Sequence[int]) -> bytes:
     return bytes(packed)
 
 
-def _bits_of(word: int) -> list[int]:
-    """Return which bits of 64 are 1."""
-    return [8 * byte + place for byte in range(8) for place in _PLACES[word >> (8 * byte) & 0xFF]]
-
-
 def _unpack(raw: bytes) -> list[int]:
+    integer = int.from_bytes(raw, "little")
+    if integer.bit_count() * 64 > _DENSE * 8 * len(raw):
+        digits = f"{integer:b}"[::-1].encode().translate(_DIGITS)
+        return list(compress(range(len(digits)), digits))
     words = array("Q")
     words.frombytes(raw + b"\0" * (-len(raw) % 8))
     if sys.byteorder == "big":
         words.byteswap()
     found: list[int] = []
-    append, extend = found.append, found.extend
+    append = found.append
     for base in compress(range(0, len(words) << 6, 64), words):
         word = words[base >> 6]
-        # A table a byte wins where many bits are set; else each bit is isolated by its lowest.
-        if word.bit_count() > _DENSE:
-            extend([base + place for place in _bits_of(word)])
-            continue
         while word:
+            # The lowest bit that is 1, by itself.
             low = word & -word
             append(base + low.bit_length() - 1)
             word ^= low

@@ -223,6 +223,9 @@ def indexed_fields(collection: Collection) -> tuple[str, ...]:
 class PackedRecord(Protocol):
     """A record that is kept in less room than the mapping that the evaluator reads."""
 
+    def get(self, name: str) -> Any:
+        """Return a column, JSON as text."""
+
     def columns(self, records: Iterable[Any], names: Sequence[str]) -> Iterable[Sequence[Any]]:
         """Return columns of records of the collection, one after the other: JSON as text."""
 

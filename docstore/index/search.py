@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 from docstore.concurrency import check, looked_over
@@ -66,6 +67,7 @@ from docstore.query.paths import index_step
 __all__ = [
     "LeafSearch",
     "MatchSets",
+    "answer_place",
     "exact_sets",
     "intersect_all",
     "leaf_sets",
@@ -140,6 +142,16 @@ LeafSearch: TypeAlias = Callable[[Leaf, TermSource], MatchSets]
 
 # So many spans of time are compared one by one; of more, only the minutes are looked up.
 _MOST_SPANS: Final = 8
+
+_LONGEST_KEY: Final = 4096
+
+
+def answer_place(key: str) -> str:
+    """Return the key under which an answer is cached: a digest of one that is long, such as a list of ids."""
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
 
 BoundLeafSearch: TypeAlias = Callable[[Leaf], MatchSets]
 """Says of one leaf what the terms say."""

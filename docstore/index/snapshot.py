@@ -27,12 +27,13 @@ from docstore.index.columns import (
     ValuesByRecord,
     compare,
     has_ordinal,
+    is_ordered,
     ordinal,
     slice_key,
 )
 from docstore.index.extract import Node
 from docstore.index.ngrams import text_query
-from docstore.index.search import LeafSearch, MatchSets, exact_sets, leaf_sets, match_sets
+from docstore.index.search import LeafSearch, MatchSets, answer_place, exact_sets, leaf_sets, match_sets
 from docstore.index.tail import Tail, TailQuery, Texts
 from docstore.index.terms import (
     EVERY,
@@ -52,8 +53,6 @@ __all__ = [
 ]
 
 _ANSWERS = 256
-# Characters of a question whose answer is kept.
-_LONGEST = 4096
 
 
 @dataclass(slots=True)
@@ -106,14 +105,14 @@ class Bulk:
             leaf: answers for one leaf.
             is_kept: false where leaves on texts are answered by what is not of this generation alone.
         """
-        answers = self._worked.answers
+        answers, key = self._worked.answers, answer_place(key)
         found = answers.get(key)
         if found is None:
 
             def of(one: Leaf) -> MatchSets:
                 if not is_kept and text_query(one) is not None:
                     return leaf(one, self)
-                place = expr_to_json(one)
+                place = answer_place(expr_to_json(one))
                 known = answers.get(place)
                 return self._keep(place, leaf(one, self)) if known is None else known
 
@@ -124,15 +123,14 @@ class Bulk:
 
     def _keep(self, key: str, found: MatchSets) -> MatchSets:
         answers = self._worked.answers
-        if len(key) <= _LONGEST:
-            while len(answers) >= _ANSWERS:
-                answers.pop(next(iter(answers)), None)
-            answers[key] = found
+        while len(answers) >= _ANSWERS:
+            answers.pop(next(iter(answers)), None)
+        answers[key] = found
         return found
 
     def knows(self, key: str) -> bool:
         """Return whether the answer for a conjunction is kept."""
-        return key in self._worked.answers
+        return answer_place(key) in self._worked.answers
 
     def values(self, name: str) -> ValuesByRecord | None:
         """Return the values of a column by record, or None if some record has no number in it."""
@@ -375,7 +373,7 @@ class Snapshot:
 
         None if two values share an ordinal, or a row was edited by hand and holds no whole number.
         """
-        pairs = [(self.tail.record(number)[name], number) for number in changed.members]
+        pairs = [(self.tail.value(number, name), number) for number in changed.members]
         if not all(type(value) is int and has_ordinal(value) for value, _ in pairs):
             return None
         return [(ordinal(value), number) for value, number in pairs]
@@ -430,6 +428,10 @@ class Snapshot:
         self, changed: list[int], order: Sequence[SortKey], end: int, position: Sequence[Any] | None
     ) -> list[int]:
         """Return those of some changed records that can be on a page which ends at ``end``."""
+        if is_ordered(order):
+            pairs = [(self.tail.value(number, order[0].path[0]), number) for number in changed]
+            if all(type(value) is int for value, _ in pairs):  # not where a row was edited by hand
+                return _first_pairs(pairs, end, position, descending=order[0].descending)
         if position is not None:
             behind = after_function(position, order)
             changed = [number for number in changed if behind(self._sortable(number))]
@@ -441,6 +443,17 @@ class Snapshot:
     def _sortable(self, number: int) -> Mapping[str, Any]:
         record = self.tail.record(number)
         return record if "number" in record else {**record, "number": number}
+
+
+def _first_pairs(
+    pairs: list[tuple[int, int]], end: int, position: Sequence[Any] | None, *, descending: bool
+) -> list[int]:
+    """Return the numbers of the first values and numbers behind a position."""
+    if position is not None:
+        place = (position[0], position[1])
+        pairs = [pair for pair in pairs if (pair < place if descending else pair > place)]
+    choose = heapq.nlargest if descending else heapq.nsmallest
+    return [number for _, number in choose(end, pairs)]
 
 
 def _has_place(wanted: PageRange) -> bool:

@@ -16,7 +16,7 @@ from docstore.concurrency import looked_over
 from docstore.index.bitmap import EMPTY, Bitmap, union
 from docstore.index.columns import column_of, date_ordinal_of, double_ordinal_of
 from docstore.index.extract import Record, TermTree
-from docstore.index.search import LeafSearch, MatchSets, exact_sets, match_sets
+from docstore.index.search import LeafSearch, MatchSets, answer_place, exact_sets, match_sets
 from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
@@ -34,7 +34,6 @@ LOOSE: Final = 128
 # So many segments of like size become one.
 _MERGED: Final = 4
 _ANSWERS: Final = 64
-_LONGEST: Final = 4096
 
 Texts: TypeAlias = Callable[[Leaf], Bitmap | None]
 """Returns a superset of the records that match a leaf on texts; ``None``: they are very many."""
@@ -84,7 +83,7 @@ class TailQuery:
         texts: Texts | None = None,
     ) -> None:
         self.terms: tuple[Expr, ...] = tuple(terms)
-        self.key: str = key
+        self.key: str = answer_place(key)
         self.reading: RecordView = reading
         self.leaf: LeafSearch = leaf
         self.texts: Texts | None = texts
@@ -100,7 +99,7 @@ class TailQuery:
     @property
     def is_kept(self) -> bool:
         """Whether answers hold for good; not where texts come from somewhere else."""
-        return len(self.key) <= _LONGEST and not (self.texts is not None and self.rest)
+        return not (self.texts is not None and self.rest)
 
     def holds(self, record: Record) -> bool:
         """Return whether a record matches all terms that it can tell of."""
@@ -305,6 +304,13 @@ class Tail:
 
     def record(self, number: int) -> Mapping[str, Any]:
         """Return what the evaluator reads of one of the records."""
+        return self.reading.decode(self._kept(number))
+
+    def value(self, number: int, name: str) -> Any:
+        """Return a column of one of the records, not JSON: nothing has to be decoded."""
+        return self._kept(number).get(name)
+
+    def _kept(self, number: int) -> Record:
         found = self.loose.get(number)
         if found is None:
             segment, place = next(
@@ -313,7 +319,7 @@ class Tail:
                 if (place := segment.places.get(number)) is not None and alive >> place & 1
             )
             found = segment.records[place]
-        return self.reading.decode(found)
+        return found
 
     def find(self, question: TailQuery) -> MatchSets:
         """Return the match sets of the changed records. They are kept: a page and its total ask the same."""

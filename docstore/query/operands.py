@@ -242,7 +242,8 @@ def json_operand(rules: Rules, value: Any, where: Where) -> Json:
         FilterTooComplex: it is too large or too deep.
     """
     limits = rules.limits
-    _refuse_inner_instants(value, where)
+    if not isinstance(value, str):
+        _refuse_inner_instants(value, where)
     try:
         operand = plain(value, default_timezone=rules.default_timezone, depth=limits.operand_depth)
     except NotJson as wrong:
@@ -365,7 +366,7 @@ def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Jso
         FilterTooComplex: it is too large or too deep.
     """
     if target.is_json:
-        moment = _moment(rules, value, where)
+        moment = None if type(value) is str else _moment(rules, value, where)
         return json_operand(rules, value, where) if moment is None else moment
     if target.kind is Kind.INSTANT and is_instant(value):
         inner, place = next(iter(value.values())), (*where, "$date")

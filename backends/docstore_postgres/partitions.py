@@ -417,6 +417,10 @@ class FlatSession(Protocol):
         """Return fetched rows by column."""
 
 
+# Columns of the table of contents.
+_OF_CONTENT = frozenset({"content", "words"})
+
+
 def select_flat(session: FlatSession, query: Query) -> list[Row]:
     """Return the rows of ``query`` in its order."""
     if query.lock is not None and not _pins_tenant(query):
@@ -428,10 +432,10 @@ def select_flat(session: FlatSession, query: Query) -> list[Row]:
 def statement_flat(session: FlatSession, query: Query) -> Fragment:
     """Return the statement that reads ``query``."""
     compiler, names = _compiler(session, query), session.names_read(query)
-    columns = ", ".join("c.content" if name == "content" else f"d.{name}" for name in names)
+    columns = ", ".join(f"{'c' if name in _OF_CONTENT else 'd'}.{name}" for name in names)
     order = compiler.order_by(query.order).wrapped(" ORDER BY ")
     lock = Fragment("" if query.lock is None else session.row_lock(query.lock))
-    source = _source(session, query, with_content="content" in names)
+    source = _source(session, query, with_content=not _OF_CONTENT.isdisjoint(names))
     return joined("", (source.wrapped(f"SELECT {columns}"), order, session.window(query), lock))
 
 

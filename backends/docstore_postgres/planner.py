@@ -83,18 +83,21 @@ class Selectivities:
         self._rows: dict[Hashable, tuple[float, int]] = {}
         self._scopes: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
-    def first(self, key: Hashable, wanted: int, furthest: int, *, found: bool) -> int:
+    def first(self, key: Hashable, alike: Hashable, wanted: int, furthest: int, *, found: bool) -> int:
         """Return how many rows to walk first; 0 for none, where an index finds all and that was better.
+
+        A condition that was not asked before is taken to match as many rows as the last one like it.
 
         Args:
             key: of the condition.
+            alike: the key of all conditions that differ from it in their values alone.
             wanted: matches that fill the page.
             furthest: rows that are worth walking.
             found: whether an index finds the matches.
         """
         some = min(furthest, stepped(_FIRST_SCAN_ROWS + 8 * wanted))
         with self._mutex:
-            way = self._ways.get(key)
+            way = self._ways.get(key) or self._ways.get(alike)
             if way is None:
                 return some
             way.asked += 1
@@ -111,12 +114,17 @@ class Selectivities:
             return 0
         return furthest
 
-    def remember(self, key: Hashable, rate: float) -> None:
+    def is_known(self, key: Hashable) -> bool:
+        """Return whether this very condition was asked before, not only one like it."""
+        return key in self._ways
+
+    def remember(self, key: Hashable, alike: Hashable, rate: float) -> None:
         """Keep the share of the scanned rows that matched."""
         with self._mutex:
-            self._ways.pop(key, None)
-            self._ways[key] = Selectivity(rate)
-            if len(self._ways) > _REMEMBERED:
+            for each in (key, alike):
+                self._ways.pop(each, None)
+                self._ways[each] = Selectivity(rate)
+            while len(self._ways) > _REMEMBERED:
                 self._ways.popitem(last=False)
 
     def rows(self, key: Hashable, count: Callable[[], int]) -> int:
@@ -278,6 +286,7 @@ class CompiledFilter:
         prefilters: the conditions that an index finds and that stand before it.
         found: whether an index finds a superset of it.
         key: the key of its selectivity.
+        alike: the key of all filters that differ from it in their values alone.
         index_condition: the part that a declared index finds, None if none does.
         split: the filter in two, None where that is no other path.
         term_match: the part that the term index finds, None if it finds none.
@@ -295,6 +304,7 @@ class CompiledFilter:
     prefilters: tuple[Fragment, ...]
     found: bool
     key: Hashable
+    alike: Hashable
     index_condition: IndexCondition | None = None
     split: SplitPredicate | None = None
     term_match: TermMatch | None = None
@@ -421,6 +431,7 @@ class PlannerState:
             finder.finds(query.collection, query.where)
             or any(finder.lists(query.collection, term) for term in terms),
             condition_key(whole),
+            (whole.text, *((type(leaf), getattr(leaf, "path", None)) for leaf in leaves(query.where))),
             self._index_condition(query),
             self._split(query, terms, parts, compiler),
             epoch=self.epoch,

@@ -107,6 +107,9 @@ _LONG_SECONDS = 0.005
 # contents and no other. 'index': by a declared index. 'terms': by the term index. 'groups': by the group
 # merge of a declared index. 'scope': by reading all rows of a small scope.
 AccessPath: TypeAlias = Literal["any index", "split", "index", "terms", "groups", "scope"]
+# A probe of an index reads at most so many matches. Where there are more, the order is scanned after all: a
+# value may be frequent although the last one asked of its path was rare.
+_PROBED_ROWS = 1_000
 # The access paths whose statements are planned for their values.
 _BY_VALUES = ("index", "terms", "groups")
 
@@ -178,14 +181,21 @@ class PageStatements:
         """
         return self.finding(access) if access in ("terms", "groups") else self._statement(access, 0)
 
-    def _statement(self, name: Literal["walk"] | AccessPath, bound: int) -> Fragment:
+    def probe(self, access: AccessPath) -> Fragment:
+        """Return the statement that finds up to ``_PROBED_ROWS`` rows by an index, and of those the page.
+
+        Its last columns are a number, NULL where no row is on the page, and how many rows the index found.
+        """
+        return self._statement(access, 0, probes=True)
+
+    def _statement(self, name: Literal["walk"] | AccessPath, bound: int, *, probes: bool = False) -> Fragment:
         """Return a statement for this page's values; it was made before for a page that differs in nothing
         else.
         """
         query, texts = self.query, self.condition.texts
         scope = query.scope
         key = (
-            name, bound, bound and query.limit, self.condition.is_costly, query.order, self.columns,
+            name, probes, bound, bound and query.limit, self.condition.is_costly, query.order, self.columns,
             bool(query.offset), query.after is None, scope.tenant is None, scope.owner is None,
         )  # fmt: skip
         made = texts.get(key)
@@ -193,7 +203,10 @@ class PageStatements:
             if len(texts) >= _KEPT_STATEMENTS:
                 texts.clear()
             opened = replace(self, query=with_slots(query))
-            made = opened.walking(bound, query.limit or 0) if name == "walk" else opened.finding(name)
+            if name == "walk":
+                made = opened.walking(bound, query.limit or 0)
+            else:
+                made = opened.probing(name) if probes else opened.finding(name)
             texts[key] = made
         return bind_slots(made, query)
 
@@ -222,6 +235,20 @@ class PageStatements:
         return (
             self._picked(rows, rest, window) if self.condition.is_costly else self._read(rows, rest, window)
         )
+
+    def probing(self, access: AccessPath) -> Fragment:
+        """Return the statement of :meth:`probe`, a call's values left open.
+
+        The matches are materialized, which Postgres plans as if all were read: for a few it would scan the
+        table. They are read as far as the limit.
+        """
+        rows, rest = self._matches(access)
+        few, order = f"SELECT * FROM m LIMIT {_PROBED_ROWS}", self._order()
+        count = f"SELECT {self.columns}, d.number, n.n FROM (SELECT count(*) FROM ({few}) AS m) AS n (n)"
+        start, middle = "WITH m AS MATERIALIZED (", f") {count} LEFT JOIN (SELECT d.* FROM ({few}) AS d"
+        found = rows.wrapped(start, middle)
+        page = joined("", (found, rest, order, self._window()))
+        return joined("", (page.wrapped("", ") AS d ON true"), order))
 
     def has_one_way(self, access: AccessPath) -> bool:
         """Return whether nothing but the index over the documents' insides can find the matches.
@@ -318,6 +345,13 @@ def access_path_of(runs: StatementRunner, query: Query, condition: CompiledFilte
     return "split" if split.rows > rows // 20 else "any index"
 
 
+def _probed(query: Query, condition: CompiledFilter) -> AccessPath | None:
+    """Return by which index a probe looks for the matches; None if only Postgres could tell."""
+    if condition.split is None or query.scope != ANYWHERE:
+        return "any index"
+    return "split" if condition.split.ranges is TRUE else None
+
+
 def _is_grouped(runs: StatementRunner, query: Query, index_condition: IndexCondition, rows: int) -> bool:
     """Return whether a page is that of the few groups of a declared index."""
     found, wanted = index_condition.grouped, query.offset + (query.limit or 0)
@@ -354,7 +388,19 @@ def read_page(
     found = condition.found or access in _BY_VALUES
     is_small = partial(selectivities.is_small, query, furthest, partial(runs.size_of, query))
     key = condition.key, query.scope  # what is rare with one tenant may be common with others
-    bound = selectivities.first(key, wanted, furthest, found=found)
+    alike = condition.alike, query.scope.tenant is None, query.scope.owner is None
+    bound = selectivities.first(key, alike, wanted, furthest, found=found)
+    if not bound and not selectivities.is_known(key):
+        probed = _probed(query, condition) if access is None else None
+        if probed is not None:
+            read = runs.fetch(
+                page.probe(probed), prepare=condition.is_prepared, blindly=page.has_one_way(probed)
+            )
+            matched = read[0][-1]
+            if matched < _PROBED_ROWS:
+                selectivities.remember(key, alike, matched / max(rows, 1))
+                return [row[:-2] for row in read if row[-2] is not None]
+        bound = selectivities.first(None, None, wanted, furthest, found=found)
     if len(condition.whole.text) > _COSTLY_CHARACTERS:
         bound = bound and furthest
     if condition.prefilters and selectivities.is_small(query, bound, partial(runs.size_of, query)):
@@ -362,10 +408,10 @@ def read_page(
     while bound:
         read = runs.fetch(page.walk(bound), prepare=condition.is_prepared)
         if len(read) == query.limit:
-            selectivities.remember(key, max(wanted / bound, wanted / furthest))
+            selectivities.remember(key, alike, max(wanted / bound, wanted / furthest))
             return read
         matched = len(read) + (query.offset if read else 0)
-        selectivities.remember(key, matched / bound)
+        selectivities.remember(key, alike, matched / bound)
         if is_small():
             break
         if access is None and _is_ranged(runs, query, condition, rows):
@@ -397,10 +443,12 @@ def grouped(path: Path, source: Fragment) -> Fragment:
 
     Returns:
         A statement for the value and the number of rows of each group. The value is NULL where the path
-        leads nowhere, ``[depth, array]`` where it meets an array.
+        leads nowhere, ``[depth, array]`` where it meets an array; the array itself at a key of the metadata.
     """
     steps, last = path[1:], len(path) - 1
     reached = [f"(d.{path[0]}_json{' -> %s::text' * at})" for at in range(last + 1)]
+    if _is_top_level(path):
+        return Fragment(f"SELECT {reached[1]}, count(*){source.text} GROUP BY 1", steps + source.values)
     cases = [
         f"WHEN jsonb_typeof({value}) = 'array' THEN jsonb_build_array({at}, {value})"
         for at, value in enumerate(reached)
@@ -408,6 +456,11 @@ def grouped(path: Path, source: Fragment) -> Fragment:
     values = tuple(step for at in range(last + 1) for step in steps[:at] * 2) + steps
     start = f"SELECT CASE {' '.join(cases)} ELSE {reached[last]} END, count(*)"
     return Fragment(f"{start}{source.text} GROUP BY 1", values + source.values)
+
+
+def _is_top_level(path: Path) -> bool:
+    """Return whether a path is a key of the metadata, which is an object: arrays are at its end alone."""
+    return path[0] == "metadata" and len(path) == 2
 
 
 def counted(path: Path, groups: Iterable[tuple[Any, int]]) -> Facet | None:
@@ -419,7 +472,10 @@ def counted(path: Path, groups: Iterable[tuple[Any, int]]) -> Facet | None:
     """
     pairs: list[tuple[Any, int]] = []
     for found, rows in groups:
-        values = _opened(path, *found) if isinstance(found, list) else [found]
+        if isinstance(found, list):
+            values = _opened(path, *((1, found) if _is_top_level(path) else found))
+        else:
+            values = [found]
         for value in values:
             if type(value) is int and abs(value) >= _AMBIGUOUS_FROM:
                 return None

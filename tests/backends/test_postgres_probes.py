@@ -1,0 +1,57 @@
+"""Probes: a value that was not asked of its path before is looked for as the last one was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from docstore_postgres import statements
+
+import docstore
+from tests.kit.statements import Statements, record_statements
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> Statements:
+    """The statements of all sessions."""
+    return record_statements(monkeypatch)
+
+
+@pytest.fixture
+def store(postgres_url: str, noted: Statements, monkeypatch: pytest.MonkeyPatch) -> Iterator[docstore.Store]:
+    """600 documents: the name ``common`` in all of the older half, each other name once."""
+    monkeypatch.setattr(statements, "_PROBED_ROWS", 10)
+    with docstore.open(postgres_url, blobs="memory://") as opened:
+        opened.documents.add_many(
+            {"filename": f"{n}.txt", "metadata": {"name": "common" if n < 300 else f"n{n}", "n": n}}
+            for n in range(600)
+        )
+        yield opened
+
+
+def _names(store: docstore.Store, name: str, **more: object) -> list[str]:
+    found = store.documents.find({"metadata.name": name, **more}, limit=3, sort=["-number"])
+    return [item.filename for item in found.items]
+
+
+def test_a_rare_value_is_found_by_one_statement(store: docstore.Store, noted: Statements) -> None:
+    """Where the last value asked of a path was rare, the next goes to the index at once."""
+    assert ["310.txt"] == _names(store, "n310")
+    noted.clear()
+    assert ["311.txt"] == _names(store, "n311")
+    assert [] == _names(store, "nobody")
+    assert 2 == len([text for text, _ in noted if "docstore_document" in text])
+
+
+def test_a_frequent_value_among_rare_ones_is_found(store: docstore.Store) -> None:
+    """Where the index finds more rows than a probe reads, the order is scanned: the page is the newest."""
+    assert ["310.txt"] == _names(store, "n310")
+    assert ["299.txt", "298.txt", "297.txt"] == _names(store, "common")
+
+
+def test_what_else_is_asked_is_tested_behind_a_probe(store: docstore.Store) -> None:
+    """Conditions that the index does not find leave out rows of a probe, and rows on no page are no rows."""
+    assert ["310.txt"] == _names(store, "n310", is_latest=True)
+    assert ["312.txt"] == _names(store, "n312", is_latest=True)
+    assert [] == _names(store, "n313", is_latest=False)
+    assert [] == _names(store, "n314", is_latest=False)

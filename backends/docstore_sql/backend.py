@@ -29,6 +29,7 @@ from docstore_sql.pool import (
     JoinedTransaction,
     LoopConnection,
     ReadBlock,
+    forked_connections,
     on_loop,
 )
 from docstore_sql.session import Session
@@ -38,10 +39,6 @@ __all__ = ["POOL_LOOK_SECONDS", "SQLBackend"]
 
 T = TypeVar("T")
 _COLLECTIONS = {one.name: one for one in (DOCUMENTS, EXTRACTIONS)}
-# Connections of the process that this one was forked from: never touched, not even by the garbage
-# collector.
-_inherited: list[object] = []
-
 
 # A pool of our own says after so long that it is full. The waiting call then looks at its deadline and asks
 # again.
@@ -262,7 +259,7 @@ class SQLBackend(ABC):
                 if os.getpid() == self._pid:
                     connection.close()
                 else:
-                    _inherited.append(connection)
+                    forked_connections.append(connection)
 
     def make_ready(self, connection: Any) -> None:
         """Set a raw connection up, unless that was done before."""

@@ -29,12 +29,12 @@ from docstore_sql.session import Session
 
 __all__ = [
     "Connecting", "IdleConnection", "IdlePool", "JoinedTransaction", "LoopConnection", "ReadBlock",
-    "on_loop",
+    "forked_connections", "on_loop",
 ]  # fmt: skip
 
 # Connections of the process that this one was forked from: never touched, not even by the garbage
 # collector.
-_forked: list[object] = []
+forked_connections: list[object] = []
 
 
 class PoolHooks(Protocol):
@@ -158,7 +158,7 @@ class IdlePool:
     def give(self, idle: IdleConnection) -> None:
         """Take a connection back, to wait here if it is at rest."""
         if os.getpid() != idle.process:  # a block that a fork has copied
-            _forked.append(idle)
+            forked_connections.append(idle)
             return
         if self._hooks.is_at_rest(idle.connection):
             with self._mutex:
@@ -169,7 +169,7 @@ class IdlePool:
 
     def forget(self) -> None:
         """Leave all connections to the process that this one was forked from."""
-        _forked.append(self._waiting)
+        forked_connections.append(self._waiting)
         self._waiting, self._mutex, self._asking = deque(), threading.Lock(), 0
 
     def close(self) -> None:

@@ -194,12 +194,16 @@ def log_new(cursor: Any, names: IndexTables, collection: Collection, numbers: Se
     return None
 
 
+def _json_bytes(collection: Collection) -> str:
+    """Return the bytes of JSON in a row, as SQL text; length() of text would count characters."""
+    json = [name for name, is_json in FIELDS[collection.name].items() if is_json]
+    return " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in json)
+
+
 def logged_bytes(cursor: Any, names: IndexTables, collection: Collection) -> int:
     """Return the bytes of JSON in the rows that the log names, as they are now."""
-    json = [name for name, is_json in FIELDS[collection.name].items() if is_json]
-    size = " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in json)
     cursor.execute(
-        f"SELECT coalesce(sum({size}), 0) FROM {names.rows[collection.name]} "
+        f"SELECT coalesce(sum({_json_bytes(collection)}), 0) FROM {names.rows[collection.name]} "
         f"WHERE number IN (SELECT number FROM {names.changes[collection.name]})"
     )
     return int(cursor.fetchone()[0])
@@ -389,8 +393,7 @@ def _held(rows: Iterable[Sequence[Any]], collection: Collection) -> Iterator[lis
 def _slices(cursor: Any, names: IndexTables, collection: Collection) -> Iterator[tuple[int, int]]:
     """Yield the first and last number of changed rows whose JSON, before and now, is compacted at once."""
     changes, rows = names.changes[collection.name], names.rows[collection.name]
-    json = [name for name, is_json in FIELDS[collection.name].items() if is_json]
-    size = " + ".join(f"coalesce(length(CAST({name} AS BLOB)), 0)" for name in json)
+    size = _json_bytes(collection)
     cursor.execute(
         f"SELECT number, sum(size) FROM (SELECT number, {size} AS size FROM {changes} UNION ALL "
         f"SELECT number, {size} FROM {rows} WHERE number IN (SELECT number FROM {changes})) "

@@ -37,7 +37,7 @@ from docstore_sqlite.index_check import index_differences, rebuild_index
 from docstore_sqlite.planner import IndexSearch, SQLitePrepared, column_page, prepared_query
 from docstore_sqlite.posting_store import FIELDS, SharedIndex, drop_torn, merge_texts
 
-__all__ = ["SQLiteSession", "insertion", "is_integrity_error", "rows_of"]
+__all__ = ["SQLiteSession", "insertion", "is_integrity_error"]
 
 # -- rows in and out -------------------------------------------------------------------------------
 
@@ -91,29 +91,6 @@ _BOOLEANS = {
     collection.name: tuple(field.name for field in columns_of(collection) if field.kind is Kind.BOOLEAN)
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
-
-
-def rows_of(collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]) -> list[Row]:
-    """Return rows as new dictionaries.
-
-    Args:
-        collection: which rows they are.
-        names: of the columns that were read.
-        fetched: their values.
-    """
-    if names == _LIGHT:
-        return [_document(*values) for values in fetched]
-    booleans = [name for name in _BOOLEANS[collection.name] if name in names]
-    rows: list[Row] = []
-    for values in fetched:
-        row = dict(zip(names, values, strict=True))
-        if "tenant" in row:
-            row["tenant"] = row["tenant"] or None
-        for name in booleans:
-            if name in row:
-                row[name] = _TRUTH.get(row[name], row[name])
-        rows.append(row)
-    return rows
 
 
 _STORED_AS = {"is_latest": "is_latest == 1 if is_latest in _TRUTH else is_latest", "tenant": "tenant or None"}
@@ -209,20 +186,16 @@ class SQLiteSession(Session):
             (compiler.scope(query.scope), compiler.where(query.where), Fragment("d.created_at IS NULL"))
         )
         start = f"SELECT {self.selected(query)} FROM {self.tables.of(query.collection)} AS d WHERE "
-        self.run(where.wrapped(start, f" LIMIT {int(limit)}"))
-        return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
+        return self.rows_of(query, where.wrapped(start, f" LIMIT {int(limit)}"))
 
     def _select(self, query: Query) -> list[Row]:
         if (id := _id_of(query)) is not None:
             return self._point(query, id)
         if query.lock == "skip" and (queued := self._queued(query)) is not None:
-            self.run(queued)
-            names = self.names_read(query)
-            return self._rows(query.collection, names, self.cursor.fetchall())
+            return self.rows_of(query, queued)
         query, held = prepared_query(query)
         if (columns := _columns_of(query, held)) is not None:
-            self.run(self._column_page(query, columns))
-            return self._rows(query.collection, self.names_read(query), self.cursor.fetchall())
+            return self.rows_of(query, self._column_page(query, columns))
         asked = self.indexed.asked(query)
         if not asked.uses_index(query):
             return self.indexed.timed(query, asked, super().select)
@@ -372,20 +345,6 @@ class SQLiteSession(Session):
         """Write the whole file anew. Call outside of a transaction."""
         self.cursor.execute("VACUUM")
 
-    def setting(self, name: str) -> str | None:
-        """Return one of the store's own settings, None if it was never set."""
-        self.cursor.execute(f"SELECT value FROM {self.tables.setting} WHERE name = ?", (name,))
-        found = self.cursor.fetchone()
-        return None if found is None else str(found[0])
-
-    def set_setting(self, name: str, value: str) -> None:
-        """Set one of the store's own settings."""
-        self.cursor.execute(
-            f"INSERT INTO {self.tables.setting} (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE "
-            "SET value = excluded.value",
-            (name, value),
-        )
-
     def checkpoint(self) -> None:
         """Take the WAL over into the file and empty it, as far as no reader needs it."""
         ((waits,),) = self.cursor.execute("PRAGMA busy_timeout").fetchall()
@@ -434,7 +393,13 @@ class SQLiteSession(Session):
     def _rows(
         self, collection: Collection, names: Sequence[str], fetched: Sequence[Sequence[Any]]
     ) -> list[Row]:
-        return rows_of(collection, names, fetched)
+        if names == _LIGHT:
+            return [_document(*values) for values in fetched]
+        booleans = [name for name in _BOOLEANS[collection.name] if name in names]
+        rows = super()._rows(collection, names, fetched)
+        for row in rows if booleans else ():
+            row.update({name: _TRUTH.get(row[name], row[name]) for name in booleans})
+        return rows
 
     def guarded(self, statement: Fragment) -> int:
         """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""

@@ -46,7 +46,7 @@ __all__ = ["ColumnFilter", "Compiler", "PreparedQuery", "column_filter"]
 
 _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
-
+# Orders whose SQL is kept: a service has a few, a caller who makes them up must not fill the memory.
 _KEPT = 64
 
 

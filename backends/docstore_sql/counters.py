@@ -28,6 +28,8 @@ _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
 _OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
 _BESIDES = ", ".join(COUNTED[1:])
+# One write in so many adds up appended counts, by chance: no writer has to count what others wrote. It does
+# so for a few of its own tenants, so that a write to thousands of them does not wait for all.
 WRITES_PER_FOLD = 64
 _TENANTS_PER_FOLD = 8
 # Up to so many counters are written by one statement.

@@ -319,6 +319,7 @@ class _Attempt:
         self._connect = connect
         self._give = give
         self._mutex = threading.Lock()
+        # A lock that is taken here and released by the other thread: waiting for it looks at the call.
         self._done = threading.Lock()
         self._done.acquire()
         self._is_given_up = False
@@ -332,7 +333,7 @@ class _Attempt:
         except BaseException as error:
             self._error = error
         else:
-            with self._mutex:
+            with self._mutex:  # either this thread sees that it was given up, or result() the connection
                 self._connection = connection
                 is_given_up = self._is_given_up
             if is_given_up:

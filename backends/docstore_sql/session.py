@@ -30,6 +30,7 @@ __all__ = ["Session", "content_columns", "name_columns"]
 _UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
 # The columns that a select reads, by what it includes: there are few different ones.
 _READ: dict[tuple[type, Tables, str, frozenset[str], frozenset[str] | None], tuple[tuple[str, ...], str]] = {}
+# In the order of BlobRow, which is made of a row as it comes.
 _BLOB_COLUMNS = ("key", "tenant", "owner", "sha256", "size", "state", "at", "attempts", "place")
 
 

@@ -669,6 +669,8 @@ def _make_engine(url: sa.URL, options: dict[str, Any]) -> sa.Engine:
             "pool_timeout": POOL_LOOK_SECONDS,
         }
     )
+    # No isolation level: sqlite3 would begin transactions by itself, and deferred ones fail at once with
+    # SQLITE_BUSY_SNAPSHOT where another has written since they read.
     connect_args = {"check_same_thread": False, "isolation_level": None, "cached_statements": 512}
     plain = url.set(drivername="sqlite")
     return sa.create_engine(plain, **{**pool, "connect_args": connect_args, **options})

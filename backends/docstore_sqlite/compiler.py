@@ -34,6 +34,7 @@ __all__ = ["SQLiteCompiler", "SetMember", "register"]
 
 # -- functions that SQLite calls back --------------------------------------------------------------
 
+# sqlite3 binds no Python objects: a closure is bound as a number, which is never used again.
 _numbers = itertools.count(1)
 _closures: dict[int, Callable[..., Any]] = {}
 

@@ -244,6 +244,8 @@ except ImportError:  # pragma: no cover - Windows: SQLite's own lock serialises 
     fcntl = None  # type: ignore[assignment]
 
 
+# The two bytes of the side file that are locked, always in this order. Closing any descriptor of the file
+# would drop the locks of the whole process (POSIX): the file stays open once it is.
 _TURNSTILE, _GATE = 0, 1
 
 
@@ -321,7 +323,7 @@ class WriteLock:
 
     def _take(self, which: int, deadline: float) -> None:
         assert self._file is not None
-        pause = 0.0001
+        pause = 0.0001  # seconds: fcntl waits without an end or not at all, so it is asked again
         while True:
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, which)

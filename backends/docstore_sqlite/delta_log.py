@@ -178,6 +178,7 @@ def register_compaction(connection: Any) -> None:
     connection.create_function("docstore_removed", 2, removed, deterministic=True)
 
 
+# The lower bits of a generation, by chance; the bits above count compactions.
 _CHANCE_BITS = 31
 
 
@@ -478,6 +479,7 @@ class SnapshotSession:
         self.private = False
         # The generation, the last change and the count of schemas when the index was last looked at.
         self.state: tuple[Any, Any, Any] = (None, None, None)
+        # The snapshot with this block's own changes, by collection, and the token that it was read at.
         self._own: dict[str, tuple[tuple[tuple[int, int], int, int], Snapshot]] = {}
         # The number of the change just logged.
         self._last: int | None = None

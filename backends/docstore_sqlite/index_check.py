@@ -19,7 +19,9 @@ from docstore_sqlite.posting_store import FIELDS, IndexTables, add_texts, begin_
 
 __all__ = ["index_differences", "rebuild_index"]
 
+# Rows whose terms are in memory together while the index is made anew.
 _BATCH = 16_384
+# Differences that are told: a torn index has one for nearly every row.
 _MOST = 100
 
 

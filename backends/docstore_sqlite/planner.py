@@ -58,7 +58,9 @@ __all__ = ["IndexSearch", "SQLitePrepared", "column_page", "listed", "prepared_q
 # Up to so many matches are read and sorted without further ado.
 LISTED_MATCHES = 4000
 
+# Fields with an index of SQLite's own: an equality on one finds its rows without the postings.
 _KEYS = frozenset({"id", "number", "document_id", "external_id", "sha256", "blob_key"})
+# Rows of an ordered scan, at least and at most, before it gives up.
 _SHORTEST_WALK, WALK_MOST = 512, 8192
 
 
@@ -409,6 +411,7 @@ def listed(numbers: Sequence[int]) -> str:
     return f"[{','.join(map(str, numbers))}]"
 
 
+# Statements of column pages that are kept, one for each shape.
 _KEPT = 256
 
 
@@ -454,9 +457,11 @@ def _column_page_text(asked: ColumnFilter, query: Query, selected: str, compiler
 
 # -- searching the index ---------------------------------------------------------------------------
 
+# Rows up to the end of a page that an ordered scan looks for; deeper pages are cut out of the sets.
 _WALK_LEAST = 256
 # Rows of a count whose JSON is held at once.
 _READ_TOGETHER = 2048
+# Records put to the filter at first where matches are cut out of inexact sets; each round takes 8 times more.
 _ROUND = 128
 # Up to so many matches are always sorted by their values, which takes less than an ordered scan.
 _SORTED_MATCHES = 256

@@ -191,6 +191,7 @@ def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, str]:
 
 # -- postings --------------------------------------------------------------------------------------
 
+# Bytes of postings that a process keeps for one collection, about.
 _CACHE_BYTES = 96 << 20
 
 # The text index is no help for texts in more documents: an ordered scan meets one of them soon.
@@ -304,7 +305,7 @@ class PostingReader:
             return union_all(self.posting(path, key) for key in keys)
         pieces: list[tuple[int, bytes]] = []
         for start in range(0, len(keys), 500):
-            some = keys[start : start + 500]
+            some = keys[start : start + 500]  # SQLite before 3.32 binds 999 values
             marks = ", ".join("?" * len(some))
             pieces += self._cursor.execute(
                 f"SELECT chunk, bits FROM {self._names.posting} WHERE path = ? AND key IN ({marks}) "

@@ -104,6 +104,7 @@ _document: Callable[..., Row] = eval(f"lambda {', '.join(_LIGHT)}: {{{_ITEMS}}}"
 
 # Pages of the text index that one transaction of upkeep merges: 0.14 s.
 _MERGED_PAGES = 512
+# SQLite names the index of a constraint over an expression, else the columns: "… .id, … .tenant".
 _CONSTRAINT = re.compile(r"document_(version|latest)|\.id\b")
 
 
@@ -426,6 +427,7 @@ class SQLiteSession(Session):
             return [int(self.cursor.lastrowid)]
         if not rows:
             return []
+        # Numbers are taken ahead, as executemany() does not say which it gave: the writer is alone.
         first = self._next_number(table)
         numbers = list(range(first, first + len(rows)))
         try:

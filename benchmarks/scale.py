@@ -3,7 +3,7 @@ docs/scale.md, a hundred million documents on one server and a billion on eight 
 
 Documents are those of the corpus, of Zipf-distributed tenants (s = 1), with text in every fifth. Steps are measured in buffers
 of 8 KiB that the server touches, which others on the machine do not change, and in milliseconds, which they do. 10k and 100k
-take about two minutes on an idle machine of two cores, 1M half an hour and 3 GB of disk.
+take about two minutes on an idle machine of two cores, 1M half an hour and 2 GB of disk.
 
     python -m benchmarks scale --sizes 10k,100k
     python -m benchmarks scale --writers 1,2 --documents 20000

@@ -48,6 +48,7 @@ def _shard(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Threads that read files.")
 @click.option("--shard", metavar="I/N", callback=_shard, help="Only every N-th file: for N machines.")
 @click.option("--retry-failed", is_flag=True, help="Read again what failed before and has not changed.")
+@click.option("--archives", is_flag=True, help="Files in archives and mails become documents of their own.")
 @click.option("--watch", is_flag=True, help="Go on, and index what changes, until Ctrl-C.")
 @click.option("--stdin0", is_flag=True, help="Read FILEs from standard input, each ended by a zero byte.")
 @json_option()
@@ -57,7 +58,8 @@ def index_(
     paths: tuple[str, ...], name: str | None, dry_run: bool, delete: bool, include: tuple[str, ...],
     exclude: tuple[str, ...], hidden: bool, no_ignore: bool, follow_links: bool, metadata: tuple[str, ...],
     tenant: str | None, owner: str | None, jobs: int | None, shard: tuple[int, int] | None,
-    retry_failed: bool, watch: bool, stdin0: bool, as_json: bool, quiet: bool, url: str, blobs: str,
+    retry_failed: bool, archives: bool, watch: bool, stdin0: bool, as_json: bool, quiet: bool, url: str,
+    blobs: str,
 ) -> int:  # fmt: skip
     """Put every file below the FOLDERs, and the FILEs, into the store: bytes, text and where they came from.
 
@@ -69,6 +71,7 @@ def index_(
     docstore index . --exclude '*.log' --metadata project=north
     docstore index /srv/mail --store postgresql://localhost/docs --shard 1/3
     docstore index ~/papers --delete --dry-run
+    docstore index ~/mail --archives
     find . -name '*.pdf' -print0 | docstore index --stdin0
 
     A folder is known by its name, or the NAME that it was given, and the key of a file (external_id) is that
@@ -84,7 +87,7 @@ def index_(
     started = monotonic()
     chosen: dict[str, Any] = {
         "metadata": _metadata(metadata), "tenant": tenant, "owner": owner, "dry_run": dry_run, "jobs": jobs,
-        "shard": shard, "retry_failed": retry_failed, "name": name,
+        "shard": shard, "retry_failed": retry_failed, "archives": archives, "name": name,
     }  # fmt: skip
     from docstore.ingest import WalkOptions
 

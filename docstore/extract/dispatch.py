@@ -5,6 +5,7 @@ Runs in the child process (`child`), or in the caller's process if the caller as
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -378,4 +379,14 @@ def _text_kind(head: bytes, told: str) -> str:
         return "text/csv"
     if told == "application/pdf" and re.search(rb"\bobj\b|\bxref\b", head):
         return told  # one without its header: damaged, not plain text
-    return "text/plain"
+    is_plausible = told in (UNKNOWN, "application/msword", "application/rtf")  # README.doc of old
+    return "text/plain" if is_plausible or _is_utf8(head) else told
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Tell whether the first bytes of a file are UTF-8; the last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True

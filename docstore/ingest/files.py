@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docstore.errors import BackendNotInstalled
-from docstore.extract import ExtractionError, ExtractLimits, Registry, builtin, extract
+from docstore.extract import ExtractionError, ExtractLimits, Member, Registry, builtin, extract
 from docstore.extract.text import plain
-from docstore.mediatypes import settled_type
+from docstore.mediatypes import file_type_of, settled_type
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -36,6 +36,7 @@ __all__ = [
     "WalkOptions",
     "above",
     "entry_of",
+    "has_members",
     "read_file",
     "source_metadata",
     "walk",
@@ -284,6 +285,7 @@ class FileReading:
         sha256: hex digest of them; None if it cannot be read.
         text: what a document has of it: `content`, `content_state`, `content_note`.
         error: why there is no text although there should be, None otherwise.
+        members: the files within an archive or mail; None if it is none, or they were not asked for.
     """
 
     entry: Entry
@@ -292,6 +294,7 @@ class FileReading:
     sha256: str | None = None
     text: Mapping[str, str | None] = field(default_factory=dict)
     error: str | None = None
+    members: tuple[Member, ...] | None = None
 
     @property
     def weight(self) -> int:
@@ -302,7 +305,11 @@ class FileReading:
 
 
 def read_file(
-    entry: Entry, registry: Registry | None = None, limits: ExtractLimits | None = None
+    entry: Entry,
+    registry: Registry | None = None,
+    limits: ExtractLimits | None = None,
+    *,
+    archives: bool = False,
 ) -> FileReading:
     """Read a file and its text; never raises for what is wrong with the file."""
     try:
@@ -313,10 +320,19 @@ def read_file(
     try:
         here = registry is None and limits is None and _is_plain_text(source, name)
         found = extract(source, filename=name, registry=registry, limits=limits, in_process=here)
+        members = None
+        if archives and has_members(found.content_type):
+            members = extract(source, filename=name, registry=registry, limits=limits, archives=True).members
     except ExtractionError as error:
         return FileReading(entry, source, size, sha256, error=error.message)
     text = {"content": found.text or None, "content_state": found.state, "content_note": found.note}
-    return FileReading(entry, source, size, sha256, text)
+    return FileReading(entry, source, size, sha256, text, members=members)
+
+
+def has_members(content_type: str) -> bool:
+    """Return whether files of this type can hold others: archives and mails."""
+    is_mail = content_type in ("message/rfc822", "application/mbox")
+    return is_mail or file_type_of(content_type, "") == "archive"
 
 
 def _bytes_of(path: str) -> tuple[bytes | Path, int, str]:

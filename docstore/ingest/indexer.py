@@ -22,12 +22,13 @@ from docstore import lifecycle
 from docstore.backend import Query, SortKey, Writer
 from docstore.documents import Documents
 from docstore.errors import ChecksumMismatch, InvalidDocument, SizeMismatch
-from docstore.extract import ExtractLimits, Registry
+from docstore.extract import ExtractLimits, Member, Registry
 from docstore.ingest.files import (
     Entry,
     FileReading,
     WalkOptions,
     entry_of,
+    has_members,
     read_file,
     source_metadata,
     time_of,
@@ -119,6 +120,7 @@ class IndexRun:
     jobs: int
     shard: tuple[int, int] | None
     retry_failed: bool
+    archives: bool
     registry: Registry | None
     limits: ExtractLimits | None
 
@@ -137,6 +139,7 @@ def index_folder(
     jobs: int | None = None,
     shard: tuple[int, int] | None = None,
     retry_failed: bool = False,
+    archives: bool = False,
     registry: Registry | None = None,
     limits: ExtractLimits | None = None,
     on_event: Callable[[Event], object] | None = None,
@@ -161,6 +164,8 @@ def index_folder(
         shard: `(i, n)`: only every n-th file, by a hash of its key, i from 1 to n; n processes that each
             have another i do the folder exactly once.
         retry_failed: read files again whose text could not be read before, though they have not changed.
+        archives: make the files within archives, and the attachments of mails, documents of their own: text
+            without bytes, whose `external_id` is that of the archive, `!/` and the name within.
         registry: the extractors; None: the built-in ones.
         limits: the bounds of extraction; None: the defaults.
         on_event: called for each file, after what it says is durable.
@@ -179,7 +184,7 @@ def index_folder(
         >>> report.counts["added"], report.ok
         (0, True)
     """
-    run = _run(metadata, tenant, owner, dry_run, jobs, shard, retry_failed, registry, limits)
+    run = _run(metadata, tenant, owner, dry_run, jobs, shard, retry_failed, archives, registry, limits)
     owned = owned_by(tenant, owner)
     found = indexed_folder(store.documents, folder, name, owned)
     report = IndexReport(dry_run=dry_run)
@@ -212,6 +217,7 @@ def index_files(
     jobs: int | None = None,
     shard: tuple[int, int] | None = None,
     retry_failed: bool = False,
+    archives: bool = False,
     registry: Registry | None = None,
     limits: ExtractLimits | None = None,
     on_event: Callable[[Event], object] | None = None,
@@ -221,13 +227,13 @@ def index_files(
 
     Arguments:
         files: their paths; a link is followed.
-        name, metadata, tenant, owner, dry_run, jobs, shard, retry_failed, registry, limits, on_event: as for
-            :func:`index_folder`.
+        name, metadata, tenant, owner, dry_run, jobs, shard, retry_failed, archives, registry, limits,
+            on_event: as for :func:`index_folder`.
 
     Raises:
         As :func:`index_folder`; a file that is not there is the outcome `error`.
     """
-    run = _run(metadata, tenant, owner, dry_run, jobs, shard, retry_failed, registry, limits)
+    run = _run(metadata, tenant, owner, dry_run, jobs, shard, retry_failed, archives, registry, limits)
     report = IndexReport(dry_run=dry_run)
     placed: dict[str, tuple[IndexedFolder, str]] = {}
     owned = owned_by(tenant, owner)
@@ -249,8 +255,8 @@ def index_files(
 
 def _run(
     metadata: Mapping[str, Any] | None, tenant: str | None, owner: str | None, dry_run: bool,
-    jobs: int | None, shard: tuple[int, int] | None, retry_failed: bool, registry: Registry | None,
-    limits: ExtractLimits | None,
+    jobs: int | None, shard: tuple[int, int] | None, retry_failed: bool, archives: bool,
+    registry: Registry | None, limits: ExtractLimits | None,
 ) -> IndexRun:  # fmt: skip
     if jobs is not None and jobs < 1:
         raise InvalidDocument(f"jobs={jobs}: expected a number of threads, at least 1", field="jobs")
@@ -261,7 +267,9 @@ def _run(
             "metadata.source says where a file came from: use another name", field="metadata"
         )
     threads = jobs or min(os.cpu_count() or 1, _MOST_JOBS)
-    return IndexRun(metadata or {}, tenant, owner, dry_run, threads, shard, retry_failed, registry, limits)
+    return IndexRun(
+        metadata or {}, tenant, owner, dry_run, threads, shard, retry_failed, archives, registry, limits
+    )
 
 
 def _tell(report: IndexReport, event: Event, on_event: Callable[[Event], object] | None) -> None:
@@ -340,7 +348,7 @@ class Indexer:
             return None
         reading = None
         if not self._is_same(entry, before):
-            reading = read_file(entry, self.options.registry, self.options.limits)
+            reading = self._reading(entry)
             if reading.sha256 is None or reading.sha256 != before.sha256:
                 return None
         if not self.options.dry_run:
@@ -355,15 +363,21 @@ class Indexer:
             return False
         if self.options.retry_failed and (known.status == "failed" or known.content_state == "none"):
             return False
+        if self.options.archives and has_members(known.content_type) and "members" not in before:
+            return False
         return (before.get("size"), before.get("mtime_ns")) == (entry.size, time_of(entry))
+
+    def _reading(self, entry: Entry) -> FileReading:
+        options = self.options
+        return read_file(entry, options.registry, options.limits, archives=options.archives)
 
     # -- reading -----------------------------------------------------------------------------------
 
     def _ask(self, folder: IndexedFolder, entry: Entry, known: Document | None) -> None:
         """Have a file read, now or in a thread."""
-        options, future = self.options, None
+        future = None
         if self._threads is not None:
-            future = self._threads.submit(read_file, entry, options.registry, options.limits)
+            future = self._threads.submit(self._reading, entry)
         self._ahead.append((folder, entry, known, future))
         self._ahead_bytes += entry.size
 
@@ -380,10 +394,7 @@ class Indexer:
             if self.options.dry_run:
                 yield Event("added" if known is None else "changed", shown_path(entry.name))
                 continue
-            options = self.options
-            reading = (
-                read_file(entry, options.registry, options.limits) if future is None else future.result()
-            )
+            reading = self._reading(entry) if future is None else future.result()
             yield from self._take(folder, reading, known)
 
     def _take(self, folder: IndexedFolder, reading: FileReading, known: Document | None) -> Iterator[Event]:
@@ -391,6 +402,7 @@ class Indexer:
         if reading.source is None and known is not None:
             yield Event("error", name, f"{reading.error}; version {known.version} is kept")
         elif known is not None and known.sha256 == reading.sha256:
+            yield from self._write_members(folder, reading)
             yield self._bring_up_to_date(folder, known, reading)
         else:
             self._waiting.append((folder, reading, known))
@@ -401,7 +413,7 @@ class Indexer:
     def _bring_up_to_date(self, folder: IndexedFolder, known: Document, reading: FileReading) -> Event:
         """The bytes are the same: note the file's new time, and finish what was left undone."""
         name = shown_path(reading.entry.name)
-        source = source_metadata(reading.entry, folder.source(reading.entry.name), reading.sha256)
+        source = self._source(folder, reading)
         known = self.documents.update(known.id, metadata={"source": source}, touch=False)
         if known.status == "completed" and known.content_state == "none" and reading.text.get("content"):
             self.documents.update(known.id, **_completion(reading))
@@ -424,6 +436,8 @@ class Indexer:
         waiting, self._waiting, self._weight = self._waiting, [], 0
         if not waiting:
             return
+        for folder, reading, _ in waiting:  # before the archive: a run that ends between them does it again
+            yield from self._write_members(folder, reading)
         try:
             added = self.documents.add_many(
                 [self._document(folder, reading) for folder, reading, _ in waiting]
@@ -435,6 +449,59 @@ class Indexer:
             twice = self._removed_twins(added.ids, [known for _, _, known in waiting])
             for id, (_, reading, known) in zip(added.ids, waiting, strict=True):
                 yield self._written(reading, known, is_twin=id in twice)
+
+    def _write_members(self, folder: IndexedFolder, reading: FileReading) -> Iterator[Event]:
+        """Make the files within an archive documents, as far as their text is new, and remove those that are
+        gone from it.
+        """
+        if reading.members is None:
+            return
+        archive = shown_path(reading.entry.name)
+        inside = {"metadata.source.root": folder.name, "metadata.source.archive": archive, **self.owned}
+        kept = self.documents.iterate(inside, include={"content"})
+        before = {document.external_id: document for document in kept}
+        made = {folder.key(f"{reading.entry.name}!/{member.name}"): member for member in reading.members}
+        changed = [
+            (key, member) for key, member in made.items()
+            if key not in before or (before[key].content or "") != member.extracted.text
+        ]  # fmt: skip
+        for at in range(0, len(changed), _BATCH):
+            some = changed[at : at + _BATCH]
+            try:
+                self.documents.add_many(
+                    [self._member_document(folder, reading, key, member) for key, member in some]
+                )
+            except InvalidDocument as wrong:
+                yield Event("error", archive, wrong.message)
+                continue
+            for key, member in some:
+                outcome: Outcome = "changed" if key in before else "added"
+                self.report.textless += not member.extracted.text
+                yield Event(outcome, f"{archive}!/{shown_path(member.name)}")
+        for gone, document in before.items():
+            if gone not in made:
+                self.documents.delete_many({"external_id": gone, **self.owned})
+                yield Event("deleted", str(document.metadata["source"]["path"]))
+
+    def _member_document(
+        self, folder: IndexedFolder, reading: FileReading, key: str, member: Member
+    ) -> NewDocument:
+        name, found = shown_path(member.name), member.extracted
+        where = folder.source(f"{reading.entry.name}!/{member.name}")
+        source = {**where, "archive": shown_path(reading.entry.name), "member": name}
+        return NewDocument(
+            filename=name.rpartition("/")[2] or name,
+            content_type=found.content_type,
+            external_id=key,
+            tenant=self.options.tenant,
+            owner=self.options.owner,
+            metadata={**self.options.metadata, "source": source},
+            status="completed",
+            processed_at=datetime.now(UTC),
+            content=found.text or None,
+            content_state=found.state,
+            content_note=found.note,
+        )
 
     def _removed_twins(self, ids: Sequence[str], known: Sequence[Document | None]) -> set[str]:
         """Remove of new versions those that another run on the folder has put in meanwhile; return their ids.
@@ -482,8 +549,12 @@ class Indexer:
             self.report.textless += 1
         return Event("added" if known is None else "changed", name)
 
-    def _document(self, folder: IndexedFolder, reading: FileReading) -> NewDocument:
+    def _source(self, folder: IndexedFolder, reading: FileReading) -> dict[str, Any]:
         source = source_metadata(reading.entry, folder.source(reading.entry.name), reading.sha256)
+        return source if reading.members is None else {**source, "members": len(reading.members)}
+
+    def _document(self, folder: IndexedFolder, reading: FileReading) -> NewDocument:
+        source = self._source(folder, reading)
         return NewDocument(
             source=reading.source,
             filename=_filename(reading.entry),
@@ -524,7 +595,8 @@ def _delete_gone(
         path = os.fsdecode(unquote_to_bytes(source["raw_path"])) if "raw_path" in source else source["path"]
         if shard is not None and shard_of(key, shard[1]) != shard[0]:
             continue
-        if os.path.lexists(os.path.join(folder.path, path)) or folder.key(path) != key:
+        on_disk = path.split("!/", 1)[0] if "archive" in source else path
+        if os.path.lexists(os.path.join(folder.path, on_disk)) or folder.key(path) != key:
             continue
         if not indexer.options.dry_run:
             documents.delete_many({"external_id": key, **indexer.owned})

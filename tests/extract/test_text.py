@@ -525,5 +525,6 @@ def test_quotes_behind_a_blank_are_quotes() -> None:
 def test_text_under_a_binary_name_is_text(name: str) -> None:
     """The bytes win; what is left of a PDF without its header is none."""
     assert "404 not found" == text("404 not found", name)
+    assert "none" == read(b"\x89PNG\r\n", "x.png").state
     with pytest.raises(ExtractionError):
         extract(b"1 0 obj\n<< /Type /Catalog >>\nendobj\nxref\n", filename="x.pdf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -513,3 +514,36 @@ def test_only_plain_text_is_read_in_this_process(
     path.write_bytes(content)
     files.read_file(entry_of(str(path), name))
     assert here == [is_plain]
+
+
+def zipped(path: Path, **members: str) -> None:
+    """Write a zip of these texts, `.txt` each."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, words in members.items():
+            archive.writestr(f"in/{name}.txt", words)
+
+
+def test_files_within_archives_are_documents_of_their_own(store: docstore.Store, tmp_path: Path) -> None:
+    """When asked for, also of archives that are in already; changed and removed ones follow the archive."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    zipped(folder / "a.zip", one="first words", two="second words")
+    assert run(store, folder) == {"a.zip": "added"}
+    inside = {"a.zip!/in/one.txt": "added", "a.zip!/in/two.txt": "added"}
+    assert run(store, folder, archives=True) == {**inside, "a.zip": "unchanged"}
+    assert run(store, folder, archives=True) == {"a.zip": "unchanged"}
+    (found,) = store.documents.find(search="first").items
+    assert (found.external_id, found.filename, found.content_type, found.status) == (
+        "packed/a.zip!/in/one.txt", "one.txt", "text/plain", "completed",
+    )  # fmt: skip
+    source = found.metadata["source"]
+    assert (source["archive"], source["member"]) == ("a.zip", "in/one.txt")
+    zipped(folder / "a.zip", one="other words", three="third words")
+    assert run(store, folder, archives=True, delete=True) == {
+        "a.zip": "changed", "a.zip!/in/one.txt": "changed", "a.zip!/in/three.txt": "added",
+        "a.zip!/in/two.txt": "deleted",
+    }  # fmt: skip
+    (folder / "a.zip").unlink()
+    (folder / "b.txt").write_text("plain")
+    assert set(run(store, folder, archives=True, delete=True).values()) == {"added", "deleted"}
+    assert [one.external_id for one in store.documents.find()] == ["packed/b.txt"]

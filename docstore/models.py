@@ -51,7 +51,7 @@ Row = dict[str, Any]
 
 
 class Status(StrEnum):
-    """Where a document or extraction stands.
+    """The processing status of a document or extraction.
 
     Example:
         >>> docstore.Status.PENDING == "pending"

@@ -39,15 +39,28 @@ Make: TypeAlias = Callable[[Row, int], "Mapping[str, Any] | None"]
 class HoldsClaims(Protocol):
     """The queue, as its claims see it."""
 
-    def prolong(self, held: Document, token: str, lease: float) -> datetime: ...
+    def prolong(self, held: Document, token: str, lease: float) -> datetime:
+        """Set the end of a claim's lease to ``lease`` seconds from now, and return it.
 
-    def held(self, held: Document, token: str, make: Make, *, touch: bool = True) -> Document: ...
+        Raises:
+            LeaseLost: the claim is not in force any more.
+        """
 
-    def completing(self, **asked: Any) -> Make: ...
+    def held(self, held: Document, token: str, make: Make, *, touch: bool = True) -> Document:
+        """Change a claimed document as ``make`` says, and return it as it is then.
 
-    def failing(self, error: str) -> Make: ...
+        Raises:
+            LeaseLost: the claim is not in force any more.
+        """
 
-    def releasing(self, error: str | None) -> Make: ...
+    def completing(self, **asked: Any) -> Make:
+        """Return the change of :meth:`Claim.complete`, its arguments checked."""
+
+    def failing(self, error: str) -> Make:
+        """Return the change of :meth:`Claim.fail`, the error's text checked."""
+
+    def releasing(self, error: str | None) -> Make:
+        """Return the change of :meth:`Claim.release`; None leaves the document without an error."""
 
 
 @dataclass(slots=True, eq=False)

@@ -130,7 +130,7 @@ class ThreadGroup:
 
 
 class Seats:
-    """So many seats; tasks of any event loop wait for one in turn.
+    """A bounded number of seats; tasks of any event loop wait for one in turn.
 
     Args:
         number: of seats.

@@ -1,4 +1,4 @@
-"""What several commands share: where the store is, whose documents count, how a filter is written."""
+"""Options that several commands share: where the store is, whose documents count, how a filter is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, lines for programs, text that cannot steer a terminal.
+"""Output of the commands: tables for people, lines for programs, text that cannot steer a terminal.
 
 Progress is a moving line on a terminal, else a plain line every few seconds.
 """

@@ -284,7 +284,7 @@ class CollectionView(Generic[T]):
 
     @property
     def noun(self) -> str:
-        """What errors call a record: ``document`` or ``extraction``."""
+        """The word for a record in errors: ``document`` or ``extraction``."""
         return self.collection.name.rstrip("s")
 
     @property

@@ -1,4 +1,4 @@
-"""What the dialects share: metadata paths, operands, errors, and a docstore filter read as a small tree."""
+"""Common to the dialects: metadata paths, operands, errors, and a docstore filter read as a small tree."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Extracted:
 
 @dataclass(slots=True)
 class Log:
-    """What is found out about a file's text while it is read; files within the file share it.
+    """Findings about a file's text while it is read; files within the file share it.
 
     Attributes:
         notes: what is to be said of the text, at most three.

@@ -108,7 +108,7 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What bytes are decoded by.
+    """A codec for bytes, and how sure it is.
 
     Attributes:
         codec: the name of one of Python's codecs, or `iso2022-jp`.

@@ -65,7 +65,7 @@ _COPIED = 1 << 20
 
 
 class ChildAnswer:
-    """What a child said of a file.
+    """A child's answer about a file.
 
     Attributes:
         text: UTF-8, as it came.

@@ -75,7 +75,7 @@ def rtf_text(source: Source) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What a group sets for its text."""
+    """Settings of a group for its text."""
 
     is_hidden: bool = False
     is_deleted: bool = False

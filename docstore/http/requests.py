@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What a request may see and touch: this tenant's and owner's documents.
+    """The scope of a request: this tenant's and owner's documents.
 
     Args:
         tenant, owner: non-empty texts. ``None`` confines no further than the store that the router was given;
@@ -62,7 +62,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the handlers of one request work on.
+    """The store as the handlers of one request see it.
 
     Attributes:
         store: confined to the caller; blocking or asynchronous.

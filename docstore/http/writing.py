@@ -70,7 +70,7 @@ Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class Changes(BaseModel):
-    """What to change; what is left out stays."""
+    """Changes to a document; a field that is left out stays."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -85,7 +85,7 @@ class Changes(BaseModel):
 
 
 class NewExtraction(BaseModel):
-    """What was read out of a document."""
+    """An extraction to add."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -229,7 +229,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class ClaimRequest(BaseModel):
-    """What to take out of the queue; ``lease`` is in seconds."""
+    """A request for documents of the queue; ``lease`` is in seconds."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What the adapters share: the store they stand on, values by namespace and key, a search for any word."""
+"""Common to the adapters: the store they stand on, values by namespace and key, a search for any word."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _is_theirs(backend: Backend, scope: Scope, finding: Finding) -> bool:
 
 
 class _StoredBytes:
-    """Where bytes are, known to be this store's."""
+    """The place of bytes that are known to be this store's."""
 
     def __init__(self, backend: Backend, blobs: Blobs, grace: float, store_id: str | None) -> None:
         self.blobs = blobs

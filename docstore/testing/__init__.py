@@ -1,1 +1,1 @@
-"""What tests of docstore, of its backends and of applications on it are made of."""
+"""Test support for docstore, for backends of others and for applications on it."""

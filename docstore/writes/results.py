@@ -1,4 +1,4 @@
-"""What writes of many records return, and how they go: a batch at a time, failures raised or collected."""
+"""Results of writes of many records, and how these go: a batch at a time, failures raised or collected."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ Handler = Callable[..., Any]
 
 @dataclass(slots=True)
 class Settings:
-    """What the pages know of their store.
+    """Settings of the pages: where their store is, and what they may do.
 
     Attributes:
         place, blobs: its URLs as people may see them, without passwords.

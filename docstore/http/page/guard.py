@@ -1,4 +1,4 @@
-"""Who may ask, and what: hosts, keys, sessions, the token of every write; around all routes of the page."""
+"""Access to the pages: hosts, keys, sessions, the token of every write; around all routes of the page."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Scope = MutableMapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sent a request.
+    """The sender of a request.
 
     Attributes:
         name: of the key, ``""`` where none is needed.

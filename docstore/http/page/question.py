@@ -1,4 +1,4 @@
-"""What an address asks: the search, the filter as people write it, the order, the columns; and its spellings.
+"""Addresses as questions: search, filter as people write it, order, columns; and their spellings.
 
 A filter is terms as the command takes them (``status=failed size>1MB``), JSON in MongoDB's language, or both.
 """
@@ -36,7 +36,7 @@ _SPACE = re.compile(r"[\s,]*")
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What is wrong with a filter, and the part of its text that is meant.
+    """A fault of a filter, and the part of its text that has it.
 
     Attributes:
         message: for people.
@@ -177,7 +177,7 @@ def term_for(path: str, value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an address asks of the documents.
+    """The question of an address about the documents.
 
     Attributes:
         search, filter, cursor: as they stand in the address; ``""`` for none.

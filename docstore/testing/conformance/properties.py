@@ -203,7 +203,7 @@ _MOST_REVISIONS = 1_000_000
 
 
 def check_leaves(backend: Backend, store: Store, case: FilterCase) -> None:
-    """What a backend calls exact is exact, also under a negation; what it calls inexact is a superset."""
+    """Check that leaves called exact are exact, also negated, and that inexact ones find a superset."""
     oracle = fill(backend, case.world)
     with backend.read() as reader:
         for filter in case.filters:

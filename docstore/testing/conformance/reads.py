@@ -24,7 +24,7 @@ def _fill(backend: Backend) -> list[int]:
 
 
 class ReadPromises:
-    """What ``select``, ``count`` and ``read`` promise."""
+    """The promises of ``select``, ``count`` and ``read``."""
 
     def test_an_empty_store(self, backend: Backend) -> None:
         """No rows, and a count of zero."""

@@ -1,4 +1,4 @@
-"""What promises say of several threads: writers take turns or lose by name; a blob row goes one way."""
+"""Promises about several threads: writers take turns or lose by name; a blob row goes one way."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def together(*runs: Callable[[], Any]) -> None:
 
 
 class ThreadPromises:
-    """What ``write`` and ``lock`` promise where several threads write."""
+    """The promises of ``write`` and ``lock`` where several threads write."""
 
     def test_a_lock_keeps_read_and_write_together(self, backend: Backend) -> None:
         """Blocks that lock the same name take turns: no update of one is lost by another."""

@@ -25,7 +25,7 @@ _AWKWARD = "é e\u0301 日本 😀 \uffff \U00010000 \x01 \x7f \u2028 \"quoted\"
 
 
 class WritePromises:
-    """What ``insert``, ``update`` and ``delete`` promise."""
+    """The promises of ``insert``, ``update`` and ``delete``."""
 
     def test_rows_come_back_as_they_were_inserted(self, backend: Backend) -> None:
         """Every column of every kind keeps its value and its type, at the edges, too."""
@@ -194,7 +194,7 @@ def _version(id: str, version: int, latest: bool = False, **changes: Any) -> dic
 
 
 class UniquePromises:
-    """What ``Duplicate`` promises."""
+    """The promises of ``Duplicate``."""
 
     @pytest.mark.parametrize("tenant", [None, "t"])
     def test_an_id_is_unique_within_its_tenant(self, backend: Backend, tenant: str | None) -> None:
@@ -294,10 +294,10 @@ def _fill(backend: Backend) -> None:
 
 
 class BlobPromises:
-    """What ``blobs``, ``insert_blob``, ``update_blob`` and ``delete_blob`` promise."""
+    """The promises of ``blobs``, ``insert_blob``, ``update_blob`` and ``delete_blob``."""
 
     def test_blob_rows_come_back_ordered_by_key(self, backend: Backend) -> None:
-        """Whatever the order in which they were added; each with all of its fields."""
+        """Rows come by key however they were added, each with all of its fields."""
         _fill(backend)
         with backend.read() as reader:
             assert list(_ROWS) == list(reader.blobs())

@@ -1,4 +1,4 @@
-"""What the test servers share: their errors, and how a process of ours is ended."""
+"""Processes of the test servers: their errors, and how they are ended."""
 
 from __future__ import annotations
 

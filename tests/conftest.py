@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, settings
 
 from docstore.testing.servers import PostgresServer, S3Server
+from tests.kit.seconds import SECONDS
 
 if TYPE_CHECKING:
     import docstore
@@ -26,6 +28,7 @@ PARTITIONS = int(os.environ.get("DOCSTORE_PARTITIONS", "0")) or None
 """Hash partitions of the stores on Postgres that tests share: the nox session ``partitions`` has eight."""
 CITUS = os.environ.get("DOCSTORE_CITUS", "")
 """The URL of a Citus coordinator that stores on Postgres are made and distributed on, see docs/scale.md."""
+TESTS = Path(__file__).parent
 BACKENDS = ("memory", "sqlite", "sqlite-file", "postgres")
 
 # 15: the examples differ in each run on a developer's machine, and `long` has what a single run must find.
@@ -39,6 +42,38 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a skipped test or module is a failure")
+    parser.addoption(
+        "--one-sqlite", action="store_true", help="in a file or in memory: each test of `url` on one of both"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out second runs on SQLite if asked to; let several workers begin with what takes longest.
+
+    At the end, one worker would go on alone with it.
+    """
+    if config.getoption("--one-sqlite"):
+        left_out = set(_second_sqlites(items))
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+        items[:] = [item for item in items if item.nodeid not in left_out]
+    if hasattr(config, "workerinput"):
+        seconds = {TESTS / name: taken for name, taken in SECONDS.items()}
+        items.sort(key=lambda item: -seconds.get(item.path, 0.0))
+
+
+def _second_sqlites(items: list[pytest.Item]) -> Iterator[str]:
+    """Yield the ids of tests that would ask SQLite a second time.
+
+    Half of the functions keep to a file, half to memory. Without the option, as in `nox -s wheel`, both are
+    asked.
+    """
+    ids = {item.nodeid for item in items}
+    for item in items:
+        in_file = item.nodeid
+        in_memory = in_file.replace("[sqlite-file", "[sqlite", 1)
+        if in_file != in_memory and in_memory in ids and "url" in getattr(item, "fixturenames", ()):
+            function = in_file.partition("[")[0]
+            yield in_file if zlib.crc32(function.encode()) % 2 else in_memory
 
 
 def pytest_collection_finish() -> None:

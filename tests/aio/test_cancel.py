@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import Context
 from pathlib import Path
@@ -16,6 +17,7 @@ from docstore.crash_points import hooked
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 
+SOAK = os.environ.get("DOCSTORE_SOAK") == "1"
 STEPS = ("P0", "P2", "P3.1", "P3.2", "P3.3", "P3.4", "P3.5", "P4.1")
 
 
@@ -59,7 +61,7 @@ async def cancelled(task: asyncio.Task[Any]) -> bool:
     return task.cancelled()
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55] if SOAK else [0, 2, 5, 13, 34])
 def test_a_cancelled_add_is_whole_or_absent(run: Run, tmp_path: Path, after: int) -> None:
     """Cancelled after so many rounds of the loop, an add has left nothing visible, no byte and no
     connection.

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from docstore.cli import main
 from docstore.cli.app import COMMANDS
 from docstore.cli.options import local_path, own_places, sqlite_file
 from docstore.cli.output import shown, size_text
+from docstore.testing.servers import PostgresServer
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -40,21 +41,34 @@ def docstore_(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
+def three_files(place: Path) -> Path:
+    """Make a folder of three files, one of them without text."""
+    (place / "folder" / "sub").mkdir(parents=True)
+    (place / "folder" / "plan.txt").write_text("a plan for the spring")
+    (place / "folder" / "sub" / "bill.csv").write_text("item,price\nrope,12\n")
+    (place / "folder" / "sub" / "photo.png").write_bytes(b"\x89PNG")
+    return place / "folder"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of three files, one of them without text."""
-    (tmp_path / "folder" / "sub").mkdir(parents=True)
-    (tmp_path / "folder" / "plan.txt").write_text("a plan for the spring")
-    (tmp_path / "folder" / "sub" / "bill.csv").write_text("item,price\nrope,12\n")
-    (tmp_path / "folder" / "sub" / "photo.png").write_bytes(b"\x89PNG")
-    return tmp_path / "folder"
+    """A folder of three files that is this test's alone."""
+    return three_files(tmp_path)
 
 
-@pytest.fixture
-def filled(place: list[str], docstore_: Run, folder: Path) -> list[str]:
-    """The options of a store that the folder was indexed into."""
-    assert docstore_("index", str(folder), *place)[0] == 0
-    return place
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def filled(
+    request: pytest.FixtureRequest, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[str]]:
+    """The options of a store that such a folder was indexed into; tests only look at it."""
+    root = tmp_path_factory.mktemp("filled")
+    is_file = request.param == "sqlite"
+    url = f"sqlite:///{root / 'docstore.db'}" if is_file else postgres_server.create_database()
+    place = ["--store", url, "--blobs", str(root / "bytes")]
+    assert main(["index", str(three_files(root)), "--quiet", *place]) == 0
+    yield place
+    if not is_file:
+        postgres_server.drop_database(url)
 
 
 def test_index_says_what_it_did(place: list[str], docstore_: Run, folder: Path) -> None:
@@ -127,16 +141,17 @@ def test_find_without_a_match_is_no_failure(filled: list[str], docstore_: Run) -
     assert docstore_("find", '{"size": 999}', *filled) == (0, "", "nothing matches\n")
 
 
-def test_all_versions_are_listed_when_asked(filled: list[str], docstore_: Run, folder: Path) -> None:
+def test_all_versions_are_listed_when_asked(place: list[str], docstore_: Run, folder: Path) -> None:
     """A changed file has two versions; without --all-versions only the latest shows."""
+    assert docstore_("index", str(folder), *place)[0] == 0
     (folder / "plan.txt").write_text("a plan for the autumn")
     os.utime(folder / "plan.txt", ns=(0, 5))
-    assert "1 changed" in docstore_("index", str(folder), *filled)[1]
+    assert "1 changed" in docstore_("index", str(folder), *place)[1]
     wanted = '{"external_id": "folder/plan.txt"}'
-    assert docstore_("count", wanted, *filled)[1] == "1\n"
-    assert docstore_("count", wanted, "--all-versions", *filled)[1] == "2\n"
-    assert docstore_("find", wanted, "--all-versions", *filled)[1].count("plan.txt") == 2
-    assert docstore_("count", "--search", "spring", *filled)[1] == "0\n"
+    assert docstore_("count", wanted, *place)[1] == "1\n"
+    assert docstore_("count", wanted, "--all-versions", *place)[1] == "2\n"
+    assert docstore_("find", wanted, "--all-versions", *place)[1].count("plan.txt") == 2
+    assert docstore_("count", "--search", "spring", *place)[1] == "0\n"
 
 
 def test_show_takes_an_id_a_path_or_a_number(filled: list[str], docstore_: Run) -> None:

@@ -54,6 +54,7 @@ class MemoryPostings:
     def __init__(self) -> None:
         self._facts: dict[Path, dict[bytes, Bitmap]] = {}
         self._sorted: dict[Path, list[bytes]] = {}
+        self._columns: dict[tuple[Path, bytes], Mapping[int, Bitmap]] = {}
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the term."""
@@ -74,7 +75,11 @@ class MemoryPostings:
 
     def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
         """Return the slices of a column that are not empty."""
-        return column_of(self, path, column, 8 * WIDTHS[column])
+        place = (path, column)
+        found = self._columns.get(place)
+        if found is None:
+            found = self._columns[place] = column_of(self, path, column, 8 * WIDTHS[column])
+        return found
 
     def fold(
         self,
@@ -90,6 +95,7 @@ class MemoryPostings:
             now: the changed records that still exist, as they are.
         """
         self._sorted.clear()
+        self._columns.clear()
         if before:
             gone = Bitmap.of(sorted(before))
             for path, node in TermTree(fields, before).root.walk():

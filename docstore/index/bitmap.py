@@ -253,6 +253,8 @@ def _kept(members: Sequence[int], other: Bitmap) -> Bitmap:
 
 def intersection(one: Bitmap, other: Bitmap) -> Bitmap:
     """Return the intersection of two sets."""
+    if one is EMPTY or other is EMPTY:  # three of four slices of a column, mostly
+        return EMPTY
     if one is other:
         return one
     if one.is_listed:

@@ -197,24 +197,33 @@ def _turned(flags: bytes, sign: bytes, negative: bool, at: int) -> bytes:
 _FLIP: Final = bytes(1 - (value & 1) for value in range(256))
 
 
-def compare(slices: Slices, column: bytes, present: Bitmap, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
-    """Return which of ``present`` have a lesser, the same and a greater value than ``ordinal``."""
+def compare(
+    slices: Mapping[int, Bitmap], column: bytes, present: Bitmap, ordinal: int
+) -> tuple[Bitmap, Bitmap, Bitmap]:
+    """Return which of ``present`` have a lesser, the same and a greater value than ``ordinal``.
+
+    Args:
+        slices: of the column; empty ones are left out.
+        column: which it is.
+        present: records in it.
+        ordinal: the value.
+    """
     bits = WIDTHS[column] * 8
     # Level records agree with the value so far; each slice moves those that differ to one side for good.
-    lesser, greater, level = EMPTY, EMPTY, present
+    # Plain integers: the loop is most of a range, and a Bitmap for each step would double it.
+    lesser, greater, level = 0, 0, present.integer
     for at in range(bits):
-        if not level:
-            break
-        ones = intersection(level, slices(at))
+        part = slices.get(at)
+        ones = 0 if part is None else level & part.integer
         if ordinal >> (bits - 1 - at) & 1:
-            if ones is not level:
-                rest = difference(level, ones)
-                lesser = union(lesser, rest)
+            lesser |= level ^ ones
             level = ones
         elif ones:
-            greater = union(greater, ones)
-            level = difference(level, ones)
-    return lesser, level, greater
+            greater |= ones
+            level ^= ones
+        if not level:
+            break
+    return Bitmap.of_integer(lesser), Bitmap.of_integer(level), Bitmap.of_integer(greater)
 
 
 def equal_to_any(slices: Slices, column: bytes, present: Bitmap, ordinals: Sequence[int]) -> Bitmap:

@@ -29,7 +29,6 @@ from docstore.index.columns import (
     has_ordinal,
     is_ordered,
     ordinal,
-    slice_key,
 )
 from docstore.index.extract import Node
 from docstore.index.ngrams import text_query
@@ -162,7 +161,7 @@ class Bulk:
     def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
         """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
         present = self.posting(path, column)
-        return compare(lambda at: self.posting(path, slice_key(column, at)), column, present, ordinal)
+        return compare(self.stored.column(path, column), column, present, ordinal)
 
     def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
         """Return the slices of a column that are not empty."""

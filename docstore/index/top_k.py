@@ -133,7 +133,7 @@ def _parted(
     if kind == NUMBER:
         column = source.posting(path, NUMBERS)
         lesser, level, greater = compare(
-            _slices(path, NUMBERS, source), NUMBERS, intersection(group, column), double_ordinal(value)
+            source.column(path, NUMBERS), NUMBERS, intersection(group, column), double_ordinal(value)
         )
         beside = difference(group, column)
         return union(lesser, beside), level, union(greater, beside)
@@ -143,7 +143,7 @@ def _parted(
     dates = intersection(group, source.posting(path, DATES))
     if keys is None:
         return None
-    lesser, level, greater = compare(_slices(path, DATES, source), DATES, dates, date_ordinal(value))
+    lesser, level, greater = compare(source.column(path, DATES), DATES, dates, date_ordinal(value))
     sought = text_key(value)
     low, high = [key for key in keys if key < sought], [key for key in keys if key > sought]
     return (

@@ -73,7 +73,8 @@ class Ignored:
     def _decide(self, path: str, is_folder: bool) -> bool | None:
         if not self._specs:
             return None
-        name = os.path.relpath(path, self._folder).replace(os.sep, "/") + ("/" if is_folder else "")
+        below = os.path.relpath(path, self._folder).replace(os.sep, "/") + ("/" if is_folder else "")
+        name = os.fsencode(below).decode("latin-1")
         for spec in self._specs:
             decided: bool | None = spec.check_file(name).include
             if decided is not None:
@@ -110,8 +111,9 @@ def above(folder: str) -> Ignored | None:
 
 def _lines(file: str) -> Iterator[str]:
     try:
-        with open(file, encoding="utf-8", errors="surrogateescape") as opened:
-            yield from (line.rstrip("\n") for line in opened)
+        with open(file, encoding="latin-1", newline="\n") as opened:  # a character is a byte, as for git
+            first = opened.readline().removeprefix("\xef\xbb\xbf")
+            yield from (line.removesuffix("\n").removesuffix("\r") for line in (first, *opened))
     # No such file, or none that may be read: no patterns, as Git does.
     except OSError:
         return
@@ -124,7 +126,24 @@ def _spec(lines: Sequence[str]) -> GitIgnoreSpec:
         raise BackendNotInstalled(
             '.gitignore is read by pathspec: run  pip install "embedded-docstore[cli]", or say ignore=False'
         ) from error
-    return GitIgnoreSpec.from_lines(lines)
+    return GitIgnoreSpec.from_lines([line for line in map(_stripped, lines) if _is_pattern(line)])
+
+
+def _stripped(line: str) -> str:
+    """Return a line without the blanks at its end, but for one behind a backslash, as git reads it."""
+    bare = line.rstrip(" ")
+    return f"{bare} " if bare.endswith("\\") and bare != line else bare
+
+
+def _is_pattern(line: str) -> bool:
+    """Return whether pathspec can read a pattern; git lets one that is none match nothing."""
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
 
 
 ALWAYS_LEFT_OUT = (".git", "node_modules", "__pycache__", "~$*", "Thumbs.db", "desktop.ini", ".DS_Store")

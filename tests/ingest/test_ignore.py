@@ -29,11 +29,12 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 RULES = {
     ".gitignore": "*.log\n!keep.log\n/top.txt\nbuild/\ndocs/*.tmp\n**/deep/x\n\\#odd\n# comment\ntrail \n"
-    "q?.c\n[ab].o\n",
+    "q?.c\n[ab].o\nblank\\   \ncrlf\r\nwrong\\\n/u?\n",
     "sub/.gitignore": "!a.log\nonly/\n/here\n",
     "sub/inner/.gitignore": "*\n!.gitignore\n!kept\n",
     "a.log": "", "keep.log": "", "top.txt": "", "sub/top.txt": "", "build/x": "", "sub/build/y": "",
     "sub/a.log": "", "sub/b.log": "", "docs/a.tmp": "", "docs/in/a.tmp": "", "m/deep/x": "", "#odd": "",
+    "blank ": "", "blank": "", "crlf": "", "u\u00e9": "", "ux": "",
     "trail": "", "qq.c": "", "qqq.c": "", "a.o": "", "c.o": "", "sub/only/z": "", "sub/here": "",
     "sub/more/here": "", "sub/inner/kept": "", "sub/inner/gone": "", "build.txt": "", "sub/build.d/z": "",
 }  # fmt: skip

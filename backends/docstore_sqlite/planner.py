@@ -1,8 +1,10 @@
 """Planner: from a query to the access path of its rows, by the index or an ordered scan, and the statement.
 
-The sets of the filter come first (:mod:`docstore.index`). Then, in this order:
+A filter with texts is first tried by a short *walk*, as the text index lists frequent texts slowly. Else
+the sets of the filter come first (:mod:`docstore.index`). Then, in this order:
 
-*list*: few matches are sorted by their values, or read and sorted.
+*list*: few matches are sorted by their values, or read and sorted. Records that only can match are sorted,
+too, and put to the filter in their order until the page is full.
 
 *walk*: an ordered scan of the index of ``created_at``, from where bounds on it begin, with a bitmap probe
 a row. It reads as many rows as a page's worth of frequent matches needs. Where matches are frequent that

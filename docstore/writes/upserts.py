@@ -352,11 +352,10 @@ class _Upsert:
         fingerprint = draft.fingerprint()
         has_bytes = (wish.item.put is not None) == (row["blob_key"] is not None)
         again = fingerprint == row["fingerprint"]
-        compared = {*_ASKED, *(wish.given & {*_REPLACED})} if again else {*_REPLACED}
-        compared |= wish.given & {"updated_at"}
-        if has_bytes and all(_same(name, asked[name], row[name]) for name in compared):
+        columns = _different({name: asked[name] for name in _REPLACED}, row)
+        new_time = "updated_at" in wish.given and asked["updated_at"] != row["updated_at"]
+        if has_bytes and not new_time and not columns.keys() & ({*_ASKED, *wish.given} if again else columns):
             return None
-        columns = {name: asked[name] for name in _REPLACED if not _same(name, asked[name], row[name])}
         if "updated_at" in wish.given:
             columns["updated_at"] = asked["updated_at"]
         fresh: Row = {"attempts": 0, "fingerprint": fingerprint, **lifecycle.NO_LEASE}
@@ -377,11 +376,15 @@ class _Upsert:
         if wish.item.put is not None or row["blob_key"] is None:
             columns |= {name: asked[name] for name in ("size", "sha256") if asked[name] is not None}
         had_bytes = wish.item.put is None or row["blob_key"] is not None
-        changed = {name: value for name, value in columns.items() if not _same(name, value, row[name])}
+        changed = _different(columns, row)
         return None if had_bytes and not changed else changed
 
 
-def _same(name: str, one: Any, other: Any) -> bool:
-    if name == "metadata" and one != other:
-        return canonical_json(json.loads(one)) == canonical_json(json.loads(other))
-    return bool(one == other)
+def _different(columns: Mapping[str, Any], row: Row) -> dict[str, Any]:
+    """Return those of the columns that a row has otherwise; the order of metadata's keys does not count."""
+    found = {name: value for name, value in columns.items() if value != row[name]}
+    if "metadata" in found:
+        one, other = json.loads(found["metadata"]), json.loads(row["metadata"])
+        if one == other and canonical_json(one) == canonical_json(other):  # 1 == True in Python
+            del found["metadata"]
+    return found

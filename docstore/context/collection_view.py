@@ -231,6 +231,8 @@ class CollectionView(Generic[T]):
         Raises:
             FilterError: it is wrong; ``.path`` says where.
         """
+        if filter is None:
+            return TRUE
         return normalize(
             parse(
                 filter,

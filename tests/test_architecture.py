@@ -20,6 +20,7 @@ from tests.kit.structure import (
     within,
 )
 
+FILES = 230
 FLOORS = 12
 CIRCLES = 0
 NAMESAKES = 1
@@ -137,6 +138,11 @@ def test_the_rooms_stand_on_few_floors() -> None:
 def test_a_class_name_means_one_thing() -> None:
     """No two classes of the packages have the same name, whatever module or class they are in."""
     assert len(STRUCTURE.namesakes) <= NAMESAKES, STRUCTURE.namesakes
+
+
+def test_the_tree_has_few_files() -> None:
+    """What a newcomer looks for in one place is in one file."""
+    assert len(MODULES) <= FILES
 
 
 def test_no_file_is_too_long_to_read() -> None:

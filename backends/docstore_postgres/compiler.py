@@ -399,15 +399,14 @@ class JsonCompiler:
         first = both(merged((self._compare(root, path, "eq", value) for value in values[:_GIN_VALUES]), "&&"))
         if len(values) <= _GIN_VALUES:
             return first
-        seen = f"SELECT s.v FROM jsonb_path_query({root.text}, %s::jsonpath) AS s(v)"
+        # `jsonb_path_query` is slow in opening an array: 150,000 elements took 2.1 s, by `jsonb_array_elements`
+        # 0.05 s (Postgres 18).
+        whole = f"SELECT jsonb_path_query({root.text}, %s::jsonpath)"
+        opened = "CASE jsonb_typeof(e.v) WHEN 'array' THEN e.v ELSE jsonb_build_array(e.v) END"
+        seen = f"SELECT s.v FROM ({whole}) AS e(v) CROSS JOIN LATERAL jsonb_array_elements({opened}) AS s(v)"
         lacking = f"NOT EXISTS (SELECT w.v FROM unnest(%s::jsonb[]) AS w(v) EXCEPT {seen})"
-        steps = f'{jsonpath.reached(path)} ? (@.type() != "array")'
-        return both(
-            (
-                first,
-                Fragment(lacking, (array_text([json_of(value) for value in values[_GIN_VALUES:]]), steps)),
-            )
-        )
+        others = array_text([json_of(value) for value in values[_GIN_VALUES:]])
+        return both((first, Fragment(lacking, (others, jsonpath.reached(path)))))
 
     def _typed(self, root: JsonRoot, path: Path, types: frozenset[str]) -> Fragment:
         parts = [self._tested(root, path, jsonpath.typed(types))]

@@ -41,7 +41,7 @@ from docstore_postgres.connections import (
     translated,
 )
 from docstore_postgres.declared_indexes import DeclaredIndex
-from docstore_postgres.partitions import cancel, distribute, partition, partition_statements
+from docstore_postgres.partitions import MOST_PARTITIONS, cancel, distribute, partition, partition_statements
 from docstore_postgres.planner import PlannerState, PostgresPrepared
 from docstore_postgres.prefilters import PrefilterFinder
 from docstore_postgres.schema import erase_traces
@@ -54,7 +54,7 @@ __all__ = ["PostgresBackend", "Timeouts", "open_backend"]
 # The settings that our statements rely on, beside the timeouts, whatever the database or the role is set
 # to.
 _SETTINGS = {
-    "jit": "off",
+    "jit": "off",  # it would compile for estimates that are wrong by orders of magnitude
     "work_mem": "'16MB'",
     "synchronous_commit": "on",
     "client_encoding": "'UTF8'",
@@ -92,6 +92,7 @@ class Timeouts:
         return {name: int(seconds * 1000) for name, seconds in named}
 
 
+# Citus refuses sub-selects that are not confined to one tenant.
 _NOT_FLAT = TermSupport(Support.UNSUPPORTED, "a sub-select is not asked of distributed tables")
 
 
@@ -132,10 +133,12 @@ class PostgresBackend(SQLBackend):
         super().__init__(engine, tables, owned=owned, pool_timeout=pool_timeout)
         self.read_only = read_only
         self.timeouts = timeouts
+        # Set after construction by open_backend; a replica has none of its own.
         self.replica: PostgresBackend | None = None
         self._positions = ReplicaPositions(self._wal_position)
         self._transactions = 8
         pool = self.engine.pool
+        # A pool without bounds has no attributes to ask; eight is what our own pool holds.
         if isinstance(pool, sa.QueuePool):  # one is left: a call within a transaction may need a second
             self._transactions = max(1, pool.size() + pool._max_overflow - 1)
         self._planner: PlannerState | None = None
@@ -532,6 +535,7 @@ class PostgresBackend(SQLBackend):
     def restore_derived(self, *, allowed: bool) -> None:
         """Make missing derived objects; the next session reads anew which indexes there are."""
         super().restore_derived(allowed=allowed)
+        # Trigrams or our own function, and which indexes were declared, may be others now.
         self._planner = None
 
     def partition(self, count: int) -> Iterator[tuple[str, int]]:
@@ -604,9 +608,6 @@ def _set_autocommit(driver: Any, value: bool) -> None:
         driver.autocommit = value
 
 
-_MOST_PARTITIONS = 1024
-
-
 def open_backend(
     url: str | sa.Engine,
     *,
@@ -663,9 +664,9 @@ def open_backend(
         ValueError: the engine is not one for psycopg, or a name is too long.
     """
     timeouts = Timeouts(lock_timeout, statement_timeout, idle_timeout)
-    if partitions is not None and (type(partitions) is not int or not 1 <= partitions <= _MOST_PARTITIONS):
+    if partitions is not None and (type(partitions) is not int or not 1 <= partitions <= MOST_PARTITIONS):
         raise ValueError(
-            f"partitions={partitions!r:.80}: expected a whole number from 1 to {_MOST_PARTITIONS}, or None"
+            f"partitions={partitions!r:.80}: expected a whole number from 1 to {MOST_PARTITIONS}, or None"
         )
     tables = Tables(table_prefix, schema, search_marks, partitions or 0)
     owned = isinstance(url, str)

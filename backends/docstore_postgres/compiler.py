@@ -129,6 +129,7 @@ def _loose_within(condition: Expr) -> str | None:
     return None
 
 
+# Deeper ones are left to the function: the text grows with each level.
 _DEEPEST = 3
 
 
@@ -399,8 +400,8 @@ class JsonCompiler:
         first = both(merged((self._compare(root, path, "eq", value) for value in values[:_GIN_VALUES]), "&&"))
         if len(values) <= _GIN_VALUES:
             return first
-        # `jsonb_path_query` is slow in opening an array: 150,000 elements took 2.1 s, by `jsonb_array_elements`
-        # 0.05 s (Postgres 18).
+        # `jsonb_path_query` is slow in opening an array: 150,000 elements took 2.1 s, by
+        # `jsonb_array_elements` 0.05 s (Postgres 18).
         whole = f"SELECT jsonb_path_query({root.text}, %s::jsonpath)"
         opened = "CASE jsonb_typeof(e.v) WHEN 'array' THEN e.v ELSE jsonb_build_array(e.v) END"
         seen = f"SELECT s.v FROM ({whole}) AS e(v) CROSS JOIN LATERAL jsonb_array_elements({opened}) AS s(v)"
@@ -486,6 +487,7 @@ def _folded(value: str, root: JsonRoot) -> str:
     return f'coalesce({root.folds} ->> {text}, lower({text} COLLATE "C"))'
 
 
+# What a bigint holds: psycopg sends a larger integer as numeric, and the cast would fail.
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _CASTS = {Kind.INTEGER: "bigint", Kind.INSTANT: "bigint", Kind.BOOLEAN: "boolean"}
 

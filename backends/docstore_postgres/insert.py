@@ -41,7 +41,7 @@ __all__ = ["TERMS_FIELD", "InsertSession", "derived_columns", "derived_names", "
 
 # The field that terms are made of; it is never None.
 TERMS_FIELD = "metadata"
-# Texts that are decoded by one call.
+# Texts that are decoded by one call: one array of texts is one look for ASCII and one decoding.
 _DECODED_TOGETHER = 32
 Made = tuple[str | None, ...]
 
@@ -89,6 +89,7 @@ def derived_columns(
 _COPIED_FROM_ROWS = 8
 # After so many rows at once it is worth asking whether the server has statistics of the table.
 _ANALYZED_FROM_ROWS = 1_000
+# One name is enough: statements of a session do not nest.
 _SAVEPOINT = "docstore_statement"
 # From so many rows at once it is worth asking whether common values are due to be learnt.
 _SAMPLED_FROM_ROWS = 200
@@ -141,6 +142,8 @@ class InsertSession(Session):
             return plain
         sets = ", ".join(f"{name}_{kind} = %s::{cast}" for kind, cast in derived_names(name))
         made = derived_values(name, value, self.common_values())
+        # Tenants' records have no words of common values, which are learnt of nobody's alone. Whose the row
+        # is, only the server knows here.
         if name == TERMS_FIELD and self.common_values().known:
             sets = sets.removesuffix("%s::tsvector") + "CASE tenant WHEN '' THEN %s ELSE %s END::tsvector"
             made = (*made, derived_values(name, value, NO_COMMON_VALUES)[-1])
@@ -171,6 +174,7 @@ class InsertSession(Session):
 
     def _copy_rows(self, collection: Collection, names: Sequence[str], rows: Sequence[Row]) -> list[int]:
         table = self.tables.of(collection)
+        # COPY has no RETURNING: the numbers are taken before.
         self.cursor.execute(
             "SELECT nextval(pg_get_serial_sequence(%s, 'number')::regclass),"
             " row_security_active(%s::regclass) FROM generate_series(1, %s)",
@@ -238,6 +242,7 @@ class InsertSession(Session):
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Keep the transaction alive, and nothing of the block, where a unique key turns out to be taken."""
+        # An error ends a transaction of Postgres; one that is rolled back to a savepoint goes on.
         in_transaction = self.in_transaction
         if in_transaction:
             self.cursor.execute(f"SAVEPOINT {_SAVEPOINT}")

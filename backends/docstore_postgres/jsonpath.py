@@ -170,6 +170,8 @@ def _strings(value: Any) -> Iterator[str]:
 TOO_MANY_PATHS = "u"
 # Behind the path of an instant's term, before its digits.
 INSTANT = "d"
+# Terms of one path, and paths of one record: beyond them one word stands for all, which every query looks
+# for.
 _PER_PATH, _PATHS = 8, 256
 NUMBER_DIGITS = 6
 # Instants are cut to 2 ** 27 microseconds, 134 s: the years 1 to 9999 take eight hexadecimal digits then.
@@ -177,6 +179,7 @@ INSTANT_DIGITS, _INSTANT_SHIFT = 8, 27
 # The last number term, without its path.
 LAST_TERM = 16**NUMBER_DIGITS - 1
 _pack = struct.Struct(">d").pack
+# The bits of a negative double sort the other way round; turned, all doubles sort by their bytes.
 _TURNED = bytes(range(255, -1, -1))
 _RANGES = frozenset(("gt", "gte", "lt", "lte"))
 # The first and the last number term of a range, without the path, as whole numbers.
@@ -299,6 +302,7 @@ _INDEX = re.compile(r"(?:0|[1-9][0-9]*)\Z")
 _SYMBOLS = {"eq": "==", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _INT64 = (-(2**63), 2**63 - 1)
 _WHOLE = "@.floor() == @"
+# The types of whole numbers are those of the evaluator: "int" has 32 bits, "long" has 64.
 _NARROW = "@ >= -2147483648 && @ <= 2147483647"
 _WIDE = f"@ >= {_INT64[0]} && @ <= {_INT64[1]}"
 _NUMBER = '@.type() == "number"'
@@ -403,6 +407,7 @@ def starts_with(text: str) -> str:
     return f"({_TYPES['string']} && @ starts with {quoted(text)})"
 
 
+# `jsonb -> integer` takes 32 bits; no array is longer.
 _LARGEST_INDEX = 2**31 - 1
 _SCALAR = '$.type() != "object" && $.type() != "array"'
 _LACKS = '(exists($ ? (@.type() == "object" && !exists(@.{0}))))'
@@ -513,7 +518,7 @@ def _missing_behind(root: JsonRoot, path: Path, at: int) -> Fragment:
     return joined(" WHERE ", (chain, stepped)).wrapped("EXISTS (SELECT 1 FROM ", ")")
 
 
-_OPERATORS = {"eq": "==", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+# Conditions that end so are merged: their predicates are one, and GIN answers one jsonpath by one scan.
 _TEST = " @@ %s::jsonpath"
 
 
@@ -522,7 +527,7 @@ def scalar_comparison(root: JsonRoot, path: Path, op: str, value: Any) -> str | 
     if not path or root.whole or indexed(path):
         return None
     literal = literal_of(op, value)
-    return None if literal is None else f"({reached(path)} {_OPERATORS[op]} {literal})"
+    return None if literal is None else f"({reached(path)} {_SYMBOLS[op]} {literal})"
 
 
 def scalar_membership(root: JsonRoot, path: Path, values: Sequence[Any]) -> str | None:

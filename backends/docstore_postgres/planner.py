@@ -49,8 +49,10 @@ __all__ = [
 
 # Rows scanned where nothing is known of a condition.
 _FIRST_SCAN_ROWS = 256
+# Conditions whose selectivity is kept, those asked last.
 _REMEMBERED = 1_000
-# So many queries of a condition go straight to the index before a scan is tried again.
+# So many queries of a condition go straight to the index before a scan is tried again: what was rare may
+# have become frequent, and then each page would read all matches.
 _QUERIES_PER_SCAN = 64
 _MINUTE = 60.0
 # A scope is counted up to so many rows: a few hundred microseconds along an index.
@@ -134,6 +136,8 @@ class Selectivities:
             key: of what: a collection, or a tenant's part of it.
             count: counts them.
         """
+        # Two threads that both find it stale both count: harmless, and no lock is held while a statement
+        # runs.
         now = time.monotonic()
         asked, rows = self._rows.get(key, (-_MINUTE, 0))
         if now - asked >= _MINUTE:
@@ -238,6 +242,7 @@ def condition_key(condition: Fragment) -> Hashable:
     return condition.text, repr(condition.values)
 
 
+# Orders, and texts of statements for filters on columns, that are kept.
 _KEPT = 256
 _RANGED = (("created_at",), ("number",))
 # From this time on a page is worth a declared index.

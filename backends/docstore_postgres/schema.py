@@ -421,6 +421,7 @@ def _analyze(cursor: Any, tables: Tables) -> None:
 @contextmanager
 def _patient(cursor: Any) -> Iterator[None]:
     """Let statements take their time, but wait for no lock longer than a second."""
+    # VACUUM runs in no transaction, so SET LOCAL is of no use; the settings are put back by hand.
     names = ("statement_timeout", "lock_timeout", "client_min_messages")
     cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
     before = cursor.fetchone()

@@ -74,6 +74,7 @@ class PostgresSession(InsertSession):
         self.planner = planner
         self.keeps_connection = False
         self.plans_blindly = False
+        # Host, port and database, once they were asked for: several hosts may stand in one URL.
         self._server: tuple[str, int, str] | None = None
 
     def interrupt(self) -> None:
@@ -169,6 +170,8 @@ class PostgresSession(InsertSession):
             whole = self.condition(query).wrapped(start, " AND ")
             return joined("", (whole, chosen, Fragment(" ORDER BY d.number"), last))
         rest = tuple(term for term in terms if term is not status)
+        # Not `status = …`: then status would leave the order, and the walk by number alone would be a way
+        # again.
         within = Fragment(" AND d.status >= %s AND d.status <= %s", (status.value, status.value))
         others = self.condition(replace(query, where=And(rest) if rest else TRUE))
         if not others.text:
@@ -293,6 +296,8 @@ class PostgresSession(InsertSession):
         """
         if blindly is None or blindly is self.plans_blindly or not self.keeps_connection:
             return
+        # `plan_cache_mode` is from Postgres 12 on. A SET in a transaction that fails is undone, and we would
+        # not hear of it: within one, only SET LOCAL.
         if self.connection.dbapi_connection.pgconn.transaction_status == TransactionStatus.IDLE:
             self.cursor.execute(f"SET plan_cache_mode = {_MODES[blindly]}")
             self.plans_blindly = blindly
@@ -491,6 +496,8 @@ class PostgresSession(InsertSession):
 
         Sequences wait for nobody, and other processes go on from there.
         """
+        # `setval` is outside of transactions: it stays although the block is rolled back, which is right
+        # here.
         clock, wall = self.tables.named("clock"), self.tables.named("clock_wall")
         self.cursor.execute(
             "SELECT setval(%s::regclass, greatest(k.last_value + greatest(0, r.now - w.at), r.now, %s)),"
@@ -544,6 +551,8 @@ class PostgresSession(InsertSession):
 
     def lock(self, *names: str) -> None:
         """Hold advisory locks until the transaction ends, taken in one order, by one statement."""
+        # In one order, so that two blocks never wait for each other. Names that share a hash wait, too: no
+        # harm.
         whole = [f"{self.tables.blob}/{name}" for name in sorted(set(names))]
         self.cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(n, 0)) FROM unnest(%s::text[]) AS n", (whole,)
@@ -569,6 +578,7 @@ def _insert_text(tables: Tables, name: str, names: Sequence[str], clocked: Seque
         for column, mark in zip(names, marks, strict=True)
     )
     table = tables.named({"documents": "document", "extractions": "extraction"}[name])
+    # MATERIALIZED: the clock is read once for all columns. Without a conflict target any unique key counts.
     text = (
         f"WITH clock AS MATERIALIZED (SELECT greatest({CLOCK}, %s) AS now), made AS ("
         f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values}) ON CONFLICT DO NOTHING RETURNING *)"

@@ -405,6 +405,8 @@ def read_page(
         bound = bound and furthest
     if condition.prefilters and selectivities.is_small(query, bound, partial(runs.size_of, query)):
         bound = 0  # a walk that finds too little would have read every text of the scope, and again then
+    # A scan that fills the page is right, whatever it left unread: it went in order. One that does not says
+    # how rare the matches are, and at most one more goes on from there.
     while bound:
         read = runs.fetch(page.walk(bound), prepare=condition.is_prepared)
         if len(read) == query.limit:

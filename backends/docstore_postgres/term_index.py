@@ -243,6 +243,8 @@ def learn(session: Session, records: Sequence[Mapping[str, Any]]) -> CommonValue
     or if this one may not see commits made since it began.
     """
     session.run(Fragment("SELECT current_setting('transaction_isolation')"))
+    # A number must stand for the same value with every writer. So one learns at a time, and sees what others
+    # have committed.
     if session.cursor.fetchone()[0] != "read committed" or not session.try_lock("usual"):
         return None
     known = read_common_values(session)
@@ -275,7 +277,7 @@ def _row(path: tuple[str, ...], value: Scalar) -> tuple[str, str]:
     return json.dumps(path), json.dumps(value)
 
 
-# Term spans and common values in one query.
+# Term spans and common values in one query; more are not looked for, as each costs a scan of the GIN index.
 _MOST_QUERIED = 16
 # Of 2 ** 32 terms of instants those of some 40 years are as wide as all numbers: 2 ** 24.
 _YEARS_SHIFT = 1

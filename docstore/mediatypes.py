@@ -338,6 +338,11 @@ _MAGIC: Final = (
     (0, b"8BPS\0", "image/vnd.adobe.photoshop"),
 )
 
+_MAGIC_BY_FIRST_BYTE: Final = {
+    mark[:1]: tuple(row for row in _MAGIC if row[0] == 0 and row[1][:1] == mark[:1]) for _, mark, _ in _MAGIC
+}
+_MAGIC_FURTHER_ON: Final = tuple(row for row in _MAGIC if row[0])
+
 # The types that a file of a magic number may have; a name or declared type of another row contradicts it.
 _CONTAINERS: Final = {
     "application/zip": "docx dotx docm dotm odt ott odm pages xlsx xltx xlsm xltm xlam xlsb ods ots numbers "
@@ -440,7 +445,8 @@ def magic_type(head: bytes) -> str | None:
     """
     if not head:
         return None
-    found = next(((at, kind) for at, mark, kind in _MAGIC if head.startswith(mark, at)), None)
+    rows = (*_MAGIC_BY_FIRST_BYTE.get(head[:1], ()), *_MAGIC_FURTHER_ON)
+    found = next(((at, kind) for at, mark, kind in rows if head.startswith(mark, at)), None)
     if found is None:
         return _boxed_type(head) if head[4:8] == b"ftyp" else None
     at, content_type = found

@@ -70,6 +70,7 @@ _SINGLE = (
     (0xAC00, 0xD7FF),  # Hangul syllables, Jamo extended B
     (0xF900, 0xFAFF),  # CJK compatibility ideographs
     (0xFF66, 0xFFDC),  # halfwidth Katakana and Hangul
+    (0x116D0, 0x116E3),  # Myanmar extended C, known to Python 3.14
     (0x1AFF0, 0x1B16F),  # kana extensions
     (0x20000, 0x3FFFD),  # the ideographic planes
 )

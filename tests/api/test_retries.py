@@ -199,4 +199,4 @@ def test_the_asynchronous_store_waits_and_stops_alike(url: str) -> None:
 
     report, tried = asyncio.run(main())
     assert (2, 1, 1, True) == (report.completed, report.failed, report.retried, report.interrupted)
-    assert ["later", "never", "later", "late"] == tried
+    assert (["later", "later", "never"], "late") == (sorted(tried[:3]), tried[3])

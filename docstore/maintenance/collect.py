@@ -228,6 +228,7 @@ class Removal:
         if not here:
             return [], []
         failed = self._blobs.delete_many([row.key for row in here], self.uploads_of(), workers=self._workers)
+        # One request removed them all; each is a crash point by itself.
         for _ in range(len(here) - len(failed)):
             reached("C3")
         self.failed += failed
@@ -255,6 +256,7 @@ def _drop(
     """Remove once more what a late writer may have stored since, and then the row."""
     done = 0
     for rows in batches_of(backend, SWEPT, before=lambda now: _older(now, grace), scope=scope):
+        # A writer that was fenced may have finished its request after the first removal.
         gone, _ = removal.delete(rows)
         reached("C5")
         done += committed(backend, partial(_forget, rows=gone))
@@ -283,6 +285,7 @@ def _forget(writer: Writer, rows: Sequence[BlobRow]) -> int:
 
 def _older(now: int, grace: float) -> int:
     """Return the first instant that is too young, in microseconds."""
+    # + 1: a grace of 0 takes what got there within this very microsecond.
     return now - int(grace * 1_000_000) + 1
 
 

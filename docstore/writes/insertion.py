@@ -415,6 +415,7 @@ def put_bytes(root: StoreContext, puts: Sequence[BlobWrite], commit: Callable[[]
                 raise StoreBusy(
                     "the bytes were collected before they were live, and cannot be read again"
                 ) from fenced
+        # Ctrl-C and a cancellation as well: what was written would only wait for a collection.
         except BaseException as failed:
             root.withdraw([put.row for put in puts], failed)
             raise
@@ -457,8 +458,11 @@ def _write_all(root: StoreContext, puts: Sequence[BlobWrite]) -> None:
                 if put.source.is_callers:
                     work(put)
             threads.finish()
+    # The fault of the bytes that were given, no collector's.
     except (ChecksumMismatch, SizeMismatch):
         raise
+    # A collector that took an intent removes the object, perhaps while it was written, and the storage then
+    # complains. Only where all intents still stand is it the storage's own failure.
     except BlobError as failed:
         keys = [put.key for put in puts]
         with root.apart() as writer:

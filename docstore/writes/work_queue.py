@@ -89,6 +89,7 @@ class WorkQueue:
             if kept:  # by the commit whose outcome was unknown
                 return kept
             tried.clear()
+            # What is given up makes room: look again until none of the rows found was.
             while True:
                 with self._context.finding(writer, budget):
                     rows = self._claimable(writer, wanted, now, limit - len(tried))
@@ -108,6 +109,7 @@ class WorkQueue:
 
         try:
             rows = self._context.written(work, recognises=True, budget=budget)
+        # `written` has rolled back or recognised what it did: nothing is claimed.
         except Exception:
             raise
         except BaseException as stopped:  # maybe in the middle of the commit: nobody will get the claims

@@ -18,10 +18,10 @@ from docstore.testing.faulty_backend import FaultyBackend
 from docstore.testing.faulty_filesystem import Fault, Faults, faulty_blobs
 
 LONG = os.environ.get("DOCSTORE_FAULTS") == "long"
-"""The long form sweeps every work everywhere. The short form sweeps some, and of two faults before and after
-a call each has every second call.
+"""The long form sweeps every work everywhere. The short form sweeps some, and the faults before and
+after a call each have every third call.
 """
-FIRST_AND_STRIDE = {"before": (1, 1 if LONG else 2), "after": (1, 1) if LONG else (2, 2), "cut": (1, 1)}
+FIRST_AND_STRIDE = {"before": (1, 1 if LONG else 3), "after": (1, 1) if LONG else (2, 3), "cut": (1, 1)}
 OLD, NEW = b"old bytes", b"new"
 Work = Callable[[docstore.Store], object]
 

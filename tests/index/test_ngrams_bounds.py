@@ -70,7 +70,7 @@ def check(expr: Expr, metadata: list[dict[str, Any]]) -> bool:
     return found.is_exact
 
 
-@settings(max_examples=4 * settings().max_examples)
+@settings(max_examples=14 * settings().max_examples)
 @given(st.lists(BOUNDS, min_size=2, max_size=4), st.lists(SINGLE, max_size=12))
 def test_several_bounds_on_one_text(asked: list[Compare], metadata: list[dict[str, Any]]) -> None:
     """Where no record has two values they are one run of keys (rule 12)."""

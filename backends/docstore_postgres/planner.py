@@ -70,10 +70,12 @@ class Selectivity:
     Attributes:
         rate: the share of the rows scanned last that matched.
         asked: how many queries there were since the last scan.
+        unprobed: how many queries are to come before a probe is tried again, after one that found too much.
     """
 
     rate: float
     asked: int = 0
+    unprobed: int = 0
 
 
 class Selectivities:
@@ -120,12 +122,22 @@ class Selectivities:
         """Return whether this very condition was asked before, not only one like it."""
         return key in self._ways
 
+    def probes(self, alike: Hashable) -> bool:
+        """Return whether to probe an index for conditions like this one; not soon after it found too much."""
+        way = self._ways.get(alike)
+        return way is not None and not way.unprobed
+
+    def note_overflow(self, alike: Hashable) -> None:
+        """Remember that a probe found more rows than it reads: an index finds too much of such conditions."""
+        with self._mutex:
+            self._ways[alike] = Selectivity(0.0, unprobed=_QUERIES_PER_SCAN)
+
     def remember(self, key: Hashable, alike: Hashable, rate: float) -> None:
         """Keep the share of the scanned rows that matched."""
         with self._mutex:
             for each in (key, alike):
-                self._ways.pop(each, None)
-                self._ways[each] = Selectivity(rate)
+                way = self._ways.pop(each, None)
+                self._ways[each] = Selectivity(rate, unprobed=max(way.unprobed - 1, 0) if way else 0)
             while len(self._ways) > _REMEMBERED:
                 self._ways.popitem(last=False)
 

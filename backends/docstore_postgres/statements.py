@@ -391,7 +391,8 @@ def read_page(
     alike = condition.alike, query.scope.tenant is None, query.scope.owner is None
     bound = selectivities.first(key, alike, wanted, furthest, found=found)
     if not bound and not selectivities.is_known(key):
-        probed = _probed(query, condition) if access is None else None
+        probes = access is None and selectivities.probes(alike)
+        probed = _probed(query, condition) if probes else None
         if probed is not None:
             read = runs.fetch(
                 page.probe(probed), prepare=condition.is_prepared, blindly=page.has_one_way(probed)
@@ -400,6 +401,7 @@ def read_page(
             if matched < _PROBED_ROWS:
                 selectivities.remember(key, alike, matched / max(rows, 1))
                 return [row[:-2] for row in read if row[-2] is not None]
+            selectivities.note_overflow(alike)
         bound = selectivities.first(None, None, wanted, furthest, found=found)
     if len(condition.whole.text) > _COSTLY_CHARACTERS:
         bound = bound and furthest

@@ -55,3 +55,14 @@ def test_what_else_is_asked_is_tested_behind_a_probe(store: docstore.Store) -> N
     assert ["312.txt"] == _names(store, "n312", is_latest=True)
     assert [] == _names(store, "n313", is_latest=False)
     assert [] == _names(store, "n314", is_latest=False)
+
+
+def test_no_probe_follows_one_that_found_too_much(store: docstore.Store, noted: Statements) -> None:
+    """Where an index finds many rows of which few are asked for, the next value does not probe it again."""
+    assert [] == _names(store, "common", **{"metadata.n": {"$gt": 400}})
+    assert [] == _names(store, "common", **{"metadata.n": {"$gt": 401}})
+    assert 1 == len([text for text, _ in noted if "MATERIALIZED" in text])
+    noted.clear()
+    assert [] == _names(store, "common", **{"metadata.n": {"$gt": 402}})
+    assert [] == [text for text, _ in noted if "MATERIALIZED" in text]
+    assert ["450.txt"] == _names(store, "n450", **{"metadata.n": {"$gt": 403}})

@@ -39,8 +39,8 @@ class Step:
     run: Callable[[sa.Connection, Tables], None]
 
 
-# The oldest format that can be opened. Format 1 was never released, and has been replaced in place.
-OLDEST = 2
+# The oldest format that can be opened. Formats 1 and 2 were never released, and have been replaced.
+OLDEST = 3
 
 # Every upgrade from OLDEST, in order. Once released, a step is never changed.
 STEPS: Sequence[Step] = ()

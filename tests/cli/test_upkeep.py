@@ -132,8 +132,8 @@ def test_upgrade_has_nothing_to_do(place: list[str], url: str, run: Run) -> None
 def test_upgrade_makes_a_store(postgres_url: str, run: Run) -> None:
     """A dry run on an empty database says what would be done, exit status 1; without it, it is done."""
     status, out, _ = run("upgrade", "--dry-run", "--store", postgres_url)
-    assert (1, "would do: create the tables of format 2\n") == (status, out)
-    assert (0, "done: create the tables of format 2\n", "") == run("upgrade", "--store", postgres_url)
+    assert (1, "would do: create the tables of format 3\n") == (status, out)
+    assert (0, "done: create the tables of format 3\n", "") == run("upgrade", "--store", postgres_url)
     assert (0, "nothing to do\n", "") == run("upgrade", "--store", postgres_url)
 
 

@@ -20,7 +20,7 @@ from docstore.registry import upgrade
 
 Stop = Callable[[str], None]
 KILLED = 77
-POINTS = ("3 begun", "3 half", "3 done", "4 begun", "4 half", "4 done")
+POINTS = ("4 begun", "4 half", "4 done", "5 begun", "5 half", "5 done")
 
 
 def go_on(point: str) -> None:
@@ -31,27 +31,27 @@ def steps(stop: Stop) -> list[Step]:
     """Return two steps that no release has: a column that is filled, then a table made of it."""
 
     def second(connection: sa.Connection, tables: Tables) -> None:
-        stop("3 begun")
+        stop("4 begun")
         connection.exec_driver_sql(f"ALTER TABLE {tables.named('document')} ADD COLUMN letters bigint")
-        stop("3 half")
+        stop("4 half")
         connection.exec_driver_sql(f"UPDATE {tables.named('document')} SET letters = length(filename)")
-        stop("3 done")
+        stop("4 done")
 
     def third(connection: sa.Connection, tables: Tables) -> None:
-        stop("4 begun")
+        stop("5 begun")
         connection.exec_driver_sql(f"CREATE TABLE {tables.named('letters')} (n bigint)")
-        stop("4 half")
+        stop("5 half")
         connection.exec_driver_sql(
             f"INSERT INTO {tables.named('letters')} SELECT letters FROM {tables.named('document')}"
         )
-        stop("4 done")
+        stop("5 done")
 
-    return [Step(3, "count the letters of filenames", second), Step(4, "list them", third)]
+    return [Step(4, "count the letters of filenames", second), Step(5, "list them", third)]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def old(request: pytest.FixtureRequest) -> str:
-    """The URL of a store of format 2 with three documents."""
+    """The URL of a store of format 3 with three documents."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     with docstore.open(url) as store:
         store.documents.add_many([{"filename": "x" * n} for n in (1, 2, 3)])
@@ -60,7 +60,7 @@ def old(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def newer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A docstore of format 4."""
+    """A docstore of format 5."""
     monkeypatch.setattr(migrations, "STEPS", steps(go_on))
 
 
@@ -114,7 +114,7 @@ def test_a_killed_upgrade_leaves_a_known_format_and_goes_on(old: str, point: str
     assert int(point[0]) - 1 == format_of(old)
     with docstore.open(old) as store:
         assert 3 == store.documents.count()
-    assert 4 == format_of(old)
+    assert 5 == format_of(old)
     assert [1, 2, 3] == sorted(rows(old, "SELECT n FROM docstore_letters"))
 
 
@@ -122,16 +122,16 @@ def test_a_step_that_fails_changes_nothing(old: str, monkeypatch: pytest.MonkeyP
     """Its exception arrives, its statements are undone, the steps before it stay."""
 
     def fail(point: str) -> None:
-        if point == "4 half":
+        if point == "5 half":
             raise ValueError("no")
 
     monkeypatch.setattr(migrations, "STEPS", steps(fail))
     with pytest.raises(ValueError, match="no"):
         docstore.open(old)
-    assert 3 == format_of(old)
+    assert 4 == format_of(old)
     monkeypatch.setattr(migrations, "STEPS", steps(go_on))
     docstore.open(old).close()
-    assert 4 == format_of(old)
+    assert 5 == format_of(old)
 
 
 def test_two_upgraders_run_each_step_once(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,30 +163,30 @@ def test_two_upgraders_run_each_step_once(old: str, monkeypatch: pytest.MonkeyPa
     for thread in threads:
         thread.join()
     assert [] == failed
-    assert ["3 begun", "4 begun"] == begun
-    assert 4 == format_of(old)
+    assert ["4 begun", "5 begun"] == begun
+    assert 5 == format_of(old)
 
 
 def test_without_upgrade_the_store_is_left(old: str, newer: None) -> None:
     """``upgrade=False`` names what is pending and changes nothing."""
     with pytest.raises(docstore.UpgradeNeeded) as error:
         docstore.open(old, upgrade=False)
-    assert (2, 4) == (error.value.found, error.value.supported)
-    assert ("format 3: count the letters of filenames", "format 4: list them") == error.value.steps
+    assert (3, 5) == (error.value.found, error.value.supported)
+    assert ("format 4: count the letters of filenames", "format 5: list them") == error.value.steps
     assert all(step in error.value.message for step in error.value.steps)
-    assert 2 == format_of(old)
+    assert 3 == format_of(old)
     docstore.open(old).close()
     docstore.open(old, upgrade=False).close()
 
 
 def test_a_dry_run_says_what_would_be_done(old: str, newer: None) -> None:
     """``docstore.upgrade(dry_run=True)`` lists the steps; without it they are done."""
-    wanted = ("format 3: count the letters of filenames", "format 4: list them")
+    wanted = ("format 4: count the letters of filenames", "format 5: list them")
     dry = upgrade(old, dry_run=True)
-    assert (2, 4, wanted, True) == (dry.found, dry.format, dry.steps, dry.dry_run)
-    assert 2 == format_of(old)
+    assert (3, 5, wanted, True) == (dry.found, dry.format, dry.steps, dry.dry_run)
+    assert 3 == format_of(old)
     assert wanted == upgrade(old).steps
-    assert 4 == format_of(old)
+    assert 5 == format_of(old)
     assert () == upgrade(old).steps
 
 
@@ -215,8 +215,8 @@ def test_a_newer_store_is_refused(old: str, monkeypatch: pytest.MonkeyPatch) -> 
     for call in (docstore.open, lambda url: docstore.open(url, upgrade=False), upgrade):
         with pytest.raises(docstore.SchemaTooNew, match="embedded-docstore") as error:
             call(old)
-        assert (4, 3) == (error.value.found, error.value.supported)
-    assert 4 == format_of(old)
+        assert (5, 4) == (error.value.found, error.value.supported)
+    assert 5 == format_of(old)
 
 
 def test_a_store_of_a_format_from_before_the_first_release_is_refused(old: str) -> None:

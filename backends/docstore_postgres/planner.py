@@ -127,6 +127,15 @@ class Selectivities:
         way = self._ways.get(alike)
         return way is not None and not way.unprobed
 
+    def remember_probe(self, key: Hashable, alike: Hashable, rate: float) -> None:
+        """Keep the share of all rows that a probe found; for conditions like it an index stays the way.
+
+        The share says nothing of the first rows in order: the matches may stand together far from them.
+        """
+        with self._mutex:
+            self._ways[key] = Selectivity(rate)
+            self._ways.setdefault(alike, Selectivity(0.0)).rate = 0.0
+
     def note_overflow(self, alike: Hashable) -> None:
         """Remember that a probe found more rows than it reads: an index finds too much of such conditions."""
         with self._mutex:

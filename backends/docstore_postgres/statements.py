@@ -399,7 +399,7 @@ def read_page(
             )
             matched = read[0][-1]
             if matched < _PROBED_ROWS:
-                selectivities.remember(key, alike, matched / max(rows, 1))
+                selectivities.remember_probe(key, alike, matched / max(rows, 1))
                 return [row[:-2] for row in read if row[-2] is not None]
             selectivities.note_overflow(alike)
         bound = selectivities.first(None, None, wanted, furthest, found=found)

@@ -273,6 +273,21 @@ def _answer(backend: Backend, collection: Collection, question: Ask, expr: Any) 
 
 
 @contextmanager
+def _small_segments() -> Iterator[None]:
+    """Have the indexes hold the few records of a world: they would all be loose, and evaluated one by one."""
+    small = (("docstore.index.tail", "LOOSE", 2), ("docstore_sqlite.delta_log", "LOGGED_CHANGES", 8))
+    before = [(import_module(module), name, value) for module, name, value in small]
+    kept = [getattr(module, name) for module, name, _ in before]
+    for module, name, value in before:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for (module, name, _), value in zip(before, kept, strict=True):
+            setattr(module, name, value)
+
+
+@contextmanager
 def first_party(names: Sequence[str] = ()) -> Iterator[dict[str, Backend]]:
     """Open the first-party backends on empty stores, Postgres on a server of its own; close them at the end.
 
@@ -284,6 +299,7 @@ def first_party(names: Sequence[str] = ()) -> Iterator[dict[str, Backend]]:
         ImportError: a package that one of them needs is missing.
     """
     with ExitStack() as stack:
+        stack.enter_context(_small_segments())
         opened: dict[str, Backend] = {}
         for name in names or ("memory", "sqlite", "pysqlite3", "postgres"):
             backend = _OPENERS[name](stack)

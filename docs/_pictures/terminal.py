@@ -30,10 +30,12 @@ _STYLE = """
 
 def terminal() -> Picture:
     """Draw the session: a line that is typed, and then its answer."""
-    said = dict(part.split("\n", 1) for part in TRANSCRIPT.read_text(encoding="utf-8").split("\n\n$ ") if "\n" in part)
-    said = {typed.removeprefix("$ "): text.rstrip("\n") for typed, text in said.items()}
+    said: dict[str, str] = {}
+    for part in TRANSCRIPT.read_text(encoding="utf-8").split("\n\n$ "):
+        typed, _, text = part.partition("\n")
+        said.setdefault(typed.removeprefix("$ "), text.rstrip("\n"))  # a command that is typed twice: the first
     lines: list[tuple[str, str, float]] = []
-    second = 0.4
+    second = 0.0
     for typed in SHOWN:
         lines.append(("typed", typed, second))
         second += 0.5
@@ -48,7 +50,8 @@ def terminal() -> Picture:
         picture.parts.append(f'<circle cx="{22 + at * 20}" cy="20" r="6" fill="{colour}"/>')
     for at, (kind, line, begins) in enumerate(lines):
         y = 56 + at * _LINE
-        picture.parts.append(f'<g class="seen" style="animation-delay: {begins:.1f}s">')
+        seen = f'class="seen" style="animation-delay: {begins:.1f}s"' if begins else ""
+        picture.parts.append(f"<g {seen}>")
         if kind == "typed":
             picture.text(18, y, "$", size=13.5, kind="code prompt bold")
             picture.text(36, y, line, size=13.5, kind="code typed")

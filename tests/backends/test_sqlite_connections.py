@@ -101,3 +101,25 @@ def test_an_engine_with_a_pool_of_its_own_settings_is_left_to_it(tmp_path: Path)
     with backend.read():
         assert 1 == backend.engine.pool.checkedout()  # type: ignore[attr-defined]
     backend.close()
+
+
+def test_a_database_in_memory_outlives_an_interrupted_write() -> None:
+    """SQLite rolls back by itself where an INSERT is interrupted; the one connection stays open."""
+    opened = open_backend("sqlite://")
+
+    def write() -> None:
+        with opened.write() as writer:
+            driver(writer).set_progress_handler(lambda: 1, 1)
+            try:
+                writer.set_setting("a", "1")
+            finally:
+                driver(writer).set_progress_handler(None, 0)
+
+    with pytest.raises(BackendError, match="interrupted"):
+        write()
+    with opened.read() as reader:
+        assert [] == reader.select(Query(DOCUMENTS))
+    with opened.write() as writer:
+        assert writer.setting("a") is None
+        writer.set_setting("a", "2")
+    opened.close()

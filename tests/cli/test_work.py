@@ -20,7 +20,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     url, blobs = request.getfixturevalue(f"{request.param}_url"), str(tmp_path / "bytes")
     with docstore.open(url, blobs=blobs) as store:
         store.documents.add(b"a plan for the spring", filename="plan.txt")
-        store.documents.add(b"no such thing", filename="broken.pdf")
+        store.documents.add(b"%PDF-1.4 and no more", filename="broken.pdf")
         store.documents.add(filename="nothing")
         store.documents.add(filename="done", status="completed")
     return ["--store", url, "--blobs", blobs]

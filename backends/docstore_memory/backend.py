@@ -174,8 +174,8 @@ class MemoryReader:
         lines = [
             f"{way} of {stored} {query.collection.name}",
             f"keep those within tenant={query.scope.tenant!r}, owner={query.scope.owner!r}"
-            if query.scope != Scope() else "keep every scope",
-            "evaluate the filter where the facts leave it open" if query.where != TRUE else "no filter",
+            if query.scope != Scope() else "no scope",
+            "evaluate the filter where the index leaves it open" if query.where != TRUE else "no filter",
             f"sort by {keys}; skip {query.offset}; take {'all' if query.limit is None else query.limit}",
         ]  # fmt: skip
         return Statement("\n".join(lines))

@@ -371,7 +371,7 @@ def described(view: StateView, query: Query) -> str:
             else f"look up {len(values)} values of {index}"
         )
     answer, _ = _answer(view, query)
-    return f"facts: {answer.sure} match, {answer.most - answer.sure} to be looked at,"
+    return f"index: {answer.sure} match, {answer.most - answer.sure} need a recheck,"
 
 
 def _records(view: StateView, query: Query, members: Bitmap) -> list[Record]:

@@ -105,7 +105,7 @@ def _differences(
         for path, key in sorted(expected.keys() | stored.keys()):
             if expected.get((path, key), 0) & seen != stored.get((path, key), 0) & seen:
                 where = f"at {'.'.join(path)!r} of numbers from {chunk * CHUNK} on"
-                yield f"{collection.name}: the facts {key!r} {where} are wrong"
+                yield f"{collection.name}: the posting list of the term {key!r} {where} is wrong"
 
 
 def _expected(

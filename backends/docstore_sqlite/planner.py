@@ -123,11 +123,11 @@ def uses_index(terms: Sequence[Expr], kept: Container[str]) -> bool:
             and (isinstance(term, In) or (term.op == "eq" and term.value is not None))
         ):
             return False
-        helps = helps or any(_is_of_facts(leaf, kept) for leaf in leaves(term))
+        helps = helps or any(_is_indexed(leaf, kept) for leaf in leaves(term))
     return helps
 
 
-def _is_of_facts(leaf: Leaf, kept: Container[str]) -> bool:
+def _is_indexed(leaf: Leaf, kept: Container[str]) -> bool:
     if isinstance(leaf, Occurs):
         return True
     return not isinstance(leaf, Always) and (leaf.path[0] in kept or text_query(leaf) is not None)

@@ -114,15 +114,15 @@ def test_a_snapshot_outlives_many_commits() -> None:
 @pytest.mark.parametrize(
     ("where", "how"),
     [
-        (TRUE, "facts: 5 match, 0 to be looked at,"),
+        (TRUE, "index: 5 match, 0 need a recheck,"),
         (one("id", "3"), "look up id = '3'"),
         (one("number", 2), "look up number = 2"),
         (In(("id",), ("1", "2", "9")), "look up 3 values of id"),
         (And((one("status", "pending"), And((one("id", "3"), one("size", None))))), "look up id = '3'"),
         (And((In(("id",), ("1", "3")), one("external_id", "x"))), "look up external_id = 'x'"),
-        (one("external_id", None), "facts: 5 match, 0 to be looked at,"),
-        (Or((one("id", "3"), one("id", "4"))), "facts: 2 match, 0 to be looked at,"),
-        (Compare(("id",), "gt", "3"), "facts: 1 match, 0 to be looked at,"),
+        (one("external_id", None), "index: 5 match, 0 need a recheck,"),
+        (Or((one("id", "3"), one("id", "4"))), "index: 2 match, 0 need a recheck,"),
+        (Compare(("id",), "gt", "3"), "index: 1 match, 0 need a recheck,"),
     ],
 )
 def test_rows_are_looked_up_by_their_keys(where: Expr, how: str) -> None:
@@ -167,9 +167,9 @@ def test_a_rolled_back_number_is_gone_for_good() -> None:
 def test_a_page_looks_no_further_than_to_its_end(
     year: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of what the facts leave open, the records that come first are looked at; each once where none matches.
+    """Of what the index leaves open, the records that come first are looked at; each once where none matches.
 
-    Odd instants beyond 2255 are not whole in a double, so that the facts do not order them.
+    Odd instants beyond 2255 are not whole in a double, so that the index does not order them.
     """
     looked: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Counts by value from the facts: those of reading every record, whatever was folded and changed since."""
+"""Counts by value from the index: those of reading every record, whatever was folded and changed since."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows of an order, cut from the facts: what is read and sorted has just the page in it."""
+"""Windows of an order, cut from the index: what is read and sorted has just the page in it."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ __all__ = [
     "condition_key",
     "confines",
     "conjuncts",
+    "first_scan",
     "is_covered",
     "is_point",
     "is_scannable",
@@ -99,18 +100,17 @@ class Selectivities:
             furthest: rows that are worth walking.
             found: whether an index finds the matches.
         """
-        some = min(furthest, stepped(_FIRST_SCAN_ROWS + 8 * wanted))
         with self._mutex:
             way = self._ways.get(key) or self._ways.get(alike)
             if way is None:
-                return some
+                return first_scan(wanted, furthest)
             way.asked += 1
             if wanted <= way.rate * furthest:
                 return furthest
             if found and way.asked < _QUERIES_PER_SCAN:
                 return 0
             way.asked = 0
-            return some
+            return first_scan(wanted, furthest)
 
     def further(self, wanted: int, furthest: int, *, walked: int, matched: int, found: bool) -> int:
         """Return how far to walk when the first walk did not fill the page; 0 for no further."""
@@ -133,22 +133,29 @@ class Selectivities:
         The share says nothing of the first rows in order: the matches may stand together far from them.
         """
         with self._mutex:
-            self._ways[key] = Selectivity(rate)
-            self._ways.setdefault(alike, Selectivity(0.0)).rate = 0.0
+            self._keep(key, Selectivity(rate))
+            known = self._ways.get(alike, Selectivity(0.0))
+            known.rate = 0.0
+            self._keep(alike, known)
 
     def note_overflow(self, alike: Hashable) -> None:
         """Remember that a probe found more rows than it reads: an index finds too much of such conditions."""
         with self._mutex:
-            self._ways[alike] = Selectivity(0.0, unprobed=_QUERIES_PER_SCAN)
+            self._keep(alike, Selectivity(0.0, unprobed=_QUERIES_PER_SCAN))
 
     def remember(self, key: Hashable, alike: Hashable, rate: float) -> None:
         """Keep the share of the scanned rows that matched."""
         with self._mutex:
             for each in (key, alike):
-                way = self._ways.pop(each, None)
-                self._ways[each] = Selectivity(rate, unprobed=max(way.unprobed - 1, 0) if way else 0)
-            while len(self._ways) > _REMEMBERED:
-                self._ways.popitem(last=False)
+                way = self._ways.get(each)
+                self._keep(each, Selectivity(rate, unprobed=max(way.unprobed - 1, 0) if way else 0))
+
+    def _keep(self, key: Hashable, way: Selectivity) -> None:
+        """Keep what is known of a condition, and forget what was learnt longest ago; call it locked."""
+        self._ways[key] = way
+        self._ways.move_to_end(key)
+        if len(self._ways) > _REMEMBERED:
+            self._ways.popitem(last=False)
 
     def rows(self, key: Hashable, count: Callable[[], int]) -> int:
         """Return about how many rows there are, as ``count`` said within the last minute.
@@ -191,6 +198,11 @@ class Selectivities:
                 if len(self._scopes) > _MOST_SCOPES:
                     self._scopes.popitem(last=False)
         return rows < min(most, _SMALL_SCOPE_ROWS)
+
+
+def first_scan(wanted: int, furthest: int) -> int:
+    """Return how many rows to walk first for a condition of which nothing is known."""
+    return min(furthest, stepped(_FIRST_SCAN_ROWS + 8 * wanted))
 
 
 def scan_limit(wanted: int, rows: int) -> int:

@@ -23,7 +23,14 @@ from docstore.backend import ANYWHERE, Query, Scope
 from docstore.query.expr import Path
 from docstore.query.facets import Facet, values_at
 from docstore_postgres.declared_indexes import MOST_GROUPS, IndexCondition
-from docstore_postgres.planner import COVERED, CompiledFilter, Selectivities, is_covered, scan_limit
+from docstore_postgres.planner import (
+    COVERED,
+    CompiledFilter,
+    Selectivities,
+    first_scan,
+    is_covered,
+    scan_limit,
+)
 from docstore_postgres.term_index import CommonValues
 
 __all__ = [
@@ -402,7 +409,7 @@ def read_page(
                 selectivities.remember_probe(key, alike, matched / max(rows, 1))
                 return [row[:-2] for row in read if row[-2] is not None]
             selectivities.note_overflow(alike)
-        bound = selectivities.first(None, None, wanted, furthest, found=found)
+        bound = first_scan(wanted, furthest)
     if len(condition.whole.text) > _COSTLY_CHARACTERS:
         bound = bound and furthest
     if condition.prefilters and selectivities.is_small(query, bound, partial(runs.size_of, query)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from docstore_postgres import statements
+from docstore_postgres import planner, statements
 
 import docstore
 from tests.kit.statements import Statements, record_statements
@@ -55,6 +55,17 @@ def test_what_else_is_asked_is_tested_behind_a_probe(store: docstore.Store) -> N
     assert ["312.txt"] == _names(store, "n312", is_latest=True)
     assert [] == _names(store, "n313", is_latest=False)
     assert [] == _names(store, "n314", is_latest=False)
+
+
+def test_no_more_probes_are_remembered_than_at_most() -> None:
+    """Whichever way conditions are learnt, those learnt longest ago are forgotten."""
+    known = planner.Selectivities()
+    for n in range(2 * planner._REMEMBERED):
+        known.remember_probe(n, ("alike", n), 0.0)
+        known.note_overflow(("too many", n))
+    assert planner._REMEMBERED == len(known._ways)
+    assert known.is_known(2 * planner._REMEMBERED - 1)
+    assert not known.is_known(0)
 
 
 def test_no_probe_follows_one_that_found_too_much(store: docstore.Store, noted: Statements) -> None:

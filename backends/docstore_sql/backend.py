@@ -31,6 +31,7 @@ from docstore_sql.pool import (
     ReadBlock,
     forked_connections,
     on_loop,
+    roll_back,
 )
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables, view_statements
@@ -117,7 +118,7 @@ class SQLBackend(ABC):
                 finally:
                     current().detach()
                     if begin is not None:
-                        self._end(session, "ROLLBACK")
+                        roll_back(session)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -131,7 +132,7 @@ class SQLBackend(ABC):
                 with self._interruptible(session):
                     yield session
             except BaseException:
-                self._end(session, "ROLLBACK")
+                roll_back(session)
                 raise
             self._commit(session)
 
@@ -161,7 +162,7 @@ class SQLBackend(ABC):
             if self.is_lost(session.connection):
                 failed.retryable = failed.outcome_unknown = True
             else:
-                self._end(session, "ROLLBACK")
+                roll_back(session)
             raise failed from error
 
     def is_lost(self, connection: Any) -> bool:
@@ -310,19 +311,6 @@ class SQLBackend(ABC):
 
     def after_fork(self) -> None:  # noqa: B027 - most dialects share nothing but the pool
         """Replace the state that a forked process must not share."""
-
-    @staticmethod
-    def _end(session: Session, how: str) -> None:
-        """End a transaction that failed; an error of the driver must not hide the failure."""
-        if session.process != os.getpid():
-            return
-        try:
-            session.cursor.execute(how)
-        except Exception:
-            if isinstance(session.connection, LoopConnection):
-                session.connection.invalidate()
-            else:
-                session.connection.dbapi_connection.close()
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -29,7 +29,7 @@ from docstore_sql.session import Session
 
 __all__ = [
     "Connecting", "IdleConnection", "IdlePool", "JoinedTransaction", "LoopConnection", "ReadBlock",
-    "forked_connections", "on_loop",
+    "forked_connections", "on_loop", "roll_back",
 ]  # fmt: skip
 
 # Connections of the process that this one was forked from: never touched, not even by the garbage
@@ -181,6 +181,24 @@ class IdlePool:
             idle.drop()
 
 
+def roll_back(session: Session) -> None:
+    """Roll back the transaction of a block, if it is still open; an error of the driver must not hide why.
+
+    SQLite rolls back by itself where a write is interrupted. A ROLLBACK would fail then and have the
+    connection closed, and with it a database in memory.
+    """
+    if session.process != os.getpid():
+        return
+    try:
+        if session.is_under_way():
+            session.cursor.execute("ROLLBACK")
+    except Exception:
+        if isinstance(session.connection, LoopConnection):
+            session.connection.invalidate()
+        else:
+            session.connection.dbapi_connection.close()
+
+
 class ReadBlock:
     """A block for reading on an idle connection; one that needs no snapshot is no transaction.
 
@@ -248,11 +266,8 @@ class ReadBlock:
 
     def _leave(self, idle: IdleConnection, error: BaseException | None) -> None:
         self._call.detach(self._before)
-        if self._begin is not None and os.getpid() == idle.process:
-            try:
-                idle.session.cursor.execute("ROLLBACK")
-            except Exception:  # what the driver says of the end must not hide the failure
-                idle.connection.dbapi_connection.close()
+        if self._begin is not None:
+            roll_back(idle.session)
         if error is None:
             self._pool.give(idle)
         else:

@@ -138,17 +138,6 @@ class SQLiteBackend(SQLBackend):
             idle.known_session = None
         idle.connection.driver_connection.rollback()
 
-    @staticmethod
-    def _end(session: Session, how: str) -> None:
-        """End a transaction that failed, unless SQLite did: it rolls back by itself where a write in it was
-        interrupted. A ROLLBACK would fail then, and have the connection closed, and with it a database in
-        memory.
-        """
-        with suppress(Exception):  # of a closed connection
-            if session.process == os.getpid() and not session.is_under_way():
-                return
-        SQLBackend._end(session, how)
-
     def session(self, connection: Any) -> SQLiteSession:
         """Return a session on a raw connection, which shares what the process knows of the index."""
         return SQLiteSession(connection, self.tables, self.compilers, self.index, self.clock)

@@ -41,6 +41,15 @@ sys.stdin.read()
 """
 
 
+def _storage_options(endpoint: str) -> dict[str, Any]:
+    """Return the arguments by which s3fs reaches a server or its proxy: fresh dictionaries at every call."""
+    return {
+        "key": "testing",
+        "secret": "testing",
+        "client_kwargs": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+    }
+
+
 class S3Server:
     """An S3 server on 127.0.0.1 and a free port, in a process of its own, keeping everything in memory.
 
@@ -80,11 +89,7 @@ class S3Server:
     @property
     def storage_options(self) -> dict[str, Any]:
         """The arguments by which s3fs reaches the server: fresh dictionaries at every call."""
-        return {
-            "key": "testing",
-            "secret": "testing",
-            "client_kwargs": {"endpoint_url": self.endpoint, "region_name": "us-east-1"},
-        }
+        return _storage_options(self.endpoint)
 
     def create_bucket(self, name: str) -> str:
         """Create an empty bucket and return its URL, `s3://name`.
@@ -190,11 +195,7 @@ class S3Proxy:
     @property
     def storage_options(self) -> dict[str, Any]:
         """The arguments by which s3fs goes through the proxy, in place of the server's own."""
-        return {
-            "key": "testing",
-            "secret": "testing",
-            "client_kwargs": {"endpoint_url": self.endpoint, "region_name": "us-east-1"},
-        }
+        return _storage_options(self.endpoint)
 
     def next_fault(self) -> WireFault | None:
         """Return how the next request is to fail; ``None`` if it is not."""

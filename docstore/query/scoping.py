@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date
 from enum import Enum
 from pathlib import PurePath
@@ -106,7 +107,8 @@ def _checked(filter: Mapping[str, Any], model: type[BaseModel], where: Where) ->
             checked[key] = operand
         else:
             steps = parse_path(key)
-            if steps[0] == "metadata" and len(steps) > 1 and "metadata" not in _names(model):
+            below = "$elemMatch" in where  # an element has no "metadata." before its fields
+            if steps[0] == "metadata" and len(steps) > 1 and not below and "metadata" not in _names(model):
                 steps = steps[1:]
             annotation = _annotation_at(steps, model, (*where, key), key)
             checked[path_text(steps)] = typed_operand(operand, annotation, (*where, key))
@@ -167,6 +169,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 _COMPARISONS: Final = frozenset(words_with("value"))
+_ORDERED: Final = frozenset({"$gt", "$gte", "$lt", "$lte"})
 _LISTS: Final = frozenset(words_with("values"))
 _EXPECTED: Final = {
     "text": "text",
@@ -177,64 +180,95 @@ _EXPECTED: Final = {
 _CONTAINERS: Final = (list, tuple, set, frozenset, Union, UnionType)
 
 
+@dataclass(frozen=True, slots=True)
+class _Holds:
+    """What a field may hold, its containers aside.
+
+    Attributes:
+        kinds: of values; ``None``: any.
+        choices: the only values, of an enumeration or a ``Literal``; ``None``: any.
+        model: of the objects in it; ``None``: of no model.
+    """
+
+    kinds: frozenset[str] | None
+    choices: tuple[Any, ...] | None
+    model: type[BaseModel] | None
+
+
 def typed_operand(operand: Any, annotation: Any, where: Where) -> Any:
     """Return what stands beside a field, checked and converted by its annotation.
 
     Raises:
         FilterValueError: an operand that the field cannot hold.
+        UnknownField: the condition of an ``$elemMatch`` names what the element's model has not.
     """
-    kinds = _kinds(annotation)
-    return operand if kinds is None else _condition(operand, kinds, where)
+    holds = _Holds(_kinds(annotation), _choices(annotation), _model_in(annotation))
+    return _condition(operand, holds, where)
 
 
-def _condition(operand: Any, kinds: frozenset[str], where: Where) -> Any:
+def _condition(operand: Any, holds: _Holds, where: Where) -> Any:
     if not is_operators(operand):
-        return _value(operand, kinds, where)
+        return _value(operand, holds, where)
     made: dict[Any, Any] = {}
     for given, value in operand.items():
         word, here = by_value(given), (*where, str(given))
-        if word in _COMPARISONS:
-            made[given] = _value(value, kinds, here)
+        if word in _ORDERED:  # a bound need not be one of the choices
+            made[given] = _value(value, replace(holds, choices=None), here)
         elif word in _LISTS and isinstance(value, (list, tuple)):
-            made[given] = [_listed(one, kinds, (*here, str(at))) for at, one in enumerate(value)]
-        elif word in ("$contains", "$containsAny"):
-            made[given] = _value(value, kinds, here)
-        elif word == "$not" or (
-            word == "$elemMatch" and isinstance(value, Mapping) and not of_records(value)
-        ):
-            made[given] = _condition(value, kinds, here) if is_operators(value) else value
+            made[given] = [_condition(one, holds, (*here, str(at))) for at, one in enumerate(value)]
+        elif word in _COMPARISONS or word in _LISTS:
+            made[given] = _value(value, holds, here)
+        elif word == "$elemMatch" and isinstance(value, Mapping) and of_records(value):
+            made[given] = value if holds.model is None else _checked(value, holds.model, here)
+        elif word in ("$not", "$elemMatch"):
+            made[given] = _condition(value, holds, here) if is_operators(value) else value
         else:
             made[given] = value
     return made
 
 
-def _listed(value: Any, kinds: frozenset[str], where: Where) -> Any:
-    return value if is_operators(value) else _value(value, kinds, where)
-
-
-def _value(given: Any, kinds: frozenset[str], where: Where) -> Any:
+def _value(given: Any, holds: _Holds, where: Where) -> Any:
     value = given if isinstance(given, date) else by_value(given)
     if (
-        value is None
+        holds.kinds is None
+        or value is None
         or isinstance(value, (list, tuple))
         or (isinstance(value, Mapping) and not is_instant(value))
     ):
         return given
     if isinstance(value, date) or is_instant(value):
-        fits = "instant" in kinds
+        fits = "instant" in holds.kinds
     elif isinstance(value, bool):
-        fits = "bool" in kinds
+        fits = "bool" in holds.kinds
     elif isinstance(value, (int, float)):
-        fits = "number" in kinds
+        fits = "number" in holds.kinds
     elif isinstance(value, str):
-        if "text" not in kinds and "instant" in kinds and metadata_instant(value) is not None:
+        if "text" not in holds.kinds and "instant" in holds.kinds and metadata_instant(value) is not None:
             return {"$date": value}
-        fits = "text" in kinds
+        fits = "text" in holds.kinds
     else:
         return given
-    if fits:
-        return given
-    raise bad_value(where, shown(given), " or ".join(_EXPECTED[kind] for kind in sorted(kinds)))
+    if not fits:
+        expected = " or ".join(_EXPECTED[kind] for kind in sorted(holds.kinds))
+        raise bad_value(where, shown(given), expected)
+    if holds.choices is not None and value not in holds.choices:
+        raise bad_value(where, shown(given), f"one of {', '.join(shown(one) for one in holds.choices)}")
+    return given
+
+
+def _choices(annotation: Any) -> tuple[Any, ...] | None:
+    """Return the only values of a field that is closed, through optionals and containers; else ``None``."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _choices(get_args(annotation)[0])
+    if origin is Literal:
+        return tuple(by_value(value) for value in get_args(annotation))
+    if origin in _CONTAINERS:
+        parts = [_choices(one) for one in get_args(annotation) if one not in (Ellipsis, NoneType)]
+        return None if None in parts else tuple(value for part in parts for value in part or ())
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return tuple(by_value(member) for member in annotation)
+    return None
 
 
 def _kinds(annotation: Any) -> frozenset[str] | None:

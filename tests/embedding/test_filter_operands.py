@@ -19,6 +19,7 @@ class Kind(StrEnum):
 
 class Line(BaseModel):
     price: float
+    at: datetime | None = None
 
 
 class Invoice(BaseModel):
@@ -61,6 +62,16 @@ AT = {"$date": "2026-01-01"}
         ({"at": {"$exists": "yes"}}, {"metadata.at": {"$exists": "yes"}}),
         ({"lines.price": 2, "paid": True}, {"metadata.lines.price": 2, "metadata.paid": True}),
         ({"kind": "a", "state": "open"}, {"metadata.kind": "a", "metadata.state": "open"}),
+        ({"kind": Kind.A, "state": {"$gt": "m"}}, {"metadata.kind": Kind.A, "metadata.state": {"$gt": "m"}}),
+        ({"state": {"$in": ["done", None]}}, {"metadata.state": {"$in": ["done", None]}}),
+        (
+            {"lines": {"$elemMatch": {"$or": [{"at": "2026-01-01"}, {"price": {"$gt": 1}}]}}},
+            {"metadata.lines": {"$elemMatch": {"$or": [{"at": AT}, {"price": {"$gt": 1}}]}}},
+        ),
+        (
+            {"lines": {"$all": [{"$elemMatch": {"at": {"$lt": "2026-01-01"}}}]}},
+            {"metadata.lines": {"$all": [{"$elemMatch": {"at": {"$lt": AT}}}]}},
+        ),
         ({"anything": {"$gt": [1]}, "either": 1}, {"metadata.anything": {"$gt": [1]}, "metadata.either": 1}),
         (
             {"vendor": {"$regex": "^a"}, "number": "x"},
@@ -89,6 +100,10 @@ def test_operands_are_converted(given: Any, made: Any) -> None:
         ({"lines.price": "2"}, "lines.price"),
         ({"$and": [{"kind": 1}]}, "$and/0/kind"),
         ({"dates": {"$containsAny": ["soon"]}}, "dates/$containsAny/0"),
+        ({"lines": {"$elemMatch": {"price": 1, "at": "soon"}}}, "lines/$elemMatch/at"),
+        ({"lines": {"$not": {"$elemMatch": {"$or": [{"price": "2"}]}}}}, "lines/$not/$elemMatch/$or/0/price"),
+        ({"state": "opne"}, "state"),
+        ({"kind": {"$nin": ["a", "b"]}}, "kind/$nin/1"),
     ],
 )
 def test_operands_that_no_value_can_equal(given: Any, path: str) -> None:
@@ -97,6 +112,15 @@ def test_operands_that_no_value_can_equal(given: Any, path: str) -> None:
         ADAPTER.validate_python(given)
     (error,) = wrong.value.errors()
     assert ("filter_value_error", path) == (error["type"], error["ctx"]["path"])
+
+
+@pytest.mark.parametrize("name", ["pric", "metadata.price"])
+def test_names_within_an_element(name: str) -> None:
+    """They are those of the element's model; ``metadata.`` is not one."""
+    with pytest.raises(ValidationError) as wrong:
+        ADAPTER.validate_python({"lines": {"$elemMatch": {name: 1}}})
+    (error,) = wrong.value.errors()
+    assert ("unknown_field", f"lines/$elemMatch/{name}") == (error["type"], error["ctx"]["path"])
 
 
 def test_what_was_converted_finds() -> None:

@@ -110,7 +110,6 @@ class Capabilities:
         readers: read blocks that are worth opening at once.
         transactions: transactions of tasks that may be open at once.
         pool_timeout: seconds that a task waits for one of those.
-        gives_rows: a reader hands over rows that nobody else holds: the core may change them.
         takes_columns: a writer takes :class:`docstore.backend.Rows`.
         locks_rows: a writer keeps other blocks from the rows that it asked for with a lock; else it locks by
             name.
@@ -125,7 +124,6 @@ class Capabilities:
     readers: int = 4
     transactions: int = 8
     pool_timeout: float = 10.0
-    gives_rows: bool = False
     takes_columns: bool = False
     locks_rows: bool = False
     reads_words: bool = False

@@ -559,19 +559,18 @@ def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
     return _FILLERS[collection.name]({**row})
 
 
-def records_from(collection: Collection, rows: Sequence[dict[str, Any]], *, given: bool = False) -> list[Any]:
+def records_from(collection: Collection, rows: Sequence[dict[str, Any]]) -> list[Any]:
     """Return the records for rows, in order.
 
     Args:
         collection: which rows they are.
-        rows: as a backend gives them.
-        given: whether nobody else holds them; the records then keep them, changed.
+        rows: as a backend gives them; they stay as they are.
 
     Raises:
         UnreadableRecord: one of them is not as docstore writes rows.
     """
     fill = _FILLERS[collection.name]
-    return list(map(fill, rows)) if given else [fill({**row}) for row in rows]
+    return [fill({**row}) for row in rows]
 
 
 def unreadable(collection: Collection, row: Mapping[str, Any], reason: str) -> UnreadableRecord:

@@ -29,11 +29,11 @@ from docstore.index.bitmap import (
 from docstore.index.columns import column_of, span_of
 from docstore.index.extract import Record, TermTree, indexed_fields
 from docstore.index.ngrams import Alternatives, text_query
-from docstore.index.search import MatchSets, leaf_sets
+from docstore.index.search import MatchSets, answer_key, leaf_sets
 from docstore.index.snapshot import Bulk, IndexMatches, Snapshot, sets_of
 from docstore.index.tail import RecordView, Tail
 from docstore.index.terms import MOST_KEYS, WIDTHS, TermSource
-from docstore.query.expr import And, Compare, Expr, Leaf, Path, expr_to_json
+from docstore.query.expr import And, Compare, Expr, Leaf, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.values import INT64_MAX, INT64_MIN
 
@@ -143,7 +143,7 @@ class MemoryPrepared:
     Attributes:
         query: the query.
         terms: the conditions that all must hold, those of the scope first.
-        key: the terms as a text.
+        key: that of their answer.
     """
 
     query: Query
@@ -160,7 +160,7 @@ def prepared(query: Query) -> MemoryPrepared:
     parts = (("tenant", query.scope.tenant), ("owner", query.scope.owner))
     scope = [Compare((name,), "eq", value) for name, value in parts if value is not None]
     terms = (*scope, *conjuncts(query.where))
-    return MemoryPrepared(query, terms, "all " + expr_to_json(And(terms)))
+    return MemoryPrepared(query, terms, answer_key(terms))
 
 
 class Index:
@@ -232,7 +232,7 @@ class Index:
         if not timed or span is None or self.snapshot().bulk.knows(key):  # the page of what was just counted
             return self.find(query), (INT64_MIN, INT64_MAX)
         rest = tuple(term for term in terms if not any(term is one for one in timed))
-        return self.snapshot().find(rest, "all " + expr_to_json(And(rest)), self.leaf), span
+        return self.snapshot().find(rest, answer_key(rest), self.leaf), span
 
     def find_folded(self, query: Query) -> Bitmap:
         """Return the records that surely matched at the last compaction, changed ones included."""

@@ -260,13 +260,13 @@ def first_records(view: StateView, mutex: Lock, query: Query) -> WindowCandidate
             return None
         index = view.base.indexes[query.collection.name]
         snapshot = index.snapshot()
-        if not snapshot.can_cut(query.order, query.after):
-            return None
         layer = _layer(view, query)
         if layer is None:
             placed = _placed(view, query)
             if placed is not None:
                 return WindowCandidates(placed, 0, [])
+        if not snapshot.can_cut(query.order, query.after):
+            return None
         answer, _ = _answer(view, query)
         test = compile_expr(query.where)
         beside = [] if layer is None else list(layer.table.records.values())

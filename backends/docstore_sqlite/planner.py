@@ -42,11 +42,11 @@ from docstore.index.bitmap import EMPTY, Bitmap, union
 from docstore.index.columns import CUT, MOST_ORDERED, OrderedMatches, is_ordered, span_of
 from docstore.index.counts import count_by
 from docstore.index.ngrams import fts5_query, text_query
-from docstore.index.search import MatchSets, exact_sets, leaf_sets
+from docstore.index.search import MatchSets, answer_key, exact_sets, leaf_sets
 from docstore.index.snapshot import IndexMatches, PageRange, Snapshot
 from docstore.index.tail import Segment
 from docstore.index.terms import EVERY, TermSource
-from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, Path, expr_to_json, leaves
+from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves
 from docstore.query.facets import Bucket, Facet, group
 from docstore.query.fields import DOCUMENTS, Collection, decode
 from docstore.query.values import INT64_MAX, INT64_MIN
@@ -131,11 +131,6 @@ def _is_indexed(leaf: Leaf, kept: Container[str]) -> bool:
     if isinstance(leaf, Occurs):
         return True
     return not isinstance(leaf, Always) and (leaf.path[0] in kept or text_query(leaf) is not None)
-
-
-def answer_key(terms: Sequence[Expr]) -> str:
-    """Return the key under which the answer for a conjunction is kept."""
-    return "".join(map(expr_to_json, terms))
 
 
 def walkable(order: Sequence[SortKey]) -> bool:

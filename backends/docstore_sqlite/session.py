@@ -125,7 +125,7 @@ class SQLiteSession(Session):
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        gives_rows=True, takes_columns=True, reads_words=True, counts_buckets=True
+        takes_columns=True, reads_words=True, counts_buckets=True
     )
 
     def __init__(

@@ -19,7 +19,6 @@ from docstore.backend import (
     Row,
     SortKey,
     SortValue,
-    capabilities_of,
 )
 from docstore.collection.orders import (
     GIVEN,
@@ -273,6 +272,8 @@ def stored_order(sort: Sort, search: str | None) -> Sort:
 
 
 def _spelled(key: Any) -> Any:
+    if type(key) is str:
+        return key
     if isinstance(key, (list, tuple)) and len(key) == 2:
         return f"-{by_value(key[0])}" if key[1] == -1 else by_value(key[0])
     return by_value(key)
@@ -429,7 +430,7 @@ class Pages(Generic[T]):
     def _ranked(self, listing: Listing, search: str | None) -> RankedOrder:
         """Return the order of relevance of a listing."""
         terms = search_terms(search, marks=self._context.search_marks)
-        listing = replace(listing, bound=ranked_bound(listing.bound))
+        listing = replace(listing, bind=partial(ranked_bound, listing.bound))
         return RankedOrder(listing, terms, self._context.limits.ranked)
 
     def _ranked_page(
@@ -444,7 +445,7 @@ class Pages(Generic[T]):
             else:
                 cut, ranked = order.cut_from(reader, place[0], window.direction or place[1], window.limit)
             counted = total_of(reader, listing, counts)
-            return self._page_of(reader, order.listing, window, cut, counted, ranked)
+            return self._page_of(order.listing, window, cut, counted, ranked)
 
     def _found(self, listing: Listing, window: PageWindow, counts: bool | int) -> Page[T]:
         """Return a page.
@@ -475,7 +476,7 @@ class Pages(Generic[T]):
         if sort != GIVEN:
             return None
         ids = given_ids(filter)
-        return GivenOrder(replace(listing, bound=given_bound(listing.bound, ids)), ids)
+        return GivenOrder(replace(listing, bind=partial(given_bound, listing.bound, ids)), ids)
 
     def _walk(
         self,
@@ -521,7 +522,7 @@ class Pages(Generic[T]):
         self, listing: Listing, ids: Sequence[str], window: PageWindow, counts: bool | int
     ) -> Page[T]:
         """Return a page in the order of ids."""
-        listing = replace(listing, bound=given_bound(listing.bound, ids))
+        listing = replace(listing, bind=partial(given_bound, listing.bound, ids))
         given = GivenOrder(listing, ids)
         place = None if window.cursor is None else self.place(listing, window.cursor, given.ORDER)
         with self._context.read(snapshot=True) as reader, self._context.watching("find", listing.plan):
@@ -532,7 +533,7 @@ class Pages(Generic[T]):
             counted: tuple[int | None, bool] = (None, True)
             if counts is not False:
                 counted = (matched, True) if counts is True else (min(matched, counts), matched <= counts)
-            return self._page_of(reader, listing, window, cut, counted)
+            return self._page_of(listing, window, cut, counted)
 
     def walk(
         self, listing: Listing, filter: Filter | None, search: str | None, sort: Sort,
@@ -551,15 +552,15 @@ class Pages(Generic[T]):
     ) -> Page[T]:  # fmt: skip
         # The total comes first: an index works the whole answer out for it, and cuts the page out of that.
         counted = total_of(reader, listing, counts)
-        return self._page_of(reader, listing, window, cut(), counted)
+        return self._page_of(listing, window, cut(), counted)
 
     def _page_of(
-        self, reader: Reader, listing: Listing, window: PageWindow, cut: PageRows,
+        self, listing: Listing, window: PageWindow, cut: PageRows,
         counted: tuple[int | None, bool], ranked: int | None = None,
     ) -> Page[T]:  # fmt: skip
         total, exact = counted
         return page_from({
-            "items": self._all_shown(listing, cut.rows, given=capabilities_of(reader).gives_rows),
+            "items": self._all_shown(listing, cut.rows),
             "limit": window.limit,
             "offset": window.offset,
             "page": window.page,
@@ -571,9 +572,9 @@ class Pages(Generic[T]):
             "ranked": ranked,
         })  # fmt: skip
 
-    def _all_shown(self, listing: Listing, rows: list[Row], *, given: bool) -> list[T]:
+    def _all_shown(self, listing: Listing, rows: list[Row]) -> list[T]:
         if listing.include == listing.query.include:
-            return records_from(self._collection, rows, given=given)
+            return records_from(self._collection, rows)
         return [self.shown(listing, row) for row in rows]
 
     def _batch(self, listing: Listing, timeout: Timeout, start: Position | None, size: int) -> list[Row]:

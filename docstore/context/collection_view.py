@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import (
@@ -81,7 +82,7 @@ Make = Callable[[Row, int], Mapping[str, Any] | None]
 says why not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Listing:
     """A caller's query, planned.
 
@@ -89,7 +90,7 @@ class Listing:
         query: what the backend is asked, its window aside.
         plan: what is left to the evaluator.
         include: the heavy fields that the caller asked for; the query may read more for the residual.
-        bound: what its cursors are bound to.
+        bind: returns what its cursors are bound to.
         json_fields: the JSON fields that its order reads.
         terms: what its search asks for, where snippets show it.
         windows: its query with the windows last asked for.
@@ -98,10 +99,15 @@ class Listing:
     query: Query
     plan: Plan
     include: frozenset[str]
-    bound: bytes
+    bind: Callable[[], bytes]
     json_fields: tuple[str, ...] = ()
     terms: tuple[Occurs, ...] = ()
     windows: dict[tuple[int, int], Query] = field(default_factory=dict)
+
+    @cached_property
+    def bound(self) -> bytes:
+        """What its cursors are bound to: worked out when the first one is read or written."""
+        return self.bind()
 
     def at(self, offset: int, limit: int) -> Query:
         """Return the query for so many rows behind an offset; the very same one, where it is asked again."""
@@ -115,15 +121,6 @@ class Listing:
                 whole.lock, whole.prepared,
             )  # fmt: skip
         return found
-
-
-def listing_of(
-    query: Query, plan: Plan, include: frozenset[str], bound: bytes, terms: tuple[Occurs, ...] = ()
-) -> Listing:
-    """Return the listing of one planned query."""
-    fields = query.collection.fields
-    names = {key.path[0]: None for key in query.order if fields[key.path[0]].kind is Kind.JSON}
-    return Listing(query, plan, include, bound, tuple(names), terms)
 
 
 def check_include(collection: Collection, include: Iterable[str]) -> frozenset[str]:
@@ -212,14 +209,23 @@ class CollectionView(Generic[T]):
         order = parse_sort(sort, collection, root.limits)
         parsed = self.parsed(filter)
         wanted = self.latest(latest_only)
-        searched = parse_search(search, collection, root.limits, marks=root.search_marks)
+        searched: Expr = TRUE
+        if search is not None:
+            searched = parse_search(search, collection, root.limits, marks=root.search_marks)
         expr = conjunction((parsed, searched, wanted))
         query, plan = self.planned(Query(collection, self.scope, expr, order, include=fields_read(names)))
-        bound = cursors.binding(
-            collection, expr_to_json(parsed), search, order, wanted is not TRUE, self.scope
-        )
-        terms = search_terms(search, marks=root.search_marks) if SNIPPET in names else ()
-        return listing_of(query, plan, names, bound, terms)
+
+        def bind() -> bytes:
+            text = expr_to_json(parsed)
+            return cursors.binding(collection, text, search, order, wanted is not TRUE, self.scope)
+
+        return Listing(
+            query, plan, names, bind,
+            json_fields=tuple({
+                key.path[0]: None for key in order if collection.fields[key.path[0]].kind is Kind.JSON
+            }),
+            terms=search_terms(search, marks=root.search_marks) if SNIPPET in names else (),
+        )  # fmt: skip
 
     def latest(self, latest_only: bool) -> Expr:
         """Return the condition of ``latest_only``; TRUE where it asks for nothing."""

@@ -8,8 +8,8 @@ many different ones, and oversized records. The evaluator decides what lies betw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
@@ -59,15 +59,17 @@ from docstore.query.expr import (
     Regex,
     Size,
     TypeIs,
+    expr_to_json,
     leaves,
 )
 from docstore.query.instants import MIN_INSTANT, MINUTE, minute_text, text_spans
 from docstore.query.paths import index_step
 
 __all__ = [
+    "NO_MATCHES",
     "LeafSearch",
     "MatchSets",
-    "answer_place",
+    "answer_key",
     "exact_sets",
     "intersect_all",
     "leaf_sets",
@@ -82,17 +84,21 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MatchSets:
-    """The lower set surely matches, the upper set can match; both are one object where they are equal."""
+    """The lower set surely matches, the upper set can match; both are one object where they are equal.
+
+    Attributes:
+        is_exact: whether the evaluator has to look at no record.
+    """
 
     lower: Bitmap
     upper: Bitmap
+    is_exact: bool = field(init=False, repr=False, compare=False)
 
-    @property
-    def is_exact(self) -> bool:
-        """Whether the evaluator has to look at no record."""
-        return self.lower is self.upper
+    def __post_init__(self) -> None:
+        """Compare the sets by identity."""
+        self.is_exact = self.lower is self.upper
 
     @property
     def recheck(self) -> Bitmap:
@@ -103,6 +109,9 @@ class MatchSets:
 def exact_sets(bits: Bitmap) -> MatchSets:
     """Return match sets that need no recheck."""
     return MatchSets(bits, bits)
+
+
+NO_MATCHES: Final = exact_sets(EMPTY)
 
 
 def sets_between(low: Bitmap, more: Bitmap) -> MatchSets:
@@ -146,8 +155,9 @@ _MOST_SPANS: Final = 8
 _LONGEST_KEY: Final = 4096
 
 
-def answer_place(key: str) -> str:
-    """Return the key under which an answer is cached: a digest of one that is long, such as a list of ids."""
+def answer_key(terms: Iterable[Expr]) -> str:
+    """Return the key under which the answer for a conjunction is cached: a digest if it is long."""
+    key = "".join(map(expr_to_json, terms))
     if len(key) <= _LONGEST_KEY:
         return key
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -32,13 +32,21 @@ from docstore.index.columns import (
 )
 from docstore.index.extract import Node
 from docstore.index.ngrams import text_query
-from docstore.index.search import LeafSearch, MatchSets, answer_place, exact_sets, leaf_sets, match_sets
+from docstore.index.search import (
+    NO_MATCHES,
+    LeafSearch,
+    MatchSets,
+    answer_key,
+    exact_sets,
+    leaf_sets,
+    match_sets,
+)
 from docstore.index.tail import Tail, TailQuery, Texts
 from docstore.index.terms import (
     EVERY,
     NUMBERS,
 )
-from docstore.query.expr import And, Expr, Leaf, Path, SortKey, expr_to_json, leaves
+from docstore.query.expr import And, Expr, Leaf, Path, SortKey, leaves
 from docstore.query.sorting import after_function, sort_key_function
 
 __all__ = [
@@ -100,18 +108,18 @@ class Bulk:
 
         Args:
             terms: all must hold; none: every record.
-            key: tells the conjunction from all others.
+            key: their :func:`~docstore.index.search.answer_key`.
             leaf: answers for one leaf.
             is_kept: false where leaves on texts are answered by what is not of this generation alone.
         """
-        answers, key = self._worked.answers, answer_place(key)
+        answers = self._worked.answers
         found = answers.get(key)
         if found is None:
 
             def of(one: Leaf) -> MatchSets:
                 if not is_kept and text_query(one) is not None:
                     return leaf(one, self)
-                place = answer_place(expr_to_json(one))
+                place = answer_key((one,))
                 known = answers.get(place)
                 return self._keep(place, leaf(one, self)) if known is None else known
 
@@ -129,7 +137,7 @@ class Bulk:
 
     def knows(self, key: str) -> bool:
         """Return whether the answer for a conjunction is kept."""
-        return answer_place(key) in self._worked.answers
+        return key in self._worked.answers
 
     def values(self, name: str) -> ValuesByRecord | None:
         """Return the values of a column by record, or None if some record has no number in it."""
@@ -285,7 +293,7 @@ class Snapshot:
     @property
     def size(self) -> int:
         """About how many records there are."""
-        return self.bulk.every.count + len(self.tail)
+        return self.bulk.every.count + self.tail.stale.count
 
     def find(
         self, terms: Sequence[Expr], key: str, leaf: LeafSearch = leaf_sets, texts: Texts | None = None
@@ -294,7 +302,7 @@ class Snapshot:
 
         Args:
             terms: all must hold; none: every record.
-            key: tells the conjunction from all others.
+            key: their :func:`~docstore.index.search.answer_key`.
             leaf: answers for one leaf from the terms of a source.
             texts: answers for leaves on texts that changed records do not hold.
         """
@@ -306,6 +314,8 @@ class Snapshot:
         self, terms: Sequence[Expr], key: str, leaf: LeafSearch = leaf_sets, texts: Texts | None = None
     ) -> MatchSets:
         """Return what the changed records say of a conjunction."""
+        if not self.tail.stale:
+            return NO_MATCHES
         return self.tail.find(TailQuery(terms, key, self.tail.reading, leaf, texts))
 
     # -- pages in the order of a column --------------------------------------------------------------------

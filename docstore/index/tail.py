@@ -16,7 +16,7 @@ from docstore.concurrency import looked_over
 from docstore.index.bitmap import EMPTY, Bitmap, union
 from docstore.index.columns import column_of, date_ordinal_of, double_ordinal_of
 from docstore.index.extract import Record, TermTree
-from docstore.index.search import LeafSearch, MatchSets, answer_place, exact_sets, match_sets
+from docstore.index.search import LeafSearch, MatchSets, exact_sets, match_sets
 from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
@@ -66,7 +66,7 @@ class TailQuery:
 
     Args:
         terms: all must hold; none: every record.
-        key: tells the conjunction from all others.
+        key: their :func:`~docstore.index.search.answer_key`.
         reading: how the records are read.
         leaf: answers for one leaf.
         texts: answers for leaves on texts that the records do not hold.
@@ -83,7 +83,7 @@ class TailQuery:
         texts: Texts | None = None,
     ) -> None:
         self.terms: tuple[Expr, ...] = tuple(terms)
-        self.key: str = answer_place(key)
+        self.key: str = key
         self.reading: RecordView = reading
         self.leaf: LeafSearch = leaf
         self.texts: Texts | None = texts
@@ -261,10 +261,6 @@ class Tail:
         self.segments: tuple[tuple[Segment, int], ...] = ()
         self.stale: Bitmap = EMPTY
         self._found: dict[str, MatchSets] = {}
-
-    def __len__(self) -> int:
-        """Return the number of changed records that there are."""
-        return len(self.loose) + sum(alive.bit_count() for _, alive in self.segments)
 
     def changed(self, records: Mapping[int, Record | None]) -> Tail:
         """Return the tail with more records changed or added, or, where ``None``, removed."""

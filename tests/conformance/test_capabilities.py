@@ -13,12 +13,11 @@ from docstore.backend import Capabilities, capabilities_of
 
 
 def test_a_backend_that_names_none_has_the_least() -> None:
-    """Writers take turns, and nothing is handed over or taken in another form."""
+    """Writers take turns, and no other form is taken."""
     assert Capabilities() == capabilities_of(object())
-    assert (True, "", False, False) == (
+    assert (True, "", False) == (
         capabilities_of(object()).single_writer,
         capabilities_of(object()).read_only,
-        capabilities_of(object()).gives_rows,
         capabilities_of(object()).takes_columns,
     )
 

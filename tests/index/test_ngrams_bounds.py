@@ -8,6 +8,7 @@ from docstore_memory.index import MemoryPostings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from docstore.index.bitmap import Bitmap
 from docstore.index.extract import indexed_fields
 from docstore.index.snapshot import Bulk, Snapshot
 from docstore.index.tail import RecordView, Segment, Tail
@@ -64,6 +65,7 @@ def check(expr: Expr, metadata: list[dict[str, Any]]) -> bool:
     tail = Tail(RecordView(fields, lambda record: record, is_whole=True))
     others = {number: record for number, record in records.items() if not number % 2}
     tail.segments = ((Segment(fields, others), (1 << len(others)) - 1),) if others else ()
+    tail.stale = Bitmap.of(list(others))
     expected = {number for number, record in records.items() if matches(expr, record)}
     found = Snapshot(Bulk(fields, stored), tail).find((expr,), "").whole
     assert set(found.lower.members) <= expected <= set(found.upper.members), (expr, found, expected)

@@ -74,7 +74,7 @@ def normalize(url: str | os.PathLike[str], options: Mapping[str, Any]) -> str:
     """
     text = os.fsdecode(url)
     if not text or "\0" in text:
-        raise BlobError(f"blobs={text!r}: expected a folder's path or an fsspec URL")
+        raise BlobError(f"blobs={shown(text)}: expected a folder's path or an fsspec URL")
     if isinstance(url, os.PathLike) or not is_url(text):
         return _folder(text, options)
     if "::" in text:
@@ -259,9 +259,9 @@ class Blobs:
         **storage_options: Any,
     ) -> None:
         if type(conditional) is not bool:
-            raise BlobError(f"conditional={conditional!r}: expected True or False")
+            raise BlobError(f"conditional={shown(conditional)}: expected True or False")
         if checksum not in ("sha256", "md5", None):
-            raise BlobError(f"checksum={checksum!r}: expected 'sha256', 'md5' or None")
+            raise BlobError(f"checksum={shown(checksum)}: expected 'sha256', 'md5' or None")
         self.upload_workers: int = checked_workers("upload_workers", upload_workers)
         self._requests = Requests(conditional, checksum)
         self._options = storage_options
@@ -671,7 +671,7 @@ def checked_workers(name: str, given: int) -> int:
         BlobError: it is none, or out of range.
     """
     if type(given) is not int or not 1 <= given <= MOST_WORKERS:
-        raise BlobError(f"{name}={given!r}: expected a whole number from 1 to {MOST_WORKERS}")
+        raise BlobError(f"{name}={shown(given)}: expected a whole number from 1 to {MOST_WORKERS}")
     return given
 
 

@@ -257,7 +257,8 @@ def is_ranked(sort: Any, search: Any) -> bool:
         return False
     if names != ["-score"]:
         raise InvalidSort(
-            f"sort={sort!r}: relevance is sorted by descending, and alone; write sort='-score'", field="score"
+            f"sort={shown(sort)}: relevance is sorted by descending, and alone; write sort='-score'",
+            field="score",
         )
     if not isinstance(search, str) or not search.strip():
         raise InvalidSort("sort='-score' orders by how well a search is met; give search= too", field="score")

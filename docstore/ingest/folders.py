@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from docstore.documents import Documents
-from docstore.errors import AlreadyExists, InvalidDocument
+from docstore.errors import AlreadyExists, InvalidDocument, shown
 from docstore.models import Document
 
 __all__ = ["MOST_KEY_BYTES", "IndexedFolder", "folder_of_file", "indexed_folder", "owned_by", "shard_of"]
@@ -90,7 +90,7 @@ def indexed_folder(
         InvalidDocument: the name is empty or has a ``/``.
     """
     if name is not None and (not name or "/" in name):
-        raise InvalidDocument(f"name={name!r}: expected a name for the folder, without /", field="name")
+        raise InvalidDocument(f"name={shown(name)}: expected a name for the folder, without /", field="name")
     path = os.path.realpath(folder)
     known = _one(documents, {"metadata.source.root_path": shown_path(path), **owned})
     if known is not None:

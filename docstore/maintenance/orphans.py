@@ -19,7 +19,7 @@ from docstore.blobs import Blobs, Found, key_of_temporary
 from docstore.blobs.objects import QUARANTINE, Upload, at_once, classify
 from docstore.context.ownership import Ownership, hidden_from
 from docstore.crash_points import reached
-from docstore.errors import BlobError, BlobMissing
+from docstore.errors import BlobError, BlobMissing, shown
 from docstore.maintenance.reports import OnProgress, tell
 from docstore.maintenance.retry import committed, documents_of
 
@@ -127,12 +127,20 @@ def listed(
         prefix: of keys.
         after: only names greater than it.
         listing: pairs of name and size, instead of the storage's own listing.
+
+    Raises:
+        ValueError: an item of ``listing`` is no such pair.
     """
     if listing is None:
         aside = blobs.list(QUARANTINE + prefix, after=after) if prefix else ()
         yield from chain(blobs.list(prefix, after=after), aside)
         return
-    for path, size in listing:
+    for item in listing:
+        match item:
+            case [str() as path, int() as size]:
+                pass
+            case _:
+                raise ValueError(f"{shown(item)} in listing=: expected an object's name and its size")
         name = blobs.name_of(path)
         if name > after and name.removeprefix(QUARANTINE).startswith(prefix):
             yield Found(name, size, classify(name))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from docstore.backend import ANYWHERE, Scope
 from docstore.context.store_context import UNSET, StoreContext, narrowed
-from docstore.errors import BackendError, ScopeError, ScopeRequired
+from docstore.errors import BackendError, ScopeError, ScopeRequired, shown
 from docstore.limits import MOST_WORKERS
 from docstore.query.instants import to_datetime
 
@@ -118,6 +118,7 @@ class Upkeep:
             The actions taken, or proposed with ``dry_run``.
 
         Raises:
+            TypeError: ``report`` is none.
             WrongBlobs: the root of the bytes is another store's, or nobody knows whose; nothing was changed.
             BlobError: more than a tenth would be taken away, and ``force`` is false; nothing was changed.
             BackendError: the database failed; what was done stays done.
@@ -127,6 +128,8 @@ class Upkeep:
         """
         from docstore import maintenance
 
+        if not isinstance(report, maintenance.CheckReport):
+            raise TypeError(f"report={shown(report)}: expected what check() returned")
         self._look_after("repair", writes=not dry_run)
         root = self._context
         return maintenance.repair(
@@ -432,5 +435,5 @@ class Upkeep:
 def _workers(given: int) -> int:
     """Return a number of threads, checked."""
     if type(given) is not int or not 1 <= given <= MOST_WORKERS:
-        raise ValueError(f"workers={given!r}: expected a whole number from 1 to {MOST_WORKERS}")
+        raise ValueError(f"workers={shown(given)}: expected a whole number from 1 to {MOST_WORKERS}")
     return given

@@ -220,7 +220,7 @@ class Upserts:
 def _check_mode(mode: Any) -> None:
     if mode not in _MODES:
         raise InvalidDocument(
-            f"on_conflict={mode!r}: expected one of {', '.join(_MODES)}", field="on_conflict"
+            f"on_conflict={shown(mode)}: expected one of {', '.join(_MODES)}", field="on_conflict"
         )
 
 

@@ -29,6 +29,7 @@ CALLS: dict[str, Callable[[docstore.Store], Any]] = {
     "a pattern": lambda store: store.documents.find({"filename": {"$regex": "(" * 900}}),
     "a URL": lambda store: docstore.open(LONG),
     "a large number": lambda store: store.documents.find(limit=10**5_000),
+    "a mode": lambda store: store.documents.put(external_id="a", on_conflict=LONG),
     "a scope": lambda store: store.scoped(owner="a").scoped(owner=LONG),
 }
 

@@ -555,6 +555,16 @@ def test_an_inventory_stands_for_the_listing(store: docstore.Store, folder: Path
     assert f"quarantine/{key}" in objects(folder)
 
 
+@pytest.mark.parametrize("inventory", ["ab", [("ab/cd", 1, "x")], [("ab/cd", "1")], [None]])
+def test_an_inventory_is_pairs_of_name_and_size(store: docstore.Store, inventory: Any) -> None:
+    """What is none is said, and so is a report that is none."""
+    for call in (store.check, store.collect):
+        with pytest.raises(ValueError, match="name and its size"):
+            call(listing=inventory)
+    with pytest.raises(TypeError, match="what check"):
+        store.repair(inventory)
+
+
 def test_a_check_may_go_part_by_part(store: docstore.Store, folder: Path) -> None:
     """By prefix, or from a key on: the parts together find what a whole one does."""
     put(store, 12)

@@ -61,14 +61,6 @@ from docstore_memory.state import (
 )
 from docstore_memory.table import DecodedRecords, Record
 
-__all__ = [
-    "MemoryBackend",
-    "MemoryReader",
-    "MemoryWriter",
-    "Sequences",
-    "open_backend",
-]
-
 _EVERYWHERE = Scope()
 
 

@@ -37,8 +37,6 @@ from docstore.query.expr import And, Compare, Expr, Leaf, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.values import INT64_MAX, INT64_MIN
 
-__all__ = ["Index", "MemoryPostings", "MemoryPrepared", "conjuncts", "indexes", "prepared"]
-
 # Changes that are folded together, whoever made them.
 _FOLD = 16_384
 # So many new records of one commit are folded at once: it costs the same for each, whenever it comes, and

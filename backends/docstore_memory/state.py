@@ -32,20 +32,6 @@ from docstore.query.sorting import after_function, sort_key_function
 from docstore_memory.index import Index, conjuncts, indexes
 from docstore_memory.table import Record, Table
 
-__all__ = [
-    "MemoryState",
-    "Overlay",
-    "StateView",
-    "TableOverlay",
-    "candidates",
-    "counted_records",
-    "counted_values",
-    "described",
-    "first_records",
-    "key_of",
-    "within",
-]
-
 
 @dataclass(slots=True)
 class MemoryState:

@@ -18,8 +18,6 @@ from docstore.backend import Row, Rows
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind, value_fault
 from docstore.query.text import index_words
 
-__all__ = ["INDEXES", "DecodedRecords", "Record", "Table"]
-
 # The keys that a table finds records by, besides `number`. The first three are fields of the record.
 INDEXES: Final = ("id", "external_id", "document_id", "version", "latest")
 

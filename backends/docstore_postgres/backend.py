@@ -48,9 +48,6 @@ from docstore_postgres.schema import erase_traces
 from docstore_postgres.session import PostgresSession, folds
 from docstore_postgres.term_index import forget, repair, term_faults
 
-__all__ = ["PostgresBackend", "Timeouts", "open_backend"]
-
-
 # The settings that our statements rely on, beside the timeouts, whatever the database or the role is set
 # to.
 _SETTINGS = {

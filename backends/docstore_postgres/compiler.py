@@ -56,16 +56,6 @@ from docstore_postgres.jsonpath import (
 from docstore_postgres.patterns import string_condition
 from docstore_postgres.schema import compare_function, rank_of, sort_function
 
-__all__ = [
-    "FlatCompiler",
-    "JsonCompiler",
-    "PostgresCompiler",
-    "is_exact",
-    "leaf_support",
-    "sign",
-    "string_support",
-]
-
 _NO_FOLD = TermSupport(Support.INEXACT, "Postgres folds only the ASCII texts of this field")
 _NO_REGEX = TermSupport(Support.UNSUPPORTED, "RE2 syntax that Postgres has no equal for")
 _LOOSE_REGEX = TermSupport(Support.INEXACT, "a part of the pattern is read differently by RE2 and Postgres")

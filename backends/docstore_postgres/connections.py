@@ -26,20 +26,6 @@ from docstore_sql.pool import on_loop
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
 from docstore_postgres.session import PostgresSession
 
-__all__ = [
-    "Behind",
-    "PostgresLoopCursor",
-    "ReplicaPositions",
-    "check_server",
-    "connected_within",
-    "forbidden",
-    "has_ended",
-    "is_full",
-    "make_engine",
-    "spoken",
-    "translated",
-]
-
 _BUSY = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.SerializationFailure,

@@ -26,23 +26,6 @@ from docstore.query.values import Json
 from docstore_postgres.jsonpath import indexed
 from docstore_postgres.schema import sort_function
 
-__all__ = [
-    "END",
-    "MOST_GROUPS",
-    "START",
-    "DeclaredIndex",
-    "GroupMerge",
-    "IndexCondition",
-    "KeyBound",
-    "KeyRanges",
-    "create",
-    "drop",
-    "grouped",
-    "key_ranges",
-    "matching",
-    "read",
-]
-
 # A place in the order: just before (0) or just behind (1) these sort bytes.
 KeyBound: TypeAlias = tuple[bytes, int]
 START: KeyBound = (b"", 0)

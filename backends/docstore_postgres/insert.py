@@ -37,8 +37,6 @@ from docstore_postgres.term_index import (
     sample,
 )
 
-__all__ = ["TERMS_FIELD", "InsertSession", "derived_columns", "derived_names", "derived_values", "marks_of"]
-
 # The field that terms are made of; it is never None.
 TERMS_FIELD = "metadata"
 # Texts that are decoded by one call: one array of texts is one look for ASCII and one decoding.

@@ -41,49 +41,6 @@ from docstore.query.expr import Compare, Path
 from docstore.query.instants import MIN_INSTANT, metadata_instant
 from docstore.query.text import fold
 
-__all__ = [
-    "INSTANT",
-    "INSTANT_DIGITS",
-    "LARGE",
-    "LAST_TERM",
-    "NUMBER_DIGITS",
-    "TOO_MANY_PATHS",
-    "JsonRoot",
-    "TermSpan",
-    "any_of",
-    "array_text",
-    "ascii_lower",
-    "compared",
-    "cover",
-    "ends",
-    "exists",
-    "index_folds",
-    "index_json",
-    "indexed",
-    "instant_term",
-    "is_index",
-    "is_missing",
-    "is_plain",
-    "json_of",
-    "literal_of",
-    "membership",
-    "merged",
-    "missing",
-    "modulo",
-    "number_of",
-    "quoted",
-    "reached",
-    "scalar_comparison",
-    "scalar_membership",
-    "span",
-    "start_of",
-    "starts_with",
-    "tested",
-    "truncates",
-    "typed",
-    "value_terms",
-]
-
 # From this number on Python's `repr` and JSON texts write a double with an exponent.
 LARGE = 1e16
 _MAY_BE_LARGE = re.compile(r"\d[eE]\+?\d")

@@ -31,18 +31,6 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
 from docstore_postgres import declared_indexes, schema
 from docstore_postgres.compiler import FlatCompiler
 
-__all__ = [
-    "MOST_PARTITIONS",
-    "cancel",
-    "count_by_flat",
-    "count_flat",
-    "distribute",
-    "partition",
-    "partition_statements",
-    "select_flat",
-    "statement_flat",
-]
-
 MOST_PARTITIONS = 1024
 _BATCH = 10_000
 _KEYS = {"document": "number", "extraction": "number", "content": "number", "blob": "key", "usual": "number"}

@@ -20,23 +20,6 @@ from docstore.query.expr import Match, Regex
 from docstore.query.patterns import GROUP, HEX, OCTAL, REPEAT, CharacterClass, Token, Wild, glob_tokens
 from docstore.query.text import fold
 
-__all__ = [
-    "ANY",
-    "LAST_CODE",
-    "NEWLINE",
-    "CodeRanges",
-    "Translated",
-    "bracket",
-    "complement",
-    "folded",
-    "glob",
-    "glob_is_exact",
-    "like_text",
-    "literal",
-    "string_condition",
-    "translate",
-]
-
 LAST_CODE = 0x10FFFF
 NEWLINE = 10
 # Any character, a newline as well: the default of Postgres' regular expressions.

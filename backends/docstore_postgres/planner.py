@@ -27,27 +27,6 @@ from docstore_postgres.jsonpath import indexed
 from docstore_postgres.prefilters import PrefilterFinder
 from docstore_postgres.term_index import CommonValues, LearntValues, term_query
 
-__all__ = [
-    "COVERED",
-    "CompiledFilter",
-    "PlannerState",
-    "PostgresPrepared",
-    "Selectivities",
-    "Selectivity",
-    "SplitPredicate",
-    "TermMatch",
-    "bounding",
-    "condition_key",
-    "confines",
-    "conjuncts",
-    "first_scan",
-    "is_covered",
-    "is_point",
-    "is_scannable",
-    "scan_limit",
-    "stepped",
-]
-
 # Rows scanned where nothing is known of a condition.
 _FIRST_SCAN_ROWS = 256
 # Conditions whose selectivity is kept, those asked last.

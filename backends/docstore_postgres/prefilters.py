@@ -40,8 +40,6 @@ from docstore_postgres.jsonpath import JsonRoot, array_text, indexed, tested
 from docstore_postgres.patterns import like_text
 from docstore_postgres.schema import LONGEST_WORD
 
-__all__ = ["PrefilterFinder", "element", "inside", "members", "one_of", "required"]
-
 # Implied predicates that are written at most.
 _MOST_IMPLIED = 8
 _FEW_VALUES = 64

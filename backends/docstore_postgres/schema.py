@@ -19,19 +19,6 @@ import psycopg
 import sqlalchemy as sa
 from docstore_sql.tables import PARTITIONED, Tables, make_metadata
 
-__all__ = [
-    "LONGEST_WORD",
-    "PENDING_KILOBYTES",
-    "compare_function",
-    "erase_traces",
-    "function_statements",
-    "order_function",
-    "rank_of",
-    "search_statements",
-    "sort_function",
-    "store_metadata",
-]
-
 _TWO_63 = 2**63
 
 

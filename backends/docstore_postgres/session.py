@@ -36,12 +36,6 @@ from docstore_postgres.planner import PlannerState, PostgresPrepared, is_point, 
 from docstore_postgres.statements import PageStatements, access_path_of, counted, grouped, read_page
 from docstore_postgres.term_index import repair, term_faults
 
-__all__ = [
-    "CLOCK",
-    "PostgresSession",
-    "folds",
-]
-
 # The server's clock in microseconds since the epoch, as SQL text.
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 

@@ -33,19 +33,6 @@ from docstore_postgres.planner import (
 )
 from docstore_postgres.term_index import CommonValues
 
-__all__ = [
-    "AccessPath",
-    "PageStatements",
-    "Slot",
-    "StatementRunner",
-    "access_path_of",
-    "bind_slots",
-    "counted",
-    "grouped",
-    "read_page",
-    "with_slots",
-]
-
 
 class Slot(Enum):
     """A value that a call gives."""

@@ -42,24 +42,6 @@ from docstore_postgres.jsonpath import (
     value_terms,
 )  # fmt: skip
 
-__all__ = [
-    "NO_COMMON_VALUES",
-    "CommonValue",
-    "CommonValues",
-    "LearntValues",
-    "TermFault",
-    "forget",
-    "known_by",
-    "learn",
-    "most_common_values",
-    "read_common_values",
-    "record_terms",
-    "repair",
-    "sample",
-    "term_faults",
-    "term_query",
-]
-
 # Hexadecimal digits of the number in a term.
 _HEX_DIGITS = 4
 # Common values of one store: each costs a look at every record written.

@@ -36,8 +36,6 @@ from docstore_sql.pool import (
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables, view_statements
 
-__all__ = ["POOL_LOOK_SECONDS", "SQLBackend"]
-
 T = TypeVar("T")
 _COLLECTIONS = {one.name: one for one in (DOCUMENTS, EXTRACTIONS)}
 

@@ -42,8 +42,6 @@ from docstore.query.fields import DOCUMENTS, STATUSES, Collection, Field, Kind
 from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
-__all__ = ["ColumnFilter", "Compiler", "PreparedQuery", "column_filter"]
-
 _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 # Orders whose SQL is kept: a service has a few, a caller who makes them up must not fill the memory.

@@ -19,8 +19,6 @@ from docstore.query.fields import DOCUMENTS
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables
 
-__all__ = ["COUNTED", "WRITES_PER_FOLD", "Counters"]
-
 # The columns that a counter is kept by. No tenant and no owner are ''.
 COUNTED = ("tenant", "owner", "is_latest", "status")
 _OPTIONAL = ("tenant", "owner")

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FALSE", "TRUE", "Fragment", "both", "either", "joined"]
-
 
 @dataclass(frozen=True, slots=True)
 class Fragment:

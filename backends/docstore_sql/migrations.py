@@ -18,11 +18,6 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from docstore.errors import BackendError, SchemaTooNew, UpgradeNeeded
 from docstore_sql.tables import Tables, make_metadata
 
-__all__ = [
-    "DATA", "OLDEST", "STEPS", "Step", "create", "derived_statements", "found_format", "made_by", "newest",
-    "pending_steps", "run_step", "table_statements", "upgrade_needed",
-]  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Step:

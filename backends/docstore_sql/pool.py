@@ -27,11 +27,6 @@ from docstore.concurrency import Call, Cancelled, Gate, acquire, current
 from docstore.errors import BackendError, DocstoreError, QueryTimeout
 from docstore_sql.session import Session
 
-__all__ = [
-    "Connecting", "IdleConnection", "IdlePool", "JoinedTransaction", "LoopConnection", "ReadBlock",
-    "forked_connections", "on_loop", "roll_back",
-]  # fmt: skip
-
 # Connections of the process that this one was forked from: never touched, not even by the garbage
 # collector.
 forked_connections: list[object] = []

@@ -24,8 +24,6 @@ from docstore_sql.counters import COUNTED, Counters
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables, columns_of
 
-__all__ = ["Session", "content_columns", "name_columns"]
-
 # Columns of unique keys: setting one of them may raise Duplicate.
 _UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
 # The columns that a select reads, by what it includes: there are few different ones.

@@ -22,8 +22,6 @@ import sqlalchemy as sa
 
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
 
-__all__ = ["PARTITIONED", "VIEWS", "Tables", "columns_of", "make_metadata", "view_statements"]
-
 # With the longest name that follows it (`declared_`, 12 digits, `_many`) a prefix has to fit in 63 bytes:
 # Postgres cuts longer names.
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,35}\Z")

@@ -9,8 +9,6 @@ from typing import Any, Self, TypeVar
 
 from docstore_sql.pool import on_loop
 
-__all__ = ["SQLiteLoopCursor", "in_its_thread"]
-
 T = TypeVar("T")
 # Rows that one visit to the connection's thread brings along.
 _BROUGHT_ROWS = 256

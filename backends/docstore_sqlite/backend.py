@@ -37,8 +37,6 @@ from docstore_sqlite.planner import SQLitePrepared
 from docstore_sqlite.posting_store import FIELDS, SharedIndex, generations_of, parts_of, schema_of
 from docstore_sqlite.session import SQLiteSession
 
-__all__ = ["SQLiteBackend", "open_backend"]
-
 # The default prefix of the tables.
 _PREFIX = "docstore_"
 

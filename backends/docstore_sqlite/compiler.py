@@ -30,8 +30,6 @@ from docstore.query.sorting import order_bytes, sort_value
 from docstore.query.text import fold
 from docstore_sqlite.declared_indexes import key_expression
 
-__all__ = ["SQLiteCompiler", "SetMember", "register"]
-
 # -- functions that SQLite calls back --------------------------------------------------------------
 
 # sqlite3 binds no Python objects: a closure is bound as a number, which is never used again.

@@ -26,8 +26,6 @@ import sqlalchemy as sa
 from docstore.concurrency import FairLock, sleep
 from docstore.errors import BackendError, StoreBusy
 
-__all__ = ["DatabaseFile", "database_file_of", "lock_of"]
-
 # The arguments that SQLAlchemy hands on to sqlite3.connect.
 _DRIVER = frozenset({"timeout", "isolation_level", "detect_types", "check_same_thread", "cached_statements"})
 _OURS = frozenset({"mode", "immutable", "uri"})

@@ -22,8 +22,6 @@ from docstore.query.expr import Compare, Expr
 from docstore.query.fields import Collection, Kind, read_json
 from docstore.query.sorting import order_bytes, sort_value
 
-__all__ = ["create", "drop", "has_order", "key_expression", "keys_of", "read", "register_order", "statement"]
-
 
 def key_expression(key: SortKey, collection: Collection, alias: str = "") -> str:
     """Return the sort expression of a key as SQL text; a JSON path is a call of ``docstore_order``."""

@@ -58,11 +58,6 @@ from docstore_sqlite.posting_store import (  # fmt: skip
     steps_text,
 )
 
-__all__ = [
-    "BULK_ROWS", "COMPACTED_BYTES", "LOGGED_BYTES", "LOGGED_CHANGES", "Compaction", "SnapshotSession",
-    "begin_generation", "compact_new", "decoded", "fold", "fresh", "register_compaction",
-]  # fmt: skip
-
 _CHUNK_MASK = (1 << 65_536) - 1
 
 

@@ -17,8 +17,6 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import Compaction, begin_generation, decoded, fresh
 from docstore_sqlite.posting_store import FIELDS, IndexTables, add_texts, begin_texts, columns
 
-__all__ = ["index_differences", "rebuild_index"]
-
 # Rows whose terms are in memory together while the index is made anew.
 _BATCH = 16_384
 # Differences that are told: a torn index has one for nearly every row.

@@ -55,8 +55,6 @@ from docstore_sqlite.declared_indexes import has_order
 from docstore_sqlite.delta_log import SnapshotSession
 from docstore_sqlite.posting_store import FIELDS, PostingReader, SharedIndex
 
-__all__ = ["IndexSearch", "SQLitePrepared", "column_page", "listed", "prepared_query", "uses_index"]
-
 # Up to so many matches are read and sorted without further ado.
 LISTED_MATCHES = 4000
 

@@ -36,13 +36,6 @@ from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold
 
-__all__ = [
-    "FIELDS", "TEXTS_FOLDED_TOGETHER", "IndexState", "IndexTables", "PostingCache", "PostingReader",
-    "SharedIndex", "add_names", "add_texts", "begin_texts", "columns", "drop_torn", "fold_texts",
-    "generation_name", "generations_of", "merge_texts", "parts_of", "pending_texts", "schema_of",
-    "steps_text", "store_metadata",
-]  # fmt: skip
-
 # -- tables ----------------------------------------------------------------------------------------
 
 # The setting that counts the changes of the text index.

@@ -37,8 +37,6 @@ from docstore_sqlite.index_check import index_differences, rebuild_index
 from docstore_sqlite.planner import IndexSearch, SQLitePrepared, column_page, prepared_query
 from docstore_sqlite.posting_store import FIELDS, SharedIndex, drop_torn, merge_texts
 
-__all__ = ["SQLiteSession", "insertion", "is_integrity_error"]
-
 # -- rows in and out -------------------------------------------------------------------------------
 
 # Few literals, so that there are few statements.

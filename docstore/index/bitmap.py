@@ -17,30 +17,6 @@ from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import Final, NamedTuple, TypeAlias
 
-__all__ = [
-    "CHUNK",
-    "EMPTY",
-    "NUMBERS_TYPE",
-    "SMALL",
-    "BitRun",
-    "Bitmap",
-    "Members",
-    "assemble",
-    "assembled_union",
-    "difference",
-    "integer_of",
-    "intersection",
-    "merged",
-    "packed",
-    "packed_integer",
-    "packed_members",
-    "packed_one",
-    "removed",
-    "split",
-    "union",
-    "union_all",
-]
-
 SMALL: Final = 2048
 """Up to so many numbers a set is kept as a list."""
 

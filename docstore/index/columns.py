@@ -28,33 +28,6 @@ from docstore.index.terms import DATES, WIDTHS
 from docstore.query.expr import Compare, Path, SortKey
 from docstore.query.values import INT64_MAX, INT64_MIN
 
-__all__ = [
-    "CUT",
-    "MOST_ORDERED",
-    "WALK",
-    "OrderCache",
-    "OrderedMatches",
-    "Posts",
-    "Slices",
-    "ValuesByRecord",
-    "column_of",
-    "compare",
-    "date_ordinal",
-    "date_ordinal_of",
-    "double_of_ordinal",
-    "double_ordinal",
-    "double_ordinal_of",
-    "equal_to_any",
-    "has_ordinal",
-    "is_ordered",
-    "number_of",
-    "ordinal",
-    "raw_slices",
-    "slice_key",
-    "span_of",
-    "transposed",
-]
-
 Slices = Callable[[int], Bitmap]
 """Slice ``j`` of a column."""
 _SPREAD: Final = 4

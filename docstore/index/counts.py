@@ -37,8 +37,6 @@ from docstore.query.expr import Path
 from docstore.query.facets import Bucket, group
 from docstore.query.paths import index_step
 
-__all__ = ["Counted", "count_by"]
-
 MOST_COUNTED: Final = 4_096
 """Texts, or numbers of arrays, at a path that are counted one by one; each takes as long as reading a few
 records.

@@ -46,18 +46,6 @@ from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind, read_json
 from docstore.query.instants import is_utc_instant
 
-__all__ = [
-    "MOST_VALUES",
-    "Node",
-    "Owners",
-    "PackedRecord",
-    "Record",
-    "TermTree",
-    "extract_columns",
-    "extract_terms",
-    "indexed_fields",
-]
-
 _FEW: Final = 32
 # So many values tell whether there may be few.
 _TRIED: Final = 64

@@ -24,17 +24,6 @@ from docstore.query.expr import Compare, Expr, Match, Occurs
 from docstore.query.patterns import required_literals
 from docstore.query.text import fold, index_words, search_fold, words
 
-__all__ = [
-    "Alternatives",
-    "document_tokens",
-    "fts5_query",
-    "name_tokens",
-    "names_tokens",
-    "text_query",
-    "tokens_of",
-    "word_tokens",
-]
-
 _PAD = "\0\0"
 _CYRILLIC = re.compile("[\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f]")
 _MOST_TOKENS = 24

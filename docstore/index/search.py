@@ -65,24 +65,6 @@ from docstore.query.expr import (
 from docstore.query.instants import MIN_INSTANT, MINUTE, minute_text, text_spans
 from docstore.query.paths import index_step
 
-__all__ = [
-    "NO_MATCHES",
-    "LeafSearch",
-    "MatchSets",
-    "answer_key",
-    "exact_sets",
-    "intersect_all",
-    "leaf_sets",
-    "match_sets",
-    "ordered",
-    "sets_between",
-    "slices",
-    "texts_passing",
-    "texts_within",
-    "unite_all",
-    "with_recheck",
-]
-
 
 @dataclass(slots=True)
 class MatchSets:

@@ -49,16 +49,6 @@ from docstore.index.terms import (
 from docstore.query.expr import And, Expr, Leaf, Path, SortKey, leaves
 from docstore.query.sorting import after_function, sort_key_function
 
-__all__ = [
-    "Bulk",
-    "IndexMatches",
-    "PageCandidates",
-    "PageRange",
-    "Postings",
-    "Snapshot",
-    "sets_of",
-]
-
 _ANSWERS = 256
 
 

@@ -21,14 +21,6 @@ from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
 
-__all__ = [
-    "RecordView",
-    "Segment",
-    "Tail",
-    "TailQuery",
-    "Texts",
-]
-
 LOOSE: Final = 128
 """Changes that are put to the evaluator; from here on a segment is quicker."""
 # So many segments of like size become one.

@@ -27,36 +27,6 @@ from docstore.index.bitmap import Bitmap
 from docstore.query.expr import Path
 from docstore.query.sorting import order_bytes
 
-__all__ = [
-    "ARRAY",
-    "DATES",
-    "EVERY",
-    "FALSE",
-    "KINDS",
-    "MOST_KEYS",
-    "NULL",
-    "NUMBER",
-    "NUMBERS",
-    "OBJECT",
-    "OVERSIZED",
-    "SCALARS",
-    "STRING",
-    "TRUE",
-    "UTC_DATES",
-    "WHOLE_FLOATS",
-    "WIDTHS",
-    "TermSource",
-    "float_key",
-    "is_dated",
-    "is_whole",
-    "number_key",
-    "size_key",
-    "text_key",
-    "text_keys",
-    "text_of",
-    "text_start",
-]
-
 NULL: Final = b"\x01"
 FALSE: Final = b"\x02"
 TRUE: Final = b"\x03"

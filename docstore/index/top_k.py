@@ -32,14 +32,6 @@ from docstore.index.terms import (
 )
 from docstore.query.expr import EMPTY_ARRAY, Path, SortKey
 
-__all__ = [
-    "TopK",
-    "after",
-    "can_cut",
-    "cut",
-    "cut_slices",
-]
-
 _DENSE = 4096
 _EXACT = 1 << 53
 _MOST_TEXTS = 2000

@@ -34,8 +34,6 @@ from docstore.query.fields import Collection, Field, Kind
 from docstore.query.instants import MAX_INSTANT, MIN_INSTANT
 from docstore.query.sorting import order_bytes, position_value, whole_numbers
 
-__all__ = ["Way", "binding", "decode", "encode", "signing_keys"]
-
 Way: TypeAlias = Literal["next", "prev"]
 
 _VERSION, _BACKWARDS, _DEFLATED, _SIGNED = 0x10, 1, 2, 4

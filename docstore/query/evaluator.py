@@ -54,24 +54,6 @@ from docstore.query.values import (
     type_name,
 )
 
-__all__ = [
-    "comparison",
-    "compile",
-    "divides",
-    "exists",
-    "has_every",
-    "has_members",
-    "has_size",
-    "has_type",
-    "is_among",
-    "is_during",
-    "json_type",
-    "matches",
-    "matches_filter",
-    "matches_regex",
-    "matches_text",
-]
-
 
 def matches(expr: Expr, record: Mapping[str, Any], *, free: bool = False) -> bool:
     """Tell whether ``record`` matches ``expr``.

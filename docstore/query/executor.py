@@ -21,14 +21,6 @@ from docstore.query.fields import JSON_FIELDS, decode, fault_of
 from docstore.query.planner import Plan
 from docstore.query.sorting import position_key, position_of, sort_key_function
 
-__all__ = [
-    "careful",
-    "count",
-    "leave_out",
-    "rows",
-    "walk",
-]
-
 _log = logging.getLogger("docstore")
 
 _FIRST_BATCH, _LAST_BATCH = 128, 2048

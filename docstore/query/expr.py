@@ -20,46 +20,6 @@ from docstore.concurrency import looked_over
 from docstore.query.fields import Collection
 from docstore.query.values import Json, canonical_json
 
-__all__ = [
-    "ANYWHERE",
-    "EMPTY_ARRAY",
-    "EXACT",
-    "FALSE",
-    "TRUE",
-    "All",
-    "Always",
-    "And",
-    "Compare",
-    "Contains",
-    "During",
-    "ElemMatch",
-    "Exists",
-    "Expr",
-    "In",
-    "Leaf",
-    "Lock",
-    "Match",
-    "Mod",
-    "Not",
-    "Occurs",
-    "Or",
-    "Path",
-    "Query",
-    "Regex",
-    "Row",
-    "Scope",
-    "Size",
-    "SortKey",
-    "SortValue",
-    "Support",
-    "TermSupport",
-    "TypeIs",
-    "asked_fields",
-    "expr_from_json",
-    "expr_to_json",
-    "leaves",
-]
-
 Path: TypeAlias = tuple[str, ...]
 """Steps from the record inwards: the field's name first. ``()`` inside an ElemMatch of values is the element
 itself."""

@@ -19,18 +19,6 @@ from docstore.query.paths import seen
 from docstore.query.sorting import order_bytes, parse_sort
 from docstore.query.values import identity
 
-__all__ = [
-    "Bucket",
-    "Facet",
-    "bucket_of",
-    "facet_path",
-    "group",
-    "in_buckets",
-    "in_order",
-    "shown_value",
-    "values_at",
-]
-
 _LONGEST_NAME = 200
 _STEPS: Final = {"day": 10, "month": 7, "year": 4}
 """The characters of a date that tell it."""

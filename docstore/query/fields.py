@@ -14,23 +14,6 @@ from docstore.errors import shown
 from docstore.mediatypes import FILE_TYPES
 from docstore.query.instants import MAX_INSTANT, MIN_INSTANT
 
-__all__ = [
-    "CONTENT_STATES",
-    "DOCUMENTS",
-    "EXTRACTIONS",
-    "JSON_FIELDS",
-    "STATUSES",
-    "Collection",
-    "Field",
-    "Kind",
-    "collection_named",
-    "decode",
-    "fault_of",
-    "read_json",
-    "type_fault",
-    "value_fault",
-]
-
 STATUSES = ("pending", "processing", "completed", "failed")
 CONTENT_STATES = ("none", "partial", "complete")
 

@@ -13,22 +13,6 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from docstore.errors import shown
 
-__all__ = [
-    "MAX_INSTANT",
-    "MINUTE",
-    "MIN_INSTANT",
-    "format_instant",
-    "from_datetime",
-    "instant",
-    "instant_text",
-    "is_utc_instant",
-    "metadata_instant",
-    "minute_text",
-    "parse_instant",
-    "text_spans",
-    "to_datetime",
-]
-
 EXPECTED = "an aware datetime or RFC 3339 text such as '2026-01-31T09:30:00Z'"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -48,32 +48,6 @@ from docstore.query.values import (
     type_name,
 )
 
-__all__ = [
-    "LOGIC",
-    "SLIP",
-    "Moment",
-    "Op",
-    "Rules",
-    "Target",
-    "Where",
-    "bad_syntax",
-    "bad_value",
-    "compare_field",
-    "field_operand",
-    "is_instant",
-    "is_operators",
-    "json_operand",
-    "nearest",
-    "of_records",
-    "shown",
-    "spans_of",
-    "text_operand",
-    "too_complex",
-    "unknown_field",
-    "unknown_operator",
-    "whole_number",
-]
-
 Where: TypeAlias = tuple[str, ...]
 """Keys and list indexes from the top of the filter to what an error is about."""
 

@@ -52,17 +52,6 @@ from docstore.query.operands import (
 )
 from docstore.query.values import Json, by_value, type_name
 
-__all__ = [
-    "OPERATORS",
-    "Operator",
-    "array_only",
-    "filter_schema",
-    "list_operand",
-    "plain_value",
-    "read_regex",
-    "words_with",
-]
-
 Reader: TypeAlias = Callable[[Rules, Target, Any, Where], Expr]
 """Makes an Expr of an operator's operand, which stands at a place in the filter."""
 

@@ -32,11 +32,6 @@ from docstore.query.expr import (
 from docstore.query.patterns import joined_patterns
 from docstore.query.values import compare, identity, type_rank
 
-__all__ = [
-    "conjunction",
-    "normalize",
-]
-
 
 def normalize(expr: Expr) -> Expr:
     """Return an Expr that matches just what ``expr`` does, in its tidiest form.

@@ -46,15 +46,6 @@ from docstore.query.operators import (
 from docstore.query.paths import parse_path, path_text
 from docstore.query.values import Json, NotJson, by_value, check_text
 
-__all__ = [
-    "FIELD_WORDS",
-    "LISTS",
-    "PATTERNS",
-    "TOP_WORDS",
-    "check_bounds",
-    "parse",
-]
-
 _LONGEST_HINT = 64
 TOP_WORDS = (*LOGIC, "$comment")
 """The ``$``-words that stand where a field's name would."""

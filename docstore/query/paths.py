@@ -14,24 +14,6 @@ from typing import Any, Final, Literal, TypeAlias
 from docstore.query.expr import Path
 from docstore.query.values import Json
 
-__all__ = [
-    "MISSING",
-    "End",
-    "Missing",
-    "Predicate",
-    "Root",
-    "Seen",
-    "Test",
-    "index_step",
-    "parse_path",
-    "path_text",
-    "reach",
-    "seen",
-    "sees",
-    "sees_array",
-    "sees_together",
-]
-
 
 class Missing(Enum):
     """What a path that leads nowhere leads to: not null (rule 1)."""

@@ -23,27 +23,6 @@ from docstore.concurrency import check
 from docstore.errors import shown
 from docstore.query.text import fold
 
-__all__ = [
-    "GROUP",
-    "HEX",
-    "INSTALL",
-    "OCTAL",
-    "REPEAT",
-    "BadPattern",
-    "CharacterClass",
-    "Token",
-    "Wild",
-    "from_compiled",
-    "glob_tokens",
-    "instructions",
-    "joined_patterns",
-    "matcher",
-    "prepare",
-    "required_literals",
-    "searcher",
-    "without_spaces",
-]
-
 _SPACES = " \t\n\r\f\v"
 REPEAT = re.compile(r"\{([0-9]+)(,?)([0-9]*)\}")
 """A counted repetition: the least times, a comma, the most times."""

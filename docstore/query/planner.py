@@ -47,15 +47,6 @@ from docstore.query.instants import MAX_INSTANT, MIN_INSTANT, format_instant
 from docstore.query.optimizer import normalize
 from docstore.query.paths import path_text
 
-__all__ = [
-    "Plan",
-    "PlanTerm",
-    "make_plan",
-    "plan_text",
-    "shortened",
-    "show_expr",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class PlanTerm:

@@ -30,12 +30,6 @@ from docstore.query.parser import parse
 from docstore.query.paths import parse_path, path_text
 from docstore.query.values import by_value
 
-__all__ = [
-    "below_metadata",
-    "typed_operand",
-    "under",
-]
-
 
 def under(
     field: str, user_filter: Mapping[str, Any] | None, *, limits: Limits = DEFAULT_LIMITS

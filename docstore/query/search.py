@@ -36,15 +36,6 @@ from docstore.query.text import (
     words,
 )
 
-__all__ = [
-    "SNIPPET_CHARACTERS",
-    "highlight",
-    "parse_search",
-    "score",
-    "search_terms",
-    "snippet",
-]
-
 _TERM = re.compile(r'(-?)(?:"([^"]*)"|(\S+))')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EITHER = "OR"

@@ -42,22 +42,6 @@ from docstore.query.operands import SLIP, nearest, shown
 from docstore.query.paths import index_step, parse_path, path_text
 from docstore.query.values import NotJson, check_text
 
-__all__ = [
-    "Sort",
-    "after_function",
-    "compare",
-    "is_after",
-    "order_bytes",
-    "parse_sort",
-    "position_key",
-    "position_of",
-    "position_value",
-    "reverse_order",
-    "sort_key_function",
-    "sort_value",
-    "whole_numbers",
-]
-
 _KNOWN = {collection.name: collection for collection in (DOCUMENTS, EXTRACTIONS)}
 # Characters of a sort up to which what it says is remembered.
 _REMEMBERED = 200

@@ -26,26 +26,6 @@ from functools import lru_cache
 
 from docstore.query.expr import Occurs
 
-__all__ = [
-    "SYMBOL_SEPARATOR",
-    "begins_cluster",
-    "fold",
-    "index_symbols",
-    "index_words",
-    "is_word_boundary",
-    "is_word_character",
-    "occurrences",
-    "occurs",
-    "occurs_in",
-    "search_fold",
-    "stored_symbols",
-    "stored_words",
-    "symbols",
-    "times_stored",
-    "without_ignorables",
-    "words",
-]
-
 SYMBOL_SEPARATOR = "a"
 """Stands between the runs in :func:`index_symbols`: a letter, so no run has it, nor a term sought there."""
 

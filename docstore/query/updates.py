@@ -45,8 +45,6 @@ from docstore.query.values import (
     type_name,
 )
 
-__all__ = ["OPERATORS", "WORDS", "Unfit", "Update", "parse_update"]
-
 OPERATORS: Final = (
     "$set", "$unset", "$inc", "$mul", "$min", "$max", "$rename", "$push", "$addToSet", "$pull", "$pop",
 )  # fmt: skip

@@ -24,24 +24,6 @@ from pydantic_core import to_json
 
 from docstore.query.instants import instant_text
 
-__all__ = [
-    "INT64_MAX",
-    "INT64_MIN",
-    "Json",
-    "NotJson",
-    "by_value",
-    "canonical_json",
-    "canonical_size",
-    "check_text",
-    "compare",
-    "equal",
-    "identity",
-    "plain",
-    "plain_text",
-    "type_name",
-    "type_rank",
-]
-
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 _EXPECTED = "null, a boolean, a whole number within 64 bits, a finite number, text, an array or an object"

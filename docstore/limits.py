@@ -72,6 +72,8 @@ class Limits:
         """
         if isinstance(given, Limits):
             limits = given
+        elif given is not None and not isinstance(given, Mapping):
+            raise ValueError(f"limits={shown(given)}: expected Limits, or a mapping of names to numbers")
         else:
             changes = dict(given or {})
             known = [field.name for field in fields(cls)]

@@ -23,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
+from docstore.errors import shown
 from docstore.extract.base import Extracted, ExtractionError, ExtractLimits, Member, Source, State
 from docstore.extract.dispatch import Registry, builtin, read
 from docstore.mediatypes import content_type_of
@@ -306,10 +307,16 @@ def extract(
     Raises:
         ExtractionError: the reason why there is no text although there should be: not readable, encrypted,
             damaged, a library missing, a bound met before anything was read.
+        TypeError: an argument is of another type.
 
     >>> extract(b"<p>Hello <b>world</b></p>", filename="a.html").text.strip()
     'Hello world'
     """
+    if not isinstance(source, bytes | bytearray | str | os.PathLike) and not hasattr(source, "seek"):
+        raise TypeError(f"source={shown(source)}: expected bytes, a path or a binary file that can seek")
+    for option, value in (("filename", filename), ("content_type", content_type)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{option}={shown(value)}: expected text or None")
     name = filename if filename is not None else _name(source)
     bounds = limits or ExtractLimits()
     charset = _charset(content_type)

@@ -21,7 +21,7 @@ from urllib.parse import unquote_to_bytes
 from docstore import lifecycle
 from docstore.backend import Query, SortKey, Writer
 from docstore.documents import Documents
-from docstore.errors import ChecksumMismatch, InvalidDocument, SizeMismatch
+from docstore.errors import ChecksumMismatch, InvalidDocument, SizeMismatch, shown
 from docstore.extract import ExtractLimits, Member, Registry
 from docstore.ingest.files import (
     Entry,
@@ -258,10 +258,15 @@ def _run(
     jobs: int | None, shard: tuple[int, int] | None, retry_failed: bool, archives: bool,
     registry: Registry | None, limits: ExtractLimits | None,
 ) -> IndexRun:  # fmt: skip
-    if jobs is not None and jobs < 1:
-        raise InvalidDocument(f"jobs={jobs}: expected a number of threads, at least 1", field="jobs")
-    if shard is not None and not 1 <= shard[0] <= shard[1]:
-        raise InvalidDocument(f"shard={shard}: expected (i, n) with i from 1 to n", field="shard")
+    if jobs is not None and not (type(jobs) is int and jobs >= 1):
+        raise InvalidDocument(f"jobs={shown(jobs)}: expected a number of threads, at least 1", field="jobs")
+    match shard:
+        case None:
+            pass
+        case [int() as part, int() as parts] if 1 <= part <= parts:
+            pass
+        case _:
+            raise InvalidDocument(f"shard={shown(shard)}: expected (i, n) with i from 1 to n", field="shard")
     if metadata and "source" in metadata:
         raise InvalidDocument(
             "metadata.source says where a file came from: use another name", field="metadata"

@@ -21,7 +21,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from unicodedata import normalize
 
-from docstore.errors import FilterTooComplex, FilterValueError
+from docstore.errors import FilterTooComplex, FilterValueError, shown
 from docstore.limits import Limits
 from docstore.query.expr import FALSE, TRUE, And, Expr, Not, Occurs, Or
 from docstore.query.fields import Collection
@@ -191,10 +191,16 @@ def highlight(text: str, search: str, *, search_marks: bool = False) -> list[tup
         Pairs of start and end, code points of ``text``, ascending, without overlap. Where a term is only the
         beginning of a word, the pair covers that beginning.
 
+    Raises:
+        TypeError: one of them is no text, such as the content of a document that has none.
+
     Example:
         >>> docstore.highlight("Le café de José", "jose cafe")
         [(3, 7), (11, 15)]
     """
+    for name, value in (("text", text), ("search", search)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name}={shown(value)}: expected text")
     folded = _Folded(text, search_marks)
     found = sorted(
         (start, end)

@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,20 @@ def read(found: bytes | str, name: str, **options: object) -> Extracted:
 def test_csv_is_read_a_row_a_line(found: str, rows: list[str]) -> None:
     """Whatever parts the cells; a delimiter in quotes is none, an open quote is no quote."""
     assert "".join(f"{row}\n" for row in rows) == text(found, "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "named"),
+    [
+        (None, {}, "source"),
+        (b"x", {"filename": 1}, "filename"),
+        (b"x", {"content_type": b"text/plain"}, "content_type"),
+    ],
+)
+def test_arguments_of_other_types_are_refused(source: Any, options: dict[str, Any], named: str) -> None:
+    """Before anything is read."""
+    with pytest.raises(TypeError, match=f"^{named}=.* expected"):
+        extract(source, **options)
 
 
 def test_csv_that_is_sent_as_excel_is_csv() -> None:

@@ -74,6 +74,13 @@ def test_the_places_of_a_long_text_are_right() -> None:
     assert "Ziel" == text[start:end]
 
 
+def test_highlight_takes_text() -> None:
+    """The content of a document that has none is refused, not read as an empty one."""
+    for text, search in ((None, "a"), ("a", None)):
+        with pytest.raises(TypeError, match="expected text"):
+            highlight(text, search)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("search", "filename", "content", "wanted"),
     [

@@ -24,8 +24,7 @@ answer.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isqrt
@@ -36,7 +35,7 @@ from docstore_sql.fragment import TRUE as ALWAYS
 from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables
 
-from docstore.backend import Query, Row, SortKey
+from docstore.backend import Query, SortKey
 from docstore.index import top_k
 from docstore.index.bitmap import EMPTY, Bitmap, union
 from docstore.index.columns import CUT, MOST_ORDERED, OrderedMatches, is_ordered, span_of
@@ -153,8 +152,10 @@ class PlannedQuery:
         key: the key of their match sets.
         untimed, untimed_key: the same without conditions on ``created_at``.
         timed: the conditions on ``created_at``, as SQL.
+        has_texts: whether the text index answers for one of the terms.
         span: the least and the most ``created_at`` that they leave, None if they are no range.
-        order: the ORDER BY list.
+        names: the columns that are read.
+        page: the statement that reads the rows with some numbers, one JSON array bound first.
         is_walkable: whether the index of ``created_at`` has the order.
         is_indexed, is_indexed_deep: whether the index may help, and whether it may where many rows are
             skipped; false where a declared index has all of it.
@@ -170,8 +171,10 @@ class PlannedQuery:
     untimed: tuple[Expr, ...]
     untimed_key: str
     timed: Fragment | None
+    has_texts: bool
     span: tuple[int, int] | None
-    order: Fragment
+    names: tuple[str, ...]
+    page: Fragment
     is_walkable: bool
     is_indexed: bool
     is_indexed_deep: bool
@@ -179,12 +182,19 @@ class PlannedQuery:
     placed: str | None
 
     def is_for(self, query: Query, compiler: SQLiteCompiler) -> bool:
-        """Return whether it holds for this order and the indexes that are declared now."""
+        """Return whether it holds for this order, these columns, and the indexes that are declared now."""
+        known = self.query
         return (
-            self.query.order is query.order
+            known.order is query.order
+            and known.include == query.include
+            and known.only == query.only
             and self.compiler is compiler
             and self.declared is compiler.declared
         )
+
+    def reading(self, numbers: Sequence[int]) -> Fragment:
+        """Return the statement that reads the rows with some numbers, all of them, in the query's order."""
+        return Fragment(self.page.text, (listed(numbers), *self.page.values))
 
     def uses_index(self, query: Query) -> bool:
         """Return whether the index may help with this window."""
@@ -204,24 +214,14 @@ class SQLitePrepared(PreparedQuery):
     asked: PlannedQuery | None = None
 
 
-def prepared_query(query: Query) -> tuple[Query, SQLitePrepared]:
-    """Return a query with its prepared form, and that form."""
+def prepared_query(query: Query) -> SQLitePrepared:
+    """Return the prepared form of a query: the one that the core holds, if it is this query's."""
     held = query.prepared
-    if isinstance(held, SQLitePrepared) and held.holds(query):
-        return query, held
-    held = SQLitePrepared.of(query)
-    return replace(query, prepared=held), held
+    return held if isinstance(held, SQLitePrepared) and held.holds(query) else SQLitePrepared.of(query)
 
 
-def planned(query: Query, compiler: SQLiteCompiler) -> PlannedQuery:
-    """Return the planned form of a query."""
-    held = prepared_query(query)[1]
-    if held.asked is None or not held.asked.is_for(query, compiler):
-        held.asked = _asked(query, compiler)
-    return held.asked
-
-
-def _asked(query: Query, compiler: SQLiteCompiler) -> PlannedQuery:
+def _planned(query: Query, session: Any) -> PlannedQuery:
+    compiler: SQLiteCompiler = session.compilers[query.collection.name]
     terms, declared = scoped(query), compiler.declared
     timed = [term for term in terms if isinstance(term, Compare) and term.path == ("created_at",)]
     untimed = tuple([term for term in terms if term not in timed]) if timed else terms
@@ -232,6 +232,8 @@ def _asked(query: Query, compiler: SQLiteCompiler) -> PlannedQuery:
     is_plain = all(isinstance(term, Compare) and term.path == ("is_latest",) for term in terms)
     helps = not has_all and (is_plain or uses_index(terms, FIELDS[query.collection.name]))
     key = answer_key(terms) if helps else ""
+    order, names = compiler.order_by(query.order), session.names_read(query)
+    read = f"SELECT {session.selected(query)} FROM {_numbered(compiler.tables, query)}"
     return PlannedQuery(
         query=query,
         compiler=compiler,
@@ -241,8 +243,10 @@ def _asked(query: Query, compiler: SQLiteCompiler) -> PlannedQuery:
         untimed=untimed,
         untimed_key=(answer_key(untimed) if timed else key) if helps else "",
         timed=both(map(compiler.where, timed)) if timed else None,
+        has_texts=any(text_query(leaf) is not None for term in terms for leaf in leaves(term)),
         span=span_of(timed),
-        order=compiler.order_by(query.order),
+        names=names,
+        page=order.wrapped(f"{read} ORDER BY "),
         is_walkable=walkable(query.order),
         is_indexed=helps and not is_plain,
         is_indexed_deep=helps,
@@ -274,17 +278,10 @@ class RowStatements:
         self.cursor = session.cursor
         self.tables = tables
 
-    def page(self, query: Query, asked: PlannedQuery, numbers: Sequence[int]) -> Fragment:
-        """Return the statement that reads a page's rows, all of them, in the query's order."""
-        text = (
-            f"SELECT {self.session.selected(query)} FROM {self._numbered(query)} ORDER BY {asked.order.text}"
-        )
-        return Fragment(text, (listed(numbers), *asked.order.values))
-
     def reading(self, query: Query, numbers: Sequence[int], *, checked: bool) -> Fragment:
         """Return the statement that reads rows by number; those not ``checked`` are put to the filter."""
         where = self._condition(query, checked=checked)
-        return self._statement(query, self._numbered(query), (listed(numbers),), where)
+        return self._statement(query, _numbered(self.tables, query), (listed(numbers),), where)
 
     def scanning(self, query: Query, high: Bitmap, *, exact: bool) -> Fragment:
         """Return an ordered scan with a bitmap probe a row.
@@ -298,7 +295,7 @@ class RowStatements:
         """Return those of some rows that match the filter and stand behind the position."""
         where = self._condition(query)
         self.cursor.execute(
-            f"SELECT d.number FROM {self._numbered(query)} WHERE {where.text}",
+            f"SELECT d.number FROM {_numbered(self.tables, query)} WHERE {where.text}",
             (listed(numbers), *where.values),
         )
         return [row[0] for row in self.cursor.fetchall()]
@@ -308,7 +305,7 @@ class RowStatements:
         where = self._condition(replace(query, after=None))
         values: tuple[str, ...] = ()
         if unsure.count <= NUMBERED_ROWS:
-            source, values = self._numbered(query), (listed(unsure.members),)
+            source, values = _numbered(self.tables, query), (listed(unsure.members),)
         else:
             source = f"{self.tables.of(query.collection)} AS d"
             where = both((_probe("d", unsure), where))
@@ -365,11 +362,6 @@ class RowStatements:
                 return passed, seen < length
         return passed, False
 
-    def _numbered(self, query: Query) -> str:
-        """Return the source of rows by number, SQL text with one parameter."""
-        table = self.tables.of(query.collection)
-        return f"json_each(?) AS j CROSS JOIN {table} AS d ON d.number = j.value"
-
     def _condition(self, query: Query, *parts: Fragment, checked: bool = False) -> Fragment:
         """Return some conditions, the filter unless that was ``checked``, and the position's."""
         compiler, where = self.session.compilers[query.collection.name], list(parts)
@@ -380,7 +372,7 @@ class RowStatements:
         return both(where)
 
     def _statement(self, query: Query, source: str, values: tuple[Any, ...], where: Fragment) -> Fragment:
-        order = planned(query, self.session.compilers[query.collection.name]).order
+        order = self.session.compilers[query.collection.name].order_by(query.order)
         limit = -1 if query.limit is None else query.limit
         selected = self.session.selected(query)
         text = f"SELECT {selected} FROM {source}{_where(where)} ORDER BY {order.text} LIMIT ? OFFSET ?"
@@ -399,6 +391,11 @@ def _where(condition: Fragment) -> str:
 def _probe(alias: str, among: Bitmap) -> Fragment:
     """Return the condition that a row's number is in a set."""
     return Fragment(f"docstore_test(?, {alias}.number)", (SetMember(among.raw),))
+
+
+def _numbered(tables: Tables, query: Query) -> str:
+    """Return the source of rows by number, SQL text with one parameter."""
+    return f"json_each(?) AS j CROSS JOIN {tables.of(query.collection)} AS d ON d.number = j.value"
 
 
 def listed(numbers: Sequence[int]) -> str:
@@ -481,31 +478,24 @@ class IndexSearch(SnapshotSession):
         super().__init__(session, tables, shared)
         self.statements = RowStatements(session, tables)
 
-    def asked(self, query: Query) -> PlannedQuery:
-        """Return the planned form of ``query``."""
-        return planned(query, self.session.compilers[query.collection.name])
+    def asked(self, query: Query, held: SQLitePrepared | None = None) -> PlannedQuery:
+        """Return the planned form of ``query``; ``held`` is its prepared form, where that is known."""
+        if held is None:
+            held = prepared_query(query)
+        if held.asked is None or not held.asked.is_for(query, self.session.compilers[query.collection.name]):
+            held.asked = _planned(query, self.session)
+        return held.asked
 
-    def timed(self, query: Query, asked: PlannedQuery, select: Callable[[Query], list[Row]]) -> list[Row]:
-        """Select, and take the time where rows have to be sorted by a JSON path that no index is declared
-        for.
-        """
-        if asked.is_sorted:
-            return select(query)
-        begun = time.perf_counter()
-        rows = select(query)
-        self.shared[query.collection.name].sorted_by_hand(query.order, time.perf_counter() - begun)
-        return rows
-
-    def select(self, query: Query) -> tuple[AccessPath, Fragment]:
-        """Return how the rows of ``query`` are found, and the statement that reads them. Call within a
+    def select(self, query: Query, asked: PlannedQuery) -> tuple[AccessPath, Fragment]:
+        """Return how the rows of a planned query are found, and the statement that reads them. Call within a
         transaction.
         """
-        index, asked = self.index(query.collection), self.asked(query)
+        index = self.index(query.collection)
         page = self._page(query, asked, index)
         if isinstance(page, tuple):
             kind, numbers = page
-            return AccessPath(kind), self.statements.page(query, asked, numbers)
-        found = page or self._find(asked.terms, asked.key, index, query)
+            return AccessPath(kind), asked.reading(numbers)
+        found = page or self._find(asked.terms, asked.key, index, asked)
         high, most = found.whole.upper, found.most
         way = AccessPath("list", found.sure, most - found.sure)
         if most <= LISTED_MATCHES and (not found.is_exact or most <= 64 or query.limit is None):
@@ -514,7 +504,7 @@ class IndexSearch(SnapshotSession):
             if found.is_exact:
                 placed = self._sort(query, asked, found, index, CUT)
                 if placed is not None:
-                    return replace(way, kind="order"), self.statements.page(query, asked, placed)
+                    return replace(way, kind="order"), asked.reading(placed)
                 cut = self._cut(query, found, index)
                 if cut is not None:
                     return replace(way, kind="cut"), cut
@@ -543,10 +533,11 @@ class IndexSearch(SnapshotSession):
             terms, key, span = asked.untimed, asked.untimed_key, asked.span
         else:
             terms, key, span = asked.terms, asked.key, (INT64_MIN, INT64_MAX)
-        walked = self._page_of_frequent_texts(query, asked, terms, index)
-        if walked is not None:
-            return "walk", walked
-        found, wanted = self._find(terms, key, index, query), query.offset + query.limit
+        if asked.has_texts:
+            walked = self._page_of_frequent_texts(query, asked, terms, index)
+            if walked is not None:
+                return "walk", walked
+        found, wanted = self._find(terms, key, index, asked), query.offset + query.limit
         whole = found if terms is asked.terms else None
         total, most = index.size, found.most
         length = walk_length(wanted, total)
@@ -566,7 +557,7 @@ class IndexSearch(SnapshotSession):
         """Return a page of frequent texts by a short ordered scan, before the text index lists them all."""
         wanted = query.offset + (query.limit or 0)
         others = [term for term in terms if not any(map(text_query, leaves(term)))]
-        if len(others) == len(terms) or not asked.is_walkable or wanted > _WALK_LEAST:
+        if not asked.is_walkable or wanted > _WALK_LEAST:
             return None
         length = _TEXT_WALK_PAGES * wanted
         beside = index.find(others, answer_key(others))
@@ -601,10 +592,9 @@ class IndexSearch(SnapshotSession):
             start, size = start + size, 4 * size
         return passed[query.offset : wanted]
 
-    def count(self, query: Query, at_most: int | None) -> int:
-        """Count the rows of ``query``. Call within a transaction."""
-        asked = self.asked(query)
-        found = self._find(asked.terms, asked.key, self.index(query.collection), query)
+    def count(self, query: Query, asked: PlannedQuery, at_most: int | None) -> int:
+        """Count the rows of a planned query. Call within a transaction."""
+        found = self._find(asked.terms, asked.key, self.index(query.collection), asked)
         sure = found.sure
         if found.is_exact or (at_most is not None and sure >= at_most):
             return sure if at_most is None else min(sure, at_most)
@@ -618,7 +608,7 @@ class IndexSearch(SnapshotSession):
         """
         asked, index = self.asked(query), self.index(query.collection)
         key = asked.key or answer_key(asked.terms)
-        counted = count_by(index, self._find(asked.terms, key, index, query), path, bucket)
+        counted = count_by(index, self._find(asked.terms, key, index, asked), path, bucket)
         if counted is None:
             return None
         pairs, name = counted.pairs, path[0]
@@ -632,9 +622,9 @@ class IndexSearch(SnapshotSession):
                 return None  # broken by hand: the core reads the rows one by one, and says which
         return Facet(pairs)
 
-    def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, query: Query) -> IndexMatches:
-        """Return the match sets of the terms; the text index answers for texts."""
-        if query.collection is not DOCUMENTS:
+    def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, asked: PlannedQuery) -> IndexMatches:
+        """Return the match sets of terms; the text index answers for texts."""
+        if not asked.has_texts or asked.query.collection is not DOCUMENTS:
             return index.find(terms, key)
         return index.find(terms, key, partial(self._leaf, index), partial(self._changed_texts, index))
 

@@ -192,14 +192,21 @@ class SQLiteSession(Session):
             return self._point(query, id)
         if query.lock == "skip" and (queued := self._queued(query)) is not None:
             return self.rows_of(query, queued)
-        query, held = prepared_query(query)
+        held = prepared_query(query)
         if (columns := _columns_of(query, held)) is not None:
             return self.rows_of(query, self._column_page(query, columns))
-        asked = self.indexed.asked(query)
-        if not asked.uses_index(query):
-            return self.indexed.timed(query, asked, super().select)
-        with self.one_state():
-            return self.indexed.timed(query, asked, self._select_by_index)
+        asked, begun = self.indexed.asked(query, held), time.perf_counter()
+        if asked.uses_index(query):
+            with self.one_state():
+                _, statement = self.indexed.select(query, asked)
+                self.cursor.execute(statement.text, statement.values)
+                rows = self._rows(query.collection, asked.names, self.cursor.fetchall())
+        else:
+            rows = super().select(query)
+        if not asked.is_sorted:  # what a declared index would save
+            seconds = time.perf_counter() - begun
+            self.indexed.shared[query.collection.name].sorted_by_hand(query.order, seconds)
+        return rows
 
     def _queued(self, query: Query) -> Fragment | None:
         """Return the statement of a claim by a partial index, None if the filter asks for more.
@@ -242,10 +249,6 @@ class SQLiteSession(Session):
         assert isinstance(compiler, SQLiteCompiler)
         return column_page(columns, query, self.selected(query), compiler)
 
-    def _select_by_index(self, query: Query) -> list[Row]:
-        _, statement = self.indexed.select(query)
-        return self.rows_of(query, statement)
-
     def rows_of(self, query: Query, statement: Fragment) -> list[Row]:
         """Return the rows that a statement for a query reads."""
         self.run(statement)
@@ -254,10 +257,13 @@ class SQLiteSession(Session):
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``: by the tally, else by the index."""
         known = self.counters.count(query)
-        if known is not None or not self.indexed.asked(query).uses_index(query):
+        if known is not None:
+            return known if at_most is None else min(known, at_most)
+        asked = self.indexed.asked(query)
+        if not asked.uses_index(query):
             return super().count(query, at_most)
         with self.one_state():
-            return self.indexed.count(query, at_most)
+            return self.indexed.count(query, asked, at_most)
 
     def count_by(self, query: Query, path: Path, bucket: Bucket | None = None) -> Mapping[Any, int] | None:
         """Count by the values at a path, or by buckets: by the counters, the index, or the rows."""
@@ -273,14 +279,15 @@ class SQLiteSession(Session):
 
     def explain(self, query: Query) -> Statement:
         """Return the statement of ``query``, SQLite's plan for it, and how the index comes in."""
-        query, held = prepared_query(query)
+        held = prepared_query(query)
         if (columns := _columns_of(query, held)) is not None:
             statement = self._column_page(query, columns)
             return Statement(statement.text, statement.values, self.plan_of(statement))
-        if not self.indexed.asked(query).uses_index(query):
+        asked = self.indexed.asked(query, held)
+        if not asked.uses_index(query):
             return super().explain(query)
         with self.one_state():
-            way, statement = self.indexed.select(query)
+            way, statement = self.indexed.select(query, asked)
             return Statement(statement.text, statement.values, self.plan_of(statement), (str(way),))
 
     # -- declared indexes and upkeep ---------------------------------------------------------------

@@ -18,10 +18,10 @@ from docstore.documents import Documents
 from docstore.errors import BackendError, missing, shown
 from docstore.extractions import Extractions
 from docstore.limits import Limits
-from docstore.maintenance.upkeep import Upkeep
 from docstore.query.cursor import signing_keys
 from docstore.registry import open_backend
 from docstore.telemetry import SLOW, Watch
+from docstore.upkeep import Upkeep
 
 __all__ = ["Store", "check_unscoped", "narrowed", "open", "open_root"]
 

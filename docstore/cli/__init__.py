@@ -6,6 +6,7 @@ next to nothing.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Looking for plugins of Pydantic reads the metadata of every installed package: a tenth of a second.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if arguments is None:
+        # Imports make 70,000 objects that stay. Looking through them for garbage, 160 times, took a
+        # tenth of the CPU of `docstore count` (0.07 of 0.7 s).
+        gc.set_threshold(50_000, 20, 20)
     try:
         import click  # noqa: F401
 

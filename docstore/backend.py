@@ -167,6 +167,11 @@ class BlobRow:
     attempts: int = 0
     place: int = 0
 
+    @staticmethod
+    def of(row: Row) -> BlobRow:
+        """Return a document's blob row, as far as the document's row tells it."""
+        return BlobRow(row["blob_key"], row["tenant"], row["owner"])
+
 
 class Duplicate(DocstoreError):
     """A unique key is taken. ``constraint`` is ``id`` (tenant, id) or ``version`` (tenant, owner,

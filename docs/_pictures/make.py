@@ -1,7 +1,7 @@
 """Make the drawings of docs/pictures.
 
-    python docs/_pictures/make.py            write them
-    python docs/_pictures/make.py --check    exit with 1 if one is not as it should be
+python docs/_pictures/make.py            write them
+python docs/_pictures/make.py --check    exit with 1 if one is not as it should be
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from docstore.maintenance.orphans import Absent, GraceClock, listed, remove_unkn
 from docstore.maintenance.reports import CollectReport, EraseReport, OnProgress, tell
 from docstore.maintenance.retry import DEAD, LIVE, PENDING, SWEPT, committed, documents_of, fault_of_blob
 from docstore.query.fields import DOCUMENTS
-from docstore.writes.insertion import blob_of
 
 __all__ = [
     "Compacts",
@@ -370,7 +369,7 @@ def _erase_documents(backend: Backend, scope: Scope, on_progress: OnProgress | N
 def _erase_some(writer: Writer, scope: Scope) -> int:
     query = Query(DOCUMENTS, scope, limit=_ERASED_AT_ONCE, include=frozenset({"blob_key"}), lock="wait")
     rows = writer.select(query)
-    _bury(writer, [blob_of(row) for row in rows if row["blob_key"] is not None], LIVE)
+    _bury(writer, [BlobRow.of(row) for row in rows if row["blob_key"] is not None], LIVE)
     writer.delete(DOCUMENTS, rows)
     return len(rows)
 

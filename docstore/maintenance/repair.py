@@ -31,7 +31,6 @@ from docstore.maintenance.reports import (
 from docstore.maintenance.retry import LIVE, PENDING, committed, documents_of
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS
-from docstore.writes.insertion import blob_of
 
 __all__ = [
     "Proposal",
@@ -383,7 +382,7 @@ def _copy(backend: Backend, blobs: Blobs, document: Row, donor: str, place: int)
             return False
         if wanted:
             writer.update(DOCUMENTS, document, {"blob_key": key})
-            writer.update_blob(blob_of(document), LIVE, state="dead", at=now)
+            writer.update_blob(BlobRow.of(document), LIVE, state="dead", at=now)
         return wanted
 
     committed(backend, intend)

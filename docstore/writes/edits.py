@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from docstore import lifecycle
-from docstore.backend import BlobState, Query, Row, Scope, Writer
+from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer
 from docstore.blobs import open_source
 from docstore.concurrency import STORE_DEFAULT, Budget, Timeout
 from docstore.context.collection_view import CollectionView, Filter, check_revision_argument
@@ -33,7 +33,7 @@ from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.query.optimizer import normalize
 from docstore.query.planner import Plan
-from docstore.writes.insertion import BlobWrite, blob_of, forget_blobs, make_live, put_bytes
+from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.writes.results import UpdateResult
 from docstore.writes.updates import MOVES, Edit, document_edit
 
@@ -66,7 +66,7 @@ class DocumentsView(CollectionView[Document]):
         if theirs:
             self._change_extractions(writer, row, theirs)
         if "owner" in theirs and written["blob_key"] is not None:
-            writer.update_blob(blob_of(written), _KEPT, owner=written["owner"])
+            writer.update_blob(BlobRow.of(written), _KEPT, owner=written["owner"])
         if MOVES & changes.keys() and lifecycle.chain_of(written) != lifecycle.chain_of(row):
             lifecycle.promote_newest(writer, [row])
         return written

@@ -45,7 +45,6 @@ __all__ = [
     "Insertion",
     "Item",
     "StoredRow",
-    "blob_of",
     "finished",
     "forget_blobs",
     "give_up",
@@ -494,9 +493,4 @@ def forget_blobs(writer: Writer, rows: Sequence[Row]) -> None:
     now = writer.now()
     for row in rows:
         if row["blob_key"] is not None:
-            writer.update_blob(blob_of(row), _LIVE, state="dead", at=now)
-
-
-def blob_of(row: Row) -> BlobRow:
-    """Return a document's blob row, as far as the document's row tells it."""
-    return BlobRow(row["blob_key"], row["tenant"], row["owner"])
+            writer.update_blob(BlobRow.of(row), _LIVE, state="dead", at=now)

@@ -11,8 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from docstore_sql.compiler import Compiler
-from docstore_sql.fragment import FALSE, TRUE, Fragment, both, either, joined
+from docstore_sql.compiler import FALSE, TRUE, Compiler, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import EXACT, Scope, SortKey, Support, TermSupport

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
-from docstore_sql.fragment import TRUE, Fragment, both, either, joined
+from docstore_sql.compiler import TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query, SortKey, SortValue

@@ -17,8 +17,7 @@ from types import NoneType
 from typing import Any
 
 import psycopg
-from docstore_sql.compiler import Compiler
-from docstore_sql.fragment import Fragment
+from docstore_sql.compiler import Compiler, Fragment
 from docstore_sql.session import Session, content_columns, name_columns
 from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus

@@ -35,7 +35,7 @@ from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, TypeAlias
 from zlib import crc32
 
-from docstore_sql.fragment import Fragment, either, joined
+from docstore_sql.compiler import Fragment, either, joined
 
 from docstore.query.expr import Compare, Path
 from docstore.query.instants import MIN_INSTANT, metadata_instant

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import psycopg
 import sqlalchemy as sa
-from docstore_sql.fragment import Fragment, both, joined
+from docstore_sql.compiler import Fragment, both, joined
 from docstore_sql.migrations import made_by, table_statements
 from docstore_sql.tables import PARTITIONED, VIEWS, Tables, view_statements
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from docstore_sql.fragment import TRUE, Fragment
+from docstore_sql.compiler import TRUE, Fragment
 
 from docstore.query.expr import Match, Regex
 from docstore.query.patterns import GROUP, HEX, OCTAL, REPEAT, CharacterClass, Token, Wild, glob_tokens

@@ -15,8 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from docstore_sql.compiler import ColumnFilter, PreparedQuery
-from docstore_sql.fragment import Fragment
+from docstore_sql.compiler import ColumnFilter, Fragment, PreparedQuery
 
 from docstore.backend import ANYWHERE, Query, SortKey
 from docstore.query.expr import Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves

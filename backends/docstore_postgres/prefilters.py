@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from docstore_sql.fragment import TRUE, Fragment, either, joined
+from docstore_sql.compiler import TRUE, Fragment, either, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import ANYWHERE, Query, Scope

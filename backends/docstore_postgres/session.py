@@ -18,9 +18,8 @@ from random import random
 from typing import Any, ClassVar
 
 import psycopg
-from docstore_sql.compiler import ColumnFilter, Compiler, column_filter
+from docstore_sql.compiler import ColumnFilter, Compiler, Fragment, both, column_filter, joined
 from docstore_sql.counters import COUNTED, WRITES_PER_FOLD
-from docstore_sql.fragment import Fragment, both, joined
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 

@@ -15,8 +15,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
-from docstore_sql.compiler import Compiler
-from docstore_sql.fragment import TRUE, Fragment, both, joined
+from docstore_sql.compiler import TRUE, Compiler, Fragment, both, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import ANYWHERE, Query, Scope

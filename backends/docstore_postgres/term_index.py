@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from docstore_sql.fragment import Fragment
+from docstore_sql.compiler import Fragment
 from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from pydantic_core import from_json

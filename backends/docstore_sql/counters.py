@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from docstore.backend import Query, Row, column
 from docstore.query.expr import TRUE, And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
-from docstore_sql.fragment import Fragment, both
+from docstore_sql.compiler import Fragment, both
 from docstore_sql.tables import Tables
 
 # The columns that a counter is kept by. No tenant and no owner are ''.

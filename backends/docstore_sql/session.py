@@ -19,9 +19,8 @@ from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Rows, Sco
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold, search_fold, stored_symbols, stored_words, words
-from docstore_sql.compiler import Compiler
+from docstore_sql.compiler import Compiler, Fragment, both
 from docstore_sql.counters import COUNTED, Counters
-from docstore_sql.fragment import Fragment, both
 from docstore_sql.tables import Tables, columns_of
 
 # Columns of unique keys: setting one of them may raise Duplicate.

@@ -16,8 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from docstore_sql.compiler import Compiler
-from docstore_sql.fragment import Fragment, both, either
+from docstore_sql.compiler import Compiler, Fragment, both, either
 from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey

@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from docstore_sql.fragment import Fragment
+from docstore_sql.compiler import Fragment
 from docstore_sql.tables import Tables
 
 from docstore.backend import Row, column

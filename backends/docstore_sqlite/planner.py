@@ -30,9 +30,8 @@ from functools import partial
 from math import isqrt
 from typing import Any
 
-from docstore_sql.compiler import ColumnFilter, PreparedQuery
-from docstore_sql.fragment import TRUE as ALWAYS
-from docstore_sql.fragment import Fragment, both
+from docstore_sql.compiler import TRUE as ALWAYS
+from docstore_sql.compiler import ColumnFilter, Fragment, PreparedQuery, both
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query, SortKey

@@ -19,8 +19,7 @@ from collections.abc import Collection as Container
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
-from docstore_sql.compiler import ColumnFilter, Compiler
-from docstore_sql.fragment import Fragment, both, joined
+from docstore_sql.compiler import ColumnFilter, Compiler, Fragment, both, joined
 from docstore_sql.migrations import made_by
 from docstore_sql.session import Session, name_columns
 from docstore_sql.tables import Tables, columns_of

@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 from docstore_sql import migrations
-from docstore_sql.compiler import Compiler
-from docstore_sql.fragment import Fragment
+from docstore_sql.compiler import Compiler, Fragment
 from docstore_sqlite.backend import SQLiteBackend
 from docstore_sqlite.session import SQLiteSession
 

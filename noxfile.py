@@ -250,10 +250,10 @@ def parity(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run the tests of the API in their long form: races, attacks on scopes, 2,000 runs of the machine."""
+    """Run the tests in their long form: races, attacks, all combinations, 2,000 runs of the machine."""
     install(session, "-e", ".[all]", *group("test"))
     long = {"DOCSTORE_SOAK": "1"}
-    session.run("pytest", "--no-skips", "-s", "--durations=30", *(session.posargs or ["tests/api"]), env=long)
+    session.run("pytest", "--no-skips", "-s", "--durations=30", *(session.posargs or ["tests"]), env=long)
 
 
 @nox.session

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import Context
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 
 import docstore
 from docstore.crash_points import hooked
+from tests.kit.forms import SOAK
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 
-SOAK = os.environ.get("DOCSTORE_SOAK") == "1"
 STEPS = ("P0", "P2", "P3.1", "P3.2", "P3.3", "P3.4", "P3.5", "P4.1")
 
 

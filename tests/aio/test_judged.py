@@ -28,9 +28,9 @@ import pytest
 
 import docstore
 from docstore.aio.calls import Hop, ThreadGroup
+from tests.kit.forms import SOAK
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
-SOAK = bool(os.environ.get("DOCSTORE_SOAK"))
 SLOW = {"$and": [{"metadata.text": {"$not": {"$substring": f"zz{n}"}}} for n in range(400)]}
 LATE = 0.3 if SOAK else 1.5
 """Seconds that a cancelled read may take to end: the promise, and what a machine that does much else may

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +9,13 @@ from pathlib import Path
 import pytest
 
 import docstore
-
-SOAK = os.environ.get("DOCSTORE_SOAK") == "1"
+from tests.kit.forms import either
 
 
 @pytest.fixture
 def many() -> Callable[[int, int], int]:
     """Choose between the short form's number and the long form's."""
-    return lambda short, long: long if SOAK else short
+    return either
 
 
 @pytest.fixture(params=("sqlite-file", "postgres"))

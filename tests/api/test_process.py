@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +12,7 @@ import pytest
 
 import docstore
 from docstore import Document
+from tests.kit.forked import Forked
 
 
 def test_handlers_return_what_complete_takes(store: docstore.Store) -> None:
@@ -151,27 +149,24 @@ def test_wrong_arguments_are_refused(store: docstore.Store, arguments: dict[str,
     assert 1 == store.documents.count({"status": "pending"})
 
 
-_INTERRUPTED = """
-import sys, time, docstore
-with docstore.open(sys.argv[1]) as store:
-    def handle(document):
-        print("handling", flush=True)
-        time.sleep(0.5)
-        return "done"
-    report = store.documents.process(handle)
-    print(report.completed, report.interrupted, flush=True)
-"""
-
-
 def test_ctrl_c_lets_the_handler_finish_and_reports(sqlite_url: str, tmp_path: Path) -> None:
     """The document under way is completed, the rest is pending, and the report says so."""
+
+    def program() -> None:
+        def handle(document: docstore.Document) -> str:
+            print("handling", flush=True)
+            time.sleep(0.5)
+            return "done"
+
+        with docstore.open(sqlite_url) as store:
+            report = store.documents.process(handle)
+        print(report.completed, report.interrupted)
+
     with docstore.open(sqlite_url) as store:
         store.documents.add_many([{} for _ in range(5)])
-        command = [sys.executable, "-c", _INTERRUPTED, sqlite_url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ}) as worker:
-            assert worker.stdout is not None
-            assert "handling\n" == worker.stdout.readline()
+        with Forked(program) as worker:
+            assert b"handling\n" == worker.output.readline()
             worker.send_signal(signal.SIGINT)
-            rest = worker.stdout.read()
-        assert (0, "1 True\n") == (worker.returncode, rest)
+            rest = worker.output.read()
+        assert (0, b"1 True\n") == (worker.returncode, rest)
         assert {"completed": 1, "pending": 4} == store.documents.count_by("status")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +11,7 @@ import pytest
 
 import docstore
 from docstore.concurrency import Clock
+from tests.kit.crashes import Child
 
 TEN_DAYS = 10 * 86_400
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -125,22 +124,20 @@ def test_instants_that_are_given_are_in_order_too(store: docstore.Store) -> None
     assert 11 == store.documents.count()
 
 
-CLAIM = """
-import sys, time
-wall = time.time_ns
-time.time_ns = lambda: wall() + int(float(sys.argv[2]) * 1e9)
-import docstore
-with docstore.open(sys.argv[1]) as store:
-    print(*(claim.document.id for claim in store.documents.claim(lease=float(sys.argv[3]))))
-"""
-
-
 def claimed_elsewhere(url: str, ahead: float, lease: float) -> str:
     """Claim one document in a process whose clock is so many seconds ahead; return its id."""
-    ran = subprocess.run(
-        [sys.executable, "-c", CLAIM, url, str(ahead), str(lease)], capture_output=True, text=True, check=True
-    )
-    return ran.stdout.strip()
+
+    def claim(tell: Callable[[str], None]) -> None:
+        wall = time.time_ns
+        time.time_ns = lambda: wall() + int(ahead * 1e9)
+        with docstore.open(url) as store:
+            tell(" ".join(claim.document.id for claim in store.documents.claim(lease=lease)))
+
+    child = Child(claim)
+    claimed = child.told(60)
+    assert 0 == child.wait()
+    child.close()
+    return str(claimed)
 
 
 def test_time_passes_between_processes_too(sqlite_url: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from docstore.testing.conformance.rows import fill
 from docstore.testing.strategies import Ask, RandomChooser
 from docstore.testing.strategies.asks import ask
 from docstore.testing.strategies.worlds import world
+from tests.kit.forms import either, pairs
 
 TENANTS = ["a", "b", "c", "d", "e", None]
 FILTERS: list[dict[str, Any]] = [
@@ -80,19 +80,17 @@ def answers(store: docstore.Store, filter: dict[str, Any], sort: Any, search: st
 def test_answers_are_those_of_tables_that_are_one(stores: tuple[docstore.Store, docstore.Store]) -> None:
     """Scoped and not, by each filter, sort and search."""
     parted, plain = stores
-    for filter in FILTERS:
-        for sort in SORTS:
-            for search in (None, "word3", "common -word1"):
-                tenant = random.Random(f"{filter}{sort}{search}").choice(TENANTS)
-                pair = (parted, plain) if tenant is None else (
-                    parted.scoped(tenant=tenant), plain.scoped(tenant=tenant)
-                )  # fmt: skip
-                assert answers(pair[0], filter, sort, search) == answers(pair[1], filter, sort, search)
+    for filter, sort, search in pairs(FILTERS, SORTS, (None, "word3", "common -word1")):
+        tenant = random.Random(f"{filter}{sort}{search}").choice(TENANTS)
+        pair = (parted, plain) if tenant is None else (
+            parted.scoped(tenant=tenant), plain.scoped(tenant=tenant)
+        )  # fmt: skip
+        assert answers(pair[0], filter, sort, search) == answers(pair[1], filter, sort, search)
 
 
 def test_a_tenants_generated_questions_have_the_answers_of_one_table(postgres_url: str) -> None:
     """60 of them, in the long form 2,000: filters, searches, sorts and windows drawn from the records."""
-    wanted = 2_000 if os.environ.get("DOCSTORE_SOAK") else 60
+    wanted = either(60, 2_000)
     asked = 0
     parted, plain = open_backend(postgres_url, partitions=8), open_backend(postgres_url, table_prefix="one_")
     with docstore.open(parted) as store, docstore.open(plain) as other:

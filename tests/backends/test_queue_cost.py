@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from docstore import lifecycle
 from docstore.backend import Query, Scope
 from docstore.query.expr import And
 from docstore.query.fields import DOCUMENTS
+from tests.kit.forms import SOAK
 
-SOAK = bool(os.environ.get("DOCSTORE_SOAK"))
 """The long form: 140,000 documents that are done."""
 
 

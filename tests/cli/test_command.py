@@ -18,6 +18,7 @@ from docstore.cli.app import COMMANDS
 from docstore.cli.options import local_path, own_places, sqlite_file
 from docstore.cli.output import shown, size_text
 from docstore.testing.servers import PostgresServer
+from tests.kit.forked import Forked, command
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -334,14 +335,10 @@ def test_without_the_extra_the_install_command_is_printed(missing: str) -> None:
 
 def test_a_reader_that_went_away_is_no_traceback(filled: list[str]) -> None:
     """`docstore find | head -0` ends quietly."""
-    code = "import sys; from docstore.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "find", "--json", *filled]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.wait(60) == 1
-        assert process.stderr.read() == ""
+    with Forked(command("find", "--json", *filled)) as process:
+        process.output.close()
+        assert process.wait() == 1
+        assert process.errors.read() == b""
 
 
 @pytest.mark.parametrize(
@@ -363,18 +360,16 @@ def test_names_cannot_steer_the_terminal() -> None:
 def test_on_a_terminal_a_bar_shows_how_far_it_is(folder: Path, tmp_path: Path) -> None:
     """With standard error on a terminal, `index` draws how many files and which, and clears it at the end."""
     place = ["--store", f"sqlite:///{tmp_path / 'bar.db'}", "--blobs", str(tmp_path / "bytes")]
-    code = "import sys; from docstore.cli import main; sys.exit(main(sys.argv[1:]))"
     leader, follower = os.openpty()
-    command = [sys.executable, "-c", code, "index", str(folder), *place]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    with subprocess.Popen(command, stderr=follower, stdout=subprocess.PIPE, env=environment) as process:
+    environment = {"TERM": "xterm", "COLUMNS": "80"}
+    run = command("index", str(folder), *place)
+    with Forked(run, environment=environment, terminal=follower, streams=[2], without=[leader]) as process:
         os.close(follower)
         drawn = b""
         with open(leader, "rb", buffering=0) as terminal, suppress(OSError):  # EIO: the other end is closed
             while found := terminal.read(4096):
                 drawn += found
-        assert process.stdout is not None
-        assert process.stdout.read().startswith(b"3 files in ")
+        assert process.output.read().startswith(b"3 files in ")
     assert process.returncode == 0
     assert b"indexing" in drawn
     assert b"3 files: sub/photo.png" in drawn

@@ -6,8 +6,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import docstore
+from tests.kit.forked import Forked
+from tests.kit.forked import command as program
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -91,8 +91,7 @@ def test_files_from_standard_input(command: Run, papers: Path, monkeypatch: pyte
 
 def test_a_folder_is_watched_until_it_is_interrupted(papers: Path, tmp_path: Path) -> None:
     """What changes meanwhile is put in; Ctrl-C ends it with 130."""
-    asked = [sys.executable, "-m", "docstore", "index", "papers", "--watch", "--quiet"]
-    with subprocess.Popen(asked, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with Forked(program("index", "papers", "--watch", "--quiet"), folder=tmp_path) as process:
         (papers / "new.txt").write_text("new words")
         deadline, found = time.monotonic() + 60, 0
         with docstore.open(f"sqlite:///{tmp_path}/docstore.db") as store:
@@ -100,9 +99,8 @@ def test_a_folder_is_watched_until_it_is_interrupted(papers: Path, tmp_path: Pat
                 found = store.documents.count({"external_id": "papers/new.txt"})
                 time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-        assert process.stderr is not None
-        assert process.stderr.read().strip() == b"docstore: interrupted; what was done stays"
+        assert process.wait() == 130
+        assert process.errors.read().strip() == b"docstore: interrupted; what was done stays"
     assert found == 1
 
 
@@ -111,15 +109,12 @@ def test_an_interrupted_run_goes_on(command: Run, tmp_path: Path) -> None:
     (tmp_path / "many").mkdir()
     for n in range(300):
         (tmp_path / "many" / f"{n}.txt").write_text(f"number {n}")
-    asked = [sys.executable, "-m", "docstore", "index", "many", "--quiet"]
     for delay in (0.1, 0.5):
-        with subprocess.Popen(
-            asked, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
+        with Forked(program("index", "many", "--quiet"), folder=tmp_path) as process:
             _wait_for(tmp_path / "docstore.db")
             time.sleep(delay)
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) in (0, 130, -signal.SIGINT)  # the last: before it began
+            assert process.wait() in (0, 130)
     assert command("index", "many")[0] == 0
     assert command("count", "--all-versions")[1] == "300\n"
     with docstore.open(f"sqlite:///{tmp_path}/docstore.db", blobs=str(tmp_path / "docstore-files")) as store:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 import docstore
+from tests.kit.forked import Forked, command
 
 
 @pytest.fixture
@@ -33,8 +32,7 @@ def at_a_terminal(arguments: list[str], typed: list[tuple[str, str]]) -> tuple[i
     Return its exit status and all that was printed.
     """
     ours, its = pty.openpty()
-    command = [sys.executable, "-m", "docstore", *arguments]
-    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, close_fds=True) as running:
+    with Forked(command(*arguments), terminal=its, without=[ours]) as running:
         os.close(its)
         shown, ends = "", time.monotonic() + 60
         try:
@@ -47,7 +45,7 @@ def at_a_terminal(arguments: list[str], typed: list[tuple[str, str]]) -> tuple[i
             pass
         finally:
             os.close(ours)
-        return running.wait(10), shown.replace("\x00", "")
+        return running.wait(), shown.replace("\x00", "")
 
 
 def test_review_goes_through_the_queue_at_a_terminal(place: list[str]) -> None:
@@ -82,14 +80,11 @@ def test_two_runs_on_one_folder_make_no_duplicates(tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(40):
         (folder / f"{number}.txt").write_text(f"paper {number}")
-    command = [sys.executable, "-m", "docstore", "index", str(folder), "--quiet"]
     place = ["--store", str(tmp_path / "docs.db"), "--blobs", str(tmp_path / "files")]
-    both = [
-        subprocess.Popen([*command, *place], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for _ in range(2)
-    ]
-    said = [one.communicate(timeout=120)[0].decode() for one in both]
-    assert [one.returncode for one in both] == [0, 0], said
+    index = command("index", str(folder), "--quiet", *place)
+    with Forked(index) as one, Forked(index) as other:
+        said = [process.output.read() + process.errors.read() for process in (one, other)]
+    assert [one.returncode, other.returncode] == [0, 0], said
     with docstore.open(f"sqlite:///{tmp_path}/docs.db", blobs=str(tmp_path / "files")) as store:
         found = [(one.filename, one.version) for one in store.documents.find(limit=1000, latest_only=False)]
         assert sorted(found) == sorted((f"{number}.txt", 1) for number in range(40))

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import docstore
+from tests.kit.forms import SOAK
 
-SOAK = os.environ.get("DOCSTORE_SOAK") == "1"
 LATE = 1.0 if SOAK else 4.0
 """Seconds: what is promised, and what a machine that does much else may add."""
 

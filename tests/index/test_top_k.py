@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ FIELDS = {name: DOCUMENTS.column(name).kind is Kind.JSON for name in indexed_fie
 MANY = 3000
 
 
+@cache
 def records(seed: int) -> dict[int, dict[str, Any]]:
     """Return many records with ties, gaps, and values of every scalar type."""
     chance = random.Random(seed)
@@ -42,6 +44,14 @@ def records(seed: int) -> dict[int, dict[str, Any]]:
         }
         for number in range(1, MANY + 1)
     }
+
+
+@cache
+def folded(seed: int) -> Bulk:
+    """Return their index."""
+    stored = MemoryPostings()
+    stored.fold(FIELDS, {}, records(seed))
+    return Bulk(FIELDS, stored)
 
 
 @pytest.mark.parametrize(
@@ -70,19 +80,18 @@ def test_a_cut_holds_the_window(sort: Any) -> None:
     """Sorted, less what is to be skipped, the cut begins with the window of the whole order; behind a
     position, too.
     """
-    held = records(1)
-    folded = MemoryPostings()
-    folded.fold(FIELDS, {}, held)
-    source = Bulk(FIELDS, folded)
+    held, source = records(1), folded(1)
     order: tuple[SortKey, ...] = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
-    key = sort_key_function(order)
-    whole = sorted(held, key=lambda number: key(held[number]))
+    key_of = sort_key_function(order)
+    keys = {number: key_of(record) for number, record in held.items()}
+    key = keys.__getitem__
+    whole = sorted(held, key=key)
     every: Bitmap = source.posting((), EVERY)
     assert top_k.can_cut(order, None, source)
     for offset, limit in ((0, 1), (0, 11), (7, 10), (1499, 20), (MANY - 5, 50), (MANY + 5, 50)):
         cut = top_k.cut(every, order, offset, limit, source)
         if cut is not None:
-            read = sorted(cut.members.members, key=lambda number: key(held[number]))
+            read = sorted(cut.members.members, key=key)
             assert whole[offset : offset + limit] == read[cut.skip : cut.skip + limit]
     for place in (0, 10, 1500, MANY - 1):
         position = position_of(held[whole[place]], order)
@@ -90,17 +99,14 @@ def test_a_cut_holds_the_window(sort: Any) -> None:
         beyond, slack = top_k.after(every, order, position, source)
         cut = top_k.cut(beyond, order, 0, 11 + slack, source)
         if cut is not None:
-            behind = [number for number in cut.members.members if key(held[number]) > key(held[whole[place]])]
-            assert whole[place + 1 : place + 12] == sorted(behind, key=lambda number: key(held[number]))[:11]
+            behind = [number for number in cut.members.members if key(number) > key(whole[place])]
+            assert whole[place + 1 : place + 12] == sorted(behind, key=key)[:11]
 
 
 @pytest.mark.parametrize("sort", ["created_at", "-metadata.rank", "metadata.nowhere", "status"])
 def test_a_cut_is_small_however_many_share_a_value(sort: str) -> None:
     """Of records that share a value, no more are read than the window and a few."""
-    held = records(2)
-    folded = MemoryPostings()
-    folded.fold(FIELDS, {}, held)
-    source = Bulk(FIELDS, folded)
+    source = folded(2)
     order = parse_sort(sort, DOCUMENTS, DEFAULT_LIMITS)
     for offset in (0, 300, 1500):
         cut = top_k.cut(source.posting((), EVERY), order, offset, 10, source)

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from docstore.crash_points import hooked
 
-__all__ = ["Child", "crashed_at", "dying_at"]
+__all__ = ["Child", "crashed_at", "dying_at", "fork"]
 
 _CRASHED = 86
 """The exit code of a process that a hook ended."""
@@ -40,7 +40,7 @@ class Child:
         sys.stderr.flush()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 where threads are about
-            self.pid: int = _fork()
+            self.pid: int = fork()
         if self.pid == 0:
             os.close(self._read)
             _run(work, write)
@@ -134,7 +134,7 @@ def dying_at(step: str, *, time: int = 1) -> Iterator[None]:
         yield
 
 
-def _fork() -> int:
+def fork() -> int:
     """Fork; the child's garbage collector leaves alone what it inherits, or it would copy every page."""
     gc.freeze()
     pid = os.fork()

@@ -12,6 +12,7 @@ import pytest
 
 import docstore
 from docstore.errors import FilterError, FilterTooComplex, InvalidCursor, InvalidSort
+from tests.kit.forms import SOAK
 
 DEEP = 100_000
 MEGABYTES = 10_000_000
@@ -94,7 +95,7 @@ def closed_to_queries(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) ->
 def test_filters_that_are_too_deep_or_too_large(closed_to_queries: docstore.Store) -> None:
     """FilterTooComplex from every call that takes a filter, without recursion, without I/O, at once."""
     documents, extractions = closed_to_queries.documents, closed_to_queries.extractions
-    for name, make in FILTERS.items():
+    for turn, (name, make) in enumerate(FILTERS.items()):
         filter = make()
         expected = FilterError if name in UNKNOWN else FilterTooComplex
         calls: tuple[Callable[[Any], Any], ...] = (
@@ -102,7 +103,8 @@ def test_filters_that_are_too_deep_or_too_large(closed_to_queries: docstore.Stor
             documents.delete_many, documents.update_many, lambda it: documents.count_by("status", it),
             lambda it: documents.claim(filter=it), lambda it: documents.find(docstore.under("metadata", it)),
         )  # fmt: skip
-        for call in calls:
+        asked = calls if SOAK or turn < 2 else (calls[0], calls[turn % len(calls)], calls[-1 - turn % 7])
+        for call in asked:
             with soon(), pytest.raises(expected) as refused:
                 call(filter)
             assert len(str(refused.value)) < 2_000, name

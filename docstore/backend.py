@@ -64,6 +64,7 @@ __all__ = [
     "BlobRow",
     "BlobState",
     "Capabilities",
+    "Changes",
     "CopiesItself",
     "CountsBuckets",
     "CountsBy",
@@ -93,9 +94,11 @@ __all__ = [
     "Support",
     "TermSupport",
     "Translates",
+    "UpdatesMany",
     "Writer",
     "capabilities_of",
     "column",
+    "update_rows",
 ]
 
 
@@ -111,6 +114,7 @@ class Capabilities:
         transactions: transactions of tasks that may be open at once.
         pool_timeout: seconds that a task waits for one of those.
         takes_columns: a writer takes :class:`docstore.backend.Rows`.
+        updates_many: a writer has :meth:`UpdatesMany.update_many`; else the core updates row by row.
         locks_rows: a writer keeps other blocks from the rows that it asked for with a lock; else it locks by
             name.
         reads_words: a reader brings ``words``, :func:`docstore.query.text.index_words` of the content by the
@@ -125,6 +129,7 @@ class Capabilities:
     transactions: int = 8
     pool_timeout: float = 10.0
     takes_columns: bool = False
+    updates_many: bool = False
     locks_rows: bool = False
     reads_words: bool = False
     counts_buckets: bool = False
@@ -179,6 +184,10 @@ class Duplicate(DocstoreError):
     """
 
     constraint: str = ""
+
+
+Changes: TypeAlias = Sequence[tuple[Row, Mapping[str, Any]]]
+"""Rows as they are, and the columns to set in each."""
 
 
 class Reader(Protocol):
@@ -258,6 +267,16 @@ class Writer(Reader, Protocol):
     def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
         """Remove the row with the key and the tenant of ``blob`` if its state is among ``states``; return
         whether it was.
+        """
+
+
+class UpdatesMany(Writer, Protocol):
+    """A writer with ``updates_many``."""
+
+    def update_many(self, collection: Collection, changes: Changes) -> bool:
+        """Set columns of different rows, of each its own; return whether all of them exist.
+
+        If not, and after a Duplicate, the core undoes the block or the part of it.
         """
 
 
@@ -577,3 +596,12 @@ class Rows(Sequence[Row]):
 def column(rows: Sequence[Row], name: str) -> Sequence[Any]:
     """Return one column of rows, which all have it."""
     return rows.columns[name] if isinstance(rows, Rows) else [row[name] for row in rows]
+
+
+def update_rows(writer: Writer, collection: Collection, changes: Changes) -> bool:
+    """Set columns of different rows, by one call if the writer takes many; return whether all exist."""
+    if not capabilities_of(writer).updates_many:
+        return all(writer.update(collection, row, columns) for row, columns in changes)
+    able: Any = writer
+    exist: bool = able.update_many(collection, changes)
+    return exist

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
 
-from docstore.backend import Lock, Query, Row, Scope, SortKey, Writer, capabilities_of
+from docstore.backend import Lock, Query, Row, Scope, SortKey, Writer, capabilities_of, update_rows
 from docstore.errors import InvalidTransition, LeaseLost, shown
 from docstore.query.expr import And, Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS
@@ -43,6 +43,7 @@ __all__ = [
     "lock_chains",
     "moved_columns",
     "needs_review",
+    "one_of",
     "place_in_chains",
     "promote_newest",
     "released",
@@ -117,7 +118,7 @@ def _heads(writer: Writer, chains: AbstractSet[Chain], lock: Lock | None = None)
     heads: dict[Chain, Row] = {}
     external_ids = tuple(sorted({chain[2] for chain in chains}))
     within = [
-        _one_of(name, {chain[at] for chain in chains}) for at, name in enumerate(("tenant", "owner"))
+        one_of(name, {chain[at] for chain in chains}) for at, name in enumerate(("tenant", "owner"))
     ]  # others may use the same names: their rows are none of ours to wait for
     for at in range(0, len(external_ids), 1000):
         named = In(("external_id",), external_ids[at : at + 1000])
@@ -129,7 +130,8 @@ def _heads(writer: Writer, chains: AbstractSet[Chain], lock: Lock | None = None)
     return heads
 
 
-def _one_of(name: str, values: set[str | None]) -> Expr:
+def one_of(name: str, values: set[str | None]) -> Expr:
+    """Return the condition that a field has one of some values."""
     if len(values) == 1:
         return Compare((name,), "eq", values.pop())
     return In((name,), tuple(sorted(values, key=lambda value: value or "")))
@@ -174,8 +176,7 @@ def place_in_chains(writer: Writer, rows: Sequence[Row]) -> None:
             row["first_created_at"] = before["first_created_at"]
             before["is_latest"] = False
         newest[chain] = row
-    for head in turned:
-        writer.update(DOCUMENTS, head, {"is_latest": False})
+    update_rows(writer, DOCUMENTS, [(head, {"is_latest": False}) for head in turned])
 
 
 def moved_columns(writer: Writer, row: Row, owner: str | None, external_id: str | None) -> Row:

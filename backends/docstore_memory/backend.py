@@ -59,7 +59,7 @@ from docstore_memory.state import (
     key_of,
     within,
 )
-from docstore_memory.table import DecodedRecords, Record
+from docstore_memory.table import KEYS, DecodedRecords, Record
 
 _EVERYWHERE = Scope()
 
@@ -318,7 +318,8 @@ class MemoryWriter(MemoryReader):
         """
         for record in self._view.find(collection, "number", row["number"]):
             changed = record.changed(changes)
-            self._check_unique(collection, changed)
+            if not KEYS.isdisjoint(changes):
+                self._check_unique(collection, changed)
             self._layer(collection.name, record.number).put(changed)
             return True
         return False

@@ -20,6 +20,8 @@ from docstore.query.text import index_words
 
 # The keys that a table finds records by, besides `number`. The first three are fields of the record.
 INDEXES: Final = ("id", "external_id", "document_id", "version", "latest")
+KEYS: Final = frozenset({"id", "external_id", "document_id", "tenant", "owner", "version", "is_latest"})
+"""The columns that these are made of."""
 
 _MOST_OPENED: Final = 20_000
 
@@ -226,11 +228,12 @@ class Table:
             for name, key in record.keys():  # noqa: SIM118 - not a mapping
                 self._link(name, key, number)
         else:
-            before, after = set(old.keys()), set(record.keys())
-            for name, key in before - after:
-                self._unlink(name, key, number)
-            for name, key in after - before:
-                self._link(name, key, number)
+            before, after = old.keys(), record.keys()
+            if before != after:
+                for name, key in {*before} - {*after}:
+                    self._unlink(name, key, number)
+                for name, key in {*after} - {*before}:
+                    self._link(name, key, number)
         self.records[number] = record
 
     def add(self, other: Table) -> None:

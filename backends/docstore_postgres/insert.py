@@ -13,17 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from operator import itemgetter
-from types import NoneType
 from typing import Any
 
 import psycopg
 from docstore_sql.compiler import Compiler, Fragment
-from docstore_sql.session import Session, content_columns, name_columns
+from docstore_sql.session import Session, name_columns
 from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
 from pydantic_core import from_json
 
-from docstore.backend import Duplicate, Row, Rows, column
+from docstore.backend import Changes, Duplicate, Row, column
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.jsonpath import index_folds, index_json, is_plain
 from docstore_postgres.term_index import (
@@ -127,24 +126,60 @@ class InsertSession(Session):
         """Return the values for :meth:`insert_names`."""
         values = super().insert_values(collection, row)
         for name in _JSON_NAMES[collection.name]:
-            values += derived_values(
-                name, row[name], NO_COMMON_VALUES if row["tenant"] else self.common_values()
-            )
+            values += derived_values(name, row[name], self._common_values_for(row))
         return values
 
-    def assignment(self, name: str, value: Any) -> Fragment:
-        """Return one ``column = value``, of a JSON field with the columns made from it."""
-        plain = super().assignment(name, value)
-        if name not in _ALL_JSON:
-            return plain
-        sets = ", ".join(f"{name}_{kind} = %s::{cast}" for kind, cast in derived_names(name))
-        made = derived_values(name, value, self.common_values())
-        # Tenants' records have no words of common values, which are learnt of nobody's alone. Whose the row
-        # is, only the server knows here.
-        if name == TERMS_FIELD and self.common_values().known:
-            sets = sets.removesuffix("%s::tsvector") + "CASE tenant WHEN '' THEN %s ELSE %s END::tsvector"
-            made = (*made, derived_values(name, value, NO_COMMON_VALUES)[-1])
-        return Fragment(f"{plain.text}, {sets}", (*plain.values, *made))
+    def changed_columns(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns that changes of a row set, of a JSON field with those made from it."""
+        columns = super().changed_columns(row, changes)
+        for name in _ALL_JSON & changes.keys():
+            made = derived_values(name, changes[name], self._common_values_for(row))
+            columns |= zip((f"{name}_{kind}" for kind, _ in derived_names(name)), made, strict=True)
+        return columns
+
+    def assignments(self, names: Iterable[str]) -> str:
+        """Return the SET clause for columns of the table."""
+        return ", ".join(
+            f"{name} = %s::{_CASTS[name]}" if name in _CASTS else f"{name} = %s" for name in names
+        )
+
+    def update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
+        """Set the same columns in rows, many by one statement; return how many rows exist.
+
+        What all rows get is bound once, else as an array; columns that get the same share it.
+        """
+        if len(changes) == 1 or self.tables.distributed:
+            return super().update_alike(collection, names, changes)
+        types = _TYPES[collection.name]
+        arrays: list[tuple[str, list[Any]]] = [("bigint", [row["number"] for row, _ in changes])]
+        alike: list[Any] = []
+
+        def place(values: list[Any], kind: str) -> str:
+            if values.count(values[0]) == len(values):
+                alike.append(values[0])
+                return f"%s::{kind}"
+            kind_of_array = kind if kind in ("bigint", "boolean") else "text"
+            if (kind_of_array, values) not in arrays:
+                arrays.append((kind_of_array, values))
+            return f"v.c{arrays.index((kind_of_array, values))}::{kind}"
+
+        columns = {name: [made[name] for _, made in changes] for name in names}
+        sets = [f"{name} = {place(values, types[name])}" for name, values in columns.items()]
+        # The tenant comes last: its value, if it is bound by itself, follows the arrays.
+        bound = alike.copy()
+        tenant = place([row["tenant"] or "" for row, _ in changes], "text")
+        given = ", ".join(f"%s::{kind}[]" for kind, _ in arrays)
+        text = (
+            f"UPDATE {self.tables.of(collection)} AS d SET {', '.join(sets)} "
+            f"FROM unnest({given}) AS v ({', '.join(f'c{at}' for at in range(len(arrays)))}) "
+            f"WHERE d.tenant = {tenant} AND d.number = v.c0"
+        )
+        values = (*bound, *(values for _, values in arrays), *alike[len(bound) :])
+        return self.run(Fragment(text, values))
+
+    def _common_values_for(self, row: Row) -> CommonValues:
+        """Return the common values for a record; a tenant's has none, as they are learnt of all together."""
+        return NO_COMMON_VALUES if row["tenant"] else self.common_values()
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Insert rows, many by COPY with numbers taken ahead; return their numbers."""
@@ -288,35 +323,15 @@ class InsertSession(Session):
             for row in rows:
                 copy.write_row(row)
 
-    def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
-        if isinstance(rows, Rows) and set(map(type, rows.columns["content"])) == {NoneType}:
-            return
-        kept = [
-            (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None
-        ]
-        if len(kept) < _COPIED_FROM_ROWS:
-            super()._insert_contents(rows, numbers)
-            return
-        self._note_copied(self.tables.content, len(kept))
-        marks = self.tables.search_marks
-        self.cursor.execute("SELECT row_security_active(%s::regclass)", (self.tables.content,))
-        self._insert_many(
-            f"{self.tables.content} (number, tenant, content, words, symbols)",
-            ("%s",) * 5,
-            (
-                (number, row["tenant"] or "", *content_columns(row["content"], marks=marks))
-                for number, row in kept
-            ),
-            copies=not self.cursor.fetchone()[0],
-        )
-
-    def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
-        """Insert one row of content."""
-        self.cursor.execute(
-            f"INSERT INTO {self.tables.content} (number, tenant, content, words, symbols) "
-            "VALUES (%s, %s, %s, %s, %s)",
-            (number, tenant, *columns),
-        )
+    def insert_contents(self, lines: Iterable[tuple[int, str, str, str, str]], count: int) -> None:
+        """Insert rows of content, many by COPY."""
+        copies = count >= _COPIED_FROM_ROWS
+        if copies:
+            self._note_copied(self.tables.content, count)
+            self.cursor.execute("SELECT row_security_active(%s::regclass)", (self.tables.content,))
+            copies = not self.cursor.fetchone()[0]
+        into = f"{self.tables.content} (number, tenant, content, words, symbols)"
+        self._insert_many(into, ("%s",) * 5, lines, copies=copies)
 
 
 def _are_no_ones(rows: Sequence[Row]) -> bool:
@@ -335,6 +350,19 @@ _JSON_COLUMNS = {
 }
 _ALL_JSON = frozenset(name for names in _JSON_NAMES.values() for name in names)
 _INSERTED: dict[str, tuple[str, ...]] = {}
+_SQL_TYPES = {
+    Kind.TEXT: "text", Kind.CHOICE: "text", Kind.JSON: "text",
+    Kind.INTEGER: "bigint", Kind.INSTANT: "bigint", Kind.BOOLEAN: "boolean",
+}  # fmt: skip
+_CASTS = {f"{field}_{kind}": cast for field in _ALL_JSON for kind, cast in derived_names(field)}
+_TYPES = {
+    collection.name: {
+        **{field.name: _SQL_TYPES[field.kind] for field in columns_of(collection)},
+        **dict.fromkeys(("filename_fold", "filename_search"), "text"),
+        **_CASTS,
+    }
+    for collection in (DOCUMENTS, EXTRACTIONS)
+}
 _MARKS = {
     collection.name: (
         *["%s"] * (len(columns_of(collection)) + 1),  # without the number, with two folds of the filename

@@ -57,7 +57,7 @@ class PostgresSession(InsertSession):
     aborts: ClassVar[bool] = True
     appends: ClassVar[bool] = True
     capabilities: ClassVar[Capabilities] = Capabilities(
-        single_writer=False, takes_columns=True, locks_rows=True, reads_words=True
+        single_writer=False, takes_columns=True, updates_many=True, locks_rows=True, reads_words=True
     )
 
     def __init__(
@@ -382,12 +382,6 @@ class PostgresSession(InsertSession):
         """Return the words that lock the rows read."""
         return " FOR UPDATE OF d SKIP LOCKED" if lock == "skip" else " FOR UPDATE OF d"
 
-    def guarded(self, statement: Fragment) -> int:
-        """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""
-        with self.kept():
-            self.run(statement)
-            return int(self.cursor.rowcount)
-
     # -- one record in one statement -------------------------------------------------------------------------
 
     def insert_single(
@@ -407,7 +401,7 @@ class PostgresSession(InsertSession):
 
     def update_single(self, collection: Collection, before: Row, changes: Mapping[str, object]) -> bool:
         """Set columns of a row if it is still as it was read; return whether it was."""
-        assignments = [self.assignment(name, value) for name, value in changes.items()]
+        columns = self.changed_columns(before, changes)
         guards = (
             "tenant",
             "number",
@@ -415,11 +409,10 @@ class PostgresSession(InsertSession):
             *(name for name in ("status", "is_latest") if name in before),
         )
         text = (
-            f"UPDATE {self.tables.of(collection)} SET {', '.join(part.text for part in assignments)} "
+            f"UPDATE {self.tables.of(collection)} SET {self.assignments(columns)} "
             f"WHERE {' AND '.join(f'{name} = %s' for name in guards)} RETURNING number"
         )
-        values = [value for part in assignments for value in part.values]
-        values += [before["tenant"] or "", *(before[name] for name in guards[1:])]
+        values = [*columns.values(), before["tenant"] or "", *(before[name] for name in guards[1:])]
         if collection is DOCUMENTS and changes.get("status", before["status"]) != before["status"]:
             text = (
                 f"WITH changed AS ({text}), counted AS (INSERT INTO {self.tables.tally} "

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from random import random, sample
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-from docstore.backend import Query, Row, column
+from docstore.backend import Changes, Query, Row, column
 from docstore.query.expr import TRUE, And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore_sql.compiler import Fragment, both
@@ -200,26 +200,28 @@ class Counters:
             found[tenant or "", owner or "", latest, status] += n
         return found
 
-    def of_stored(self, rows: Sequence[Row]) -> Counter[Key]:
-        """Count rows as they are stored, and keep others from changing them."""
-        source = f"SELECT {_OF_ROW} FROM {self._session.tables.of(DOCUMENTS)} AS d WHERE "
-        counted: Counter[Key] = Counter()
+    def of_stored(self, rows: Sequence[Row]) -> dict[int, Key]:
+        """Return the counter of each row as it is stored, by number, and keep others from changing them."""
+        source = f"SELECT number, {_OF_ROW} FROM {self._session.tables.of(DOCUMENTS)} AS d WHERE "
+        counted: dict[int, Key] = {}
         chosen = [self._session.key_of(rows[0])] if len(rows) == 1 else self._session.chosen(rows)
         for some in chosen:
             self._session.run(some.wrapped(source, self._session.row_lock("wait")))
-            found = self._session.cursor.fetchall()
-            counted.update((tenant, owner, bool(latest), word) for tenant, owner, latest, word in found)
+            for number, tenant, owner, latest, word in self._session.cursor.fetchall():
+                counted[number] = tenant, owner, bool(latest), word
         return counted
 
-    def moved(self, before: Counter[Key], changed: Mapping[str, Any]) -> Counter[Key]:
-        """Return the differences of the counters where rows counted ``before`` get these columns."""
-        change: Counter[Key] = Counter()
-        given = {name: changed[name] for name in COUNTED if name in changed}
-        for key, n in before.items():
-            after = {**dict(zip(COUNTED, key, strict=True)), **given}
-            change[after["tenant"] or "", after["owner"] or "", after["is_latest"], after["status"]] += n
-        change.subtract(before)
-        return change
+    def moved(self, before: Mapping[int, Key], changes: Changes) -> Counter[Key]:
+        """Return the differences of the counters where rows with these counters are changed."""
+        moved: Counter[Key] = Counter()
+        for row, columns in changes:
+            key = before.get(row["number"])
+            if key is not None:
+                given = (columns.get(name, value) for name, value in zip(COUNTED, key, strict=True))
+                tenant, owner, latest, status = given
+                moved[tenant or "", owner or "", latest, status] += 1
+                moved[key] -= 1
+        return moved
 
     def add(self, change: Mapping[Key, int], sign: int = 1) -> None:
         """Raise or lower the counts."""

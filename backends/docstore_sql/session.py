@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection as Container
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from operator import itemgetter
 from types import NoneType
 from typing import Any, ClassVar
 
-from docstore.backend import ANYWHERE, BlobRow, BlobState, Query, Row, Rows, Scope, Statement
+from docstore.backend import ANYWHERE, BlobRow, BlobState, Changes, Query, Row, Rows, Scope, Statement
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.text import fold, search_fold, stored_symbols, stored_words, words
@@ -251,12 +252,16 @@ class Session(ABC):
     def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
         if isinstance(rows, Rows) and set(map(type, rows.columns["content"])) == {NoneType}:
             return
-        for row, number in zip(rows, numbers, strict=True):
-            content = row.get("content")
-            if content is not None:
-                self.insert_content(
-                    number, row.get("tenant") or "", content_columns(content, marks=self.tables.search_marks)
-                )
+        given = [
+            (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None
+        ]
+        marks = self.tables.search_marks
+        lines = (
+            (number, row.get("tenant") or "", *content_columns(row["content"], marks=marks))
+            for number, row in given
+        )
+        if given:
+            self.insert_contents(lines, len(given))
 
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names: all of the table's own but the number."""
@@ -271,49 +276,69 @@ class Session(ABC):
 
     def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
         """Set columns of one row; return whether it exists."""
-        changed = {name: value for name, value in changes.items() if name != "content"}
-        if "tenant" in changed:
-            changed["tenant"] = changed["tenant"] or ""
-        if "filename" in changed:
-            folds = name_columns(changed["filename"], marks=self.tables.search_marks)
-            changed["filename_fold"], changed["filename_search"] = folds
-        assignments = [self.assignment(name, value) for name, value in changed.items()]
-        sets = Fragment(
-            ", ".join(part.text for part in assignments), sum((part.values for part in assignments), ())
-        )
-        table, key = self.tables.of(collection), self.key_of(row)
-        counted = collection is DOCUMENTS and not changed.keys().isdisjoint(COUNTED)
-        before = self.counters.of_stored([row]) if counted else None
-        if assignments:
-            execute = self.run if _UNIQUE.isdisjoint(changed) else self.guarded
-            text = f"UPDATE {table} SET {sets.text} WHERE {key.text}"
-            exists = execute(Fragment(text, (*sets.values, *key.values))) == 1
-        else:
-            self.run(key.wrapped(f"SELECT 1 FROM {table} WHERE "))
-            exists = self.cursor.fetchone() is not None
-        if before is not None:
-            self.counters.add(self.counters.moved(before, changed))
-        if exists and "content" in changes:
-            self.replace_content(row, changes["content"])
-        return exists
+        return self.update_many(collection, [(row, changes)])
 
-    def assignment(self, name: str, value: Any) -> Fragment:
-        """Return one ``column = value``, with the columns derived from it."""
-        return Fragment(f"{name} = {self.mark}", (value,))
+    def update_many(self, collection: Collection, changes: Changes) -> bool:
+        """Set columns of rows, by a statement for all that set the same ones; return whether all exist."""
+        counted = [(row, columns) for row, columns in changes if not columns.keys().isdisjoint(COUNTED)]
+        if collection is not DOCUMENTS:
+            counted = []
+        before = self.counters.of_stored([row for row, _ in counted]) if counted else {}
+        groups: dict[tuple[str, ...], list[tuple[Row, Mapping[str, Any]]]] = {}
+        for row, given in changes:
+            columns = self.changed_columns(row, given)
+            groups.setdefault(tuple(columns), []).append((row, columns))
+        written = sum(self._update_alike(collection, *group) for group in groups.items())
+        self.counters.add(self.counters.moved(before, counted))
+        if written < len(changes):
+            return False
+        contents = [{**row, **columns} for row, columns in changes if "content" in columns]
+        if contents:
+            for chosen in self.chosen(contents):
+                self.run(chosen.wrapped(f"DELETE FROM {self.tables.content} WHERE "))
+            self._insert_contents(contents, [row["number"] for row in contents])
+        return True
 
-    def replace_content(self, row: Row, content: str | None) -> None:
-        """Set or remove the content of a document."""
-        self.run(self.key_of(row).wrapped(f"DELETE FROM {self.tables.content} WHERE "))
-        if content is not None:
-            columns = content_columns(content, marks=self.tables.search_marks)
-            self.insert_content(row["number"], row["tenant"] or "", columns)
+    def _update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
+        """Set the same columns in rows; return how many of these exist."""
+        if names:
+            with nullcontext() if _UNIQUE.isdisjoint(names) else self.kept():
+                return self.update_alike(collection, names, changes)
+        found = 0
+        for chosen in self.chosen([row for row, _ in changes]):
+            self.run(chosen.wrapped(f"SELECT count(*) FROM {self.tables.of(collection)} WHERE "))
+            found += self.cursor.fetchone()[0]
+        return found
+
+    def update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
+        """Set the same columns of the table in rows, at least one of both; return how many rows exist."""
+        sets, exist = self.assignments(names), 0
+        for row, columns in changes:
+            key = self.key_of(row)
+            text = f"UPDATE {self.tables.of(collection)} SET {sets} WHERE {key.text}"
+            exist += self.run(Fragment(text, (*columns.values(), *key.values)))
+        return exist
+
+    def changed_columns(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns of the table that changes of a row set, those derived from them among them."""
+        columns = {name: value for name, value in changes.items() if name != "content"}
+        if "tenant" in columns:
+            columns["tenant"] = columns["tenant"] or ""
+        if "filename" in columns:
+            folds = name_columns(columns["filename"], marks=self.tables.search_marks)
+            columns["filename_fold"], columns["filename_search"] = folds
+        return columns
+
+    def assignments(self, names: Iterable[str]) -> str:
+        """Return the SET clause for columns of the table."""
+        return ", ".join(f"{name} = {self.mark}" for name in names)
 
     def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
         """Remove rows; return how many there were. A document's content and extractions go by their foreign
         keys.
         """
         if collection is DOCUMENTS:
-            self.counters.add(self.counters.of_stored(rows), -1)
+            self.counters.add(Counter(self.counters.of_stored(rows).values()), -1)
         start = f"DELETE FROM {self.tables.of(collection)} WHERE "
         return sum(self.run(chosen.wrapped(start)) for chosen in self.chosen(rows))
 
@@ -389,8 +414,8 @@ class Session(ABC):
         """Return whether the block's transaction is still open."""
 
     @abstractmethod
-    def guarded(self, statement: Fragment) -> int:
-        """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""
+    def kept(self) -> AbstractContextManager[None]:
+        """Raise Duplicate where a unique key turns out to be taken, and keep the transaction alive."""
 
     @abstractmethod
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
@@ -399,8 +424,13 @@ class Session(ABC):
         """
 
     @abstractmethod
-    def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
-        """Insert one row of content."""
+    def insert_contents(self, lines: Iterable[tuple[int, str, str, str, str]], count: int) -> None:
+        """Insert rows of content: number, tenant, content, words, symbols.
+
+        Args:
+            lines: the rows, made as they are asked for.
+            count: how many they are, at least one.
+        """
 
     @abstractmethod
     def listed(self, column: str, values: Sequence[Any]) -> Fragment:

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from docstore_sql.compiler import Fragment
 from docstore_sql.tables import Tables
 
-from docstore.backend import Row, column
+from docstore.backend import Changes, Row, column
 from docstore.concurrency import looked_over
 from docstore.index.bitmap import (
     Bitmap,
@@ -568,14 +568,27 @@ class SnapshotSession:
             last = log_new(self.cursor, self.names, collection, numbers)
             self._noted(collection, last, has_text=True)
 
-    def changing(self, collection: Collection, number: int, names: Iterable[str]) -> bool:
-        """Log a row about to be updated, if ``names`` has a column of the index; return whether it has."""
-        has_text = collection is DOCUMENTS and not _TEXTS.isdisjoint(names)
-        if not has_text and FIELDS[collection.name].keys().isdisjoint(names):
-            return False
-        self._last = log_old(self.cursor, self.names, collection, "number = ?", (number,), has_text=has_text)
-        self._has_text = has_text
-        return True
+    def changing(self, collection: Collection, changes: Changes) -> bool:
+        """Log rows about to be updated, those that get a column of the index; return whether any does."""
+        indexed = FIELDS[collection.name].keys()
+        texts = _TEXTS if collection is DOCUMENTS else frozenset()
+        with_text = [row["number"] for row, columns in changes if not texts.isdisjoint(columns)]
+        others = [
+            row["number"] for row, columns in changes
+            if texts.isdisjoint(columns) and not indexed.isdisjoint(columns)
+        ]  # fmt: skip
+        for numbers, has_text in ((with_text, True), (others, False)):
+            if numbers:
+                chosen = (
+                    self.session.listed("number", numbers)
+                    if len(numbers) > 1
+                    else Fragment("number = ?", tuple(numbers))
+                )
+                self._last = log_old(
+                    self.cursor, self.names, collection, chosen.text, chosen.values, has_text=has_text
+                )
+        self._has_text = bool(with_text)
+        return bool(with_text or others)
 
     def deleting(self, collection: Collection, where: Fragment) -> None:
         """Log rows about to be deleted."""

@@ -14,7 +14,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Collection as Container
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
@@ -24,7 +24,7 @@ from docstore_sql.migrations import made_by
 from docstore_sql.session import Session, name_columns
 from docstore_sql.tables import Tables, columns_of
 
-from docstore.backend import Capabilities, Duplicate, Query, Row, SortKey, Statement, column
+from docstore.backend import Capabilities, Changes, Duplicate, Query, Row, SortKey, Statement, column
 from docstore.concurrency import Clock
 from docstore.query.expr import And, Compare, In, Not, Path
 from docstore.query.facets import Bucket, in_buckets
@@ -122,7 +122,7 @@ class SQLiteSession(Session):
     mark: ClassVar[str] = "?"
     no_limit: ClassVar[str] = " LIMIT -1"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        takes_columns=True, reads_words=True, counts_buckets=True
+        takes_columns=True, updates_many=True, reads_words=True, counts_buckets=True
     )
 
     def __init__(
@@ -370,13 +370,23 @@ class SQLiteSession(Session):
             self.indexed.inserted(collection, numbers)
         return numbers
 
-    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
-        """Set columns of one row, logged for the index as it was; return whether it exists."""
-        noted = self.indexed.changing(collection, row["number"], changes)
-        exists = super().update(collection, row, changes)
+    def update_many(self, collection: Collection, changes: Changes) -> bool:
+        """Set columns of rows, logged for the index as they were; return whether all exist."""
+        noted = self.indexed.changing(collection, changes)
+        exist = super().update_many(collection, changes)
         if noted:
             self.indexed.changed(collection)
-        return exists
+        return exist
+
+    def update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
+        """Set the same columns in rows by one statement, run for each; return how many rows exist."""
+        text = f"UPDATE {self.tables.of(collection)} SET {self.assignments(names)} WHERE number = ?"
+        values = [(*columns.values(), row["number"]) for row, columns in changes]
+        if len(values) == 1:
+            self.cursor.execute(text, values[0])
+        else:
+            self.cursor.executemany(text, values)
+        return int(self.cursor.rowcount)
 
     def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
         """Remove rows, logged for the index as they were; return how many there were."""
@@ -406,15 +416,15 @@ class SQLiteSession(Session):
             row.update({name: _TRUTH.get(row[name], row[name]) for name in booleans})
         return rows
 
-    def guarded(self, statement: Fragment) -> int:
-        """Execute a write, raising Duplicate where a unique key is taken; return how many rows it wrote."""
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Raise Duplicate where a unique key turns out to be taken: SQLite undoes that statement alone."""
         try:
-            self.run(statement)
+            yield
         except Exception as error:
             if is_integrity_error(error) and "UNIQUE" in str(error):
                 raise _duplicate(error) from error
             raise
-        return int(self.cursor.rowcount)
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Insert rows: one by one statement, many with numbers taken ahead.
@@ -427,7 +437,8 @@ class SQLiteSession(Session):
         if len(rows) == 1:
             marks = ", ".join("?" * len(names))
             values = tuple(self.insert_values(collection, rows[0]))
-            self.guarded(Fragment(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values))
+            with self.kept():
+                self.cursor.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
             return [int(self.cursor.lastrowid)]
         if not rows:
             return []
@@ -435,11 +446,12 @@ class SQLiteSession(Session):
         first = self._next_number(table)
         numbers = list(range(first, first + len(rows)))
         try:
-            self.cursor.executemany(*insertion(table, names, numbers, rows, marks=self.tables.search_marks))
-        except Exception as error:
-            if is_integrity_error(error) and "UNIQUE" in str(error):
-                self.cursor.execute(f"DELETE FROM {table} WHERE number >= ?", (first,))
-                raise _duplicate(error) from error
+            with self.kept():
+                self.cursor.executemany(
+                    *insertion(table, names, numbers, rows, marks=self.tables.search_marks)
+                )
+        except Duplicate:
+            self.cursor.execute(f"DELETE FROM {table} WHERE number >= ?", (first,))
             raise
         return numbers
 
@@ -448,11 +460,11 @@ class SQLiteSession(Session):
         found = self.cursor.fetchone()
         return 1 if found is None else int(found[0]) + 1
 
-    def insert_content(self, number: int, tenant: str, columns: tuple[str, str, str]) -> None:
-        """Insert one row of content; it is keyed by the number alone."""
-        self.cursor.execute(
+    def insert_contents(self, lines: Iterable[tuple[int, str, str, str, str]], count: int) -> None:
+        """Insert rows of content; they are keyed by the number alone."""
+        self.cursor.executemany(
             f"INSERT INTO {self.tables.content} (number, content, words, symbols) VALUES (?, ?, ?, ?)",
-            (number, *columns),
+            ((number, *texts) for number, _, *texts in lines),
         )
 
     def listed(self, column: str, values: Sequence[Any]) -> Fragment:

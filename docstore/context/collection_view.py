@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from docstore.backend import (
+    Changes,
     Lock,
     Query,
     Reader,
@@ -19,6 +20,7 @@ from docstore.backend import (
     SingleStatementWrites,
     Support,
     Writer,
+    update_rows,
 )
 from docstore.context.store_context import StoreContext, spelled
 from docstore.errors import (
@@ -456,10 +458,16 @@ class CollectionView(Generic[T]):
 
     def write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
         """Write changes to a row, its revision one higher; return the row as it is then."""
-        written = _written(row, changes, now, touch=touch)
-        if not writer.update(self.collection, row, written):
-            raise NotFound(f"no {self.noun} with the id {shown(row['id'])}", id=row["id"])
-        return _as_written(row, written)
+        (written,) = self.write_many(writer, [(row, changes)], now, touch=touch)
+        return written
+
+    def write_many(self, writer: Writer, changes: Changes, now: int, *, touch: bool) -> list[Row]:
+        """Write changes to different rows; return each as it is then."""
+        written = [(row, _written(row, columns, now, touch=touch)) for row, columns in changes]
+        if not update_rows(writer, self.collection, written):
+            told = f"{shown(changes[0][0]['id'])}" if len(changes) == 1 else "one of those found"
+            raise NotFound(f"no {self.noun} with the id {told}", id=changes[0][0]["id"])
+        return [_as_written(row, columns) for row, columns in written]
 
     def check_revision(self, row: Row, expected: int | None) -> None:
         """Raise RevisionConflict if the row is at another revision than a caller expects."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from docstore import lifecycle
-from docstore.backend import BlobRow, BlobState, Query, Row, Scope, Writer
+from docstore.backend import BlobRow, BlobState, Changes, Query, Row, Scope, Writer, update_rows
 from docstore.blobs import open_source
 from docstore.concurrency import STORE_DEFAULT, Budget, Timeout
 from docstore.context.collection_view import CollectionView, Filter, check_revision_argument
@@ -46,6 +46,8 @@ __all__ = [
 _KEPT: tuple[BlobState, ...] = ("pending", "live")
 BATCH = 1000
 """Documents changed or removed in one commit."""
+# Documents whose new columns are held, and written, together: their metadata may be long.
+_TOGETHER = 250
 
 
 class DocumentsView(CollectionView[Document]):
@@ -54,27 +56,42 @@ class DocumentsView(CollectionView[Document]):
     def __init__(self, context: StoreContext, scope: Scope, *, confined: bool) -> None:
         super().__init__(context, scope, DOCUMENTS, confined=confined)
 
-    def write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
-        """Write changes to a row; a new filename and owner are the extractions', too, and an owner the
-        bytes'.
+    def write_many(self, writer: Writer, changes: Changes, now: int, *, touch: bool) -> list[Row]:
+        """Write changes to different rows; a new filename and owner are the extractions', too, and an owner
+        the bytes'. Rows that move to another chain are written one after the other: each finds what the one
+        before it left.
         """
-        if MOVES & changes.keys():
-            owner, name = (changes.get(field, row[field]) for field in ("owner", "external_id"))
-            changes = {**changes, **lifecycle.moved_columns(writer, row, owner, name)}
-        written = super().write(writer, row, changes, now, touch=touch)
-        theirs = {name: written[name] for name in ("filename", "owner") if written[name] != row[name]}
-        if theirs:
-            self._change_extractions(writer, row, theirs)
-        if "owner" in theirs and written["blob_key"] is not None:
-            writer.update_blob(BlobRow.of(written), _KEPT, owner=written["owner"])
-        if MOVES & changes.keys() and lifecycle.chain_of(written) != lifecycle.chain_of(row):
-            lifecycle.promote_newest(writer, [row])
+        moves = any(not MOVES.isdisjoint(columns) for _, columns in changes)
+        if moves and len(changes) > 1:
+            return [self.write(writer, *change, now, touch=touch) for change in changes]
+        if moves:
+            ((row, columns),) = changes
+            owner, name = (columns.get(field, row[field]) for field in ("owner", "external_id"))
+            changes = [(row, {**columns, **lifecycle.moved_columns(writer, row, owner, name)})]
+        written = super().write_many(writer, changes, now, touch=touch)
+        self._change_extractions(writer, [row for row, _ in changes], written)
+        if moves:
+            self._moved(writer, row, written[0])
         return written
 
-    def _change_extractions(self, writer: Writer, row: Row, columns: Mapping[str, Any]) -> None:
-        where = And((Compare(("document_id",), "eq", row["id"]), Compare(("tenant",), "eq", row["tenant"])))
-        for extraction in writer.select(Query(EXTRACTIONS, where=where)):
-            writer.update(EXTRACTIONS, extraction, columns)
+    def _moved(self, writer: Writer, row: Row, written: Row) -> None:
+        """Let bytes follow a row that has another owner, and the chain it left have a latest."""
+        if written["owner"] != row["owner"] and written["blob_key"] is not None:
+            writer.update_blob(BlobRow.of(written), _KEPT, owner=written["owner"])
+        if lifecycle.chain_of(written) != lifecycle.chain_of(row):
+            lifecycle.promote_newest(writer, [row])
+
+    def _change_extractions(self, writer: Writer, rows: Sequence[Row], written: Sequence[Row]) -> None:
+        """Let extractions follow documents that have another filename or owner."""
+        changes: dict[str | None, dict[str, Row]] = {}
+        for row, made in zip(rows, written, strict=True):
+            theirs = {name: made[name] for name in ("filename", "owner") if made[name] != row[name]}
+            if theirs:
+                changes.setdefault(row["tenant"], {})[row["id"]] = theirs
+        for tenant, named in changes.items():
+            where = And((In(("document_id",), tuple(named)), Compare(("tenant",), "eq", tenant)))
+            found = writer.select(Query(EXTRACTIONS, where=where))
+            update_rows(writer, EXTRACTIONS, [(one, named[one["document_id"]]) for one in found])
 
     def remove(self, writer: Writer, rows: list[Row]) -> None:
         """Remove rows that are locked, their chains before them."""
@@ -258,7 +275,7 @@ class Edits:
             )
 
         def act(writer: Writer, rows: list[Row]) -> int:
-            now, changed = writer.now(), 0
+            now = writer.now()
             if "owner" in edit.names:
                 owner = edit.change(rows[0], now)["owner"]
                 _lock_chains(writer, [*rows, *({**row, "owner": owner} for row in rows)])
@@ -266,16 +283,10 @@ class Edits:
                 rows = executor.rows(
                     writer, plan, replace(query, where=normalize(And((numbers, query.where))), lock="wait")
                 )
-            for row in rows:
-                try:
-                    columns = edit(readable(DOCUMENTS, row), now)
-                except UnreadableRecord as broken:
-                    executor.leave_out(row, broken.reason)
-                    continue
-                if columns is not None:
-                    self._view.write(writer, row, columns, now, touch=touch)
-                    changed += 1
-            return changed
+            return sum(
+                len(self._view.write_many(writer, _edited(edit, some, now), now, touch=touch))
+                for some in (rows[at : at + _TOGETHER] for at in range(0, len(rows), _TOGETHER))
+            )
 
         budget = self._context.budget(timeout)
         moves = edit.names & MOVES
@@ -288,10 +299,9 @@ class Edits:
         self._view.ready_to_write("retry_many")
 
         def act(writer: Writer, rows: list[Row]) -> int:
-            now, again = writer.now(), [row for row in rows if row["status"] in ("failed", "completed")]
-            for row in again:
-                self._view.write(writer, row, lifecycle.retried(row), now, touch=True)
-            return len(again)
+            again = [row for row in rows if row["status"] in ("failed", "completed")]
+            changed = [(row, lifecycle.retried(row)) for row in again]
+            return len(self._view.write_many(writer, changed, writer.now(), touch=True))
 
         budget = self._context.budget(timeout)
         query, plan = self._view.chosen(filter, frozenset(), budget)
@@ -337,6 +347,20 @@ class Edits:
         removed = self._view.in_batches((query, plan), act, budget).changed
         self._context.committed("D2")
         return removed
+
+
+def _edited(edit: Edit, rows: Sequence[Row], now: int) -> list[tuple[Row, Row]]:
+    """Return the rows that an edit changes, and the columns to set in each."""
+    changes: list[tuple[Row, Row]] = []
+    for row in rows:
+        try:
+            columns = edit(readable(DOCUMENTS, row), now)
+        except UnreadableRecord as broken:
+            executor.leave_out(row, broken.reason)
+            continue
+        if columns is not None:
+            changes.append((row, columns))
+    return changes
 
 
 def _lock_chains(writer: Writer, rows: Sequence[Row]) -> None:

@@ -226,20 +226,22 @@ def _check_mode(mode: Any) -> None:
 
 def _found(reader: Reader, wishes: Iterable[Wish], lock: Lock | None = None) -> dict[Key, Row]:
     """Return the documents that are there, by key; read whole and, in a write block, locked."""
-    asked: dict[tuple[str | None, ...], dict[str, None]] = {}
-    for *beginning, name in (wish.key for wish in wishes):
-        asked.setdefault(tuple(beginning), {})[name or ""] = None
+    asked: dict[tuple[str | None, str | None], list[Key]] = {}
+    for key in (wish.key for wish in wishes):
+        asked.setdefault((key[0], key[1]), []).append(key)
     found: dict[Key, Row] = {}
-    for (kind, tenant, *owners), wanted in asked.items():
-        field, names = ("id" if kind == "id" else "external_id"), tuple(wanted)
-        same: list[Expr] = [Compare(("tenant",), "eq", tenant)]
-        if kind == "chain":
-            same += [Compare(("owner",), "eq", owner) for owner in owners]
-            same.append(Compare(("is_latest",), "eq", True))
-        for at in range(0, len(names), _AT_ONCE):
-            where = And((In((field,), names[at : at + _AT_ONCE]), *same))
-            query = Query(DOCUMENTS, Scope(), where, _BY_NUMBER, include=_READ, lock=lock)
-            found.update(((kind, tenant, *owners, row[field]), row) for row in reader.select(query))
+    for (kind, tenant), keys in asked.items():
+        for at in range(0, len(keys), _AT_ONCE):
+            some = keys[at : at + _AT_ONCE]
+            field = "id" if kind == "id" else "external_id"
+            terms: list[Expr] = [In((field,), tuple(dict.fromkeys(key[-1] for key in some)))]
+            terms.append(Compare(("tenant",), "eq", tenant))
+            if kind == "chain":
+                terms.append(lifecycle.one_of("owner", {key[2] for key in some}))
+                terms.append(Compare(("is_latest",), "eq", True))
+            query = Query(DOCUMENTS, Scope(), And(tuple(terms)), _BY_NUMBER, include=_READ, lock=lock)
+            for row in reader.select(query):
+                found[(kind, tenant, *((row["owner"],) if kind == "chain" else ()), row[field])] = row
     return found
 
 
@@ -254,40 +256,49 @@ class _Upsert:
         self._wishes = wishes
         self._mode = mode
         self._tried: dict[Key, Done] = {}
+        self._new: list[Row] = []
+        self._changes: dict[Key, tuple[Row, Row]] = {}
 
     def run(self, writer: Writer) -> list[Done]:
         """Put all of them; return the row of each and what was done."""
         now = writer.now()
         lifecycle.lock_chains(writer, self._chains(writer))
         there = _found(writer, self._wishes, "wait")
-        new: list[Row] = []
-        done = [self._one(writer, wish, there.get(wish.key), new, now) for wish in self._wishes]
-        insert_rows(writer, new)
-        for one in done:
+        self._new, self._changes = [], {}
+        done: dict[Key, Done] = {}
+        for wish in self._wishes:
+            if wish.item.draft.dedupe:  # it looks at the bytes that those before it have
+                self._write_changes(writer, done, now)
+            done[wish.key] = self._one(writer, wish, there.get(wish.key), now)
+        self._write_changes(writer, done, now)
+        insert_rows(writer, self._new)
+        for one in done.values():
             if one.outcome == "added" and one.row["version"] > 1:  # somebody began the chain meanwhile
                 raise Duplicate(f"the external_id {shown(one.row['external_id'])} was added meanwhile")
-        self._tried = {wish.key: one for wish, one in zip(self._wishes, done, strict=True)}
-        return done
+        self._tried = done
+        return list(done.values())
+
+    def _write_changes(self, writer: Writer, done: dict[Key, Done], now: int) -> None:
+        rows = self._view.write_many(writer, list(self._changes.values()), now, touch=True)
+        for key, row in zip(self._changes, rows, strict=True):
+            done[key] = done[key]._replace(row=row)
+        self._changes.clear()
 
     def _chains(self, writer: Writer) -> list[lifecycle.Chain]:
         """Return the chains that are written to: those that are keys, and those that a document may leave or
         join as its owner changes.
         """
         found = [lifecycle.chain_of(wish.item.draft.row) for wish in self._wishes]
-        moving = [wish for wish in self._wishes if wish.item.draft.named and "owner" in wish.given]
-        for row in _found(writer, moving).values() if moving else ():
-            found.append(lifecycle.chain_of(row))
-            found += [
-                lifecycle.chain_of({**row, "owner": wish.item.draft.row["owner"]})
-                for wish in moving
-                if wish.item.draft.row["id"] == row["id"]
-            ]
+        moving = {wish.key: wish for wish in self._wishes if wish.item.draft.named and "owner" in wish.given}
+        for key, row in _found(writer, moving.values()).items():
+            owner = moving[key].item.draft.row["owner"]
+            found += [lifecycle.chain_of(row), lifecycle.chain_of({**row, "owner": owner})]
         return [chain for chain in found if chain is not None]
 
-    def _one(self, writer: Writer, wish: Wish, row: Row | None, new: list[Row], now: int) -> Done:
+    def _one(self, writer: Writer, wish: Wish, row: Row | None, now: int) -> Done:
         draft, put = wish.item.draft, wish.item.put
         if row is None:
-            return self._added(writer, wish, new, now)
+            return self._added(writer, wish, now)
         tried = self._tried.get(wish.key)
         known = ("id", "revision", *_ASKED)
         if tried is not None and all(tried.row.get(name) == row[name] for name in known):
@@ -305,19 +316,19 @@ class _Upsert:
             text = f"the {field} {shown(wish.key[-1])} is taken by a document with other bytes or fields"
             raise AlreadyExists(text, id=row["id"])
         if self._mode == "version":
-            return self._added(writer, wish, new, now)._replace(outcome="versioned")
+            return self._added(writer, wish, now)._replace(outcome="versioned")
         self._take_bytes(writer, wish, row, columns, now)
-        written = self._view.write(writer, row, columns, now, touch=True)
-        return Done(written, "replaced" if self._mode == "replace" else "merged")
+        self._changes[wish.key] = row, columns
+        return Done(row, "replaced" if self._mode == "replace" else "merged")
 
-    def _added(self, writer: Writer, wish: Wish, new: list[Row], now: int) -> Done:
+    def _added(self, writer: Writer, wish: Wish, now: int) -> Done:
         if wish.item.draft.dedupe:
             (stored,) = Insertion([wish.item]).run(writer)
             return Done(stored.row, "added" if stored.is_new else "skipped")
         if wish.item.put is not None:
             make_live(writer, wish.item.put, now)
         row = finished(wish.item.draft, now)
-        new.append(row)
+        self._new.append(row)
         return Done(row, "added")
 
     def _take_bytes(self, writer: Writer, wish: Wish, row: Row, columns: dict[str, Any], now: int) -> None:

@@ -96,14 +96,12 @@ class WorkQueue:
                 lost = [
                     row for row in rows if max_attempts is not None and lifecycle.is_spent(row, max_attempts)
                 ]
-                for row in lost:
-                    self._view.write(writer, row, lifecycle.given_up(row["attempts"]), now, touch=True)
-                for row in (row for row in rows if row not in lost):
-                    tried.append(
-                        self._view.write(
-                            writer, row, lifecycle.claimed(row, token, name, now + span), now, touch=True
-                        )
-                    )
+                given_up = [(row, lifecycle.given_up(row["attempts"])) for row in lost]
+                claimed = [
+                    (row, lifecycle.claimed(row, token, name, now + span)) for row in rows if row not in lost
+                ]
+                self._view.write_many(writer, given_up, now, touch=True)
+                tried.extend(self._view.write_many(writer, claimed, now, touch=True))
                 if not lost:
                     return list(tried)
 
@@ -129,8 +127,8 @@ class WorkQueue:
 
         def work(writer: Writer) -> None:
             now: int = writer.now()
-            for row in self._still(writer, tried, token, lock="wait"):  # behind a commit still under way
-                self._view.write(writer, row, lifecycle.released(None), now, touch=True)
+            still = self._still(writer, tried, token, lock="wait")  # behind a commit still under way
+            self._view.write_many(writer, [(row, lifecycle.released(None)) for row in still], now, touch=True)
 
         try:
             self._context.written(work, recognises=True)

@@ -11,6 +11,7 @@ import pytest
 
 import docstore
 from docstore import Document
+from tests.kit.statements import record_statements
 
 
 def kept(document: Document) -> tuple[Any, ...]:
@@ -215,3 +216,37 @@ def test_put_in_a_transaction_is_undone_with_it(store: docstore.Store) -> None:
         fail()
     assert made == store.documents.get("k")
     assert (b"one", 1) == (store.documents.read_bytes("k"), store.documents.count())
+
+
+@pytest.mark.parametrize("key", ["id", "external_id"])
+def test_many_are_written_by_a_few_statements(
+    store: docstore.Store, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Putting, updating and sending back take no statement for each document, whoever owns them."""
+    if store._context.backend.name == "memory":
+        return
+    statements = record_statements(monkeypatch)
+    calls: list[Callable[[list[dict[str, Any]]], object]] = [
+        lambda rows: store.documents.put_many(rows),
+        lambda rows: store.documents.put_many(
+            [{**row, "filename": "x", "status": "failed", "metadata": {"n": n}} for n, row in enumerate(rows)]
+        ),
+        lambda rows: store.documents.put_many(
+            [{**row, "metadata": {"m": 1}} for row in rows], on_conflict="merge"
+        ),
+        lambda rows: store.documents.update_many({}, metadata={"a": 1}),
+        lambda rows: store.documents.update_many({}, {"$inc": {"metadata.n": 1}}),
+        lambda rows: store.documents.update_many({}, content="text"),
+        lambda rows: store.documents.retry_many({}),
+        lambda rows: store.documents.claim(1_000),
+    ]
+    taken: dict[int, list[int]] = {}
+    for size in (20, 60):
+        rows = [{key: f"{size}-{n}", "owner": f"o{n}"} for n in range(size)]
+        for call in calls:
+            statements.clear()
+            call(rows)
+            # SQLite's index of texts takes documents one by one
+            taken.setdefault(size, []).append(sum("_text" not in text for text, _ in statements))
+        store.documents.delete_many({})
+    assert all(more < few + 10 for few, more in zip(taken[20], taken[60], strict=True)), taken

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from docstore.backend import Backend, BlobRow, Duplicate, Query, Scope
+from docstore.backend import Backend, BlobRow, Duplicate, Query, Scope, update_rows
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
 from docstore.testing.conformance.rows import columns, document, extraction, ids, keyed, one, stored
 
@@ -107,6 +107,38 @@ class WritePromises:
             assert writer.update(DOCUMENTS, keyed(number + 1), {"size": 5}) is False
             assert writer.update(EXTRACTIONS, keyed(number), {"status": "failed"}) is False
             assert [{**document("a"), "number": number}] == stored(writer)
+
+    def test_updates_of_many_rows_at_once(self, backend: Backend) -> None:
+        """Each row gets its own columns, whether others get the same ones, the same values, or none."""
+        tenants = [None, "t", None, "u", None, None]
+        rows = [document(f"{n}", tenant=tenant, content="old") for n, tenant in enumerate(tenants)]
+        changes: list[dict[str, Any]] = [
+            {"metadata": '{"a":[1,"x"]}', "revision": 2, "updated_at": 5, "status": "failed"},
+            {"metadata": '{"é":"\\\\ \\" {} , \'"}', "revision": 3, "updated_at": 5, "status": "failed"},
+            {"metadata": "{}", "revision": 4, "updated_at": 5, "status": "pending"},
+            {"filename": _AWKWARD, "size": None, "error": "e", "is_latest": False},
+            {"filename": "É.pdf", "size": 2**63 - 1, "error": None, "is_latest": True},
+            {"content": None},
+        ]
+        changes[1]["content"] = _AWKWARD
+        with backend.write() as writer:
+            numbers = writer.insert(DOCUMENTS, rows)
+            keys = [{**row, "number": number} for row, number in zip(rows, numbers, strict=True)]
+            assert update_rows(writer, DOCUMENTS, list(zip(keys, changes, strict=True))) is True
+            assert update_rows(writer, DOCUMENTS, []) is True
+            expected = [{**key, **columns} for key, columns in zip(keys, changes, strict=True)]
+            assert expected == stored(writer)
+        with backend.read() as reader:
+            assert expected == stored(reader)
+            assert 2 == reader.count(Query(DOCUMENTS, where=one("status", "failed")))
+
+    def test_updates_of_rows_that_are_not_all_there(self, backend: Backend) -> None:
+        """It says so, whichever is missing; the core then undoes the block."""
+        with backend.write() as writer:
+            (number,) = writer.insert(DOCUMENTS, [document("a")])
+            for first, second in ((number, number + 1), (number + 1, number)):
+                changes = [(keyed(first), {"size": 1}), (keyed(second), {"size": 2})]
+                assert update_rows(writer, DOCUMENTS, changes) is False
 
     def test_delete_counts_the_rows_that_were_there(self, backend: Backend) -> None:
         """Numbers without a row do not count."""

@@ -12,7 +12,7 @@ INSERT INTO "docstore_document_change" (number, is_new, has_text, version, is_la
 FROM "docstore_document" AS r
 WHERE number = ?;
 
-SELECT tenant, coalesce(owner, ''), is_latest, status
+SELECT number, tenant, coalesce(owner, ''), is_latest, status
 FROM "docstore_document" AS d
 WHERE number = ?;
 

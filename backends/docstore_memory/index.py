@@ -26,13 +26,13 @@ from docstore.index.bitmap import (
     intersection,
     union_all,
 )
-from docstore.index.columns import column_of, span_of
+from docstore.index.columns import BitSlices, column_of, span_of
 from docstore.index.extract import Record, TermTree, indexed_fields
 from docstore.index.ngrams import Alternatives, text_query
-from docstore.index.search import MatchSets, answer_key, leaf_sets
+from docstore.index.search import MatchSets, TermSource, answer_key, leaf_sets
 from docstore.index.snapshot import Bulk, IndexMatches, Snapshot, sets_of
 from docstore.index.tail import RecordView, Tail
-from docstore.index.terms import MOST_KEYS, WIDTHS, TermSource
+from docstore.index.terms import MOST_KEYS
 from docstore.query.expr import And, Compare, Expr, Leaf, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore.query.values import INT64_MAX, INT64_MIN
@@ -52,7 +52,7 @@ class MemoryPostings:
     def __init__(self) -> None:
         self._facts: dict[Path, dict[bytes, Bitmap]] = {}
         self._sorted: dict[Path, list[bytes]] = {}
-        self._columns: dict[tuple[Path, bytes], Mapping[int, Bitmap]] = {}
+        self._columns: dict[tuple[Path, bytes], BitSlices] = {}
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the term."""
@@ -71,12 +71,12 @@ class MemoryPostings:
         begin, stop = bisect_left(every, first), bisect_left(every, end)
         return every[begin:stop] if stop - begin <= MOST_KEYS else None
 
-    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
-        """Return the slices of a column that are not empty."""
+    def column(self, path: Path, column: bytes) -> BitSlices:
+        """Return the slices of a column."""
         place = (path, column)
         found = self._columns.get(place)
         if found is None:
-            found = self._columns[place] = column_of(self, path, column, 8 * WIDTHS[column])
+            found = self._columns[place] = column_of(self, path, column)
         return found
 
     def fold(

@@ -40,10 +40,10 @@ from docstore.index.bitmap import EMPTY, Bitmap, union
 from docstore.index.columns import CUT, MOST_ORDERED, OrderedMatches, is_ordered, span_of
 from docstore.index.counts import count_by
 from docstore.index.ngrams import fts5_query, text_query
-from docstore.index.search import MatchSets, answer_key, exact_sets, leaf_sets
+from docstore.index.search import MatchSets, TermSource, answer_key, exact_sets, leaf_sets
 from docstore.index.snapshot import IndexMatches, PageRange, Snapshot
 from docstore.index.tail import Segment
-from docstore.index.terms import EVERY, TermSource
+from docstore.index.terms import EVERY
 from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves
 from docstore.query.facets import Bucket, Facet, group
 from docstore.query.fields import DOCUMENTS, Collection, decode

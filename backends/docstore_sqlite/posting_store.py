@@ -28,6 +28,7 @@ from docstore_sql.tables import Tables, make_metadata
 
 from docstore.backend import SortKey
 from docstore.index.bitmap import EMPTY, Bitmap, assemble, assembled_union, union_all
+from docstore.index.columns import BitSlices
 from docstore.index.extract import indexed_fields
 from docstore.index.ngrams import document_tokens, names_tokens
 from docstore.index.snapshot import Snapshot
@@ -285,7 +286,7 @@ class PostingReader:
     def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records with a term."""
         if key[:1] in WIDTHS:  # of a column all slices are read together: a comparison asks for most of them
-            return self._column(path, key[:1]).get(key, EMPTY)
+            return self.column(path, key).present
         found: Bitmap | None = self._kept.get((path, key))
         if found is None:
             found = self._load(path, key)
@@ -322,15 +323,10 @@ class PostingReader:
             self._kept.put(place, found, 80 * len(found) + 100)
         return found if isinstance(found, list) else None
 
-    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
-        """Return the slices of a column that are not empty."""
-        found = self._column(path, column)
-        return {key[1] - 0x80: bits for key, bits in found.items() if len(key) == 2}
-
-    def _column(self, path: Path, column: bytes) -> Mapping[bytes, Bitmap]:
-        """Return all sets of a column by their keys, read by one statement: its records, and its slices."""
+    def column(self, path: Path, column: bytes) -> BitSlices:
+        """Return the slices of a column, read by one statement."""
         place = ("column", path, column)
-        found: dict[bytes, Bitmap] | None = self._kept.get(place)
+        found: BitSlices | None = self._kept.get(place)
         if found is None:
             rows = self._cursor.execute(
                 f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key BETWEEN ? AND ? "
@@ -340,8 +336,10 @@ class PostingReader:
             pieces: dict[bytes, list[tuple[int, bytes]]] = {}
             for key, chunk, bits in rows:
                 pieces.setdefault(key, []).append((chunk, bits))
-            found = {key: assemble(some) for key, some in pieces.items()}
-            self._kept.put(place, found, sum(2 * bits.weight for bits in found.values()))
+            sets = {key: assemble(some) for key, some in pieces.items()}
+            present = sets.pop(column, EMPTY)
+            found = BitSlices(column, present, {key[1] - 0x80: bits for key, bits in sets.items()})
+            self._kept.put(place, found, 2 * sum(bits.weight for bits in (present, *sets.values())))
         return found
 
     def texts(self, asked: str) -> Bitmap | None:

@@ -18,18 +18,16 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
 from typing import Final, Protocol
 
-from docstore.index.bitmap import CHUNK, EMPTY, Bitmap, BitRun, Members, difference, intersection, union
+from docstore.index.bitmap import CHUNK, Bitmap, BitRun, Members, difference, intersection, union_all
 from docstore.index.terms import DATES, WIDTHS
 from docstore.query.expr import Compare, Path, SortKey
 from docstore.query.values import INT64_MAX, INT64_MIN
 
-Slices = Callable[[int], Bitmap]
-"""Slice ``j`` of a column."""
 _SPREAD: Final = 4
 _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
@@ -170,63 +168,94 @@ def _turned(flags: bytes, sign: bytes, negative: bool, at: int) -> bytes:
 _FLIP: Final = bytes(1 - (value & 1) for value in range(256))
 
 
-def compare(
-    slices: Mapping[int, Bitmap], column: bytes, present: Bitmap, ordinal: int
-) -> tuple[Bitmap, Bitmap, Bitmap]:
-    """Return which of ``present`` have a lesser, the same and a greater value than ``ordinal``.
+class BitSlices:
+    """A column: the value of each record that has one, bit by bit.
 
     Args:
-        slices: of the column; empty ones are left out.
-        column: which it is.
-        present: records in it.
-        ordinal: the value.
-    """
-    bits = WIDTHS[column] * 8
-    # Level records agree with the value so far; each slice moves those that differ to one side for good.
-    # Plain integers: the loop is most of a range, and a Bitmap for each step would double it.
-    lesser, greater, level = 0, 0, present.integer
-    for at in range(bits):
-        part = slices.get(at)
-        ones = 0 if part is None else level & part.integer
-        if ordinal >> (bits - 1 - at) & 1:
-            lesser |= level ^ ones
-            level = ones
-        elif ones:
-            greater |= ones
-            level ^= ones
-        if not level:
-            break
-    return Bitmap.of_integer(lesser), Bitmap.of_integer(level), Bitmap.of_integer(greater)
+        column: which column it is.
+        present: the records in it.
+        slices: by place, the most significant first, the records whose value has the bit; empty ones may
+            be left out.
 
-
-def equal_to_any(slices: Slices, column: bytes, present: Bitmap, ordinals: Sequence[int]) -> Bitmap:
-    """Return which of ``present`` have one of the values, by going down the slices with all of them at
-    once.
+    Attributes:
+        present: the records in it.
+        base: the bits that all values have.
+        varying: each bit that only some values have, and who has it, the most significant first.
     """
-    bits = WIDTHS[column] * 8
-    found: list[Bitmap] = []
-    stack = [(present, sorted(set(ordinals)), 0)]
-    while stack:
-        level, wanted, at = stack.pop()
-        while at < bits and level:
-            place = bits - 1 - at
-            ones = intersection(level, slices(at))
-            high = [value for value in wanted if value >> place & 1]
-            at += 1
-            if len(high) == len(wanted):
+
+    __slots__ = ("_differing", "_integers", "base", "present", "varying")
+
+    def __init__(self, column: bytes, present: Bitmap, slices: Mapping[int, Bitmap]) -> None:
+        last, base = 8 * WIDTHS[column] - 1, 0
+        varying: list[tuple[int, Bitmap]] = []
+        for at in sorted(slices):
+            bits = slices[at]
+            if len(bits.members) == len(present.members) if present.is_listed else bits == present:
+                base |= 1 << (last - at)
+            elif bits:
+                varying.append((1 << (last - at), bits))
+        self.present: Bitmap = present
+        self.base: int = base
+        self.varying: tuple[tuple[int, Bitmap], ...] = tuple(varying)
+        self._differing = sum(bit for bit, _ in varying)
+        self._integers: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def integers(self) -> tuple[tuple[int, int], ...]:
+        """The varying bits, each with who has it as an integer: the loops over them are most of a query."""
+        if self._integers is None:
+            self._integers = tuple((bit, bits.integer) for bit, bits in self.varying)
+        return self._integers
+
+    def compare(self, ordinal: int, among: Bitmap | None = None) -> tuple[Bitmap, Bitmap, Bitmap]:
+        """Return which records have a lesser, the same and a greater value than ``ordinal``.
+
+        Args:
+            ordinal: the value.
+            among: records of the column; None for all of them.
+        """
+        lesser, greater, level = 0, 0, (self.present if among is None else among).integer
+        # Of the bits that all values share, the first in which ``ordinal`` is another decides the rest.
+        other = (ordinal ^ self.base) & ~self._differing
+        last = 1 << other.bit_length() >> 1
+        # Level records agree with the value so far; each slice moves those that differ to one side for good.
+        for bit, slice in self.integers:
+            if bit < last or not level:
+                break
+            ones = level & slice
+            if ordinal & bit:
+                lesser |= level ^ ones
                 level = ones
-                continue
-            zeros = difference(level, ones) if ones else level
-            if high:
-                stack.append((ones, high, at))
-                wanted = [value for value in wanted if not value >> place & 1]
-            level = zeros
-        if level:
-            found.append(level)
-    result = EMPTY
-    for one in found:
-        result = union(result, one)
-    return result
+            elif ones:
+                greater |= ones
+                level ^= ones
+        if last:
+            lesser, greater = (lesser | level, greater) if ordinal & last else (lesser, greater | level)
+            level = 0
+        return Bitmap.of_integer(lesser), Bitmap.of_integer(level), Bitmap.of_integer(greater)
+
+    def equal_to_any(self, ordinals: Iterable[int]) -> Bitmap:
+        """Return the records with one of the values, by going down the slices with all of them at once."""
+        found: list[Bitmap] = []
+        wanted = sorted({value for value in ordinals if not (value ^ self.base) & ~self._differing})
+        stack = [(self.present, wanted, 0)] if wanted else []
+        while stack:
+            level, wanted, at = stack.pop()
+            while at < len(self.varying) and level:
+                bit, bits = self.varying[at]
+                at += 1
+                ones = intersection(level, bits)
+                high = [value for value in wanted if value & bit]
+                if len(high) == len(wanted):
+                    level = ones
+                    continue
+                if high:
+                    stack.append((ones, high, at))
+                    wanted = [value for value in wanted if not value & bit]
+                level = difference(level, ones)
+            if level:
+                found.append(level)
+        return union_all(found)
 
 
 class Posts(Protocol):
@@ -236,10 +265,11 @@ class Posts(Protocol):
         """Return the records that have the term."""
 
 
-def column_of(stored: Posts, path: Path, column: bytes, places: int) -> dict[int, Bitmap]:
-    """Return the slices of a column that are not empty, read one by one."""
-    slices = ((at, stored.posting(path, slice_key(column, at))) for at in range(places))
-    return {at: bits for at, bits in slices if bits}
+def column_of(stored: Posts, path: Path, column: bytes) -> BitSlices:
+    """Return the slices of a column, read one by one."""
+    places = range(8 * WIDTHS[column])
+    slices = {at: stored.posting(path, slice_key(column, at)) for at in places}
+    return BitSlices(column, stored.posting(path, column), slices)
 
 
 # -- values by record ------------------------------------------------------------------------------------
@@ -247,6 +277,7 @@ def column_of(stored: Posts, path: Path, column: bytes, places: int) -> dict[int
 _BYTES: Final = CHUNK >> 3
 # Bytes of an ordinal.
 _PLANES: Final = 8
+_FULL: Final = b"\xff" * _BYTES
 
 
 def ordinal(value: int) -> int:
@@ -274,16 +305,18 @@ def span_of(terms: Sequence[Compare]) -> tuple[int, int] | None:
 
 
 class ValuesByRecord:
-    """The values of one column, as ordinals: unsigned, in the order of the values; 0 where there is none.
+    """The values of one column by record, 64 bits of each, unsigned; 0 or :attr:`BitSlices.base` without one.
 
     Args:
-        slices: the column's, by place, the most significant first; empty ones are left out.
+        slices: the column.
+        shift: how many bits are less significant than those.
     """
 
-    __slots__ = ("_chunks", "_slices")
+    __slots__ = ("_base", "_chunks", "_slices")
 
-    def __init__(self, slices: Mapping[int, Bitmap]) -> None:
-        self._slices = slices
+    def __init__(self, slices: BitSlices, shift: int = 0) -> None:
+        self._base = slices.base >> shift & _ALL
+        self._slices = {bit >> shift: bits for bit, bits in slices.varying if 0 < bit >> shift <= _ALL}
         self._chunks: dict[int, array[int]] = {}
 
     def of(self, numbers: Sequence[int]) -> list[int]:
@@ -306,16 +339,19 @@ class ValuesByRecord:
     def _made(self, at: int) -> array[int]:
         """Turn the slices of one chunk into ordinals: eight slices are one byte of each."""
         first, end = at * _BYTES, (at + 1) * _BYTES
-        planes = bytearray(_PLANES * CHUNK)
+        planes = bytearray(self._base.to_bytes(_PLANES, "little") * CHUNK)
         for plane in range(_PLANES):
-            turned = bytearray(CHUNK)
-            for bit in range(8):
-                slice = self._slices.get(8 * plane + bit)
-                if slice is not None:
-                    part = slice.raw[first:end]
-                    turned[7 - bit : 7 - bit + 8 * len(part) : 8] = part
             # the least significant byte comes first
-            planes[_PLANES - 1 - plane :: _PLANES] = transposed(bytes(turned))
+            turned, is_varying = bytearray(CHUNK), False
+            for bit in range(8):
+                slice = self._slices.get(1 << (8 * plane + bit))
+                if slice is not None:
+                    is_varying, part = True, slice.raw[first:end]
+                    turned[bit : bit + 8 * len(part) : 8] = part
+                elif self._base >> (8 * plane + bit) & 1:
+                    turned[bit::8] = _FULL
+            if is_varying:
+                planes[plane::_PLANES] = transposed(bytes(turned))
         made = array("Q")
         made.frombytes(bytes(planes))
         if sys.byteorder == "big":

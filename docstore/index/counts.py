@@ -16,6 +16,7 @@ from typing import Any, Final
 from docstore.concurrency import looked_over
 from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
 from docstore.index.columns import ValuesByRecord, double_of_ordinal, number_of
+from docstore.index.search import TermSource
 from docstore.index.snapshot import IndexMatches, Snapshot
 from docstore.index.terms import (
     ARRAY,
@@ -29,7 +30,6 @@ from docstore.index.terms import (
     UTC_DATES,
     WHOLE_FLOATS,
     WIDTHS,
-    TermSource,
     float_key,
     text_of,
 )
@@ -122,7 +122,9 @@ def _left(source: TermSource, matches: Bitmap, path: Path, bucket: Bucket | None
         kept.append(difference(source.posting(path, DATES), source.posting(path, UTC_DATES)))
     elif bucket is None:
         # Texts that begin like dates are known by sixteen bytes: all of a shorter one, and it ends in zeros.
-        kept += [bits for at, bits in source.column(path, DATES).items() if at >= 8 * (WIDTHS[DATES] - 1)]
+        dates = source.column(path, DATES)
+        kept += [bits for bit, bits in dates.varying if bit <= 0xFF]
+        kept += [dates.present] if dates.base & 0xFF else []
         long = source.keys(path, b"t", b"u")
         kept.append(matches if long is None else source.any_posting(path, long) if long else EMPTY)
     return union_all(intersection(matches, bits) for bits in kept if bits)
@@ -253,30 +255,28 @@ def _parts(
     """
     if not among:
         return [], EMPTY
-    slices, varying = source.column(path, column), source.varying(path, column)
-    last = 8 * WIDTHS[column] - 1
-    least = sum(1 << (last - at) for at in slices.keys() - set(varying))
+    slices = source.column(path, column)
     # What the slices behind a place can still add to an ordinal.
     rests = [0]
-    for at in reversed(varying):
-        rests.append(rests[-1] | 1 << (last - at))
+    for bit, _ in reversed(slices.varying):
+        rests.append(rests[-1] | bit)
     rests.reverse()
     parts: list[tuple[int, Bitmap]] = []
-    stack = [(among, 0, least)]
+    stack = [(among, 0, slices.base)]
     while stack:
         if len(parts) + len(stack) > _MOST_PARTS and not among.is_listed:
             return parts, union_all(level for level, _, _ in stack)
         level, place, least = stack.pop()
         while rests[place] and not is_one(least, least | rests[place]):
-            at = varying[place]
+            bit, bits = slices.varying[place]
             place += 1
-            ones = intersection(level, slices[at])
+            ones = intersection(level, bits)
             if not ones:
                 continue
             rest = difference(level, ones)
             if rest:
                 stack.append((rest, place, least))
-            level, least = ones, least | 1 << (last - at)
+            level, least = ones, least | bit
         parts.append((least, level))
     return parts, EMPTY
 
@@ -291,8 +291,7 @@ def _dates(source: TermSource, matches: Bitmap, path: Path, size: int) -> list[t
         counts[ordinal >> shift] += level.count
     if rest:
         slices = source.column(path, DATES)
-        high = ValuesByRecord({at: bits for at, bits in slices.items() if at < 64}).of(rest.members)
-        low = ValuesByRecord({at - 64: bits for at, bits in slices.items() if at >= 64}).of(rest.members)
+        high, low = (ValuesByRecord(slices, bits).of(rest.members) for bits in (64, 0))
         for (first, last), count in Counter(zip(high, low, strict=True)).items():
             counts[(first << 64 | last) >> shift] += count
     texts = (ordinal.to_bytes(size, "big").rstrip(b"\0").decode(errors="ignore") for ordinal in counts)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from docstore.concurrency import check, looked_over
 from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
-from docstore.index.columns import date_ordinal, double_ordinal, equal_to_any, slice_key
+from docstore.index.columns import BitSlices, date_ordinal, double_ordinal
 from docstore.index.terms import (
     ARRAY,
     DATES,
@@ -30,7 +30,6 @@ from docstore.index.terms import (
     STRING,
     TRUE,
     UTC_DATES,
-    TermSource,
     is_dated,
     number_key,
     size_key,
@@ -64,6 +63,30 @@ from docstore.query.expr import (
 )
 from docstore.query.instants import MIN_INSTANT, MINUTE, minute_text, text_spans
 from docstore.query.paths import index_step
+
+
+class TermSource(Protocol):
+    """The terms of one collection at one moment."""
+
+    def posting(self, path: Path, key: bytes) -> Bitmap:
+        """Return the records that have the term."""
+
+    def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
+        """Return the records that have any of the terms."""
+
+    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
+        """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more
+        than MOST_KEYS.
+        """
+
+    def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
+        """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
+
+    def column(self, path: Path, column: bytes) -> BitSlices:
+        """Return the slices of a column."""
+
+    def has_field(self, name: str) -> bool:
+        """Return whether the terms of this field are kept at all."""
 
 
 @dataclass(slots=True)
@@ -406,10 +429,7 @@ def _every(path: Path, values: Sequence[Any], source: TermSource) -> MatchSets:
 
 
 def _in_column(path: Path, column: bytes, ordinals: Sequence[int], source: TermSource) -> Bitmap:
-    present = source.posting(path, column)
-    if not present:
-        return EMPTY
-    return equal_to_any(slices(path, column, source), column, present, ordinals)
+    return source.column(path, column).equal_to_any(ordinals) if source.posting(path, column) else EMPTY
 
 
 def texts_passing(path: Path, test: Callable[[Any], bool], start: bytes, source: TermSource) -> MatchSets:
@@ -484,11 +504,6 @@ def _moved(leaf: Any, path: Path) -> Any:
 
 # Value keys from the first on, before the second.
 _Keys: TypeAlias = tuple[bytes, bytes]
-
-
-def slices(path: Path, column: bytes, source: TermSource) -> Callable[[int], Bitmap]:
-    """Return what reads the slices of a column of a path."""
-    return lambda at: source.posting(path, slice_key(column, at))
 
 
 def ordered(leaf: Compare, source: TermSource) -> MatchSets:

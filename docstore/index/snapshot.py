@@ -22,10 +22,10 @@ from docstore.index.bitmap import (
     union,
 )
 from docstore.index.columns import (
+    BitSlices,
     OrderCache,
     OrderedMatches,
     ValuesByRecord,
-    compare,
     has_ordinal,
     is_ordered,
     ordinal,
@@ -57,13 +57,12 @@ class _Worked:
     """The cache of one generation. Threads may share it."""
 
     answers: dict[str, MatchSets] = field(default_factory=dict)
-    varying: dict[tuple[Path, bytes], list[int]] = field(default_factory=dict)
     values: dict[str, ValuesByRecord | None] = field(default_factory=dict)
     orders: OrderCache = field(default_factory=OrderCache)
 
 
 class Bulk:
-    """A :class:`~docstore.index.terms.TermSource`: the terms of one generation.
+    """A :class:`~docstore.index.search.TermSource`: the terms of one generation.
 
     Args:
         fields: the indexed fields, and whether each is JSON.
@@ -158,22 +157,11 @@ class Bulk:
 
     def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
         """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
-        present = self.posting(path, column)
-        return compare(self.stored.column(path, column), column, present, ordinal)
+        return self.stored.column(path, column).compare(ordinal)
 
-    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
-        """Return the slices of a column that are not empty."""
+    def column(self, path: Path, column: bytes) -> BitSlices:
+        """Return the slices of a column."""
         return self.stored.column(path, column)
-
-    def varying(self, path: Path, column: bytes) -> Sequence[int]:
-        """Return the slices of a column that tell its records apart, the most significant first."""
-        place = (path, column)
-        found = self._worked.varying.get(place)
-        if found is None:
-            present, slices = self.posting(path, column), self.stored.column(path, column)
-            found = [at for at, bits in sorted(slices.items()) if bits != present]
-            self._worked.varying[place] = found
-        return found
 
 
 class Postings(Protocol):
@@ -188,8 +176,8 @@ class Postings(Protocol):
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
         """Return the keys of a range, or None if there are more than MOST_KEYS."""
 
-    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
-        """Return the slices of a column that are not empty."""
+    def column(self, path: Path, column: bytes) -> BitSlices:
+        """Return the slices of a column."""
 
 
 def sets_of(node: Node) -> Iterator[tuple[bytes, Bitmap]]:

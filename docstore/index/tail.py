@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from docstore.concurrency import looked_over
 from docstore.index.bitmap import EMPTY, Bitmap, union
-from docstore.index.columns import column_of, date_ordinal_of, double_ordinal_of
+from docstore.index.columns import BitSlices, column_of, date_ordinal_of, double_ordinal_of
 from docstore.index.extract import Record, TermTree
 from docstore.index.search import LeafSearch, MatchSets, exact_sets, match_sets
 from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
@@ -111,7 +111,7 @@ class TailQuery:
 
 
 class Segment:
-    """Changed records: a :class:`~docstore.index.terms.TermSource` of their places, from 0 on.
+    """Changed records: a :class:`~docstore.index.search.TermSource` of their places, from 0 on.
 
     Args:
         fields: the indexed fields, and whether each is JSON.
@@ -223,14 +223,9 @@ class Segment:
             below.append(below[-1] | 1 << place)
         return [found for found, _ in pairs], below
 
-    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
-        """Return the slices of a column that are not empty."""
-        return column_of(self.tree, path, column, 8 * WIDTHS[column])
-
-    def varying(self, path: Path, column: bytes) -> Sequence[int]:
-        """Return the slices of a column that tell its records apart, the most significant first."""
-        present = self.posting(path, column)
-        return [at for at, bits in self.column(path, column).items() if bits != present]
+    def column(self, path: Path, column: bytes) -> BitSlices:
+        """Return the slices of a column."""
+        return column_of(self.tree, path, column)
 
 
 class Tail:

@@ -1,4 +1,4 @@
-"""Terms: the names of what a record holds at a path, as bytes, and the source of their postings.
+"""Terms: the names of what a record holds at a path, as bytes.
 
 A term is a path and a key; its posting is the set of the records that have it. One-byte keys are *kinds* (the
 path leads to a value of this type), and two columns: a record that has exactly one number at a path is in the
@@ -19,12 +19,10 @@ numbers and texts are terms with the value in the key, whose order as bytes is t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final, Protocol
+from typing import Final
 
-from docstore.index.bitmap import Bitmap
-from docstore.query.expr import Path
 from docstore.query.sorting import order_bytes
 
 NULL: Final = b"\x01"
@@ -109,30 +107,3 @@ MOST_KEYS = 20_000
 """So many keys of one path are gone through to answer a predicate; where there are more, it is left to the
 evaluator.
 """
-
-
-class TermSource(Protocol):
-    """The terms of one collection at one moment."""
-
-    def posting(self, path: Path, key: bytes) -> Bitmap:
-        """Return the records that have the term."""
-
-    def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
-        """Return the records that have any of the terms."""
-
-    def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
-        """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more
-        than MOST_KEYS.
-        """
-
-    def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
-        """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
-
-    def column(self, path: Path, column: bytes) -> Mapping[int, Bitmap]:
-        """Return the slices of a column that are not empty."""
-
-    def varying(self, path: Path, column: bytes) -> Sequence[int]:
-        """Return the slices of a column that tell its records apart, the most significant first."""
-
-    def has_field(self, name: str) -> bool:
-        """Return whether the terms of this field are kept at all."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from docstore.index.bitmap import EMPTY, Bitmap, difference, intersection, union, union_all
-from docstore.index.columns import Slices, compare, date_ordinal, double_ordinal, slice_key
+from docstore.index.columns import BitSlices, date_ordinal, double_ordinal
+from docstore.index.search import TermSource
 from docstore.index.terms import (
     ARRAY,
     DATES,
@@ -26,7 +27,6 @@ from docstore.index.terms import (
     STRING,
     TRUE,
     WIDTHS,
-    TermSource,
     is_dated,
     text_key,
 )
@@ -124,8 +124,8 @@ def _parted(
     """
     if kind == NUMBER:
         column = source.posting(path, NUMBERS)
-        lesser, level, greater = compare(
-            source.column(path, NUMBERS), NUMBERS, intersection(group, column), double_ordinal(value)
+        lesser, level, greater = source.column(path, NUMBERS).compare(
+            double_ordinal(value), intersection(group, column)
         )
         beside = difference(group, column)
         return union(lesser, beside), level, union(greater, beside)
@@ -135,7 +135,7 @@ def _parted(
     dates = intersection(group, source.posting(path, DATES))
     if keys is None:
         return None
-    lesser, level, greater = compare(source.column(path, DATES), DATES, dates, date_ordinal(value))
+    lesser, level, greater = source.column(path, DATES).compare(date_ordinal(value), dates)
     sought = text_key(value)
     low, high = [key for key in keys if key < sought], [key for key in keys if key > sought]
     return (
@@ -212,13 +212,13 @@ def _cut_group(
     if kind == NUMBER:
         if difference(bits, source.posting(key.path, NUMBERS)):
             return None
-        slices, varying = _slices(key.path, NUMBERS, source), source.varying(key.path, NUMBERS)
 
         def tie(level: Bitmap, offset: int, limit: int) -> tuple[Bitmap, int]:
             part = _cut_level(level, order, offset, limit, source)
             return part.members, part.skip
 
-        return TopK(*cut_slices(slices, varying, bits, offset, limit, tie, largest=key.descending))
+        slices = source.column(key.path, NUMBERS)
+        return TopK(*cut_slices(slices, bits, offset, limit, tie, largest=key.descending))
     if kind == STRING:
         return _cut_texts(bits, order, offset, limit, source)
     if kind == OBJECT:
@@ -243,9 +243,8 @@ def _cut_texts(
     if keys is None or (dates and keys):
         return TopK(bits, offset) if bits.count <= _DENSE else None
     if dates:
-        slices, varying = _slices(key.path, DATES, source), source.varying(key.path, DATES)
-        largest = key.descending
-        return TopK(*cut_slices(slices, varying, bits, offset, limit, _all_of, largest=largest))
+        slices = source.column(key.path, DATES)
+        return TopK(*cut_slices(slices, bits, offset, limit, _all_of, largest=key.descending))
     taken: list[Bitmap] = []
     skip: int | None = None
     for text in reversed(keys) if key.descending else keys:
@@ -265,10 +264,6 @@ def _cut_texts(
 
 def _all_of(level: Bitmap, offset: int, limit: int) -> tuple[Bitmap, int]:
     return level, offset
-
-
-def _slices(path: Path, column: bytes, source: TermSource) -> Slices:
-    return lambda at: source.posting(path, slice_key(column, at))
 
 
 def _by_number(found: Bitmap, descending: bool, offset: int, limit: int) -> TopK:
@@ -300,7 +295,10 @@ def _by_number(found: Bitmap, descending: bool, offset: int, limit: int) -> TopK
     return TopK(Bitmap.of([member + shift for member in chosen]), 0)
 
 
-_LISTED: Final = 8192
+# A set is cut on as an integer until it has so many members for each 1,024 bits: from there on, testing them
+# one by one takes less.
+_LISTED_IN_1024_BITS: Final = 1
+_EARLY_BITS: Final = (1 << 14, 1 << 17)
 
 
 Tie = Callable[[Bitmap, int, int], tuple[Bitmap, int]]
@@ -310,65 +308,73 @@ many to skip.
 
 
 def cut_slices(
-    slices: Slices,
-    varying: Sequence[int],
-    among: Bitmap,
-    offset: int,
-    limit: int,
-    tie: Tie,
-    *,
-    largest: bool = False,
+    slices: BitSlices, among: Bitmap, offset: int, limit: int, tie: Tie, *, largest: bool = False
 ) -> tuple[Bitmap, int]:
     """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many to
     skip.
 
     Args:
-        slices: of the column; all of ``among`` have a value in it.
-        varying: the slices that may tell them apart, the most significant first.
+        slices: the column; all of ``among`` have a value in it.
         among: the records.
-        offset, limit: the cut_slices, in the order of the values.
+        offset, limit: the window, in the order of the values.
         tie: cuts what no slice tells apart.
         largest: the greatest values come first.
 
     Returns:
         Few more than ``limit`` records, as far as ``tie`` can tell them apart. They stand without gaps in
-        the order: whoever
-        sorts them and skips has the cut_slices.
+        the order: whoever sorts them and skips has the window.
     """
-    end = offset + limit
-    for place, at in enumerate(varying):
-        if among.is_listed or (not place and among.is_under(_listed(slices(at)))):
-            return _listed_window(slices, varying[place:], among.members, offset, end - offset, tie, largest)
-        ones = intersection(among, slices(at))
-        rest = difference(among, ones)
-        if not ones or not rest:
+    if among.is_listed:
+        return _listed_window(slices.varying, among.members, offset, limit, tie, largest)
+    return _window(slices, 0, among.integer, among.count, offset, limit, tie, largest)
+
+
+def _window(
+    slices: BitSlices,
+    place: int,
+    level: int,
+    total: int | None,
+    offset: int,
+    limit: int,
+    tie: Tie,
+    largest: bool,
+) -> tuple[Bitmap, int]:
+    """Do so with the slices from a place on; ``total`` is the number of records, where it is known."""
+    end, few = offset + limit, max(2 * limit + 16, _LISTED_IN_1024_BITS * level.bit_length() >> 10)
+    for at in range(place, len(slices.integers)):
+        if total is not None and total <= few:
+            members = Bitmap.of_integer(level).members
+            return _listed_window(slices.varying[at:], members, offset, end - offset, tie, largest)
+        ones = level & slices.integers[at][1]
+        if not ones or ones == level:
             continue
-        first, second = (ones, rest) if largest else (rest, ones)
-        if not offset and first.at_least(end):
-            among = _small(first)
-            continue
-        count = first.count
+        first = ones if largest else level ^ ones
+        count = _count_to(first, end)
         if end <= count:
-            among = _small(first)
+            level, total = first, count if count < 2 * end else None
         elif offset >= count:
-            among, offset, end = _small(second), offset - count, end - count
+            level ^= first
+            offset, end, total = offset - count, end - count, None if total is None else total - count
         else:
-            behind = varying[place + 1 :]
-            length = count - offset
-            left, skip = cut_slices(slices, behind, _small(first), offset, length, tie, largest=largest)
-            right, _ = cut_slices(slices, behind, _small(second), 0, end - count, tie, largest=largest)
+            rest = None if total is None else total - count
+            left, skip = _window(slices, at + 1, first, count, offset, count - offset, tie, largest)
+            right, _ = _window(slices, at + 1, level ^ first, rest, 0, end - count, tie, largest)
             return union(left, right), skip
-    return tie(among, offset, end - offset)
+    return tie(Bitmap.of_integer(level), offset, end - offset)
 
 
-def _listed(slice: Bitmap) -> int:
-    """Return up to how many members it is better to go through one by one than to work on whole sets."""
-    return min(_LISTED, len(slice.raw) >> 3)
+def _count_to(integer: int, enough: int) -> int:
+    """Return the number of bits that are 1; where it is more than ``enough``, perhaps of a part only."""
+    for bits in _EARLY_BITS:
+        if bits < integer.bit_length():
+            found = (integer & ((1 << bits) - 1)).bit_count()
+            if found >= enough:
+                return found
+    return integer.bit_count()
 
 
 def _listed_window(
-    slices: Slices,
-    varying: Sequence[int],
+    varying: Sequence[tuple[int, Bitmap]],
     members: Sequence[int],
     offset: int,
     limit: int,
@@ -376,10 +382,10 @@ def _listed_window(
     largest: bool,
 ) -> tuple[Bitmap, int]:
     """Do the same with a short list: each slice parts it in two."""
-    for place, at in enumerate(varying):
+    for place, (_, bits) in enumerate(varying):
         if len(members) <= 2 * limit + 16:
             return Bitmap.of(members), offset
-        raw = slices(at).raw
+        raw = bits.raw
         end = len(raw) << 3
         ones = [n for n in members if n < end and raw[n >> 3] >> (n & 7) & 1]
         if not ones or len(ones) == len(members):
@@ -393,15 +399,8 @@ def _listed_window(
             members, offset = second, offset - len(first)
         else:
             behind = varying[place + 1 :]
-            left, skip = _listed_window(slices, behind, first, offset, len(first) - offset, tie, largest)
+            left, skip = _listed_window(behind, first, offset, len(first) - offset, tie, largest)
             count = offset + limit - len(first)
-            right, _ = _listed_window(slices, behind, second, 0, count, tie, largest)
+            right, _ = _listed_window(behind, second, 0, count, tie, largest)
             return union(left, right), skip
     return tie(Bitmap.of(members), offset, limit)
-
-
-def _small(bits: Bitmap) -> Bitmap:
-    """List a set that has become small, so that what follows is proportional to it."""
-    if not bits.is_listed and bits.seems_small():
-        bits.members  # noqa: B018 - lists them
-    return bits

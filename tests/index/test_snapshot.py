@@ -11,9 +11,11 @@ from docstore_memory.index import MemoryPostings
 
 import docstore
 from docstore.backend import Query, SortKey
-from docstore.index.columns import ValuesByRecord, is_ordered, ordinal
+from docstore.index.bitmap import EMPTY
+from docstore.index.columns import BitSlices, ValuesByRecord, is_ordered, ordinal
 from docstore.index.snapshot import Bulk, PageRange, Snapshot
 from docstore.index.tail import RecordView, Tail
+from docstore.index.terms import NUMBERS
 from docstore.query.evaluator import matches
 from docstore.query.expr import Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS
@@ -183,7 +185,7 @@ def test_values_are_what_the_records_hold() -> None:
     assert sorted(held, key=lambda number: values.of([number])) == [200_000, 2, 1, 70_001, 70_000]
     stored.fold({"created_at": False}, {}, {3: {"created_at": (1 << 53) + 1}})  # in no column
     assert Bulk({"created_at": False}, stored).values("created_at") is None
-    assert ValuesByRecord({}).of([]) == []
+    assert ValuesByRecord(BitSlices(NUMBERS, EMPTY, {})).of([]) == []
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])

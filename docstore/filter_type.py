@@ -9,8 +9,8 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from docstore.errors import FilterError, FilterSyntaxError
 from docstore.models import Document, Extraction
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.query.operators import filter_schema
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Field, Kind
+from docstore.query.operators import LOGIC, OPERATORS
 from docstore.query.parser import parse
 from docstore.query.scoping import below_metadata
 
@@ -124,3 +124,58 @@ Example:
     ... def invoices(filter: docstore.Filter[InvoiceMetadata] | None = None) -> docstore.Page:
     ...     return store.documents.find(filter)
 """
+
+
+_KINDS: dict[Kind, dict[str, Any]] = {
+    Kind.TEXT: {"type": ["string", "null"]},
+    Kind.INTEGER: {"type": ["integer", "null"]},
+    Kind.BOOLEAN: {"type": ["boolean", "null"]},
+    Kind.INSTANT: {"type": ["string", "null"], "format": "date-time"},
+}
+
+
+def filter_schema(collection: Collection, model: type[BaseModel] | None) -> dict[str, Any]:
+    """Return the JSON Schema of a filter. It is stated in full at one place: paths into JSON.
+
+    Args:
+        collection: whose fields it names.
+        model: of the metadata, whose fields it names instead; ``None``: the collection's.
+    """
+    schema: dict[str, Any] = {
+        "title": "Filter" if model is None else f"Filter[{model.__name__}]",
+        "type": "object",
+        "description": "A filter in MongoDB's language: field paths with values or operators, and logic.",
+        "properties": {**{word: _logic(word) for word in LOGIC}, "$comment": {}},
+    }
+    properties = schema["properties"]
+    if model is not None:
+        properties.update((name, _named({})) for name in model.model_fields)
+        return {**schema, "additionalProperties": _operand()}
+    plain = {name: field for name, field in collection.fields.items() if field.kind is not Kind.JSON}
+    properties.update((name, _named(_value_schema(field))) for name, field in plain.items())
+    into = "|".join(name for name in collection.fields if name not in plain)
+    paths = {f"^({into})(\\..*)?$": _operand()}
+    return {**schema, "patternProperties": paths, "additionalProperties": False}
+
+
+def _value_schema(field: Field) -> dict[str, Any]:
+    return {"enum": [*field.choices, None]} if field.kind is Kind.CHOICE else _KINDS[field.kind]
+
+
+def _logic(word: str) -> dict[str, Any]:
+    meaning = {"$and": "all of these filters", "$or": "one of these filters", "$nor": "none of these filters"}
+    return {"type": "array", "minItems": 1, "items": {"type": "object"}, "description": meaning[word]}
+
+
+def _named(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what stands at a named field: a value, or operators by their names."""
+    return {"anyOf": [value, {"type": "object", "minProperties": 1, "propertyNames": {"enum": [*OPERATORS]}}]}
+
+
+def _operand() -> dict[str, Any]:
+    """Return the schema of what stands at a path: a value, or operators with what each takes."""
+    properties = {
+        word: {**operator.schema, "description": operator.meaning} for word, operator in OPERATORS.items()
+    }
+    operators = {"type": "object", "minProperties": 1, "properties": properties}
+    return {"anyOf": [{}, {**operators, "additionalProperties": False}]}

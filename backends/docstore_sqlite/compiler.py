@@ -21,10 +21,10 @@ from docstore_sql.tables import Tables
 
 from docstore.backend import SortKey
 from docstore.query.evaluator import compile as compile_expr
+from docstore.query.explain import show_expr
 from docstore.query.expr import And, Expr, Match, Not, Occurs, Or, Regex, asked_fields, leaves
 from docstore.query.fields import Collection, Field, Kind, read_json
 from docstore.query.paths import path_text
-from docstore.query.planner import show_expr
 from docstore.query.sorting import order_bytes, sort_value
 from docstore.query.text import fold
 from docstore_sqlite.declared_indexes import key_expression

@@ -409,7 +409,7 @@ def explain_(
 
 def plan_record(plan: Plan) -> dict[str, Any]:
     """Turn a plan into what JSON can hold: predicates as one line of text each, the rest as it is."""
-    from docstore.query.planner import show_expr
+    from docstore.query.explain import show_expr
 
     return {
         "collection": plan.collection,

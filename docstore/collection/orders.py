@@ -13,7 +13,7 @@ from docstore.errors import InvalidSort
 from docstore.query import executor
 from docstore.query.cursor import Way
 from docstore.query.expr import And, In, Occurs
-from docstore.query.optimizer import normalize
+from docstore.query.planner import normalize
 from docstore.query.search import score
 from docstore.query.values import by_value
 

@@ -45,7 +45,7 @@ from docstore.query.cursor import Way
 from docstore.query.executor import leave_out
 from docstore.query.expr import Occurs
 from docstore.query.fields import decode, fault_of
-from docstore.query.operands import shown
+from docstore.query.filter_errors import shown
 from docstore.query.search import search_terms, snippet
 from docstore.query.sorting import Sort, position_of, reverse_order
 from docstore.query.values import by_value

@@ -29,9 +29,9 @@ from docstore.query.facets import (
 )
 from docstore.query.fields import Collection, Kind, decode, fault_of
 from docstore.query.instants import metadata_instant, to_datetime
-from docstore.query.operands import text_operand
-from docstore.query.optimizer import normalize
+from docstore.query.operators import text_operand
 from docstore.query.paths import index_step, path_text, seen
+from docstore.query.planner import normalize
 from docstore.query.sorting import order_bytes
 from docstore.query.text import fold
 from docstore.query.values import Json, identity

@@ -48,9 +48,8 @@ from docstore.query import cursor as cursors
 from docstore.query import executor
 from docstore.query.expr import TRUE, Compare, Expr, Occurs, asked_fields, expr_to_json
 from docstore.query.fields import DOCUMENTS, Collection, Kind
-from docstore.query.optimizer import conjunction, normalize
 from docstore.query.parser import parse
-from docstore.query.planner import Plan, make_plan
+from docstore.query.planner import Plan, conjunction, make_plan, normalize
 from docstore.query.search import parse_search, search_terms
 from docstore.query.sorting import Sort, parse_sort
 from docstore.query.values import NotJson, by_value, check_text

@@ -36,7 +36,7 @@ from docstore.dialects.terms import (
     wrong_value,
 )
 from docstore.limits import DEFAULT_LIMITS
-from docstore.query.operands import shown
+from docstore.query.filter_errors import shown
 
 __all__ = ["from_aip160", "to_aip160"]
 

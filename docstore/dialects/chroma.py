@@ -27,7 +27,7 @@ from docstore.dialects.terms import (
     unknown,
     wrong_value,
 )
-from docstore.query.operands import shown
+from docstore.query.filter_errors import shown
 
 __all__ = ["from_chroma", "to_chroma"]
 

@@ -33,8 +33,8 @@ from docstore.dialects.terms import (
     unknown,
     wrong_value,
 )
+from docstore.query.filter_errors import shown
 from docstore.query.instants import parse_instant
-from docstore.query.operands import shown
 
 __all__ = ["from_haystack", "to_haystack"]
 

@@ -35,7 +35,7 @@ from docstore.dialects.terms import (
     wrong_value,
 )
 from docstore.errors import BackendNotInstalled
-from docstore.query.operands import shown
+from docstore.query.filter_errors import shown
 from docstore.query.paths import path_text
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from docstore.dialects.terms import (
     wrong_value,
 )
 from docstore.errors import BackendNotInstalled
-from docstore.query.operands import shown
+from docstore.query.filter_errors import shown
 
 if TYPE_CHECKING:
     from llama_index.core.vector_stores import MetadataFilters

@@ -30,7 +30,7 @@ from docstore.dialects.terms import (
     unknown,
     wrong_value,
 )
-from docstore.query.operands import shown
+from docstore.query.filter_errors import shown
 from docstore.query.paths import path_text
 
 __all__ = ["from_query_string", "to_query_string"]

@@ -15,8 +15,8 @@ from docstore.errors import (
     UnknownOperator,
 )
 from docstore.limits import DEFAULT_LIMITS
+from docstore.query.filter_errors import nearest, shown
 from docstore.query.instants import format_instant, parse_instant
-from docstore.query.operands import nearest, shown
 from docstore.query.parser import parse
 from docstore.query.paths import parse_path, path_text
 from docstore.query.values import by_value

@@ -18,10 +18,10 @@ from docstore.collection.summaries import value_at
 from docstore.filter_type import Filter
 from docstore.limits import Limits
 from docstore.models import Document, FieldInfo, Page
+from docstore.query.explain import show_expr
 from docstore.query.expr import TRUE
 from docstore.query.facets import facet_path
 from docstore.query.fields import DOCUMENTS
-from docstore.query.planner import show_expr
 
 __all__ = [
     "TOOLS",

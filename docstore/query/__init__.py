@@ -1,5 +1,5 @@
 """One query is a straight line, one module a stage.
 
-``parser`` → ``optimizer`` → ``planner`` → the backend → ``executor``, which rechecks by ``evaluator``. They
+``parser`` → ``planner`` → the backend → ``executor``, which rechecks by ``evaluator``. They
 hand on an ``expr``.
 """

@@ -37,10 +37,10 @@ from docstore.query.expr import (
     TypeIs,
 )
 from docstore.query.instants import metadata_instant
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
 from docstore.query.paths import MISSING, Predicate, Root, Test, sees, sees_array, sees_together
 from docstore.query.patterns import matcher, searcher
+from docstore.query.planner import normalize
 from docstore.query.text import fold, occurs, occurs_in, search_fold
 from docstore.query.values import (
     INT64_MAX,

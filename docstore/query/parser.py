@@ -18,27 +18,27 @@ from docstore.concurrency import looked_over
 from docstore.limits import DEFAULT_LIMITS, Limits
 from docstore.query.expr import FALSE, TRUE, All, And, ElemMatch, Expr, Not, Or
 from docstore.query.fields import Collection, Kind
-from docstore.query.operands import (
-    LOGIC,
-    Moment,
-    Rules,
-    Target,
+from docstore.query.filter_errors import (
     Where,
     bad_syntax,
     bad_value,
-    compare_field,
-    field_operand,
-    is_operators,
-    of_records,
     shown,
     too_complex,
     unknown_field,
     unknown_operator,
 )
 from docstore.query.operators import (
+    LOGIC,
     OPERATORS,
+    Moment,
+    Rules,
+    Target,
     array_only,
+    compare_field,
+    field_operand,
+    is_operators,
     list_operand,
+    of_records,
     plain_value,
     read_regex,
     words_with,

@@ -1,4 +1,6 @@
-"""Planner: from a normalized filter to a Plan, what the backend runs and what is left to the evaluator.
+"""Planner: the normal form of a filter, and its Plan: what the backend runs, and what the evaluator.
+
+The normal form is flat and has no constants, double negations or repetitions. It matches the same records.
 
 Each leaf is *exact*, *inexact* (a superset) or *unsupported* in the backend's own word. Pushed is the
 strongest condition made of exact and inexact leaves that every match fulfils; the residual is what still has
@@ -7,15 +9,18 @@ to be looked at, row by row.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
+from docstore.concurrency import looked_over
+from docstore.query.explain import shortened, show_expr
 from docstore.query.expr import (
+    FALSE,
     TRUE,
     All,
     Always,
@@ -29,23 +34,22 @@ from docstore.query.expr import (
     In,
     Leaf,
     Match,
-    Mod,
     Not,
     Occurs,
     Or,
-    Path,
     Regex,
     Size,
     SortKey,
     Support,
     TermSupport,
     TypeIs,
+    expr_to_json,
     leaves,
 )
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.instants import MAX_INSTANT, MIN_INSTANT, format_instant
-from docstore.query.optimizer import normalize
+from docstore.query.fields import Collection
 from docstore.query.paths import path_text
+from docstore.query.patterns import joined_patterns
+from docstore.query.values import compare, identity, type_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,108 +253,215 @@ def _key(key: SortKey) -> str:
     return f"{path_text(key.path)}{' descending' if key.descending else ''}"
 
 
-_SIGNS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_WORDS = {
-    "substring": "has the substring",
-    "isubstring": "has (case aside) the substring",
-    "starts_with": "starts with",
-    "glob": "is like",
-    "iglob": "is (case aside) like",
-}
-_INSTANTS = frozenset(
-    (field.name,)
-    for collection in (DOCUMENTS, EXTRACTIONS)
-    for field in (*collection.fields.values(), *collection.private.values())
-    if field.kind is Kind.INSTANT
-)
-_LONGEST_VALUE = 60
+# -- the normal form -------------------------------------------------------------------------------
 
 
-def show_expr(expr: Expr) -> str:
-    """Return ``expr`` on one line, long values shortened."""
+def normalize(expr: Expr) -> Expr:
+    """Return an Expr that matches just what ``expr`` does, in its tidiest form.
+
+    ``And`` within ``And`` and ``Or`` within ``Or`` are flattened, ``TRUE`` and ``FALSE`` are worked out,
+    ``Not(Not(x))`` is ``x``, a group of one is its term, terms and list values that come twice are kept once,
+    of many bounds of one kind on one path the deciding one; alternatives for an element of one array are
+    one ``ElemMatch``, and negative alternatives one ``Not``. Of one path, alternative equalities are one
+    ``In``, alternative patterns with equal options one pattern, and several ``Not`` the ``Not`` of an ``Or``.
+    Idempotent.
+    """
     match expr:
         case And(terms):
-            return " and ".join(_grouped(term) for term in terms) or "true"
+            return _group(And, map(normalize, terms))
         case Or(terms):
-            return " or ".join(_grouped(term) for term in terms) or "false"
+            return _group(Or, map(normalize, terms))
         case Not(term):
-            return f"not {_grouped(term)}"
+            return _negation(normalize(term))
         case _:
-            return _show_leaf(expr)
+            return _leaf(expr)
 
 
-def _grouped(expr: Expr) -> str:
-    text = show_expr(expr)
-    return f"({text})" if isinstance(expr, And | Or) and len(expr.terms) > 1 else text
+def conjunction(terms: Iterable[Expr]) -> Expr:
+    """Return the normalized ``And`` of terms that are normalized already."""
+    return _group(And, terms)
 
 
-def _show_leaf(leaf: Leaf) -> str:
-    match leaf:
+def _negation(term: Expr) -> Expr:
+    match term:
         case Always(value):
-            return "true" if value else "false"
-        case Compare(path, op, value):
-            return f"{_path(path)} {_SIGNS[op]} {_value(value, path)}"
+            return Always(not value)
+        case Not(inner):
+            return inner
+        case _:
+            return Not(term)
+
+
+def _group(kind: type[And] | type[Or], terms: Iterable[Expr]) -> Expr:
+    """Return the ``And`` or ``Or`` of normalized terms."""
+    is_and = kind is And
+    found: list[Expr] = []
+    for term in terms:
+        if type(term) is Always:
+            if term.value is not is_and:
+                return term
+        elif type(term) is kind:
+            found += term.terms
+        else:
+            found.append(term)
+    # Rewrites compare terms with each other; most conjunctions have nothing to compare.
+    if _may_meet(found):
+        found = _bounded(_once(found), strictest=is_and)
+        found = _merged(found, _denied_path, _neither) if is_and else _merged(found, _alternative, _either)
+    if len(found) == 1:
+        return found[0]
+    return kind(tuple(found)) if found else Always(is_and)
+
+
+def _may_meet(terms: list[Expr]) -> bool:
+    """Tell whether two terms share a path, or a kind that has none: only then a rewrite can apply."""
+    places: set[object] = set()
+    for term in terms:
+        kind = type(term)
+        places.add(kind if kind in _WITHOUT_PATH else term.path)  # type: ignore[union-attr]
+    return len(places) < len(terms)
+
+
+_WITHOUT_PATH = frozenset({And, Or, Not, Occurs, Always})
+
+
+def _once(terms: list[Expr]) -> list[Expr]:
+    """Return the terms without repetitions: only those that are alike at a glance are written out."""
+    glances = {(type(term), getattr(term, "path", None), getattr(term, "op", None)) for term in terms}
+    if len(glances) == len(terms):
+        return terms
+    kept: dict[str, Expr] = {}
+    for term in terms:
+        kept.setdefault(expr_to_json(term), term)
+    return list(kept.values())
+
+
+def _bounded(terms: list[Expr], *, strictest: bool) -> list[Expr]:
+    """Return the terms with one lower and one upper bound for each path and type (rule 12) at most.
+
+    A value that is above the highest of some bounds is above them all, whichever values (rule 9) the others
+    were met by; and what is above any of them is above the lowest.
+    """
+    kept: dict[tuple[object, ...] | int, Expr] = {}
+    for at, term in enumerate(terms):
+        if isinstance(term, Compare) and term.op != "eq":
+            is_lower = term.op in ("gt", "gte")
+            key = (term.path, is_lower, type_rank(term.value))
+            other = kept.get(key)
+            if isinstance(other, Compare):
+                kept[key] = _deciding(other, term, highest=is_lower is strictest, strictest=strictest)
+            else:
+                kept[key] = term
+        else:
+            kept[at] = term
+    return list(kept.values())
+
+
+def _deciding(one: Compare, other: Compare, *, highest: bool, strictest: bool) -> Compare:
+    order = compare(one.value, other.value)
+    if order == 0:
+        return one if (one.op in ("gt", "lt")) is strictest else other
+    return one if (order > 0) is highest else other
+
+
+def _merged(
+    terms: list[Expr], place: Callable[[Expr], Hashable], join: Callable[[list[Any]], list[Expr]]
+) -> list[Expr]:
+    """Join the terms that ``place`` puts at one place; a term whose place is None stays by itself."""
+    groups: dict[Hashable, list[Expr]] = {}
+    for at, term in enumerate(terms):
+        key = place(term)
+        groups.setdefault(at if key is None else key, []).append(term)
+    if len(groups) == len(terms):
+        return terms
+    return [term for some in groups.values() for term in (some if len(some) == 1 else join(some))]
+
+
+def _alternative(term: Expr) -> Hashable:
+    """Return the key that alternatives which can be joined with ``term`` share; None if none can.
+
+    Equality with an array or object stays apart: an index finds those by what is inside. A pattern with
+    ``\\Q`` may quote up to its very end, whatever stands behind it.
+    """
+    match term:
+        case ElemMatch(path, _, of):
+            return ElemMatch, path, of
+        case Not():
+            return Not
+        case Compare(path, "eq", value) if not isinstance(value, list | dict):
+            return In, path
+        case In(path, values) if not any(isinstance(value, list | dict) for value in values):
+            return In, path
+        case Regex(path, pattern, flags) if r"\Q" not in pattern:
+            return Regex, path, flags
+        case _:
+            return None
+
+
+def _either(terms: list[Any]) -> list[Expr]:
+    """Join alternatives: an element for this or for that is an element for this or that; not this or not that
+    is not both; to equal one or the other is to be in a list; RE2 reads a text once for many patterns.
+    """
+    match terms[0]:
+        case ElemMatch(path, _, of):
+            return [normalize(ElemMatch(path, Or(tuple(term.condition for term in terms)), of))]
+        case Not():
+            return [_negation(normalize(And(tuple(term.term for term in terms))))]
+        case Regex(path, _, flags):
+            joined = joined_patterns([term.pattern for term in terms], flags)
+            return terms if joined is None else [Regex(path, joined, flags)]
+        case first:
+            each = (term.values if isinstance(term, In) else (term.value,) for term in terms)
+            return [_leaf(In(first.path, tuple(chain.from_iterable(each))))]
+
+
+def _denied_path(term: Expr) -> Hashable:
+    """Return the one path under a ``Not``; None if there are several, or ``term`` is no ``Not``."""
+    if not isinstance(term, Not):
+        return None
+    paths = {None if isinstance(leaf, Always | Occurs) else leaf.path for leaf in leaves(term)}
+    return paths.pop() if len(paths) == 1 else None
+
+
+def _neither(terms: list[Any]) -> list[Expr]:
+    """Join negatives: neither this nor that is not either."""
+    return [_negation(normalize(Or(tuple(term.term for term in terms))))]
+
+
+def _leaf(leaf: Leaf) -> Leaf:
+    match leaf:
         case In(path, values):
-            return f"{_path(path)} in {_values(values, path)}"
+            return _membership(In(path, _distinct(values)))
         case All(path, values):
-            return f"{_path(path)} has all of {_values(values)}"
-        case Exists(path):
-            return f"{_path(path)} exists"
-        case TypeIs(path, types):
-            return f"{_path(path)} is {' or '.join(sorted(types)) or 'of no type'}"
-        case Size(path, length):
-            return f"{_path(path)} has size {length}"
-        case During(path, spans):
-            return f"{_path(path)} is {_spans(spans)}"
-        case Mod(path, divisor, remainder):
-            return f"{_path(path)} mod {divisor} = {remainder}"
-        case Regex(path, pattern, flags):
-            return f"{_path(path)} matches /{shortened(pattern)}/{flags}"
-        case Match(path, kind, text):
-            return f"{_path(path)} {_WORDS[kind]} {_value(text)}"
+            kept = _distinct(values)
+            return All(path, kept) if len(kept) > 1 else Compare(path, "eq", kept[0])
         case Contains(path, values, every, instants):
-            shown = _values((*values, *map(format_instant, instants)))
-            return f"{_path(path)} contains {'all' if every else 'any'} of {shown}"
-        case ElemMatch(path, condition, _):
-            return f"{_path(path)} has an element with ({show_expr(condition)})"
-        case Occurs(text, _, _, content, _):
-            return f"{_value(text)} occurs in filename{' or content' if content else ''}"
-        case _:  # a leaf without words of its own: its name and values
-            operands = tuple(getattr(leaf, one.name) for one in fields(leaf) if one.name != "path")
-            return f"{_path(leaf.path)} {type(leaf).__name__} {_values(operands)}"
+            return Contains(path, _distinct(values), every, instants) if every or values else FALSE
+        case ElemMatch(path, condition, of):
+            inner = normalize(condition)
+            return FALSE if inner == FALSE else ElemMatch(path, inner, of)
+        case Compare(path, op, None) if op != "eq":
+            return FALSE if op in ("gt", "lt") else Compare(path, "eq", None)
+        case TypeIs(_, types):
+            return leaf if types else FALSE
+        case _:
+            return leaf
 
 
-def _spans(spans: tuple[tuple[int, int], ...]) -> str:
-    """Return what instants must be: ``at``, ``from``, ``until``, both included."""
-    shown = []
-    for first, last in spans[:3]:
-        if first == last:
-            shown.append(f"at {format_instant(first)}")
-            continue
-        start = "" if first == MIN_INSTANT else f"from {format_instant(first)}"
-        end = "" if last == MAX_INSTANT else f"until {format_instant(last)}"
-        shown.append(" ".join(filter(None, (start, end))) or "an instant")
-    return " or ".join(shown) + (f" or … {len(spans):,} in all" if len(spans) > 3 else "")
+def _membership(leaf: In) -> Leaf:
+    if not leaf.values:
+        return FALSE
+    return leaf if len(leaf.values) > 1 else Compare(leaf.path, "eq", leaf.values[0])
 
 
-def _path(path: Path) -> str:
-    return path_text(path) if path else "it"
+def _distinct(values: tuple[object, ...]) -> tuple[object, ...]:
+    kept: dict[object, object] = {}
+    for value in looked_over(values):
+        kept.setdefault(identity(value), value)
+    return tuple(kept.values())
 
 
-def _value(value: Any, path: Path = ()) -> str:
-    if path in _INSTANTS and isinstance(value, int):
-        return format_instant(value)
-    return shortened(json.dumps(value, ensure_ascii=False))
-
-
-def _values(values: tuple[Any, ...], path: Path = ()) -> str:
-    shown = ", ".join(_value(value, path) for value in values[:5])
-    return f"[{shown}, … {len(values):,} in all]" if len(values) > 5 else f"[{shown}]"
-
-
-def shortened(text: str) -> str:
-    """Return ``text``, cut at 60 characters."""
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+# -- the plan of a backend -------------------------------------------------------------------------
 
 
 class Planned(Protocol):

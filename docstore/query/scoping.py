@@ -15,17 +15,9 @@ from pydantic import BaseModel
 
 from docstore.errors import FilterSyntaxError, shown
 from docstore.limits import DEFAULT_LIMITS, Limits
+from docstore.query.filter_errors import Where, bad_value, unknown_field
 from docstore.query.instants import metadata_instant
-from docstore.query.operands import (
-    LOGIC,
-    Where,
-    bad_value,
-    is_instant,
-    is_operators,
-    of_records,
-    unknown_field,
-)
-from docstore.query.operators import words_with
+from docstore.query.operators import LOGIC, is_instant, is_operators, of_records, words_with
 from docstore.query.parser import parse
 from docstore.query.paths import parse_path, path_text
 from docstore.query.values import by_value

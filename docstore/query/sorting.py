@@ -38,7 +38,7 @@ from docstore.errors import InvalidSort
 from docstore.limits import Limits
 from docstore.query.expr import EMPTY_ARRAY, Path, SortKey, SortValue
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.operands import SLIP, nearest, shown
+from docstore.query.filter_errors import SLIP, nearest, shown
 from docstore.query.paths import index_step, parse_path, path_text
 from docstore.query.values import NotJson, check_text
 

@@ -18,18 +18,16 @@ from docstore.limits import Limits
 from docstore.query.evaluator import compile
 from docstore.query.expr import Path
 from docstore.query.fields import Collection
-from docstore.query.operands import (
+from docstore.query.filter_errors import (
     Where,
     bad_syntax,
     bad_value,
-    is_instant,
-    of_records,
     shown,
     too_complex,
     unknown_field,
     unknown_operator,
-    whole_number,
 )
+from docstore.query.operators import is_instant, of_records, whole_number
 from docstore.query.parser import parse
 from docstore.query.paths import MISSING, Missing, index_step, parse_path, path_text
 from docstore.query.values import (

@@ -31,8 +31,7 @@ from docstore.models import Document, readable
 from docstore.query import executor
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.query.optimizer import normalize
-from docstore.query.planner import Plan
+from docstore.query.planner import Plan, normalize
 from docstore.writes.insertion import BlobWrite, forget_blobs, make_live, put_bytes
 from docstore.writes.results import UpdateResult
 from docstore.writes.updates import MOVES, Edit, document_edit

@@ -14,7 +14,7 @@ from docstore.errors import FilterSyntaxError, FilterValueError, InvalidDocument
 from docstore.lifecycle import flagged, needs_review
 from docstore.mediatypes import file_type_of
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
-from docstore.query.operands import SLIP
+from docstore.query.filter_errors import SLIP
 from docstore.query.updates import WORDS, Unfit, Update, parse_update
 from docstore.validation import Checks, check_order, collapsed, scope_text
 from docstore.writes.drafts import CHECKED, new_id

@@ -18,7 +18,7 @@ from docstore.query import executor
 from docstore.query.expr import And, Expr, In
 from docstore.query.fields import DOCUMENTS, fault_of
 from docstore.query.instants import to_datetime
-from docstore.query.optimizer import normalize
+from docstore.query.planner import normalize
 from docstore.workers import MOST_SECONDS, Claim, check_patience
 from docstore.writes.edits import DocumentsView
 from docstore.writes.updates import document_changes

@@ -14,8 +14,8 @@ import docstore
 from docstore.backend import Query, Scope
 from docstore.query.evaluator import compile
 from docstore.query.fields import DOCUMENTS
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
+from docstore.query.planner import normalize
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 STATUSES = ("pending", "processing", "completed", "failed")

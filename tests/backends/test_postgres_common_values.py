@@ -18,8 +18,8 @@ from docstore_postgres.term_index import CommonValue, CommonValues, LearntValues
 import docstore
 from docstore.query import evaluator
 from docstore.query.fields import DOCUMENTS
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
+from docstore.query.planner import normalize
 
 LATE = CommonValue(3, ("era",), "late")
 WHITE = CommonValue(20, ("look", "colour"), "white")

@@ -18,8 +18,8 @@ from docstore.limits import DEFAULT_LIMITS
 from docstore.query.evaluator import compile as compiled
 from docstore.query.expr import Compare, ElemMatch, Expr, In, Leaf, Match, Not, Regex, leaves
 from docstore.query.fields import DOCUMENTS, Collection, Kind
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
+from docstore.query.planner import normalize
 from docstore.query.sorting import parse_sort, position_of, sort_key_function
 from docstore.testing.servers import PostgresServer
 from docstore.testing.strategies import World, filters, sorts, worlds

@@ -18,8 +18,8 @@ import docstore
 from docstore.query import evaluator
 from docstore.query.expr import Compare
 from docstore.query.fields import DOCUMENTS
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
+from docstore.query.planner import normalize
 from docstore.query.values import canonical_json
 
 EDGES: list[float] = [

@@ -11,8 +11,8 @@ import pytest
 import docstore
 from docstore.backend import Query, Scope
 from docstore.query.fields import DOCUMENTS
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
+from docstore.query.planner import normalize
 from docstore.query.search import parse_search
 from tests.kit.statements import record_statements
 

@@ -16,8 +16,8 @@ from docstore.index.tail import RecordView, Tail
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query.evaluator import matches
 from docstore.query.fields import DOCUMENTS, Collection, Kind, decode
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
+from docstore.query.planner import normalize
 from docstore.testing.conformance.properties import FilterCase, filter_case
 from docstore.testing.strategies import choosers
 

@@ -22,9 +22,8 @@ from docstore.errors import DocstoreError, FilterError
 from docstore.limits import DEFAULT_LIMITS
 from docstore.query import executor
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
-from docstore.query.planner import make_plan
+from docstore.query.planner import make_plan, normalize
 from docstore.query.sorting import parse_sort
 from docstore.query.updates import Unfit, parse_update
 from docstore.registry import open_backend

@@ -8,8 +8,8 @@ import docstore
 from docstore.errors import FilterError, FilterSyntaxError, FilterValueError
 from docstore.query.evaluator import matches_filter
 from docstore.query.expr import All, Compare, leaves
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
+from docstore.query.planner import normalize
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from docstore.errors import FilterError, FilterSyntaxError, FilterValueError
 from docstore.query import patterns
 from docstore.query.evaluator import matches, matches_filter
 from docstore.query.expr import leaves
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
 from docstore.query.patterns import (
     CharacterClass,
@@ -21,6 +20,7 @@ from docstore.query.patterns import (
     required_literals,
     searcher,
 )
+from docstore.query.planner import normalize
 
 
 @pytest.mark.parametrize(

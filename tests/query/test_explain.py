@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import docstore
+from docstore.query.explain import show_expr
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
-from docstore.query.planner import show_expr
+from docstore.query.planner import normalize
 
 FILTER = {
     "$and": [{"metadata.category": "finance"}, {"$or": [{"metadata.n": {"$gt": 5}}, {"status": "failed"}]}],

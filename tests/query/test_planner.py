@@ -13,8 +13,7 @@ from docstore.backend import EXACT, SortKey, Support, TermSupport
 from docstore.errors import NotPushed
 from docstore.query.expr import FALSE, TRUE, And, Compare, Expr, Leaf, Match, Not, Or, leaves
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.optimizer import normalize
-from docstore.query.planner import Plan, make_plan
+from docstore.query.planner import Plan, make_plan, normalize
 from docstore.query.sorting import parse_sort
 
 ORDER = (SortKey(("number",)),)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from docstore.query.evaluator import compile, matches_filter
 from docstore.query.expr import Expr, expr_from_json, expr_to_json
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
 from docstore.query.paths import parse_path, path_text, seen
+from docstore.query.planner import normalize
 from docstore.query.scoping import under
 from docstore.query.values import compare, equal, identity
 

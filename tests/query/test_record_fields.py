@@ -10,8 +10,8 @@ from docstore.errors import FilterSyntaxError, FilterValueError, UnknownField
 from docstore.query.evaluator import compile, matches
 from docstore.query.expr import FALSE, TRUE, Compare, During, Exists, In, Mod, Not, TypeIs
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
+from docstore.query.planner import normalize
 
 RECORD: dict[str, Any] = {
     "id": "one",

@@ -15,7 +15,7 @@ import pytest
 import docstore
 from docstore.errors import DocstoreError
 from docstore.query.fields import DOCUMENTS, Kind
-from docstore.query.operands import is_operators, of_records
+from docstore.query.operators import is_operators, of_records
 from docstore.query.parser import FIELD_WORDS, TOP_WORDS, parse
 from docstore.query.paths import parse_path, path_text
 from docstore.testing.strategies import RandomChooser, World

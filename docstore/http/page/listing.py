@@ -24,8 +24,8 @@ from docstore.http.page.question import Complaint, Question, complaint_of, term_
 from docstore.http.page.rendering import html_page, streamed_page
 from docstore.http.requests import Caller
 from docstore.models import Document, FieldInfo
+from docstore.query.explain import show_expr
 from docstore.query.fields import DOCUMENTS
-from docstore.query.planner import show_expr
 from docstore.store import Store
 
 __all__ = [

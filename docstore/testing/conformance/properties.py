@@ -17,8 +17,8 @@ from docstore.models import Page
 from docstore.query.expr import TRUE, Not, leaves
 from docstore.query.facets import facet_path, group, in_order, shown_value
 from docstore.query.fields import DOCUMENTS, Collection
-from docstore.query.optimizer import normalize
 from docstore.query.paths import path_text
+from docstore.query.planner import normalize
 from docstore.query.values import plain
 from docstore.store import Store
 from docstore.testing.conformance.rows import fill

@@ -18,9 +18,8 @@ from docstore.query import executor
 from docstore.query.evaluator import matches
 from docstore.query.expr import And, Compare, Expr, Leaf, asked_fields
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind, decode
-from docstore.query.optimizer import normalize
 from docstore.query.parser import parse
-from docstore.query.planner import Plan, make_plan
+from docstore.query.planner import Plan, make_plan, normalize
 from docstore.query.search import parse_search
 from docstore.query.sorting import parse_sort, sort_key_function
 from docstore.testing.strategies.asks import Ask

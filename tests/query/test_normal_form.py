@@ -27,7 +27,7 @@ from docstore.query.expr import (
     expr_from_json,
     expr_to_json,
 )
-from docstore.query.optimizer import normalize
+from docstore.query.planner import normalize
 
 A = Compare(("a",), "eq", 1)
 B = Compare(("b",), "gt", "x")

@@ -15,6 +15,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, settings
 
+from docstore.blobs import s3
+from docstore.blobs.streams import CHUNK
 from docstore.testing.servers import PostgresServer, S3Server
 from tests.kit.seconds import SECONDS
 
@@ -30,6 +32,9 @@ CITUS = os.environ.get("DOCSTORE_CITUS", "")
 """The URL of a Citus coordinator that stores on Postgres are made and distributed on, see docs/scale.md."""
 TESTS = Path(__file__).parent
 BACKENDS = ("memory", "sqlite", "sqlite-file", "postgres")
+
+S3_PART, s3.SMALL = s3.SMALL, CHUNK
+"""Uploads in parts begin at 1 MiB here, the chunk of a source, so that none needs 8 MiB."""
 
 # 15: the examples differ in each run on a developer's machine, and `long` has what a single run must find.
 settings.register_profile(
@@ -135,9 +140,15 @@ def postgres_standby(postgres_server: PostgresServer) -> Iterator[PostgresServer
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    """One S3 server for this process' whole run."""
-    with S3Server() as server:
+    """One S3 server for this process' whole run, which takes the small parts that these tests send."""
+    with S3Server(least_part=s3.SMALL) as server:
         yield server
+
+
+@pytest.fixture
+def s3_part() -> int:
+    """The bytes of a part of an upload to S3, where no test is run."""
+    return S3_PART
 
 
 @pytest.fixture(scope="session")

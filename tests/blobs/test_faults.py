@@ -241,7 +241,7 @@ MEASURE = """
 """
 
 
-@pytest.mark.parametrize(("place", "mebibytes"), [("local", 192), ("s3", 64)])
+@pytest.mark.parametrize(("place", "mebibytes"), [("local", 96), ("s3", 64)])
 def test_memory_does_not_grow_with_the_size(
     place: str,
     mebibytes: int,
@@ -249,7 +249,7 @@ def test_memory_does_not_grow_with_the_size(
     s3_blobs: Callable[[str], Blobs],
     without_session: Callable[[Blobs], Blobs],
 ) -> None:
-    """Far more than 64 MB go in and out with less than 64 MB more memory."""
+    """More than 64 MB go in and out with less than 64 MB more memory."""
     blobs = Blobs(tmp_path / "files") if place == "local" else s3_blobs("p")
     program = [sys.executable, "-c", textwrap.dedent(MEASURE), blobs._url, str(mebibytes)]
     arguments = [repr(without_session(blobs)._options), str(tmp_path / "copy")]

@@ -138,6 +138,11 @@ def test_a_source_of_text_leaves_nothing(blobs: Blobs) -> None:
     assert standing(blobs) == []
 
 
+def test_parts_are_as_large_as_s3_asks(s3_part: int) -> None:
+    """All but the last have at least 5 MiB: smaller ones S3 refuses when they are to become an object."""
+    assert s3_part >= 5 * 1_048_576
+
+
 def test_an_announced_multipart_upload_is_aborted_on_error(s3_blobs: Callable[[str], Blobs]) -> None:
     """After a failed large write no upload is open in the bucket, where its parts would cost money unseen."""
 

@@ -19,9 +19,13 @@ from docstore.testing.faulty_filesystem import Fault, Faults, faulty_blobs
 
 LONG = os.environ.get("DOCSTORE_FAULTS") == "long"
 """The long form sweeps every work everywhere. The short form sweeps some, and the faults before and
-after a call each have every third call.
+after a call each have every third call, those that cut every second.
 """
-FIRST_AND_STRIDE = {"before": (1, 1 if LONG else 3), "after": (1, 1) if LONG else (2, 3), "cut": (1, 1)}
+FIRST_AND_STRIDE = {
+    "before": (1, 1 if LONG else 3),
+    "after": (1, 1) if LONG else (2, 3),
+    "cut": (1, 1 if LONG else 2),
+}
 OLD, NEW = b"old bytes", b"new"
 Work = Callable[[docstore.Store], object]
 

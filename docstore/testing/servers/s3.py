@@ -53,6 +53,9 @@ def _storage_options(endpoint: str) -> dict[str, Any]:
 class S3Server:
     """An S3 server on 127.0.0.1 and a free port, in a process of its own, keeping everything in memory.
 
+    Args:
+        least_part: bytes of the smallest part that it takes in an upload of several, the last aside.
+
     Example:
         >>> with S3Server() as server:
         ...     server.create_bucket("files")
@@ -63,14 +66,15 @@ class S3Server:
         ServerError: The server did not start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, least_part: int = 5_242_880) -> None:
         if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
             raise ServerNotInstalled.naming("the S3 test server", "moto[server]")
         self._pid = os.getpid()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _SERVE_S3],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"}, start_new_session=True,
+            env={**os.environ, "PYTHONWARNINGS": "ignore", "S3_UPLOAD_PART_MIN_SIZE": str(least_part)},
+            start_new_session=True,
         )  # fmt: skip
         atexit.register(self.close)
         assert self._process.stdout is not None

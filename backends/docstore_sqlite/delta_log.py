@@ -41,6 +41,7 @@ from docstore.index.tail import RecordView, Tail
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, read_json
 from docstore_sqlite.posting_store import (  # fmt: skip
+    COLUMNS,
     FIELDS,
     TEXTS_FOLDED_TOGETHER,
     IndexState,
@@ -51,7 +52,6 @@ from docstore_sqlite.posting_store import (  # fmt: skip
     add_names,
     add_texts,
     begin_texts,
-    columns,
     fold_texts,
     generation_name,
     pending_texts,
@@ -225,7 +225,7 @@ def log_old(
         has_text: whether the filename or the content changes, or the document goes.
     """
     into, rows = names.changes[collection.name], names.rows[collection.name]
-    listed = given = columns(collection)
+    listed = given = COLUMNS[collection.name]
     if has_text:  # once between two folds of the texts: as they were then
         pending = f"SELECT 1 FROM {into} AS p WHERE p.number = r.number AND p.has_text = 1"
         words = f"SELECT words FROM {names.content} AS c WHERE c.number = r.number"
@@ -362,7 +362,7 @@ def _fold_fresh(cursor: Any, names: IndexTables, collection: Collection, chosen:
     """Take rows that were all inserted since the last fold into the bulk."""
     rows = names.rows[collection.name]
     reading = cursor.connection.cursor()
-    reading.execute(f"SELECT number, {columns(collection)} FROM {rows} WHERE {chosen} ORDER BY number")
+    reading.execute(f"SELECT number, {COLUMNS[collection.name]} FROM {rows} WHERE {chosen} ORDER BY number")
     for some in _held(reading, collection):
         Compaction(cursor, names, collection).run(fresh(collection, some), None)
     reading.close()
@@ -410,7 +410,7 @@ def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: 
     """Take the changes of rows from one number to another into the bulk."""
     changes = names.changes[collection.name]
     fields = FIELDS[collection.name]
-    listed = columns(collection)
+    listed = COLUMNS[collection.name]
     cursor.execute(
         f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} "
         "WHERE number BETWEEN ? AND ? GROUP BY number) AND NOT is_new",
@@ -449,6 +449,7 @@ _READING = {
     name: RecordView({**fields, "number": False}, lambda record: record, is_whole=False)
     for name, fields in FIELDS.items()
 }
+_NO_CHANGES = {name: Tail(reading) for name, reading in _READING.items()}
 
 _TEXTS = frozenset({"filename", "content"})
 
@@ -495,13 +496,13 @@ class SnapshotSession:
             kept = PostingCache()
         stored = PostingReader(self.cursor, self.names, name, kept, True, _chunks(numbers))
         if index is None or token[0] != stamp:
-            found = Snapshot(Bulk(FIELDS[name], stored), self._tail(collection, Tail(_READING[name]), 0))
+            found = Snapshot(Bulk(FIELDS[name], stored), self._tail(collection, _NO_CHANGES[name], 0))
         else:
             bulk = index.bulk.on(stored)
             if token[1] == last:
                 return Snapshot(bulk, index.tail)
             is_later = token[1] < last
-            tail, behind = (index.tail, token[1]) if is_later else (Tail(_READING[name]), 0)
+            tail, behind = (index.tail, token[1]) if is_later else (_NO_CHANGES[name], 0)
             found = Snapshot(bulk, self._tail(collection, tail, behind))
         if token < (stamp, last):  # what an older snapshot sees serves nobody else
             shared.state = IndexState((stamp, last), found, kept)
@@ -519,7 +520,7 @@ class SnapshotSession:
             stored = PostingReader(
                 self.cursor, self.names, name, state.kept if same else PostingCache(), False, _chunks(numbers)
             )
-            tail, behind = Tail(_READING[name]), 0
+            tail, behind = _NO_CHANGES[name], 0
             if same and state.index is not None and state.token[1] <= token[1]:
                 tail, behind = state.index.tail, state.token[1]
             tail = self._tail(collection, tail, behind)
@@ -552,7 +553,7 @@ class SnapshotSession:
         found: dict[int, Record | None] = dict.fromkeys((row[0] for row in self.cursor.fetchall()), None)
         if found:
             self.cursor.execute(
-                f"SELECT number, {columns(collection)} FROM {rows} WHERE number IN "
+                f"SELECT number, {COLUMNS[collection.name]} FROM {rows} WHERE number IN "
                 f"(SELECT number FROM {changes} WHERE seq > ?)",
                 (behind,),
             )

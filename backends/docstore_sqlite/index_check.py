@@ -15,7 +15,7 @@ from docstore.index.snapshot import sets_of
 from docstore.query.expr import Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite.delta_log import Compaction, begin_generation, decoded, fresh
-from docstore_sqlite.posting_store import FIELDS, IndexTables, add_texts, begin_texts, columns
+from docstore_sqlite.posting_store import COLUMNS, FIELDS, IndexTables, add_texts, begin_texts
 
 # Rows whose terms are in memory together while the index is made anew.
 _BATCH = 16_384
@@ -72,7 +72,7 @@ def _batches(cursor: Any, names: IndexTables, collection: Collection) -> Iterato
     last = -1
     while True:
         cursor.execute(
-            f"SELECT number, {columns(collection)} FROM {names.rows[collection.name]} WHERE number > ? "
+            f"SELECT number, {COLUMNS[collection.name]} FROM {names.rows[collection.name]} WHERE number > ? "
             "ORDER BY number LIMIT ?",
             (last, _BATCH),
         )
@@ -110,7 +110,11 @@ def _expected(
     cursor: Any, names: IndexTables, collection: Collection, chunk: int
 ) -> dict[tuple[Path, bytes], int]:
     """Return the terms that the bulk should hold of a chunk: of changed rows those before the change."""
-    changes, rows, listed = names.changes[collection.name], names.rows[collection.name], columns(collection)
+    changes, rows, listed = (
+        names.changes[collection.name],
+        names.rows[collection.name],
+        COLUMNS[collection.name],
+    )
     window = (chunk * CHUNK, (chunk + 1) * CHUNK - 1)
     cursor.execute(
         f"SELECT number, {listed} FROM {rows} WHERE number BETWEEN ? AND ? AND number NOT IN "

@@ -24,7 +24,7 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isqrt
@@ -51,7 +51,7 @@ from docstore.query.values import INT64_MAX, INT64_MIN
 from docstore_sqlite.compiler import SetMember, SQLiteCompiler
 from docstore_sqlite.declared_indexes import has_order
 from docstore_sqlite.delta_log import SnapshotSession
-from docstore_sqlite.posting_store import FIELDS, PostingReader, SharedIndex
+from docstore_sqlite.posting_store import FIELDS, PostingReader
 
 # Up to so many matches are read and sorted without further ado.
 LISTED_MATCHES = 4000
@@ -127,6 +127,13 @@ def _is_indexed(leaf: Leaf, kept: Container[str]) -> bool:
     if isinstance(leaf, Occurs):
         return True
     return not isinstance(leaf, Always) and (leaf.path[0] in kept or text_query(leaf) is not None)
+
+
+def _is_text(leaf: Leaf, kept: Container[str]) -> bool:
+    """Return whether the text index answers for a leaf, as postings of its field are not kept."""
+    if isinstance(leaf, Always) or (not isinstance(leaf, Occurs) and leaf.path[0] in kept):
+        return False
+    return text_query(leaf) is not None
 
 
 def walkable(order: Sequence[SortKey]) -> bool:
@@ -229,7 +236,8 @@ def _planned(query: Query, session: Any) -> PlannedQuery:
         bool(declared) and has_order(declared, (), query.order, query.collection)
     )
     is_plain = all(isinstance(term, Compare) and term.path == ("is_latest",) for term in terms)
-    helps = not has_all and (is_plain or uses_index(terms, FIELDS[query.collection.name]))
+    kept = FIELDS[query.collection.name]
+    helps = not has_all and (is_plain or uses_index(terms, kept))
     key = answer_key(terms) if helps else ""
     order, names = compiler.order_by(query.order), session.names_read(query)
     read = f"SELECT {session.selected(query)} FROM {_numbered(compiler.tables, query)}"
@@ -242,7 +250,7 @@ def _planned(query: Query, session: Any) -> PlannedQuery:
         untimed=untimed,
         untimed_key=(answer_key(untimed) if timed else key) if helps else "",
         timed=both(map(compiler.where, timed)) if timed else None,
-        has_texts=any(text_query(leaf) is not None for term in terms for leaf in leaves(term)),
+        has_texts=any(_is_text(leaf, kept) for term in terms for leaf in leaves(term)),
         span=span_of(timed),
         names=names,
         page=order.wrapped(f"{read} ORDER BY "),
@@ -258,124 +266,8 @@ def _planned(query: Query, session: Any) -> PlannedQuery:
 _DEEP_ROWS = 200
 
 
-# -- statements that read rows ---------------------------------------------------------------------
-
 # Up to so many rows are read by their numbers, more by a scan of the table.
 NUMBERED_ROWS = 20_000
-
-
-class RowStatements:
-    """The statements that read rows for one session, once the index was searched.
-
-    Args:
-        session: the block, with its compilers and cursor.
-        tables: the names of the tables.
-    """
-
-    def __init__(self, session: Any, tables: Tables) -> None:
-        self.session = session
-        self.cursor = session.cursor
-        self.tables = tables
-
-    def reading(self, query: Query, numbers: Sequence[int], *, checked: bool) -> Fragment:
-        """Return the statement that reads rows by number; those not ``checked`` are put to the filter."""
-        where = self._condition(query, checked=checked)
-        return self._statement(query, _numbered(self.tables, query), (listed(numbers),), where)
-
-    def scanning(self, query: Query, high: Bitmap, *, exact: bool) -> Fragment:
-        """Return an ordered scan with a bitmap probe a row.
-
-        Rows that pass are put to the filter unless the bitmap is ``exact``.
-        """
-        where = self._condition(query, _probe("d", high), checked=exact)
-        return self._statement(query, f"{self.tables.of(query.collection)} AS d", (), where)
-
-    def passing(self, query: Query, numbers: Sequence[int]) -> list[int]:
-        """Return those of some rows that match the filter and stand behind the position."""
-        where = self._condition(query)
-        self.cursor.execute(
-            f"SELECT d.number FROM {_numbered(self.tables, query)} WHERE {where.text}",
-            (listed(numbers), *where.values),
-        )
-        return [row[0] for row in self.cursor.fetchall()]
-
-    def count(self, query: Query, unsure: Bitmap, at_most: int) -> int:
-        """Count those rows of a set that match the filter, up to ``at_most``; -1: all of them."""
-        where = self._condition(replace(query, after=None))
-        values: tuple[str, ...] = ()
-        if unsure.count <= NUMBERED_ROWS:
-            source, values = _numbered(self.tables, query), (listed(unsure.members),)
-        else:
-            source = f"{self.tables.of(query.collection)} AS d"
-            where = both((_probe("d", unsure), where))
-        text = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where.text} LIMIT ?)"
-        self.cursor.execute(text, (*values, *where.values, at_most))
-        return int(self.cursor.fetchone()[0])
-
-    def walk(self, query: Query, asked: PlannedQuery, found: MatchSets, length: int) -> list[int] | None:
-        """Return the numbers of a page by an ordered scan, None if so many rows do not fill it.
-
-        Args:
-            query: the query, in the order of ``created_at``.
-            asked: its planned form.
-            found: the match sets, whatever the ``created_at``.
-            length: the number of rows to scan.
-        """
-        wanted = query.offset + (query.limit or 0)
-        parts = [] if asked.timed is None else [asked.timed]
-        where = self._condition(query, *parts, checked=True)
-        way = "DESC" if query.order[0].descending else "ASC"
-        walked = Fragment(
-            f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{_where(where)} "
-            f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",
-            (*where.values, length),
-        )
-        if not found.is_exact:
-            return self._looking(query, walked, found.upper, wanted)
-        self.session.run(walked)
-        passed, ended = self._tested(found.upper.raw, wanted, length)
-        return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
-
-    def _looking(self, query: Query, walked: Fragment, among: Bitmap, wanted: int) -> list[int] | None:
-        """Walk and put each row that is in a set to the filter."""
-        test = self._condition(replace(query, after=None), _probe("w", among))
-        self.cursor.execute(
-            f"SELECT w.number FROM ({walked.text}) AS w CROSS JOIN {self.tables.of(query.collection)} AS d "
-            f"ON d.number = w.number WHERE {test.text} LIMIT ?",
-            (*walked.values, *test.values, wanted),
-        )
-        passed = [row[0] for row in self.cursor.fetchall()]
-        return passed[query.offset :] if len(passed) >= wanted else None
-
-    def _tested(self, raw: bytes, wanted: int, length: int) -> tuple[list[int], bool]:
-        """Read numbers until enough are in the set ``raw``; return those, and whether there are no more
-        rows.
-        """
-        end, seen = len(raw) << 3, 0
-        passed: list[int] = []
-        while len(passed) < wanted and seen < length:
-            rows = self.cursor.fetchmany(_FETCHED_ROWS)
-            passed += [n for (n,) in rows if n < end and raw[n >> 3] >> (n & 7) & 1]
-            seen += len(rows)
-            if len(rows) < _FETCHED_ROWS:
-                return passed, seen < length
-        return passed, False
-
-    def _condition(self, query: Query, *parts: Fragment, checked: bool = False) -> Fragment:
-        """Return some conditions, the filter unless that was ``checked``, and the position's."""
-        compiler, where = self.session.compilers[query.collection.name], list(parts)
-        if not checked:
-            where.append(compiler.where(And(scoped(query))))
-        if query.after is not None:
-            where.append(compiler.after(query.order, query.after))
-        return both(where)
-
-    def _statement(self, query: Query, source: str, values: tuple[Any, ...], where: Fragment) -> Fragment:
-        order = self.session.compilers[query.collection.name].order_by(query.order)
-        limit = -1 if query.limit is None else query.limit
-        selected = self.session.selected(query)
-        text = f"SELECT {selected} FROM {source}{_where(where)} ORDER BY {order.text} LIMIT ? OFFSET ?"
-        return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
 
 
 # Rows of a scan that are fetched together.
@@ -465,17 +357,7 @@ _CREATED = ("created_at",)
 
 
 class IndexSearch(SnapshotSession):
-    """The index as one session searches it.
-
-    Args:
-        session: the block, with its compilers, cursor and connection.
-        tables: the names of the tables.
-        shared: the state that the process shares, by collection.
-    """
-
-    def __init__(self, session: Any, tables: Tables, shared: Mapping[str, SharedIndex]) -> None:
-        super().__init__(session, tables, shared)
-        self.statements = RowStatements(session, tables)
+    """The index as one session searches it, and the statements that read the rows it found."""
 
     def asked(self, query: Query, held: SQLitePrepared | None = None) -> PlannedQuery:
         """Return the planned form of ``query``; ``held`` is its prepared form, where that is known."""
@@ -498,7 +380,7 @@ class IndexSearch(SnapshotSession):
         high, most = found.whole.upper, found.most
         way = AccessPath("list", found.sure, most - found.sure)
         if most <= LISTED_MATCHES and (not found.is_exact or most <= 64 or query.limit is None):
-            return way, self.statements.reading(query, high.members, checked=found.is_exact)
+            return way, self._reading(query, high.members, checked=found.is_exact)
         if query.limit is not None and is_orderable(query.order, query.collection):
             if found.is_exact:
                 placed = self._sort(query, asked, found, index, CUT)
@@ -510,11 +392,11 @@ class IndexSearch(SnapshotSession):
             elif most > LISTED_MATCHES:
                 rounds = self._rounds(query, found, index)
                 if rounds is not None:
-                    reading = self.statements.reading(replace(query, after=None), rounds, checked=True)
+                    reading = self._reading(replace(query, after=None), rounds, checked=True)
                     return replace(way, kind="rounds"), reading
         if most <= LISTED_MATCHES:
-            return way, self.statements.reading(query, high.members, checked=found.is_exact)
-        return replace(way, kind="scan"), self.statements.scanning(query, high, exact=found.is_exact)
+            return way, self._reading(query, high.members, checked=found.is_exact)
+        return replace(way, kind="scan"), self._scanning(query, high, exact=found.is_exact)
 
     def _page(
         self, query: Query, asked: PlannedQuery, index: Snapshot
@@ -547,7 +429,7 @@ class IndexSearch(SnapshotSession):
             return whole if first is None else ("list", first)
         if not is_frequent:
             return whole
-        walked = self.statements.walk(query, asked, found.whole, length)
+        walked = self._walk(query, asked, found.whole, length)
         return whole if walked is None else ("walk", walked)
 
     def _page_of_frequent_texts(
@@ -562,7 +444,7 @@ class IndexSearch(SnapshotSession):
         beside = index.find(others, answer_key(others))
         if beside.most * length < wanted * index.size:
             return None
-        return self.statements.walk(query, asked, MatchSets(EMPTY, beside.whole.upper), length)
+        return self._walk(query, asked, MatchSets(EMPTY, beside.whole.upper), length)
 
     def _first(
         self, query: Query, found: IndexMatches, index: Snapshot, span: tuple[int, int]
@@ -586,7 +468,7 @@ class IndexSearch(SnapshotSession):
         start, size = 0, max(2 * wanted, _LOOKED_AT_ONCE)
         while start < len(ordered) and len(passed) < wanted:
             some = ordered[start : start + size]
-            matching = set(self.statements.passing(query, some))
+            matching = set(self._passing(query, some))
             passed += [number for number in some if number in matching]
             start, size = start + size, 4 * size
         return passed[query.offset : wanted]
@@ -598,7 +480,7 @@ class IndexSearch(SnapshotSession):
         if found.is_exact or (at_most is not None and sure >= at_most):
             return sure if at_most is None else min(sure, at_most)
         left = -1 if at_most is None else at_most - sure
-        return sure + self.statements.count(query, found.whole.recheck, left)
+        return sure + self._count_recheck(query, found.whole.recheck, left)
 
     def count_by(self, query: Query, path: Path, bucket: Bucket | None) -> Facet | None:
         """Count by the values at a path, or by buckets; None if the index cannot tell.
@@ -614,7 +496,7 @@ class IndexSearch(SnapshotSession):
         only = replace(query, only=frozenset({"number", name}), after=None, limit=None, offset=0)
         for start in range(0, counted.left.count, _READ_TOGETHER):
             numbers = counted.left.members[start : start + _READ_TOGETHER]
-            rows = self.session.rows_of(only, self.statements.reading(only, numbers, checked=True))
+            rows = self.session.rows_of(only, self._reading(only, numbers, checked=True))
             try:
                 pairs += group([decode(query.collection, row, (name,)) for row in rows], path, bucket).items()
             except ValueError:
@@ -656,7 +538,7 @@ class IndexSearch(SnapshotSession):
         if cut is None or cut.bulk.count > NUMBERED_ROWS:
             return None
         numbers = [*cut.bulk.members, *cut.tail]
-        return self.statements.reading(replace(query, offset=cut.skip), numbers, checked=True)
+        return self._reading(replace(query, offset=cut.skip), numbers, checked=True)
 
     def _rounds(self, query: Query, found: IndexMatches, index: Snapshot) -> list[int] | None:
         """Return the first numbers that pass, of ever more that come first in the order, and those that
@@ -674,7 +556,7 @@ class IndexSearch(SnapshotSession):
             cut = top_k.cut(high, query.order, 0, size, index.bulk)
             if cut is None:
                 return None
-            passed = self.statements.passing(query, cut.members.members)
+            passed = self._passing(query, cut.members.members)
             if len(passed) >= wanted or cut.members.count >= high.count:
                 return [*passed, *changed]
             size *= 8
@@ -684,7 +566,7 @@ class IndexSearch(SnapshotSession):
         """Return those that pass of some changed records, in the order until enough do."""
         ordered, passed = index.changed_in_order(high, query.order), list[int]()
         for start in range(0, len(ordered), _ROUND):
-            passed += self.statements.passing(query, ordered[start : start + _ROUND])
+            passed += self._passing(query, ordered[start : start + _ROUND])
             if len(passed) >= wanted:
                 break
         return passed
@@ -720,6 +602,108 @@ class IndexSearch(SnapshotSession):
         if ordered is None:
             return None
         return self._of_order(query, asked, index, orders.put(asked.placed, ordered))
+
+    # -- statements that read rows ---------------------------------------------------------------------------
+
+    def _reading(self, query: Query, numbers: Sequence[int], *, checked: bool) -> Fragment:
+        """Return the statement that reads rows by number; those not ``checked`` are put to the filter."""
+        where = self._condition(query, checked=checked)
+        return self._statement(query, _numbered(self.tables, query), (listed(numbers),), where)
+
+    def _scanning(self, query: Query, high: Bitmap, *, exact: bool) -> Fragment:
+        """Return an ordered scan with a bitmap probe a row.
+
+        Rows that pass are put to the filter unless the bitmap is ``exact``.
+        """
+        where = self._condition(query, _probe("d", high), checked=exact)
+        return self._statement(query, f"{self.tables.of(query.collection)} AS d", (), where)
+
+    def _passing(self, query: Query, numbers: Sequence[int]) -> list[int]:
+        """Return those of some rows that match the filter and stand behind the position."""
+        where = self._condition(query)
+        self.cursor.execute(
+            f"SELECT d.number FROM {_numbered(self.tables, query)} WHERE {where.text}",
+            (listed(numbers), *where.values),
+        )
+        return [row[0] for row in self.cursor.fetchall()]
+
+    def _count_recheck(self, query: Query, unsure: Bitmap, at_most: int) -> int:
+        """Count those rows of a set that match the filter, up to ``at_most``; -1: all of them."""
+        where = self._condition(replace(query, after=None))
+        values: tuple[str, ...] = ()
+        if unsure.count <= NUMBERED_ROWS:
+            source, values = _numbered(self.tables, query), (listed(unsure.members),)
+        else:
+            source = f"{self.tables.of(query.collection)} AS d"
+            where = both((_probe("d", unsure), where))
+        text = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where.text} LIMIT ?)"
+        self.cursor.execute(text, (*values, *where.values, at_most))
+        return int(self.cursor.fetchone()[0])
+
+    def _walk(self, query: Query, asked: PlannedQuery, found: MatchSets, length: int) -> list[int] | None:
+        """Return the numbers of a page by an ordered scan, None if so many rows do not fill it.
+
+        Args:
+            query: the query, in the order of ``created_at``.
+            asked: its planned form.
+            found: the match sets, whatever the ``created_at``.
+            length: the number of rows to scan.
+        """
+        wanted = query.offset + (query.limit or 0)
+        parts = [] if asked.timed is None else [asked.timed]
+        where = self._condition(query, *parts, checked=True)
+        way = "DESC" if query.order[0].descending else "ASC"
+        walked = Fragment(
+            f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{_where(where)} "
+            f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",
+            (*where.values, length),
+        )
+        if not found.is_exact:
+            return self._looking(query, walked, found.upper, wanted)
+        self.session.run(walked)
+        passed, ended = self._tested(found.upper.raw, wanted, length)
+        return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
+
+    def _looking(self, query: Query, walked: Fragment, among: Bitmap, wanted: int) -> list[int] | None:
+        """Walk and put each row that is in a set to the filter."""
+        test = self._condition(replace(query, after=None), _probe("w", among))
+        self.cursor.execute(
+            f"SELECT w.number FROM ({walked.text}) AS w CROSS JOIN {self.tables.of(query.collection)} AS d "
+            f"ON d.number = w.number WHERE {test.text} LIMIT ?",
+            (*walked.values, *test.values, wanted),
+        )
+        passed = [row[0] for row in self.cursor.fetchall()]
+        return passed[query.offset :] if len(passed) >= wanted else None
+
+    def _tested(self, raw: bytes, wanted: int, length: int) -> tuple[list[int], bool]:
+        """Read numbers until enough are in the set ``raw``; return those, and whether there are no more
+        rows.
+        """
+        end, seen = len(raw) << 3, 0
+        passed: list[int] = []
+        while len(passed) < wanted and seen < length:
+            rows = self.cursor.fetchmany(_FETCHED_ROWS)
+            passed += [n for (n,) in rows if n < end and raw[n >> 3] >> (n & 7) & 1]
+            seen += len(rows)
+            if len(rows) < _FETCHED_ROWS:
+                return passed, seen < length
+        return passed, False
+
+    def _condition(self, query: Query, *parts: Fragment, checked: bool = False) -> Fragment:
+        """Return some conditions, the filter unless that was ``checked``, and the position's."""
+        compiler, where = self.session.compilers[query.collection.name], list(parts)
+        if not checked:
+            where.append(compiler.where(And(scoped(query))))
+        if query.after is not None:
+            where.append(compiler.after(query.order, query.after))
+        return both(where)
+
+    def _statement(self, query: Query, source: str, values: tuple[Any, ...], where: Fragment) -> Fragment:
+        order = self.session.compilers[query.collection.name].order_by(query.order)
+        limit = -1 if query.limit is None else query.limit
+        selected = self.session.selected(query)
+        text = f"SELECT {selected} FROM {source}{_where(where)} ORDER BY {order.text} LIMIT ? OFFSET ?"
+        return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
 
 
 def _window(query: Query) -> PageRange:

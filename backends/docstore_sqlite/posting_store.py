@@ -47,7 +47,8 @@ FIELDS: Mapping[str, Mapping[str, bool]] = {
     collection.name: {name: collection.column(name).kind is Kind.JSON for name in indexed_fields(collection)}
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
-
+# The same, as SQL text.
+COLUMNS = {name: ", ".join(fields) for name, fields in FIELDS.items()}
 
 # SQLite raises this count when a backup is written over the database, and never lets it fall. Two states of
 # one file may differ in nothing else.
@@ -110,11 +111,6 @@ def generation_name(collection: Collection) -> str:
     return f"index generation of {collection.name}"
 
 
-def columns(collection: Collection) -> str:
-    """Return the indexed columns, as SQL text."""
-    return ", ".join(FIELDS[collection.name])
-
-
 def schema_of(tables: Tables) -> list[str]:
     """Return the statements that make the index's tables, those that are missing."""
     names = IndexTables.of(tables)
@@ -123,7 +119,7 @@ def schema_of(tables: Tables) -> list[str]:
         table, texts = names.changes[collection.name], ", filename, words" if collection is DOCUMENTS else ""
         changes.append(
             f"CREATE TABLE IF NOT EXISTS {table} (seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, is_new "
-            f"INTEGER NOT NULL, has_text INTEGER NOT NULL, {columns(collection)}{texts})"
+            f"INTEGER NOT NULL, has_text INTEGER NOT NULL, {COLUMNS[collection.name]}{texts})"
         )
     changes.append(
         f"CREATE INDEX IF NOT EXISTS {tables.named('document_change_text')} "

@@ -26,6 +26,7 @@ from docstore.backend import (
     BlobRow,
     BlobState,
     Capabilities,
+    Changes,
     Duplicate,
     Query,
     Reader,
@@ -41,9 +42,9 @@ from docstore.concurrency import Clock, FairLock, Gate, looked_over
 from docstore.errors import shown
 from docstore.index.columns import is_ordered
 from docstore.query.evaluator import compile as compile_expr
-from docstore.query.expr import TRUE, Leaf, Path
+from docstore.query.expr import TRUE, Leaf, Path, asked_fields
 from docstore.query.facets import Bucket, Facet, group
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, collection_named
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind, collection_named
 from docstore.query.sorting import after_function
 from docstore_memory.index import MemoryPrepared, prepared
 from docstore_memory.state import (
@@ -180,8 +181,13 @@ class MemoryReader:
 
 def _passing(records: Iterable[Record], query: Query) -> Iterator[Record]:
     """Return those of some records that are in the query's scope and match its filter."""
-    test = compile_expr(query.where)
-    return (record for record in looked_over(records) if within(record, query) and test(record.facts))
+    test, reads = compile_expr(query.where), asked_fields(query.where)
+    if any(query.collection.column(name).kind is Kind.JSON or name == "content" for name in reads):
+        return (record for record in looked_over(records) if within(record, query) and test(record.facts))
+    # A look at columns alone needs no decoded JSON.
+    return (
+        record for record in looked_over(records) if within(record, query) and test(record.columns_by_name)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -225,7 +231,7 @@ class MemoryWriter(MemoryReader):
         counters: numbers and clock, kept whatever becomes of the block.
     """
 
-    capabilities = Capabilities(takes_columns=True, reads_words=True, counts_buckets=True)
+    capabilities = Capabilities(takes_columns=True, updates_many=True, reads_words=True, counts_buckets=True)
 
     def __init__(self, view: StateView, mutex: Lock, counters: Sequences) -> None:
         super().__init__(view, mutex, counters)
@@ -317,12 +323,23 @@ class MemoryWriter(MemoryReader):
             Duplicate: a unique key is taken; the row is as before.
         """
         for record in self._view.find(collection, "number", row["number"]):
-            changed = record.changed(changes)
-            if not KEYS.isdisjoint(changes):
-                self._check_unique(collection, changed)
-            self._layer(collection.name, record.number).put(changed)
+            self._put(collection, record.changed(changes), changes)
             return True
         return False
+
+    def update_many(self, collection: Collection, changes: Changes) -> bool:
+        """Set columns of rows; return whether all exist."""
+        for row, columns in changes:
+            found = self._view.find(collection, "number", row["number"])
+            if not found:
+                return False
+            self._put(collection, found[0].updated(columns), columns)
+        return True
+
+    def _put(self, collection: Collection, record: Record, changes: Mapping[str, Any]) -> None:
+        if not KEYS.isdisjoint(changes):
+            self._check_unique(collection, record)
+        self._layer(collection.name, record.number).put(record)
 
     def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
         """Remove rows, and the extractions of removed documents; return how many rows there were."""

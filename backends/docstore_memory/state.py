@@ -342,6 +342,9 @@ def key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:
         if order[0].descending:
             return lambda record: (-record.get(name), -record.number)
         return lambda record: (record.get(name), record.number)
+    if len(order) == 1 and order[0].path == ("number",):
+        sign = -1 if order[0].descending else 1
+        return lambda record: sign * record.number
     by = sort_key_function(order)
     return lambda record: by(record.facts)
 

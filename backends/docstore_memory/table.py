@@ -94,9 +94,14 @@ class Record:
 
     def changed(self, changes: Mapping[str, Any]) -> Record:
         """Return a record with some columns replaced."""
-        layout, fields = self._layout, self._layout.fields
+        fields = self._layout.fields
         if any(value_fault(fields[name], value) is not None for name, value in changes.items()):
             return BrokenRecord.of(self, changes)
+        return self.updated(changes)
+
+    def updated(self, changes: Mapping[str, Any]) -> Record:
+        """Return a record with some columns replaced by what the core has checked."""
+        layout = self._layout
         values, places = list(self._values), layout.places
         for name, value in changes.items():
             values[places[name]] = value
@@ -130,6 +135,11 @@ class Record:
     def pack(self) -> None:
         """Drop the decoded columns."""
         self._facts = None
+
+    @property
+    def columns_by_name(self) -> dict[str, Any]:
+        """Every column by name, JSON as text."""
+        return dict(zip(self._layout.names, self._values, strict=True))
 
     @property
     def number(self) -> int:
@@ -202,7 +212,7 @@ class BrokenRecord(Record):
         row.update((name, value) for name, value in self._raw.items() if name in row)
         return row
 
-    def changed(self, changes: Mapping[str, Any]) -> Record:
+    def updated(self, changes: Mapping[str, Any]) -> Record:
         """Return a record with some columns replaced."""
         return BrokenRecord.of(self, changes)
 

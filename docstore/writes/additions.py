@@ -28,6 +28,7 @@ from docstore.writes.results import (
 
 __all__ = [
     "Additions",
+    "Intake",
 ]
 
 _FEW = 8
@@ -103,9 +104,8 @@ class Additions:
         self, documents: Iterable[NewDocument | Mapping[str, Any]], size: int
     ) -> Iterator[Batch | list[Draft]]:
         """Yield the documents of each commit, validated: together where that can be, else one by one."""
-        intake = _Intake(self._view.scope, self._view.checks, iter(documents))
-        take = intake.listed if type(documents) in (list, tuple) else intake.passing
-        while batch := take(size):
+        intake = Intake(self._view.scope, self._view.checks, documents)
+        while batch := intake.take(size):
             yield batch
 
     def store(self, drafts: list[Draft]) -> list[StoredRow]:
@@ -113,21 +113,49 @@ class Additions:
         return store_drafts(self._context, self._view.checks, drafts)
 
 
-class _Intake:
-    """The documents of one call, taken a batch at a time and validated."""
+class Intake:
+    """The documents of one call, taken a batch at a time and validated.
 
-    def __init__(self, scope: Scope, checks: Checks, coming: Iterator[Any]) -> None:
-        self._scope, self._checks, self._coming = scope, checks, coming
-        self._first = 0
+    Args:
+        scope: that they are written in.
+        checks: the bounds in force.
+        documents: as the caller gave them.
+        check: what else is looked at in each; the batches are then of drafts.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        checks: Checks,
+        documents: Iterable[Any],
+        check: Callable[[Draft], object] | None = None,
+    ) -> None:
+        self._scope, self._checks, self._check = scope, checks, check
+        self._coming = iter(documents)
+        self._is_listed = type(documents) in (list, tuple)
+        self.first = 0
         """The place of the next document."""
 
-    def listed(self, size: int) -> Batch | list[Draft]:
+    def take(self, size: int) -> Batch | list[Draft]:
+        """Take the next documents; none if there are no more.
+
+        Raises:
+            InvalidDocument, ScopeError: one is wrong; the error says at which place.
+        """
+        return self._listed(size) if self._is_listed else self._passing(size)
+
+    def drafts(self, size: int) -> list[tuple[int, Draft]]:
+        """Take the next documents as drafts, each with its place."""
+        first, batch = self.first, self.take(size)
+        return list(enumerate(batch.drafts() if isinstance(batch, Batch) else batch, first))
+
+    def _listed(self, size: int) -> Batch | list[Draft]:
         """Take documents that are all there already."""
         given = list(islice(self._coming, size))
         batch = self._together([_fields(one) for one in given], None)
         return self._told(self._drafts(given) if batch is None else batch)
 
-    def passing(self, size: int) -> Batch | list[Draft]:
+    def _passing(self, size: int) -> Batch | list[Draft]:
         """Take documents of an iterator as each is when it comes: it may be the same object every time."""
         given: list[dict[str, Any]] = []
         texts: list[str] = []
@@ -157,8 +185,12 @@ class _Intake:
 
     def _told(self, batch: Batch | list[Draft]) -> Batch | list[Draft]:
         """Count a batch; one with versions of other documents as drafts."""
-        found = batch.drafts() if isinstance(batch, Batch) and batch.has_versions else batch
-        self._first += len(found.rows if isinstance(found, Batch) else found)
+        found = batch
+        if isinstance(batch, Batch) and (self._check is not None or batch.has_versions):
+            found = batch.drafts()
+            for at, draft in enumerate(found):
+                self._checked(draft, at)
+        self.first += len(found.rows if isinstance(found, Batch) else found)
         return found
 
     def _drafts(
@@ -173,11 +205,19 @@ class _Intake:
         return drafts
 
     def _draft(self, given: NewDocument | Mapping[str, Any], at: int) -> Draft:
-        index = self._first + at
         try:
-            return draft_document(given, self._scope, self._checks)
+            draft = draft_document(given, self._scope, self._checks)
         except (InvalidDocument, ScopeError) as wrong:
-            raise placed(wrong, "document", index) from wrong
+            raise placed(wrong, "document", self.first + at) from wrong
+        return self._checked(draft, at)
+
+    def _checked(self, draft: Draft, at: int) -> Draft:
+        try:
+            if self._check is not None:
+                self._check(draft)
+        except InvalidDocument as wrong:
+            raise placed(wrong, "document", self.first + at) from wrong
+        return draft
 
 
 def _fields(given: Any) -> Any:

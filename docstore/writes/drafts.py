@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from docstore.backend import Rows, Scope
 from docstore.blobs.streams import ByteSource
@@ -33,6 +33,7 @@ __all__ = [
     "NAMES",
     "Batch",
     "Draft",
+    "Key",
     "draft_batch",
     "draft_document",
     "given_values",
@@ -48,6 +49,9 @@ NAMES: Final = frozenset(NewDocument.model_fields)
 _HEAD_BYTES: Final = 4096
 
 
+Key: TypeAlias = tuple[str | None, ...]
+
+
 @dataclass(slots=True)
 class Draft:
     """A new document: its row so far, and the bytes it is to have.
@@ -58,12 +62,22 @@ class Draft:
         source: the bytes as given, or ``None``.
         named: whether the caller gave the id, so that a repeated add is recognised.
         dedupe: whether a document with the same bytes in the same scope stands in.
+        given: the fields that the caller gave.
     """
 
     row: dict[str, Any]
     source: Any
     named: bool
     dedupe: bool
+    given: frozenset[str]
+
+    @property
+    def key(self) -> Key:
+        """What it is put by: tenant and id, or the version chain."""
+        row = self.row
+        if self.named:
+            return ("id", row["tenant"], row["id"])
+        return ("chain", row["tenant"], row["owner"], row["external_id"])
 
     def named_after(self, source: ByteSource, checks: Checks) -> None:
         """Take the filename from where the bytes come from, if the caller gave none."""
@@ -160,10 +174,15 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
     source, dedupe = get("source"), get("dedupe")
     if dedupe is not None and dedupe != "sha256":
         raise InvalidDocument(f"dedupe: {shown(dedupe)}; expected 'sha256' or None", field="dedupe")
-    draft = Draft(row, source, named, dedupe is not None)
+    draft = Draft(row, source, named, dedupe is not None, _names(values))
     if source is None:
         draft.typed()
     return draft
+
+
+def _names(given: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the fields that were given."""
+    return frozenset([name for name, value in given.items() if value is not None])
 
 
 def _settle(row: dict[str, Any]) -> None:
@@ -252,10 +271,12 @@ class Batch:
         rows: all columns but the number; ``created_at`` and ``updated_at`` are ``None`` where the clock is to
             set them.
         named: whether the caller gave the id, document by document; ``None``: of none.
+        given: the documents as they were given.
     """
 
     rows: Rows
     named: Sequence[bool] | None
+    given: Sequence[Mapping[str, Any]]
 
     @property
     def has_versions(self) -> bool:
@@ -274,7 +295,9 @@ class Batch:
     def drafts(self) -> list[Draft]:
         """Return the same as drafts."""
         named = self.named or [False] * len(self.rows)
-        return [Draft(row, None, is_named, False) for row, is_named in zip(self.rows, named, strict=True)]
+        names = map(_names, self.given)
+        each = zip(self.rows, named, names, strict=True)
+        return [Draft(row, None, is_named, False, fields) for row, is_named, fields in each]
 
 
 def draft_batch(
@@ -312,7 +335,7 @@ def draft_batch(
         row["metadata"] = texts
     named = [id is not None for id in row["id"]]
     _settle_columns(row)
-    return Batch(Rows(row), named if any(named) else None)
+    return Batch(Rows(row), named if any(named) else None, given)
 
 
 def _is_out_of_order(created: int | None, updated: int | None) -> bool:

@@ -30,6 +30,7 @@ __all__ = [
     "extraction_edit",
     "merge_patch",
     "metadata_patch",
+    "refuse_operators",
     "row_of_extraction",
 ]
 
@@ -68,6 +69,12 @@ def metadata_patch(checks: Checks, value: Any) -> dict[str, Any]:
             as keys, which nobody means (rule 26).
     """
     patch = checks.object("metadata", value)
+    refuse_operators(patch)
+    return patch
+
+
+def refuse_operators(patch: Any) -> None:
+    """Raise InvalidDocument if a merge patch of the metadata holds update operators (rule 26)."""
     below: list[tuple[str, Any]] = [("metadata", patch)]
     while below:
         path, value = below.pop()
@@ -83,12 +90,11 @@ def metadata_patch(checks: Checks, value: Any) -> dict[str, Any]:
                     field=path,
                 )
             below += [(f"{path}.{name}", member) for name, member in value.items()]
-    return patch
 
 
 def patched(checks: Checks, field: str, text: str | None, patch: dict[str, Any]) -> str:
     """Return a JSON field's text with a merge patch applied, within the bounds."""
-    return checks.json_text(field, checks.object(field, merge_patch(json.loads(text or "{}"), patch)))
+    return checks.json(field, merge_patch(json.loads(text or "{}"), patch))
 
 
 def _check_names(
@@ -190,8 +196,7 @@ class Edit:
         """Return the text of the metadata after the operators; ``None`` if it is as it was."""
         assert self.update is not None
         try:
-            made = self.update.apply(json.loads(row["metadata"]))
-            text = self.checks.json_text("metadata", self.checks.object("metadata", made))
+            text = self.checks.metadata(self.update.apply(json.loads(row["metadata"])))
         except Unfit as wrong:
             raise self._refusal(row, wrong.path, f"{wrong.path}: {wrong}") from None
         except InvalidDocument as wrong:

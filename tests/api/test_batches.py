@@ -18,7 +18,7 @@ from docstore.errors import DocstoreError, InvalidDocument
 from docstore.limits import Limits
 from docstore.models import NewDocument
 from docstore.validation import Checks
-from docstore.writes.additions import _Intake
+from docstore.writes.additions import Intake
 from docstore.writes.drafts import Batch, Draft, draft_document
 
 CHECKS = Checks(Limits(metadata_depth=4, metadata_bytes=200, filename_characters=20), None)
@@ -144,16 +144,16 @@ def test_a_batch_is_what_its_documents_are_one_by_one(documents: list[Any], scop
     """The rows are the same, and so is the first error, given as a list or one after another."""
     expected = outcome(lambda: one_by_one(documents, scope))
     size = len(documents)
-    assert expected == outcome(lambda: _Intake(scope, CHECKS, iter(documents)).listed(size))
-    assert expected == outcome(lambda: _Intake(scope, CHECKS, iter(documents)).passing(size))
+    assert expected == outcome(lambda: Intake(scope, CHECKS, [*documents]).take(size))
+    assert expected == outcome(lambda: Intake(scope, CHECKS, iter(documents)).take(size))
 
 
 def test_plain_documents_are_checked_together() -> None:
     """The short way is the one that is taken."""
     documents = [{"filename": f"{n}.pdf", "metadata": {"n": n}, "created_at": NOON} for n in range(20)]
     for batch in (
-        _Intake(Scope(), CHECKS, iter(documents)).listed(20),
-        _Intake(Scope(), CHECKS, iter(documents)).passing(20),
+        Intake(Scope(), CHECKS, [*documents]).take(20),
+        Intake(Scope(), CHECKS, iter(documents)).take(20),
     ):
         assert isinstance(batch, Batch)
         assert len(batch.rows) == 20

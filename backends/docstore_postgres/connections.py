@@ -14,7 +14,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Self, TypeVar
 from urllib.parse import unquote
 
@@ -22,9 +22,10 @@ import psycopg
 import sqlalchemy as sa
 from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
 from docstore_sql.pool import on_loop
+from docstore_sql.session import Session
+from psycopg.types.numeric import Int8Dumper
 
 from docstore.errors import BackendError, ReadOnlyStore, StoreBusy
-from docstore_postgres.session import PostgresSession
 
 _BUSY = (
     psycopg.errors.LockNotAvailable,
@@ -167,6 +168,64 @@ def has_ended(driver: Any) -> bool:
     return bool(poll.poll(0))
 
 
+class _BigintDumper(Int8Dumper):
+    """Writes an integer into the text of a statement as what a prepared one is given."""
+
+    def quote(self, obj: int) -> bytes:
+        """Return it with its type; of ``-1::bigint`` the sign would be applied to the cast."""
+        return b"'%d'::bigint" % obj
+
+
+class PostgresCursor:
+    """Cursor that writes the values of a statement which is not prepared into its text.
+
+    So Postgres plans it for its values, although ``plan_cache_mode`` has it plan what is prepared without.
+
+    Args:
+        driver: psycopg's connection.
+    """
+
+    def __init__(self, driver: psycopg.Connection[Any]) -> None:
+        self._prepared: psycopg.Cursor[Any] = driver.cursor()
+        self._literal: psycopg.Cursor[Any] = psycopg.ClientCursor(driver)
+        self._literal.adapters.register_dumper(int, _BigintDumper)
+        self._last = self._prepared
+
+    def execute(self, text: str, values: Sequence[Any] | None = None, *, prepare: bool | None = None) -> Self:
+        """Execute one statement, ``prepare`` as psycopg has it; return the cursor."""
+        self._last = self._literal if prepare is False else self._prepared
+        self._last.execute(text, values, prepare=prepare)
+        return self
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the last statement wrote or returned."""
+        return self._last.rowcount
+
+    def executemany(self, text: str, values: Iterable[Sequence[Any]]) -> None:
+        """Execute one statement for each of the values."""
+        self._last = self._prepared
+        self._last.executemany(text.encode(), values)
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the next row."""
+        row: tuple[Any, ...] | None = self._last.fetchone()
+        return row
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the rows that are left."""
+        return self._last.fetchall()
+
+    def copy(self, statement: str) -> AbstractContextManager[psycopg.Copy]:
+        """Send rows by COPY."""
+        return self._prepared.copy(statement.encode())
+
+    def close(self) -> None:
+        """Close the cursor."""
+        self._prepared.close()
+        self._literal.close()
+
+
 class PostgresLoopCursor:
     """Cursor on an asynchronous connection of psycopg's, for a session in a thread.
 
@@ -294,7 +353,7 @@ class ReplicaPositions:
             self._known = max(self._known, written)
             return self._needed
 
-    def check(self, session: PostgresSession) -> None:
+    def check(self, session: Session) -> None:
         """Look how far the replica is, on the connection that will be read from.
 
         Raises:

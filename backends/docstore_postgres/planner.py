@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from docstore_sql.compiler import ColumnFilter, Fragment, PreparedQuery
 
@@ -66,7 +67,9 @@ class Selectivities:
         self._rows: dict[Hashable, tuple[float, int]] = {}
         self._scopes: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
-    def first(self, key: Hashable, alike: Hashable, wanted: int, furthest: int, *, found: bool) -> int:
+    def first(
+        self, key: Hashable, alike: Hashable, wanted: int, furthest: int, *, found: bool, is_dear: bool
+    ) -> int:
         """Return how many rows to walk first; 0 for none, where an index finds all and that was better.
 
         A condition that was not asked before is taken to match as many rows as the last one like it.
@@ -77,14 +80,19 @@ class Selectivities:
             wanted: matches that fill the page.
             furthest: rows that are worth walking.
             found: whether an index finds the matches.
+            is_dear: whether it takes long to test a row.
         """
         with self._mutex:
-            way = self._ways.get(key) or self._ways.get(alike)
+            known = self._ways.get(key)
+            way = known or self._ways.get(alike)
             if way is None:
                 return first_scan(wanted, furthest)
             way.asked += 1
             if wanted <= way.rate * furthest:
-                return furthest
+                if known or not is_dear:
+                    return furthest
+                # What is like it was frequent; it may be rare, and then these rows are read for nothing.
+                return min(furthest, max(first_scan(wanted, furthest), stepped(int(2 * wanted / way.rate))))
             if found and way.asked < _QUERIES_PER_SCAN:
                 return 0
             way.asked = 0
@@ -121,12 +129,13 @@ class Selectivities:
         with self._mutex:
             self._keep(alike, Selectivity(0.0, unprobed=_QUERIES_PER_SCAN))
 
-    def remember(self, key: Hashable, alike: Hashable, rate: float) -> None:
-        """Keep the share of the scanned rows that matched."""
+    def remember(self, key: Hashable, alike: Hashable, rate: float, *, filled: bool) -> None:
+        """Keep the share of the scanned rows that matched; it may be more where they filled the page."""
         with self._mutex:
             for each in (key, alike):
-                way = self._ways.get(each)
-                self._keep(each, Selectivity(rate, unprobed=max(way.unprobed - 1, 0) if way else 0))
+                way = self._ways.get(each) or Selectivity(0.0)
+                known = max(rate, way.rate) if filled else rate
+                self._keep(each, Selectivity(known, unprobed=max(way.unprobed - 1, 0)))
 
     def _keep(self, key: Hashable, way: Selectivity) -> None:
         """Keep what is known of a condition, and forget what was learnt longest ago; call it locked."""
@@ -248,11 +257,6 @@ def confines(term: Compare) -> bool:
     return term.op == "eq" and term.path in (("owner",), ("tenant",))
 
 
-def condition_key(condition: Fragment) -> Hashable:
-    """Return the key of a condition: its text and its values."""
-    return condition.text, repr(condition.values)
-
-
 # Orders, and texts of statements for filters on columns, that are kept.
 _KEPT = 256
 _RANGED = (("created_at",), ("number",))
@@ -290,44 +294,110 @@ class TermMatch:
     rows: int
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class CompiledFilter:
-    """A filter, compiled, with its possible access paths.
+    """A filter, compiled, with its possible access paths; each is worked out when it is first asked for.
 
     Attributes:
-        where: the filter.
-        whole: the condition for all of it.
-        bounds: the part that the index of the order narrows by.
-        beyond: the other part.
-        prefilters: the conditions that an index finds and that stand before it.
-        found: whether an index finds a superset of it.
-        key: the key of its selectivity.
-        alike: the key of all filters that differ from it in their values alone.
-        index_condition: the part that a declared index finds, None if none does.
-        split: the filter in two, None where that is no other path.
+        query: a query with this filter, in its scope.
+        compiler: compiles it.
+        finder: finds prefilters for the indexes there are.
+        declared: the declared indexes of the collection.
+        epoch: the count of index reads that it was compiled for.
         term_match: the part that the term index finds, None if it finds none.
         is_term_match_known: whether ``term_match`` was worked out, which happens when a scan did not fill a
             page.
         is_costly: whether finding all matches took long the last time.
-        texts: statements made for it, with slots for the values of a call.
-        epoch: the count of index reads that it was compiled for.
     """
 
-    where: Expr
-    whole: Fragment
-    bounds: Fragment
-    beyond: Fragment
-    prefilters: tuple[Fragment, ...]
-    found: bool
-    key: Hashable
-    alike: Hashable
-    index_condition: IndexCondition | None = None
-    split: SplitPredicate | None = None
+    query: Query
+    compiler: PostgresCompiler
+    finder: PrefilterFinder
+    declared: Sequence[DeclaredIndex]
+    epoch: int
     term_match: TermMatch | None = None
     is_term_match_known: bool = False
     is_costly: bool = False
-    texts: dict[Hashable, Fragment] = field(default_factory=dict)
-    epoch: int = 0
+
+    @cached_property
+    def terms(self) -> Sequence[Expr]:
+        """The terms that all must hold."""
+        return conjuncts(self.query.where)
+
+    @cached_property
+    def parts(self) -> list[Fragment]:
+        """The condition of each term."""
+        return [self.compiler.where(term) for term in self.terms]
+
+    @cached_property
+    def whole(self) -> Fragment:
+        """The condition for all of it."""
+        return self.compiler.conjunction(self.parts)
+
+    @cached_property
+    def bounds(self) -> Fragment:
+        """The part that the index of the order narrows by."""
+        return self._where(bounding(self.query, self.terms), True)
+
+    @cached_property
+    def beyond(self) -> Fragment:
+        """The other part."""
+        return self._where(bounding(self.query, self.terms), False)
+
+    def _where(self, chosen: Sequence[bool], value: bool) -> Fragment:
+        pairs = zip(self.parts, chosen, strict=True)
+        return self.compiler.conjunction([part for part, is_chosen in pairs if is_chosen is value])
+
+    @cached_property
+    def prefilters(self) -> tuple[Fragment, ...]:
+        """The conditions that an index finds and that stand before it."""
+        return tuple(self.finder.prefilters(self.query))
+
+    @cached_property
+    def found(self) -> bool:
+        """Whether an index finds a superset of it."""
+        return any(map(self._finds, self.terms))
+
+    def _finds(self, term: Expr) -> bool:
+        collection, finder = self.query.collection, self.finder
+        return finder.finds(collection, term) or finder.lists(collection, term)
+
+    @cached_property
+    def key(self) -> Hashable:
+        """The key of its selectivity: its texts and values."""
+        return self.alike, repr([part.values for part in self.parts])
+
+    @cached_property
+    def alike(self) -> Hashable:
+        """The key of all filters that differ from it in their values alone."""
+        paths = ((type(leaf), getattr(leaf, "path", None)) for leaf in leaves(self.query.where))
+        return tuple(part.text for part in self.parts), tuple(paths)
+
+    @cached_property
+    def index_condition(self) -> IndexCondition | None:
+        """The part that a declared index finds, None if none does."""
+        every = (one.index_condition(self.query.where) for one in self.declared)
+        found = [each for each in every if each is not None]
+        return next((each for each in found if each.grouped is not None), found[0] if found else None)
+
+    @cached_property
+    def split(self) -> SplitPredicate | None:
+        """The filter in two; None if it asks for one owner or tenant, or is all one part."""
+        found: list[Fragment] = []
+        rest: list[tuple[Expr, Fragment]] = []
+        for term, part in zip(self.terms, self.parts, strict=True):
+            if self._finds(term):
+                found.append(part)
+            else:
+                rest.append((term, part))
+        if not found or not rest or any(isinstance(term, Compare) and confines(term) for term, _ in rest):
+            return None
+        rest.sort(key=lambda pair: not (isinstance(pair[0], Compare) and len(pair[0].path) == 1))
+        ranges = [part for term, part in rest if isinstance(term, Compare) and term.path in _RANGED]
+        conjunction = self.compiler.conjunction
+        return SplitPredicate(
+            conjunction(found), conjunction([part for _, part in rest]), conjunction(ranges)
+        )
 
     @property
     def is_prepared(self) -> bool:
@@ -346,7 +416,7 @@ class CompiledFilter:
             expected: returns how many rows Postgres expects of a condition.
         """
         if not self.is_term_match_known:
-            found = term_query(self.where, common_values())
+            found = term_query(self.query.where, common_values())
             self.term_match = None if found is None else TermMatch(found, expected(found))
             self.is_term_match_known = True
         return self.term_match
@@ -434,50 +504,8 @@ class PlannerState:
         return known
 
     def _compiled(self, query: Query, compiler: PostgresCompiler) -> CompiledFilter:
-        finder, terms = self.finder, conjuncts(query.where)
-        parts = [compiler.where(term) for term in terms]
-        bound = bounding(query, terms)
-        whole = compiler.conjunction(parts)
-        return CompiledFilter(
-            query.where,
-            whole,
-            compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if is_bound]),
-            compiler.conjunction([part for part, is_bound in zip(parts, bound, strict=True) if not is_bound]),
-            tuple(finder.prefilters(query)),
-            finder.finds(query.collection, query.where)
-            or any(finder.lists(query.collection, term) for term in terms),
-            condition_key(whole),
-            (whole.text, *((type(leaf), getattr(leaf, "path", None)) for leaf in leaves(query.where))),
-            self._index_condition(query),
-            self._split(query, terms, parts, compiler),
-            epoch=self.epoch,
-        )
-
-    def _index_condition(self, query: Query) -> IndexCondition | None:
-        every = (one.index_condition(query.where) for one in self.declared.get(query.collection.name, ()))
-        found = [each for each in every if each is not None]
-        return next((each for each in found if each.grouped is not None), found[0] if found else None)
-
-    def _split(
-        self, query: Query, terms: Sequence[Expr], parts: Sequence[Fragment], compiler: PostgresCompiler
-    ) -> SplitPredicate | None:
-        """Return the filter in two, unless it asks for one owner or tenant, or is all one part."""
-        found: list[Fragment] = []
-        rest: list[tuple[Expr, Fragment]] = []
-        for term, part in zip(terms, parts, strict=True):
-            if self.finder.finds(query.collection, term) or self.finder.lists(query.collection, term):
-                found.append(part)
-            else:
-                rest.append((term, part))
-        if not found or not rest or any(isinstance(term, Compare) and confines(term) for term, _ in rest):
-            return None
-        rest.sort(key=lambda pair: not (isinstance(pair[0], Compare) and len(pair[0].path) == 1))
-        ranges = [part for term, part in rest if isinstance(term, Compare) and term.path in _RANGED]
-        return SplitPredicate(
-            compiler.conjunction(found),
-            compiler.conjunction([part for _, part in rest]),
-            compiler.conjunction(ranges),
-        )
+        declared = self.declared.get(query.collection.name, ())
+        return CompiledFilter(query, compiler, self.finder, declared, self.epoch)
 
 
 def _column_page(query: Query, columns: ColumnFilter, selected: str, compiler: PostgresCompiler) -> str:

@@ -156,8 +156,7 @@ class PrefilterFinder:
             case Compare(path, "eq", value):
                 return _in_metadata(path) and value is not None and not isinstance(value, list)
             case In(path, values):
-                plain = not any(value is None or isinstance(value, list | dict) for value in values)
-                return _in_metadata(path) and plain and len(values) <= _FEW_VALUES
+                return _in_metadata(path) and len(values) <= _FEW_VALUES and _are_plain(values)
             case All(path):
                 return _in_metadata(path)
             case Contains(path, values):
@@ -177,7 +176,7 @@ class PrefilterFinder:
             and isinstance(term, In)
             and len(term.values) > _FEW_VALUES
             and _in_metadata(term.path)
-            and not any(value is None or isinstance(value, list | dict) for value in term.values)
+            and _are_plain(term.values)
         )
 
     def _listed(self, term: In, scope: Scope) -> Fragment:
@@ -265,6 +264,11 @@ class PrefilterFinder:
         return Fragment(
             f"d.number IN ({contents.text} UNION ALL {names.text})", contents.values + names.values
         )
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    """Return whether values are scalars, none of them null."""
+    return {list, dict, type(None)}.isdisjoint(map(type, values))
 
 
 def _in_metadata(path: tuple[str, ...]) -> bool:

@@ -21,13 +21,13 @@ import psycopg
 from docstore_sql.compiler import ColumnFilter, Compiler, Fragment, both, column_filter, joined
 from docstore_sql.counters import COUNTED, WRITES_PER_FOLD
 from docstore_sql.tables import Tables
-from psycopg.pq import TransactionStatus
 
 from docstore.backend import BlobRow, BlobState, Capabilities, Query, Row, Scope, SortKey, Statement
 from docstore.concurrency import Clock
 from docstore.query.expr import TRUE, And, Compare, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.compiler import PostgresCompiler
+from docstore_postgres.connections import PostgresCursor
 from docstore_postgres.declared_indexes import IndexCondition, matching
 from docstore_postgres.insert import InsertSession, marks_of
 from docstore_postgres.partitions import count_by_flat, count_flat, select_flat, statement_flat
@@ -39,7 +39,6 @@ from docstore_postgres.term_index import repair, term_faults
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 _INTERRUPT_SECONDS = 5.0
-_MODES = {False: "auto", True: "force_generic_plan"}
 _INDEXES = {
     "index": "a declared index", "terms": "the index of words", "groups": "the groups of a declared index"
 }  # fmt: skip
@@ -65,10 +64,14 @@ class PostgresSession(InsertSession):
     ) -> None:
         super().__init__(connection, tables, compilers, planner.learnt)
         self.planner = planner
-        self.keeps_connection = False
-        self.plans_blindly = False
         # Host, port and database, once they were asked for: several hosts may stand in one URL.
         self._server: tuple[str, int, str] | None = None
+
+    @staticmethod
+    def cursor_on(connection: Any) -> Any:
+        """Return the cursor that the session's statements run on."""
+        driver = connection.dbapi_connection
+        return PostgresCursor(driver) if isinstance(driver, psycopg.Connection) else connection.cursor()
 
     def interrupt(self) -> None:
         """Interrupt the statement that is running, from another thread."""
@@ -96,7 +99,7 @@ class PostgresSession(InsertSession):
         columns = self._asked_columns(query)
         if columns is not None:
             names = self.names_read(query)
-            read = self.fetch(self._column_page(query, columns), prepare=True, blindly=True)
+            read = self.fetch(self._column_page(query, columns), prepare=True)
             return self._rows(query.collection, names, read)
         statement = self._ordered(query)
         if statement is not None:
@@ -221,7 +224,7 @@ class PostgresSession(InsertSession):
             rows = self.planner.selectivities.rows(self.rows_key(query), lambda: self.last_number(query))
             bound = scan_limit(wanted.wanted, rows)
             access = access_path_of(self, query, wanted.condition, rows)
-            statement = wanted.find(access) if access in _INDEXES else wanted.walk(bound)
+            statement = wanted.finding(access) if access in _INDEXES else wanted.walk(bound)
             after = "finds all matches by an index" if wanted.condition.found else "reads all rows"
             after = f"runs this statement, by {_INDEXES[access]}" if access in _INDEXES else after
             note = f"looks at up to {bound} rows in order; where these do not fill the page, {after}"
@@ -256,46 +259,24 @@ class PostgresSession(InsertSession):
         condition = self.planner.condition(query, compiler)
         return names, PageStatements(query, compiler, self.tables, self.selected(query), condition)
 
-    def fetch(
-        self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
-    ) -> list[tuple[Any, ...]]:
+    def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
         """Run a statement; return its rows.
 
         Args:
             statement: the statement.
-            prepare: whether to keep it prepared; a statement that is not is planned for its values.
-            blindly: whether one plan is right for all values; None if either will do.
+            prepare: whether to keep it prepared, as one plan is right for all values; a statement that is not
+                is planned for its values.
         """
-        self.plan(blindly if prepare else False)
         self.cursor.execute(statement.text, statement.values, prepare=prepare)
         rows: list[tuple[Any, ...]] = self.cursor.fetchall()
         return rows
 
     def run(self, statement: Fragment) -> int:
         """Execute ``statement``; one that reads is planned for its values."""
-        self.plan(False)
         self.cursor.execute(
             statement.text, statement.values, prepare=False if statement.text.startswith("SELECT") else None
         )
         return int(self.cursor.rowcount)
-
-    def plan(self, blindly: bool | None) -> None:
-        """Set whether Postgres plans the next statements without their values.
-
-        A session sets it only on a connection of its own and outside of transactions, which would undo it.
-
-        Args:
-            blindly: true for generic plans, false for Postgres' own choice, None to leave it.
-        """
-        if blindly is None or blindly is self.plans_blindly or not self.keeps_connection:
-            return
-        # `plan_cache_mode` is from Postgres 12 on. A SET in a transaction that fails is undone, and we would
-        # not hear of it: within one, only SET LOCAL.
-        if self.connection.dbapi_connection.pgconn.transaction_status == TransactionStatus.IDLE:
-            self.cursor.execute(f"SET plan_cache_mode = {_MODES[blindly]}")
-            self.plans_blindly = blindly
-        elif not blindly:
-            self.cursor.execute(f"SET LOCAL plan_cache_mode = {_MODES[blindly]}")
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, up to ``at_most``, found by the one index that is best."""

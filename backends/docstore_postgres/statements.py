@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
 from docstore_sql.compiler import TRUE, Compiler, Fragment, both, joined
 from docstore_sql.tables import Tables
 
-from docstore.backend import ANYWHERE, Query, Scope
+from docstore.backend import ANYWHERE, Query
 from docstore.query.expr import Path
 from docstore.query.facets import Facet, values_at
 from docstore_postgres.declared_indexes import MOST_GROUPS, IndexCondition
@@ -32,61 +31,9 @@ from docstore_postgres.planner import (
 )
 from docstore_postgres.term_index import CommonValues
 
-
-class Slot(Enum):
-    """A value that a call gives."""
-
-    TENANT = "tenant"
-    OWNER = "owner"
-    FIRST = "the first sort value of the position"
-    SECOND = "the second"
-    OFFSET = "offset"
-    LIMIT = "limit"
-
-
-_POSITION: tuple[Any, ...] = (Slot.FIRST, Slot.SECOND)
-
-
-def with_slots(query: Query) -> Query:
-    """Return the query with slots for its scope, position and window; absent parts stay absent.
-
-    The order is one of at most two whole numbers, so that its text does not depend on the values.
-    """
-    opened: Any = {
-        "scope": Scope(
-            None if query.scope.tenant is None else Slot.TENANT,  # type: ignore[arg-type]
-            None if query.scope.owner is None else Slot.OWNER,  # type: ignore[arg-type]
-        ),
-        "after": None if query.after is None else _POSITION[: len(query.after)],
-        "offset": Slot.OFFSET if query.offset else 0,
-        "limit": Slot.LIMIT,
-    }
-    return replace(query, **opened)
-
-
-_SLOT_VALUES: dict[Slot, Callable[[Query], Any]] = {
-    Slot.TENANT: lambda query: query.scope.tenant,
-    Slot.OWNER: lambda query: query.scope.owner,
-    Slot.FIRST: lambda query: query.after and query.after[0],
-    Slot.SECOND: lambda query: query.after and query.after[1],
-    Slot.OFFSET: lambda query: query.offset,
-    Slot.LIMIT: lambda query: query.limit,
-}
-
-
-def bind_slots(statement: Fragment, query: Query) -> Fragment:
-    """Return a statement with the values of ``query`` in their places."""
-    return Fragment(
-        statement.text,
-        tuple([_SLOT_VALUES[value](query) if type(value) is Slot else value for value in statement.values]),
-    )
-
-
 # Where another index finds the matches, too, a range index is used only if it finds at most so many rows.
 _INDEXED_ROWS = 5_000
 _ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
-# Statements that are kept for one filter.
-_KEPT_STATEMENTS = 64
 # A condition of so many characters is scanned to the limit at once: planning it takes longer than the rows
 # do.
 _COSTLY_CHARACTERS = 20_000
@@ -103,16 +50,13 @@ AccessPath: TypeAlias = Literal["any index", "split", "index", "terms", "groups"
 # A probe of an index reads at most so many matches. Where there are more, the order is scanned after all: a
 # value may be frequent although the last one asked of its path was rare.
 _PROBED_ROWS = 1_000
-# The access paths whose statements are planned for their values.
 _BY_VALUES = ("index", "terms", "groups")
 
 
 class StatementRunner(Protocol):
     """The session as the planner sees it: runs statements and knows sizes."""
 
-    def fetch(
-        self, statement: Fragment, *, prepare: bool, blindly: bool | None = None
-    ) -> list[tuple[Any, ...]]:
+    def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
         """Run ``statement``, prepared once for all its values or planned for these."""
 
     def rows_key(self, query: Query) -> Hashable:
@@ -164,49 +108,10 @@ class PageStatements:
         """Return the ordered scan of the first ``bound`` rows.
 
         Both limits are literals, the bound one of few sizes. Of a limit that is a parameter Postgres
-        expects a tenth of all rows, and would plan every page anew.
+        expects a tenth of all rows.
         """
-        return self._statement("walk", bound)
-
-    def find(self, access: AccessPath) -> Fragment:
-        """Return the statement that finds all matches, by an index, before it orders them; some of these
-        depend on the values themselves.
-        """
-        return self.finding(access) if access in ("terms", "groups") else self._statement(access, 0)
-
-    def probe(self, access: AccessPath) -> Fragment:
-        """Return the statement that finds up to ``_PROBED_ROWS`` rows by an index, and of those the page.
-
-        Its last columns are a number, NULL where no row is on the page, and how many rows the index found.
-        """
-        return self._statement(access, 0, probes=True)
-
-    def _statement(self, name: Literal["walk"] | AccessPath, bound: int, *, probes: bool = False) -> Fragment:
-        """Return a statement for this page's values; it was made before for a page that differs in nothing
-        else.
-        """
-        query, texts = self.query, self.condition.texts
-        scope = query.scope
-        key = (
-            name, probes, bound, bound and query.limit, self.condition.is_costly, query.order, self.columns,
-            bool(query.offset), query.after is None, scope.tenant is None, scope.owner is None,
-        )  # fmt: skip
-        made = texts.get(key)
-        if made is None:
-            if len(texts) >= _KEPT_STATEMENTS:
-                texts.clear()
-            opened = replace(self, query=with_slots(query))
-            if name == "walk":
-                made = opened.walking(bound, query.limit or 0)
-            else:
-                made = opened.probing(name) if probes else opened.finding(name)
-            texts[key] = made
-        return bind_slots(made, query)
-
-    def walking(self, bound: int, size: int) -> Fragment:
-        """Return the statement of :meth:`walk` for pages of one size, a call's other values left open."""
         inner = both([self._scope(), self.condition.bounds, *self._after()])
-        limit, window = Fragment(f" LIMIT {bound:d}"), Fragment(f" LIMIT {size:d}")
+        limit, window = Fragment(f" LIMIT {bound:d}"), Fragment(f" LIMIT {self.query.limit:d}")
         if self.query.offset:
             window = Fragment(f"{window.text} OFFSET %s", (self.query.offset,))
         beyond = self.condition.beyond.wrapped(" WHERE ")
@@ -216,7 +121,9 @@ class PageStatements:
         return self._read(joined("", (self._from(inner), self._order(), limit)), beyond, window)
 
     def finding(self, access: AccessPath) -> Fragment:
-        """Return the statement of :meth:`find`; of very many matches the numbers alone are ordered."""
+        """Return the statement that finds all matches, by an index, before it orders them; of very many the
+        numbers alone are ordered.
+        """
         window = self._window()
         index_condition = self.condition.index_condition
         if access == "groups" and index_condition is not None and index_condition.grouped is not None:
@@ -230,8 +137,9 @@ class PageStatements:
         )
 
     def probing(self, access: AccessPath) -> Fragment:
-        """Return the statement of :meth:`probe`, a call's values left open.
+        """Return the statement that finds up to ``_PROBED_ROWS`` rows by an index, and of those the page.
 
+        Its last columns are a number, NULL where no row is on the page, and how many rows the index found.
         The matches are materialized, which Postgres plans as if all were read: for a few it would scan the
         table. They are read as far as the limit.
         """
@@ -246,11 +154,10 @@ class PageStatements:
     def has_one_way(self, access: AccessPath) -> bool:
         """Return whether nothing but the index over the documents' insides can find the matches.
 
-        Then there is one plan for all values. Without knowing a value Postgres would expect too many rows
-        and plan anew.
+        Then there is one plan for all values.
         """
         condition = self.condition
-        if access in _BY_VALUES or condition.prefilters or condition.is_costly:
+        if access in _BY_VALUES or condition.prefilters or condition.is_costly or not condition.is_prepared:
             return False
         inner = condition.split.found if access == "split" and condition.split else condition.whole
         alone = access == "split" or not (self.query.after or self.query.scope != ANYWHERE)
@@ -382,14 +289,12 @@ def read_page(
     is_small = partial(selectivities.is_small, query, furthest, partial(runs.size_of, query))
     key = condition.key, query.scope  # what is rare with one tenant may be common with others
     alike = condition.alike, query.scope.tenant is None, query.scope.owner is None
-    bound = selectivities.first(key, alike, wanted, furthest, found=found)
+    bound = selectivities.first(key, alike, wanted, furthest, found=found, is_dear=bool(condition.prefilters))
     if not bound and not selectivities.is_known(key):
         probes = access is None and selectivities.probes(alike)
         probed = _probed(query, condition) if probes else None
         if probed is not None:
-            read = runs.fetch(
-                page.probe(probed), prepare=condition.is_prepared, blindly=page.has_one_way(probed)
-            )
+            read = runs.fetch(page.probing(probed), prepare=page.has_one_way(probed))
             matched = read[0][-1]
             if matched < _PROBED_ROWS:
                 selectivities.remember_probe(key, alike, matched / max(rows, 1))
@@ -405,24 +310,20 @@ def read_page(
     while bound:
         read = runs.fetch(page.walk(bound), prepare=condition.is_prepared)
         if len(read) == query.limit:
-            selectivities.remember(key, alike, max(wanted / bound, wanted / furthest))
+            selectivities.remember(key, alike, wanted / bound, filled=True)
             return read
         matched = len(read) + (query.offset if read else 0)
-        selectivities.remember(key, alike, matched / bound)
+        selectivities.remember(key, alike, matched / bound, filled=False)
         if is_small():
             break
         if access is None and _is_ranged(runs, query, condition, rows):
             access, found = "terms", True
         bound = selectivities.further(wanted, furthest, walked=bound, matched=matched, found=found)
     if is_small():
-        return runs.fetch(page.find("scope"), prepare=condition.is_prepared)
+        return runs.fetch(page.finding("scope"), prepare=False)
     access = access or access_path_of(runs, query, condition, rows)
     begun = time.perf_counter()
-    read = runs.fetch(
-        page.find(access),
-        prepare=condition.found and condition.is_prepared and access not in _BY_VALUES,
-        blindly=page.has_one_way(access),
-    )
+    read = runs.fetch(page.finding(access), prepare=page.has_one_way(access))
     condition.is_costly = time.perf_counter() - begun > _LONG_SECONDS
     return read
 

@@ -235,8 +235,6 @@ class SQLBackend(ABC):
             if pool is not None:
                 idle = pool.take()
                 try:
-                    with self.starting(idle.connection):
-                        self.leave(idle)
                     yield idle.connection
                 except BaseException:
                     if os.getpid() == idle.process:
@@ -490,10 +488,6 @@ class SQLBackend(ABC):
     def is_interrupt(self, error: Exception) -> bool:
         """Return whether the driver says that a statement was interrupted."""
 
-    def idle_session(self, connection: Any) -> Session:
-        """Return the session that reads on a connection as long as it is kept."""
-        return self.session(connection)
-
     @abstractmethod
     def is_at_rest(self, connection: Any) -> bool:
         """Return whether a connection lives, and no transaction is open on it."""
@@ -501,9 +495,6 @@ class SQLBackend(ABC):
     def has_ended(self, connection: Any) -> bool:
         """Return whether the server has closed a connection."""
         return False
-
-    def leave(self, idle: IdleConnection) -> None:  # noqa: B027 - SQLite has nothing to leave
-        """Leave a connection as its next user expects it."""
 
     def recover(self, idle: IdleConnection) -> None:  # noqa: B027 - a ROLLBACK is enough on Postgres
         """End everything that a failed block left under way on a connection."""

@@ -45,17 +45,14 @@ class PoolHooks(Protocol):
     def make_ready(self, connection: Any) -> None:
         """Set a connection up that is new from the engine's pool."""
 
-    def idle_session(self, connection: Any) -> Session:
-        """Return the session that reads on a connection as long as it is kept."""
+    def session(self, connection: Any) -> Session:
+        """Return a session on a connection."""
 
     def is_at_rest(self, connection: Any) -> bool:
         """Return whether a connection lives, and no transaction is open on it."""
 
     def has_ended(self, connection: Any) -> bool:
         """Return whether the server has closed a connection."""
-
-    def leave(self, idle: IdleConnection) -> None:
-        """Leave a connection as its next user expects it."""
 
     def recover(self, idle: IdleConnection) -> None:
         """End everything that a failed block left under way on a connection."""
@@ -84,7 +81,7 @@ class IdleConnection:
     def session(self) -> Session:
         """The session that its reads run on, made when it is first asked for."""
         if self.known_session is None:
-            self.known_session = self._hooks.idle_session(self.connection)
+            self.known_session = self._hooks.session(self.connection)
         return self.known_session
 
     def drop(self, *, close: bool = False) -> None:
@@ -92,7 +89,6 @@ class IdleConnection:
         driver = self.connection.dbapi_connection
         try:
             driver.rollback()
-            self._hooks.leave(self)
         except Exception:  # it is broken
             close = True
         if close or getattr(driver, "closed", False):

@@ -11,8 +11,6 @@ ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
 --   '(($."category" == "finance")) && (($."kind" == "b"))'
 
-SET plan_cache_mode = force_generic_plan;
-
 SELECT {columns}
 FROM (SELECT d.*
   FROM "docstore_document" AS d
@@ -72,8 +70,6 @@ ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
 --   '(($."score" >= 0.5)) && (($."score" < 0.5002))'
 
-SET plan_cache_mode = auto;
-
 EXPLAIN (FORMAT JSON) SELECT 1
 FROM "docstore_document" AS d
 WHERE d.metadata_words @@ %s::tsquery;
@@ -132,8 +128,6 @@ ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
 --   '(($."author"."name" == "author-00012") || ($."author"."name" == "author-00011") || ($."author"
 
-SET plan_cache_mode = force_generic_plan;
-
 SELECT {columns}
 FROM (SELECT d.*
   FROM "docstore_document" AS d
@@ -156,8 +150,6 @@ WHERE (((d.metadata_json @@ %s::jsonpath) IS NOT TRUE) AND d.is_latest)
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
 --   '($."era" == "late")'
-
-SET plan_cache_mode = auto;
 
 SELECT {columns}
 FROM (SELECT d.*
@@ -209,8 +201,6 @@ WHERE (d.metadata_json @@ %s::jsonpath AND d.is_latest)
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT 11;
 --   '(($."era" == "early")) && (($."kind" == "a"))'
-
-SET plan_cache_mode = force_generic_plan;
 
 SELECT {columns}
 FROM (SELECT d.*

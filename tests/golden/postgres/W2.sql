@@ -12,14 +12,10 @@ LIMIT 11;
 --   1650000000000000
 --   '(($."category" == "finance")) && (($."tags" == "important")) && ((($."priority" >= 8)) || (($.
 
-SET plan_cache_mode = auto;
-
 EXPLAIN (FORMAT JSON) SELECT 1
 FROM "docstore_document" AS d
 WHERE d.created_at >= %s;
 --   1650000000000000
-
-SET plan_cache_mode = force_generic_plan;
 
 SELECT {columns}
 FROM (SELECT d.*

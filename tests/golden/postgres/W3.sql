@@ -2,8 +2,6 @@
 
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 
-SET LOCAL plan_cache_mode = auto;
-
 SELECT count(*)
 FROM (SELECT 1
   FROM (SELECT d.*

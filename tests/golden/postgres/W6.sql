@@ -1,7 +1,5 @@
 -- W6: count of half of all documents
 
-SET plan_cache_mode = auto;
-
 EXPLAIN (FORMAT JSON) SELECT 1
 FROM "docstore_document" AS d
 WHERE d.metadata_words @@ %s::tsquery;

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["alembic_include_object", "alembic_metadata"]
 
 _MODULES: Final = {"sqlite": "docstore_sqlite.posting_store", "postgresql": "docstore_postgres.schema"}
+# Names of what a store makes beside its metadata, of every metadata that was asked for.
 _left_out: set[re.Pattern[str]] = set()
-"""Names of what a store makes beside its metadata, of every metadata that was asked for."""
 
 
 def alembic_metadata(

@@ -186,8 +186,8 @@ class Duplicate(DocstoreError):
     constraint: str = ""
 
 
+# Rows as they are, and the columns to set in each.
 Changes: TypeAlias = Sequence[tuple[Row, Mapping[str, Any]]]
-"""Rows as they are, and the columns to set in each."""
 
 
 class Reader(Protocol):

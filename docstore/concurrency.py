@@ -46,16 +46,16 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+# So often a waiting call looks whether it is over.
 _SLICE_SECONDS = 0.02
-"""So often a waiting call looks whether it is over."""
+# A walk over records looks at least once in so many.
 _STRIDE = 256
-"""A walk over records looks at least once in so many."""
+# A walk that takes longer from one look to the next looks more often.
 _QUICK_SECONDS = 0.005
-"""A walk that takes longer from one look to the next looks more often."""
+# So many predicates are named in the text of a QueryTimeout.
 _NAMED = 5
-"""So many predicates are named in the text of a QueryTimeout."""
+# An interrupt that came before its statement began was lost; it is sent again after so long.
 _REPEAT_SECONDS = 0.02
-"""An interrupt that came before its statement began was lost; it is sent again after so long."""
 
 
 class Cancelled(BaseException):  # not an Exception: nothing on the way may take it for a failure
@@ -72,8 +72,8 @@ class StoreDefault(Enum):
 
 
 STORE_DEFAULT = StoreDefault.STORE_DEFAULT
+# Seconds that a read may take, more than 0; `None` is without limit.
 Timeout: TypeAlias = float | StoreDefault | None
-"""Seconds that a read may take, more than 0; ``None`` is without limit."""
 
 
 def check_seconds(

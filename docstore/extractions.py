@@ -37,11 +37,11 @@ __all__ = ["Extractions"]
 _PRIVATE = frozenset({"fingerprint"})
 # Ids of one statement, well within every engine's number of parameters.
 _AT_ONCE = 1000
+# The keywords of `add`.
 _ADDED = frozenset({
     "document_id", "results", "id", "status", "error", "confidence_scores", "review_flags", "review_below",
     "needs_review", "metadata", "created_at", "updated_at",
 })  # fmt: skip
-"""The keywords of ``add``."""
 
 
 class Extractions(Records[Extraction]):

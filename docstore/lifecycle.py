@@ -76,8 +76,8 @@ def status_after(action: str, status: str, id: str) -> str:
     return result
 
 
+# Tenant, owner, external_id.
 Chain = tuple[str | None, str | None, str]
-"""Tenant, owner, external_id."""
 # Locks are taken in the order of their names by every writer, so that two batches cannot wait for each
 # other. Chains that share a bucket wait needlessly, which is rare and harmless.
 _BUCKETS = 1024
@@ -210,10 +210,10 @@ def promote_newest(writer: Writer, removed: Sequence[Row]) -> None:
             writer.update(DOCUMENTS, left[0], {"is_latest": True})
 
 
+# The private columns of a claim.
 LEASE = frozenset({"lease_token", "lease_worker", "lease_expires_at"})
-"""The private columns of a claim."""
+# What ends a claim.
 NO_LEASE: Row = {"lease_token": None, "lease_worker": None, "lease_expires_at": None}
-"""What ends a claim."""
 
 
 def claimable(now: int) -> tuple[Expr, Expr]:

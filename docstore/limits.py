@@ -88,7 +88,7 @@ class Limits:
         return limits
 
 
+# So many threads one call may have for bytes.
 MOST_WORKERS = 256
-"""So many threads one call may have for bytes."""
 
 DEFAULT_LIMITS = Limits()

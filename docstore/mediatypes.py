@@ -265,6 +265,7 @@ _TEXT_NAMES: Final = (
     "changes history news todo install thanks acks credits version procfile"
 )
 
+# Other names of a MIME type, as callers declare it.
 ALIASES: Final = MappingProxyType(
     {
         alias: content_type
@@ -288,7 +289,6 @@ ALIASES: Final = MappingProxyType(
         for alias in aliases.split()
     }
 )
-"""Other names of a MIME type, as callers declare it."""
 
 _SILENT_WORDS = (
     f"{UNKNOWN} binary/octet-stream application/unknown application/x-unknown application/x-download "
@@ -373,8 +373,8 @@ _BY_SUFFIX = MappingProxyType(
     }
 )
 _BY_NAME = MappingProxyType(_NAMES | dict.fromkeys(_TEXT_NAMES.split(), "text/plain"))
+# The suffixes that no whole name ends in: what they say needs no second look.
 _SURE = frozenset(_BY_SUFFIX) - {name.rpartition(".")[2] for name in _BY_NAME}
-"""The suffixes that no whole name ends in: what they say needs no second look."""
 _BY_TYPE = MappingProxyType(
     {content_type: file_type for file_type, types in _TABLE.items() for content_type in types}
 )

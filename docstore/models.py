@@ -468,11 +468,11 @@ _STATUS = {status.value: status for status in Status}
 _PAGE_FIELDS = set(Page.model_fields)
 
 
+# What a model keeps, set past its own `__setattr__`.
 _hold, _hold_set, _hold_extra, _hold_private = (
     vars(BaseModel)[name].__set__
     for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 )
-"""What a model keeps, set past its own ``__setattr__``."""
 
 
 def _check_types(collection: Collection, row: Mapping[str, Any]) -> None:
@@ -610,8 +610,8 @@ def page_from(values: dict[str, Any]) -> Page[Any]:
     return made
 
 
+# Characters of a text in a line.
 _WIDTH = 40
-"""Characters of a text in a line."""
 # Characters of a value in a notebook's table.
 _CELL = 120
 _COLUMNS = ("number", "filename", "status", "metadata", "results", "created_at")

@@ -21,13 +21,13 @@ from docstore.errors import BackendNotInstalled, UnknownBackend, UpgradeNeeded, 
 __all__ = ["UpgradeReport", "open_backend", "schemes", "upgrade"]
 
 GROUP = "docstore.backends"
+# Options of a server's that may be given to any backend as what they are by default.
 _NOT_EVERYWHERE = ("pooled", "replica", "partitions")
-"""Options of a server's that may be given to any backend as what they are by default."""
+# The options of `docstore.open` itself.
 _OWN = (
     "blobs", "scope_required", "default_timezone", "limits", "cursor_secret", "slow_query", "query_timeout",
     "read_only", "store_id", "search_marks", "sources", "metadata_default",
 )  # fmt: skip
-"""The options of ``docstore.open`` itself."""
 _FIRST_PARTY = {
     "memory": "docstore_memory:open_backend",
     "sqlite": "docstore_sqlite:open_backend",

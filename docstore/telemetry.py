@@ -30,13 +30,13 @@ from docstore.query.planner import Plan
 
 __all__ = ["SLOW", "Watch", "fingerprint"]
 
+# Seconds from which a query is slow, unless `docstore.open(slow_query=…)` says otherwise.
 SLOW = 1.0
-"""Seconds from which a query is slow, unless ``docstore.open(slow_query=…)`` says otherwise."""
 
 _log = logging.getLogger("docstore.query")
 
+# Buckets of the histograms, those that OpenTelemetry's conventions ask of database clients.
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
-"""Buckets of the histograms, those that OpenTelemetry's conventions ask of database clients."""
 
 
 class Watch:

@@ -260,12 +260,10 @@ class Checks:
         return text
 
 
+# Types of which every value is plain; of texts the encoder sees what is wrong.
 _BY_TYPE: Final = frozenset({str, bool, NoneType})
-"""Types of which every value is plain; of texts the encoder sees what is wrong."""
+# More values than that a document, and they are not looked at together: a value that holds itself has no end.
 _LARGE: Final = 256
-"""More values than that a document, and they are not looked at together: a value that holds itself has no
-end.
-"""
 
 
 def plain_texts(objects: Sequence[dict[Any, Any]], depth: int, most: int) -> list[str] | None:

@@ -186,15 +186,15 @@ class Claim:
 KEPT_ERRORS = 100
 # One heartbeat may be lost or late without the lease running out.
 HEARTBEATS_PER_LEASE = 3
+# How long a waiting worker may miss that the caller's event was set.
 STOP_LOOK_SECONDS = 0.1
-"""How long a waiting worker may miss that the caller's event was set."""
 # 4 to the power of the attempts, up to an hour: after a night's outage all is tried within about an hour.
 _LONGEST_DELAY_SECONDS = 3_600.0
+# The longest lease, delay or poll: about ten years.
 MOST_SECONDS = 10 * 366 * 86_400
-"""The longest lease, delay or poll: about ten years."""
 
+# Seconds to the next attempt, or a function from the number of attempts so far to these.
 RetryDelay: TypeAlias = float | Callable[[int], float] | None
-"""Seconds to the next attempt, or a function from the number of attempts so far to these."""
 
 
 class Stop(Protocol):

@@ -20,8 +20,8 @@ from docstore.query.text import index_words
 
 # The keys that a table finds records by, besides `number`. The first three are fields of the record.
 INDEXES: Final = ("id", "external_id", "document_id", "version", "latest")
+# The columns that these are made of.
 KEYS: Final = frozenset({"id", "external_id", "document_id", "tenant", "owner", "version", "is_latest"})
-"""The columns that these are made of."""
 
 _MOST_OPENED: Final = 20_000
 

@@ -61,8 +61,8 @@ _LOOSE_REGEX = TermSupport(Support.INEXACT, "a part of the pattern is read diffe
 _LOOSE_GLOB = TermSupport(Support.INEXACT, "the glob's classes hold too many ranges")
 _AS_TEXT = TermSupport(Support.INEXACT, "instants are looked for by the days that texts begin with")
 _UNKNOWN = TermSupport(Support.UNSUPPORTED, "Postgres has no condition for it")
+# The leaves that are exact whatever they hold, or looked at before.
 _COMPILED = (All, Always, Compare, Contains, ElemMatch, Exists, In, Mod, Occurs, Size, TypeIs)
-"""The leaves that are exact whatever they hold, or looked at before."""
 _IN_ELEMENT = "inside $elemMatch: {}"
 
 

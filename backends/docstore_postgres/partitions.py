@@ -33,10 +33,9 @@ from docstore_postgres.compiler import FlatCompiler
 
 MOST_PARTITIONS = 1024
 _BATCH = 10_000
+# The tables that are copied, those that others refer to first, and the order that each is copied in. Counts
+# are added up at the end.
 _KEYS = {"document": "number", "extraction": "number", "content": "number", "blob": "key", "usual": "number"}
-"""The tables that are copied, those that others refer to first, and the order that each is copied in. Counts
-are added up at the end.
-"""
 _FUNCTIONS = ("terms", "grams", "sort", "order", "order_number", "compare")
 _COLUMNS = """
 SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute

@@ -28,8 +28,8 @@ __all__ = [
 T = TypeVar("T")
 # Each piece is a hop between the event loop and a thread.
 _PIECE_BYTES = 1_048_576
+# So many rows are taken from an async iterable at a time.
 _ROWS = 64
-"""So many rows are taken from an async iterable at a time."""
 
 
 def readable(source: Any) -> Any:

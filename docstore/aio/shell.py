@@ -32,8 +32,8 @@ Group: TypeAlias = Literal["read", "write", "bytes"]
 # A single-writer engine gains nothing from more threads that wait for its turn: the second prepares while
 # the first writes.
 _WRITERS, _WRITERS_IN_TURN, _UPLOADERS = 8, 2, 16
+# So long the end of the process waits for the threads of a store that was never closed.
 _EXIT_SECONDS = 5.0
-"""So long the end of the process waits for the threads of a store that was never closed."""
 _open_shells: WeakSet[Shell] = WeakSet()
 
 

@@ -99,8 +99,8 @@ class AsyncClaim(Twin[Claim]):
 
 
 Result: TypeAlias = Mapping[str, Any] | str | None
+# A coroutine function, run on the loop, or a plain function, run in a thread.
 AsyncHandler: TypeAlias = Callable[[Document], Awaitable[Result]] | Callable[[Document], Result]
-"""A coroutine function, run on the loop, or a plain function, run in a thread."""
 
 
 class AsyncWorkers:

@@ -182,8 +182,8 @@ class OpenHandle:
         self._file.close()
 
 
+# The names under which fsspec's filesystems tell when a file was written.
 _TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
-"""The names under which fsspec's filesystems tell when a file was written."""
 
 
 def _modified(entry: Mapping[str, Any]) -> float | None:

@@ -40,11 +40,11 @@ __all__ = [
 Checksum: TypeAlias = Literal["sha256", "md5"] | None
 FoundKind: TypeAlias = Literal["object", "temporary", "quarantined", "foreign"]
 
+# Where collection and repair put what no row knows; a later collection removes it, people may before.
 QUARANTINE = "quarantine/"
-"""Where collection and repair put what no row knows; a later collection removes it, people may before."""
 
+# The object at the root that says whose bytes these are.
 MARK = ".docstore-store"
-"""The object at the root that says whose bytes these are."""
 
 _KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(?=\1\2)[0-9a-f]{32}")
 _TEMPORARY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/\.(?=\1\2)([0-9a-f]{32})\.tmp")
@@ -90,8 +90,8 @@ class Requests:
     checksum: Checksum = "sha256"
 
 
+# What S3 itself understands.
 SPOKEN_BY_S3 = Requests()
-"""What S3 itself understands."""
 
 
 class OpenedObject(Protocol):
@@ -211,8 +211,8 @@ def classify(name: str) -> FoundKind:
 
 S = TypeVar("S")
 T = TypeVar("T")
+# How often a call that may be given up looks whether it was, while its threads work.
 _LOOK_SECONDS = 0.05
-"""How often a call that may be given up looks whether it was, while its threads work."""
 
 
 class ThreadPool:

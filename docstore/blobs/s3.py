@@ -21,21 +21,21 @@ from docstore.crash_points import reached
 __all__ = ["SMALL", "S3Objects"]
 
 
+# Bytes up to which an object is one request, and the size of the first parts of a larger one.
 SMALL = 8_388_608
-"""Bytes up to which an object is one request, and the size of the first parts of a larger one."""
 
 # Bytes of one ranged GET.
 _BLOCK = 4_194_304
 _REFUSED = ("PreconditionFailed", "ConditionalRequestConflict")
+# Answers of status 400 that say something of the bytes or of the caller, not of the service.
 _OURS = (
     "AuthorizationHeaderMalformed", "BadDigest", "EntityTooLarge", "EntityTooSmall", "ExpiredToken",
     "IncompleteBody", "InvalidDigest", "InvalidToken", "RequestTimeout", "TokenRefreshRequired",
 )  # fmt: skip
-"""Answers of status 400 that say something of the bytes or of the caller, not of the service."""
+# A DeleteObjects takes 1,000 names; a key has three.
 _KEYS_A_REQUEST = 333
-"""A DeleteObjects takes 1,000 names; a key has three."""
+# Bytes that one CopyObject takes; larger objects are copied in parts of a gibibyte.
 _COPIED_AT_ONCE = 5_368_709_120
-"""Bytes that one CopyObject takes; larger objects are copied in parts of a gibibyte."""
 _COPIED_PART = 1_073_741_824
 
 

@@ -37,8 +37,8 @@ __all__ = [
     "open_source",
 ]
 
+# Bytes read at once.
 CHUNK = 1_048_576
-"""Bytes read at once."""
 
 _URL = re.compile(r"(?i)[a-z][a-z0-9+.\-]*://")
 
@@ -50,8 +50,8 @@ class Readable(Protocol):
         """Return up to ``amount`` bytes, ``b""`` at the end."""
 
 
+# What `open_source` takes.
 SourceLike: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Readable"
-"""What :func:`open_source` takes."""
 
 
 class ByteSource:

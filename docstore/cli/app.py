@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "app", "run"]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
+# Every command by its group: the module that it is in, and what it does in a line.
 COMMANDS = {
     "Put in": {
         "index": ("index", "Put folders and files into a store, again and again."),
@@ -74,10 +75,9 @@ COMMANDS = {
         "completion": ("serving", "Print what completes this command in a shell."),
     },
 }
-"""Every command by its group: the module that it is in, and what it does in a line."""
 _WHERE = {name: place for group in COMMANDS.values() for name, place in group.items()}
+# Never proposed for a slip.
 _DESTRUCTIVE = frozenset({"erase", "rm", "collect", "repair", "delete"})
-"""Never proposed for a slip."""
 _USAGE_ERRORS = (
     "BackendNotInstalled", "FilterError", "InvalidCursor", "InvalidDocument", "InvalidPage", "InvalidSort",
     "ScopeError", "UnknownBackend",

@@ -17,8 +17,8 @@ from docstore.cli.options import json_option, opened, scope_options, store_optio
 if TYPE_CHECKING:
     from docstore.models import Document
 
+# Characters that the beginning of an id must have, where a document is removed by it.
 _LEAST_PREFIX = 6
-"""Characters that the beginning of an id must have, where a document is removed by it."""
 _names = click.argument("names", metavar="ID...", nargs=-1, required=True)
 _name = click.argument("name", metavar="ID")
 _where = click.option("--where", "terms", metavar="TERM", multiple=True, help="All that match; repeatable.")

@@ -61,8 +61,8 @@ class _Required(Enum):
     REQUIRED = "required"
 
 
+# No default was given.
 REQUIRED = _Required.REQUIRED
-"""No default was given."""
 
 
 def _named(scope: Scope) -> tuple[tuple[str, str | None], ...]:

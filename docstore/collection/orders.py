@@ -148,13 +148,13 @@ def cut_of(found: Sequence[Position], first: int, end: int, came_from: Position 
     )
 
 
+# Records whose contents are held at once: a content may have 50,000,000 characters.
 _SCORED_AT_ONCE = 250
-"""Records whose contents are held at once: a content may have 50,000,000 characters."""
 _FOUND = frozenset({"number"})
+# The columns that finding and scoring need, beside the content or its words.
 _SCORED = frozenset({"number", "filename", "created_at"})
-"""The columns that finding and scoring need, beside the content or its words."""
+# Scores have nine decimals; as whole numbers they fit a cursor.
 _SCORE_DIGITS = 10**9
-"""Scores have nine decimals; as whole numbers they fit a cursor."""
 
 
 def ranked_bound(bound: bytes) -> bytes:

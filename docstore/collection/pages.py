@@ -70,8 +70,8 @@ __all__ = [
     "total_of",
 ]
 
+# The order in which records are taken for ranking.
 NEWEST = "-created_at"
-"""The order in which records are taken for ranking."""
 # `number` is a signed 64-bit integer on every engine.
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -283,10 +283,10 @@ def _spelled(key: Any) -> Any:
 T = TypeVar("T")
 # A walk whose rows are dear doubles its batches, up to so many times the size that was asked.
 _AHEAD = 16
+# Seconds of a batch, and of a row in it, from which reading more at once pays.
 _LONG, _DEAR = 0.05, 0.0002
-"""Seconds of a batch, and of a row in it, from which reading more at once pays."""
+# Characters that a batch may grow to.
 _LARGE = 8_000_000
-"""Characters that a batch may grow to."""
 
 
 class Iteration(Iterator[T], Generic[T]):

@@ -49,12 +49,12 @@ __all__ = [
     "value_at",
 ]
 
+# Values or paths that one call returns.
 MOST_VALUES = 10_000
-"""Values or paths that one call returns."""
 # Rows of one column in a batch: no content is read, so that batches may be large.
 _AT_ONCE = 2048
+# Different values at a path that `fields` keeps apart.
 _DISTINCT_KNOWN = 1000
-"""Different values at a path that ``fields`` keeps apart."""
 _EXAMPLES = 3
 
 
@@ -290,12 +290,12 @@ class _Field:
         )
 
 
+# The name of each column, as the caller wrote it, and its path.
 Columns: TypeAlias = tuple[tuple[str, Path], ...]
-"""The name of each column, as the caller wrote it, and its path."""
 # Rows of one Arrow record batch.
 _BATCH = 2048
+# Whole numbers up to here are doubles.
 _EXACT = 2**53
-"""Whole numbers up to here are doubles."""
 
 
 def columns_of(fields: Any, collection: Collection, limits: Limits, call: str) -> Columns:

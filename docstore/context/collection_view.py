@@ -70,17 +70,17 @@ T = TypeVar("T")
 Filter = Mapping[str, Any]
 _LATEST = Compare(("is_latest",), "eq", True)
 _BY_NUMBER = Query(DOCUMENTS).order
+# What can be included that is no stored field: the part of the content where a search's terms stand.
 SNIPPET = "snippet"
-"""What can be included that is no stored field: the part of the content where a search's terms stand."""
 
 _NONE: frozenset[str] = frozenset()
 # A listing is usually asked for its first page and a few behind it; deep offsets must not pile up.
 _WINDOWS = 8
+# Columns whose change is more than one row's.
 _NOT_ALONE = frozenset({"filename", "content"})
-"""Columns whose change is more than one row's."""
+# From the row as it is, and now, to the columns to set, `None` to leave it as it is; or the exception that
+# says why not.
 Make = Callable[[Row, int], Mapping[str, Any] | None]
-"""From the row as it is, and now, to the columns to set, ``None`` to leave it as it is; or the exception that
-says why not."""
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,9 @@ __all__ = [
 
 # Keys of one listing that are compared with their rows in one statement.
 _LISTED = 1000
+# How long who writes believes what was seen last: at a root that is asked over a network all of it, at one
+# that is near the store's id alone; its mark is read for each write.
 _BELIEVED_SECONDS = 60.0
-"""How long who writes believes what was seen last: at a root that is asked over a network all of it, at one
-that is near the store's id alone; its mark is read for each write.
-"""
 _STORE_ID = "store_id"
 _HINT = "are both URLs right? If these bytes are this store's, say store.adopt_blobs() or run  docstore adopt"
 

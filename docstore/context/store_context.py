@@ -615,8 +615,8 @@ class StoreContext:
             self.backend.close()
 
 
+# The default of an argument whose `None` is an error.
 UNSET: Any = object()
-"""The default of an argument whose ``None`` is an error."""
 
 
 def narrowed(scope: Scope, tenant: str = UNSET, owner: str = UNSET) -> Scope:

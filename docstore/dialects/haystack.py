@@ -52,8 +52,8 @@ _COMPARISONS = {
 }
 _BACK = {operator[1:]: name for name, operator in _COMPARISONS.items()}
 _LOGIC = ("AND", "OR", "NOT")
+# Fields of Haystack's Document beside `meta`. Another name without a dot is a key of `meta`.
 _OWN_FIELDS = ("id", "content", "blob", "score", "embedding", "sparse_embedding")
-"""Fields of Haystack's Document beside ``meta``. Another name without a dot is a key of ``meta``."""
 
 
 def from_haystack(filters: Mapping[str, Any] | None, *, fields: Mapping[str, str] | None = None) -> Filter:

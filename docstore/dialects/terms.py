@@ -67,8 +67,8 @@ def literal(value: Any) -> Any:
     return {"$eq": value} if isinstance(value, Mapping) else value
 
 
+# A filter that matches nothing.
 NOTHING: Filter = {"metadata": {"$in": []}}
-"""A filter that matches nothing."""
 
 
 def both(parts: Sequence[Filter]) -> Filter:

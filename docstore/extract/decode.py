@@ -94,8 +94,8 @@ _LABELS = {
     "utf-16-le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
 }
 _CODECS = {label: codec for codec, labels in _LABELS.items() for label in labels.split()}
+# What is detected: with further DOS and EBCDIC code pages short Latin texts are taken for Hebrew.
 _DETECTED = tuple(codec for codec in _LABELS if not codec.startswith(("utf", "iso2022")))
-"""What is detected: with further DOS and EBCDIC code pages short Latin texts are taken for Hebrew."""
 _OTHER = re.compile(r"(iso|cp|koi8|mac|euc|shift|big5|gb|johab|tis|ptcp|kz1048|hz|utf-(7|8|16|32))")
 
 

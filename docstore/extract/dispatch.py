@@ -171,8 +171,8 @@ _HEADER = re.compile(
 )
 _BUILTIN = builtin()
 
+# State, note, and the reason why there is no text where there should be some.
 Outcome = tuple[State, str | None, str | None]
-"""State, note, and the reason why there is no text where there should be some."""
 
 
 def read(source: Source, registry: Registry | None, emit: Callable[[str], object]) -> Outcome:

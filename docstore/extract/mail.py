@@ -19,8 +19,8 @@ from docstore.extract.markup import html_pieces
 __all__ = ["mail_text", "mailbox_text", "parts_of"]
 
 _HEADERS = ("Subject", "From", "To", "Cc", "Date")
+# Declared by programs that know nothing of the text: bytes above 0x7F contradict them.
 _NO_CHARSET = frozenset(["us-ascii", "ascii", "ansi_x3.4-1968", "unknown-8bit", "x-unknown", "binary"])
-"""Declared by programs that know nothing of the text: bytes above 0x7F contradict them."""
 _UNSEEN = frozenset(("text/css", "text/javascript", "text/x-amp-html"))
 _REPORTS = frozenset(("message/delivery-status", "message/disposition-notification"))
 # Bounds mails that were made to be nested without end.

@@ -37,6 +37,7 @@ __all__ = ["ANSWERED", "Problem", "ProblemResponse", "install_error_handlers", "
 
 _log = logging.getLogger("docstore.http")
 
+# The first class that an error is an instance of says its status; all others are 422, wrong questions.
 _STATUSES: Sequence[tuple[type[DocstoreError], int]] = (
     (NotFound, 404),
     (RevisionConflict, 412),
@@ -52,10 +53,9 @@ _STATUSES: Sequence[tuple[type[DocstoreError], int]] = (
     (BlobError, 503),
     (BackendError, 503),
 )
-"""The first class that an error is an instance of says its status; all others are 422, wrong questions."""
 
+# Attributes of errors that answers carry, where they are set.
 _TOLD = ("path", "suggestion", "field", "expected", "current", "argument", "bound", "limit")
-"""Attributes of errors that answers carry, where they are set."""
 _DOWN = "The store is not available; try again later."
 
 
@@ -95,8 +95,8 @@ class ProblemResponse(JSONResponse):
         return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
 
 
+# The errors that `problem_of` knows.
 ANSWERED = (HTTPException, RequestValidationError, DocstoreError)
-"""The errors that :func:`problem_of` knows."""
 
 
 class ShapedResponse(ProblemResponse):
@@ -105,8 +105,8 @@ class ShapedResponse(ProblemResponse):
     media_type = "application/json"
 
 
+# Makes the status and the body of an API's own form from a problem.
 Shape = Callable[[Problem], tuple[int, Mapping[str, Any]]]
-"""Makes the status and the body of an API's own form from a problem."""
 
 
 def install_error_handlers(app: FastAPI, shape: Shape | None = None) -> None:

@@ -35,8 +35,8 @@ __all__ = [
     "list_extractions",
 ]
 
+# Fields that one request may ask facets of: each is a query of its own.
 MAX_FACETS = 10
-"""Fields that one request may ask facets of: each is a query of its own."""
 
 Search = Annotated[str | None, Query(description="Terms that must all occur.")]
 Sort = Annotated[list[str], Query(description="Field paths; - before one sorts descending.")]

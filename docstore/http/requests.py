@@ -116,8 +116,8 @@ async def _bound(request: Request) -> View:
     return view
 
 
+# The view that `binding` made for this request.
 CallersView = Annotated[View, Depends(_bound)]
-"""The view that :func:`binding` made for this request."""
 
 
 async def answered(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -198,10 +198,9 @@ def byte_range(asked: str | None, if_range: str | None, tag: str, size: int) -> 
 
 Scope = MutableMapping[str, Any]
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+# Bytes that a JSON body, or what an upload has beside its file, may have: eight times the bound of metadata,
+# as JSON may be spelled at length.
 FIELDS_BYTES = 8 << 20
-"""Bytes that a JSON body, or what an upload has beside its file, may have: eight times the bound of metadata,
-as JSON may be spelled at length.
-"""
 
 
 class StoreRoute(APIRoute):

@@ -18,8 +18,8 @@ __all__ = ["MAX_UPLOAD_BYTES", "router"]
 MAX_UPLOAD_BYTES = 100_000_000
 _ONE = "/{id}"
 _EXTRACTION = "/{id}/extractions/{extraction_id}"
+# Boundaries and headers of an upload's parts.
 _FRAMING_BYTES = 64 << 10
-"""Boundaries and headers of an upload's parts."""
 
 _READS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("", reading.list_documents),

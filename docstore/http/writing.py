@@ -41,6 +41,7 @@ __all__ = [
 MAX_KEY_CHARACTERS = 255
 _UPLOAD_FIELDS = ("file", "metadata", "external_id")
 
+# The body of an upload, for OpenAPI: the handler reads it itself, once it knows who is calling.
 UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -63,7 +64,6 @@ UPLOAD_BODY: dict[str, Any] = {
         },
     }
 }
-"""The body of an upload, for OpenAPI: the handler reads it itself, once it knows who is calling."""
 
 IfMatch = Annotated[str | None, Header(description="The revision, as the ETag has it; another is 412.")]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import Final, NamedTuple, TypeAlias
 
+# Up to so many numbers a set is kept as a list.
 SMALL: Final = 2048
-"""Up to so many numbers a set is kept as a list."""
 
 # From so many bits in 64 on, going through all of them in C takes less than finding each (a half of 1 M:
 # 47 ms, 109 one by one).
@@ -34,8 +34,8 @@ class BitRun(NamedTuple):
     first: int
 
 
+# Ascending numbers, each once, or a run of them.
 Members: TypeAlias = "Sequence[int] | BitRun"
-"""Ascending numbers, each once, or a run of them."""
 
 
 class Bitmap:

@@ -359,13 +359,13 @@ class ValuesByRecord:
         return made
 
 
+# More matches than that are not sorted to be kept.
 MOST_ORDERED: Final = 65_536
-"""More matches than that are not sorted to be kept."""
 
+# What a page cut out of a set takes longer, in matches that could be sorted meanwhile.
 CUT: Final = 4096
-"""What a page cut out of a set takes longer, in matches that could be sorted meanwhile."""
+# The same of a page found by walking the first rows.
 WALK: Final = 128
-"""The same of a page found by walking the first rows."""
 
 _KEPT = 16
 _NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})

@@ -37,10 +37,9 @@ from docstore.query.expr import Path
 from docstore.query.facets import Bucket, group
 from docstore.query.paths import index_step
 
+# Texts, or numbers of arrays, at a path that are counted one by one; each takes as long as reading a few
+# records.
 MOST_COUNTED: Final = 4_096
-"""Texts, or numbers of arrays, at a path that are counted one by one; each takes as long as reading a few
-records.
-"""
 # From so many parts on, turning a column back into doubles is quicker: 20 ms for 100,000 records.
 _MOST_PARTS: Final = 256
 _FLAGS: Final = ((TRUE, True), (FALSE, False))

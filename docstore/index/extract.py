@@ -183,8 +183,8 @@ class Node:
                 yield from self.slices(column)
 
 
+# A record with more JSON values than this is oversized.
 MOST_VALUES: Final = 4096
-"""A record with more JSON values than this is oversized."""
 
 _TEXTS: Final = frozenset(
     {"tenant", "owner", "content_type", "file_type", "status", "content_state", "reviewed_by"}

@@ -191,8 +191,8 @@ def word_tokens(found: Iterable[str]) -> set[str]:
     return {"w" + word.translate(_WRITTEN) for word in set(found) if word}
 
 
+# Tokens, all of one of the alternatives at least; `*` behind a token: the beginning of one.
 Alternatives: TypeAlias = tuple[tuple[str, ...], ...]
-"""Tokens, all of one of the alternatives at least; ``*`` behind a token: the beginning of one."""
 
 
 def fts5_query(alternatives: Alternatives) -> str:

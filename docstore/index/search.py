@@ -151,8 +151,8 @@ def unite_all(parts: Sequence[MatchSets]) -> MatchSets:
     return MatchSets(low, union_all([part.upper for part in parts]))
 
 
+# Says of one leaf what the terms of a source say.
 LeafSearch: TypeAlias = Callable[[Leaf, TermSource], MatchSets]
-"""Says of one leaf what the terms of a source say."""
 
 # So many spans of time are compared one by one; of more, only the minutes are looked up.
 _MOST_SPANS: Final = 8
@@ -168,8 +168,8 @@ def answer_key(terms: Iterable[Expr]) -> str:
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+# Says of one leaf what the terms say.
 BoundLeafSearch: TypeAlias = Callable[[Leaf], MatchSets]
-"""Says of one leaf what the terms say."""
 
 
 def match_sets(expr: Expr, source: TermSource, leaf: BoundLeafSearch | None = None) -> MatchSets:

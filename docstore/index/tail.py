@@ -21,14 +21,14 @@ from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
 
+# Changes that are put to the evaluator; from here on a segment is quicker.
 LOOSE: Final = 128
-"""Changes that are put to the evaluator; from here on a segment is quicker."""
 # So many segments of like size become one.
 _MERGED: Final = 4
 _ANSWERS: Final = 64
 
+# Returns a superset of the records that match a leaf on texts; `None`: they are very many.
 Texts: TypeAlias = Callable[[Leaf], Bitmap | None]
-"""Returns a superset of the records that match a leaf on texts; ``None``: they are very many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ UTC_DATES: Final = b"\x0b"
 KINDS: Final = (NULL, FALSE, TRUE, NUMBER, STRING, ARRAY, OBJECT)
 SCALARS: Final = (NULL, FALSE, TRUE, NUMBER, STRING)
 
+# Bytes a value takes in a column.
 WIDTHS: Final = {NUMBERS: 8, DATES: 16}
-"""Bytes a value takes in a column."""
 
 _LONG, _START, _DIGEST = 40, 24, 16
 
@@ -97,13 +97,12 @@ def is_whole(key: bytes) -> bool:
     return key[:1] != b"t"
 
 
+# The key, at the root, of all records there are.
 EVERY: Final = b"\x00"
-"""The key, at the root, of all records there are."""
 
+# The key, at the root, of records that hold too much to be indexed: every filter looks at them.
 OVERSIZED: Final = b"\x0f"
-"""The key, at the root, of records that hold too much to be indexed: every filter looks at them."""
 
+# So many keys of one path are gone through to answer a predicate; where there are more, it is left to the
+# evaluator.
 MOST_KEYS = 20_000
-"""So many keys of one path are gone through to answer a predicate; where there are more, it is left to the
-evaluator.
-"""

@@ -301,10 +301,9 @@ _LISTED_IN_1024_BITS: Final = 1
 _EARLY_BITS: Final = (1 << 14, 1 << 17)
 
 
+# What cuts records that share a value: of these, from an offset, so many; returns what to sort and how many
+# to skip.
 Tie = Callable[[Bitmap, int, int], tuple[Bitmap, int]]
-"""What cuts records that share a value: of these, from an offset, so many; returns what to sort and how
-many to skip.
-"""
 
 
 def cut_slices(

@@ -42,8 +42,8 @@ __all__ = [
     "walk",
 ]
 
+# Read in each folder; what the first says goes before what the second says.
 FILES = (".docstoreignore", ".gitignore")
-"""Read in each folder; what the first says goes before what the second says."""
 
 
 class Ignored:
@@ -146,8 +146,8 @@ def _is_pattern(line: str) -> bool:
     return True
 
 
+# Names that nobody looks for; `ignore=False` takes them, too.
 ALWAYS_LEFT_OUT = (".git", "node_modules", "__pycache__", "~$*", "Thumbs.db", "desktop.ini", ".DS_Store")
-"""Names that nobody looks for; ``ignore=False`` takes them, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from docstore.models import Document
 
 __all__ = ["MOST_KEY_BYTES", "IndexedFolder", "folder_of_file", "indexed_folder", "owned_by", "shard_of"]
 
+# Bytes of a key as it stands; Postgres' unique index on it takes a third of a page, 2,704 bytes, with two
+# names before it.
 MOST_KEY_BYTES = 800
-"""Bytes of a key as it stands; Postgres' unique index on it takes a third of a page, 2,704 bytes, with two
-names before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ __all__ = ["DocstoreDocumentStore", "DocstoreKeywordRetriever"]
 
 _FIELDS = {"id": "external_id", "content": "content"}
 _KEPT = ("embedding", "sparse_embedding", "blob", "score")
+# The metadata key of what docstore has no field for, as JSON text: one value to the index, not 768.
 _KEPT_KEY = "haystack:kept"
-"""The metadata key of what docstore has no field for, as JSON text: one value to the index, not 768."""
 _CONTENT = frozenset({"content"})
 _MOST_FIELDS = 10_000
 

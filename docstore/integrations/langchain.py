@@ -48,11 +48,9 @@ __all__ = [
     "DocstoreTranslator",
 ]
 
+# Values up to this many bytes are kept in the row, where one query reads many; larger ones in a file. Well
+# below the mebibyte that metadata may have, and above a vector of 4,096 numbers written as JSON.
 _INLINE_BYTES = 65_536
-"""Values up to this many bytes are kept in the row, where one query reads many; larger ones in a file.
-
-Well below the mebibyte that metadata may have, and above a vector of 4,096 numbers written as JSON.
-"""
 _CONTENT = frozenset({"content"})
 
 

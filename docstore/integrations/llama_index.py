@@ -28,10 +28,10 @@ except ImportError as _missing:
 
 __all__ = ["DocstoreDocumentStore", "DocstoreKVStore"]
 
+# A value whose JSON is at most this long is metadata, which filters can name: half of what that may hold.
 _INLINE_CHARACTERS = 500_000
-"""A value whose JSON is at most this long is metadata, which filters can name: half of what that may hold."""
+# As JSON writes it. Texts out of PDF files hold it, and metadata refuses it.
 _NUL = "\\u0000"
-"""As JSON writes it. Texts out of PDF files hold it, and metadata refuses it."""
 
 
 class DocstoreKVStore(BaseKVStore):

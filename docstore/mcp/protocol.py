@@ -51,10 +51,10 @@ __all__ = [
 
 _log = logging.getLogger("docstore.mcp")
 
+# Calls that are made at a time; others wait for their turn.
 _AT_ONCE = 4
-"""Calls that are made at a time; others wait for their turn."""
+# Fields that the list of tools looks for, and how long it may take for it.
 _FIELDS_TOLD, _FIELDS_SECONDS = 100, 2.0
-"""Fields that the list of tools looks for, and how long it may take for it."""
 _DOWN = "The store is not available; try again later."
 _INSTRUCTIONS = (
     "A store of documents: files with metadata and their text. Begin with fields to learn what the metadata "

@@ -214,17 +214,17 @@ def said_of(error: ValidationError, model: type[Arguments]) -> dict[str, Any]:
     return {"code": "invalid_argument", "message": f"{place}: {wrong['msg']}", "suggestion": None}
 
 
+# Calls a method of the store's, in a thread if it is a blocking one.
 Ask: TypeAlias = Callable[..., Awaitable[Any]]
-"""Calls a method of the store's, in a thread if it is a blocking one."""
 
+# Matches are counted up to here.
 COUNTED = 10_000
-"""Matches are counted up to here."""
 _LISTED_METADATA, _LISTED_VALUE = 1_000, 200
+# Characters of a document's metadata that a list and `get` show, and of one value among them.
 _WHOLE_METADATA, _WHOLE_VALUE = 10_000, 4_000
-"""Characters of a document's metadata that a list and `get` show, and of one value among them."""
 _NAMES_LEFT_OUT = 20
+# Characters of a filename, a value or an error that are shown.
 _LINE = 300
-"""Characters of a filename, a value or an error that are shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from docstore.concurrency import looked_over
 from docstore.query.fields import Collection
 from docstore.query.values import Json, canonical_json
 
+# Steps from the record inwards: the field's name first. `()` inside an ElemMatch of values is the element
+# itself.
 Path: TypeAlias = tuple[str, ...]
-"""Steps from the record inwards: the field's name first. ``()`` inside an ElemMatch of values is the element
-itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +248,8 @@ def asked_fields(expr: Expr) -> set[str]:
     return names
 
 
+# Field name → stored value. A select's rows hold the collection's light fields and those named in `include`.
 Row: TypeAlias = dict[str, Any]
-"""Field name → stored value. A select's rows hold the collection's light fields and those named in
-``include``."""
 
 
 class Support(Enum):
@@ -288,10 +287,9 @@ class _EmptyArray(Enum):
 
 
 EMPTY_ARRAY = _EmptyArray.EMPTY_ARRAY
+# What a record sorts by under one key: for a scalar field its stored value or `None`; for a JSON path the
+# JSON value of its smallest or largest element, `None` for null and missing alike, or `EMPTY_ARRAY`.
 SortValue: TypeAlias = Any
-"""What a record sorts by under one key: for a scalar field its stored value or ``None``; for a JSON path the
-JSON value of its
-smallest or largest element, ``None`` for null and missing alike, or ``EMPTY_ARRAY``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,8 +300,8 @@ class Scope:
     owner: str | None = None
 
 
+# The scope that confines to nothing.
 ANYWHERE = Scope()
-"""The scope that confines to nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from docstore.query.sorting import order_bytes, parse_sort
 from docstore.query.values import identity
 
 _LONGEST_NAME = 200
+# The characters of a date that tell it.
 _STEPS: Final = {"day": 10, "month": 7, "year": 4}
-"""The characters of a date that tell it."""
 _DAY: Final = 86_400_000_000
 
 

@@ -20,12 +20,12 @@ from docstore.errors import (
 )
 from docstore.query.values import type_name
 
+# Keys and list indexes from the top of the filter to what an error is about.
 Where: TypeAlias = tuple[str, ...]
-"""Keys and list indexes from the top of the filter to what an error is about."""
 
 _LONGEST_GUESSED = 64
+# How alike a slip and the name that was meant are: `staus` and `status`, not `tags` and `status`.
 SLIP = 0.8
-"""How alike a slip and the name that was meant are: ``staus`` and ``status``, not ``tags`` and ``status``."""
 
 
 def shown(value: Any) -> str:

@@ -18,10 +18,10 @@ EXPECTED = "an aware datetime or RFC 3339 text such as '2026-01-31T09:30:00Z'"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 _DAY = 86_400_000_000
+# 0001-01-01T00:00:00Z.
 MIN_INSTANT = (date.min.toordinal() - _EPOCH_DAY) * _DAY
-"""0001-01-01T00:00:00Z."""
+# 9999-12-31T23:59:59.999999Z.
 MAX_INSTANT = (date.max.toordinal() - _EPOCH_DAY + 1) * _DAY - 1
-"""9999-12-31T23:59:59.999999Z."""
 
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _TIME = re.compile(
@@ -81,8 +81,8 @@ def is_utc_instant(text: str) -> bool:
     return metadata_instant(text) is not None and (len(text) == 10 or (text[10] == "T" and text[-1] == "Z"))
 
 
+# Microseconds.
 MINUTE = 60_000_000
-"""Microseconds."""
 
 
 def minute_text(instant: int) -> str | None:

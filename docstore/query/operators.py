@@ -60,8 +60,8 @@ from docstore.query.values import (
 
 # -- operands --------------------------------------------------------------------------------------
 
+# The words before lists of filters.
 LOGIC = ("$and", "$or", "$nor")
-"""The words before lists of filters."""
 
 
 def is_operators(value: Any) -> bool:
@@ -355,8 +355,8 @@ def compare_field(target: Target, op: Op, operand: Json) -> Expr:
 
 # -- readers ---------------------------------------------------------------------------------------
 
+# Makes an Expr of an operator's operand, which stands at a place in the filter.
 Reader: TypeAlias = Callable[[Rules, Target, Any, Where], Expr]
-"""Makes an Expr of an operator's operand, which stands at a place in the filter."""
 
 
 def plain_value(rules: Rules, target: Target, value: Any, where: Where) -> Expr:
@@ -618,8 +618,8 @@ def _options(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     raise bad_syntax(where, f"$options ({type_name(operand)}) without $regex", "$regex beside it")
 
 
+# An operand: one value, an array of values, a pattern, operators of its own, or anything else.
 Operand: TypeAlias = Literal["value", "values", "pattern", "operators", "other"]
-"""An operand: one value, an array of values, a pattern, operators of its own, or anything else."""
 
 _TEXT = {"type": "string"}
 _LIST = {"type": "array"}
@@ -644,6 +644,7 @@ class Operator:
     read: Reader | None
 
 
+# The operators that stand below a field.
 OPERATORS: dict[str, Operator] = {
     "$eq": Operator("equals; null also matches a missing field", "value", {}, plain_value),
     "$ne": Operator("the complement of $eq", "value", {}, _not_equal),
@@ -670,7 +671,6 @@ OPERATORS: dict[str, Operator] = {
     "$contains": Operator("the array has this value, or all of these", "values", {}, _contains(True)),
     "$containsAny": Operator("the array has one of these", "values", {}, _contains(False)),
 }
-"""The operators that stand below a field."""
 
 
 def words_with(*operands: Operand) -> tuple[str, ...]:

@@ -47,10 +47,10 @@ from docstore.query.paths import parse_path, path_text
 from docstore.query.values import Json, NotJson, by_value, check_text
 
 _LONGEST_HINT = 64
+# The `$`-words that stand where a field's name would.
 TOP_WORDS = (*LOGIC, "$comment")
-"""The ``$``-words that stand where a field's name would."""
+# The `$`-words that stand below a field.
 FIELD_WORDS = tuple(OPERATORS)
-"""The ``$``-words that stand below a field."""
 
 
 def parse(
@@ -242,10 +242,10 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     return _all([*([All(target.path, tuple(scalars))] if scalars else []), *terms])
 
 
+# The words before lists of values; each value is an operand of its own.
 LISTS = words_with("values")
-"""The words before lists of values; each value is an operand of its own."""
+# The words before patterns.
 PATTERNS = words_with("pattern")
-"""The words before patterns."""
 
 # How many operands of the largest size may come together in one filter.
 _TOTAL = 64

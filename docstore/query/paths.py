@@ -23,9 +23,9 @@ class Missing(Enum):
 
 MISSING: Final = Missing.MISSING
 
+# One place that a path leads to: the value there or `MISSING`, and whether the value, if an array, is opened
+# (false for an element reached by an index as the last step).
 End: TypeAlias = tuple[Json | Missing, bool]
-"""One place that a path leads to: the value there or ``MISSING``, and whether the value, if an array,
-is opened (false for an element reached by an index as the last step)."""
 
 
 # Characters of a path's text up to which its steps are remembered.
@@ -176,9 +176,9 @@ def seen(value: Json, steps: Path) -> Seen:
 
 
 Predicate: TypeAlias = Callable[[Any], bool]
+# What a leaf's path starts from: a record (`None` is missing), a plain mapping, an array's element by its
+# fields, or the element itself.
 Root: TypeAlias = Literal["record", "free", "element", "value"]
-"""What a leaf's path starts from: a record (``None`` is missing), a plain mapping, an array's element by its
-fields, or the element itself."""
 
 
 def sees(path: Path, test: Test, root: Root) -> Predicate:

@@ -24,10 +24,10 @@ from docstore.errors import shown
 from docstore.query.text import fold
 
 _SPACES = " \t\n\r\f\v"
+# A counted repetition: the least times, a comma, the most times.
 REPEAT = re.compile(r"\{([0-9]+)(,?)([0-9]*)\}")
-"""A counted repetition: the least times, a comma, the most times."""
+# A group that has a name, or sets flags; `)` at its end if it sets them for all that follows.
 GROUP = re.compile(r"\(\?(?:P?<[^>]*>|([imsU]*)(?:-([imsU]*))?([:)]))")
-"""A group that has a name, or sets flags; ``)`` at its end if it sets them for all that follows."""
 HEX = re.compile(r"\\x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]+)\})")
 OCTAL = re.compile(r"\\(0[0-7]{0,2}|[1-7][0-7]{1,2})")
 
@@ -118,8 +118,8 @@ class CharacterClass:
     negated: bool = False
 
 
+# A run of ordinary characters, a wildcard, or a class.
 Token: TypeAlias = str | Wild | CharacterClass
-"""A run of ordinary characters, a wildcard, or a class."""
 
 
 def glob_tokens(pattern: str, *, folded: bool = False) -> tuple[Token, ...]:

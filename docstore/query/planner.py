@@ -478,8 +478,8 @@ class Planned(Protocol):
         """Say whether the backend orders by a key."""
 
 
+# The backend's word on a leaf.
 LeafSupport: TypeAlias = Callable[[Leaf], TermSupport]
-"""The backend's word on a leaf."""
 
 
 def make_plan(backend: Planned, collection: Collection, expr: Expr, order: Sequence[SortKey]) -> Plan:

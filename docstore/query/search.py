@@ -133,8 +133,8 @@ def _all(terms: list[Expr]) -> Expr:
     return distinct[0] if len(distinct) == 1 else And(tuple(distinct))
 
 
+# The most that a snippet holds beside its `…`.
 SNIPPET_CHARACTERS = 200
-"""The most that a snippet holds beside its ``…``."""
 
 _WORDS_OF_HALF_WEIGHT = 500
 _FILENAME_BONUS = 3

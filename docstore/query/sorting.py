@@ -45,10 +45,10 @@ from docstore.query.values import NotJson, check_text
 _KNOWN = {collection.name: collection for collection in (DOCUMENTS, EXTRACTIONS)}
 # Characters of a sort up to which what it says is remembered.
 _REMEMBERED = 200
+# A field path, or a list of field paths and of (path, 1 or -1).
 Sort: TypeAlias = "str | Sequence[str | tuple[str, int]]"
-"""A field path, or a list of field paths and of (path, 1 or -1)."""
+# A text as it is, or a path and whether it descends.
 Key: TypeAlias = str | tuple[str, bool]
-"""A text as it is, or a path and whether it descends."""
 _TURNED = bytes(255 - byte for byte in range(256))
 
 

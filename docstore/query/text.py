@@ -26,8 +26,8 @@ from functools import lru_cache
 
 from docstore.query.expr import Occurs
 
+# Stands between the runs in `index_symbols`: a letter, so no run has it, nor a term sought there.
 SYMBOL_SEPARATOR = "a"
-"""Stands between the runs in :func:`index_symbols`: a letter, so no run has it, nor a term sought there."""
 
 _SINGLE = (
     (0x0E00, 0x0EFF),  # Thai, Lao

@@ -43,14 +43,15 @@ from docstore.query.values import (
     type_name,
 )
 
+# The operators that there are.
 OPERATORS: Final = (
     "$set", "$unset", "$inc", "$mul", "$min", "$max", "$rename", "$push", "$addToSet", "$pull", "$pop",
 )  # fmt: skip
-"""The operators that there are."""
+# Words that MongoDB's users know as update operators: no one means a key of such a name.
 WORDS: Final = frozenset((
     *OPERATORS, "$setOnInsert", "$currentDate", "$bit", "$pullAll", "$pushAll", "$addFields", "$replaceWith",
 ))  # fmt: skip
-"""Words that MongoDB's users know as update operators: no one means a key of such a name."""
+# What says the same as a word of MongoDB's that there is not.
 _INSTEAD: Final = {
     "$currentDate": "the time itself, as in {'$set': {'metadata.at': datetime.now(UTC)}}",
     "$pullAll": "{'$pull': {path: {'$in': […]}}}",
@@ -59,12 +60,11 @@ _INSTEAD: Final = {
     "$replaceWith": "replace_metadata=",
     "$setOnInsert": "put() with on_conflict='skip' or 'merge'",
 }
-"""What says the same as a word of MongoDB's that there is not."""
 _NULL_BYTES = len("null,")
 _ROOT = "metadata"
 
+# From the value at a path, or `MISSING`, to what is to be there.
 Settle: TypeAlias = Callable[[Json | Missing], Json | Missing]
-"""From the value at a path, or ``MISSING``, to what is to be there."""
 
 
 class Unfit(ValueError):

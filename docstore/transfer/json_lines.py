@@ -54,8 +54,8 @@ __all__ = [
 FORMAT = 1
 BytesPlace = Literal["inline", "beside", "none"]
 _COUNTERS = ("version", "revision", "attempts")
+# Far from where int64 ends, so that one more always is a number, too.
 _MOST_COUNTED = 2**53
-"""Far from where int64 ends, so that one more always is a number, too."""
 _KEYS = ("id", "external_id", "content_type", "document_id")
 
 

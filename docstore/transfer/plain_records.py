@@ -22,13 +22,13 @@ __all__ = [
 
 # Records of one commit: what fails before it names the line that it stopped at.
 _BATCH = 1000
+# What is a field of a document; all else is its metadata.
 _FIELDS = frozenset(
     {
         "id", "external_id", "filename", "content_type", "status", "error", "content", "preview",
         "created_at", "updated_at", "processed_at", "expires_at", "sha256", "size", "tenant", "owner",
     }
 )  # fmt: skip
-"""What is a field of a document; all else is its metadata."""
 
 
 @dataclass(slots=True)

@@ -39,19 +39,19 @@ __all__ = [
     "look_after",
 ]
 
+# Tenant and id: what a record is known by in every store.
 Key = tuple[str | None, str]
-"""Tenant and id: what a record is known by in every store."""
 
+# The private columns that are kept.
 PRIVATE: dict[str, tuple[str, ...]] = {
     DOCUMENTS.name: ("fingerprint", "lease_token", "lease_worker", "lease_expires_at"),
     EXTRACTIONS.name: ("fingerprint",),
 }
-"""The private columns that are kept."""
+# The fields that two records must share to be the same.
 COMPARED = {
     collection.name: tuple(name for name in collection.fields if name != "number")
     for collection in (DOCUMENTS, EXTRACTIONS)
 }
-"""The fields that two records must share to be the same."""
 _READ = {
     DOCUMENTS.name: frozenset({"content", "blob_key", *PRIVATE["documents"]}),
     EXTRACTIONS.name: frozenset(PRIVATE["extractions"]),

@@ -31,8 +31,8 @@ __all__ = [
     "Intake",
 ]
 
+# So few documents are validated one by one.
 _FEW = 8
-"""So few documents are validated one by one."""
 
 
 class Additions:

@@ -41,8 +41,8 @@ __all__ = [
     "stamped",
 ]
 
+# The fields that may be given.
 NAMES: Final = frozenset(NewDocument.model_fields)
-"""The fields that may be given."""
 
 
 # Enough for the marks of every type that is told by its first bytes (tar's stands at 257).
@@ -200,10 +200,10 @@ def _settle(row: dict[str, Any]) -> None:
 _FIRST: Final[Mapping[str, Any]] = {
     "version": 1, "is_latest": True, "status": "pending", "attempts": 0, "metadata": "{}", "revision": 1,
 }  # fmt: skip
+# The row of a document of which nothing was said.
 BLANK: Final[dict[str, Any]] = {
     name: _FIRST.get(name) for name in (*DOCUMENTS.fields, *DOCUMENTS.private) if name != "number"
 }
-"""The row of a document of which nothing was said."""
 
 
 def _check_of(field: Field) -> Callable[[Checks, Any], Any]:
@@ -218,6 +218,7 @@ def _check_of(field: Field) -> Callable[[Checks, Any], Any]:
             return lambda checks, value: checks.text(name, value)
 
 
+# How each field is checked, and brought into the form that rows hold.
 CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
     **{field.name: _check_of(field) for field in DOCUMENTS.given if field.name != "owner"},
     "id": lambda checks, value: checks.key("id", value),
@@ -230,7 +231,6 @@ CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
     "status": Checks.status,
     "metadata": Checks.metadata,
 }
-"""How each field is checked, and brought into the form that rows hold."""
 
 
 def given_values(given: NewDocument | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -459,6 +459,7 @@ def _plain(column: Column, kinds: set[type], _: Checks) -> Column | None:
     return _texts(column, kinds, 0, None)
 
 
+# How a column is checked all at once; `None`: look at each value.
 _QUICK: Final[Mapping[str, Callable[[Column, set[type], Checks], Column | None]]] = {
     **{
         field.name: _instants if field.kind is Kind.INSTANT else _plain
@@ -471,7 +472,6 @@ _QUICK: Final[Mapping[str, Callable[[Column, set[type], Checks], Column | None]]
     "filename": lambda column, kinds, checks: _texts(column, kinds, 0, checks.limits.filename_characters),
     "metadata": _objects,
 }
-"""How a column is checked all at once; ``None``: look at each value."""
 
 
 def _settle_columns(row: dict[str, Column]) -> None:

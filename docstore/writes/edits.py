@@ -43,8 +43,8 @@ __all__ = [
 ]
 
 _KEPT: tuple[BlobState, ...] = ("pending", "live")
+# Documents changed or removed in one commit.
 BATCH = 1000
-"""Documents changed or removed in one commit."""
 # Documents whose new columns are held, and written, together: their metadata may be long.
 _TOGETHER = 250
 

@@ -64,8 +64,8 @@ class AddResult(BaseModel):
     __str__ = __repr__
 
 
+# What a put did.
 PutOutcome: TypeAlias = Literal["added", "replaced", "merged", "skipped", "versioned", "unchanged"]
-"""What a put did."""
 
 
 class Put(BaseModel):
@@ -177,8 +177,8 @@ G = TypeVar("G")
 T = TypeVar("T")
 S = TypeVar("S")
 OnError: TypeAlias = Literal["raise", "collect"]
+# The place of each document that failed, and its error.
 Failures: TypeAlias = list[tuple[int, Exception]]
-"""The place of each document that failed, and its error."""
 # Rows of one commit are held in memory until it ends.
 _MOST_IN_BATCH = 100_000
 

@@ -34,16 +34,16 @@ __all__ = [
     "row_of_extraction",
 ]
 
+# From the row as it is, and now, to the columns to set.
 Change = Callable[[Row, int], dict[str, Any]]
-"""From the row as it is, and now, to the columns to set."""
 _CHANGEABLE: Final = (*(field.name for field in DOCUMENTS.given), "replace_metadata")
 _CHECKED: Final[Mapping[str, Callable[[Checks, Any], Any]]] = {
     **CHECKED, "owner": lambda checks, value: scope_text("owner", value),
 }  # fmt: skip
+# What a document is moved by, from one version chain to another.
 MOVES: Final = frozenset({"owner", "external_id"})
-"""What a document is moved by, from one version chain to another."""
+# The record fields that `$set` takes, and whether they may be `None`.
 _SETTABLE: Final = {field.name: field.nullable for field in DOCUMENTS.given if field.name != "metadata"}
-"""The record fields that ``$set`` takes, and whether they may be ``None``."""
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -264,6 +264,7 @@ _EXTRACTION_CHANGEABLE = (
     "results", "confidence_scores", "review_flags", "review_below", "needs_review", "metadata",
     "replace_metadata", "error", "created_at", "updated_at",
 )  # fmt: skip
+# The record fields that `$set` takes, and whether they may be `None`.
 _EXTRACTION_SETTABLE = {
     "results": True,
     "confidence_scores": True,
@@ -273,7 +274,6 @@ _EXTRACTION_SETTABLE = {
     "created_at": False,
     "updated_at": False,
 }
-"""The record fields that ``$set`` takes, and whether they may be ``None``."""
 
 
 def draft_extraction(given: Mapping[str, Any], checks: Checks) -> Row:

@@ -74,15 +74,15 @@ _AT_ONCE = 1000
 _PENDING: tuple[BlobState, ...] = ("pending",)
 _KEYS = frozenset({"id", "external_id"})
 _GIVEN = tuple(field.name for field in DOCUMENTS.given)
+# What `replace` sets from the draft and compares with what is there.
 _REPLACED = (
     *(name for name in _GIVEN if name not in ("external_id", "owner", "created_at", "updated_at")),
     "file_type", "size", "sha256", "status",
 )  # fmt: skip
-"""What ``replace`` sets from the draft and compares with what is there."""
+# The fields that `merge` sets where they were given.
 _MERGED = (*(name for name in _GIVEN if name not in ("external_id", "owner", "metadata")), "status")
-"""The fields that ``merge`` sets where they were given."""
+# What a repeated put compares, beside the fields that were given: a worker may have set all else since.
 _ASKED = ("filename", "content_type", "size", "sha256", "metadata")
-"""What a repeated put compares, beside the fields that were given: a worker may have set all else since."""
 
 
 class Done(NamedTuple):

@@ -42,11 +42,11 @@ __all__ = [
     "serve",
 ]
 
+# What a form of the page has beside a file.
 _FORM_BYTES = 64 << 10
-"""What a form of the page has beside a file."""
 _EXPENSIVE_A_MINUTE = 30
+# Addresses below the router's prefix that it does not have.
 _ONLY_HERE = ("/documents:export", "/documents:explain", "/documents/{id}/preview")
-"""Addresses below the router's prefix that it does not have."""
 
 Handler = Callable[..., Any]
 

@@ -130,8 +130,8 @@ _MOST_BRANCHES = 500
 _NOT_COMPARED = {"content", "snippet", "id", "number", "version", "is_latest", "revision", "first_created_at"}
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 
+# Key, value and address that asks for it, the branches below, and how many more there are.
 Branch = tuple[str, str | None, str | None, list[Any], int]
-"""Key, value and address that asks for it, the branches below, and how many more there are."""
 
 
 def document_page(request: Request, id: str) -> Response:
@@ -232,8 +232,8 @@ def retry(request: Request, id: str) -> Response:
     return RedirectResponse(f"/documents/{quote(id, safe='')}", 303)
 
 
+# The extractions that people have to look at; the oldest come first.
 WAITING = {"needs_review": True, "is_reviewed": False}
-"""The extractions that people have to look at; the oldest come first."""
 _LONG = 60
 _REVIEWED_CHARACTERS = 20_000
 

@@ -44,16 +44,15 @@ T = TypeVar("T")
 _RECORD_FIELDS = ("status", "file_type", "owner")
 _MOST_METADATA = 6
 _MOST_VALUES = 24
+# Newest documents that the fields of the metadata are looked up in: a list must not read the whole store.
 _SAMPLE = 500
-"""Newest documents that the fields of the metadata are looked up in: a list must not read the whole store."""
 _KEPT_SECONDS = 30.0
 _MOST_SCOPES = 1000
+# What all counts of one page may take together; what is not counted by then says so.
 _BUDGET_SECONDS = 0.3
-"""What all counts of one page may take together; what is not counted by then says so."""
+# Documents up to which nothing takes long: numbers are facets, which no index counts, and only a machine that
+# is busy makes anybody wait.
 _SMALL = 20_000
-"""Documents up to which nothing takes long: numbers are facets, which no index counts, and only a machine
-that is busy makes anybody wait.
-"""
 _PATIENCE_WITH_SMALL = 10
 
 
@@ -177,8 +176,8 @@ _FORMATS = {
     "arrow": ("application/vnd.apache.arrow.stream", "documents.arrow"),
 }
 _BATCH = 500
+# What a list may take unless its address says that it is waited for.
 _MOMENT_SECONDS = 0.6
-"""What a list may take unless its address says that it is waited for."""
 
 
 @dataclass(frozen=True, slots=True)

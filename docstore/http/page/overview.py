@@ -105,8 +105,8 @@ _SIZES = (
     (0, "empty"), (1, "under 10 kB"), (10_000, "10–100 kB"), (100_000, "0.1–1 MB"), (1_000_000, "1–10 MB"),
     (10_000_000, "10–100 MB"), (100_000_000, "over 100 MB"),
 )  # fmt: skip
+# Columns of the plot over time.
 _PARTS = 28
-"""Columns of the plot over time."""
 
 
 class SlowQueries:

@@ -24,8 +24,8 @@ from docstore.query.paths import parse_path
 
 __all__ = ["COLUMNS", "Complaint", "Question", "complaint_of", "spelled_out", "term_for", "terms_in"]
 
+# The columns of a list, unless others are chosen.
 COLUMNS = ("filename", "file_type", "size", "status", "created_at")
-"""The columns of a list, unless others are chosen."""
 DEFAULT_LIMIT = 50
 _MOST_COLUMNS = 20
 _DECODER = json.JSONDecoder()

@@ -23,10 +23,10 @@ from docstore.query.search import highlight
 __all__ = ["STATIC", "error_page", "html_page", "login_page", "marked", "shown_as", "streamed_page"]
 
 STATIC = Path(__file__).parent / "static"
+# What a template prints where the page so far is to be sent.
 _FLUSH = Markup("\0")
-"""What a template prints where the page so far is to be sent."""
+# Control characters, and those that turn the direction of text around: a name must not look like another.
 _STEERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of text around: a name must not look like another."""
 _TITLES = {400: "Wrong request", 401: "A key is needed", 403: "Not allowed", 404: "Not found",
            413: "Too large", 422: "Wrong question", 429: "Too often", 503: "Not available"}  # fmt: skip
 

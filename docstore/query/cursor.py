@@ -23,8 +23,6 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
-from json.encoder import encode_basestring_ascii
 from typing import Any, Literal, TypeAlias
 
 from docstore.errors import InvalidCursor
@@ -84,17 +82,10 @@ def binding(
         latest_only: whether only the newest versions are listed.
         scope: the tenant and owner.
     """
-    said = encode_basestring_ascii(filter_text)
-    rest = _said(search or "", tuple(order), latest_only, scope)
-    text = f'["{collection.name}",{said},{rest}'
+    keys = [[key.path, key.descending, key.largest] for key in order]
+    said = [collection.name, filter_text, search or "", keys, latest_only, scope.tenant, scope.owner]
+    text = json.dumps(said, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES, person=b"docstore cursor").digest()
-
-
-@lru_cache(maxsize=256)
-def _said(search: str, order: tuple[SortKey, ...], latest_only: bool, scope: Scope) -> str:
-    keys = [[list(key.path), key.descending, key.largest] for key in order]
-    rest = [search, keys, latest_only, scope.tenant, scope.owner]
-    return json.dumps(rest, separators=(",", ":"))[1:]
 
 
 def encode(position: Sequence[SortValue], way: Way, bound: bytes, secrets: Sequence[bytes] = ()) -> str:

@@ -8,8 +8,7 @@ are ``int`` microseconds since the epoch. There are no negative leaves: ``$ne $n
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import lru_cache
@@ -91,9 +90,11 @@ class Exists:
 
 @dataclass(frozen=True, slots=True)
 class TypeIs:
-    """``$type`` (rule 15). ``types`` holds names of ``null bool number string array object int long double
-    date``;
-    empty (only aliases that match nothing were given) is false.
+    """``$type`` (rule 15).
+
+    Attributes:
+        types: of ``null bool number string array object int long double date``; none (only aliases that match
+            nothing were given) is false.
     """
 
     path: Path
@@ -119,9 +120,10 @@ class Mod:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """``$regex`` (rule 18): ``pattern`` in RE2 syntax is found in the string. ``flags`` is a sorted subset of
-    ``ims``;
-    ``x`` was translated away by ``parse``.
+    """``$regex`` (rule 18): ``pattern`` in RE2 syntax is found in the string.
+
+    Attributes:
+        flags: a sorted subset of ``ims``; ``x`` was translated away by ``parse``.
     """
 
     path: Path
@@ -368,18 +370,6 @@ def expr_to_json(expr: Expr) -> str:
     return _encode(expr)
 
 
-def expr_from_json(text: str) -> Expr:
-    """Return the Expr that :func:`expr_to_json` wrote.
-
-    Raises:
-        ValueError: the text is not one of its texts.
-    """
-    try:
-        return _decode(json.loads(text))
-    except (KeyError, TypeError, IndexError) as wrong:
-        raise ValueError(f"not an expression: {text[:80]!r}") from wrong
-
-
 def _encode(expr: Expr) -> str:
     # The frequent leaves are written out: this text keys every cache, several times a query.
     match expr:
@@ -421,46 +411,14 @@ def _value_json(value: Json) -> str:
 
 def _parts(leaf: Leaf) -> list[Any]:
     """Return a leaf as its word and the values of its fields."""
-    values = [getattr(leaf, name) for name, _ in _FIELDS[type(leaf)]]
+    values = [getattr(leaf, name) for name in _FIELDS[type(leaf)]]
     return [_WORDS[type(leaf)], *(sorted(one) if isinstance(one, frozenset) else one for one in values)]
 
 
-def _decode(node: Any) -> Expr:
-    word, *rest = node
-    if word == "and":
-        return And(tuple(map(_decode, rest)))
-    if word == "or":
-        return Or(tuple(map(_decode, rest)))
-    if word == "not":
-        return Not(_decode(rest[0]))
-    kind = _LEAVES.get(word)
-    if kind is None:
-        raise ValueError(f"not an expression: {word!r}")
-    leaf: Leaf = kind(*(read(one) for (_, read), one in zip(_FIELDS[kind], rest, strict=True)))
-    return leaf
-
-
-# The leaves by the word that stands first in their JSON.
-_LEAVES: dict[str, type[Any]] = {
-    "all": All, "always": Always, "compare": Compare, "contains": Contains, "during": During,
-    "element": ElemMatch, "exists": Exists, "in": In, "match": Match, "mod": Mod, "occurs": Occurs,
-    "regex": Regex, "size": Size, "type": TypeIs,
+# The word of each leaf, first in its JSON.
+_WORDS: dict[type[Any], str] = {
+    All: "all", Always: "always", Compare: "compare", Contains: "contains", During: "during",
+    ElemMatch: "element", Exists: "exists", In: "in", Match: "match", Mod: "mod", Occurs: "occurs",
+    Regex: "regex", Size: "size", TypeIs: "type",
 }  # fmt: skip
-_WORDS = {kind: word for word, kind in _LEAVES.items()}
-# By the annotation of a leaf's field, how JSON becomes its value; of others it is the value.
-_FROM_JSON: dict[str, Callable[[Any], Any]] = {
-    "Path": tuple,
-    "Expr": _decode,
-    "frozenset[str]": frozenset,
-    "tuple[Json, ...]": tuple,
-    "tuple[int, ...]": tuple,
-    "tuple[str, ...]": tuple,
-    "tuple[tuple[int, int], ...]": lambda pairs: tuple(map(tuple, pairs)),
-}
-
-
-# The names of each leaf's fields, in order, each with what reads it from JSON.
-_FIELDS = {
-    kind: tuple((one.name, _FROM_JSON.get(str(one.type), lambda value: value)) for one in fields(kind))
-    for kind in _WORDS
-}
+_FIELDS = {kind: tuple(one.name for one in fields(kind)) for kind in _WORDS}

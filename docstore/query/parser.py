@@ -86,7 +86,7 @@ def parse(
 
 def _filter(rules: Rules, filter: Any, where: Where) -> Expr:
     terms = []
-    for key, operand in _members(filter, where, "a filter: an object of fields and operators"):
+    for key, operand in members(filter, where, "a filter: an object of fields and operators"):
         here = (*where, key)
         if not key.startswith("$"):
             terms.append(_field(rules, key, operand, here))
@@ -102,7 +102,8 @@ def _top_words_near(key: str) -> tuple[str, ...]:
     return () if key in FIELD_WORDS else TOP_WORDS
 
 
-def _members(mapping: Any, where: Where, expected: str) -> Iterator[tuple[str, Any]]:
+def members(mapping: Any, where: Where, expected: str) -> Iterator[tuple[str, Any]]:
+    """Yield the members of an object, each key by its value; a wrong key is a FilterError."""
     if type(mapping) is not dict and not isinstance(mapping, Mapping):
         raise bad_syntax(where, shown(mapping), expected)
     for given, operand in mapping.items():
@@ -163,15 +164,15 @@ def _condition(rules: Rules, target: Target, operand: Any, where: Where) -> Expr
 
 def _operators(rules: Rules, target: Target, operators: Mapping[Any, Any], where: Where) -> Expr:
     terms = []
-    members = dict(_members(operators, where, "operators"))
-    for word, operand in members.items():
+    given = dict(members(operators, where, "operators"))
+    for word, operand in given.items():
         here = (*where, word)
         if not word.startswith("$"):
             what = f"the plain key {shown(word)} among operators"
             raise bad_syntax(here, what, "operators only, or a plain key first")
-        if word == "$options" and "$regex" in members:
+        if word == "$options" and "$regex" in given:
             continue
-        terms.append(_operator(rules, target, word, operand, here, members))
+        terms.append(_operator(rules, target, word, operand, here, given))
     return _all(terms)
 
 

@@ -95,13 +95,6 @@ def reach(value: Json, steps: Path) -> list[End]:
     return ends
 
 
-def descended(value: Json, steps: Path) -> list[End]:
-    """Return every end of ``steps`` in what was reached already: an array here is tried by element, too."""
-    ends: list[End] = []
-    _descend(value, steps, 0, ends)
-    return ends
-
-
 def _descend(value: Json, steps: Path, at: int, ends: list[End]) -> None:
     for position in range(at, len(steps)):
         if type(value) is list:

@@ -19,12 +19,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from unicodedata import normalize
+from unicodedata import normalize as unicode_form
 
 from docstore.errors import FilterTooComplex, FilterValueError, shown
 from docstore.limits import Limits
 from docstore.query.expr import FALSE, TRUE, And, Expr, Not, Occurs, Or
 from docstore.query.fields import Collection
+from docstore.query.planner import normalize
 from docstore.query.text import (
     begins_cluster,
     index_words,
@@ -42,7 +43,7 @@ _EITHER = "OR"
 
 
 def parse_search(search: str | None, collection: Collection, limits: Limits, *, marks: bool = False) -> Expr:
-    """Return what ``search`` asks of a record.
+    """Return what ``search`` asks of a record, normalized.
 
     Args:
         search: as the user wrote it, up to ``limits.search_characters`` characters; ``None``, an empty text
@@ -65,7 +66,7 @@ def parse_search(search: str | None, collection: Collection, limits: Limits, *, 
         wrong = f"search has {len(search)} characters; at most {limit} are allowed (search_characters)"
         raise FilterTooComplex(wrong, path="search", bound="search_characters", limit=limit)
     groups = _groups(search, "content" in collection.fields, marks)
-    return _all([_any(group) for group in groups])
+    return normalize(And(tuple(Or(tuple(group)) for group in groups)))
 
 
 def search_terms(search: str | None, *, marks: bool = False) -> tuple[Occurs, ...]:
@@ -76,7 +77,7 @@ def search_terms(search: str | None, *, marks: bool = False) -> tuple[Occurs, ..
 
 def _groups(search: str, content: bool, marks: bool) -> list[list[Expr]]:
     """Return the terms of a search in groups: of each group any term must match."""
-    plain = normalize("NFKC", without_ignorables(search.replace("\0", " ")))
+    plain = unicode_form("NFKC", without_ignorables(search.replace("\0", " ")))
     groups: list[list[Expr]] = []
     joins = False
     for minus, phrase, word in _TERM.findall(plain):
@@ -89,7 +90,7 @@ def _groups(search: str, content: bool, marks: bool) -> list[list[Expr]]:
         term = _occurs(search_fold(text, marks=marks), bool(phrase), content, marks)
         if term is None:
             continue
-        term = _complement(term) if minus else term
+        term = Not(term) if minus else term
         if joins:
             groups[-1].append(term)
         else:
@@ -107,30 +108,6 @@ def _occurs(text: str, is_phrase: bool, content: bool, marks: bool) -> Expr | No
     found = tuple(words(text))
     prefix = bool(found) and not is_phrase and text.endswith(found[-1])
     return Occurs(text, found, prefix, content, marks)
-
-
-def _complement(term: Expr) -> Expr:
-    return TRUE if term == FALSE else Not(term)
-
-
-def _any(terms: list[Expr]) -> Expr:
-    """Return the disjunction of a group's terms."""
-    distinct = [term for term in dict.fromkeys(terms) if term != FALSE]
-    if TRUE in distinct:
-        return TRUE
-    if not distinct:
-        return FALSE
-    return distinct[0] if len(distinct) == 1 else Or(tuple(distinct))
-
-
-def _all(terms: list[Expr]) -> Expr:
-    """Return the conjunction of the groups."""
-    distinct = [term for term in dict.fromkeys(terms) if term != TRUE]
-    if FALSE in distinct:
-        return FALSE
-    if not distinct:
-        return TRUE
-    return distinct[0] if len(distinct) == 1 else And(tuple(distinct))
 
 
 # The most that a snippet holds beside its `…`.

@@ -37,14 +37,11 @@ from typing import Any, TypeAlias
 from docstore.errors import InvalidSort
 from docstore.limits import Limits
 from docstore.query.expr import EMPTY_ARRAY, Path, SortKey, SortValue
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
+from docstore.query.fields import Collection, Kind
 from docstore.query.filter_errors import SLIP, nearest, shown
 from docstore.query.paths import index_step, parse_path, path_text
 from docstore.query.values import NotJson, check_text
 
-_KNOWN = {collection.name: collection for collection in (DOCUMENTS, EXTRACTIONS)}
-# Characters of a sort up to which what it says is remembered.
-_REMEMBERED = 200
 # A field path, or a list of field paths and of (path, 1 or -1).
 Sort: TypeAlias = "str | Sequence[str | tuple[str, int]]"
 # A text as it is, or a path and whether it descends.
@@ -70,14 +67,7 @@ def parse_sort(sort: Sort, collection: Collection, limits: Limits) -> tuple[Sort
         InvalidSort: another type, no key or too many, an unknown field, one that cannot be sorted by
             (``content``), a step below a scalar field, or a path that is too long.
     """
-    keys = tuple(_keys(sort, limits))
-    if collection.name not in _KNOWN or sum(map(_length, keys)) > _REMEMBERED:
-        return _order_of(keys, collection, limits)
-    return _remembered(keys, collection.name, limits)
-
-
-def _order_of(keys: tuple[Key, ...], collection: Collection, limits: Limits) -> tuple[SortKey, ...]:
-    named = [_parse_key(key, collection, limits) for key in keys]
+    named = [_parse_key(key, collection, limits) for key in _keys(sort, limits)]
     order: list[SortKey] = []
     for key in (*named, SortKey(("number",), named[-1].descending, named[-1].descending)):
         if not any(key == earlier or _same_scalar(key, earlier, collection) for earlier in order):
@@ -85,11 +75,6 @@ def _order_of(keys: tuple[Key, ...], collection: Collection, limits: Limits) -> 
         if key.path == ("number",):
             break
     return tuple(order)
-
-
-@lru_cache(maxsize=256)
-def _remembered(keys: tuple[Key, ...], collection: str, limits: Limits) -> tuple[SortKey, ...]:
-    return _order_of(keys, _KNOWN[collection], limits)
 
 
 def reverse_order(order: Sequence[SortKey]) -> tuple[SortKey, ...]:
@@ -152,11 +137,6 @@ def after_function(
     return lambda record: position_key(position_of(record, order), order) > bound
 
 
-def is_after(position: Sequence[SortValue], record: Mapping[str, Any], order: Sequence[SortKey]) -> bool:
-    """Tell whether ``record`` comes strictly behind ``position`` in ``order``."""
-    return after_function(position, order)(record)
-
-
 def _reached(value: Any, steps: Sequence[str]) -> Iterator[SortValue]:
     """Yield all that the path reaches, ``None`` for each miss."""
     if isinstance(value, list):
@@ -192,10 +172,6 @@ def _reached_in_array(array: list[Any], steps: Sequence[str]) -> Iterator[SortVa
 
 def _same_scalar(key: SortKey, earlier: SortKey, collection: Collection) -> bool:
     return key.path == earlier.path and collection.fields[key.path[0]].kind is not Kind.JSON
-
-
-def _length(key: Key) -> int:
-    return len(key if isinstance(key, str) else key[0])
 
 
 def _keys(sort: Any, limits: Limits) -> list[Key]:

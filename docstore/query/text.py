@@ -26,7 +26,7 @@ from functools import lru_cache
 
 from docstore.query.expr import Occurs
 
-# Stands between the runs in `index_symbols`: a letter, so no run has it, nor a term sought there.
+# Stands between the runs in `stored_symbols`: a letter, so no run has it, nor a term sought there.
 SYMBOL_SEPARATOR = "a"
 
 _SINGLE = (
@@ -182,7 +182,10 @@ def symbols(text: str) -> list[str]:
 
 
 def stored_symbols(text: str) -> str:
-    """Return :func:`symbols` of ``text`` in their stored form."""
+    """Return :func:`symbols` of ``text`` in their stored form, :data:`SYMBOL_SEPARATOR` between them.
+
+    A term without a word character occurs in a folded content if and only if it is a substring of this.
+    """
     return SYMBOL_SEPARATOR.join(symbols(text))
 
 
@@ -208,23 +211,6 @@ def index_words(content: str | None, *, marks: bool = False) -> str:
     return stored_words(words(search_fold(content or "", marks=marks)))
 
 
-def index_symbols(content: str | None, *, marks: bool = False) -> str:
-    """Return what is between the words of ``content`` in the form that backends store and look in.
-
-    A term without a word character occurs in the folded content if and only if it is a substring of the
-    returned text.
-
-    Args:
-        content: raw text, folded here for search; ``None`` counts as empty.
-        marks: as for :func:`search_fold`.
-
-    Returns:
-        The distinct maximal runs of other than word characters (white space too), joined by
-        :data:`SYMBOL_SEPARATOR`.
-    """
-    return stored_symbols(search_fold(content or "", marks=marks))
-
-
 def occurs_in(term: Occurs, filename: str, stored: str, stored_symbols: str) -> bool:
     """Tell whether a search's term occurs in a record, by the stored forms.
 
@@ -232,7 +218,7 @@ def occurs_in(term: Occurs, filename: str, stored: str, stored_symbols: str) -> 
         term: the term.
         filename: the filename folded for search.
         stored: :func:`index_words` of the content; not looked at unless ``term.content``.
-        stored_symbols: :func:`index_symbols` of the content; likewise.
+        stored_symbols: :func:`stored_symbols` of the content; likewise.
     """
     if term.text in filename:
         return True

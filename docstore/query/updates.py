@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, tzinfo
 from typing import Any, Final, TypeAlias
@@ -28,7 +28,7 @@ from docstore.query.filter_errors import (
     unknown_operator,
 )
 from docstore.query.operators import is_instant, of_records, whole_number
-from docstore.query.parser import parse
+from docstore.query.parser import members, parse
 from docstore.query.paths import MISSING, Missing, index_step, parse_path, path_text
 from docstore.query.values import (
     INT64_MAX,
@@ -275,7 +275,7 @@ def parse_update(
     fields: dict[str, Any] = {}
     changes: list[Change] = []
     claims = _Claims()
-    for word, operand in _members(operators, ()):
+    for word, operand in members(operators, (), "update operators"):
         if word not in OPERATORS:
             if not word.startswith("$"):
                 raise bad_syntax(
@@ -284,9 +284,7 @@ def parse_update(
                 )  # fmt: skip
             instead = _INSTEAD.get(word, "one of " + ", ".join(OPERATORS))
             raise unknown_operator((word,), word, () if word in _INSTEAD else OPERATORS, instead)
-        if not isinstance(operand, Mapping):
-            raise bad_syntax((word,), shown(operand), "an object of paths and operands")
-        for name, given in _members(operand, (word,)):
+        for name, given in members(operand, (word,), "an object of paths and operands"):
             where = (word, name)
             path = _path(name, where, limits)
             claims.add(path, where)
@@ -299,18 +297,6 @@ def parse_update(
             changes.append(change)
     changes.sort(key=lambda change: [_place(step) for step in change.path])
     return Update(fields, tuple(changes), limits.metadata_bytes // _NULL_BYTES)
-
-
-def _members(mapping: Mapping[Any, Any], where: Where) -> Iterator[tuple[str, Any]]:
-    for given, operand in mapping.items():
-        key = by_value(given)
-        if not isinstance(key, str):
-            raise bad_syntax(where, f"a key that is {shown(key)}", "keys that are text")
-        try:
-            check_text(key)
-        except NotJson as wrong:
-            raise bad_value(where, f"a key that is {wrong.reason}", wrong.expected) from None
-        yield key, operand
 
 
 def _path(name: str, where: Where, limits: Limits) -> Path:

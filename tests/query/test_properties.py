@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docstore.query.evaluator import compile, matches_filter
-from docstore.query.expr import Expr, expr_from_json, expr_to_json
 from docstore.query.parser import parse
 from docstore.query.paths import parse_path, path_text, seen
 from docstore.query.planner import normalize
@@ -147,16 +146,6 @@ def test_normalize_changes_nothing(document: Any, filter: Any) -> None:
     tidy = normalize(raw)
     assert compile(raw, free=True)(document) == compile(tidy, free=True)(document)
     assert repr(tidy) == repr(normalize(tidy))
-
-
-@given(DOCUMENTS, FILTERS)
-def test_the_wire_changes_nothing(document: Any, filter: Any) -> None:
-    """An Expr that went through its text means the same, and has the same text."""
-    expr = parse(filter, None)
-    text = expr_to_json(expr)
-    back: Expr = expr_from_json(text)
-    assert text == expr_to_json(back)
-    assert compile(expr, free=True)(document) == compile(back, free=True)(document)
 
 
 @given(st.lists(DOCUMENTS, max_size=4), DOCUMENTS, FILTERS)

@@ -14,8 +14,8 @@ from docstore.limits import Limits
 from docstore.query import values
 from docstore.query.fields import DOCUMENTS
 from docstore.query.sorting import (
+    after_function,
     compare,
-    is_after,
     order_bytes,
     parse_sort,
     position_of,
@@ -285,8 +285,8 @@ def test_what_is_after_a_row_is_what_comes_behind_it(found: list[dict[str, Any]]
     order = parse_sort(sort, DOCUMENTS, Limits())
     ordered = sorted(found, key=sort_key_function(order))
     for at, record in enumerate(ordered):
-        position = position_of(record, order)
-        assert ordered[at + 1 :] == [other for other in ordered if is_after(position, other, order)]
+        behind = after_function(position_of(record, order), order)
+        assert ordered[at + 1 :] == [other for other in ordered if behind(other)]
 
 
 def keys(*texts: str) -> tuple[SortKey, ...]:

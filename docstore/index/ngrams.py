@@ -57,9 +57,10 @@ def document_tokens(filename: str, folded: str, content_words: str) -> str:
     names = name_tokens(folded)
     if not filename.isascii():
         names |= name_tokens(filename) | name_tokens(search_fold(filename))
+    found = set(content_words.split(" "))
     if not content_words.isascii():
-        content_words = search_fold(content_words)
-    return " ".join((*names, *word_tokens(content_words.split(" "))) if content_words else names)
+        found = {word if word.isascii() else search_fold(word) for word in found}
+    return " ".join((*names, *word_tokens(found)) if content_words else names)
 
 
 def name_tokens(name: str) -> set[str]:
@@ -186,9 +187,16 @@ class _Pieces(dict[str, str]):
 _PIECES = _Pieces()
 
 
-def word_tokens(found: Iterable[str]) -> set[str]:
-    """Return the tokens of words."""
-    return {"w" + word.translate(_WRITTEN) for word in set(found) if word}
+def word_tokens(found: Iterable[str]) -> list[str]:
+    """Return the tokens of words, each once; the words are folded."""
+    distinct = set(found) - {""}
+    is_plain = "".join(distinct).isascii()
+    plain = distinct if is_plain else [word for word in distinct if word.isascii()]
+    # Of ASCII a word has letters and digits: only z is written otherwise.
+    tokens = f"w{' w'.join(plain)}".replace("z", _WRITTEN[ord("z")]).split(" ") if plain else []
+    if len(plain) < len(distinct):
+        tokens += ["w" + word.translate(_WRITTEN) for word in distinct if not word.isascii()]
+    return tokens
 
 
 # Tokens, all of one of the alternatives at least; `*` behind a token: the beginning of one.

@@ -1,5 +1,6 @@
 """Folding, words and symbols: rule 22 of SEMANTICS, and the stored forms against the definition."""
 
+import re
 import time
 import unicodedata
 
@@ -40,6 +41,21 @@ def test_a_long_text_is_folded_as_if_at_once(parts: list[str], marks: bool) -> N
     short = " ".join(parts)[:80]
     long = f"{short} {'é ' * 200}"
     assert text.search_fold(long, marks=marks).startswith(text.search_fold(f"{short} ", marks=marks))
+
+
+@given(st.lists(texts | st.sampled_from(["a " * 150, "z" * 300, "-" * 300]), max_size=6))
+def test_a_long_text_has_the_words_and_symbols_of_its_folded_words(parts: list[str]) -> None:
+    """The pieces in which a long text is folded and parted change nothing of what is stored of it."""
+    folded = " ".join(text.search_fold(word) for word in " ".join(parts).split(" "))
+    assert text.search_fold(" ".join(parts)) == folded
+    classes = "".join(str(text._SYMBOLS[ord(letter)] == text.SYMBOL_SEPARATOR)[0] for letter in folded)
+    runs = ["".join(folded[at:end]) for at, end in _runs(classes, "F")]
+    assert text.symbols(folded) == list(dict.fromkeys(runs))
+    assert "".join(text.words(folded)) == "".join(folded[at:end] for at, end in _runs(classes, "T"))
+
+
+def _runs(classes: str, kind: str) -> list[tuple[int, int]]:
+    return [match.span() for match in re.finditer(f"{kind}+", classes)]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from operator import itemgetter
+from typing import Any
 
 from docstore_sql.compiler import Fragment
 from docstore_sql.tables import Tables
@@ -35,7 +36,7 @@ from docstore.index.bitmap import (
     removed,
     split,
 )
-from docstore.index.extract import Node, Record, TermTree, extract_columns
+from docstore.index.extract import MOST_VALUES, Node, Record, TermTree, extract_columns
 from docstore.index.snapshot import Bulk, Snapshot
 from docstore.index.tail import RecordView, Tail
 from docstore.query.expr import Path
@@ -259,46 +260,56 @@ def decoded(collection: Collection, values: Sequence[Any]) -> dict[str, Any]:
     return record
 
 
-Decoded: TypeAlias = dict[int, dict[str, Any]]
-
-
 def _changed(
     collection: Collection, old: dict[int, Sequence[Any]], rows: Iterable[Sequence[Any]]
-) -> tuple[Decoded, Decoded]:
-    """Return changed rows by number, before and now, as the evaluator reads them.
-
-    Columns that are the same are left out: none of their terms has to be moved.
+) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
+    """Return changed rows before and now, ascending, JSON decoded. What is the same in both is left out:
+    none of its terms has to be moved.
 
     Args:
         collection: the collection of the rows.
         old: the rows before, by number; emptied.
         rows: the number and the columns of the rows now.
     """
-    befores: Decoded = {}
-    nows: Decoded = {}
-    for number, *values in looked_over(rows):
-        there = old.pop(number, None)
-        if there is None:
-            nows[number] = decoded(collection, values)
+    json = [at for at, is_json in enumerate(FIELDS[collection.name].values()) if is_json]
+    befores: list[Sequence[Any]] = []
+    nows: list[Sequence[Any]] = []
+    for number, *now in looked_over(rows):
+        found = old.pop(number, None)
+        if found is None:
+            nows.append((number, *_read(now, json)))
             continue
-        same = _same(collection, values, there)
-        befores[number] = decoded(collection, _without(there, same))
-        nows[number] = decoded(collection, _without(values, same))
-    removed_rows = looked_over(old.items())
-    befores.update((number, decoded(collection, values)) for number, values in removed_rows)
-    return befores, nows
+        before = list(found)
+        # Whether a record holds too much is said of all its JSON together.
+        is_alike = all(before[at] == now[at] for at in json)
+        is_small = all(len(row[at] or "") <= MOST_VALUES for row in (before, now) for at in json)
+        for at, value in enumerate(now):
+            if value == before[at] and (is_alike or at not in json):
+                before[at] = now[at] = None
+        befores.append((number, *_read(before, json)))
+        nows.append((number, *_read(now, json)))
+        if is_small and not is_alike:
+            for at in json:
+                _drop_alike(befores[-1][1 + at], nows[-1][1 + at])
+    befores += [(number, *_read(list(row), json)) for number, row in looked_over(old.items())]
+    old.clear()
+    return sorted(befores, key=itemgetter(0)), nows
 
 
-def _same(collection: Collection, values: Sequence[Any], there: Sequence[Any]) -> list[bool]:
-    """Return which columns are the same; of JSON all or none, as they say together if a record is wild."""
-    same = [value == before for value, before in zip(values, there, strict=True)]
-    json = FIELDS[collection.name].values()
-    whole = all(alike or not is_json for alike, is_json in zip(same, json, strict=True))
-    return [alike and (whole or not is_json) for alike, is_json in zip(same, json, strict=True)]
+def _read(row: list[Any], json: Sequence[int]) -> list[Any]:
+    """Return a row with its JSON decoded."""
+    for at in json:
+        row[at] = None if row[at] is None else read_json(row[at])
+    return row
 
 
-def _without(values: Sequence[Any], same: Sequence[bool]) -> list[Any]:
-    return [None if alike else value for value, alike in zip(values, same, strict=True)]
+def _drop_alike(one: dict[str, Any] | None, other: dict[str, Any] | None) -> None:
+    """Remove the members that two objects have alike; ``1 == 1.0 == True``, their terms differ."""
+    if one is None or other is None:
+        return
+    for name in one.keys() & other.keys():
+        if one[name] == other[name] and repr(one[name]) == repr(other[name]):
+            del one[name], other[name]
 
 
 _BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
@@ -409,7 +420,6 @@ def _slices(cursor: Any, names: IndexTables, collection: Collection) -> Iterator
 def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: int, last: int) -> None:
     """Take the changes of rows from one number to another into the bulk."""
     changes = names.changes[collection.name]
-    fields = FIELDS[collection.name]
     listed = COLUMNS[collection.name]
     cursor.execute(
         f"SELECT number, {listed} FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} "
@@ -423,15 +433,14 @@ def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: 
         (first, last),
     )
     befores, nows = _changed(collection, old, cursor)
-    before = TermTree(fields, befores)
-    befores.clear()
-    now = TermTree(fields, nows)
-    nows.clear()
+    before, now = (fresh(collection, some, is_text=False) for some in (befores, nows))
     Compaction(cursor, names, collection).run(now, before)
 
 
-def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> TermTree:
-    """Return the terms of rows: the number and the indexed columns of each, and perhaps others, ascending."""
+def fresh(collection: Collection, rows: Sequence[Sequence[Any]], *, is_text: bool = True) -> TermTree:
+    """Return the terms of rows: the number and the indexed columns of each, and perhaps others, ascending;
+    ``is_text``: JSON is given as its text.
+    """
     root = Node()
     if rows:
         numbers, *given = zip(*rows, strict=True)
@@ -439,7 +448,7 @@ def fresh(collection: Collection, rows: Sequence[Sequence[Any]]) -> TermTree:
         values["tenant"] = tuple(tenant or None for tenant in values["tenant"])
         for name in _BOOLEANS & values.keys():
             values[name] = tuple(map(_AS_BOOLEAN.__getitem__, values[name]))
-        extract_columns(root, FIELDS[collection.name], numbers, values, is_text=True)
+        extract_columns(root, FIELDS[collection.name], numbers, values, is_text=is_text)
     return TermTree.of(root)
 
 

@@ -245,6 +245,28 @@ def test_check_finds_a_wrong_index_and_repair_puts_it_right(tmp_path: Path) -> N
         assert 1 == store.documents.count({"metadata.p": 1})
 
 
+def test_values_that_python_takes_for_equal_are_folded_as_different(tmp_path: Path) -> None:
+    """Rule: what a change leaves alone stays in the index, and 1, 1.0, true differ, however deep."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    before = {"a": 1, "b": [1, "x"], "c": {"d": {"e": True}}, "same": "s", "at": "2024-01-01", "gone": 1}
+    now = {"a": 1.0, "b": [True, "x"], "c": {"d": {"e": 1}}, "same": "s", "at": "2024-01-01", "come": None}
+    long = {"long": "x" * 5_000}
+    with docstore.open(url) as store:
+        store.documents.put_many(
+            [{"id": "a", "metadata": before}, {"id": "b", "metadata": {**before, **long}}]
+        )
+    with docstore.open(url) as store:  # closing has folded
+        store.documents.put_many([{"id": "a", "metadata": now}, {"id": "b", "metadata": {**now, **long}}])
+    backend = open_sqlite(url)
+    with docstore.open(backend) as store:
+        assert [] == list(backend.check_indexes())
+        filters: list[dict[str, Any]] = [
+            {"metadata.b": True}, {"metadata.b": 1}, {"metadata.c.d.e": 1}, {"metadata.same": "s"},
+            {"metadata.gone": {"$exists": True}}, {"metadata.come": {"$type": "null"}},
+        ]  # fmt: skip
+        assert [2, 0, 2, 2, 0, 2] == [store.documents.count(filter) for filter in filters]
+
+
 def test_a_second_process_sees_changes_and_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another store on the same file adds, changes and folds is seen by the next query."""
     monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 5)

@@ -200,9 +200,7 @@ class Reader(Protocol):
         """Return the rows of ``query`` in its order."""
 
     def count(self, query: Query, at_most: int | None = None) -> int:
-        """Count the rows of ``query``, ignoring order, after, offset, limit and include; ``at_most`` may stop
-        the count there.
-        """
+        """Count the rows that match, whatever the window; the count may stop at ``at_most``."""
 
     def blobs(
         self,
@@ -223,14 +221,10 @@ class Writer(Reader, Protocol):
     """Reads and writes within one ``write`` block."""
 
     def now(self) -> int:
-        """Return the database's clock, microseconds since the epoch. Within a store it never goes
-        backwards.
-        """
+        """Return the database's clock in microseconds since the epoch; in a store it never goes back."""
 
     def lock(self, *names: str) -> None:
-        """Keep every other block that locks one of these names waiting until this one ends. A backend with a
-        single writer need do nothing.
-        """
+        """Hold these names until the block ends; who locks one waits. A single writer may do nothing."""
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> Sequence[int]:
         """Add rows; return their numbers, in order: increasing, never used before, unique in the collection.
@@ -251,9 +245,7 @@ class Writer(Reader, Protocol):
         """
 
     def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
-        """Remove the rows with the ``number`` and ``tenant`` of these; return how many there were. Removing
-        documents removes their extractions.
-        """
+        """Remove rows by ``number`` and ``tenant``, with documents their extractions; return how many."""
 
     def insert_blob(self, blob: BlobRow) -> None:
         """Add a blob row; its key is fresh."""
@@ -265,9 +257,7 @@ class Writer(Reader, Protocol):
         """
 
     def delete_blob(self, blob: BlobRow, states: Container[BlobState]) -> bool:
-        """Remove the row with the key and the tenant of ``blob`` if its state is among ``states``; return
-        whether it was.
-        """
+        """Remove the row of ``blob`` (key, tenant) if its state is among these; return whether it was."""
 
 
 class UpdatesMany(Writer, Protocol):
@@ -291,9 +281,7 @@ class Backend(Protocol):
         """Say how far this backend can run ``leaf``. Pure and fast; called for each leaf of each query."""
 
     def sorts(self, collection: Collection, key: SortKey) -> TermSupport:
-        """Say whether this backend can order by ``key`` and compare ``after`` with it: exact, or unsupported
-        (the core then sorts).
-        """
+        """Say whether it can order by ``key`` and compare ``after`` with it: exact, or unsupported."""
 
     def read(self, *, snapshot: bool = False) -> AbstractContextManager[Reader]:
         """Open a block for reading. ``snapshot=True`` where several reads must see one state."""
@@ -311,9 +299,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement that a backend would run: the statement, its bound values, and the engine's own plan
-    (``None`` if it has none).
-    """
+    """A statement that a backend would run, its bound values, and the engine's plan (or None)."""
 
     text: str
     parameters: tuple[Any, ...] = ()
@@ -389,14 +375,10 @@ class CountsBuckets(CountsBy, Protocol):
 
 @runtime_checkable
 class Nests(Protocol):
-    """A writer that can undo a part of its block (optional; without it a call that fails within a transaction
-    spoils all of it).
-    """
+    """A writer that can undo a part of its block (optional; else a failed call spoils the transaction)."""
 
     def savepoint(self) -> AbstractContextManager[None]:
-        """Open a part of the block: an exception in it undoes what it did, and the block goes on from there.
-        Parts may be nested.
-        """
+        """Open a part of the block, perhaps nested: an exception undoes the part, and the block goes on."""
 
 
 @runtime_checkable
@@ -416,9 +398,7 @@ class Interruptible(Protocol):
         """Interrupt the statement that is running, if one is; called by another thread, again and again."""
 
     def is_under_way(self) -> bool:
-        """Return whether the block's transaction is still open: an engine may have rolled it back by
-        itself.
-        """
+        """Return whether the block's transaction is open: an engine may roll back by itself."""
 
 
 @runtime_checkable
@@ -426,9 +406,7 @@ class KeepsClock(Protocol):
     """A writer whose clock is kept in the store (optional; the core otherwise takes :meth:`Writer.now`)."""
 
     def kept_now(self) -> int:
-        """Return what :meth:`Writer.now` does; once the block is committed no process is told less, whatever
-        its own clock says.
-        """
+        """Return :meth:`Writer.now`; after the commit no process reads less, whatever its own clock."""
 
 
 @runtime_checkable
@@ -451,9 +429,7 @@ class SetsSettings(KeepsSettings, Protocol):
 
 @runtime_checkable
 class CopiesItself(Protocol):
-    """A backend that can copy its database as it is into an SQLite file (optional; the core otherwise copies
-    the rows).
-    """
+    """A backend that can copy its database into an SQLite file (optional; else the core copies rows)."""
 
     def copy_to(self, path: str) -> bool:
         """Make a file of the database as of one instant, durable; return whether a store opens it without
@@ -466,16 +442,12 @@ class SeesAll(Protocol):
     """A reader that knows whether rows are hidden from it (optional; the core otherwise takes none to be)."""
 
     def hidden(self) -> str:
-        """Return what hides rows from this reader, in words, such as a policy or a lagging replica; ``""``:
-        nothing does.
-        """
+        """Return what hides rows from this reader, such as a policy or a late replica; ``""`` if nothing."""
 
 
 @runtime_checkable
 class Translates(Protocol):
-    """A backend that turns the engine's errors into BackendError within a block, too (optional; else only
-    where the block ends).
-    """
+    """A backend that raises BackendError within a block, too (optional; else where the block ends)."""
 
     def translated(self) -> AbstractContextManager[None]:
         """Let every error of the engine that is raised within arrive as BackendError."""
@@ -523,17 +495,13 @@ class SingleStatementWrites(Protocol):
 
 @runtime_checkable
 class Partitions(Protocol):
-    """A backend that can part its tables by tenant (optional). A run that was killed goes on when it is
-    called again.
-    """
+    """A backend that can partition its tables by tenant (optional). A killed run can be continued."""
 
     def partition(self, count: int) -> Iterator[tuple[str, int]]:
         """Make ``count`` partitions on this server; yield each stage and how much of it is done."""
 
     def cancel_partition(self) -> bool:
-        """Forget a run that did not end, so that the store can be written to; return whether there
-        was one.
-        """
+        """Forget a run that did not end, so that writes go on; return whether there was one."""
 
     def distribute(self) -> Iterator[tuple[str, int]]:
         """Spread the tables over the nodes of a cluster; yield each stage and how much of it is done."""
@@ -544,8 +512,7 @@ class Joins(Protocol):
     """A backend that can take part in the application's own transaction (optional)."""
 
     def join(self, connection: Any) -> AbstractContextManager[Callable[[], Writer]]:
-        """Take part in the transaction on ``connection``, which the application begins, commits and rolls
-        back.
+        """Take part in a transaction on ``connection`` that the application begins and ends.
 
         The block yields a function that returns the writer of each call. It raises BackendError once the
         application has ended the transaction.

@@ -139,8 +139,7 @@ class Locks(Protocol):
 
 
 class Call:
-    """The bounds of one call: its deadline, and whether it was cancelled. Its own thread uses it, but for
-    :meth:`cancel` and :meth:`interrupt`.
+    """The bounds of one call: its deadline, and whether it was cancelled. One thread works on it.
 
     Args:
         asked: when the caller asked, by ``time.monotonic()``: a budget counts from there. ``None``: when the
@@ -209,9 +208,7 @@ class Call:
             )
 
     def cancel(self) -> None:
-        """Give the call up, from whichever thread: it is told at its next look; its statement is
-        interrupted.
-        """
+        """Give the call up, from any thread: its statement is interrupted, its next look raises."""
         self.is_cancelled = True
         if self._interrupt is not None:
             _timer.watch(self)

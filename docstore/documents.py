@@ -375,8 +375,7 @@ class Documents(Records[Document]):
     # -- versions ----------------------------------------------------------------------------------
 
     def versions(self, external_id: str, *, at_least: str | None = None) -> list[Document]:
-        """Return all versions with this external_id in this scope, the first first; of several owners or
-        tenants one after another.
+        """Return all versions with this external_id in this scope, oldest first, owner by owner.
 
         Args:
             external_id: which.
@@ -695,8 +694,7 @@ class Documents(Records[Document]):
         self._context.bytes().download(row["blob_key"], path, size=row["size"], sha256=row["sha256"])
 
     def url(self, id: str | Document, *, expires: int = 3600) -> str:
-        """Return a URL that reads a document's bytes without further credentials, under the document's
-        filename.
+        """Return a URL that reads a document's bytes without credentials, under its filename.
 
         Args:
             id: which.

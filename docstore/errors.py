@@ -155,9 +155,7 @@ class FilterSyntaxError(FilterError):
 
 
 class UnknownOperator(FilterError):
-    """A ``$``-word that the language does not have. ``suggestion`` is the nearest that it has, or
-    ``None``.
-    """
+    """A ``$``-word that the language does not have. ``suggestion`` is the nearest, or None."""
 
     operator: str = ""
     suggestion: str | None = None
@@ -184,9 +182,7 @@ class FilterTooComplex(FilterError):
 
 
 class NotPushed(FilterError):
-    """``strict=True`` was asked for and a part of the filter cannot be run by the backend. ``reasons`` lists
-    why.
-    """
+    """``strict=True``, and the backend cannot run all of the filter. ``reasons`` lists why."""
 
     reasons: tuple[str, ...] = ()
 
@@ -209,9 +205,7 @@ class InvalidPage(DocstoreError, ValueError):
 
 
 class InvalidDocument(DocstoreError, ValueError):
-    """A document that cannot be stored. ``field`` says where; ``index`` is its place in an ``add_many``, else
-    ``None``.
-    """
+    """A document that cannot be stored. ``field`` says where, ``index`` which of an ``add_many``."""
 
     field: str = ""
     index: int | None = None
@@ -239,9 +233,7 @@ class RevisionConflict(DocstoreError):
 
 
 class InvalidTransition(DocstoreError):
-    """The status does not allow this step. ``status`` is the status now, ``action`` the verb that
-    was called.
-    """
+    """The status does not allow this step. ``status`` is the one now, ``action`` the verb."""
 
     id: str = ""
     status: str = ""
@@ -259,9 +251,7 @@ class ScopeError(DocstoreError, ValueError):
 
 
 class ScopeRequired(ScopeError):
-    """The store was opened with ``scope_required=True``: say ``store.scoped(...)`` or
-    ``store.unscoped()``.
-    """
+    """The store was opened with ``scope_required=True``: use ``scoped(...)`` or ``unscoped()``."""
 
 
 class BlobError(DocstoreError):
@@ -307,8 +297,7 @@ class SizeMismatch(BlobError):
 
 
 class Permanent(Exception):
-    """Raise this in a handler of ``process`` if another attempt would fail, too: the document is failed at
-    once.
+    """Raise this in a handler of ``process`` if another attempt would fail, too.
 
     It is no DocstoreError: docstore never raises it.
 

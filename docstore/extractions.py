@@ -66,8 +66,7 @@ class Extractions(Records[Extraction]):
         created_at: Any = None,
         updated_at: Any = None,
     ) -> Extraction:
-        """Store data that was read out of a document. It has the document's filename, tenant and owner, and
-        is removed with it.
+        """Store data read out of a document, under its filename, tenant and owner, and removed with it.
 
         Args:
             document_id: of which document; or the document.
@@ -378,8 +377,7 @@ class Extractions(Records[Extraction]):
         reviewed_by: str,
         reviewed_at: Any = None,
     ) -> Extraction:
-        """Write down a person's review: ``is_reviewed``, ``reviewed_at``, ``reviewed_by`` and
-        ``reviewed_results``, at once.
+        """Record a person's review: ``is_reviewed``, ``reviewed_at``, ``_by`` and ``_results`` at once.
 
         ``results`` and ``needs_review`` stay as they were. A later review replaces an earlier one.
 

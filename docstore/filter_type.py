@@ -76,9 +76,7 @@ def _read(given: Any) -> dict[str, Any]:
 
 
 def _as_validation(wrong: FilterError, given: Any) -> ValidationError:
-    """Return Pydantic's error: its location goes on into the filter, its context holds path and
-    suggestion.
-    """
+    """Return Pydantic's error, located in the filter, with the path and suggestion as context."""
     steps = [int(step) if step.isdecimal() else step for step in wrong.path.split("/")] if wrong.path else []
     context = {"path": wrong.path, "suggestion": getattr(wrong, "suggestion", None)}
     text = wrong.message.replace("{", "(").replace("}", ")")

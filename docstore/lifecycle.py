@@ -155,8 +155,7 @@ def _held_heads(writer: Writer, chains: set[Chain]) -> dict[Chain, Row]:
 
 
 def place_in_chains(writer: Writer, rows: Sequence[Row]) -> None:
-    """Give each new row its version, its ``first_created_at`` and its ``is_latest``; turn the flag of those
-    they follow.
+    """Give new rows version, ``first_created_at`` and ``is_latest``; unset that of their predecessors.
 
     The rows' ``created_at`` are set. Chains that exist are locked here.
     """

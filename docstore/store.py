@@ -92,8 +92,7 @@ class Store(Upkeep):
 
     @contextmanager
     def transaction(self) -> Iterator[Self]:
-        """Make several calls one commit: what this thread (or task) does with the store in the block is kept
-        together or not at all.
+        """Make several calls one commit: what this thread or task does is kept together or not at all.
 
         Nothing of it is visible to others before the commit; an exception undoes it, bytes included. Calls
         inside see what came before them. A block within a block takes part in the outer one.

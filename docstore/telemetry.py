@@ -224,9 +224,7 @@ def _is_of_api(provider: Any) -> bool:
 
 
 def fingerprint(plan: Plan) -> str:
-    """Return twelve hex digits that are the same for all plans of one shape: paths and operators, no
-    values.
-    """
+    """Return twelve hex digits that name a plan's shape: its paths and operators, no values."""
     order = ",".join(f"{'-' if key.descending else ''}{'.'.join(key.path)}" for key in plan.order)
     parts = (plan.backend, plan.collection, _shape(plan.pushed), _shape(plan.residual), order)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

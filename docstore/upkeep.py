@@ -330,8 +330,7 @@ class Upkeep:
         )
 
     def create_index(self, *fields: str) -> bool:
-        """Keep the documents in an order of fields, for sorting by metadata paths or for equalities that go
-        with an order.
+        """Keep documents in an order of fields, for sorts by metadata paths or equalities with an order.
 
         Filters need none: every path is indexed without being asked. On Postgres that finds values, ranges of
         numbers, and documents that lack a value which nearly all have; an index declared for a path finds
@@ -400,8 +399,7 @@ class Upkeep:
         return tables.declared(self._context.backend)
 
     def advise(self) -> list[Advice]:
-        """Return the indexes that would have helped with the queries of this process, the one that would save
-        most time first.
+        """Return indexes that would have helped this process's queries, the greatest gain first.
 
         Raises:
             BackendError: the database failed.

@@ -211,9 +211,7 @@ def _window(records: Iterable[Record], query: Query, offset: int) -> Sequence[Re
 
 @dataclass(slots=True)
 class Sequences:
-    """State that survives a rollback: last numbers, clock, settings, which records are decoded, and whether
-    searches keep marks.
-    """
+    """State that survives a rollback: last numbers, clock, settings, decoded records, the fold."""
 
     numbers: dict[str, int] = field(default_factory=lambda: {"documents": 0, "extractions": 0})
     clock: Clock = field(default_factory=Clock)
@@ -478,9 +476,7 @@ class MemoryBackend:
     # -- indexes -----------------------------------------------------------------------------------
 
     def create_index(self, collection: Collection, keys: Sequence[SortKey]) -> bool:
-        """Note a declared index; return whether it is new. In memory every path is indexed anyway, and
-        this changes nothing.
-        """
+        """Note a declared index; return whether it is new. Memory indexes every path anyway."""
         known = self._declared.setdefault(collection.name, [])
         if tuple(keys) in known:
             return False

@@ -221,9 +221,7 @@ class Index:
         return self.snapshot().find(terms, key, self.leaf)
 
     def find_untimed(self, query: Query, name: str) -> tuple[IndexMatches, tuple[int, int]]:
-        """Return the same without the bounds on a column of whole numbers, and those: the least and the most
-        value that they leave.
-        """
+        """Return the matches without the bounds on a column, and the range of values that these leave."""
         terms, key = self._terms(query)
         timed = [term for term in terms if isinstance(term, Compare) and term.path == (name,)]
         span = span_of(timed)

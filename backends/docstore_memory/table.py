@@ -157,9 +157,7 @@ class Record:
         return {name: values[places[name]] for name in names}
 
     def words(self, marks: bool) -> str | None:
-        """Return the words of the content in their stored form, kept from the first time on; None without
-        content.
-        """
+        """Return the content's words in their stored form, kept once made; None without content."""
         content = self.get("content")
         if self._words is None and content is not None:
             self._words = index_words(content, marks=marks)
@@ -260,9 +258,7 @@ class Table:
                     self._link(name, key, number)
 
     def add_new(self, records: Mapping[int, Record], ids: Mapping[Hashable, int]) -> None:
-        """Add records that are found by their ids alone; neither these nor the numbers are taken, here or
-        where they will be added.
-        """
+        """Add records that are found by their ids alone; their ids and numbers must be free."""
         self.records.update(records)
         self._indexes["id"].update(ids)
 

@@ -303,8 +303,7 @@ class JsonCompiler:
         return self._some_end(root, path, holds(f"e{root.depth}.v"))
 
     def _array(self, root: JsonRoot, path: Path, also: Callable[[str], str]) -> Fragment:
-        """Return that the path reaches an array which, as a whole, fulfils a conjunction of the path
-        language.
+        """Return the condition that an array at the path fulfils a conjunction as a whole.
 
         Args:
             root: where the path starts.

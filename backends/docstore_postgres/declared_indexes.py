@@ -345,9 +345,7 @@ class DeclaredIndex:
         return ", ".join([*named, f"d.number{' DESC' if order[-1].descending else ''}"])
 
     def has_long(self, tenant: str | None) -> Fragment:
-        """Return the expression of whether any document, of a tenant whose rows are apart, has more of a key
-        than the index holds.
-        """
+        """Return the test of whether any document of the tenant has more of a key than the index holds."""
         condition = Fragment(self.long().replace("d.", "l."))
         if condition.text == "false":
             return condition

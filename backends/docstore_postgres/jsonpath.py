@@ -240,9 +240,7 @@ def instant_term(at: int) -> int:
 
 
 def cover(first: int, last: int, digits: int = NUMBER_DIGITS) -> Iterator[str]:
-    """Yield beginnings that all words from ``first`` to ``last`` have, and no others, those that are not
-    whole with ``:*``.
-    """
+    """Yield beginnings that only the words of a range have; those that are not whole end with ``:*``."""
     size, width = 1, digits
     while first <= last:
         if width and first % (size * 16) == 0 and first + size * 16 - 1 <= last:
@@ -440,9 +438,7 @@ def _chain(root: JsonRoot, path: Path) -> tuple[Fragment, str, bool]:
 
 
 def _index_step(value: str, step: str) -> Fragment:
-    """Return the two ends of an index step: the member of that name, and the element at that place of an
-    array.
-    """
+    """Return the two ends of an index step: the member of that name, the element at that place."""
     member = Fragment(f"SELECT jsonb_path_query({value}, %s::jsonpath), false", (reached((step,)),))
     if int(step) > _LARGEST_INDEX:
         return member

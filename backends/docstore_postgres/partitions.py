@@ -107,8 +107,7 @@ def partition_statements(tables: Tables) -> list[str]:
 
 
 def partition(backend: SchemaOwner, count: int) -> Iterator[tuple[str, int]]:
-    """Make the store's tables into ``count`` hash partitions by tenant; yield each stage and how much of it
-    is done.
+    """Make the tables ``count`` hash partitions by tenant; yield each stage and how much is done.
 
     Raises:
         BackendError: something of the store would be lost, or a right is missing; or the new tables do not

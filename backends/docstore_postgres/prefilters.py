@@ -83,9 +83,7 @@ def members(leaf: Contains) -> list[str] | None:
 
 
 def element(path: Path, leaf: ElemMatch) -> Iterator[str]:
-    """Yield the predicates that ``$elemMatch`` implies: each equality with a scalar that its element must
-    fulfil.
-    """
+    """Yield what ``$elemMatch`` implies: each equality with a scalar that its element must fulfil."""
     for term in _conjuncts(leaf.condition):
         test = _equality(term)
         if test is not None:
@@ -168,9 +166,7 @@ class PrefilterFinder:
                 return False
 
     def lists(self, collection: Collection, term: Expr) -> bool:
-        """Return whether ``term`` is a long list of values that the index over the metadata finds, one by
-        one.
-        """
+        """Return whether ``term`` is a long list whose values the metadata index finds one by one."""
         return (
             collection.name == "documents"
             and isinstance(term, In)

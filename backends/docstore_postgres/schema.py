@@ -50,9 +50,7 @@ def _function(name: str, signature: str, returns: str, body: str, language: str 
 
 
 def _number(tables: Tables) -> str:
-    """Order bytes of a number: the nearest double, turned so that its bytes sort, then the difference to
-    it.
-    """
+    """Order bytes of a number: its nearest double as sortable bytes, then what it differs by."""
     body = f"""
 DECLARE
     near float8 := n::float8;
@@ -300,9 +298,7 @@ _UNCOMPARED = ("document_names", "document_searched", "content_terms")
 
 
 def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, str]:
-    """Return the tables, and the pattern of what is made later, behind the prefix: indexes over functions,
-    declared ones, and partitions.
-    """
+    """Return the tables, and the pattern of later names: function and declared indexes, partitions."""
     tables = Tables(prefix, schema)
     metadata = make_metadata(tables, "postgresql")
     _own_indexes(metadata, tables)

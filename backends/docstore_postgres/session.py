@@ -354,9 +354,7 @@ class PostgresSession(InsertSession):
         return query.collection.name, self._look_in(query).tenant
 
     def _look_in(self, query: Query) -> Scope:
-        """Return the scope that a look at the whole table is confined to: where a tenant's rows are apart,
-        to them.
-        """
+        """Return the scope of a look at the whole table: the tenant's, where its rows are apart."""
         return Scope(query.scope.tenant if self.tables.is_parted else None)
 
     def row_lock(self, lock: str) -> str:
@@ -477,9 +475,7 @@ class PostgresSession(InsertSession):
         return self.clock.go_on(int(now), int(read), int(read))
 
     def hidden(self) -> str:
-        """Return why rows may be hidden from this session: a replica's lag, or row-level security; '' if
-        not.
-        """
+        """Return why rows may be hidden here: a replica's lag or row-level security; '' if not."""
         names = (DOCUMENTS, EXTRACTIONS)
         tables = [*map(self.tables.of, names), self.tables.content, self.tables.blob]
         self.cursor.execute(

@@ -121,9 +121,7 @@ class PageStatements:
         return self._read(joined("", (self._from(inner), self._order(), limit)), beyond, window)
 
     def finding(self, access: AccessPath) -> Fragment:
-        """Return the statement that finds all matches, by an index, before it orders them; of very many the
-        numbers alone are ordered.
-        """
+        """Return the statement that finds all matches by an index, then orders them (many: numbers alone)."""
         window = self._window()
         index_condition = self.condition.index_condition
         if access == "groups" and index_condition is not None and index_condition.grouped is not None:

@@ -167,9 +167,7 @@ class LearntValues:
 
 
 def most_common_values(records: Sequence[Mapping[str, Any]]) -> list[Value]:
-    """Return the values that nearly all of some records have, the most frequent first; of too few records,
-    none.
-    """
+    """Return the values that nearly all of some records have, most frequent first; of few records, none."""
     if len(records) < _LEAST:
         return []
     counted = Counter(value for record in records for value in _values(record))
@@ -363,9 +361,7 @@ def _is_indexed(path: Path) -> bool:
 
 
 def record_terms(record: dict[str, Any], common_values: CommonValues) -> tuple[str, bool]:
-    """Return the words of a JSON object, as the text of a tsvector, and whether it holds a number that is
-    ``LARGE`` or beyond.
-    """
+    """Return an object's words as a tsvector's text, and whether a number in it is at least ``LARGE``."""
     words, has_large = value_terms(record)
     return " ".join(words + common_values.words(record)), has_large
 

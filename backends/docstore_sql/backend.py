@@ -146,9 +146,7 @@ class SQLBackend(ABC):
             call.detach(before)
 
     def _commit(self, session: Session) -> None:
-        """Commit; where the connection is lost meanwhile nobody can say whether it happened, and the error
-        says that.
-        """
+        """Commit; if the connection is lost meanwhile, raise an error that says the outcome is unknown."""
         if session.process != os.getpid():
             raise BackendError("this transaction belongs to the process that was forked: end it there")
         try:
@@ -355,9 +353,7 @@ class SQLBackend(ABC):
                     migrations.run_step(connection, self.tables, step)
 
     def with_connection(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run ``work`` on a connection as :meth:`connected` has it, of an AsyncEngine on the caller's
-        loop.
-        """
+        """Run ``work`` on a connection of :meth:`connected`, of an AsyncEngine on the caller's loop."""
         if self.loop_engine is None:
             with self.connected() as connection:
                 return work(connection)
@@ -389,9 +385,7 @@ class SQLBackend(ABC):
 
     @abstractmethod
     def object_names(self) -> str:
-        """Return the statement that reads the names of all tables, indexes, views and other objects where the
-        store's are.
-        """
+        """Return the statement that reads the names of all objects in the store's database or schema."""
 
     def restore_derived(self, *, allowed: bool) -> None:
         """Make missing objects that are derived from the rows: counters, the index and its tables, views.

@@ -125,9 +125,7 @@ class Counters:
         return int(self._session.cursor.fetchone()[0])
 
     def count_by(self, query: Query, name: str) -> Mapping[Any, int] | None:
-        """Return how many rows of ``query`` have each value of a column, ``None`` if the tally cannot
-        tell.
-        """
+        """Return how many rows have each value of a column, None if the tally cannot tell."""
         asked = _asked(query) if name in COUNTED else None
         if asked is None:
             return None

@@ -96,9 +96,7 @@ def found_format(connection: sa.Connection, tables: Tables) -> int | None:
 
 
 def create(connection: sa.Connection, tables: Tables, extra: Sequence[str] = ()) -> None:
-    """Create the tables in the newest format, and run the dialect's ``extra`` statements, within the caller's
-    transaction.
-    """
+    """Create the tables in the newest format, and run ``extra``, in the caller's transaction."""
     _drop_unused(connection, tables, extra)
     for statement in (*table_statements(tables, connection.dialect), *extra):
         connection.exec_driver_sql(statement)

@@ -48,9 +48,7 @@ def name_columns(filename: str, *, marks: bool) -> tuple[str, str | None]:
 
 
 class Session(ABC):
-    """A :class:`~docstore.backend.Writer` on one DBAPI connection, within a transaction that its backend
-    begins and ends.
-    """
+    """A Writer on one DBAPI connection, in a transaction that its backend begins and ends."""
 
     mark: ClassVar[str]
     aborts: ClassVar[bool] = False
@@ -334,9 +332,7 @@ class Session(ABC):
         return ", ".join(f"{name} = {self.mark}" for name in names)
 
     def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
-        """Remove rows; return how many there were. A document's content and extractions go by their foreign
-        keys.
-        """
+        """Remove rows, content and extractions by foreign keys; return how many rows there were."""
         if collection is DOCUMENTS:
             self.counters.add(Counter(self.counters.of_stored(rows).values()), -1)
         start = f"DELETE FROM {self.tables.of(collection)} WHERE "
@@ -419,9 +415,7 @@ class Session(ABC):
 
     @abstractmethod
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
-        """Insert rows into the collection's own table; return their numbers; keep nothing if one is a
-        Duplicate.
-        """
+        """Insert rows into the collection's table; return their numbers. Keep none if one is a Duplicate."""
 
     @abstractmethod
     def insert_contents(self, lines: Iterable[tuple[int, str, str, str, str]], count: int) -> None:

@@ -103,9 +103,7 @@ class Tables:
         return self.named("setting")
 
     def content_of(self, alias: str, column: str = "content") -> str:
-        """Return the expression that reads a document's content; the content table is keyed by the document's
-        number.
-        """
+        """Return the expression that reads a document's content by the document's number."""
         same = f"c.number = {alias}.number"
         if self.is_parted:  # else each part is looked in
             same = f"c.tenant = {alias}.tenant AND {same}"
@@ -177,8 +175,7 @@ def _record_table(
 
 
 def _place(column: sa.Column[Any]) -> int:
-    """Return where a column stands in a row of Postgres: the JSON that scans test comes right behind what is
-    of one width.
+    """Return a column's place in Postgres' rows: fixed widths first, then the JSON that scans test.
 
     To read a column, Postgres passes over those before it. Behind 32 of them the JSON took a fifth of a
     count, and of a scan (Postgres 18, 20,000 documents).

@@ -15,9 +15,7 @@ _BROUGHT_ROWS = 256
 
 
 def in_its_thread(driver: Any, work: Callable[[Any], T]) -> T:
-    """Run ``work`` on the connection of sqlite3 below one of aiosqlite's, in the thread that it belongs
-    to.
-    """
+    """Run ``work`` on aiosqlite's sqlite3 connection, in the thread that owns it."""
     # aiosqlite has no public call for this; every one of its methods is made of it.
     result: T = on_loop(driver._execute(partial(work, driver._conn)))
     return result

@@ -169,9 +169,7 @@ class SQLiteBackend(SQLBackend):
         session.indexed.private = True
 
     def _begin_in_time(self, session: Session) -> None:
-        """Begin; where another program holds the file, look at the call while it is waited for: SQLite's own
-        waiting cannot be interrupted.
-        """
+        """Begin; look at the call while another program holds the file: SQLite's wait does not."""
         if not current().is_bounded or self.path is None:
             session.cursor.execute("BEGIN IMMEDIATE")
             return
@@ -306,9 +304,7 @@ class SQLiteBackend(SQLBackend):
             )
 
     def sizes(self) -> dict[str, int]:
-        """Return bytes of the database, and by table and index where this SQLite has ``dbstat``, which reads
-        the whole file.
-        """
+        """Return the bytes of the database, by table if SQLite has ``dbstat``, which reads the whole file."""
         with self.read() as session:
             cursor = session.cursor
             cursor.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
@@ -502,9 +498,7 @@ class SQLiteBackend(SQLBackend):
             yield
 
     def ensure_schema(self, *, upgrade: bool = True) -> None:
-        """Turn the file to WAL before anybody works on it, while no writer of ours does; then as
-        everywhere.
-        """
+        """Turn the file to WAL while no writer of ours works on it; then open it as any other."""
         if self.path is not None and self.owned and upgrade:
             with self.translated(), self.engine.connect() as connection:
                 if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":

@@ -264,9 +264,7 @@ class SQLiteCompiler(Compiler):
         )
 
     def json_sort_key(self, key: SortKey) -> Fragment:
-        """Return the call that makes a JSON path's sort bytes; where an index was declared over it, in its
-        words.
-        """
+        """Return the call that makes a JSON path's sort bytes, worded as its declared index is."""
         plain = replace(key, descending=False)
         if any(replace(known, descending=False) == plain for keys in self.declared for known in keys):
             return Fragment(key_expression(plain, self.collection, "d."))

@@ -346,9 +346,7 @@ _locks_mutex = threading.Lock()
 
 
 def lock_of(database: str | None) -> WriteLock:
-    """Return the process's lock for the database file at this path; ``None`` is a database of one store
-    alone.
-    """
+    """Return the process's lock for the database file at this path; None: a database of one store."""
     if database is None:
         return WriteLock(None)
     path = os.path.realpath(database) + "-lock"

@@ -542,9 +542,7 @@ class SnapshotSession:
         return tail.changed(changed) if changed else tail
 
     def _token(self, collection: Collection) -> tuple[tuple[int, int], int, int]:
-        """Return the stamp of the bulk (SQLite's count of schemas, the generation), the last change and the
-        last number.
-        """
+        """Return the bulk's stamp (count of schemas, generation), the last change and the last number."""
         self.cursor.execute(self.names.tokens[collection.name], (generation_name(collection),))
         generation, last, schemas, numbers = self.cursor.fetchone()
         self.state = generation, last, schemas

@@ -24,8 +24,7 @@ _MOST = 100
 
 
 def index_differences(session: Any, unreadable: Mapping[str, Container[int]]) -> list[str]:
-    """Return at most a hundred differences of index and counters from the rows, in words; none if all is
-    right.
+    """Return up to a hundred differences of index and counters from the rows, in words.
 
     Args:
         session: a block of the SQLite backend, reading one state or writing.

@@ -107,9 +107,7 @@ def scoped(query: Query) -> tuple[Expr, ...]:
 
 
 def uses_index(terms: Sequence[Expr], kept: Container[str]) -> bool:
-    """Return whether the index may help: a term is indexed, and none looks rows up by a key of SQLite's
-    own.
-    """
+    """Return whether the index may help: some term is indexed, none looks rows up by a key."""
     helps = False
     for term in terms:
         if (
@@ -368,9 +366,7 @@ class IndexSearch(SnapshotSession):
         return held.asked
 
     def select(self, query: Query, asked: PlannedQuery) -> tuple[AccessPath, Fragment]:
-        """Return how the rows of a planned query are found, and the statement that reads them. Call within a
-        transaction.
-        """
+        """Return the access path of a planned query and its statement. Call within a transaction."""
         index = self.index(query.collection)
         page = self._page(query, asked, index)
         if isinstance(page, tuple):
@@ -676,9 +672,7 @@ class IndexSearch(SnapshotSession):
         return passed[query.offset :] if len(passed) >= wanted else None
 
     def _tested(self, raw: bytes, wanted: int, length: int) -> tuple[list[int], bool]:
-        """Read numbers until enough are in the set ``raw``; return those, and whether there are no more
-        rows.
-        """
+        """Read numbers until enough are in the set ``raw``; return those, and whether the rows ended."""
         end, seen = len(raw) << 3, 0
         passed: list[int] = []
         while len(passed) < wanted and seen < length:

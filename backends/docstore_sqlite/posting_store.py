@@ -155,9 +155,7 @@ _FTS_TABLES = ("text", "text_data", "text_idx", "text_config", "text_docsize", "
 
 
 def store_metadata(prefix: str, schema: str | None) -> tuple[sa.MetaData, str]:
-    """Return the tables, and the pattern of what is made later, behind the prefix: what the full-text index
-    makes by itself, and declared indexes.
-    """
+    """Return the index's tables, and the pattern of names of what SQLite makes below them."""
     if schema is not None:
         raise ValueError(f"schema={schema!r}: a store on SQLite has none")
     tables = Tables(prefix)

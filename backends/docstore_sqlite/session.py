@@ -147,9 +147,7 @@ class SQLiteSession(Session):
         getattr(driver, "_conn", driver).interrupt()
 
     def is_under_way(self) -> bool:
-        """Return whether the transaction is still open: SQLite rolls back by itself where a write fails
-        badly.
-        """
+        """Return whether the transaction is open: SQLite rolls back by itself after a bad failure."""
         return bool(self.connection.driver_connection.in_transaction)
 
     @contextmanager
@@ -304,15 +302,11 @@ class SQLiteSession(Session):
         return declared_indexes.read(self.cursor, self.tables, collection)
 
     def index_differences(self, unreadable: Mapping[str, Container[int]] = {}) -> list[str]:
-        """Return how the index differs from the rows, in words, those that are ``unreadable`` aside; none: it
-        is right.
-        """
+        """Return how the index differs from the rows in words, ``unreadable`` rows aside."""
         return index_differences(self, unreadable)
 
     def restore(self, statements: Sequence[str], missing: set[str]) -> None:
-        """Make missing objects, and the index anew from the rows unless only indexes and views were
-        missing.
-        """
+        """Make missing objects; rebuild the index unless only indexes and views were missing."""
         kinds = made_by(statements)
         drop_torn(self.cursor, self.tables, missing)
         for statement in statements:

@@ -35,9 +35,7 @@ class Errand(Protocol):
     """A piece of work for a thread of a group."""
 
     def begin(self) -> bool:
-        """Say that a thread has it in hand; return false if nobody wants it any more. The group's lock is
-        held.
-        """
+        """Mark it as begun, under the group's lock; return false if nobody wants it any more."""
 
     def run(self) -> None:
         """Do it; raise nothing."""
@@ -450,9 +448,7 @@ class Hop(Call, Generic[T]):
 
 
 def ask(question: Callable[[], Awaitable[A]]) -> A:
-    """Have the task that this thread works for await something, and return what that gave:
-    :meth:`Hop.ask`.
-    """
+    """Have this thread's task await something; return its result: :meth:`Hop.ask`."""
     hop = current()
     if not isinstance(hop, Hop):
         raise BackendError(

@@ -101,9 +101,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
         timeout: Timeout = STORE_DEFAULT,
         at_least: str | None = None,
     ) -> T | None:
-        """Return the first record that matches, ``None`` if there is none: :meth:`Records.find_one`,
-        awaited.
-        """
+        """Return the first record that matches, or None: :meth:`Records.find_one`, awaited."""
         return await self._read(
             Records.find_one, filter, search=search, sort=sort, offset=offset, latest_only=latest_only,
             include=include, strict=strict, timeout=timeout, at_least=at_least,

@@ -70,9 +70,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
     async def put(
         self, source: Any = None, *, on_conflict: OnConflict = "replace", **fields: Unpack[DocumentFields]
     ) -> Put:
-        """Add the document with this id or external_id, or change the one that is there:
-        :meth:`Documents.put`, awaited.
-        """
+        """Add the document with this id or external_id, or change it: :meth:`Documents.put`, awaited."""
         call = self._write if source is None else self._bytes
         return await call(Documents.put, readable(source), on_conflict=on_conflict, **fields)
 
@@ -231,8 +229,7 @@ class AsyncDocuments(AsyncRecords[Document, Documents]):
         poll: float | None = None,
         stop: Stop | None = None,
     ) -> ProcessReport:
-        """Claim and handle documents in tasks until none is left to claim: :meth:`Documents.process`,
-        awaited.
+        """Handle documents in tasks until none is left to claim: :meth:`Documents.process`, awaited.
 
         Args:
             handler: a coroutine function, run on the loop, or a plain function, run in a thread. It takes a

@@ -97,9 +97,7 @@ class Block:
         return work()
 
     async def leave(self, failed: BaseException | None) -> bool:
-        """End, behind the call that another task may be making in it; return whether ``failed`` is dealt
-        with.
-        """
+        """End after the call that another task makes in it; return whether ``failed`` is dealt with."""
         if self._has_ended and self._closed:
             if failed is None:
                 raise StoreClosed("this store was closed while the transaction was open: it was rolled back")
@@ -328,9 +326,7 @@ class Shell:
                     group.close()
 
     def end(self, timeout: float | None = None) -> None:
-        """End everything, in this thread; ``timeout`` in seconds leaves what does not end by then as
-        it is.
-        """
+        """End everything, in this thread; what does not end within ``timeout`` seconds is left."""
         self._is_closed = True
         deadline = None if timeout is None else time.monotonic() + timeout
         for hop in list(self._hops):

@@ -215,8 +215,7 @@ class AsyncStore(AsyncUpkeep):
 
     @asynccontextmanager
     async def join(self, connection: Any) -> AsyncIterator[Self]:
-        """Take part in the application's own transaction on the same database, for a block:
-        :meth:`Store.join`.
+        """Take part in the application's own transaction for a block: :meth:`Store.join`.
 
         Args:
             connection: an SQLAlchemy ``AsyncConnection`` or ``AsyncSession`` on the database that the store

@@ -442,8 +442,7 @@ class Blobs:
                 ) from error
 
     def delete(self, key: str) -> None:
-        """Remove an object, the remains of unfinished writes of it, and what was put aside of it; what is
-        missing is fine.
+        """Remove an object, remains of its unfinished writes and what was put aside; missing is fine.
 
         Raises:
             BlobError: the storage failed; the same call may be made again.
@@ -596,8 +595,7 @@ class Blobs:
         yield from self.uploads(prefix)
 
     def uploads(self, prefix: str = "") -> dict[str, tuple[Upload, ...]]:
-        """Return the open multipart uploads on S3, by key; other storages, and services that list none, have
-        none.
+        """Return S3's open multipart uploads by key; none elsewhere, or where the service lists none.
 
         Args:
             prefix: only keys that begin with it.

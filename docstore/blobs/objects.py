@@ -140,9 +140,7 @@ class Objects(Protocol):
         """Return what is known of an object, ``None`` if there is none."""
 
     def remove(self, key: str) -> None:
-        """Remove the remains of unfinished writes of ``key``, then its object, then what was put aside of it;
-        what is missing is fine.
-        """
+        """Remove ``key``: unfinished writes, the object, what was put aside; missing is fine."""
 
     def move(self, name: str, to: str) -> None:
         """Let an object stand under another name, written now; one that stands there is replaced.
@@ -161,8 +159,7 @@ class Objects(Protocol):
         """
 
     def walk(self, prefix: str, after: str) -> Iterator[tuple[str, int, float | None]]:
-        """Yield (path below the root, size, when it was written) of all that stands there, ordered by path,
-        by code point.
+        """Yield (path below the root, size, time written) of every object, by path in code-point order.
 
         Only paths that begin with ``prefix`` and are greater than ``after``.
         """

@@ -173,9 +173,7 @@ class S3Objects:
             start = {"ContinuationToken": page["NextContinuationToken"]}
 
     def uploads(self, prefix: str) -> Iterator[tuple[str, Upload]]:
-        """Yield (path below the root, upload) of all open multipart uploads of such paths; nothing where
-        the service cannot list them.
-        """
+        """Yield (path below the root, upload) of open multipart uploads, where the service lists them."""
         start: dict[str, str] = {}
         while True:
             try:
@@ -208,9 +206,7 @@ class S3Objects:
             self._call("delete_object", key)
 
     def _delete_some(self, keys: Sequence[str]) -> dict[str, Exception]:
-        """Remove a request's worth of objects, and what else may stand under their keys; one by one where the
-        service knows no DeleteObjects.
-        """
+        """Remove one request of objects with all under their keys; one by one without DeleteObjects."""
         names = {name: key for key in keys for name in (key, temporary_name(key), QUARANTINE + key)}
         if self._batches:
             objects = [{"Key": self.prefix + name} for name in names]

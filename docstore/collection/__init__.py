@@ -434,8 +434,7 @@ class Records(Generic[T]):
         timeout: Timeout = STORE_DEFAULT,
         at_least: str | None = None,
     ) -> pyarrow.Table:
-        """Return records as an Arrow table; ``.to_pandas()`` makes a data frame of it. Needs the extra
-        ``arrow``.
+        """Return records as an Arrow table (extra ``arrow``); ``.to_pandas()`` makes a data frame.
 
         Args:
             fields: field paths, a column each; ``None``: all fields but the heavy ones.
@@ -571,8 +570,7 @@ class Records(Generic[T]):
         timeout: Timeout = STORE_DEFAULT,
         at_least: str | None = None,
     ) -> tuple[Any, Any] | None:
-        """Return the least and the greatest value at ``field``: of numbers if there are any, else of instants
-        (as ``datetime``), else of text.
+        """Return the least and the greatest value at ``field``: of numbers, else instants, else text.
 
         Args:
             field, filter, search, latest_only, timeout, at_least: as for :meth:`count_by`.

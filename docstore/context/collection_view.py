@@ -320,9 +320,7 @@ class CollectionView(Generic[T]):
         return made
 
     def id_of(self, id: Any, of: type[Document | Extraction] | None = None) -> str:
-        """Return the id of a record (of another kind than this collection's) that was given, or the id
-        itself.
-        """
+        """Return the id that was given, or that of the record that was given."""
         value = id.id if isinstance(id, of or self.record_type) else by_value(id)
         if not isinstance(value, str):
             expected = "text, or a record: " + (of or self.record_type).__name__
@@ -523,8 +521,7 @@ def check_revision_argument(if_revision: Any) -> int | None:
 
 
 def _recognised(row: Row, tried: Row) -> bool:
-    """Return whether the row is what was written before the connection was lost; if it is not, nothing was
-    written then.
+    """Return whether the row is what was written before the connection was lost.
 
     Raises:
         BackendError: it was changed more than once since, so that nobody can say.

@@ -191,9 +191,7 @@ class Places:
         return Ownership(own, None, places.most_common(1)[0][0] if places else 0)
 
     def _objects(self) -> Iterator[tuple[Sequence[BlobRow], Sequence[str]]]:
-        """Yield the rows of the objects at the root, and the names of those without, some at a time: bytes
-        first, then rows.
-        """
+        """Yield rows and names of objects at the root, some at a time: bytes first, then rows."""
         listing = self._blobs.list()
         while batch := list(islice(listing, _LISTED)):
             keys = [found.name for found in batch if found.kind == "object"]

@@ -433,8 +433,7 @@ class StoreContext:
 
     @contextmanager
     def apart(self) -> Iterator[Writer]:
-        """Open a block for writing that commits by itself, where the backend has room for it beside the
-        transaction in force.
+        """Open a write block that commits by itself, if the backend has room for it beside the transaction.
 
         A backend with a single writer has not; the transaction itself then keeps others out until it ends.
         """
@@ -531,9 +530,7 @@ class StoreContext:
     def taking_part(
         self, block: AbstractContextManager[Writer], promised: list[BlobRow] | None = None
     ) -> Iterator[Writer]:
-        """Make a write block the transaction in force; what the caller raises in it arrives as it was
-        raised.
-        """
+        """Make a write block the transaction in force; the caller's exceptions arrive unchanged."""
         own: BaseException | None = None
         try:
             with block as writer, self.within(writer, promised) as current:
@@ -585,8 +582,7 @@ class StoreContext:
             current.promised.extend(blobs)
 
     def withdraw(self, blobs: Sequence[BlobRow], failed: BaseException) -> None:
-        """Give up bytes that a failed block wrote: their intents are marked dead, those without a row removed
-        at once.
+        """Give up bytes of a failed block: mark their intents dead, remove those without a row.
 
         A step that fails now is noted on ``failed``; the collector does it later. Bytes that turn
         out to be live are left.

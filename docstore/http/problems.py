@@ -110,8 +110,7 @@ Shape = Callable[[Problem], tuple[int, Mapping[str, Any]]]
 
 
 def install_error_handlers(app: FastAPI, shape: Shape | None = None) -> None:
-    """Answer the errors of all of an application's routes with problem details: docstore's, invalid requests,
-    HTTP errors.
+    """Answer an application's errors with problem details: docstore's, invalid requests, HTTP errors.
 
     A wrong filter, sort, page or document is 422 (a filter's problem carries ``path``), an unknown id 404, an
     id that is taken, a step that the status does not allow or a lost lease 409, another revision 412, a scope

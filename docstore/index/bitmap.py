@@ -362,9 +362,7 @@ def packed_one(place: int) -> bytes:
 
 
 def _bitmap(first: int, last: int) -> int:
-    """Return how many bytes a bitmap from one place to another takes; what is before it is left out if that
-    pays.
-    """
+    """Return the bytes of a bitmap from one place to another; leading zeros are left out if it pays."""
     start = first >> 3
     return (last >> 3) + 1 - (start - 2 if start > 2 else 0)
 

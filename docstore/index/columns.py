@@ -76,8 +76,7 @@ def date_ordinal(text: str) -> int:
 
 
 def raw_slices(column: bytes, members: Sequence[int], values: bytes) -> Iterator[tuple[int, Members]]:
-    """Yield the slices of a column of ``members``, ascending, and their values as :meth:`Node.column`
-    gives them.
+    """Yield the slices of a column, ascending, and their members as :meth:`Node.column` has them.
 
     Yields:
         ``(j, members)`` for each slice that is not empty. On doubles the sign is not turned yet in
@@ -142,9 +141,7 @@ def _masks(blocks: int) -> tuple[int, ...]:
 
 
 def _spread(column: bytes, members: Sequence[int], values: bytes, span: int) -> bytes:
-    """Return values for all numbers from the first to the last; those between, which have none, get one
-    that no slice holds.
-    """
+    """Return a value for every number of a range; those without one get a value in no slice."""
     width, first = WIDTHS[column], members[0]
     spread = bytearray(b"\0" if column == DATES else b"\xff") * (span * width)
     start = 0
@@ -372,9 +369,7 @@ _NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attemp
 
 
 def is_ordered(order: Sequence[SortKey]) -> bool:
-    """Return whether ``order`` is by a column that always holds a whole number, then by ``number``, both in
-    one direction.
-    """
+    """Return whether ``order`` is by a column of whole numbers, then ``number``, in one direction."""
     return (
         len(order) == 2
         and len(order[0].path) == 1

@@ -160,9 +160,7 @@ class Node:
             stack.extend(((*at, step), child) for step, child in node.children.items())
 
     def column(self, key: bytes) -> tuple[Sequence[int], bytes]:
-        """Return a column: the records' numbers, and their values in as many bytes each as the column is
-        wide, big-endian.
-        """
+        """Return a column: the records' numbers, and their values, big-endian, of the column's width."""
         if key == DATES:
             return self.dated, self.dates
         floats = array("d", self.floats)
@@ -196,9 +194,7 @@ _NAMES: Final = ("filename", "content")
 
 
 def indexed_fields(collection: Collection) -> tuple[str, ...]:
-    """Return the fields whose terms are kept: JSON, numbers, instants, booleans, and the texts with few
-    different values.
-    """
+    """Return the indexed fields: JSON, numbers, instants, booleans, texts with few values."""
     return tuple(
         name
         for name, field in collection.fields.items()
@@ -340,9 +336,7 @@ def _is_wild(value: Any) -> bool:
 
 
 def _size(value: Any, left: int) -> int:
-    """Return what is left of ``left`` after counting the values within; negative as soon as it is known to
-    be.
-    """
+    """Return ``left`` less the values within; negative as soon as they are more."""
     left -= 1
     if type(value) is dict:
         value = value.values()

@@ -159,9 +159,7 @@ def _piece_of(code: int, unit: int) -> str:
 
 
 class _Coded(dict[int, str]):
-    """The tokens of pieces in ASCII by their codes, those met lately; between two texts there is an end of
-    line.
-    """
+    """The tokens of ASCII pieces by their codes; an end of line stands between two texts."""
 
     def __missing__(self, code: int) -> str:
         if len(self) >= _KEPT_PIECES:
@@ -260,18 +258,14 @@ def _asked_term(term: Occurs) -> Alternatives | None:
 
 
 def _either(*options: Sequence[str]) -> Alternatives | None:
-    """Ask for any of the options; of texts, the folded form stands for names in ASCII, the raw one for all
-    others.
-    """
+    """Ask for any of the options: texts folded stand for ASCII names, raw ones for all others."""
     if not all(options):
         return None
     return tuple(dict.fromkeys(tuple(dict.fromkeys(tokens)) for tokens in options))
 
 
 def _piece(text: str) -> list[str]:
-    """Return the tokens that a name with ``text`` in it has; of fewer than three characters, a beginning
-    of one.
-    """
+    """Return the tokens of names that hold ``text``; under three characters, a beginning of one."""
     written = [_WRITTEN[ord(character)] for character in text]
     if not written:
         return []

@@ -75,9 +75,7 @@ class TermSource(Protocol):
         """Return the records that have any of the terms."""
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
-        """Return the value keys at ``path`` from ``first`` on and before ``end``; ``None``: there are more
-        than MOST_KEYS.
-        """
+        """Return the value keys of a range at ``path``; None if there are more than MOST_KEYS."""
 
     def compare(self, path: Path, column: bytes, ordinal: int) -> tuple[Bitmap, Bitmap, Bitmap]:
         """Return the records in a column with a lesser, the same and a greater value than ``ordinal``."""
@@ -209,9 +207,7 @@ def _conjunction(terms: Sequence[Expr], source: TermSource, one: BoundLeafSearch
 
 
 def _text_ranges(terms: Sequence[Expr], source: TermSource) -> tuple[list[MatchSets], Sequence[Expr]]:
-    """Answer several bounds on one text at once, where no record has two; return the answers, and the other
-    terms.
-    """
+    """Answer several bounds on one text at once, where no record has two; return the rest, too."""
     by_path: dict[Path, list[Compare]] = {}
     for term in terms:
         if isinstance(term, Compare) and term.op != "eq" and type(term.value) is str:
@@ -258,9 +254,7 @@ def with_recheck(found: MatchSets, path: Path, source: TermSource) -> MatchSets:
 
 
 def _indexed(path: Path, source: TermSource) -> Bitmap:
-    """Return the records with an array where ``path`` has a step that may be an index: terms do not cover
-    those.
-    """
+    """Return records with an array where a step may be an index: terms do not cover those."""
     return union_all(
         source.posting(path[:at], ARRAY) for at in range(1, len(path)) if index_step(path[at]) is not None
     )
@@ -306,9 +300,7 @@ def _exists(path: Path, source: TermSource) -> Bitmap:
 
 
 def _null(path: Path, source: TermSource) -> MatchSets:
-    """Null or missing (rules 9 and 11): what is behind an array needs a look, where something lacks the
-    path.
-    """
+    """Null or missing (rules 9, 11): arrays need a look if something in them lacks the path."""
     every = source.posting((), EVERY)
     arrays = union_all(source.posting(path[:at], ARRAY) for at in range(1, len(path)))
     null = source.posting(path, NULL)
@@ -557,9 +549,7 @@ def _wanted(leaf: Compare, key: bytes, kind: bytes) -> _Keys:
 
 
 def _keys_within(path: Path, kind: bytes, wanted: _Keys, source: TermSource) -> MatchSets:
-    """Return the records with a value key in a range; where there are too many keys, all that have keys of
-    the kind are unsure.
-    """
+    """Return records with a value key in a range; with too many keys, all of the kind are unsure."""
     found = _run(path, wanted, source)
     if found is None:
         kinds = (NUMBER, NUMBERS) if kind == b"n" else (STRING, DATES)

@@ -209,9 +209,7 @@ class Segment:
         return lesser, level, greater
 
     def _sort(self, path: Path, column: bytes) -> tuple[list[int], list[int]]:
-        """Return the ordinals of a column, ascending, and before each and behind the last the set of the
-        places that come before.
-        """
+        """Return a column's ordinals, ascending, and the set of places before each and after the last."""
         node, width = self.tree.root.at(path), WIDTHS[column]
         places, values = ((), b"") if node is None else node.column(column)
         read = date_ordinal_of if column == DATES else double_ordinal_of

@@ -74,9 +74,7 @@ def text_keys(texts: Iterable[str]) -> list[bytes]:
 
 
 def text_start(text: str) -> bytes:
-    """Return the key at which long texts from ``text`` on begin: none that is less or equal has a lesser
-    one.
-    """
+    """Return the key at which long texts from ``text`` on begin."""
     return b"t" + text.encode()[:_START]
 
 

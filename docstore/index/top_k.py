@@ -151,9 +151,7 @@ def _is_one(level: Bitmap, path: Path, value: str, source: TermSource) -> bool:
 
 
 def _texts(path: Path, source: TermSource) -> Sequence[bytes] | None:
-    """Return the keys of the texts at a path, ``None`` if they are many or too long to be ordered by their
-    keys.
-    """
+    """Return the keys of the texts at a path; None if they are many, or too long to order."""
     keys = source.keys(path, b"s", b"u")
     if keys is None or len(keys) > _MOST_TEXTS or any(key[:1] == b"t" for key in keys):
         return None
@@ -172,8 +170,7 @@ def _beyond(found: Bitmap, descending: bool, number: int) -> Bitmap:
 
 
 def cut(found: Bitmap, order: Sequence[SortKey], offset: int, limit: int, source: TermSource) -> TopK | None:
-    """Return a superset, as small as can be, of the records ``offset`` to ``offset + limit`` of ``found``
-    in ``order``.
+    """Return a small superset of the records ``offset`` to ``offset + limit`` in ``order``.
 
     The first key of ``order`` is one that :func:`can_cut` allows.
 
@@ -309,8 +306,7 @@ Tie = Callable[[Bitmap, int, int], tuple[Bitmap, int]]
 def cut_slices(
     slices: BitSlices, among: Bitmap, offset: int, limit: int, tie: Tie, *, largest: bool = False
 ) -> tuple[Bitmap, int]:
-    """Return records among which those from ``offset`` to ``offset + limit`` by value are, and how many to
-    skip.
+    """Return candidates for ``offset`` to ``offset + limit`` by value, and how many to skip.
 
     Args:
         slices: the column; all of ``among`` have a value in it.

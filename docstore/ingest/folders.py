@@ -128,9 +128,7 @@ def rebind(documents: Documents, folder: IndexedFolder, owned: Mapping[str, Any]
 def folder_of_file(
     documents: Documents, file: str | os.PathLike[str], name: str | None, owned: Mapping[str, Any]
 ) -> tuple[IndexedFolder, str]:
-    """Return the folder that a file is of, and its path there: the nearest around it that is known, else the
-    one that it lies in.
-    """
+    """Return a file's folder and its path there: the nearest known one, else its directory."""
     path = os.path.join(os.path.realpath(os.path.dirname(os.path.abspath(file))), os.path.basename(file))
     around = list(_around(path))
     places = [shown_path(place) for place in around]

@@ -345,9 +345,7 @@ class Indexer:
         return {document.external_id: document for document in page.items}
 
     def _adopted(self, folder: IndexedFolder, entry: Entry, before: Document) -> Event | None:
-        """Take over the document that a store from before the names of folders has of a file, if it has the
-        very bytes.
-        """
+        """Take over the document that an older store has of a file, if its bytes are the same."""
         source = before.metadata.get("source")
         if not isinstance(source, dict) or "root" in source or source.get("path") != before.external_id:
             return None
@@ -456,9 +454,7 @@ class Indexer:
                 yield self._written(reading, known, is_twin=id in twice)
 
     def _write_members(self, folder: IndexedFolder, reading: FileReading) -> Iterator[Event]:
-        """Make the files within an archive documents, as far as their text is new, and remove those that are
-        gone from it.
-        """
+        """Make an archive's new texts documents, and remove those of files that left it."""
         if reading.members is None:
             return
         archive = shown_path(reading.entry.name)

@@ -243,9 +243,7 @@ class _Check:
             tell(self._on_progress, "blobs", self._blobs, after)
 
     def compare_objects(self, blobs: Blobs, inventory: _Inventory | None) -> None:
-        """Look for what no row knows, if the rows say all there is: bytes first, then rows, then the bytes
-        again.
-        """
+        """Look for what no row knows, if the rows are complete: bytes, then rows, then bytes again."""
         listing = inventory.found() if inventory else blobs.list(self._part.prefix, after=self._part.after)
         blind = self._ownership.refusal or self._unproven()
         while batch := list(islice(listing, _LISTED)):

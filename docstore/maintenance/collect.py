@@ -220,9 +220,7 @@ class Removal:
         return done
 
     def delete(self, rows: Sequence[BlobRow]) -> tuple[list[BlobRow], list[BlobRow]]:
-        """Remove the objects of those rows that are here; return the rows of what is gone, and of what is
-        not.
-        """
+        """Remove the objects of rows; return the rows of those gone, and of those that are not."""
         here = self.here(rows)
         if not here:
             return [], []

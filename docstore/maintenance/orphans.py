@@ -214,9 +214,7 @@ def _unknown(
     backend: Backend, blobs: Blobs, ownership: Ownership, found: Iterator[Found], clock: GraceClock,
     told: Absent, on_progress: OnProgress | None,
 ) -> tuple[int, list[Found], list[Found]]:  # fmt: skip
-    """Return how many objects were listed; those things that no row knows; and those of them that were put
-    aside before.
-    """
+    """Return how many objects were listed, the unknown among them, and those put aside before."""
     objects = seen = 0
     unknown, aside = list[Found](), list[Found]()
     while batch := list(islice(found, _LISTED)):

@@ -280,8 +280,7 @@ _DONORS = 20
 
 
 def propose_for_lost(backend: Backend, blobs: Blobs, key: str, place: int) -> Proposal | None:
-    """Restore the row where the bytes are right, the bytes where they were put aside or another document has
-    the same.
+    """Restore the row if the bytes are right; else the bytes, put aside or of another document.
 
     Args:
         backend: where rows are.

@@ -148,9 +148,7 @@ def _no_tool(name: str, offered: Mapping[str, AgentTool]) -> dict[str, Any]:
 
 
 def _told(error: DocstoreError) -> dict[str, Any]:
-    """Return what an agent is told of an error of the store's: how to mend its question, and nothing of the
-    database.
-    """
+    """Return what an agent is told of an error: how to mend its question, nothing of the database."""
     code = re.sub(r"(?<!^)([A-Z])", r"_\1", type(error).__name__).lower()
     if isinstance(error, BackendError | BlobError) and not isinstance(error, QueryTimeout | ReadOnlyStore):
         _log.error(

@@ -50,9 +50,7 @@ def rows(reader: RowSource, plan: Plan, query: Query) -> list[Row]:
 
 
 def walk(reader: RowSource, plan: Plan, query: Query) -> Iterator[Row]:
-    """Yield the rows of ``query`` that pass the residual, in order, in batches; ``limit`` and ``offset`` are
-    left aside.
-    """
+    """Yield all rows that pass the residual, in order, in batches; the window is left aside."""
     if not plan.sort_pushed:
         yield from _sorted_here(reader, plan, query, None)
         return

@@ -133,9 +133,7 @@ class Regex:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The string extensions (after rule 19). ``text`` is as the user wrote it; the ``i`` kinds compare folded
-    text.
-    """
+    """The string extensions (after rule 19). ``text`` is as written; the ``i`` kinds fold it."""
 
     path: Path
     kind: Literal["substring", "isubstring", "starts_with", "glob", "iglob"]
@@ -187,8 +185,7 @@ class ElemMatch:
 
 @dataclass(frozen=True, slots=True)
 class Occurs:
-    """One term of a search (rule 22): it occurs in the filename or, where ``content`` is true, in the
-    content.
+    """One term of a search (rule 22): it occurs in the filename or, if ``content``, in the content.
 
     Attributes:
         text: the term folded for search, to be found as a substring of the filename folded likewise.

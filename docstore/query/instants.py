@@ -86,9 +86,7 @@ MINUTE = 60_000_000
 
 
 def minute_text(instant: int) -> str | None:
-    """Return how an instant's minute is written in UTC: ``2026-03-01T09:30``; ``""`` before the year 1, None
-    after the year 9999.
-    """
+    """Return an instant's minute in UTC: ``2026-03-01T09:30``; ``""`` before year 1, None after 9999."""
     if instant < MIN_INSTANT:
         return ""
     return format_instant(instant)[:16] if instant <= MAX_INSTANT else None

@@ -102,8 +102,7 @@ def _checked(filter: Mapping[str, Any], model: type[BaseModel], where: Where) ->
 
 
 def _annotation_at(steps: tuple[str, ...], model: type[BaseModel], where: Where, key: str) -> Any:
-    """Follow a path through the model, as far as models go; return the annotation at its end, ``Any`` where
-    that is not known.
+    """Return the annotation at the end of a path through a model, ``Any`` if it is not known.
 
     Raises:
         UnknownField: a step is no field of the model there.

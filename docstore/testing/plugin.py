@@ -58,9 +58,7 @@ def docstore_postgres(_docstore_postgres_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def docstore_s3(docstore_url: str, _docstore_s3_server: S3Server) -> Iterator[Store]:
-    """A fresh, empty store with its bytes in S3: a server of the tests' own, from the package
-    ``moto[server]``.
-    """
+    """A fresh, empty store with its bytes in the S3 of the tests (package ``moto[server]``)."""
     from docstore import Blobs
 
     bucket = _docstore_s3_server.create_bucket(f"test-{uuid4().hex}")

@@ -34,8 +34,7 @@ _LISTED = 1000
 
 
 def fingerprint(store: Store, *, stored: bool = True, on_progress: OnProgress | None = None) -> Fingerprint:
-    """Return the fingerprint of what a store, or a scoped view, holds: equal for equal contents on every
-    backend.
+    """Return the fingerprint of a store or scoped view: equal contents have equal ones.
 
     Args:
         store: which.

@@ -112,9 +112,7 @@ class DocumentsView(CollectionView[Document]):
     def in_batches(
         self, chosen: tuple[Query, Plan], act: Callable[[Writer, list[Row]], int], budget: Budget
     ) -> UpdateResult:
-        """Put the rows that match to ``act``, by number, a batch and commit at a time; add up what it
-        returns.
-        """
+        """Put matching rows to ``act`` by number, a batch a commit; return the sum of its results."""
         query, plan = chosen
         matched = changed = 0
         after: tuple[int] | None = None
@@ -210,9 +208,7 @@ class Edits:
         if_revision: int | None,
         touch: bool,
     ) -> Document:
-        """Write new bytes under a fresh key, then change the row and give up the old ones in one
-        transaction.
-        """
+        """Write bytes under a fresh key, then change the row and give up the old ones in one commit."""
         checks = self._view.checks
         expected = check_revision_argument(if_revision)
         with self._context.read() as reader:

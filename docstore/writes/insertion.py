@@ -128,9 +128,7 @@ class Insertion:
         return stored
 
     def alone(self, root: StoreContext, backend: SingleStatementWrites) -> list[StoredRow] | None:
-        """Insert a single plain row without a block; ``None`` where that cannot be, or was not, or nobody
-        knows: :meth:`run` finds out.
-        """
+        """Insert one plain row without a block; None if it cannot be, or nobody knows: :meth:`run` looks."""
         draft = self._items[0].draft
         asked = draft.row
         if len(self._items) > 1 or draft.dedupe or _in_parts(asked):
@@ -180,9 +178,7 @@ class Insertion:
         return known
 
     def _existing(self, writer: Writer, draft: Draft, known: dict[Any, Row]) -> Row | None:
-        """Return the document that ``draft`` asks for, if it is there or earlier in this batch: by its id, or
-        by its bytes.
-        """
+        """Return the document that ``draft`` asks for if it exists, by its id or its bytes."""
         wanted = draft.row
         found = known.get(_by_id(wanted)) if self._asks_by_id(draft) else None
         if found is not None:
@@ -435,9 +431,7 @@ def _intend(root: StoreContext, puts: Sequence[BlobWrite], place: int) -> None:
 
 
 def _write_all(root: StoreContext, puts: Sequence[BlobWrite]) -> None:
-    """P3: write the bytes, several objects at once. A collector that takes an intent meanwhile removes them
-    under the writer's hands.
-    """
+    """P3: write the bytes, several objects at once; a collector may take an intent meanwhile."""
 
     def work(put: BlobWrite) -> None:
         put.written = _write(root, put)

@@ -47,9 +47,7 @@ _SETTABLE: Final = {field.name: field.nullable for field in DOCUMENTS.given if f
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Return ``target`` with an RFC 7396 merge patch applied: objects merge, ``None`` removes, all else
-    replaces.
-    """
+    """Return ``target`` with an RFC 7396 merge patch: objects merge, None removes, else replace."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}

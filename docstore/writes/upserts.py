@@ -275,9 +275,7 @@ class _Upsert:
         self._changes.clear()
 
     def _chains(self, writer: Writer) -> list[lifecycle.Chain]:
-        """Return the chains that are written to: those that are keys, and those that a document may leave or
-        join as its owner changes.
-        """
+        """Return the chains that are written to, those that documents leave or join included."""
         found = [lifecycle.chain_of(item.draft.row) for item in self._items]
         moving = [item for item in self._items if item.draft.named and "owner" in item.draft.given]
         owners = {item.draft.key: item.draft.row["owner"] for item in moving}

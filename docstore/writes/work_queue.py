@@ -119,9 +119,7 @@ class WorkQueue:
         ]
 
     def _give_back(self, tried: Sequence[Row], token: str, stopped: BaseException) -> None:
-        """Release what a claim that was cancelled has committed all the same; where that fails, its lease
-        runs out.
-        """
+        """Release what a cancelled claim committed all the same; if that fails, its lease runs out."""
         if not tried or self._context.in_transaction:  # a part of a transaction is undone
             return
 

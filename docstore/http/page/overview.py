@@ -208,8 +208,7 @@ def _sizes(counting: _Counting) -> list[Bar]:
 
 
 def _over_time(store: Store, counting: _Counting, there: Mapping[str, int | None]) -> Columns | None:
-    """Return the documents by the time they were added and their status; ``None`` if that takes too long, or
-    there are none.
+    """Return documents by time added and status; None if that takes too long, or there are none.
 
     Args:
         store: the store.

@@ -27,11 +27,6 @@ def order_function(tables: Tables) -> str:
     return tables.named("order")
 
 
-def compare_function(tables: Tables) -> str:
-    """Return the name of the function that compares two arrays or objects by rule 12: below 0, 0, above."""
-    return tables.named("compare")
-
-
 def sort_function(tables: Tables) -> str:
     """Return the name of the function from ``jsonb``, steps and whether the largest counts to sort bytes."""
     return tables.named("sort")
@@ -39,7 +34,7 @@ def sort_function(tables: Tables) -> str:
 
 def function_statements(tables: Tables) -> list[str]:
     """Return the function_statements that create the functions."""
-    return [_number(tables), _order(tables), _compare(tables), _sort(tables)]
+    return [_number(tables), _order(tables), _sort(tables)]
 
 
 def _function(name: str, signature: str, returns: str, body: str, language: str = "plpgsql") -> str:
@@ -104,74 +99,6 @@ BEGIN
     END CASE;
 END"""
     return _function(order, "v jsonb", "bytea", body)
-
-
-# Postgres' names of the JSON types in the order of rule 20.
-_RANKS = ("null", "number", "string", "object", "array", "boolean")
-
-
-def rank_of(value: Any) -> tuple[str, tuple[str, ...]]:
-    """Return Postgres' name for the type of a JSON value, and those of the types that come before it."""
-    kinds = {type(None): 0, int: 1, float: 1, str: 2, dict: 3, list: 4, bool: 5}
-    rank = kinds[type(value)]
-    return _RANKS[rank], _RANKS[:rank]
-
-
-def _rank_gap(one: str, other: str) -> str:
-    """Return the expression of how far apart the types of two values are in rule 20's order."""
-    quoted = ",".join(f'"{rank}"' for rank in _RANKS)  # a bare null in an array's text is NULL, no word
-    ranks = f"'{{{quoted}}}'::text[]"
-    one, other = f"jsonb_typeof({one})", f"jsonb_typeof({other})"
-    gap = f"array_position({ranks}, {one}) - array_position({ranks}, {other})"
-    return f"CASE WHEN {one} = {other} THEN 0 ELSE {gap} END"
-
-
-def _compare(tables: Tables) -> str:
-    """Rule 12, element by element up to the first difference: most comparisons end at the first."""
-    compare = compare_function(tables)
-    body = f"""
-DECLARE
-    keys_a text[];
-    keys_b text[];
-    kind text := jsonb_typeof(a);
-    found int;
-BEGIN
-    CASE kind
-    WHEN 'string' THEN
-        RETURN CASE WHEN a = b THEN 0 WHEN (a #>> '{{}}') COLLATE "C" < (b #>> '{{}}') COLLATE "C" THEN -1
-        ELSE 1 END;
-    WHEN 'array' THEN
-        FOR n IN 0 .. least(jsonb_array_length(a), jsonb_array_length(b)) - 1 LOOP
-            found := {_rank_gap("a -> n", "b -> n")};
-            IF found = 0 THEN
-                found := {compare}(a -> n, b -> n);
-            END IF;
-            IF found <> 0 THEN
-                RETURN found;
-            END IF;
-        END LOOP;
-        RETURN jsonb_array_length(a) - jsonb_array_length(b);
-    WHEN 'object' THEN
-        keys_a := ARRAY(SELECT k FROM jsonb_object_keys(a) AS j(k) ORDER BY k COLLATE "C");
-        keys_b := ARRAY(SELECT k FROM jsonb_object_keys(b) AS j(k) ORDER BY k COLLATE "C");
-        FOR n IN 1 .. least(cardinality(keys_a), cardinality(keys_b)) LOOP
-            found := {_rank_gap("a -> keys_a[n]", "b -> keys_b[n]")};
-            IF found = 0 AND keys_a[n] <> keys_b[n] THEN
-                found := CASE WHEN keys_a[n] COLLATE "C" < keys_b[n] COLLATE "C" THEN -1 ELSE 1 END;
-            END IF;
-            IF found = 0 THEN
-                found := {compare}(a -> keys_a[n], b -> keys_b[n]);
-            END IF;
-            IF found <> 0 THEN
-                RETURN found;
-            END IF;
-        END LOOP;
-        RETURN cardinality(keys_a) - cardinality(keys_b);
-    ELSE
-        RETURN CASE WHEN a = b THEN 0 WHEN a < b THEN -1 ELSE 1 END;
-    END CASE;
-END"""
-    return _function(compare, "a jsonb, b jsonb", "int", body)
 
 
 def _sort(tables: Tables) -> str:

@@ -1,5 +1,4 @@
-"""Declared indexes: records in an order of fields and metadata paths, the key ranges they narrow by,
-group merges.
+"""Declared indexes: records in an order of fields and metadata paths, and the key ranges they narrow by.
 
 A b-tree refuses values over 2.7 kB, so an index holds the beginnings of texts and of the sort bytes of
 JSON paths. Where no document has a longer value, the order of the beginnings is the order. A second index
@@ -19,7 +18,7 @@ from docstore_sql.compiler import TRUE, Fragment, both, either, joined
 from docstore_sql.tables import Tables
 
 from docstore.backend import Query, SortKey, SortValue
-from docstore.query.expr import Always, And, Compare, Expr, In, Leaf, Not, Occurs, Or, Path, leaves
+from docstore.query.expr import Always, And, Compare, Expr, In, Not, Or, Path
 from docstore.query.fields import Collection, Kind
 from docstore.query.sorting import order_bytes
 from docstore.query.values import Json
@@ -122,93 +121,6 @@ def _compared(op: str, value: Json) -> KeyRanges:
     return KeyRanges((part,), exact=True)
 
 
-# Groups are merged only where a path has at most so many values.
-MOST_GROUPS = 50
-_GROUP_PARTS = 8
-# Fields that a condition may name besides: nearly all records pass, or the index holds the field.
-_PASSED = (("is_latest",), ("created_at",), ("number",))
-
-
-@dataclass(frozen=True, slots=True)
-class GroupMerge:
-    """The groups that a condition leaves.
-
-    Attributes:
-        name: of the index.
-        value: the expression that it begins with.
-        many: the condition of records that are in no group, as the path reaches several values there.
-        parts: from which bytes to before which others.
-    """
-
-    name: str
-    value: str
-    many: str
-    parts: tuple[tuple[bytes, bytes], ...]
-
-    def picked(self, table: str, asked: Fragment, order: Fragment, most: int) -> Fragment:
-        """Return the statement for the ``number`` and ``created_at`` of the newest records of each group.
-
-        Args:
-            table: the table of the collection.
-            asked: the condition on ``d``.
-            order: the ORDER BY on ``d``.
-            most: the number of records of each group.
-        """
-        of, value = f"SELECT {self.value} FROM {table} AS d WHERE {self.value}", self.value
-        ranges = joined(", ", [Fragment("(%s::bytea, %s::bytea)", part) for part in self.parts])
-        first = f"({of} >= p.lo AND {value} < p.hi ORDER BY {value} LIMIT 1)"
-        later = f"({of} > v.b AND {value} < v.hi ORDER BY {value} LIMIT 1)"
-        values = ranges.wrapped(
-            f"WITH RECURSIVE v (b, hi) AS (SELECT {first}, p.hi FROM (VALUES ",
-            f") AS p (lo, hi) UNION ALL SELECT {later}, v.hi FROM v WHERE v.b IS NOT NULL) ",
-        )
-        rows = f"SELECT d.number, d.created_at FROM {table} AS d WHERE "
-        newest = joined(
-            "", (both((Fragment(f"{value} = v.b"), asked)), order, Fragment(" LIMIT %s", (most,)))
-        )
-        each = newest.wrapped(
-            f"SELECT f.number, f.created_at FROM v CROSS JOIN LATERAL ({rows}", ") AS f WHERE v.b IS NOT NULL"
-        )
-        others = both((Fragment(self.many), asked)).wrapped(rows)
-        return joined("", (values, joined(" UNION ", (each, others))))
-
-
-def grouped(where: Expr, keys: tuple[SortKey, ...], longest: int) -> tuple[tuple[bytes, bytes], ...] | None:
-    """Return the parts of the first key's order that a condition leaves.
-
-    Args:
-        where: the condition.
-        keys: the keys of the index.
-        longest: bytes of a value from which on the index holds only its beginning.
-
-    Returns:
-        The parts; None if the condition names other fields, or the keys are not a path and then
-        ``created_at``.
-    """
-    if len(keys) != 2 or keys[1].path != ("created_at",):
-        return None
-    path = keys[0].path
-    terms = where.terms if isinstance(where, And) else (where,)
-    of_path = tuple(term for term in terms if all(_asks(leaf, (path,)) for leaf in leaves(term)))
-    if not all(_asks(leaf, (path, *_PASSED)) for leaf in leaves(where)):
-        return None
-    found = key_ranges(And(of_path), path)
-    if found.is_all or not found.exact or len(found.parts) > _GROUP_PARTS:
-        return None
-    if any(len(said) >= longest for part in found.parts for said, _ in part):
-        return None
-    return tuple((_first_bytes(start), _first_bytes(end)) for start, end in found.parts)
-
-
-def _asks(leaf: Leaf, paths: tuple[Path, ...]) -> bool:
-    return not isinstance(leaf, Always | Occurs) and leaf.path in paths
-
-
-def _first_bytes(cut: KeyBound) -> bytes:
-    """Return the first bytes behind a cut."""
-    return cut[0] + b"\0" if cut[1] else cut[0]
-
-
 _BYTES, _CHARACTERS = 1_200, 300
 Keys = tuple[SortKey, ...]
 
@@ -221,18 +133,13 @@ class IndexCondition:
         condition: all of it.
         ordered: the part that the order of the index finds.
         many: the name of the index that finds the other part.
-        grouped: the same as groups, newest first in each; None if the index has none or the filter names
-            more.
         rows: how many rows Postgres expects; None until it is asked.
-        groups: how many groups Postgres expects; None until it is asked.
     """
 
     condition: Fragment
     ordered: Fragment
     many: str
-    grouped: GroupMerge | None = None
     rows: int | None = None
-    groups: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,11 +234,7 @@ class DeclaredIndex:
         if any(len(said) >= _BYTES for said, _ in cuts):
             return None
         ordered = either(self._between(*part) for part in found.parts)
-        parts = grouped(where, self.keys, _BYTES)
-        groups = None
-        if parts and not self.tables.is_parted:
-            groups = GroupMerge(self.name, self.beginning(self.keys[0]), self._many(), parts)
-        return IndexCondition(either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many", groups)
+        return IndexCondition(either((ordered, Fragment(self._many()))), ordered, f"{self.name}_many")
 
     def _between(self, start: KeyBound, end: KeyBound) -> Fragment:
         key = self.beginning(self.keys[0])

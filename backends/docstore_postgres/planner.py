@@ -307,7 +307,6 @@ class CompiledFilter:
         term_match: the part that the term index finds, None if it finds none.
         is_term_match_known: whether ``term_match`` was worked out, which happens when a scan did not fill a
             page.
-        is_costly: whether finding all matches took long the last time.
     """
 
     query: Query
@@ -317,7 +316,6 @@ class CompiledFilter:
     epoch: int
     term_match: TermMatch | None = None
     is_term_match_known: bool = False
-    is_costly: bool = False
 
     @cached_property
     def terms(self) -> Sequence[Expr]:
@@ -377,8 +375,7 @@ class CompiledFilter:
     def index_condition(self) -> IndexCondition | None:
         """The part that a declared index finds, None if none does."""
         every = (one.index_condition(self.query.where) for one in self.declared)
-        found = [each for each in every if each is not None]
-        return next((each for each in found if each.grouped is not None), found[0] if found else None)
+        return next((each for each in every if each is not None), None)
 
     @cached_property
     def split(self) -> SplitPredicate | None:

@@ -39,9 +39,7 @@ from docstore_postgres.term_index import repair, term_faults
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 _INTERRUPT_SECONDS = 5.0
-_INDEXES = {
-    "index": "a declared index", "terms": "the index of words", "groups": "the groups of a declared index"
-}  # fmt: skip
+_INDEXES = {"index": "a declared index", "terms": "the index of words"}
 # A scope of up to so many rows is counted row by row, not looked for by an index over all scopes.
 _SMALL_SCOPE_ROWS = 512
 # A claim looks at the leases that ended longest ago, at most so many; no claim takes more documents.
@@ -326,14 +324,6 @@ class PostgresSession(InsertSession):
             prepare=True,
         )
         return int(rows) + self.expected(query, index_condition.ordered)
-
-    def groups(self, index: str, rows: int) -> int:
-        """Return how many values Postgres expects the first expression of an index to have among ``rows``."""
-        where = "schemaname = coalesce(%s, current_schema) AND tablename = %s"
-        start = f"SELECT n_distinct FROM pg_stats WHERE {where}"
-        found = self.fetch(Fragment(start, (self.tables.schema, index)), prepare=True)
-        distinct = float(found[0][0]) if found else -1.0
-        return int(-distinct * rows if distinct < 0 else distinct)
 
     def expected(self, query: Query, condition: Fragment) -> int:
         """Return how many rows of the collection Postgres expects a condition to hold."""

@@ -8,7 +8,6 @@ for as many records as have that array.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from docstore_sql.tables import Tables
 from docstore.backend import ANYWHERE, Query
 from docstore.query.expr import Path
 from docstore.query.facets import Facet, values_at
-from docstore_postgres.declared_indexes import MOST_GROUPS, IndexCondition
+from docstore_postgres.declared_indexes import IndexCondition
 from docstore_postgres.planner import (
     COVERED,
     CompiledFilter,
@@ -37,20 +36,15 @@ _ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
 # A condition of so many characters is scanned to the limit at once: planning it takes longer than the rows
 # do.
 _COSTLY_CHARACTERS = 20_000
-# A group merge reads at most so many records of each group.
-_GROUP_ROWS = 1_000
-# From this time on it pays to order the numbers of the matches alone, and then to read the rows of the
-# page.
-_LONG_SECONDS = 0.005
 
 # How all matches are found. 'any index': Postgres chooses. 'split': by the index over metadata, names or
-# contents and no other. 'index': by a declared index. 'terms': by the term index. 'groups': by the group
-# merge of a declared index. 'scope': by reading all rows of a small scope.
-AccessPath: TypeAlias = Literal["any index", "split", "index", "terms", "groups", "scope"]
+# contents and no other. 'index': by a declared index. 'terms': by the term index. 'scope': by reading all
+# rows of a small scope.
+AccessPath: TypeAlias = Literal["any index", "split", "index", "terms", "scope"]
 # A probe of an index reads at most so many matches. Where there are more, the order is scanned after all: a
 # value may be frequent although the last one asked of its path was rare.
 _PROBED_ROWS = 1_000
-_BY_VALUES = ("index", "terms", "groups")
+_BY_VALUES = ("index", "terms")
 
 
 class StatementRunner(Protocol):
@@ -70,9 +64,6 @@ class StatementRunner(Protocol):
 
     def estimate(self, query: Query, index_condition: IndexCondition) -> int:
         """Return how many rows Postgres expects a declared index to find."""
-
-    def groups(self, index: str, rows: int) -> int:
-        """Return how many values Postgres expects the first expression of an index to have among ``rows``."""
 
     def expected(self, query: Query, condition: Fragment) -> int:
         """Return how many rows of the collection Postgres expects a condition to hold."""
@@ -121,18 +112,8 @@ class PageStatements:
         return self._read(joined("", (self._from(inner), self._order(), limit)), beyond, window)
 
     def finding(self, access: AccessPath) -> Fragment:
-        """Return the statement that finds all matches by an index, then orders them (many: numbers alone)."""
-        window = self._window()
-        index_condition = self.condition.index_condition
-        if access == "groups" and index_condition is not None and index_condition.grouped is not None:
-            asked = both([self._scope(), *self._after(), self.condition.whole])
-            table = self.tables.of(self.query.collection)
-            picked = index_condition.grouped.picked(table, asked, self._order(), self.wanted)
-            return self._picked(picked, Fragment(""), window)
-        rows, rest = self._matches(access)
-        return (
-            self._picked(rows, rest, window) if self.condition.is_costly else self._read(rows, rest, window)
-        )
+        """Return the statement that finds all matches, by an index, before it orders their numbers."""
+        return self._picked(*self._matches(access), self._window())
 
     def probing(self, access: AccessPath) -> Fragment:
         """Return the statement that finds up to ``_PROBED_ROWS`` rows by an index, and of those the page.
@@ -155,7 +136,7 @@ class PageStatements:
         Then there is one plan for all values.
         """
         condition = self.condition
-        if access in _BY_VALUES or condition.prefilters or condition.is_costly or not condition.is_prepared:
+        if access in _BY_VALUES or condition.prefilters or not condition.is_prepared:
             return False
         inner = condition.split.found if access == "split" and condition.split else condition.whole
         alone = access == "split" or not (self.query.after or self.query.scope != ANYWHERE)
@@ -228,8 +209,6 @@ def access_path_of(runs: StatementRunner, query: Query, condition: CompiledFilte
     """Return how to find the matches of ``query`` among all ``rows``."""
     index_condition, split = condition.index_condition, condition.split
     if index_condition is not None:
-        if _is_grouped(runs, query, index_condition, rows):
-            return "groups"
         if index_condition.rows is None:
             index_condition.rows = runs.estimate(query, index_condition)
         if index_condition.rows <= _most(condition, rows):
@@ -248,16 +227,6 @@ def _probed(query: Query, condition: CompiledFilter) -> AccessPath | None:
     if condition.split is None or query.scope != ANYWHERE:
         return "any index"
     return "split" if condition.split.ranges is TRUE else None
-
-
-def _is_grouped(runs: StatementRunner, query: Query, index_condition: IndexCondition, rows: int) -> bool:
-    """Return whether a page is that of the few groups of a declared index."""
-    found, wanted = index_condition.grouped, query.offset + (query.limit or 0)
-    if found is None or not 0 < wanted <= _GROUP_ROWS or query.order[0].path != ("created_at",):
-        return False
-    if index_condition.groups is None:
-        index_condition.groups = runs.groups(found.name, rows)
-    return index_condition.groups <= MOST_GROUPS
 
 
 def _most(condition: CompiledFilter, rows: int) -> int:
@@ -320,10 +289,7 @@ def read_page(
     if is_small():
         return runs.fetch(page.finding("scope"), prepare=False)
     access = access or access_path_of(runs, query, condition, rows)
-    begun = time.perf_counter()
-    read = runs.fetch(page.finding(access), prepare=page.has_one_way(access))
-    condition.is_costly = time.perf_counter() - begun > _LONG_SECONDS
-    return read
+    return runs.fetch(page.finding(access), prepare=page.has_one_way(access))
 
 
 # From this number on `jsonb` does not tell a whole number from a double.

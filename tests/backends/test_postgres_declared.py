@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
-from docstore_postgres import statements
 from docstore_postgres.session import PostgresSession
 
 import docstore
@@ -139,75 +137,3 @@ def test_a_slow_range_is_advised(store: docstore.Store, monkeypatch: pytest.Monk
     store.create_index("metadata.v")
     store.documents.find({"metadata.v": {"$ne": 1}})
     assert {("metadata.n",)} == {advice.fields for advice in store.advise()}
-
-
-GROUPED: list[dict[str, Any]] = [
-    {"metadata.v": "a"},
-    {"metadata.v": {"$ne": "a"}},
-    {"metadata.v": {"$nin": ["a", 1, None, "é"]}},
-    {"metadata.v": {"$in": [1, 1.5, True]}},
-    {"metadata.v": {"$gte": 1}},
-    {"metadata.v": {"$gt": -3, "$lte": 1.5}},
-    {"$nor": [{"metadata.v": {"$lt": "b"}}, {"metadata.v": 3}]},
-    {"$or": [{"metadata.v": "x"}, {"metadata.v": {"$gte": "b"}}]},
-    {"metadata.v": {"$ne": 1}, "created_at": {"$gte": "2026-01-01T00:02:00Z"}},
-]
-
-
-@pytest.mark.parametrize("descending", [True, False], ids=["newest", "oldest"])
-def test_pages_are_merged_out_of_the_groups_of_few_values(
-    store: docstore.Store, monkeypatch: pytest.MonkeyPatch, descending: bool
-) -> None:
-    """With an index of a path and then the time, pages are the same by offset, by cursor and in a scope, and
-    of documents with several values, too; they are found by the groups where nothing else is asked.
-    """
-    store.documents.delete_many({"filename": "0"})
-    chance = random.Random(9)
-    store.documents.add_many(
-        {
-            "filename": f"g{n}",
-            "owner": f"o{n % 2}",
-            "created_at": f"2026-01-01T00:{n % 60:02d}:00Z",
-            "metadata": {"v": chance.choice([*VALUES, ["a", 1], ["b", "a"]])} if n % 5 else {},
-        }
-        for n in range(300)
-    )
-    ways: list[str] = []
-    finding = statements.PageStatements.finding
-
-    def noted(self: statements.PageStatements, way: statements.AccessPath) -> Any:
-        ways.append(way)
-        return finding(self, way)
-
-    monkeypatch.setattr(statements.PageStatements, "finding", noted)
-    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
-    sort = "-created_at" if descending else "created_at"
-
-    def pages() -> list[list[str]]:
-        every: list[list[str]] = []
-        for asked in GROUPED:
-            for view in (store, store.scoped(owner="o1")):
-                find = partial(view.documents.find, asked, sort=sort, limit=20)
-                page = find()
-                later = find(cursor=page.next_cursor) if page.next_cursor else ()
-                every += [names(page), names(later), names(find(offset=7))]
-        return every
-
-    before = pages()
-    assert "groups" not in ways
-    assert store.create_index("metadata.v", "-created_at")
-    assert before == pages()
-    assert 3 * len(GROUPED) < ways.count("groups")
-    ways.clear()
-    store.documents.find({"metadata.v": "a", "metadata.n": 3}, sort=sort)
-    assert "groups" not in ways
-
-
-def test_many_values_are_not_merged(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A group for each of hundreds of values would be read for one page; such an index narrows as others."""
-    store.documents.add_many({"filename": "m", "metadata": {"many": n}} for n in range(400))
-    store.create_index("metadata.many", "-created_at")
-    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
-    shown = store.documents.explain({"metadata.many": {"$gte": 390}})
-    assert "by the groups of a declared index" not in str(shown)
-    assert 10 == len(store.documents.find({"metadata.many": {"$gte": 390}}).items)

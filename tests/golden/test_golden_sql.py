@@ -89,7 +89,6 @@ def recorded(
     """A dialect, a store of the benchmarks' documents on it, and the statements that it runs from then on."""
     monkeypatch.setattr("docstore_sql.counters.random", lambda: 1.0)  # no writer happens to add counters up
     monkeypatch.setattr("docstore_postgres.backend.folds", lambda: False)
-    monkeypatch.setattr("docstore_postgres.statements._LONG_SECONDS", 60.0)  # nor is a machine slow
     kept = record_statements(monkeypatch)
     with docstore.open(str(request.getfixturevalue(f"{request.param}_url"))) as store:
         store.documents.add_many(

@@ -12,12 +12,15 @@ LIMIT 11;
 --   '(($."category" == "finance")) && (($."kind" == "b"))'
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
-WHERE d.is_latest
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
+    WHERE d.is_latest
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   '(($."category" == "finance")) && (($."kind" == "b"))'
 --   11
 
@@ -35,12 +38,15 @@ LIMIT 11;
 --   '($."era" == "early")'
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
-WHERE d.is_latest
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
+    WHERE d.is_latest
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   '($."era" == "early")'
 --   11
 
@@ -76,12 +82,15 @@ WHERE d.metadata_words @@ %s::tsquery;
 --   'c17d8s | c17d8bfe000 | c17d8bfe001 | u'
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE d.metadata_words @@ %s::tsquery OFFSET 0) AS d
-WHERE (d.metadata_json @@ %s::jsonpath AND d.is_latest)
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE d.metadata_words @@ %s::tsquery OFFSET 0) AS d
+    WHERE (d.metadata_json @@ %s::jsonpath AND d.is_latest)
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   'c17d8s | c17d8bfe000 | c17d8bfe001 | u'
 --   '(($."score" >= 0.5)) && (($."score" < 0.5002))'
 --   11
@@ -129,12 +138,15 @@ LIMIT 11;
 --   '(($."author"."name" == "author-00012") || ($."author"."name" == "author-00011") || ($."author"
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
-WHERE d.is_latest
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
+    WHERE d.is_latest
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   '(($."author"."name" == "author-00012") || ($."author"."name" == "author-00011") || ($."author"
 --   11
 
@@ -152,11 +164,14 @@ LIMIT 11;
 --   '($."era" == "late")'
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE (((d.metadata_json @@ %s::jsonpath) IS NOT TRUE) AND d.is_latest) OFFSET 0) AS d
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE (((d.metadata_json @@ %s::jsonpath) IS NOT TRUE) AND d.is_latest) OFFSET 0) AS d
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   '($."era" == "late")'
 --   11
 
@@ -179,12 +194,15 @@ WHERE d.metadata_words @@ %s::tsquery;
 --   'c17d8s | c17d8bfe000 | u'
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE d.metadata_words @@ %s::tsquery OFFSET 0) AS d
-WHERE (d.metadata_json @@ %s::jsonpath AND d.is_latest)
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE d.metadata_words @@ %s::tsquery OFFSET 0) AS d
+    WHERE (d.metadata_json @@ %s::jsonpath AND d.is_latest)
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   'c17d8s | c17d8bfe000 | u'
 --   '(($."score" >= 0.5)) && (($."score" < 0.5)) && (($."kind" == "a"))'
 --   11
@@ -203,11 +221,14 @@ LIMIT 11;
 --   '(($."era" == "early")) && (($."kind" == "a"))'
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
-WHERE d.is_latest
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE d.metadata_json @@ %s::jsonpath OFFSET 0) AS d
+    WHERE d.is_latest
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   '(($."era" == "early")) && (($."kind" == "a"))'
 --   11

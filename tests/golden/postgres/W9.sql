@@ -25,12 +25,15 @@ LIMIT 11;
 --   '-0004242.'
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE (d.filename_fold LIKE %s AND strpos(d.filename, %s) > 0) OFFSET 0) AS d
-WHERE d.is_latest
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE (d.filename_fold LIKE %s AND strpos(d.filename, %s) > 0) OFFSET 0) AS d
+    WHERE d.is_latest
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   '%-%004242%'
 --   '-0004242.'
 --   11
@@ -62,12 +65,15 @@ LIMIT 11;
 --   '%-000424_.%'
 
 SELECT {columns}
-FROM (SELECT d.*
-  FROM "docstore_document" AS d
-  WHERE (d.filename_fold LIKE %s AND d.filename COLLATE "C" LIKE %s) OFFSET 0) AS d
-WHERE d.is_latest
-ORDER BY d.created_at DESC, d.number DESC
-LIMIT %s;
+FROM "docstore_document" AS d
+WHERE d.number = ANY(ARRAY(SELECT d.number
+    FROM (SELECT d.*
+      FROM "docstore_document" AS d
+      WHERE (d.filename_fold LIKE %s AND d.filename COLLATE "C" LIKE %s) OFFSET 0) AS d
+    WHERE d.is_latest
+    ORDER BY d.created_at DESC, d.number DESC
+    LIMIT %s))
+ORDER BY d.created_at DESC, d.number DESC;
 --   '%-%0042%'
 --   '%-000424_.%'
 --   11

@@ -22,7 +22,7 @@ from docstore_sql.tables import Tables, columns_of
 from psycopg.pq import TransactionStatus
 from pydantic_core import from_json
 
-from docstore.backend import Changes, Duplicate, Row, column
+from docstore.backend import Duplicate, Row, column
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 from docstore_postgres.jsonpath import index_folds, index_json, is_plain
 from docstore_postgres.term_index import (
@@ -129,13 +129,25 @@ class InsertSession(Session):
             values += derived_values(name, row[name], self._common_values_for(row))
         return values
 
-    def changed_columns(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the columns that changes of a row set, of a JSON field with those made from it."""
-        columns = super().changed_columns(row, changes)
-        for name in _ALL_JSON & changes.keys():
-            made = derived_values(name, changes[name], self._common_values_for(row))
-            columns |= zip((f"{name}_{kind}" for kind, _ in derived_names(name)), made, strict=True)
-        return columns
+    def changed_columns(
+        self, rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]
+    ) -> dict[str, Sequence[Any]]:
+        """Return the columns that changes of rows set, with those that are made of names and JSON."""
+        stored = super().changed_columns(rows, columns)
+        for name in _ALL_JSON & columns.keys():
+            texts, are_owned = columns[name], {bool(row["tenant"]) for row in rows}
+            if len(are_owned) == 1:
+                made: Iterable[Any] = derived_columns(name, texts, self._common_values_for(rows[0]))
+            else:
+                made = zip(
+                    *(
+                        derived_values(name, text, self._common_values_for(row))
+                        for text, row in zip(texts, rows, strict=True)
+                    ),
+                    strict=True,
+                )
+            stored |= zip((f"{name}_{kind}" for kind, _ in derived_names(name)), made, strict=True)
+        return stored
 
     def assignments(self, names: Iterable[str]) -> str:
         """Return the SET clause for columns of the table."""
@@ -143,32 +155,34 @@ class InsertSession(Session):
             f"{name} = %s::{_CASTS[name]}" if name in _CASTS else f"{name} = %s" for name in names
         )
 
-    def update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
-        """Set the same columns in rows, many by one statement; return how many rows exist.
+    def update_alike(
+        self, collection: Collection, rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]
+    ) -> int:
+        """Set columns in rows, many by one statement; return how many rows exist.
 
         What all rows get is bound once, else as an array; columns that get the same share it.
         """
-        if len(changes) == 1 or self.tables.distributed:
-            return super().update_alike(collection, names, changes)
+        if len(rows) == 1 or self.tables.distributed:
+            return super().update_alike(collection, rows, columns)
         types = _TYPES[collection.name]
-        arrays: list[tuple[str, list[Any]]] = [("bigint", [row["number"] for row, _ in changes])]
+        arrays: list[tuple[str, list[Any]]] = [("bigint", [row["number"] for row in rows])]
         alike: list[Any] = []
 
-        def place(values: list[Any], kind: str) -> str:
+        def place(values: Sequence[Any], kind: str) -> str:
             if values.count(values[0]) == len(values):
                 alike.append(values[0])
                 return f"%s::{kind}"
-            kind_of_array = kind if kind in ("bigint", "boolean") else "text"
-            if (kind_of_array, values) not in arrays:
-                arrays.append((kind_of_array, values))
-            return f"v.c{arrays.index((kind_of_array, values))}::{kind}"
+            array = (kind if kind in ("bigint", "boolean") else "text", list(values))
+            if array not in arrays:
+                arrays.append(array)
+            return f"v.c{arrays.index(array)}::{kind}"
 
-        columns = {name: [made[name] for _, made in changes] for name in names}
         sets = [f"{name} = {place(values, types[name])}" for name, values in columns.items()]
         # The tenant comes last: its value, if it is bound by itself, follows the arrays.
         bound = alike.copy()
-        tenant = place([row["tenant"] or "" for row, _ in changes], "text")
-        given = ", ".join(f"%s::{kind}[]" for kind, _ in arrays)
+        tenant = place([row["tenant"] or "" for row in rows], "text")
+        # Binary: the text of an array has its elements quoted one by one, in Python.
+        given = ", ".join(f"%b::{kind}[]" for kind, _ in arrays)
         text = (
             f"UPDATE {self.tables.of(collection)} AS d SET {', '.join(sets)} "
             f"FROM unnest({given}) AS v ({', '.join(f'c{at}' for at in range(len(arrays)))}) "

@@ -370,7 +370,7 @@ class PostgresSession(InsertSession):
 
     def update_single(self, collection: Collection, before: Row, changes: Mapping[str, object]) -> bool:
         """Set columns of a row if it is still as it was read; return whether it was."""
-        columns = self.changed_columns(before, changes)
+        columns = self.changed_columns([before], {name: [value] for name, value in changes.items()})
         guards = (
             "tenant",
             "number",
@@ -381,7 +381,11 @@ class PostgresSession(InsertSession):
             f"UPDATE {self.tables.of(collection)} SET {self.assignments(columns)} "
             f"WHERE {' AND '.join(f'{name} = %s' for name in guards)} RETURNING number"
         )
-        values = [*columns.values(), before["tenant"] or "", *(before[name] for name in guards[1:])]
+        values = [
+            *(value for (value,) in columns.values()),
+            before["tenant"] or "",
+            *(before[name] for name in guards[1:]),
+        ]
         if collection is DOCUMENTS and changes.get("status", before["status"]) != before["status"]:
             text = (
                 f"WITH changed AS ({text}), counted AS (INSERT INTO {self.tables.tally} "

@@ -283,9 +283,9 @@ class Session(ABC):
             counted = []
         before = self.counters.of_stored([row for row, _ in counted]) if counted else {}
         groups: dict[tuple[str, ...], list[tuple[Row, Mapping[str, Any]]]] = {}
-        for row, given in changes:
-            columns = self.changed_columns(row, given)
-            groups.setdefault(tuple(columns), []).append((row, columns))
+        for row, columns in changes:
+            names = tuple(name for name in columns if name != "content")
+            groups.setdefault(names, []).append((row, columns))
         written = sum(self._update_alike(collection, *group) for group in groups.items())
         self.counters.add(self.counters.moved(before, counted))
         if written < len(changes):
@@ -299,33 +299,45 @@ class Session(ABC):
 
     def _update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
         """Set the same columns in rows; return how many of these exist."""
+        rows = [row for row, _ in changes]
         if names:
+            given = {name: [columns[name] for _, columns in changes] for name in names}
             with nullcontext() if _UNIQUE.isdisjoint(names) else self.kept():
-                return self.update_alike(collection, names, changes)
+                return self.update_alike(collection, rows, self.changed_columns(rows, given))
         found = 0
-        for chosen in self.chosen([row for row, _ in changes]):
+        for chosen in self.chosen(rows):
             self.run(chosen.wrapped(f"SELECT count(*) FROM {self.tables.of(collection)} WHERE "))
             found += self.cursor.fetchone()[0]
         return found
 
-    def update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
-        """Set the same columns of the table in rows, at least one of both; return how many rows exist."""
-        sets, exist = self.assignments(names), 0
-        for row, columns in changes:
+    def update_alike(
+        self, collection: Collection, rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]
+    ) -> int:
+        """Set columns of the table in rows, at least one of both; return how many rows exist.
+
+        Args:
+            collection: the collection of the rows.
+            rows: the rows.
+            columns: a value for each row, by the column's name.
+        """
+        sets, exist = self.assignments(columns), 0
+        for row, values in zip(rows, zip(*columns.values(), strict=True), strict=True):
             key = self.key_of(row)
             text = f"UPDATE {self.tables.of(collection)} SET {sets} WHERE {key.text}"
-            exist += self.run(Fragment(text, (*columns.values(), *key.values)))
+            exist += self.run(Fragment(text, (*values, *key.values)))
         return exist
 
-    def changed_columns(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the columns of the table that changes of a row set, those derived from them among them."""
-        columns = {name: value for name, value in changes.items() if name != "content"}
+    def changed_columns(
+        self, rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]
+    ) -> dict[str, Sequence[Any]]:
+        """Return the columns of the table that changes of rows set, with those that are made of them."""
+        stored = dict(columns)
         if "tenant" in columns:
-            columns["tenant"] = columns["tenant"] or ""
+            stored["tenant"] = [tenant or "" for tenant in columns["tenant"]]
         if "filename" in columns:
-            folds = name_columns(columns["filename"], marks=self.tables.search_marks)
-            columns["filename_fold"], columns["filename_search"] = folds
-        return columns
+            folds = [name_columns(name, marks=self.tables.search_marks) for name in columns["filename"]]
+            stored["filename_fold"], stored["filename_search"] = zip(*folds, strict=True)
+        return stored
 
     def assignments(self, names: Iterable[str]) -> str:
         """Return the SET clause for columns of the table."""

@@ -372,12 +372,14 @@ class SQLiteSession(Session):
             self.indexed.changed(collection)
         return exist
 
-    def update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
-        """Set the same columns in rows by one statement, run for each; return how many rows exist."""
-        text = f"UPDATE {self.tables.of(collection)} SET {self.assignments(names)} WHERE number = ?"
-        values = [(*columns.values(), row["number"]) for row, columns in changes]
-        if len(values) == 1:
-            self.cursor.execute(text, values[0])
+    def update_alike(
+        self, collection: Collection, rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]
+    ) -> int:
+        """Set columns in rows by one statement, run for each; return how many rows exist."""
+        text = f"UPDATE {self.tables.of(collection)} SET {self.assignments(columns)} WHERE number = ?"
+        values = zip(*columns.values(), (row["number"] for row in rows), strict=True)
+        if len(rows) == 1:
+            self.cursor.execute(text, next(values))
         else:
             self.cursor.executemany(text, values)
         return int(self.cursor.rowcount)

@@ -252,6 +252,7 @@ class Compiler(ABC):
             return there
         if field.kind is not Kind.INTEGER:
             return FALSE
+        # int and long are sizes of a number in BSON, and differ by value here (rule 15).
         narrow = f"{column} BETWEEN -2147483648 AND 2147483647"
         wide = f"{column} NOT BETWEEN -2147483648 AND 2147483647"
         return either(Fragment(text) for name, text in (("int", narrow), ("long", wide)) if name in types)
@@ -291,6 +292,7 @@ class Compiler(ABC):
                 for key, column, may in zip(order, keys, nullable, strict=True)
             ),
         )
+        # A comparison of rows is one range of an index. It needs one direction, and columns without NULL.
         alike = not any(nullable) and len({key.descending for key in order}) == 1
         return _Sorted(listed, joined(", ", keys).wrapped("(", ")") if alike else None)
 
@@ -451,6 +453,7 @@ def column_filter(query: Query) -> ColumnFilter | None:
             ranges.append(term)
         else:
             return None
+    # Without a pin no b-tree begins there. An empty tenant is how the tables say none: it matches nothing.
     if not pins or not statuses or pins.get("tenant") == "":
         return None
     ordered = tuple((name, pins[name]) for name in _PINS if name in pins)

@@ -123,6 +123,7 @@ class IdlePool:
                 if not self._waiting:
                     self._asking += 1
                     break
+                # Looked at behind the lock: poll() is a system call.
                 idle = self._waiting.pop()
             if not hooks.has_ended(idle.connection):
                 return idle
@@ -216,6 +217,8 @@ class ReadBlock:
 
     def __enter__(self) -> Any:
         """Take a connection, and begin."""
+        # Order: the gate, a connection, the call's interrupt. A fork waits at the gate for blocks that are
+        # in.
         self._hooks.gate.__enter__()
         try:
             self._idle = self._pool.take()

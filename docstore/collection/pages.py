@@ -101,6 +101,7 @@ def check_window(*, limit: Any, offset: Any, page: Any, cursor: Any, direction: 
     Raises:
         InvalidPage: a value of the wrong type or out of range, or two ways of saying where at once.
     """
+    # The short way, for nearly every call.
     plain = page is None and cursor is None and direction is None
     if plain and type(limit) is type(offset) is int and 0 <= limit <= most and 0 <= offset <= _INT64_MAX:
         return PageWindow(limit, offset, None, None, None)
@@ -200,6 +201,7 @@ def cut_from(reader: Reader, listing: Listing, position: Position, way: Way, lim
         return PageRows(shown, _before(listing, shown[0]), behind(listing, shown[-1]) if more else None)
     if not shown:
         return PageRows([], next=position)
+    # Backwards the rows came in reverse order.
     shown.reverse()
     return PageRows(shown, _before(listing, shown[0]) if more else None, _onwards(reader, listing, shown[-1]))
 
@@ -240,6 +242,7 @@ def _before(listing: Listing, row: Row) -> Position:
 def _onwards(reader: Reader, listing: Listing, last: Row) -> Position | None:
     """Return the way forwards from a page that was reached backwards, if anything is there."""
     position = behind(listing, last)
+    # Somebody may have removed the rows that were behind; only their existence is asked for.
     read = frozenset() if listing.plan.is_pushed else listing.query.include
     following = replace(listing.query, after=position, limit=1, include=read)
     return position if executor.rows(reader, listing.plan, following) else None

@@ -282,6 +282,7 @@ class CollectionView(Generic[T]):
         Raises:
             NotFound: there is none.
         """
+        # Every get() comes through here, so its plan is made by hand where the backend is exact.
         leaf, backend = Compare(("id",), "eq", id), self.context.backend
         query = Query(self.collection, self.scope, leaf, _BY_NUMBER, None, 0, 1, include, lock)
         exact = backend.support(self.collection, leaf).support is Support.EXACT
@@ -409,6 +410,7 @@ class CollectionView(Generic[T]):
         """
         key, expected = self.id_of(id), check_revision_argument(if_revision)
         tried: Row | None = None
+        # One statement compares the revision and writes; nothing is locked between reading and writing.
         if along is None and first is None and (backend := self.context.alone) is not None:
             row, now = self._now(backend, key, include, number)
             readable(self.collection, row)
@@ -431,6 +433,7 @@ class CollectionView(Generic[T]):
             if first is not None:
                 first(writer)
             row = readable(self.collection, self.mine(writer, key, include=include, number=number))
+            # This is a second run, after a commit whose answer was lost: it was done.
             if tried is not None and _recognised(row, tried):
                 return row
             self.check_revision(row, expected)

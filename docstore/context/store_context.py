@@ -95,6 +95,7 @@ def spelled(value: Any) -> bytes | None:
         ``None`` for what is long, or holds more than plain Python values (a datetime, a subclass of str).
     """
     try:
+        # Version 2 writes no references: equal values have equal bytes, whether or not they share objects.
         text = marshal.dumps(value, 2)
     except ValueError:
         return None
@@ -343,6 +344,7 @@ class StoreContext:
 
     def _in_force(self) -> _Transaction | None:
         current = self._current.get()
+        # A task or thread that was started within a block copies its context, and may outlive the block.
         return None if current is None or current.ended else current
 
     @property
@@ -422,6 +424,7 @@ class StoreContext:
                 yield writer
             return
         with ExitStack() as stack:
+            # Only the waiting is paid out of it: a write that has begun is not cut short by time.
             with budget or nullcontext():
                 writer = stack.enter_context(self.backend.write())
             yield writer
@@ -472,6 +475,7 @@ class StoreContext:
                 again = failed.transient or (failed.outcome_unknown and recognises)
                 if not again or self.in_transaction or attempt == _TRIES - 1:
                     raise
+            # By chance, or two that lost against each other would meet again.
             sleep(random.uniform(0, 0.002 * 2**attempt))
         raise AssertionError("unreachable")
 

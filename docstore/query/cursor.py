@@ -34,9 +34,12 @@ from docstore.query.sorting import order_bytes, position_value, whole_numbers
 
 Way: TypeAlias = Literal["next", "prev"]
 
+# Bits of a cursor's first byte.
 _VERSION, _BACKWARDS, _DEFLATED, _SIGNED = 0x10, 1, 2, 4
 _DIGEST_BYTES, _MAC_BYTES = 8, 16
+# Stands before what is signed: no other use of the secret gives a MAC that is a cursor's.
 _CONTEXT = b"docstore cursor\0"
+# Bytes of sort values from which deflating is tried. A number takes 11, so that most cursors stay below.
 _WORTH_DEFLATING = 96
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -131,6 +134,7 @@ def decode(
             "the cursor belongs to another collection, filter, search, sort, latest_only or scope"
         )
     if flags & _DEFLATED:
+        # No value's sort bytes are twelve times its JSON: a digit is the worst, with eleven.
         body = _inflate(body, 65_536 + 12 * limits.metadata_bytes)
     position = _values(body, len(order), limits.metadata_depth + 1)
     for value, key in zip(position, order, strict=True):
@@ -158,6 +162,7 @@ def _as_bytes(text: Any) -> bytes:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except binascii.Error:
         raise _damaged("its length is wrong") from None
+    # base64 ignores the last character's spare bits. Were they not 0, two texts would be one cursor.
     if len(text) % 4 and _as_text(raw[-(len(raw) % 3) :]) != text[-(len(text) % 4) :]:
         raise _damaged("it ends wrongly")
     return raw
@@ -194,6 +199,7 @@ def _inflate(body: bytes, at_most: int) -> bytes:
         unfolded = unpacker.decompress(body, at_most)
     except zlib.error:
         raise _damaged("it cannot be unfolded") from None
+    # What encode() would not have deflated was written by somebody else.
     if not unpacker.eof or unpacker.unused_data or len(unfolded) <= _WORTH_DEFLATING:
         raise _damaged("it cannot be unfolded")
     return unfolded
@@ -211,6 +217,7 @@ def _values(body: bytes, count: int, depth: int) -> tuple[SortValue, ...]:
             found.append(value)
     except (ValueError, RecursionError):
         raise _damaged("it holds no sort values") from None
+    # Written anew they are the same bytes: a forged cursor must not spell a value in a second way.
     if at != len(body) or b"".join(map(order_bytes, found)) != body:
         raise _damaged("it holds no sort values")
     return tuple(found)

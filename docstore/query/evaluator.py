@@ -257,6 +257,7 @@ def _is_null(value: Any) -> bool:
     return value is None or value is MISSING
 
 
+# To Python True is 1; rule 3 keeps them apart, and so each test looks at the type.
 def _equality(operand: Json) -> Test:
     kind = type(operand)
     if kind is str:
@@ -279,6 +280,7 @@ def _ordering(holds: Callable[[Any, Any], bool], operand: Json) -> Test:
 
 def is_among(leaf: In) -> Test:
     """Return the test of ``$in`` (rule 13)."""
+    # A set for each kind: in a common one 1 and True would be one member.
     null = None in leaf.values
     bools = frozenset(value for value in leaf.values if type(value) is bool)
     scalars = frozenset(value for value in leaf.values if type(value) in (int, float, str))
@@ -363,6 +365,7 @@ def has_size(length: int) -> Test:
 
 def divides(leaf: Mod) -> Test:
     """Return the test of ``$mod`` (rule 16): the value truncated to int64; one beyond it never matches."""
+    # As MongoDB: cut off towards 0, and the remainder has the dividend's sign. Python's % has the divisor's.
     divisor, remainder = abs(leaf.divisor), leaf.remainder
 
     def test(value: Any) -> bool:

@@ -23,6 +23,8 @@ from docstore.query.sorting import position_key, position_of, sort_key_function
 
 _log = logging.getLogger("docstore")
 
+# Rows of the first batch and of the largest. The first is about a page; each doubles the one before, so that
+# a residual that hardly any row passes does not read in small steps.
 _FIRST_BATCH, _LAST_BATCH = 128, 2048
 # Where no more than one row among so many passes, the others' columns are not read.
 _RARE = 32
@@ -42,6 +44,7 @@ def rows(reader: RowSource, plan: Plan, query: Query) -> list[Row]:
     """Return the rows of ``query`` that pass the plan's residual: ``limit`` of them behind ``offset``."""
     if plan.window_pushed and not plan.is_careful:
         return list(reader.select(query))
+    # Offset and limit count rows that pass, so neither is pushed below a residual.
     stop = None if query.limit is None else query.offset + query.limit
     unbounded = replace(query, offset=0, limit=None)
     if plan.sort_pushed:
@@ -168,6 +171,7 @@ def _sorted_here(reader: RowSource, plan: Plan, query: Query, stop: int | None) 
     )
     if bound is not None:
         found = ((place, row) for place, row in found if place > bound)
+    # The heap holds no more than the page, whatever matches.
     chosen = sorted(found, key=_place) if stop is None else heapq.nsmallest(stop, found, key=_place)
     return [row for _, row in chosen]
 
@@ -177,6 +181,7 @@ _place = itemgetter(0)
 
 def _by_number(reader: RowSource, plan: Plan, query: Query) -> Iterator[Row]:
     """Yield all rows that pass, wherever they stand in the query's own order."""
+    # The position belongs to an order that the backend does not know; it is compared here, by its bytes.
     by_number = replace(query, order=Query(query.collection).order, after=None)
     return walk(reader, replace(plan, sort_pushed=True), by_number)
 

@@ -127,6 +127,7 @@ def _value(value: Any, path: Path = ()) -> str:
 
 
 def _values(values: tuple[Any, ...], path: Path = ()) -> str:
+    # The first five tell what a list is about.
     shown = ", ".join(_value(value, path) for value in values[:5])
     return f"[{shown}, … {len(values):,} in all]" if len(values) > 5 else f"[{shown}]"
 

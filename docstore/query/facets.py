@@ -19,6 +19,7 @@ from docstore.query.paths import seen
 from docstore.query.sorting import order_bytes, parse_sort
 from docstore.query.values import identity
 
+# Characters of a wrong field name that the error carries.
 _LONGEST_NAME = 200
 # The characters of a date that tell it.
 _STEPS: Final = {"day": 10, "month": 7, "year": 4}
@@ -58,6 +59,7 @@ class Facet(Mapping[Any, int]):
     __slots__ = ("_counts", "_values")
 
     def __init__(self, pairs: Iterable[tuple[Any, int]] = ()) -> None:
+        # 1, 1.0 and True are one key of a dictionary. `identity` tells True from the numbers.
         self._values: dict[Hashable, Any] = {}
         self._counts: dict[Hashable, int] = {}
         for value, count in pairs:

@@ -98,6 +98,7 @@ def _collection(name: str, *fields: Field, private: Sequence[Field] = ()) -> Col
     return Collection(name, _named(fields), _named(private))
 
 
+# In the order in which records print. A new field also needs a migration for the stores that exist.
 DOCUMENTS = _collection(
     "documents",
     Field("id", Kind.TEXT),

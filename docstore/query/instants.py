@@ -65,6 +65,7 @@ def metadata_instant(value: object) -> int | None:
 
 
 # Days up to the 28th, which every month has; the few others are read whole.
+# Year 0 is none.
 _UTC = re.compile(
     r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
     r"(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?Z)?"
@@ -92,6 +93,7 @@ def minute_text(instant: int) -> str | None:
     return format_instant(instant)[:16] if instant <= MAX_INSTANT else None
 
 
+# Spans that an index looks up one by one; of more, what lies between the first and the last.
 _MOST_TEXT_SPANS = 8
 
 
@@ -180,6 +182,7 @@ def from_datetime(value: datetime, default_timezone: tzinfo | None = None, name:
     Raises:
         ValueError: naive without a ``default_timezone``, or outside the years 1 to 9999 in UTC.
     """
+    # The short way for all that docstore hands out itself: no offset to ask for, no range to check.
     if type(value) is datetime and value.tzinfo is UTC:
         since = value - _EPOCH
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

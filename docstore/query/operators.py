@@ -164,6 +164,7 @@ def json_operand(rules: Rules, value: Any, where: Where) -> Json:
 
 def _refuse_inner_instants(value: Any, where: Where) -> None:
     """Refuse instants within an array or object, where they could only be compared as text."""
+    # A stack of our own: operands may be nested as deep as the bounds allow.
     below: list[tuple[Any, Where, int]] = [(value, where, 0)]
     while below:
         inner, place, depth = below.pop()
@@ -344,6 +345,7 @@ def compare_field(target: Target, op: Op, operand: Json) -> Expr:
     if op == "eq":
         return FALSE
     above = op in ("gt", "gte")
+    # Beyond int64 it lies above, or below, every stored number: all of them match, or none.
     if not INT64_MIN <= operand <= INT64_MAX:
         return Exists(target.path) if above == (operand < 0) else FALSE
     return (
@@ -422,6 +424,7 @@ def _in(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
         member = field_operand(rules, target, value, here)
         if isinstance(member, Moment):
             moments.append(member.at)
+        # On a number field a float that came back as it is equals no stored number.
         elif target.is_json or not isinstance(member, float):
             values.append(member)
     among: Expr = In(target.path, tuple(values)) if values else FALSE
@@ -441,6 +444,7 @@ def _exists(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
     return Exists(target.path) if yes else Not(Exists(target.path))
 
 
+# BSON's codes and names of types. JSON has few of them: the others are accepted, and match nothing.
 _CODES = {
     -1: "minKey",
     1: "double",

@@ -46,6 +46,7 @@ from docstore.query.operators import (
 from docstore.query.paths import parse_path, path_text
 from docstore.query.values import Json, NotJson, by_value, check_text
 
+# Characters of an unknown name up to which the error suggests the same name below metadata.
 _LONGEST_HINT = 64
 # The `$`-words that stand where a field's name would.
 TOP_WORDS = (*LOGIC, "$comment")
@@ -170,6 +171,7 @@ def _operators(rules: Rules, target: Target, operators: Mapping[Any, Any], where
         if not word.startswith("$"):
             what = f"the plain key {shown(word)} among operators"
             raise bad_syntax(here, what, "operators only, or a plain key first")
+        # $regex reads its options itself.
         if word == "$options" and "$regex" in given:
             continue
         terms.append(_operator(rules, target, word, operand, here, given))
@@ -232,6 +234,8 @@ def _every(rules: Rules, target: Target, operand: Any, where: Where) -> Expr:
             raise bad_value(here, shown(value), "either plain values only or $elemMatch only")
         if consistent is None:
             member = field_operand(rules, target, value, here)
+            # The leaf All holds scalars that are not null: it looks each up in one set. Others are terms of
+            # their own.
             if member is None or isinstance(member, list | dict | Moment):
                 terms.append(compare_field(target, "eq", member))
             else:
@@ -366,6 +370,7 @@ class _Walk:
         kind = type(operand)
         if kind is str:
             self.text(operand, where, pattern=pattern)
+        # Numbers and constants have no size worth counting; texts and containers have.
         elif kind is int or kind is bool or kind is float or operand is None:
             return
         else:
@@ -375,6 +380,7 @@ class _Walk:
 
     def values_within(self, operand: Any, where: Where, *, pattern: bool) -> None:
         before = self.size
+        # A container may hold itself. Its depth ends that: each level is one step deeper.
         levels: list[tuple[Any, int]] = [(operand, 1)]
         while levels:
             value, depth = levels.pop()
@@ -414,6 +420,7 @@ class _Walk:
     @property
     def most_clauses(self) -> int:
         """Keys and empty filters that one filter may have: more than its predicates can need."""
+        # Each predicate has a key at each level around it, and up to four of its own.
         return self.limits.predicates * (self.limits.nesting + 4)
 
     def count_clause(self, where: Where) -> None:

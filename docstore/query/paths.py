@@ -65,6 +65,7 @@ def path_text(steps: Path) -> str:
 
 def index_step(step: str) -> int | None:
     """Return the array index that a step is: decimal, without leading zeros, or None if it is none."""
+    # Nineteen digits may be beyond int64, and no array is that long.
     if not (step.isascii() and step.isdigit()) or (step[0] == "0" and step != "0") or len(step) > 18:
         return None
     return int(step)
@@ -214,6 +215,7 @@ def _sees_member(path: Path, test: Test) -> Predicate:
             return test(value)
         if type(value) is not list:
             return test(MISSING)
+        # Below a name an array is opened; at the start of a path it would count as an object of its indexes.
         return _reached({"": start}, ("", *steps), test)
 
     return run

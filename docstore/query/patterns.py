@@ -161,6 +161,7 @@ def _matcher(tokens: tuple[Token, ...]) -> Callable[[str], bool]:
     pieces = [_Piece.of(piece) for piece in _pieces(tokens)]
     if len(pieces) == 1:
         return pieces[0].is_whole
+    # The quickest refusal: `in` runs in C, and a text without the longest literal cannot match.
     literal = max((token for token in tokens if isinstance(token, str)), key=len, default="")
     return lambda text: literal in text and _in_order(pieces, text)
 
@@ -223,6 +224,7 @@ def _folded_range(first: str, last: str) -> tuple[tuple[str, str], ...]:
 @cache
 def _foldable() -> tuple[list[str], list[str]]:
     """Return the characters that folding changes, in their order, and what it makes of them."""
+    # All of Unicode goes through one fold(), a line feed between two characters: it folds to itself.
     characters = [chr(code) for code in range(sys.maxunicode + 1) if code != 0x0A]
     pairs = zip(characters, fold("\n".join(characters)).split("\n"), strict=True)
     changed = [(character, folded) for character, folded in pairs if character != folded]
@@ -300,6 +302,7 @@ def _in_order(pieces: list[_Piece], text: str) -> bool:
 
 
 INSTALL = 'pip install "embedded-docstore[regex]"'
+# What people miss in RE2, told where it refuses a pattern with it.
 _ABSENT = (
     (r"\(\?<?[=!]", "RE2 has no look-around"),
     (r"\\[1-9]|\\k|\(\?P=", "RE2 has no back-references"),
@@ -378,6 +381,7 @@ def joined_patterns(patterns: Sequence[str], flags: str) -> str | None:
         patterns: as :func:`prepare` returns them, none with ``\Q``.
         flags: of all of them.
     """
+    # Each in a group of its own: an alternation within one of them ends there.
     joined = "|".join(f"(?:{pattern})" for pattern in patterns)
     try:
         _compiled(joined, flags)

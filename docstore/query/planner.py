@@ -152,9 +152,14 @@ def _is_indexable(leaf: Leaf) -> bool:
             return isinstance(leaf, Always)
 
 
+# Columns that the labels of a printed plan take.
 _LABEL = 10
+# Characters after which a line of SQL or of the database's plan is cut: a list of ids may have 10,000.
 _LONGEST_LINE = 2_000
+# Users read "residual": all of the predicate is left to the evaluator.
 _LABELS = {Support.EXACT: "exact", Support.INEXACT: "inexact", Support.UNSUPPORTED: "residual"}
+# Where a statement is broken into lines: at its clauses outside of brackets, and at AND one level deeper, as
+# a whole condition stands in brackets.
 _CLAUSES = re.compile(r"\(|\)| (?=FROM |CROSS JOIN |WHERE |ORDER BY |LIMIT )| (?=AND )")
 
 
@@ -298,6 +303,7 @@ def _group(kind: type[And] | type[Or], terms: Iterable[Expr]) -> Expr:
     found: list[Expr] = []
     for term in terms:
         if type(term) is Always:
+            # FALSE decides an And, TRUE an Or; the other constant says nothing there.
             if term.value is not is_and:
                 return term
         elif type(term) is kind:
@@ -342,6 +348,7 @@ def _bounded(terms: list[Expr], *, strictest: bool) -> list[Expr]:
     A value that is above the highest of some bounds is above them all, whichever values (rule 9) the others
     were met by; and what is above any of them is above the lowest.
     """
+    # Bounds are keyed by what they bound, all else by its place: a tuple never equals a number.
     kept: dict[tuple[object, ...] | int, Expr] = {}
     for at, term in enumerate(terms):
         if isinstance(term, Compare) and term.op != "eq":
@@ -486,6 +493,7 @@ def make_plan(backend: Planned, collection: Collection, expr: Expr, order: Seque
     """Split a normalized ``expr`` into what ``backend`` runs and what is left."""
     every = tuple(leaves(expr))
     supports = [backend.support(collection, leaf) for leaf in every]
+    # One key that the backend cannot order by is enough: then the core sorts by all of them.
     unsorted = _sort_reasons(backend, collection, order)
     # The short way, for nearly every query: all is pushed as it stands.
     if all(answer.support is Support.EXACT for answer in supports):
@@ -513,6 +521,7 @@ def make_plan(backend: Planned, collection: Collection, expr: Expr, order: Seque
         residual=normalize(And(left)),
         terms=tuple(term for conjunct in conjuncts for term in _terms(conjunct, support_of)),
         order=tuple(order),
+        # A limit below a residual would count rows that the residual drops.
         window_pushed=False,
         sort_pushed=not unsorted,
         sort_reasons=unsorted,
@@ -525,6 +534,7 @@ def _split_negation(term: Expr, support_of: LeafSupport) -> tuple[Expr, ...]:
         return (term,)
     exact = tuple(one for one in term.term.terms if _is_exact(one, support_of))
     rest = tuple(one for one in term.term.terms if not _is_exact(one, support_of))
+    # not (a or b) is (not a) and (not b): the exact half can be pushed by itself.
     return (Not(Or(exact)), Not(Or(rest))) if exact and rest else (term,)
 
 

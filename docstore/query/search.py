@@ -113,6 +113,8 @@ def _occurs(text: str, is_phrase: bool, content: bool, marks: bool) -> Expr | No
 # The most that a snippet holds beside its `…`.
 SNIPPET_CHARACTERS = 200
 
+# Rule 22a: a content's words are counted in units of so many, a term in the filename adds so much, and a word
+# that is only begun counts so much of a whole one.
 _WORDS_OF_HALF_WEIGHT = 500
 _FILENAME_BONUS = 3
 _BEGINNING_WEIGHT = 0.25
@@ -216,6 +218,7 @@ def _best_place(content: str, terms: Sequence[Occurs]) -> tuple[int, int]:
                 break
     places.sort()
     best, most, first = (0, 0), 0, 0
+    # A window slides over the places: how often each term stands within it.
     within: dict[int, int] = {}
     for start, end, number in places:
         within[number] = within.get(number, 0) + 1

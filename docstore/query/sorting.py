@@ -46,6 +46,7 @@ from docstore.query.values import NotJson, check_text
 Sort: TypeAlias = "str | Sequence[str | tuple[str, int]]"
 # A text as it is, or a path and whether it descends.
 Key: TypeAlias = str | tuple[str, bool]
+# Turning each byte around turns the order around, as no value's bytes are the beginning of another's.
 _TURNED = bytes(255 - byte for byte in range(256))
 
 
@@ -160,6 +161,7 @@ def _reached_in_array(array: list[Any], steps: Sequence[str]) -> Iterator[SortVa
     index = index_step(step)
     if index is not None and index >= len(array):
         index = None
+    # Where the array has that index, elements without the key count for nothing (rule 20).
     if index is not None:
         element = array[index]
         yield from _reached(element, rest) if rest else (element,)
@@ -255,6 +257,7 @@ def order_bytes(value: SortValue) -> bytes:
     Raises:
         TypeError: it is neither.
     """
+    # Whole numbers first: every order ends with `number`, and most begin with an instant.
     if type(value) is int:
         return _whole(value)
     if isinstance(value, str):

@@ -103,6 +103,7 @@ def _left_out() -> str:
 
 
 _MARKS = re.compile(f"[{_left_out()}]+")
+# Breve and diaeresis. Both are left out but in Cyrillic, where they make another letter.
 _BREVES = ("\u0306", "\u0308")
 _MARKS_BUT_BREVES = re.compile(f"[{_left_out().translate(dict.fromkeys(map(ord, _BREVES)))}]+")
 # A Cyrillic letter other than е, with its marks: breve and diaeresis make another letter there (й, ї).
@@ -111,6 +112,7 @@ _CYRILLIC = re.compile(
     f"[{_left_out()}]+)"
 )
 
+# Letters that Unicode does not take apart, as readers without such a keyboard type them.
 _PLAIN_LETTERS = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
 )
@@ -163,6 +165,8 @@ def _parts_folded(text: str, marks: bool) -> str:
     )  # fmt: skip
 
 
+# Characters of a text from which it is folded word by word, of the longest word that is remembered, and how
+# many words are.
 _LEAST_PARTED = 256
 _LONGEST_PART = 48
 _KEPT_PARTS = 8_192

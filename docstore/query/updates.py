@@ -60,6 +60,7 @@ _INSTEAD: Final = {
     "$replaceWith": "replace_metadata=",
     "$setOnInsert": "put() with on_conflict='skip' or 'merge'",
 }
+# JSON bytes of a null that pads an array: the bound on metadata says how many there may be.
 _NULL_BYTES = len("null,")
 _ROOT = "metadata"
 
@@ -295,6 +296,7 @@ def parse_update(
             if change.source is not None:
                 claims.add((_ROOT, *change.path), where)
             changes.append(change)
+    # MongoDB's server applies them in this order, whatever the order in which they are written.
     changes.sort(key=lambda change: [_place(step) for step in change.path])
     return Update(fields, tuple(changes), limits.metadata_bytes // _NULL_BYTES)
 
@@ -335,6 +337,7 @@ class _Claims:
 
 def _place(step: str) -> tuple[int, int, str]:
     index = index_step(step)
+    # Indexes come before names, and by their number: 2 before 10.
     return (1, 0, step) if index is None else (0, index, "")
 
 
@@ -505,6 +508,7 @@ def _add_to_set(reading: _Reading, given: Any, where: Where) -> Settle:
         values = reading.values(next(iter(given.values())), (*where, "$each"))
     else:
         values = [reading.value(given, where)]
+    # Backwards, so that of equal values the first one stays: 1 rather than a 1.0 behind it.
     wanted = {identity(value): value for value in reversed(values)}
     different = [wanted[key] for key in dict.fromkeys(map(identity, values))]
 

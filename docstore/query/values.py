@@ -156,6 +156,7 @@ def _is_plain(value: Any, depth: int) -> bool:
     if depth < 1:
         return False
     if type(value) is dict:
+        # Loops instead of generators: all metadata that is stored comes through here.
         for key in value:
             if type(key) is not str:
                 return False
@@ -192,6 +193,7 @@ def by_value(value: Any) -> Any:
         return by_value(value.value)
     if isinstance(value, str):
         return str.__str__(value)
+    # By the base class's own method: a subclass may answer int() and str() as it likes.
     if isinstance(value, int):
         return int.__add__(value, 0)
     if isinstance(value, float):
@@ -323,6 +325,7 @@ def _integer(value: int) -> int:
 
 def _double(value: float) -> float:
     if math.isfinite(value):
+        # Turns -0.0 into 0.0: JSON's text of both must be the same.
         return value + 0.0
     raise NotJson(f"the number {value}", "a finite number")
 

@@ -663,6 +663,7 @@ class _Forks:
         _here.call = Call()
 
 
+# A fork waits so long for blocks that are under way.
 _FORK_SECONDS = 1.0
 _gates: WeakSet[Gate] = WeakSet()
 _forgetful: WeakSet[Forgets] = WeakSet()

@@ -338,6 +338,7 @@ _MAGIC: Final = (
     (0, b"8BPS\0", "image/vnd.adobe.photoshop"),
 )
 
+# Looked up by the first byte: an upload is compared with a few of them, not all.
 _MAGIC_BY_FIRST_BYTE: Final = {
     mark[:1]: tuple(row for row in _MAGIC if row[0] == 0 and row[1][:1] == mark[:1]) for _, mark, _ in _MAGIC
 }

@@ -42,6 +42,7 @@ __all__ = [
 
 # A b-tree entry of Postgres holds 2,704 bytes, and the widest of ours has three keys.
 KEY_BYTES = 800
+# Of the content, where the caller gives no preview.
 PREVIEW_CHARACTERS = 200
 
 

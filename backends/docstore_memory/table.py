@@ -23,6 +23,7 @@ INDEXES: Final = ("id", "external_id", "document_id", "version", "latest")
 # The columns that these are made of.
 KEYS: Final = frozenset({"id", "external_id", "document_id", "tenant", "owner", "version", "is_latest"})
 
+# Records whose JSON is kept decoded; the oldest are decoded anew when they are asked for again.
 _MOST_OPENED: Final = 20_000
 
 

@@ -45,6 +45,7 @@ _FULL = re.compile(
     r"too many (clients|connections)|remaining connection slots|no more connections allowed|max client conn",
     re.IGNORECASE,
 )
+# Postgres' own words: the error tells no table in a field of its own.
 _DENIED = re.compile(r"permission denied for (?P<kind>\w+) (?P<name>.+)")
 # The rights that a store needs on each kind of object.
 _GRANTS = {
@@ -388,6 +389,7 @@ class ReplicaPositions:
 
 # The oldest major version of Postgres that the tests run on.
 OLDEST = 14
+# libpq takes several hosts with commas between; SQLAlchemy's URLs take one.
 _SEVERAL_HOSTS = re.compile(
     r"(?P<start>[^:/]+://(?:[^/?#@]*@)?)(?P<hosts>[^/?#]*,[^/?#]*)(?P<rest>.*)", re.DOTALL
 )

@@ -27,8 +27,10 @@ from docstore_postgres.schema import sort_function
 
 # A place in the order: just before (0) or just behind (1) these sort bytes.
 KeyBound: TypeAlias = tuple[bytes, int]
+# Before all keys, and behind all: no key begins with FF.
 START: KeyBound = (b"", 0)
 END: KeyBound = (b"\xff", 0)
+# Ranges of one condition that the index looks up; more are a scan of it.
 _RANGES = 64
 
 
@@ -121,6 +123,8 @@ def _compared(op: str, value: Json) -> KeyRanges:
     return KeyRanges((part,), exact=True)
 
 
+# A b-tree refuses entries of more than 2.7 kB: so much of a JSON path's sort bytes is a key, and so many
+# characters of a text (four bytes each).
 _BYTES, _CHARACTERS = 1_200, 300
 Keys = tuple[SortKey, ...]
 

@@ -89,6 +89,7 @@ _ANALYZED_FROM_ROWS = 1_000
 _SAVEPOINT = "docstore_statement"
 # From so many rows at once it is worth asking whether common values are due to be learnt.
 _SAMPLED_FROM_ROWS = 200
+# Seconds that what was read of the common values is believed: other processes learn some, too.
 _MINUTE = 60.0
 
 

@@ -43,8 +43,10 @@ from docstore.query.text import fold
 
 # From this number on Python's `repr` and JSON texts write a double with an exponent.
 LARGE = 1e16
+# Only a token with an exponent may be a double of 1e16 and beyond, and most texts have none.
 _MAY_BE_LARGE = re.compile(r"\d[eE]\+?\d")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE]\+?\d+')
+# By ASCII alone: what lower() does to other letters is the database's business.
 _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
@@ -130,6 +132,7 @@ INSTANT = "d"
 # Terms of one path, and paths of one record: beyond them one word stands for all, which every query looks
 # for.
 _PER_PATH, _PATHS = 8, 256
+# Hex digits of a number in a term: 2^24 steps from the least to the greatest double.
 NUMBER_DIGITS = 6
 # Instants are cut to 2 ** 27 microseconds, 134 s: the years 1 to 9999 take eight hexadecimal digits then.
 INSTANT_DIGITS, _INSTANT_SHIFT = 8, 27
@@ -253,6 +256,7 @@ def cover(first: int, last: int, digits: int = NUMBER_DIGITS) -> Iterator[str]:
         first += size
 
 
+# A step that may be an array's index (rule 8).
 _INDEX = re.compile(r"(?:0|[1-9][0-9]*)\Z")
 _SYMBOLS = {"eq": "==", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _INT64 = (-(2**63), 2**63 - 1)

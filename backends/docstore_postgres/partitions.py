@@ -31,7 +31,9 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Kind
 from docstore_postgres import declared_indexes, schema
 from docstore_postgres.compiler import FlatCompiler
 
+# Each is several files, and a statement over all tenants has a part of its plan for each.
 MOST_PARTITIONS = 1024
+# Rows that one statement copies, and commits: a run that was stopped goes on behind them.
 _BATCH = 10_000
 # The tables that are copied, those that others refer to first, and the order that each is copied in. Counts
 # are added up at the end.

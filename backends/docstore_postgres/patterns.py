@@ -20,6 +20,7 @@ from docstore.query.expr import Match, Regex
 from docstore.query.patterns import GROUP, HEX, OCTAL, REPEAT, CharacterClass, Token, Wild, glob_tokens
 from docstore.query.text import fold
 
+# The last code point of Unicode.
 LAST_CODE = 0x10FFFF
 NEWLINE = 10
 # Any character, a newline as well: the default of Postgres' regular expressions.
@@ -54,6 +55,7 @@ def complement(ranges: CodeRanges) -> CodeRanges:
     return CodeRanges([*gaps, (start, LAST_CODE)])
 
 
+# RE2 folds these two beyond ASCII: the Kelvin sign is a K, the long s an S. Postgres folds neither.
 _FOLDS = (("K", 0x212A), ("S", 0x17F))
 
 
@@ -92,7 +94,9 @@ def _escape(code: int) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+# The most that Postgres' regular expressions count to.
 _MOST_REPEATS = 255
+# Sizes of a translated pattern beyond which Postgres compiles too long; the evaluator takes over.
 _MOST_SIZE = 1500
 _MOST_LINE_ANCHORS = 20
 _WORD = CodeRanges(((48, 57), (65, 90), (95, 95), (97, 122)))
@@ -104,6 +108,7 @@ _POSIX = {
     "space": ((9, 13), (32, 32)), "upper": ((65, 90),), "word": tuple(_WORD),
     "xdigit": ((48, 57), (65, 70), (97, 102)),
 }  # fmt: skip
+# The code points of RE2's one-letter escapes.
 _CONTROL = {"a": 7, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _ASSERTIONS = {"A": r"\A", "z": r"\Z", "b": r"\y"}
 _LINE_START, _LINE_END = r"(?<![^\u000a])", r"(?![^\u000a])"
@@ -393,6 +398,7 @@ class _RegexReader:
         return list(complement(ranges) if name.startswith("^") else ranges)
 
 
+# Ranges of characters in a glob up to which Postgres' regular expression of it is taken.
 _MOST_RANGES = 200
 _SPECIAL = re.compile(r"([%_\\])")
 

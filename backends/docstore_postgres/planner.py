@@ -34,6 +34,7 @@ _REMEMBERED = 1_000
 # So many queries of a condition go straight to the index before a scan is tried again: what was rare may
 # have become frequent, and then each page would read all matches.
 _QUERIES_PER_SCAN = 64
+# Seconds that a number of rows is believed.
 _MINUTE = 60.0
 # A scope is counted up to so many rows: a few hundred microseconds along an index.
 _SMALL_SCOPE_ROWS = 4_096

@@ -42,7 +42,9 @@ from docstore_postgres.schema import LONGEST_WORD
 
 # Implied predicates that are written at most.
 _MOST_IMPLIED = 8
+# Values of a list up to which it is a condition of the index over the metadata; longer ones are looked up.
 _FEW_VALUES = 64
+# Values that one look-up joins.
 _TOGETHER = 8
 
 

@@ -19,6 +19,7 @@ import psycopg
 import sqlalchemy as sa
 from docstore_sql.tables import PARTITIONED, Tables, make_metadata
 
+# Beyond it a double is a whole number, and its difference to itself is none.
 _TWO_63 = 2**63
 
 

@@ -38,6 +38,7 @@ from docstore_postgres.term_index import repair, term_faults
 # The server's clock in microseconds since the epoch, as SQL text.
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
+# A cancel request is a connection of its own, and the server may be gone.
 _INTERRUPT_SECONDS = 5.0
 _INDEXES = {"index": "a declared index", "terms": "the index of words"}
 # A scope of up to so many rows is counted row by row, not looked for by an index over all scopes.

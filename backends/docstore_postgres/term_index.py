@@ -366,6 +366,7 @@ def record_terms(record: dict[str, Any], common_values: CommonValues) -> tuple[s
     return " ".join(words + common_values.words(record)), has_large
 
 
+# Rows that one statement reads when the terms are made anew.
 _BATCH = 2_000
 
 

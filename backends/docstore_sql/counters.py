@@ -25,6 +25,7 @@ _OPTIONAL = ("tenant", "owner")
 _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
 _OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
+# All but the tenant, which each statement names: with partitions it touches one.
 _BESIDES = ", ".join(COUNTED[1:])
 # One write in so many adds up appended counts, by chance: no writer has to count what others wrote. It does
 # so for a few of its own tenants, so that a write to thousands of them does not wait for all.

@@ -41,6 +41,7 @@ OLDEST = 3
 STEPS: Sequence[Step] = ()
 
 
+# Schemas whose statements are kept; a test suite makes many, an application one.
 _KEPT = 64
 # The statements that make the tables of a prefix in a dialect: tests open stores by the thousand.
 _MADE: dict[tuple[Tables, str, str], tuple[str, ...]] = {}

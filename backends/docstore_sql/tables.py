@@ -418,6 +418,7 @@ def _tally_table(name: str, metadata: sa.MetaData, dialect: str) -> sa.Table:
 # The names of the views, behind the prefix.
 VIEWS = (DOCUMENTS.name, EXTRACTIONS.name)
 
+# Microseconds.
 _SECOND = 1_000_000
 
 

@@ -59,6 +59,7 @@ from docstore_sqlite.posting_store import (  # fmt: skip
     steps_text,
 )
 
+# A chunk of a posting holds 65,536 numbers.
 _CHUNK_MASK = (1 << 65_536) - 1
 
 

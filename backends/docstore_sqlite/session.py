@@ -81,6 +81,7 @@ def _literal(values: Sequence[Any]) -> str | None:
     return text if text is not None and values.count(first) == len(values) else None
 
 
+# SQLite has no booleans. What somebody else wrote there stays as it is: the core calls it unreadable.
 _TRUTH = {0: False, 1: True}
 _LIGHT = DOCUMENTS.light()
 # The columns that SQLite stores as 0 and 1.

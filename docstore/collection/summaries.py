@@ -55,6 +55,7 @@ MOST_VALUES = 10_000
 _AT_ONCE = 2048
 # Different values at a path that `fields` keeps apart.
 _DISTINCT_KNOWN = 1000
+# Different values of a field that fields() shows.
 _EXAMPLES = 3
 
 

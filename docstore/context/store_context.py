@@ -136,6 +136,7 @@ class Recent(Generic[T]):
 
 # With pauses that double from 2 ms, the last try begins a quarter of a second after the first.
 _TRIES = 8
+# Postgres' LSN, as it prints one.
 _POSITION = re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}\Z")
 # Where Postgres' log begins: every replica is past it.
 _NOWHERE = "0/0"

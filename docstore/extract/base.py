@@ -29,6 +29,7 @@ __all__ = [
 
 INSTALL = 'pip install "embedded-docstore[extract]"'
 State = Literal["none", "partial", "complete"]
+# Bytes read at once.
 _CHUNK = 256 * 1024
 # A note is shown beside the document, and libraries' messages quote the file.
 _NOTE_CHARACTERS = 300

@@ -25,6 +25,7 @@ _DECLARED_WITHIN = 4096
 # chardet's time grows with what it reads; only lines that are not ASCII are handed to it.
 _DETECTED_BYTES = 64 * 1024
 _LEAST_CONFIDENCE = 0.1  # below it chardet's answers were wrong more often than windows-1252
+# Below it the guess is told: an encoding that was guessed wrong reads as nonsense.
 _SURE_CONFIDENCE = 0.5
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -35,8 +36,11 @@ _MARKS = (
 )
 # Tab, line ends, form feed, backspace and escape (ISO 2022, colours of terminals) occur in texts.
 _CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
+# Taken out, they leave the bytes that say something of the encoding.
 _LOW = bytes(range(128))
+# What announces ISO-2022's Japanese, Korean and Chinese sets.
 _ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\(J|\(I|\$\)C|\$\(D)")
+# How files declare their encoding: HTML, XML, CSS, programs (Python and Emacs alike), and PO files.
 _META = re.compile(rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([-\w.:]+)""", re.IGNORECASE)
 _XML = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([-\w.:]+)["']""")
 _CSS = re.compile(rb'@charset "([-\w.:]+)"')

@@ -163,6 +163,7 @@ _MAILS = frozenset(("message/rfc822", "application/mbox"))
 _BINARY = re.compile(
     "application/(?:pdf|zip|msword|vnd|x-ole|gzip|x-bzip2|x-xz|zstd|epub|x-tar|java-archive)|image/(?!svg|x-)|audio/|video/"
 )
+# What no stored text may have: a lone surrogate, and NUL.
 _SURROGATES = re.compile("[\ud800-\udfff\0]")
 _HEADER = re.compile(
     rb"(?:Return-Path|Received|Delivered-To|MIME-Version|Message-ID|From|To|Subject|Date|Reply-To|Sender|"

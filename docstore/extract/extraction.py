@@ -62,6 +62,7 @@ main({descriptor})
 _FRAME_BYTES = 5
 # Each idle child keeps its memory, and four serve as many threads without a start between files.
 _MOST_IDLE = 4
+# Bytes that are copied at once into the file that the child reads.
 _COPIED = 1 << 20
 
 

@@ -245,6 +245,7 @@ _STEP = 64 * 1024
 _LONGEST_TAG = 1 << 20
 _COMMENT_END = re.compile("--!?>")
 _TAGS = re.compile("<[^>]*>?")
+# Runs of blanks are one, as a browser shows them; so are empty lines.
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 

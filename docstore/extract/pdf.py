@@ -10,7 +10,9 @@ from docstore.extract.base import ExtractionError, Source, missing
 
 __all__ = ["pdf_text"]
 
+# A word that a line's end has cut: with a hyphen, or with what PDF's fonts have for one.
 _BROKEN = re.compile(r"([^\W\d_])(?:[\ufffe\x02](?:\r?\n)?|-[ \t]*\r?\n)[ \t]*([^\W\d_])")
+# A soft hyphen is shown where a line ends there, and is no character of the word.
 _SOFT = re.compile("\xad(?:[ \t]*\r?\n[ \t]*)?")
 _PASSWORD = "the PDF is encrypted and needs a password"
 _ERROR_PASSWORD = 4  # FPDF_ERR_PASSWORD

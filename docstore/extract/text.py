@@ -35,6 +35,7 @@ _PIECE = 16 * 1024
 _QUOTED_CHARACTERS = 256 * 1024  # a quote that is open for longer is no quote
 # A string that is still open after so much is damage, not text.
 _STRING_CHARACTERS = 1 << 24
+# Bytes read at once.
 _CHUNK = 256 * 1024
 _SEPARATORS = ",;\t|"
 
@@ -245,6 +246,7 @@ def _word(text: str, match: re.Match[str], ended: bool) -> tuple[str | None, int
 
 
 _SHOWN = ("text/plain", "text/markdown", "text/latex")
+# Terminals' colours, which notebooks keep in outputs.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -307,9 +309,11 @@ _SILENT_WORDS = (
     "PRIORITY"
 )
 _SILENT = frozenset(_SILENT_WORDS.split())
+# RFC 5545 and 6350 write a line feed, a comma and a semicolon of a value so.
 _ESCAPE = re.compile(r"\\([nN\\,;:])")
 # A folded value, such as a photograph in a card, is cut here.
 _VALUE_CHARACTERS = 1 << 20
+# Both fold lines by bytes, and may cut a character of UTF-8 in two.
 _CUT_CHARACTER = re.compile(rb"([\x80-\xff])\r?\n[ \t](?=[\x80-\xbf])")
 # A longer calendar is joined on disk.
 _IN_MEMORY = 8 * 1024 * 1024

@@ -205,8 +205,11 @@ async def extraction_of(view: Any, id: str, extraction_id: str) -> Extraction:
     return found
 
 
+# Bytes that are read, and sent, at a time.
 PIECE_BYTES = 256 << 10
+# A document's bytes may be replaced between reading its record and opening them.
 _TRIES = 5
+# What may stand in a header; another content type was put there by somebody, and is not sent.
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[\x20-\x7e]+")
 
 Text = Annotated[str | None, Header()]

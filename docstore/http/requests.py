@@ -127,6 +127,7 @@ async def answered(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> 
     return await run_in_threadpool(method, *args, **kwargs)
 
 
+# RFC 9110: an entity tag, weak or strong; and a range of bytes, either end of which may be missing.
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _RANGE = re.compile(r"bytes=([0-9]{0,30})-([0-9]{0,30})", re.ASCII | re.IGNORECASE)
 

@@ -15,6 +15,7 @@ from docstore.store import Store
 
 __all__ = ["MAX_UPLOAD_BYTES", "router"]
 
+# Unless the application says otherwise.
 MAX_UPLOAD_BYTES = 100_000_000
 _ONE = "/{id}"
 _EXTRACTION = "/{id}/extractions/{extraction_id}"

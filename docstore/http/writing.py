@@ -38,6 +38,7 @@ __all__ = [
     "upload",
 ]
 
+# Of an Idempotency-Key; a hash of it is the document's id.
 MAX_KEY_CHARACTERS = 255
 _UPLOAD_FIELDS = ("file", "metadata", "external_id")
 
@@ -225,6 +226,7 @@ async def review(view: CallersView, id: str, extraction_id: str, review: Review)
     return reviewed
 
 
+# A day is the longest lease that a request may ask for.
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 

@@ -288,6 +288,8 @@ def _without(members: Sequence[int], other: Bitmap) -> Bitmap:
 
 
 NUMBERS_TYPE: Final = "I" if array("I").itemsize == 4 else "L"
+# A list takes four bytes a number, an integer a bit for each up to the last: so many times the count is where
+# they are even.
 _SPARSE: Final = 32
 
 

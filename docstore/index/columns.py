@@ -29,6 +29,7 @@ from docstore.query.expr import Compare, Path, SortKey
 from docstore.query.values import INT64_MAX, INT64_MIN
 
 _SPREAD: Final = 4
+# A double's bits order as numbers do once the sign is turned, and of negatives all bits.
 _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
 _TABLES: Final = tuple(bytes(value >> (7 - bit) & 1 for value in range(256)) for bit in range(8))
@@ -162,6 +163,7 @@ def _turned(flags: bytes, sign: bytes, negative: bool, at: int) -> bytes:
     return (int.from_bytes(flags, "big") ^ int.from_bytes(sign, "big")).to_bytes(size, "big")
 
 
+# Turns the lowest bit of each byte around.
 _FLIP: Final = bytes(1 - (value & 1) for value in range(256))
 
 
@@ -364,6 +366,7 @@ CUT: Final = 4096
 # The same of a page found by walking the first rows.
 WALK: Final = 128
 
+# Orders that are kept; each is a list of all matches.
 _KEPT = 16
 _NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
 

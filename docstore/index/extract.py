@@ -46,6 +46,7 @@ from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind, read_json
 from docstore.query.instants import is_utc_instant
 
+# Different values of a column up to which each is picked out by translating its bytes.
 _FEW: Final = 32
 # So many values tell whether there may be few.
 _TRIED: Final = 64
@@ -187,6 +188,7 @@ MOST_VALUES: Final = 4096
 _TEXTS: Final = frozenset(
     {"tenant", "owner", "content_type", "file_type", "status", "content_state", "reviewed_by"}
 )
+# Whole numbers up to here are doubles.
 _EXACT: Final = 1 << 53
 _AT_ONCE: Final = 512
 _NUMERIC: Final = frozenset((int, float))

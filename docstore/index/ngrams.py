@@ -26,7 +26,9 @@ from docstore.query.text import fold, index_words, search_fold, words
 
 _PAD = "\0\0"
 _CYRILLIC = re.compile("[\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f]")
+# Tokens of one text that are asked for: each narrows, the first ones most.
 _MOST_TOKENS = 24
+# Pieces of three characters that are remembered with their tokens.
 _KEPT_PIECES = 65_536
 _KEPT_TERMS = 256  # of a search; each source of an index asks for its tokens anew
 _AT_ONCE: Final = 512

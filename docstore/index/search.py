@@ -155,6 +155,7 @@ LeafSearch: TypeAlias = Callable[[Leaf, TermSource], MatchSets]
 # So many spans of time are compared one by one; of more, only the minutes are looked up.
 _MOST_SPANS: Final = 8
 
+# Characters of a key that is kept as it is.
 _LONGEST_KEY: Final = 4096
 
 

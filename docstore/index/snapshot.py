@@ -49,6 +49,7 @@ from docstore.index.terms import (
 from docstore.query.expr import And, Expr, Leaf, Path, SortKey, leaves
 from docstore.query.sorting import after_function, sort_key_function
 
+# Answers that a generation keeps: of conjunctions, and of their leaves.
 _ANSWERS = 256
 
 

@@ -25,6 +25,7 @@ from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, 
 LOOSE: Final = 128
 # So many segments of like size become one.
 _MERGED: Final = 4
+# Answers that each segment, and each state of the tail, keeps.
 _ANSWERS: Final = 64
 
 # Returns a superset of the records that match a leaf on texts; `None`: they are very many.

@@ -42,6 +42,7 @@ SCALARS: Final = (NULL, FALSE, TRUE, NUMBER, STRING)
 # Bytes a value takes in a column.
 WIDTHS: Final = {NUMBERS: 8, DATES: 16}
 
+# Bytes of a text that is a key as it is; of the beginning of a longer one, and of the digest behind that.
 _LONG, _START, _DIGEST = 40, 24, 16
 
 

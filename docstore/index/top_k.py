@@ -32,8 +32,11 @@ from docstore.index.terms import (
 )
 from docstore.query.expr import EMPTY_ARRAY, Path, SortKey
 
+# Candidates up to which a cut is worth it: they are read and sorted.
 _DENSE = 4096
+# Whole numbers up to here are doubles, which the column holds.
 _EXACT = 1 << 53
+# Different texts at a path that are ordered by their keys.
 _MOST_TEXTS = 2000
 _NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
 # The kinds of values in ascending order, behind what has none.

@@ -41,6 +41,7 @@ __all__ = ["DocstoreStore"]
 
 _KIND = "langgraph.item"
 _MINE = {"metadata.kind": _KIND}
+# Records of one find(), which takes no more.
 _PAGE = 1_000
 _MOST_VALUES = 10_000
 _ORDERING = ("$gt", "$gte", "$lt", "$lte")

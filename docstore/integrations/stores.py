@@ -16,7 +16,9 @@ from docstore.store import Store
 __all__ = ["KeyedValues", "StoreHolder", "any_word", "in_batches"]
 
 _CONTENT = frozenset({"content"})
+# Well within the bound on a list; one statement stays short.
 _IDS_A_QUERY = 1_000
+# Of a key, as the filename that people see.
 _SHOWN_CHARACTERS = 200
 
 

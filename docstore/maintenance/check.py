@@ -31,6 +31,7 @@ __all__ = ["ChecksIndexes", "Level", "check"]
 Level: TypeAlias = Literal["size", "hash"]
 # A batch is one snapshot: small enough that no long transaction keeps Postgres from vacuuming.
 _BATCH = 500
+# Objects that are compared with their rows at a time.
 _LISTED = 1000
 
 

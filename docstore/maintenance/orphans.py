@@ -33,6 +33,7 @@ __all__ = [
     "unproven",
 ]
 
+# Objects that are compared with their rows at a time.
 _LISTED = 1000
 # Objects moved between two looks whether a row for them has come.
 _MOVED = 200

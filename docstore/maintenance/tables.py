@@ -40,6 +40,7 @@ __all__ = [
     "stats",
 ]
 
+# Rows of blobs that are read at a time.
 _BATCH = 1000
 # For people to look at; `count_by("status")` has the number.
 _MOST_HELD = 100

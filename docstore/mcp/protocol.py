@@ -174,6 +174,7 @@ def _answered(answer: Mapping[str, Any]) -> CallToolResult:
 
 
 PATH = "/mcp"
+# Bytes: an agent sends questions and results, never a file.
 _LARGEST_REQUEST = 1 << 20
 _KEY = "docstore_key"
 

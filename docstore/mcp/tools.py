@@ -39,6 +39,8 @@ __all__ = [
     "said_of",
 ]
 
+# What one answer may hold, so that it leaves room in an agent's context: documents, values, and characters of
+# a text.
 MAX_PAGE = 50
 MAX_VALUES = 200
 MAX_PIECE = 20_000
@@ -222,6 +224,7 @@ COUNTED = 10_000
 _LISTED_METADATA, _LISTED_VALUE = 1_000, 200
 # Characters of a document's metadata that a list and `get` show, and of one value among them.
 _WHOLE_METADATA, _WHOLE_VALUE = 10_000, 4_000
+# Names of left out keys that are told; of more, their number.
 _NAMES_LEFT_OUT = 20
 # Characters of a filename, a value or an error that are shown.
 _LINE = 300

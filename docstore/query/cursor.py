@@ -36,6 +36,7 @@ Way: TypeAlias = Literal["next", "prev"]
 
 # Bits of a cursor's first byte.
 _VERSION, _BACKWARDS, _DEFLATED, _SIGNED = 0x10, 1, 2, 4
+# Eight bytes tell one's own queries apart; sixteen keep a signature from being guessed.
 _DIGEST_BYTES, _MAC_BYTES = 8, 16
 # Stands before what is signed: no other use of the secret gives a MAC that is a cursor's.
 _CONTEXT = b"docstore cursor\0"

@@ -46,6 +46,7 @@ _INSTANTS = frozenset(
     for field in (*collection.fields.values(), *collection.private.values())
     if field.kind is Kind.INSTANT
 )
+# Characters of a value in a line.
 _LONGEST_VALUE = 60
 
 

@@ -23,6 +23,7 @@ from docstore.query.values import type_name
 # Keys and list indexes from the top of the filter to what an error is about.
 Where: TypeAlias = tuple[str, ...]
 
+# Characters up to which a name is compared with those there are: comparing takes the square of them.
 _LONGEST_GUESSED = 64
 # How alike a slip and the name that was meant are: `staus` and `status`, not `tags` and `status`.
 SLIP = 0.8

@@ -17,6 +17,7 @@ EXPECTED = "an aware datetime or RFC 3339 text such as '2026-01-31T09:30:00Z'"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
+# Microseconds.
 _DAY = 86_400_000_000
 # 0001-01-01T00:00:00Z.
 MIN_INSTANT = (date.min.toordinal() - _EPOCH_DAY) * _DAY

@@ -508,6 +508,7 @@ def _type_of_field(target: Target, names: set[str]) -> Expr:
     return Exists(target.path) if _KIND_TYPES[target.kind] in names else FALSE
 
 
+# No array in a document of a mebibyte is longer.
 _LARGEST_SIZE = 2**31 - 1
 
 

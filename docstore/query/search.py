@@ -38,6 +38,7 @@ from docstore.query.text import (
 )
 
 _TERM = re.compile(r'(-?)(?:"([^"]*)"|(\S+))')
+# No stored text has one, so that a term with it occurs nowhere.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EITHER = "OR"
 

@@ -244,6 +244,7 @@ def _unknown(path: Path, collection: Collection) -> InvalidSort:
 _NUMBER_BYTES = struct.Struct(">BQH")
 _DOUBLE = struct.Struct(">d")
 _BITS = struct.Struct(">Q")
+# A double's bits order as numbers do once the sign is turned, and of negatives all bits.
 _SIGN = 1 << 63
 # Whole numbers below are doubles.
 _EXACT = 1 << 53

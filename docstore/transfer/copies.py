@@ -373,6 +373,7 @@ def lazy_source(opening: Callable[[], BinaryIO]) -> ByteSource:
     return ByteSource(LazyFile(opening), filename=None, reopen=None, owned=True)
 
 
+# Failures that a report lists.
 _LISTED = 1000
 
 

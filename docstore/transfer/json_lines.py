@@ -51,6 +51,7 @@ __all__ = [
     "row_of",
 ]
 
+# Stands in the first line of an export; raised when an older docstore could not read it.
 FORMAT = 1
 BytesPlace = Literal["inline", "beside", "none"]
 _COUNTERS = ("version", "revision", "attempts")

@@ -44,6 +44,7 @@ __all__ = [
 
 # What a form of the page has beside a file.
 _FORM_BYTES = 64 << 10
+# For each key: what takes long must not be asked in a loop.
 _EXPENSIVE_A_MINUTE = 30
 # Addresses below the router's prefix that it does not have.
 _ONLY_HERE = ("/documents:export", "/documents:explain", "/documents/{id}/preview")

@@ -53,6 +53,7 @@ _TEXTS = frozenset(
     f"application/{name}"
     for name in ("json", "jsonl", "x-ndjson", "xml", "yaml", "toml", "javascript", "x-sh", "sql", "xhtml+xml")
 )
+# Bytes of a text or a table that its preview reads; rows and cells that it shows.
 _TEXT_BYTES = 64 << 10
 _TABLE_BYTES = 256 << 10
 _ROWS, _CELLS = 100, 30
@@ -124,8 +125,11 @@ def _table(text: str, delimiter: str, is_cut: bool) -> Preview:
     return Preview("table", rows=made, is_cut=is_cut)
 
 
+# Characters of the extracted text on its page, and of each side where two versions are compared: comparing
+# takes the square of them.
 _TEXT_CHARACTERS = 100_000
 _COMPARED_CHARACTERS = 20_000
+# Keys of the metadata's tree; a browser shows more of them slowly, and a reader none.
 _MOST_BRANCHES = 500
 _NOT_COMPARED = {"content", "snippet", "id", "number", "version", "is_latest", "revision", "first_created_at"}
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
@@ -234,6 +238,7 @@ def retry(request: Request, id: str) -> Response:
 
 # The extractions that people have to look at; the oldest come first.
 WAITING = {"needs_review": True, "is_reviewed": False}
+# Characters from which a field of a form is a text area.
 _LONG = 60
 _REVIEWED_CHARACTERS = 20_000
 

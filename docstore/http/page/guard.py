@@ -38,6 +38,7 @@ _HEADERS = {
     "Cache-Control": "private, no-store",
 }
 _SAFE = ("GET", "HEAD", "OPTIONS")
+# From one address: a key is not to be found by trying.
 _LOGINS_A_MINUTE = 10
 _SPELLED = ("/documents", "/documents:count", "/documents:facets", "/documents:fields")
 

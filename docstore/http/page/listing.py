@@ -42,10 +42,12 @@ __all__ = [
 T = TypeVar("T")
 
 _RECORD_FIELDS = ("status", "file_type", "owner")
+# Facets of metadata beside those of the record's own fields, and values of each that are shown.
 _MOST_METADATA = 6
 _MOST_VALUES = 24
 # Newest documents that the fields of the metadata are looked up in: a list must not read the whole store.
 _SAMPLE = 500
+# Seconds that the names of facets are believed, and scopes that they are kept for.
 _KEPT_SECONDS = 30.0
 _MOST_SCOPES = 1000
 # What all counts of one page may take together; what is not counted by then says so.
@@ -53,6 +55,7 @@ _BUDGET_SECONDS = 0.3
 # Documents up to which nothing takes long: numbers are facets, which no index counts, and only a machine that
 # is busy makes anybody wait.
 _SMALL = 20_000
+# So many times longer a small store may take: a machine that is busy is no reason to leave counts out.
 _PATIENCE_WITH_SMALL = 10
 
 
@@ -175,6 +178,7 @@ _FORMATS = {
     "jsonl": ("application/jsonl", "documents.jsonl"),
     "arrow": ("application/vnd.apache.arrow.stream", "documents.arrow"),
 }
+# Documents of an export that are read, and sent, at a time.
 _BATCH = 500
 # What a list may take unless its address says that it is waited for.
 _MOMENT_SECONDS = 0.6

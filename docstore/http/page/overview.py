@@ -36,6 +36,7 @@ __all__ = [
     "store_page",
 ]
 
+# The plot in pixels, and between two of its bars.
 WIDTH, HEIGHT = 960, 120
 _GAP = 2
 
@@ -99,7 +100,9 @@ def columns(labels: Sequence[str], names: Sequence[str], counted: Sequence[Seque
     )  # fmt: skip
 
 
+# The page is shown after so many seconds, whatever was counted by then.
 _BUDGET_SECONDS = 0.6
+# The last changes that the page lists.
 _MOST_SHOWN = 50
 _SIZES = (
     (0, "empty"), (1, "under 10 kB"), (10_000, "10–100 kB"), (100_000, "0.1–1 MB"), (1_000_000, "1–10 MB"),

@@ -27,8 +27,10 @@ __all__ = ["COLUMNS", "Complaint", "Question", "complaint_of", "spelled_out", "t
 # The columns of a list, unless others are chosen.
 COLUMNS = ("filename", "file_type", "size", "status", "created_at")
 DEFAULT_LIMIT = 50
+# Columns that an address may ask for.
 _MOST_COLUMNS = 20
 _DECODER = json.JSONDecoder()
+# A term of the search field: quotes keep blanks together.
 _WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|\S)+', re.DOTALL)
 _JSON_VALUE = re.compile(r"[^\s=!<>~?:]+:=(?=\S)")
 _SPACE = re.compile(r"[\s,]*")

@@ -197,8 +197,9 @@ def value_case(choose: Chooser) -> ValueCase:
     return ValueCase(some_object(choose, 5, 6))
 
 
+# A key that no generated document has.
 _MARK = "docstore conformance mark"
-"""A key that no generated document has."""
+# No test writes to a record more often.
 _MOST_REVISIONS = 1_000_000
 
 

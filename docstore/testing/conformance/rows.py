@@ -95,6 +95,7 @@ def read_also(collection: Collection, residual: Expr) -> frozenset[str]:
     return frozenset(name for name in asked_fields(residual) if collection.column(name).heavy)
 
 
+# What a column holds where a test does not care and it may not be `None`.
 PLAIN: dict[Kind, Any] = {
     Kind.TEXT: "",
     Kind.INTEGER: 1,
@@ -102,7 +103,6 @@ PLAIN: dict[Kind, Any] = {
     Kind.INSTANT: 1_767_225_600_000_000,
     Kind.JSON: "{}",
 }
-"""What a column holds where a test does not care and it may not be ``None``."""
 
 
 def columns(collection: Collection) -> tuple[str, ...]:

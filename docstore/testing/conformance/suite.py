@@ -23,6 +23,7 @@ from docstore.testing.strategies.filters import THEMES
 
 __all__ = ["PROPERTIES", "conformance_suite"]
 
+# The generated tests: the name, the rule, and what makes a case of it.
 PROPERTIES: dict[str, tuple[Callable[..., None], Callable[[Chooser], Any]]] = {
     "test_leaves_are_what_they_were_judged": (properties.check_leaves, properties.filter_case),
     "test_texts_are_found_as_they_are_written": (properties.check_leaves, properties.string_case),
@@ -42,7 +43,6 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Callable[[Chooser], Any]]] = {
     "test_updates_reach_what_their_filters_match": (properties.check_updates, properties.filter_case),
     "test_values_come_back_as_they_were_added": (properties.check_values, properties.value_case),
 }
-"""The generated tests: the name, the rule, and what makes a case of it."""
 
 
 class _Base(WritePromises, UniquePromises, ReadPromises, BlobPromises, ThreadPromises):

@@ -330,6 +330,7 @@ def _database_name(url: str) -> str:
     return unquote(urlsplit(url).path.removeprefix("/"))
 
 
+# PgBouncer's own.
 PORT = 6432
 _PLACES = ("/usr/sbin", "/usr/bin", "/usr/local/bin")
 _CONFIGURATION = """

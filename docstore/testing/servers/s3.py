@@ -140,8 +140,8 @@ class S3Server:
 
 
 WireFault: TypeAlias = Literal["error", "drop", "cut request", "cut reply"]
+# What a service may not know: `If-None-Match`, checksum headers, ListMultipartUploads, DeleteObjects.
 Lack: TypeAlias = Literal["conditions", "checksums", "uploads", "batches"]
-"""What a service may not know: ``If-None-Match``, checksum headers, ListMultipartUploads, DeleteObjects."""
 FAULTS: tuple[WireFault, ...] = ("error", "drop", "cut request", "cut reply")
 _CHECKSUMS = ("x-amz-checksum-", "x-amz-sdk-checksum", "x-amz-trailer")
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})

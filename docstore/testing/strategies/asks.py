@@ -72,10 +72,10 @@ def ask(choose: Chooser, world: World) -> Ask:
     )
 
 
+# What an operator asks of the value at its path.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "$inc": (int, float), "$mul": (int, float), "$push": list, "$addToSet": list, "$pull": list, "$pop": list,
 }  # fmt: skip
-"""What an operator asks of the value at its path."""
 
 
 def operators(choose: Chooser, world: World) -> dict[str, dict[str, Any]]:

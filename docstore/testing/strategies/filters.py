@@ -163,7 +163,9 @@ def _regex(choose: Chooser, part: str) -> dict[str, Any]:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Minutes from UTC: whole hours, half hours, the widest.
 _OFFSETS = (0, 60, -60, 330, -570, 840)
+# Around where a double no longer holds every whole number, and at the ends of int64.
 _INTEGERS = (0, 1, 2, 1.0, 2**53 + 1, 2.0**53, 2**63 - 1, -(2**63))
 
 
@@ -276,6 +278,7 @@ _FAMILIES = (
     "compare", "order", "order", "list", "exists", "type", "string", "array", "array", "mod", "not",
     "element",
 )  # fmt: skip
+# Operators by what they look at: those apt for a stored value are taken more often than the rest.
 _APT: dict[type, tuple[str, ...]] = {
     str: ("string", "string", "order", "compare", "list"),
     int: ("order", "mod", "compare", "list"),
@@ -283,7 +286,6 @@ _APT: dict[type, tuple[str, ...]] = {
     list: ("array", "element", "element", "array", "compare", "list"),
     dict: ("compare", "order", "element", "list"),
 }
-"""Operators by what they look at: those apt for a stored value are taken more often than the rest."""
 
 
 def _operator(choose: Chooser, stored: Any, depth: int) -> dict[str, Any]:
@@ -348,9 +350,10 @@ def _element_fields(choose: Chooser, element: Any, depth: int) -> dict[str, Any]
     return made
 
 
+# Terms of a wide filter.
 _SIZES = (3, 9, 17, 40)
+# So many times the terms that are kept are made, at most: those that nearly all match say nothing.
 _LEAVES_OF = 3
-"""So many times the terms that are kept are made, at most: those that nearly all match say nothing."""
 _MAKERS: dict[str, Callable[[Chooser, Any], Any]] = {
     "sizes": lambda choose, stored: {"$size": choose.below(6)},
     "remainders": lambda choose, stored: {"$mod": mod(choose, stored)},
@@ -423,6 +426,7 @@ def _is_telling(term: Filter, world: World) -> bool:
     return 2 * found <= len(world.rows)
 
 
+# Values by theme, those side by side that engines confuse. In the first two there is text to search.
 THEMES: dict[str, tuple[Any, ...]] = {
     "patterns": (
         "a_b", "axb", "a%b", "ab", "%", "_", "a", "a*b", "a?b", "[a]", "a\\b", "a.b", "", "\\", "*", "a\nb",
@@ -447,8 +451,8 @@ THEMES: dict[str, tuple[Any, ...]] = {
     ),
     "instants": ("2026-01-01T00:00:00.000000Z", "2025-12-31T23:59:59.999999Z", "2026-01-01", "2026", 2026),
 }  # fmt: skip
-"""Values by theme, those side by side that engines confuse. In the first two there is text to search."""
 
+# One path often, so that predicates meet; others below it, by a key and by an index.
 _PATHS = (*("metadata.a",) * 6, "metadata.a.b", "metadata.a.0", "metadata.a.0.b")
 _LISTS = ("$in", "$nin", "$all", "$contains", "$containsAny")
 _WORDS = ("$eq", "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", *_LISTS)

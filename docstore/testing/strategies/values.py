@@ -95,25 +95,25 @@ def _below(bound: int) -> st.SearchStrategy[int]:
 
 
 PLAIN_KEYS = ("a", "b", "c")
+# Scalars that two draws often share.
 COMMON: tuple[Any, ...] = (1, "a", None, True, 2, "b", False, 1.0, 0, "")
-"""Scalars that two draws often share."""
 
+# Keys of objects.
 KEYS = (
     "a", "b", "c", "", "a.b", "$x", "$eq", "0", "1", "01", "-1", "%", "_", '"', "'", 'a"."b',
     "\\", "a\\.b", "é", "e\u0301", "日本", "A", "[0]", "*", "a b", "\n", "😀", "{}", "#>", "?", ":p",
     "null", "number",
 )  # fmt: skip
-"""Keys of objects."""
 
+# Steps of field paths: keys, and indexes with and without leading zeros.
 STEPS = (*KEYS, "0", "1", "2", "00", "10")
-"""Steps of field paths: keys, and indexes with and without leading zeros."""
 
+# What filenames, contents and searches are made of.
 WORDS = (
     "report", "Report", "REPORT", "straße", "STRASSE", "ﬁle", "file", "naïve", "nai\u0308ve",
     "İstanbul", "ΣΊΣΥΦΟΣ", "日本語", "テスト", "테스트", "q3", "2024", "50%", "a_b", "x", "C++",
     "don't", "foo.bar", "<b>", "№5", "①", "K",
 )  # fmt: skip
-"""What filenames, contents and searches are made of."""
 
 NUMBERS: tuple[int | float, ...] = (
     0, 1, -1, 2, 3, 10, 0.0, -0.0, 1.0, 2.0, 0.5, 1.5, -1.5, 0.1, 1e-7, 5e-324, 1e16, 10**16, 1e300,
@@ -121,12 +121,12 @@ NUMBERS: tuple[int | float, ...] = (
     2**63 - 1, -(2**63), 2**63 - 2, 2.0**63, -(2.0**63), 2.0**64, 1.7976931348623157e308,
 )  # fmt: skip
 
+# Texts that are instants, many of them one instant, in many spellings.
 INSTANTS = (
     "2026-01-01", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00+01:00", "2025-12-31 23:00-01",
     "2026-01-01t00:00z", "2026-01-01T00:00:00.000000999Z", "2025-12-31T23:59:59.999999Z",
     "2026-01-02T00:00:00+2359", "0001-01-01", "9999-12-31T23:59:59.999999Z",
 )  # fmt: skip
-"""Texts that are instants, many of them one instant, in many spellings."""
 _NO_INSTANTS = (
     "2026-01-01T00:00:00", "2026-02-30", "2026-01-01T24:00:00Z", "2026-01-01T00:00:60Z",
     "2026-01-01T00:00:00Z ", "0001-01-01T00:00:00+01:00", "2026-01", "2026-01-01T00:00+24:00",
@@ -142,8 +142,8 @@ STRINGS = (
     "2026-01-01T00:00:00.000000Z", "2025-12-31T23:59:59.999999Z", "2026-01-01", "x" * 70,
 )  # fmt: skip
 
+# Scalars at the edges of each type.
 SCALARS: tuple[Any, ...] = (*COMMON, *NUMBERS, *STRINGS)
-"""Scalars at the edges of each type."""
 
 
 def key(choose: Chooser) -> str:

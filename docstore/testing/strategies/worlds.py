@@ -38,12 +38,12 @@ __all__ = [
 ]
 
 _SECOND = 1_000_000
+# Microseconds since the epoch: the new year of 2026 and its neighbours, a leap day, 1969, the last one.
 MICROSECONDS = (
     1, 0, -1, 1_767_225_600 * _SECOND, 1_767_225_600 * _SECOND - 1, 1_767_225_600 * _SECOND + 1,
     951_782_400 * _SECOND, -86_400 * _SECOND, 253_402_300_799 * _SECOND + 999_999,
     1_700_000_000 * _SECOND + 123_456,
 )  # fmt: skip
-"""Microseconds since the epoch: the new year of 2026 and its neighbours, a leap day, 1969, the last one."""
 
 _TENANTS = (None, "t", "T", "t%")
 _OWNERS = (None, "o", "o'", "O")

@@ -10,6 +10,7 @@ import pytest
 
 import docstore
 from docstore import UpdateResult
+from docstore.writes import edits
 
 
 def test_operators_change_metadata_and_fields_in_one_revision(store: docstore.Store) -> None:
@@ -131,19 +132,23 @@ def test_update_many_counts_what_matched_and_what_changed(store: docstore.Store)
 
 
 @pytest.mark.parametrize("url", ["memory", "postgres"], indirect=True)
-def test_an_error_undoes_its_batch_and_says_what_was_done(store: docstore.Store) -> None:
-    """Batches of a thousand, each one commit; within a transaction all is one."""
-    store.documents.add_many([{"metadata": {"n": 1 if n != 1500 else "x"}} for n in range(2100)])
+def test_an_error_undoes_its_batch_and_says_what_was_done(
+    store: docstore.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of a thousand, 40 here, each one commit; within a transaction all is one."""
+    assert 1000 == edits.BATCH
+    monkeypatch.setattr(edits, "BATCH", 40)
+    store.documents.add_many([{"metadata": {"n": 1 if n != 60 else "x"}} for n in range(85)])
     with pytest.raises(docstore.InvalidDocument) as wrong:
         store.documents.update_many({}, {"$inc": {"metadata.n": 1}})
-    assert (1000, 1000) == (wrong.value.matched, wrong.value.changed)
-    assert 1000 == store.documents.count({"metadata.n": 2})
+    assert (40, 40) == (wrong.value.matched, wrong.value.changed)
+    assert 40 == store.documents.count({"metadata.n": 2})
     with pytest.raises(docstore.InvalidDocument), store.transaction():
         store.documents.update_many({}, {"$inc": {"metadata.n": 1}})
-    assert 1000 == store.documents.count({"metadata.n": 2})
+    assert 40 == store.documents.count({"metadata.n": 2})
     result = store.documents.update_many({"metadata.n": {"$type": "number"}}, {"$inc": {"metadata.n": 1}})
-    assert (2099, 2099) == (result.matched, result.changed)
-    assert 2100 == store.documents.delete_many({})
+    assert (84, 84) == (result.matched, result.changed)
+    assert 85 == store.documents.delete_many({})
 
 
 def test_no_update_is_lost(

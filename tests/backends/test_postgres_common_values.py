@@ -20,6 +20,7 @@ from docstore.query import evaluator
 from docstore.query.fields import DOCUMENTS
 from docstore.query.parser import parse
 from docstore.query.planner import normalize
+from tests.kit.forms import either
 
 LATE = CommonValue(3, ("era",), "late")
 WHITE = CommonValue(20, ("look", "colour"), "white")
@@ -197,7 +198,7 @@ def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -
         everything = [(one.id, one.metadata) for one in store.documents.iterate()]
         of_tenant = {one.id for one in store.scoped(tenant="t").documents.iterate()}
         assert 51 == len(of_tenant)
-        for _ in range(250):
+        for _ in range(either(80, 250)):
             asked = _filter(chance)
             is_match = evaluator.compile(normalize(parse(asked, DOCUMENTS)))
             expected = {id for id, metadata in everything if is_match({"metadata": metadata})}
@@ -206,7 +207,7 @@ def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -
             assert (asked, expected) == (asked, {one.id for one in page.items})
             theirs = {one.id for one in store.scoped(tenant="t").documents.find(asked, limit=1_000).items}
             assert (asked, {id for id in expected if id in of_tenant}) == (asked, theirs)
-    assert 100 < ways.count("terms")
+    assert either(32, 100) < ways.count("terms")
 
 
 def test_stores_written_by_several_are_sound(url: str) -> None:

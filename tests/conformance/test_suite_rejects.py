@@ -80,4 +80,4 @@ def test_a_faulty_backend_is_rejected(wrong: type[Backend], name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(wrong_backends.FAULTS.values())))
 def test_the_backend_without_a_fault_is_taken(name: str) -> None:
     """The faults' common base passes what they fail."""
-    _run(wrong_backends.Wrong, name, examples=20)
+    _run(wrong_backends.Wrong, name, examples=8)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import httpx
 import pytest
 
 import docstore
+from tests.kit.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 MODULES = ("docsense", "openwebui", "documind", "tensorlake", "fieldwise")
@@ -42,36 +42,35 @@ def served(command: str, folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, **dict(one.split("=", 1) for one in settings)}
+    environment = dict(one.split("=", 1) for one in settings)
     environment["DOCSTORE_URL"] = f"sqlite:///{folder}/docstore.db"
     if "DOCSTORE_BLOBS" in environment:
         environment["DOCSTORE_BLOBS"] = str(folder / environment["DOCSTORE_BLOBS"])
-    run = [sys.executable, "-m", "uvicorn", "--factory", target, "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(run, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    run = ["--factory", target, "--host", "127.0.0.1", "--port", str(port)]
+    program = import_module("uvicorn.main").main
+    with Forked(lambda: program(run), folder=ROOT, environment=environment) as process:
         try:
-            _await(process, f"http://127.0.0.1:{port}/openapi.json", folder / "log")
+            _await(f"http://127.0.0.1:{port}/openapi.json")
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
             process.wait(20)
 
 
-def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    for _ in range(300):
-        assert process.poll() is None, log.read_text()
+def _await(url: str) -> None:
+    for _ in range(600):
         try:
             httpx.get(url)
         except httpx.TransportError:
             time.sleep(0.1)
         else:
             return
-    raise AssertionError(f"no answer at {url}: {log.read_text()}")
+    raise AssertionError(f"no answer at {url}")
 
 
 @pytest.fixture(scope="module", params=MODULES)
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An application that its docstring's command started: to start one takes two seconds of CPU."""
+    """An application that its docstring's command started."""
     start, *calls = commands(request.param)
     assert calls
     with served(start, tmp_path_factory.mktemp(request.param)) as url:

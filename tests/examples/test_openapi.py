@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import docstore
+from tests.kit.forms import SOAK
 
 MODULES = {
     "docsense": {"x-api-key": "k1"},
@@ -35,9 +36,10 @@ def test_answers_are_as_documented(store: docstore.Store, module: str) -> None:
         found.ok() for found in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()
     ]
     assert operations
-    examples = 2 if "memory" in repr(store) else 1
+    if "memory" not in repr(store) and not SOAK:
+        operations = operations[::4]  # what the database adds is the same for all
     for operation in operations:
-        _try(operation, MODULES[module], examples)
+        _try(operation, MODULES[module], 2)
 
 
 def _try(operation: Any, headers: dict[str, str], examples: int) -> None:

@@ -68,7 +68,7 @@ def pages(store: docstore.Store, sort: str) -> list[list[str]]:
     query = {"metadata.kind": "a", "status": "pending"}
     offsets = [
         document.filename
-        for offset in range(0, 70, 7)
+        for offset in range(0, 42, 7)
         for document in store.documents.find(query, sort=sort, limit=7, offset=offset).items
     ]
     forwards, cursor = [], None
@@ -96,7 +96,7 @@ def test_pages_follow_every_change(url: str, sort: str) -> None:
                 metadata={"kind": "ab"[n % 3 == 0]},
                 created_at=f"2026-01-{n % 27 + 1:02}T00:00:00Z",
             )
-            for n in range(75)
+            for n in range(48)
         ]
 
         def check() -> None:

@@ -40,24 +40,25 @@ from docstore.backend import (
 )
 from docstore.concurrency import Clock, FairLock, Gate, looked_over
 from docstore.errors import shown
-from docstore.index.columns import is_ordered
+from docstore.index.top_k import is_ordered
 from docstore.query.evaluator import compile as compile_expr
-from docstore.query.expr import TRUE, Leaf, Path, asked_fields
+from docstore.query.expr import TRUE, Leaf, Path
 from docstore.query.facets import Bucket, Facet, group
-from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind, collection_named
-from docstore.query.sorting import after_function
+from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, collection_named
 from docstore_memory.index import MemoryPrepared, prepared
 from docstore_memory.state import (
     MemoryState,
     Overlay,
     StateView,
     TableOverlay,
+    behind_of,
     candidates,
     counted_records,
     counted_values,
     described,
     first_records,
     key_of,
+    passing,
     within,
 )
 from docstore_memory.table import KEYS, DecodedRecords, Record
@@ -96,10 +97,10 @@ class MemoryReader:
             return self._first_in_order(query)
         records: Iterable[Record] = self._matching(query) if found is None else found.records
         if found is not None and found.left:
-            records = chain(records, _passing(found.left, query))
-        if query.after is not None:
-            behind = after_function(query.after, query.order)
-            records = (record for record in looked_over(records) if behind(record.facts))
+            records = chain(records, passing(found.left, query))
+        behind = behind_of(query)
+        if behind is not None:
+            records = list(filter(behind, looked_over(records)))
         return _window(records, query, query.offset if found is None else found.skip)
 
     def _first_in_order(self, query: Query) -> list[Record]:
@@ -108,23 +109,24 @@ class MemoryReader:
         """
         with self._mutex:
             sure, unsure = candidates(self._view, query)
-        behind = None if query.after is None else after_function(query.after, query.order)
+        behind, records = behind_of(query), [*sure, *unsure]
         test, numbers = compile_expr(query.where), {record.number for record in sure}
-        passing = (
+        if behind is not None:
+            records = [record for record in records if behind(record)]
+        found = (
             record
-            for record in looked_over(sorted([*sure, *unsure], key=key_of(query.order)))
-            if (behind is None or behind(record.facts))
-            and (record.number in numbers or (within(record, query) and test(record.facts)))
+            for record in looked_over(sorted(records, key=key_of(query.order)))
+            if record.number in numbers or (within(record, query) and test(record.facts))
         )
-        return list(islice(passing, query.offset, query.offset + (query.limit or 0)))
+        return list(islice(found, query.offset, query.offset + (query.limit or 0)))
 
     def count(self, query: Query, at_most: int | None = None) -> int:
         """Count the rows of ``query``, at most ``at_most`` where it is given."""
         sure, left = counted_records(self._view, self._mutex, query)
         if at_most is not None and sure >= at_most:
             return at_most
-        passing = _passing(left, query)
-        return sure + sum(1 for _ in islice(passing, None if at_most is None else at_most - sure))
+        found = passing(left, query)
+        return sure + sum(1 for _ in islice(found, None if at_most is None else at_most - sure))
 
     def count_by(self, query: Query, path: Path, bucket: Bucket | None = None) -> Facet:
         """Count the rows of ``query`` by each scalar value seen at ``path``, or by each bucket."""
@@ -176,18 +178,7 @@ class MemoryReader:
     def _matching(self, query: Query) -> Iterable[Record]:
         with self._mutex:
             sure, unsure = candidates(self._view, query)
-        return chain(sure, _passing(unsure, query))
-
-
-def _passing(records: Iterable[Record], query: Query) -> Iterator[Record]:
-    """Return those of some records that are in the query's scope and match its filter."""
-    test, reads = compile_expr(query.where), asked_fields(query.where)
-    if any(query.collection.column(name).kind is Kind.JSON or name == "content" for name in reads):
-        return (record for record in looked_over(records) if within(record, query) and test(record.facts))
-    # A look at columns alone needs no decoded JSON.
-    return (
-        record for record in looked_over(records) if within(record, query) and test(record.columns_by_name)
-    )
+        return chain(sure, passing(unsure, query))
 
 
 @lru_cache(maxsize=64)

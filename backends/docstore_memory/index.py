@@ -26,16 +26,16 @@ from docstore.index.bitmap import (
     intersection,
     union_all,
 )
-from docstore.index.columns import BitSlices, column_of, span_of
+from docstore.index.columns import BitSlices, column_of
 from docstore.index.extract import Record, TermTree, indexed_fields
 from docstore.index.ngrams import Alternatives, text_query
 from docstore.index.search import MatchSets, TermSource, answer_key, leaf_sets
 from docstore.index.snapshot import Bulk, IndexMatches, Snapshot, sets_of
 from docstore.index.tail import RecordView, Tail
 from docstore.index.terms import MOST_KEYS
+from docstore.index.top_k import OrderBounds, order_bounds
 from docstore.query.expr import And, Compare, Expr, Leaf, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
-from docstore.query.values import INT64_MAX, INT64_MIN
 
 # Changes that are folded together, whoever made them.
 _FOLD = 16_384
@@ -220,29 +220,13 @@ class Index:
         terms, key = self._terms(query)
         return self.snapshot().find(terms, key, self.leaf)
 
-    def find_untimed(self, query: Query, name: str) -> tuple[IndexMatches, tuple[int, int]]:
-        """Return the matches without the bounds on a column, and the range of values that these leave."""
+    def find_ordered(self, query: Query) -> tuple[IndexMatches, OrderBounds | None]:
+        """Return the matches without the bounds on the column that a page is ordered by, and those."""
         terms, key = self._terms(query)
-        timed = [term for term in terms if isinstance(term, Compare) and term.path == (name,)]
-        span = span_of(timed)
-        if not timed or span is None or self.snapshot().bulk.knows(key):  # the page of what was just counted
-            return self.find(query), (INT64_MIN, INT64_MAX)
-        rest = tuple(term for term in terms if not any(term is one for one in timed))
-        return self.snapshot().find(rest, answer_key(rest), self.leaf), span
-
-    def find_folded(self, query: Query) -> Bitmap:
-        """Return the records that surely matched at the last compaction, changed ones included."""
-        terms, key = self._terms(query)
-        return self.snapshot().bulk.find(terms, key, self.leaf).lower
-
-    def find_changed(self, query: Query) -> MatchSets:
-        """Return the match sets of the records that changed since the last compaction."""
-        terms, key = self._terms(query)
-        return self.snapshot().find_changed(terms, key, self.leaf)
-
-    def order_key(self, query: Query) -> str:
-        """Return under which key the matches of a query are kept in its order."""
-        return f"{query.order[0].path[0]} of {self._terms(query)[1]}"
+        snapshot, bounds = self.snapshot(), order_bounds(terms, query.order)
+        if bounds is None or snapshot.bulk.knows(key):  # the page of what was just counted
+            return snapshot.find(terms, key, self.leaf), None
+        return snapshot.find(bounds.rest, answer_key(bounds.rest), self.leaf), bounds
 
     def _terms(self, query: Query) -> tuple[tuple[Expr, ...], str]:
         """Return the conditions that all must hold, and their key."""

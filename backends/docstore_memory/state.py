@@ -21,13 +21,13 @@ from docstore.backend import BlobRow, Query, SortKey
 from docstore.concurrency import looked_over
 from docstore.index import top_k
 from docstore.index.bitmap import EMPTY, Bitmap, difference
-from docstore.index.columns import MOST_ORDERED, is_ordered
 from docstore.index.counts import count_by
-from docstore.index.snapshot import IndexMatches, PageRange
+from docstore.index.snapshot import IndexMatches
+from docstore.index.top_k import is_ordered
 from docstore.query.evaluator import compile as compile_expr
-from docstore.query.expr import Compare, Expr, In, Path
+from docstore.query.expr import Compare, Expr, In, Path, asked_fields
 from docstore.query.facets import Bucket
-from docstore.query.fields import Collection
+from docstore.query.fields import Collection, Kind
 from docstore.query.sorting import after_function, sort_key_function
 from docstore_memory.index import Index, conjuncts, indexes
 from docstore_memory.table import Record, Table
@@ -171,8 +171,6 @@ def _besides(records: Iterable[Record], layer: TableOverlay) -> Iterator[Record]
 
 _KEYS = ("number", "id", "document_id", "external_id")
 _FIRST_ROUND, _LAST_ROUND = 32, 65_536
-# Up to so many matches are sorted by their values; more are cut by bit slices.
-_SORTED_MATCHES = 2_048
 
 
 def within(record: Record, query: Query) -> bool:
@@ -244,95 +242,81 @@ def first_records(view: StateView, mutex: Lock, query: Query) -> WindowCandidate
     with mutex:
         if query.limit is None or _keys(query) is not None:
             return None
-        index = view.base.indexes[query.collection.name]
+        index, layer = view.base.indexes[query.collection.name], _layer(view, query)
         snapshot = index.snapshot()
-        layer = _layer(view, query)
-        if layer is None:
-            placed = _placed(view, query)
-            if placed is not None:
-                return WindowCandidates(placed, 0, [])
         if not snapshot.can_cut(query.order, query.after):
             return None
-        answer, _ = _answer(view, query)
-        test = compile_expr(query.where)
-        beside = [] if layer is None else list(layer.table.records.values())
-        found = [record for record in beside if within(record, query) and test(record.facts)]
+        answer, bounds = index.find_ordered(query)
+        after = query.after if bounds is None else bounds.behind(query.after)
+        if after is not query.after and not snapshot.can_cut(query.order, after):
+            return None
+        found: list[Record] = []
+        if layer is not None:
+            answer = answer.without(Bitmap.of(sorted(layer.hidden)))
+            found = list(passing(layer.table.records.values(), query))
         if not answer.is_exact:
-            return _rounds(view, query, answer, found)
-        cut = snapshot.cut(answer, query.order, query.offset, query.limit, query.after, len(found))
+            return _rounds(view, query, answer, after, found)
+        cut = snapshot.cut(answer, query.order, query.offset, query.limit, after, len(found))
         if cut is None:
             return None
         records = view.base.tables[query.collection.name].records
-        numbers = (*cut.bulk.members, *cut.tail)
-        return WindowCandidates([*(records[number] for number in numbers), *found], cut.skip, [])
-
-
-def _placed(view: StateView, query: Query) -> list[Record] | None:
-    """Return the records of a page in the order of a column: of few matches, or of matches that are kept in
-    it, which they are from the second time on that they are asked for.
-    """
-    if not is_ordered(query.order) or query.limit is None:
-        return None
-    index, name = view.base.indexes[query.collection.name], query.order[0].path[0]
-    snapshot, key = index.snapshot(), index.order_key(query)
-    wanted = PageRange(query.offset, query.limit, query.after, query.order[0].descending)
-    orders = snapshot.bulk.orders
-    ordered, numbers = orders.get(key), None
-    if ordered is None:
-        rough, span = index.find_untimed(query, name)
-        if not rough.is_exact:
-            return None
-        if rough.most <= _SORTED_MATCHES:
-            numbers = snapshot.first(rough, name, span, wanted)
-        else:
-            answer = index.find(query)
-            if answer.bulk.lower.count > MOST_ORDERED or not orders.is_due(key, answer.bulk.lower.count):
-                return None
-            made = snapshot.ordered(index.find_folded(query), name)
-            ordered = None if made is None else orders.put(key, made)
-    if ordered is not None:
-        changed = index.find_changed(query)
-        numbers = snapshot.page(ordered, changed.lower, name, wanted) if changed.is_exact else None
-    if numbers is None:
-        return None
-    records = view.base.tables[query.collection.name].records
-    return [records[number] for number in numbers]
+        chosen = [records[number] for number in (*cut.bulk.members, *cut.tail)]
+        if bounds is not None:
+            name, holds = query.order[0].path[0], bounds.holds
+            chosen = [record for record in chosen if holds(record.get(name))]
+        return WindowCandidates([*chosen, *found], cut.skip, [])
 
 
 def _rounds(
-    view: StateView, query: Query, answer: IndexMatches, found: list[Record]
+    view: StateView, query: Query, answer: IndexMatches, after: Sequence[Any] | None, found: list[Record]
 ) -> WindowCandidates | None:
     """Look at ever more of the records that come first, at each once, until enough of them match: of those
     that changed, and of the others.
     """
     snapshot = view.base.indexes[query.collection.name].snapshot()
     high, slack = answer.bulk.upper, 0
-    if query.after is not None:
-        high, slack = snapshot.after(high, query.order, query.after)
+    if after is not None:
+        high, slack = snapshot.after(high, query.order, after)
     wanted = query.offset + (query.limit or 0) + slack
-    behind = None if query.after is None else after_function(query.after, query.order)
-    test, size = compile_expr(query.where), _FIRST_ROUND + 2 * wanted
-
-    def passing(records: list[Record]) -> Iterator[Record]:
-        return (
-            record
-            for record in looked_over(records)
-            if (behind is None or behind(record.facts)) and within(record, query) and test(record.facts)
-        )
-
-    changed = sorted(_records(view, query, answer.tail.upper), key=key_of(query.order))
-    found = [*found, *islice(passing(changed), wanted)]
-    beside, seen = len(found), EMPTY
+    behind = behind_of(query)
+    changed = sorted(filter(behind, _records(view, query, answer.tail.upper)), key=key_of(query.order))
+    found = [*found, *islice(passing(changed, query), wanted)]
+    beside, seen, size = len(found), EMPTY, _FIRST_ROUND + 2 * wanted
     while size <= _LAST_ROUND:
         cut = top_k.cut(high, query.order, 0, size, snapshot.bulk)
         if cut is None:
             return None
-        found += passing(_records(view, query, difference(cut.members, seen)))
+        found += passing(filter(behind, _records(view, query, difference(cut.members, seen))), query)
         seen = cut.members
         if len(found) - beside >= wanted or seen.count >= high.count:
             return WindowCandidates(found, query.offset, [])
         size *= 2
     return WindowCandidates(found, query.offset, _records(view, query, difference(high, seen)))
+
+
+def passing(records: Iterable[Record], query: Query) -> Iterator[Record]:
+    """Yield those of some records that are in the query's scope and match its filter."""
+    test, reads = compile_expr(query.where), asked_fields(query.where)
+    if any(query.collection.column(name).kind is Kind.JSON or name == "content" for name in reads):
+        return (record for record in looked_over(records) if within(record, query) and test(record.facts))
+    # A look at columns alone needs no decoded JSON.
+    return (
+        record for record in looked_over(records) if within(record, query) and test(record.columns_by_name)
+    )
+
+
+def behind_of(query: Query) -> Callable[[Record], bool] | None:
+    """Return the test whether a record is behind the query's position, None where it has none."""
+    after, name = query.after, query.order[0].path[0]
+    if after is None:
+        return None
+    if is_ordered(query.order) and type(after[0]) is int:
+        value, number = after
+        if query.order[0].descending:
+            return lambda record: (record.get(name), record.number) < (value, number)
+        return lambda record: (record.get(name), record.number) > (value, number)
+    is_behind = after_function(after, query.order)
+    return lambda record: is_behind(record.facts)
 
 
 def key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:

@@ -37,17 +37,16 @@ from docstore_sql.tables import Tables
 from docstore.backend import Query, SortKey
 from docstore.index import top_k
 from docstore.index.bitmap import EMPTY, Bitmap, union
-from docstore.index.columns import CUT, MOST_ORDERED, OrderedMatches, is_ordered, span_of
 from docstore.index.counts import count_by
 from docstore.index.ngrams import fts5_query, text_query
-from docstore.index.search import MatchSets, TermSource, answer_key, exact_sets, leaf_sets
-from docstore.index.snapshot import IndexMatches, PageRange, Snapshot
+from docstore.index.search import MatchSets, TermSource, answer_key, leaf_sets
+from docstore.index.snapshot import IndexMatches, Snapshot
 from docstore.index.tail import Segment
 from docstore.index.terms import EVERY
+from docstore.index.top_k import OrderBounds, order_bounds
 from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves
 from docstore.query.facets import Bucket, Facet, group
 from docstore.query.fields import DOCUMENTS, Collection, decode
-from docstore.query.values import INT64_MAX, INT64_MIN
 from docstore_sqlite.compiler import SetMember, SQLiteCompiler
 from docstore_sqlite.declared_indexes import has_order
 from docstore_sqlite.delta_log import SnapshotSession
@@ -78,8 +77,6 @@ class AccessPath:
 
     def __str__(self) -> str:
         """Return this as a remark of ``explain``."""
-        if self.kind == "order":
-            return "index: the matches are kept in this order"
         if self.sure is None:
             return "index: walk the first rows of the order, a bit test each"
         look = f", {self.unsure} to be looked at" if self.unsure else ""
@@ -154,17 +151,18 @@ class PlannedQuery:
         compiler, declared: the compiler and declared indexes that it was planned with; these may change.
         terms: the conditions that all must hold, those of the scope included.
         key: the key of their match sets.
-        untimed, untimed_key: the same without conditions on ``created_at``.
-        timed: the conditions on ``created_at``, as SQL.
+        bounds, rest_key: the bounds on the column of the order, None without any, and the key of the other
+            terms.
+        timed: the bounds as SQL.
         has_texts: whether the text index answers for one of the terms.
-        span: the least and the most ``created_at`` that they leave, None if they are no range.
         names: the columns that are read.
-        page: the statement that reads the rows with some numbers, one JSON array bound first.
+        page: the statement that reads those of rows with some numbers that are within the bounds; the numbers
+            are one JSON array bound first, limit and offset come last.
+        is_orderable: whether the logged columns of changed records tell their order.
         is_walkable: whether the index of ``created_at`` has the order.
         is_indexed, is_indexed_deep: whether the index may help, and whether it may where many rows are
             skipped; false where a declared index has all of it.
         is_sorted: whether the order is by columns or by a declared index.
-        placed: the key of the matches kept in this order, None if they are not kept.
     """
 
     query: Query
@@ -172,18 +170,17 @@ class PlannedQuery:
     declared: Sequence[tuple[SortKey, ...]]
     terms: tuple[Expr, ...]
     key: str
-    untimed: tuple[Expr, ...]
-    untimed_key: str
-    timed: Fragment | None
+    bounds: OrderBounds | None
+    rest_key: str
+    timed: Fragment
     has_texts: bool
-    span: tuple[int, int] | None
     names: tuple[str, ...]
     page: Fragment
+    is_orderable: bool
     is_walkable: bool
     is_indexed: bool
     is_indexed_deep: bool
     is_sorted: bool
-    placed: str | None
 
     def is_for(self, query: Query, compiler: SQLiteCompiler) -> bool:
         """Return whether it holds for this order, these columns, and the indexes that are declared now."""
@@ -196,9 +193,12 @@ class PlannedQuery:
             and self.declared is compiler.declared
         )
 
-    def reading(self, numbers: Sequence[int]) -> Fragment:
-        """Return the statement that reads the rows with some numbers, all of them, in the query's order."""
-        return Fragment(self.page.text, (listed(numbers), *self.page.values))
+    def reading(self, numbers: Sequence[int], limit: int | None = None, offset: int = 0) -> Fragment:
+        """Return the statement that reads rows with some numbers, which match but for the bounds, in the
+        query's order.
+        """
+        values = (listed(numbers), *self.page.values, -1 if limit is None else limit, offset)
+        return Fragment(self.page.text, values)
 
     def uses_index(self, query: Query) -> bool:
         """Return whether the index may help with this window."""
@@ -227,8 +227,10 @@ def prepared_query(query: Query) -> SQLitePrepared:
 def _planned(query: Query, session: Any) -> PlannedQuery:
     compiler: SQLiteCompiler = session.compilers[query.collection.name]
     terms, declared = scoped(query), compiler.declared
-    timed = [term for term in terms if isinstance(term, Compare) and term.path == ("created_at",)]
-    untimed = tuple([term for term in terms if term not in timed]) if timed else terms
+    bounds = order_bounds(terms, query.order)
+    timed = (
+        ALWAYS if bounds is None else both(compiler.where(term) for term in terms if term not in bounds.rest)
+    )
     has_all = bool(declared) and has_order(declared, terms, query.order, query.collection)
     is_sorted = len(query.order[0].path) == 1 or (
         bool(declared) and has_order(declared, (), query.order, query.collection)
@@ -238,25 +240,25 @@ def _planned(query: Query, session: Any) -> PlannedQuery:
     helps = not has_all and (is_plain or uses_index(terms, kept))
     key = answer_key(terms) if helps else ""
     order, names = compiler.order_by(query.order), session.names_read(query)
-    read = f"SELECT {session.selected(query)} FROM {_numbered(compiler.tables, query)}"
+    read = f"SELECT {session.selected(query)} FROM {_numbered(compiler.tables, query)}{_where(timed)}"
+    text = f"{read} ORDER BY {order.text} LIMIT ? OFFSET ?"
     return PlannedQuery(
         query=query,
         compiler=compiler,
         declared=declared,
         terms=terms,
         key=key,
-        untimed=untimed,
-        untimed_key=(answer_key(untimed) if timed else key) if helps else "",
-        timed=both(map(compiler.where, timed)) if timed else None,
+        bounds=bounds,
+        rest_key=answer_key(bounds.rest) if helps and bounds is not None else "",
+        timed=timed,
         has_texts=any(_is_text(leaf, kept) for term in terms for leaf in leaves(term)),
-        span=span_of(timed),
         names=names,
-        page=order.wrapped(f"{read} ORDER BY "),
+        page=Fragment(text, (*timed.values, *order.values)),
+        is_orderable=is_orderable(query.order, query.collection),
         is_walkable=walkable(query.order),
         is_indexed=helps and not is_plain,
         is_indexed_deep=helps,
         is_sorted=is_sorted,
-        placed=f"{query.order[0].path[0]} of {key}" if is_ordered(query.order) else None,
     )
 
 
@@ -266,10 +268,6 @@ _DEEP_ROWS = 200
 
 # Up to so many rows are read by their numbers, more by a scan of the table.
 NUMBERED_ROWS = 20_000
-
-
-# Rows of a scan that are fetched together.
-_FETCHED_ROWS = 128
 
 
 def _where(condition: Fragment) -> str:
@@ -344,8 +342,6 @@ _WALK_LEAST = 256
 _READ_TOGETHER = 2048
 # Records put to the filter at first where matches are cut out of inexact sets; each round takes 8 times more.
 _ROUND = 128
-# Up to so many matches are always sorted by their values, which takes less than an ordered scan.
-_SORTED_MATCHES = 256
 # Candidates that one statement puts to the filter: a few more take less time than a second statement.
 _LOOKED_AT_ONCE = 64
 # A scan for texts in at least one of so many documents takes 1 ms for a page of ten; the text index takes 15
@@ -368,65 +364,53 @@ class IndexSearch(SnapshotSession):
     def select(self, query: Query, asked: PlannedQuery) -> tuple[AccessPath, Fragment]:
         """Return the access path of a planned query and its statement. Call within a transaction."""
         index = self.index(query.collection)
-        page = self._page(query, asked, index)
-        if isinstance(page, tuple):
-            kind, numbers = page
-            return AccessPath(kind), asked.reading(numbers)
-        found = page or self._find(asked.terms, asked.key, index, asked)
+        if query.limit is not None and asked.is_orderable and index.can_cut(query.order, query.after):
+            page = self._page(query, asked, index)
+            if page is not None:
+                return page
+        found = self._find(asked.terms, asked.key, index, asked)
         high, most = found.whole.upper, found.most
         way = AccessPath("list", found.sure, most - found.sure)
-        if most <= LISTED_MATCHES and (not found.is_exact or most <= 64 or query.limit is None):
-            return way, self._reading(query, high.members, checked=found.is_exact)
-        if query.limit is not None and is_orderable(query.order, query.collection):
-            if found.is_exact:
-                placed = self._sort(query, asked, found, index, CUT)
-                if placed is not None:
-                    return replace(way, kind="order"), asked.reading(placed)
-                cut = self._cut(query, found, index)
-                if cut is not None:
-                    return replace(way, kind="cut"), cut
-            elif most > LISTED_MATCHES:
-                rounds = self._rounds(query, found, index)
-                if rounds is not None:
-                    reading = self._reading(replace(query, after=None), rounds, checked=True)
-                    return replace(way, kind="rounds"), reading
         if most <= LISTED_MATCHES:
-            return way, self._reading(query, high.members, checked=found.is_exact)
+            where = ALWAYS if found.is_exact else None
+            return way, self._reading(query, high.members, where)
         return replace(way, kind="scan"), self._scanning(query, high, exact=found.is_exact)
 
-    def _page(
-        self, query: Query, asked: PlannedQuery, index: Snapshot
-    ) -> tuple[str, Sequence[int]] | IndexMatches | None:
-        """Return how a page in the order of a column is found without asking for all bounds, and its numbers;
-        else what the index says of all bounds, None if it was not asked.
+    def _page(self, query: Query, asked: PlannedQuery, index: Snapshot) -> tuple[AccessPath, Fragment] | None:
+        """Return how a page is found in an order that the index knows, and the statement that reads it; None
+        if the index does not tell.
         """
-        if asked.placed is None or query.limit is None:
-            return None
-        placed = self._placed(query, asked, index)
-        if placed is not None:
-            return "order", placed
-        is_new = not index.bulk.knows(asked.key)  # else it was just counted
-        if is_new and query.order[0].path == _CREATED and asked.span is not None:
-            terms, key, span = asked.untimed, asked.untimed_key, asked.span
-        else:
-            terms, key, span = asked.terms, asked.key, (INT64_MIN, INT64_MAX)
+        terms, key, after = asked.terms, asked.key, query.after
+        if asked.bounds is not None and not index.bulk.knows(key):  # else it was just counted
+            terms, key, after = asked.bounds.rest, asked.rest_key, asked.bounds.behind(after)
+            if not index.can_cut(query.order, after):
+                return None
         if asked.has_texts:
             walked = self._page_of_frequent_texts(query, asked, terms, index)
             if walked is not None:
-                return "walk", walked
-        found, wanted = self._find(terms, key, index, asked), query.offset + query.limit
-        whole = found if terms is asked.terms else None
-        total, most = index.size, found.most
+                return AccessPath("walk"), asked.reading(walked)
+        found = self._find(terms, key, index, asked)
+        way = AccessPath("cut", found.sure, found.most - found.sure)
+        if found.is_exact:
+            cut = index.cut(found, query.order, query.offset, query.limit or 0, after)
+            if cut is None or cut.bulk.count > NUMBERED_ROWS:
+                return None
+            numbers = [*cut.bulk.members, *cut.tail]
+            if query.after is None:
+                return way, asked.reading(numbers, query.limit, cut.skip)
+            return way, self._reading(replace(query, offset=cut.skip), numbers, asked.timed)
+        if found.most <= _LOOKED_AT_ONCE:
+            return replace(way, kind="list"), self._reading(query, found.whole.upper.members)
+        wanted, total = query.offset + (query.limit or 0), index.size
         length = walk_length(wanted, total)
-        is_frequent = asked.is_walkable and wanted <= _WALK_LEAST and most * length >= wanted * total
-        few = max(_SORTED_MATCHES, length) if found.is_exact else 0 if is_frequent else LISTED_MATCHES
-        if most <= few:
-            first = self._first(query, found, index, span)
-            return whole if first is None else ("list", first)
-        if not is_frequent:
-            return whole
-        walked = self._walk(query, asked, found.whole, length)
-        return whole if walked is None else ("walk", walked)
+        if asked.is_walkable and wanted <= _WALK_LEAST and found.most * length >= wanted * total:
+            walked = self._walk(query, asked, found.whole.upper, length)
+            if walked is not None:
+                return AccessPath("walk"), asked.reading(walked)
+        rounds = self._rounds(query, found, index, after)
+        if rounds is None:
+            return None
+        return replace(way, kind="rounds"), asked.reading(rounds, query.limit, query.offset)
 
     def _page_of_frequent_texts(
         self, query: Query, asked: PlannedQuery, terms: Sequence[Expr], index: Snapshot
@@ -440,34 +424,7 @@ class IndexSearch(SnapshotSession):
         beside = index.find(others, answer_key(others))
         if beside.most * length < wanted * index.size:
             return None
-        return self._walk(query, asked, MatchSets(EMPTY, beside.whole.upper), length)
-
-    def _first(
-        self, query: Query, found: IndexMatches, index: Snapshot, span: tuple[int, int]
-    ) -> list[int] | None:
-        """Sort a few records that match, or can; return the page, None if the index cannot sort them.
-
-        Those that can match are put to the filter in their order, ever more of them, until the page is full.
-        """
-        window = _window(query)
-        if found.is_exact:
-            return index.first(found, query.order[0].path[0], span, window)
-        if found.most <= _LOOKED_AT_ONCE:
-            return None
-        wanted = query.offset + (query.limit or 0)
-        high = IndexMatches(exact_sets(found.bulk.upper), exact_sets(found.tail.upper))
-        every = replace(window, offset=0, limit=found.most)
-        ordered = index.first(high, query.order[0].path[0], span, every)
-        if ordered is None:
-            return None
-        passed: list[int] = []
-        start, size = 0, max(2 * wanted, _LOOKED_AT_ONCE)
-        while start < len(ordered) and len(passed) < wanted:
-            some = ordered[start : start + size]
-            matching = set(self._passing(query, some))
-            passed += [number for number in some if number in matching]
-            start, size = start + size, 4 * size
-        return passed[query.offset : wanted]
+        return self._walk(query, asked, beside.whole.upper, length)
 
     def count(self, query: Query, asked: PlannedQuery, at_most: int | None) -> int:
         """Count the rows of a planned query. Call within a transaction."""
@@ -492,7 +449,7 @@ class IndexSearch(SnapshotSession):
         only = replace(query, only=frozenset({"number", name}), after=None, limit=None, offset=0)
         for start in range(0, counted.left.count, _READ_TOGETHER):
             numbers = counted.left.members[start : start + _READ_TOGETHER]
-            rows = self.session.rows_of(only, self._reading(only, numbers, checked=True))
+            rows = self.session.rows_of(only, self._reading(only, numbers, ALWAYS))
             try:
                 pairs += group([decode(query.collection, row, (name,)) for row in rows], path, bucket).items()
             except ValueError:
@@ -526,25 +483,15 @@ class IndexSearch(SnapshotSession):
         assert isinstance(stored, PostingReader)
         return None if question is None else stored.texts(fts5_query(question))
 
-    def _cut(self, query: Query, found: IndexMatches, index: Snapshot) -> Fragment | None:
-        """Return the statement that reads a page cut out by bit slices, None if it cannot be cut."""
-        if query.limit is None or not index.can_cut(query.order, query.after):
-            return None
-        cut = index.cut(found, query.order, query.offset, query.limit, query.after)
-        if cut is None or cut.bulk.count > NUMBERED_ROWS:
-            return None
-        numbers = [*cut.bulk.members, *cut.tail]
-        return self._reading(replace(query, offset=cut.skip), numbers, checked=True)
-
-    def _rounds(self, query: Query, found: IndexMatches, index: Snapshot) -> list[int] | None:
+    def _rounds(
+        self, query: Query, found: IndexMatches, index: Snapshot, after: Sequence[Any] | None
+    ) -> list[int] | None:
         """Return the first numbers that pass, of ever more that come first in the order, and those that
         changed; ``None`` if they are rare among them.
         """
-        if not index.can_cut(query.order, query.after):
-            return None
         high, slack = found.bulk.upper, 0
-        if query.after is not None:
-            high, slack = index.after(high, query.order, query.after)
+        if after is not None:
+            high, slack = index.after(high, query.order, after)
         wanted = query.offset + (query.limit or 0)
         changed = self._changed_passing(query, found.tail.upper, index, wanted)
         size = 4 * wanted + slack + _ROUND
@@ -567,56 +514,24 @@ class IndexSearch(SnapshotSession):
                 break
         return passed
 
-    def _placed(self, query: Query, asked: PlannedQuery, index: Snapshot) -> list[int] | None:
-        """Return the numbers of the page, where the matches are kept in its order."""
-        if asked.placed is None:
-            return None
-        ordered = index.bulk.orders.get(asked.placed)
-        return None if ordered is None else self._of_order(query, asked, index, ordered)
+    # -- statements that read rows -------------------------------------------------------------------
 
-    def _of_order(
-        self, query: Query, asked: PlannedQuery, index: Snapshot, ordered: OrderedMatches
-    ) -> list[int] | None:
-        leaf, texts = partial(self._leaf, index), partial(self._changed_texts, index)
-        changed = index.find_changed(asked.terms, asked.key, leaf, texts)
-        if not changed.is_exact:
-            return None
-        return index.page(ordered, changed.lower, query.order[0].path[0], _window(query))
-
-    def _sort(
-        self, query: Query, asked: PlannedQuery, found: IndexMatches, index: Snapshot, gain: int
-    ) -> list[int] | None:
-        """Sort the matches and keep them, if that would have paid by now; return the numbers of the page."""
-        size, orders = found.bulk.lower.count, index.bulk.orders
-        if asked.placed is None or not 0 < size <= MOST_ORDERED:
-            return None
-        if not orders.is_due(asked.placed, size, gain):
-            return None
-        leaf = partial(self._leaf, index)
-        matches = index.bulk.find(asked.terms, asked.key, leaf).lower  # of the generation: stale ones too
-        ordered = index.ordered(matches, query.order[0].path[0])
-        if ordered is None:
-            return None
-        return self._of_order(query, asked, index, orders.put(asked.placed, ordered))
-
-    # -- statements that read rows ---------------------------------------------------------------------------
-
-    def _reading(self, query: Query, numbers: Sequence[int], *, checked: bool) -> Fragment:
-        """Return the statement that reads rows by number; those not ``checked`` are put to the filter."""
-        where = self._condition(query, checked=checked)
-        return self._statement(query, _numbered(self.tables, query), (listed(numbers),), where)
+    def _reading(self, query: Query, numbers: Sequence[int], where: Fragment | None = None) -> Fragment:
+        """Return the statement that reads rows by number, those that meet a condition; None: the filter."""
+        condition = self._condition(query, where)
+        return self._statement(query, _numbered(self.tables, query), (listed(numbers),), condition)
 
     def _scanning(self, query: Query, high: Bitmap, *, exact: bool) -> Fragment:
         """Return an ordered scan with a bitmap probe a row.
 
         Rows that pass are put to the filter unless the bitmap is ``exact``.
         """
-        where = self._condition(query, _probe("d", high), checked=exact)
+        where = both((_probe("d", high), self._condition(query, ALWAYS if exact else None)))
         return self._statement(query, f"{self.tables.of(query.collection)} AS d", (), where)
 
     def _passing(self, query: Query, numbers: Sequence[int]) -> list[int]:
         """Return those of some rows that match the filter and stand behind the position."""
-        where = self._condition(query)
+        where = self._condition(query, None)
         self.cursor.execute(
             f"SELECT d.number FROM {_numbered(self.tables, query)} WHERE {where.text}",
             (listed(numbers), *where.values),
@@ -625,7 +540,7 @@ class IndexSearch(SnapshotSession):
 
     def _count_recheck(self, query: Query, unsure: Bitmap, at_most: int) -> int:
         """Count those rows of a set that match the filter, up to ``at_most``; -1: all of them."""
-        where = self._condition(replace(query, after=None))
+        where = self._condition(replace(query, after=None), None)
         values: tuple[str, ...] = ()
         if unsure.count <= NUMBERED_ROWS:
             source, values = _numbered(self.tables, query), (listed(unsure.members),)
@@ -636,61 +551,32 @@ class IndexSearch(SnapshotSession):
         self.cursor.execute(text, (*values, *where.values, at_most))
         return int(self.cursor.fetchone()[0])
 
-    def _walk(self, query: Query, asked: PlannedQuery, found: MatchSets, length: int) -> list[int] | None:
+    def _walk(self, query: Query, asked: PlannedQuery, among: Bitmap, length: int) -> list[int] | None:
         """Return the numbers of a page by an ordered scan, None if so many rows do not fill it.
 
         Args:
             query: the query, in the order of ``created_at``.
             asked: its planned form.
-            found: the match sets, whatever the ``created_at``.
+            among: the rows that can match, whatever the ``created_at``; they are put to the filter.
             length: the number of rows to scan.
         """
-        wanted = query.offset + (query.limit or 0)
-        parts = [] if asked.timed is None else [asked.timed]
-        where = self._condition(query, *parts, checked=True)
-        way = "DESC" if query.order[0].descending else "ASC"
-        walked = Fragment(
-            f"SELECT d.number FROM {self.tables.of(query.collection)} AS d{_where(where)} "
-            f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?",
-            (*where.values, length),
-        )
-        if not found.is_exact:
-            return self._looking(query, walked, found.upper, wanted)
-        self.session.run(walked)
-        passed, ended = self._tested(found.upper.raw, wanted, length)
-        return passed[query.offset : wanted] if ended or len(passed) >= wanted else None
-
-    def _looking(self, query: Query, walked: Fragment, among: Bitmap, wanted: int) -> list[int] | None:
-        """Walk and put each row that is in a set to the filter."""
-        test = self._condition(replace(query, after=None), _probe("w", among))
+        table, wanted = self.tables.of(query.collection), query.offset + (query.limit or 0)
+        begins, test = self._condition(query, asked.timed), self._condition(replace(query, after=None), None)
+        among_these, way = _probe("w", among), "DESC" if query.order[0].descending else "ASC"
         self.cursor.execute(
-            f"SELECT w.number FROM ({walked.text}) AS w CROSS JOIN {self.tables.of(query.collection)} AS d "
-            f"ON d.number = w.number WHERE {test.text} LIMIT ?",
-            (*walked.values, *test.values, wanted),
+            f"SELECT w.number FROM (SELECT d.number FROM {table} AS d{_where(begins)} "
+            f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?) AS w CROSS JOIN {table} AS d "
+            f"ON d.number = w.number WHERE {among_these.text} AND {test.text} LIMIT ?",
+            (*begins.values, length, *among_these.values, *test.values, wanted),
         )
         passed = [row[0] for row in self.cursor.fetchall()]
         return passed[query.offset :] if len(passed) >= wanted else None
 
-    def _tested(self, raw: bytes, wanted: int, length: int) -> tuple[list[int], bool]:
-        """Read numbers until enough are in the set ``raw``; return those, and whether the rows ended."""
-        end, seen = len(raw) << 3, 0
-        passed: list[int] = []
-        while len(passed) < wanted and seen < length:
-            rows = self.cursor.fetchmany(_FETCHED_ROWS)
-            passed += [n for (n,) in rows if n < end and raw[n >> 3] >> (n & 7) & 1]
-            seen += len(rows)
-            if len(rows) < _FETCHED_ROWS:
-                return passed, seen < length
-        return passed, False
-
-    def _condition(self, query: Query, *parts: Fragment, checked: bool = False) -> Fragment:
-        """Return some conditions, the filter unless that was ``checked``, and the position's."""
-        compiler, where = self.session.compilers[query.collection.name], list(parts)
-        if not checked:
-            where.append(compiler.where(And(scoped(query))))
-        if query.after is not None:
-            where.append(compiler.after(query.order, query.after))
-        return both(where)
+    def _condition(self, query: Query, where: Fragment | None) -> Fragment:
+        """Return a condition, the filter where it is None, and the position's."""
+        compiler = self.session.compilers[query.collection.name]
+        where = compiler.where(And(scoped(query))) if where is None else where
+        return where if query.after is None else both((where, compiler.after(query.order, query.after)))
 
     def _statement(self, query: Query, source: str, values: tuple[Any, ...], where: Fragment) -> Fragment:
         order = self.session.compilers[query.collection.name].order_by(query.order)
@@ -698,11 +584,6 @@ class IndexSearch(SnapshotSession):
         selected = self.session.selected(query)
         text = f"SELECT {selected} FROM {source}{_where(where)} ORDER BY {order.text} LIMIT ? OFFSET ?"
         return Fragment(text, (*values, *where.values, *order.values, limit, query.offset))
-
-
-def _window(query: Query) -> PageRange:
-    """Return the window of a query that has a limit."""
-    return PageRange(query.offset, query.limit or 0, query.after, query.order[0].descending)
 
 
 def is_orderable(order: Sequence[SortKey], collection: Collection) -> bool:

@@ -23,6 +23,8 @@ SMALL: Final = 2048
 # From so many bits in 64 on, going through all of them in C takes less than finding each (a half of 1 M:
 # 47 ms, 109 one by one).
 _DENSE: Final = 8
+# Up to so many bits each is found by the length of the integer, whatever that is.
+_FEW: Final = 64
 
 _DIGITS: Final = bytes.maketrans(b"01", b"\0\1")
 
@@ -93,7 +95,7 @@ class Bitmap:
     def members(self) -> Sequence[int]:
         """The numbers, ascending."""
         if self._members is None:
-            self._members = _unpack(self.raw)
+            self._members = _unpack(self.integer)
             self._count = len(self._members)
         return self._members
 
@@ -113,42 +115,6 @@ class Bitmap:
         """Note the number of members, where the caller knows it, and return the set."""
         self._count = count
         return self
-
-    def at_least(self, number: int) -> bool:
-        """Return whether the set has at least ``number`` members; a large set is not counted to its end."""
-        if self._count is not None:
-            return self._count >= number
-        integer, wide = self.integer, 16_384
-        while wide < integer.bit_length():
-            if (integer & ((1 << wide) - 1)).bit_count() >= number:
-                return True
-            wide *= 8
-        return self.count >= number
-
-    def is_rarer(self, wanted: int, among: int, total: int) -> bool:
-        """Return whether ``among`` of ``total`` numbers are expected to hold fewer than ``wanted`` members.
-
-        False while the set has not been counted.
-        """
-        return self._count is not None and self._count * among < wanted * total
-
-    def is_under(self, number: int) -> bool:
-        """Return whether the set has been counted and has at most ``number`` members."""
-        return self._count is not None and self._count <= number
-
-    def seems_small(self) -> bool:
-        """Return whether the set is better kept as a list.
-
-        Before it is counted, a sample from its middle may rule that out.
-        """
-        if self._count is None:
-            integer = self.integer
-            wide = integer.bit_length()
-            if wide > 1 << 17:
-                middle = (integer >> (wide // 2)) & ((1 << 32_768) - 1)
-                if middle.bit_count() * wide > SMALL * 32_768:
-                    return False
-        return self.count <= SMALL
 
     def __contains__(self, number: object) -> bool:
         assert isinstance(number, int)
@@ -194,17 +160,24 @@ def _pack(members: Sequence[int]) -> bytes:
     return bytes(packed)
 
 
-def _unpack(raw: bytes) -> list[int]:
-    integer = int.from_bytes(raw, "little")
-    if integer.bit_count() * 64 > _DENSE * 8 * len(raw):
-        digits = f"{integer:b}"[::-1].encode().translate(_DIGITS)
-        return list(compress(range(len(digits)), digits))
-    words = array("Q")
-    words.frombytes(raw + b"\0" * (-len(raw) % 8))
-    if sys.byteorder == "big":
-        words.byteswap()
+def _unpack(integer: int) -> list[int]:
+    count, bits = integer.bit_count(), integer.bit_length()
     found: list[int] = []
     append = found.append
+    if count <= _FEW:
+        while integer:
+            last = integer.bit_length() - 1
+            append(last)
+            integer ^= 1 << last
+        found.reverse()
+        return found
+    if count * 64 > _DENSE * bits:
+        digits = f"{integer:b}"[::-1].encode().translate(_DIGITS)
+        return list(compress(range(bits), digits))
+    words = array("Q")
+    words.frombytes(integer.to_bytes((bits + 63) >> 6 << 3, "little"))
+    if sys.byteorder == "big":
+        words.byteswap()
     for base in compress(range(0, len(words) << 6, 64), words):
         word = words[base >> 6]
         while word:

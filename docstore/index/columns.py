@@ -1,4 +1,4 @@
-"""Columns: the numbers and dates of a path, as bit slices; the values of a sort column by record number.
+"""Columns: the numbers and dates of a path, as bit slices, and turned back into values by record number.
 
 *Bit slices* keep one value a record; a comparison is a dozen set operations, however many values there are.
 
@@ -7,9 +7,8 @@ whose order as unsigned integers is the order of the values: the sixteen first b
 its sign turned. Slices that are empty in all records cost nothing, and a comparison ends where no record is
 left undecided.
 
-*Values by record* serve pages: a bound on the column that a page is ordered by is not asked of sets. Few
-candidates are tested and sorted by their values, 0.2 µs each. The values are made of the bulk's bit slices,
-a chunk of 65,536 numbers at a time (5 ms), where candidates are, and hold until the next fold.
+*Values by record* count the different numbers of a column. They are made of its slices, a chunk of 65,536
+numbers at a time (5 ms).
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
@@ -25,8 +23,7 @@ from typing import Final, Protocol
 
 from docstore.index.bitmap import CHUNK, Bitmap, BitRun, Members, difference, intersection, union_all
 from docstore.index.terms import DATES, WIDTHS
-from docstore.query.expr import Compare, Path, SortKey
-from docstore.query.values import INT64_MAX, INT64_MIN
+from docstore.query.expr import Path
 
 _SPREAD: Final = 4
 # A double's bits order as numbers do once the sign is turned, and of negatives all bits.
@@ -279,30 +276,6 @@ _PLANES: Final = 8
 _FULL: Final = b"\xff" * _BYTES
 
 
-def ordinal(value: int) -> int:
-    """Return the place of a whole number among all; beyond 2^53 some share one."""
-    return double_ordinal(float(value))
-
-
-def has_ordinal(value: int) -> bool:
-    """Return whether a whole number has an ordinal of its own, or is the least or the greatest int64."""
-    return float(value) == value or value in (INT64_MIN, INT64_MAX)
-
-
-def span_of(terms: Sequence[Compare]) -> tuple[int, int] | None:
-    """Return the least and the greatest whole number that comparisons allow; None if they are no range."""
-    least, most = INT64_MIN, INT64_MAX
-    for term in terms:
-        value = term.value
-        if type(value) is not int:
-            return None
-        if term.op in ("eq", "gt", "gte"):
-            least = max(least, value + (term.op == "gt"))
-        if term.op in ("eq", "lt", "lte"):
-            most = min(most, value - (term.op == "lt"))
-    return least, most
-
-
 class ValuesByRecord:
     """The values of one column by record, 64 bits of each, unsigned; 0 or :attr:`BitSlices.base` without one.
 
@@ -356,144 +329,3 @@ class ValuesByRecord:
         if sys.byteorder == "big":
             made.byteswap()
         return made
-
-
-# More matches than that are not sorted to be kept.
-MOST_ORDERED: Final = 65_536
-
-# What a page cut out of a set takes longer, in matches that could be sorted meanwhile.
-CUT: Final = 4096
-# The same of a page found by walking the first rows.
-WALK: Final = 128
-
-# Orders that are kept; each is a list of all matches.
-_KEPT = 16
-_NEVER_NONE = frozenset({"created_at", "updated_at", "first_created_at", "attempts", "revision", "version"})
-
-
-def is_ordered(order: Sequence[SortKey]) -> bool:
-    """Return whether ``order`` is by a column of whole numbers, then ``number``, in one direction."""
-    return (
-        len(order) == 2
-        and len(order[0].path) == 1
-        and order[0].path[0] in _NEVER_NONE
-        and order[1].path == ("number",)
-        and order[0].descending == order[1].descending
-    )
-
-
-class OrderedMatches:
-    """Record numbers, ascending by a column's ordinal and number.
-
-    Args:
-        pairs: ordinal and number, ascending.
-    """
-
-    __slots__ = ("numbers", "ordinals")
-
-    def __init__(self, pairs: Sequence[tuple[int, int]]) -> None:
-        self.ordinals: array[int] = array("Q", [ordinal for ordinal, _ in pairs])
-        self.numbers: array[int] = array("q", [number for _, number in pairs])
-
-    def __len__(self) -> int:
-        """Return the number of records."""
-        return len(self.numbers)
-
-    def ranks(self, pairs: Iterable[tuple[int, int]]) -> list[int]:
-        """Return the places of those of some ordinals and numbers that are here, ascending."""
-        places = ((self._place(pair), pair[1]) for pair in pairs)
-        return sorted(at for at, number in places if at < len(self) and self.numbers[at] == number)
-
-    def window(
-        self,
-        ranks: Sequence[int],
-        offset: int,
-        limit: int,
-        after: tuple[int, int] | None = None,
-        *,
-        descending: bool = False,
-    ) -> list[tuple[int, int]]:
-        """Return ordinals and numbers behind an offset, or behind a position, in either direction.
-
-        Args:
-            ranks: the places of those that do not count, ascending.
-            offset, limit: how many of the others to skip, and to return at most.
-            after: ordinal and number that the window is strictly behind.
-            descending: the direction.
-        """
-        start, end = 0, _living(ranks, len(self))
-        if after is not None:
-            place = self._place(after)
-            if descending:
-                end = _living(ranks, place)
-            else:
-                is_there = place < len(self) and (self.ordinals[place], self.numbers[place]) == after
-                start = _living(ranks, place + is_there)
-        if descending:
-            last = max(start, end - offset)
-            first = max(start, last - limit)
-        else:
-            first = min(end, start + offset)
-            last = min(end, first + limit)
-        if first >= last:
-            return []
-        places = range(_place_of(ranks, first), _place_of(ranks, last - 1) + 1)
-        dead = set(ranks[bisect_left(ranks, places.start) : bisect_left(ranks, places.stop)])
-        found = [(self.ordinals[at], self.numbers[at]) for at in places if at not in dead]
-        return found[::-1] if descending else found
-
-    def _place(self, pair: tuple[int, int]) -> int:
-        """Return the place of an ordinal and number, or where they would be."""
-        level = bisect_left(self.ordinals, pair[0])
-        past = bisect_right(self.ordinals, pair[0], level)
-        return bisect_left(self.numbers, pair[1], level, past)
-
-
-def _living(ranks: Sequence[int], place: int) -> int:
-    """Return how many before a place count."""
-    return place - bisect_left(ranks, place)
-
-
-def _place_of(ranks: Sequence[int], living: int) -> int:
-    """Return the place of the living record that has ``living`` living ones before it."""
-    place = living
-    while (further := living + bisect_right(ranks, place)) != place:
-        place = further
-    return place
-
-
-class OrderCache:
-    """The orders kept of one generation: made where they would have paid by now, the oldest forgotten."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, OrderedMatches | int] = {}
-
-    def get(self, key: str) -> OrderedMatches | None:
-        """Return what is kept, if it is."""
-        found = self._kept.get(key)
-        return found if isinstance(found, OrderedMatches) else None
-
-    def is_due(self, key: str, size: int, gain: int = CUT) -> bool:
-        """Return whether sorting the matches would have paid by now; never on the first call.
-
-        Args:
-            key: what is asked for.
-            size: how many there are to sort.
-            gain: how many could have been sorted in the time that this page takes longer without.
-        """
-        found = self._kept.get(key)
-        before = found if isinstance(found, int) else 0
-        if before and before + gain >= size:
-            return True
-        self._put(key, before + gain)
-        return False
-
-    def put(self, key: str, ordered: OrderedMatches) -> OrderedMatches:
-        """Keep what was sorted."""
-        self._put(key, ordered)
-        return ordered
-
-    def _put(self, key: str, kept: OrderedMatches | int) -> None:
-        self._kept[key] = kept
-        while len(self._kept) > _KEPT:
-            self._kept.pop(next(iter(self._kept)), None)

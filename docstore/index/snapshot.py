@@ -3,15 +3,15 @@
 Each part answers the whole filter; the result is (bulk − stale) ∪ tail. A page takes the bulk's top k,
 widened at the front by the number of changed records that match, and merges both by key.
 
-The bulk caches match sets, values by record and orders. They depend on its generation alone, not on the
-reader, so that they hold until the next fold.
+The bulk caches match sets. They depend on its generation alone, not on the reader, so that they hold until
+the next fold.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -21,15 +21,7 @@ from docstore.index.bitmap import (
     difference,
     union,
 )
-from docstore.index.columns import (
-    BitSlices,
-    OrderCache,
-    OrderedMatches,
-    ValuesByRecord,
-    has_ordinal,
-    is_ordered,
-    ordinal,
-)
+from docstore.index.columns import BitSlices
 from docstore.index.extract import Node
 from docstore.index.ngrams import text_query
 from docstore.index.search import (
@@ -42,24 +34,12 @@ from docstore.index.search import (
     match_sets,
 )
 from docstore.index.tail import Tail, TailQuery, Texts
-from docstore.index.terms import (
-    EVERY,
-    NUMBERS,
-)
+from docstore.index.terms import EVERY
 from docstore.query.expr import And, Expr, Leaf, Path, SortKey, leaves
 from docstore.query.sorting import after_function, sort_key_function
 
 # Answers that a generation keeps: of conjunctions, and of their leaves.
 _ANSWERS = 256
-
-
-@dataclass(slots=True)
-class _Worked:
-    """The cache of one generation. Threads may share it."""
-
-    answers: dict[str, MatchSets] = field(default_factory=dict)
-    values: dict[str, ValuesByRecord | None] = field(default_factory=dict)
-    orders: OrderCache = field(default_factory=OrderCache)
 
 
 class Bulk:
@@ -70,23 +50,19 @@ class Bulk:
         stored: the terms.
     """
 
-    __slots__ = ("_worked", "fields", "stored")
+    __slots__ = ("_answers", "fields", "stored")
 
     def __init__(self, fields: Mapping[str, bool], stored: Postings) -> None:
         self.fields: Mapping[str, bool] = fields
         self.stored: Postings = stored
-        self._worked = _Worked()
+        # Threads may share it.
+        self._answers: dict[str, MatchSets] = {}
 
     def on(self, stored: Postings) -> Bulk:
         """Return the same generation over other postings; both share one cache."""
         other = Bulk(self.fields, stored)
-        other._worked = self._worked
+        other._answers = self._answers
         return other
-
-    @property
-    def orders(self) -> OrderCache:
-        """The matches that are kept in an order."""
-        return self._worked.orders
 
     @property
     def every(self) -> Bitmap:
@@ -102,7 +78,7 @@ class Bulk:
             leaf: answers for one leaf.
             is_kept: false where leaves on texts are answered by what is not of this generation alone.
         """
-        answers = self._worked.answers
+        answers = self._answers
         found = answers.get(key)
         if found is None:
 
@@ -119,7 +95,7 @@ class Bulk:
         return found
 
     def _keep(self, key: str, found: MatchSets) -> MatchSets:
-        answers = self._worked.answers
+        answers = self._answers
         while len(answers) >= _ANSWERS:
             answers.pop(next(iter(answers)), None)
         answers[key] = found
@@ -127,16 +103,7 @@ class Bulk:
 
     def knows(self, key: str) -> bool:
         """Return whether the answer for a conjunction is kept."""
-        return key in self._worked.answers
-
-    def values(self, name: str) -> ValuesByRecord | None:
-        """Return the values of a column by record, or None if some record has no number in it."""
-        known = self._worked.values
-        if name not in known:
-            path = (name,)
-            whole = self.stored.posting(path, NUMBERS) == self.every
-            known[name] = ValuesByRecord(self.stored.column(path, NUMBERS)) if whole else None
-        return known[name]
+        return key in self._answers
 
     # -- a source ------------------------------------------------------------------------------------------
 
@@ -226,22 +193,6 @@ class IndexMatches:
 
 
 @dataclass(frozen=True, slots=True)
-class PageRange:
-    """Which part is wanted of an order by a column of whole numbers and by ``number``, both in one direction.
-
-    Attributes:
-        offset, limit: how many to skip, and to return.
-        after: the value and number behind which it begins.
-        descending: the direction.
-    """
-
-    offset: int
-    limit: int
-    after: Sequence[Any] | None = None
-    descending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class PageCandidates:
     """Records among which a page is.
 
@@ -297,76 +248,7 @@ class Snapshot:
             return NO_MATCHES
         return self.tail.find(TailQuery(terms, key, self.tail.reading, leaf, texts))
 
-    # -- pages in the order of a column --------------------------------------------------------------------
-
-    def first(
-        self, answer: IndexMatches, name: str, span: tuple[int, int], wanted: PageRange
-    ) -> list[int] | None:
-        """Sort a few matching records and return the page; None if the column cannot order them.
-
-        Args:
-            answer: exact.
-            name: the column of the order.
-            span: the least and the most of its values that count.
-            wanted: the window.
-        """
-        values = self.bulk.values(name)
-        if values is None or not all(map(has_ordinal, span)) or not _has_place(wanted):
-            return None
-        least, most = map(ordinal, span)
-        members = answer.bulk.lower.members
-        pairs = [pair for pair in zip(values.of(members), members, strict=True) if least <= pair[0] <= most]
-        beside = self._pairs(answer.tail.lower, name)
-        if beside is None:
-            return None
-        pairs += [pair for pair in beside if least <= pair[0] <= most]
-        if wanted.after is not None:
-            position = (ordinal(wanted.after[0]), wanted.after[1])
-            pairs = [pair for pair in pairs if (pair < position if wanted.descending else pair > position)]
-        choose = heapq.nlargest if wanted.descending else heapq.nsmallest
-        end = wanted.offset + wanted.limit
-        chosen = choose(end, pairs) if 4 * end < len(pairs) else sorted(pairs, reverse=wanted.descending)
-        return [number for _, number in chosen[wanted.offset : end]]
-
-    def ordered(self, matches: Bitmap, name: str) -> OrderedMatches | None:
-        """Return the bulk's matches in the order of a column, or None if the column cannot order them."""
-        values = self.bulk.values(name)
-        if values is None:
-            return None
-        return OrderedMatches(sorted(zip(values.of(matches.members), matches.members, strict=True)))
-
-    def page(
-        self, ordered: OrderedMatches, changed: Bitmap, name: str, wanted: PageRange
-    ) -> list[int] | None:
-        """Return the page of kept matches of the bulk, stale ones among them, and of changed records.
-
-        ``None`` where the column does not say.
-        """
-        values, beside = self.bulk.values(name), self._pairs(changed, name)
-        if values is None or beside is None or not _has_place(wanted):
-            return None
-        after = None if wanted.after is None else (ordinal(wanted.after[0]), wanted.after[1])
-        if after is not None:
-            beside = [pair for pair in beside if (pair < after if wanted.descending else pair > after)]
-        # Any changed record may stand before the page, so the bulk's part begins that many places earlier.
-        first, end = max(0, wanted.offset - len(beside)), wanted.offset + wanted.limit
-        stale = self.tail.stale.members
-        ranks = ordered.ranks(zip(values.of(stale), stale, strict=True))
-        pairs = ordered.window(ranks, first, end - first, after, descending=wanted.descending)
-        merged = sorted([*pairs, *beside], reverse=wanted.descending) if beside else pairs
-        return [number for _, number in merged[wanted.offset - first : end - first]]
-
-    def _pairs(self, changed: Bitmap, name: str) -> list[tuple[int, int]] | None:
-        """Return the ordinals and numbers of changed records.
-
-        None if two values share an ordinal, or a row was edited by hand and holds no whole number.
-        """
-        pairs = [(self.tail.value(number, name), number) for number in changed.members]
-        if not all(type(value) is int and has_ordinal(value) for value, _ in pairs):
-            return None
-        return [(ordinal(value), number) for value, number in pairs]
-
-    # -- pages in any order --------------------------------------------------------------------------------
+    # -- pages --------------------------------------------------------------------------------
 
     def can_cut(self, order: Sequence[SortKey], position: Sequence[Any] | None) -> bool:
         """Return whether :meth:`cut` and :meth:`after` may serve ``order``."""
@@ -390,7 +272,7 @@ class Snapshot:
         Args:
             answer: exact.
             order: one that :meth:`can_cut` allows.
-            offset, limit: the window; behind a position there is no offset.
+            offset, limit: the window.
             position: where the page begins.
             beside: how many records that the index does not know of the caller adds to those of the tail.
 
@@ -399,9 +281,9 @@ class Snapshot:
         """
         high, slack, changed = answer.bulk.lower, 0, list(answer.tail.lower.members)
         if position is not None:
-            if offset:
-                return None
             high, slack = self.after(high, order, position)
+            if offset and slack:
+                return None
         changed = self._first_changed(changed, order, offset + limit, position)
         first = max(0, offset - len(changed) - beside)
         cut = top_k.cut(high, order, first, offset + limit + slack - first, self.bulk)
@@ -416,7 +298,7 @@ class Snapshot:
         self, changed: list[int], order: Sequence[SortKey], end: int, position: Sequence[Any] | None
     ) -> list[int]:
         """Return those of some changed records that can be on a page which ends at ``end``."""
-        if is_ordered(order):
+        if top_k.is_ordered(order):
             pairs = [(self.tail.value(number, order[0].path[0]), number) for number in changed]
             if all(type(value) is int for value, _ in pairs):  # not where a row was edited by hand
                 return _first_pairs(pairs, end, position, descending=order[0].descending)
@@ -442,10 +324,6 @@ def _first_pairs(
         pairs = [pair for pair in pairs if (pair < place if descending else pair > place)]
     choose = heapq.nlargest if descending else heapq.nsmallest
     return [number for _, number in choose(end, pairs)]
-
-
-def _has_place(wanted: PageRange) -> bool:
-    return wanted.after is None or has_ordinal(wanted.after[0])
 
 
 def _without(found: MatchSets, numbers: Bitmap) -> MatchSets:

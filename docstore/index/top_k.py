@@ -30,7 +30,8 @@ from docstore.index.terms import (
     is_dated,
     text_key,
 )
-from docstore.query.expr import EMPTY_ARRAY, Path, SortKey
+from docstore.query.expr import EMPTY_ARRAY, Compare, Expr, Path, SortKey
+from docstore.query.values import INT64_MAX, INT64_MIN
 
 # Candidates up to which a cut is worth it: they are read and sorted.
 _DENSE = 4096
@@ -54,6 +55,74 @@ class TopK:
 
     members: Bitmap
     skip: int
+
+
+def is_ordered(order: Sequence[SortKey]) -> bool:
+    """Return whether ``order`` is by a column that always holds a whole number, then by ``number``, both in
+    one direction.
+    """
+    return (
+        len(order) == 2
+        and len(order[0].path) == 1
+        and order[0].path[0] in _NEVER_NONE
+        and order[1].path == ("number",)
+        and order[0].descending == order[1].descending
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBounds:
+    """Conditions on the column that an order is by, taken out of a conjunction.
+
+    They are not asked of sets: a page begins at the first and is cut off behind the last.
+
+    Attributes:
+        rest: the other conditions.
+        start: the position that the order begins behind, None for its beginning.
+        first, last: the least and the greatest value that counts.
+        descending: the direction of the order.
+    """
+
+    rest: tuple[Expr, ...]
+    start: tuple[int, int] | None
+    first: int
+    last: int
+    descending: bool
+
+    def behind(self, after: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        """Return the position of a page behind another position, or behind none."""
+        if self.start is None or after is None:
+            return self.start if after is None else after
+        if after[0] is None:
+            return after if self.descending else self.start
+        return min(self.start, after) if self.descending else max(self.start, after)
+
+    def holds(self, value: Any) -> bool:
+        """Return whether a value counts."""
+        return type(value) is int and self.first <= value <= self.last
+
+
+def order_bounds(terms: Sequence[Expr], order: Sequence[SortKey]) -> OrderBounds | None:
+    """Take the conditions on an order's column out of a conjunction; None without any."""
+    if not is_ordered(order):
+        return None
+    path, descending = order[0].path, order[0].descending
+    bounds = [term for term in terms if isinstance(term, Compare) and term.path == path]
+    if not bounds or not all(type(term.value) is int for term in bounds):
+        return None
+    first, last = INT64_MIN, INT64_MAX
+    for term in bounds:
+        if term.op in ("eq", "gt", "gte"):
+            first = max(first, term.value + (term.op == "gt"))
+        if term.op in ("eq", "lt", "lte"):
+            last = min(last, term.value - (term.op == "lt"))
+    start = None
+    if descending and last < INT64_MAX:
+        start = (last, INT64_MAX)
+    elif not descending and first > INT64_MIN:
+        start = (first, INT64_MIN)
+    rest = tuple(term for term in terms if not any(term is one for one in bounds))
+    return OrderBounds(rest, start, first, last, descending)
 
 
 def can_cut(order: Sequence[SortKey], position: Sequence[Any] | None, source: TermSource) -> bool:
@@ -92,14 +161,15 @@ def after(
     key, value = order[0], position[0]
     if key.path == ("number",):
         return _beyond(found, key.descending, value), 0
-    kind = _kind(value)
-    groups = list(_groups(found, key.path, source))
-    at = [group for group, _ in groups].index(kind)
-    rest = groups[:at] if key.descending else groups[at + 1 :]
-    beyond = [bits for _, bits in rest]
-    parted = _parted(groups[at][1], kind, key.path, value, source)
+    kind, beyond, group = _kind(value), list[Bitmap](), found
+    if not (kind == NUMBER and len(key.path) == 1 and key.path[0] in _NEVER_NONE):
+        groups = list(_groups(found, key.path, source))
+        at = [group for group, _ in groups].index(kind)
+        group, rest = groups[at][1], groups[:at] if key.descending else groups[at + 1 :]
+        beyond = [bits for _, bits in rest]
+    parted = _parted(group, kind, key.path, value, source)
     if parted is None:
-        return union_all((*beyond, groups[at][1])), groups[at][1].count
+        return union_all((*beyond, group)), group.count
     lesser, level, greater = parted
     beyond.append(lesser if key.descending else greater)
     if not level or (kind == STRING and level.count > 1 and not _is_one(level, key.path, value, source)):
@@ -131,7 +201,7 @@ def _parted(
             double_ordinal(value), intersection(group, column)
         )
         beside = difference(group, column)
-        return union(lesser, beside), level, union(greater, beside)
+        return (union(lesser, beside), level, union(greater, beside)) if beside else (lesser, level, greater)
     if kind != STRING:
         return EMPTY, group, EMPTY
     keys = _texts(path, source)
@@ -295,15 +365,11 @@ def _by_number(found: Bitmap, descending: bool, offset: int, limit: int) -> TopK
     return TopK(Bitmap.of([member + shift for member in chosen]), 0)
 
 
-# A set is cut on as an integer until it has so many members for each 1,024 bits: from there on, testing them
-# one by one takes less.
-_LISTED_IN_1024_BITS: Final = 1
-_EARLY_BITS: Final = (1 << 14, 1 << 17)
-
-
 # What cuts records that share a value: of these, from an offset, so many; returns what to sort and how many
 # to skip.
 Tie = Callable[[Bitmap, int, int], tuple[Bitmap, int]]
+# So many of a set's lowest numbers are counted first: a set of frequent matches is not counted to its end.
+_EARLY_BITS: Final = (1 << 14, 1 << 17)
 
 
 def cut_slices(
@@ -322,8 +388,8 @@ def cut_slices(
         Few more than ``limit`` records, as far as ``tie`` can tell them apart. They stand without gaps in
         the order: whoever sorts them and skips has the window.
     """
-    if among.is_listed:
-        return _listed_window(slices.varying, among.members, offset, limit, tie, largest)
+    if among.is_listed and among.count <= _enough(limit):
+        return among, offset
     return _window(slices, 0, among.integer, among.count, offset, limit, tie, largest)
 
 
@@ -338,11 +404,10 @@ def _window(
     largest: bool,
 ) -> tuple[Bitmap, int]:
     """Do so with the slices from a place on; ``total`` is the number of records, where it is known."""
-    end, few = offset + limit, max(2 * limit + 16, _LISTED_IN_1024_BITS * level.bit_length() >> 10)
+    end, begun, taken, skip = offset + limit, EMPTY, 0, 0  # those taken come before the rest of ``level``
     for at in range(place, len(slices.integers)):
-        if total is not None and total <= few:
-            members = Bitmap.of_integer(level).members
-            return _listed_window(slices.varying[at:], members, offset, end - offset, tie, largest)
+        if total is not None and total <= _enough(end - offset):
+            return union(begun, Bitmap.of_integer(taken | level)), skip + offset
         ones = level & slices.integers[at][1]
         if not ones or ones == level:
             continue
@@ -350,15 +415,21 @@ def _window(
         count = _count_to(first, end)
         if end <= count:
             level, total = first, count if count < 2 * end else None
-        elif offset >= count:
-            level ^= first
-            offset, end, total = offset - count, end - count, None if total is None else total - count
-        else:
-            rest = None if total is None else total - count
-            left, skip = _window(slices, at + 1, first, count, offset, count - offset, tie, largest)
-            right, _ = _window(slices, at + 1, level ^ first, rest, 0, end - count, tie, largest)
-            return union(left, right), skip
-    return tie(Bitmap.of_integer(level), offset, end - offset)
+            continue
+        if offset == 0:
+            taken |= first
+        elif offset < count:
+            begun, skip = _window(slices, at + 1, first, count, offset, count - offset, tie, largest)
+        level ^= first
+        offset, end = max(0, offset - count), end - count
+        total = None if total is None else total - count
+    rest, skipped = tie(Bitmap.of_integer(level), offset, end - offset)
+    return union(begun, union(Bitmap.of_integer(taken), rest)), skip + skipped
+
+
+def _enough(limit: int) -> int:
+    """Return how many records may be left: to leave out another takes longer than to sort it."""
+    return limit + (limit >> 2) + 4
 
 
 def _count_to(integer: int, enough: int) -> int:
@@ -369,36 +440,3 @@ def _count_to(integer: int, enough: int) -> int:
             if found >= enough:
                 return found
     return integer.bit_count()
-
-
-def _listed_window(
-    varying: Sequence[tuple[int, Bitmap]],
-    members: Sequence[int],
-    offset: int,
-    limit: int,
-    tie: Tie,
-    largest: bool,
-) -> tuple[Bitmap, int]:
-    """Do the same with a short list: each slice parts it in two."""
-    for place, (_, bits) in enumerate(varying):
-        if len(members) <= 2 * limit + 16:
-            return Bitmap.of(members), offset
-        raw = bits.raw
-        end = len(raw) << 3
-        ones = [n for n in members if n < end and raw[n >> 3] >> (n & 7) & 1]
-        if not ones or len(ones) == len(members):
-            continue
-        held = set(ones)
-        rest = [n for n in members if n not in held]
-        first, second = (ones, rest) if largest else (rest, ones)
-        if offset + limit <= len(first):
-            members = first
-        elif offset >= len(first):
-            members, offset = second, offset - len(first)
-        else:
-            behind = varying[place + 1 :]
-            left, skip = _listed_window(behind, first, offset, len(first) - offset, tie, largest)
-            count = offset + limit - len(first)
-            right, _ = _listed_window(behind, second, 0, count, tie, largest)
-            return union(left, right), skip
-    return tie(Bitmap.of(members), offset, limit)

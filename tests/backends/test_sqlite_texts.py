@@ -25,7 +25,6 @@ def test_pages_of_texts_are_those_of_plain_python(
     """
     monkeypatch.setattr("docstore_sqlite.planner._TEXT_WALK_PAGES", scanned)
     monkeypatch.setattr("docstore_sqlite.planner._LOOKED_AT_ONCE", 2)
-    monkeypatch.setattr("docstore_sqlite.planner._SORTED_MATCHES", 0)
     monkeypatch.setattr("docstore_sqlite.planner._SHORTEST_WALK", 4)
     chance = random.Random(scanned)
     with docstore.open(f"sqlite:///{tmp_path}/store.db") as store:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -12,15 +13,16 @@ from docstore_memory.index import MemoryPostings
 import docstore
 from docstore.backend import Query, SortKey
 from docstore.index.bitmap import EMPTY
-from docstore.index.columns import BitSlices, ValuesByRecord, is_ordered, ordinal
-from docstore.index.snapshot import Bulk, PageRange, Snapshot
+from docstore.index.columns import BitSlices, ValuesByRecord, double_ordinal
+from docstore.index.search import answer_key
+from docstore.index.snapshot import Bulk, Snapshot
 from docstore.index.tail import RecordView, Tail
 from docstore.index.terms import NUMBERS
+from docstore.index.top_k import is_ordered, order_bounds
 from docstore.query.evaluator import matches
 from docstore.query.expr import Compare, Expr, In, Not
 from docstore.query.fields import DOCUMENTS
 from docstore.query.sorting import after_function, position_of, sort_key_function
-from docstore.query.values import INT64_MAX, INT64_MIN
 
 FIELDS = {"metadata": True, "created_at": False, "status": False}
 READING = RecordView(FIELDS, lambda record: record, is_whole=True)
@@ -107,7 +109,7 @@ def test_answers_are_those_of_a_scan(seed: int) -> None:
 
 @pytest.mark.parametrize("order", ORDERS, ids=["ascending", "descending", "json"])
 def test_pages_are_those_of_a_sort(order: tuple[SortKey, ...]) -> None:
-    """Pages of few matches, of kept matches and those cut out of sets, behind offsets and positions."""
+    """Pages cut out of sets, behind offsets and positions."""
     rng = random.Random(7)
     key = sort_key_function(order)
     for index, records in states(5, 90):
@@ -124,51 +126,52 @@ def test_pages_are_those_of_a_sort(order: tuple[SortKey, ...]) -> None:
             if cut is not None:
                 read = sorted([*cut.bulk.members, *cut.tail], key=lambda number: key(records[number]))
                 assert read[cut.skip : cut.skip + limit] == expected
-            if is_ordered(order):
-                assert pages(index, terms, name, PageRange(offset, limit, None, order[0].descending)) == [
-                    expected, expected,
-                ]  # fmt: skip
         place = rng.choice(whole)
         position = position_of(records[place], order)
         behind = [number for number in whole if after_function(position, order)(records[number])]
-        if is_ordered(order):
-            assert pages(index, terms, name, PageRange(0, 4, position, order[0].descending)) == [
-                behind[:4], behind[:4],
-            ]  # fmt: skip
         cut = index.cut(found, order, 0, 4, position)
         if cut is not None:
             read = sorted([*cut.bulk.members, *cut.tail], key=lambda number: key(records[number]))
             assert [number for number in read if number in behind][cut.skip :][:4] == behind[:4]
 
 
-def pages(index: Snapshot, terms: tuple[Expr, ...], name: str, wanted: PageRange) -> list[list[int] | None]:
-    """Return a page of few matches, and of the matches of the bulk that are kept in order."""
-    every = (INT64_MIN, INT64_MAX)
-    orders = index.bulk.orders
-    ordered = orders.get(name)
-    if ordered is None:  # as it was made for the first page of the generation, whatever changed since
-        made = index.ordered(index.bulk.find(terms, name, lambda leaf, source: _never()).lower, "created_at")
-        assert made is not None
-        ordered = orders.put(name, made)
-    changed = index.find_changed(terms, name)
-    return [
-        index.first(index.find(terms, name), "created_at", every, wanted),
-        index.page(ordered, changed.lower, "created_at", wanted),
-    ]
+@pytest.mark.parametrize("order", ORDERS[:2], ids=["ascending", "descending"])
+def test_bounds_on_the_column_of_an_order_are_its_beginning_and_end(order: tuple[SortKey, ...]) -> None:
+    """A page that begins at one bound and is cut off behind the other has what comparisons leave."""
+    key, path = sort_key_function(order), ("created_at",)
+    for (index, records), turn in zip(states(2, 60), cycle(range(5)), strict=False):
+        ends = (Compare(path, "gt", 200), Compare(path, "lte", 700), Compare(path, "lt", 650))
+        terms = (Compare(("metadata", "c"), "eq", "a"), *ends[turn // 2 : 1 + turn])
+        bounds = order_bounds(terms, order)
+        if bounds is None:
+            continue
+        whole = sorted(matching(terms, records), key=lambda number: key(records[number]))
+        after = position_of(records[whole[1]], order) if len(whole) > 1 and turn % 2 else None
+        behind = whole[2:] if after is not None else whole
+        for offset in (0, 3):
+            found = index.find(bounds.rest, answer_key(bounds.rest))
+            cut = index.cut(found, order, offset, 5, bounds.behind(after))
+            assert cut is not None
+            read = sorted([*cut.bulk.members, *cut.tail], key=lambda number: key(records[number]))
+            inside = [number for number in read if bounds.holds(records[number]["created_at"])]
+            assert inside[cut.skip :][:5] == behind[offset : offset + 5]
 
 
-def _never() -> Any:
-    raise AssertionError("the answer of the generation is kept")
-
-
-def test_a_span_leaves_what_a_comparison_does() -> None:
-    """MatchSets on the column of the order, asked of values instead of sets."""
-    for index, records in states(2, 40):
-        least, most = 200, 700
-        terms = (Compare(("created_at",), "gte", least), Compare(("created_at",), "lte", most))
-        whole = sorted(matching(terms, records), key=lambda number: (records[number]["created_at"], number))
-        found = index.first(index.find((), ""), "created_at", (least, most), PageRange(0, 10))
-        assert found == whole[:10]
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (["-created_at", "-number"], True),
+        (["created_at", "number"], True),
+        (["created_at", "-number"], False),
+        (["number"], False),
+        (["processed_at", "number"], False),
+        (["metadata", "number"], False),
+    ],
+)
+def test_orders_that_bounds_are_taken_for(order: Sequence[str], expected: bool) -> None:
+    """Only a column that always holds a number, and ``number`` in the same direction."""
+    keys = [SortKey((text.lstrip("-"),), text.startswith("-"), text.startswith("-")) for text in order]
+    assert expected is is_ordered(keys)
 
 
 def test_values_are_what_the_records_hold() -> None:
@@ -179,12 +182,9 @@ def test_values_are_what_the_records_hold() -> None:
     }
     stored = MemoryPostings()
     stored.fold({"created_at": False}, {}, held)
-    values = Bulk({"created_at": False}, stored).values("created_at")
-    assert values is not None
-    assert values.of(list(held)) == [ordinal(one["created_at"]) for one in held.values()]
+    values = ValuesByRecord(stored.column(("created_at",), NUMBERS))
+    assert values.of(list(held)) == [double_ordinal(one["created_at"]) for one in held.values()]
     assert sorted(held, key=lambda number: values.of([number])) == [200_000, 2, 1, 70_001, 70_000]
-    stored.fold({"created_at": False}, {}, {3: {"created_at": (1 << 53) + 1}})  # in no column
-    assert Bulk({"created_at": False}, stored).values("created_at") is None
     assert ValuesByRecord(BitSlices(NUMBERS, EMPTY, {})).of([]) == []
 
 

@@ -27,8 +27,11 @@ WHERE path = ? AND key = ? AND chunk IN (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -61,8 +64,11 @@ WHERE path = ? AND key = ? AND chunk IN (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[123]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -81,8 +87,11 @@ SELECT (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
---   '[55,202,60,92,223,79,118,275,260,194,131]'
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
+--   '[55,60,79,92,118,131,194,202,223,260,275]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -129,8 +138,11 @@ LIMIT ?;
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -149,8 +161,11 @@ SELECT (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
---   '[60,223,79,118,194,224,235,80,145,237,136]'
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
+--   '[60,79,80,118,136,145,194,223,224,235,237,255]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -181,8 +196,11 @@ WHERE path = ? AND key IN (…, ?) AND chunk IN (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
---   '[55,202,60,57,92,223,118,190,275,260,194]'
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
+--   '[55,57,60,92,118,190,194,202,223,260,275]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -212,8 +230,11 @@ WHERE path = ? AND key IN (…, ?) AND chunk IN (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -240,8 +261,11 @@ WHERE path = ? AND key = ? AND chunk IN (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[123]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -279,8 +303,11 @@ WHERE path = ? AND key = ? AND chunk IN (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -299,7 +326,10 @@ SELECT (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[123]'
+--   11
+--   0
 
 ROLLBACK;

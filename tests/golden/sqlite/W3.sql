@@ -32,7 +32,12 @@ SELECT (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
---   '[190,175]'
+WHERE d.created_at >= ?
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
+--   '[175,190]'
+--   1650000000000000
+--   11
+--   0
 
 ROLLBACK;

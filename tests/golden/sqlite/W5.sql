@@ -27,7 +27,10 @@ WHERE path = ? AND key = ? AND chunk IN (SELECT value
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[]'
+--   11
+--   0
 
 ROLLBACK;

@@ -10,15 +10,23 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
+SELECT chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key = ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   1
+--   b'\x00'
+--   '[0]'
+
 SELECT w.number
 FROM (SELECT d.number
   FROM "docstore_document" AS d
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
-            FROM "docstore_content" AS c
-            WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest))
+WHERE docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
+          FROM "docstore_content" AS c
+          WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest)
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -29,8 +37,11 @@ LIMIT ?;
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[202,60,57,223,79,158,190,275,194,131,224]'
+--   -1
+--   0
 
 ROLLBACK;
 
@@ -52,9 +63,9 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
-            FROM "docstore_content" AS c
-            WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest))
+WHERE docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
+          FROM "docstore_content" AS c
+          WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest)
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -77,7 +88,10 @@ LIMIT ?;
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[]'
+--   11
+--   0
 
 ROLLBACK;

@@ -16,7 +16,7 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
+WHERE docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest)
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -26,8 +26,11 @@ LIMIT ?;
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[260,255,271,77,212,15,49,282,39,8,177]'
+--   -1
+--   0
 
 ROLLBACK;
 
@@ -49,7 +52,7 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
+WHERE docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest)
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -71,8 +74,11 @@ LIMIT ?;
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[]'
+--   11
+--   0
 
 ROLLBACK;
 
@@ -94,7 +100,7 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
+WHERE docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest)
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -104,8 +110,11 @@ LIMIT ?;
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[202,60,57,92,223,275,260,38,80,237,266]'
+--   -1
+--   0
 
 ROLLBACK;
 
@@ -127,7 +136,7 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
+WHERE docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest)
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -149,7 +158,10 @@ LIMIT ?;
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
-ORDER BY d.created_at DESC, d.number DESC;
+ORDER BY d.created_at DESC, d.number DESC
+LIMIT ? OFFSET ?;
 --   '[]'
+--   11
+--   0
 
 ROLLBACK;

@@ -281,14 +281,20 @@ def check() -> None:
     _here.call.check()
 
 
+def work_on(call: Call) -> Call:
+    """Let this thread work on a call from now on; return the one that it worked on."""
+    before, _here.call = _here.call, call
+    return before
+
+
 @contextmanager
 def working_on(call: Call) -> Iterator[None]:
     """Let this thread work on a call, for a block."""
-    before, _here.call = _here.call, call
+    before = work_on(call)
     try:
         yield
     finally:
-        _here.call = before
+        work_on(before)
 
 
 class Budget:

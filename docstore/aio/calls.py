@@ -15,9 +15,9 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from enum import Enum
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from docstore.concurrency import Call, Cancelled, acquire, current, working_on
+from docstore.concurrency import Call, Cancelled, acquire, current, work_on
 from docstore.errors import BackendError, StoreClosed
 
 __all__ = [
@@ -212,6 +212,7 @@ class Chore:
 
 T = TypeVar("T")
 A = TypeVar("A")
+Patience: TypeAlias = Callable[[], tuple[float, Callable[[], BaseException]]]
 
 
 class CallState(Enum):
@@ -282,14 +283,13 @@ class Hop(Call, Generic[T]):
 
     # -- the task's side ---------------------------------------------------------------------------
 
-    async def made(
-        self, *, first: bool = False, patience: tuple[float, Callable[[], BaseException]] | None = None
-    ) -> T:
+    async def made(self, *, first: bool = False, patience: Patience | None = None) -> T:
         """Hand the call in, wait for it, and return what it returned.
 
         Args:
             first: whether it goes before those that wait for a thread already.
-            patience: the seconds that it may wait for a thread, and the error for when none came free.
+            patience: returns the seconds that it may wait for a thread, and what makes the error for
+                when none came free; it is asked only where none is free.
 
         Raises:
             CancelledError: the caller was cancelled. The call has ended by then, and is undone.
@@ -299,11 +299,15 @@ class Hop(Call, Generic[T]):
             is_free = self._group.submit(self, first=first)
         except RuntimeError:
             raise _closed() from None
+        giving_up: asyncio.TimerHandle | None = None
         if not is_free and patience is not None:
-            seconds, late = patience
+            seconds, late = patience()
             giving_up = self.loop.call_later(seconds, lambda: self.refuse(late()))
         try:
-            await self._served()
+            await self._woken
+            while self._state is not _DONE and self._state is not _GONE:
+                await self._answer()
+                await self._woken
         except GeneratorExit:  # the task is thrown away, and can wait for nothing
             self.close()
             raise
@@ -311,26 +315,22 @@ class Hop(Call, Generic[T]):
             await self._give_up()
             raise
         finally:
-            if not is_free and patience is not None:
+            if giving_up is not None:
                 giving_up.cancel()
         return self._outcome()
 
-    async def _served(self) -> None:
-        """Wait for the thread's end, and do meanwhile what it asks for, as only the task can."""
-        while True:
-            await self._woken
-            if self._state in (_DONE, _GONE):
-                return
-            self._woken = self.loop.create_future()
-            question, self._question = self._question, None
-            if question is None:
-                continue
-            try:
-                self._reply = (await question(), None)
-            # It is the caller's: the thread that asked raises it.
-            except Exception as raised:
-                self._reply = (None, raised)
-            self._replied.release()
+    async def _answer(self) -> None:
+        """Do what the thread asks for, if it does, as only the task can."""
+        self._woken = self.loop.create_future()
+        question, self._question = self._question, None
+        if question is None:
+            return
+        try:
+            self._reply = (await question(), None)
+        # It is the caller's: the thread that asked raises it.
+        except Exception as raised:
+            self._reply = (None, raised)
+        self._replied.release()
 
     async def _give_up(self) -> None:
         """End the call: nothing of it happens after this."""
@@ -389,17 +389,18 @@ class Hop(Call, Generic[T]):
 
     def run(self) -> None:
         """Make the call, and tell the task."""
-        with working_on(Call() if self._foreign else self):
-            try:
-                self._value = self._context.run(self._work)
-            # Whatever it is, the task raises it; this thread goes on to the next call.
-            except BaseException as error:
-                self.error = error
-            if self.is_cancelled or self.loop.is_closed():
-                self._undone()
-            self._state = _DONE
-            if not self._wake_task():
-                self._undone()
+        before = work_on(Call() if self._foreign else self)
+        try:
+            self._value = self._context.run(self._work)
+        # Whatever it is, the task raises it; this thread goes on to the next call.
+        except BaseException as error:
+            self.error = error
+        if self.is_cancelled or self.loop.is_closed():
+            self._undone()
+        self._state = _DONE
+        if not self._wake_task():
+            self._undone()
+        work_on(before)
 
     def _undone(self) -> None:
         undo, self._undo = self._undo, None

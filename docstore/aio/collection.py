@@ -52,9 +52,7 @@ class AsyncRecords(Twin[S], Generic[T, S]):
     def _make(self, root: StoreContext) -> S:
         """Return the blocking collection."""
 
-    async def _blocking(self) -> S:
-        """Return the blocking collection, the store opened if it is not yet."""
-        root = await self._shell.root()
+    def _of(self, root: StoreContext) -> S:
         if self._made is None:
             self._made = self._make(root)
         return self._made

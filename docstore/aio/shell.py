@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from docstore.aio.calls import Chore, Hop, Seats, ThreadGroup, unbroken
+from docstore.aio.calls import Chore, Hop, Patience, Seats, ThreadGroup, unbroken
 from docstore.backend import Capabilities
 from docstore.concurrency import STORE_DEFAULT, StoreDefault, Timeout
 from docstore.context.store_context import StoreContext
@@ -154,11 +154,16 @@ class Shell:
             BackendError: this is another process than the one that made it, or no event loop of asyncio's.
             StoreClosed: it was closed before it was opened.
         """
-        root = self._context
-        if root is None or os.getpid() != self._pid:
+        root = self.opened
+        if root is None:
             self._check_place()
             root = await self._open()
         return root
+
+    @property
+    def opened(self) -> StoreContext | None:
+        """The root; None if it is to be opened first, or was by another process."""
+        return self._context if os.getpid() == self._pid else None
 
     async def _open(self) -> StoreContext:
         async with self._door:
@@ -224,22 +229,16 @@ class Shell:
             timeout: of the call, if it has one: waiting for a thread counts.
             first: whether it goes before those that wait for a thread already.
         """
-        root = await self.root()
+        root = self.opened or await self.root()
         block = self._block.get()
         if block is not None:
             return await block.run(work, undo)
         hop = Hop(work, self._groups[group], undo=undo)
         if group == "bytes":
             return await self.follow(hop)
-        return await self.follow(hop, first=first, patience=self._patience(root, timeout))
+        return await self.follow(hop, first=first, patience=partial(self._patience, root, timeout))
 
-    async def follow(
-        self,
-        hop: Hop[T],
-        *,
-        first: bool = False,
-        patience: tuple[float, Callable[[], BaseException]] | None = None,
-    ) -> T:
+    async def follow(self, hop: Hop[T], *, first: bool = False, patience: Patience | None = None) -> T:
         """Make a call that :meth:`close` ends."""
         if self._is_closed:
             raise StoreClosed("this store was closed: open it again with docstore.open_async(...)")
@@ -351,23 +350,27 @@ class Twin(ABC, Generic[S]):
     _shell: Shell
 
     @abstractmethod
+    def _of(self, root: StoreContext) -> S:
+        """Return the object of the core."""
+
     async def _blocking(self) -> S:
         """Return the object of the core, the store opened if it is not yet."""
+        return self._of(await self._shell.root())
 
     async def _read(self, work: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method that only reads rows."""
-        blocking = await self._blocking()
+        blocking = self._of(self._shell.opened or await self._shell.root())
         timeout: Any = kwargs.get("timeout", STORE_DEFAULT)
         return await self._shell.run("read", partial(work, blocking, *args, **kwargs), timeout=timeout)
 
     async def _write(self, work: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method that writes rows, and reads no source."""
-        blocking = await self._blocking()
+        blocking = self._of(self._shell.opened or await self._shell.root())
         return await self._shell.run("write", partial(work, blocking, *args, **kwargs))
 
     async def _bytes(self, work: Callable[Concatenate[S, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method that reads a source, or reads or writes objects, or walks over all there is."""
-        blocking = await self._blocking()
+        blocking = self._of(self._shell.opened or await self._shell.root())
         return await self._shell.run("bytes", partial(work, blocking, *args, **kwargs))
 
 

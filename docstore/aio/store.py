@@ -160,9 +160,6 @@ class AsyncStore(AsyncUpkeep):
         self.documents = AsyncDocuments(shell, scope, confined=confined)
         self.extractions = AsyncExtractions(shell, scope, confined=confined)
 
-    async def _blocking(self) -> Store:
-        return self._of(await self._shell.root())
-
     def _of(self, root: StoreContext) -> Store:
         return Store(root, self._scope, confined=self._confined, is_view=self._is_view)
 

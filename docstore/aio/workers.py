@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from docstore.aio.calls import Hop, ThreadGroup, unbroken
 from docstore.aio.shell import Shell, Twin
+from docstore.context.store_context import StoreContext
 from docstore.errors import DocstoreError, InvalidDocument, LeaseLost
 from docstore.models import Document
 from docstore.workers import (
@@ -42,7 +43,7 @@ class AsyncClaim(Twin[Claim]):
         self._shell = shell
         self._claim = claim
 
-    async def _blocking(self) -> Claim:
+    def _of(self, root: StoreContext) -> Claim:
         return self._claim
 
     @property

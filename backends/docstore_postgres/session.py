@@ -256,7 +256,7 @@ class PostgresSession(InsertSession):
         assert isinstance(compiler, PostgresCompiler)
         names = self.names_read(query)
         condition = self.planner.condition(query, compiler)
-        return names, PageStatements(query, compiler, self.tables, self.selected(query), condition)
+        return names, PageStatements(query, compiler, self.selected(query), condition)
 
     def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
         """Run a statement; return its rows.
@@ -328,7 +328,7 @@ class PostgresSession(InsertSession):
 
     def expected(self, query: Query, condition: Fragment) -> int:
         """Return how many rows of the collection Postgres expects a condition to hold."""
-        table = self.tables.of(query.collection)
+        table = self.compilers[query.collection.name].table
         start = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {table} AS d WHERE "
         ((shown,),) = self.fetch(condition.wrapped(start), prepare=False)
         return int(shown[0]["Plan"]["Plan Rows"])

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
 from docstore_sql.compiler import TRUE, Compiler, Fragment, both, joined
-from docstore_sql.tables import Tables
 
 from docstore.backend import ANYWHERE, Query
 from docstore.query.expr import Path
@@ -79,14 +78,12 @@ class PageStatements:
     Attributes:
         query: the query, with a limit.
         compiler: the compiler of its collection.
-        tables: the names of the tables.
         columns: the SELECT list.
         condition: the compiled filter.
     """
 
     query: Query
     compiler: Compiler
-    tables: Tables
     columns: str
     condition: CompiledFilter
 
@@ -179,8 +176,7 @@ class PageStatements:
         """Return the statement that picks the numbers of a page's rows first, and then reads those rows."""
         start = rows.wrapped("SELECT d.number FROM (", ") AS d")
         picked = joined("", (start, condition, self._order(), window))
-        table = self.tables.of(self.query.collection)
-        before = f"SELECT {self.columns} FROM {table} AS d WHERE d.number = ANY(ARRAY("
+        before = f"SELECT {self.columns} FROM {self.compiler.table} AS d WHERE d.number = ANY(ARRAY("
         scope = self._scope()  # at this level, too: else each partition is looked in
         within = Fragment("") if scope is TRUE else scope.wrapped(" AND ")
         return joined("", (picked.wrapped(before, "))"), within, self._order()))
@@ -193,8 +189,7 @@ class PageStatements:
         return [] if query.after is None else [self.compiler.after(query.order, query.after)]
 
     def _from(self, condition: Fragment, columns: str = "d.*") -> Fragment:
-        table = self.tables.of(self.query.collection)
-        return condition.wrapped(f"SELECT {columns} FROM {table} AS d WHERE ")
+        return condition.wrapped(f"SELECT {columns} FROM {self.compiler.table} AS d WHERE ")
 
     def _order(self) -> Fragment:
         return self.compiler.order_by(self.query.order).wrapped(" ORDER BY ")

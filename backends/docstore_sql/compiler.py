@@ -119,6 +119,7 @@ class Compiler(ABC):
     def __init__(self, collection: Collection, tables: Tables) -> None:
         self.collection = collection
         self.tables = tables
+        self.table = tables.of(collection)
         self._sorted: dict[tuple[SortKey, ...], _Sorted] = {}
 
     # -- logic -------------------------------------------------------------------------------------

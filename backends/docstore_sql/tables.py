@@ -14,6 +14,7 @@ itself.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -50,12 +51,11 @@ class Tables:
     partitions: int = 0
     distributed: bool = False
 
-    @property
-    def is_parted(self) -> bool:
-        """Whether each table is several, one of which holds all rows of a tenant."""
-        return self.partitions > 0 or self.distributed
+    is_parted: bool = dataclasses.field(init=False)
+    """Whether each table is several, one of which holds all rows of a tenant."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "is_parted", self.partitions > 0 or self.distributed)
         for what, name, allowed, most in (
             ("table prefix", self.prefix, _PREFIX, 36),
             ("schema", self.schema, _SCHEMA, 63),

@@ -10,7 +10,6 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, settings
@@ -18,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from docstore.blobs import s3
 from docstore.blobs.streams import CHUNK
 from docstore.testing.servers import PostgresServer, S3Server
+from tests.kit.databases import CITUS, Databases
 from tests.kit.seconds import SECONDS
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started this in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-PARTITIONS = int(os.environ.get("DOCSTORE_PARTITIONS", "0")) or None
-"""Hash partitions of the stores on Postgres that tests share: the nox session ``partitions`` has eight."""
-CITUS = os.environ.get("DOCSTORE_CITUS", "")
-"""The URL of a Citus coordinator that stores on Postgres are made and distributed on, see docs/scale.md."""
 TESTS = Path(__file__).parent
 BACKENDS = ("memory", "sqlite", "sqlite-file", "postgres")
 
@@ -127,7 +123,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         with CitusServer(CITUS) as server:
             yield server
         return
-    with PostgresServer() as server:
+    # With a hundred databases a worker of autovacuum looks into one of them each second.
+    with PostgresServer({"autovacuum": "off"}) as server:
         yield server
 
 
@@ -168,121 +165,29 @@ def s3_options(s3_server: S3Server, s3_session: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def _postgres_spares() -> list[str]:
-    """URLs of empty databases no test is using."""
-    return []
+def databases(postgres_server: PostgresServer) -> Iterator[Databases]:
+    """Databases and stores on Postgres that no test is using."""
+    pool = Databases(postgres_server)
+    yield pool
+    pool.close()
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer, _postgres_spares: list[str]) -> Iterator[str]:
+def postgres_url(databases: Databases) -> Iterator[str]:
     """The URL of an empty Postgres database that is this test's alone."""
-    url = _postgres_spares.pop() if _postgres_spares else postgres_server.create_database()
+    url = databases.take()
     yield url
-    postgres_server.clear_database(url)
-    _postgres_spares.append(url)
-
-
-@pytest.fixture(scope="session")
-def _postgres_stores(postgres_server: PostgresServer) -> Iterator[list[_PostgresStore]]:
-    """Empty stores that no test is using."""
-    stores: list[_PostgresStore] = []
-    yield stores
-    for one in stores:
-        one.close()
+    databases.give_back(url)
 
 
 @pytest.fixture
-def postgres_store_url(
-    postgres_server: PostgresServer, _postgres_spares: list[str], _postgres_stores: list[_PostgresStore]
-) -> Iterator[str]:
-    """The URL of a Postgres database with an empty store that is this test's alone: half the time of making
-    one. A test that changes more than rows leaves its database to be cleared.
+def postgres_store_url(databases: Databases) -> Iterator[str]:
+    """The URL of a Postgres database with an empty store that is this test's alone: a tenth of the time of
+    making one. A test that changes more than rows leaves its database to be cleared.
     """
-    if _postgres_stores:
-        store = _postgres_stores.pop()
-    else:
-        url = _postgres_spares.pop() if _postgres_spares else postgres_server.create_database()
-        store = _PostgresStore(url)
+    store = databases.take_store()
     yield store.url
-    if store.empty():
-        _postgres_stores.append(store)
-    else:
-        store.close()
-        postgres_server.clear_database(store.url)
-        _postgres_spares.append(store.url)
-
-
-_TABLES = ("document", "extraction", "content", "blob", "tally")
-_SCHEMA = """
-SELECT string_agg(part, chr(10) ORDER BY part) FROM (
-    SELECT concat_ws(' ', relname, relkind, relnatts, relrowsecurity, relacl) FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace
-    UNION ALL SELECT concat_ws(' ', 'constraint', conname) FROM pg_constraint
-        WHERE connamespace = 'public'::regnamespace
-    UNION ALL SELECT concat_ws(' ', 'trigger', tgname) FROM pg_trigger
-    UNION ALL SELECT concat_ws(' ', 'function', proname, md5(prosrc)) FROM pg_proc
-        WHERE pronamespace = 'public'::regnamespace
-    UNION ALL SELECT concat_ws(' ', 'schema', nspname) FROM pg_namespace
-    UNION ALL SELECT concat_ws(' ', 'analyzed', starelid) FROM pg_statistic WHERE starelid >= 16384
-    UNION ALL SELECT concat_ws(' ', 'set', setconfig) FROM pg_db_role_setting
-    UNION ALL SELECT concat_ws(' ', 'docstore', s) FROM docstore_setting AS s
-) AS parts (part)
-"""
-"""All that a test may leave behind in a store, but for rows."""
-
-
-_REMOVE_ROWS = f"""
-DO $$
-BEGIN
-    IF {" OR ".join(f"pg_relation_size('docstore_{name}') > 1 << 18" for name in _TABLES)} THEN
-        TRUNCATE {", ".join(f"docstore_{name}" for name in _TABLES)};
-    ELSE
-        {" ".join(f"DELETE FROM docstore_{name};" for name in _TABLES)}
-    END IF;
-    PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
-        FROM pg_sequences WHERE schemaname = 'public';
-END $$
-"""
-"""TRUNCATE makes a new file for each table and index: 28 ms of the server's CPU where DELETE takes 0.2."""
-
-
-_END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity" + (
-    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-)
-if os.environ.get("DOCSTORE_PGBOUNCER"):  # it would hand out those that ended while they were idle
-    _END_SESSIONS += " AND state <> 'idle'"
-
-
-class _PostgresStore:
-    """A store that is made once and emptied after each test, and a connection to look at it."""
-
-    def __init__(self, url: str) -> None:
-        import docstore
-
-        self.url = url
-        docstore.open(url, partitions=PARTITIONS).close()
-        if CITUS:
-            docstore.distribute(url)
-        self._connection = psycopg.connect(url, autocommit=True)
-        self._new = self._schema()
-
-    def empty(self) -> bool:
-        """Remove all rows if the schema looks as when it was new, and return whether it does."""
-        try:
-            self._connection.execute(_END_SESSIONS)
-            self._connection.execute("DELETE FROM docstore_setting WHERE name LIKE 'place/%'")
-            if self._new != self._schema():
-                return False
-            self._connection.execute(_REMOVE_ROWS.encode())
-        except psycopg.Error:  # the connection is gone, or a table
-            return False
-        return True
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _schema(self) -> str:
-        return str(self._connection.execute(_SCHEMA).fetchone())
+    databases.give_store_back(store)
 
 
 @pytest.fixture

@@ -28,12 +28,12 @@ def silent_server() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_full_pool_is_waited_for(postgres_url: str) -> None:
+def test_a_full_pool_is_waited_for(postgres_store_url: str) -> None:
     """With every connection in a transaction a call waits `pool_timeout` seconds, then StoreBusy names it; a
     budget that ends first is a QueryTimeout that names what it waited for.
     """
     options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.3}
-    with docstore.open(postgres_url, **options) as store, store.transaction():
+    with docstore.open(postgres_store_url, **options) as store, store.transaction():
         store.documents.add(filename="x")
         told: list[BaseException] = []
 
@@ -54,14 +54,14 @@ def test_a_full_pool_is_waited_for(postgres_url: str) -> None:
         assert "waiting for a connection" in str(told[1])
 
 
-def test_a_cancelled_call_does_not_wait_for_the_pool(postgres_url: str) -> None:
+def test_a_cancelled_call_does_not_wait_for_the_pool(postgres_store_url: str) -> None:
     """A call that waits for a connection ends at once when it is cancelled, and takes none later."""
 
     async def main() -> None:
-        async with docstore.open_async(postgres_url, pool_size=2, max_overflow=0) as store:
+        async with docstore.open_async(postgres_store_url, pool_size=2, max_overflow=0) as store:
             async with store.transaction():
                 await store.documents.add(filename="x")
-                with docstore.open(postgres_url) as other:
+                with docstore.open(postgres_store_url) as other:
                     assert 0 == other.documents.count()
                 backend = (await store._shell.root()).backend
                 held = [await asyncio.to_thread(backend.engine.raw_connection)]  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ def many() -> Callable[[int, int], int]:
 @pytest.fixture(params=("sqlite-file", "postgres"))
 def shared_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store that several processes can open."""
-    name = "sqlite_url" if request.param == "sqlite-file" else "postgres_url"
+    name = "sqlite_url" if request.param == "sqlite-file" else "postgres_store_url"
     return str(request.getfixturevalue(name))
 
 

@@ -164,16 +164,16 @@ def test_a_change_that_was_overwritten_since_is_told(store: docstore.Store, back
 
 
 @pytest.mark.parametrize("step", ["P4.1", "D1"])
-def test_a_backend_terminated_before_the_commit_is_tried_again(postgres_url: str, step: str) -> None:
+def test_a_backend_terminated_before_the_commit_is_tried_again(postgres_store_url: str, step: str) -> None:
     """The server ends our connections just before COMMIT: exactly one document, exactly one removal."""
     fired: list[str] = []
 
     def at(reached: str) -> None:
         if reached == step and not fired:
             fired.append(reached)
-            terminate_others(postgres_url)
+            terminate_others(postgres_store_url)
 
-    with docstore.open(postgres_url) as store, hooked(at):
+    with docstore.open(postgres_store_url) as store, hooked(at):
         made = store.documents.add(external_id="a")
         store.documents.delete(made.id) if step == "D1" else None
         assert [step] == fired
@@ -182,17 +182,17 @@ def test_a_backend_terminated_before_the_commit_is_tried_again(postgres_url: str
 
 @pytest.mark.parametrize("prepared", [False, True])
 def test_connections_whose_end_has_not_arrived_are_tried_and_left(
-    postgres_url: str, prepared: bool, monkeypatch: pytest.MonkeyPatch
+    postgres_store_url: str, prepared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ended all that wait in the pool, and looking at them did not tell: a write finds one."""
     monkeypatch.setattr("docstore_postgres.connections.has_ended", lambda driver: driver.closed)
-    with docstore.open(postgres_url) as store:
+    with docstore.open(postgres_store_url) as store:
         backend = store._context.backend
         assert isinstance(backend, PostgresBackend)
         take = backend.read if prepared else backend.engine.connect
         with take(), take(), take():
             pass
-        terminate_others(postgres_url)
+        terminate_others(postgres_store_url)
         store.documents.add(filename="a", external_id="b")
         assert 1 == store.documents.count()
 
@@ -254,8 +254,8 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(postgres_url: str) -> Iterator[Proxy]:
-    made = Proxy(postgres_url)
+def proxy(postgres_store_url: str) -> Iterator[Proxy]:
+    made = Proxy(postgres_store_url)
     yield made
     made.close()
 

@@ -226,9 +226,9 @@ def usual_of(store: docstore.Store) -> CommonValues:
         return term_index.read_common_values(session)
 
 
-def test_few_that_lack_it_are_found_by_the_index(postgres_url: str) -> None:
+def test_few_that_lack_it_are_found_by_the_index(postgres_store_url: str) -> None:
     """The database's own plan says so; a filter that nearly all match is walked to."""
-    with docstore.open(postgres_url) as store:
+    with docstore.open(postgres_store_url) as store:
         store.documents.add_many(
             {"filename": f"{n}", "metadata": {"era": "late" if n > 20 else "early"}} for n in range(20_000)
         )
@@ -242,9 +242,9 @@ def test_few_that_lack_it_are_found_by_the_index(postgres_url: str) -> None:
         assert "docstore_document_words" not in most
 
 
-def test_nothing_is_learnt_beside_another_who_learns(postgres_url: str) -> None:
+def test_nothing_is_learnt_beside_another_who_learns(postgres_store_url: str) -> None:
     """Who finds somebody learning goes on without; what that one has learnt counts once it is committed."""
-    with opened(postgres_url) as store, opened(postgres_url) as other:
+    with opened(postgres_store_url) as store, opened(postgres_store_url) as other:
         with other._context.backend.write() as session:
             assert isinstance(session, PostgresSession)
             session.learn(['{"era":"late"}'] * 300)
@@ -261,22 +261,22 @@ def _add_and_fail(store: docstore.Store) -> None:
         store.documents.update("nobody's", metadata={})
 
 
-def test_what_was_learnt_and_taken_back_is_no_ones(postgres_url: str) -> None:
+def test_what_was_learnt_and_taken_back_is_no_ones(postgres_store_url: str) -> None:
     """A block that fails leaves nothing usual behind, and its number is never another's."""
-    with opened(postgres_url) as store:
+    with opened(postgres_store_url) as store:
         with pytest.raises(docstore.NotFound):
             _add_and_fail(store)
         assert () == usual_of(store).known
-        with opened(postgres_url) as other:
+        with opened(postgres_store_url) as other:
             _add(other, 300, 6)
             assert {3, 4} == {one.number for one in usual_of(other).known}
 
 
-def test_a_snapshot_learns_nothing(postgres_url: str) -> None:
+def test_a_snapshot_learns_nothing(postgres_store_url: str) -> None:
     """The application's transaction that sees the store as it was at its beginning may not know what others
     have learnt since.
     """
-    with opened(postgres_url) as store:
+    with opened(postgres_store_url) as store:
         backend = store._context.backend
         assert isinstance(backend, PostgresBackend)
         with backend.engine.connect() as connection:
@@ -287,9 +287,9 @@ def test_a_snapshot_learns_nothing(postgres_url: str) -> None:
         assert () == usual_of(store).known
 
 
-def test_single_writes_learn_now_and_then(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_writes_learn_now_and_then(postgres_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is written to one by one looks at a sample when it adds its counts up, if it has grown."""
-    with opened(postgres_url) as store:
+    with opened(postgres_store_url) as store:
         for start in range(0, 400, 100):
             store.documents.add_many(
                 {"filename": f"{n}", "metadata": {"era": "late"}} for n in range(start, start + 100)
@@ -301,9 +301,9 @@ def test_single_writes_learn_now_and_then(postgres_url: str, monkeypatch: pytest
         assert 802 == _learnt(store).next_look
 
 
-def test_a_sample_is_of_all_documents(postgres_url: str) -> None:
+def test_a_sample_is_of_all_documents(postgres_store_url: str) -> None:
     """What only those have that were added last is not usual, however many; four at once are learnt."""
-    with opened(postgres_url) as store:
+    with opened(postgres_store_url) as store:
         store.documents.add_many({"filename": f"{n}", "metadata": {"a": n}} for n in range(300))
         _learnt(store).next_look = 300
         alike = dict.fromkeys("bcdefg", "x")
@@ -313,9 +313,9 @@ def test_a_sample_is_of_all_documents(postgres_url: str) -> None:
         assert 4 == len(usual_of(store).known)
 
 
-def test_what_was_erased_is_forgotten(postgres_url: str) -> None:
+def test_what_was_erased_is_forgotten(postgres_store_url: str) -> None:
     """A usual value that only erased documents had is kept nowhere; answers stay right, whoever writes."""
-    with opened(postgres_url) as store:
+    with opened(postgres_store_url) as store:
         hers = {"owner": "ada", "metadata": {"name": "Ada", "kind": "letter"}}
         store.documents.add_many({"filename": f"{n}", **hers} for n in range(300))
         before = store.documents.add(None, filename="before", metadata={"kind": "letter"})
@@ -323,7 +323,7 @@ def test_what_was_erased_is_forgotten(postgres_url: str) -> None:
         assert [((), None), (("kind",), "letter")] == sorted(
             (one.path, one.value) for one in usual_of(store).known
         )
-        with docstore.open(postgres_url) as other:
+        with docstore.open(postgres_store_url) as other:
             after = other.documents.add(None, filename="after", metadata={"kind": "note", "name": "Ada"})
         assert store.check().ok
         for filter, expected in (
@@ -335,9 +335,9 @@ def test_what_was_erased_is_forgotten(postgres_url: str) -> None:
             assert len(expected) == store.documents.count(filter)
 
 
-def test_nothing_is_learnt_of_tenants(postgres_url: str) -> None:
+def test_nothing_is_learnt_of_tenants(postgres_store_url: str) -> None:
     """What a tenant's documents have in common is written down nowhere, however they were added."""
-    with opened(postgres_url) as store:
+    with opened(postgres_store_url) as store:
         _add(store, 600, 8, tenant="t")
         mixed = [{"filename": f"{n}", "tenant": "t" if n % 9 else None} for n in range(600)]
         store.documents.add_many({**one, "metadata": {"era": "late"}} for one in mixed)
@@ -347,9 +347,9 @@ def test_nothing_is_learnt_of_tenants(postgres_url: str) -> None:
         assert () == usual_of(store).known
 
 
-def test_few_are_found_beside_tenants(postgres_url: str) -> None:
+def test_few_are_found_beside_tenants(postgres_store_url: str) -> None:
     """Of a store with few documents of tenants the database still goes by words, and by an index of those."""
-    with docstore.open(postgres_url) as store:
+    with docstore.open(postgres_store_url) as store:
         eras = ["late" if n > 20 else "early" for n in range(20_000)]
         store.documents.add_many({"filename": "a", "metadata": {"era": era}} for era in eras)
         store.documents.add_many(
@@ -365,12 +365,12 @@ def test_few_are_found_beside_tenants(postgres_url: str) -> None:
         assert 21 == store.scoped(tenant="t").documents.count(few)
 
 
-def test_repair_mends_words_that_are_wrong(postgres_url: str) -> None:
+def test_repair_mends_words_that_are_wrong(postgres_store_url: str) -> None:
     """A record that is said to have a usual value, and has none, is a finding until it is repaired."""
-    with opened(postgres_url) as store:
+    with opened(postgres_store_url) as store:
         _add(store, 300, 7)
         odd = store.documents.add(None, filename="odd", metadata={"era": "never"})
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
+        with psycopg.connect(postgres_store_url, autocommit=True) as connection:
             known = usual_of(store).known[-1].number
             connection.execute(
                 "UPDATE docstore_document SET metadata_words = %s::tsvector WHERE id = %s",

@@ -168,7 +168,7 @@ def _instant(chance: random.Random) -> str:
 
 
 def test_answers_about_instants_are_the_evaluators(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every form of rule 4, in arrays and in objects in them, bounds met by two of them."""
     monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
@@ -186,7 +186,7 @@ def test_answers_about_instants_are_the_evaluators(
          "w": [{"x": _instant(chance)} for _ in range(chance.randint(0, 2))]}
         for _ in range(150)
     ]  # fmt: skip
-    with docstore.open(postgres_url) as opened:
+    with docstore.open(postgres_store_url) as opened:
         opened.documents.add_many({"metadata": record} for record in records)
         everything = [(one.id, one.metadata) for one in opened.documents.iterate()]
         for _ in range(60):
@@ -201,9 +201,9 @@ def test_answers_about_instants_are_the_evaluators(
     assert 20 < ways.count("terms")
 
 
-def test_a_narrow_range_is_found_by_the_index(postgres_url: str) -> None:
+def test_a_narrow_range_is_found_by_the_index(postgres_store_url: str) -> None:
     """The database's own plan of a range says so; a wide one is walked to."""
-    with docstore.open(postgres_url) as opened:
+    with docstore.open(postgres_store_url) as opened:
         opened.documents.add_many({"filename": f"{n}", "metadata": {"n": n / 7}} for n in range(6_000))
         with opened._context.backend.checkout() as connection:
             connection.cursor().execute("ANALYZE")
@@ -216,9 +216,9 @@ def test_a_narrow_range_is_found_by_the_index(postgres_url: str) -> None:
         assert "docstore_document_words" not in wide
 
 
-def test_what_is_changed_is_found_anew(postgres_url: str) -> None:
+def test_what_is_changed_is_found_anew(postgres_store_url: str) -> None:
     """A number changed by a patch, in a block or by itself, is found where it is, and nowhere else."""
-    with docstore.open(postgres_url) as opened:
+    with docstore.open(postgres_store_url) as opened:
         opened.documents.add_many({"filename": f"{n}", "metadata": {"n": n}} for n in range(1_000))
         one = opened.documents.add(None, filename="one", metadata={"n": 10**6})
         opened.documents.update(one.id, metadata={"n": -(10**6)})
@@ -231,9 +231,9 @@ def test_what_is_changed_is_found_anew(postgres_url: str) -> None:
         assert opened.check().ok
 
 
-def test_check_finds_and_repair_mends_wrong_words(postgres_url: str) -> None:
+def test_check_finds_and_repair_mends_wrong_words(postgres_store_url: str) -> None:
     """Words that are not the metadata's are a finding with the document's id, once repaired there is none."""
-    with docstore.open(postgres_url) as opened:
+    with docstore.open(postgres_store_url) as opened:
         ids = [opened.documents.add(None, filename="x", metadata={"n": n}).id for n in range(3)]
         with opened._context.backend.write() as session:
             table = opened._context.backend.tables.named("document")

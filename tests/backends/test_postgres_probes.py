@@ -18,10 +18,12 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Statements:
 
 
 @pytest.fixture
-def store(postgres_url: str, noted: Statements, monkeypatch: pytest.MonkeyPatch) -> Iterator[docstore.Store]:
+def store(
+    postgres_store_url: str, noted: Statements, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[docstore.Store]:
     """600 documents: the name ``common`` in all of the older half, each other name once."""
     monkeypatch.setattr(statements, "_PROBED_ROWS", 10)
-    with docstore.open(postgres_url, blobs="memory://") as opened:
+    with docstore.open(postgres_store_url, blobs="memory://") as opened:
         opened.documents.add_many(
             {"filename": f"{n}.txt", "metadata": {"name": "common" if n < 300 else f"n{n}", "n": n}}
             for n in range(600)

@@ -17,9 +17,9 @@ from docstore.testing.conformance.rows import keyed
 
 
 @pytest.fixture
-def backend(postgres_url: str) -> Iterator[PostgresBackend]:
+def backend(postgres_store_url: str) -> Iterator[PostgresBackend]:
     """An empty store."""
-    opened = open_backend(postgres_url)
+    opened = open_backend(postgres_store_url)
     yield opened
     opened.close()
 

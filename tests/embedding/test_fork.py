@@ -40,7 +40,7 @@ def in_child(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-@pytest.mark.parametrize("kind", ["sqlite_url", "postgres_url"])
+@pytest.mark.parametrize("kind", ["sqlite_url", "postgres_store_url"])
 def test_a_store_goes_on_in_both_processes(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """After a fork parent and child use the same store, each over connections of its own."""
     with docstore.open(request.getfixturevalue(kind), blobs=tmp_path / "files") as store:
@@ -144,7 +144,7 @@ def forked(work: Callable[[], None]) -> int:
     os._exit(1)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite_url", "postgres_url"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite_url", "postgres_store_url"])
 def test_a_fork_out_of_busy_threads(kind: str, request: pytest.FixtureRequest) -> None:
     """While three threads write, a fork takes no longer than their blocks; child and parent go on at once,
     and
@@ -190,7 +190,7 @@ def test_a_fork_out_of_busy_threads(kind: str, request: pytest.FixtureRequest) -
         assert store.check().ok
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite_url", "postgres_url"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite_url", "postgres_store_url"])
 def test_a_fork_in_the_middle_of_a_long_block(kind: str, request: pytest.FixtureRequest) -> None:
     """Where another thread's transaction goes on, the fork waits a second; the child refuses by name, the
     parent
@@ -225,7 +225,7 @@ def test_a_fork_in_the_middle_of_a_long_block(kind: str, request: pytest.Fixture
         assert 2 == store.documents.count()
 
 
-@pytest.mark.parametrize("kind", ["sqlite_url", "postgres_url"])
+@pytest.mark.parametrize("kind", ["sqlite_url", "postgres_store_url"])
 def test_a_child_leaves_its_parents_transaction_alone(kind: str, request: pytest.FixtureRequest) -> None:
     """A child that is forked within a block, leaves it and closes the store, sends nothing on the parent's
     connection.

@@ -798,7 +798,7 @@ def place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty database of a kind."""
     if kind == "sqlite":
         return Place(f"sqlite:///{tmp_path / 'a.db'}", tmp_path)
-    url = request.getfixturevalue("postgres_url")
+    url = request.getfixturevalue("postgres_store_url")
     if kind == "postgres":
         return Place(url, tmp_path)
     primary: PostgresServer = request.getfixturevalue("postgres_server")

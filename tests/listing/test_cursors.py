@@ -174,10 +174,10 @@ def test_secrets_are_rotated(sqlite_url: str) -> None:
 
 
 @pytest.mark.parametrize("secret", [None, "s3cret"])
-def test_cursors_are_portable(postgres_url: str, secret: str | None) -> None:
+def test_cursors_are_portable(postgres_store_url: str, secret: str | None) -> None:
     """Stores holding the same documents give out the same cursors, and take one another's."""
     with ExitStack() as stack:
-        urls = ("memory://", "sqlite://", postgres_url)
+        urls = ("memory://", "sqlite://", postgres_store_url)
         stores = [stack.enter_context(docstore.open(url, cursor_secret=secret)) for url in urls]
         for store in stores:
             fill(store)

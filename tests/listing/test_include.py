@@ -54,7 +54,7 @@ def run(url: str, statement: str) -> None:
 @pytest.fixture(params=SQL)
 def sql_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store in an SQL database."""
-    name = "sqlite_url" if request.param == "sqlite-file" else "postgres_url"
+    name = "sqlite_url" if request.param == "sqlite-file" else "postgres_store_url"
     return str(request.getfixturevalue(name))
 
 

@@ -77,7 +77,7 @@ def soon() -> Iterator[None]:
 @pytest.fixture(params=("memory", "postgres"))
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of a store on two backends: what is refused before any I/O is refused in one place."""
-    return "memory://" if request.param == "memory" else str(request.getfixturevalue("postgres_url"))
+    return "memory://" if request.param == "memory" else str(request.getfixturevalue("postgres_store_url"))
 
 
 @pytest.fixture

@@ -105,17 +105,17 @@ def left_in(found: dict[str, bytes]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("others", [False, True])
 def test_no_byte_of_what_was_erased_is_left_in_postgres(
-    postgres_url: str, tmp_path: Path, others: bool
+    postgres_store_url: str, tmp_path: Path, others: bool
 ) -> None:
     """Promise 18: no table, index or statistic keeps it, dead rows and free room included."""
-    with docstore.open(postgres_url, blobs=tmp_path / "files") as store:
+    with docstore.open(postgres_store_url, blobs=tmp_path / "files") as store:
         fill(store, 30)
         if not others:
             store.documents.delete_many({"tenant": None})
-        with psycopg.connect(postgres_url.replace("postgresql+psycopg", "postgresql")) as connection:
+        with psycopg.connect(postgres_store_url.replace("postgresql+psycopg", "postgresql")) as connection:
             connection.execute("ANALYZE")
-        assert {canary for canary, _ in left_in(postgres_bytes(postgres_url))} == set(CANARIES)
+        assert {canary for canary, _ in left_in(postgres_bytes(postgres_store_url))} == set(CANARIES)
         store.erase(tenant=TENANT)
         store.collect(grace=0)
-        assert left_in(postgres_bytes(postgres_url)) == []
+        assert left_in(postgres_bytes(postgres_store_url)) == []
         assert store.documents.count() == (30 if others else 0)

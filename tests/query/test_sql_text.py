@@ -141,7 +141,7 @@ def asked(choose: RandomChooser, over: World, parsed: list[int]) -> tuple[Ask, d
     return question, {"filter": filter, "search": search, "sort": sort, "latest_only": question.latest_only}
 
 
-@pytest.mark.parametrize("name", ["sqlite_url", "postgres_url"])
+@pytest.mark.parametrize("name", ["sqlite_url", "postgres_store_url"])
 def test_no_fragment_of_a_question_is_in_the_sql(
     name: str, request: pytest.FixtureRequest, statements: Statements
 ) -> None:

@@ -48,10 +48,10 @@ def test_a_copy_holds_what_the_source_holds(source: docstore.Store, opens: Opens
 
 
 def test_every_backend_has_the_same_fingerprint(
-    source: docstore.Store, opens: Opens, sqlite_url: str, postgres_url: str
+    source: docstore.Store, opens: Opens, sqlite_url: str, postgres_store_url: str
 ) -> None:
     """A round trip through all of them changes nothing."""
-    stores = [source, opens(sqlite_url), opens(postgres_url), opens("sqlite://"), opens()]
+    stores = [source, opens(sqlite_url), opens(postgres_store_url), opens("sqlite://"), opens()]
     for one, next_one in pairwise(stores):
         assert docstore.copy(one, next_one).ok
     assert {fingerprint(source)} == {fingerprint(store) for store in stores}

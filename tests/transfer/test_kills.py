@@ -22,7 +22,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str, dic
     """Where to copy to: URL, place of the bytes, and what its filesystem is told."""
     database, storage = request.param
     url = (
-        request.getfixturevalue("postgres_url")
+        request.getfixturevalue("postgres_store_url")
         if database == "postgres"
         else f"sqlite:///{tmp_path}/other.db"
     )

@@ -498,6 +498,7 @@ def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]
     known: set[tuple[type, ...]] = set()  # types that whole rows had: a few, as few columns may be None
 
     def fill(values: dict[str, Any]) -> Any:
+        # Types are checked once for each combination: pages of rows have a few of them.
         if (kinds := tuple(map(type, values.values()))) not in known:
             _check_types(collection, values)
             if len(known) >= _MOST_KNOWN:
@@ -531,6 +532,7 @@ def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]
         for name, words in choices:
             if values[name] not in words:
                 raise ValueError(name)
+        # Past pydantic's validation: what was validated when it was written is only filled in.
         made = new(model)
         _hold(made, values)
         _hold_set(made, names.copy())

@@ -82,6 +82,7 @@ def _is_backend(given: Any) -> TypeGuard[Backend]:
 
 
 def _opened(opener: Opener, url: Any, read_only: bool, options: dict[str, Any]) -> Backend:
+    # A third party's opener need not know the option: the core refuses writes anyway.
     if read_only and "read_only" in signature(opener).parameters:
         options = {**options, "read_only": True}
     known = signature(opener).parameters
@@ -102,6 +103,7 @@ def _check_options(options: Mapping[str, Any], known: Mapping[str, Parameter]) -
     for name in options:
         if name in known:
             continue
+        # An opener that takes any option hands it to a driver, which would not know the slip for one.
         near = get_close_matches(name, [*_OWN, *named], 1, 0.8)
         if near or not takes_any:
             hint = f"did you mean {near[0]!r}?" if near else f"the backend's are {', '.join(named) or 'none'}"

@@ -57,12 +57,14 @@ class Watch:
         self._place = {"db.system.name": backend} if location is None else _place_of(location)
         self._is_in_process = location is None
         self._slow = slow_query
+        # Nobody can be told anything: a block costs one attribute then.
         self._idle = slow_query is None and find_spec("opentelemetry") is None
 
     def __call__(self, operation: str, plan: Plan | None = None) -> AbstractContextManager[object]:
         """Watch a block: ``operation`` is its name, ``plan`` the query's, ``None`` where it is none."""
         if self._idle:
             return _NOTHING
+        # Asked for each block: a program may set its SDK up after it has opened the store.
         timed = _Timed(self, operation, plan)
         kit = _instruments() if _may_be_heard() else None
         if kit is None or not kit.is_heard():

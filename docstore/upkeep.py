@@ -171,8 +171,8 @@ class Upkeep:
 
         Returns:
             The removed documents and objects, counted. An object that cannot be removed now is named there,
-            and removed next time. Rows of
-            bytes at another root than this store was opened with are left, and counted there.
+            and removed next time. Rows of bytes at another root than this store was opened with are left, and
+            counted there.
 
         Raises:
             WrongBlobs: the root of the bytes is another store's, or nobody knows whose; nothing was done.

@@ -121,6 +121,8 @@ class SQLBackend(ABC):
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a block for writing; commit it at the end, roll it back on an exception."""
+        # Order: the turn to write, then a connection: who waits for its turn must not hold one that readers
+        # need.
         self.gate.check()  # before it waits for the turn of another process
         with self.translated(), self.write_lock(), self.checkout() as connection:
             with self.starting(connection):
@@ -292,6 +294,7 @@ class SQLBackend(ABC):
     def connected(self) -> Iterator[sa.Connection]:
         """Take a connection for work on the schema; each statement is a transaction of its own."""
         with self.engine.connect() as plain:
+            # Our own BEGIN and COMMIT: SQLAlchemy must not open a transaction around them.
             yield plain.execution_options(isolation_level="AUTOCOMMIT")
 
     def forked(self) -> None:
@@ -397,6 +400,7 @@ class SQLBackend(ABC):
             BackendError: a table with data is missing, or an object that reads need, and nothing may be
                 made.
         """
+        # Rows exist nowhere else; counters, indexes and views can be made again from them.
         data = {f"{self.tables.prefix}{name}" for name in migrations.DATA}
         declared: list[str] = []
 

@@ -77,6 +77,7 @@ class Session(ABC):
         try:
             yield
         except BaseException:
+            # The error that the caller must see is the one that led here.
             with suppress(Exception):  # a connection that is gone has undone everything
                 self.cursor.execute("ROLLBACK TO SAVEPOINT docstore_part")
                 self.cursor.execute("RELEASE SAVEPOINT docstore_part")
@@ -114,6 +115,7 @@ class Session(ABC):
         return self._columns_read(query)[1]
 
     def _columns_read(self, query: Query) -> tuple[tuple[str, ...], str]:
+        # A process may have stores of two backends, and of several prefixes.
         place = (type(self), self.tables, query.collection.name, query.include, query.only)
         found = _READ.get(place)
         if found is None:

@@ -75,6 +75,8 @@ class LocalObjects:
 
     def remove(self, key: str) -> None:
         """Remove the temporary file first: a late writer then has nothing to rename."""
+        # In this order a writer that is still at it has nothing left to rename, and its object does not come
+        # back.
         _unlink(self._root / temporary_name(key))
         reached("C2")
         _unlink(self._root / key)
@@ -84,6 +86,7 @@ class LocalObjects:
         """Rename a file. Its time is set first: killed between the two, it only looks younger."""
         source, target = self._root / name, self._root / to
         self._make_folder(target.parent)
+        # The grace period of what was put aside counts from here.
         os.utime(source)
         os.replace(source, target)
         sync_folder(target.parent)
@@ -98,6 +101,7 @@ class LocalObjects:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
+            # link() fails where the name is taken, rename() replaces: only the first is a race that one wins.
             done = _replaced(temporary, target) if replace else _linked(temporary, target)
         finally:
             _unlink(temporary)
@@ -118,12 +122,14 @@ class LocalObjects:
         for chunk in chunks:
             write_all(file, chunk)
         reached("P3.2")
+        # Before the rename: else a power cut may leave the name with no bytes behind it.
         os.fsync(file)
 
     def _publish(self, temporary: Path, target: Path) -> None:
         try:
             os.rename(temporary, target)
             reached("P3.4")
+            # The new name is durable once its folder is.
             sync_folder(target.parent)
             reached("P3.5")
         except BaseException:
@@ -217,6 +223,7 @@ def fill_file(target: str, file: BinaryIO) -> None:
     """Write a file of this machine, whole and synced or not at all, through a temporary one beside it."""
     folder, _ = os.path.split(target)
     temporary = os.path.join(folder, f".docstore-{uuid4().hex}.tmp")
+    # Beside the target, as a rename within one filesystem is atomic.
     descriptor = os.open(temporary, _NEW, 0o666)
     try:
         try:

@@ -46,6 +46,7 @@ QUARANTINE = "quarantine/"
 # The object at the root that says whose bytes these are.
 MARK = ".docstore-store"
 
+# The folders repeat the first four digits of the name; what does not is nobody's key.
 _KEY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(?=\1\2)[0-9a-f]{32}")
 _TEMPORARY = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/\.(?=\1\2)([0-9a-f]{32})\.tmp")
 
@@ -174,6 +175,7 @@ class Objects(Protocol):
 
 def new_key() -> str:
     """Return a fresh storage key, ``xx/yy/<uuid4 hex>``, where ``xxyy`` are the first four digits."""
+    # Two levels of 256 folders: a million objects are 15 a folder.
     digits = uuid4().hex
     return f"{digits[:2]}/{digits[2:4]}/{digits}"
 
@@ -227,6 +229,7 @@ class ThreadPool:
 
     def submit(self, work: Callable[[S], T], item: S) -> Future[T]:
         """Have a thread do something."""
+        # A call of its own: it has no part in the caller's transaction, and can be given up by itself.
         call = Call()
         self._calls.append(call)
 
@@ -251,6 +254,7 @@ class ThreadPool:
             timeout = _LOOK_SECONDS if current().is_bounded else None
             done, left = wait(pending, timeout=timeout, return_when=FIRST_EXCEPTION)
             check()
+            # In the order of submitting, whichever failed first: the same fault is always the same error.
             failed = [future for future in self._futures if future in done and future.exception()]
             if failed:
                 failed[0].result()

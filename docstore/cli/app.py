@@ -105,6 +105,7 @@ class Commands(click.Group):
         name = arguments[0] if arguments else ""
         if name in _WHERE or name.startswith("-"):
             return super().resolve_command(context, arguments)
+        # A slip must never propose what removes.
         near = get_close_matches(name, [one for one in _WHERE if one not in _DESTRUCTIVE], 1, 0.7)
         hint = f"; did you mean {near[0]!r}?" if near else "; see: docstore --help"
         raise click.UsageError(f"there is no command {name!r}{hint}")
@@ -171,6 +172,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _said(error.format_message(), error.exit_code)
     except BrokenPipeError:
+        # `docstore find | head` ends the pipe; without this Python complains once more when it flushes at its
+        # end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:

@@ -131,6 +131,7 @@ def _print(
     from docstore.cli.output import json_text, record
 
     if form == "ids":
+        # One by one, in constant memory: --all may list millions.
         sys.stdout.writelines(f"{document.id}{chr(0) if zero else chr(10)}" for document in documents)
         return
     if form == "table" and names is None:
@@ -219,6 +220,7 @@ def _print_snippets(store: Store, documents: Sequence[Any], search: str) -> None
     from rich.text import Text
 
     console = stdout()
+    # The listing did not ask for snippets, as most are printed into a pipe.
     given: Any = store.documents.get_many([document.id for document in documents], include={"snippet"})
     for document in given:
         if not document.snippet:

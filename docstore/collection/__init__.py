@@ -274,6 +274,7 @@ class Records(Generic[T]):
             budget.plan = listing.plan
             if most == 0:
                 return 0
+            # A residual counts in batches, which must see one state.
             snapshot = not listing.plan.is_pushed
             with (
                 self._context.read(snapshot=snapshot) as reader,
@@ -384,6 +385,7 @@ class Records(Generic[T]):
             rows = self._view.run_exactly(reader, query)
         found: dict[str, Row] = {}
         for row in rows:
+            # Several tenants may have an id: of an unscoped view the first one answers.
             found.setdefault(row["id"], row)
         shown = partial(self._pages.included, include=names)
         return self._view.all_readable((found[id] for id in asked if id in found), shown)
@@ -632,6 +634,7 @@ class Records(Generic[T]):
     def __contains__(self, id: object) -> bool:
         """Return whether there is a record with this id, whichever version it is: ``id in collection``."""
         self._view.ready()
+        # As a list does: what is of another type is not in it, and no error.
         if not isinstance(id, (str, self._view.record_type)):
             return False
         return self.get(id, default=None) is not None  # type: ignore[arg-type]

@@ -191,6 +191,8 @@ class RankedOrder:
     def positions(self, reader: Reader) -> list[Position]:
         """Return the positions of all records that are ranked, in order."""
         plan, query = self.listing.plan, self.listing.query
+        # With a residual the core reads whole rows anyway, so that nothing is gained by asking for few
+        # columns.
         narrow = plan.window_pushed and not plan.is_careful
         light = replace(
             query, limit=self.most, include=query.include - {"content"} if plan.is_pushed else query.include,
@@ -237,6 +239,7 @@ class RankedOrder:
         stored = (_text(row["words"]) or "") if "words" in row else None
         # A row that was broken by hand gets a place too: it is left out, with a warning, when it is read.
         points = score(self.terms, filename, _text(row.get("content")), stored=stored)
+        # As whole numbers, which a cursor holds exactly.
         return -round(points * _SCORE_DIGITS), -(created if isinstance(created, int) else 0), -row["number"]
 
     def _cut(

@@ -591,6 +591,7 @@ class Pages(Generic[T]):
                 self._context.watching("iterate", listing.plan),
             ):
                 rows = executor.rows(reader, listing.plan, query)
+                # The next batch begins behind this batch's last row.
                 if rows and fault_of(self._collection, rows[-1]) is not None:  # it is no place to go on from
                     rows = executor.rows(reader, executor.careful(listing.plan), query)
                 return rows

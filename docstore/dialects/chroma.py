@@ -114,8 +114,7 @@ def to_chroma(filter: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return a filter over the metadata as a Chroma ``where``; ``None`` for one that matches everything.
 
     Raises:
-        FilterError: it holds what Chroma cannot say, such as ``$regex``, ``$exists``, ``null``
-            or nested keys.
+        FilterError: it holds what Chroma cannot say, such as ``$regex``, ``$exists``, null or nested keys.
 
     Example:
         >>> to_chroma({"metadata.year": {"$gte": 2020, "$lt": 2030}})

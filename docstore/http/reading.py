@@ -231,8 +231,10 @@ async def get_bytes(
         headers = {
             "ETag": tag,
             "Accept-Ranges": "bytes",
+            # Kept by the browser, asked for each time: who lost the right to a document must not see it.
             "Cache-Control": "private, no-cache",
             "Content-Disposition": attachment(document.filename),
+            # A stored HTML file must not run as this site.
             "Content-Security-Policy": "sandbox; default-src 'none'",
             "X-Content-Type-Options": "nosniff",
         }
@@ -270,6 +272,7 @@ async def _opened(view: View, id: str) -> tuple[Document, Any]:
         except BaseException:
             await answered(file.close)
             raise
+        # The record is read before and behind the opening: if both are alike, the file is theirs.
         if (again.sha256, again.size) == (document.sha256, document.size):
             return again, file
         await answered(file.close)
@@ -294,6 +297,7 @@ async def _pieces(file: Any, first: bytes, amount: int) -> AsyncIterator[bytes]:
             left -= len(piece)
             yield piece
     finally:
+        # Closing awaits, and a request that was cancelled would be interrupted there again.
         with CancelScope(shield=True):
             await answered(file.close)
 

@@ -97,6 +97,7 @@ def collect(
         ValueError: ``grace`` is negative or no number.
     """
     checked_grace(grace)
+    # Whose the root is comes first: with another store's database every object here would have no row.
     ownership = Places(blobs, backend.read, backend.write, store_id).look()
     ownership.check()
     removal = Removal(backend, blobs, ownership, workers, on_progress)
@@ -104,6 +105,7 @@ def collect(
     swept = removal.sweep(batches_of(backend, DEAD, scope=scope))
     dropped = _drop(backend, removal, grace, scope, on_progress)
     found = Absent()
+    # What has no row is nobody's, so that only an unconfined pass may judge it.
     if scope == ANYWHERE:
         compact(backend)
         found = remove_unknown(
@@ -144,6 +146,7 @@ def batches_of(
     if before is not None and now is not None:
         limit = before(now)
     elif before is not None:
+        # A write block, as only there is the database's clock to be had.
         with backend.write() as writer:
             limit = before(writer.now())
     after = ""
@@ -224,6 +227,7 @@ class Removal:
         here = self.here(rows)
         if not here:
             return [], []
+        # Outside of any write block: an object takes as long as the storage likes.
         failed = self._blobs.delete_many([row.key for row in here], self.uploads_of(), workers=self._workers)
         # One request removed them all; each is a crash point by itself.
         for _ in range(len(here) - len(failed)):
@@ -319,9 +323,8 @@ def erase(
         on_progress: called after each batch, with the stages ``documents`` and ``swept``.
 
     Returns:
-        The removed records, counted, the keys whose bytes could not be removed yet (collection does, until
-        they are), and
-        the roots that were not reached: there the bytes are still.
+        The removed records, counted; the keys whose bytes could not be removed yet, which collection does;
+        and the roots that were not reached, where the bytes are still.
 
     Raises:
         ScopeError: the scope is empty.
@@ -334,6 +337,8 @@ def erase(
         with backend.read() as reader:
             if reader.blobs(scope=scope, limit=1):
                 raise BlobsNotConfigured("bytes were written for this scope: open the store with blobs=")
+    # In this order nothing slips through: intents are fenced, so that no write under way becomes live later;
+    # then documents go with their bytes; then bytes that a write made live in between.
     _bury_intents(backend, scope)
     documents = _erase_documents(backend, scope, on_progress)
     _bury_ownerless(backend, scope)
@@ -344,6 +349,7 @@ def erase(
         swept = removal.sweep(_batches(backend, scope, DEAD), anonymous=True)
         _make_anonymous(backend, scope)
         report = EraseReport(documents, swept, tuple(removal.failed), tuple(removal.elsewhere()))
+    # Last: indexes and free pages hold values until what held them is written over.
     if isinstance(backend, KeepsValues):
         backend.forget_values()
     return report
@@ -358,6 +364,7 @@ def _bury_intents(backend: Backend, scope: Scope) -> None:
 def _erase_documents(backend: Backend, scope: Scope, on_progress: OnProgress | None) -> int:
     """Remove documents in batches, each with its bytes marked dead in one commit."""
     done = 0
+    # Asked anew each time: documents that are added meanwhile go, too, and a run that was killed goes on.
     while count := committed(backend, partial(_erase_some, scope=scope)):
         done += count
         tell(on_progress, "documents", done)

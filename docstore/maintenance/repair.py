@@ -93,6 +93,7 @@ def repair(
     needed = [(finding, proposal) for finding, proposal in proposed if proposal is not None]
     removals = sum(proposal.removes for _, proposal in needed)
     if not dry_run and not force:
+        # A database restored from a backup knows little of a full storage: that must not empty it.
         _check_removals(removals, max(report.objects, report.blobs))
     actions: list[Action] = []
     for finding, proposal in needed:
@@ -210,6 +211,7 @@ def propose_for_extra(
 ) -> Proposal | None:
     """Move what no row knows aside, if it is not too young; bury a live row that no document has."""
     key = key_of_temporary(name) or name
+    # In a write block: a replica may not know the row yet, and the object would look as if nobody needed it.
     row, unknown = committed(backend, lambda writer: (row_of(writer, key), unproven(writer, ownership)))
     if row is None or (key != name and row.state == "live"):
         stands = blobs.stat(name)
@@ -357,6 +359,7 @@ def _donor(backend: Backend, blobs: Blobs, document: Row) -> str | None:
     query = Query(DOCUMENTS, where=where, limit=_DONORS, include=frozenset({"blob_key"}))
     with backend.read() as reader:
         keys = [row["blob_key"] for row in reader.select(query)]
+    # Another document's bytes are as good if they are the same to the last one.
     for key in keys:
         others = key is not None and key != document["blob_key"]
         if others and _is_sound(blobs, key, document["size"], document["sha256"]):
@@ -375,6 +378,7 @@ def _copy(backend: Backend, blobs: Blobs, document: Row, donor: str, place: int)
 
     def finish(writer: Writer) -> bool:
         now, old = writer.now(), document["blob_key"]
+        # The document may have been given other bytes, or have gone, while its old ones were copied.
         wanted = old in documents_of(writer, [old])
         state = "live" if wanted else "dead"
         if not writer.update_blob(intent, PENDING, state=state, sha256=sha256, size=size, at=now):

@@ -188,6 +188,7 @@ def bucket_of(by: Any, path: Path, collection: Collection) -> Bucket:
     def start(instant: int | None) -> datetime | None:
         if instant is None:
             return None
+        # Python rounds down, so that instants before 1970 fall into their own day.
         day = instant // _DAY  # many instants share one, and a datetime takes 1 µs
         found = starts.get(day)
         if found is None:
@@ -203,6 +204,7 @@ def _floor(value: Any, width: float) -> float | None:
     if type(value) is not int and type(value) is not float:
         return None
     if type(value) is int and type(width) is int:
+        # Exact for whole numbers of any size, which a quotient of doubles is not.
         return value // width * width
     quotient = value / width
     if math.isinf(quotient):  # the width is less than lies between two doubles there

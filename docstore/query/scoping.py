@@ -79,6 +79,7 @@ def below_metadata(filter: Mapping[str, Any], model: type[BaseModel]) -> dict[st
     Raises:
         FilterError: it is no filter, or names what the model has not.
     """
+    # Twice: as it was given, so that errors speak of what the caller wrote; then with the model's names.
     under("metadata", filter)  # its form, before any name
     return under("metadata", _checked(filter, model, ()))
 

@@ -79,6 +79,7 @@ def search_terms(search: str | None, *, marks: bool = False) -> tuple[Occurs, ..
 def _groups(search: str, content: bool, marks: bool) -> list[list[Expr]]:
     """Return the terms of a search in groups: of each group any term must match."""
     plain = unicode_form("NFKC", without_ignorables(search.replace("\0", " ")))
+    # OR binds tighter than white space: each group is an Or, all of them an And.
     groups: list[list[Expr]] = []
     joins = False
     for minus, phrase, word in _TERM.findall(plain):

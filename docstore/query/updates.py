@@ -551,6 +551,7 @@ def _condition(reading: _Reading, given: Any, where: Where) -> Callable[[Json], 
     except FilterError as wrong:
         raise _placed(wrong, where) from None
     holds = compile(expr, free=True)
+    # Put into an array of one: the test of `$elemMatch` is the test of an element.
     if is_object and of_records(asked):  # MongoDB takes an array within the array for no object of indexes
         return lambda element: type(element) is dict and holds({"": [element]})
     return lambda element: holds({"": [element]})

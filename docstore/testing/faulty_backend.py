@@ -101,11 +101,13 @@ class FaultyBackend:
         fault = None
         with self.failing("begin"), self.target.write() as writer:
             yield _FaultyNest(self, writer) if isinstance(writer, Nests) else _FaultyWriter(self, writer)
+            # Within the block: a fault before the commit is an exception that undoes it.
             fault = self.faults.meet("commit")
             if fault == "before":
                 raise self.failure("commit")
             if fault == "delay":
                 self.sleep(self.seconds)
+        # Behind the block: it is committed, and the caller hears that nobody knows.
         if fault == "after":
             raise self.failure("commit")
         if fault == "late":

@@ -1,7 +1,7 @@
 """A filesystem that fails on purpose: call N, before or after its effect, or with its tail lost, or late.
 
-It wraps any fsspec filesystem. A sweep runs the same action with N = 1,
-2, 3, … until no fault fires any more, and so meets every call once:
+It wraps any fsspec filesystem. A sweep runs the same action with N = 1, 2, 3, … until no fault fires any
+more, and so meets every call once:
 
 >>> number = 1
 >>> while True:

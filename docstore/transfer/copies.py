@@ -226,12 +226,16 @@ def _insert(target: Store, writer: Writer, rows: Sequence[Row]) -> None:
             continue
         head = heads.get(chain)
         row["is_latest"] = head is None or head["version"] < row["version"]
+        # Batches come in no order of versions: one that is newer than what arrived so far takes the flag
+        # over.
         if row["is_latest"]:
             if head is not None and "number" in head:
                 turned.append(head)
             elif head is not None:
                 head["is_latest"] = False
             heads[chain] = row
+    # The flag is unique in a chain: it goes from the old heads before new ones have it; by number, as all
+    # writers lock.
     for head in sorted(turned, key=itemgetter("number")):
         writer.update(DOCUMENTS, head, {"is_latest": False})
     if rows:
@@ -317,6 +321,8 @@ def _is_same(row: Row, found: Row, replace: bool) -> bool:
 def _documents(target: Store, writer: Writer, rows: Sequence[Row]) -> set[Key]:
     """Return those documents of the extractions that the target has, locked, so that none goes meanwhile."""
     ids = tuple(dict.fromkeys(row["document_id"] for row in rows))
+    # A document that is removed now takes its extractions along; one that is removed meanwhile would leave
+    # them.
     query = Query(DOCUMENTS, target._scope, In(("id",), ids), lock="wait")
     return {key_of(row) for row in exactly(target._context.backend, writer, query)}
 
@@ -340,6 +346,7 @@ class LazyFile:
         if self._file is None:
             self._file = self._opening()
         piece = self._file.read(amount)
+        # The end: a file that is copied need not be open until the next one is.
         if not piece and amount:
             self.close()
             self._ended = True

@@ -121,6 +121,8 @@ class Insertion:
                     make_live(writer, item.put, now)
                 stored.append(StoredRow(row, True))
                 continue
+            # The document is there already, so that the bytes just written are not needed: a collection takes
+            # them.
             if item.put is not None and found.get("blob_key") != item.put.key:
                 give_up(writer, item.put, now)
             stored.append(StoredRow(found, found["id"] in self._tried))
@@ -138,6 +140,7 @@ class Insertion:
         clocked = [name for name in _CLOCKED if asked[name] is None]
         row = {**asked, "fingerprint": draft.fingerprint()}
         reached("P4.1")
+        # The clock is read in the statement itself: one round trip, and no block.
         made, unknown = root.written_single(lambda: backend.insert_single(DOCUMENTS, row, clocked))
         if made is None:
             self._tried.update([row["id"]] if unknown else ())
@@ -399,6 +402,7 @@ def put_bytes(root: StoreContext, puts: Sequence[BlobWrite], commit: Callable[[]
         BlobError: the bytes are not what was said, or cannot be stored.
     """
     for _ in range(_FENCED_TRIES):
+        # A fresh key for each try: what a fenced try wrote late is under a key that nothing names.
         place = root.places.place_to_write()
         _intend(root, puts, place)
         try:
@@ -421,6 +425,7 @@ def _intend(root: StoreContext, puts: Sequence[BlobWrite], place: int) -> None:
     """P2: commit an intent for each put, before a byte is written."""
     for put in puts:
         put.key = new_key()
+    # Before the commit: a transaction that fails meanwhile has to give them up, too.
     root.promise([put.row for put in puts])
     with root.apart() as writer:
         root.places.confirm(writer)
@@ -445,6 +450,7 @@ def _write_all(root: StoreContext, puts: Sequence[BlobWrite]) -> None:
 
         with ThreadPool(min(root.bytes().upload_workers, len(puts))) as threads:
             for put in puts:
+                # A caller's file object belongs to the caller's thread; all else is read by threads of ours.
                 if not put.source.is_callers:
                     threads.submit(work, put)
             for put in puts:
@@ -472,6 +478,7 @@ def _write(root: StoreContext, put: BlobWrite) -> Written:
 
 def make_live(writer: Writer, put: BlobWrite, now: int) -> None:
     """Turn an intent live: the fence. It loses to a collector that took the intent before."""
+    # The same row is what a collector marks dead: exactly one of the two updates finds it pending.
     size, sha256 = put.written.size, put.written.sha256
     if not writer.update_blob(put.row, _PENDING, state="live", at=now, sha256=sha256, size=size):
         raise _Fenced(f"the intent of {put.key} was collected")

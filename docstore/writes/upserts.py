@@ -252,6 +252,7 @@ class _Upsert:
     def run(self, writer: Writer) -> list[Done]:
         """Put all of them; return the row of each and what was done."""
         now = writer.now()
+        # The order of locks is every writer's: chains first, by bucket, then the rows, by number.
         lifecycle.lock_chains(writer, self._chains(writer))
         there = _found(writer, self._items, "wait")
         self._new, self._changes = [], {}
@@ -260,6 +261,7 @@ class _Upsert:
             if item.draft.dedupe:  # it looks at the bytes that those before it have
                 self._write_changes(writer, done, now)
             done[item.draft.key] = self._one(writer, item, there.get(item.draft.key), now)
+        # Changes go first: one of them may free the chain's latest place that a new row takes.
         self._write_changes(writer, done, now)
         insert_rows(writer, self._new)
         for one in done.values():

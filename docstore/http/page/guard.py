@@ -127,6 +127,7 @@ class Guard:
         self._keys = tuple(keys)
         self._write = write
         self._cookie = cookie
+        # Sessions end with the process: nothing of them is stored.
         self._secret = secrets.token_bytes(32)
         self._logins = Rate(_LOGINS_A_MINUTE, "keys that are wrong")
 
@@ -154,6 +155,8 @@ class Guard:
             await send(message)
 
         try:
+            # First of all: a page of another site that resolves its name to this address (DNS rebinding) is
+            # stopped here.
             self._check_host(request)
             path = scope["path"]
             if not path.startswith("/static/"):
@@ -179,6 +182,7 @@ class Guard:
             name = urlsplit(f"//{given}").hostname or ""
         except ValueError:
             name = ""
+        # An address cannot be rebound to another name, so that any may be allowed.
         is_address = "*" in self._hosts and (name.replace(".", "").isdigit() or ":" in name)
         if name not in self._hosts and not is_address:
             known = ", ".join(sorted(self._hosts - {"*"}))
@@ -219,6 +223,7 @@ class Guard:
         return cookies
 
     def _check_write(self, request: Request, token: str, *, is_open: bool) -> None:
+        # Browsers send it with every write, and no page can forge it.
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
             raise HTTPException(403, f"the request comes from another site, {origin[:80]!r}")
@@ -260,6 +265,7 @@ class Guard:
 
     def _is_ours(self, session: str, name: str) -> bool:
         nonce, _, signed = session.partition(".")
+        # In constant time: the answer's time must not tell how much of a forged signature is right.
         return hmac.compare_digest(signed.encode(), self._sign(f"session {name}", nonce).encode())
 
     def _sign(self, purpose: str, text: str) -> str:

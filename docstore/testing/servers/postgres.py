@@ -63,6 +63,7 @@ def postgres_binaries() -> Path:
 def private_folder() -> Path:
     """Create an empty folder short enough for a socket's path and reachable by other users."""
     for base in (Path(tempfile.gettempdir()), Path("/tmp")):
+        # Twenty bytes for the folder's own name; a socket's path is bounded, and the server runs as nobody.
         if len(os.fsencode(base)) < LONGEST_FOLDER - 20 and (not is_root() or reachable(base)):
             return Path(tempfile.mkdtemp(prefix="docstore-pg-", dir=base))
     return Path(tempfile.mkdtemp(prefix="docstore-pg-"))
@@ -74,12 +75,16 @@ def reachable(folder: Path) -> bool:
     return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))
 
 
+# A shell that waits for its standard input to end, which it does when this process does, even by SIGKILL;
+# then it ends the server and removes the folder.
 _WATCH = """
 cat >/dev/null
 pid=$(head -n 1 "$0/data/postmaster.pid") && kill -QUIT "$pid" &&
     while kill -0 "$pid" && [ -e "$0/data/postmaster.pid" ]; do sleep 0.1; done
 exec rm -rf "$0"
 """
+# Tests lose nothing in a power cut, so that no commit waits for a disk; TCP is closed, the socket is in the
+# folder.
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -167,6 +172,7 @@ class PostgresServer:
             A URL for `docstore.open`.
         """
         name = f"test_{uuid4().hex}"
+        # From Postgres 15 on a template is copied through the WAL unless it is told otherwise.
         strategy = "" if self._major() < 15 else " STRATEGY file_copy"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{strategy}')
         return self.url(name)
@@ -205,6 +211,7 @@ class PostgresServer:
             return
         options = " ".join(f"-c {name}='{value}'" for name, value in self._settings.items())
         self._control("start", "-l", str(self._log), "-o", options)
+        # Last: a server that did not start has nobody to watch.
         self._watch = self._spawn_watch()
 
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:

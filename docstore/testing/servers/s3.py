@@ -118,6 +118,7 @@ class S3Server:
 
     def close(self) -> None:
         """End the server; idempotent, and nothing in a forked child."""
+        # A forked child inherits the object, not the server.
         if os.getpid() != self._pid:
             return
         end(self._process)
@@ -144,17 +145,16 @@ WireFault: TypeAlias = Literal["error", "drop", "cut request", "cut reply"]
 Lack: TypeAlias = Literal["conditions", "checksums", "uploads", "batches"]
 FAULTS: tuple[WireFault, ...] = ("error", "drop", "cut request", "cut reply")
 _CHECKSUMS = ("x-amz-checksum-", "x-amz-sdk-checksum", "x-amz-trailer")
+# Headers of one connection: a proxy makes its own.
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 
 
 class S3Proxy:
     """Passes requests on to a server on this machine, and lets some of them fail.
 
-    ``error`` answers 500 and passes nothing on; ``drop`` passes the request on and closes the connection
-    instead
-    of answering; ``cut request`` passes on all but the last byte of the body and closes both sides; ``cut
-    reply``
-    answers with all but the last byte of the body, or of the head where there is no body.
+    ``error`` answers 500 and passes nothing on. ``drop`` passes the request on and closes the connection
+    instead of answering. ``cut request`` passes on all but the last byte of the body and closes both sides.
+    ``cut reply`` answers with all but the last byte of the body, or of the head where there is no body.
 
     Example:
         >>> with S3Server() as server, S3Proxy(server.port, rate=0.1, seed=7) as proxy:
@@ -230,6 +230,8 @@ class S3Proxy:
             for name, value in headers.items():
                 if name.lower() not in ("expect", "connection"):
                     connection.putheader(name, value)
+            # The announced length is the whole body's: the server waits for the last byte, and then sees the
+            # end.
             connection.endheaders(body[:-1] if cut else body)
             if not cut:
                 with connection.getresponse() as answer:  # it may hold the socket by itself

@@ -90,7 +90,7 @@ class PageStatements:
     @property
     def wanted(self) -> int:
         """The number of matches up to the end of the page."""
-        return self.query.offset + (self.query.limit or 0)
+        return max(1, self.query.offset + (self.query.limit or 0))
 
     def walk(self, bound: int) -> Fragment:
         """Return the ordered scan of the first ``bound`` rows.
@@ -251,9 +251,12 @@ def read_page(
     is_small = partial(selectivities.is_small, query, furthest, partial(runs.size_of, query))
     key = condition.key, query.scope  # what is rare with one tenant may be common with others
     alike = condition.alike, query.scope.tenant is None, query.scope.owner is None
-    bound = selectivities.first(key, alike, wanted, furthest, found=found, is_dear=bool(condition.prefilters))
+    start = first_scan(wanted, furthest, is_dear=condition.is_dear)
+    bound = selectivities.first(
+        key, alike, wanted, furthest, start, found=found, risks=not condition.prefilters
+    )
     if not bound and not selectivities.is_known(key):
-        probes = access is None and selectivities.probes(alike)
+        probes = access is None and not condition.is_dear and selectivities.probes(alike)
         probed = _probed(query, condition) if probes else None
         if probed is not None:
             read = runs.fetch(page.probing(probed), prepare=page.has_one_way(probed))
@@ -262,7 +265,7 @@ def read_page(
                 selectivities.remember_probe(key, alike, matched / max(rows, 1))
                 return [row[:-2] for row in read if row[-2] is not None]
             selectivities.note_overflow(alike)
-        bound = first_scan(wanted, furthest)
+        bound = start
     if len(condition.whole.text) > _COSTLY_CHARACTERS:
         bound = bound and furthest
     if condition.prefilters and selectivities.is_small(query, bound, partial(runs.size_of, query)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -79,3 +80,20 @@ def test_no_probe_follows_one_that_found_too_much(store: docstore.Store, noted: 
     assert [] == _names(store, "common", **{"metadata.n": {"$gt": 402}})
     assert [] == [text for text, _ in noted if "MATERIALIZED" in text]
     assert ["450.txt"] == _names(store, "n450", **{"metadata.n": {"$gt": 403}})
+
+
+def test_a_rare_word_after_common_ones_reads_few_contents(postgres_url: str, noted: Statements) -> None:
+    """To look into a content takes long: a word is tried on few rows, even if others were frequent."""
+    with docstore.open(postgres_url, blobs="memory://") as opened:
+        opened.documents.add_many(
+            {"filename": f"{n}.txt", "content": f"common words of {n} and rare{n}"} for n in range(2_000)
+        )
+        for word in ("common", "words", "and"):
+            assert 10 == len(opened.documents.find(search=word, limit=10).items)
+        noted.clear()
+        assert ["7.txt"] == [one.filename for one in opened.documents.find(search='"7 and rare7"', limit=10)]
+        bounds = [
+            int(found) for text, _ in noted for found in re.findall(r"number DESC LIMIT (\d+)\) AS d", text)
+        ]
+    assert len(bounds) == 1
+    assert bounds[0] <= 64

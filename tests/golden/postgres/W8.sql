@@ -5,7 +5,7 @@ FROM (SELECT d.*
   FROM "docstore_document" AS d
   WHERE 1=1
   ORDER BY d.created_at DESC, d.number DESC
-  LIMIT 128) AS d
+  LIMIT 16) AS d
 WHERE ((strpos(coalesce(d.filename_search, d.filename_fold), %s) > 0 OR (SELECT strpos(c.words, %s) > 0
       FROM "docstore_content" AS c
       WHERE c.tenant = d.tenant AND c.number = d.number)) AND d.is_latest)
@@ -21,7 +21,7 @@ FROM (SELECT d.*
   FROM "docstore_document" AS d
   WHERE 1=1
   ORDER BY d.created_at DESC, d.number DESC
-  LIMIT 128) AS d
+  LIMIT 16) AS d
 WHERE ((strpos(coalesce(d.filename_search, d.filename_fold), %s) > 0 OR (SELECT strpos(c.words, %s) > 0
       FROM "docstore_content" AS c
       WHERE c.tenant = d.tenant AND c.number = d.number)) AND d.is_latest)

@@ -17,7 +17,6 @@ import psycopg
 import sqlalchemy as sa
 from docstore_sql.backend import SQLBackend
 from docstore_sql.pool import IdlePool, ReadBlock, on_loop
-from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
@@ -93,7 +92,7 @@ class Timeouts:
 _NOT_FLAT = TermSupport(Support.UNSUPPORTED, "a sub-select is not asked of distributed tables")
 
 
-class PostgresBackend(SQLBackend):
+class PostgresBackend(SQLBackend[PostgresSession]):
     """A store in one Postgres database.
 
     Args:
@@ -109,7 +108,6 @@ class PostgresBackend(SQLBackend):
     """
 
     name = "postgresql"
-    session_type: ClassVar[type[Session]] = PostgresSession
     compiler_type = PostgresCompiler
     drivers: ClassVar[tuple[str, ...]] = ("psycopg",)
     connects_slowly: ClassVar[bool] = True
@@ -186,19 +184,19 @@ class PostgresBackend(SQLBackend):
             found = {name: int(size) for name, size in session.cursor.fetchall()}
         return {"database": sum(found.values()), **found}
 
-    def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
+    def read(self, *, snapshot: bool = False) -> AbstractContextManager[PostgresSession]:
         """Open a block for reading; one that needs no snapshot is no transaction."""
         return self._read(self._begin_snapshot if snapshot else self._begin_one)
 
     # -- the replica -----------------------------------------------------------------------------------------
 
     @contextmanager
-    def read_anywhere(self, *, snapshot: bool = False) -> Iterator[Session]:
+    def read_anywhere(self, *, snapshot: bool = False) -> Iterator[PostgresSession]:
         """Open a block for reading, at the replica if it has all that this store must see."""
         with ExitStack() as stack:
             yield self._at_replica(stack, snapshot) or stack.enter_context(self.read(snapshot=snapshot))
 
-    def _at_replica(self, stack: ExitStack, snapshot: bool) -> Session | None:
+    def _at_replica(self, stack: ExitStack, snapshot: bool) -> PostgresSession | None:
         replica, positions = self.replica, self._positions
         idle = None if replica is None else replica._idle_pool()
         if replica is None or idle is None or positions.is_away:
@@ -207,7 +205,7 @@ class PostgresBackend(SQLBackend):
         block = ReadBlock(idle, replica, begin, positions.check)
         positions.now()  # a primary that is away is no fault of the replica's
         try:
-            session: Session = stack.enter_context(block)
+            session: PostgresSession = stack.enter_context(block)
         except Behind:
             return None
         except BackendError as error:
@@ -231,13 +229,13 @@ class PostgresBackend(SQLBackend):
             session.cursor.execute("SELECT pg_current_wal_insert_lsn()::text")
             return str(session.cursor.fetchone()[0])
 
-    @contextmanager
-    def checkout(self) -> Iterator[Any]:
+    def checkout(self) -> AbstractContextManager[Any]:
         """Take a connection in autocommit; one that broke does not go back to the pool."""
+        return super().checkout() if self._idle is not None else self._checkout_in_autocommit()
+
+    @contextmanager
+    def _checkout_in_autocommit(self) -> Iterator[Any]:
         with super().checkout() as connection:
-            if self._idle is not None:
-                yield connection
-                return
             driver = connection.dbapi_connection
             autocommit = driver.autocommit
             if not autocommit:
@@ -338,7 +336,6 @@ class PostgresBackend(SQLBackend):
     @contextmanager
     def _single_statement(self, *, of: Row | None = None) -> Iterator[PostgresSession]:
         with self.read() as session:
-            assert isinstance(session, PostgresSession)
             try:
                 yield session
             except Exception as error:
@@ -353,7 +350,6 @@ class PostgresBackend(SQLBackend):
                     self._positions.wrote()
         if of is not None and folds():
             with suppress(BackendError), self.write() as block:
-                assert isinstance(block, PostgresSession)
                 block.counters.fold([of["tenant"] or ""])
                 if of["tenant"] is None:
                     block.learn()
@@ -449,16 +445,15 @@ class PostgresBackend(SQLBackend):
         with self.starting(connection), closing(driver.cursor()) as cursor:
             cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: PostgresSession) -> None:
         """Begin a transaction that is durable once it is committed."""
         session.cursor.execute(self._begin)
 
-    def _commit(self, session: Session) -> None:
+    def _commit(self, session: PostgresSession) -> None:
         try:
             super()._commit(session)
         finally:
             self._positions.wrote()
-        assert isinstance(session, PostgresSession)
         if self.owned and session.copied:
             with suppress(BackendError), self.translated():  # what was asked for is done
                 session.analyze_new()

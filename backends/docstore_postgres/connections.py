@@ -435,7 +435,7 @@ def _parsed(url: str) -> sa.URL:
     return sa.make_url(found["start"] + found["rest"]).update_query_dict(query)
 
 
-def check_server(backend: SQLBackend) -> None:
+def check_server(backend: SQLBackend[Any]) -> None:
     """Refuse a server that is not Postgres as this backend knows it.
 
     Raises:
@@ -468,7 +468,7 @@ FROM unnest(ARRAY[to_regclass(%s), to_regclass(%s), to_regclass(%s)]) AS found
 """
 
 
-def forbidden(backend: SQLBackend) -> str:
+def forbidden(backend: SQLBackend[Any]) -> str:
     """Return why a store that is there cannot be written to; ``""``: it can, or there is none."""
     tables = tuple(backend.tables.named(name) for name in ("document", "extraction", "blob"))
     with backend.translated():

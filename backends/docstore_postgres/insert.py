@@ -152,9 +152,8 @@ class InsertSession(Session):
 
     def assignments(self, names: Iterable[str]) -> str:
         """Return the SET clause for columns of the table."""
-        return ", ".join(
-            f"{name} = %s::{_CASTS[name]}" if name in _CASTS else f"{name} = %s" for name in names
-        )
+        casts = [f"::{_CASTS[name]}" if name in _CASTS else "" for name in names]
+        return ", ".join([f"{name} = %s{cast}" for name, cast in zip(names, casts, strict=True)])
 
     def update_alike(
         self, collection: Collection, rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -44,7 +44,10 @@ _COLLECTIONS = {one.name: one for one in (DOCUMENTS, EXTRACTIONS)}
 POOL_LOOK_SECONDS = 0.02
 
 
-class SQLBackend(ABC):
+S = TypeVar("S", bound=Session)
+
+
+class SQLBackend(ABC, Generic[S]):
     """A backend over one SQLAlchemy engine.
 
     Args:
@@ -55,7 +58,6 @@ class SQLBackend(ABC):
     """
 
     name: str
-    session_type: ClassVar[type[Session]]
     compiler_type: ClassVar[type[Compiler]]
 
     def __init__(self, engine: Any, tables: Tables, *, owned: bool, pool_timeout: float = 10.0) -> None:
@@ -96,16 +98,16 @@ class SQLBackend(ABC):
         """Say whether the database orders by ``key``; it does."""
         return EXACT
 
-    def read(self, *, snapshot: bool = False) -> AbstractContextManager[Session]:
+    def read(self, *, snapshot: bool = False) -> AbstractContextManager[S]:
         """Open a block for reading."""
         return self._read(self.begin_read if snapshot else None)
 
-    def _read(self, begin: str | None) -> AbstractContextManager[Session]:
+    def _read(self, begin: str | None) -> AbstractContextManager[S]:
         pool = self._idle_pool()
         return self._read_checked_out(begin) if pool is None else ReadBlock(pool, self, begin)
 
     @contextmanager
-    def _read_checked_out(self, begin: str | None) -> Iterator[Session]:
+    def _read_checked_out(self, begin: str | None) -> Iterator[S]:
         with self.translated(), self.checkout() as connection:
             session = self.session(connection)
             with self._interruptible(session):
@@ -119,22 +121,33 @@ class SQLBackend(ABC):
                         roll_back(session)
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self) -> Iterator[S]:
         """Open a block for writing; commit it at the end, roll it back on an exception."""
         # Order: the turn to write, then a connection: who waits for its turn must not hold one that readers
         # need.
         self.gate.check()  # before it waits for the turn of another process
-        with self.translated(), self.write_lock(), self.checkout() as connection:
-            with self.starting(connection):
-                session = self.session(connection)
-                self.begin(session)
-            try:
-                with self._interruptible(session):
-                    yield session
-            except BaseException:
-                roll_back(session)
-                raise
-            self._commit(session)
+        try:
+            with self.write_lock(), self.checkout() as connection:
+                try:
+                    session = self.session(connection)
+                    self.begin(session)
+                except Exception as error:
+                    self._raise_lost(connection, error)
+                    raise
+                call = current()
+                before = call.attach(session.interrupt)
+                try:
+                    try:
+                        yield session
+                    finally:
+                        call.detach(before)
+                except BaseException:
+                    roll_back(session)
+                    raise
+                self._commit(session)
+        except Exception as error:
+            self._raise_translated(error)
+            raise
 
     @staticmethod
     @contextmanager
@@ -147,7 +160,7 @@ class SQLBackend(ABC):
         finally:
             call.detach(before)
 
-    def _commit(self, session: Session) -> None:
+    def _commit(self, session: S) -> None:
         """Commit; if the connection is lost meanwhile, raise an error that says the outcome is unknown."""
         if session.process != os.getpid():
             raise BackendError("this transaction belongs to the process that was forked: end it there")
@@ -175,14 +188,17 @@ class SQLBackend(ABC):
         try:
             yield
         except Exception as error:
-            failed = self.translate(error)
-            if failed is None or not self.is_lost(connection):
-                raise
+            self._raise_lost(connection, error)
+            raise
+
+    def _raise_lost(self, connection: Any, error: Exception) -> None:
+        failed = self.translate(error)
+        if failed is not None and self.is_lost(connection):
             failed.transient = True
             raise failed from error
 
     @contextmanager
-    def join(self, connection: Any) -> Iterator[Callable[[], Session]]:
+    def join(self, connection: Any) -> Iterator[Callable[[], S]]:
         """Take part in the application's transaction; yield what makes the session of each call."""
         with ExitStack() as stack:
             with self.translated():
@@ -191,7 +207,7 @@ class SQLBackend(ABC):
                 )
                 stack.enter_context(self.joining(joined.connection))
 
-            def session() -> Session:
+            def session() -> S:
                 joined.check()
                 return self.joined_session(joined.connection)
 
@@ -201,7 +217,7 @@ class SQLBackend(ABC):
     def joining(self, connection: Any) -> AbstractContextManager[None]:
         """Set up a connection of the application's, for a block."""
 
-    def joined_session(self, connection: Any) -> Session:
+    def joined_session(self, connection: Any) -> S:
         """Return the session of one call on a connection of the application's."""
         return self.session(connection)
 
@@ -217,9 +233,9 @@ class SQLBackend(ABC):
 
     # -- connections -------------------------------------------------------------------------------
 
-    def session(self, connection: Any) -> Session:
+    @abstractmethod
+    def session(self, connection: Any) -> S:
         """Return a session on a raw connection."""
-        return self.session_type(connection, self.tables, self.compilers)
 
     def _idle_pool(self) -> IdlePool | None:
         """Return the idle connections, ``None`` if none are kept; a fork starts with none."""
@@ -227,9 +243,12 @@ class SQLBackend(ABC):
             self.forked()
         return self._idle
 
-    @contextmanager
-    def checkout(self) -> Iterator[Any]:
+    def checkout(self) -> AbstractContextManager[Any]:
         """Take a raw connection, an idle one or one from the engine's pool, set up."""
+        return self._checkout()
+
+    @contextmanager
+    def _checkout(self) -> Iterator[Any]:
         pool = self._idle_pool()
         with self.gate:
             if pool is not None:
@@ -306,7 +325,7 @@ class SQLBackend(ABC):
         self._pid = os.getpid()
         self.after_fork()
 
-    def after_fork(self) -> None:  # noqa: B027 - most dialects share nothing but the pool
+    def after_fork(self) -> None:
         """Replace the state that a forked process must not share."""
 
     @contextmanager
@@ -314,12 +333,13 @@ class SQLBackend(ABC):
         """Turn errors of the driver and the pool into BackendError."""
         try:
             yield
-        except DocstoreError:
-            raise
         except Exception as error:
-            translated = self.translate(error)
-            if translated is None:
-                raise
+            self._raise_translated(error)
+            raise
+
+    def _raise_translated(self, error: Exception) -> None:
+        translated = None if isinstance(error, DocstoreError) else self.translate(error)
+        if translated is not None:
             raise translated from error
 
     # -- the schema --------------------------------------------------------------------------------
@@ -494,11 +514,11 @@ class SQLBackend(ABC):
         """Return whether the server has closed a connection."""
         return False
 
-    def recover(self, idle: IdleConnection) -> None:  # noqa: B027 - a ROLLBACK is enough on Postgres
+    def recover(self, idle: IdleConnection) -> None:
         """End everything that a failed block left under way on a connection."""
 
     @abstractmethod
-    def begin(self, session: Session) -> None:
+    def begin(self, session: S) -> None:
         """Begin a transaction for writing."""
 
     @abstractmethod
@@ -528,7 +548,7 @@ class SQLBackend(ABC):
         """Return the BackendError for an error of the driver or the pool, None for others."""
 
 
-def _conforms(backend: SQLBackend) -> AbstractContextManager[Writer]:
+def _conforms(backend: SQLBackend[Session]) -> AbstractContextManager[Writer]:
     return backend.write()  # checked by mypy: a session is a Writer
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from random import random, sample
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -216,8 +217,8 @@ class Counters:
         for row, columns in changes:
             key = before.get(row["number"])
             if key is not None:
-                given = (columns.get(name, value) for name, value in zip(COUNTED, key, strict=True))
-                tenant, owner, latest, status = given
+                after = [columns.get(name, value) for name, value in zip(COUNTED, key, strict=True)]
+                tenant, owner, latest, status = after
                 moved[tenant or "", owner or "", latest, status] += 1
                 moved[key] -= 1
         return moved
@@ -230,7 +231,7 @@ class Counters:
         marks = f"({', '.join([self._session.mark] * (len(COUNTED) + 1))})"
         several = len(rows) if len(rows) <= _COUNTERS_PER_STATEMENT else 1
         insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES {', '.join([marks] * several)}"
-        bound = [tuple(value for row in rows for value in row)] if several > 1 else rows
+        bound = [tuple(chain.from_iterable(rows))] if several > 1 else rows
         if self._session.appends:
             self._session.cursor.executemany(insert, bound)
             if random() * WRITES_PER_FOLD < 1:
@@ -241,7 +242,7 @@ class Counters:
             self._session.cursor.executemany(raised, bound)
             lowered = [row[:-1] for row in rows if row[-1] < 0]
             if lowered:  # a tenant's and an owner's name go with their last document
-                key = " AND ".join(f"{name} = {self._session.mark}" for name in COUNTED)
+                key = " AND ".join([f"{name} = {self._session.mark}" for name in COUNTED])
                 self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
 
     def repair(self) -> None:

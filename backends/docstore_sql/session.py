@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection as Container
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import itemgetter
 from types import NoneType
 from typing import Any, ClassVar
@@ -26,6 +26,7 @@ from docstore_sql.tables import Tables, columns_of
 
 # Columns of unique keys: setting one of them may raise Duplicate.
 _UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
+_COUNTED = frozenset(COUNTED)
 # The columns that a select reads, by what it includes: there are few different ones.
 _READ: dict[tuple[type, Tables, str, frozenset[str], frozenset[str] | None], tuple[tuple[str, ...], str]] = {}
 # In the order of BlobRow, which is made of a row as it comes.
@@ -280,16 +281,25 @@ class Session(ABC):
 
     def update_many(self, collection: Collection, changes: Changes) -> bool:
         """Set columns of rows, by a statement for all that set the same ones; return whether all exist."""
-        counted = [(row, columns) for row, columns in changes if not columns.keys().isdisjoint(COUNTED)]
-        if collection is not DOCUMENTS:
-            counted = []
-        before = self.counters.of_stored([row for row, _ in counted]) if counted else {}
-        groups: dict[tuple[str, ...], list[tuple[Row, Mapping[str, Any]]]] = {}
+        counted: list[tuple[Row, Mapping[str, Any]]] = []
+        groups: dict[tuple[str, ...], tuple[list[Row], list[Iterable[Any]]]] = {}
         for row, columns in changes:
-            names = tuple(name for name in columns if name != "content")
-            groups.setdefault(names, []).append((row, columns))
-        written = sum(self._update_alike(collection, *group) for group in groups.items())
-        self.counters.add(self.counters.moved(before, counted))
+            stored = columns
+            if "content" in columns:
+                stored = {name: value for name, value in columns.items() if name != "content"}
+            if collection is DOCUMENTS and not _COUNTED.isdisjoint(stored):
+                counted.append((row, stored))
+            rows, values = groups.setdefault(tuple(stored), ([], []))
+            rows.append(row)
+            values.append(stored.values())
+        before = self.counters.of_stored([row for row, _ in counted]) if counted else {}
+        written = 0
+        for names, (rows, values) in groups.items():
+            written += self._update_alike(
+                collection, rows, dict(zip(names, zip(*values, strict=True), strict=True))
+            )
+        if counted:
+            self.counters.add(self.counters.moved(before, counted))
         if written < len(changes):
             return False
         contents = [{**row, **columns} for row, columns in changes if "content" in columns]
@@ -299,13 +309,16 @@ class Session(ABC):
             self._insert_contents(contents, [row["number"] for row in contents])
         return True
 
-    def _update_alike(self, collection: Collection, names: tuple[str, ...], changes: Changes) -> int:
-        """Set the same columns in rows; return how many of these exist."""
-        rows = [row for row, _ in changes]
-        if names:
-            given = {name: [columns[name] for _, columns in changes] for name in names}
-            with nullcontext() if _UNIQUE.isdisjoint(names) else self.kept():
-                return self.update_alike(collection, rows, self.changed_columns(rows, given))
+    def _update_alike(
+        self, collection: Collection, rows: list[Row], columns: Mapping[str, Sequence[Any]]
+    ) -> int:
+        """Set the same columns in rows, a value for each row; return how many rows exist."""
+        if columns:
+            stored = self.changed_columns(rows, columns)
+            if _UNIQUE.isdisjoint(columns):
+                return self.update_alike(collection, rows, stored)
+            with self.kept():
+                return self.update_alike(collection, rows, stored)
         found = 0
         for chosen in self.chosen(rows):
             self.run(chosen.wrapped(f"SELECT count(*) FROM {self.tables.of(collection)} WHERE "))
@@ -315,13 +328,7 @@ class Session(ABC):
     def update_alike(
         self, collection: Collection, rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]
     ) -> int:
-        """Set columns of the table in rows, at least one of both; return how many rows exist.
-
-        Args:
-            collection: the collection of the rows.
-            rows: the rows.
-            columns: a value for each row, by the column's name.
-        """
+        """Set columns of the table in rows, at least one of both; return how many rows exist."""
         sets, exist = self.assignments(columns), 0
         for row, values in zip(rows, zip(*columns.values(), strict=True), strict=True):
             key = self.key_of(row)
@@ -343,7 +350,7 @@ class Session(ABC):
 
     def assignments(self, names: Iterable[str]) -> str:
         """Return the SET clause for columns of the table."""
-        return ", ".join(f"{name} = {self.mark}" for name in names)
+        return ", ".join([f"{name} = {self.mark}" for name in names])
 
     def delete(self, collection: Collection, rows: Sequence[Row]) -> int:
         """Remove rows, content and extractions by foreign keys; return how many rows there were."""

@@ -19,7 +19,6 @@ import sqlalchemy as sa
 from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
 from docstore_sql.migrations import upgrade_needed
 from docstore_sql.pool import IdleConnection, IdlePool, LoopConnection
-from docstore_sql.session import Session
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
@@ -50,7 +49,7 @@ _REWRITTEN_BYTES = 256 << 20
 _READER_THREADS = 4
 
 
-class SQLiteBackend(SQLBackend):
+class SQLiteBackend(SQLBackend[SQLiteSession]):
     """A store in one SQLite database.
 
     Args:
@@ -64,7 +63,6 @@ class SQLiteBackend(SQLBackend):
     """
 
     name = "sqlite"
-    session_type: ClassVar[type[Session]] = SQLiteSession
     compiler_type = SQLiteCompiler
     begin_read: ClassVar[str] = "BEGIN"
     drivers: ClassVar[tuple[str, ...]] = ("pysqlite", "aiosqlite")
@@ -97,16 +95,15 @@ class SQLiteBackend(SQLBackend):
         if owned and self.path is not None:
             sa.event.listen(engine, "do_connect", self._by_place)
 
-    @contextmanager
-    def checkout(self) -> Iterator[Any]:
+    def checkout(self) -> AbstractContextManager[Any]:
         """Take a connection; a database in memory has one, used in turn."""
-        if self._single is None:
-            with super().checkout() as connection:
-                yield connection
-            return
+        return super().checkout() if self._single is None else self._checkout_in_turn(self._single)
+
+    @contextmanager
+    def _checkout_in_turn(self, turn: ReentrantFairLock) -> Iterator[Any]:
         if os.getpid() != self._pid:
             self.forked()
-        if not self._single.acquire(self.busy_timeout, "the one connection of a database in memory"):
+        if not turn.acquire(self.busy_timeout, "the one connection of a database in memory"):
             raise StoreBusy(
                 f"others kept the one connection of this database in memory for longer than "
                 f"{self.busy_timeout:g} s; try again later"
@@ -115,7 +112,7 @@ class SQLiteBackend(SQLBackend):
             with super().checkout() as connection:
                 yield connection
         finally:
-            self._single.release()
+            turn.release()
 
     def _by_place(self, dialect: Any, record: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
         """Have a connection opened by what may be done where the file is."""
@@ -162,13 +159,12 @@ class SQLiteBackend(SQLBackend):
         """Return a place for what sessions work out for ``query``."""
         return SQLitePrepared.of(query)
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: SQLiteSession) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
         self._begin_in_time(session)
-        assert isinstance(session, SQLiteSession)
         session.indexed.private = True
 
-    def _begin_in_time(self, session: Session) -> None:
+    def _begin_in_time(self, session: SQLiteSession) -> None:
         """Begin; look at the call while another program holds the file: SQLite's wait does not."""
         if not current().is_bounded or self.path is None:
             session.cursor.execute("BEGIN IMMEDIATE")
@@ -378,7 +374,7 @@ class SQLiteBackend(SQLBackend):
             retryable=True,
         )
 
-    def _commit(self, session: Session) -> None:
+    def _commit(self, session: SQLiteSession) -> None:
         super()._commit(session)
         try:
             changed = self.place.has_changed()
@@ -404,13 +400,6 @@ class SQLiteBackend(SQLBackend):
             finally:
                 target.close()
         return True
-
-    @contextmanager
-    def write(self) -> Iterator[SQLiteSession]:
-        """Open a block for writing."""
-        with super().write() as session:
-            assert isinstance(session, SQLiteSession)
-            yield session
 
     def forked(self) -> None:
         """Begin anew in a forked process.
@@ -481,21 +470,18 @@ class SQLiteBackend(SQLBackend):
             self.session(connection).cursor.execute("BEGIN IMMEDIATE")
         yield
 
-    def joined_session(self, connection: Any) -> Session:
+    def joined_session(self, connection: Any) -> SQLiteSession:
         """Return the session of one call: what it knows of the index is its own."""
         session = self.session(connection)
         session.indexed.private = True
         return session
 
     def write_lock(self) -> AbstractContextManager[None]:
-        """Wait for the turn to write."""
-        return self._turn()
+        """Wait for the turn to write, and look whether the file is still the one that was opened."""
+        return self.lock.held(self.busy_timeout, self._look_in_turn)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        with self.lock.held(self.busy_timeout):
-            self._look(in_turn=True)
-            yield
+    def _look_in_turn(self) -> None:
+        self._look(in_turn=True)
 
     def ensure_schema(self, *, upgrade: bool = True) -> None:
         """Turn the file to WAL while no writer of ours works on it; then open it as any other."""

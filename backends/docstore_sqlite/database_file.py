@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePath
 from urllib.parse import quote, unquote
@@ -260,11 +260,12 @@ class WriteLock:
         self._threads = FairLock()
 
     @contextmanager
-    def held(self, timeout: float) -> Iterator[None]:
+    def held(self, timeout: float, look: Callable[[], object] = bool) -> Iterator[None]:
         """Hold the lock for a block.
 
         Args:
             timeout: seconds to wait for it.
+            look: called once it is held.
 
         Raises:
             StoreBusy: others held it for longer than the timeout.
@@ -276,6 +277,7 @@ class WriteLock:
         try:
             self._enter_process(deadline)
             try:
+                look()
                 yield
             finally:
                 self._leave_process()

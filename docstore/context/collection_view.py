@@ -282,15 +282,23 @@ class CollectionView(Generic[T]):
         Raises:
             NotFound: there is none.
         """
-        # Every get() comes through here, so its plan is made by hand where the backend is exact.
-        leaf, backend = Compare(("id",), "eq", id), self.context.backend
-        query = Query(self.collection, self.scope, leaf, _BY_NUMBER, None, 0, 1, include, lock)
-        exact = backend.support(self.collection, leaf).support is Support.EXACT
-        exact = exact and backend.sorts(self.collection, _BY_NUMBER[0]).support is Support.EXACT
-        rows = reader.select(query) if exact else self.run_exactly(reader, query)
+        rows = self._keyed(reader, self.collection, Compare(("id",), "eq", id), 1, include, lock)
         if not rows:
             raise NotFound(f"no {self.collection.name.rstrip('s')} with the id {shown(id)}", id=id)
         return rows[0]
+
+    def _keyed(
+        self, reader: Reader, collection: Collection, leaf: Compare, limit: int, include: frozenset[str],
+        lock: Lock | None,
+    ) -> Sequence[Row]:  # fmt: skip
+        """Return the first rows of a key. Every get and change comes through here, so the plan is made by
+        hand where the backend is exact.
+        """
+        query = Query(collection, self.scope, leaf, _BY_NUMBER, None, 0, limit, include, lock)
+        backend = self.context.backend
+        exact = backend.support(collection, leaf).support is Support.EXACT
+        exact = exact and backend.sorts(collection, _BY_NUMBER[0]).support is Support.EXACT
+        return reader.select(query) if exact else self.run_exactly(reader, query)
 
     @property
     def noun(self) -> str:
@@ -385,8 +393,8 @@ class CollectionView(Generic[T]):
         """
         wanted = self.collection if collection is None else collection
         where = Compare(("id",), "eq", id) if number is None else Compare(("number",), "eq", number)
-        query = Query(wanted, self.scope, where, limit=2, include=include, lock=lock)
-        return _only(self.run_exactly(writer, query), id, wanted.name.rstrip("s"))
+        rows = self._keyed(writer, wanted, where, 2, include, lock)
+        return _only(rows, id, wanted.name.rstrip("s"))
 
     def changed(
         self,

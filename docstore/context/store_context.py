@@ -424,12 +424,17 @@ class StoreContext:
             with self._translated(), current.part() as writer:
                 yield writer
             return
+        if budget is None:
+            with self.backend.write() as writer:
+                yield writer
+                check()  # who was cancelled before the commit has done nothing
+            return
         with ExitStack() as stack:
             # Only the waiting is paid out of it: a write that has begun is not cut short by time.
-            with budget or nullcontext():
+            with budget:
                 writer = stack.enter_context(self.backend.write())
             yield writer
-            check()  # who was cancelled before the commit has done nothing
+            check()
 
     def _translated(self) -> AbstractContextManager[None]:
         """Translate the engine's errors within the transaction in force, call by call."""

@@ -269,7 +269,7 @@ def test_a_right_that_is_missing_is_named_with_what_to_grant(weak_url: str) -> N
 @pytest.fixture(scope="module")
 def small_server() -> Iterator[PostgresServer]:
     """A server of few connections."""
-    settings = {"max_connections": "8", "superuser_reserved_connections": "0", "reserved_connections": "0"}
+    settings = {"max_connections": "8", "superuser_reserved_connections": "0"}
     with PostgresServer(settings) as server:
         yield server
 

@@ -34,8 +34,18 @@ class CitusServer(PostgresServer):
 
     def create_database(self, *, template: str = "template0") -> str:
         """Create a database with Citus in it and return its URL."""
-        name, place = f"test_{uuid4().hex}", self._coordinator
+        name = f"test_{uuid4().hex}"
+        self._make(name, template)
+        return self.url(name)
+
+    def clear_database(self, url: str) -> None:
+        """Make a database anew: what Citus keeps of its tables is not in its schema alone."""
+        name = sa.make_url(url).database or ""
+        self.drop_database(url)
+        self._make(name, "template0")
+
+    def _make(self, name: str, template: str) -> None:
+        place = self._coordinator
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         found = f"SELECT citus_set_coordinator_host('{place.host}', {place.port or 5432})"
         self.execute("CREATE EXTENSION citus", found, database=name)
-        return self.url(name)

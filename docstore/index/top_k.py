@@ -429,7 +429,7 @@ def _window(
 
 def _enough(limit: int) -> int:
     """Return how many records may be left: to leave out another takes longer than to sort it."""
-    return limit + (limit >> 2) + 4
+    return limit + (limit >> 3) + 1
 
 
 def _count_to(integer: int, enough: int) -> int:

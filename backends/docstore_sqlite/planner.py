@@ -42,7 +42,7 @@ from docstore.index.ngrams import fts5_query, text_query
 from docstore.index.search import MatchSets, TermSource, answer_key, leaf_sets
 from docstore.index.snapshot import IndexMatches, Snapshot
 from docstore.index.tail import Segment
-from docstore.index.terms import EVERY
+from docstore.index.terms import EVERY, NUMBERS
 from docstore.index.top_k import OrderBounds, order_bounds
 from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves
 from docstore.query.facets import Bucket, Facet, group
@@ -348,6 +348,8 @@ _LOOKED_AT_ONCE = 64
 # to list 20,000 documents (100,000 documents of 200 bytes, CPU).
 _TEXT_WALK_PAGES = 16
 _CREATED = ("created_at",)
+# Records that lie anyhow fill a page within so many times the rows that it takes on average.
+_FURTHER = 3
 
 
 class IndexSearch(SnapshotSession):
@@ -391,7 +393,14 @@ class IndexSearch(SnapshotSession):
                 return AccessPath("walk"), asked.reading(walked)
         found = self._find(terms, key, index, asked)
         way = AccessPath("cut", found.sure, found.most - found.sure)
+        wanted, total = query.offset + (query.limit or 0), index.size
+        is_walkable = asked.is_walkable and wanted <= _WALK_LEAST
         if found.is_exact:
+            if is_walkable and not self._has_times(index):
+                length = _FURTHER * wanted * total // max(1, found.most)
+                walked = self._walk(query, asked, found.whole, length) if length <= WALK_MOST else None
+                if walked is not None:
+                    return AccessPath("walk"), asked.reading(walked)
             cut = index.cut(found, query.order, query.offset, query.limit or 0, after)
             if cut is None or cut.bulk.count > NUMBERED_ROWS:
                 return None
@@ -401,10 +410,9 @@ class IndexSearch(SnapshotSession):
             return way, self._reading(replace(query, offset=cut.skip), numbers, asked.timed)
         if found.most <= _LOOKED_AT_ONCE:
             return replace(way, kind="list"), self._reading(query, found.whole.upper.members)
-        wanted, total = query.offset + (query.limit or 0), index.size
         length = walk_length(wanted, total)
-        if asked.is_walkable and wanted <= _WALK_LEAST and found.most * length >= wanted * total:
-            walked = self._walk(query, asked, found.whole.upper, length)
+        if is_walkable and found.most * length >= wanted * total:
+            walked = self._walk(query, asked, found.whole, length)
             if walked is not None:
                 return AccessPath("walk"), asked.reading(walked)
         rounds = self._rounds(query, found, index, after)
@@ -424,7 +432,14 @@ class IndexSearch(SnapshotSession):
         beside = index.find(others, answer_key(others))
         if beside.most * length < wanted * index.size:
             return None
-        return self._walk(query, asked, beside.whole.upper, length)
+        return self._walk(query, asked, MatchSets(EMPTY, beside.whole.upper), length)
+
+    @staticmethod
+    def _has_times(index: Snapshot) -> bool:
+        """Return whether the times are at hand, or were wanted before: it takes 3 ms to read them."""
+        stored = index.bulk.stored
+        assert isinstance(stored, PostingReader)
+        return stored.is_wanted_again(_CREATED, NUMBERS)
 
     def count(self, query: Query, asked: PlannedQuery, at_most: int | None) -> int:
         """Count the rows of a planned query. Call within a transaction."""
@@ -551,23 +566,25 @@ class IndexSearch(SnapshotSession):
         self.cursor.execute(text, (*values, *where.values, at_most))
         return int(self.cursor.fetchone()[0])
 
-    def _walk(self, query: Query, asked: PlannedQuery, among: Bitmap, length: int) -> list[int] | None:
+    def _walk(self, query: Query, asked: PlannedQuery, found: MatchSets, length: int) -> list[int] | None:
         """Return the numbers of a page by an ordered scan, None if so many rows do not fill it.
 
         Args:
             query: the query, in the order of ``created_at``.
             asked: its planned form.
-            among: the rows that can match, whatever the ``created_at``; they are put to the filter.
+            found: the match sets, whatever the ``created_at``; what is not exact is put to the filter.
             length: the number of rows to scan.
         """
         table, wanted = self.tables.of(query.collection), query.offset + (query.limit or 0)
-        begins, test = self._condition(query, asked.timed), self._condition(replace(query, after=None), None)
-        among_these, way = _probe("w", among), "DESC" if query.order[0].descending else "ASC"
+        begins, test = self._condition(query, asked.timed), _probe("w", found.upper)
+        way, joined = "DESC" if query.order[0].descending else "ASC", ""
+        if not found.is_exact:
+            test = both((test, self._condition(replace(query, after=None), None)))
+            joined = f" CROSS JOIN {table} AS d ON d.number = w.number"
         self.cursor.execute(
             f"SELECT w.number FROM (SELECT d.number FROM {table} AS d{_where(begins)} "
-            f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?) AS w CROSS JOIN {table} AS d "
-            f"ON d.number = w.number WHERE {among_these.text} AND {test.text} LIMIT ?",
-            (*begins.values, length, *among_these.values, *test.values, wanted),
+            f"ORDER BY d.created_at {way}, d.number {way} LIMIT ?) AS w{joined} WHERE {test.text} LIMIT ?",
+            (*begins.values, length, *test.values, wanted),
         )
         passed = [row[0] for row in self.cursor.fetchall()]
         return passed[query.offset :] if len(passed) >= wanted else None

@@ -317,6 +317,13 @@ class PostingReader:
             self._kept.put(place, found, 80 * len(found) + 100)
         return found if isinstance(found, list) else None
 
+    def is_wanted_again(self, path: Path, column: bytes) -> bool:
+        """Return whether a column is at hand, or was wanted before; note that it is wanted."""
+        if self._kept.get(("column", path, column)) is not None or self._kept.get(("wanted", path, column)):
+            return True
+        self._kept.put(("wanted", path, column), True, 100)
+        return False
+
     def column(self, path: Path, column: bytes) -> BitSlices:
         """Return the slices of a column, read by one statement."""
         place = ("column", path, column)
@@ -324,13 +331,13 @@ class PostingReader:
         if found is None:
             rows = self._cursor.execute(
                 f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key BETWEEN ? AND ? "
-                "AND chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk",
+                "AND chunk IN (SELECT value FROM json_each(?))",
                 (self._path(path), column, column + b"\xff", self._chunks),
             )
             pieces: dict[bytes, list[tuple[int, bytes]]] = {}
             for key, chunk, bits in rows:
                 pieces.setdefault(key, []).append((chunk, bits))
-            sets = {key: assemble(some) for key, some in pieces.items()}
+            sets = {key: assemble(sorted(some)) for key, some in pieces.items()}
             present = sets.pop(column, EMPTY)
             found = BitSlices(column, present, {key[1] - 0x80: bits for key, bits in sets.items()})
             self._kept.put(place, found, 2 * sum(bits.weight for bits in (present, *sets.values())))

@@ -124,10 +124,15 @@ class Bitmap:
     def __bool__(self) -> bool:
         if self._members is not None:
             return bool(self._members)
-        return self.integer != 0
+        return any(self._raw or b"") if self._integer is None else self._integer != 0
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Bitmap) and self.integer == other.integer
+        if not isinstance(other, Bitmap):
+            return False
+        one, two = self._raw, other._raw
+        if one is not None and two is not None and len(one) == len(two):
+            return one == two
+        return self.integer == other.integer
 
     def __hash__(self) -> int:
         return hash(self.integer)
@@ -302,6 +307,7 @@ def _digits(numbers: Iterable[int], first: int, span: int) -> int:
 # -- forms in a database --------------------------------------------------------------------------------
 
 CHUNK: Final = 1 << 16
+_CHUNK_BYTES: Final = CHUNK >> 3
 # Below this a bitmap of one place is shorter than its number.
 _EARLY: Final = 24
 _SWAP: Final = sys.byteorder == "big"
@@ -382,21 +388,20 @@ def assemble(pieces: Sequence[tuple[int, bytes]]) -> Bitmap:
         return EMPTY
     if all(form[0] == 0 for _, form in pieces) and sum(len(form) for _, form in pieces) <= 2 * SMALL:
         return Bitmap.of([(chunk << 16) + place for chunk, form in pieces for place in _places_of(form[1:])])
-    whole = bytearray((pieces[-1][0] + 1) * 8192)
+    parts: list[bytes] = []
+    end = 0
     for chunk, form in pieces:
-        start = chunk * 8192
+        if chunk > end:
+            parts.append(bytes((chunk - end) * _CHUNK_BYTES))
         if form[0] == 1:
-            whole[start : start + len(form) - 1] = form[1:]
-        elif form[0] == 2:
-            raw = _integer(form).to_bytes(8192, "little")
-            whole[start : start + 8192] = raw
+            part = form[1:]
         elif form[0] == 3:
-            start += int.from_bytes(form[1:3], "little")
-            whole[start : start + len(form) - 3] = form[3:]
+            part = bytes(int.from_bytes(form[1:3], "little")) + form[3:]
         else:
-            for place in _places_of(form[1:]):
-                whole[start + (place >> 3)] |= 1 << (place & 7)
-    return Bitmap.of_raw(bytes(whole))
+            part = _integer(form).to_bytes(_CHUNK_BYTES, "little")
+        parts.append(part.ljust(_CHUNK_BYTES, b"\0"))
+        end = chunk + 1
+    return Bitmap.of_raw(b"".join(parts))
 
 
 def assembled_union(pieces: Iterable[tuple[int, bytes]]) -> Bitmap:

@@ -179,7 +179,7 @@ class BitSlices:
         varying: each bit that only some values have, and who has it, the most significant first.
     """
 
-    __slots__ = ("_differing", "_integers", "base", "present", "varying")
+    __slots__ = ("_differing", "base", "present", "varying")
 
     def __init__(self, column: bytes, present: Bitmap, slices: Mapping[int, Bitmap]) -> None:
         last, base = 8 * WIDTHS[column] - 1, 0
@@ -194,14 +194,6 @@ class BitSlices:
         self.base: int = base
         self.varying: tuple[tuple[int, Bitmap], ...] = tuple(varying)
         self._differing = sum(bit for bit, _ in varying)
-        self._integers: tuple[tuple[int, int], ...] | None = None
-
-    @property
-    def integers(self) -> tuple[tuple[int, int], ...]:
-        """The varying bits, each with who has it as an integer: the loops over them are most of a query."""
-        if self._integers is None:
-            self._integers = tuple((bit, bits.integer) for bit, bits in self.varying)
-        return self._integers
 
     def compare(self, ordinal: int, among: Bitmap | None = None) -> tuple[Bitmap, Bitmap, Bitmap]:
         """Return which records have a lesser, the same and a greater value than ``ordinal``.
@@ -215,10 +207,10 @@ class BitSlices:
         other = (ordinal ^ self.base) & ~self._differing
         last = 1 << other.bit_length() >> 1
         # Level records agree with the value so far; each slice moves those that differ to one side for good.
-        for bit, slice in self.integers:
+        for bit, bits in self.varying:
             if bit < last or not level:
                 break
-            ones = level & slice
+            ones = level & bits.integer
             if ordinal & bit:
                 lesser |= level ^ ones
                 level = ones

@@ -139,6 +139,8 @@ def can_cut(order: Sequence[SortKey], position: Sequence[Any] | None, source: Te
 
 
 def _has_arrays(path: Path, source: TermSource) -> bool:
+    if path[0] in _NEVER_NONE:
+        return False
     return bool(source.posting((), OVERSIZED)) or any(
         source.posting(path[:at], ARRAY) for at in range(1, len(path) + 1)
     )
@@ -253,6 +255,8 @@ def cut(found: Bitmap, order: Sequence[SortKey], offset: int, limit: int, source
     key = order[0]
     if key.path == ("number",):
         return _by_number(found, key.descending, offset, limit)
+    if found.is_listed and found.count <= _enough(limit):
+        return TopK(found, offset)
     if len(key.path) == 1 and key.path[0] in _NEVER_NONE:
         return _cut_group(found, NUMBER, order, offset, limit, source)
     groups = list(_groups(found, key.path, source))
@@ -388,8 +392,6 @@ def cut_slices(
         Few more than ``limit`` records, as far as ``tie`` can tell them apart. They stand without gaps in
         the order: whoever sorts them and skips has the window.
     """
-    if among.is_listed and among.count <= _enough(limit):
-        return among, offset
     return _window(slices, 0, among.integer, among.count, offset, limit, tie, largest)
 
 
@@ -405,10 +407,10 @@ def _window(
 ) -> tuple[Bitmap, int]:
     """Do so with the slices from a place on; ``total`` is the number of records, where it is known."""
     end, begun, taken, skip = offset + limit, EMPTY, 0, 0  # those taken come before the rest of ``level``
-    for at in range(place, len(slices.integers)):
+    for at in range(place, len(slices.varying)):
         if total is not None and total <= _enough(end - offset):
             return union(begun, Bitmap.of_integer(taken | level)), skip + offset
-        ones = level & slices.integers[at][1]
+        ones = level & slices.varying[at][1].integer
         if not ones or ones == level:
             continue
         first = ones if largest else level ^ ones

@@ -116,8 +116,7 @@ WHERE collection = ? AND steps = ?;
 SELECT key, chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key BETWEEN ? AND ? AND chunk IN (SELECT value
-  FROM json_each(?))
-ORDER BY chunk;
+  FROM json_each(?));
 --   13
 --   b'\x08'
 --   b'\x08\xff'

@@ -41,8 +41,7 @@ WHERE collection = ? AND steps = ?;
 SELECT key, chunk, bits
 FROM "docstore_posting"
 WHERE path = ? AND key BETWEEN ? AND ? AND chunk IN (SELECT value
-  FROM json_each(?))
-ORDER BY chunk;
+  FROM json_each(?));
 --   14
 --   b'\x08'
 --   b'\x08\xff'
@@ -85,6 +84,21 @@ WHERE path = ? AND key = ? AND chunk IN (SELECT value
   FROM json_each(?));
 --   23
 --   b'\x03'
+--   '[0]'
+
+SELECT id
+FROM "docstore_path"
+WHERE collection = ? AND steps = ?;
+--   'documents'
+--   '["created_at"]'
+
+SELECT key, chunk, bits
+FROM "docstore_posting"
+WHERE path = ? AND key BETWEEN ? AND ? AND chunk IN (SELECT value
+  FROM json_each(?));
+--   5
+--   b'\x08'
+--   b'\x08\xff'
 --   '[0]'
 
 SELECT {columns}

@@ -10,23 +10,15 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT chunk, bits
-FROM "docstore_posting"
-WHERE path = ? AND key = ? AND chunk IN (SELECT value
-  FROM json_each(?));
---   1
---   b'\x00'
---   '[0]'
-
 SELECT w.number
 FROM (SELECT d.number
   FROM "docstore_document" AS d
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
-          FROM "docstore_content" AS c
-          WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest)
+WHERE (docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
+            FROM "docstore_content" AS c
+            WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest))
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -63,9 +55,9 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
-          FROM "docstore_content" AS c
-          WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest)
+WHERE (docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
+            FROM "docstore_content" AS c
+            WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest))
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>

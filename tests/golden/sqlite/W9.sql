@@ -16,7 +16,7 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest)
+WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -52,7 +52,7 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest)
+WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -100,7 +100,7 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest)
+WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>
@@ -136,7 +136,7 @@ FROM (SELECT d.number
   ORDER BY d.created_at DESC, d.number DESC
   LIMIT ?) AS w
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest)
+WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
 LIMIT ?;
 --   176
 --   <a set of numbers below 65536>

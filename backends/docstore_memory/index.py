@@ -1,4 +1,4 @@
-"""Index of one collection in memory: terms folded in bulk, and the commits since, taken up when somebody
+"""Index of one collection in memory: terms compacted in bulk, and the commits since, taken up when somebody
 asks.
 
 The algebra is that of every backend (:mod:`docstore.index`). Here the bulk is dictionaries, and the
@@ -37,9 +37,9 @@ from docstore.index.top_k import OrderBounds, order_bounds
 from docstore.query.expr import And, Compare, Expr, Leaf, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
 
-# Changes that are folded together, whoever made them.
-_FOLD = 16_384
-# So many new records of one commit are folded at once: it costs the same for each, whenever it comes, and
+# Changes that are compacted together, whoever made them.
+_COMPACTED_TOGETHER = 16_384
+# So many new records of one commit are compacted at once: it costs the same for each, whenever it comes, and
 # until then every query looks at them beside the bulk. A page of $ne with 1,696 of 100,000 pending took
 # 14 ms, now 1.5.
 _BATCH = 1_024
@@ -79,7 +79,7 @@ class MemoryPostings:
             found = self._columns[place] = column_of(self, path, column)
         return found
 
-    def fold(
+    def compact(
         self,
         fields: Mapping[str, bool],
         before: Mapping[int, Record],
@@ -89,7 +89,7 @@ class MemoryPostings:
 
         Args:
             fields: the indexed fields.
-            before: the changed records as they were when last folded; new ones are not among them.
+            before: the changed records as they were at the last compaction; new ones are not among them.
             now: the changed records that still exist, as they are.
         """
         self._sorted.clear()
@@ -99,7 +99,7 @@ class MemoryPostings:
             for path, node in TermTree(fields, before).root.walk():
                 here = self._facts[path]
                 for key, _ in sets_of(node):
-                    left = _compact(difference(here.get(key, EMPTY), gone))
+                    left = _in_one_form(difference(here.get(key, EMPTY), gone))
                     if left:
                         here[key] = left
                     else:
@@ -127,7 +127,7 @@ def _joined(old: Bitmap | None, members: Members) -> Bitmap:
     return Bitmap.of_integer(integer if old is None else old.integer | integer)
 
 
-def _compact(bits: Bitmap) -> Bitmap:
+def _in_one_form(bits: Bitmap) -> Bitmap:
     """Return the set in one form only: a compact list or an integer."""
     if bits.is_listed:
         return Bitmap(array(NUMBERS_TYPE, bits.members), None)
@@ -190,17 +190,17 @@ class Index:
             if old is not None or new is not None:
                 self._before.setdefault(number, old)
                 self._coming[number] = new
-                if len(self._before) >= _FOLD:
-                    self._fold()
+                if len(self._before) >= _COMPACTED_TOGETHER:
+                    self._compact()
 
     def note_new(self, records: Mapping[int, Record]) -> None:
         """Log new records."""
         coming = iter(records.items())
-        while some := dict(islice(coming, _FOLD - len(self._before))):
+        while some := dict(islice(coming, _COMPACTED_TOGETHER - len(self._before))):
             self._before.update(dict.fromkeys(some))
             self._coming.update(some)
-            if len(self._before) >= _FOLD or len(some) >= _BATCH:
-                self._fold()
+            if len(self._before) >= _COMPACTED_TOGETHER or len(some) >= _BATCH:
+                self._compact()
 
     def snapshot(self) -> Snapshot:
         """Return the index as it is now."""
@@ -209,9 +209,9 @@ class Index:
             self._coming = {}
         return self._snapshot
 
-    def _fold(self) -> None:
-        folded = {number: record for number, record in self._before.items() if record is not None}
-        self._stored.fold(self.fields, folded, self.snapshot().tail.records())
+    def _compact(self) -> None:
+        before = {number: record for number, record in self._before.items() if record is not None}
+        self._stored.compact(self.fields, before, self.snapshot().tail.records())
         self._before = {}
         self._snapshot = Snapshot(Bulk(self.fields, self._stored), Tail(self._reading))
 

@@ -350,7 +350,7 @@ class PostgresBackend(SQLBackend[PostgresSession]):
                     self._positions.wrote()
         if of is not None and folds():
             with suppress(BackendError), self.write() as block:
-                block.counters.fold([of["tenant"] or ""])
+                block.counters.sum_up([of["tenant"] or ""])
                 if of["tenant"] is None:
                     block.learn()
 
@@ -415,7 +415,7 @@ class PostgresBackend(SQLBackend[PostgresSession]):
         """Forget common values and counters that no document has any more, and leave no dead rows."""
         with self.write() as session:
             forget(session)
-            session.counters.fold(wait=True)
+            session.counters.sum_up(wait=True)
         with self.translated(), self.checkout() as connection:
             erase_traces(self.session(connection).cursor, self.tables, settings=not self.pooled)
 

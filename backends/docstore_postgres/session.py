@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import psycopg
 from docstore_sql.compiler import ColumnFilter, Compiler, Fragment, both, column_filter, joined
-from docstore_sql.counters import COUNTED, WRITES_PER_FOLD
+from docstore_sql.counters import COUNTED, WRITES_PER_SUM
 from docstore_sql.tables import Tables
 
 from docstore.backend import BlobRow, BlobState, Capabilities, Query, Row, Scope, SortKey, Statement
@@ -551,4 +551,4 @@ def _insert_text(tables: Tables, name: str, names: Sequence[str], clocked: Seque
 
 def folds() -> bool:
     """Return whether it is time to add the counts up, now and then."""
-    return random() * WRITES_PER_FOLD < 1
+    return random() * WRITES_PER_SUM < 1

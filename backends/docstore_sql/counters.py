@@ -30,8 +30,8 @@ _OF_ROW_NAMED = "tenant, coalesce(owner, '') AS owner, is_latest, status"
 _BESIDES = ", ".join(COUNTED[1:])
 # One write in so many adds up appended counts, by chance: no writer has to count what others wrote. It does
 # so for a few of its own tenants, so that a write to thousands of them does not wait for all.
-WRITES_PER_FOLD = 64
-_TENANTS_PER_FOLD = 8
+WRITES_PER_SUM = 64
+_TENANTS_PER_SUM = 8
 # Up to so many counters are written by one statement.
 _COUNTERS_PER_STATEMENT = 4
 
@@ -234,9 +234,9 @@ class Counters:
         bound = [tuple(chain.from_iterable(rows))] if several > 1 else rows
         if self._session.appends:
             self._session.cursor.executemany(insert, bound)
-            if random() * WRITES_PER_FOLD < 1:
+            if random() * WRITES_PER_SUM < 1:
                 tenants = sorted({key[0] for key in change})
-                self.fold(sample(tenants, min(len(tenants), _TENANTS_PER_FOLD)))
+                self.sum_up(sample(tenants, min(len(tenants), _TENANTS_PER_SUM)))
         else:
             raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
             self._session.cursor.executemany(raised, bound)
@@ -250,7 +250,7 @@ class Counters:
         self._session.lock("tally")
         self.add(self.differences())
 
-    def fold(self, tenants: Sequence[str] | None = None, *, wait: bool = False) -> None:
+    def sum_up(self, tenants: Sequence[str] | None = None, *, wait: bool = False) -> None:
         """Replace counts of several rows by sums, unless another writer is just doing so.
 
         Args:
@@ -266,10 +266,10 @@ class Counters:
             self._session.run(Fragment(several))
             tenants = [tenant for (tenant,) in self._session.cursor.fetchall()]
         for tenant in tenants:
-            self._fold_one(tenant)
+            self._sum_one(tenant)
 
-    def _fold_one(self, tenant: str) -> None:
-        """Fold what is counted of one tenant: two statements, as no cluster takes both in one."""
+    def _sum_one(self, tenant: str) -> None:
+        """Sum up what is counted of one tenant: two statements, as no cluster takes both in one."""
         within = f"FROM {self._table} WHERE tenant = {self._session.mark}"
         several = f"SELECT {_BESIDES} {within} GROUP BY {_BESIDES} HAVING count(*) > 1"
         gone = f"DELETE {within} AND ({_BESIDES}) IN ({several}) RETURNING {_BESIDES}, n"

@@ -85,7 +85,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         self.path = self.place.path
         self.read_only = self.place.read_only
         self.lock = lock_of(self.path)
-        # True once the file is known to hold a store of this format: nothing is folded into another one.
+        # True once the file is known to hold a store of this format: nothing is compacted into another one.
         self.is_ready = False
         self.clock = Clock()
         self.index: dict[str, SharedIndex] = {name: SharedIndex() for name in FIELDS}
@@ -230,10 +230,8 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
             session.rebuild_index()
 
     def compact(self) -> None:
-        """Fold whatever is noted, merge the text index if it holds much that is no more, and write the file
-        anew if something was erased since.
-        """
-        self._fold_all()
+        """Compact the log, merge a text index with much that is gone, rewrite the file after an erasure."""
+        self._compact_all()
         self._merge_texts(begin=False)
         with self.read() as session:
             erased = session.setting(_ERASED) == "1"
@@ -247,7 +245,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         """
         with self.write() as session:
             session.set_setting(_ERASED, "1")
-        self._fold_all()
+        self._compact_all()
         self._merge_texts(begin=True)
         if self.path is not None and os.path.getsize(self.path) <= _REWRITTEN_BYTES:
             self._write_anew()
@@ -265,13 +263,13 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
             self._commit(session)
             session.checkpoint()
 
-    def _fold_all(self) -> None:
-        """Fold whatever is noted; take no turn to write where nothing is."""
+    def _compact_all(self) -> None:
+        """Compact whatever is logged; take no turn to write where nothing is."""
         with self.read() as session:
             if not session.is_noted():
                 return
         with self.write() as session:
-            session.fold_all()
+            session.compact_all()
 
     def _merge_texts(self, *, begin: bool) -> None:
         """Merge the text index, a part in each transaction, so that other writers take their turns."""
@@ -538,8 +536,8 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
             self.forked()
             return
         if self.is_ready and not self.read_only:
-            with suppress(Exception):  # the log stays as it is: whoever opens the store next may fold it
-                self._fold_all()
+            with suppress(Exception):  # the log stays as it is: whoever opens the store next may compact it
+                self._compact_all()
         with ExitStack() as held:
             if not self.read_only:
                 with suppress(BackendError, OSError):  # held for good, or it cannot be opened

@@ -44,7 +44,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, read_json
 from docstore_sqlite.posting_store import (  # fmt: skip
     COLUMNS,
     FIELDS,
-    TEXTS_FOLDED_TOGETHER,
+    TEXTS_COMPACTED_TOGETHER,
     IndexState,
     IndexTables,
     PostingCache,
@@ -53,7 +53,7 @@ from docstore_sqlite.posting_store import (  # fmt: skip
     add_names,
     add_texts,
     begin_texts,
-    fold_texts,
+    compact_texts,
     generation_name,
     pending_texts,
     steps_text,
@@ -228,7 +228,7 @@ def log_old(
     """
     into, rows = names.changes[collection.name], names.rows[collection.name]
     listed = given = COLUMNS[collection.name]
-    if has_text:  # once between two folds of the texts: as they were then
+    if has_text:  # once between two compactions of the texts: as they were then
         pending = f"SELECT 1 FROM {into} AS p WHERE p.number = r.number AND p.has_text = 1"
         words = f"SELECT words FROM {names.content} AS c WHERE c.number = r.number"
         listed = f"{listed}, filename, words"
@@ -317,7 +317,7 @@ _BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
 _AS_BOOLEAN = {None: None, 0: False, 1: True}
 
 
-def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
+def compact(cursor: Any, names: IndexTables, collection: Collection) -> None:
     """Compact the log into the bulk, and begin a generation."""
     changes = names.changes[collection.name]
     cursor.execute(f"SELECT count(*), min(number), max(number), min(is_new) FROM {changes}")
@@ -326,12 +326,12 @@ def fold(cursor: Any, names: IndexTables, collection: Collection) -> None:
     if all_new and last - first + 1 == count:  # a new row is noted once: these are all there are between
         chosen = f"number BETWEEN {int(first)} AND {int(last)}"
     if collection is DOCUMENTS and pending_texts(cursor, names):
-        fold_texts(cursor, names)
+        compact_texts(cursor, names)
     if all_new:
-        _fold_fresh(cursor, names, collection, chosen)
+        _compact_inserted(cursor, names, collection, chosen)
     else:
         for first, last in list(_slices(cursor, names, collection)):
-            _fold_slice(cursor, names, collection, first, last)
+            _compact_slice(cursor, names, collection, first, last)
     begin_generation(cursor, names, collection)
     cursor.execute(f"DELETE FROM {changes}")
 
@@ -370,8 +370,8 @@ def compact_new(
     begin_generation(cursor, names, collection)
 
 
-def _fold_fresh(cursor: Any, names: IndexTables, collection: Collection, chosen: str) -> None:
-    """Take rows that were all inserted since the last fold into the bulk."""
+def _compact_inserted(cursor: Any, names: IndexTables, collection: Collection, chosen: str) -> None:
+    """Take rows that were all inserted since the last compaction into the bulk."""
     rows = names.rows[collection.name]
     reading = cursor.connection.cursor()
     reading.execute(f"SELECT number, {COLUMNS[collection.name]} FROM {rows} WHERE {chosen} ORDER BY number")
@@ -418,7 +418,7 @@ def _slices(cursor: Any, names: IndexTables, collection: Collection) -> Iterator
         yield first, last
 
 
-def _fold_slice(cursor: Any, names: IndexTables, collection: Collection, first: int, last: int) -> None:
+def _compact_slice(cursor: Any, names: IndexTables, collection: Collection, first: int, last: int) -> None:
     """Take the changes of rows from one number to another into the bulk."""
     changes = names.changes[collection.name]
     listed = COLUMNS[collection.name]
@@ -616,11 +616,11 @@ class SnapshotSession:
         self.cursor.execute("SELECT " + " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in noted))
         return bool(self.cursor.fetchone()[0])
 
-    def fold_all(self) -> None:
+    def compact_all(self) -> None:
         """Compact the log."""
         for collection in (DOCUMENTS, EXTRACTIONS):
             if self.is_noted(collection):
-                fold(self.cursor, self.names, collection)
+                compact(self.cursor, self.names, collection)
 
     def _noted(self, collection: Collection, last: int | None, *, has_text: bool) -> None:
         """Compact the log if it is long.
@@ -637,11 +637,11 @@ class SnapshotSession:
         if last >= LOGGED_CHANGES or (
             is_looked_at and logged_bytes(self.cursor, self.names, collection) > LOGGED_BYTES
         ):
-            fold(self.cursor, self.names, collection)
+            compact(self.cursor, self.names, collection)
             return
         texts = pending_texts(self.cursor, self.names) if has_text and collection is DOCUMENTS else 0
-        if texts >= TEXTS_FOLDED_TOGETHER:
-            fold_texts(self.cursor, self.names)
+        if texts >= TEXTS_COMPACTED_TOGETHER:
+            compact_texts(self.cursor, self.names)
 
 
 def _chunks(numbers: int) -> int:

@@ -490,7 +490,7 @@ class IndexSearch(SnapshotSession):
         """Return the documents that a test of texts may hold for, as they are now; None for very many."""
         found, stored = self._texts(index, leaf), index.bulk.stored
         assert isinstance(stored, PostingReader)
-        return None if found is None else union(found, stored.unfolded_texts())
+        return None if found is None else union(found, stored.logged_texts())
 
     @staticmethod
     def _texts(index: Snapshot, leaf: Leaf) -> Bitmap | None:

@@ -7,7 +7,7 @@ setting table, tells.
 
 The full-text index has tokens of filenames and contents, by document number. FTS5 keeps no texts here
 (``content=''``), so a removal must name the tokens that the document had. A change therefore logs the texts
-as they were. Logged texts are folded in small groups; until then a search looks at those documents one by
+as they were. Logged texts are compacted in small groups; until then a search looks at those documents one by
 one. FTS5 only marks removed tokens until its segments are merged. That is done page by page, once a quarter
 of the documents were removed.
 """
@@ -358,7 +358,7 @@ class PostingReader:
                 self._kept.put(place, found, 40 * len(rows) + 100)
         return found if isinstance(found, Bitmap) else None
 
-    def unfolded_texts(self) -> Bitmap:
+    def logged_texts(self) -> Bitmap:
         """Return the documents whose texts have changed since the text index was written."""
         self._cursor.execute(f"SELECT number FROM {self._names.changes['documents']} WHERE has_text = 1")
         return Bitmap.of(sorted({row[0] for row in self._cursor.fetchall()}))
@@ -391,10 +391,10 @@ class PostingReader:
 
 # -- full-text index -------------------------------------------------------------------------------
 
-# Documents whose changed texts are folded at once; a search looks at fewer than that one by one, 20 µs
+# Documents whose changed texts are compacted at once; a search looks at fewer than that one by one, 20 µs
 # each. Measured among 6,000 documents of 120 words, in turns: a rare word takes 3.4 ms of CPU at most, of
 # 64 at once 4.5; an addition 1.69 ms on average, of 64 at once 1.67.
-TEXTS_FOLDED_TOGETHER = 32
+TEXTS_COMPACTED_TOGETHER = 32
 # The setting that counts documents taken out since the segments were last merged; -1 while they are merged.
 _REMOVED = "index texts removed"
 _LEAST_REMOVED = 256
@@ -410,8 +410,8 @@ def pending_texts(cursor: Any, names: IndexTables) -> int:
     return int(cursor.fetchone()[0])
 
 
-def fold_texts(cursor: Any, names: IndexTables) -> None:
-    """Fold all logged changes of texts into the text index; the log entries stay, without the texts."""
+def compact_texts(cursor: Any, names: IndexTables) -> None:
+    """Compact all logged changes of texts into the text index; the log entries stay, without the texts."""
     changes = names.changes[DOCUMENTS.name]
     cursor.execute(
         f"SELECT number, filename, words FROM {changes} WHERE seq IN (SELECT min(seq) FROM {changes} "

@@ -323,9 +323,9 @@ class SQLiteSession(Session):
         """Return whether the delta log holds any change."""
         return self.indexed.is_noted()
 
-    def fold_all(self) -> None:
+    def compact_all(self) -> None:
         """Compact the delta log."""
-        self.indexed.fold_all()
+        self.indexed.compact_all()
 
     def merge_texts(self, *, begin: bool) -> bool:
         """Merge a part of the text index; return whether more is left."""

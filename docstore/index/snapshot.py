@@ -4,7 +4,7 @@ Each part answers the whole filter; the result is (bulk − stale) ∪ tail. A p
 widened at the front by the number of changed records that match, and merges both by key.
 
 The bulk caches match sets. They depend on its generation alone, not on the reader, so that they hold until
-the next fold.
+the next compaction.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Snapshot:
     """The index as one reader sees it.
 
     Args:
-        bulk: the terms as they were last folded.
+        bulk: the terms as of the last compaction.
         tail: what has changed since.
     """
 

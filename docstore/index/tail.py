@@ -1,4 +1,4 @@
-"""Tail: the records that changed since the last fold. It answers the whole filter by itself.
+"""Tail: the records that changed since the last compaction. It answers the whole filter by itself.
 
 The last changes lie loose and are put to the evaluator, one look each; where there are more, they are sealed
 as a segment, whose terms are sets of places counted from 0, and so short. Segments of like size are merged.
@@ -228,7 +228,7 @@ class Segment:
 
 
 class Tail:
-    """All changes since a fold, as one reader sees them; immutable.
+    """All changes since a compaction, as one reader sees them; immutable.
 
     Args:
         reading: how records are read.

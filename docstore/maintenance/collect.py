@@ -43,7 +43,7 @@ class Compacts(Protocol):
     """A backend whose indexes hold more for a while than the records do (optional)."""
 
     def compact(self) -> None:
-        """Fold and merge what has gathered since, in transactions of its own."""
+        """Compact and merge what has gathered since, in transactions of its own."""
 
 
 def compact(backend: Backend) -> None:

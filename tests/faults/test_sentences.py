@@ -514,7 +514,7 @@ def no_byte_is_left_in_the_file(place: Place) -> None:
 
 
 def fold_nothing(patch: Patch) -> None:
-    patch.setattr(SQLiteBackend, "_fold_all", lambda self: None)
+    patch.setattr(SQLiteBackend, "_compact_all", lambda self: None)
 
 
 def merge_nothing(patch: Patch) -> None:

@@ -31,7 +31,7 @@ NUMBERS: list[Any] = [
 def test_counts_are_those_of_reading(url: str, choice: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts, booleans, null and missing by popcount, and all others by whoever reads."""
     monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 30)
-    monkeypatch.setattr("docstore_memory.index._FOLD", 30)
+    monkeypatch.setattr("docstore_memory.index._COMPACTED_TOGETHER", 30)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 5)
     chance = random.Random(choice)
     with docstore.open(url) as store:
@@ -55,7 +55,7 @@ def test_counts_are_those_of_reading(url: str, choice: int, monkeypatch: pytest.
 def test_buckets_are_those_of_reading(url: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the slices that tell buckets apart, or by value; a record counts once for a bucket."""
     monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 30)
-    monkeypatch.setattr("docstore_memory.index._FOLD", 30)
+    monkeypatch.setattr("docstore_memory.index._COMPACTED_TOGETHER", 30)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 5)
     monkeypatch.setattr("docstore.index.counts._MOST_PARTS", most)
     chance = random.Random(most)
@@ -79,7 +79,7 @@ def test_buckets_are_those_of_reading(url: str, most: int, monkeypatch: pytest.M
 def test_numbers_keep_their_types(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole number is an int, a float that is whole a float, in an array, too; 1 and 1.0 are one number."""
     monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 4)
-    monkeypatch.setattr("docstore_memory.index._FOLD", 3)
+    monkeypatch.setattr("docstore_memory.index._COMPACTED_TOGETHER", 3)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 2)
     with docstore.open(url) as store:
         store.documents.add_many({"metadata": {"n": n, "m": [n, 0.5]}} for n in (1, 2.0, 2.0, 3.5, 10**15, 4))

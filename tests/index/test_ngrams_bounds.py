@@ -61,7 +61,7 @@ def check(expr: Expr, metadata: list[dict[str, Any]]) -> bool:
         for number, one in enumerate(metadata, 1)
     }
     stored = MemoryPostings()
-    stored.fold(fields, {}, {number: record for number, record in records.items() if number % 2})
+    stored.compact(fields, {}, {number: record for number, record in records.items() if number % 2})
     tail = Tail(RecordView(fields, lambda record: record, is_whole=True))
     others = {number: record for number, record in records.items() if not number % 2}
     tail.segments = ((Segment(fields, others), (1 << len(others)) - 1),) if others else ()

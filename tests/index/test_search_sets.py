@@ -43,14 +43,14 @@ def snapshot(collection: Collection, records: dict[int, Any], stage: str) -> Sna
         case "segment":  # twice, so that some are dead in it
             return Snapshot(empty.bulk, empty.tail.changed(old).changed({**records, 1000: None}))
         case "folded":
-            stored.fold(fields, {}, records)
+            stored.compact(fields, {}, records)
         case "half":
-            stored.fold(fields, {}, first)
+            stored.compact(fields, {}, first)
             others = {number: record for number, record in records.items() if number not in first}
             return Snapshot(empty.bulk, empty.tail.changed(others))
         case _:
-            stored.fold(fields, {}, old)
-            stored.fold(fields, old, records)
+            stored.compact(fields, {}, old)
+            stored.compact(fields, old, records)
     return empty
 
 

@@ -83,7 +83,7 @@ def states(seed: int, turns: int) -> Iterator[tuple[Snapshot, dict[int, dict[str
         if turn % 23 == 11:
             stale = set(tail.stale.members)
             before = {number: one for number, one in folded.items() if number in stale}
-            stored.fold(FIELDS, before, tail.records())
+            stored.compact(FIELDS, before, tail.records())
             folded, bulk, tail = dict(records), Bulk(FIELDS, stored), Tail(READING)
         yield Snapshot(bulk, tail), records
 
@@ -181,7 +181,7 @@ def test_values_are_what_the_records_hold() -> None:
         for number, value in ((1, 0), (2, -5), (70_000, 1 << 50), (70_001, 7), (200_000, -(1 << 52)))
     }
     stored = MemoryPostings()
-    stored.fold({"created_at": False}, {}, held)
+    stored.compact({"created_at": False}, {}, held)
     values = ValuesByRecord(stored.column(("created_at",), NUMBERS))
     assert values.of(list(held)) == [double_ordinal(one["created_at"]) for one in held.values()]
     assert sorted(held, key=lambda number: values.of([number])) == [200_000, 2, 1, 70_001, 70_000]
@@ -194,7 +194,7 @@ def test_a_snapshot_held_across_folds_sees_its_own_state(
 ) -> None:
     """Beside new readers, whose bulk is of a later generation; none takes the other's."""
     monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 8)
-    monkeypatch.setattr("docstore_memory.index._FOLD", 8)
+    monkeypatch.setattr("docstore_memory.index._COMPACTED_TOGETHER", 8)
     with docstore.open(sqlite_url if kind == "sqlite" else "memory://") as store:
         for number in range(20):
             store.documents.add(filename=f"{number}", metadata={"n": number % 5, "kind": "a"})

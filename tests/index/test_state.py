@@ -200,7 +200,7 @@ class MemoryMachine(Machine):
             number: record.facts for number, record in self.backend._state.tables["documents"].records.items()
         }
         anew = MemoryPostings()
-        anew.fold(index.fields, {}, records)
+        anew.compact(index.fields, {}, records)
         tail = index.snapshot().tail
         for path, facts in anew._facts.items():
             for key, bits in facts.items():
@@ -217,11 +217,11 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     right answers.
     """
     monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 4)
-    monkeypatch.setattr("docstore_sqlite.delta_log.TEXTS_FOLDED_TOGETHER", 2)
+    monkeypatch.setattr("docstore_sqlite.delta_log.TEXTS_COMPACTED_TOGETHER", 2)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 2)
     monkeypatch.setattr("docstore_sqlite.session.BULK_ROWS", 3)
     monkeypatch.setattr("docstore_sqlite.delta_log.COMPACTED_BYTES", 40)  # a row or two
-    monkeypatch.setattr("docstore_memory.index._FOLD", 4)
+    monkeypatch.setattr("docstore_memory.index._COMPACTED_TOGETHER", 4)
     from hypothesis.stateful import run_state_machine_as_test
 
     examples = max(5, settings().max_examples // 3)

@@ -50,7 +50,7 @@ def records(seed: int) -> dict[int, dict[str, Any]]:
 def folded(seed: int) -> Bulk:
     """Return their index."""
     stored = MemoryPostings()
-    stored.fold(FIELDS, {}, records(seed))
+    stored.compact(FIELDS, {}, records(seed))
     return Bulk(FIELDS, stored)
 
 

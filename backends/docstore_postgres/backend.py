@@ -190,9 +190,12 @@ class PostgresBackend(SQLBackend[PostgresSession]):
 
     # -- the replica -----------------------------------------------------------------------------------------
 
-    @contextmanager
-    def read_anywhere(self, *, snapshot: bool = False) -> Iterator[PostgresSession]:
+    def read_anywhere(self, *, snapshot: bool = False) -> AbstractContextManager[PostgresSession]:
         """Open a block for reading, at the replica if it has all that this store must see."""
+        return self.read(snapshot=snapshot) if self.replica is None else self._read_anywhere(snapshot)
+
+    @contextmanager
+    def _read_anywhere(self, snapshot: bool) -> Iterator[PostgresSession]:
         with ExitStack() as stack:
             yield self._at_replica(stack, snapshot) or stack.enter_context(self.read(snapshot=snapshot))
 

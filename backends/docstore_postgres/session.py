@@ -196,17 +196,19 @@ class PostgresSession(InsertSession):
         """
         where, scope = query.where, query.scope
         assert isinstance(where, Compare)
-        start = f"SELECT {self.selected(query)}{also} FROM {self.tables.of(query.collection)} AS d"
-        lock = "" if query.lock is None else self.row_lock(query.lock)
-        if not isinstance(where.value, str):
-            statement = self.condition(query).wrapped(start, lock)
-            return self.names_read(query), self.fetch(statement, prepare=True)
-        key = (query.collection.name, scope.tenant is None, scope.owner is None, where.path, start, lock)
-        text = self.planner.points.get(key)
+        names, selected = self._columns_read(query)
+        confined = scope.tenant is None, scope.owner is None
+        shape = (query.collection.name, *confined, where.path, selected, also, query.lock)
+        text = self.planner.points.get(shape) if isinstance(where.value, str) else None
         if text is None:
-            text = self.planner.points[key] = self.condition(query).wrapped(start, lock).text
-        values = tuple(value for value in (scope.tenant, scope.owner, where.value) if value is not None)
-        return self.names_read(query), self.fetch(Fragment(text, values), prepare=True)
+            start = f"SELECT {selected}{also} FROM {self.tables.of(query.collection)} AS d"
+            lock = "" if query.lock is None else self.row_lock(query.lock)
+            statement = self.condition(query).wrapped(start, lock)
+            if isinstance(where.value, str):
+                self.planner.points[shape] = statement.text
+            return names, self.fetch(statement, prepare=True)
+        values = tuple([value for value in (scope.tenant, scope.owner, where.value) if value is not None])
+        return names, self.fetch(Fragment(text, values), prepare=True)
 
     def explain(self, query: Query) -> Statement:
         """Return the statement that a page begins with, Postgres' plan for it, and how it may go on."""

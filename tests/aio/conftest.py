@@ -18,10 +18,10 @@ Run: TypeAlias = Callable[[Test], Any]
 
 @pytest.fixture
 def run(url: str, tmp_path: Path) -> Run:
-    """Run a coroutine function with an open store, on every backend, within half a minute."""
+    """Run a coroutine function with an open store, on every backend, within five minutes."""
 
     async def opened(test: Test) -> Any:
-        async with asyncio.timeout(60), docstore.open_async(url, blobs=tmp_path / "files") as store:
+        async with asyncio.timeout(300), docstore.open_async(url, blobs=tmp_path / "files") as store:
             return await test(store)
 
     return lambda test: asyncio.run(opened(test))

@@ -13,7 +13,7 @@ import pytest
 
 import docstore
 from docstore.crash_points import hooked
-from tests.kit.forms import SOAK
+from tests.kit.forms import PATIENCE, SOAK
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 
@@ -104,7 +104,7 @@ def test_a_cancellation_at_each_step(run: Run, tmp_path: Path, step: str) -> Non
         assert (gone, count) in ((True, 0), (True, 1), (False, 1))
         assert await accounted(store, tmp_path / "files", live=count)
         assert idle(store)
-        await asyncio.wait_for(store.documents.add(b"y", filename="y"), 5)
+        await asyncio.wait_for(store.documents.add(b"y", filename="y"), PATIENCE)
 
     run(test)
 
@@ -121,7 +121,7 @@ def test_a_cancellation_that_is_repeated(run: Run) -> None:
             async with store.transaction():
                 await store.documents.add(filename="x")
                 inside.set()
-                await asyncio.sleep(30)
+                await asyncio.sleep(600)
 
         task = asyncio.create_task(work())
         await inside.wait()
@@ -131,7 +131,7 @@ def test_a_cancellation_that_is_repeated(run: Run) -> None:
         assert task.cancelled()
         assert idle(store)
         assert 0 == await store.documents.count()
-        await asyncio.wait_for(store.documents.add(filename="y"), 5)
+        await asyncio.wait_for(store.documents.add(filename="y"), PATIENCE)
 
     run(test)
 
@@ -145,13 +145,13 @@ def test_a_cancelled_source(run: Run, tmp_path: Path) -> None:
         async def source() -> AsyncIterator[bytes]:
             yield b"x" * 10
             stalled.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
             yield b"never"
 
         task = asyncio.create_task(store.documents.add(source(), filename="x"))
         await stalled.wait()
         task.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await cancelled(task)
         assert 0 == await store.documents.count()
         assert [] == files(tmp_path / "files")
@@ -219,22 +219,22 @@ def test_nothing_is_lost_wherever_a_find_is_cancelled(run: Run) -> None:
 
 
 def test_a_long_query_is_interrupted(tmp_path: Path) -> None:
-    """A query of SQLite that takes long ends soon after its task was cancelled."""
+    """A query of SQLite that takes a quarter of a minute ends soon after its task was cancelled."""
 
     async def main() -> None:
         async with docstore.open_async(f"sqlite:///{tmp_path}/a.db") as store:
             await store.documents.add_many(
-                {"filename": f"{number}", "metadata": {"text": "a" * 2000}} for number in range(4000)
+                {"filename": f"{number}", "metadata": {"text": f"{number} " + "a" * 4000}}
+                for number in range(1500)
             )
-            some = [{"$regex": f"(a|b)*c{n}$", "$not": {"$size": n}} for n in range(9)]
-            slow = {"$nor": [{"metadata.text": one} for one in some]}
+            slow = {"$nor": [{"metadata.text": {"$substring": f"zz{n}"}} for n in range(400)]}
             begun = asyncio.get_running_loop().time()
             task = asyncio.create_task(store.documents.count(slow))
             await asyncio.sleep(0.02)
             task.cancel()
             assert await cancelled(task)
-            assert asyncio.get_running_loop().time() - begun < 5
-            assert 4000 == await store.documents.count()
+            assert asyncio.get_running_loop().time() - begun < 8
+            assert 1500 == await store.documents.count()
 
     asyncio.run(main())
 
@@ -253,6 +253,6 @@ def test_a_timeout_frees_what_was_opened(run: Run) -> None:
                 pass
         assert idle(store)
         assert 0 == await store.documents.count()
-        await asyncio.wait_for(store.documents.add(filename="y"), 5)
+        await asyncio.wait_for(store.documents.add(filename="y"), PATIENCE)
 
     run(test)

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from contextvars import Context, ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import psycopg
@@ -28,14 +28,12 @@ import pytest
 
 import docstore
 from docstore.aio.calls import Hop, ThreadGroup
-from tests.kit.forms import SOAK
+from tests.kit.forms import PATIENCE, SOAK
 
 Run = Callable[[Callable[[docstore.AsyncStore], Awaitable[Any]]], Any]
 SLOW = {"$and": [{"metadata.text": {"$not": {"$substring": f"zz{n}"}}} for n in range(400)]}
-LATE = 0.3 if SOAK else 1.5
-"""Seconds that a cancelled read may take to end: the promise, and what a machine that does much else may
-add.
-"""
+LATE = 0.3 if SOAK else 8.0
+"""Seconds that a cancelled read may take to end: the promise, or half of what it would go on for."""
 
 
 def ours() -> set[str]:
@@ -49,15 +47,15 @@ def threadless() -> Iterator[None]:
     """No thread of the store is left behind."""
     before = ours()
     yield
-    end = time.monotonic() + 2
+    end = time.monotonic() + PATIENCE
     while ours() - before and time.monotonic() < end:
         time.sleep(0.01)
     assert not ours() - before
 
 
 async def fill(store: docstore.AsyncStore, number: int = 1500) -> None:
-    """Add documents that the slow filter takes long for."""
-    text = "word and word " * 60
+    """Add documents that the slow filter takes a quarter of a minute for, on a machine with nothing else."""
+    text = "word and word " * 300
     await store.documents.add_many(
         [{"filename": f"{n}", "metadata": {"n": n, "text": f"{n} {text}"}} for n in range(number)]
     )
@@ -129,7 +127,7 @@ def test_tasks_cancelled_at_random_leave_nothing(run: Run) -> None:
         assert work.added <= found <= work.added | work.unknown
         assert {name[:-1] + "a" for name in found if name.startswith("pair")} <= found
         assert {name[:-1] + "b" for name in found if name.startswith("pair")} <= found
-        await asyncio.wait_for(store.documents.add(filename="after"), 30)
+        await asyncio.wait_for(store.documents.add(filename="after"), PATIENCE)
 
     run(test)
 
@@ -158,7 +156,7 @@ def test_connections_stay_within_the_bound(postgres_url: str) -> None:
         await store.close()
         assert 1 <= most <= 5
         assert not sockets() - before
-        end = time.monotonic() + 2  # a server takes a moment to see that a client has gone
+        end = time.monotonic() + PATIENCE  # a server takes a moment to see that a client has gone
         while left := await asyncio.to_thread(connections_of, postgres_url):
             assert time.monotonic() < end, left
 
@@ -198,8 +196,9 @@ def test_a_slow_read_that_is_cancelled_ends(run: Run) -> None:
 
     async def test(store: docstore.AsyncStore) -> None:
         await fill(store)
-        for ask in (store.documents.count, store.documents.find, store.documents.delete_many):
-            task = asyncio.create_task(ask(SLOW))
+        asked = (store.documents.count(SLOW), store.documents.find(SLOW, total=True))
+        for ask in (*asked, store.documents.delete_many(SLOW)):
+            task = asyncio.create_task(ask)
             await asyncio.sleep(0.05)
             assert not task.done()
             begun = time.monotonic()
@@ -233,7 +232,7 @@ def test_a_cancelled_read_leaves_its_transaction_usable(run: Run) -> None:
 
 @pytest.mark.parametrize("url", ["sqlite-file", "postgres"], indirect=True)
 def test_a_scope_of_anyio_does_not_spin(run: Run) -> None:
-    """A call given up by `move_on_after` takes next to no CPU of the loop while it ends."""
+    """A call given up by `move_on_after` lets the loop rest while it ends."""
 
     async def test(store: docstore.AsyncStore) -> None:
         reading = threading.Event()
@@ -244,20 +243,27 @@ def test_a_scope_of_anyio_does_not_spin(run: Run) -> None:
                 time.sleep(0.4)  # a source cannot be interrupted: the call ends when it returns
                 return b""
 
+        rounds, loop = 0, cast("Any", asyncio.get_running_loop())
+        run_once = loop._run_once
+
+        def counted() -> None:
+            nonlocal rounds
+            rounds += 1
+            run_once()
+
         async def give_up(scope: anyio.CancelScope) -> None:
             while not reading.is_set():
                 await asyncio.sleep(0.005)
             scope.cancel()
+            loop._run_once = counted
 
+        begun = time.monotonic()
         with anyio.CancelScope() as scope:
             giving_up = asyncio.create_task(give_up(scope), context=Context())
-            adding = store.documents.add(Source(), filename="x")
-            await asyncio.sleep(0)
-            begun, cpu = time.monotonic(), time.thread_time()
-            await adding
+            await store.documents.add(Source(), filename="x")
         assert scope.cancelled_caught
         assert time.monotonic() - begun > 0.3
-        assert time.thread_time() - cpu < 0.02
+        assert 1 < rounds < 100  # a spinning loop makes thousands
         await giving_up
         assert 0 == await store.documents.count()
 
@@ -282,8 +288,8 @@ def test_waiting_writers_hinder_nobody(run: Run) -> None:
             ]
             await asyncio.sleep(0.1)
             reading = asyncio.create_task(store.documents.get(first.id), context=context)
-            assert "first" == (await asyncio.wait_for(reading, 2)).filename
-            await asyncio.wait_for(store.documents.add(filename="again"), 2)
+            assert "first" == (await asyncio.wait_for(reading, PATIENCE)).filename
+            await asyncio.wait_for(store.documents.add(filename="again"), PATIENCE)
             assert not any(task.done() for task in waiting)
         await asyncio.gather(*waiting)
         assert 43 == await store.documents.count()
@@ -304,8 +310,8 @@ def test_slow_uploads_hinder_no_read(run: Run) -> None:
 
         uploads = [asyncio.create_task(store.documents.add(stalling(), filename="slow")) for _ in range(20)]
         await asyncio.sleep(0.2)
-        assert first == await asyncio.wait_for(store.documents.get(first.id), 2)
-        await asyncio.wait_for(store.documents.add(filename="quick"), 2)
+        assert first == await asyncio.wait_for(store.documents.get(first.id), PATIENCE)
+        await asyncio.wait_for(store.documents.add(filename="quick"), PATIENCE)
         over.set()
         await asyncio.gather(*uploads)
         assert 22 == await store.documents.count()
@@ -443,7 +449,7 @@ def test_a_transaction_may_be_left_in_another_context(run: Run) -> None:
         await asyncio.create_task(enter())
         await asyncio.create_task(leave())
         assert {"x"} == await names(store)
-        await asyncio.wait_for(store.documents.add(filename="y"), 5)
+        await asyncio.wait_for(store.documents.add(filename="y"), PATIENCE)
 
     run(test)
 
@@ -461,13 +467,13 @@ def test_closing_ends_what_runs(run: Run) -> None:
             async with store.transaction():
                 await store.documents.add(filename="never")
                 inside.set()
-                await asyncio.sleep(30)
+                await asyncio.sleep(600)
 
         holding = asyncio.create_task(hold())
-        await asyncio.wait_for(inside.wait(), 20)
+        await asyncio.wait_for(inside.wait(), PATIENCE)
         begun = time.monotonic()
         await store.close()
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < LATE
         done = await asyncio.gather(*running, return_exceptions=True)
         assert all(isinstance(one, docstore.StoreClosed) for one in done), done
         holding.cancel()
@@ -493,7 +499,7 @@ def test_a_loop_that_ends_with_calls_in_flight(url: str, tmp_path: Path) -> None
     async def second() -> None:
         found = await names(store)
         assert {name[:-1] + "a" for name in found if name.startswith("pair")} <= found
-        await asyncio.wait_for(store.documents.add(filename="after"), 30)
+        await asyncio.wait_for(store.documents.add(filename="after"), PATIENCE)
         await store.close()
 
     asyncio.run(first())
@@ -506,8 +512,8 @@ import asyncio, sys, docstore
 async def main():
     store = await docstore.open_async({url!r})
     await store.documents.add(filename="kept")
-    text = "word and word " * 60
-    await store.documents.add_many([{{"metadata": {{"text": text + str(n)}}}} for n in range(1500)])
+    text = "word and word " * 3000
+    await store.documents.add_many([{{"metadata": {{"text": text + str(n)}}}} for n in range(500)])
     slow = {{"$and": [{{"metadata.text": {{"$not": {{"$substring": f"zz{{n}}"}}}}}} for n in range(400)]}}
     task = asyncio.ensure_future(store.documents.count(slow))
     block = store.transaction()
@@ -523,7 +529,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("end", ["pass", "await asyncio.sleep(60)"])
+@pytest.mark.parametrize("end", ["pass", "await asyncio.sleep(600)"])
 def test_a_store_that_is_never_closed(sqlite_url: str, end: str) -> None:
     """A process that ends, or is interrupted by Ctrl-C, with calls under way and a transaction open exits at
     once,
@@ -537,9 +543,9 @@ def test_a_store_that_is_never_closed(sqlite_url: str, end: str) -> None:
         if end != "pass":
             process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
-        assert 0 == process.wait(20)
-        assert time.monotonic() - begun < 8
+        assert 0 == process.wait(PATIENCE)
+        assert time.monotonic() - begun < PATIENCE / 2
     assert ("interrupted\n" if end != "pass" else "") == rest
     with docstore.open(sqlite_url) as store:
-        assert (1501, 0) == (store.documents.count(), store.documents.count({"filename": "never"}))
+        assert (501, 0) == (store.documents.count(), store.documents.count({"filename": "never"}))
         assert store.check().ok

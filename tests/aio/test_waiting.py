@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 import docstore
+from tests.kit.forms import PATIENCE
 
-LATE = 1.5
-"""Seconds that a machine that does much else may add."""
+LATE = 8.0
+"""Seconds that a machine that does much else may add: without the rule it were ten or more."""
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_full_pool_is_waited_for(postgres_store_url: str) -> None:
     """With every connection in a transaction a call waits `pool_timeout` seconds, then StoreBusy names it; a
     budget that ends first is a QueryTimeout that names what it waited for.
     """
-    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.3}
+    options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1.0}
     with docstore.open(postgres_store_url, **options) as store, store.transaction():
         store.documents.add(filename="x")
         told: list[BaseException] = []
@@ -48,7 +49,7 @@ def test_a_full_pool_is_waited_for(postgres_store_url: str) -> None:
             thread = threading.Thread(target=ask, kwargs=timeout)
             thread.start()
             thread.join()
-            assert time.monotonic() - begun < 0.3 + LATE
+            assert time.monotonic() - begun < 1 + LATE
         assert [docstore.StoreBusy, docstore.QueryTimeout] == [type(one) for one in told]
         assert "pool_timeout" in str(told[0])
         assert "waiting for a connection" in str(told[1])
@@ -97,10 +98,12 @@ def test_a_cancelled_opening_ends(silent_server: int) -> None:
                 await store
         await store.close()
 
-    begun = time.monotonic()
+    before, begun = set(threading.enumerate()), time.monotonic()
     asyncio.run(main())
     assert time.monotonic() - begun < 3 + LATE
-    assert not any(one.name == "docstore-connect" for one in threading.enumerate())
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
 
 @contextmanager
@@ -142,7 +145,7 @@ def test_a_thread_is_waited_for() -> None:
 
     async def main() -> None:
         async with docstore.open_async("sqlite://", pool_timeout=0.3) as store:
-            text = "word and word " * 60
+            text = "word and word " * 300
             await store.documents.add_many(
                 [{"metadata": {"text": f"{number} {text}"}} for number in range(1500)]
             )
@@ -175,7 +178,7 @@ def test_the_one_connection_goes_from_hand_to_hand() -> None:
             readers = [asyncio.create_task(read()) for _ in range(4)]
             await asyncio.sleep(0.05)
             for number in range(5):
-                async with asyncio.timeout(5), store.transaction():
+                async with asyncio.timeout(PATIENCE), store.transaction():
                     await store.documents.add(filename=f"{number}")
             over = True
             await asyncio.gather(*readers)

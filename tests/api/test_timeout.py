@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import docstore
+from tests.kit.forms import PATIENCE
 
 
 def slow(patterns: int = 400, word: str = "zz") -> dict[str, Any]:
@@ -25,14 +26,14 @@ def slow(patterns: int = 400, word: str = "zz") -> dict[str, Any]:
 SLOW = slow()
 BUDGET = 0.02
 MANY = 600
-"""Documents that `SLOW` takes a second for: fifty times the budget."""
-LATE = 1.0
-"""Seconds that a time-out may take on a machine that does much else; the long test knows a quiet one."""
+"""Documents that `SLOW` takes five seconds for: 250 times the budget."""
+LATE = 3.0
+"""Seconds that a time-out may take on a machine that does much else."""
 
 
-def fill(store: docstore.Store, number: int = MANY) -> None:
+def fill(store: docstore.Store, number: int = MANY, words: int = 300) -> None:
     """Add documents that the slow filter takes long for."""
-    text = "word and word " * 60
+    text = "word and word " * words
     store.documents.add_many(
         {"filename": f"{n}", "metadata": {"n": n, "text": f"{n} {text}"}} for n in range(number)
     )
@@ -49,7 +50,7 @@ def asks(store: Any) -> dict[str, Callable[..., Any]]:
     """Return every way to ask that takes a timeout."""
     documents = store.documents
     return {
-        "find": documents.find,
+        "find": lambda filter, **options: documents.find(filter, total=True, **options),
         "count": documents.count,
         "count_by": lambda filter, **options: documents.count_by("metadata.n", filter, **options),
         "update_many": lambda filter, **options: documents.update_many(filter, preview="x", **options),
@@ -71,15 +72,27 @@ def test_every_read_ends_within_its_budget(filled: docstore.Store) -> None:
     assert {"pending": MANY} == filled.documents.count_by("status")
 
 
-def test_a_batch_of_a_walk_has_the_budget(filled: docstore.Store) -> None:
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass by the clock that budgets go by."""
+    now, passed = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now() + passed[0])
+
+    def let_pass(seconds: float) -> None:
+        passed[0] += seconds
+
+    return let_pass
+
+
+def test_a_batch_of_a_walk_has_the_budget(filled: docstore.Store, pass_time: Callable[[float], None]) -> None:
     """`iterate` counts by batch, so that a long walk of quick batches goes on."""
     with pytest.raises(docstore.QueryTimeout):
         next(filled.documents.iterate(SLOW, batch_size=1000, timeout=BUDGET))
-    walk = filled.documents.iterate(batch_size=100, timeout=0.5)
+    walk = filled.documents.iterate(batch_size=100, timeout=60)
     seen = 0
     for _ in walk:
         seen += 1
-        time.sleep(0.0005)
+        pass_time(1)
     assert MANY == seen
 
 
@@ -87,7 +100,7 @@ def test_the_error_names_what_no_index_serves(filled: docstore.Store) -> None:
     """A time-out's text and attribute, and `explain`, name the predicates without an index, and no others."""
     asked = {"metadata.n": {"$gt": -1}, **SLOW}
     with pytest.raises(docstore.QueryTimeout, match=r"no index serves metadata\.text") as late:
-        filled.documents.find(asked, sort="metadata.text", timeout=BUDGET)
+        filled.documents.find(asked, sort="metadata.text", total=True, timeout=BUDGET)
     assert 400 == len(late.value.predicates)
     assert not any("metadata.n" in predicate for predicate in late.value.predicates)
     plan = filled.documents.explain({"metadata.n": 1, "metadata.text": {"$regex": "x"}})
@@ -98,13 +111,13 @@ def test_the_error_names_what_no_index_serves(filled: docstore.Store) -> None:
 def test_the_store_has_a_budget_of_its_own(url: str) -> None:
     """`query_timeout=` holds where a call says nothing, `timeout=` overrides it, and `None` lifts it."""
     with docstore.open(url, query_timeout=0.02) as store:
-        fill(store, 400)
+        fill(store, 160, words=60)
         with pytest.raises(docstore.QueryTimeout):
             store.documents.count(slow(300))
-        assert 400 == store.documents.count(slow(300), timeout=60)
+        assert 160 == store.documents.count(slow(300), timeout=600)
         with pytest.raises(docstore.QueryTimeout):
             store.documents.update_many(slow(300, "yy"), preview="x")
-        assert 400 == store.documents.count(slow(300, "xx"), timeout=None)
+        assert 160 == store.documents.count(slow(300, "xx"), timeout=None)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "1", True, float("nan")])
@@ -152,8 +165,8 @@ def test_waiting_for_a_turn_counts(store: docstore.Store) -> None:
             store.documents.update_many({}, preview="x", timeout=0.1)
         with pytest.raises(docstore.QueryTimeout, match="waiting for the turn to write"):
             store.documents.claim(timeout=0.1)
-        assert time.monotonic() - begun < 0.2 + 2 * LATE
-    assert 1 == store.documents.update_many({}, preview="x", timeout=5).matched
+        assert time.monotonic() - begun < PATIENCE / 2
+    assert 1 == store.documents.update_many({}, preview="x", timeout=PATIENCE).matched
 
 
 class Held:
@@ -167,18 +180,20 @@ class Held:
     def _hold(self) -> None:
         with self._store.transaction():
             self._begun.set()
-            self._over.wait(10)
+            self._over.wait(PATIENCE)
 
     def __enter__(self) -> None:
         self._thread.start()
-        assert self._begun.wait(5)
+        assert self._begun.wait(PATIENCE)
 
     def __exit__(self, *exception: object) -> None:
         self._over.set()
         self._thread.join()
 
 
-def test_batches_that_were_committed_stay(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_that_were_committed_stay(
+    store: docstore.Store, pass_time: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All finding of one `update_many` has one budget; past it the error counts what earlier batches did."""
     from docstore.concurrency import check
     from docstore.query import executor
@@ -189,13 +204,13 @@ def test_batches_that_were_committed_stay(store: docstore.Store, monkeypatch: py
 
     def slow_rows(*asked: Any) -> list[Any]:
         found = rows(*asked)
-        time.sleep(0.15)
+        pass_time(150)
         check()
         return found
 
     monkeypatch.setattr(executor, "rows", slow_rows)
     with pytest.raises(docstore.QueryTimeout, match="earlier batches stay: 4 documents") as late:
-        store.documents.update_many({}, preview="seen", timeout=0.43)
+        store.documents.update_many({}, preview="seen", timeout=430)
     monkeypatch.undo()
     assert (4, 4) == (late.value.matched, late.value.changed)
     assert 4 == store.documents.count({"preview": "seen"})
@@ -207,7 +222,7 @@ def test_the_asynchronous_store_has_the_same_budget(url: str) -> None:
     async def main() -> None:
         async with docstore.open_async(url) as store:
             await store.documents.add_many(
-                {"filename": f"{n}", "metadata": {"n": n, "text": f"{n} " + "word and word " * 60}}
+                {"filename": f"{n}", "metadata": {"n": n, "text": f"{n} " + "word and word " * 300}}
                 for n in range(MANY)
             )
             for ask in asks(store).values():
@@ -222,5 +237,3 @@ def test_the_asynchronous_store_has_the_same_budget(url: str) -> None:
             assert 1 == await store.documents.count({"metadata.n": 7})
 
     asyncio.run(main())
-
-

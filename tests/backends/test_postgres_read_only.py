@@ -100,7 +100,7 @@ def test_a_standby(postgres_url: str, postgres_standby: PostgresServer) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as primary:
         written = primary.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
     with psycopg.connect(postgres_standby.url(), autocommit=True) as standby:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             done = standby.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", written).fetchone()
             if done == (True,):

@@ -313,7 +313,7 @@ def test_a_server_that_stays_full_is_busy_after_the_pools_timeout(small_url: str
             begun = time.monotonic()
             with pytest.raises(docstore.StoreBusy, match=r"too many clients|connection slots"):
                 store.documents.count()
-            assert 0.2 < time.monotonic() - begun < 3
+            assert 0.2 < time.monotonic() - begun < 20
             with pytest.raises(docstore.StoreBusy):
                 docstore.open(small_url, pool_timeout=0.05)
         finally:

@@ -428,7 +428,7 @@ def a_standby_takes_nothing(place: Place) -> None:
 def _caught_up(place: Place) -> None:
     with psycopg.connect(place.url, autocommit=True) as connection:
         at = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         with suppress(psycopg.OperationalError), psycopg.connect(place.standby, autocommit=True) as replica:
             seen = replica.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", at).fetchone()

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from typing import Any, TypeVar
 
-__all__ = ["SOAK", "either", "pairs"]
+__all__ = ["PATIENCE", "SOAK", "either", "pairs"]
 
 SOAK = os.environ.get("DOCSTORE_SOAK") == "1"
 """Whether this is the long form."""
+PATIENCE = 60.0
+"""Seconds that tests wait for what comes at once, on a machine that does much else at the same time."""
 Value = TypeVar("Value")
 
 

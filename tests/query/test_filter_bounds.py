@@ -162,10 +162,10 @@ def test_monsters_cost_milliseconds(make: Callable[[], Any]) -> None:
     """Bounds: any depth, any size, and what contains itself: FilterTooComplex at once, no recursion."""
     filter = make()
     for collection in (None, DOCUMENTS):
-        before = time.process_time()
+        before = time.thread_time()
         with pytest.raises(FilterTooComplex):
             parse(filter, collection)
-        assert time.process_time() - before < 0.25
+        assert time.thread_time() - before < 0.5
     with pytest.raises(FilterTooComplex):
         under("metadata", filter)
 

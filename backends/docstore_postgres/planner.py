@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from docstore_sql.compiler import ColumnFilter, Fragment, PreparedQuery
+from docstore_sql.compiler import TRUE, ColumnFilter, Fragment, PreparedQuery
 
 from docstore.backend import ANYWHERE, Query, SortKey
 from docstore.query.expr import Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves
@@ -299,6 +299,11 @@ class SplitPredicate:
     rest: Fragment
     ranges: Fragment
     rows: int | None = None
+
+    @property
+    def is_unbounded(self) -> bool:
+        """Whether there are no such ranges."""
+        return self.ranges is TRUE
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from docstore_sql.compiler import ColumnFilter, Compiler, Fragment, both, column
 from docstore_sql.counters import COUNTED, WRITES_PER_SUM
 from docstore_sql.tables import Tables
 
-from docstore.backend import BlobRow, BlobState, Capabilities, Query, Row, Scope, SortKey, Statement
+from docstore.backend import ANYWHERE, BlobRow, BlobState, Capabilities, Query, Row, Scope, SortKey, Statement
 from docstore.concurrency import Clock
 from docstore.query.expr import TRUE, And, Compare, Path
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection, Kind
@@ -31,8 +31,22 @@ from docstore_postgres.connections import PostgresCursor
 from docstore_postgres.declared_indexes import IndexCondition, matching
 from docstore_postgres.insert import InsertSession, marks_of
 from docstore_postgres.partitions import count_by_flat, count_flat, select_flat, statement_flat
-from docstore_postgres.planner import PlannerState, PostgresPrepared, is_point, is_scannable, scan_limit
-from docstore_postgres.statements import PageStatements, access_path_of, counted, grouped, read_page
+from docstore_postgres.planner import (
+    CompiledFilter,
+    PlannerState,
+    PostgresPrepared,
+    first_scan,
+    is_point,
+    is_scannable,
+    scan_limit,
+)
+from docstore_postgres.statements import (
+    BY_VALUES,
+    AccessPath,
+    PageStatements,
+    counted,
+    grouped,
+)
 from docstore_postgres.term_index import repair, term_faults
 
 # The server's clock in microseconds since the epoch, as SQL text.
@@ -40,6 +54,14 @@ CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 # A cancel request is a connection of its own, and the server may be gone.
 _INTERRUPT_SECONDS = 5.0
+# Where another index finds the matches, too, a range index is used only if it finds at most so many rows.
+_INDEXED_ROWS = 5_000
+# A probe of an index reads at most so many matches. Where there are more, the order is scanned after all: a
+# value may be frequent although the last one asked of its path was rare.
+_PROBED_ROWS = 1_000
+# A condition of so many characters is scanned to the limit at once: planning it takes longer than the rows
+# do.
+_COSTLY_CHARACTERS = 20_000
 _INDEXES = {"index": "a declared index", "terms": "the index of words"}
 # A scope of up to so many rows is counted row by row, not looked for by an index over all scopes.
 _SMALL_SCOPE_ROWS = 512
@@ -108,7 +130,7 @@ class PostgresSession(InsertSession):
         if is_scannable(query):
             names, wanted = self._page(query)
             begun = time.perf_counter()
-            found = read_page(self, wanted, self.planner.selectivities)
+            found = self._read_page(wanted)
             self.planner.note_slow(query, time.perf_counter() - begun)
             return self._rows(query.collection, names, found)
         begun = time.perf_counter()
@@ -224,7 +246,7 @@ class PostgresSession(InsertSession):
             _, wanted = self._page(query)
             rows = self.planner.selectivities.rows(self.rows_key(query), lambda: self.last_number(query))
             bound = scan_limit(wanted.wanted, rows)
-            access = access_path_of(self, query, wanted.condition, rows)
+            access = self._access_path(query, wanted.condition, rows)
             statement = wanted.finding(access) if access in _INDEXES else wanted.walk(bound)
             after = "finds all matches by an index" if wanted.condition.found else "reads all rows"
             after = f"runs this statement, by {_INDEXES[access]}" if access in _INDEXES else after
@@ -259,6 +281,78 @@ class PostgresSession(InsertSession):
         names = self.names_read(query)
         condition = self.planner.condition(query, compiler)
         return names, PageStatements(query, compiler, self.selected(query), condition)
+
+    def _read_page(self, page: PageStatements) -> Sequence[tuple[Any, ...]]:
+        """Return the rows of a page."""
+        query, wanted, condition = page.query, page.wanted, page.condition
+        selectivities = self.planner.selectivities
+        rows = selectivities.rows(self.rows_key(query), lambda: self.last_number(query))
+        furthest = scan_limit(wanted, rows)
+        access: AccessPath | None = None
+        if condition.index_condition or condition.term_match:
+            access = self._access_path(query, condition, rows)
+        found = condition.found or access in BY_VALUES
+        is_small = partial(selectivities.is_small, query, furthest, partial(self.size_of, query))
+        key = condition.key, query.scope  # what is rare with one tenant may be common with others
+        alike = condition.alike, query.scope.tenant is None, query.scope.owner is None
+        start = first_scan(wanted, furthest, is_dear=condition.is_dear)
+        bound = selectivities.first(
+            key, alike, wanted, furthest, start, found=found, risks=not condition.prefilters
+        )
+        if not bound and not selectivities.is_known(key):
+            probes = access is None and not condition.is_dear and selectivities.probes(alike)
+            probed = _probed(query, condition) if probes else None
+            if probed is not None:
+                read = self.fetch(page.probing(probed, _PROBED_ROWS), prepare=page.has_one_way(probed))
+                matched = read[0][-1]
+                if matched < _PROBED_ROWS:
+                    selectivities.remember_probe(key, alike, matched / max(rows, 1))
+                    return [row[:-2] for row in read if row[-2] is not None]
+                selectivities.note_overflow(alike)
+            bound = start
+        if sum(len(part.text) for part in condition.parts) > _COSTLY_CHARACTERS:
+            bound = bound and furthest
+        if condition.prefilters and selectivities.is_small(query, bound, partial(self.size_of, query)):
+            bound = 0  # a walk that finds too little would have read every text of the scope, and again then
+        # A scan that fills the page is right, whatever it left unread: it went in order. One that does not
+        # says how rare the matches are, and at most one more goes further.
+        while bound:
+            read = self.fetch(page.walk(bound), prepare=condition.is_prepared)
+            if len(read) == query.limit:
+                selectivities.remember(key, alike, wanted / bound, filled=True)
+                return read
+            matched = len(read) + (query.offset if read else 0)
+            selectivities.remember(key, alike, matched / bound, filled=False)
+            if is_small():
+                break
+            if access is None and self._is_ranged(query, condition, rows):
+                access, found = "terms", True
+            bound = selectivities.further(wanted, furthest, walked=bound, matched=matched, found=found)
+        if is_small():
+            return self.fetch(page.finding("scope"), prepare=False)
+        access = access or self._access_path(query, condition, rows)
+        return self.fetch(page.finding(access), prepare=page.has_one_way(access))
+
+    def _access_path(self, query: Query, condition: CompiledFilter, rows: int) -> AccessPath:
+        """Return how to find the matches of ``query`` among all ``rows``."""
+        index_condition, split = condition.index_condition, condition.split
+        if index_condition is not None:
+            if index_condition.rows is None:
+                index_condition.rows = self.estimate(query, index_condition)
+            if index_condition.rows <= _most(condition, rows):
+                return "index"
+        if self._is_ranged(query, condition, rows):
+            return "terms"
+        if split is None or query.scope.owner is not None or query.scope.tenant is not None:
+            return "any index"
+        if split.rows is None:
+            split.rows = rows if split.is_unbounded else self.expected(query, split.ranges)
+        return "split" if split.rows > rows // 20 else "any index"
+
+    def _is_ranged(self, query: Query, condition: CompiledFilter, rows: int) -> bool:
+        """Return whether the index of words is the way to all matches."""
+        term_match = condition.match_terms(self.common_values, lambda found: self.expected(query, found))
+        return term_match is not None and term_match.rows <= _most(condition, rows)
 
     def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
         """Run a statement; return its rows.
@@ -296,7 +390,7 @@ class PostgresSession(InsertSession):
         term_match = condition.match_terms(self.common_values, lambda found: self.expected(query, found))
         if condition.index_condition is not None or condition.split is not None or term_match is not None:
             rows = self.planner.selectivities.rows(self.rows_key(query), lambda: self.last_number(query))
-            access = access_path_of(self, replace(query, limit=None, offset=0), condition, rows)
+            access = self._access_path(query, condition, rows)
             if access in _INDEXES or (access == "split" and at_most is None):
                 ((found,),) = self.fetch(wanted.counting(access, at_most), prepare=False)
                 return int(found)
@@ -517,6 +611,18 @@ class PostgresSession(InsertSession):
         self.cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(n, 0)) FROM unnest(%s::text[]) AS n", (whole,)
         )
+
+
+def _probed(query: Query, condition: CompiledFilter) -> AccessPath | None:
+    """Return by which index a probe looks for the matches; None if only Postgres could tell."""
+    if condition.split is None or query.scope != ANYWHERE:
+        return "any index"
+    return "split" if condition.split.is_unbounded else None
+
+
+def _most(condition: CompiledFilter, rows: int) -> int:
+    """Return how many of all rows an index of ranges may find to be worth it."""
+    return _INDEXED_ROWS if condition.found else rows // 4
 
 
 def _in_order(query: Query, rows: list[Row]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Statements of a page, of a count and of ``count_by``; and the choice of a page's access path.
+"""Statements of a page, of a count and of ``count_by``.
 
 A page is a bounded ordered scan, or all matches are found first. ``count_by`` groups by the value at a path.
 An array on the way, or at the end, is one group together with its depth; each value seen in it then counts
@@ -8,67 +8,25 @@ for as many records as have that array.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from docstore_sql.compiler import TRUE, Compiler, Fragment, both, joined
 
 from docstore.backend import ANYWHERE, Query
 from docstore.query.expr import Path
 from docstore.query.facets import Facet, values_at
-from docstore_postgres.declared_indexes import IndexCondition
-from docstore_postgres.planner import (
-    COVERED,
-    CompiledFilter,
-    Selectivities,
-    first_scan,
-    is_covered,
-    scan_limit,
-)
-from docstore_postgres.term_index import CommonValues
+from docstore_postgres.planner import COVERED, CompiledFilter, is_covered
 
-# Where another index finds the matches, too, a range index is used only if it finds at most so many rows.
-_INDEXED_ROWS = 5_000
 _ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
-# A condition of so many characters is scanned to the limit at once: planning it takes longer than the rows
-# do.
-_COSTLY_CHARACTERS = 20_000
 
 # How all matches are found. 'any index': Postgres chooses. 'split': by the index over metadata, names or
 # contents and no other. 'index': by a declared index. 'terms': by the term index. 'scope': by reading all
 # rows of a small scope.
 AccessPath: TypeAlias = Literal["any index", "split", "index", "terms", "scope"]
-# A probe of an index reads at most so many matches. Where there are more, the order is scanned after all: a
-# value may be frequent although the last one asked of its path was rare.
-_PROBED_ROWS = 1_000
-_BY_VALUES = ("index", "terms")
-
-
-class StatementRunner(Protocol):
-    """The session as the planner sees it: runs statements and knows sizes."""
-
-    def fetch(self, statement: Fragment, *, prepare: bool) -> list[tuple[Any, ...]]:
-        """Run ``statement``, prepared once for all its values or planned for these."""
-
-    def rows_key(self, query: Query) -> Hashable:
-        """Return the key under which the number of rows that a query may scan is remembered."""
-
-    def last_number(self, query: Query) -> int:
-        """Return the largest number in the collection's table, 0 if it is empty."""
-
-    def size_of(self, query: Query, most: int) -> int:
-        """Return how many rows the scope of ``query`` has, counted up to ``most``."""
-
-    def estimate(self, query: Query, index_condition: IndexCondition) -> int:
-        """Return how many rows Postgres expects a declared index to find."""
-
-    def expected(self, query: Query, condition: Fragment) -> int:
-        """Return how many rows of the collection Postgres expects a condition to hold."""
-
-    def common_values(self) -> CommonValues:
-        """Return the common values of the metadata."""
+# The access paths that are chosen by estimates for the values at hand.
+BY_VALUES = ("index", "terms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +70,15 @@ class PageStatements:
         """Return the statement that finds all matches, by an index, before it orders their numbers."""
         return self._picked(*self._matches(access), self._window())
 
-    def probing(self, access: AccessPath) -> Fragment:
-        """Return the statement that finds up to ``_PROBED_ROWS`` rows by an index, and of those the page.
+    def probing(self, access: AccessPath, most: int) -> Fragment:
+        """Return the statement that finds up to ``most`` rows by an index, and of those the page.
 
         Its last columns are a number, NULL where no row is on the page, and how many rows the index found.
         The matches are materialized, which Postgres plans as if all were read: for a few it would scan the
         table. They are read as far as the limit.
         """
         rows, rest = self._matches(access)
-        few, order = f"SELECT * FROM m LIMIT {_PROBED_ROWS}", self._order()
+        few, order = f"SELECT * FROM m LIMIT {most}", self._order()
         count = f"SELECT {self.columns}, d.number, n.n FROM (SELECT count(*) FROM ({few}) AS m) AS n (n)"
         start, middle = "WITH m AS MATERIALIZED (", f") {count} LEFT JOIN (SELECT d.* FROM ({few}) AS d"
         found = rows.wrapped(start, middle)
@@ -133,7 +91,7 @@ class PageStatements:
         Then there is one plan for all values.
         """
         condition = self.condition
-        if access in _BY_VALUES or condition.prefilters or not condition.is_prepared:
+        if access in BY_VALUES or condition.prefilters or not condition.is_prepared:
             return False
         inner = condition.split.found if access == "split" and condition.split else condition.whole
         alone = access == "split" or not (self.query.after or self.query.scope != ANYWHERE)
@@ -198,96 +156,6 @@ class PageStatements:
         if self.query.offset:
             return Fragment(" LIMIT %s OFFSET %s", (self.query.limit, self.query.offset))
         return Fragment(" LIMIT %s", (self.query.limit,))
-
-
-def access_path_of(runs: StatementRunner, query: Query, condition: CompiledFilter, rows: int) -> AccessPath:
-    """Return how to find the matches of ``query`` among all ``rows``."""
-    index_condition, split = condition.index_condition, condition.split
-    if index_condition is not None:
-        if index_condition.rows is None:
-            index_condition.rows = runs.estimate(query, index_condition)
-        if index_condition.rows <= _most(condition, rows):
-            return "index"
-    if _is_ranged(runs, query, condition, rows):
-        return "terms"
-    if split is None or query.scope.owner is not None or query.scope.tenant is not None:
-        return "any index"
-    if split.rows is None:
-        split.rows = rows if split.ranges is TRUE else runs.expected(query, split.ranges)
-    return "split" if split.rows > rows // 20 else "any index"
-
-
-def _probed(query: Query, condition: CompiledFilter) -> AccessPath | None:
-    """Return by which index a probe looks for the matches; None if only Postgres could tell."""
-    if condition.split is None or query.scope != ANYWHERE:
-        return "any index"
-    return "split" if condition.split.ranges is TRUE else None
-
-
-def _most(condition: CompiledFilter, rows: int) -> int:
-    """Return how many of all rows an index of ranges may find to be worth it."""
-    return _INDEXED_ROWS if condition.found else rows // 4
-
-
-def _is_ranged(runs: StatementRunner, query: Query, condition: CompiledFilter, rows: int) -> bool:
-    """Return whether the index of words is the way to all matches."""
-    term_match = condition.match_terms(runs.common_values, lambda found: runs.expected(query, found))
-    return term_match is not None and term_match.rows <= _most(condition, rows)
-
-
-def read_page(
-    runs: StatementRunner, page: PageStatements, selectivities: Selectivities
-) -> Sequence[tuple[Any, ...]]:
-    """Return the rows of a page."""
-    query, wanted, condition = page.query, page.wanted, page.condition
-    rows = selectivities.rows(runs.rows_key(query), lambda: runs.last_number(query))
-    furthest = scan_limit(wanted, rows)
-    access = (
-        access_path_of(runs, query, condition, rows)
-        if condition.index_condition or condition.term_match
-        else None
-    )
-    found = condition.found or access in _BY_VALUES
-    is_small = partial(selectivities.is_small, query, furthest, partial(runs.size_of, query))
-    key = condition.key, query.scope  # what is rare with one tenant may be common with others
-    alike = condition.alike, query.scope.tenant is None, query.scope.owner is None
-    start = first_scan(wanted, furthest, is_dear=condition.is_dear)
-    bound = selectivities.first(
-        key, alike, wanted, furthest, start, found=found, risks=not condition.prefilters
-    )
-    if not bound and not selectivities.is_known(key):
-        probes = access is None and not condition.is_dear and selectivities.probes(alike)
-        probed = _probed(query, condition) if probes else None
-        if probed is not None:
-            read = runs.fetch(page.probing(probed), prepare=page.has_one_way(probed))
-            matched = read[0][-1]
-            if matched < _PROBED_ROWS:
-                selectivities.remember_probe(key, alike, matched / max(rows, 1))
-                return [row[:-2] for row in read if row[-2] is not None]
-            selectivities.note_overflow(alike)
-        bound = start
-    if len(condition.whole.text) > _COSTLY_CHARACTERS:
-        bound = bound and furthest
-    if condition.prefilters and selectivities.is_small(query, bound, partial(runs.size_of, query)):
-        bound = 0  # a walk that finds too little would have read every text of the scope, and again then
-    # A scan that fills the page is right, whatever it left unread: it went in order. One that does not says
-    # how rare the matches are, and at most one more goes on from there.
-    while bound:
-        read = runs.fetch(page.walk(bound), prepare=condition.is_prepared)
-        if len(read) == query.limit:
-            selectivities.remember(key, alike, wanted / bound, filled=True)
-            return read
-        matched = len(read) + (query.offset if read else 0)
-        selectivities.remember(key, alike, matched / bound, filled=False)
-        if is_small():
-            break
-        if access is None and _is_ranged(runs, query, condition, rows):
-            access, found = "terms", True
-        bound = selectivities.further(wanted, furthest, walked=bound, matched=matched, found=found)
-    if is_small():
-        return runs.fetch(page.finding("scope"), prepare=False)
-    access = access or access_path_of(runs, query, condition, rows)
-    return runs.fetch(page.finding(access), prepare=page.has_one_way(access))
 
 
 # From this number on `jsonb` does not tell a whole number from a double.

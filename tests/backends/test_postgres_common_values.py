@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from docstore_postgres import statements, term_index
+from docstore_postgres import session, statements, term_index
 from docstore_postgres.backend import PostgresBackend
 from docstore_postgres.session import PostgresSession
 from docstore_postgres.term_index import CommonValue, CommonValues, LearntValues, most_common_values
@@ -191,8 +191,8 @@ def test_answers_are_the_evaluators(url: str, monkeypatch: pytest.MonkeyPatch) -
         return finding(self, way)
 
     monkeypatch.setattr(statements.PageStatements, "finding", noted)
-    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
-    monkeypatch.setattr(statements, "_most", lambda condition, rows: rows)
+    monkeypatch.setattr(session, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(session, "_most", lambda condition, rows: rows)
     chance = random.Random(13)
     with docstore.open(url) as store:
         everything = [(one.id, one.metadata) for one in store.documents.iterate()]

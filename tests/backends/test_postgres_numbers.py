@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from docstore_postgres import statements
+from docstore_postgres import session, statements
 from docstore_postgres.jsonpath import value_terms
 from docstore_postgres.term_index import term_query
 from pydantic_core import from_json
@@ -137,8 +137,8 @@ def test_answers_are_the_evaluators(store: docstore.Store, monkeypatch: pytest.M
         return finding(self, way)
 
     monkeypatch.setattr(statements.PageStatements, "finding", noted)
-    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
-    monkeypatch.setattr(statements, "_most", lambda condition, rows: rows)
+    monkeypatch.setattr(session, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(session, "_most", lambda condition, rows: rows)
     everything = [(one.id, one.metadata) for one in store.documents.iterate()]
     chance = random.Random(13)
     for _ in range(100):
@@ -171,8 +171,8 @@ def test_answers_about_instants_are_the_evaluators(
     postgres_store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every form of rule 4, in arrays and in objects in them, bounds met by two of them."""
-    monkeypatch.setattr(statements, "scan_limit", lambda wanted, rows: 1)
-    monkeypatch.setattr(statements, "_most", lambda condition, rows: rows)
+    monkeypatch.setattr(session, "scan_limit", lambda wanted, rows: 1)
+    monkeypatch.setattr(session, "_most", lambda condition, rows: rows)
     chance, ways = random.Random(5), list[str]()
     finding = statements.PageStatements.finding
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from docstore_postgres import planner, statements
+from docstore_postgres import planner, session
 
 import docstore
 from tests.kit.statements import Statements, record_statements
@@ -23,7 +23,7 @@ def store(
     postgres_store_url: str, noted: Statements, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[docstore.Store]:
     """600 documents: the name ``common`` in all of the older half, each other name once."""
-    monkeypatch.setattr(statements, "_PROBED_ROWS", 10)
+    monkeypatch.setattr(session, "_PROBED_ROWS", 10)
     with docstore.open(postgres_store_url, blobs="memory://") as opened:
         opened.documents.add_many(
             {"filename": f"{n}.txt", "metadata": {"name": "common" if n < 300 else f"n{n}", "n": n}}

@@ -562,7 +562,7 @@ class Rows(Sequence[Row]):
 
 def column(rows: Sequence[Row], name: str) -> Sequence[Any]:
     """Return one column of rows, which all have it."""
-    return rows.columns[name] if isinstance(rows, Rows) else [row[name] for row in rows]
+    return rows.columns[name] if type(rows) is Rows else [row[name] for row in rows]
 
 
 def update_rows(writer: Writer, collection: Collection, changes: Changes) -> bool:

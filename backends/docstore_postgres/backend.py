@@ -465,10 +465,6 @@ class PostgresBackend(SQLBackend[PostgresSession]):
         """Return whether a connection is gone."""
         return bool(connection.driver_connection.closed)
 
-    def write_lock(self) -> AbstractContextManager[None]:
-        """Do nothing: Postgres has many writers."""
-        return nullcontext()
-
     # -- the schema ------------------------------------------------------------------------------------------
 
     @contextmanager

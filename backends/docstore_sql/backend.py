@@ -127,27 +127,36 @@ class SQLBackend(ABC, Generic[S]):
         # need.
         self.gate.check()  # before it waits for the turn of another process
         try:
-            with self.write_lock(), self.checkout() as connection:
-                try:
-                    session = self.session(connection)
-                    self.begin(session)
-                except Exception as error:
-                    self._raise_lost(connection, error)
-                    raise
-                call = current()
-                before = call.attach(session.interrupt)
-                try:
+            self.take_turn()
+            try:
+                with self.checkout() as connection:
+                    session = self._begun(connection)
+                    call = current()
+                    before = call.attach(session.interrupt)
                     try:
-                        yield session
-                    finally:
-                        call.detach(before)
-                except BaseException:
-                    roll_back(session)
-                    raise
-                self._commit(session)
+                        try:
+                            yield session
+                        finally:
+                            call.detach(before)
+                    except BaseException:
+                        roll_back(session)
+                        raise
+                    self._commit(session)
+            finally:
+                self.end_turn()
         except Exception as error:
             self._raise_translated(error)
             raise
+
+    def _begun(self, connection: Any) -> S:
+        """Return a session whose transaction for writing has begun."""
+        try:
+            session = self.session(connection)
+            self.begin(session)
+        except Exception as error:
+            self._raise_lost(connection, error)
+            raise
+        return session
 
     @staticmethod
     @contextmanager
@@ -525,9 +534,20 @@ class SQLBackend(ABC, Generic[S]):
     def set_up(self, connection: Any) -> None:
         """Set up a raw connection, once."""
 
-    @abstractmethod
-    def write_lock(self) -> AbstractContextManager[None]:
+    def take_turn(self) -> None:
         """Wait for the turn to write, where the engine has a single writer."""
+
+    def end_turn(self) -> None:
+        """Let the next writer have its turn."""
+
+    @contextmanager
+    def write_lock(self) -> Iterator[None]:
+        """Have the turn to write for a block."""
+        self.take_turn()
+        try:
+            yield
+        finally:
+            self.end_turn()
 
     @abstractmethod
     def schema_transaction(self, connection: sa.Connection) -> AbstractContextManager[None]:

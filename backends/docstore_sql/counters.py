@@ -192,12 +192,13 @@ class Counters:
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def of_rows(self, rows: Sequence[Row]) -> Counter[Key]:
+    def of_rows(self, rows: Sequence[Row]) -> dict[Key, int]:
         """Count rows that are about to be stored."""
-        counted = Counter(zip(*(column(rows, name) for name in COUNTED), strict=True))
-        found: Counter[Key] = Counter()
+        counted = Counter(zip(*[column(rows, name) for name in COUNTED], strict=True))
+        found: dict[Key, int] = {}
         for (tenant, owner, latest, status), n in counted.items():
-            found[tenant or "", owner or "", latest, status] += n
+            key = tenant or "", owner or "", latest, status
+            found[key] = found.get(key, 0) + n
         return found
 
     def of_stored(self, rows: Sequence[Row]) -> dict[int, Key]:

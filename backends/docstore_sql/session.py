@@ -251,7 +251,7 @@ class Session(ABC):
         return numbers
 
     def _insert_contents(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
-        if isinstance(rows, Rows) and set(map(type, rows.columns["content"])) == {NoneType}:
+        if type(rows) is Rows and set(map(type, rows.columns["content"])) == {NoneType}:
             return
         given = [
             (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None

@@ -474,12 +474,18 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         session.indexed.private = True
         return session
 
-    def write_lock(self) -> AbstractContextManager[None]:
+    def take_turn(self) -> None:
         """Wait for the turn to write, and look whether the file is still the one that was opened."""
-        return self.lock.held(self.busy_timeout, self._look_in_turn)
+        self.lock.take(self.busy_timeout)
+        try:
+            self._look(in_turn=True)
+        except BaseException:
+            self.lock.release()
+            raise
 
-    def _look_in_turn(self) -> None:
-        self._look(in_turn=True)
+    def end_turn(self) -> None:
+        """Let the next writer have its turn."""
+        self.lock.release()
 
     def ensure_schema(self, *, upgrade: bool = True) -> None:
         """Turn the file to WAL while no writer of ours works on it; then open it as any other."""

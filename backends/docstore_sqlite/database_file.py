@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePath
 from urllib.parse import quote, unquote
@@ -260,12 +260,19 @@ class WriteLock:
         self._threads = FairLock()
 
     @contextmanager
-    def held(self, timeout: float, look: Callable[[], object] = bool) -> Iterator[None]:
-        """Hold the lock for a block.
+    def held(self, timeout: float) -> Iterator[None]:
+        """Hold the lock for a block; see :meth:`take`."""
+        self.take(timeout)
+        try:
+            yield
+        finally:
+            self.release()
+
+    def take(self, timeout: float) -> None:
+        """Take the lock.
 
         Args:
             timeout: seconds to wait for it.
-            look: called once it is held.
 
         Raises:
             StoreBusy: others held it for longer than the timeout.
@@ -276,11 +283,14 @@ class WriteLock:
             raise _busy()
         try:
             self._enter_process(deadline)
-            try:
-                look()
-                yield
-            finally:
-                self._leave_process()
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def release(self) -> None:
+        """Let the next one have the lock."""
+        try:
+            self._leave_process()
         finally:
             self._threads.release()
 

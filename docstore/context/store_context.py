@@ -412,8 +412,7 @@ class StoreContext:
         with self._translated(), current.reading() as reader:
             yield reader
 
-    @contextmanager
-    def write(self, budget: Budget | None = None) -> Iterator[Writer]:
+    def _write(self, budget: Budget | None) -> AbstractContextManager[Writer]:
         """Open a block for writing, or write within the transaction in force, where it is kept or undone by
         itself; waiting for the block is paid out of ``budget``.
         """
@@ -421,20 +420,21 @@ class StoreContext:
         self.check_writable()
         current = self._in_force()
         if current is not None:
-            with self._translated(), current.part() as writer:
-                yield writer
-            return
-        if budget is None:
-            with self.backend.write() as writer:
-                yield writer
-                check()  # who was cancelled before the commit has done nothing
-            return
+            return self._part(current)
+        return self.backend.write() if budget is None else self._begun_within(budget)
+
+    @contextmanager
+    def _part(self, current: _Transaction) -> Iterator[Writer]:
+        with self._translated(), current.part() as writer:
+            yield writer
+
+    @contextmanager
+    def _begun_within(self, budget: Budget) -> Iterator[Writer]:
+        """Open a block; a write that has begun is not cut short by time."""
         with ExitStack() as stack:
-            # Only the waiting is paid out of it: a write that has begun is not cut short by time.
             with budget:
                 writer = stack.enter_context(self.backend.write())
             yield writer
-            check()
 
     def _translated(self) -> AbstractContextManager[None]:
         """Translate the engine's errors within the transaction in force, call by call."""
@@ -448,11 +448,8 @@ class StoreContext:
         """
         self.check_open()
         self.check_writable()
-        if self.in_transaction and self.single_writer:
-            with self.write() as writer:
-                yield writer
-            return
-        with self.backend.write() as writer:
+        inside = self._in_force() if self.single_writer else None
+        with self.backend.write() if inside is None else self._part(inside) as writer:
             yield writer
 
     def written(
@@ -472,8 +469,10 @@ class StoreContext:
         """
         for attempt in range(_TRIES):
             try:
-                with self.watching("write"), self.write(budget) as writer:
-                    return work(writer)
+                with self.watching("write"), self._write(budget) as writer:
+                    done = work(writer)
+                    check()  # who was cancelled before the commit has done nothing
+                    return done
             except Duplicate as lost:
                 if attempt == _TRIES - 1:
                     raise StoreBusy(f"lost to other writers {_TRIES} times: {lost}") from lost

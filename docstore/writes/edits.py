@@ -49,6 +49,10 @@ BATCH = 1000
 _TOGETHER = 250
 
 
+_FOLLOWED = MOVES | {"filename"}
+"""Columns that other rows follow."""
+
+
 class DocumentsView(CollectionView[Document]):
     """The documents of a store, as one scope sees them."""
 
@@ -60,6 +64,8 @@ class DocumentsView(CollectionView[Document]):
         the bytes'. Rows that move to another chain are written one after the other: each finds what the one
         before it left.
         """
+        if _FOLLOWED.isdisjoint({name for _, columns in changes for name in columns}):
+            return super().write_many(writer, changes, now, touch=touch)
         moves = any(not MOVES.isdisjoint(columns) for _, columns in changes)
         if moves and len(changes) > 1:
             return [self.write(writer, *change, now, touch=touch) for change in changes]

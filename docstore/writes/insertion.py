@@ -13,6 +13,7 @@ from docstore import lifecycle
 from docstore.backend import (
     BlobRow,
     BlobState,
+    Duplicate,
     Query,
     Row,
     Rows,
@@ -99,11 +100,27 @@ class Insertion:
     def run(self, writer: Writer) -> list[StoredRow]:
         """Insert what is not there; return a row for each draft, in order."""
         now = writer.now()
-        if not self._tried and all(_is_plain(item) for item in self._items):
+        if not self._tried and self._may_be_new():
             rows = [finished(item.draft, now) for item in self._items]
-            self._insert(writer, rows)
-            return [StoredRow(row, True) for row in rows]
+            try:
+                self._insert(writer, rows)
+                return [StoredRow(row, True) for row in rows]
+            except Duplicate:
+                if not self._items[0].draft.named:
+                    raise
         return self._look_and_insert(writer, now)
+
+    def _may_be_new(self) -> bool:
+        """Tell whether the documents are inserted without a look before: they are new for sure and without
+        bytes; or there is one, which can be looked for once its id turns out to be taken.
+        """
+        first = self._items[0].draft
+        if len(self._items) == 1 and first.named and first.row["external_id"] is not None:
+            return False
+        return all(
+            item.put is None and not item.draft.dedupe and (not item.draft.named or len(self._items) == 1)
+            for item in self._items
+        )
 
     def _look_and_insert(self, writer: Writer, now: int) -> list[StoredRow]:
         """Insert what is not there, by id or by bytes; return a row for each draft."""
@@ -246,12 +263,6 @@ def _clocked(columns: Mapping[str, Sequence[Any]], now: int) -> dict[str, Sequen
             is_empty = NoneType in set(map(type, column))
             made[id(column)] = [now if at is None else at for at in column] if is_empty else column
     return {name: made[id(columns[name])] for name in _CLOCKED}
-
-
-def _is_plain(item: Item) -> bool:
-    """Return whether a document is new for sure, and without bytes."""
-    draft = item.draft
-    return item.put is None and not draft.named and not draft.dedupe
 
 
 def _in_parts(row: Row) -> bool:

@@ -317,7 +317,7 @@ class PostgresSession(InsertSession):
         # A scan that fills the page is right, whatever it left unread: it went in order. One that does not
         # says how rare the matches are, and at most one more goes further.
         while bound:
-            read = self.fetch(page.walk(bound), prepare=condition.is_prepared)
+            read = self.fetch(page.walk(bound), prepare=page.walks_one_way)
             if len(read) == query.limit:
                 selectivities.remember(key, alike, wanted / bound, filled=True)
                 return read

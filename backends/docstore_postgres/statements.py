@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeAlias
 from docstore_sql.compiler import TRUE, Compiler, Fragment, both, joined
 
 from docstore.backend import ANYWHERE, Query
-from docstore.query.expr import Path
+from docstore.query.expr import Compare, Path
 from docstore.query.facets import Facet, values_at
-from docstore_postgres.planner import COVERED, CompiledFilter, is_covered
+from docstore_postgres.planner import COVERED, CompiledFilter, bounding, confines, is_covered
 
 _ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
 
@@ -84,6 +84,18 @@ class PageStatements:
         found = rows.wrapped(start, middle)
         page = joined("", (found, rest, order, self._window()))
         return joined("", (page.wrapped("", ") AS d ON true"), order))
+
+    @property
+    def walks_one_way(self) -> bool:
+        """Whether a walk has one plan for all values: in the order, as far as the limit.
+
+        Of two bounds, or of one owner's rows, Postgres expects fewer than the limit without their values, and
+        would read and sort all.
+        """
+        query, terms = self.query, self.condition.terms
+        bounds = [term for term, is_bound in zip(terms, bounding(query, terms), strict=True) if is_bound]
+        pins = query.scope != ANYWHERE or any(isinstance(term, Compare) and confines(term) for term in bounds)
+        return self.condition.is_prepared and not pins and len(bounds) + (query.after is not None) < 2
 
     def has_one_way(self, access: AccessPath) -> bool:
         """Return whether nothing but the index over the documents' insides can find the matches.

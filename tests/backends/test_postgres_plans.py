@@ -77,6 +77,24 @@ def test_what_depends_on_values_is_planned_for_them(store: docstore.Store) -> No
     assert (0, 0) == _plans(store, "%count(*)%metadata_json @@%")
 
 
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"created_at": {"$gte": "2020-01-01T00:00:00Z", "$lt": "2100-01-01T00:00:00Z"}},
+        {"created_at": {"$gte": "2020-01-01T00:00:00Z"}, "owner": "o1"},
+    ],
+    ids=["two bounds", "an owner"],
+)
+def test_a_walk_within_bounds_is_planned_for_them(store: docstore.Store, filter: dict[str, Any]) -> None:
+    """Of two bounds that are not known Postgres expects few rows: it would read and sort all between them."""
+    before = _plans(store, "%created_at >= $1%")
+    for n in range(6):
+        assert 10 == len(store.documents.find({**filter, "metadata.n": {"$ne": n}}, limit=10).items)
+    assert before == _plans(store, "%created_at >= $1%")
+    plan = store.documents.explain({**filter, "metadata.n": {"$ne": 1}}, limit=10).database_plan or ""
+    assert "Sort" not in plan
+
+
 def test_a_connection_that_was_brought_keeps_its_plan_mode(postgres_url: str) -> None:
     """Only connections of our own plan without values."""
     engine = sa.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 
 import docstore
+from tests.kit.forms import PATIENCE
 
 Test: TypeAlias = Callable[[docstore.AsyncStore], Awaitable[Any]]
 Run: TypeAlias = Callable[[Test], Any]
@@ -25,6 +27,37 @@ def run(url: str, tmp_path: Path) -> Run:
             return await test(store)
 
     return lambda test: asyncio.run(opened(test))
+
+
+@pytest.fixture
+def turning() -> Callable[[], AbstractAsyncContextManager[Callable[[], bool]]]:
+    """Watch the loop for a block; the function it yields waits, in another thread, until the loop has gone
+    round twice, and returns whether it has.
+    """
+    return _turning
+
+
+@asynccontextmanager
+async def _turning() -> AsyncIterator[Callable[[], bool]]:
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.001)
+            turns += 1
+
+    def goes_on() -> bool:
+        before, end = turns, time.monotonic() + PATIENCE
+        while turns < before + 2 and time.monotonic() < end:
+            time.sleep(0.001)
+        return turns >= before + 2
+
+    task = asyncio.create_task(turn())
+    try:
+        yield goes_on
+    finally:
+        task.cancel()
 
 
 @pytest.fixture

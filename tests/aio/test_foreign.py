@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,13 @@ class Slow:
         self.support, self.sorts = below.support, below.sorts
         self.threads: set[int] = set()
         self.blocks: list[tuple[int, int]] = []
+        self.before: Callable[[], object] = lambda: time.sleep(0.02)
 
     @contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[Reader]:
         """Open a block for reading, slowly."""
         self.threads.add(threading.get_ident())
-        time.sleep(0.02)
+        self.before()
         with self._below.read(snapshot=snapshot) as reader:
             yield reader
 
@@ -61,15 +62,21 @@ def backend(tmp_path: Path) -> Slow:
     return made
 
 
-def test_its_calls_run_in_threads(backend: Slow, tmp_path: Path, ticking: Any) -> None:
+def test_its_calls_run_in_threads(
+    backend: Slow, tmp_path: Path, turning: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Everything works, no call runs on the loop's thread, and the loop goes on meanwhile."""
+    went_on: list[bool] = []
 
     async def main() -> None:
         async with docstore.open_async(backend, blobs=tmp_path / "files") as store:
             document = await store.documents.add(b"bytes", filename="x")
-            async with ticking() as longest:
+            async with turning() as goes_on:
+                monkeypatch.setattr(backend, "before", lambda: went_on.append(goes_on()))
                 pages = await asyncio.gather(*(store.documents.find() for _ in range(10)))
-                assert longest() < 0.1
+                monkeypatch.undo()
+            assert len(went_on) >= 10
+            assert all(went_on)
             assert [[document]] * 10 == [page.items for page in pages]
             assert b"bytes" == await store.documents.read_bytes(document.id)
             assert threading.get_ident() not in backend.threads

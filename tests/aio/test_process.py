@@ -102,7 +102,7 @@ def test_a_cancelled_run_gives_its_documents_back(run: Run) -> None:
 
         async def handle(document: docstore.Document) -> None:
             handling.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
 
         task = asyncio.create_task(store.documents.process(handle, workers=2))
         await handling.wait()
@@ -117,11 +117,11 @@ def test_a_cancelled_run_gives_its_documents_back(run: Run) -> None:
 
 @asynccontextmanager
 async def slow_commit(store: docstore.AsyncStore, number: int, fault: Fault) -> AsyncIterator[Faults]:
-    """Let commit ``number`` from now on take a second, before or after its effect."""
+    """Let commit ``number`` from now on take until it is cancelled, before or after its effect."""
     faults = Faults(number, fault, only={"commit"})
     root = await store._shell.root()
     plain = root.backend
-    root.backend = FaultyBackend(plain, faults, seconds=1)
+    root.backend = FaultyBackend(plain, faults, seconds=60)
     try:
         yield faults
     finally:
@@ -159,7 +159,7 @@ def test_a_run_that_is_cancelled_while_it_claims_gives_that_back(run: Run) -> No
 
         async def handle(document: docstore.Document) -> None:
             handling.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
 
         async with slow_commit(store, 2, "late") as faults:
             task = asyncio.create_task(store.documents.process(handle, workers=2))

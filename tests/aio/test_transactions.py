@@ -127,27 +127,27 @@ def test_a_task_that_outlives_its_block_is_told(run: Run) -> None:
     run(test)
 
 
-def test_waiting_writers_do_not_stop_the_loop(run: Run, ticking: Any) -> None:
+def test_waiting_writers_do_not_stop_the_loop(run: Run) -> None:
     """While one task's transaction is open, writers wait in line without blocking the loop, then all go
     on.
     """
 
     async def test(store: docstore.AsyncStore) -> None:
-        holding = asyncio.Event()
+        holding, over = asyncio.Event(), asyncio.Event()
 
         async def hold() -> None:
             async with store.transaction():
                 await store.documents.add(filename="holder")
                 holding.set()
-                await asyncio.sleep(0.3)
+                await over.wait()  # a writer that stopped the loop would never have its turn
 
         holder = asyncio.create_task(hold())
         await holding.wait()
-        async with ticking() as longest:
-            writers = [asyncio.create_task(store.documents.add(filename=f"{number}")) for number in range(12)]
-            await asyncio.sleep(0.2)
-            assert longest() < 0.15
-            assert not any(task.done() for task in writers) or not _single_writer(store)
+        writers = [asyncio.create_task(store.documents.add(filename=f"{number}")) for number in range(12)]
+        for _ in range(40):
+            await asyncio.sleep(0.005)
+        assert not any(task.done() for task in writers) or not _single_writer(store)
+        over.set()
         await asyncio.gather(holder, *writers)
         assert 13 == await store.documents.count()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +78,21 @@ def test_work_of_dead_workers_is_given_up_after_max_attempts(store: docstore.Sto
     assert 1 == store.documents.process(lambda document: None, max_attempts=2).completed
 
 
-def test_a_slow_handler_keeps_its_lease(store: docstore.Store) -> None:
-    """Heartbeats go on while it runs: nobody takes its document over."""
+def test_a_slow_handler_keeps_its_lease(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats go on while it runs, and move the lease's end: nobody takes its document over."""
+    monkeypatch.setattr("docstore.workers.HEARTBEATS_PER_LEASE", 1200)  # one in 50 ms
     store.documents.add(metadata={})
-    taken: list[int] = []
+    taken, ends = list[int](), set[datetime]()
 
     def handle(document: Document) -> str:
-        for _ in range(6):
-            time.sleep(0.2)
+        while len(ends) < 4:
+            time.sleep(0.02)
+            [held] = store.stats().held
+            ends.add(held.expires_at)
             taken.append(len(store.documents.claim()))
         return "done"
 
-    report = store.documents.process(handle, lease=0.6)
+    report = store.documents.process(handle, lease=60)
     assert (1, 0, 0) == (report.completed, report.lost, sum(taken))
 
 
@@ -96,7 +100,7 @@ def test_workers_share_the_queue(store: docstore.Store) -> None:
     """Several threads handle different documents at once; progress counts up one by one."""
     store.documents.add_many([{} for _ in range(12)])
     threads: set[str] = set()
-    meeting = threading.Barrier(3, timeout=20)
+    meeting = threading.Barrier(3, timeout=60)
     progress: list[int] = []
 
     def handle(document: Document) -> None:

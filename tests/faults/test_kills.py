@@ -77,7 +77,7 @@ def test_on_s3_through_a_bad_wire(
             proxy.rate = 0.0 if number >= kills else proxy.rate
 
         kills = 200 if long else 5
-        tally = kill_loop(opened, kills, seed=seed, most=4 if long else 2, disturb=calm, settle=1.0)
+        tally = kill_loop(opened, kills, seed=seed, most=4 if long else 2, disturb=calm, settle=2.0)
     report(f"SQLite and S3, {proxy.fired}", seed, tally)
     assert SOUND == tally.faults
     assert tally.acknowledged > 0

@@ -138,7 +138,7 @@ def test_two_upgraders_run_each_step_once(old: str, monkeypatch: pytest.MonkeyPa
     """The second waits for the first and finds its work done."""
     begun: list[str] = []
     within = threading.Event()
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2, timeout=60)
 
     def watch(point: str) -> None:
         if point.endswith("begun"):

@@ -143,7 +143,7 @@ def _caught_up(primary: PostgresServer, lagging: str) -> None:
     with psycopg.connect(primary.url(), autocommit=True) as connection:
         row = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
     assert row is not None
-    for _ in range(600):
+    for _ in range(1200):
         try:
             with psycopg.connect(lagging, autocommit=True) as connection:
                 seen = connection.execute(
@@ -155,4 +155,4 @@ def _caught_up(primary: PostgresServer, lagging: str) -> None:
         except psycopg.OperationalError:  # the database is not there yet
             pass
         time.sleep(0.05)
-    raise AssertionError("the standby did not catch up within 30 seconds")
+    raise AssertionError("the standby did not catch up within a minute")

@@ -130,10 +130,12 @@ class MemoryReader:
 
     def count_by(self, query: Query, path: Path, bucket: Bucket | None = None) -> Facet:
         """Count the rows of ``query`` by each scalar value seen at ``path``, or by each bucket."""
-        pairs, left = counted_values(self._view, self._mutex, query, path, bucket) or ([], None)
-        records = self._matching(query) if left is None else left
-        read = group((record.facts for record in records), path, bucket)
-        return Facet([*pairs, *read.items()]) if pairs else read
+        counted = counted_values(self._view, self._mutex, query, path, bucket)
+        if counted is None:
+            return group((record.facts for record in self._matching(query)), path, bucket)
+        pairs, left, unsure = counted
+        read = group((record.facts for record in chain(left, passing(unsure, query))), path, bucket)
+        return Facet([*pairs, *read.pairs()]) if pairs else read
 
     def setting(self, name: str) -> str | None:
         """Return the text kept under a name, ``None`` if there is none."""

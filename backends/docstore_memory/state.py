@@ -210,8 +210,9 @@ def counted_records(view: StateView, mutex: Lock, query: Query) -> tuple[int, li
 
 def counted_values(
     view: StateView, mutex: Lock, query: Query, path: Path, bucket: Bucket | None
-) -> tuple[list[tuple[Any, int]], list[Record]] | None:
-    """Return how many records have each value at a path, or each bucket, and those that have to be read.
+) -> tuple[list[tuple[Any, int]], list[Record], list[Record]] | None:
+    """Return how many records have each value at a path, or each bucket; those that have to be read, and
+    those that have to be put to the filter, too.
 
     None if the index cannot tell.
     """
@@ -220,7 +221,9 @@ def counted_values(
             return None
         index = view.base.indexes[query.collection.name].snapshot()
         counted = count_by(index, _answer(view, query)[0], path, bucket)
-        return None if counted is None else (counted.pairs, _records(view, query, counted.left))
+        if counted is None:
+            return None
+        return counted.pairs, _records(view, query, counted.left), _records(view, query, counted.unsure)
 
 
 class WindowCandidates(NamedTuple):

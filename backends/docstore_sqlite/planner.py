@@ -458,17 +458,22 @@ class IndexSearch(SnapshotSession):
         asked, index = self.asked(query), self.index(query.collection)
         key = asked.key or answer_key(asked.terms)
         counted = count_by(index, self._find(asked.terms, key, index, asked), path, bucket)
-        if counted is None:
+        if counted is None or 2 * (counted.left.count + counted.unsure.count) > max(
+            LISTED_MATCHES, index.size
+        ):
             return None
         pairs, name = counted.pairs, path[0]
+        json = (name,) if FIELDS[query.collection.name][name] else ()
         only = replace(query, only=frozenset({"number", name}), after=None, limit=None, offset=0)
-        for start in range(0, counted.left.count, _READ_TOGETHER):
-            numbers = counted.left.members[start : start + _READ_TOGETHER]
-            rows = self.session.rows_of(only, self._reading(only, numbers, ALWAYS))
-            try:
-                pairs += group([decode(query.collection, row, (name,)) for row in rows], path, bucket).items()
-            except ValueError:
-                return None  # broken by hand: the core reads the rows one by one, and says which
+        for records, where in ((counted.left, ALWAYS), (counted.unsure, None)):
+            for start in range(0, records.count, _READ_TOGETHER):
+                numbers = records.members[start : start + _READ_TOGETHER]
+                rows = self.session.rows_of(only, self._reading(only, numbers, where))
+                try:
+                    found = group([decode(query.collection, row, json) for row in rows], path, bucket)
+                except ValueError:
+                    return None  # broken by hand: the core reads the rows one by one, and says which
+                pairs += found.pairs()
         return Facet(pairs)
 
     def _find(self, terms: Sequence[Expr], key: str, index: Snapshot, asked: PlannedQuery) -> IndexMatches:

@@ -24,8 +24,10 @@ from docstore.index.terms import (
     FALSE,
     KINDS,
     NULL,
+    NUMBER,
     NUMBERS,
     OVERSIZED,
+    STRING,
     TRUE,
     UTC_DATES,
     WHOLE_FLOATS,
@@ -43,6 +45,8 @@ MOST_COUNTED: Final = 4_096
 # From so many parts on, turning a column back into doubles is quicker: 20 ms for 100,000 records.
 _MOST_PARTS: Final = 256
 _FLAGS: Final = ((TRUE, True), (FALSE, False))
+# Values by key: of which kind, those that have a column instead, and the keys.
+_KEYED: Final = ((NUMBER, NUMBERS, b"n", b"o"), (STRING, DATES, b"s", b"t"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,13 @@ class Counted:
 
     Attributes:
         pairs: values, or buckets, each with a number of records; one may be there several times.
-        left: the records of the bulk that are not counted: they have to be read.
+        left: the matching records of the bulk that are not counted: they have to be read.
+        unsure: the records that can match and are not counted: they have to be put to the filter, too.
     """
 
     pairs: list[tuple[Any, int]]
     left: Bitmap
+    unsure: Bitmap = EMPTY
 
 
 def count_by(
@@ -69,45 +75,38 @@ def count_by(
         path: into one of its fields.
         bucket: puts values together; None counts each by itself.
     """
-    if not found.is_exact or not index.bulk.has_field(path[0]) or path[0] == "filename":
+    if not index.bulk.has_field(path[0]) or path[0] == "filename":
         return None
     of_texts = bucket is not None and bucket.text_bytes > 0 and index.bulk.fields[path[0]]
     whole = _counted(index.bulk, found.bulk.lower, path, bucket, of_texts)
-    if whole is None:
-        return None
     pairs, changed = whole.pairs, found.tail.lower
     read: list[int] = [number for number in index.tail.loose if number in changed]
     for segment, alive in index.tail.segments:
         matches = intersection(segment.placed(changed), Bitmap.of_integer(alive))
         part = _counted(segment, matches, path, bucket, of_texts)
-        pairs += [] if part is None else part.pairs
-        read += [segment.numbers[at] for at in (matches if part is None else part.left).members]
-    pairs += group(map(index.tail.record, read), path, bucket).items()
-    return Counted(pairs, whole.left)
+        pairs += part.pairs
+        read += [segment.numbers[at] for at in part.left.members]
+    pairs += group(map(index.tail.record, read), path, bucket).pairs()
+    return Counted(pairs, whole.left, union(found.bulk.recheck, found.tail.recheck))
 
 
 def _counted(
     source: TermSource, matches: Bitmap, path: Path, bucket: Bucket | None, of_texts: bool
-) -> Counted | None:
+) -> Counted:
     """Count some records of a source."""
     left = _left(source, matches, path, bucket, of_texts)
     matches = difference(matches, left)
     if of_texts:
         assert bucket is not None
-        parts = [_instants(source, matches, path, bucket)]
+        pairs = _instants(source, matches, path, bucket)
     else:
-        parts = [_numbers(source, matches, path, bucket)]
-    pairs: list[tuple[Any, int]] = []
-    if bucket is None:
-        parts.append(_texts(source, matches, path))
-        pairs = [(flag, _count(matches, source.posting(path, key))) for key, flag in _FLAGS]
-        pairs.append((None, _count_nothing(source, matches, path)))
-    for part in parts:
-        if part is None:
-            return None
-        pairs += part
+        pairs = _numbers(source, matches, path, bucket)
     if bucket is not None:
         pairs = [pair for pair in pairs if pair[0] is not None]
+    else:
+        pairs += _texts(source, matches, path)
+        pairs += [(flag, _count(matches, source.posting(path, key))) for key, flag in _FLAGS]
+        pairs.append((None, _count_nothing(source, matches, path)))
     return Counted([pair for pair in pairs if pair[1]], left)
 
 
@@ -126,6 +125,10 @@ def _left(source: TermSource, matches: Bitmap, path: Path, bucket: Bucket | None
         kept += [dates.present] if dates.base & 0xFF else []
         long = source.keys(path, b"t", b"u")
         kept.append(matches if long is None else source.any_posting(path, long) if long else EMPTY)
+    for kind, column, first, end in _KEYED:
+        keys = source.keys(path, first, end)
+        if keys is None or len(keys) > MOST_COUNTED:
+            kept.append(difference(source.posting(path, kind), source.posting(path, column)))
     return union_all(intersection(matches, bits) for bits in kept if bits)
 
 
@@ -141,11 +144,11 @@ def _count_nothing(source: TermSource, matches: Bitmap, path: Path) -> int:
 
 def _keyed(
     source: TermSource, matches: Bitmap, path: Path, first: bytes, end: bytes
-) -> list[tuple[bytes, Bitmap]] | None:
-    """Return the value keys of a range with the matches that have each; None if they are too many."""
+) -> list[tuple[bytes, Bitmap]]:
+    """Return the value keys of a range with the matches that have each; none of too many, which are left."""
     keys = source.keys(path, first, end)
     if keys is None or len(keys) > MOST_COUNTED:
-        return None
+        return []
     return [(key, intersection(matches, source.posting(path, key))) for key in looked_over(keys)]
 
 
@@ -158,34 +161,24 @@ def _in_buckets(pairs: Iterable[tuple[Any, Bitmap]], bucket: Bucket) -> list[tup
     return [(place, level.count) for place, level in having.items()]
 
 
-def _texts(source: TermSource, matches: Bitmap, path: Path) -> list[tuple[Any, int]] | None:
+def _texts(source: TermSource, matches: Bitmap, path: Path) -> list[tuple[Any, int]]:
     keyed = _keyed(source, matches, path, b"s", b"t")
-    if keyed is None:
-        return None
     dated = _dates(source, matches, path, WIDTHS[DATES])
     return [(text_of(key), level.count) for key, level in keyed] + dated
 
 
-def _instants(
-    source: TermSource, matches: Bitmap, path: Path, bucket: Bucket
-) -> list[tuple[Any, int]] | None:
+def _instants(source: TermSource, matches: Bitmap, path: Path, bucket: Bucket) -> list[tuple[Any, int]]:
     """Count texts that are instants; those of the column are all in UTC and begin with their day."""
     keyed = _keyed(source, matches, path, b"s", b"t")
-    if keyed is None:
-        return None
     size = bucket.text_bytes
     days = [(text + "0001-01-01"[size:], count) for text, count in _dates(source, matches, path, size)]
     several = _in_buckets(((text_of(key), level) for key, level in keyed), bucket)
     return [(bucket(text), count) for text, count in days] + several
 
 
-def _numbers(
-    source: TermSource, matches: Bitmap, path: Path, bucket: Bucket | None
-) -> list[tuple[Any, int]] | None:
+def _numbers(source: TermSource, matches: Bitmap, path: Path, bucket: Bucket | None) -> list[tuple[Any, int]]:
     """Count numbers: those of the column, of which a record has one, and those of arrays."""
     keyed = _keyed(source, matches, path, b"n", b"o")
-    if keyed is None:
-        return None
     among = intersection(matches, source.posting(path, NUMBERS))
     floats, is_field = source.posting(path, WHOLE_FLOATS), len(path) == 1
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final
 
 from docstore.concurrency import looked_over
@@ -16,8 +17,8 @@ from docstore.query.expr import Path
 from docstore.query.fields import Collection, Kind
 from docstore.query.instants import metadata_instant, to_datetime
 from docstore.query.paths import seen
-from docstore.query.sorting import order_bytes, parse_sort
-from docstore.query.values import identity
+from docstore.query.sorting import parse_sort
+from docstore.query.values import identity, type_rank
 
 # Characters of a wrong field name that the error carries.
 _LONGEST_NAME = 200
@@ -77,6 +78,10 @@ class Facet(Mapping[Any, int]):
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the values."""
         return iter(self._values.values())
+
+    def pairs(self) -> Iterator[tuple[Any, int]]:
+        """Iterate over the values with their counts: items() looks each up."""
+        return zip(self._values.values(), self._counts.values(), strict=True)
 
     def __len__(self) -> int:
         """Return the number of values."""
@@ -149,9 +154,14 @@ def in_buckets(counted: Mapping[Any, int], bucket: Bucket) -> Facet:
     return Facet((key, count) for key, count in pairs if key is not None)
 
 
-def in_order(counted: Mapping[Any, int]) -> list[tuple[Any, int]]:
+def in_order(counted: Facet) -> list[tuple[Any, int]]:
     """Return the values with their counts, the most frequent first, then in sort order."""
-    return sorted(counted.items(), key=lambda pair: (-pair[1], order_bytes(pair[0])))
+    by_type: dict[int, list[tuple[Any, int]]] = {}
+    for pair in counted.pairs():
+        by_type.setdefault(type_rank(pair[0]), []).append(pair)
+    # Python orders scalars of one type as rule 20 does, and is quicker at it than at any key made for them.
+    ordered = [pair for rank in sorted(by_type) for pair in sorted(by_type[rank], key=itemgetter(0))]
+    return sorted(ordered, key=itemgetter(1), reverse=True)
 
 
 def shown_value(path: Path, collection: Collection) -> Callable[[Any], Any]:

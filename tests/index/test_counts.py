@@ -27,9 +27,17 @@ NUMBERS: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("choice", [3, 8, len(VALUES)])
-def test_counts_are_those_of_reading(url: str, choice: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts, booleans, null and missing by popcount, and all others by whoever reads."""
+@pytest.mark.parametrize(
+    ("choice", "counted", "indexed"), [(3, 4096, 4096), (8, 1, 4096), (len(VALUES), 4096, 2)]
+)
+def test_counts_are_those_of_reading(
+    url: str, choice: int, counted: int, indexed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts, booleans, null and missing by popcount; all others, too many texts, and records that are too
+    large to be indexed, by whoever reads.
+    """
+    monkeypatch.setattr("docstore.index.counts.MOST_COUNTED", counted)
+    monkeypatch.setattr("docstore.index.extract.MOST_VALUES", indexed)
     monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 30)
     monkeypatch.setattr("docstore_memory.index._COMPACTED_TOGETHER", 30)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 5)

@@ -14,21 +14,31 @@ from docstore.query.fields import DOCUMENTS
 from docstore.query.parser import parse
 from docstore.query.planner import normalize
 from docstore.query.search import parse_search
+from tests.kit.databases import Databases
 from tests.kit.statements import record_statements
 
 
-@pytest.fixture
-def store(postgres_store_url: str) -> Iterator[docstore.Store]:
-    """A store in which a tenant of 40 stands beside one of 6,000, alike in their words and metadata."""
-    with docstore.open(postgres_store_url) as opened:
+@pytest.fixture(scope="module")
+def filled(databases: Databases) -> Iterator[str]:
+    """The URL of a store in which a tenant of 40 stands beside one of 6,000, alike in words and metadata."""
+    made = databases.take_store()
+    with docstore.open(made.url) as opened:
         for tenant, count in (("large", 6_000), ("small", 40)):
             rows = [
                 {"tenant": tenant, "metadata": {"n": n % 7, "kind": "x"}, "content": "common words here"}
                 for n in range(count)
             ]
             opened.documents.add_many(rows)
-        with psycopg.connect(postgres_store_url, autocommit=True) as connection:
+        with psycopg.connect(made.url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE docstore_document, docstore_content")
+    yield made.url
+    databases.give_store_back(made)
+
+
+@pytest.fixture
+def store(filled: str) -> Iterator[docstore.Store]:
+    """That store, which these tests read alone."""
+    with docstore.open(filled) as opened:
         yield opened
 
 

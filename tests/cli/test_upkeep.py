@@ -20,7 +20,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of a store that lives on between two commands."""
-    return str(request.getfixturevalue(f"{request.param}_url"))
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_store_url"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,13 +122,16 @@ def test_the_folder_itself_must_be_there(tmp_path: Path) -> None:
             list(walk(tmp_path / wrong))
 
 
-def test_deep_trees_need_no_recursion(tmp_path: Path) -> None:
+def test_deep_trees_need_no_recursion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More folders below one another than Python calls may be are walked."""
-    deep = [str(tmp_path) + "/d" * depth for depth in range(1, 1501)]
-    for path in deep:
-        os.mkdir(path)
-    Path(deep[-1], "deep.txt").touch()
-    assert [entry.name for entry in walk(tmp_path)] == ["d/" * 1500 + "deep.txt"]
-    os.unlink(deep[-1] + "/deep.txt")
-    for path in reversed(deep):  # pytest removes tmp_path by recursion
-        os.rmdir(path)
+    depth = sys.getrecursionlimit() + 100
+    monkeypatch.chdir(tmp_path)
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("deep.txt").touch()
+    assert [entry.name for entry in walk(tmp_path)] == ["d/" * depth + "deep.txt"]
+    os.unlink("deep.txt")
+    for _ in range(depth):  # pytest removes tmp_path by recursion
+        os.chdir("..")
+        os.rmdir("d")

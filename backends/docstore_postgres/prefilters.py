@@ -9,7 +9,7 @@ index; the equalities that it implies can.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +25,15 @@ from docstore.query.expr import (
     ElemMatch,
     Expr,
     In,
-    Leaf,
     Match,
     Occurs,
     Or,
     Path,
+    Regex,
     leaves,
 )
 from docstore.query.fields import Collection
-from docstore.query.patterns import required_literals
+from docstore.query.patterns import required_literals, required_text
 from docstore.query.text import fold
 from docstore_postgres import jsonpath
 from docstore_postgres.jsonpath import JsonRoot, array_text, indexed, tested
@@ -116,7 +116,7 @@ def _equality(term: Expr) -> str | None:
             return None
 
 
-_KEYS = (("id",), ("external_id",), ("document_id",))
+_KEYS = (("id",), ("external_id",), ("document_id",), ("sha256",))
 # The lexeme of a text whose words are too many for a tsvector.
 _TOO_LONG = "'*'"
 # Zeros before two others: their trigrams are in most numbered names, and cost more than they tell.
@@ -151,7 +151,7 @@ class PrefilterFinder:
     def _finds_inside(self, leaf: Expr) -> bool:
         """Return whether an index over the documents' metadata, names or contents finds ``leaf``."""
         match leaf:
-            case Match() | Occurs():
+            case Match() | Regex() | Occurs() | Compare(("filename",), "eq") | In(("filename",)):
                 return self.prefilter(leaf) is not None
             case Compare(path, "eq", value):
                 return _in_metadata(path) and value is not None and not isinstance(value, list)
@@ -198,7 +198,7 @@ class PrefilterFinder:
         if query.collection.name != "documents":
             return []
         terms = query.where.terms if isinstance(query.where, And) else (query.where,)
-        found = [self.prefilter(term, query.scope) for term in terms if isinstance(term, Match | Occurs)]
+        found = [self.prefilter(term, query.scope) for term in terms]
         listed = [
             self._listed(term, query.scope)
             for term in terms
@@ -214,14 +214,24 @@ class PrefilterFinder:
             return Fragment("")
         return Fragment(f"{alias}.tenant = %s AND ", (scope.tenant,))
 
-    def prefilter(self, leaf: Leaf, scope: Scope = ANYWHERE) -> Fragment | None:
-        """Return the prefilter of a search term or of a string operator on the filename, if it has one."""
-        if isinstance(leaf, Occurs):
-            return self._occurs(leaf, scope)
-        if not isinstance(leaf, Match) or leaf.path != ("filename",):
-            return None
-        part = _required(leaf)
-        return None if part is None else self._named(part)
+    def prefilter(self, expr: Expr, scope: Scope = ANYWHERE) -> Fragment | None:
+        """Return the prefilter of a search term, of a condition on the filename, or of several of which one
+        must hold, if it has one.
+        """
+        match expr:
+            case Occurs():
+                return self._occurs(expr, scope)
+            case Or(terms):
+                return _either(self.prefilter(term, scope) for term in terms)
+            case In(("filename",), values) if len(values) <= _FEW_VALUES:
+                return _either(self._named(fold(value)) for value in values if value is not None)
+            case Compare(("filename",), "eq", str() as value):
+                return self._named(fold(value))
+            case (Match(("filename",)) | Regex(("filename",))) as leaf:
+                part = _required(leaf)
+                return None if part is None else self._named(part)
+            case _:
+                return None
 
     def _named(self, part: str) -> Fragment | None:
         """Return that a document's folded filename has all trigrams of ``part``."""
@@ -229,6 +239,8 @@ class PrefilterFinder:
 
     def _has_grams(self, column: str, part: str) -> Fragment | None:
         """Return that a fold of a filename has all trigrams of ``part``."""
+        if not part:
+            return None
         if self.trigrams:
             parts = _ZEROS.split(part) if len(max(_ZEROS.split(part), key=len)) > 2 else [part]
             pattern = "%".join(["", *map(like_text, parts), ""])
@@ -273,8 +285,17 @@ def _in_metadata(path: tuple[str, ...]) -> bool:
     return path[0] == "metadata" and len(path) > 1 and not indexed(path[1:])
 
 
-def _required(leaf: Match) -> str | None:
+def _either(parts: Iterable[Fragment | None]) -> Fragment | None:
+    """Return the disjunction of prefilters, if there is each of them."""
+    every = list(parts)
+    found = [part for part in every if part is not None]
+    return either(found) if found and len(found) == len(every) else None
+
+
+def _required(leaf: Match | Regex) -> str | None:
     """Return a text that the folded filename must hold where the filename matches ``leaf``."""
+    if isinstance(leaf, Regex):
+        return _folds_alike([required_text(leaf.pattern)])
     match leaf.kind:
         case "isubstring":
             return fold(leaf.text) or None

@@ -97,6 +97,24 @@ def _tokens(pattern: str) -> list[str]:
     return tokens
 
 
+def required_text(pattern: str) -> str:
+    """Return the longest text that every string holds in which a regular expression is found; "" if none is
+    known, as with alternatives, groups and most escapes.
+    """
+    runs = [""]
+    for token in _tokens(pattern):
+        if token in "|(#" or (token[0] == "\\" and token[1:].isalnum() and token[1:] not in "dDsSwWbB"):
+            return ""
+        if token in "*?" or REPEAT.fullmatch(token):
+            runs[-1] = runs[-1][:-1]
+            runs.append("")
+        elif token in "+.^$" or token[0] == "[" or token[1:].isalnum() or len(token) > 2:
+            runs.append("")
+        else:
+            runs[-1] += token[-1]
+    return max(runs, key=len)
+
+
 def _joins(kept: list[str], after: str) -> bool:
     """Tell whether the space between was what ended an escape, as in ``\\x4 1``."""
     before = next((token for token in reversed(kept) if not token.isalnum()), "")

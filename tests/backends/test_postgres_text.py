@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from docstore_postgres import backend, session
 from docstore_postgres.jsonpath import ascii_lower, index_folds, index_json, json_of
 from docstore_postgres.patterns import glob, glob_is_exact, translate
 from docstore_postgres.schema import function_statements, order_function
@@ -15,7 +16,8 @@ from docstore_sql.tables import Tables
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docstore.query.patterns import BadPattern, matcher, searcher
+import docstore
+from docstore.query.patterns import BadPattern, matcher, required_text, searcher
 from docstore.query.sorting import order_bytes
 from docstore.query.text import fold
 from docstore.testing.servers import PostgresServer
@@ -124,6 +126,71 @@ def test_translated_patterns_find_what_re2_finds(
     if translated.exact:
         assert expected == actual
     assert all(there for there, wanted in zip(actual, expected, strict=True) if wanted)
+
+
+@given(patterns(), st.sampled_from(("", "i", "ms")))
+def test_what_a_pattern_requires_is_in_all_that_match(pattern: str, flags: str) -> None:
+    """With ``i`` in their folds."""
+    try:
+        search = searcher(pattern, flags)
+    except BadPattern:
+        return
+    required = required_text(pattern)
+    assert all(required in text or fold(required) in fold(text) for text in TEXTS if search(text))
+    assert flags or all(required in text for text in TEXTS if search(text))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "required"),
+    [
+        (r"^report-[0-9]+\.pdf$", "report-"),
+        (r"\d+ab?c\.d", "c.d"),
+        ("x{0}abc", "abc"),
+        ("a|b", ""),
+        ("(?i)abc", ""),
+        (r"\x41bc", ""),
+        ("a#x{0}", ""),
+    ],
+)
+def test_a_pattern_requires_its_longest_plain_part(pattern: str, required: str) -> None:
+    """Where nothing in it makes that uncertain."""
+    assert required == required_text(pattern)
+
+
+NAMES = [
+    "report-0000012.pdf", "Report-0000012.PDF", "Straße 100%_.txt", "STRASSE 100%_.TXT", "e\u0301té.md",
+    "été.md", "\u212aelvin.txt", "kelvin.txt", "a\\b'c.txt", "ab", "", "ﬁle", "\u017fecret.doc", "日本語.md",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("trigrams", [True, False], ids=["pg_trgm", "own function"])
+def test_names_are_found_by_their_index(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, trigrams: bool
+) -> None:
+    """Equal, one of several, by a pattern, or one or the other: the index finds what the evaluator finds."""
+    monkeypatch.setattr(backend.PostgresBackend, "_has_trigrams", lambda *_: trigrams)
+    monkeypatch.setattr(session, "scan_limit", lambda wanted, rows: 1)
+    with docstore.open(postgres_url, blobs="memory://") as store:
+        store.documents.add_many({"filename": name} for name in NAMES)
+        documents = list(store.documents.iterate())
+        filters: list[dict[str, Any]] = [
+            *({"filename": name} for name in NAMES),
+            {"filename": {"$in": [NAMES[0], NAMES[2], NAMES[8]]}},
+            {"filename": {"$in": [NAMES[0], "ab"]}},
+            {"$or": [{"filename": NAMES[2]}, {"filename": {"$regex": "^report-0+12"}}]},
+            {"filename": {"$regex": "^report-[0-9]+.pdf", "$options": "i"}},
+            {"filename": {"$regex": "kelvin", "$options": "i"}},
+            {"filename": {"$regex": "secret.doc", "$options": "i"}},
+            {"filename": {"$regex": "100%_.txt$"}},
+        ]
+        for filter in filters:
+            expected = [
+                one.filename for one in documents if docstore.matches(filter, {"filename": one.filename})
+            ]
+            assert sorted(expected) == sorted(one.filename for one in store.documents.find(filter).items), (
+                filter
+            )
+            assert len(expected) == store.documents.count(filter), filter
 
 
 @pytest.mark.parametrize("pattern", ["^a+$", r"[a-z]+\d{2,}", "(?i)report", "a.b", "^(x|y)*z?$", r"\bab\b"])

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from docstore_sql.compiler import TRUE, Compiler, Fragment, both, joined
 
 from docstore.backend import ANYWHERE, Query
-from docstore.query.expr import Compare, Path
+from docstore.query.expr import Compare, Leaf, Path, leaves
 from docstore.query.facets import Facet, values_at
 from docstore_postgres.planner import COVERED, CompiledFilter, bounding, confines, is_covered
 
@@ -27,6 +27,8 @@ _ONE_TEST = re.compile(r"\(?d\.metadata_json @@ %s::jsonpath\)?")
 AccessPath: TypeAlias = Literal["any index", "split", "index", "terms", "scope"]
 # The access paths that are chosen by estimates for the values at hand.
 BY_VALUES = ("index", "terms")
+# Without its value Postgres expects a name to find a half or one in a hundred rows: of many, most of them.
+_FEW_NAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,14 @@ class PageStatements:
 
         Then there is one plan for all values.
         """
-        condition = self.condition
-        if access in BY_VALUES or condition.prefilters or not condition.is_prepared:
+        condition, query = self.condition, self.query
+        if access in BY_VALUES or not condition.is_prepared:
             return False
+        alone = access == "split" or not (query.after or query.scope != ANYWHERE)
+        if condition.prefilters:
+            few = sum(len(part.values) for part in condition.prefilters) <= _FEW_NAMES
+            return alone and few and all(map(_is_of_name, leaves(query.where)))
         inner = condition.split.found if access == "split" and condition.split else condition.whole
-        alone = access == "split" or not (self.query.after or self.query.scope != ANYWHERE)
         return alone and _ONE_TEST.fullmatch(inner.text) is not None
 
     def counting(self, access: AccessPath, at_most: int | None) -> Fragment:
@@ -168,6 +173,11 @@ class PageStatements:
         if self.query.offset:
             return Fragment(" LIMIT %s OFFSET %s", (self.query.limit, self.query.offset))
         return Fragment(" LIMIT %s", (self.query.limit,))
+
+
+def _is_of_name(leaf: Leaf) -> bool:
+    """Return whether nothing but the index of names can find what a leaf asks for."""
+    return getattr(leaf, "path", None) in (("filename",), ("is_latest",))
 
 
 # From this number on `jsonb` does not tell a whole number from a double.

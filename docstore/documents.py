@@ -20,8 +20,8 @@ from docstore.models import Document, DocumentFields, NewDocument, given_fields,
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.workers import Claim, ProcessReport, RetryDelay, Stop, Workers
-from docstore.writes.additions import Additions
 from docstore.writes.edits import DocumentsView, Edits
+from docstore.writes.insertion import Additions
 from docstore.writes.results import AddResult, OnError, Put, PutResult, UpdateResult
 from docstore.writes.upserts import OnConflict, Upserts
 from docstore.writes.work_queue import WorkQueue, check_count

@@ -412,7 +412,7 @@ class StoreContext:
         with self._translated(), current.reading() as reader:
             yield reader
 
-    def _write(self, budget: Budget | None) -> AbstractContextManager[Writer]:
+    def write(self, budget: Budget | None = None) -> AbstractContextManager[Writer]:
         """Open a block for writing, or write within the transaction in force, where it is kept or undone by
         itself; waiting for the block is paid out of ``budget``.
         """
@@ -469,7 +469,7 @@ class StoreContext:
         """
         for attempt in range(_TRIES):
             try:
-                with self.watching("write"), self._write(budget) as writer:
+                with self.watching("write"), self.write(budget) as writer:
                     done = work(writer)
                     check()  # who was cancelled before the commit has done nothing
                     return done

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, islice
 from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any, Final, TypeAlias
@@ -22,6 +23,7 @@ from docstore.models import NewDocument
 from docstore.query.fields import DOCUMENTS, STATUSES, Field, Kind
 from docstore.query.instants import from_datetime
 from docstore.validation import KEY_BYTES, Checks, check_order, collapsed, plain_texts, scope_text
+from docstore.writes.results import placed
 
 if sys.version_info >= (3, 14):
     from uuid import uuid7
@@ -34,6 +36,7 @@ __all__ = [
     "NAMES",
     "Batch",
     "Draft",
+    "Intake",
     "Key",
     "draft_batch",
     "draft_document",
@@ -511,3 +514,130 @@ def _or_else(column: Column, other: Column) -> Column:
     if len(kinds) == 1:
         return other
     return [one if mine is None else mine for mine, one in zip(column, other, strict=True)]
+
+
+_FEW = 8
+
+
+class Intake:
+    """The documents of one call, taken a batch at a time and validated.
+
+    Args:
+        scope: that they are written in.
+        checks: the bounds in force.
+        documents: as the caller gave them.
+        check: what else is looked at in each; the batches are then of drafts.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        checks: Checks,
+        documents: Iterable[Any],
+        check: Callable[[Draft], object] | None = None,
+    ) -> None:
+        self._scope, self._checks, self._check = scope, checks, check
+        self._coming = iter(documents)
+        self._is_listed = type(documents) in (list, tuple)
+        self.first = 0
+        """The place of the next document."""
+
+    def take(self, size: int) -> Batch | list[Draft]:
+        """Take the next documents; none if there are no more.
+
+        Raises:
+            InvalidDocument, ScopeError: one is wrong; the error says at which place.
+        """
+        return self._listed(size) if self._is_listed else self._passing(size)
+
+    def drafts(self, size: int) -> list[tuple[int, Draft]]:
+        """Take the next documents as drafts, each with its place."""
+        first, batch = self.first, self.take(size)
+        return list(enumerate(batch.drafts() if isinstance(batch, Batch) else batch, first))
+
+    def _listed(self, size: int) -> Batch | list[Draft]:
+        """Take documents that are all there already."""
+        given = list(islice(self._coming, size))
+        batch = self._together([_fields(one) for one in given], None)
+        return self._told(self._drafts(given) if batch is None else batch)
+
+    def _passing(self, size: int) -> Batch | list[Draft]:
+        """Take documents of an iterator as each is when it comes: it may be the same object every time."""
+        given: list[dict[str, Any]] = []
+        texts: list[str] = []
+        others: list[Any] = []
+        try:
+            for one in islice(self._coming, size):
+                fields = _fields(one)
+                text = _metadata_text(fields, self._checks) if type(fields) is dict else None
+                if text is None:
+                    others.append(one)
+                    break
+                given.append(fields.copy())
+                texts.append(text)
+        except Exception:
+            self._drafts(given, texts)  # what is wrong with one that came before is told first
+            raise
+        if others:
+            rest = islice(self._coming, size - len(given) - 1)
+            return self._told(self._drafts(chain(others, rest), before=self._drafts(given, texts)))
+        batch = self._together(given, texts)
+        return self._told(self._drafts(given, texts) if batch is None else batch)
+
+    def _together(self, given: list[Any], texts: list[str] | None) -> Batch | None:
+        if len(given) < _FEW or set(map(type, given)) != {dict}:
+            return None
+        return draft_batch(given, texts, self._scope, self._checks)
+
+    def _told(self, batch: Batch | list[Draft]) -> Batch | list[Draft]:
+        """Count a batch; one with versions of other documents as drafts."""
+        found = batch
+        if isinstance(batch, Batch) and (self._check is not None or batch.has_versions):
+            found = batch.drafts()
+            for at, draft in enumerate(found):
+                self._checked(draft, at)
+        self.first += len(found.rows if isinstance(found, Batch) else found)
+        return found
+
+    def _drafts(
+        self, given: Iterable[Any], texts: Sequence[str] | None = None, before: Sequence[Draft] = ()
+    ) -> list[Draft]:
+        """Validate documents one by one; of those with ``texts`` the metadata is known."""
+        drafts = list(before)
+        for at, one in enumerate(given):
+            drafts.append(self._draft(one if texts is None else {**one, "metadata": None}, len(drafts)))
+            if texts is not None:
+                drafts[-1].row["metadata"] = texts[at]
+        return drafts
+
+    def _draft(self, given: NewDocument | Mapping[str, Any], at: int) -> Draft:
+        try:
+            draft = draft_document(given, self._scope, self._checks)
+        except (InvalidDocument, ScopeError) as wrong:
+            raise placed(wrong, "document", self.first + at) from wrong
+        return self._checked(draft, at)
+
+    def _checked(self, draft: Draft, at: int) -> Draft:
+        try:
+            if self._check is not None:
+                self._check(draft)
+        except InvalidDocument as wrong:
+            raise placed(wrong, "document", self.first + at) from wrong
+        return draft
+
+
+def _fields(given: Any) -> Any:
+    """Return what was given, as a dictionary of what the caller said if it can be one."""
+    if type(given) is not NewDocument:
+        return given
+    return {name: getattr(given, name) for name in given.model_fields_set}
+
+
+def _metadata_text(given: Mapping[str, Any], checks: Checks) -> str | None:
+    """Return the text of the metadata of a document; ``None`` if it is wrong."""
+    metadata = given.get("metadata")
+    try:
+        return "{}" if metadata is None else checks.metadata(metadata)
+    # The long way, which takes one document after another, raises it with its place.
+    except InvalidDocument:
+        return None

@@ -1,11 +1,13 @@
-"""Insertion: the bytes of new documents written (P2, P3), and their rows inserted in one commit (P4)."""
+"""Insertion: new documents validated (P0), their bytes written (P2, P3), their rows in one commit (P4)."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,9 +23,11 @@ from docstore.backend import (
     SingleStatementWrites,
     Writer,
     capabilities_of,
+    column,
 )
 from docstore.blobs import Written, new_key, open_source
 from docstore.blobs.streams import ByteSource
+from docstore.context.collection_view import CollectionView
 from docstore.context.store_context import StoreContext
 from docstore.crash_points import reached
 from docstore.errors import (
@@ -31,18 +35,29 @@ from docstore.errors import (
     BlobError,
     ChecksumMismatch,
     DocstoreError,
+    InvalidDocument,
     SizeMismatch,
     StoreBusy,
     shown,
 )
+from docstore.models import Document, NewDocument
 from docstore.query.expr import And, Compare, In
 from docstore.query.fields import DOCUMENTS
 from docstore.validation import Checks
-from docstore.writes.drafts import Batch, Draft
+from docstore.writes.drafts import Batch, Draft, Intake, draft_document
+from docstore.writes.results import (
+    AddResult,
+    Failures,
+    OnError,
+    check_batch_size,
+    check_on_error,
+    store_apart,
+    validated,
+)
 
 __all__ = [
+    "Additions",
     "BlobWrite",
-    "Fresh",
     "Insertion",
     "Item",
     "StoredRow",
@@ -53,13 +68,10 @@ __all__ = [
     "make_live",
     "opened_item",
     "put_bytes",
-    "store_drafts",
-    "store_new",
+    "store",
 ]
 
 _PRIVATE = frozenset({"fingerprint", "blob_key"})
-# Ids of one statement.
-_IDS_AT_ONCE = 5_000
 # Equal bytes are locked by bucket, sorted as the chains' are: see `lifecycle._BUCKETS`.
 _BUCKETS = 1024
 _CLOCKED = ("created_at", "updated_at", "first_created_at")
@@ -87,48 +99,126 @@ class Item:
             )
 
 
+class Additions:
+    """The adding of documents, as one scope may do it."""
+
+    def __init__(self, view: CollectionView[Document]) -> None:
+        self._view = view
+        self._context = view.context
+
+    def add(self, given: Mapping[str, Any]) -> Document:
+        """Add one document: see Documents.add; ``given`` are its keywords that are not None."""
+        if not given.keys() - {"tenant", "owner", "dedupe"}:
+            raise InvalidDocument(
+                "add: nothing to add; expected a source, a filename, content or metadata", field="source"
+            )
+        draft = draft_document(given, self._view.scope, self._view.checks)
+        (stored,) = self._store([draft])
+        return self._view.record_of({**stored.row, "content": None})
+
+    def add_many(
+        self,
+        documents: Iterable[NewDocument | Mapping[str, Any]],
+        *,
+        on_error: OnError = "raise",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> AddResult:
+        """Add many documents: see Documents.add_many."""
+        check_batch_size(batch_size)
+        failures = check_on_error(on_error)
+        ids: list[str] = []
+        added = 0
+        for stored_ids, new in self._added(documents, batch_size, failures):
+            ids += stored_ids
+            added += new
+            if on_progress is not None:
+                on_progress(len(ids))
+        failed = tuple(sorted(failures or (), key=itemgetter(0)))
+        return AddResult(ids=ids, added=added, existing=len(ids) - added, failed=failed)
+
+    def _added(
+        self, documents: Iterable[NewDocument | Mapping[str, Any]], size: int, failures: Failures | None
+    ) -> Iterator[tuple[Sequence[str], int]]:
+        """Add a batch at a time; yield its ids, and how many are new."""
+        scope, checks = self._view.scope, self._view.checks
+        if failures is not None:
+            make = partial(draft_document, scope=scope, checks=checks)
+            for pairs in validated(documents, make, size, failures):
+                apart = store_apart(pairs, self._store, failures, attrgetter("source"))
+                yield [one.row["id"] for _, one in apart], sum(one.is_new for _, one in apart)
+            return
+        intake = Intake(scope, checks, documents)
+        while batch := intake.take(size):
+            stored = store(self._context, checks, batch)
+            if isinstance(batch, Batch) and not stored:
+                yield batch.rows.columns["id"], len(batch.rows)
+            else:
+                yield [one.row["id"] for one in stored], sum(one.is_new for one in stored)
+
+    def _store(self, drafts: Sequence[Draft]) -> list[StoredRow]:
+        return store(self._context, self._view.checks, drafts)
+
+
 class Insertion:
     """P4: turn the intents live and insert the versions, or find that they are there already.
 
     It may run several times; after a commit of unknown outcome it knows its own rows by their ids.
+
+    Args:
+        given: the documents of one commit, at least one.
     """
 
-    def __init__(self, items: Sequence[Item], tried: Iterable[str] = ()) -> None:
-        self._items = items
-        self._tried: set[str] = set(tried)
+    def __init__(self, given: Batch | Sequence[Item]) -> None:
+        self._given = given
+        self._tried: set[str] = set()
 
     def run(self, writer: Writer) -> list[StoredRow]:
-        """Insert what is not there; return a row for each draft, in order."""
-        now = writer.now()
-        if not self._tried and self._may_be_new():
-            rows = [finished(item.draft, now) for item in self._items]
-            try:
-                self._insert(writer, rows)
-                return [StoredRow(row, True) for row in rows]
-            except Duplicate:
-                if not self._items[0].draft.named:
-                    raise
-        return self._look_and_insert(writer, now)
-
-    def _may_be_new(self) -> bool:
-        """Tell whether the documents are inserted without a look before: they are new for sure and without
-        bytes; or there is one, which can be looked for once its id turns out to be taken.
+        """Insert what is not there; return the row of each document, in order, none of a batch that is all
+        new.
         """
-        first = self._items[0].draft
-        if len(self._items) == 1 and first.named and first.row["external_id"] is not None:
-            return False
-        return all(
-            item.put is None and not item.draft.dedupe and (not item.draft.named or len(self._items) == 1)
-            for item in self._items
-        )
+        now, given = writer.now(), self._given
+        rows = None if self._tried else _untold(given, now)
+        try:
+            if rows is not None:
+                self._insert(writer, rows)
+                return [] if isinstance(given, Batch) else [StoredRow(row, True) for row in rows]
+        except Duplicate:
+            if not _has_named(given):
+                raise
+        items = [Item(draft) for draft in given.drafts()] if isinstance(given, Batch) else given
+        return self._look_and_insert(writer, items, now)
 
-    def _look_and_insert(self, writer: Writer, now: int) -> list[StoredRow]:
+    def alone(self, root: StoreContext, backend: SingleStatementWrites) -> list[StoredRow] | None:
+        """Insert one plain row without a block; None if it cannot be, or nobody knows: :meth:`run` looks."""
+        if isinstance(self._given, Batch) or len(self._given) > 1:
+            return None
+        draft = self._given[0].draft
+        asked = draft.row
+        if draft.dedupe or asked["external_id"] is not None or asked["content"] is not None:
+            return None
+        if asked["created_at"] is None and asked["updated_at"] is not None:
+            return None  # which of the two comes first only the clock can say
+        clocked = [name for name in _CLOCKED if asked[name] is None]
+        row = {**asked, "fingerprint": draft.fingerprint()}
+        reached("P4.1")
+        # The clock is read in the statement itself: one round trip, and no block.
+        made, unknown = root.written_single(lambda: backend.insert_single(DOCUMENTS, row, clocked))
+        if made is None:
+            self._tried.update([row["id"]] if unknown else ())
+            return None
+        row["number"], now = made
+        row.update(dict.fromkeys(clocked, now))
+        return [StoredRow(row, True)]
+
+    def _look_and_insert(self, writer: Writer, items: Sequence[Item], now: int) -> list[StoredRow]:
         """Insert what is not there, by id or by bytes; return a row for each draft."""
         rows: list[Row] = []
         stored: list[StoredRow] = []
-        self._lock_bytes(writer)
-        known = self._known(writer)
-        for item in self._items:
+        drafts = [item.draft for item in items]
+        _lock_bytes(writer, drafts)
+        known = self._known(writer, drafts)
+        for item in items:
             found = self._existing(writer, item.draft, known)
             if found is None:
                 row = finished(item.draft, now)
@@ -146,49 +236,17 @@ class Insertion:
         self._insert(writer, rows)
         return stored
 
-    def alone(self, root: StoreContext, backend: SingleStatementWrites) -> list[StoredRow] | None:
-        """Insert one plain row without a block; None if it cannot be, or nobody knows: :meth:`run` looks."""
-        draft = self._items[0].draft
-        asked = draft.row
-        if len(self._items) > 1 or draft.dedupe or _in_parts(asked):
-            return None
-        if asked["created_at"] is None and asked["updated_at"] is not None:
-            return None  # which of the two comes first only the clock can say
-        clocked = [name for name in _CLOCKED if asked[name] is None]
-        row = {**asked, "fingerprint": draft.fingerprint()}
-        reached("P4.1")
-        # The clock is read in the statement itself: one round trip, and no block.
-        made, unknown = root.written_single(lambda: backend.insert_single(DOCUMENTS, row, clocked))
-        if made is None:
-            self._tried.update([row["id"]] if unknown else ())
-            return None
-        row["number"], now = made
-        row.update(dict.fromkeys(clocked, now))
-        return [StoredRow(row, True)]
-
-    def _lock_bytes(self, writer: Writer) -> None:
-        """Keep others from adding the same bytes, where ``dedupe`` asks for it.
-
-        All locks of a batch are taken at once and in order, so that two batches never wait for each other;
-        and by bucket, so that a batch holds at most 1,024.
-        """
-        rows = [item.draft.row for item in self._items if item.draft.dedupe]
-        buckets = {zlib.crc32(row["sha256"].encode()) % _BUCKETS for row in rows if row["sha256"] is not None}
-        if buckets:
-            writer.lock(*(f"bytes/{bucket}" for bucket in sorted(buckets)))
-
-    def _insert(self, writer: Writer, rows: list[Row]) -> None:
+    def _insert(self, writer: Writer, rows: Sequence[Row]) -> None:
         insert_rows(writer, rows)
-        self._tried.update(row["id"] for row in rows)
+        self._tried.update(column(rows, "id"))
         reached("P4.1")
 
     def _asks_by_id(self, draft: Draft) -> bool:
         return draft.named or draft.row["id"] in self._tried
 
-    def _known(self, writer: Writer) -> dict[Any, Row]:
+    def _known(self, writer: Writer, drafts: Sequence[Draft]) -> dict[Any, Row]:
         """Return the documents that have one of the ids asked for."""
-        drafts = [item.draft for item in self._items]
-        ids = [draft.row["id"] for draft in drafts if draft.named or draft.row["id"] in self._tried]
+        ids = [draft.row["id"] for draft in drafts if self._asks_by_id(draft)]
         known: dict[Any, Row] = {}
         for at in range(0, len(ids), 1000):
             where = In(("id",), tuple(dict.fromkeys(ids[at : at + 1000])))
@@ -211,63 +269,62 @@ class Insertion:
         return None
 
 
+def _lock_bytes(writer: Writer, drafts: Iterable[Draft]) -> None:
+    """Keep others from adding the same bytes, where ``dedupe`` asks for it.
+
+    All locks of a batch are taken at once and in order, so that two batches never wait for each other;
+    and by bucket, so that a batch holds at most 1,024.
+    """
+    sums = {draft.row["sha256"] for draft in drafts if draft.dedupe} - {None}
+    buckets = {zlib.crc32(sha256.encode()) % _BUCKETS for sha256 in sums}
+    if buckets:
+        writer.lock(*(f"bytes/{bucket}" for bucket in sorted(buckets)))
+
+
 def insert_rows(writer: Writer, rows: Sequence[Row]) -> None:
-    """Insert finished rows as the next versions of their chains, and give them their numbers."""
-    if rows:
+    """Insert finished rows as the next versions of their chains, and give them their numbers; by column where
+    they come so, which are no versions of others.
+    """
+    if isinstance(rows, Rows):
+        writer.insert(DOCUMENTS, rows if capabilities_of(writer).takes_columns else list(rows))
+    elif rows:
         lifecycle.place_in_chains(writer, rows)
         for row, number in zip(rows, writer.insert(DOCUMENTS, rows), strict=True):
             row["number"] = number
 
 
-class Fresh:
-    """P4 of rows that are no versions of others, by column where none of their ids is there yet. Else, and
-    when it is run again, they are looked for like others.
+def _untold(given: Batch | Sequence[Item], now: int) -> Sequence[Row] | None:
+    """Return the rows of documents that are inserted without a look before: they are new for sure, or will be
+    looked for once an id turns out to be taken. ``None`` where the look comes first.
     """
+    if isinstance(given, Batch):
+        columns = {**given.rows.columns, **_clocked(given.rows.columns, now)}
+        if given.named is not None:
+            columns["fingerprint"] = given.fingerprints()
+        return Rows(columns)
+    for item in given:
+        draft = item.draft
+        has_chain = draft.row["external_id"] is not None  # whose flag is turned before the id is looked at
+        if item.put is not None or draft.dedupe or (draft.named and has_chain):
+            return None
+    return [finished(item.draft, now) for item in given]
 
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-        self._tried: Sequence[str] = ()
 
-    def run(self, writer: Writer) -> list[StoredRow] | None:
-        """Insert the rows; return what each came to, or ``None`` if all are new."""
-        batch = self._batch
-        if self._tried or self._may_be_there(writer):
-            return Insertion([Item(draft) for draft in batch.drafts()], tried=self._tried).run(writer)
-        columns, now = batch.rows.columns, writer.now()
-        prints: dict[str, Sequence[Any]] = {}
-        if batch.named is not None:
-            prints["fingerprint"] = batch.fingerprints()
-        rows = Rows({**columns, **prints, **_clocked(columns, now)})
-        writer.insert(DOCUMENTS, rows if capabilities_of(writer).takes_columns else list(rows))
-        self._tried = columns["id"]
-        reached("P4.1")
-        return None
-
-    def _may_be_there(self, writer: Writer) -> bool:
-        """Tell whether an id that the caller gave is there, in whatever tenant, or comes twice."""
-        if self._batch.named is None:
-            return False
-        ids = self._batch.rows.columns["id"]
-        given = [id for id, is_named in zip(ids, self._batch.named, strict=True) if is_named]
-        parts = (tuple(given[at : at + _IDS_AT_ONCE]) for at in range(0, len(given), _IDS_AT_ONCE))
-        return len({*given}) < len(given) or any(
-            writer.select(Query(DOCUMENTS, where=In(("id",), part))) for part in parts
-        )
+def _has_named(given: Batch | Sequence[Item]) -> bool:
+    """Return whether the caller gave an id."""
+    if isinstance(given, Batch):
+        return given.named is not None
+    return any(item.draft.named for item in given)
 
 
 def _clocked(columns: Mapping[str, Sequence[Any]], now: int) -> dict[str, Sequence[Any]]:
     """Return the instants with the clock where there are none; what was one column still is."""
     made: dict[int, Sequence[Any]] = {}
-    for column in (columns[name] for name in _CLOCKED):
-        if id(column) not in made:
-            is_empty = NoneType in set(map(type, column))
-            made[id(column)] = [now if at is None else at for at in column] if is_empty else column
+    for instants in (columns[name] for name in _CLOCKED):
+        if id(instants) not in made:
+            is_empty = NoneType in set(map(type, instants))
+            made[id(instants)] = [now if at is None else at for at in instants] if is_empty else instants
     return {name: made[id(columns[name])] for name in _CLOCKED}
-
-
-def _in_parts(row: Row) -> bool:
-    """Return whether more than one row is written for a document."""
-    return row["external_id"] is not None or row["content"] is not None
 
 
 def _by_id(row: Row) -> Any:
@@ -299,26 +356,31 @@ def _of_bytes(writer: Writer, wanted: Row) -> Row | None:
     return found[0] if found else None
 
 
-def store_drafts(root: StoreContext, checks: Checks, drafts: Sequence[Draft]) -> list[StoredRow]:
-    """Store validated drafts, all or none, in one final transaction.
+def store(root: StoreContext, checks: Checks, given: Batch | Sequence[Draft]) -> list[StoredRow]:
+    """Store validated documents, all or none, in one final transaction; see :meth:`Insertion.run`.
 
     Raises:
         AlreadyExists: an id is taken by a document with other bytes or fields.
         BlobError: the bytes are not what was said, or cannot be stored.
         StoreBusy: a fenced write whose source cannot be read again, or others won the race every time.
+        BackendError: the database failed.
     """
     reached("P0")
     with ExitStack() as stack:
-        items = [
-            Item(draft)
-            if draft.source is None
-            else opened_item(root, checks, draft, stack, pause=len(drafts) > 1)
-            for draft in drafts
-        ]
-        puts = [item.put for item in items if item.put is not None]
+        items: Batch | list[Item] = (
+            given
+            if isinstance(given, Batch)
+            else [
+                Item(draft)
+                if draft.source is None
+                else opened_item(root, checks, draft, stack, pause=len(given) > 1)
+                for draft in given
+            ]
+        )
+        puts = [] if isinstance(items, Batch) else [item.put for item in items if item.put is not None]
 
         def commit() -> list[StoredRow]:
-            for item in items if puts else ():
+            for item in () if isinstance(items, Batch) else items:
                 item.settle()
             inserting = Insertion(items)
             stored = None if puts or root.alone is None else inserting.alone(root, root.alone)
@@ -330,26 +392,6 @@ def store_drafts(root: StoreContext, checks: Checks, drafts: Sequence[Draft]) ->
         stored = put_bytes(root, puts, commit) if puts else commit()
     reached("P5")
     return stored
-
-
-def store_new(root: StoreContext, batch: Batch) -> tuple[Sequence[str], int]:
-    """Store validated documents without bytes that are no versions of others, all or none, in one
-    transaction; return their ids, and how many are new.
-
-    Raises:
-        AlreadyExists: an id is taken by a document with other fields.
-        StoreBusy: others won the race every time.
-        BackendError: the database failed.
-    """
-    reached("P0")
-    inserting = Fresh(batch)
-    stored = root.written(inserting.run, recognises=True)
-    root.committed("P4.2")
-    reached("P5")
-    if stored is not None:
-        return [one.row["id"] for one in stored], sum(one.is_new for one in stored)
-    ids: Sequence[str] = batch.rows.columns["id"]
-    return ids, len(ids)
 
 
 def opened_item(

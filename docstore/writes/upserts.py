@@ -32,8 +32,7 @@ from docstore.models import NewDocument
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.values import canonical_json
-from docstore.writes.additions import Intake
-from docstore.writes.drafts import Draft, Key, draft_document
+from docstore.writes.drafts import Draft, Intake, Key, draft_document
 from docstore.writes.edits import DocumentsView
 from docstore.writes.insertion import (
     Insertion,
@@ -45,7 +44,7 @@ from docstore.writes.insertion import (
     make_live,
     opened_item,
     put_bytes,
-    store_drafts,
+    store,
 )
 from docstore.writes.results import (
     Failures,
@@ -104,7 +103,7 @@ class Upserts:
         _check_mode(on_conflict)
         draft = draft_document(given, self._view.scope, self._view.checks)
         if _KEYS.isdisjoint(draft.given) and draft.given.issuperset(("dedupe", "source")):
-            (stored,) = store_drafts(self._context, self._view.checks, [draft])
+            (stored,) = store(self._context, self._view.checks, [draft])
             done = Done(stored.row, "added" if stored.is_new else "skipped")
         else:
             _check(draft, on_conflict)
@@ -126,10 +125,10 @@ class Upserts:
         failures = check_on_error(on_error)
         ids: list[str] = []
         counts: dict[PutOutcome, int] = dict.fromkeys(get_args(PutOutcome), 0)
-        store = partial(self._put, mode=on_conflict)
+        put = partial(self._put, mode=on_conflict)
         for places, batch in self._batches(documents, on_conflict, batch_size, failures):
             stored: dict[int, str] = {}
-            for at, done in store_apart(batch, store, failures, lambda item: item.draft.source):
+            for at, done in store_apart(batch, put, failures, lambda item: item.draft.source):
                 stored[at] = done.row["id"]
                 counts[done.outcome] += 1
             ids += [stored[last] for last in places if last in stored]

@@ -18,8 +18,7 @@ from docstore.errors import DocstoreError, InvalidDocument
 from docstore.limits import Limits
 from docstore.models import NewDocument
 from docstore.validation import Checks
-from docstore.writes.additions import Intake
-from docstore.writes.drafts import Batch, Draft, draft_document
+from docstore.writes.drafts import Batch, Draft, Intake, draft_document
 
 CHECKS = Checks(Limits(metadata_depth=4, metadata_bytes=200, filename_characters=20), None)
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -57,7 +57,7 @@ def test_the_id_of_another_tenant(store: docstore.Store) -> None:
 
 
 def test_a_batch_stays_a_batch(store: docstore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The backend is handed the columns; one by one they are only looked for where an id is there."""
+    """The backend is handed the columns; they are looked for one by one once an id turns out to be taken."""
     with store._context.backend.write() as writer:
         kind: Any = type(writer)
     insert, handed = kind.insert, []
@@ -69,4 +69,4 @@ def test_a_batch_stays_a_batch(store: docstore.Store, monkeypatch: pytest.Monkey
     monkeypatch.setattr(kind, "insert", noted)
     store.documents.add_many(drafts(0, MANY))
     store.documents.add_many(drafts(MANY - 1, 2 * MANY))
-    assert [Rows, list] == handed
+    assert [Rows, Rows, list] == handed

@@ -305,8 +305,16 @@ def check_updates(backend: Backend, store: Store, case: FilterCase) -> None:
     """A change by a filter reaches the documents that match, and is found and undone by other questions."""
     if case.world.collection is not DOCUMENTS:
         return
-    # an update counts the revision on, and a world may hold the greatest one that fits
-    rows = tuple({**row, "revision": min(row["revision"], _MOST_REVISIONS)} for row in case.world.rows)
+    # An update counts the revision on, and sets the time of change that is before the creation to that: a world
+    # may hold the greatest revision that fits, and any times.
+    rows = tuple(
+        {
+            **row,
+            "revision": min(row["revision"], _MOST_REVISIONS),
+            "updated_at": max(row["updated_at"], row["created_at"]),
+        }
+        for row in case.world.rows
+    )
     oracle = fill(backend, replace(case.world, rows=rows))
     for filter in case.filters[:2]:
         expected = oracle.ids(oracle.parsed(filter))

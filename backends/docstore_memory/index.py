@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -57,6 +57,11 @@ class MemoryPostings:
     def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the term."""
         return self._facts.get(path, {}).get(key, EMPTY)
+
+    def postings(self, path: Path, keys: Sequence[bytes]) -> Iterable[Bitmap]:
+        """Return the records that have each of the terms."""
+        here = self._facts.get(path, {})
+        return [here[key] for key in keys]
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the records that have any of the terms."""

@@ -287,6 +287,20 @@ class PostingReader:
             self._kept.put((path, key), found, 2 * found.weight)
         return found
 
+    def postings(self, path: Path, keys: Sequence[bytes]) -> Iterable[Bitmap]:
+        """Return the records with each of the terms, which are all of a range; many are read at once."""
+        if len(keys) < 8:
+            return [self.posting(path, key) for key in keys]
+        pieces: dict[bytes, list[tuple[int, bytes]]] = {key: [] for key in keys}
+        rows = self._cursor.execute(
+            f"SELECT key, chunk, bits FROM {self._names.posting} WHERE path = ? AND key BETWEEN ? AND ? "
+            "AND chunk IN (SELECT value FROM json_each(?))",
+            (self._path(path), keys[0], keys[-1], self._chunks),
+        )
+        for key, chunk, bits in rows:
+            pieces[key].append((chunk, bits))
+        return [assemble(sorted(pieces[key])) for key in keys]
+
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the records with any of the terms."""
         if len(keys) < 8:

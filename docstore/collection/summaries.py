@@ -17,6 +17,8 @@ from docstore.query import executor
 from docstore.query.evaluator import json_type
 from docstore.query.expr import TRUE, And, Exists, Path
 from docstore.query.facets import (
+    INSTANT_ENDS,
+    NUMBER_ENDS,
     Bucket,
     Facet,
     bucket_of,
@@ -135,7 +137,7 @@ class Summaries:
                 return None
             if kind is not Kind.JSON and path != ("content",):
                 return self._column_bounds(listing, path)
-            return _bounds_of(list(self._grouped(listing, path)))
+            return self._bounds(listing, path)
 
     def fields(
         self,
@@ -151,16 +153,15 @@ class Summaries:
         with self._context.budget(timeout) as budget:
             listing = self._view.listing(filter, None, "number", latest_only, ())
             budget.plan = listing.plan
-            found: dict[Path, _Field] = {}
+            found = _Field()
             if self._collection.column(path[0]).kind is Kind.JSON:
                 with (
                     self._context.read(snapshot=True) as reader,
                     self._context.watching("fields", listing.plan),
                 ):
                     for record in looked_over(self._records(reader, listing, path)):
-                        for below in _paths_below(record, path):
-                            found.setdefault(below, _Field()).count(record, below)
-            ranked = sorted(found.items(), key=lambda pair: (-pair[1].records, pair[0]))
+                        found.take_below(record, path)
+            ranked = sorted(found.all_below(path), key=lambda pair: (-pair[1].records, pair[0]))
             return [field.told(path_text(at)) for at, field in ranked[:limit]]
 
     # -- reading -----------------------------------------------------------------------------------
@@ -168,11 +169,16 @@ class Summaries:
     def _grouped(self, listing: Listing, path: Path, bucket: Bucket | None = None) -> Facet:
         """Count the records of a listing by the stored values at a path, or by their buckets."""
         with self._context.read(snapshot=True) as reader, self._context.watching("count_by", listing.plan):
-            if listing.plan.residual == TRUE and isinstance(reader, CountsBy):
-                counted = self._counted(reader, listing.query, path, bucket)
-                if counted is not None:
-                    return counted if isinstance(counted, Facet) else Facet(counted.items())
-            return group(self._records(reader, listing, path), path, bucket)
+            return self._grouped_by(reader, listing, path, bucket)
+
+    def _grouped_by(
+        self, reader: Reader, listing: Listing, path: Path, bucket: Bucket | None = None
+    ) -> Facet:
+        if listing.plan.residual == TRUE and isinstance(reader, CountsBy):
+            counted = self._counted(reader, listing.query, path, bucket)
+            if counted is not None:
+                return counted if isinstance(counted, Facet) else Facet(counted.items())
+        return group(self._records(reader, listing, path), path, bucket)
 
     def _counted(
         self, reader: CountsBy, query: Query, path: Path, bucket: Bucket | None
@@ -217,6 +223,19 @@ class Summaries:
                 return
             after = (batch[-1]["number"],)
 
+    def _bounds(self, listing: Listing, path: Path) -> tuple[Any, Any] | None:
+        """Return the ends of the numbers at a path into JSON, else of the instants, else of the texts."""
+        with self._context.read(snapshot=True) as reader:
+            finds_ends = listing.plan.residual == TRUE and capabilities_of(reader).counts_buckets
+            for ends in (NUMBER_ENDS, INSTANT_ENDS) if finds_ends else ():
+                counted = cast(CountsBuckets, reader).count_by(listing.query, path, ends)
+                if counted is None:
+                    break
+                if counted:
+                    least, most = min(counted), max(counted)
+                    return (to_datetime(least), to_datetime(most)) if ends is INSTANT_ENDS else (least, most)
+            return _bounds_of(list(self._grouped_by(reader, listing, path)))
+
     def _column_bounds(self, listing: Listing, path: Path) -> tuple[Any, Any] | None:
         there = normalize(And((listing.query.where, Exists(path))))
         found = []
@@ -242,10 +261,8 @@ def _bounds_of(values: list[Any]) -> tuple[Any, Any] | None:
     return (min(texts), max(texts)) if texts else None
 
 
-def _paths_below(record: Mapping[str, Any], prefix: Path) -> Iterable[Path]:
-    """Return the different paths below a prefix that lead somewhere in a record; through arrays by name."""
-    held = record.get(prefix[0])
-    starts = [] if held is None else seen({prefix[0]: held}, prefix).values
+def _paths_below(starts: Sequence[Any], prefix: Path) -> Iterable[Path]:
+    """Return the different paths that lead somewhere in values at a prefix; through arrays by name."""
     found: dict[Path, None] = {}
     stack: list[tuple[Path, Json]] = [(prefix, value) for value in starts]
     while stack:
@@ -260,24 +277,77 @@ def _paths_below(record: Mapping[str, Any], prefix: Path) -> Iterable[Path]:
 
 
 class _Field:
-    """The values seen at one path."""
+    """The values seen at one path, and the fields below it."""
+
+    __slots__ = ("_all_known", "_below", "_types", "_values", "records")
 
     def __init__(self) -> None:
         self.records = 0
         self._types: set[str] = set()
         self._values: dict[Hashable, Any] = {}
         self._all_known = True
+        self._below: dict[str, _Field] = {}
+
+    def take_below(self, record: Mapping[str, Any], path: Path) -> None:
+        """Take in all that a record has below the path."""
+        value = record.get(path[0])
+        for step in path[1:]:
+            value = value.get(step) if type(value) is dict else None
+        if type(value) is dict:
+            self._take_members(value, record, path)
+        elif (held := record.get(path[0])) is not None:
+            self._take_reached(seen({path[0]: held}, path).values, record, path)
+
+    def all_below(self, path: Path) -> Iterator[tuple[Path, _Field]]:
+        """Yield the fields below with their paths."""
+        for name, field in self._below.items():
+            yield (*path, name), field
+            yield from field.all_below((*path, name))
+
+    def _take_members(self, value: Mapping[str, Any], record: Mapping[str, Any], path: Path) -> None:
+        """Take in an object that no array leads to: its members are all that there is at their paths."""
+        for name, member in value.items():
+            field, at, kind = self._at(name), (*path, name), type(member)
+            if kind is dict:
+                field._note((member,), ())
+                field._take_members(member, record, at)
+            elif kind is not list:
+                field._note((member,), (member,))
+            elif any(type(element) is dict for element in member):
+                field.count(record, at)
+                field._take_reached([member], record, at)
+            else:
+                field._note((*member, member), [one for one in member if type(one) is not list])
+
+    def _take_reached(self, starts: Sequence[Any], record: Mapping[str, Any], path: Path) -> None:
+        """Take in what a record has below the values at a path that leads through arrays."""
+        for below in _paths_below(starts, path):
+            field = self
+            for step in below[len(path) :]:
+                field = field._at(step)
+            field.count(record, below)
+
+    def _at(self, name: str) -> _Field:
+        found = self._below.get(name)
+        if found is None:
+            found = self._below[name] = _Field()
+        return found
 
     def count(self, record: Mapping[str, Any], path: Path) -> None:
         """Take in a record that has the path."""
+        self._note(seen(record, path).values, values_at(record, path))
+
+    def _note(self, values: Sequence[Any], scalars: Sequence[Any]) -> None:
+        """Take in the values that a record has, and the scalars among them."""
         self.records += 1
-        for value in seen(record, path).values:
-            self._types.add(json_type(value))
-        for value in values_at(record, path):
-            if len(self._values) < _DISTINCT_KNOWN:
-                self._values.setdefault(identity(value), value)
-            elif identity(value) not in self._values:
-                self._all_known = False
+        self._types.update(map(json_type, values))
+        for value in scalars if self._all_known else ():
+            key = identity(value)
+            if key not in self._values:
+                if len(self._values) < _DISTINCT_KNOWN:
+                    self._values[key] = value
+                else:
+                    self._all_known = False
 
     def told(self, path: str) -> FieldInfo:
         """Return it as callers get it."""

@@ -222,6 +222,17 @@ class BitSlices:
             level = 0
         return Bitmap.of_integer(lesser), Bitmap.of_integer(level), Bitmap.of_integer(greater)
 
+    def extreme(self, among: Bitmap, *, largest: bool) -> tuple[int, Bitmap]:
+        """Return the least or greatest value of some records of the column, at least one, and who has it."""
+        ordinal, level = self.base, among.integer
+        for bit, bits in self.varying:
+            ones = level & bits.integer
+            if (ones != 0) if largest else ones == level:
+                ordinal, level = ordinal | bit, ones
+            elif not largest:
+                level ^= ones
+        return ordinal, Bitmap.of_integer(level)
+
     def equal_to_any(self, ordinals: Iterable[int]) -> Bitmap:
         """Return the records with one of the values, by going down the slices with all of them at once."""
         found: list[Bitmap] = []

@@ -71,6 +71,9 @@ class TermSource(Protocol):
     def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the term."""
 
+    def postings(self, path: Path, keys: Sequence[bytes]) -> Iterable[Bitmap]:
+        """Return the records that have each of the terms; they are all that :meth:`keys` gave."""
+
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the records that have any of the terms."""
 

@@ -10,7 +10,7 @@ the next compaction.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -115,6 +115,10 @@ class Bulk:
         """Return the records that have the term."""
         return self.stored.posting(path, key)
 
+    def postings(self, path: Path, keys: Sequence[bytes]) -> Iterable[Bitmap]:
+        """Return the records that have each of the terms."""
+        return self.stored.postings(path, keys)
+
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the records that have any of the terms."""
         return self.stored.any_posting(path, keys)
@@ -137,6 +141,9 @@ class Postings(Protocol):
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the records that have the term."""
+
+    def postings(self, path: Path, keys: Sequence[bytes]) -> Iterable[Bitmap]:
+        """Return the records that have each of the terms; they are all that :meth:`keys` gave."""
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the records that have any of the terms."""

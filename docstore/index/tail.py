@@ -8,7 +8,7 @@ A segment never changes, so its answers hold for good; a record that has changed
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -182,6 +182,10 @@ class Segment:
             # an integer: sets of a thousand places are short, and the algebra takes less than on lists
             found = self._posts[place] = Bitmap.of_integer(self.tree.posting(path, key).integer)
         return found
+
+    def postings(self, path: Path, keys: Sequence[bytes]) -> Iterable[Bitmap]:
+        """Return the places of the records that have each of the terms."""
+        return [self.posting(path, key) for key in keys]
 
     def any_posting(self, path: Path, keys: Sequence[bytes]) -> Bitmap:
         """Return the places of the records that have any of the terms."""

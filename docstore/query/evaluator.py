@@ -345,11 +345,13 @@ def has_type(leaf: TypeIs) -> Test:
     )
 
 
+_TYPES = {type(None): "null", bool: "bool", str: "string", list: "array", dict: "object"}
+
+
 def json_type(value: Json) -> str:
     """Return the alias of a value's type (rule 15), numbers by their value."""
-    if type(value) is int or type(value) is float:
-        return _number_type(value)
-    return {type(None): "null", bool: "bool", str: "string", list: "array", dict: "object"}[type(value)]
+    kind = type(value)
+    return _number_type(value) if kind is int or kind is float else _TYPES[kind]
 
 
 def _number_type(value: float) -> str:

@@ -34,14 +34,23 @@ class Bucket:
     Attributes:
         key: from a value to the key of its bucket, None if it falls in none; keys ascend with the values.
         text_bytes: how much of an instant's text in UTC tells its bucket; 0 for numbers.
+        only_ends: whether the least and the greatest key are enough; others may be left out.
     """
 
     key: Callable[[Any], Any]
     text_bytes: int = 0
+    only_ends: bool = False
 
     def __call__(self, value: Any) -> Any:
         """Return the key of a value's bucket."""
         return self.key(value)
+
+
+# What tells the least and the greatest number, or instant, at a path.
+NUMBER_ENDS: Final = Bucket(
+    lambda value: value if type(value) is int or type(value) is float else None, only_ends=True
+)
+INSTANT_ENDS: Final = Bucket(metadata_instant, 16, only_ends=True)
 
 
 class Facet(Mapping[Any, int]):

@@ -305,8 +305,8 @@ def check_updates(backend: Backend, store: Store, case: FilterCase) -> None:
     """A change by a filter reaches the documents that match, and is found and undone by other questions."""
     if case.world.collection is not DOCUMENTS:
         return
-    # An update counts the revision on, and sets the time of change that is before the creation to that: a world
-    # may hold the greatest revision that fits, and any times.
+    # An update counts the revision on, and mends a change before the creation: a world may hold the greatest
+    # revision that fits, and any times.
     rows = tuple(
         {
             **row,

@@ -229,22 +229,37 @@ class Counters:
         rows = [(*key, sign * n) for key, n in sorted(change.items()) if n]
         if not rows:
             return
-        marks = f"({', '.join([self._session.mark] * (len(COUNTED) + 1))})"
-        several = len(rows) if len(rows) <= _COUNTERS_PER_STATEMENT else 1
-        insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES {', '.join([marks] * several)}"
-        bound = [tuple(chain.from_iterable(rows))] if several > 1 else rows
         if self._session.appends:
-            self._session.cursor.executemany(insert, bound)
+            self._append(rows)
             if random() * WRITES_PER_SUM < 1:
                 tenants = sorted({key[0] for key in change})
                 self.sum_up(sample(tenants, min(len(tenants), _TENANTS_PER_SUM)))
-        else:
-            raised = f"{insert} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
-            self._session.cursor.executemany(raised, bound)
-            lowered = [row[:-1] for row in rows if row[-1] < 0]
-            if lowered:  # a tenant's and an owner's name go with their last document
-                key = " AND ".join([f"{name} = {self._session.mark}" for name in COUNTED])
-                self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
+            return
+        are_few = len(rows) <= _COUNTERS_PER_STATEMENT
+        raised = f" ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
+        self._session.cursor.executemany(
+            self._insert(len(rows) if are_few else 1) + raised,
+            [tuple(chain.from_iterable(rows))] if are_few else rows,
+        )
+        lowered = [row[:-1] for row in rows if row[-1] < 0]
+        if lowered:  # a tenant's and an owner's name go with their last document
+            key = " AND ".join([f"{name} = {self._session.mark}" for name in COUNTED])
+            self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
+
+    def _insert(self, count: int) -> str:
+        """Return the statement that inserts so many counts."""
+        marks = f"({', '.join([self._session.mark] * (len(COUNTED) + 1))})"
+        return f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES {', '.join([marks] * count)}"
+
+    def _append(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows of counts; a batch of documents may have as many owners."""
+        if len(rows) <= _COUNTERS_PER_STATEMENT:
+            self._session.cursor.execute(self._insert(len(rows)), tuple(chain.from_iterable(rows)))
+            return
+        arrays = "%b::text[], %b::text[], %b::boolean[], %b::text[], %b::bigint[]"
+        into = f"INSERT INTO {self._table} ({_COLUMNS}, n)"
+        columns = [list(values) for values in zip(*rows, strict=True)]
+        self._session.cursor.execute(f"{into} SELECT * FROM unnest({arrays})", columns)
 
     def repair(self) -> None:
         """Set the counters right; one writer after another, so that no difference is added twice."""
@@ -278,6 +293,5 @@ class Counters:
         sums: Counter[Key] = Counter()
         for owner, is_latest, status, n in self._session.cursor.fetchall():
             sums[tenant, owner, is_latest, status] += n
-        marks = ", ".join([self._session.mark] * (len(COUNTED) + 1))
-        insert = f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES ({marks})"
-        self._session.cursor.executemany(insert, [(*key, n) for key, n in sorted(sums.items()) if n])
+        if rows := [(*key, n) for key, n in sorted(sums.items()) if n]:
+            self._append(rows)

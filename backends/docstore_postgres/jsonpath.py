@@ -503,13 +503,13 @@ def membership(path: Path, literals: Iterable[str]) -> str:
 
 def literal_of(op: str, value: Any) -> str | None:
     """Return the literal that ``op`` compares with in the path language, None if it compares otherwise."""
+    if type(value) is str:  # first: there may be a thousand
+        return encode_basestring_ascii(value)
     match value:
         case bool():
             return ("true" if value else "false") if op == "eq" else None
         case int() | float():
             return number_of(value)
-        case str():
-            return quoted(value)
         case _:
             return None
 

@@ -358,6 +358,15 @@ class CompiledFilter:
         return self.compiler.conjunction(self.parts)
 
     @cached_property
+    def tested(self) -> Fragment:
+        """The condition of rows that the prefilters found; the one of a long list needs no other test."""
+        pairs = zip(self.terms, self.parts, strict=True)
+        listed = self.finder.lists
+        return self.compiler.conjunction(
+            [part for term, part in pairs if not listed(self.query.collection, term)]
+        )
+
+    @cached_property
     def bounds(self) -> Fragment:
         """The part that the index of the order narrows by."""
         return self._where(bounding(self.query, self.terms), True)
@@ -415,7 +424,7 @@ class CompiledFilter:
         rest: list[tuple[Expr, Fragment]] = []
         for term, part in zip(self.terms, self.parts, strict=True):
             if self._finds(term):
-                found.append(part)
+                found.append(TRUE if self.finder.lists(self.query.collection, term) else part)
             else:
                 rest.append((term, part))
         if not found or not rest or any(isinstance(term, Compare) and confines(term) for term, _ in rest):

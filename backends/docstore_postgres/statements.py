@@ -127,7 +127,7 @@ class PageStatements:
         The rows are a sub-select with ``OFFSET 0``, so that Postgres takes no other index for them.
         """
         condition, asked = self.condition, [self._scope(), *self._after()]
-        inner, rest = both([*condition.prefilters, *asked, condition.whole]), Fragment("")
+        inner, rest = both([*condition.prefilters, *asked, condition.tested]), Fragment("")
         if access == "scope":
             inner, rest = both(asked), condition.whole.wrapped(" WHERE ")
         elif access == "index" and condition.index_condition is not None:

@@ -122,7 +122,7 @@ def test_marks_matter_only_where_the_store_was_made_so(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """By default José and Jose find each other; with search_marks=True they do not, on every backend."""
-    for url in ("memory://", f"sqlite:///{tmp_path / 'm.db'}", request.getfixturevalue("postgres_store_url")):
+    for url in ("memory://", f"sqlite:///{tmp_path / 'm.db'}", request.getfixturevalue("postgres_url")):
         with docstore.open(url, search_marks=True) as store:
             store.documents.add(id="a", filename="José.txt", content="İstanbul й")
             assert [[], ["a"], [], ["a"], []] == [

@@ -44,7 +44,7 @@ from docstore.index.snapshot import IndexMatches, Snapshot
 from docstore.index.tail import Segment
 from docstore.index.terms import EVERY, NUMBERS
 from docstore.index.top_k import OrderBounds, order_bounds
-from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Occurs, Path, leaves
+from docstore.query.expr import TRUE, Always, And, Compare, Expr, In, Leaf, Not, Occurs, Or, Path, leaves
 from docstore.query.facets import Bucket, Facet, group
 from docstore.query.fields import DOCUMENTS, Collection, decode
 from docstore_sqlite.compiler import SetMember, SQLiteCompiler
@@ -340,7 +340,7 @@ def _column_page_text(asked: ColumnFilter, query: Query, selected: str, compiler
 _WALK_LEAST = 256
 # Rows of a count whose JSON is held at once.
 _READ_TOGETHER = 2048
-# Records put to the filter at first where matches are cut out of inexact sets; each round takes 8 times more.
+# Changed records that are put to the filter together.
 _ROUND = 128
 # Candidates that one statement puts to the filter: a few more take less time than a second statement.
 _LOOKED_AT_ONCE = 64
@@ -425,9 +425,17 @@ class IndexSearch(SnapshotSession):
     ) -> list[int] | None:
         """Return a page of frequent texts by a short ordered scan, before the text index lists them all."""
         wanted = query.offset + (query.limit or 0)
-        others = [term for term in terms if not any(map(text_query, leaves(term)))]
         if not asked.is_walkable or wanted > _WALK_LEAST:
             return None
+        others, stored = list[Expr](), index.bulk.stored
+        assert isinstance(stored, PostingReader)
+        for term in terms:
+            if not any(map(text_query, leaves(term))):
+                others.append(term)
+            elif isinstance(term, And | Or | Not) or (question := text_query(term)) is None:
+                continue
+            elif stored.share_of_texts(fts5_query(question)) * _TEXT_WALK_PAGES < 1:
+                return None
         length = _TEXT_WALK_PAGES * wanted
         beside = index.find(others, answer_key(others))
         if beside.most * length < wanted * index.size:
@@ -514,7 +522,7 @@ class IndexSearch(SnapshotSession):
             high, slack = index.after(high, query.order, after)
         wanted = query.offset + (query.limit or 0)
         changed = self._changed_passing(query, found.tail.upper, index, wanted)
-        size = 4 * wanted + slack + _ROUND
+        size = 2 * wanted + slack
         while size <= 4 * NUMBERED_ROWS:
             cut = top_k.cut(high, query.order, 0, size, index.bulk)
             if cut is None:
@@ -522,7 +530,7 @@ class IndexSearch(SnapshotSession):
             passed = self._passing(query, cut.members.members)
             if len(passed) >= wanted or cut.members.count >= high.count:
                 return [*passed, *changed]
-            size *= 8
+            size *= 4
         return None
 
     def _changed_passing(self, query: Query, high: Bitmap, index: Snapshot, wanted: int) -> list[int]:

@@ -10,26 +10,32 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT w.number
-FROM (SELECT d.number
-  FROM "docstore_document" AS d
-  ORDER BY d.created_at DESC, d.number DESC
-  LIMIT ?) AS w
-CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
+
+SELECT rowid
+FROM "docstore_text"
+WHERE "docstore_text" MATCH ?
 LIMIT ?;
---   176
---   <a set of numbers below 65536>
---   'report'
---   11
+--   '(nrep AND nepo AND npor AND nort)'
+--   513
+
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
 
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
+WHERE (instr(d.filename, ?) > 0 AND d.is_latest)
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT ? OFFSET ?;
---   '[260,255,271,77,212,15,49,282,39,8,177]'
---   -1
+--   '[3,8,9,15,19,28,36,39,47,49,51,54,59,64,69,77,112,123,126,147,152,177,184,203,210,212,249,250,
+--   'report'
+--   11
 --   0
 
 ROLLBACK;
@@ -46,19 +52,6 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT w.number
-FROM (SELECT d.number
-  FROM "docstore_document" AS d
-  ORDER BY d.created_at DESC, d.number DESC
-  LIMIT ?) AS w
-CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND (instr(d.filename, ?) > 0 AND d.is_latest))
-LIMIT ?;
---   176
---   <a set of numbers below 65536>
---   '-0004242.'
---   11
-
 SELECT value
 FROM "docstore_setting"
 WHERE name = ?;
@@ -69,7 +62,12 @@ FROM "docstore_text"
 WHERE "docstore_text" MATCH ?
 LIMIT ?;
 --   '(nz0002d00 AND n000 AND n004 AND n042 AND n424 AND n242 AND n42z0002e)'
---   20001
+--   513
+
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
 
 SELECT {columns}
 FROM json_each(?) AS j
@@ -94,6 +92,23 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
+
+SELECT rowid
+FROM "docstore_text"
+WHERE "docstore_text" MATCH ?
+LIMIT ?;
+--   '(nz0002epd AND npdf)'
+--   513
+
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
+
 SELECT w.number
 FROM (SELECT d.number
   FROM "docstore_document" AS d
@@ -102,8 +117,8 @@ FROM (SELECT d.number
 CROSS JOIN "docstore_document" AS d ON d.number = w.number
 WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
 LIMIT ?;
---   176
---   <a set of numbers below 65536>
+--   512
+--   <a set of numbers below 304>
 --   <filename is like "*.pdf">
 --   11
 
@@ -130,19 +145,6 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT w.number
-FROM (SELECT d.number
-  FROM "docstore_document" AS d
-  ORDER BY d.created_at DESC, d.number DESC
-  LIMIT ?) AS w
-CROSS JOIN "docstore_document" AS d ON d.number = w.number
-WHERE (docstore_test(?, w.number) AND (docstore_test(?, d.filename) AND d.is_latest))
-LIMIT ?;
---   176
---   <a set of numbers below 65536>
---   <filename is like "*-000424?.*">
---   11
-
 SELECT value
 FROM "docstore_setting"
 WHERE name = ?;
@@ -153,7 +155,12 @@ FROM "docstore_text"
 WHERE "docstore_text" MATCH ?
 LIMIT ?;
 --   '(nz0002d00 AND n000 AND n004 AND n042 AND n424)'
---   20001
+--   513
+
+SELECT value
+FROM "docstore_setting"
+WHERE name = ?;
+--   'index generation of texts'
 
 SELECT {columns}
 FROM json_each(?) AS j

@@ -168,12 +168,14 @@ class SQLiteCompiler(Compiler):
     def __init__(self, collection: Collection, tables: Tables) -> None:
         super().__init__(collection, tables)
         self.column_pages: dict[Hashable, str] = {}
+        self.orders: dict[Hashable, Any] = {}
         self.points: dict[tuple[Any, ...], tuple[tuple[str, ...], str]] = {}
 
     def declare(self, declared: Sequence[tuple[SortKey, ...]]) -> None:
         """Take note of the declared indexes; orders are compiled anew."""
         self.declared = declared
         self._sorted = {}
+        self.orders = {}
 
     def where(self, expr: Expr) -> Fragment:
         """Return the condition for ``expr``; whatever is about one JSON field alone, or does nothing but test

@@ -142,6 +142,47 @@ def walk_length(wanted: int, total: int) -> int:
     return min(WALK_MOST, max(_SHORTEST_WALK, isqrt(max(wanted, 1) * max(total, 1)) // 2))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedOrder:
+    """What a query's order and columns come to, whatever its conditions.
+
+    Attributes:
+        selected, names: the columns that are read, as SQL text and by name.
+        order: the ORDER BY list.
+        is_orderable: whether the logged columns of changed records tell the order.
+        is_walkable: whether the index of ``created_at`` has it.
+        is_sorted: whether it is by columns or by a declared index.
+    """
+
+    selected: str
+    names: tuple[str, ...]
+    order: Fragment
+    is_orderable: bool
+    is_walkable: bool
+    is_sorted: bool
+
+    @staticmethod
+    def of(query: Query, session: Any) -> PlannedOrder:
+        """Return that of a query, worked out once."""
+        compiler: SQLiteCompiler = session.compilers[query.collection.name]
+        place, order = (query.order, query.include, query.only), query.order
+        found: PlannedOrder | None = compiler.orders.get(place)
+        if found is None:
+            if len(compiler.orders) >= _KEPT:
+                compiler.orders.clear()
+            declared = compiler.declared
+            found = compiler.orders[place] = PlannedOrder(
+                session.selected(query),
+                session.names_read(query),
+                compiler.order_by(order),
+                is_orderable(order, query.collection),
+                walkable(order),
+                len(order[0].path) == 1
+                or (bool(declared) and has_order(declared, (), order, query.collection)),
+            )
+        return found
+
+
 @dataclass(slots=True, eq=False)
 class PlannedQuery:
     """A query as planned for all its windows.
@@ -149,38 +190,32 @@ class PlannedQuery:
     Attributes:
         query: the query.
         compiler, declared: the compiler and declared indexes that it was planned with; these may change.
+        order: what its order and columns come to.
         terms: the conditions that all must hold, those of the scope included.
         key: the key of their match sets.
         bounds, rest_key: the bounds on the column of the order, None without any, and the key of the other
             terms.
         timed: the bounds as SQL.
         has_texts: whether the text index answers for one of the terms.
-        names: the columns that are read.
         page: the statement that reads those of rows with some numbers that are within the bounds; the numbers
             are one JSON array bound first, limit and offset come last.
-        is_orderable: whether the logged columns of changed records tell their order.
-        is_walkable: whether the index of ``created_at`` has the order.
         is_indexed, is_indexed_deep: whether the index may help, and whether it may where many rows are
             skipped; false where a declared index has all of it.
-        is_sorted: whether the order is by columns or by a declared index.
     """
 
     query: Query
     compiler: SQLiteCompiler
     declared: Sequence[tuple[SortKey, ...]]
+    order: PlannedOrder
     terms: tuple[Expr, ...]
     key: str
     bounds: OrderBounds | None
     rest_key: str
     timed: Fragment
     has_texts: bool
-    names: tuple[str, ...]
     page: Fragment
-    is_orderable: bool
-    is_walkable: bool
     is_indexed: bool
     is_indexed_deep: bool
-    is_sorted: bool
 
     def is_for(self, query: Query, compiler: SQLiteCompiler) -> bool:
         """Return whether it holds for this order, these columns, and the indexes that are declared now."""
@@ -232,33 +267,27 @@ def _planned(query: Query, session: Any) -> PlannedQuery:
         ALWAYS if bounds is None else both(compiler.where(term) for term in terms if term not in bounds.rest)
     )
     has_all = bool(declared) and has_order(declared, terms, query.order, query.collection)
-    is_sorted = len(query.order[0].path) == 1 or (
-        bool(declared) and has_order(declared, (), query.order, query.collection)
-    )
     is_plain = all(isinstance(term, Compare) and term.path == ("is_latest",) for term in terms)
     kept = FIELDS[query.collection.name]
     helps = not has_all and (is_plain or uses_index(terms, kept))
     key = answer_key(terms) if helps else ""
-    order, names = compiler.order_by(query.order), session.names_read(query)
-    read = f"SELECT {session.selected(query)} FROM {_numbered(compiler.tables, query)}{_where(timed)}"
-    text = f"{read} ORDER BY {order.text} LIMIT ? OFFSET ?"
+    order, source = PlannedOrder.of(query, session), _numbered(compiler.tables, query)
+    read = f"SELECT {order.selected} FROM {source}{_where(timed)}"
+    text = f"{read} ORDER BY {order.order.text} LIMIT ? OFFSET ?"
     return PlannedQuery(
         query=query,
         compiler=compiler,
         declared=declared,
+        order=order,
         terms=terms,
         key=key,
         bounds=bounds,
         rest_key=answer_key(bounds.rest) if helps and bounds is not None else "",
         timed=timed,
         has_texts=any(_is_text(leaf, kept) for term in terms for leaf in leaves(term)),
-        names=names,
-        page=Fragment(text, (*timed.values, *order.values)),
-        is_orderable=is_orderable(query.order, query.collection),
-        is_walkable=walkable(query.order),
+        page=Fragment(text, (*timed.values, *order.order.values)),
         is_indexed=helps and not is_plain,
         is_indexed_deep=helps,
-        is_sorted=is_sorted,
     )
 
 
@@ -366,7 +395,7 @@ class IndexSearch(SnapshotSession):
     def select(self, query: Query, asked: PlannedQuery) -> tuple[AccessPath, Fragment]:
         """Return the access path of a planned query and its statement. Call within a transaction."""
         index = self.index(query.collection)
-        if query.limit is not None and asked.is_orderable and index.can_cut(query.order, query.after):
+        if query.limit is not None and asked.order.is_orderable and index.can_cut(query.order, query.after):
             page = self._page(query, asked, index)
             if page is not None:
                 return page
@@ -394,7 +423,7 @@ class IndexSearch(SnapshotSession):
         found = self._find(terms, key, index, asked)
         way = AccessPath("cut", found.sure, found.most - found.sure)
         wanted, total = query.offset + (query.limit or 0), index.size
-        is_walkable = asked.is_walkable and wanted <= _WALK_LEAST
+        is_walkable = asked.order.is_walkable and wanted <= _WALK_LEAST
         if found.is_exact:
             if is_walkable and not self._has_times(index):
                 length = _FURTHER * wanted * total // max(1, found.most)
@@ -425,7 +454,7 @@ class IndexSearch(SnapshotSession):
     ) -> list[int] | None:
         """Return a page of frequent texts by a short ordered scan, before the text index lists them all."""
         wanted = query.offset + (query.limit or 0)
-        if not asked.is_walkable or wanted > _WALK_LEAST:
+        if not asked.order.is_walkable or wanted > _WALK_LEAST:
             return None
         others, stored = list[Expr](), index.bulk.stored
         assert isinstance(stored, PostingReader)

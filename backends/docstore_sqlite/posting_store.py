@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+from bisect import bisect_left
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -184,6 +185,9 @@ _CACHE_BYTES = 96 << 20
 
 # The text index is no help for texts in more documents: an ordered scan meets one of them soon.
 MOST_TEXT_MATCHES = 20_000
+# Up to so many keys of a kind at one path are kept together, for all ranges among them.
+_FEW_KEYS = 1024
+
 # So many matches tell how frequent texts are: 0.3 ms.
 _SAMPLED_TEXTS = 512
 
@@ -319,17 +323,23 @@ class PostingReader:
         return assembled_union(pieces)
 
     def keys(self, path: Path, first: bytes, end: bytes) -> Sequence[bytes] | None:
-        """Return the keys of a range, or ``None`` if there are too many rows of them."""
-        place = (path, first, end)
+        """Return the keys of a range within one kind, None if there are too many rows of them."""
+        kind = first[:1]
+        every = self._keys(path, kind, bytes((kind[0] + 1,)), _FEW_KEYS)
+        if every is None:  # each range is read by itself
+            return self._keys(path, first, end, MOST_KEYS)
+        return every[bisect_left(every, first) : bisect_left(every, end)]
+
+    def _keys(self, path: Path, first: bytes, end: bytes, most: int) -> Sequence[bytes] | None:
+        place = (path, first, end, most)
         found = self._kept.get(place)
         if found is None:
             rows = self._cursor.execute(
                 f"SELECT key FROM {self._names.posting} WHERE path = ? AND chunk IN (SELECT value FROM "
-                "json_each(?)) "
-                "AND key >= ? AND key < ? LIMIT ?",
-                (self._path(path), self._chunks, first, end, MOST_KEYS + 1),
+                "json_each(?)) AND key >= ? AND key < ? LIMIT ?",
+                (self._path(path), self._chunks, first, end, most + 1),
             ).fetchall()
-            found = sorted({row[0] for row in rows}) if len(rows) <= MOST_KEYS else ()
+            found = sorted({row[0] for row in rows}) if len(rows) <= most else ()
             self._kept.put(place, found, 80 * len(found) + 100)
         return found if isinstance(found, list) else None
 

@@ -198,10 +198,10 @@ class SQLiteSession(Session):
             with self.one_state():
                 _, statement = self.indexed.select(query, asked)
                 self.cursor.execute(statement.text, statement.values)
-                rows = self._rows(query.collection, asked.names, self.cursor.fetchall())
+                rows = self._rows(query.collection, asked.order.names, self.cursor.fetchall())
         else:
             rows = super().select(query)
-        if not asked.is_sorted:  # what a declared index would save
+        if not asked.order.is_sorted:  # what a declared index would save
             seconds = time.perf_counter() - begun
             self.indexed.shared[query.collection.name].sorted_by_hand(query.order, seconds)
         return rows

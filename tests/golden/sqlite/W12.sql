@@ -129,10 +129,9 @@ WHERE path = ? AND chunk IN (SELECT value
 LIMIT ?;
 --   13
 --   '[0]'
---   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
+--   b'n'
 --   b'o'
---   20001
--- … 2 times
+--   1025
 
 SELECT {columns}
 FROM json_each(?) AS j
@@ -279,17 +278,6 @@ SELECT (SELECT value
   FROM pragma_schema_version), (SELECT max(number)
   FROM "docstore_document");
 --   'index generation of documents'
-
-SELECT key
-FROM "docstore_posting"
-WHERE path = ? AND chunk IN (SELECT value
-  FROM json_each(?)) AND key >= ? AND key < ?
-LIMIT ?;
---   13
---   '[0]'
---   b'n'
---   b'n\xbf\xe0\x00\x00\x00\x00\x00\x00\x80\x00'
---   20001
 
 SELECT chunk, bits
 FROM "docstore_posting"

@@ -54,9 +54,9 @@ WHERE path = ? AND chunk IN (SELECT value
 LIMIT ?;
 --   14
 --   '[0]'
---   b'n\xc0 \x00\x00\x00\x00\x00\x00\x80\x00'
+--   b'n'
 --   b'o'
---   20001
+--   1025
 
 SELECT id
 FROM "docstore_path"

@@ -17,9 +17,9 @@ WHERE path = ? AND chunk IN (SELECT value
 LIMIT ?;
 --   5
 --   '[0]'
---   b'n\xc3\x17r\xaa?\x84\x80\x00\x80\x00'
+--   b'n'
 --   b'o'
---   20001
+--   1025
 
 SELECT (SELECT value
   FROM "docstore_setting"

@@ -305,6 +305,10 @@ class Snapshot:
         self, changed: list[int], order: Sequence[SortKey], end: int, position: Sequence[Any] | None
     ) -> list[int]:
         """Return those of some changed records that can be on a page which ends at ``end``."""
+        if order[0].path == ("number",):  # batches of updates and claims
+            place = None if position is None else (position[0], position[0])
+            pairs = [(number, number) for number in changed]
+            return _first_pairs(pairs, end, place, descending=order[0].descending)
         if top_k.is_ordered(order):
             pairs = [(self.tail.value(number, order[0].path[0]), number) for number in changed]
             if all(type(value) is int for value, _ in pairs):  # not where a row was edited by hand

@@ -17,7 +17,7 @@ from docstore.index.bitmap import EMPTY, Bitmap, union
 from docstore.index.columns import BitSlices, column_of, date_ordinal_of, double_ordinal_of
 from docstore.index.extract import Record, TermTree
 from docstore.index.search import LeafSearch, MatchSets, exact_sets, match_sets
-from docstore.index.terms import DATES, MOST_KEYS, WIDTHS
+from docstore.index.terms import DATES, EVERY, MOST_KEYS, WIDTHS
 from docstore.query.evaluator import compile as compile_expr
 from docstore.query.expr import TRUE, Always, And, Expr, Leaf, Not, Occurs, Or, Path, leaves
 
@@ -176,6 +176,8 @@ class Segment:
 
     def posting(self, path: Path, key: bytes) -> Bitmap:
         """Return the places of the records that have the term."""
+        if key == EVERY and not path:  # what asks for all of them needs no terms
+            return Bitmap.of_integer((1 << len(self.numbers)) - 1)
         place = (path, key)
         found = self._posts.get(place)
         if found is None:

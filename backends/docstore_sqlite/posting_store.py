@@ -185,6 +185,9 @@ _CACHE_BYTES = 96 << 20
 
 # The text index is no help for texts in more documents: an ordered scan meets one of them soon.
 MOST_TEXT_MATCHES = 20_000
+# Fewer terms than that are read one by one, and kept.
+_FEW_READ = 128
+
 # Up to so many keys of a kind at one path are kept together, for all ranges among them.
 _FEW_KEYS = 1024
 
@@ -295,7 +298,7 @@ class PostingReader:
 
     def postings(self, path: Path, keys: Sequence[bytes]) -> Iterable[Bitmap]:
         """Return the records with each of the terms, which are all of a range; many are read at once."""
-        if len(keys) < 8:
+        if len(keys) < _FEW_READ:
             return [self.posting(path, key) for key in keys]
         pieces: dict[bytes, list[tuple[int, bytes]]] = {key: [] for key in keys}
         rows = self._cursor.execute(

@@ -113,6 +113,15 @@ def lock_chains(writer: Writer, chains: Iterable[Chain]) -> None:
         writer.lock(*(f"chain/{bucket}" for bucket in sorted(buckets)))
 
 
+_CHAIN = frozenset({"tenant", "owner", "external_id"})
+
+
+def _within(chains: AbstractSet[Chain]) -> Expr:
+    """Return the condition that a row's tenant, owner and external_id are each among those of some chains."""
+    names = ("tenant", "owner", "external_id")
+    return And(tuple(one_of(name, {chain[at] for chain in chains}) for at, name in enumerate(names)))
+
+
 def _heads(writer: Writer, chains: AbstractSet[Chain], lock: Lock | None = None) -> dict[Chain, Row]:
     """Return the latest rows of the chains that have one, locked by number if they are to be."""
     heads: dict[Chain, Row] = {}
@@ -196,15 +205,15 @@ def moved_columns(writer: Writer, row: Row, owner: str | None, external_id: str 
 
 def promote_newest(writer: Writer, removed: Sequence[Row]) -> None:
     """Make the newest version that is left the latest, in each chain that lost its latest."""
-    for row in removed:
-        chain = chain_of(row)
-        if chain is None or not row["is_latest"]:
-            continue
-        where: list[Expr] = [Compare(("external_id",), "eq", chain[2])]
-        where.append(Compare(("tenant",), "eq", chain[0]))
-        where.append(Compare(("owner",), "eq", chain[1]))
-        order = (SortKey(("version",), True, True), SortKey(("number",), True, True))
-        left = writer.select(Query(DOCUMENTS, Scope(), And(tuple(where)), order, limit=1))
+    chains = {chain for row in removed if row["is_latest"] and (chain := chain_of(row)) is not None}
+    if len(chains) > 1:  # usually nothing is left of any
+        wanted = Query(DOCUMENTS, Scope(), _within(chains), limit=len(chains), only=_CHAIN)
+        found = writer.select(wanted)
+        if len(found) < len(chains):
+            chains &= set(map(chain_of, found))
+    order = (SortKey(("version",), True, True), SortKey(("number",), True, True))
+    for chain in sorted(chains, key=str):
+        left = writer.select(Query(DOCUMENTS, Scope(), _within({chain}), order, limit=1))
         if left:
             writer.update(DOCUMENTS, left[0], {"is_latest": True})
 

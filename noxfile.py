@@ -103,7 +103,7 @@ def tests(session: nox.Session) -> None:
     install(session, "-e", ".[all]", *group("test"))
     if not session.posargs:
         session.run("python", "-m", "tests.kit.warm_up", env=quick())
-    every = (*PARALLEL, "--one-sqlite")
+    every = (*PARALLEL, "--few-backends")
     session.run("pytest", "--no-skips", *SLOWEST, *(session.posargs or every), env=quick())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import zlib
 from collections.abc import Generator, Iterator
@@ -44,17 +45,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a skipped test or module is a failure")
     parser.addoption(
-        "--one-sqlite", action="store_true", help="in a file or in memory: each test of `url` on one of both"
+        "--few-backends",
+        action="store_true",
+        help="a test of `url` in memory, on one kind of SQLite and on Postgres; of several cases each on one",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out second runs on SQLite if asked to; let several workers begin with what takes longest.
+    """Leave out what --few-backends does; let several workers begin with what takes longest.
 
     At the end, one worker would go on alone with it.
     """
-    if config.getoption("--one-sqlite"):
-        left_out = set(_second_sqlites(items))
+    if config.getoption("--few-backends"):
+        left_out = set(_left_out(items))
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
         items[:] = [item for item in items if item.nodeid not in left_out]
     if hasattr(config, "workerinput"):
@@ -62,19 +65,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: -seconds.get(item.path, 0.0))
 
 
-def _second_sqlites(items: list[pytest.Item]) -> Iterator[str]:
-    """Yield the ids of tests that would ask SQLite a second time.
+def _left_out(items: list[pytest.Item]) -> Iterator[str]:
+    """Yield the ids of tests that would ask a rule once more than `--few-backends` says.
 
-    Half of the functions keep to a file, half to memory. Without the option, as in `nox -s wheel`, both are
-    asked.
+    Of SQLite in a file and in memory a function keeps to one. Where it has several cases, each is asked in
+    memory and, in turn, on SQLite or on Postgres, so that the function is asked on all. Without the option,
+    as in `nox -s wheel` and `pythons`, everything is.
     """
-    ids = {item.nodeid for item in items}
+    functions: dict[str, dict[str, dict[str, str]]] = {}
     for item in items:
-        in_file = item.nodeid
-        in_memory = in_file.replace("[sqlite-file", "[sqlite", 1)
-        if in_file != in_memory and in_memory in ids and "url" in getattr(item, "fixturenames", ()):
-            function = in_file.partition("[")[0]
-            yield in_file if zlib.crc32(function.encode()) % 2 else in_memory
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if "url" in getattr(item, "fixturenames", ()) and params.get("url") in BACKENDS:
+            backend = params["url"]
+            function, _, case = item.nodeid.partition("[")
+            case = re.sub(rf"(^|-){backend}(?=-|]$)", r"\1", case, count=1)
+            functions.setdefault(function, {}).setdefault(case, {})[backend] = item.nodeid
+    for function, cases in functions.items():
+        turn = zlib.crc32(function.encode())
+        sqlite = ("sqlite", "sqlite-file")[turn % 2]
+        for case in cases.values():
+            if len({"sqlite", "sqlite-file"} & set(case)) == 2:
+                yield case.pop("sqlite-file" if sqlite == "sqlite" else "sqlite")
+        for place, name in enumerate(sorted(cases, key=lambda case: zlib.crc32(case.encode()))):
+            case = cases[name]
+            databases = [one for one in BACKENDS[1:] if one in case]
+            if len(cases) > 1 and len(databases) > 1:
+                yield case[databases[(turn // 2 + place) % len(databases)]]
 
 
 def pytest_collection_finish() -> None:

@@ -70,7 +70,7 @@ def test_pages_and_counts(
                 [document.id for document in further.items],
                 page.total,
                 [document.id for document in scoped.documents.find(filter, limit=7, offset=2, **asks).items],
-                sorted(document.id for document in store.documents.iterate(filter, batch_size=9)),
+                sorted(document.id for document in store.documents.iterate(filter, batch_size=90)),
             )
         )
     assert found[0] == found[1]

@@ -9,21 +9,21 @@ EMBEDDED = ("memory", "sqlite", *(("pysqlite3",) if find_spec("pysqlite3") else 
 
 
 def test_embedded_backends_answer_as_the_evaluator_does() -> None:
-    """600 questions with updates between them: every answer, order, page and total the same, every update's
+    """300 questions with updates between them: every answer, order, page and total the same, every update's
     counts and metadata too, and all of it pushed.
     """
     with first_party(EMBEDDED) as backends:
-        tally = compare(backends, 600, seed=1_000_000)
+        tally = compare(backends, 300, seed=1_000_000)
     assert [] == list(map(str, tally.differences))
     assert dict.fromkeys(EMBEDDED, tally.pairs) == tally.pushed
     assert tally.changing > 10
 
 
 def test_postgres_answers_as_the_evaluator_does(postgres_url: str) -> None:
-    """400 other questions to Postgres: the same answers, with an empty residual in over 95 of 100."""
+    """200 other questions to Postgres: the same answers, with an empty residual in over 95 of 100."""
     backend = open_backend(postgres_url)
     try:
-        tally = compare({"postgres": backend}, 400, seed=2_000_000)
+        tally = compare({"postgres": backend}, 200, seed=2_000_000)
     finally:
         backend.close()
     assert [] == list(map(str, tally.differences))

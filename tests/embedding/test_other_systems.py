@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = """
-import importlib, os, pkgutil, select, signal, socket, sys, types
+import importlib, os, pathlib, select, signal, socket, sys, types
 
 PACKAGES = ("docstore", "docstore_sql", "docstore_memory", "docstore_sqlite", "docstore_postgres")
 # The child is never started there; the others bring a framework each, and take seconds.
@@ -18,10 +18,12 @@ ELSEWHERE = ("docstore.extract.child", "docstore.integrations.", "docstore.__mai
     "docstore.mcp", "docstore.testing.conformance")
 def load():
     for name in PACKAGES:
-        package = importlib.import_module(name)
-        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
-            if not found.name.startswith(ELSEWHERE):
-                importlib.import_module(found.name)
+        (folder,) = importlib.import_module(name).__path__
+        for path in sorted(pathlib.Path(folder).rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            module = ".".join((name, *parts)).removesuffix(".__init__")
+            if not module.startswith(ELSEWHERE):
+                importlib.import_module(module)
 
 load()  # brings the requirements, which find all that they look for
 for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:

@@ -262,7 +262,7 @@ def test_a_full_storage(
     base = s3_blobs() if place == "s3" else docstore.Blobs(tmp_path / "files")
     calls = {"put_object", "create_multipart_upload", "upload_part", "complete_multipart_upload"}
     calls |= {"open", "write", "close"}
-    for size, number in ((3, 1), (9 * MIB, 1), (9 * MIB, 2), (9 * MIB, 3)):
+    for size, number in ((3, 1), (2 * MIB, 1), (2 * MIB, 2), (2 * MIB, 3)):
         faults = Faults(number, only=calls, times=100, error=lambda: OSError(errno.ENOSPC, "No space left"))
         full = faulty_blobs(base._url, faults, **base._options)
         with docstore.open(sqlite_url, blobs=base) as plain, docstore.open(sqlite_url, blobs=full) as store:

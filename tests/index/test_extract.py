@@ -89,10 +89,10 @@ def test_many_records_have_the_facts_that_each_has() -> None:
                 "size": n, "is_latest": n % 2 == 0, "owner": f"o{n % 4}", "filename": f"f{n % 90}",
                 "content": None,
             }
-            for n in range(5, 9000)
+            for n in range(5, 4500)
         }  # fmt: skip
         expected: dict[tuple[Path, bytes], set[int]] = {}
-        for start in range(0, 9000, 100):
+        for start in range(0, 4500, 100):
             some = {n: record for n, record in records.items() if start <= n < start + 100}
             for fact, numbers in facts(some).items():
                 expected.setdefault(fact, set()).update(numbers)

@@ -99,7 +99,7 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@settings(max_examples=2 * settings().max_examples, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(choose=choosers())
 def test_what_matches_lies_between_the_bounds(choose: Any, stage: str) -> None:
     """Low ⊆ what the evaluator matches ⊆ high, whether the records are in bulk, beside it, or changed

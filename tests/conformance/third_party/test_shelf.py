@@ -2,4 +2,4 @@ from shelf_backend import ShelfHarness
 
 from docstore.testing.conformance import conformance_suite
 
-TestShelf = conformance_suite(ShelfHarness, examples=8)
+TestShelf = conformance_suite(ShelfHarness, examples=4)

@@ -74,11 +74,6 @@ def text_keys(texts: Iterable[str]) -> list[bytes]:
     return [key if len(key := b"s" + text.encode()) <= 1 + _LONG else text_key(text) for text in texts]
 
 
-def text_start(text: str) -> bytes:
-    """Return the key at which long texts from ``text`` on begin."""
-    return b"t" + text.encode()[:_START]
-
-
 def text_of(key: bytes) -> str | None:
     """Return the text of a key, or ``None`` where the key holds only its beginning."""
     return key[1:].decode() if key[:1] == b"s" else None

@@ -278,12 +278,6 @@ def order_bytes(value: SortValue) -> bytes:
     raise TypeError(f"a {type(value).__name__} has no place in the order of JSON values")
 
 
-def compare(one: SortValue, other: SortValue) -> int:
-    """Return -1, 0 or 1 as ``one`` comes before, with or behind ``other`` in rule 20's ascending order."""
-    left, right = order_bytes(one), order_bytes(other)
-    return (left > right) - (left < right)
-
-
 def position_value(encoded: bytes, start: int = 0, depth: int = 64) -> tuple[SortValue, int]:
     """Read back what :func:`order_bytes` wrote: a value equal to the one it was given.
 

@@ -15,7 +15,6 @@ from docstore.query import values
 from docstore.query.fields import DOCUMENTS
 from docstore.query.sorting import (
     after_function,
-    compare,
     order_bytes,
     parse_sort,
     position_of,
@@ -93,6 +92,12 @@ def first_code(pair: tuple[str, Any]) -> list[int]:
 
 def by_hand_pairs(a: tuple[str, Any], b: tuple[str, Any]) -> int:
     return rank(a[1]) - rank(b[1]) or by_hand(a[0], b[0]) or by_hand(a[1], b[1])
+
+
+def compare(one: Any, other: Any) -> int:
+    """Return -1, 0 or 1 as ``one`` comes before, with or behind ``other``."""
+    left, right = order_bytes(one), order_bytes(other)
+    return (left > right) - (left < right)
 
 
 def sign(number: int) -> int:

@@ -207,13 +207,15 @@ def promote_newest(writer: Writer, removed: Sequence[Row]) -> None:
     """Make the newest version that is left the latest, in each chain that lost its latest."""
     chains = {chain for row in removed if row["is_latest"] and (chain := chain_of(row)) is not None}
     if len(chains) > 1:  # usually nothing is left of any
-        wanted = Query(DOCUMENTS, Scope(), _within(chains), limit=len(chains), only=_CHAIN)
+        tenants = {chain[0] for chain in chains}
+        scope = Scope(*tenants) if len(tenants) == 1 else Scope()
+        wanted = Query(DOCUMENTS, scope, _within(chains), limit=len(chains), only=_CHAIN)
         found = writer.select(wanted)
         if len(found) < len(chains):
             chains &= set(map(chain_of, found))
     order = (SortKey(("version",), True, True), SortKey(("number",), True, True))
     for chain in sorted(chains, key=str):
-        left = writer.select(Query(DOCUMENTS, Scope(), _within({chain}), order, limit=1))
+        left = writer.select(Query(DOCUMENTS, Scope(chain[0]), _within({chain}), order, limit=1))
         if left:
             writer.update(DOCUMENTS, left[0], {"is_latest": True})
 

@@ -168,10 +168,7 @@ def place_in_chains(writer: Writer, rows: Sequence[Row]) -> None:
 
     The rows' ``created_at`` are set. Chains that exist are locked here.
     """
-    chains = [chain for chain in map(chain_of, rows) if chain is not None]
-    if not chains:
-        return
-    heads = _held_heads(writer, set(chains))
+    heads = _held_heads(writer, {chain for chain in map(chain_of, rows) if chain is not None})
     turned = sorted(heads.values(), key=itemgetter("number"))
     newest: dict[Chain, Row] = dict(heads)
     for row in rows:

@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 from random import random, sample
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-from docstore.backend import Changes, Query, Row, column
+from docstore.backend import Changes, Query, Row, Rows
 from docstore.query.expr import TRUE, And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore_sql.compiler import Fragment, both
@@ -22,6 +23,7 @@ from docstore_sql.tables import Tables
 
 # The columns that a counter is kept by. No tenant and no owner are ''.
 COUNTED = ("tenant", "owner", "is_latest", "status")
+_VALUES = itemgetter(*COUNTED)
 _OPTIONAL = ("tenant", "owner")
 _COLUMNS = ", ".join(COUNTED)
 _OF_ROW = "tenant, coalesce(owner, ''), is_latest, status"
@@ -194,7 +196,10 @@ class Counters:
 
     def of_rows(self, rows: Sequence[Row]) -> dict[Key, int]:
         """Count rows that are about to be stored."""
-        counted = Counter(zip(*[column(rows, name) for name in COUNTED], strict=True))
+        if isinstance(rows, Rows):
+            counted = Counter(zip(*[rows.columns[name] for name in COUNTED], strict=True))
+        else:
+            counted = Counter(map(_VALUES, rows))
         found: dict[Key, int] = {}
         for (tenant, owner, latest, status), n in counted.items():
             key = tenant or "", owner or "", latest, status

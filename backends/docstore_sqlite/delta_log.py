@@ -55,7 +55,6 @@ from docstore_sqlite.posting_store import (  # fmt: skip
     begin_texts,
     compact_texts,
     generation_name,
-    pending_texts,
     steps_text,
 )
 
@@ -315,6 +314,12 @@ def _drop_alike(one: dict[str, Any] | None, other: dict[str, Any] | None) -> Non
 
 _BOOLEANS = frozenset({"is_latest", "needs_review", "is_reviewed"})
 _AS_BOOLEAN = {None: None, 0: False, 1: True}
+
+
+def pending_texts(cursor: Any, names: IndexTables) -> int:
+    """Return how many changes of texts the log holds."""
+    cursor.execute(f"SELECT count(*) FROM {names.changes[DOCUMENTS.name]} WHERE has_text = 1")
+    return int(cursor.fetchone()[0])
 
 
 def compact(cursor: Any, names: IndexTables, collection: Collection) -> None:

@@ -444,12 +444,6 @@ _STALE_SHARE = 4
 _MERGED_PAGES = 64
 
 
-def pending_texts(cursor: Any, names: IndexTables) -> int:
-    """Return how many changes of texts the log holds."""
-    cursor.execute(f"SELECT count(*) FROM {names.changes[DOCUMENTS.name]} WHERE has_text = 1")
-    return int(cursor.fetchone()[0])
-
-
 def compact_texts(cursor: Any, names: IndexTables) -> None:
     """Compact all logged changes of texts into the text index; the log entries stay, without the texts."""
     changes = names.changes[DOCUMENTS.name]

@@ -23,7 +23,6 @@ from docstore.backend import (
     SingleStatementWrites,
     Writer,
     capabilities_of,
-    column,
 )
 from docstore.blobs import Written, new_key, open_source
 from docstore.blobs.streams import ByteSource
@@ -238,7 +237,7 @@ class Insertion:
 
     def _insert(self, writer: Writer, rows: Sequence[Row]) -> None:
         insert_rows(writer, rows)
-        self._tried.update(column(rows, "id"))
+        self._tried.update(rows.columns["id"] if isinstance(rows, Rows) else [row["id"] for row in rows])
         reached("P4.1")
 
     def _asks_by_id(self, draft: Draft) -> bool:
@@ -288,7 +287,8 @@ def insert_rows(writer: Writer, rows: Sequence[Row]) -> None:
     if isinstance(rows, Rows):
         writer.insert(DOCUMENTS, rows if capabilities_of(writer).takes_columns else list(rows))
     elif rows:
-        lifecycle.place_in_chains(writer, rows)
+        if chained := [row for row in rows if row["external_id"] is not None]:
+            lifecycle.place_in_chains(writer, chained)
         for row, number in zip(rows, writer.insert(DOCUMENTS, rows), strict=True):
             row["number"] = number
 

@@ -460,7 +460,6 @@ def test_closing_ends_what_runs(run: Run) -> None:
 
     async def test(store: docstore.AsyncStore) -> None:
         await fill(store)
-        running = [asyncio.create_task(store.documents.count(SLOW)) for _ in range(10)]
         inside = asyncio.Event()
 
         async def hold() -> None:
@@ -469,8 +468,11 @@ def test_closing_ends_what_runs(run: Run) -> None:
                 inside.set()
                 await asyncio.sleep(600)
 
+        # In this order: a database in SQLite's memory has one connection, and no count ends before the close.
         holding = asyncio.create_task(hold())
         await asyncio.wait_for(inside.wait(), PATIENCE)
+        running = [asyncio.create_task(store.documents.count(SLOW)) for _ in range(10)]
+        await asyncio.sleep(0.05)
         begun = time.monotonic()
         await store.close()
         assert time.monotonic() - begun < LATE

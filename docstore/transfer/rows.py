@@ -119,8 +119,14 @@ def differing(collection: Collection, one: Row, other: Row, *, ignored: Iterable
     return [
         name
         for name in COMPARED[collection.name]
-        if name not in ignored and canonical_json(mine[name]) != canonical_json(theirs[name])
+        if name not in ignored and not _is_same(mine[name], theirs[name])
     ]
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if type(one) is type(other) and not isinstance(one, dict | list | float):
+        return bool(one == other)
+    return canonical_json(one) == canonical_json(other)
 
 
 def look_after(what: str, *stores: Store, writes: bool = False) -> None:

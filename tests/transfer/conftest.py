@@ -15,6 +15,13 @@ from docstore.blobs import Blobs
 Opens = Callable[..., docstore.Store]
 
 
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send 20 rows at a time instead of 100."""
+    for module in ("rows", "json_lines"):
+        monkeypatch.setattr(f"docstore.transfer.{module}._BATCH", 20)
+
+
 @pytest.fixture
 def opens(tmp_path: Path) -> Iterator[Opens]:
     """Open a store by URL, each with bytes of its own; all are closed at the end."""
@@ -48,7 +55,7 @@ def fill(store: docstore.Store) -> None:
     )
     store.extractions.review(first.id, {"total": 2}, reviewed_by="ann")
     store.extractions.add(done.id, id="e", status="pending", metadata={"k": None})
-    many = [{"filename": f"{n}.txt", "metadata": {"n": n}, "content": f"word {n}"} for n in range(230)]
+    many = [{"filename": f"{n}.txt", "metadata": {"n": n}, "content": f"word {n}"} for n in range(47)]
     store.documents.add_many(many)
 
 

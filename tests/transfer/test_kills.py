@@ -38,9 +38,9 @@ def test_a_killed_copy_goes_on(
     """At each step what is there is whole, and another run completes it."""
     files = str(tmp_path / "files")
     with docstore.open(sqlite_url, blobs=files) as source:
-        for n in range(330):
+        for n in range(70):
             source.documents.add(
-                b"%d" % n if n % 30 == 0 else None, filename=f"{n}", external_id=f"{n % 100}"
+                b"%d" % n if n % 6 == 0 else None, filename=f"{n}", external_id=f"{n % 21}"
             )
     url, place, options = other
 

@@ -539,7 +539,7 @@ class Intake:
         self._scope, self._checks, self._check = scope, checks, check
         self._coming = iter(documents)
         self._is_listed = type(documents) in (list, tuple)
-        self.first = 0
+        self.first: int = 0
         """The place of the next document."""
 
     def take(self, size: int) -> Batch | list[Draft]:

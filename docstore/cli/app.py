@@ -157,7 +157,8 @@ def run(arguments: Sequence[str]) -> int:
     Arguments:
         arguments: what stands after the command's name.
     """
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # the document's error says it
+    for logger in ("pypdf", "sqlalchemy.pool"):  # our own error says it
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     given = list(arguments) or ["--help"]
     if given[0] == "help":
         given = [*given[1:], "--help"]

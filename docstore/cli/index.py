@@ -181,7 +181,7 @@ def _once(
     if total.kept:
         from docstore.cli.output import note
 
-        note(f"nothing was deleted {total.kept}")
+        note(f"nothing was deleted: {total.kept}")
     return total
 
 

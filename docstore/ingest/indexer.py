@@ -587,8 +587,8 @@ def _delete_gone(
     """Remove the documents of files that are gone from a folder that could be read whole."""
     report, documents, shard = indexer.report, indexer.documents, indexer.options.shard
     if not report.kept and (is_empty or report.counts["error"]):
-        reason = "a part of it could not be read" if report.counts["error"] else "it is empty"
-        report.kept = f"of the folder {shown_path(folder.path)}: {reason}"
+        reason = "could not be read in part" if report.counts["error"] else "is empty"
+        report.kept = f"the folder {shown_path(folder.path)} {reason}"
     if report.kept:
         return
     for document in documents.iterate({"metadata.source.root": folder.name, **indexer.owned}):

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from docstore.extract.base import ExtractionError, Source
 
-__all__ = ["Encoding", "codec_of", "decode", "is_text", "text_chunks", "text_of"]
+__all__ = ["Encoding", "codec_of", "decode", "is_clean", "is_text", "text_chunks", "text_of"]
 
 # First bytes by which text is told from binary: Git looks at 8,000.
 _SAMPLE = 8192
@@ -36,6 +36,7 @@ _MARKS = (
 )
 # Tab, line ends, form feed, backspace and escape (ISO 2022, colours of terminals) occur in texts.
 _CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
+_UNCLEAN = b"\0" + _CONTROLS
 # Taken out, they leave the bytes that say something of the encoding.
 _LOW = bytes(range(128))
 # What announces ISO-2022's Japanese, Korean and Chinese sets.
@@ -182,9 +183,21 @@ def decode(found: bytes, charset: str | None = None, content_type: str = "") -> 
 
 def is_text(head: bytes, charset: str | None = None) -> bool:
     """Tell whether the first bytes of a file are text in some encoding; `charset` is the caller's."""
+    if is_clean(head):
+        return True
     return (_marked(head) or _utf16(head) or _wide(head, charset)) is not None or not _controls(
         head[:_SAMPLE]
     )
+
+
+def is_clean(found: bytes) -> bool:
+    """Tell whether bytes are UTF-8 without control characters; the last character may be cut."""
+    if len(found.translate(None, _UNCLEAN)) < len(found):
+        return False
+    try:
+        return found.isascii() or bool(codecs.utf_8_decode(found, "strict", False))
+    except UnicodeDecodeError:
+        return False
 
 
 def _wide(head: bytes, charset: str | None) -> Encoding | None:
@@ -197,10 +210,11 @@ def _wide(head: bytes, charset: str | None) -> Encoding | None:
 
 def _encoding(source: Source) -> Encoding:
     head = source.head(_SAMPLE)
-    found = _marked(head) or _utf16(head) or _wide(head, source.charset)
+    has_controls = not is_clean(head)
+    found = _marked(head) or (_utf16(head) if has_controls else None) or _wide(head, source.charset)
     if found is not None:
         return found
-    problem = _controls(head)
+    problem = _controls(head) if has_controls else None
     if problem is not None:
         raise ExtractionError(f"binary, not text: {problem}")
     return (

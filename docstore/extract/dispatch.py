@@ -36,6 +36,8 @@ __all__ = [
     "Registry",
     "bare_type",
     "builtin",
+    "has_reader",
+    "kind_of",
     "pieces",
     "read",
 ]
@@ -229,7 +231,7 @@ def pieces(source: Source, registry: Registry | None = None) -> Iterator[str]:
         ExtractionError: there is no text where there should be some.
     """
     source.pieces = pieces
-    kind = source.content_type = _kind(source)
+    kind = source.content_type = kind_of(source)
     if not source.head(1):
         source.remark("the file is empty (0 bytes)")
         return
@@ -255,6 +257,11 @@ def _single(source: Source, kind: str, registry: Registry) -> Iterator[str]:
         source.remark("no text in the file: its bytes are binary")
     else:
         yield from _yielded(extractor(source))
+
+
+def has_reader(kind: str) -> bool:
+    """Tell whether files of this type are opened at all: by an extractor, or to look for others in them."""
+    return _BUILTIN.find(kind) is not None or kind in _COMPRESSED or kind in _ARCHIVES
 
 
 def _yielded(text: str | Iterable[str]) -> Iterable[str]:
@@ -317,7 +324,7 @@ def _member(
     yield "\n"
 
 
-def _kind(source: Source) -> str:
+def kind_of(source: Source) -> str:
     """Decide what a file is: what is declared, its name, its first bytes, and what stands in it."""
     head = source.head(_HEAD)
     kind = settled_type(source.content_type, source.filename, head).partition(";")[0].strip().lower()

@@ -25,7 +25,8 @@ __all__ = [
     "xml_text",
 ]
 
-_TAG = re.compile(r"<!--.*?-->|<!\[CDATA\[|\]\]>|<[^>]*(?:>|\Z)", re.DOTALL)
+_TAG = re.compile(r"<!\[CDATA\[|\]\]>|<[^>]*(?:>|\Z)", re.DOTALL)
+_COMMENT = re.compile("<!--.*?-->", re.DOTALL)
 _DECLARATION = re.compile(r"\ufeff?\s*<\?xml[^>]*\?>")
 # A longer entity, or one made of others, is how a small file becomes gigabytes (billion laughs).
 _ENTITY_CHARACTERS = 4096
@@ -162,9 +163,14 @@ def _malformed(
         ready, held = (
             (held, "") if not chunk or end < 0 or len(held) - end > 1 << 20 else (held[:end], held[end:])
         )
-        yield unescape(_TAG.sub(" ", ready))
+        yield _outside_tags(ready)
         held += chunk
-    yield unescape(_TAG.sub(" ", held))
+    yield _outside_tags(held)
+
+
+def _outside_tags(text: str) -> str:
+    ended = text.rfind("-->") + 3 if "-->" in text else 0  # a search for what never comes, at each comment
+    return unescape(_TAG.sub(" ", _COMMENT.sub(" ", text[:ended]) + text[ended:]))
 
 
 class _Text(XmlHandler):

@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import islice
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 from docstore.extract.base import Source
 from docstore.extract.decode import decode, text_chunks, text_of
@@ -325,20 +325,21 @@ def card_text(source: Source) -> Iterator[str]:
     Raises:
         ExtractionError: the bytes are not text.
     """
-    whole = source if b"\0" in source.head() else _with_whole_characters(source)
-    return batched(value + "\n" for value in _values(whole) if value.strip())
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as joined:
+        if b"\0" not in source.head():
+            _join_characters(source, joined)
+            source = replace(source, stream=cast(BinaryIO, joined))
+        yield from batched(value + "\n" for value in _values(source) if value.strip())
 
 
-def _with_whole_characters(source: Source) -> Source:
-    """Join the lines that were folded within a character: they are counted in bytes (RFC 5545, 3.1)."""
-    joined: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - read by the caller
+def _join_characters(source: Source, joined: IO[bytes]) -> None:
+    """Write a file without the folds within a character: lines are counted in bytes (RFC 5545, 3.1)."""
     held = b""
     for chunk in source.chunks():
         found = _CUT_CHARACTER.sub(rb"\1", held + chunk)
         joined.write(found[:-4])
         held = found[-4:]
     joined.write(held)
-    return replace(source, stream=joined)
 
 
 def _values(source: Source) -> Iterator[str]:
@@ -363,16 +364,17 @@ def _values(source: Source) -> Iterator[str]:
 
 def _unfolded(source: Source) -> Iterator[str]:
     """Join the lines that begin with a blank, and those of quoted-printable that end with `=`."""
-    held = ""
+    held, size, is_quoted = [""], 0, False
     for line in lines_of(text_chunks(source)):
         bare = line.rstrip("\r\n")
-        if held and len(held) < _VALUE_CHARACTERS and bare[:1] in (" ", "\t"):
-            held += bare[1:]
-        elif held.endswith("=") and "QUOTED-PRINTABLE" in held.partition(":")[0].upper():
-            held = held[:-1] + bare
+        goes_on = size < _VALUE_CHARACTERS and bool(held[0])
+        if goes_on and bare[:1] in (" ", "\t"):
+            held.append(bare[1:])
+        elif goes_on and is_quoted and held[-1].endswith("="):
+            held[-1] = held[-1][:-1]
+            held.append(bare)
         else:
-            if held:
-                yield held
-            held = bare
-    if held:
-        yield held
+            yield "".join(held)
+            held, size, is_quoted = [bare], 0, "QUOTED-PRINTABLE" in bare.partition(":")[0].upper()
+        size += len(bare)
+    yield "".join(held)

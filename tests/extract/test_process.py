@@ -125,7 +125,11 @@ def test_an_end_without_text_is_an_error(extractor: str) -> None:
 
 @pytest.mark.parametrize(
     ("extractor", "seconds", "note"),
-    [("first_then_spin", 0.5, "cut where its time was up"), ("hoard", 20, "memory"), ("crash", 20, "SIGABRT")],
+    [
+        ("first_then_spin", 0.5, "cut where its time was up"),
+        ("hoard", 20, "memory"),
+        ("crash", 20, "SIGABRT"),
+    ],
 )
 def test_what_was_read_before_is_kept(extractor: str, seconds: float, note: str) -> None:
     """Time that is up within a library, memory that is full, a fault: the pieces before stay, partial."""

@@ -13,7 +13,6 @@ import pytest
 
 import docstore
 from docstore.ingest import Event, WalkOptions, files, index_files, index_folder, indexer
-from docstore.ingest.files import entry_of
 from docstore.ingest.folders import MOST_KEY_BYTES
 
 FILES = {
@@ -483,40 +482,6 @@ def test_more_files_than_a_batch(
     assert index_folder(store, many).counts == {"added": 43}
     assert index_folder(store, many).counts == {"unchanged": 43}
     assert [d.filename for d in store.documents.iterate()] == [f"{n:02}.txt" for n in range(43)]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "is_plain"),
-    [
-        ("a.txt", "plain words, é".encode(), True),
-        ("a.md", b"# title", True),
-        ("a.py", b"print(1)", True),
-        ("a.txt", b"", False),
-        ("a.txt", b"caf\xe9", False),
-        ("a.txt", b"<html><p>x", False),
-        ("a.txt", b"%PDF-1.4", False),
-        ("a.txt", b"\x1b$B%F%9%H", False),
-        ("a.html", b"words", False),
-        ("a.csv", b"a,b", False),
-        ("a.txt", b"x" * 300_000, False),
-    ],
-)
-def test_only_plain_text_is_read_in_this_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, is_plain: bool
-) -> None:
-    """Short, in UTF-8, and nothing that a reader of another format would be called for."""
-    here: list[bool] = []
-    extract: Callable[..., Any] = files.__dict__["extract"]
-
-    def watched(source: object, **options: Any) -> Any:
-        here.append(options["in_process"])
-        return extract(source, **{**options, "in_process": True})
-
-    monkeypatch.setattr(files, "extract", watched)
-    path = tmp_path / name
-    path.write_bytes(content)
-    files.read_file(entry_of(str(path), name))
-    assert here == [is_plain]
 
 
 def zipped(path: Path, **members: str) -> None:

@@ -709,9 +709,8 @@ class Clock:
         """
         read = time.time_ns() // 1000 if wall is None else wall
         with self._mutex:
-            passed = self._passed()
             self._is_ahead = read < self._last
-            return self._tell(passed if self._is_ahead else read)
+            return self._tell(self._passed() if self._is_ahead else read)
 
     def go_on(self, told: int, told_when: int, wall: int | None = None) -> int:
         """Return the time in a store that was told one before, maybe by another process.

@@ -427,13 +427,19 @@ def declared_type(content_type: str | None, filename: str) -> str:
         The type by its usual name, without parameters; CSV that was sent as `application/vnd.ms-excel` is
         CSV. `application/octet-stream` if neither says anything.
     """
-    bare = (content_type or "").partition(";")[0].strip().lower()
+    bare = "" if content_type is None else _named(content_type)
     bare = ALIASES.get(bare, bare)
     if bare in _SILENT:
         return content_type_of(filename)
     if bare == "application/vnd.ms-excel" and content_type_of(filename) in _ROWS:
         return content_type_of(filename)
     return bare
+
+
+@lru_cache(maxsize=256)
+def _named(content_type: str) -> str:
+    """Return a type in lower case, without parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 _ROWS: Final = ("text/csv", "text/tab-separated-values")
@@ -502,10 +508,9 @@ def settled_type(content_type: str | None, filename: str, head: bytes) -> str:
     Returns:
         The declared type as it was given, parameters included, if it stands; else a bare type.
     """
-    told, magic = declared_type(content_type, filename), magic_type(head)
+    told, magic = declared_type(content_type, filename), magic_type(head) if head else None
     if magic is None or told == magic or not contradicts(told, magic):
-        bare = (content_type or "").partition(";")[0].strip().lower()
-        return content_type if content_type and told == bare else told
+        return content_type if content_type and told == _named(content_type) else told
     return magic
 
 

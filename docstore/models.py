@@ -550,7 +550,7 @@ _FILLERS = {
 
 
 def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
-    """Return the record for a backend's row.
+    """Return the record for a backend's row; its private columns are left out.
 
     The row comes from our own store and was validated on its way in, so the model is filled without
     validating it again. What is looked at is whether it still is what was written.
@@ -558,7 +558,7 @@ def record_from(collection: Collection, row: Mapping[str, Any]) -> Any:
     Raises:
         UnreadableRecord: it is not.
     """
-    return _FILLERS[collection.name]({**row})
+    return _FILLERS[collection.name]({name: row[name] for name in collection.fields if name in row})
 
 
 def records_from(collection: Collection, rows: Sequence[dict[str, Any]]) -> list[Any]:
@@ -593,7 +593,7 @@ def readable(collection: Collection, row: Row) -> Row:
         UnreadableRecord: it is not.
     """
     try:  # as for a record, which knows the types of most rows at one look
-        record_from(collection, {name: row[name] for name in collection.fields if name in row})
+        record_from(collection, row)
     except UnreadableRecord:
         fault = fault_of(collection, row)
         if fault is None:

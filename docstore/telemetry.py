@@ -65,11 +65,10 @@ class Watch:
         if self._idle:
             return _NOTHING
         # Asked for each block: a program may set its SDK up after it has opened the store.
-        timed = _Timed(self, operation, plan)
         kit = _instruments() if _may_be_heard() else None
-        if kit is None or not kit.is_heard():
-            return timed
-        return self._spanned(kit, timed, operation, plan)
+        if kit is not None and kit.is_heard():
+            return self._spanned(kit, _Timed(self, operation, plan), operation, plan)
+        return _NOTHING if plan is None else _Timed(self, operation, plan)  # only queries are told as slow
 
     def told(self, operation: str, plan: Plan | None, seconds: float) -> None:
         """Log a query that was slow."""

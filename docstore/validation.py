@@ -107,6 +107,8 @@ class Checks:
 
     def key(self, field: str, value: Any) -> str:
         """Return an id: non-empty text of at most 800 bytes in UTF-8, so that every database can index it."""
+        if type(value) is str and 0 < len(value) <= KEY_BYTES and value.isascii() and "\0" not in value:
+            return value
         text = self.text(field, value)
         size = len(text) if text.isascii() else len(text.encode())
         if not 0 < size <= KEY_BYTES:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import psycopg
 import sqlalchemy as sa
 from docstore_sql.backend import SQLBackend
-from docstore_sql.pool import IdlePool, ReadBlock, on_loop
+from docstore_sql.pool import IdleConnection, IdlePool, ReadBlock, on_loop
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
@@ -232,20 +232,21 @@ class PostgresBackend(SQLBackend[PostgresSession]):
             session.cursor.execute("SELECT pg_current_wal_insert_lsn()::text")
             return str(session.cursor.fetchone()[0])
 
-    def checkout(self) -> AbstractContextManager[Any]:
+    def checked_out(self) -> AbstractContextManager[IdleConnection]:
         """Take a connection in autocommit; one that broke does not go back to the pool."""
-        return super().checkout() if self._idle is not None else self._checkout_in_autocommit()
+        return super().checked_out() if self._idle is not None else self._checked_out_in_autocommit()
 
     @contextmanager
-    def _checkout_in_autocommit(self) -> Iterator[Any]:
-        with super().checkout() as connection:
+    def _checked_out_in_autocommit(self) -> Iterator[IdleConnection]:
+        with super().checked_out() as idle:
+            connection = idle.connection
             driver = connection.dbapi_connection
             autocommit = driver.autocommit
             if not autocommit:
                 _set_autocommit(driver, True)
             try:
                 with nullcontext() if self.owned else self._spoken(connection):
-                    yield connection
+                    yield idle
             finally:
                 if driver.closed:
                     connection.invalidate()

@@ -10,7 +10,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, ClassVar, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sql import migrations
 from docstore_sql.compiler import Compiler
 from docstore_sql.pool import (
+    Checkout,
     Connecting,
     IdleConnection,
     IdlePool,
@@ -129,8 +130,8 @@ class SQLBackend(ABC, Generic[S]):
         try:
             self.take_turn()
             try:
-                with self.checkout() as connection:
-                    session = self._begun(connection)
+                with self.checked_out() as idle:
+                    session = self._begun(idle)
                     call = current()
                     before = call.attach(session.interrupt)
                     try:
@@ -148,15 +149,19 @@ class SQLBackend(ABC, Generic[S]):
             self._raise_translated(error)
             raise
 
-    def _begun(self, connection: Any) -> S:
+    def _begun(self, idle: IdleConnection) -> S:
         """Return a session whose transaction for writing has begun."""
         try:
-            session = self.session(connection)
+            session = self.writing_session(idle)
             self.begin(session)
         except Exception as error:
-            self._raise_lost(connection, error)
+            self._raise_lost(idle.connection, error)
             raise
         return session
+
+    def writing_session(self, idle: IdleConnection) -> S:
+        """Return the session of a block that writes."""
+        return self.session(idle.connection)
 
     @staticmethod
     @contextmanager
@@ -252,26 +257,20 @@ class SQLBackend(ABC, Generic[S]):
             self.forked()
         return self._idle
 
-    def checkout(self) -> AbstractContextManager[Any]:
-        """Take a raw connection, an idle one or one from the engine's pool, set up."""
-        return self._checkout()
+    @contextmanager
+    def checkout(self) -> Iterator[Any]:
+        """Take a raw connection, set up."""
+        with self.checked_out() as idle:
+            yield idle.connection
+
+    def checked_out(self) -> AbstractContextManager[IdleConnection]:
+        """Take a connection, set up: one that is idle, or one from the engine's pool."""
+        pool = self._idle_pool()
+        return self._checked_out() if pool is None else Checkout(pool, self)
 
     @contextmanager
-    def _checkout(self) -> Iterator[Any]:
-        pool = self._idle_pool()
+    def _checked_out(self) -> Iterator[IdleConnection]:
         with self.gate:
-            if pool is not None:
-                idle = pool.take()
-                try:
-                    yield idle.connection
-                except BaseException:
-                    if os.getpid() == idle.process:
-                        with suppress(Exception):  # it is broken, which the pool sees
-                            self.recover(idle)
-                    raise
-                finally:
-                    pool.give(idle)
-                return
             connection: Any
             if self.loop_engine is None:
                 connection = self.raw_connection()
@@ -279,7 +278,7 @@ class SQLBackend(ABC, Generic[S]):
                 connection = LoopConnection.taken_from(self.loop_engine, self.loop_cursor)
             try:
                 self.make_ready(connection)
-                yield connection
+                yield IdleConnection(connection, self)
             finally:
                 if os.getpid() == self._pid:
                     connection.close()

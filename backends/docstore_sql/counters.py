@@ -34,6 +34,8 @@ _BESIDES = ", ".join(COUNTED[1:])
 # so for a few of its own tenants, so that a write to thousands of them does not wait for all.
 WRITES_PER_SUM = 64
 _TENANTS_PER_SUM = 8
+_RAISED = f" ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
+_MARKS = f"({', '.join('?' * (len(COUNTED) + 1))})"
 # Up to so many counters are written by one statement.
 _COUNTERS_PER_STATEMENT = 4
 
@@ -196,12 +198,11 @@ class Counters:
 
     def of_rows(self, rows: Sequence[Row]) -> dict[Key, int]:
         """Count rows that are about to be stored."""
-        if isinstance(rows, Rows):
-            counted = Counter(zip(*[rows.columns[name] for name in COUNTED], strict=True))
-        else:
-            counted = Counter(map(_VALUES, rows))
+        counted: Iterable[tuple[Any, int]] = ((_VALUES(row), 1) for row in rows)
+        if type(rows) is Rows:
+            counted = Counter(zip(*[rows.columns[name] for name in COUNTED], strict=True)).items()
         found: dict[Key, int] = {}
-        for (tenant, owner, latest, status), n in counted.items():
+        for (tenant, owner, latest, status), n in counted:
             key = tenant or "", owner or "", latest, status
             found[key] = found.get(key, 0) + n
         return found
@@ -217,16 +218,16 @@ class Counters:
                 counted[number] = tenant, owner, bool(latest), word
         return counted
 
-    def moved(self, before: Mapping[int, Key], changes: Changes) -> Counter[Key]:
+    def moved(self, before: Mapping[int, Key], changes: Changes) -> dict[Key, int]:
         """Return the differences of the counters where rows with these counters are changed."""
-        moved: Counter[Key] = Counter()
+        moved: dict[Key, int] = {}
         for row, columns in changes:
             key = before.get(row["number"])
             if key is not None:
-                after = [columns.get(name, value) for name, value in zip(COUNTED, key, strict=True)]
-                tenant, owner, latest, status = after
-                moved[tenant or "", owner or "", latest, status] += 1
-                moved[key] -= 1
+                tenant, owner, latest, status = map(columns.get, COUNTED, key)
+                after = tenant or "", owner or "", latest, status
+                moved[after] = moved.get(after, 0) + 1
+                moved[key] = moved.get(key, 0) - 1
         return moved
 
     def add(self, change: Mapping[Key, int], sign: int = 1) -> None:
@@ -240,21 +241,20 @@ class Counters:
                 tenants = sorted({key[0] for key in change})
                 self.sum_up(sample(tenants, min(len(tenants), _TENANTS_PER_SUM)))
             return
-        are_few = len(rows) <= _COUNTERS_PER_STATEMENT
-        raised = f" ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
-        self._session.cursor.executemany(
-            self._insert(len(rows) if are_few else 1) + raised,
-            [tuple(chain.from_iterable(rows))] if are_few else rows,
-        )
+        cursor = self._session.cursor
+        if len(rows) <= _COUNTERS_PER_STATEMENT:
+            cursor.execute(self._insert(len(rows)) + _RAISED, tuple(chain.from_iterable(rows)))
+        else:
+            cursor.executemany(self._insert(1) + _RAISED, rows)
         lowered = [row[:-1] for row in rows if row[-1] < 0]
         if lowered:  # a tenant's and an owner's name go with their last document
             key = " AND ".join([f"{name} = {self._session.mark}" for name in COUNTED])
-            self._session.cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
+            cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
 
     def _insert(self, count: int) -> str:
         """Return the statement that inserts so many counts."""
-        marks = f"({', '.join([self._session.mark] * (len(COUNTED) + 1))})"
-        return f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES {', '.join([marks] * count)}"
+        marks = ", ".join([_MARKS.replace("?", self._session.mark)] * count)
+        return f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES {marks}"
 
     def _append(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows of counts; a batch of documents may have as many owners."""

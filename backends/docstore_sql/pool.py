@@ -147,11 +147,14 @@ class IdlePool:
         with self._mutex:
             return self._waiting.pop() if self._waiting else None
 
-    def give(self, idle: IdleConnection) -> None:
-        """Take a connection back, to wait here if it is at rest."""
+    def give(self, idle: IdleConnection, *, failed: bool = False) -> None:
+        """Take a connection back, to wait here if it is at rest; ``failed``: its block did."""
         if os.getpid() != idle.process:  # a block that a fork has copied
             forked_connections.append(idle)
             return
+        if failed:
+            with suppress(Exception):  # it is broken, which is seen below
+                self._hooks.recover(idle)
         if self._hooks.is_at_rest(idle.connection):
             with self._mutex:
                 if not self._asking and len(self._waiting) < self._most:
@@ -171,6 +174,35 @@ class IdlePool:
             waiting, self._waiting = self._waiting, deque()
         for idle in waiting:
             idle.drop()
+
+
+class Checkout:
+    """An idle connection for a block, given back at its end."""
+
+    __slots__ = ("_hooks", "_idle", "_pool")
+
+    def __init__(self, pool: IdlePool, hooks: PoolHooks) -> None:
+        self._pool = pool
+        self._hooks = hooks
+
+    def __enter__(self) -> IdleConnection:
+        """Take it."""
+        self._hooks.gate.__enter__()
+        try:
+            self._idle = self._pool.take()
+        except BaseException:
+            self._hooks.gate.__exit__()
+            raise
+        return self._idle
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give it back."""
+        try:
+            self._pool.give(self._idle, failed=error is not None)
+        finally:
+            self._hooks.gate.__exit__()
 
 
 def roll_back(session: Session) -> None:
@@ -244,7 +276,7 @@ class ReadBlock:
             return session
         except BaseException:
             self._call.detach(self._before)
-            self._give_failed(idle)
+            self._pool.give(idle, failed=True)
             raise
 
     def __exit__(
@@ -262,16 +294,7 @@ class ReadBlock:
         self._call.detach(self._before)
         if self._begin is not None:
             roll_back(idle.session)
-        if error is None:
-            self._pool.give(idle)
-        else:
-            self._give_failed(idle)
-
-    def _give_failed(self, idle: IdleConnection) -> None:
-        if os.getpid() == idle.process:
-            with suppress(Exception):  # it is broken, which the pool sees
-                self._hooks.recover(idle)
-        self._pool.give(idle)
+        self._pool.give(idle, failed=error is not None)
 
     def _raise(self, error: BaseException) -> None:
         """Raise the meaning of an error of the driver or the pool; return for others."""

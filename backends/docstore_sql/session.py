@@ -256,13 +256,14 @@ class Session(ABC):
         given = [
             (number, row) for number, row in zip(numbers, rows, strict=True) if row.get("content") is not None
         ]
+        if not given:
+            return
         marks = self.tables.search_marks
         lines = (
             (number, row.get("tenant") or "", *content_columns(row["content"], marks=marks))
             for number, row in given
         )
-        if given:
-            self.insert_contents(lines, len(given))
+        self.insert_contents(lines, len(given))
 
     def insert_names(self, collection: Collection) -> tuple[str, ...]:
         """Return the columns that an insert names: all of the table's own but the number."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import sqlalchemy as sa
 from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
@@ -95,12 +95,12 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         if owned and self.path is not None:
             sa.event.listen(engine, "do_connect", self._by_place)
 
-    def checkout(self) -> AbstractContextManager[Any]:
+    def checked_out(self) -> AbstractContextManager[IdleConnection]:
         """Take a connection; a database in memory has one, used in turn."""
-        return super().checkout() if self._single is None else self._checkout_in_turn(self._single)
+        return super().checked_out() if self._single is None else self._checked_out_in_turn(self._single)
 
     @contextmanager
-    def _checkout_in_turn(self, turn: ReentrantFairLock) -> Iterator[Any]:
+    def _checked_out_in_turn(self, turn: ReentrantFairLock) -> Iterator[IdleConnection]:
         if os.getpid() != self._pid:
             self.forked()
         if not turn.acquire(self.busy_timeout, "the one connection of a database in memory"):
@@ -109,8 +109,8 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
                 f"{self.busy_timeout:g} s; try again later"
             )
         try:
-            with super().checkout() as connection:
-                yield connection
+            with super().checked_out() as idle:
+                yield idle
         finally:
             turn.release()
 
@@ -122,7 +122,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
     def is_at_rest(self, connection: Any) -> bool:
         """Return whether a connection is open, and no transaction is open on it."""
         try:
-            return not connection.driver_connection.in_transaction
+            return not connection.dbapi_connection.in_transaction
         except Exception:  # it is closed
             return False
 
@@ -136,6 +136,10 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
     def session(self, connection: Any) -> SQLiteSession:
         """Return a session on a raw connection, which shares what the process knows of the index."""
         return SQLiteSession(connection, self.tables, self.compilers, self.index, self.clock)
+
+    def writing_session(self, idle: IdleConnection) -> SQLiteSession:
+        """Return the session that the connection's reads run on, too: a writer reads all the time."""
+        return cast(SQLiteSession, idle.session)
 
     @staticmethod
     def loop_cursor(driver: Any) -> SQLiteLoopCursor:
@@ -162,7 +166,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
     def begin(self, session: SQLiteSession) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
         self._begin_in_time(session)
-        session.indexed.private = True
+        session.indexed.is_private = True
 
     def _begin_in_time(self, session: SQLiteSession) -> None:
         """Begin; look at the call while another program holds the file: SQLite's wait does not."""
@@ -374,6 +378,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
 
     def _commit(self, session: SQLiteSession) -> None:
         super()._commit(session)
+        session.indexed.committed()
         try:
             changed = self.place.has_changed()
         except BackendError:
@@ -471,7 +476,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
     def joined_session(self, connection: Any) -> SQLiteSession:
         """Return the session of one call: what it knows of the index is its own."""
         session = self.session(connection)
-        session.indexed.private = True
+        session.indexed.is_private = True
         return session
 
     def take_turn(self) -> None:

@@ -257,6 +257,7 @@ class WriteLock:
     def __init__(self, path: str | None) -> None:
         self.path = path
         self._file: int | None = None
+        self._identity: tuple[int, int] | None = None
         self._threads = FairLock()
 
     @contextmanager
@@ -304,12 +305,14 @@ class WriteLock:
         while True:
             if self._file is None:
                 self._file = self._opened(self.path)
+                found = os.fstat(self._file)
+                self._identity = found.st_dev, found.st_ino
             try:
                 self._take(_TURNSTILE, deadline)
                 self._take(_GATE, deadline)
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _TURNSTILE)
-            if self._is_there(self.path, self._file):
+            if _identity(self.path) == self._identity:
                 return
             os.close(self._file)  # somebody removed it: others queue at another file by now
             self._file = None
@@ -323,13 +326,6 @@ class WriteLock:
                 f"{path}, the file that writers queue at, cannot be opened ({error.strerror}): give its "
                 "folder write permission, or open the store with read_only=True"
             ) from error
-
-    @staticmethod
-    def _is_there(path: str, file: int) -> bool:
-        try:
-            return os.path.samestat(os.stat(path), os.fstat(file))
-        except FileNotFoundError:
-            return False
 
     def _take(self, which: int, deadline: float) -> None:
         assert self._file is not None

@@ -160,6 +160,9 @@ LOGGED_CHANGES = 1024
 LOGGED_BYTES = 16 << 20
 CHANGES_PER_LOOK = 64
 
+# Changed texts are counted once in so many changes of any kind, and after each batch.
+CHANGES_PER_COUNT = 8
+
 # From so many new rows at once on they are compacted without being logged.
 BULK_ROWS = 1024
 
@@ -478,7 +481,8 @@ class SnapshotSession:
         shared: the state that the process shares, by collection.
 
     Attributes:
-        private: whether the block may read uncommitted changes.
+        is_private: whether the block may read uncommitted changes; the session of one that fails is not
+            used again.
     """
 
     def __init__(self, session: Any, tables: Tables, shared: Mapping[str, SharedIndex]) -> None:
@@ -487,14 +491,13 @@ class SnapshotSession:
         self.tables = tables
         self.names = IndexTables.of(tables)
         self.shared = shared
-        self.private = False
+        self.is_private = False
         # The generation, the last change and the count of schemas when the index was last looked at.
         self.state: tuple[Any, Any, Any] = (None, None, None)
         # The snapshot with this block's own changes, by collection, and the token that it was read at.
         self._own: dict[str, tuple[tuple[tuple[int, int], int, int], Snapshot]] = {}
         # The number of the change just logged.
         self._last: int | None = None
-        self._has_text = False
 
     # -- snapshots -------------------------------------------------------------------------------------
 
@@ -502,7 +505,7 @@ class SnapshotSession:
         """Return the index of this session's snapshot. Call within a transaction."""
         name = collection.name
         stamp, last, numbers = self._token(collection)
-        if self.private:
+        if self.is_private:
             return self._private(collection, (stamp, last, self._written()), numbers)
         shared = self.shared[name]
         state = shared.state
@@ -574,46 +577,51 @@ class SnapshotSession:
                 found[row[0]] = {"number": row[0], **decoded(collection, row[1:])}
         return found
 
+    def committed(self) -> None:
+        """Share what is read from here on."""
+        self.is_private = False
+        self._own.clear()
+
     # -- changes ---------------------------------------------------------------------------------------
 
     def inserted(self, collection: Collection, numbers: Sequence[int]) -> None:
         """Log new rows."""
         if numbers:
             last = log_new(self.cursor, self.names, collection, numbers)
-            self._noted(collection, last, has_text=True)
+            self._noted(collection, last)
 
     def changing(self, collection: Collection, changes: Changes) -> bool:
         """Log rows about to be updated, those that get a column of the index; return whether any does."""
         indexed = FIELDS[collection.name].keys()
         texts = _TEXTS if collection is DOCUMENTS else frozenset()
-        with_text = [row["number"] for row, columns in changes if not texts.isdisjoint(columns)]
-        others = [
-            row["number"] for row, columns in changes
-            if texts.isdisjoint(columns) and not indexed.isdisjoint(columns)
-        ]  # fmt: skip
-        for numbers, has_text in ((with_text, True), (others, False)):
+        with_text, others = list[int](), list[int]()
+        for row, columns in changes:
+            if not texts.isdisjoint(columns):
+                with_text.append(row["number"])
+            elif not indexed.isdisjoint(columns):
+                others.append(row["number"])
+        for numbers in (with_text, others):
             if numbers:
-                chosen = (
-                    self.session.listed("number", numbers)
-                    if len(numbers) > 1
-                    else Fragment("number = ?", tuple(numbers))
-                )
+                where, values = "number = ?", numbers
+                if len(numbers) > 1:
+                    chosen = self.session.listed("number", numbers)
+                    where, values = chosen.text, chosen.values
                 self._last = log_old(
-                    self.cursor, self.names, collection, chosen.text, chosen.values, has_text=has_text
+                    self.cursor, self.names, collection, where, values, has_text=numbers is with_text
                 )
-        self._has_text = bool(with_text)
+        if with_text and others:
+            self._last = None
         return bool(with_text or others)
 
     def deleting(self, collection: Collection, where: Fragment) -> None:
         """Log rows about to be deleted."""
         has_text = collection is DOCUMENTS
-        self._has_text |= has_text
         log_old(self.cursor, self.names, collection, where.text, where.values, has_text=has_text)
 
     def changed(self, collection: Collection) -> None:
         """Compact the log, after an update or a delete, if it is long."""
-        self._noted(collection, self._last, has_text=self._has_text)
-        self._last, self._has_text = None, False
+        self._noted(collection, self._last)
+        self._last = None
 
     def is_noted(self, *collections: Collection) -> bool:
         """Return whether the log holds a change of these collections, or of any."""
@@ -627,15 +635,15 @@ class SnapshotSession:
             if self.is_noted(collection):
                 compact(self.cursor, self.names, collection)
 
-    def _noted(self, collection: Collection, last: int | None, *, has_text: bool) -> None:
+    def _noted(self, collection: Collection, last: int | None) -> None:
         """Compact the log if it is long.
 
         Args:
             collection: the collection of the logged records.
             last: the number of the last change, None if it is not known.
-            has_text: whether texts may have been logged.
         """
         is_looked_at = last is None or last % CHANGES_PER_LOOK == 0
+        is_counted = collection is DOCUMENTS and (last is None or last % CHANGES_PER_COUNT == 0)
         if last is None:
             self.cursor.execute(f"SELECT max(seq) FROM {self.names.changes[collection.name]}")
             last = self.cursor.fetchone()[0] or 0
@@ -644,8 +652,9 @@ class SnapshotSession:
         ):
             compact(self.cursor, self.names, collection)
             return
-        texts = pending_texts(self.cursor, self.names) if has_text and collection is DOCUMENTS else 0
-        if texts >= TEXTS_COMPACTED_TOGETHER:
+        # Until the next count so many may come that as many pend as there may be.
+        most = TEXTS_COMPACTED_TOGETHER - CHANGES_PER_COUNT
+        if is_counted and pending_texts(self.cursor, self.names) > most:
             compact_texts(self.cursor, self.names)
 
 

@@ -111,10 +111,12 @@ def is_integrity_error(error: BaseException) -> bool:
     return isinstance(error, sqlite3.IntegrityError) or type(error).__name__ == "IntegrityError"
 
 
-def _duplicate(error: Exception) -> Duplicate:
-    found = _CONSTRAINT.search(str(error))
-    constraint = "" if found is None else "version" if found.group(1) else "id"
-    return Duplicate(str(error), constraint=constraint)
+def _raise_duplicate(error: Exception) -> None:
+    """Raise Duplicate if an error says that a unique key is taken."""
+    if is_integrity_error(error) and "UNIQUE" in str(error):
+        found = _CONSTRAINT.search(str(error))
+        constraint = "" if found is None else "version" if found.group(1) else "id"
+        raise Duplicate(str(error), constraint=constraint) from error
 
 
 class SQLiteSession(Session):
@@ -139,6 +141,7 @@ class SQLiteSession(Session):
         if shared is None:
             shared = {name: SharedIndex() for name in FIELDS}
         self.indexed = IndexSearch(self, tables, shared)
+        self._inserts: dict[str, str] = {}  # the statement of one row, by collection
 
     # -- reading by the index ----------------------------------------------------------------------
 
@@ -419,8 +422,7 @@ class SQLiteSession(Session):
         try:
             yield
         except Exception as error:
-            if is_integrity_error(error) and "UNIQUE" in str(error):
-                raise _duplicate(error) from error
+            _raise_duplicate(error)
             raise
 
     def insert_rows(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
@@ -429,16 +431,11 @@ class SQLiteSession(Session):
         Nothing of them is kept where one is a Duplicate. They are taken back rather than undone by a
         savepoint, for which SQLite would copy every page of every index before it is changed.
         """
-        names = self.insert_names(collection)
-        table = self.tables.of(collection)
         if len(rows) == 1:
-            marks = ", ".join("?" * len(names))
-            values = tuple(self.insert_values(collection, rows[0]))
-            with self.kept():
-                self.cursor.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)
-            return [int(self.cursor.lastrowid)]
+            return [self._insert_one(collection, rows[0])]
         if not rows:
             return []
+        names, table = self.insert_names(collection), self.tables.of(collection)
         # Numbers are taken ahead, as executemany() does not say which it gave: the writer is alone.
         first = self._next_number(table)
         numbers = list(range(first, first + len(rows)))
@@ -451,6 +448,19 @@ class SQLiteSession(Session):
             self.cursor.execute(f"DELETE FROM {table} WHERE number >= ?", (first,))
             raise
         return numbers
+
+    def _insert_one(self, collection: Collection, row: Row) -> int:
+        text = self._inserts.get(collection.name)
+        if text is None:
+            names = self.insert_names(collection)
+            text = f"INSERT INTO {self.tables.of(collection)} ({', '.join(names)}) "
+            text = self._inserts[collection.name] = f"{text}VALUES ({', '.join('?' * len(names))})"
+        try:
+            self.cursor.execute(text, self.insert_values(collection, row))
+        except Exception as error:
+            _raise_duplicate(error)
+            raise
+        return int(self.cursor.lastrowid)
 
     def _next_number(self, table: str) -> int:
         self.cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.strip('"'),))

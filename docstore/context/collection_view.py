@@ -312,9 +312,7 @@ class CollectionView(Generic[T]):
 
     def record_of(self, row: Row) -> T:
         """Return the record of a row; its private columns are left out."""
-        made: T = record_from(
-            self.collection, {name: row[name] for name in self.collection.fields if name in row}
-        )
+        made: T = record_from(self.collection, row)
         return made
 
     def all_readable(self, rows: Iterable[Row], record: Callable[[Row], T] | None = None) -> list[T]:
@@ -330,6 +328,8 @@ class CollectionView(Generic[T]):
 
     def id_of(self, id: Any, of: type[Document | Extraction] | None = None) -> str:
         """Return the id that was given, or that of the record that was given."""
+        if type(id) is str and id.isascii() and "\0" not in id:
+            return id
         value = id.id if isinstance(id, of or self.record_type) else by_value(id)
         if not isinstance(value, str):
             expected = "text, or a record: " + (of or self.record_type).__name__
@@ -368,7 +368,7 @@ class CollectionView(Generic[T]):
 
     # -- changing rows -----------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def checks(self) -> Checks:
         """The checks of a caller's values under the store's bounds."""
         root = self.context

@@ -161,8 +161,11 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
     get = values.get
     row = BLANK.copy()
     row["tenant"], row["owner"] = stamped(scope, get("tenant"), get("owner"))
+    names: list[str] = []
     for name, value in values.items():
-        if value is None and name != "status":
+        if value is not None:
+            names.append(name)
+        elif name != "status":
             continue
         check = CHECKED.get(name)
         if check is not None:
@@ -175,7 +178,7 @@ def draft_document(given: NewDocument | Mapping[str, Any], scope: Scope, checks:
     source, dedupe = get("source"), get("dedupe")
     if dedupe is not None and dedupe != "sha256":
         raise InvalidDocument(f"dedupe: {shown(dedupe)}; expected 'sha256' or None", field="dedupe")
-    draft = Draft(row, source, named, dedupe is not None, _names(values))
+    draft = Draft(row, source, named, dedupe is not None, frozenset(names))
     if source is None:
         draft.typed()
     return draft
@@ -193,9 +196,9 @@ def _settle(row: dict[str, Any]) -> None:
     if row["preview"] is None and row["content"] is not None:
         row["preview"] = collapsed(row["content"])
     row["first_created_at"] = row["created_at"]
-    check_order(row["created_at"], row["updated_at"])
     if row["updated_at"] is None:
         row["updated_at"] = row["created_at"]
+    check_order(row["created_at"], row["updated_at"])
 
 
 _FIRST: Final[Mapping[str, Any]] = {

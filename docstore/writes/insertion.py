@@ -237,7 +237,7 @@ class Insertion:
 
     def _insert(self, writer: Writer, rows: Sequence[Row]) -> None:
         insert_rows(writer, rows)
-        self._tried.update(rows.columns["id"] if isinstance(rows, Rows) else [row["id"] for row in rows])
+        self._tried.update(rows.columns["id"] if type(rows) is Rows else [row["id"] for row in rows])
         reached("P4.1")
 
     def _asks_by_id(self, draft: Draft) -> bool:
@@ -284,7 +284,7 @@ def insert_rows(writer: Writer, rows: Sequence[Row]) -> None:
     """Insert finished rows as the next versions of their chains, and give them their numbers; by column where
     they come so, which are no versions of others.
     """
-    if isinstance(rows, Rows):
+    if type(rows) is Rows:
         writer.insert(DOCUMENTS, rows if capabilities_of(writer).takes_columns else list(rows))
     elif rows:
         if chained := [row for row in rows if row["external_id"] is not None]:

@@ -111,6 +111,7 @@ def test_what_a_block_indexed_and_undid_is_not_remembered(
 ) -> None:
     """A search within a block that is undone leaves nothing behind for the searches after it."""
     monkeypatch.setattr("docstore_sqlite.delta_log.TEXTS_COMPACTED_TOGETHER", 1)
+    monkeypatch.setattr("docstore_sqlite.delta_log.CHANGES_PER_COUNT", 1)
     with docstore.open(f"sqlite:///{tmp_path}/store.db") as store:
         with suppress(KeyError), store.transaction():
             store.documents.add(filename="a", content="undone")

@@ -221,6 +221,7 @@ def test_the_index_stays_what_the_rows_say(machine: type[Machine], monkeypatch: 
     """
     monkeypatch.setattr("docstore_sqlite.delta_log.LOGGED_CHANGES", 4)
     monkeypatch.setattr("docstore_sqlite.delta_log.TEXTS_COMPACTED_TOGETHER", 2)
+    monkeypatch.setattr("docstore_sqlite.delta_log.CHANGES_PER_COUNT", 1)
     monkeypatch.setattr("docstore.index.tail.LOOSE", 2)
     monkeypatch.setattr("docstore_sqlite.session.BULK_ROWS", 3)
     monkeypatch.setattr("docstore_sqlite.delta_log.COMPACTED_BYTES", 40)  # a row or two

@@ -12,10 +12,6 @@ ON CONFLICT (tenant, owner, is_latest, status) DO UPDATE SET n = n + excluded.n;
 INSERT INTO "docstore_document_change" (number, is_new, has_text)
 VALUES (?, 1, 1);
 
-SELECT count(*)
-FROM "docstore_document_change"
-WHERE has_text = 1;
-
 COMMIT;
 
 -- W1: documents in bulk

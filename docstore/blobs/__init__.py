@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
@@ -28,10 +28,13 @@ from docstore.blobs.objects import (
     ObjectStat,
     Requests,
     Upload,
+    at_once,
     classify,
     key_of_temporary,
     leads_out,
     new_key,
+    new_keys,
+    remove_batches,
 )
 from docstore.blobs.streams import CHUNK, ByteSource, Meter, SourceLike, Written, checked, is_url, open_source
 from docstore.errors import BlobError, BlobMissing, DocstoreError, shown
@@ -51,6 +54,7 @@ __all__ = [
     "connect",
     "key_of_temporary",
     "new_key",
+    "new_keys",
     "normalize",
     "objects_on",
     "open_source",
@@ -203,6 +207,10 @@ def attachment(filename: str) -> str:
 _WEEK = 604_800
 # A mark has some 100 bytes: what is longer is not ours and need not be read to its end.
 _MARK_BYTES = 4096
+# Files that are written together and open at once; a process may often have 256.
+_TOGETHER = 32
+# A key, the bytes, and the size and sha256 that they must have.
+_Write: TypeAlias = "tuple[str, ByteSource, int | None, str | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +248,8 @@ class Blobs:
             whether its key is taken.
         checksum: on S3, what the service compares the bytes of a request by: ``"sha256"``, ``"md5"``
             (``Content-MD5``, which old services know), or ``None``, nothing but their number.
-        upload_workers: how many objects of one batch are written at once, 1 to 256.
+        upload_workers: how many objects of one batch are written at once, 1 to 256; in a folder of this
+            machine, how many files are synced at once.
         storage_options: what the filesystem is to be told, such as credentials. For S3,
             ``use_listings_cache=False`` and ``skip_instance_cache=True`` unless given.
 
@@ -318,18 +327,69 @@ class Blobs:
             BlobError: the storage failed, or the key is taken.
             Exception: whatever the source raises, unchanged.
         """
-        if isinstance(chunks, ByteSource):
-            chunks = chunks.chunks(None if size is None else size + 1)
-        meter = Meter(chunks, size=size, sha256=sha256)
-        try:
+        meter = _metered(chunks, size, sha256)
+        with self._writing(key, meter):
             self._objects.put(key, meter)
+        return meter.written
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the bytes are files in a folder of this machine, which are best written together."""
+        return isinstance(self._objects, LocalObjects)
+
+    def write_together(self, writes: Sequence[_Write]) -> list[Written]:
+        """Store many objects in a folder: their bytes, then their syncs, their names, those of the folder.
+
+        Args:
+            writes: of each key, source, size and sha256, as for :meth:`write`, in the order of reading.
+
+        Returns:
+            Size and sha256 of each.
+
+        Raises:
+            DocstoreError, Exception: as :meth:`write`, for the first that failed; some others may be stored.
+        """
+        return [
+            written
+            for at in range(0, len(writes), _TOGETHER)
+            for written in self._in_step(writes[at : at + _TOGETHER])
+        ]
+
+    def _in_step(self, writes: Sequence[_Write]) -> list[Written]:
+        objects = cast(LocalObjects, self._objects)
+        begun: list[tuple[str, Meter, Iterator[None]]] = []
+
+        def go_on(some: Sequence[tuple[str, Meter, Iterator[None]]]) -> None:
+            for key, meter, steps in some:
+                with self._writing(key, meter):
+                    next(steps, None)
+
+        try:
+            for key, source, size, sha256 in writes:
+                meter = _metered(source, size, sha256)
+                begun.append((key, meter, objects.steps(key, meter)))
+                go_on(begun[-1:])
+                source.pause()
+            # Threads wait for the disk together, which syncs what lies before it at once.
+            workers = min(self.upload_workers, len(begun))
+            at_once(go_on, [begun[first::workers] for first in range(workers)], workers)
+            go_on(begun)
+            go_on(begun)
+        finally:
+            for _, _, steps in begun:
+                steps.close()  # type: ignore[attr-defined]
+        return [meter.written for _, meter, _ in begun]
+
+    @contextmanager
+    def _writing(self, key: str, meter: Meter) -> Iterator[None]:
+        try:
+            yield
         except DocstoreError:
             raise
         except Exception as error:
             if error is meter.failure:
                 raise
             raise self._failed("write", key, error) from error
-        return meter.written
 
     def open(self, key: str, *, size: int | None = None, sha256: str | None = None) -> BinaryIO:
         """Open an object as a readable, seekable binary file that needs constant memory.
@@ -463,8 +523,6 @@ class Blobs:
         Returns:
             The errors of those that could not be removed, by key; the same call may be made again.
         """
-        from docstore.blobs.objects import at_once, remove_batches
-
         batched = getattr(self._objects, "remove_many", None)
         if batched is not None:
             errors = remove_batches(batched, keys, uploads or {}, workers)
@@ -660,6 +718,12 @@ class Blobs:
     def _failed(self, action: str, key: str, error: Exception) -> BlobError:
         reason = str(error) or type(error).__name__
         return BlobError(f"cannot {action} {key} on {self._objects.name}: {reason}", key=key)
+
+
+def _metered(chunks: ByteSource | Iterable[bytes], size: int | None, sha256: str | None) -> Meter:
+    if isinstance(chunks, ByteSource):
+        chunks = chunks.chunks(None if size is None else size + 1)
+    return Meter(chunks, size=size, sha256=sha256)
 
 
 def checked_workers(name: str, given: int) -> int:

@@ -45,21 +45,45 @@ class LocalObjects:
 
     def put(self, key: str, chunks: Iterator[bytes]) -> None:
         """Write a file; see :class:`~docstore.blobs.objects.Objects`."""
-        target, temporary = self._root / key, self._root / temporary_name(key)
-        self._make_folder(target.parent)
+        for _ in self.steps(key, chunks):
+            pass
+
+    def steps(self, key: str, chunks: Iterator[bytes]) -> Iterator[None]:
+        """Write a file in four steps, which many files can take together: fill it, sync it, name it, sync its
+        folder. One that is not gone through to its end leaves nothing.
+        """
+        target, temporary = os.path.join(self._root, key), os.path.join(self._root, temporary_name(key))
+        self._make_folder(os.path.dirname(target))
         file = os.open(temporary, _NEW, 0o666)
         try:
             try:
-                self._fill(file, chunks)
+                reached("P3.1")
+                for chunk in chunks:
+                    write_all(file, chunk)
+                reached("P3.2")
+                yield
+                # Before the rename: else a power cut may leave the name with no bytes behind it.
+                os.fsync(file)
             finally:
                 os.close(file)
             reached("P3.3")
+            yield
             if os.path.lexists(target):
-                raise FileExistsError(EEXIST, "an object stands under this key", str(target))
+                raise FileExistsError(EEXIST, "an object stands under this key", target)
         except BaseException:
             _unlink(temporary)
             raise
-        self._publish(temporary, target)
+        try:
+            os.rename(temporary, target)
+            reached("P3.4")
+            yield
+            # The new name is durable once its folder is.
+            sync_folder(os.path.dirname(target))
+            reached("P3.5")
+        except BaseException:
+            _unlink(temporary)
+            _unlink(target)
+            raise
 
     def open(self, key: str) -> OpenFile:
         """Open a file."""
@@ -117,35 +141,16 @@ class LocalObjects:
         """Refuse: a folder has no URLs."""
         raise NotImplementedError
 
-    def _fill(self, file: int, chunks: Iterator[bytes]) -> None:
-        reached("P3.1")
-        for chunk in chunks:
-            write_all(file, chunk)
-        reached("P3.2")
-        # Before the rename: else a power cut may leave the name with no bytes behind it.
-        os.fsync(file)
-
-    def _publish(self, temporary: Path, target: Path) -> None:
-        try:
-            os.rename(temporary, target)
-            reached("P3.4")
-            # The new name is durable once its folder is.
-            sync_folder(target.parent)
-            reached("P3.5")
-        except BaseException:
-            _unlink(temporary)
-            _unlink(target)
-            raise
-
-    def _make_folder(self, folder: Path) -> None:
+    def _make_folder(self, name: str | Path) -> None:
         """Make a folder below the root, and it and those above it durable, once in the life of this object.
 
         A folder that another process just made may not be synced yet: so those that were there are synced,
         too.
         """
-        known = hash(folder.as_posix())  # a number each: there are 65,536 folders in the end
-        if known in self._durable and folder.is_dir():
+        known = hash(os.fspath(name))  # a number each: there are 65,536 folders in the end
+        if known in self._durable and os.path.isdir(name):
             return
+        folder = Path(name)
         missing = [path for path in (self._root, *self._root.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         steps = folder.relative_to(self._root).parts
@@ -238,10 +243,10 @@ def fill_file(target: str, file: BinaryIO) -> None:
             os.unlink(temporary)
         raise
     with suppress(PermissionError):  # a folder may be writable and not readable
-        sync_folder(os.path.dirname(target))  # type: ignore[arg-type]
+        sync_folder(os.path.dirname(target))
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: str | Path) -> None:
     """Make the names in a folder durable, where the system lets a folder be opened (Windows does not)."""
     if not hasattr(os, "O_DIRECTORY"):
         return
@@ -271,6 +276,6 @@ def _linked(temporary: Path, target: Path) -> bool:
     return True
 
 
-def _unlink(path: Path) -> None:
+def _unlink(path: str | Path) -> None:
     with suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)

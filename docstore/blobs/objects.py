@@ -33,6 +33,7 @@ __all__ = [
     "key_of_temporary",
     "leads_out",
     "new_key",
+    "new_keys",
     "remove_batches",
     "temporary_name",
 ]
@@ -178,6 +179,12 @@ def new_key() -> str:
     # Two levels of 256 folders: a million objects are 15 a folder.
     digits = uuid4().hex
     return f"{digits[:2]}/{digits[2:4]}/{digits}"
+
+
+def new_keys(count: int) -> list[str]:
+    """Return fresh storage keys of one folder: bytes that are written together need one folder made."""
+    first = new_key()
+    return [first, *(first[:10] + uuid4().hex[4:] for _ in range(count - 1))]
 
 
 def leads_out(name: object) -> bool:

@@ -24,7 +24,7 @@ from docstore.backend import (
     Writer,
     capabilities_of,
 )
-from docstore.blobs import Written, new_key, open_source
+from docstore.blobs import Written, new_keys, open_source
 from docstore.blobs.streams import ByteSource
 from docstore.context.collection_view import CollectionView
 from docstore.context.store_context import StoreContext
@@ -476,8 +476,8 @@ def put_bytes(root: StoreContext, puts: Sequence[BlobWrite], commit: Callable[[]
 
 def _intend(root: StoreContext, puts: Sequence[BlobWrite], place: int) -> None:
     """P2: commit an intent for each put, before a byte is written."""
-    for put in puts:
-        put.key = new_key()
+    for put, key in zip(puts, new_keys(len(puts)), strict=True):
+        put.key = key
     # Before the commit: a transaction that fails meanwhile has to give them up, too.
     root.promise([put.row for put in puts])
     with root.apart() as writer:
@@ -498,6 +498,12 @@ def _write_all(root: StoreContext, puts: Sequence[BlobWrite]) -> None:
     try:
         if len(puts) == 1:
             work(puts[0])
+            return
+        if root.bytes().is_folder:
+            with root.watching("put"):
+                given = [(put.key, put.source, put.size, put.sha256) for put in puts]
+                for put, written in zip(puts, root.bytes().write_together(given), strict=True):
+                    put.written = written
             return
         from docstore.blobs.objects import ThreadPool
 

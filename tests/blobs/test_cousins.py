@@ -126,7 +126,7 @@ def test_options_are_checked_before_anything_is_opened(tmp_path: Path, given: di
         Blobs(tmp_path, **given)
 
 
-def test_a_batch_writes_several_objects_at_once(tmp_path: Path) -> None:
+def test_a_batch_writes_several_objects_at_once() -> None:
     """As many as upload_workers says, no more; each document gets its own bytes, whatever ended first."""
     import threading
     import time
@@ -150,7 +150,7 @@ def test_a_batch_writes_several_objects_at_once(tmp_path: Path) -> None:
                 with mutex:
                     under_way[0] -= 1
 
-    with docstore.open("memory://", blobs=Slow(tmp_path, upload_workers=4)) as store:
+    with docstore.open("memory://", blobs=Slow("memory://", upload_workers=4)) as store:
         rows = [{"source": b"%d" % n, "filename": f"{n}"} for n in range(20)]
         ids = store.documents.add_many(rows).ids
         assert 4 == most[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from docstore.blobs import Blobs, Written, new_key, open_source
+from docstore.blobs import Blobs, Written, new_key, new_keys, open_source
 from docstore.blobs.s3 import SMALL
 from docstore.errors import BlobError, ChecksumMismatch, InvalidDocument, SizeMismatch
 
@@ -27,9 +27,10 @@ def standing(blobs: Blobs) -> list[str]:
 
 
 def test_keys_are_fresh_and_of_one_shape() -> None:
-    """A key is xx/yy/ and 32 hex digits that begin with xxyy, and never the same."""
-    keys = {new_key() for _ in range(1000)}
-    assert len(keys) == 1000
+    """A key is xx/yy/ and 32 hex digits that begin with xxyy, and never the same; a batch shares xx/yy."""
+    batch = new_keys(500)
+    keys = {*(new_key() for _ in range(500)), *batch}
+    assert (len(keys), len({key[:10] for key in batch})) == (1000, 1)
     for key in keys:
         first, second, digits = key.split("/")
         assert len(digits) == 32

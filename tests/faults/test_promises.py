@@ -441,7 +441,7 @@ def lose_the_tail(patch: Patch) -> None:
 
 
 def one_key_for_all(patch: Patch) -> None:
-    patch.setattr(insertion, "new_key", lambda: "aa/bb/aabb" + "0" * 28)
+    patch.setattr(insertion, "new_keys", lambda count: ["aa/bb/aabb" + "0" * 28] * count)
 
 
 def overwrite_objects(patch: Patch) -> None:

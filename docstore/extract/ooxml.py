@@ -354,12 +354,12 @@ class _Strings(XmlHandler):
 
 
 class _Styles(XmlHandler):
-    """Which of the cells' styles show a number as a date or time."""
+    """Which of the cells' styles show a number as a date or time, as hours that passed, or in percent."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.dates: set[str] = set()
-        self._formats: dict[str, bool] = {}
+        self.shown_as: dict[str, str] = {}
+        self._formats: dict[str, str] = {}
         self._in_cells = False
         self._count = 0
 
@@ -367,15 +367,14 @@ class _Styles(XmlHandler):
         """Note a format or a style."""
         match _short(name):
             case "s:numFmt":
-                code = re.sub(r'"[^"]*"|\\.|\[[^\]]*\]', "", attributes.get("formatCode", "")).lower()
-                is_date = bool(re.search("[ymdhs]", code)) and "general" not in code
-                self._formats[attributes.get("numFmtId", "")] = is_date
+                self._formats[attributes.get("numFmtId", "")] = _shown_as(attributes.get("formatCode", ""))
             case "s:cellXfs":
                 self._in_cells = True
             case "s:xf" if self._in_cells:
                 format = attributes.get("numFmtId", "0")
-                if self._formats.get(format, format in _DATE_FORMATS):
-                    self.dates.add(str(self._count))
+                shown_as = self._formats.get(format) or _BUILTIN_FORMATS.get(format, "")
+                if shown_as:
+                    self.shown_as[str(self._count)] = shown_as
                 self._count += 1
 
     def end(self, name: str) -> None:
@@ -383,16 +382,30 @@ class _Styles(XmlHandler):
         self._in_cells = self._in_cells and _short(name) != "s:cellXfs"
 
 
-# ECMA-376, 18.8.30: built-in number formats that are dates or times, those of East Asia included.
-_DATE_FORMATS = frozenset(str(n) for n in (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
+# ECMA-376, 18.8.30: built-in number formats; many are dates or times, those of East Asia included.
+_BUILTIN_FORMATS = {
+    **{str(n): "date" for n in (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59))},
+    "9": "percent", "10": "percent", "46": "elapsed",
+}
+
+
+def _shown_as(code: str) -> str:
+    """Return what a number format makes of a number: date, elapsed, percent, or nothing that matters here."""
+    code = re.sub(r'"[^"]*"|\\.', "", code).lower()
+    if re.search(r"\[(?:h+|m+|s+)\]", code):
+        return "elapsed"
+    code = re.sub(r"\[[^\]]*\]", "", code)
+    if re.search("[ymdhs]", code) and "general" not in code:
+        return "date"
+    return "percent" if "%" in code else ""
 
 
 class _Sheet(XmlHandler):
     """The cells of a sheet, a row a line, and what its pages are headed by."""
 
-    def __init__(self, strings: list[str], dates: set[str], is_1904: bool) -> None:
+    def __init__(self, strings: list[str], shown_as: dict[str, str], is_1904: bool) -> None:
         super().__init__()
-        self._strings, self._dates, self._is_1904 = strings, dates, is_1904
+        self._strings, self._shown_as, self._is_1904 = strings, shown_as, is_1904
         self._cells: list[str] = []
         self._parts: list[str] = []
         self._reads = False
@@ -462,14 +475,20 @@ class _Sheet(XmlHandler):
                 return self._number(value)
 
     def _number(self, value: str) -> str:
-        if self._style in self._dates:
+        shown_as = self._shown_as.get(self._style or "")
+        if shown_as == "date":
             return _date(value, self._is_1904)
-        if value.isdigit():
+        if value.isdigit() and not shown_as:
             return value
         try:
             number = float(value)
-        except ValueError:
+            if shown_as == "elapsed":
+                minutes, seconds = divmod(round(number * 86_400), 60)
+                return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        except (ValueError, OverflowError):
             return value
+        if shown_as == "percent":
+            return f"{number * 100:.10g}%"
         return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
 
@@ -528,6 +547,6 @@ class _Workbook:
         seen = {name, *(part for _, part in sheets)}
         for title, part in sheets:
             yield f"{title}\n" if title else ""
-            yield from package.walk(part, _Sheet(strings.strings, styles.dates, book.is_1904))
+            yield from package.walk(part, _Sheet(strings.strings, styles.shown_as, book.is_1904))
             yield from followed(package, part, seen)
             yield "\n"

@@ -28,6 +28,15 @@ def _short(name: str) -> str:
     return f"{match[1]}:{local}" if match else local
 
 
+def _value(attributes: dict[str, str]) -> str:
+    """Return the value of a cell: a date, a time, a truth, a text or a number."""
+    named = {_short(name).rpartition(":")[2]: value for name, value in attributes.items()}
+    for kind in ("string-value", "date-value", "time-value", "boolean-value", "value"):
+        if kind in named:
+            return named[kind]
+    return ""
+
+
 class _OpenDocumentFlow(XmlHandler):
     """Paragraphs a line each, rows of tables a line each; repeated and empty cells and rows once."""
 
@@ -40,6 +49,7 @@ class _OpenDocumentFlow(XmlHandler):
         self._paragraphs = 0
         self._math = 0
         self._rows: list[list[str]] = []
+        self._values: list[str] = []
         self._outer: list[list[str]] = []
         self._sink = self.found
 
@@ -61,6 +71,8 @@ class _OpenDocumentFlow(XmlHandler):
         elif key in ("table:table-cell", "table:covered-table-cell"):
             self._outer.append(self._sink)
             self._sink = []
+            # Some programs write a number without the paragraph that shows it.
+            self._values.append(_value(attributes))
         elif key == "table:table-row":
             self._rows.append([])
 
@@ -78,7 +90,8 @@ class _OpenDocumentFlow(XmlHandler):
             self._math -= 1
             self._keep("" if self._math else "\n")
         elif key in ("table:table-cell", "table:covered-table-cell") and self._outer:
-            text = " ".join("".join(self._sink).split("\n")).strip()
+            value = self._values.pop()
+            text = " ".join("".join(self._sink).split("\n")).strip() or value
             self._sink = self._outer.pop()
             if text and self._rows:
                 self._rows[-1].append(text)

@@ -142,23 +142,26 @@ def cells(*values: str) -> str:
 
 
 def test_cells_are_read_as_they_are_shown() -> None:
-    """Shared, inline and formula strings, numbers, booleans, errors, dates; phonetic runs are left out."""
+    """Strings of all kinds, numbers, booleans, errors, dates, percent, hours; phonetic runs are left out."""
     strings = "<si><t>shared</t></si><si><r><t>rich </t></r><r><t>text</t></r><rPh><t>yomi</t></rPh></si>"
     styles = (
         '<numFmts><numFmt numFmtId="170" formatCode="yyyy\\-mm"/><numFmt numFmtId="171" formatCode="0.0&quot;d&quot;"/>'
-        '</numFmts><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="170"/><xf numFmtId="171"/></cellXfs>'
+        '<numFmt numFmtId="172" formatCode="0.00%"/><numFmt numFmtId="173" formatCode="[h]:mm"/>'
+        '</numFmts><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="170"/><xf numFmtId="171"/>'
+        '<xf numFmtId="172"/><xf numFmtId="173"/></cellXfs>'
     )
     rows = cells(
         '<c t="s"><v>0</v></c>', '<c t="s"><v>1</v></c>', '<c t="str"><f>A1</f><v>cached</v></c>', '<c t="b"><v>1</v></c>',
         '<c t="e"><v>#N/A</v></c>', "<c><v>0.10000000000000001</v></c>", "<c><v>42</v></c>", "<c><v>1.5E+3</v></c>",
         '<c s="1"><v>45322</v></c>', '<c s="2"><v>45322.5</v></c>', '<c s="3"><v>3.5</v></c>',
+        '<c s="4"><v>0.125</v></c>', '<c s="4"><v>2</v></c>', '<c s="5"><v>1.5</v></c>',
         '<c t="inlineStr"><is><t>in_x000A_line</t></is></c>',
     )  # fmt: skip
     lines = read(xlsx(sheet(rows), strings=strings, styles=styles), "a.xlsx").text.split("\n")
     assert "One" == lines[0]
     assert [
         "shared", "rich text", "cached", "TRUE", "#N/A", "0.1", "42", "1500", "2024-01-31", "2024-01-31 12:00:00", "3.5",
-        "in line",
+        "12.5%", "200%", "36:00:00", "in line",
     ] == lines[1].split("\t")  # fmt: skip
 
 
@@ -380,6 +383,15 @@ def test_opendocument_is_read() -> None:
     ]
     assert "Head" in read(odt(body, "spreadsheet"), "a.ods").text
     assert "Head" in extract(odt(body), filename="x", content_type="application/octet-stream").text
+
+
+def test_a_cell_s_value_stands_in_where_nothing_shows_it() -> None:
+    """Some programs write OpenDocument's numbers, dates and texts as attributes alone."""
+    values = ("value='42'", "date-value='2024-01-31'", "boolean-value='true'", "string-value='said'")
+    cells = "".join(f"<table:table-cell office:{value}/>" for value in values)
+    shown = "<table:table-cell office:value='0.5'><text:p>50 %</text:p></table:table-cell>"
+    body = f"<office:spreadsheet><table:table><table:table-row>{cells}{shown}</table:table-row></table:table></office:spreadsheet>"
+    assert "42\t2024-01-31\ttrue\tsaid\t50 %\n" == read(odt(body, "spreadsheet"), "a.ods").text
 
 
 def test_an_encrypted_opendocument_says_so() -> None:

@@ -121,7 +121,7 @@ class Store(Upkeep):
 
         Raises:
             TypeError: it is something else, or of another database or driver.
-            BackendError: the backend has no such connections; it is in autocommit (Postgres); a
+            BackendError: the backend has no such connections; it is in autocommit; a
                 :meth:`transaction` of the store's is under way; or, by a call within the block, the
                 application has committed or rolled back meanwhile.
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import psycopg
 import sqlalchemy as sa
 from docstore_sql.backend import SQLBackend
-from docstore_sql.pool import IdleConnection, IdlePool, ReadBlock, on_loop
+from docstore_sql.pool import IdleConnection, IdlePool, ReadBlock, no_transaction, on_loop
 from docstore_sql.tables import Tables
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
@@ -573,10 +573,7 @@ class PostgresBackend(SQLBackend[PostgresSession]):
             BackendError: each of its statements would commit by itself.
         """
         if connection.driver_connection.autocommit:
-            raise BackendError(
-                "the connection is in autocommit, and has no transaction to take part in: join one whose "
-                "isolation_level is not AUTOCOMMIT"
-            )
+            raise no_transaction()
         with spoken(connection):
             try:
                 yield

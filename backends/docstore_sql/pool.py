@@ -573,6 +573,14 @@ class JoinedTransaction:
         return given.get_transaction()
 
 
+def no_transaction() -> BackendError:
+    """Return the error of joining a connection whose statements each commit by themselves."""
+    return BackendError(
+        "the connection is in autocommit, and has no transaction to take part in: join one whose "
+        "isolation_level is not AUTOCOMMIT"
+    )
+
+
 def _kind(given: Any) -> tuple[bool, bool]:
     """Return whether something is a session, and whether it is asynchronous."""
     from sqlalchemy import Connection

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, cast
 import sqlalchemy as sa
 from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
 from docstore_sql.migrations import upgrade_needed
-from docstore_sql.pool import IdleConnection, IdlePool, LoopConnection
+from docstore_sql.pool import IdleConnection, IdlePool, LoopConnection, no_transaction
 from docstore_sql.tables import Tables
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
@@ -466,8 +466,16 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
 
     @contextmanager
     def joining(self, connection: Any) -> Iterator[None]:
-        """Set up a connection of the application's; it is the writer from here on, until it commits."""
-        under_way = connection.driver_connection is not None and connection.driver_connection.in_transaction
+        """Set up a connection of the application's; it is the writer from here on, until it commits.
+
+        Raises:
+            BackendError: it is in autocommit, so that nobody would commit what is begun here.
+        """
+        driver = connection.driver_connection
+        under_way = driver is not None and driver.in_transaction
+        # None beside a BEGIN of the application's own is SQLAlchemy's recipe for savepoints.
+        if driver is not None and not under_way and driver.isolation_level is None:
+            raise no_transaction()
         self.set_up(connection)
         if not under_way:
             self.session(connection).cursor.execute("BEGIN IMMEDIATE")

@@ -7,8 +7,10 @@ pytest runs it if it begins with ``test_``. The README has tests of its own.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -117,6 +119,24 @@ def test_the_site_has_four_groups() -> None:
     """A home page, and the groups of a reader who learns, does, looks up and looks below."""
     titles = [title for entry in SITE["nav"] for title in entry]
     assert titles == ["Home", "Learn", "Guides", "Reference", "Under the hood"]
+
+
+def test_versions_of_the_site_stand_side_by_side(tmp_path: Path) -> None:
+    """The newest by number is the latest; a version published again replaces itself."""
+    script = runpy.run_path(str(ROOT / "docs" / "_extensions" / "versions.py"))
+    site, pages = tmp_path / "site", tmp_path / "pages"
+    site.mkdir()
+    for text, version in (("old", "0.9"), ("new", "0.10"), ("mended", "0.9")):
+        (site / "index.html").write_text(text)
+        versions = script["publish"](site, pages, version)
+    assert versions == ["0.10", "0.9"]
+    told = json.loads((pages / "versions.json").read_text())
+    assert [(one["version"], one["aliases"]) for one in told] == [("0.10", ["latest"]), ("0.9", [])]
+    assert (pages / "0.9" / "index.html").read_text() == "mended"
+    assert "url=0.10/" in (pages / "index.html").read_text()
+    assert SITE["extra"]["version"]["provider"] == "mike"  # whose form of versions.json the header reads
+    with pytest.raises(SystemExit, match="expected major and minor"):
+        script["publish"](site, pages, "../x")
 
 
 def test_addresses_are_those_of_the_package() -> None:

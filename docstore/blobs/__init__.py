@@ -370,8 +370,9 @@ class Blobs:
                 begun.append((key, meter, objects.steps(key, meter)))
                 go_on(begun[-1:])
                 source.pause()
-            # Threads wait for the disk together, which syncs what lies before it at once.
-            workers = min(self.upload_workers, len(begun))
+            # Threads wait for the disk together, which syncs what lies before it at once. A thread for fewer
+            # than eight files costs more than it waits.
+            workers = min(self.upload_workers, -(-len(begun) // 8))
             at_once(go_on, [begun[first::workers] for first in range(workers)], workers)
             go_on(begun)
             go_on(begun)

@@ -80,6 +80,9 @@ class _Record(BaseModel):
     def metadata_as(self, model: type[M]) -> M:
         """Return the metadata as a Pydantic model, a dataclass or any other type that Pydantic reads.
 
+        A model's fields are found by their names, by which a model given as metadata is stored, and by their
+        aliases. Pydantic before 2.11 finds them as the model is configured.
+
         Raises:
             pydantic.ValidationError: it does not fit.
 
@@ -88,7 +91,14 @@ class _Record(BaseModel):
             1.5
         """
         metadata: dict[str, Any] = getattr(self, "metadata", {})
-        return TypeAdapter(model).validate_json(to_json(metadata))
+        return TypeAdapter(model).validate_json(to_json(metadata), **_BY_NAME_TOO)
+
+
+_BY_NAME_TOO: dict[str, Any] = (
+    {"by_alias": True, "by_name": True}
+    if "by_name" in inspect.signature(TypeAdapter.validate_json).parameters
+    else {}
+)
 
 
 class Document(_Record):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
 
 from docstore.errors import FilterSyntaxError, shown
 from docstore.limits import DEFAULT_LIMITS, Limits
@@ -126,7 +127,7 @@ def _annotation_at(steps: tuple[str, ...], model: type[BaseModel], where: Where,
         if place == len(steps) - 1:
             return names[step]
         if below is None:
-            return names[step] if all(rest.isdecimal() for rest in steps[place + 1 :]) else Any
+            return _below(names[step], steps[place + 1 :])
         model = below
     return Any
 
@@ -135,23 +136,40 @@ def _names(model: type[BaseModel]) -> dict[str, Any]:
     """Return the annotations of a model's fields by their names and aliases."""
     found: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        for known in (name, field.alias, field.serialization_alias):
-            if known is not None:
+        read = field.validation_alias
+        aliases = read.choices if isinstance(read, AliasChoices) else [read]
+        for known in (name, field.alias, field.serialization_alias, *aliases):
+            if isinstance(known, str):
                 found[known] = field.annotation
     return found
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that an annotation holds, through optionals and lists; None if it holds none."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
+def _inner(annotation: Any) -> Any:
+    """Return what an annotation holds, through optionals and lists."""
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
-        below = [one for one in get_args(annotation) if one is not type(None)]
-        return _model_in(below[0]) if len(below) == 1 else None
+        below = [one for one in get_args(annotation) if one is not NoneType]
+        return _inner(below[0]) if len(below) == 1 else annotation
     if origin in (list, tuple, set, frozenset, Annotated):
-        return _model_in(get_args(annotation)[0])
-    return None
+        return _inner(get_args(annotation)[0])
+    return annotation
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that an annotation holds, through optionals and lists; None if it holds none."""
+    inner = _inner(annotation)
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+
+
+def _below(annotation: Any, steps: tuple[str, ...]) -> Any:
+    """Return what stands below a field of no model: an element of a list, a value of a ``dict``."""
+    for step in steps:
+        inner = _inner(annotation)
+        if get_origin(inner) in (dict, Mapping):
+            annotation = get_args(inner)[1]
+        elif not step.isdecimal():
+            return Any
+    return annotation
 
 
 _COMPARISONS: Final = frozenset(words_with("value"))
@@ -162,6 +180,8 @@ _EXPECTED: Final = {
     "number": "a number",
     "bool": "true or false",
     "instant": "a datetime, or text such as '2026-01-31T09:30:00Z' or '2026-01-31'",
+    "uuid": "a UUID",
+    "decimal": "text of a decimal number",
 }
 _CONTAINERS: Final = (list, tuple, set, frozenset, Union, UnionType)
 
@@ -198,8 +218,9 @@ def _condition(operand: Any, holds: _Holds, where: Where) -> Any:
     made: dict[Any, Any] = {}
     for given, value in operand.items():
         word, here = by_value(given), (*where, str(given))
-        if word in _ORDERED:  # a bound need not be one of the choices
-            made[given] = _value(value, replace(holds, choices=None), here)
+        if word in _ORDERED:  # a bound need not be one of the choices, nor a whole UUID
+            bounds = holds.kinds and frozenset("text" if kind == "uuid" else kind for kind in holds.kinds)
+            made[given] = _value(value, replace(holds, kinds=bounds, choices=None), here)
         elif word in _LISTS and isinstance(value, (list, tuple)):
             made[given] = [_condition(one, holds, (*here, str(at))) for at, one in enumerate(value)]
         elif word in _COMPARISONS or word in _LISTS:
@@ -215,31 +236,56 @@ def _condition(operand: Any, holds: _Holds, where: Where) -> Any:
 
 def _value(given: Any, holds: _Holds, where: Where) -> Any:
     value = given if isinstance(given, date) else by_value(given)
-    if (
-        holds.kinds is None
-        or value is None
-        or isinstance(value, (list, tuple))
-        or (isinstance(value, Mapping) and not is_instant(value))
-    ):
+    kinds = holds.kinds
+    if kinds is None or value is None or (isinstance(value, Mapping) and not is_instant(value)):
         return given
-    if isinstance(value, date) or is_instant(value):
-        fits = "instant" in holds.kinds
-    elif isinstance(value, bool):
-        fits = "bool" in holds.kinds
-    elif isinstance(value, (int, float)):
-        fits = "number" in holds.kinds
-    elif isinstance(value, str):
-        if "text" not in holds.kinds and "instant" in holds.kinds and metadata_instant(value) is not None:
+    if isinstance(value, (list, tuple)):  # an instant within an array is no operand
+        if "instant" in kinds:
+            return given
+        return [_value(one, holds, (*where, str(at))) for at, one in enumerate(value)]
+    if isinstance(value, str) and "text" not in kinds:
+        if "instant" in kinds and metadata_instant(value) is not None:
             return {"$date": value}
-        fits = "text" in holds.kinds
-    else:
-        return given
-    if not fits:
-        expected = " or ".join(_EXPECTED[kind] for kind in sorted(holds.kinds))
+        if "uuid" in kinds and (found := _uuid(value)) is not None:
+            return found
+    if not (_kinds_of(value) & kinds):
+        expected = " or ".join(_EXPECTED[kind] for kind in sorted(kinds))
         raise bad_value(where, shown(given), expected)
     if holds.choices is not None and value not in holds.choices:
         raise bad_value(where, shown(given), f"one of {', '.join(shown(one) for one in holds.choices)}")
     return given
+
+
+def _kinds_of(value: Any) -> frozenset[str]:
+    """Return the kinds of field that an operand can equal a value of."""
+    if isinstance(value, date) or is_instant(value):
+        return frozenset({"instant"})
+    if isinstance(value, bool):
+        return frozenset({"bool"})
+    if isinstance(value, (int, float)):
+        return frozenset({"number"})
+    if isinstance(value, str):
+        return frozenset({"text", "decimal"} if _is_decimal(value) else {"text"})
+    if isinstance(value, Decimal):
+        return frozenset({"text", "decimal"})
+    if isinstance(value, UUID):
+        return frozenset({"text", "uuid"})
+    return frozenset(_EXPECTED)  # the parser says what it thinks of it
+
+
+def _uuid(text: str) -> str | None:
+    """Return a UUID as metadata has it, whatever its spelling; None if the text is none."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None
+
+
+def _is_decimal(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
 
 
 def _choices(annotation: Any) -> tuple[Any, ...] | None:
@@ -275,12 +321,14 @@ def _kinds(annotation: Any) -> frozenset[str] | None:
     for kind, types in (
         ("bool", (bool,)),
         ("number", (int, float)),
-        ("text", (str, UUID, PurePath)),
+        ("text", (str, PurePath)),
         ("instant", (date,)),
+        ("uuid", (UUID,)),
     ):
         if issubclass(annotation, types):
             return frozenset({kind})
-    return None
+    # Decimals are stored as text; what came as JSON may hold them as numbers.
+    return frozenset({"decimal", "number"}) if issubclass(annotation, Decimal) else None
 
 
 def _all_kinds(annotations: list[Any]) -> frozenset[str] | None:

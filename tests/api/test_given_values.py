@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
+from inspect import signature
 from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 import docstore
 
@@ -65,6 +66,24 @@ def test_metadata_takes_what_people_have(store: docstore.Store) -> None:
     assert 7 == store.documents.count({"metadata.due": date(2026, 1, 31)})
     with pytest.raises(ValidationError):
         changed.metadata_as(Line)
+
+
+class Renamed(BaseModel):
+    total: int = Field(0, alias="totalAmount")
+    lines: list[Renamed] = []
+
+
+@pytest.mark.skipif(
+    "by_name" not in signature(TypeAdapter.validate_json).parameters, reason="Pydantic < 2.11"
+)
+def test_a_model_with_aliases_comes_back(store: docstore.Store) -> None:
+    """It is stored by its fields' names, and read by these as well as by the aliases that JSON has."""
+    given = Renamed(totalAmount=5, lines=[Renamed(totalAmount=7)])
+    made = store.documents.add(metadata=given)
+    assert {"total": 5, "lines": [{"total": 7, "lines": []}]} == made.metadata
+    assert given == made.metadata_as(Renamed)
+    sent = store.documents.add(metadata={"totalAmount": 5, "lines": [{"totalAmount": 7}]})
+    assert given == sent.metadata_as(Renamed)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -36,6 +37,10 @@ class Invoice(BaseModel):
     lines: list[Line]
     anything: Any = None
     either: str | int = 0
+    tags: list[str] = []
+    total: Decimal | None = None
+    counts: dict[str, int] = {}
+    source: str = Field("", validation_alias="from")
 
 
 ADAPTER: Any = TypeAdapter(docstore.Filter[Invoice])
@@ -74,13 +79,21 @@ AT = {"$date": "2026-01-01"}
         ),
         ({"anything": {"$gt": [1]}, "either": 1}, {"metadata.anything": {"$gt": [1]}, "metadata.either": 1}),
         (
-            {"vendor": {"$regex": "^a"}, "number": "x"},
-            {"metadata.vendor": {"$regex": "^a"}, "metadata.number": "x"},
+            {"vendor": {"$regex": "^a"}, "number": {"$regex": "x", "$gte": "0f"}},
+            {"metadata.vendor": {"$regex": "^a"}, "metadata.number": {"$regex": "x", "$gte": "0f"}},
         ),
+        ({"number": {"$in": [f"{{{UUID(int=7).hex}}}"]}}, {"metadata.number": {"$in": [str(UUID(int=7))]}}),
+        ({"number": UUID(int=7)}, {"metadata.number": UUID(int=7)}),
+        (
+            {"total": {"$in": [1.5, "1.50", Decimal(2)]}},
+            {"metadata.total": {"$in": [1.5, "1.50", Decimal(2)]}},
+        ),
+        ({"tags": ["a"], "counts.x": 1}, {"metadata.tags": ["a"], "metadata.counts.x": 1}),
+        ({"from": "a"}, {"metadata.from": "a"}),
     ],
 )
 def test_operands_are_converted(given: Any, made: Any) -> None:
-    """Text for a datetime or date is the instant that it names; all else stays as it is."""
+    """Text for a datetime or date is the instant that it names, for a UUID its usual spelling."""
     assert made == ADAPTER.validate_python(given)
 
 
@@ -104,6 +117,13 @@ def test_operands_are_converted(given: Any, made: Any) -> None:
         ({"lines": {"$not": {"$elemMatch": {"$or": [{"price": "2"}]}}}}, "lines/$not/$elemMatch/$or/0/price"),
         ({"state": "opne"}, "state"),
         ({"kind": {"$nin": ["a", "b"]}}, "kind/$nin/1"),
+        ({"number": "x"}, "number"),
+        ({"number": Decimal(1)}, "number"),
+        ({"total": {"$gt": "many"}}, "total/$gt"),
+        ({"total": True}, "total"),
+        ({"amount": Decimal(1)}, "amount"),
+        ({"tags": ["a", 1]}, "tags/1"),
+        ({"counts.x": "1"}, "counts.x"),
     ],
 )
 def test_operands_that_no_value_can_equal(given: Any, path: str) -> None:

@@ -37,6 +37,7 @@ from docstore.blobs.objects import (
     remove_batches,
 )
 from docstore.blobs.streams import CHUNK, ByteSource, Meter, SourceLike, Written, checked, is_url, open_source
+from docstore.concurrency import check
 from docstore.errors import BlobError, BlobMissing, DocstoreError, shown
 from docstore.limits import MOST_WORKERS
 
@@ -366,6 +367,7 @@ class Blobs:
 
         try:
             for key, source, size, sha256 in writes:
+                check()
                 meter = _metered(source, size, sha256)
                 begun.append((key, meter, objects.steps(key, meter)))
                 go_on(begun[-1:])

@@ -229,7 +229,15 @@ class CollectionView(Generic[T]):
         )  # fmt: skip
 
     def latest(self, latest_only: bool) -> Expr:
-        """Return the condition of ``latest_only``; TRUE where it asks for nothing."""
+        """Return the condition of ``latest_only``; TRUE where it asks for nothing.
+
+        Raises:
+            InvalidPage: it is neither True nor False: a query string's ``"false"`` would count as True.
+        """
+        if not isinstance(latest_only, bool):
+            raise InvalidPage(
+                f"latest_only={shown(latest_only)}: expected True or False", argument="latest_only"
+            )
         return _LATEST if latest_only and "is_latest" in self.collection.fields else TRUE
 
     def parsed(self, filter: Filter | None) -> Expr:

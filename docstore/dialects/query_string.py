@@ -85,8 +85,13 @@ def _pairs(query: Any) -> Iterable[tuple[str, str]]:
     if isinstance(query, str):
         return parse_qsl(query.removeprefix("?"), keep_blank_values=True)
     items = query.multi_items() if hasattr(query, "multi_items") else getattr(query, "items", lambda: query)()
+    if not isinstance(items, Iterable):
+        raise syntax(NAME, shown(query), "", "text, a mapping, or pairs of name and value")
     pairs: list[tuple[str, str]] = []
-    for name, value in items:
+    for pair in items:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise syntax(NAME, shown(pair), "", "pairs of name and value")
+        name, value = pair
         for one in value if isinstance(value, (list, tuple)) else (value,):
             if not isinstance(name, str) or not isinstance(one, str):
                 raise syntax(

@@ -165,6 +165,8 @@ def test_translations(found: Any, wanted: Any) -> None:
         (from_query_string, "a[exists]=yes", docstore.FilterValueError, "true or false"),
         (from_query_string, "[gt]=1", docstore.FilterSyntaxError, "field"),
         (from_query_string, {"a": 1}, docstore.FilterSyntaxError, "texts"),
+        (from_query_string, 5, docstore.FilterSyntaxError, "pairs"),
+        (from_query_string, [("a",)], docstore.FilterSyntaxError, "pairs"),
         (to_haystack, {"metadata.a": {"$regex": "x"}}, docstore.FilterError, "$regex"),
         (to_haystack, {"metadata.a\\.b": 1}, docstore.FilterError, "a.b"),
         (to_haystack, {"owner": "x"}, docstore.FilterError, "owner"),
@@ -211,5 +213,5 @@ def test_a_translated_filter_runs(url: str) -> None:
         store.documents.add_many(
             [{"filename": f"{n}", "metadata": {"n": n, "tags": [str(n)]}} for n in range(5)]
         )
-        found = store.documents.find(from_aip160("n >= 3 AND NOT tags:\"4\""))
+        found = store.documents.find(from_aip160('n >= 3 AND NOT tags:"4"'))
         assert [3] == [one.metadata["n"] for one in found]

@@ -156,7 +156,7 @@ def test_arguments_of_other_types_are_named_errors(closed_to_queries: docstore.S
     for _ in range(DEEP):
         deep = [deep]
     for wrong in (deep, {}, 1.5, b"x", object()):
-        for argument in ("limit", "offset", "page", "direction", "total"):
+        for argument in ("limit", "offset", "page", "direction", "total", "latest_only"):
             with pytest.raises(docstore.InvalidPage):
                 closed_to_queries.documents.find(**{argument: wrong})
         with pytest.raises(docstore.InvalidPage):

@@ -525,7 +525,8 @@ def contradicts(told: str, magic: str) -> bool:
 
 def is_text_type(content_type: str) -> bool:
     """Tell whether files of this type are text that stands there as it is read."""
-    return file_type_of(content_type, "") in ("text", "html", "json") or content_type in _ROWS
+    named = file_type_of(content_type, "") in ("text", "html", "json") or content_type in _ROWS
+    return named or content_type.endswith(("+xml", "+json"))  # RFC 6839: SVG, feeds
 
 
 _ALLOWED: Final = {

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from inspect import Parameter, signature
+from math import inf
 from typing import Any, TypeGuard
 
 from docstore.backend import Backend, Opener
@@ -22,7 +23,14 @@ __all__ = ["UpgradeReport", "open_backend", "schemes", "upgrade"]
 
 GROUP = "docstore.backends"
 # Options of a server's that may be given to any backend as what they are by default.
-_NOT_EVERYWHERE = ("pooled", "replica", "partitions")
+_NOT_EVERYWHERE = ("pooled", "replica", "partitions", "mmap_size")
+# The options of one backend here that SQLAlchemy would refuse in words of its own for another.
+_ELSEWHERE = (
+    *_NOT_EVERYWHERE, "busy_timeout", "connect_timeout", "idle_timeout", "lock_timeout", "schema",
+    "statement_timeout",
+)  # fmt: skip
+# What SQLAlchemy's pools are given, and the least of each.
+_POOL = {"pool_size": 0, "max_overflow": -1}
 # The options of `docstore.open` itself.
 _OWN = (
     "blobs", "scope_required", "default_timezone", "limits", "cursor_secret", "slow_query", "query_timeout",
@@ -97,17 +105,30 @@ def _check_options(options: Mapping[str, Any], known: Mapping[str, Parameter]) -
 
     Raises:
         TypeError: there is such an option; it is named.
+        ValueError: a time is no number of seconds, or the size of a pool no whole number.
     """
+    _check_numbers(options, known)
     takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in known.values())
     named = [name for name, parameter in known.items() if parameter.kind is Parameter.KEYWORD_ONLY]
     for name in options:
         if name in known:
             continue
         # An opener that takes any option hands it to a driver, which would not know the slip for one.
-        near = get_close_matches(name, [*_OWN, *named], 1, 0.8)
-        if near or not takes_any:
+        elsewhere = name in _ELSEWHERE
+        near = [] if elsewhere else get_close_matches(name, [*_OWN, *named], 1, 0.8)
+        if near or elsewhere or not takes_any:
             hint = f"did you mean {near[0]!r}?" if near else f"the backend's are {', '.join(named) or 'none'}"
             raise TypeError(f"docstore.open() has no option {name!r}; {hint}")
+
+
+def _check_numbers(options: Mapping[str, Any], known: Mapping[str, Parameter]) -> None:
+    for name, value in options.items():
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        is_seconds = name.endswith("_timeout") and name in known and isinstance(known[name].default, float)
+        if is_seconds and not (is_number and 0 <= value < inf):
+            raise ValueError(f"{name}={shown(value)}: expected seconds, 0 or more")
+        if name in _POOL and not (is_number and isinstance(value, int) and value >= _POOL[name]):
+            raise ValueError(f"{name}={shown(value)}: expected a whole number, {_POOL[name]} or more")
 
 
 def _scheme_of(url: str) -> str:

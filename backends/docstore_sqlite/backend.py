@@ -60,6 +60,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         pool_timeout: seconds that a reader waits for a connection, or a thread of an AsyncStore, likewise.
         keeps: whether a few connections are kept at hand beside the engine's pool.
         place: where its file is.
+        mmap_size: bytes of the file that a connection reads through memory; 0 is none.
     """
 
     name = "sqlite"
@@ -78,9 +79,11 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         pool_timeout: float = 10.0,
         keeps: bool = False,
         place: DatabaseFile | None = None,
+        mmap_size: int = 0,
     ) -> None:
         super().__init__(engine, tables, owned=owned, pool_timeout=pool_timeout)
         self.busy_timeout = busy_timeout
+        self.mmap_size = mmap_size
         self.place = place or database_file_of(self.engine.url)[0]
         self.path = self.place.path
         self.read_only = self.place.read_only
@@ -456,6 +459,8 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         if self.path is not None and self.owned and not self.read_only:
             cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA cache_size = -32768")
+        if self.mmap_size:
+            cursor.execute(f"PRAGMA mmap_size = {self.mmap_size}")
         cursor.execute("PRAGMA secure_delete = ON")  # what was removed is overwritten, in free pages too
         if self.owned:  # a bulk load writes the same pages again and again: they are taken over less often
             cursor.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -584,6 +589,7 @@ def open_backend(
     upgrade: bool = True,
     read_only: bool = False,
     search_marks: bool = False,
+    mmap_size: int = 0,
     **engine_options: Any,
 ) -> SQLiteBackend:
     """Open (and create or upgrade) a store in SQLite.
@@ -598,6 +604,8 @@ def open_backend(
         read_only: nothing will be written; nothing is created or upgraded. False finds out whether the file,
             its folder or the medium allows more.
         search_marks: whether a search keeps marks; fixed when the store is made.
+        mmap_size: bytes of the file that are read through memory, 0 for none. A page is quicker, but an I/O
+            error or a file that another program cuts ends the process (SIGBUS).
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
             library.
 
@@ -605,7 +613,10 @@ def open_backend(
         SchemaTooNew: a newer docstore wrote it.
         UpgradeNeeded: it is older, or not there, and ``upgrade`` is false.
         BackendError: the file cannot be opened.
+        ValueError: ``mmap_size`` is no number of bytes.
     """
+    if type(mmap_size) is not int or mmap_size < 0:
+        raise ValueError(f"mmap_size={mmap_size!r:.80}: expected a whole number of bytes, 0 or more")
     owned = isinstance(url, str)
     engine: Any
     if isinstance(url, str):
@@ -619,7 +630,7 @@ def open_backend(
     keeps = owned and place.path is not None and not engine_options
     backend = SQLiteBackend(
         engine, tables, owned=owned, busy_timeout=busy_timeout, pool_timeout=pool_timeout, keeps=keeps,
-        place=place,
+        place=place, mmap_size=mmap_size,
     )  # fmt: skip
     try:
         if not upgrade and backend.path is not None and not os.path.exists(backend.path):

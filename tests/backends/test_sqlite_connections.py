@@ -103,6 +103,16 @@ def test_an_engine_with_a_pool_of_its_own_settings_is_left_to_it(tmp_path: Path)
     backend.close()
 
 
+@pytest.mark.parametrize("size", [0, 1 << 20])
+def test_the_file_is_read_through_memory_where_that_is_asked_for(tmp_path: Path, size: int) -> None:
+    """By every connection, up to so many bytes; 0 reads the usual way."""
+    opened = open_backend(f"sqlite:///{tmp_path}/store.db", mmap_size=size)
+    with opened.read() as session, opened.read() as another:
+        for each in (session, another):
+            assert (size,) == driver(each).execute("PRAGMA mmap_size").fetchone()
+    opened.close()
+
+
 def test_a_database_in_memory_outlives_an_interrupted_write() -> None:
     """SQLite rolls back by itself where an INSERT is interrupted; the one connection stays open."""
     opened = open_backend("sqlite://")

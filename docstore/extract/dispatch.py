@@ -366,7 +366,8 @@ def _text_kind(head: bytes, told: str) -> str:
             return "application/vnd.oasis.opendocument.text-flat-xml"
         return "text/xml"
     if re.match(
-        rb"(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body|table|meta|title|script|div|p|style)\b",
+        # Atomic: comments can be parted in 2^n ways.
+        rb"(?>(?:<!--.*?-->\s*)*)<(?:!doctype html|html|head|body|table|meta|title|script|div|p|style)\b",
         lower,
         re.DOTALL,
     ):

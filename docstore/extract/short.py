@@ -73,13 +73,14 @@ def _read(found: bytes, filename: str) -> Extracted | None:
 
 def _as_it_stands(found: bytes) -> str | None:
     """Return short plain text; None if it is blank, no clean UTF-8, or may declare an encoding."""
-    is_odd = len(found) > _PLAIN_BYTES or _DECLARES.search(found, 0, _DECLARED_WITHIN) or found.isspace()
+    is_odd = len(found) > _PLAIN_BYTES or _DECLARES.search(found, 0, _DECLARED_WITHIN)
     if is_odd or found.startswith(b"\xef\xbb\xbf") or b"\x1b" in found or not is_clean(found):
         return None
     try:
-        return found.decode()
+        text = found.decode()
     except UnicodeDecodeError:  # the last character is cut
         return None
+    return None if text.isspace() else text
 
 
 def _is_simple(found: bytes, kind: str) -> bool:

@@ -15,6 +15,7 @@ HERE = {
     "long.py": b"print(1)\n" * 20_000,
     "coded.py": b"# coding: latin-1\nname = 'caf\xc3\xa9'\n",
     "blank.txt": b" \n",
+    "blank.md": "\xa0\u2028\n".encode(),
     "a.txt.gz": gzip.compress(b"packed words"),
     "a.json.gz": gzip.compress(b'{"a": ["words"]}'),
     "a.html": b"<p>two <b>words</b><script>no</script>",
@@ -73,7 +74,7 @@ def test_a_reason_is_raised_as_by_a_child() -> None:
     [
         ("a.xml", "<b><!--"), ("a.svg", "<svg><!--"), ("a.html", "<a b='"), ("a.html", "<!--"), ("a.html", "&#"),
         ("a.csv", '"a\n'), ("a.json", '["\\'), ("a.json", '{"a":['), ("a.vcf", "N;ENCODING=QUOTED-PRINTABLE:=\n"),
-        ("a.vcf", 'A;B="'),
+        ("a.vcf", 'A;B="'), ("page", "<!---->"),
     ],
 )  # fmt: skip
 def test_no_short_file_takes_long(name: str, unit: str) -> None:

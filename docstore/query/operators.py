@@ -276,8 +276,10 @@ def field_operand(rules: Rules, target: Target, value: Any, where: Where) -> Jso
         return json_operand(rules, value, where) if moment is None else moment
     if target.kind is Kind.INSTANT and is_instant(value):
         inner, place = next(iter(value.values())), (*where, "$date")
-        is_text = isinstance(by_value(inner), str) or isinstance(inner, date)
-        return _instant(rules, inner, place) if is_text else _dated(rules, inner, place)
+        text = by_value(inner)
+        # A day begins in the store's zone here, as in other operands of a record field.
+        is_day = type(inner) is date or (isinstance(text, str) and len(text) == len("2026-01-31"))
+        return _instant(rules, inner, place) if is_day else _dated(rules, inner, place)
     operand = by_value(value)
     if operand is None:
         return None

@@ -161,11 +161,15 @@ def test_naive_times_are_in_the_stores_zone() -> None:
 
 
 def test_record_fields_take_dates_as_objects(store: docstore.Store) -> None:
-    """``{"$date": …}`` on an instant field is what it holds; on others it is refused."""
+    """``{"$date": …}`` on an instant field is what it holds, in the spellings of metadata; on others it is
+    refused. A day alone needs a zone, as it does in text.
+    """
     store.documents.add(created_at=NEW_YEAR)
-    for operand in ("2024-01-01T00:00:00Z", 1_704_067_200_000, NEW_YEAR):
+    spelled = ("2024-01-01T00:00:00Z", "2024-01-01T00:00Z", "2024-01-01 01:00+0100", "2023-12-31T23:00-01")
+    for operand in (*spelled, 1_704_067_200_000, NEW_YEAR):
         assert 1 == store.documents.count({"created_at": {"$gte": {"$date": operand}}})
-    for filter in ({"filename": {"$date": "2024-01-01"}}, {"size": {"$gt": {"$date": 5}}}):
+    wrong = [{"created_at": {"$date": day}} for day in ("2024-01-01", date(2024, 1, 1), "2024-01-01T00:00")]
+    for filter in (*wrong, {"filename": {"$date": "2024-01-01"}}, {"size": {"$gt": {"$date": 5}}}):
         with pytest.raises(FilterValueError):
             store.documents.count(filter)
 

@@ -195,8 +195,10 @@ def _operator(
     operator = OPERATORS.get(word)
     if operator is not None and operator.read is not None:
         return operator.read(rules, target, operand, where)
-    near = () if word in TOP_WORDS else FIELD_WORDS
+    near = () if word in TOP_WORDS or word == "$date" else FIELD_WORDS
     place = "an operator on a field, such as " + ", ".join(FIELD_WORDS[:6])
+    if word == "$date":
+        place = "it alone in an object, as in {'$gt': {'$date': '2026-01-31'}}"
     raise unknown_operator(where, word, near, place)
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import docstore
-from docstore.errors import FilterError, FilterValueError
+from docstore.errors import FilterError, FilterValueError, UnknownOperator
 from docstore.query.evaluator import matches_filter
 from docstore.query.instants import MAX_INSTANT, MIN_INSTANT, from_datetime, metadata_instant, text_spans
 
@@ -144,6 +144,14 @@ def test_instants_that_are_none(operand: Any, path: str) -> None:
     with pytest.raises(FilterError) as wrong:
         matches_filter({"a": operand}, {})
     assert path == wrong.value.path
+
+
+@pytest.mark.parametrize("operand", [{"$date": "2024-01-01", "$gt": 1}, {"$gt": 1, "$date": "2024-01-01"}])
+def test_a_date_beside_operators_is_no_slip_for_another(operand: Any) -> None:
+    """The error shows where a ``$date`` stands, and guesses at no operator of a similar name."""
+    with pytest.raises(UnknownOperator, match="alone in an object") as wrong:
+        matches_filter({"a": operand}, {})
+    assert wrong.value.suggestion is None
 
 
 def test_naive_times_are_in_the_stores_zone() -> None:

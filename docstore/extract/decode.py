@@ -39,8 +39,9 @@ _CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
 _UNCLEAN = b"\0" + _CONTROLS
 # Taken out, they leave the bytes that say something of the encoding.
 _LOW = bytes(range(128))
-# What announces ISO-2022's Japanese, Korean and Chinese sets.
-_ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\(J|\(I|\$\)C|\$\(D)")
+# What announces ISO-2022's Japanese sets, and its Korean one.
+_ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\(J|\(I|\$\(D)")
+_KOREAN = b"\x1b$)C"
 # How files declare their encoding: HTML, XML, CSS, programs (Python and Emacs alike), and PO files.
 _META = re.compile(rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([-\w.:]+)""", re.IGNORECASE)
 _XML = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([-\w.:]+)["']""")
@@ -228,6 +229,8 @@ def _marked(head: bytes) -> Encoding | None:
     for mark, codec in _MARKS:
         if head.startswith(mark):
             return Encoding(codec, len(mark))
+    if _KOREAN in head and head.isascii():  # shifts by control characters, which no other text holds
+        return Encoding("iso2022-kr")
     return None
 
 
@@ -286,9 +289,7 @@ def _escaped(chunks: Iterable[bytes]) -> Encoding | None:
     """Recognize ISO-2022 by its escapes: seven bits, and so valid UTF-8."""
     first = next(iter(chunks), b"")
     match = _ESCAPES.search(first)
-    if match is None or not first.isascii():
-        return None
-    return Encoding("iso2022-kr" if match[0] == b"\x1b$)C" else "iso2022-jp")
+    return Encoding("iso2022-jp") if match and first.isascii() else None
 
 
 def _told(head: bytes, charset: str | None, content_type: str, filename: str) -> Encoding | None:

@@ -162,7 +162,7 @@ def _logical(lines: Iterator[str], delimiter: str) -> Iterator[tuple[str, bool]]
 def _delimiter(text: str) -> str:
     """Return the separator that parts the first rows most evenly, what stands in quotes left aside."""
     bare = re.sub(r'"(?:[^"]|"")*(?:"|\Z)', "", text)
-    lines = [line for line in bare.split("\n") if line.strip()] or [""]
+    lines = [line for line in bare.split("\n") if line.strip(" ")] or [""]  # of quoted cells tabs alone stay
 
     def worth(separator: str) -> tuple[int, int]:
         counts = [line.count(separator) for line in lines]

@@ -42,6 +42,7 @@ def read(found: bytes | str, name: str, **options: object) -> Extracted:
         ('"a,b,c,d";x\n"1,2,3,4";y\n', ["a,b,c,d\tx", "1,2,3,4\ty"]),
         ("a|b\nc|d\n", ["a\tb", "c\td"]),
         ("a\tb,c\n1\t2\n", ["a\tb,c", "1\t2"]),
+        ('"a, b"\t"c"\n"1, 2"\t"d"\n', ["a, b\tc", "1, 2\td"]),
         ("sep=;\na,b;c\n", ["a,b\tc"]),
         ('a,"two\nlines",c\nd\n', ["a\ttwo lines\tc", "d"]),
         ('"say ""hi""",b\n', ['say "hi"\tb']),

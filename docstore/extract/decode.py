@@ -39,8 +39,8 @@ _CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
 _UNCLEAN = b"\0" + _CONTROLS
 # Taken out, they leave the bytes that say something of the encoding.
 _LOW = bytes(range(128))
-# What announces ISO-2022's Japanese sets, and its Korean one.
-_ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\(J|\(I|\$\(D)")
+# What announces ISO-2022's Japanese, Korean and Chinese sets.
+_ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\(J|\(I|\$\)C|\$\(D)")
 _KOREAN = b"\x1b$)C"
 # How files declare their encoding: HTML, XML, CSS, programs (Python and Emacs alike), and PO files.
 _META = re.compile(rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([-\w.:]+)""", re.IGNORECASE)
@@ -289,7 +289,9 @@ def _escaped(chunks: Iterable[bytes]) -> Encoding | None:
     """Recognize ISO-2022 by its escapes: seven bits, and so valid UTF-8."""
     first = next(iter(chunks), b"")
     match = _ESCAPES.search(first)
-    return Encoding("iso2022-jp") if match and first.isascii() else None
+    if match is None or not first.isascii():
+        return None
+    return Encoding("iso2022-kr" if match[0] == _KOREAN else "iso2022-jp")
 
 
 def _told(head: bytes, charset: str | None, content_type: str, filename: str) -> Encoding | None:

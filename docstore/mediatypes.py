@@ -225,6 +225,7 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         "application/x-mobipocket-ebook": "mobi",
         "application/postscript": "ps eps ai",
         "application/vnd.ms-outlook": "msg",
+        "application/vnd.ms-tnef": "tnef",
         "application/vnd.visio": "vsd vsdx",
         "application/vnd.sqlite3": "sqlite sqlite3 db db3",
         "application/vnd.apache.parquet": "parquet",
@@ -283,6 +284,7 @@ ALIASES: Final = MappingProxyType(
             "application/json-lines application/ndjson text/x-ndjson",
             "text/markdown": "text/x-markdown",
             "text/vcard": "text/x-vcard text/directory",
+            "application/vnd.ms-tnef": "application/ms-tnef application/x-tnef application/tnef",
             "image/jpeg": "image/jpg image/pjpeg",
             "image/png": "image/x-png",
         }.items()
@@ -304,6 +306,7 @@ _MAGIC: Final = (
     (0, b"PK\x05\x06", "application/zip"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
     (0, b"{\\rtf", "application/rtf"),
+    (0, b"\x78\x9f\x3e\x22", "application/vnd.ms-tnef"),
     (0, b"\x1f\x8b\x08", "application/gzip"),
     (0, b"BZh", "application/x-bzip2"),
     (0, b"\xfd7zXZ\0", "application/x-xz"),

@@ -22,6 +22,7 @@ from docstore.extract.ooxml import main_kind, office_text
 from docstore.extract.opendocument import epub_text, flat_text, opendocument_text
 from docstore.extract.pdf import pdf_text
 from docstore.extract.text import card_text, csv_rows, json_text, notebook_text, plain
+from docstore.extract.tnef import TNEF, tnef_attachments, tnef_text
 from docstore.mediatypes import (
     UNKNOWN,
     contradicts,
@@ -54,6 +55,7 @@ _READ: tuple[tuple[Extractor, str], ...] = (
     (notebook_text, "application/x-ipynb+json"),
     (mail_text, "message/rfc822"),
     (mailbox_text, "application/mbox"),
+    (tnef_text, TNEF),
     (pdf_text, "application/pdf"),
     (rtf_text, "application/rtf"),
     (epub_text, "application/epub+zip"),
@@ -247,6 +249,9 @@ def pieces(source: Source, registry: Registry | None = None) -> Iterator[str]:
         if source.archives and kind in _MAILS and source.depth < _DEPTH:
             for name, content_type, found in parts_of(source):
                 yield from _member(source, name, found, content_type, registry)
+        elif source.archives and kind == TNEF and source.depth < _DEPTH:
+            for name, found in tnef_attachments(source):
+                yield from _member(source, name, found, None, registry)
 
 
 def _single(source: Source, kind: str, registry: Registry) -> Iterator[str]:

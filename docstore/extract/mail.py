@@ -12,7 +12,7 @@ from email.message import Message
 from email.policy import compat32
 from typing import Any
 
-from docstore.extract.base import Source
+from docstore.extract.base import ExtractionError, Source
 from docstore.extract.decode import decode
 from docstore.extract.markup import html_pieces
 
@@ -22,6 +22,7 @@ _HEADERS = ("Subject", "From", "To", "Cc", "Date")
 # Declared by programs that know nothing of the text: bytes above 0x7F contradict them.
 _NO_CHARSET = frozenset(["us-ascii", "ascii", "ansi_x3.4-1968", "unknown-8bit", "x-unknown", "binary"])
 _UNSEEN = frozenset(("text/css", "text/javascript", "text/x-amp-html"))
+_PACKED = frozenset(("application/ms-tnef", "application/vnd.ms-tnef"))  # Outlook's winmail.dat
 _REPORTS = frozenset(("message/delivery-status", "message/disposition-notification"))
 # Bounds mails that were made to be nested without end.
 _DEPTH = 10
@@ -91,6 +92,8 @@ def _part(part: Message, source: Source, depth: int) -> Iterator[str]:
         chosen = _alternative(payload) if kind == "multipart/alternative" else payload
         for inner in chosen:
             yield from _part(inner, source, depth + 1)
+    elif kind in _PACKED:
+        yield from _outlook(part, filename, source)
     elif _is_attachment(part, filename):
         yield f"{filename or kind}\n"
     elif kind == "text/html":
@@ -100,6 +103,14 @@ def _part(part: Message, source: Source, depth: int) -> Iterator[str]:
         yield from _unparted(part, source, depth)
     elif part.get_content_maintype() == "text" and kind not in _UNSEEN:
         yield _unflowed(part, decode(_bytes(part), _charset(part), kind)) + "\n"
+
+
+def _outlook(part: Message, filename: str, source: Source) -> Iterator[str]:
+    """Yield what Outlook packed beside or in place of a mail's text; damaged it costs itself alone."""
+    try:
+        yield from source.pieces(source.within(_bytes(part), filename, "application/vnd.ms-tnef"))
+    except ExtractionError as wrong:
+        source.lost(f"a part of the file could not be read: {filename}: {wrong.message}")
 
 
 def _unparted(part: Message, source: Source, depth: int) -> Iterator[str]:

@@ -221,10 +221,10 @@ class Model:
         **given: Any,
     ) -> tuple[ModelDocument, str]:
         """Add the document with this key, or change the one that is there; say which."""
-        if on_conflict == "version" and id is not None:
-            raise InvalidDocument("a version of an id")
         if where[0] is not None and tenant is not None and where[0] != tenant:
             raise ScopeError("another scope")
+        if on_conflict == "version" and id is not None:
+            raise InvalidDocument("a version of an id")
         whose = {"tenant": where[0] or tenant}
         if id is not None:
             there = self._first(id=id, **whose)

@@ -461,7 +461,8 @@ class IndexSearch(SnapshotSession):
         for term in terms:
             if not any(map(text_query, leaves(term))):
                 others.append(term)
-            elif isinstance(term, And | Or | Not) or (question := text_query(term)) is None:
+            # A word of a search is frequent more often than not, and its sample takes as long as the scan.
+            elif isinstance(term, And | Or | Not | Occurs) or (question := text_query(term)) is None:
                 continue
             elif stored.share_of_texts(fts5_query(question)) * _TEXT_WALK_PAGES < 1:
                 return None

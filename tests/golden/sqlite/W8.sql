@@ -10,23 +10,6 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
-SELECT value
-FROM "docstore_setting"
-WHERE name = ?;
---   'index generation of texts'
-
-SELECT rowid
-FROM "docstore_text"
-WHERE "docstore_text" MATCH ?
-LIMIT ?;
---   '(nrev AND neve AND nven AND nenu AND nnue) OR (wrevenue*)'
---   513
-
-SELECT value
-FROM "docstore_setting"
-WHERE name = ?;
---   'index generation of texts'
-
 SELECT w.number
 FROM (SELECT d.number
   FROM "docstore_document" AS d
@@ -37,8 +20,8 @@ WHERE (docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.file
             FROM "docstore_content" AS c
             WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest))
 LIMIT ?;
---   512
---   <a set of numbers below 304>
+--   176
+--   <a set of numbers below 65536>
 --   'revenue'
 --   ' revenue'
 --   11
@@ -66,6 +49,22 @@ SELECT (SELECT value
   FROM "docstore_document");
 --   'index generation of documents'
 
+SELECT w.number
+FROM (SELECT d.number
+  FROM "docstore_document" AS d
+  ORDER BY d.created_at DESC, d.number DESC
+  LIMIT ?) AS w
+CROSS JOIN "docstore_document" AS d ON d.number = w.number
+WHERE (docstore_test(?, w.number) AND ((instr(coalesce(d.filename_search, d.filename_fold), ?) > 0 OR coalesce(instr((SELECT c.words
+            FROM "docstore_content" AS c
+            WHERE c.number = d.number), ?), 0) > 0) AND d.is_latest))
+LIMIT ?;
+--   176
+--   <a set of numbers below 65536>
+--   'ticket04242'
+--   ' ticket04242'
+--   11
+
 SELECT value
 FROM "docstore_setting"
 WHERE name = ?;
@@ -76,12 +75,7 @@ FROM "docstore_text"
 WHERE "docstore_text" MATCH ?
 LIMIT ?;
 --   '(ntic AND nick AND ncke AND nket AND net0 AND nt04 AND n042 AND n424 AND n242) OR (wticket0424
---   513
-
-SELECT value
-FROM "docstore_setting"
-WHERE name = ?;
---   'index generation of texts'
+--   20001
 
 SELECT {columns}
 FROM json_each(?) AS j

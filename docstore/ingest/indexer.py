@@ -390,7 +390,7 @@ class Indexer:
             everything
             or self._threads is None
             or self._ahead_bytes > _AHEAD
-            or len(self._ahead) > max(_BATCH, 8 * self.options.jobs)
+            or len(self._ahead) > 8 * self.options.jobs
         ):
             folder, entry, known, future = self._ahead.popleft()
             self._ahead_bytes -= entry.size

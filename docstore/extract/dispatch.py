@@ -37,6 +37,7 @@ __all__ = [
     "Registry",
     "bare_type",
     "builtin",
+    "has_attachments",
     "has_reader",
     "kind_of",
     "pieces",
@@ -163,7 +164,12 @@ _COMPRESSED_WORDS = (
 )
 _COMPRESSED = frozenset(_COMPRESSED_WORDS.split())
 _ARCHIVES = frozenset(("application/zip", "application/x-tar", "application/java-archive"))
-_MAILS = frozenset(("message/rfc822", "application/mbox"))
+# How the attachments of a message are found: name, declared type and bytes of each.
+_ATTACHMENTS: dict[str, Callable[[Source], Iterable[tuple[str, str | None, bytes]]]] = {
+    "message/rfc822": parts_of,
+    "application/mbox": parts_of,
+    TNEF: tnef_attachments,
+}
 _BINARY = re.compile(
     "application/(?:pdf|zip|msword|vnd|x-ole|gzip|x-bzip2|x-xz|zstd|epub|x-tar|java-archive)|image/(?!svg|x-)|audio/|video/"
 )
@@ -246,12 +252,9 @@ def pieces(source: Source, registry: Registry | None = None) -> Iterator[str]:
         yield from _archive(source, registry) if source.archives else member_names(source)
     else:
         yield from _single(source, kind, registry or _BUILTIN)
-        if source.archives and kind in _MAILS and source.depth < _DEPTH:
-            for name, content_type, found in parts_of(source):
+        if source.archives and kind in _ATTACHMENTS and source.depth < _DEPTH:
+            for name, content_type, found in _ATTACHMENTS[kind](source):
                 yield from _member(source, name, found, content_type, registry)
-        elif source.archives and kind == TNEF and source.depth < _DEPTH:
-            for name, found in tnef_attachments(source):
-                yield from _member(source, name, found, None, registry)
 
 
 def _single(source: Source, kind: str, registry: Registry) -> Iterator[str]:
@@ -262,6 +265,11 @@ def _single(source: Source, kind: str, registry: Registry) -> Iterator[str]:
         source.remark("no text in the file: its bytes are binary")
     else:
         yield from _yielded(extractor(source))
+
+
+def has_attachments(kind: str) -> bool:
+    """Tell whether files of this type are messages, which can have files attached."""
+    return kind in _ATTACHMENTS
 
 
 def has_reader(kind: str) -> bool:

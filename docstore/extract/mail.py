@@ -15,6 +15,8 @@ from typing import Any
 from docstore.extract.base import ExtractionError, Source
 from docstore.extract.decode import decode
 from docstore.extract.markup import html_pieces
+from docstore.extract.tnef import TNEF
+from docstore.mediatypes import ALIASES
 
 __all__ = ["mail_text", "mailbox_text", "parts_of"]
 
@@ -22,7 +24,6 @@ _HEADERS = ("Subject", "From", "To", "Cc", "Date")
 # Declared by programs that know nothing of the text: bytes above 0x7F contradict them.
 _NO_CHARSET = frozenset(["us-ascii", "ascii", "ansi_x3.4-1968", "unknown-8bit", "x-unknown", "binary"])
 _UNSEEN = frozenset(("text/css", "text/javascript", "text/x-amp-html"))
-_PACKED = frozenset(("application/ms-tnef", "application/vnd.ms-tnef"))  # Outlook's winmail.dat
 _REPORTS = frozenset(("message/delivery-status", "message/disposition-notification"))
 # Bounds mails that were made to be nested without end.
 _DEPTH = 10
@@ -92,7 +93,7 @@ def _part(part: Message, source: Source, depth: int) -> Iterator[str]:
         chosen = _alternative(payload) if kind == "multipart/alternative" else payload
         for inner in chosen:
             yield from _part(inner, source, depth + 1)
-    elif kind in _PACKED:
+    elif ALIASES.get(kind, kind) == TNEF:  # Outlook's winmail.dat
         yield from _outlook(part, filename, source)
     elif _is_attachment(part, filename):
         yield f"{filename or kind}\n"
@@ -108,7 +109,7 @@ def _part(part: Message, source: Source, depth: int) -> Iterator[str]:
 def _outlook(part: Message, filename: str, source: Source) -> Iterator[str]:
     """Yield what Outlook packed beside or in place of a mail's text; damaged it costs itself alone."""
     try:
-        yield from source.pieces(source.within(_bytes(part), filename, "application/vnd.ms-tnef"))
+        yield from source.pieces(source.within(_bytes(part), filename, TNEF))
     except ExtractionError as wrong:
         source.lost(f"a part of the file could not be read: {filename}: {wrong.message}")
 

@@ -59,9 +59,10 @@ def tnef_text(source: Source) -> Iterator[str]:
         yield f"{name}\n"
 
 
-def tnef_attachments(source: Source) -> list[tuple[str, bytes]]:
-    """Return the names and bytes of the attachments."""
-    return _read(source)[1]
+def tnef_attachments(source: Source) -> Iterator[tuple[str, None, bytes]]:
+    """Yield the attachments: name, no content type, and bytes."""
+    for name, found in _read(source)[1]:
+        yield name, None, found
 
 
 def _shown(value: bytes | str | None) -> str:

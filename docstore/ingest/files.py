@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from docstore.errors import BackendNotInstalled
 from docstore.extract import ExtractionError, ExtractLimits, Member, Registry, extract
+from docstore.extract.dispatch import has_attachments
 from docstore.extract.short import read_short
 from docstore.mediatypes import file_type_of
 
@@ -349,9 +350,8 @@ def read_file(
 
 
 def has_members(content_type: str) -> bool:
-    """Return whether files of this type can hold others: archives and mails."""
-    is_mail = content_type in ("message/rfc822", "application/mbox")
-    return is_mail or file_type_of(content_type, "") == "archive"
+    """Return whether files of this type can hold others: archives and messages."""
+    return has_attachments(content_type) or file_type_of(content_type, "") == "archive"
 
 
 def _bytes_of(path: str) -> tuple[bytes | Path, int, str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import struct
+from pathlib import Path
 
 import pytest
 
+import docstore
 from docstore.extract import ExtractionError, extract
+from docstore.ingest import index_folder
 
 # From MS-OXRTFCP, 4.1.1: {\rtf1\ansi\ansicpg1252\pard hello world}
 COMPRESSED = bytes.fromhex(
@@ -62,9 +65,20 @@ def test_attachments_are_read_as_members() -> None:
     assert [("long näme.txt", "attached words")] == [(one.name, one.extracted.text) for one in made.members]
 
 
-def test_a_mail_shows_what_outlook_packed() -> None:
-    """The text of a mail is often nowhere else."""
-    head = b"Subject: s\nContent-Type: application/ms-tnef\nContent-Transfer-Encoding: base64\n\n"
+def test_a_folder_s_attachments_are_indexed(tmp_path: Path) -> None:
+    """As those of archives and of mails are: each is a document of its own."""
+    (tmp_path / "winmail.dat").write_bytes(packed())
+    with docstore.open("memory://", blobs="memory://") as store:
+        index_folder(store, tmp_path, archives=True)
+        inside = {"metadata.source.archive": "winmail.dat"}
+        [found] = store.documents.iterate(inside, include={"content"})
+    assert ("long näme.txt", "attached words") == (found.filename, found.content)
+
+
+@pytest.mark.parametrize("kind", ["application/ms-tnef", "application/vnd.ms-tnef", "application/x-tnef"])
+def test_a_mail_shows_what_outlook_packed(kind: str) -> None:
+    """The text of a mail is often nowhere else; its type has several names."""
+    head = f"Subject: s\nContent-Type: {kind}\nContent-Transfer-Encoding: base64\n\n".encode()
     made = extract(head + base64.encodebytes(packed((0x1E, 0x1000, b"hello\0"))), filename="a.eml")
     assert "hello" in made.text
     assert "long näme.txt" in made.text

@@ -372,9 +372,7 @@ class _Styles(XmlHandler):
                 self._in_cells = True
             case "s:xf" if self._in_cells:
                 format = attributes.get("numFmtId", "0")
-                shown_as = self._formats.get(format) or _BUILTIN_FORMATS.get(format, "")
-                if shown_as:
-                    self.shown_as[str(self._count)] = shown_as
+                self.shown_as[str(self._count)] = self._formats.get(format, _BUILTIN_FORMATS.get(format, ""))
                 self._count += 1
 
     def end(self, name: str) -> None:
@@ -483,8 +481,8 @@ class _Sheet(XmlHandler):
         try:
             number = float(value)
             if shown_as == "elapsed":
-                minutes, seconds = divmod(round(number * 86_400), 60)
-                return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+                minutes, seconds = divmod(round(abs(number) * 86_400), 60)
+                return f"{'-' * (number < 0)}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
         except (ValueError, OverflowError):
             return value
         if shown_as == "percent":

@@ -49,7 +49,7 @@ class _OpenDocumentFlow(XmlHandler):
         self._paragraphs = 0
         self._math = 0
         self._rows: list[list[str]] = []
-        self._values: list[str] = []
+        self._cells: list[dict[str, str]] = []
         self._outer: list[list[str]] = []
         self._sink = self.found
 
@@ -71,8 +71,7 @@ class _OpenDocumentFlow(XmlHandler):
         elif key in ("table:table-cell", "table:covered-table-cell"):
             self._outer.append(self._sink)
             self._sink = []
-            # Some programs write a number without the paragraph that shows it.
-            self._values.append(_value(attributes))
+            self._cells.append(attributes)
         elif key == "table:table-row":
             self._rows.append([])
 
@@ -90,8 +89,9 @@ class _OpenDocumentFlow(XmlHandler):
             self._math -= 1
             self._keep("" if self._math else "\n")
         elif key in ("table:table-cell", "table:covered-table-cell") and self._outer:
-            value = self._values.pop()
-            text = " ".join("".join(self._sink).split("\n")).strip() or value
+            cell = self._cells.pop()
+            # Some programs write a number without the paragraph that shows it.
+            text = " ".join("".join(self._sink).split("\n")).strip() or _value(cell)
             self._sink = self._outer.pop()
             if text and self._rows:
                 self._rows[-1].append(text)

@@ -147,21 +147,23 @@ def test_cells_are_read_as_they_are_shown() -> None:
     styles = (
         '<numFmts><numFmt numFmtId="170" formatCode="yyyy\\-mm"/><numFmt numFmtId="171" formatCode="0.0&quot;d&quot;"/>'
         '<numFmt numFmtId="172" formatCode="0.00%"/><numFmt numFmtId="173" formatCode="[h]:mm"/>'
+        '<numFmt numFmtId="15" formatCode="0"/>'
         '</numFmts><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="170"/><xf numFmtId="171"/>'
-        '<xf numFmtId="172"/><xf numFmtId="173"/></cellXfs>'
+        '<xf numFmtId="172"/><xf numFmtId="173"/><xf numFmtId="15"/></cellXfs>'
     )
     rows = cells(
         '<c t="s"><v>0</v></c>', '<c t="s"><v>1</v></c>', '<c t="str"><f>A1</f><v>cached</v></c>', '<c t="b"><v>1</v></c>',
         '<c t="e"><v>#N/A</v></c>', "<c><v>0.10000000000000001</v></c>", "<c><v>42</v></c>", "<c><v>1.5E+3</v></c>",
         '<c s="1"><v>45322</v></c>', '<c s="2"><v>45322.5</v></c>', '<c s="3"><v>3.5</v></c>',
         '<c s="4"><v>0.125</v></c>', '<c s="4"><v>2</v></c>', '<c s="5"><v>1.5</v></c>',
+        '<c s="5"><v>-0.51</v></c>', '<c s="6"><v>45322</v></c>',
         '<c t="inlineStr"><is><t>in_x000A_line</t></is></c>',
     )  # fmt: skip
     lines = read(xlsx(sheet(rows), strings=strings, styles=styles), "a.xlsx").text.split("\n")
     assert "One" == lines[0]
     assert [
         "shared", "rich text", "cached", "TRUE", "#N/A", "0.1", "42", "1500", "2024-01-31", "2024-01-31 12:00:00", "3.5",
-        "12.5%", "200%", "36:00:00", "in line",
+        "12.5%", "200%", "36:00:00", "-12:14:24", "45322", "in line",
     ] == lines[1].split("\t")  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from docstore.errors import BackendNotInstalled, UnknownBackend, UpgradeNeeded, 
 __all__ = ["UpgradeReport", "open_backend", "schemes", "upgrade"]
 
 GROUP = "docstore.backends"
-# Options of a server's that may be given to any backend as what they are by default.
+# Options of one backend that any other may be given as what they are by default.
 _NOT_EVERYWHERE = ("pooled", "replica", "partitions", "mmap_size")
 # The options of one backend here that SQLAlchemy would refuse in words of its own for another.
 _ELSEWHERE = (

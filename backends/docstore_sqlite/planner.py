@@ -461,7 +461,7 @@ class IndexSearch(SnapshotSession):
         for term in terms:
             if not any(map(text_query, leaves(term))):
                 others.append(term)
-            # A word of a search is frequent more often than not, and its sample takes as long as the scan.
+            # No sample of a search's words: it took half or more of a page of frequent ones.
             elif isinstance(term, And | Or | Not | Occurs) or (question := text_query(term)) is None:
                 continue
             elif stored.share_of_texts(fts5_query(question)) * _TEXT_WALK_PAGES < 1:

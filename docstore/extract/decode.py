@@ -211,11 +211,11 @@ def _wide(head: bytes, charset: str | None) -> Encoding | None:
 
 def _encoding(source: Source) -> Encoding:
     head = source.head(_SAMPLE)
-    has_controls = not is_clean(head)
-    found = _marked(head) or (_utf16(head) if has_controls else None) or _wide(head, source.charset)
+    clean = is_clean(head)
+    found = _marked(head) or (None if clean else _utf16(head)) or _wide(head, source.charset)
     if found is not None:
         return found
-    problem = _controls(head) if has_controls else None
+    problem = None if clean else _controls(head)
     if problem is not None:
         raise ExtractionError(f"binary, not text: {problem}")
     return (

@@ -18,9 +18,9 @@ import pytest
 import docstore
 from tests.kit.forked import Forked
 from tests.kit.forked import command as program
+from tests.kit.forms import SOAK
 
 Run = Callable[..., tuple[int, str, str]]
-SOAK = os.environ.get("DOCSTORE_SOAK") == "1"
 INTERRUPTED = "docstore: interrupted; what was done stays"
 
 

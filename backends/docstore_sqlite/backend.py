@@ -60,7 +60,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         pool_timeout: seconds that a reader waits for a connection, or a thread of an AsyncStore, likewise.
         keeps: whether a few connections are kept at hand beside the engine's pool.
         place: where its file is.
-        mmap_size: bytes of the file that a connection reads through memory; 0 is none.
+        mmap_size: bytes of the file that a connection maps into memory; 0 is none.
     """
 
     name = "sqlite"
@@ -604,8 +604,8 @@ def open_backend(
         read_only: nothing will be written; nothing is created or upgraded. False finds out whether the file,
             its folder or the medium allows more.
         search_marks: whether a search keeps marks; fixed when the store is made.
-        mmap_size: bytes of the file that are read through memory, 0 for none. A page is quicker, but an I/O
-            error or a file that another program cuts ends the process (SIGBUS).
+        mmap_size: bytes of the file that SQLite maps into memory, 0 for none. An I/O error, or a file that
+            another program cuts, then ends the process (SIGBUS).
         engine_options: passed to ``sqlalchemy.create_engine``, such as ``module=`` for another sqlite3
             library.
 

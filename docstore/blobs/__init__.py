@@ -339,7 +339,7 @@ class Blobs:
         return isinstance(self._objects, LocalObjects)
 
     def write_together(self, writes: Sequence[_Write]) -> list[Written]:
-        """Store many objects in a folder: their bytes, then their syncs, their names, those of the folder.
+        """Store many objects in a folder, some at a time: fill their files, sync, name them, sync the folder.
 
         Args:
             writes: of each key, source, size and sha256, as for :meth:`write`, in the order of reading.

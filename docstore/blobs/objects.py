@@ -182,7 +182,7 @@ def new_key() -> str:
 
 
 def new_keys(count: int) -> list[str]:
-    """Return fresh storage keys of one folder: bytes that are written together need one folder made."""
+    """Return fresh storage keys in one folder, which then has to be made only once."""
     first = new_key()
     return [first, *(first[:10] + uuid4().hex[4:] for _ in range(count - 1))]
 

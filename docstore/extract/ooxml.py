@@ -388,7 +388,7 @@ _BUILTIN_FORMATS = {
 
 
 def _shown_as(code: str) -> str:
-    """Return what a number format makes of a number: date, elapsed, percent, or nothing that matters here."""
+    """Return what a number format shows: a date, elapsed time (elapsed), percent, or a plain number ('')."""
     code = re.sub(r'"[^"]*"|\\.', "", code).lower()
     if re.search(r"\[(?:h+|m+|s+)\]", code):
         return "elapsed"

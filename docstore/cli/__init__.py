@@ -44,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name is None or error.name.partition(".")[0] not in ("click", "rich", "pathspec"):
             raise
         return _missing(error)
+    except RuntimeError as error:
+        # Before Python 3.12 a Ctrl-C while a class is made, as in an import, comes wrapped.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return 130
+        raise
 
 
 def _missing(error: ImportError) -> int:

@@ -530,6 +530,7 @@ class Intake:
         checks: the bounds in force.
         documents: as the caller gave them.
         check: what else is looked at in each; the batches are then of drafts.
+        is_plain: whether a batch need not be taken apart for ``check``.
     """
 
     def __init__(
@@ -538,8 +539,10 @@ class Intake:
         checks: Checks,
         documents: Iterable[Any],
         check: Callable[[Draft], object] | None = None,
+        is_plain: Callable[[Batch], bool] | None = None,
     ) -> None:
         self._scope, self._checks, self._check = scope, checks, check
+        self._is_plain = is_plain or (lambda batch: check is None)
         self._coming = iter(documents)
         self._is_listed = type(documents) in (list, tuple)
         self.first: int = 0
@@ -553,10 +556,10 @@ class Intake:
         """
         return self._listed(size) if self._is_listed else self._passing(size)
 
-    def drafts(self, size: int) -> list[tuple[int, Draft]]:
-        """Take the next documents as drafts, each with its place."""
+    def numbered(self, size: int) -> Batch | list[tuple[int, Draft]]:
+        """Take the next documents: a plain batch, or drafts, each with its place."""
         first, batch = self.first, self.take(size)
-        return list(enumerate(batch.drafts() if isinstance(batch, Batch) else batch, first))
+        return batch if isinstance(batch, Batch) else list(enumerate(batch, first))
 
     def _listed(self, size: int) -> Batch | list[Draft]:
         """Take documents that are all there already."""
@@ -595,7 +598,7 @@ class Intake:
     def _told(self, batch: Batch | list[Draft]) -> Batch | list[Draft]:
         """Count a batch; one with versions of other documents as drafts."""
         found = batch
-        if isinstance(batch, Batch) and (self._check is not None or batch.has_versions):
+        if isinstance(batch, Batch) and (batch.has_versions or not self._is_plain(batch)):
             found = batch.drafts()
             for at, draft in enumerate(found):
                 self._checked(draft, at)

@@ -298,16 +298,21 @@ def _untold(given: Batch | Sequence[Item], now: int) -> Sequence[Row] | None:
     looked for once an id turns out to be taken. ``None`` where the look comes first.
     """
     if isinstance(given, Batch):
-        columns = {**given.rows.columns, **_clocked(given.rows.columns, now)}
-        if given.named is not None:
-            columns["fingerprint"] = given.fingerprints()
-        return Rows(columns)
+        return new_rows(given, now)
     for item in given:
         draft = item.draft
         has_chain = draft.row["external_id"] is not None  # whose flag is turned before the id is looked at
         if item.put is not None or draft.dedupe or (draft.named and has_chain):
             return None
     return [finished(item.draft, now) for item in given]
+
+
+def new_rows(batch: Batch, now: int) -> Rows:
+    """Return the rows to insert of a batch."""
+    columns = {**batch.rows.columns, **_clocked(batch.rows.columns, now)}
+    if batch.named is not None:
+        columns["fingerprint"] = batch.fingerprints()
+    return Rows(columns)
 
 
 def _has_named(given: Batch | Sequence[Item]) -> bool:

@@ -32,7 +32,7 @@ from docstore.models import NewDocument
 from docstore.query.expr import And, Compare, Expr, In
 from docstore.query.fields import DOCUMENTS
 from docstore.query.values import canonical_json
-from docstore.writes.drafts import Draft, Intake, Key, draft_document
+from docstore.writes.drafts import Batch, Draft, Intake, Key, draft_document
 from docstore.writes.edits import DocumentsView
 from docstore.writes.insertion import (
     Insertion,
@@ -42,6 +42,7 @@ from docstore.writes.insertion import (
     give_up,
     insert_rows,
     make_live,
+    new_rows,
     opened_item,
     put_bytes,
     store,
@@ -127,11 +128,18 @@ class Upserts:
         counts: dict[PutOutcome, int] = dict.fromkeys(get_args(PutOutcome), 0)
         put = partial(self._put, mode=on_conflict)
         for places, batch in self._batches(documents, on_conflict, batch_size, failures):
-            stored: dict[int, str] = {}
-            for at, done in store_apart(batch, put, failures, lambda item: item.draft.source):
-                stored[at] = done.row["id"]
-                counts[done.outcome] += 1
-            ids += [stored[last] for last in places if last in stored]
+            if isinstance(batch, Batch):
+                changed = put(batch)
+                for done in changed:
+                    counts[done.outcome] += 1
+                counts["added"] += 0 if changed else len(batch.rows)
+                ids += batch.rows.columns["id"]
+            else:
+                stored: dict[int, str] = {}
+                for at, done in store_apart(batch, put, failures, lambda item: item.draft.source):
+                    stored[at] = done.row["id"]
+                    counts[done.outcome] += 1
+                ids += [stored[last] for last in places if last in stored]
             if on_progress is not None:
                 on_progress(len(ids))
         failed = tuple(sorted(failures or (), key=itemgetter(0)))
@@ -143,9 +151,10 @@ class Upserts:
         mode: OnConflict,
         size: int,
         failures: Failures | None,
-    ) -> Iterator[tuple[list[int], list[tuple[int, Item]]]]:
+    ) -> Iterator[tuple[Sequence[int], Batch | list[tuple[int, Item]]]]:
         """Yield the documents of each commit, validated, with their places; of one key the last. Before them,
-        for each document, the place of the last one with its key.
+        for each document, the place of the last one with its key. Plain documents with ids of their own are
+        yielded as a batch.
         """
 
         def draft(given: NewDocument | Mapping[str, Any]) -> Draft:
@@ -153,12 +162,17 @@ class Upserts:
             _check(made, mode)
             return made
 
+        batches: Iterable[Batch | Sequence[tuple[int, Draft]]]
         if failures is None:
-            intake = Intake(self._view.scope, self._view.checks, documents, lambda one: _check(one, mode))
-            batches = iter(lambda: intake.drafts(size), [])
+            checks, is_plain = self._view.checks, partial(_is_plain, mode=mode)
+            intake = Intake(self._view.scope, checks, documents, lambda one: _check(one, mode), is_plain)
+            batches = iter(lambda: intake.numbered(size), [])
         else:
             batches = validated(documents, draft, size, failures)
         for batch in batches:
+            if isinstance(batch, Batch):
+                yield (), batch
+                continue
             last = {draft.key: at for at, draft in batch}
             places = [last[draft.key] for _, draft in batch]
             yield (
@@ -166,13 +180,16 @@ class Upserts:
                 [(at, Item(draft)) for (at, draft), place in zip(batch, places, strict=True) if at == place],
             )
 
-    def _put(self, items: Sequence[Item], mode: OnConflict) -> list[Done]:
-        """Put documents, all or none, in one final transaction."""
+    def _put(self, given: Batch | Sequence[Item], mode: OnConflict) -> list[Done]:
+        """Put documents, all or none, in one final transaction; return what was done, nothing of a batch that
+        is all new.
+        """
         reached("P0")
+        items = () if isinstance(given, Batch) else given
         there: dict[Key, Row] = {}
         if mode == "skip" and any(item.draft.source is not None for item in items):
             with self._context.read(snapshot=True) as reader:  # whose bytes then need not be read
-                there = _found(reader, items)
+                there = _found(reader, map(_key_of, items))
         with ExitStack() as stack:
             items = [
                 opened_item(self._context, self._view.checks, item.draft, stack, pause=len(items) > 1)
@@ -185,7 +202,8 @@ class Upserts:
             def commit() -> list[Done]:
                 for item in items:
                     item.settle()
-                done = self._context.written(_Upsert(self._view, items, mode).run, recognises=True)
+                asked = given if isinstance(given, Batch) else items
+                done = self._context.written(_Upsert(self._view, asked, mode).run, recognises=True)
                 self._context.committed("P4.2")
                 return done
 
@@ -206,6 +224,18 @@ def _check(draft: Draft, mode: OnConflict) -> None:
         refuse_operators(json.loads(text))
 
 
+def _is_plain(batch: Batch, mode: OnConflict) -> bool:
+    """Return whether documents may be put together: each has an id of its own and passes :func:`_check`."""
+    ids = batch.rows.columns["id"]
+    return (
+        batch.named is not None
+        and all(batch.named)
+        and len(set(ids)) == len(ids)
+        and mode != "version"
+        and not (mode == "merge" and any('"$' in text for text in batch.rows.columns["metadata"]))
+    )
+
+
 def _check_mode(mode: Any) -> None:
     if mode not in _MODES:
         raise InvalidDocument(
@@ -213,10 +243,16 @@ def _check_mode(mode: Any) -> None:
         )
 
 
-def _found(reader: Reader, items: Iterable[Item], lock: Lock | None = None) -> dict[Key, Row]:
-    """Return the documents that are there, by key; read whole and, in a write block, locked."""
+def _key_of(item: Item) -> Key:
+    return item.draft.key
+
+
+def _found(
+    reader: Reader, wanted: Iterable[Key], lock: Lock | None = None, limit: int | None = None
+) -> dict[Key, Row]:
+    """Return the documents that are there, by key, at most `limit`; whole and, in a write block, locked."""
     asked: dict[tuple[str | None, str | None], list[Key]] = {}
-    for key in (item.draft.key for item in items):
+    for key in wanted:
         asked.setdefault((key[0], key[1]), []).append(key)
     found: dict[Key, Row] = {}
     for (kind, tenant), keys in asked.items():
@@ -228,7 +264,9 @@ def _found(reader: Reader, items: Iterable[Item], lock: Lock | None = None) -> d
             if kind == "chain":
                 terms.append(lifecycle.one_of("owner", {key[2] for key in some}))
                 terms.append(Compare(("is_latest",), "eq", True))
-            query = Query(DOCUMENTS, Scope(), And(tuple(terms)), _BY_NUMBER, include=_READ, lock=lock)
+            query = Query(
+                DOCUMENTS, Scope(), And(tuple(terms)), _BY_NUMBER, limit=limit, include=_READ, lock=lock
+            )
             for row in reader.select(query):
                 found[(kind, tenant, *((row["owner"],) if kind == "chain" else ()), row[field])] = row
     return found
@@ -240,20 +278,28 @@ class _Upsert:
     It may run several times; after a commit of unknown outcome it knows what it wrote by the rows.
     """
 
-    def __init__(self, view: DocumentsView, items: Sequence[Item], mode: OnConflict) -> None:
+    def __init__(self, view: DocumentsView, given: Batch | Sequence[Item], mode: OnConflict) -> None:
         self._view = view
-        self._items = items
+        self._given = given
+        self._items: Sequence[Item] = () if isinstance(given, Batch) else given
         self._mode = mode
+        self._tried_rows: Sequence[Row] = ()
         self._tried: dict[Key, Done] = {}
         self._new: list[Row] = []
         self._changes: dict[Key, tuple[Row, Row]] = {}
 
     def run(self, writer: Writer) -> list[Done]:
-        """Put all of them; return the row of each and what was done."""
+        """Put all of them; return the row of each and what was done, nothing of a batch that is all new."""
         now = writer.now()
+        if isinstance(self._given, Batch) and not self._items:
+            if not self._tried_rows and self._inserted(writer, self._given, now):
+                return []
+            self._items = [Item(draft) for draft in self._given.drafts()]
+            keys = map(_key_of, self._items)
+            self._tried = {key: Done(row, "added") for key, row in zip(keys, self._tried_rows, strict=False)}
         # The order of locks is every writer's: chains first, by bucket, then the rows, by number.
         lifecycle.lock_chains(writer, self._chains(writer))
-        there = _found(writer, self._items, "wait")
+        there = _found(writer, map(_key_of, self._items), "wait")
         self._new, self._changes = [], {}
         done: dict[Key, Done] = {}
         for item in self._items:
@@ -269,6 +315,20 @@ class _Upsert:
         self._tried = done
         return list(done.values())
 
+    def _inserted(self, writer: Writer, batch: Batch, now: int) -> bool:
+        """Insert a batch of which nothing is there, and return True; else leave it alone.
+
+        It looks without locks: the locks of a chain come before those of rows, for every writer.
+        """
+        columns = batch.rows.columns
+        each = zip(columns["tenant"], columns["id"], strict=True)
+        if _found(writer, (("id", tenant, id) for tenant, id in each), limit=1):
+            return False
+        rows = new_rows(batch, now)
+        insert_rows(writer, rows)
+        self._tried_rows = rows
+        return True
+
     def _write_changes(self, writer: Writer, done: dict[Key, Done], now: int) -> None:
         rows = self._view.write_many(writer, list(self._changes.values()), now, touch=True)
         for key, row in zip(self._changes, rows, strict=True):
@@ -281,7 +341,7 @@ class _Upsert:
         moving = [item for item in self._items if item.draft.named and "owner" in item.draft.given]
         owners = {item.draft.key: item.draft.row["owner"] for item in moving}
         # A single writer has nobody to lock out.
-        there = {} if self._view.context.single_writer else _found(writer, moving)
+        there = {} if self._view.context.single_writer else _found(writer, map(_key_of, moving))
         for key, row in there.items():
             owner = owners[key]
             found += [lifecycle.chain_of(row), lifecycle.chain_of({**row, "owner": owner})]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,35 @@ def test_put_many_counts_outcomes(store: docstore.Store) -> None:
     with pytest.raises(docstore.InvalidDocument) as wrong:
         store.documents.put_many([{"id": "a"}, {"filename": "b"}])
     assert 1 == wrong.value.index
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge", "skip", "error"])
+def test_a_batch_is_put_as_its_documents_are(store: docstore.Store, mode: Any) -> None:
+    """Documents with ids: new ones alone, then the same and changed ones among new ones, by an iterator."""
+    first: list[dict[str, Any]]
+    first = [{"id": f"{n}", "filename": f"{n}.txt", "metadata": {"n": n}} for n in range(20)]
+    changed: list[dict[str, Any]]
+    changed = [] if mode == "error" else [{**row, "owner": "o", "metadata": {"m": 1}} for row in first[10:]]
+    one, many = (store.scoped(tenant=name).documents for name in ("one", "many"))
+    second: list[dict[str, Any]] = [*first[:10], *changed, *({"id": f"new{n}"} for n in range(10))]
+    for rows in (first, second):
+        alone = Counter(one.put(**row, on_conflict=mode).outcome for row in rows)
+        together = many.put_many(iter(rows), on_conflict=mode)
+        counted = {name: getattr(together, name) for name in alone}
+        assert (alone, [row["id"] for row in rows]) == (counted, together.ids)
+    assert [_told(document) for document in one] == [_told(document) for document in many]
+
+
+def _told(document: Document) -> dict[str, Any]:
+    """Return what a record says, but for what the clock and the tenant make of it."""
+    chance = {"tenant", "number", "created_at", "first_created_at", "updated_at"}
+    return document.model_dump(exclude=chance)
+
+
+def test_of_an_id_twice_in_a_batch_the_last_wins(store: docstore.Store) -> None:
+    """It is one document, added once."""
+    result = store.documents.put_many([{"id": f"{n % 10}", "filename": f"{n}"} for n in range(11)])
+    assert (10, 11, "10") == (result.added, len(result.ids), store.documents.get("0").filename)
 
 
 def _mixed() -> Iterator[dict[str, Any]]:

@@ -60,6 +60,7 @@ CALLS: dict[str, Callable[[docstore.Store, docstore.Document], Any]] = {
     "add with id": lambda store, old: store.documents.add(filename="new", id="x"),
     "add_many": lambda store, old: store.documents.add_many([{"filename": "new"}, {"external_id": "a"}]),
     "add_many, all new": lambda store, old: store.documents.add_many([{"filename": "new"}] * 20),
+    "put_many, all new": lambda store, old: store.documents.put_many([{"id": f"{n}"} for n in range(20)]),
     "update": lambda store, old: store.documents.update(old.id, metadata={"n": 1}, if_revision=1),
     "start": lambda store, old: store.documents.start(old.id),
     "complete": lambda store, old: store.documents.complete(old.id, content="text"),

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("click", "rich", "pathspec"):
+        if error.name is None or error.name.partition(".")[0] not in ("click", "rich"):
             raise
         return _missing(error)
     except RuntimeError as error:

@@ -15,137 +15,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from docstore.errors import BackendNotInstalled
 from docstore.extract import ExtractionError, ExtractLimits, Member, Registry, extract
 from docstore.extract.dispatch import has_attachments
 from docstore.extract.short import read_short
+from docstore.ingest.ignore import Ignored, above
 from docstore.mediatypes import file_type_of
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 __all__ = [
     "ALWAYS_LEFT_OUT",
-    "FILES",
     "Entry",
     "FileReading",
-    "Ignored",
     "WalkOptions",
-    "above",
     "entry_of",
     "has_members",
     "read_file",
     "source_metadata",
     "walk",
 ]
-
-# Read in each folder; what the first says goes before what the second says.
-FILES = (".docstoreignore", ".gitignore")
-
-
-class Ignored:
-    """The rules that hold in one folder.
-
-    Args:
-        folder: absolute.
-        outer: those of the folder around it; ``None`` for the first.
-        extra: other files of patterns that hold from here on, the weakest first.
-    """
-
-    def __init__(self, folder: str, outer: Ignored | None = None, extra: Sequence[str] = ()) -> None:
-        self._folder = folder
-        self._outer = outer
-        self._extra = extra
-
-    def leaves_out(self, path: str, *, is_folder: bool) -> bool:
-        """Return whether the entry with this absolute path is left out."""
-        rules: Ignored | None = self
-        while rules is not None:
-            decided = rules._decide(path, is_folder)
-            if decided is not None:
-                return decided
-            rules = rules._outer
-        return False
-
-    def _decide(self, path: str, is_folder: bool) -> bool | None:
-        if not self._specs:
-            return None
-        below = os.path.relpath(path, self._folder).replace(os.sep, "/") + ("/" if is_folder else "")
-        name = os.fsencode(below).decode("latin-1")
-        for spec in self._specs:
-            decided: bool | None = spec.check_file(name).include
-            if decided is not None:
-                return decided
-        return None
-
-    @cached_property
-    def _specs(self) -> list[GitIgnoreSpec]:
-        files = [*(os.path.join(self._folder, name) for name in FILES), *reversed(self._extra)]
-        return [_spec(lines) for file in files if (lines := list(_lines(file)))]
-
-
-def above(folder: str) -> Ignored | None:
-    """Return the rules from around a folder: of the git repository that it lies in.
-
-    ``None`` if it is in none, or if they leave out the folder itself: who names it wants what is in it.
-    """
-    top = folder
-    while not os.path.exists(os.path.join(top, ".git")):
-        top, before = os.path.dirname(top), top
-        if top == before:
-            return None
-    rules = Ignored(top, extra=[os.path.join(top, ".git", "info", "exclude")])
-    if top == folder:
-        return rules
-    for step in os.path.relpath(folder, top).split(os.sep):
-        top = os.path.join(top, step)
-        if rules.leaves_out(top, is_folder=True):
-            return None
-        if top != folder:
-            rules = Ignored(top, rules)
-    return rules
-
-
-def _lines(file: str) -> Iterator[str]:
-    try:
-        with open(file, encoding="latin-1", newline="\n") as opened:  # a character is a byte, as for git
-            first = opened.readline().removeprefix("\xef\xbb\xbf")
-            yield from (line.removesuffix("\n").removesuffix("\r") for line in (first, *opened))
-    # No such file, or none that may be read: no patterns, as Git does.
-    except OSError:
-        return
-
-
-def _spec(lines: Sequence[str]) -> GitIgnoreSpec:
-    try:
-        from pathspec import GitIgnoreSpec
-    except ImportError as error:
-        raise BackendNotInstalled(
-            '.gitignore is read by pathspec: run  pip install "embedded-docstore[cli]", or say ignore=False'
-        ) from error
-    return GitIgnoreSpec.from_lines([line for line in map(_stripped, lines) if _is_pattern(line)])
-
-
-def _stripped(line: str) -> str:
-    """Return a line without the blanks at its end, but for one behind a backslash, as git reads it."""
-    bare = line.rstrip(" ")
-    return f"{bare} " if bare.endswith("\\") and bare != line else bare
-
-
-def _is_pattern(line: str) -> bool:
-    """Return whether pathspec can read a pattern; git lets one that is none match nothing."""
-    from pathspec import GitIgnoreSpec
-
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        return False
-    return True
-
 
 # Names that nobody looks for; `ignore=False` takes them, too.
 ALWAYS_LEFT_OUT = (".git", "node_modules", "__pycache__", "~$*", "Thumbs.db", "desktop.ini", ".DS_Store")

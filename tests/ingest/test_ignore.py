@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from docstore.ingest import WalkOptions, walk
+from docstore.ingest.ignore import Pattern, patterns_of
 
 
 def taken(folder: Path, **options: object) -> set[str]:
@@ -57,6 +60,69 @@ def test_rules_are_read_as_git_reads_them(tmp_path: Path) -> None:
     assert taken(repository) == expected
     below = {name.removeprefix("sub/") for name in expected if name.startswith("sub/")}
     assert taken(repository / "sub") == below
+
+
+# Parts of patterns: with what git reads in a way of its own, and what a regular expression would.
+PARTS = (
+    "a", "b", "ab", "*", "*", "**", "**/", "/**", "/**/", "/", "?", "\\/", "\\a", "\\", "***", "!", "#",
+    " ", "\\ ", "\t", ".", "[ab]", "[!a]", "[^a]", "[a-c]", "[]a]", "[!]a]", "[a-]", "[-a]", "[c-a]", "[a",
+    "[", "[]", "[[:alpha:]]", "[^[:space:]]", "[[:none:]]", "[[:a]", "[a-[:digit:]]", "[\\]]", "[a-\\c]",
+    "[a--b]", "[a&&b]", "[a/b]", "{a,b}", "\u00e9", "[\u00e9]", "\r", "$", "(",
+)  # fmt: skip
+NAMES = (
+    "a", "b", "ab", "aab", "a ", " a", "!a", "#a", "[a", "a]", "\\a", "\u00e9", "A", "-", "a.b", "a\t",
+)  # fmt: skip
+
+
+def test_generated_patterns_match_what_they_match_for_git(tmp_path: Path) -> None:
+    """300 of them, each in a folder of its own, over 20 paths."""
+    chance = random.Random(11)
+    rules = {
+        f"{number}": "".join(chance.choices(PARTS, k=chance.randint(1, 6))) + "\n" for number in range(300)
+    }
+    write(tmp_path, {f"{folder}/.gitignore": line for folder, line in rules.items()})
+    git = ["git", "-c", "core.excludesFile=/dev/null", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    paths = ["/".join(chance.choices(NAMES, k=chance.randint(1, 4))) for _ in range(20)]
+    asked = "\0".join(f"{folder}/{path}" for folder in rules for path in paths)
+    told = subprocess.run(
+        [*git, "check-ignore", "--stdin", "-z"], input=asked.encode(), capture_output=True, check=True
+    )
+    expected = set(filter(None, told.stdout.decode().split("\0")))
+
+    patterns = {folder: patterns_of(line.encode()) or [Pattern(b"")] for folder, line in rules.items()}
+
+    def is_ignored(folder: str, path: str) -> bool:
+        (pattern,) = patterns[folder]
+        steps = path.encode().split(b"/")
+        ways = [
+            (b"/".join(steps[:end]), steps[end - 1], end < len(steps)) for end in range(1, len(steps) + 1)
+        ]
+        return not pattern.takes_back and any(pattern.matches(*way) for way in ways)
+
+    assert len(expected) > 300
+    assert {f"{folder}/{path}" for folder in rules for path in paths if is_ignored(folder, path)} == expected
+
+
+@pytest.mark.parametrize("line", ["*a" * 30 + "b", "**/a" * 20 + "/b", "/**/a*a" * 15 + "/**/b"])
+def test_many_stars_cost_nothing(line: str) -> None:
+    """No pattern is tried in all ways: these would take for ever."""
+    (pattern,) = patterns_of(line.encode())
+    path = b"aaa/" * 900 + b"a" * 200
+    started = time.process_time()
+    assert not pattern.matches(path, b"a" * 200, False)
+    assert time.process_time() - started < 5
+
+
+def test_a_file_of_rules_that_is_none(tmp_path: Path) -> None:
+    """A link, as for git, a pipe and a folder hold no rules, and nobody waits for them."""
+    write(
+        tmp_path,
+        {"rules": "*.log\n", "a.log": "", "pipe/a.log": "", "folder/.gitignore/x": "*\n", "folder/a.log": ""},
+    )
+    (tmp_path / ".gitignore").symlink_to("rules")
+    os.mkfifo(tmp_path / "pipe" / ".gitignore")
+    assert {"a.log", "pipe/a.log", "folder/a.log"} <= taken(tmp_path)
 
 
 def test_docstoreignore_goes_before_gitignore(tmp_path: Path) -> None:

@@ -608,14 +608,45 @@ def readable(collection: Collection, row: Row) -> Row:
     Raises:
         UnreadableRecord: it is not.
     """
+    readable_record(collection, row)
+    return row
+
+
+def readable_record(collection: Collection, row: Row) -> Any:
+    """Return the record of a row that is as docstore writes rows, private columns and all.
+
+    Raises:
+        UnreadableRecord: it is not.
+    """
     try:  # as for a record, which knows the types of most rows at one look
-        record_from(collection, row)
+        return record_from(collection, row)
     except UnreadableRecord:
         fault = fault_of(collection, row)
         if fault is None:
             raise
         raise unreadable(collection, row, fault) from None
-    return row
+
+
+def record_with(collection: Collection, record: Any, columns: Mapping[str, Any]) -> Any:
+    """Return a record with columns as they were just written; those that are no fields of it are left out."""
+    model: Any = type(record)
+    values = {**vars(record)}
+    for name, value in columns.items():
+        if name in values:
+            kind = collection.fields[name].kind
+            if name == "status":
+                value = _STATUS[value]
+            elif value is not None and kind is Kind.INSTANT:
+                value = _EPOCH + timedelta(0, 0, value)
+            elif value is not None and kind is Kind.JSON:
+                value = from_json(value)
+            values[name] = value
+    made = model.__new__(model)
+    _hold(made, values)
+    _hold_set(made, set(collection.fields))
+    _hold_extra(made, None)
+    _hold_private(made, None)
+    return made
 
 
 def page_from(values: dict[str, Any]) -> Page[Any]:

@@ -453,9 +453,10 @@ class PostgresBackend(SQLBackend[PostgresSession]):
         """Begin a transaction that is durable once it is committed."""
         session.cursor.execute(self._begin)
 
-    def _commit(self, session: PostgresSession) -> None:
+    def commit(self, session: PostgresSession) -> None:
+        """Commit; see :meth:`SQLBackend.commit`."""
         try:
-            super()._commit(session)
+            super().commit(session)
         finally:
             self._positions.wrote()
         if self.owned and session.copied:

@@ -30,6 +30,7 @@ from docstore_sql.pool import (
     JoinedTransaction,
     LoopConnection,
     ReadBlock,
+    WriteBlock,
     forked_connections,
     on_loop,
     roll_back,
@@ -121,35 +122,11 @@ class SQLBackend(ABC, Generic[S]):
                     if begin is not None:
                         roll_back(session)
 
-    @contextmanager
-    def write(self) -> Iterator[S]:
+    def write(self) -> AbstractContextManager[S]:
         """Open a block for writing; commit it at the end, roll it back on an exception."""
-        # Order: the turn to write, then a connection: who waits for its turn must not hold one that readers
-        # need.
-        self.gate.check()  # before it waits for the turn of another process
-        try:
-            self.take_turn()
-            try:
-                with self.checked_out() as idle:
-                    session = self._begun(idle)
-                    call = current()
-                    before = call.attach(session.interrupt)
-                    try:
-                        try:
-                            yield session
-                        finally:
-                            call.detach(before)
-                    except BaseException:
-                        roll_back(session)
-                        raise
-                    self._commit(session)
-            finally:
-                self.end_turn()
-        except Exception as error:
-            self._raise_translated(error)
-            raise
+        return WriteBlock(self)
 
-    def _begun(self, idle: IdleConnection) -> S:
+    def begun(self, idle: IdleConnection) -> S:
         """Return a session whose transaction for writing has begun."""
         try:
             session = self.writing_session(idle)
@@ -174,7 +151,7 @@ class SQLBackend(ABC, Generic[S]):
         finally:
             call.detach(before)
 
-    def _commit(self, session: S) -> None:
+    def commit(self, session: S) -> None:
         """Commit; if the connection is lost meanwhile, raise an error that says the outcome is unknown."""
         if session.process != os.getpid():
             raise BackendError("this transaction belongs to the process that was forked: end it there")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from random import random, sample
@@ -34,12 +35,32 @@ _BESIDES = ", ".join(COUNTED[1:])
 # so for a few of its own tenants, so that a write to thousands of them does not wait for all.
 WRITES_PER_SUM = 64
 _TENANTS_PER_SUM = 8
-_RAISED = f" ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
-_MARKS = f"({', '.join('?' * (len(COUNTED) + 1))})"
 # Up to so many counters are written by one statement.
 _COUNTERS_PER_STATEMENT = 4
 
 Key: TypeAlias = tuple[str, str, bool, str]
+
+
+@lru_cache(maxsize=64)
+def _inserting(table: str, mark: str, count: int) -> str:
+    """Return the statement that inserts so many counts."""
+    marks = ", ".join([f"({', '.join([mark] * (len(COUNTED) + 1))})"] * count)
+    return f"INSERT INTO {table} ({_COLUMNS}, n) VALUES {marks}"
+
+
+@lru_cache(maxsize=64)
+def _raising(table: str, mark: str, count: int) -> str:
+    """Return the statement that adds to so many counts."""
+    return f"{_inserting(table, mark, count)} ON CONFLICT ({_COLUMNS}) DO UPDATE SET n = n + excluded.n"
+
+
+@lru_cache(maxsize=64)
+def _dropping(table: str, mark: str) -> str:
+    """Return the statement that removes a count of none: names of a tenant and an owner go with their last
+    document.
+    """
+    key = " AND ".join([f"{name} = {mark}" for name in COUNTED])
+    return f"DELETE FROM {table} WHERE {key} AND n = 0"
 
 
 @dataclass(slots=True)
@@ -233,33 +254,46 @@ class Counters:
     def add(self, change: Mapping[Key, int], sign: int = 1) -> None:
         """Raise or lower the counts."""
         rows = [(*key, sign * n) for key, n in sorted(change.items()) if n]
-        if not rows:
-            return
+        if rows:
+            self._write(change, rows)
+
+    def add_row(self, row: Row) -> None:
+        """Count a row that was stored."""
+        tenant, owner, latest, status = _VALUES(row)
+        key = tenant or "", owner or "", latest, status
+        self._write((key,), [(*key, 1)])
+
+    def move(self, before: Key, after: Key) -> None:
+        """Count a row by another counter, where there is a single writer."""
+        if before != after:
+            cursor, mark = self._session.cursor, self._session.mark
+            cursor.execute(_raising(self._table, mark, 2), (*after, 1, *before, -1))
+            cursor.execute(_dropping(self._table, mark), before)
+
+    def _write(self, change: Iterable[Key], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write differences of the counts with these keys."""
         if self._session.appends:
             self._append(rows)
             if random() * WRITES_PER_SUM < 1:
                 tenants = sorted({key[0] for key in change})
                 self.sum_up(sample(tenants, min(len(tenants), _TENANTS_PER_SUM)))
             return
-        cursor = self._session.cursor
+        cursor, mark = self._session.cursor, self._session.mark
         if len(rows) <= _COUNTERS_PER_STATEMENT:
-            cursor.execute(self._insert(len(rows)) + _RAISED, tuple(chain.from_iterable(rows)))
+            cursor.execute(_raising(self._table, mark, len(rows)), tuple(chain.from_iterable(rows)))
         else:
-            cursor.executemany(self._insert(1) + _RAISED, rows)
+            cursor.executemany(_raising(self._table, mark, 1), rows)
         lowered = [row[:-1] for row in rows if row[-1] < 0]
-        if lowered:  # a tenant's and an owner's name go with their last document
-            key = " AND ".join([f"{name} = {self._session.mark}" for name in COUNTED])
-            cursor.executemany(f"DELETE FROM {self._table} WHERE {key} AND n = 0", lowered)
-
-    def _insert(self, count: int) -> str:
-        """Return the statement that inserts so many counts."""
-        marks = ", ".join([_MARKS.replace("?", self._session.mark)] * count)
-        return f"INSERT INTO {self._table} ({_COLUMNS}, n) VALUES {marks}"
+        if len(lowered) == 1:
+            cursor.execute(_dropping(self._table, mark), lowered[0])
+        elif lowered:
+            cursor.executemany(_dropping(self._table, mark), lowered)
 
     def _append(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows of counts; a batch of documents may have as many owners."""
         if len(rows) <= _COUNTERS_PER_STATEMENT:
-            self._session.cursor.execute(self._insert(len(rows)), tuple(chain.from_iterable(rows)))
+            text = _inserting(self._table, self._session.mark, len(rows))
+            self._session.cursor.execute(text, tuple(chain.from_iterable(rows)))
             return
         arrays = "%b::text[], %b::text[], %b::boolean[], %b::text[], %b::bigint[]"
         into = f"INSERT INTO {self._table} ({_COLUMNS}, n)"

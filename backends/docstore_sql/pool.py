@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -223,6 +223,105 @@ def roll_back(session: Session) -> None:
             session.connection.dbapi_connection.close()
 
 
+class WriteHooks(Protocol):
+    """The backend as a block for writing sees it."""
+
+    @property
+    def gate(self) -> Gate:
+        """The gate that every block goes through."""
+
+    def take_turn(self) -> None:
+        """Wait for the turn to write."""
+
+    def end_turn(self) -> None:
+        """Let the next writer have its turn."""
+
+    def checked_out(self) -> AbstractContextManager[IdleConnection]:
+        """Take a connection, set up."""
+
+    def begun(self, idle: IdleConnection) -> Any:
+        """Return a session whose transaction for writing has begun."""
+
+    def commit(self, session: Any) -> None:
+        """Commit."""
+
+    def translate(self, error: Exception) -> BackendError | None:
+        """Return the error for an error of the driver or the pool, None for others."""
+
+
+class WriteBlock:
+    """A block for writing: committed at its end, rolled back on an exception.
+
+    Args:
+        hooks: the backend.
+    """
+
+    # A class, as a generator with as many `with` and `try` takes three times as long.
+    __slots__ = ("_before", "_call", "_connection", "_hooks", "_session")
+
+    def __init__(self, hooks: WriteHooks) -> None:
+        self._hooks = hooks
+
+    def __enter__(self) -> Any:
+        """Take the turn and a connection, and begin."""
+        # Order: the turn to write, then a connection: who waits for its turn must not hold one that readers
+        # need.
+        hooks = self._hooks
+        hooks.gate.check()  # before it waits for the turn of another process
+        try:
+            hooks.take_turn()
+            try:
+                self._connection = hooks.checked_out()
+                idle = self._connection.__enter__()
+                try:
+                    self._session = session = hooks.begun(idle)
+                    self._call = call = current()
+                    self._before = call.attach(session.interrupt)
+                except BaseException:
+                    self._connection.__exit__(*sys.exc_info())
+                    raise
+            except BaseException:
+                hooks.end_turn()
+                raise
+        except Exception as error:
+            _raise_translated(hooks, error)
+            raise
+        return session
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit or roll back, give the connection back, and let the next one write."""
+        hooks = self._hooks
+        try:
+            try:
+                try:
+                    self._call.detach(self._before)
+                    if error is None:
+                        hooks.commit(self._session)
+                    else:
+                        roll_back(self._session)
+                except BaseException:
+                    self._connection.__exit__(*sys.exc_info())
+                    raise
+                self._connection.__exit__(kind, error, trace)
+            finally:
+                hooks.end_turn()
+        except Exception as failed:
+            _raise_translated(hooks, failed)
+            raise
+        if error is not None:
+            _raise_translated(hooks, error)
+
+
+def _raise_translated(hooks: WriteHooks | PoolHooks, error: BaseException) -> None:
+    """Raise the meaning of an error of the driver or the pool; return for others."""
+    if isinstance(error, Exception) and not isinstance(error, DocstoreError):
+        translated = hooks.translate(error)
+        if translated is not None:
+            raise translated from error
+
+
 class ReadBlock:
     """A block for reading on an idle connection; one that needs no snapshot is no transaction.
 
@@ -257,7 +356,7 @@ class ReadBlock:
             return self._start(self._idle)
         except BaseException as error:
             self._hooks.gate.__exit__()
-            self._raise(error)
+            _raise_translated(self._hooks, error)
             raise
 
     def _start(self, idle: IdleConnection) -> Any:
@@ -288,21 +387,13 @@ class ReadBlock:
         finally:
             self._hooks.gate.__exit__()
         if error is not None:
-            self._raise(error)
+            _raise_translated(self._hooks, error)
 
     def _leave(self, idle: IdleConnection, error: BaseException | None) -> None:
         self._call.detach(self._before)
         if self._begin is not None:
             roll_back(idle.session)
         self._pool.give(idle, failed=error is not None)
-
-    def _raise(self, error: BaseException) -> None:
-        """Raise the meaning of an error of the driver or the pool; return for others."""
-        if not isinstance(error, Exception) or isinstance(error, DocstoreError):
-            return
-        translated = self._hooks.translate(error)
-        if translated is not None:
-            raise translated from error
 
 
 class Connecting:

@@ -25,7 +25,7 @@ from docstore_sql.counters import COUNTED, Counters
 from docstore_sql.tables import Tables, columns_of
 
 # Columns of unique keys: setting one of them may raise Duplicate.
-_UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
+UNIQUE = frozenset({"id", "tenant", "owner", "external_id", "version", "is_latest"})
 _COUNTED = frozenset(COUNTED)
 # The columns that a select reads, by what it includes: there are few different ones.
 _READ: dict[tuple[type, Tables, str, frozenset[str], frozenset[str] | None], tuple[tuple[str, ...], str]] = {}
@@ -316,7 +316,7 @@ class Session(ABC):
         """Set the same columns in rows, a value for each row; return how many rows exist."""
         if columns:
             stored = self.changed_columns(rows, columns)
-            if _UNIQUE.isdisjoint(columns):
+            if UNIQUE.isdisjoint(columns):
                 return self.update_alike(collection, rows, stored)
             with self.kept():
                 return self.update_alike(collection, rows, stored)

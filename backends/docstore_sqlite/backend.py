@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection as Container
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from docstore_sql.backend import POOL_LOOK_SECONDS, SQLBackend
@@ -142,7 +142,9 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
 
     def writing_session(self, idle: IdleConnection) -> SQLiteSession:
         """Return the session that the connection's reads run on, too: a writer reads all the time."""
-        return cast(SQLiteSession, idle.session)
+        session: Any = idle.known_session or idle.session
+        found: SQLiteSession = session
+        return found
 
     @staticmethod
     def loop_cursor(driver: Any) -> SQLiteLoopCursor:
@@ -168,14 +170,14 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
 
     def begin(self, session: SQLiteSession) -> None:
         """Begin as the writer at once, so that a busy database says so here."""
-        self._begin_in_time(session)
+        if current().is_bounded and self.path is not None:
+            self._begin_in_time(session)
+        else:
+            session.cursor.execute("BEGIN IMMEDIATE")
         session.indexed.is_private = True
 
     def _begin_in_time(self, session: SQLiteSession) -> None:
         """Begin; look at the call while another program holds the file: SQLite's wait does not."""
-        if not current().is_bounded or self.path is None:
-            session.cursor.execute("BEGIN IMMEDIATE")
-            return
         end = time.monotonic() + self.busy_timeout
         session.cursor.execute("PRAGMA busy_timeout = 0")
         try:
@@ -267,7 +269,7 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
                 session.vacuum()
             self.begin(session)
             session.set_setting(_ERASED, "0")
-            self._commit(session)
+            self.commit(session)
             session.checkpoint()
 
     def _compact_all(self) -> None:
@@ -379,8 +381,13 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
             retryable=True,
         )
 
-    def _commit(self, session: SQLiteSession) -> None:
-        super()._commit(session)
+    def commit(self, session: SQLiteSession) -> None:
+        """Commit; see :meth:`SQLBackend.commit`.
+
+        Raises:
+            BackendError: another file is there now than the one that was written.
+        """
+        super().commit(session)
         session.indexed.committed()
         try:
             changed = self.place.has_changed()
@@ -496,7 +503,8 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
         """Wait for the turn to write, and look whether the file is still the one that was opened."""
         self.lock.take(self.busy_timeout)
         try:
-            self._look(in_turn=True)
+            if self.place.has_changed():
+                self._look(in_turn=True)
         except BaseException:
             self.lock.release()
             raise

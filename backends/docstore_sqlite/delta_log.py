@@ -209,23 +209,13 @@ def logged_bytes(cursor: Any, names: IndexTables, collection: Collection) -> int
     return int(cursor.fetchone()[0])
 
 
-def log_old(
-    cursor: Any,
-    names: IndexTables,
-    collection: Collection,
-    where: str,
-    values: Sequence[Any],
-    *,
-    has_text: bool = False,
-) -> int | None:
-    """Log rows as they are before a change; return a lower bound of the logged changes, None if not known.
+def log_statement(names: IndexTables, collection: Collection, where: str, *, has_text: bool = False) -> str:
+    """Return the statement that logs rows as they are before a change.
 
     Args:
-        cursor: in the writer's transaction.
         names: the tables.
         collection: the collection of the rows.
         where: the condition, SQL text.
-        values: the values bound in it.
         has_text: whether the filename or the content changes, or the document goes.
     """
     into, rows = names.changes[collection.name], names.rows[collection.name]
@@ -240,12 +230,10 @@ def log_old(
                 *(f"CASE WHEN NOT EXISTS ({pending}) THEN {text} END" for text in ("filename", f"({words})")),
             ]
         )
-    cursor.execute(
+    return (
         f"INSERT INTO {into} (number, is_new, has_text, {listed}) "
-        f"SELECT number, 0, {int(has_text)}, {given} FROM {rows} AS r WHERE {where}",
-        tuple(values),
+        f"SELECT number, 0, {int(has_text)}, {given} FROM {rows} AS r WHERE {where}"
     )
-    return int(cursor.lastrowid) if cursor.rowcount == 1 else None
 
 
 def decoded(collection: Collection, values: Sequence[Any]) -> dict[str, Any]:
@@ -606,17 +594,22 @@ class SnapshotSession:
                 if len(numbers) > 1:
                     chosen = self.session.listed("number", numbers)
                     where, values = chosen.text, chosen.values
-                self._last = log_old(
-                    self.cursor, self.names, collection, where, values, has_text=numbers is with_text
-                )
+                has_text = numbers is with_text
+                self.log(log_statement(self.names, collection, where, has_text=has_text), tuple(values))
         if with_text and others:
             self._last = None
         return bool(with_text or others)
 
+    def log(self, statement: str, values: Sequence[Any]) -> None:
+        """Log rows about to be changed, by a :func:`log_statement`; call :meth:`changed` after the change."""
+        self.cursor.execute(statement, values)
+        # A lower bound of the number of logged changes.
+        self._last = int(self.cursor.lastrowid) if self.cursor.rowcount == 1 else None
+
     def deleting(self, collection: Collection, where: Fragment) -> None:
         """Log rows about to be deleted."""
-        has_text = collection is DOCUMENTS
-        log_old(self.cursor, self.names, collection, where.text, where.values, has_text=has_text)
+        text = log_statement(self.names, collection, where.text, has_text=collection is DOCUMENTS)
+        self.cursor.execute(text, tuple(where.values))
 
     def changed(self, collection: Collection) -> None:
         """Compact the log, after an update or a delete, if it is long."""

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final
 
 from docstore_sql.compiler import ColumnFilter, Compiler, Fragment, both, joined
 from docstore_sql.migrations import made_by
-from docstore_sql.session import Session, name_columns
+from docstore_sql.session import UNIQUE, Session, name_columns
 from docstore_sql.tables import Tables, columns_of
 
 from docstore.backend import Capabilities, Changes, Duplicate, Query, Row, SortKey, Statement, column
@@ -31,7 +31,7 @@ from docstore.query.facets import Bucket, in_buckets
 from docstore.query.fields import DOCUMENTS, EXTRACTIONS, STATUSES, Collection, Kind
 from docstore_sqlite import declared_indexes
 from docstore_sqlite.compiler import SQLiteCompiler
-from docstore_sqlite.delta_log import BULK_ROWS, compact_new
+from docstore_sqlite.delta_log import BULK_ROWS, compact_new, log_statement
 from docstore_sqlite.index_check import index_differences, rebuild_index
 from docstore_sqlite.planner import IndexSearch, SQLitePrepared, column_page, prepared_query
 from docstore_sqlite.posting_store import FIELDS, SharedIndex, drop_torn, merge_texts
@@ -102,6 +102,10 @@ _document: Callable[..., Row] = eval(f"lambda {', '.join(_LIGHT)}: {{{_ITEMS}}}"
 
 # Pages of the text index that one transaction of upkeep merges: 0.14 s.
 _MERGED_PAGES = 512
+# Statements that a session keeps.
+_STATEMENTS = 128
+# Columns whose change is more than one row's: of unique keys, of texts, with folds beside them.
+_OF_MORE = UNIQUE | {"filename", "content"}
 # SQLite names the index of a constraint over an expression, else the columns: "… .id, … .tenant".
 _CONSTRAINT = re.compile(r"document_(version|latest)|\.id\b")
 
@@ -142,6 +146,8 @@ class SQLiteSession(Session):
             shared = {name: SharedIndex() for name in FIELDS}
         self.indexed = IndexSearch(self, tables, shared)
         self._inserts: dict[str, str] = {}  # the statement of one row, by collection
+        # The statements of one row, by collection and columns.
+        self._updates: dict[tuple[str, ...], tuple[str | None, str, bool]] = {}
 
     # -- reading by the index ----------------------------------------------------------------------
 
@@ -361,12 +367,29 @@ class SQLiteSession(Session):
 
     def insert(self, collection: Collection, rows: Sequence[Row]) -> list[int]:
         """Add rows; log them for the index, or compact very many at once. Return their numbers."""
+        if len(rows) == 1:
+            return [self._insert_single(collection, rows[0])]
         numbers = super().insert(collection, rows)
         if len(numbers) >= BULK_ROWS:
             compact_new(self.cursor, self.indexed.names, collection, numbers, rows)
         else:
             self.indexed.inserted(collection, numbers)
         return numbers
+
+    def _insert_single(self, collection: Collection, row: Row) -> int:
+        number = self._insert_one(collection, row)
+        if collection is DOCUMENTS:
+            if row.get("content") is not None:
+                self._insert_contents([row], [number])
+            self.counters.add_row(row)
+        self.indexed.inserted(collection, (number,))
+        return number
+
+    def update(self, collection: Collection, row: Row, changes: Mapping[str, Any]) -> bool:
+        """Set columns of one row, logged for the index as it was; return whether it exists."""
+        if changes and _OF_MORE.isdisjoint(changes) and self._update_single(collection, row, changes):
+            return True
+        return self.update_many(collection, [(row, changes)])
 
     def update_many(self, collection: Collection, changes: Changes) -> bool:
         """Set columns of rows, logged for the index as they were; return whether all exist."""
@@ -375,6 +398,45 @@ class SQLiteSession(Session):
         if noted:
             self.indexed.changed(collection)
         return exist
+
+    def _update_single(self, collection: Collection, row: Row, columns: Mapping[str, Any]) -> bool:
+        """Set columns that concern the row alone; return whether it is there, and counted as it was read."""
+        statements = self._updates.get((collection.name, *columns))
+        if statements is None:
+            statements = self._update_statements(collection, columns)
+        log, text, is_counted = statements
+        number = row["number"]
+        if log is not None:
+            self.indexed.log(log, (number,))
+        if is_counted:
+            tenant, owner, latest, status = row["tenant"] or "", row["owner"], row["is_latest"], row["status"]
+            self.cursor.execute(text, (*columns.values(), number, tenant, owner, latest, status))
+        else:
+            self.cursor.execute(text, (*columns.values(), number))
+        if self.cursor.rowcount != 1:
+            return False
+        if is_counted:
+            self.counters.move(
+                (tenant, owner or "", latest, status), (tenant, owner or "", latest, columns["status"])
+            )
+        if log is not None:
+            self.indexed.changed(collection)
+        return True
+
+    def _update_statements(
+        self, collection: Collection, columns: Mapping[str, Any]
+    ) -> tuple[str | None, str, bool]:
+        """Return what logs one row, what updates it, and whether it is counted by one of these columns."""
+        is_indexed = not FIELDS[collection.name].keys().isdisjoint(columns)
+        is_counted = collection is DOCUMENTS and "status" in columns
+        text = f"UPDATE {self.tables.of(collection)} SET {self.assignments(columns)} WHERE number = ?"
+        if is_counted:  # as the row was read, which says what it is counted by
+            text += " AND tenant = ? AND owner IS ? AND is_latest = ? AND status = ?"
+        log = log_statement(self.indexed.names, collection, "number = ?") if is_indexed else None
+        if len(self._updates) >= _STATEMENTS:
+            self._updates.clear()
+        found = self._updates[(collection.name, *columns)] = (log, text, is_counted)
+        return found
 
     def update_alike(
         self, collection: Collection, rows: Sequence[Row], columns: Mapping[str, Sequence[Any]]
@@ -533,13 +595,16 @@ def _columns_of(query: Query, held: SQLitePrepared) -> ColumnFilter | None:
 
 _BY_NUMBER = Query(DOCUMENTS).order
 _CREATED = ("created_at",)
+_ID = ("id",)
 
 
 def _id_of(query: Query) -> str | None:
     """Return the id if the query is for the first rows with one id, else None."""
-    match query.where:
-        case Compare(("id",), "eq", str(id)) | In(("id",), (str(id),)):
-            is_first = not query.offset and query.after is None and query.order == _BY_NUMBER
-            return id if is_first else None
-        case _:
-            return None
+    where, id = query.where, None
+    if type(where) is Compare and where.path == _ID and where.op == "eq":
+        id = where.value
+    elif type(where) is In and where.path == _ID and len(where.values) == 1:
+        (id,) = where.values
+    if type(id) is not str or query.offset or query.after is not None or query.order != _BY_NUMBER:
+        return None
+    return id

@@ -41,8 +41,9 @@ from docstore.errors import (
 from docstore.models import (
     Document,
     Extraction,
-    readable,
+    readable_record,
     record_from,
+    record_with,
 )
 from docstore.query import cursor as cursors
 from docstore.query import executor
@@ -174,8 +175,10 @@ class CollectionView(Generic[T]):
 
     def ready_to_write(self, what: str) -> None:
         """As :meth:`ready`; refuse what a store that is read only cannot do. ``what`` names the call."""
-        self.ready()
-        self.context.check_writable(what)
+        context = self.context
+        if context.closed or context.read_only or (context.scope_required and not self.confined):
+            self.ready()
+            context.check_writable(what)
 
     def listing(
         self,
@@ -323,6 +326,14 @@ class CollectionView(Generic[T]):
         made: T = record_from(self.collection, row)
         return made
 
+    def record_as(self, record: Any, row: Row | None = None, written: Row | None = None) -> T:
+        """Return the record of ``row``, or of what was written of it then."""
+        if row is not None and written is not None:
+            columns = {name: value for name, value in written.items() if value is not row[name]}
+            record = record_with(self.collection, record, columns)
+        made: T = record
+        return made
+
     def all_readable(self, rows: Iterable[Row], record: Callable[[Row], T] | None = None) -> list[T]:
         """Return the records of rows; those that cannot be read are left out, with a warning."""
         record = record or self.record_of
@@ -402,7 +413,7 @@ class CollectionView(Generic[T]):
         wanted = self.collection if collection is None else collection
         where = Compare(("id",), "eq", id) if number is None else Compare(("number",), "eq", number)
         rows = self._keyed(writer, wanted, where, 2, include, lock)
-        return _only(rows, id, wanted.name.rstrip("s"))
+        return rows[0] if len(rows) == 1 else _only(rows, id, wanted.name.rstrip("s"))
 
     def changed(
         self,
@@ -429,11 +440,11 @@ class CollectionView(Generic[T]):
         # One statement compares the revision and writes; nothing is locked between reading and writing.
         if along is None and first is None and (backend := self.context.alone) is not None:
             row, now = self._now(backend, key, include, number)
-            readable(self.collection, row)
+            record = readable_record(self.collection, row)
             self.check_revision(row, expected)
             changes = make(row, now)
             if changes is None:
-                return self.record_of(row)
+                return self.record_as(record)
             if _NOT_ALONE.isdisjoint(changes):
                 written = _written(row, changes, now, touch=touch)
                 tried = _as_written(row, written)
@@ -441,28 +452,29 @@ class CollectionView(Generic[T]):
                     lambda: backend.update_single(self.collection, row, written)
                 )
                 if done:
-                    return self.record_of(tried)
+                    return self.record_as(record, row, tried)
                 tried = tried if unknown else None
 
-        def work(writer: Writer) -> Row:
+        def work(writer: Writer) -> T:
             nonlocal tried
             if first is not None:
                 first(writer)
-            row = readable(self.collection, self.mine(writer, key, include=include, number=number))
+            row = self.mine(writer, key, include=include, number=number)
+            record = readable_record(self.collection, row)
             # This is a second run, after a commit whose answer was lost: it was done.
             if tried is not None and _recognised(row, tried):
-                return row
+                return self.record_as(record)
             self.check_revision(row, expected)
             now = writer.now()
             changes = make(row, now)
             if changes is None:
-                return row
+                return self.record_as(record)
             tried = self.write(writer, row, changes, now, touch=touch)
             if along is not None:
                 along(writer, row, now)
-            return tried
+            return self.record_as(record, row, tried)
 
-        return self.record_of(self.context.written(work, recognises=True))
+        return self.context.written(work, recognises=True)
 
     def _now(
         self, backend: SingleStatementWrites, id: str, include: frozenset[str], number: int | None
@@ -474,15 +486,16 @@ class CollectionView(Generic[T]):
 
     def write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
         """Write changes to a row, its revision one higher; return the row as it is then."""
-        (written,) = self.write_many(writer, [(row, changes)], now, touch=touch)
-        return written
+        written = _written(row, changes, now, touch=touch)
+        if not writer.update(self.collection, row, written):
+            raise NotFound(f"no {self.noun} with the id {shown(row['id'])}", id=row["id"])
+        return _as_written(row, written)
 
     def write_many(self, writer: Writer, changes: Changes, now: int, *, touch: bool) -> list[Row]:
         """Write changes to different rows; return each as it is then."""
         written = [(row, _written(row, columns, now, touch=touch)) for row, columns in changes]
         if not update_rows(writer, self.collection, written):
-            told = f"{shown(changes[0][0]['id'])}" if len(changes) == 1 else "one of those found"
-            raise NotFound(f"no {self.noun} with the id {told}", id=changes[0][0]["id"])
+            raise NotFound(f"no {self.noun} with one of the ids found", id=changes[0][0]["id"])
         return [_as_written(row, columns) for row, columns in written]
 
     def check_revision(self, row: Row, expected: int | None) -> None:

@@ -416,8 +416,9 @@ class StoreContext:
         """Open a block for writing, or write within the transaction in force, where it is kept or undone by
         itself; waiting for the block is paid out of ``budget``.
         """
-        self.check_open()
-        self.check_writable()
+        if self.closed or self.read_only:
+            self.check_open()
+            self.check_writable()
         current = self._in_force()
         if current is not None:
             return self._part(current)
@@ -487,9 +488,11 @@ class StoreContext:
     @property
     def alone(self) -> SingleStatementWrites | None:
         """The backend, where it can write one record without a block, and no transaction is in force."""
-        self.check_open()
         able = self._able
-        if able is None or self.read_only:
+        if able is None:
+            return None
+        self.check_open()
+        if self.read_only:
             return None
         return able if able.writes_single_statements and not self.in_transaction else None
 

@@ -79,6 +79,13 @@ class DocumentsView(CollectionView[Document]):
             self._moved(writer, row, written[0])
         return written
 
+    def write(self, writer: Writer, row: Row, changes: Mapping[str, Any], now: int, *, touch: bool) -> Row:
+        """Write changes to a row, as :meth:`write_many` does."""
+        if _FOLLOWED.isdisjoint(changes):
+            return super().write(writer, row, changes, now, touch=touch)
+        (written,) = self.write_many(writer, [(row, changes)], now, touch=touch)
+        return written
+
     def _moved(self, writer: Writer, row: Row, written: Row) -> None:
         """Let bytes follow a row that has another owner, and the chain it left have a latest."""
         if written["owner"] != row["owner"] and written["blob_key"] is not None:

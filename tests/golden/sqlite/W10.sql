@@ -12,12 +12,8 @@ INSERT INTO "docstore_document_change" (number, is_new, has_text, version, is_la
 FROM "docstore_document" AS r
 WHERE number = ?;
 
-SELECT number, tenant, coalesce(owner, ''), is_latest, status
-FROM "docstore_document" AS d
-WHERE number = ?;
-
 UPDATE "docstore_document" SET updated_at = ?, lease_token = ?, lease_worker = ?, lease_expires_at = ?, status = ?, error = ?, attempts = ?, revision = ?
-WHERE number = ?;
+WHERE number = ? AND tenant = ? AND owner IS ? AND is_latest = ? AND status = ?;
 
 INSERT INTO "docstore_tally" (tenant, owner, is_latest, status, n)
 VALUES (?, ?, ?, ?, ?), (?, ?, ?, ?, ?)

@@ -29,7 +29,7 @@ from docstore.query.fields import DOCUMENTS, EXTRACTIONS, Collection
 from docstore_sqlite import declared_indexes
 from docstore_sqlite.async_cursor import SQLiteLoopCursor, in_its_thread
 from docstore_sqlite.compiler import SQLiteCompiler, register
-from docstore_sqlite.database_file import DatabaseFile, database_file_of, lock_of
+from docstore_sqlite.database_file import DatabaseFile, database_file_of, lock_of, why_not_opened
 from docstore_sqlite.declared_indexes import register_order
 from docstore_sqlite.delta_log import register_compaction
 from docstore_sqlite.planner import SQLitePrepared
@@ -556,8 +556,8 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
             why = self.read_only or f"SQLite: {text} ({self.path})"
             return ReadOnlyStore(f"the store can only be read: {why}", reason=why)
         where = f"database {self.path or 'in memory'}"
-        if self.path and not os.path.isdir(folder := os.path.dirname(os.path.abspath(self.path))):
-            where += f"; the folder {folder} does not exist: create it first"
+        if self.path and "unable to open" in text:
+            where += why_not_opened(self.path)
         return BackendError(f"SQLite: {text} ({where})", retryable="disk I/O" in text)
 
     def close(self) -> None:
@@ -571,7 +571,8 @@ class SQLiteBackend(SQLBackend[SQLiteSession]):
             with suppress(Exception):  # the log stays as it is: whoever opens the store next may compact it
                 self._compact_all()
         with ExitStack() as held:
-            if not self.read_only:
+            # A file that turned out to be no store gets no lock file beside it.
+            if not self.read_only and (self.is_ready or self.lock.is_there):
                 with suppress(BackendError, OSError):  # held for good, or it cannot be opened
                     held.enter_context(self.lock.held(self.busy_timeout))
             with suppress(BackendError):

@@ -167,6 +167,12 @@ def database_file_of(url: sa.URL, *, read_only: bool = False) -> tuple[DatabaseF
     if mode == "ro" or immutable:
         said = said or f"its URL says {'mode=ro' if mode == 'ro' else 'immutable=1'}"
     path = os.path.abspath(name)
+    # By its kind alone: to open and close the file here would drop SQLite's locks of this process on it.
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "no file"
+        raise BackendError(
+            f"SQLite: {path} is {kind}: name the file of a store, or one that is not there yet"
+        )
     creates = mode == "rwc" and not said
     return DatabaseFile(path, read_only=said, immutable=immutable, creates=creates), url.set(
         database=path, query=rest
@@ -206,6 +212,16 @@ def _forbidden(path: str) -> str:
     if not _may_write(folder) and not all(map(_may_write, beside)):
         return f"the folder {folder} may not be written to"
     return ""
+
+
+def why_not_opened(path: str) -> str:
+    """Return what to add to SQLite's "unable to open database file"; ``""``: nothing is known."""
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        return f"; the folder {folder} does not exist: create it first"
+    if os.path.exists(path):
+        return "" if os.access(path, os.R_OK) else "; it may not be read: ask its owner for the right"
+    return "" if _may_write(folder) else f"; the folder {folder} may not be written to: name another file"
 
 
 def _is_read_only_medium(path: str) -> bool:
@@ -259,6 +275,11 @@ class WriteLock:
         self._file: int | None = None
         self._identity: tuple[int, int] | None = None
         self._threads = FairLock()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the side file was made."""
+        return self.path is not None and os.path.exists(self.path)
 
     @contextmanager
     def held(self, timeout: float) -> Iterator[None]:

@@ -31,6 +31,15 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(docstore.BackendError, match=r"not a database.*notes\.txt"):
         docstore.open(f"sqlite:///{tmp_path}/notes.txt")
     assert before == (tmp_path / "notes.txt").read_bytes()
+    assert ["notes.txt"] == os.listdir(tmp_path)
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A pipe is refused by its name, and nobody waits for its other end; nothing is made beside it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(docstore.BackendError, match=r"/pipe is no file"):
+        docstore.open(f"sqlite:///{tmp_path}/pipe")
+    assert ["pipe"] == os.listdir(tmp_path)
 
 
 def test_closing_waits_for_no_writer(sqlite_url: str) -> None:

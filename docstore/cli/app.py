@@ -186,7 +186,7 @@ def run(arguments: Sequence[str]) -> int:
         status = _status_of(error)
         if status is None:
             raise
-        return _said(str(error) or type(error).__name__, status)
+        return _said(_text_of(error), status)
 
 
 def _status_of(error: Exception) -> int | None:
@@ -197,6 +197,15 @@ def _status_of(error: Exception) -> int | None:
         return None
     usage = tuple(getattr(errors, name) for name in _USAGE_ERRORS)
     return USAGE if isinstance(error, usage) else FAILED
+
+
+def _text_of(error: Exception) -> str:
+    """Return what an error says, of the command's options where it says what Python is to write."""
+    from docstore import errors
+
+    if isinstance(error, errors.BlobsNotConfigured):
+        return "this store was opened without bytes: say where they are, --blobs FOLDER"
+    return str(error) or type(error).__name__
 
 
 def _said(text: str, status: int) -> int:

@@ -121,11 +121,16 @@ def _free(folder: Path, name: str, taken: Any) -> Path:
     return path
 
 
+_RESERVED = r"con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]"  # devices of Windows, whatever their suffix
+
+
 def safe_name(filename: str) -> str:
     """Return the last part of a filename as a file may be called anywhere."""
     last = re.split(r"[/\\]", filename.rstrip("/\\"))[-1]
     safe = re.sub(r'[\x00-\x1f\x7f-\x9f<>:"|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]', "_", last)
-    safe = safe.strip(" .").removeprefix("-") or "document"
+    safe = safe.lstrip(" .-").rstrip(" .") or "document"
+    if re.fullmatch(_RESERVED, safe.split(".")[0].rstrip(), re.IGNORECASE):
+        safe = f"_{safe}"
     stem, suffix = os.path.splitext(safe.encode("utf-8", "replace").decode())
     while len(f"{stem}{suffix}".encode()) > 240:
         stem, suffix = (stem[:-1], suffix) if stem else ("", suffix[:-1])

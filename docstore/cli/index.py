@@ -131,9 +131,10 @@ def _check_paths(paths: tuple[str, ...], delete: bool, name: str | None) -> None
         raise click.UsageError("--delete compares whole folders: name FOLDERs alone")
     if name is not None and len(paths) > 1:
         raise click.UsageError("--as names one folder: index the others by themselves")
-    missing = [path for path in files if not os.path.lexists(path)]
+    missing = [path for path in files if not os.path.exists(path)]
     if missing and not delete:
-        raise click.UsageError(f"there is no file or folder {_quoted(missing[0])}")
+        dangling = ": the link leads nowhere" if os.path.islink(missing[0]) else ""
+        raise click.UsageError(f"there is no file or folder {_quoted(missing[0])}{dangling}")
 
 
 def _quoted(path: str) -> str:
@@ -272,7 +273,7 @@ class _IndexLines:
 
 
 class _Report:
-    """Names each file that went wrong, and in a dry run each that would be changed."""
+    """Names each file that went wrong or is none, and in a dry run each that would be changed."""
 
     def __init__(self, dry_run: bool) -> None:
         self.dry_run = dry_run
@@ -283,6 +284,8 @@ class _Report:
         self.files += event.outcome != "passed"
         if event.outcome == "error":
             say(f"error: {event.name}: {event.reason}")
+        elif event.outcome == "passed" and event.reason != "a symbolic link":
+            say(f"left out: {event.name}: {event.reason}")
         elif event.outcome == "failed":
             say(f"no text: {event.name}: {event.reason}")
         elif self.dry_run and event.outcome in _WOULD:

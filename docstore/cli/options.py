@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,18 +141,24 @@ def opened(url: str, blobs: str, *, must_exist: bool = True, **options: Any) -> 
 
     Raises:
         click.ClickException: there is no such file.
+        click.UsageError: nothing serves such bytes.
         DocstoreError: the store cannot be opened.
     """
     from datetime import UTC
 
+    from docstore.errors import BlobError
     from docstore.store import open
 
     file, blobs = sqlite_file(url), _blobs_of(url, blobs)
     if must_exist and file is not None and not file.exists():
         raise click.ClickException(
-            f"there is no store at {file}: make one with  docstore index FOLDER --store {url}"
+            f"there is no store at {file}: make one with  docstore index FOLDER --store {shlex.quote(url)}"
         )
-    with open(store_url(url), blobs=blobs or None, default_timezone=UTC, **options) as store:
+    try:
+        store = open(store_url(url), blobs=blobs or None, default_timezone=UTC, **options)
+    except BlobError as error:
+        raise click.UsageError(f"--blobs: {error}") from None
+    with store:
         yield store
 
 

@@ -39,6 +39,7 @@ __all__ = [
 
 _PIPED_WIDTH = 200
 _WIDE = 120  # columns from which a listing has room for ids
+_NARROW = 70  # columns below which it has none for dates
 _STATUS_STYLES = {"completed": "green", "failed": "red", "processing": "yellow", "pending": "cyan"}
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
@@ -153,24 +154,25 @@ def document_table(documents: Iterable[Any], *, chain: bool = False) -> Table:
     """
     from rich.table import Table
 
-    wide = stdout().width >= _WIDE
+    width = stdout().width
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("number", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold", ratio=1)
     table.add_column("type", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    table.add_column("created (UTC)", no_wrap=True)
+    if width >= _NARROW:
+        table.add_column("created (UTC)", no_wrap=True)
     if chain:
         table.add_column("version", justify="right", no_wrap=True)
-    if wide:
+    if width >= _WIDE:
         table.add_column("id", no_wrap=True)
     for document in documents:
-        table.add_row(*_cells(document, chain, wide))
+        table.add_row(*_cells(document, chain, width))
     return table
 
 
-def _cells(document: Any, chain: bool, wide: bool) -> Sequence[Any]:
+def _cells(document: Any, chain: bool, width: int) -> Sequence[Any]:
     from rich.text import Text
 
     status = str(document.status)
@@ -181,11 +183,12 @@ def _cells(document: Any, chain: bool, wide: bool) -> Sequence[Any]:
         Text(document.file_type),
         Text(size_text(document.size) if is_terminal() else exact),
         Text(status, style=_STATUS_STYLES.get(status, "")),
-        Text(time_text(document.created_at, wide=wide)),
     ]
+    if width >= _NARROW:
+        cells.append(Text(time_text(document.created_at, wide=width >= _WIDE)))
     if chain:
         cells.append(Text(f"{document.version}{' latest' if document.is_latest else ''}"))
-    return [*cells, Text(shown(document.id), style="dim")] if wide else cells
+    return [*cells, Text(shown(document.id), style="dim")] if width >= _WIDE else cells
 
 
 def document_view(document: BaseModel) -> Table:
@@ -199,7 +202,9 @@ def document_view(document: BaseModel) -> Table:
     for name, value in record(document).items():
         if value is None or name == "content":
             continue
-        text = json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, dict) else str(value)
+        # As filters write them: true, not True.
+        plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, dict) else plain
         table.add_row(name, Text(shown(text, lines=isinstance(value, dict))))
     return table
 

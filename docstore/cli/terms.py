@@ -7,6 +7,7 @@ its metadata. A document is named by an id or the unique beginning of one, an ex
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -156,6 +157,7 @@ def operators_of(changes: Mapping[str, Any], unset: Iterable[str]) -> dict[str, 
 
 
 _EXTERNAL = "external_id:"
+_LONG = 800  # bytes; the key of a longer path is cut
 
 
 def named(store: Store, name: str, *, include: Iterable[str] = (), prefix: int = 1) -> Document:
@@ -181,7 +183,8 @@ def named(store: Store, name: str, *, include: Iterable[str] = (), prefix: int =
             raise click.UsageError(f"{name!r} names several documents, such as {ids}: write an id")
         if found:
             return found[0]
-    raise click.ClickException(f"there is no document {name!r}; see: docstore find")
+    short = f"; the beginning of an id needs {prefix} characters here" if len(name) < prefix else ""
+    raise click.ClickException(f"there is no document {name!r}{short}; see: docstore find")
 
 
 def documents_named(store: Store, names: Iterable[str], *, prefix: int = 1) -> list[Document]:
@@ -194,6 +197,12 @@ def _ways(name: str, prefix: int) -> Iterable[tuple[dict[str, Any], bool]]:
     if name.startswith(_EXTERNAL):
         yield {"external_id": name.removeprefix(_EXTERNAL)}, True
         return
+    raw = os.fsencode(name)
+    if len(raw) > _LONG or raw.decode(errors="replace") != name:  # a path that its key does not spell
+        from docstore.ingest.folders import key_of
+
+        yield {"external_id": key_of(name)}, True
+        name = raw.decode(errors="replace")
     yield {"id": name}, False
     yield {"external_id": name}, True
     yield {"filename": name}, True

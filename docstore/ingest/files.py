@@ -160,6 +160,9 @@ def _matches(name: str, path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) or fnmatchcase(path, pattern) for pattern in patterns)
 
 
+_KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+
+
 def _met(entry: os.DirEntry[str], name: str, options: WalkOptions) -> Entry | None:
     """Return what an entry is, None for a folder to enter."""
     try:
@@ -169,7 +172,7 @@ def _met(entry: os.DirEntry[str], name: str, options: WalkOptions) -> Entry | No
     if stat.S_ISDIR(status.st_mode):
         return None
     if not stat.S_ISREG(status.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no regular file"
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a device")
         return Entry(entry.path, name, problem=kind, passed=True)
     return Entry(entry.path, name, status.st_size, status.st_mtime_ns)
 

@@ -38,13 +38,7 @@ class IndexedFolder:
 
     def key(self, path: str) -> str:
         """Return the ``external_id`` of the file at a path within the folder, parted by ``/``."""
-        whole = f"{self.name}/{path}"
-        raw = os.fsencode(whole)
-        text = shown_path(whole)
-        if text == whole and len(raw) <= MOST_KEY_BYTES:
-            return whole
-        digest = sha256(raw).hexdigest()
-        return f"{text.encode()[: MOST_KEY_BYTES - 65].decode(errors='ignore')}#{digest}"
+        return key_of(f"{self.name}/{path}")
 
     def source(self, path: str) -> dict[str, Any]:
         """Return what ``metadata.source`` says of where a file is."""
@@ -56,6 +50,15 @@ class IndexedFolder:
             "folder": shown.rpartition("/")[0],
         }
         return said if shown == path else {**said, "raw_path": quote(os.fsencode(path))}
+
+
+def key_of(whole: str) -> str:
+    """Return the ``external_id`` of a file, from its folder's name and its path in it."""
+    raw = os.fsencode(whole)
+    text = shown_path(whole)
+    if text == whole and len(raw) <= MOST_KEY_BYTES:
+        return whole
+    return f"{text.encode()[: MOST_KEY_BYTES - 65].decode(errors='ignore')}#{sha256(raw).hexdigest()}"
 
 
 def shown_path(path: str) -> str:

@@ -395,7 +395,11 @@ class Indexer:
             folder, entry, known, future = self._ahead.popleft()
             self._ahead_bytes -= entry.size
             if self.options.dry_run:
-                yield Event("added" if known is None else "changed", shown_path(entry.name))
+                name = shown_path(entry.name)
+                if not os.access(entry.path, os.R_OK):
+                    yield Event("error", name, "cannot be read")
+                else:
+                    yield Event("added" if known is None else "changed", name)
                 continue
             reading = self._reading(entry) if future is None else future.result()
             yield from self._take(folder, reading, known)

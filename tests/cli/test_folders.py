@@ -232,3 +232,36 @@ def test_plain_records_are_read_in(command: Run, tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"status": "odd"}\n{"n": 7}\n')
     status, out, err = command("import", "d.jsonl")
     assert (status, out, err.startswith("line 1: ")) == (1, "1 added; 0 replaced; 0 unchanged\n", True)
+
+
+def test_what_is_no_file_is_named(command: Run, papers: Path) -> None:
+    """Pipes and sockets by a line each; links, of which there may be thousands, are counted alone."""
+    os.mkfifo(papers / "pipe")
+    (papers / "link").symlink_to("plan.txt")
+    status, out, err = command("index", "papers")
+    assert (status, err) == (0, "left out: pipe: a named pipe\n")
+    assert "2 links and special files left out" in out
+
+
+def test_a_link_that_leads_nowhere_is_refused_as_folder(command: Run, tmp_path: Path) -> None:
+    """By what was written, not by what it points to."""
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("gone", "loop"):
+        status, out, err = command("index", name)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"docstore: there is no file or folder '{name}': the link leads nowhere")
+
+
+def test_a_dry_run_names_what_could_not_be_read(
+    command: Run, papers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the run itself would, without reading anything."""
+    (papers / "secret.txt").write_text("secret")
+    allowed = os.access
+    monkeypatch.setattr(
+        "os.access", lambda path, mode, **more: "secret" not in str(path) and allowed(path, mode, **more)
+    )
+    status, out, err = command("index", "papers", "--dry-run")
+    assert (status, err) == (1, "error: secret.txt: cannot be read\n")
+    assert "1 could not be read or stored" in out

@@ -172,6 +172,11 @@ def test_terms_are_read_from_standard_input(
         ("..", "document"),
         ("", "document"),
         ("-rf", "rf"),
+        ("--rm", "rm"),
+        (" .-.x", "x"),
+        ("CON", "_CON"),
+        ("nul.tar.gz", "_nul.tar.gz"),
+        ("console", "console"),
         ("a\x00b\n.txt", "a_b_.txt"),
         ("\u202etxt.exe", "_txt.exe"),
         ("a:b?.txt", "a_b_.txt"),
@@ -181,6 +186,46 @@ def test_terms_are_read_from_standard_input(
 def test_a_name_is_made_safe(name: str, safe: str) -> None:
     """Its last part, without what a file may not be called somewhere, no longer than a name may be."""
     assert safe_name(name) == safe
+
+
+def test_a_path_names_its_document_whatever_its_bytes(command: Run, papers: Path) -> None:
+    """One that is no UTF-8 and one that is too long for a key are written as the folder has them."""
+    raw = os.fsdecode(b"odd\xff.txt")
+    (papers / raw).write_bytes(b"odd")
+    deep = papers.joinpath(*["d" * 200] * 4)
+    deep.mkdir(parents=True)
+    (deep / "a.txt").write_bytes(b"deep")
+    assert command("index", "papers")[0] == 0
+    assert command("cat", f"papers/{raw}") == (0, "odd", "")
+    assert command("cat", raw)[1] == "odd"
+    assert command("cat", f"papers/{'/'.join(['d' * 200] * 4)}/a.txt") == (0, "deep", "")
+    status, _, err = command("cat", f"papers/no{raw}")
+    assert (status, "there is no document" in err) == (1, True)
+
+
+def test_a_short_beginning_is_too_short_to_remove_by(command: Run, papers: Path) -> None:
+    """And the error says how long one has to be."""
+    start = command("find", "--ids", "--limit", "1")[1][:5]
+    status, _, err = command("rm", start)
+    assert status == 1
+    assert "the beginning of an id needs 6 characters here" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--blobs", "zzz://a", "--blobs: no fsspec filesystem is known for zzz://"),
+        ("--blobs", "", "this store was opened without bytes: say where they are, --blobs FOLDER"),
+        ("--store", "no store.db", "docstore index FOLDER --store 'no store.db'"),
+    ],
+)
+def test_a_wrong_place_is_told_in_the_commands_words(
+    command: Run, papers: Path, option: str, value: str, said: str
+) -> None:
+    """One line that says what to write."""
+    status, out, err = command("cat", "papers/plan.txt", option, value)
+    assert (status > 0, out, err.count("\n")) == (True, "", 1)
+    assert said in err
 
 
 @pytest.mark.parametrize(

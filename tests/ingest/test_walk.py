@@ -74,8 +74,8 @@ def test_links_and_special_files_are_passed_and_named(tree: Path) -> None:
     assert passed == {
         "link": "a symbolic link",
         "linked": "a symbolic link",
-        "pipe": "no regular file",
-        "sock": "no regular file",
+        "pipe": "a named pipe",
+        "sock": "a socket",
     }
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context, copy_context
 from enum import Enum
@@ -227,6 +227,82 @@ class CallState(Enum):
 _QUEUED, _RUNNING, _DONE, _GONE = CallState.QUEUED, CallState.RUNNING, CallState.DONE, CallState.GONE
 
 
+class Wake:
+    """What one task awaits until a thread sets it; it may be awaited again.
+
+    A Future is set on its loop, and wakes its task a round of the loop later. This one has the thread put
+    the task itself on the loop: a fifth of a hop.
+
+    Args:
+        loop: the task's.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_is_set", "_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._is_set = False
+        self._cancelled: asyncio.CancelledError | None = None
+        # The task's callback, of which each thread that wants to call it takes the only one.
+        self._waiting: list[tuple[Callable[[Wake], object], Context | None]] = []
+        self._asyncio_future_blocking = False
+
+    def set(self) -> None:
+        """Wake the task, or have it not wait; from any thread.
+
+        Raises:
+            RuntimeError: its loop is closed.
+        """
+        # First set, then look for a callback; a task does the reverse. So one of them sees the other.
+        self._is_set = True
+        self._call(self._loop.call_soon_threadsafe)
+
+    def _call(self, soon: Callable[..., object]) -> None:
+        try:
+            callback, context = self._waiting.pop()
+        except IndexError:
+            return
+        soon(callback, self, context=context)
+
+    # -- what asyncio asks of an object that a task awaits -----------------------------------------------
+
+    def __await__(self) -> Generator[Wake, None, None]:
+        """Wait, and begin anew."""
+        if not self._is_set:
+            self._asyncio_future_blocking = True
+            yield self
+        self._is_set = False
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the task's loop."""
+        return self._loop
+
+    def add_done_callback(
+        self, callback: Callable[[Wake], object], *, context: Context | None = None
+    ) -> None:
+        """Have the task called when it is set."""
+        self._waiting.append((callback, context))
+        if self._is_set:
+            self._call(self._loop.call_soon)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Wake the task with a cancellation, unless it is about to wake."""
+        if self._is_set or self._cancelled is not None:
+            return False
+        self._cancelled = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
+        self._call(self._loop.call_soon)
+        return True
+
+    def result(self) -> None:
+        """Raise CancelledError if this was cancelled, by whom the message says: anyio looks at it."""
+        cancelled, self._cancelled = self._cancelled, None
+        if cancelled is not None:
+            try:
+                raise cancelled
+            finally:
+                del cancelled  # else its traceback holds this frame, and this frame it
+
+
 class Hop(Call, Generic[T]):
     """A call of the blocking core, made for a task by a thread.
 
@@ -275,7 +351,7 @@ class Hop(Call, Generic[T]):
         self._foreign = foreign
         self._state = _QUEUED
         self._is_closed = False
-        self._woken: asyncio.Future[None] = self.loop.create_future()
+        self._woken = Wake(self.loop)
         self._question: Callable[[], Awaitable[Any]] | None = None
         self._reply: tuple[Any, BaseException | None] = (None, None)
         self._value: Any = None
@@ -321,7 +397,6 @@ class Hop(Call, Generic[T]):
 
     async def _answer(self) -> None:
         """Do what the thread asks for, if it does, as only the task can."""
-        self._woken = self.loop.create_future()
         question, self._question = self._question, None
         if question is None:
             return
@@ -347,8 +422,6 @@ class Hop(Call, Generic[T]):
 
     async def _ended(self) -> None:
         while self._state not in (_DONE, _GONE):
-            if self._woken.done():
-                self._woken = self.loop.create_future()
             await self._woken
 
     def _outcome(self) -> T:
@@ -438,14 +511,10 @@ class Hop(Call, Generic[T]):
     def _wake_task(self) -> bool:
         """Wake the task; return false if its loop is gone."""
         try:
-            self.loop.call_soon_threadsafe(self._wake)
+            self._woken.set()
         except RuntimeError:
             return False
         return True
-
-    def _wake(self) -> None:
-        if not self._woken.done():
-            self._woken.set_result(None)
 
 
 def ask(question: Callable[[], Awaitable[A]]) -> A:

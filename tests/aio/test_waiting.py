@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import docstore
+from docstore.aio.calls import Wake
 from tests.kit.forms import PATIENCE
 
 LATE = 8.0
@@ -183,5 +184,30 @@ def test_the_one_connection_goes_from_hand_to_hand() -> None:
             over = True
             await asyncio.gather(*readers)
             assert 305 == await store.documents.count()
+
+    asyncio.run(main())
+
+
+def test_what_a_thread_sets_is_never_lost() -> None:
+    """A task goes on if a thread set it before, while or after the task begins to wait, or is cancelled."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        wake = Wake(loop)
+        for round in range(300):
+            thread = threading.Thread(target=wake.set)
+            thread.start()
+            if round % 3 == 0:
+                thread.join()
+            await asyncio.wait_for(asyncio.ensure_future(waited(wake)), PATIENCE)
+            thread.join()
+            task = asyncio.ensure_future(waited(wake))
+            await asyncio.sleep(0)
+            task.cancel("why")
+            with pytest.raises(asyncio.CancelledError, match="why"):
+                await task
+
+    async def waited(wake: Wake) -> None:
+        await wake
 
     asyncio.run(main())

@@ -68,7 +68,7 @@ def show_(
 @store_options
 def get_(
     names: tuple[str, ...], output: str | None, tenant: str | None, owner: str | None, url: str, blobs: str
-) -> None:
+) -> int:
     """Write the files of documents into the current folder, or to PATH; print where they are.
 
     \b
@@ -76,10 +76,12 @@ def get_(
     docstore get q3.pdf -o /tmp/report.pdf
     docstore get $(docstore find vendor=Acme --ids) -o folder
 
-    Without -o a file has the last part of its name, made safe, and is never written over another.
+    Without -o a file has the last part of its name, made safe, and is never written over another. Of several
+    those that are missing or damaged are named, and the others written; the exit status is then 1.
     """
-    from docstore.cli.output import shown
+    from docstore.cli.output import note, shown
     from docstore.cli.terms import documents_named
+    from docstore.errors import BlobCorrupt, BlobMissing
 
     with opened(url, blobs) as opened_store:
         store = within(opened_store, tenant, owner)
@@ -87,11 +89,18 @@ def get_(
         if output == "-":
             for document in found:
                 _copy_out(store, document)
-            return
+            return 0
         targets = _targets(found, output)
+        failed = 0
         for document, target in zip(found, targets, strict=True):
-            store.documents.download(document.id, target)
-            click.echo(shown(target))
+            try:
+                store.documents.download(document.id, target)
+            except (BlobCorrupt, BlobMissing) as error:
+                note(f"docstore: {document.external_id or document.filename}: {error}")
+                failed += 1
+            else:
+                click.echo(shown(target))
+    return int(failed > 0)
 
 
 def _targets(documents: Sequence[Document], output: str | None) -> list[Path]:

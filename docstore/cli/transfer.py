@@ -18,13 +18,13 @@ import click
 
 import docstore
 from docstore.cli.options import (
+    DEFAULT_BLOBS,
     blobs_option,
     json_option,
     opened,
     quiet_option,
     scope_options,
     store_options,
-    store_url,
     within,
 )
 from docstore.cli.output import note, print_json, shown, size_text, told
@@ -65,8 +65,8 @@ def copy_(
 ) -> int:  # fmt: skip
     """Copy SOURCE into TARGET: documents of all versions, extractions and bytes, just as they are.
 
-    Stores are named by their URLs, or SQLite files by their paths. Stopped at any point, the same command
-    goes on. At the end everything is read again and compared.
+    Stores are named by their URLs, SQLite files by their paths, backups by their folders. Stopped at any
+    point, the same command goes on. At the end everything is read again and compared.
 
     \b
     docstore copy docstore.db postgresql://localhost/docs --target-blobs s3://bucket/docs
@@ -78,8 +78,8 @@ def copy_(
     if target_blobs is None and not no_bytes:
         raise click.UsageError("say where the bytes are to go, --target-blobs URL, or --no-bytes")
     with (
-        opened(store_url(source), blobs) as one,
-        opened(store_url(target), target_blobs or "", must_exist=False) as other,
+        opened(source, blobs) as one,
+        opened(target, target_blobs or "", must_exist=False) as other,
         told("copying", quiet=quiet) as on_progress,
     ):
         report = docstore.copy(
@@ -143,8 +143,8 @@ def diff_(
     Exit status 0 if they hold the same, 1 if not.
     """
     with (
-        opened(store_url(a), blobs) as one,
-        opened(store_url(b), other_blobs) as other,
+        opened(a, blobs) as one,
+        opened(b, other_blobs or (DEFAULT_BLOBS if os.path.isdir(b) else "")) as other,
         told("comparing", quiet=quiet) as on_progress,
     ):
         views = within(one, tenant, owner), within(other, tenant, owner)
@@ -205,6 +205,8 @@ def export_(
     A document whose bytes are missing or damaged is named, and written without them; the exit status is then
     1.
     """
+    if os.path.isdir(file):
+        raise click.UsageError(f"{file} is a folder: name a file, such as {file.rstrip('/')}/export.jsonl")
     damaged: list[str] = []
 
     def on_damaged(id: str, error: Exception) -> None:
@@ -304,6 +306,8 @@ def _form_of(file: str, lines: io.BufferedReader) -> str:
     begin = lines.peek(1).lstrip()[:1]
     if is_export(lines.peek(4096)):
         return "export"
+    if begin == b"[" and not file.endswith(".csv"):
+        raise click.UsageError("a JSON array: write an object a line, such as by  jq -c '.[]'")
     return "csv" if re.search(r"\.(csv|tsv)(\.gz)?$", file) or begin not in (b"{", b"") else "jsonl"
 
 

@@ -22,6 +22,7 @@ __all__ = [
 
 # Records of one commit: what fails before it names the line that it stopped at.
 _BATCH = 1000
+_MOST_VALUE = 2**31 - 1  # characters of a value of CSV
 # What is a field of a document; all else is its metadata.
 _FIELDS = frozenset(
     {
@@ -136,7 +137,24 @@ def _of_csv(file: BinaryIO) -> Iterator[dict[str, Any]]:
         names = next(csv.reader([header], delimiter=separator), [])
         if not any(names):
             raise InvalidDocument("line 1: expected a header, the names of the fields", index=1)
-        for row in csv.reader(text, delimiter=separator):
+        for row in _rows(csv.reader(text, delimiter=separator)):
             yield {name: value for name, value in zip(names, row, strict=False) if name and value != ""}
+    except UnicodeDecodeError as wrong:
+        raise InvalidDocument(f"no UTF-8 text ({wrong.reason}): save it as UTF-8 first") from None
     finally:
         text.detach()
+
+
+def _rows(reader: Any) -> Iterator[list[str]]:
+    """Yield the rows of a reader of CSV, with values of any length: a content is longer than csv allows."""
+    while True:
+        allowed = csv.field_size_limit(_MOST_VALUE)
+        try:
+            row = next(reader, None)
+        except csv.Error as wrong:
+            raise InvalidDocument(f"line {reader.line_num}: no CSV: {wrong}", index=reader.line_num) from None
+        finally:
+            csv.field_size_limit(allowed)
+        if row is None:
+            return
+        yield row

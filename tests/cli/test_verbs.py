@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -201,6 +202,59 @@ def test_a_path_names_its_document_whatever_its_bytes(command: Run, papers: Path
     assert command("cat", f"papers/{'/'.join(['d' * 200] * 4)}/a.txt") == (0, "deep", "")
     status, _, err = command("cat", f"papers/no{raw}")
     assert (status, "there is no document" in err) == (1, True)
+
+
+def test_get_of_several_goes_on_behind_a_damaged_one(command: Run, papers: Path, tmp_path: Path) -> None:
+    """It is named, the others are there, and the exit status is 1."""
+    objects = [path for path in (tmp_path / "docstore-files").rglob("*") if path.is_file()]
+    (bill,) = [path for path in objects if path.read_bytes().startswith(b"item")]
+    bill.unlink()
+    status, out, err = command("get", "papers/2026/bill.csv", "papers/plan.txt", "-o", "out/")
+    assert (status, out) == (1, "out/plan.txt\n")
+    assert err.startswith("docstore: papers/2026/bill.csv: the object ")
+
+
+def test_a_backup_is_copied_and_compared_by_its_folder(command: Run, papers: Path, tmp_path: Path) -> None:
+    """With the bytes that are in it, wherever the command runs."""
+    assert command("backup", "saved/monday")[0] == 0
+    shutil.move("saved", "else")
+    shutil.move("docstore-files", "away")
+    assert command("copy", "else/monday", "new.db", "--target-blobs", "new-files")[0] == 0
+    for pair in (("else/monday", "new.db"), ("new.db", "else/monday")):
+        places = ("--blobs", "new-files") if pair[0] == "new.db" else ("--other-blobs", "new-files")
+        assert command("diff", *pair, *places, "--level", "hash")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"\xff\xfea\x00", "no UTF-8 text (invalid start byte): save it as UTF-8 first"),
+        ("a.json", b'[{"a": 1}]', "a JSON array: write an object a line, such as by jq -c '.[]'"),
+    ],
+)
+def test_what_cannot_be_imported_is_told(
+    command: Run, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    """In a line; nothing is added."""
+    (tmp_path / name).write_bytes(content)
+    status, out, err = command("import", name)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert command("count")[1] == "0\n"
+
+
+def test_a_long_value_of_csv_is_imported(command: Run, tmp_path: Path) -> None:
+    """Contents are longer than the 131,072 characters that Python's csv takes by itself."""
+    (tmp_path / "long.csv").write_text(f"filename,content\na.txt,{'x' * 200_000}\n")
+    assert command("import", "long.csv")[1] == "1 added; 0 replaced; 0 unchanged\n"
+    assert len(command("text", "a.txt")[1]) == 200_001
+    assert csv.field_size_limit() == 131_072
+
+
+def test_an_export_into_a_folder_is_refused_at_once(command: Run, papers: Path) -> None:
+    """Before anything is read."""
+    status, _, err = command("export", "papers/")
+    assert (status, "papers/ is a folder: name a file, such as papers/export.jsonl" in err) == (2, True)
 
 
 def test_a_short_beginning_is_too_short_to_remove_by(command: Run, papers: Path) -> None:

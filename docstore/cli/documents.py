@@ -275,7 +275,9 @@ def tag_(
     from docstore.cli.output import shown
     from docstore.cli.terms import named
 
-    wrong = [tag for tag in tags if tag[0] not in "+-" or len(tag) < 2]
+    wrong = [tag for tag in tags if tag[:1] not in ("+", "-") or len(tag) < 2]
+    if wrong and wrong[0] in ("", "+", "-"):
+        raise click.UsageError(f"{wrong[0]!r} has no tag: write +TAG to add one, -TAG to remove one")
     if wrong:
         raise click.UsageError(f"{wrong[0]!r}: write +{wrong[0]} to add it, -{wrong[0]} to remove it")
     added = [*(tag[1:] for tag in tags if tag[0] == "+"), *add]
@@ -289,7 +291,8 @@ def tag_(
         if removed and "tags" in document.metadata:
             operators = {"$pull": {"metadata.tags": {"$in": removed}}}
             document = store.documents.update(document.id, operators)
-    for tag in document.metadata.get("tags") or ():
+    found = document.metadata.get("tags")
+    for tag in found if isinstance(found, list) else [] if found is None else [found]:
         click.echo(shown(tag))
 
 

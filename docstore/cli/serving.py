@@ -135,7 +135,11 @@ def mcp_(
             app = protocol.http_app(store, keys=known, write=write, host=address)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        protocol.serve_http(app, address, port, said=lambda text: click.echo(text, err=True))
+        try:
+            protocol.serve_http(app, address, port, said=lambda text: click.echo(text, err=True))
+        except OSError as error:
+            reason = error.strerror or error
+            raise click.ClickException(f"cannot listen at {address}:{port}: {reason}") from None
 
 
 def _needs(extra: str, modules: tuple[str, ...]) -> None:

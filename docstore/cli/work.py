@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -64,6 +65,9 @@ def work_(
         raise click.UsageError("say what to do with each document: --extract, or a command behind --")
     if command and command[0].startswith("-"):
         raise click.NoSuchOption(command[0], ctx=click.get_current_context())
+    # A slip must not fail every document that waits.
+    if command and shutil.which(command[0]) is None:
+        raise click.UsageError(f"there is no program {command[0]!r}")
     from docstore.cli.output import note, print_json
     from docstore.cli.terms import filter_of
     from docstore.extract import completion_of

@@ -191,17 +191,15 @@ def index_folder(
     if not dry_run:
         rebind(store.documents, found, owned)
     indexer = Indexer(store, run, report)
-    is_empty = True
     try:
         for event in indexer.run((found, entry) for entry in walk(found.path, options)):
-            is_empty = is_empty and event.outcome in ("error", "passed")
             _tell(report, event, on_event)
     except FileNotFoundError:
         if not delete:
             raise
         report.kept = f"the folder {shown_path(found.path)} is not there"
     if delete:
-        _delete_gone(indexer, found, is_empty, on_event)
+        _delete_gone(indexer, found, on_event)
     return report
 
 
@@ -291,6 +289,8 @@ class Indexer:
         self.options = run
         self.report = report
         self.owned: dict[str, Any] = owned_by(run.tenant, run.owner)
+        # Of all shards: whether no file was met, and whether something met could not be looked at.
+        self.is_empty, self.is_broken = True, False
         self._waiting: list[tuple[IndexedFolder, FileReading, Document | None]] = []
         self._weight = 0
         self._ahead: deque[tuple[IndexedFolder, Entry, Document | None, Future[FileReading] | None]] = deque()
@@ -314,7 +314,10 @@ class Indexer:
         for folder, entry in files:
             if entry.ignored:
                 self.report.ignored += 1
-            elif shard is None or shard_of(folder.key(entry.name), shard[1]) == shard[0]:
+                continue
+            self.is_empty = self.is_empty and entry.problem is not None
+            self.is_broken = self.is_broken or (entry.problem is not None and not entry.passed)
+            if shard is None or shard_of(folder.key(entry.name), shard[1]) == shard[0]:
                 yield folder, entry
 
     def _look_at(self, files: list[tuple[IndexedFolder, Entry]]) -> Iterator[Event]:
@@ -408,6 +411,8 @@ class Indexer:
         name = shown_path(reading.entry.name)
         if reading.source is None and known is not None:
             yield Event("error", name, f"{reading.error}; version {known.version} is kept")
+        elif reading.source is None and not os.path.lexists(reading.entry.path):  # gone since it was listed
+            yield Event("error", name, reading.error)
         elif known is not None and known.sha256 == reading.sha256:
             yield from self._write_members(folder, reading)
             yield self._bring_up_to_date(folder, known, reading)
@@ -585,13 +590,12 @@ def _filename(entry: Entry) -> str:
     return os.fsencode(entry.name.rpartition("/")[2]).decode("utf-8", "replace")
 
 
-def _delete_gone(
-    indexer: Indexer, folder: IndexedFolder, is_empty: bool, on_event: Callable[[Event], object] | None
-) -> None:
+def _delete_gone(indexer: Indexer, folder: IndexedFolder, on_event: Callable[[Event], object] | None) -> None:
     """Remove the documents of files that are gone from a folder that could be read whole."""
     report, documents, shard = indexer.report, indexer.documents, indexer.options.shard
-    if not report.kept and (is_empty or report.counts["error"]):
-        reason = "could not be read in part" if report.counts["error"] else "is empty"
+    is_broken = indexer.is_broken or report.counts["error"] > 0
+    if not report.kept and (indexer.is_empty or is_broken):
+        reason = "could not be read in part" if is_broken else "is empty"
         report.kept = f"the folder {shown_path(folder.path)} {reason}"
     if report.kept:
         return

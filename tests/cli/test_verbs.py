@@ -251,6 +251,14 @@ def test_a_long_value_of_csv_is_imported(command: Run, tmp_path: Path) -> None:
     assert csv.field_size_limit() == 131_072
 
 
+def test_tags_that_are_none(command: Run, papers: Path) -> None:
+    """A sign alone is no tag, and a text in their place is shown whole."""
+    status, _, err = command("tag", "papers/plan.txt", "+")
+    assert (status, "'+' has no tag: write +TAG to add one, -TAG to remove one" in err) == (2, True)
+    assert command("set", "papers/plan.txt", "tags=urgent")[0] == 0
+    assert command("tag", "papers/plan.txt") == (0, "urgent\n", "")
+
+
 def test_an_export_into_a_folder_is_refused_at_once(command: Run, papers: Path) -> None:
     """Before anything is read."""
     status, _, err = command("export", "papers/")

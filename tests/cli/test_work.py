@@ -60,6 +60,14 @@ def test_work_takes_what_a_filter_says(docstore_: Run, place: list[str]) -> None
     assert (0, {"pending": 2, "processing": 0, "completed": 2, "failed": 0}) == (status, json.loads(out))
 
 
+def test_a_program_that_is_not_there_fails_no_document(docstore_: Run, place: list[str]) -> None:
+    """It is refused before anything is claimed."""
+    status, out, err = docstore_("work", *place, "no-such-program")
+    assert (status, out, "there is no program 'no-such-program'" in err) == (2, "", True)
+    status, out, _ = docstore_("status", "--json", *place)
+    assert (status, json.loads(out)["failed"]) == (0, 0)
+
+
 def test_status_prints_every_status(docstore_: Run, place: list[str]) -> None:
     """In the order of a document's life, those of none, too; a filter narrows."""
     status, out, _ = docstore_("status", *place)

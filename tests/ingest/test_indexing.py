@@ -385,6 +385,73 @@ def test_nothing_is_deleted_by_a_folder_that_cannot_be_read_whole(
     assert store.documents.count() == 4
 
 
+def test_a_shard_without_files_deletes_its_own(store: docstore.Store, tmp_path: Path) -> None:
+    """It is the folder that must not be empty, not the shard's part of it."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for name in ("a", "b", "c", "d", "e", "f", "g", "h"):
+        (folder / name).write_text(name)
+    shards = [(i, 3) for i in (1, 2, 3)]
+    counts = [index_folder(store, folder, shard=shard).counts["added"] for shard in shards]
+    assert min(counts) > 0
+    for name in ("a", "b", "c", "d", "e", "f", "g"):
+        (folder / name).unlink()
+    reports = [index_folder(store, folder, shard=shard, delete=True) for shard in shards]
+    assert [report.kept for report in reports] == ["", "", ""]
+    assert sum(report.counts["deleted"] for report in reports) == 7
+    assert store.documents.count() == 1
+
+
+def test_no_shard_deletes_below_a_folder_that_cannot_be_listed(
+    store: docstore.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whosever shard the folder is in: what cannot be seen is not gone."""
+    folder = tmp_path / "few"
+    (folder / "locked").mkdir(parents=True)
+    for name in ("a", "b", "c", "locked/d", "locked/e", "locked/f"):
+        (folder / name).write_text(name)
+    assert index_folder(store, folder).counts["added"] == 6
+    listing, looking = os.scandir, os.path.lexists
+
+    def listed(path: str) -> object:
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return listing(path)
+
+    monkeypatch.setattr("os.scandir", listed)
+    monkeypatch.setattr("os.path.lexists", lambda path: "locked/" not in str(path) and looking(path))
+    for shard in ((1, 2), (2, 2)):
+        report = index_folder(store, folder, shard=shard, delete=True)
+        assert report.kept.endswith("could not be read in part")
+        assert not report.ok
+    assert store.documents.count() == 6
+
+
+def test_a_file_that_vanishes_is_named_and_leaves_no_document(
+    store: docstore.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was listed, and is gone when it is to be read."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    (folder / "gone").write_text("gone")
+    reading = files._bytes_of
+
+    def vanishing(path: str) -> object:
+        if path.endswith("gone"):
+            os.unlink(path)
+        return reading(path)
+
+    monkeypatch.setattr(files, "_bytes_of", vanishing)
+    told: list[Event] = []
+    report = index_folder(store, folder, jobs=1, on_event=told.append)
+    assert (report.counts["added"], report.counts["error"]) == (1, 1)
+    assert [event.reason for event in told if event.name == "gone"] == [
+        "cannot be read: No such file or directory"
+    ]
+    assert store.documents.count() == 1
+
+
 def test_shards_do_the_folder_once_together(store: docstore.Store, folder: Path) -> None:
     """Each file in one of them, and a shard deletes no file of another's."""
     for n in range(12):

@@ -303,9 +303,8 @@ def passing(records: Iterable[Record], query: Query) -> Iterator[Record]:
     if any(query.collection.column(name).kind is Kind.JSON or name == "content" for name in reads):
         return (record for record in looked_over(records) if within(record, query) and test(record.facts))
     # A look at columns alone needs no decoded JSON.
-    return (
-        record for record in looked_over(records) if within(record, query) and test(record.columns_by_name)
-    )
+    names = tuple(reads)
+    return (record for record in looked_over(records) if within(record, query) and test(record.picked(names)))
 
 
 def behind_of(query: Query) -> Callable[[Record], bool] | None:

@@ -137,10 +137,10 @@ class Record:
         """Drop the decoded columns."""
         self._facts = None
 
-    @property
-    def columns_by_name(self) -> dict[str, Any]:
-        """Every column by name, JSON as text."""
-        return dict(zip(self._layout.names, self._values, strict=True))
+    def picked(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return these columns by name, as all that reads them within the backend sees them; JSON as text."""
+        values, places = self._values, self._layout.places
+        return {name: values[places[name]] for name in names}
 
     @property
     def number(self) -> int:
@@ -154,8 +154,7 @@ class Record:
 
     def row(self, names: Iterable[str]) -> Row:
         """Return these columns as the seam wants them: a fresh dictionary, JSON as text."""
-        values, places = self._values, self._layout.places
-        return {name: values[places[name]] for name in names}
+        return self.picked(names)
 
     def words(self, marks: bool) -> str | None:
         """Return the content's words in their stored form, kept once made; None without content."""

@@ -79,6 +79,8 @@ _REPLACED = (
     *(name for name in _GIVEN if name not in ("external_id", "owner", "created_at", "updated_at")),
     "file_type", "size", "sha256", "status",
 )  # fmt: skip
+# What a replaced document begins with again.
+_FRESH = (("attempts", 0), *lifecycle.NO_LEASE.items())
 # The fields that `merge` sets where they were given.
 _MERGED = (*(name for name in _GIVEN if name not in ("external_id", "owner", "metadata")), "status")
 # What a repeated put compares, beside the fields that were given: a worker may have set all else since.
@@ -291,15 +293,23 @@ class _Upsert:
     def run(self, writer: Writer) -> list[Done]:
         """Put all of them; return the row of each and what was done, nothing of a batch that is all new."""
         now = writer.now()
+        there: dict[Key, Row] | None = None
         if isinstance(self._given, Batch) and not self._items:
-            if not self._tried_rows and self._inserted(writer, self._given, now):
-                return []
+            if not self._tried_rows:
+                # A single writer has nobody to lock out, and need not look again.
+                limit = None if self._view.context.single_writer else 1
+                there = self._there(writer, self._given, limit)
+                if not there:
+                    self._insert(writer, self._given, now)
+                    return []
+                there = None if limit == 1 else there
             self._items = [Item(draft) for draft in self._given.drafts()]
             keys = map(_key_of, self._items)
             self._tried = {key: Done(row, "added") for key, row in zip(keys, self._tried_rows, strict=False)}
         # The order of locks is every writer's: chains first, by bucket, then the rows, by number.
         lifecycle.lock_chains(writer, self._chains(writer))
-        there = _found(writer, map(_key_of, self._items), "wait")
+        if there is None:
+            there = _found(writer, map(_key_of, self._items), "wait")
         self._new, self._changes = [], {}
         done: dict[Key, Done] = {}
         for item in self._items:
@@ -315,24 +325,25 @@ class _Upsert:
         self._tried = done
         return list(done.values())
 
-    def _inserted(self, writer: Writer, batch: Batch, now: int) -> bool:
-        """Insert a batch of which nothing is there, and return True; else leave it alone.
-
-        It looks without locks: the locks of a chain come before those of rows, for every writer.
+    @staticmethod
+    def _there(writer: Writer, batch: Batch, limit: int | None) -> dict[Key, Row]:
+        """Return the documents of a batch that are there, at most `limit`, without locks: those of a chain
+        come before those of rows, for every writer.
         """
         columns = batch.rows.columns
         each = zip(columns["tenant"], columns["id"], strict=True)
-        if _found(writer, (("id", tenant, id) for tenant, id in each), limit=1):
-            return False
+        return _found(writer, (("id", tenant, id) for tenant, id in each), limit=limit)
+
+    def _insert(self, writer: Writer, batch: Batch, now: int) -> None:
+        """Insert a batch of which nothing is there."""
         rows = new_rows(batch, now)
         insert_rows(writer, rows)
         self._tried_rows = rows
-        return True
 
     def _write_changes(self, writer: Writer, done: dict[Key, Done], now: int) -> None:
         rows = self._view.write_many(writer, list(self._changes.values()), now, touch=True)
         for key, row in zip(self._changes, rows, strict=True):
-            done[key] = done[key]._replace(row=row)
+            done[key] = Done(row, done[key].outcome)
         self._changes.clear()
 
     def _chains(self, writer: Writer) -> list[lifecycle.Chain]:
@@ -427,8 +438,12 @@ class _Upsert:
             return None
         if "updated_at" in item.draft.given:
             columns["updated_at"] = asked["updated_at"]
-        fresh: Row = {"attempts": 0, "fingerprint": fingerprint, **lifecycle.NO_LEASE}
-        return {**columns, **{name: value for name, value in fresh.items() if value != row[name]}}
+        if fingerprint != row["fingerprint"]:
+            columns["fingerprint"] = fingerprint
+        for name, value in _FRESH:
+            if row[name] != value:
+                columns[name] = value
+        return columns
 
     def _merged(self, item: Item, row: Row) -> dict[str, Any] | None:
         asked, given = item.draft.row, item.draft.given

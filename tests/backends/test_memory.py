@@ -175,7 +175,7 @@ def test_a_page_looks_no_further_than_to_its_end(
 
     def compiled(expr: Any) -> Any:
         test = compile_expr(expr)
-        return lambda facts: looked.append(facts["id"]) or test(facts)
+        return lambda facts: looked.append(facts["filename"]) or test(facts)
 
     monkeypatch.setattr("docstore_memory.backend.compile_expr", compiled)
     monkeypatch.setattr("docstore_memory.state.compile_expr", compiled)

@@ -361,7 +361,7 @@ def retry_(
 def rm_(
     names: tuple[str, ...], terms: tuple[str, ...], yes: bool, tenant: str | None, owner: str | None,
     url: str, blobs: str,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Remove documents: those named, or all that match, every version of them.
 
     \b
@@ -370,8 +370,9 @@ def rm_(
 
     The beginning of an id must have six characters at least. A document that is named is removed in the one
     version that is meant; the one before it is then the latest. --where asks first on a terminal, elsewhere
-    it needs --yes. The bytes go by: docstore collect.
+    it needs --yes; the answer no ends it with 1. The bytes go by: docstore collect.
     """
+    from docstore.cli.output import note
     from docstore.cli.terms import documents_named, filter_of
 
     if bool(names) == bool(terms):
@@ -386,15 +387,19 @@ def rm_(
         else:
             wanted = filter_of(terms)
             there = store.documents.count(wanted, latest_only=False)
-            _ask(there, yes)
+            if not _agreed(there, yes):
+                note("nothing was removed")
+                return 1
             removed = store.documents.delete_many(wanted)
     click.echo(f"{removed:,} removed")
+    return 0
 
 
-def _ask(count: int, yes: bool) -> None:
+def _agreed(count: int, yes: bool) -> bool:
+    """Return whether so many documents may be removed."""
     if yes or not count:
-        return
+        return True
     if not sys.stdin.isatty():
         match = "document matches" if count == 1 else "documents match"
         raise click.UsageError(f"{count:,} {match}: say --yes to remove")
-    click.confirm(f"Remove {count:,} documents?", abort=True, err=True)
+    return click.confirm(f"Remove {count:,} {'document' if count == 1 else 'documents'}?", err=True)

@@ -128,11 +128,12 @@ def _names(fields: str | None) -> list[str] | None:
 def _print(
     documents: Iterable[Any], form: str, names: Sequence[str] | None, zero: bool, content: bool, chain: bool
 ) -> None:
-    from docstore.cli.output import json_text, record
+    from docstore.cli.output import is_terminal, json_text, record, shown
 
     if form == "ids":
         # One by one, in constant memory: --all may list millions.
-        sys.stdout.writelines(f"{document.id}{chr(0) if zero else chr(10)}" for document in documents)
+        safe, end = shown if is_terminal() else str, chr(0) if zero else chr(10)
+        sys.stdout.writelines(f"{safe(document.id)}{end}" for document in documents)
         return
     if form == "table" and names is None:
         _print_documents(documents, chain)
@@ -190,15 +191,17 @@ def _print_array(rows: Iterator[dict[str, Any]]) -> None:
 
 
 def _print_rows(rows: Iterator[dict[str, Any]], form: str, names: Sequence[str] | None) -> None:
+    from docstore.cli.output import is_terminal, print_table, shown, table_of
+
     first = next(rows, None)
     header = list(names) if names is not None else list(first or ())
     every = iter(()) if first is None else (row for one in ([first], rows) for row in one)
     if form in ("csv", "tsv"):
         writer = csv.writer(sys.stdout, delimiter="," if form == "csv" else "\t", lineterminator="\n")
         writer.writerow(header)
-        writer.writerows([_cell(row.get(name)) for name in header] for row in every)
+        safe = shown if is_terminal() else str
+        writer.writerows([safe(_cell(row.get(name))) for name in header] for row in every)
         return
-    from docstore.cli.output import print_table, table_of
 
     print_table(table_of(header, ([_cell(row.get(name)) for name in header] for row in every)))
 

@@ -122,8 +122,11 @@ def record(model: BaseModel) -> dict[str, Any]:
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    """Write JSON; escapes where standard output cannot hold the characters."""
+    """Write JSON; escapes for characters that standard output cannot hold, or that steer a terminal."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    if is_terminal():
+        safe = (c if c == "\n" or _safe(c) == c else json.dumps(c)[1:-1] for c in text)
+        return "".join(safe)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeError:

@@ -203,13 +203,14 @@ def review_(
                 _accepted(store, store.extractions.get(id), reviewer)
             click.echo(f"{len(accept):,} accepted")
             return
-        waiting = store.extractions.find(wanted, sort="number", limit=limit).items
+        page = store.extractions.find(wanted, sort="number", limit=limit)
+        waiting = page.items
         if as_json:
             print_json([record(one) for one in waiting])
         elif lists or not (sys.stdin.isatty() and sys.stdout.isatty()):
             _list(waiting)
         else:
-            _go_through(store, waiting, reviewer)
+            _go_through(store, waiting, reviewer, more=page.next_cursor is not None)
 
 
 def _list(waiting: list[Extraction]) -> None:
@@ -226,11 +227,12 @@ def _flagged(extraction: Extraction) -> list[str]:
     return [name for name, flag in (extraction.review_flags or {}).items() if flag]
 
 
-def _go_through(store: Store, waiting: list[Extraction], reviewer: str) -> None:
-    from docstore.cli.output import note
+def _go_through(store: Store, waiting: list[Extraction], reviewer: str, *, more: bool) -> None:
+    from docstore.cli.output import note, shown
 
+    skipped = 0
     for place, extraction in enumerate(waiting, 1):
-        click.echo(f"\n{place} of {len(waiting)}: {extraction.filename}")
+        click.echo(f"\n{place} of {len(waiting)}: {shown(extraction.filename)}")
         _show(extraction)
         answer = click.prompt(
             "accept, correct, skip or quit",
@@ -243,7 +245,12 @@ def _go_through(store: Store, waiting: list[Extraction], reviewer: str) -> None:
         elif answer == "c":
             corrected = _corrected(extraction)
             store.extractions.review(extraction.id, corrected, reviewed_by=reviewer)
-    note("nothing more waits for a review")
+        else:
+            skipped += 1
+    if more or skipped:
+        note("more wait: run it again" if more else f"{skipped:,} skipped: they wait still")
+    else:
+        note("nothing more waits for a review")
 
 
 def _show(extraction: Extraction) -> None:
@@ -259,11 +266,15 @@ def _show(extraction: Extraction) -> None:
 
 def _corrected(extraction: Extraction) -> dict[str, Any]:
     """Ask for each field, flagged ones first, and return the results as they should be."""
+    from docstore.cli.output import shown
+
     results = dict(extraction.results or {})
     flagged = set(_flagged(extraction))
     for name in sorted(results, key=lambda name: name not in flagged):
-        before = json.dumps(results[name], ensure_ascii=False)
-        given = click.prompt(name, default=before, err=True)
+        before = shown(json.dumps(results[name], ensure_ascii=False))
+        given = click.prompt(f"{shown(name)} [{before}]", default="", show_default=False, err=True)
+        if not given:
+            continue
         try:
             results[name] = json.loads(given)
         except ValueError:

@@ -18,7 +18,7 @@ def place(tmp_path: Path) -> list[str]:
     """The options that name a store with two extractions that wait for a review."""
     url = f"sqlite:///{tmp_path}/docs.db"
     with docstore.open(url) as store:
-        bill = store.documents.add(filename="bill.pdf")
+        bill = store.documents.add(filename="bill\x1b[2J.pdf")
         for total in (12, 13):
             scores: dict[str, float] = {"total": 40, "vendor": 99}
             results = {"vendor": "Acme", "total": total}
@@ -55,6 +55,7 @@ def test_review_goes_through_the_queue_at_a_terminal(place: list[str]) -> None:
     status, shown = at_a_terminal(["review", "--by", "ada", *place], typed)
     assert (status, typed) == (0, [])
     assert shown.index("total: 12") < shown.index("vendor:")
+    assert "1 of 2: bill\\x1b[2J.pdf" in shown
     assert "nothing more waits for a review" in shown
     with docstore.open(place[1]) as store:
         done = store.extractions.find(sort="number")

@@ -251,6 +251,35 @@ def test_a_long_value_of_csv_is_imported(command: Run, tmp_path: Path) -> None:
     assert csv.field_size_limit() == 131_072
 
 
+@pytest.mark.parametrize("form", ["--csv", "--tsv", "--jsonl", "--json", "--table"])
+def test_no_form_steers_a_terminal(command: Run, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal names come as escapes, within JSON as JSON's; in a pipe they are exact."""
+    name = "a\x1b[2J\x9b\u202e\u00e9.txt"
+    with docstore.open("sqlite:///docstore.db") as store:
+        store.documents.add(filename=name, id="x\x1by")
+    exact = command("find", form, "--fields", "filename,id")[1]
+    if form != "--table":
+        assert (json.dumps(name, ensure_ascii=False)[1:-1] if "json" in form else name) in exact
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    told = command("find", form, "--fields", "filename,id")[1]
+    assert not any(part in told for part in ("\x1b[2J", "\x9b", "\u202e"))
+    assert "\u00e9" in told
+    assert command("find", "--ids")[1] == "x\\x1by\n"
+    if form == "--jsonl":
+        assert json.loads(told)["filename"] == name
+
+
+def test_no_is_an_answer(command: Run, papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rm --where` asks on a terminal; then nothing is removed, and the exit status is 1."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    status, out, err = command("rm", "--where", "file_type=text")
+    assert (status, out) == (1, "")
+    assert "Remove 1 document? [y/N]" in err
+    assert err.endswith("nothing was removed\n")
+    assert command("count")[1] == "3\n"
+
+
 def test_tags_that_are_none(command: Run, papers: Path) -> None:
     """A sign alone is no tag, and a text in their place is shown whole."""
     status, _, err = command("tag", "papers/plan.txt", "+")

@@ -710,7 +710,10 @@ class Clock:
         read = time.time_ns() // 1000 if wall is None else wall
         with self._mutex:
             self._is_ahead = read < self._last
-            return self._tell(self._passed() if self._is_ahead else read)
+            if self._is_ahead:
+                return self._tell(self._passed())
+            self._last, self._told_at = read, time.monotonic_ns() // 1000
+            return read
 
     def go_on(self, told: int, told_when: int, wall: int | None = None) -> int:
         """Return the time in a store that was told one before, maybe by another process.

@@ -521,40 +521,37 @@ def _filler(collection: Collection, model: type[BaseModel], heavy: Sequence[str]
                 known.clear()
             known.add(kinds)
         try:
-            return filled(values)
+            for name in heavy:
+                if name not in values:
+                    values[name] = None
+            for name in json_fields:
+                text = values[name]
+                if text is not None:
+                    object = from_json(text)
+                    if type(object) is not dict:
+                        raise ValueError(name)
+                    values[name] = object
+            last, moment = 0, _EPOCH
+            for name in instants:
+                at = values[name]
+                if at is not None:
+                    if at != last:  # most records have one instant, several times
+                        last, moment = at, _EPOCH + timedelta(0, 0, at)
+                    values[name] = moment
+            values["status"] = _STATUS[values["status"]]
+            for name, words in choices:
+                if values[name] not in words:
+                    raise ValueError(name)
+            # Past pydantic's validation: what was validated when it was written is only filled in.
+            made = new(model)
+            _hold(made, values)
+            _hold_set(made, names.copy())
+            _hold_extra(made, None)
+            _hold_private(made, None)
+            return made
         except (ValueError, TypeError, KeyError, OverflowError) as wrong:
             left = {name: value for name, value in values.items() if type(value) not in (dict, datetime)}
             raise unreadable(collection, values, fault_of(collection, left) or str(wrong)) from wrong
-
-    def filled(values: dict[str, Any]) -> Any:
-        for name in heavy:
-            if name not in values:
-                values[name] = None
-        for name in json_fields:
-            text = values[name]
-            if text is not None:
-                object = from_json(text)
-                if type(object) is not dict:
-                    raise ValueError(name)
-                values[name] = object
-        last, moment = 0, _EPOCH
-        for name in instants:
-            at = values[name]
-            if at is not None:
-                if at != last:  # most records have one instant, several times
-                    last, moment = at, _EPOCH + timedelta(0, 0, at)
-                values[name] = moment
-        values["status"] = _STATUS[values["status"]]
-        for name, words in choices:
-            if values[name] not in words:
-                raise ValueError(name)
-        # Past pydantic's validation: what was validated when it was written is only filled in.
-        made = new(model)
-        _hold(made, values)
-        _hold_set(made, names.copy())
-        _hold_extra(made, None)
-        _hold_private(made, None)
-        return made
 
     return fill
 

@@ -312,7 +312,8 @@ class WriteLock:
     def release(self) -> None:
         """Let the next one have the lock."""
         try:
-            self._leave_process()
+            if self._file is not None and fcntl is not None:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _GATE)
         finally:
             self._threads.release()
 
@@ -363,10 +364,6 @@ class WriteLock:
                     raise _busy() from None
             sleep(pause)
             pause = min(pause * 2, 0.002)
-
-    def _leave_process(self) -> None:
-        if self._file is not None and fcntl is not None:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _GATE)
 
 
 def _busy() -> StoreBusy:

@@ -613,8 +613,8 @@ class SnapshotSession:
 
     def changed(self, collection: Collection) -> None:
         """Compact the log, after an update or a delete, if it is long."""
-        self._noted(collection, self._last)
-        self._last = None
+        last, self._last = self._last, None
+        self._noted(collection, last)
 
     def is_noted(self, *collections: Collection) -> bool:
         """Return whether the log holds a change of these collections, or of any."""

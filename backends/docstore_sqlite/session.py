@@ -174,6 +174,8 @@ class SQLiteSession(Session):
 
     def select(self, query: Query) -> list[Row]:
         """Return the rows of ``query`` in its order, found by the index where it helps."""
+        if (id := _id_of(query)) is not None:
+            return self._point(query, id)
         rows = self._select(query)
         if query.after is not None and query.limit is not None and len(rows) < query.limit:
             first = query.order[0]
@@ -195,8 +197,6 @@ class SQLiteSession(Session):
         return self.rows_of(query, where.wrapped(start, f" LIMIT {int(limit)}"))
 
     def _select(self, query: Query) -> list[Row]:
-        if (id := _id_of(query)) is not None:
-            return self._point(query, id)
         if query.lock == "skip" and (queued := self._queued(query)) is not None:
             return self.rows_of(query, queued)
         held = prepared_query(query)
@@ -249,7 +249,10 @@ class SQLiteSession(Session):
         names, text = known
         values = [value for value in (scope.tenant, scope.owner, id, query.limit) if value is not None]
         self.cursor.execute(text, values)
-        return self._rows(query.collection, names, self.cursor.fetchall())
+        fetched = self.cursor.fetchall()
+        if names == _LIGHT:
+            return [_document(*values) for values in fetched]
+        return self._rows(query.collection, names, fetched)
 
     def _column_page(self, query: Query, columns: ColumnFilter) -> Fragment:
         compiler = self.compilers[query.collection.name]

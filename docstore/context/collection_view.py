@@ -435,7 +435,8 @@ class CollectionView(Generic[T]):
 
         ``include`` names private columns that ``make`` or ``along`` reads.
         """
-        key, expected = self.id_of(id), check_revision_argument(if_revision)
+        key = self.id_of(id)
+        expected = None if if_revision is None else check_revision_argument(if_revision)
         tried: Row | None = None
         # One statement compares the revision and writes; nothing is locked between reading and writing.
         if along is None and first is None and (backend := self.context.alone) is not None:

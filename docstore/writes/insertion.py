@@ -371,31 +371,40 @@ def store(root: StoreContext, checks: Checks, given: Batch | Sequence[Draft]) ->
         BackendError: the database failed.
     """
     reached("P0")
-    with ExitStack() as stack:
-        items: Batch | list[Item] = (
-            given
-            if isinstance(given, Batch)
-            else [
+    if isinstance(given, Batch):
+        stored = _committed(root, given)
+    elif all(draft.source is None for draft in given):
+        stored = _committed(root, [Item(draft) for draft in given])
+    else:
+        with ExitStack() as stack:
+            items = [
                 Item(draft)
                 if draft.source is None
                 else opened_item(root, checks, draft, stack, pause=len(given) > 1)
                 for draft in given
             ]
-        )
-        puts = [] if isinstance(items, Batch) else [item.put for item in items if item.put is not None]
+            puts = [item.put for item in items if item.put is not None]
 
-        def commit() -> list[StoredRow]:
-            for item in () if isinstance(items, Batch) else items:
-                item.settle()
-            inserting = Insertion(items)
-            stored = None if puts or root.alone is None else inserting.alone(root, root.alone)
-            if stored is None:
-                stored = root.written(inserting.run, recognises=True)
-            root.committed("P4.2")
-            return stored
+            def commit() -> list[StoredRow]:
+                for item in items:
+                    item.settle()
+                return _committed(root, items, has_bytes=True)
 
-        stored = put_bytes(root, puts, commit) if puts else commit()
+            stored = put_bytes(root, puts, commit)
     reached("P5")
+    return stored
+
+
+def _committed(
+    root: StoreContext, items: Batch | Sequence[Item], *, has_bytes: bool = False
+) -> list[StoredRow]:
+    """Insert documents in one transaction, or by one statement where the backend can."""
+    inserting = Insertion(items)
+    alone = None if has_bytes else root.alone
+    stored = None if alone is None else inserting.alone(root, alone)
+    if stored is None:
+        stored = root.written(inserting.run, recognises=True)
+    root.committed("P4.2")
     return stored
 
 

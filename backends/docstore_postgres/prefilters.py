@@ -33,8 +33,7 @@ from docstore.query.expr import (
     leaves,
 )
 from docstore.query.fields import Collection
-from docstore.query.patterns import required_literals, required_text
-from docstore.query.text import fold
+from docstore.query.patterns import filename_texts, plain_runs
 from docstore_postgres import jsonpath
 from docstore_postgres.jsonpath import JsonRoot, array_text, indexed, tested
 from docstore_postgres.patterns import like_text
@@ -121,7 +120,6 @@ _KEYS = (("id",), ("external_id",), ("document_id",), ("sha256",))
 _TOO_LONG = "'*'"
 # Zeros before two others: their trigrams are in most numbered names, and cost more than they tell.
 _ZEROS = re.compile(r"0+(?=00)")
-_PLAIN_RUN = re.compile(r"[ -~]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,15 +221,12 @@ class PrefilterFinder:
                 return self._occurs(expr, scope)
             case Or(terms):
                 return _either(self.prefilter(term, scope) for term in terms)
-            case In(("filename",), values) if len(values) <= _FEW_VALUES:
-                return _either(self._named(fold(value)) for value in values if value is not None)
-            case Compare(("filename",), "eq", str() as value):
-                return self._named(fold(value))
-            case (Match(("filename",)) | Regex(("filename",))) as leaf:
-                part = _required(leaf)
-                return None if part is None else self._named(part)
             case _:
-                return None
+                required = filename_texts(expr)
+                if required is None or len(required[0]) > _FEW_VALUES:
+                    return None
+                parts = [texts if required[1] else plain_runs(texts) for texts in required[0]]
+                return _either(self._named(max(part, key=len, default="")) for part in parts)
 
     def _named(self, part: str) -> Fragment | None:
         """Return that a document's folded filename has all trigrams of ``part``."""
@@ -290,30 +285,6 @@ def _either(parts: Iterable[Fragment | None]) -> Fragment | None:
     every = list(parts)
     found = [part for part in every if part is not None]
     return either(found) if found and len(found) == len(every) else None
-
-
-def _required(leaf: Match | Regex) -> str | None:
-    """Return a text that the folded filename must hold where the filename matches ``leaf``."""
-    if isinstance(leaf, Regex):
-        return _folds_alike([required_text(leaf.pattern)])
-    match leaf.kind:
-        case "isubstring":
-            return fold(leaf.text) or None
-        case "iglob":
-            return max(required_literals(leaf.text, folded=True), key=len, default=None)
-        case "glob":
-            return _folds_alike(required_literals(leaf.text))
-        case _:
-            return _folds_alike([leaf.text])
-
-
-def _folds_alike(literals: list[str]) -> str | None:
-    """Return the longest run of characters that folding changes by A–Z alone, whatever stands around it.
-
-    The last character of a run is left out, as a mark behind it could change it.
-    """
-    runs = [run[:-1].lower() for literal in literals for run in _PLAIN_RUN.findall(literal)]
-    return max(runs, key=len, default=None)
 
 
 def _lexeme(word: str) -> str:

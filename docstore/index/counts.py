@@ -269,7 +269,7 @@ def _parts(
     """
     if not among:
         return [], EMPTY
-    slices = source.column(path, column)
+    slices, is_listed = source.column(path, column), among.is_listed
     # What the slices behind a place can still add to an ordinal.
     rests = [0]
     for bit, _ in reversed(slices.varying):
@@ -278,16 +278,17 @@ def _parts(
     parts: list[tuple[int, Bitmap]] = []
     stack = [(among, 0, slices.base)]
     while stack:
-        if len(parts) + len(stack) > _MOST_PARTS and not among.is_listed:
+        if len(parts) + len(stack) > _MOST_PARTS and not is_listed:
             return parts, union_all(level for level, _, _ in stack)
         level, place, least = stack.pop()
         while rests[place] and not is_one(least, least | rests[place]):
             bit, bits = slices.varying[place]
             place += 1
-            ones = intersection(level, bits)
+            # Of a short list of 2,000 an intersection takes 0.4 ms, of integers 5 µs.
+            ones = intersection(level, bits) if is_listed else Bitmap.of_integer(level.integer & bits.integer)
             if not ones:
                 continue
-            rest = difference(level, ones)
+            rest = difference(level, ones) if is_listed else Bitmap.of_integer(level.integer ^ ones.integer)
             if rest:
                 stack.append((rest, place, least))
             level, least = ones, least | bit

@@ -16,12 +16,12 @@ from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Final, TypeAlias
 
 from docstore.index.bitmap import NUMBERS_TYPE, Members, packed_members
-from docstore.query.expr import Compare, Expr, Match, Occurs
-from docstore.query.patterns import required_literals
+from docstore.query.expr import Expr, Occurs
+from docstore.query.patterns import filename_texts
 from docstore.query.text import fold, index_words, search_fold, words
 
 _PAD = "\0\0"
@@ -30,6 +30,8 @@ _CYRILLIC = re.compile("[\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f]")
 _MOST_TOKENS = 24
 # Pieces of three characters that are remembered with their tokens.
 _KEPT_PIECES = 65_536
+# Names of a list that are asked for together; of more, a scan takes less.
+_MOST_NAMES = 64
 _KEPT_TERMS = 256  # of a search; each source of an index asks for its tokens anew
 _AT_ONCE: Final = 512
 _CODES: Final = {1: NUMBERS_TYPE, 2: "Q"}
@@ -223,26 +225,15 @@ def text_query(leaf: Expr) -> Alternatives | None:
     Returns:
         None if the text index cannot narrow the leaf.
     """
-    match leaf:
-        case Occurs():
-            return _asked_term(leaf)
-        case Match(("filename",), "substring" | "starts_with", text):
-            return _either(_piece(fold(text)), _piece(text))
-        case Match(("filename",), "isubstring", text):
-            return _either(_piece(fold(text)))
-        case Match(("filename",), "glob", text):
-            pieces = required_literals(text)
-            return _either(
-                [t for p in pieces for t in _piece(fold(p))], [t for p in pieces for t in _piece(p)]
-            )
-        case Match(("filename",), "iglob", text):
-            return _either(
-                [token for piece in required_literals(text, folded=True) for token in _piece(piece)]
-            )
-        case Compare(("filename",), "eq", str(text)):
-            return _either(_piece(fold(text)), _piece(text))
-        case _:
-            return None
+    if isinstance(leaf, Occurs):
+        return _asked_term(leaf)
+    required = filename_texts(leaf)
+    if required is None or not 0 < len(required[0]) <= _MOST_NAMES:
+        return None
+    alternatives, is_folded = required
+    folded = [texts if is_folded else list(map(fold, texts)) for texts in alternatives]
+    forms = folded if is_folded else [*folded, *alternatives]
+    return _either(*([token for text in texts for token in _piece(text)] for texts in forms))
 
 
 @lru_cache(_KEPT_TERMS)
@@ -267,13 +258,17 @@ def _either(*options: Sequence[str]) -> Alternatives | None:
 
 
 def _piece(text: str) -> list[str]:
-    """Return the tokens of names that hold ``text``; under three characters, a beginning of one."""
+    """Return tokens of names that hold ``text``; under three characters, a beginning of one.
+
+    Those of every third place and of the last one: they cover the text, and FTS5 merges a third of the lists.
+    """
     written = [_WRITTEN[ord(character)] for character in text]
     if not written:
         return []
     if len(written) < 3:
         return ["n" + "".join(written) + "*"]
-    return ["n" + "".join(written[at : at + 3]) for at in range(min(len(written) - 2, _MOST_TOKENS))]
+    places = dict.fromkeys((*range(0, len(written) - 2, 3), len(written) - 3))
+    return ["n" + "".join(written[at : at + 3]) for at in islice(places, _MOST_TOKENS)]
 
 
 def _words(found: Sequence[str], prefix: bool) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from docstore.concurrency import check
 from docstore.errors import shown
+from docstore.query.expr import Compare, Expr, In, Match, Regex
 from docstore.query.text import fold
 
 _SPACES = " \t\n\r\f\v"
@@ -113,6 +114,42 @@ def required_text(pattern: str) -> str:
         else:
             runs[-1] += token[-1]
     return max(runs, key=len)
+
+
+_PLAIN_RUN = re.compile(r"[ -~]{2,}")
+
+
+def plain_runs(texts: Iterable[str]) -> list[str]:
+    """Return the runs of characters that folding changes by A–Z alone, whatever stands around them, folded.
+
+    The last character of a run is left out, as a mark behind it could change it.
+    """
+    return [run[:-1].lower() for text in texts for run in _PLAIN_RUN.findall(text)]
+
+
+def filename_texts(leaf: Expr) -> tuple[list[list[str]], bool] | None:
+    """Return what a filename that matches ``leaf`` must hold.
+
+    Returns:
+        Alternatives, each of texts that are all held, and whether the fold of the filename holds them; else
+        the filename itself. None if it may hold anything.
+    """
+    match leaf:
+        case Compare(("filename",), "eq", str(text)):
+            return [[fold(text)]], True
+        case In(("filename",), values) if values:
+            return [[fold(value)] for value in values if isinstance(value, str)], True
+        case Match(("filename",), "isubstring", text):
+            return [[fold(text)]], True
+        case Match(("filename",), "iglob", text):
+            return [required_literals(text, folded=True)], True
+        case Match(("filename",), kind, text):
+            return [required_literals(text) if kind == "glob" else [text]], False
+        case Regex(("filename",), pattern, flags):
+            texts = [required_text(pattern)]
+            return ([plain_runs(texts)], True) if "i" in flags else ([texts], False)
+        case _:
+            return None
 
 
 def _joins(kept: list[str], after: str) -> bool:

@@ -74,7 +74,7 @@ SELECT rowid
 FROM "docstore_text"
 WHERE "docstore_text" MATCH ?
 LIMIT ?;
---   '(ntic AND nick AND ncke AND nket AND net0 AND nt04 AND n042 AND n424 AND n242) OR (wticket0424
+--   '(ntic AND nket AND n042 AND n242) OR (wticket04242*)'
 --   20001
 
 SELECT {columns}

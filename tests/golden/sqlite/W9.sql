@@ -19,7 +19,7 @@ SELECT rowid
 FROM "docstore_text"
 WHERE "docstore_text" MATCH ?
 LIMIT ?;
---   '(nrep AND nepo AND npor AND nort)'
+--   '(nrep AND nort)'
 --   513
 
 SELECT value
@@ -61,7 +61,7 @@ SELECT rowid
 FROM "docstore_text"
 WHERE "docstore_text" MATCH ?
 LIMIT ?;
---   '(nz0002d00 AND n000 AND n004 AND n042 AND n424 AND n242 AND n42z0002e)'
+--   '(nz0002d00 AND n042 AND n42z0002e)'
 --   513
 
 SELECT value
@@ -72,9 +72,11 @@ WHERE name = ?;
 SELECT {columns}
 FROM json_each(?) AS j
 CROSS JOIN "docstore_document" AS d ON d.number = j.value
+WHERE (instr(d.filename, ?) > 0 AND d.is_latest)
 ORDER BY d.created_at DESC, d.number DESC
 LIMIT ? OFFSET ?;
---   '[]'
+--   '[43]'
+--   '-0004242.'
 --   11
 --   0
 
@@ -154,7 +156,7 @@ SELECT rowid
 FROM "docstore_text"
 WHERE "docstore_text" MATCH ?
 LIMIT ?;
---   '(nz0002d00 AND n000 AND n004 AND n042 AND n424)'
+--   '(nz0002d00 AND n042 AND n424)'
 --   513
 
 SELECT value

@@ -140,7 +140,10 @@ def _folder(path: str, options: Mapping[str, Any]) -> str:
         raise BlobError(f"a local folder takes no storage options, {sorted(options)} were given")
     if not path:
         raise BlobError("blobs='file://': expected a folder's path after it")
-    return os.path.abspath(path)
+    whole = os.path.abspath(path)
+    if whole != whole.encode(errors="replace").decode():
+        raise BlobError(f"blobs={shown(whole)} is no UTF-8, and the database keeps it: name another folder")
+    return whole
 
 
 def _require(scheme: str, rest: str) -> None:

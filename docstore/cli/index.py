@@ -294,6 +294,11 @@ class _Report:
             click.echo(f"{_WOULD[event.outcome]}: {shown(event.name)}")
 
 
+def _name_of(file: str) -> str:
+    """Return a file's name as a document's: a byte that is no UTF-8 becomes the sign for one."""
+    return os.fsencode(os.path.basename(file)).decode("utf-8", "replace")
+
+
 _WOULD = {
     "added": "would add",
     "changed": "would change",
@@ -345,7 +350,7 @@ def add_(
         for file in files:
             source: Any = sys.stdin.buffer.read() if file == "-" else file
             named: dict[str, Any] = {
-                "filename": filename or ("stdin" if file == "-" else os.path.basename(file))
+                "filename": filename or ("stdin" if file == "-" else _name_of(file))
             }
             if on_conflict is None:
                 added.append(store.documents.add(source, **named, **given))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 import click
 
@@ -25,12 +26,15 @@ __all__ = [
     "scope_options",
     "search_option",
     "sqlite_file",
+    "store_named",
     "store_options",
     "store_url",
     "terms_argument",
     "within",
 ]
 
+# What is a URL without // behind it, too: a slip, and no file.
+_SCHEMES = ("sqlite", "postgresql", "postgres", "memory", "file")
 DEFAULT_STORE = "docstore.db"
 DEFAULT_BLOBS = "./docstore-files"
 
@@ -120,13 +124,19 @@ def store_url(text: str) -> str:
     """Return the URL of a store that was named by its URL, the path of a SQLite file or a backup's folder.
 
     Raises:
-        click.UsageError: the text is empty.
+        click.UsageError: the text is empty, or a URL of SQLite without the three slashes.
     """
     if not text.strip():
         raise click.UsageError("the store has no name: write its file or URL, or leave --store out")
     if os.path.isdir(text):
         text = os.path.join(text, "docstore.db")
-    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else f"sqlite:///{text}"
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9.-]+)(\+\w+)?:(//)?", text)
+    if scheme is not None and (scheme[3] or scheme[1] in _SCHEMES):
+        if scheme[1] == "sqlite" and not re.match(r"[^:]+:(///|//(\?|\Z))", text):
+            raise click.UsageError(f"--store {text!r}: write the file's path alone, or sqlite:///FILE")
+        return text
+    # In a URL these say something else.
+    return f"sqlite:///{text.replace('%', '%25').replace('?', '%3F')}"
 
 
 @contextmanager
@@ -155,11 +165,33 @@ def opened(url: str, blobs: str, *, must_exist: bool = True, **options: Any) -> 
             f"there is no store at {file}: make one with  docstore index FOLDER --store {shlex.quote(url)}"
         )
     try:
-        store = open(store_url(url), blobs=blobs or None, default_timezone=UTC, **options)
+        with store_named():
+            store = open(store_url(url), blobs=blobs or None, default_timezone=UTC, **options)
     except BlobError as error:
         raise click.UsageError(f"--blobs: {error}") from None
     with store:
         yield store
+
+
+@contextmanager
+def store_named() -> Iterator[None]:
+    """Refuse a `--store` that a block finds to be no URL.
+
+    Raises:
+        click.UsageError: it is none.
+    """
+    from sqlalchemy.exc import ArgumentError
+
+    from docstore.errors import DocstoreError
+
+    try:
+        yield
+    except (ValueError, ArgumentError) as error:
+        if isinstance(error, DocstoreError):
+            raise
+        raise click.UsageError(
+            f"--store: {error}; expected a SQLite file's path or postgresql://HOST:PORT/NAME"
+        ) from None
 
 
 def _blobs_of(url: str, blobs: str) -> str:
@@ -170,7 +202,7 @@ def _blobs_of(url: str, blobs: str) -> str:
 def sqlite_file(url: str) -> Path | None:
     """Return the file of a SQLite store, None for any other store."""
     match = re.match(r"sqlite(?:\+\w+)?:///(?:file:)?([^?]+)", store_url(url))
-    return None if match is None or match[1] == ":memory:" else Path(match[1])
+    return None if match is None or match[1] == ":memory:" else Path(unquote(match[1]))
 
 
 def local_path(blobs: str) -> Path | None:

@@ -199,9 +199,10 @@ def _ways(name: str, prefix: int) -> Iterable[tuple[dict[str, Any], bool]]:
         return
     raw = os.fsencode(name)
     if len(raw) > _LONG or raw.decode(errors="replace") != name:  # a path that its key does not spell
-        from docstore.ingest.folders import key_of
+        from docstore.ingest.folders import key_of, shown_path
 
-        yield {"external_id": key_of(name)}, True
+        root, slash, path = name.partition("/")
+        yield {"external_id": key_of(shown_path(root) + slash + path)}, True
         name = raw.decode(errors="replace")
     yield {"id": name}, False
     yield {"external_id": name}, True

@@ -18,6 +18,7 @@ from docstore.cli.options import (
     quiet_option,
     scope_options,
     sqlite_file,
+    store_named,
     store_options,
     store_url,
     within,
@@ -381,7 +382,8 @@ def upgrade_(dry_run: bool, as_json: bool, url: str, blobs: str) -> int:
     file = sqlite_file(url)
     if file is not None and not file.exists():
         raise click.ClickException(f"there is no store at {file}: name another by --store")
-    report = docstore.upgrade(store_url(url), dry_run=dry_run)
+    with store_named():
+        report = docstore.upgrade(store_url(url), dry_run=dry_run)
     if as_json:
         print_json(asdict(report))
     elif not report.steps:
@@ -458,7 +460,7 @@ def partition_(by: str, count: int, cancel: bool, quiet: bool, url: str, blobs: 
     docstore partition --store postgresql://localhost/docs --cancel
     """
     _refuse_file(url, "partition")
-    with told("partitioning", quiet=quiet) as on_progress:
+    with store_named(), told("partitioning", quiet=quiet) as on_progress:
         docstore.partition(store_url(url), count, cancel=cancel, on_progress=on_progress)
     click.echo("cancelled" if cancel else f"{count} partitions by {by}")
 
@@ -473,7 +475,7 @@ def distribute_(quiet: bool, url: str, blobs: str) -> None:
     docstore distribute --store postgresql://localhost/docs
     """
     _refuse_file(url, "distribute")
-    with told("distributing", quiet=quiet) as on_progress:
+    with store_named(), told("distributing", quiet=quiet) as on_progress:
         docstore.distribute(store_url(url), on_progress=on_progress)
     click.echo("distributed by tenant")
 

@@ -200,6 +200,14 @@ def test_a_path_names_its_document_whatever_its_bytes(command: Run, papers: Path
     assert command("cat", f"papers/{raw}") == (0, "odd", "")
     assert command("cat", raw)[1] == "odd"
     assert command("cat", f"papers/{'/'.join(['d' * 200] * 4)}/a.txt") == (0, "deep", "")
+    folder = Path(os.fsdecode(b"root\xff"))
+    folder.mkdir()
+    (folder / "y.txt").write_text("y")
+    (folder / raw).write_text("raw")
+    assert command("index", str(folder))[0] == 0
+    assert command("cat", f"{folder}/y.txt")[1] == "y"
+    assert command("cat", f"{folder}/{raw}")[1] == "raw"
+    assert command("add", f"papers/{raw}")[0] == 0
     status, _, err = command("cat", f"papers/no{raw}")
     assert (status, "there is no document" in err) == (1, True)
 
@@ -280,6 +288,16 @@ def test_no_is_an_answer(command: Run, papers: Path, monkeypatch: pytest.MonkeyP
     assert command("count")[1] == "3\n"
 
 
+@pytest.mark.parametrize("name", ["a?b.db", "a#b.db", "a%20b.db", "a b.db", "xy:z.db", "-d.db", "q'.db"])
+def test_a_store_is_any_file(command: Run, papers: Path, tmp_path: Path, name: str) -> None:
+    """Its path is no URL, whatever characters are in it."""
+    place = ("--store", name, "--blobs", f"bytes {name}")
+    assert command("index", "papers", *place)[0] == 0
+    assert (tmp_path / name).is_file()
+    assert command("cat", "papers/plan.txt", *place)[1] == "a plan for the spring"
+    assert command("check", *place)[0] == 0
+
+
 def test_tags_that_are_none(command: Run, papers: Path) -> None:
     """A sign alone is no tag, and a text in their place is shown whole."""
     status, _, err = command("tag", "papers/plan.txt", "+")
@@ -308,6 +326,11 @@ def test_a_short_beginning_is_too_short_to_remove_by(command: Run, papers: Path)
         ("--blobs", "zzz://a", "--blobs: no fsspec filesystem is known for zzz://"),
         ("--blobs", "", "this store was opened without bytes: say where they are, --blobs FOLDER"),
         ("--store", "no store.db", "docstore index FOLDER --store 'no store.db'"),
+        ("--store", "sqlite:no.db", "--store 'sqlite:no.db': write the file's path alone, or sqlite:///FILE"),
+        ("--store", "postgresql:x", "expected a SQLite file's path or postgresql://HOST:PORT/NAME"),
+        ("--store", "postgresql://h:x/db", "expected a SQLite file's path or postgresql://HOST:PORT/NAME"),
+        ("--store", "sqlite://no.db", "write the file's path alone, or sqlite:///FILE"),
+        ("--blobs", "odd\udcff", "is no UTF-8, and the database keeps it: name another folder"),
     ],
 )
 def test_a_wrong_place_is_told_in_the_commands_words(

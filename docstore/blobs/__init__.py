@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, BinaryIO, TypeAlias, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import uuid4
 
 from docstore.blobs.local import LocalObjects, fill_file
@@ -36,7 +36,17 @@ from docstore.blobs.objects import (
     new_keys,
     remove_batches,
 )
-from docstore.blobs.streams import CHUNK, ByteSource, Meter, SourceLike, Written, checked, is_url, open_source
+from docstore.blobs.streams import (
+    CHUNK,
+    ByteSource,
+    Meter,
+    SourceLike,
+    Written,
+    checked,
+    is_url,
+    open_source,
+    without_secrets,
+)
 from docstore.concurrency import check
 from docstore.errors import BlobError, BlobMissing, DocstoreError, shown
 from docstore.limits import MOST_WORKERS
@@ -130,11 +140,6 @@ def objects_on(filesystem: Any, root: str, requests: Requests = SPOKEN_BY_S3) ->
     return S3Objects(filesystem, root, requests) if s3 else FilesystemObjects(filesystem, root)
 
 
-def without_secrets(url: str) -> str:
-    """Return the URL without the user, password, query and fragment that it may carry."""
-    return "::".join(_bare(link) for link in url.split("::"))
-
-
 def _folder(path: str, options: Mapping[str, Any]) -> str:
     if options:
         raise BlobError(f"a local folder takes no storage options, {sorted(options)} were given")
@@ -179,16 +184,6 @@ def _of_s3(given: Mapping[str, Any], requests: Requests) -> dict[str, Any]:
     if requests.checksum != "sha256":
         arguments["config_kwargs"] = {**_NO_CHECKSUMS, **arguments.get("config_kwargs", {})}
     return arguments
-
-
-def _bare(link: str) -> str:
-    if "://" not in link:
-        return link
-    try:
-        parts = urlsplit(link)
-    except ValueError:
-        return link.partition("://")[0] + "://…"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 _ATTRIBUTE_CHARACTERS = "!#$&+-.^_`|~"

@@ -35,6 +35,7 @@ __all__ = [
     "Written",
     "checked",
     "open_source",
+    "without_secrets",
 ]
 
 # Bytes read at once.
@@ -166,7 +167,8 @@ def open_source(source: SourceLike) -> ByteSource:
         The open source. Close it.
 
     Raises:
-        InvalidDocument: a file in text mode, or something else that has no bytes.
+        InvalidDocument: a file in text mode, a URL that fsspec cannot read, or something else without bytes.
+        BlobError: what serves the URL refused.
         OSError: the path or URL cannot be opened; it arrives as it was raised.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -209,6 +211,10 @@ def _open_url(url: str) -> ByteSource:
 
         try:
             filesystem, path = url_to_fs(url)
+        except ValueError as wrong:
+            raise InvalidDocument(
+                f"source {without_secrets(url)}: {wrong}; expected a path or an fsspec URL", field="source"
+            ) from wrong
         except ImportError as missing:
             if not url.lower().startswith(("http://", "https://")):
                 raise
@@ -217,9 +223,29 @@ def _open_url(url: str) -> ByteSource:
             ) from missing
         if isinstance(filesystem, MemoryFileSystem):  # its file is the stored object itself, position and all
             return io.BytesIO(filesystem.cat_file(path))
-        return filesystem.open(path, "rb")
+        try:
+            return filesystem.open(path, "rb")
+        except (OSError, ImportError):
+            raise
+        except Exception as error:  # of a client, such as for want of credentials
+            raise BlobError(f"cannot read {without_secrets(url)}: {error}") from error
 
     return ByteSource(reopen(), filename=_name_of_url(url), reopen=reopen, owned=True)
+
+
+def without_secrets(url: str) -> str:
+    """Return the URL without the user, password, query and fragment that it may carry."""
+    return "::".join(_bare(link) for link in url.split("::"))
+
+
+def _bare(link: str) -> str:
+    if "://" not in link:
+        return link
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return link.partition("://")[0] + "://…"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _position(file: Any) -> int | None:

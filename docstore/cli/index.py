@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -348,10 +349,11 @@ def add_(
     added = []
     with opened(url, blobs, must_exist=False) as store:
         for file in files:
-            source: Any = sys.stdin.buffer.read() if file == "-" else file
-            named: dict[str, Any] = {
-                "filename": filename or ("stdin" if file == "-" else _name_of(file))
-            }
+            # A file of this name comes first; else it may be a URL that fsspec reads.
+            source: Any = Path(file) if os.path.lexists(file) else file
+            if file == "-":
+                source = sys.stdin.buffer.read()
+            named: dict[str, Any] = {"filename": filename or ("stdin" if file == "-" else _name_of(file))}
             if on_conflict is None:
                 added.append(store.documents.add(source, **named, **given))
             else:

@@ -104,7 +104,10 @@ def _is_json(term: str) -> bool:
 
 
 def _json_filter(term: str) -> Any:
-    return _json(sys.stdin.read() if term == "-" else term, term)
+    try:
+        return _json(sys.stdin.read() if term == "-" else term, term)
+    except UnicodeDecodeError:
+        raise _bad(term, "a JSON object in UTF-8 on standard input") from None
 
 
 def _condition(term: str) -> dict[str, Any]:

@@ -163,6 +163,9 @@ def test_terms_are_read_from_standard_input(
     """As JSON, among others."""
     monkeypatch.setattr("sys.stdin", io.StringIO('{"size": {"$gt": 10}}'))
     assert command("count", "-", "file_type=text")[1] == "1\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="utf-8"))
+    status, _, err = command("count", "-")
+    assert (status, "'-': expected a JSON object in UTF-8 on standard input" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -296,6 +299,16 @@ def test_a_store_is_any_file(command: Run, papers: Path, tmp_path: Path, name: s
     assert (tmp_path / name).is_file()
     assert command("cat", "papers/plan.txt", *place)[1] == "a plan for the spring"
     assert command("check", *place)[0] == 0
+
+
+def test_add_takes_files_first(command: Run, tmp_path: Path) -> None:
+    """Also one whose name could be a URL; a URL that nothing reads is refused in a line."""
+    (tmp_path / "a::b.txt").write_text("colons")
+    assert command("add", "a::b.txt")[0] == 0
+    assert command("cat", "a::b.txt")[1] == "colons"
+    status, out, err = command("add", "zzz://name:secret@host/x")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "source zzz://host/x: Protocol not known: zzz; expected a path or an fsspec URL" in err
 
 
 def test_tags_that_are_none(command: Run, papers: Path) -> None:

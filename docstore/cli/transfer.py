@@ -230,16 +230,22 @@ def export_(
 
 @contextmanager
 def _writing(file: str) -> Iterator[BinaryIO]:
-    """Open where an export goes: standard output, or a file that appears when it is complete."""
+    """Open where an export goes: standard output, a pipe, or a file that appears when it is complete."""
     if file == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    partial = f"{file}.part"
+    target = os.path.realpath(file)  # a link stays one
+    # A device or a pipe is written to, not replaced.
+    if os.path.exists(target) and not os.path.isfile(target):
+        with _opened_file(target, "wb", file) as stream:
+            yield stream
+        return
+    partial = f"{target}.part"
     try:
         with _opened_file(partial, "wb", file) as stream:
             yield stream
-        os.replace(partial, file)
+        os.replace(partial, target)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(partial)

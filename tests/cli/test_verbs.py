@@ -7,8 +7,10 @@ import io
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -309,6 +311,23 @@ def test_add_takes_files_first(command: Run, tmp_path: Path) -> None:
     status, out, err = command("add", "zzz://name:secret@host/x")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "source zzz://host/x: Protocol not known: zzz; expected a path or an fsspec URL" in err
+
+
+def test_an_export_replaces_no_pipe_and_no_link(command: Run, papers: Path, tmp_path: Path) -> None:
+    """A pipe is written to, and a link leads to the file that is replaced."""
+    os.mkfifo("pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()))
+    reader.start()
+    assert command("export", "pipe", "--no-bytes")[0] == 0
+    reader.join(30)
+    assert read[0].count(b"\n") == 5
+    assert stat.S_ISFIFO(os.stat("pipe").st_mode)
+    Path("real.jsonl").write_text("old")
+    os.symlink("real.jsonl", "link.jsonl")
+    assert command("export", "link.jsonl", "--no-bytes")[0] == 0
+    assert os.path.islink("link.jsonl")
+    assert Path("real.jsonl").read_bytes() == read[0]
 
 
 def test_tags_that_are_none(command: Run, papers: Path) -> None:

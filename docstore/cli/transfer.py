@@ -235,12 +235,12 @@ def _writing(file: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    target = os.path.realpath(file)  # a link stays one
-    # A device or a pipe is written to, not replaced.
-    if os.path.exists(target) and not os.path.isfile(target):
-        with _opened_file(target, "wb", file) as stream:
+    # A device or a pipe, such as /dev/fd/63, is written to, not replaced.
+    if os.path.exists(file) and not os.path.isfile(file):
+        with _opened_file(file, "wb", file) as stream:
             yield stream
         return
+    target = os.path.realpath(file)  # a link stays one
     partial = f"{target}.part"
     try:
         with _opened_file(partial, "wb", file) as stream:

@@ -323,6 +323,11 @@ def test_an_export_replaces_no_pipe_and_no_link(command: Run, papers: Path, tmp_
     reader.join(30)
     assert read[0].count(b"\n") == 5
     assert stat.S_ISFIFO(os.stat("pipe").st_mode)
+    ours, its = os.pipe()
+    with open(ours, "rb") as end:
+        status = command("export", f"/dev/fd/{its}", "--no-bytes")[0]
+        os.close(its)
+        assert (status, end.read()) == (0, read[0])
     Path("real.jsonl").write_text("old")
     os.symlink("real.jsonl", "link.jsonl")
     assert command("export", "link.jsonl", "--no-bytes")[0] == 0

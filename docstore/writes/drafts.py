@@ -103,8 +103,9 @@ class Draft:
         """
         if not self.named and self.row["external_id"] is None:
             return None
-        names = _ASKED if self.named else _ASKED_BESIDE_ID
-        return _digest(names, [self.row[name] for name in names])
+        if self.named:
+            return _digest(_ASKED, _values_asked(self.row))
+        return _digest(_ASKED_BESIDE_ID, [self.row[name] for name in _ASKED_BESIDE_ID])
 
 
 def _digest(names: Sequence[str], values: Sequence[Any]) -> str:
@@ -213,6 +214,7 @@ BLANK: Final[dict[str, Any]] = {
 # What a fingerprint is made of, sorted.
 _ASKED: Final = tuple(sorted(BLANK.keys() - _NOT_ASKED))
 _ASKED_BESIDE_ID: Final = tuple(name for name in _ASKED if name != "id")
+_values_asked = itemgetter(*_ASKED)
 
 
 def _check_of(field: Field) -> Callable[[Checks, Any], Any]:

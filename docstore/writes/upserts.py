@@ -79,12 +79,14 @@ _REPLACED = (
     *(name for name in _GIVEN if name not in ("external_id", "owner", "created_at", "updated_at")),
     "file_type", "size", "sha256", "status",
 )  # fmt: skip
+_values_replaced = itemgetter(*_REPLACED)
 # What a replaced document begins with again.
 _FRESH = (("attempts", 0), *lifecycle.NO_LEASE.items())
 # The fields that `merge` sets where they were given.
 _MERGED = (*(name for name in _GIVEN if name not in ("external_id", "owner", "metadata")), "status")
 # What a repeated put compares, beside the fields that were given: a worker may have set all else since.
 _ASKED = ("filename", "content_type", "size", "sha256", "metadata")
+_KNOWN = ("id", "revision", *_ASKED)
 
 
 class Done(NamedTuple):
@@ -315,7 +317,8 @@ class _Upsert:
         for item in self._items:
             if item.draft.dedupe:  # it looks at the bytes that those before it have
                 self._write_changes(writer, done, now)
-            done[item.draft.key] = self._one(writer, item, there.get(item.draft.key), now)
+            key = item.draft.key
+            done[key] = self._one(writer, item, key, there.get(key), now)
         # Changes go first: one of them may free the chain's latest place that a new row takes.
         self._write_changes(writer, done, now)
         insert_rows(writer, self._new)
@@ -358,13 +361,12 @@ class _Upsert:
             found += [lifecycle.chain_of(row), lifecycle.chain_of({**row, "owner": owner})]
         return [chain for chain in found if chain is not None]
 
-    def _one(self, writer: Writer, item: Item, row: Row | None, now: int) -> Done:
+    def _one(self, writer: Writer, item: Item, key: Key, row: Row | None, now: int) -> Done:
         draft, put = item.draft, item.put
         if row is None:
             return self._added(writer, item, now)
-        tried = self._tried.get(item.draft.key)
-        known = ("id", "revision", *_ASKED)
-        if tried is not None and all(tried.row.get(name) == row[name] for name in known):
+        tried = self._tried.get(key) if self._tried else None
+        if tried is not None and all(tried.row.get(name) == row[name] for name in _KNOWN):
             return tried._replace(row=row)  # by the commit whose outcome was unknown
         owner = self._view.scope.owner
         if owner is not None and row["owner"] != owner:
@@ -376,14 +378,12 @@ class _Upsert:
             return Done(row, "skipped" if self._mode == "skip" else "unchanged")
         if self._mode == "error":
             field = "id" if draft.named else "external_id"
-            text = (
-                f"the {field} {shown(item.draft.key[-1])} is taken by a document with other bytes or fields"
-            )
+            text = f"the {field} {shown(key[-1])} is taken by a document with other bytes or fields"
             raise AlreadyExists(text, id=row["id"])
         if self._mode == "version":
             return self._added(writer, item, now)._replace(outcome="versioned")
         self._take_bytes(writer, item, row, columns, now)
-        self._changes[item.draft.key] = row, columns
+        self._changes[key] = row, columns
         return Done(row, "replaced" if self._mode == "replace" else "merged")
 
     def _added(self, writer: Writer, item: Item, now: int) -> Done:
@@ -428,7 +428,7 @@ class _Upsert:
         fingerprint = draft.fingerprint()
         has_bytes = (item.put is not None) == (row["blob_key"] is not None)
         again = fingerprint == row["fingerprint"]
-        columns = _different({name: asked[name] for name in _REPLACED}, row)
+        columns = _different(_REPLACED, _values_replaced(asked), _values_replaced(row))
         new_time = "updated_at" in item.draft.given and asked["updated_at"] != row["updated_at"]
         if (
             has_bytes
@@ -459,15 +459,22 @@ class _Upsert:
         if item.put is not None or row["blob_key"] is None:
             columns |= {name: asked[name] for name in ("size", "sha256") if asked[name] is not None}
         had_bytes = item.put is None or row["blob_key"] is not None
-        changed = _different(columns, row)
+        changed = _different(columns, columns.values(), [row[name] for name in columns])
         return None if had_bytes and not changed else changed
 
 
-def _different(columns: Mapping[str, Any], row: Row) -> dict[str, Any]:
-    """Return those of the columns that a row has otherwise; the order of metadata's keys does not count."""
-    found = {name: value for name, value in columns.items() if value != row[name]}
-    if "metadata" in found and len(found["metadata"]) == len(row["metadata"]):
-        one, other = json.loads(found["metadata"]), json.loads(row["metadata"])
-        if one == other and canonical_json(one) == canonical_json(other):  # 1 == True in Python
-            del found["metadata"]
-    return found
+def _different(names: Iterable[str], values: Iterable[Any], stored: Iterable[Any]) -> dict[str, Any]:
+    """Return those of some columns that a row has otherwise; the order of metadata's keys does not count."""
+    return {
+        name: value
+        for name, value, before in zip(names, values, stored, strict=True)
+        if value != before and not (name == "metadata" and _is_reordered(value, before))
+    }
+
+
+def _is_reordered(text: str, other: str) -> bool:
+    """Return whether two JSON texts differ in the order of keys alone."""
+    if len(text) != len(other):
+        return False
+    one, two = json.loads(text), json.loads(other)
+    return one == two and canonical_json(one) == canonical_json(two)  # 1 == True in Python

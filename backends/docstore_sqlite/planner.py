@@ -376,6 +376,9 @@ _LOOKED_AT_ONCE = 64
 # A scan for texts in at least one of so many documents takes 1 ms for a page of ten; the text index takes 15
 # to list 20,000 documents (100,000 documents of 200 bytes, CPU).
 _TEXT_WALK_PAGES = 16
+# Rarer names than one in so many are listed by the text index. At 32 a glob by its ending took 6 ms among
+# 100,000 documents, at 64 and 128 four.
+_RAREST_WALKED = 64
 _CREATED = ("created_at",)
 # Records that lie anyhow fill a page within so many times the rows that it takes on average.
 _FURTHER = 3
@@ -456,7 +459,7 @@ class IndexSearch(SnapshotSession):
         wanted = query.offset + (query.limit or 0)
         if not asked.order.is_walkable or wanted > _WALK_LEAST:
             return None
-        others, stored = list[Expr](), index.bulk.stored
+        others, stored, pages = list[Expr](), index.bulk.stored, _TEXT_WALK_PAGES
         assert isinstance(stored, PostingReader)
         for term in terms:
             if not any(map(text_query, leaves(term))):
@@ -464,9 +467,12 @@ class IndexSearch(SnapshotSession):
             # No sample of a search's words: it took half or more of a page of frequent ones.
             elif isinstance(term, And | Or | Not | Occurs) or (question := text_query(term)) is None:
                 continue
-            elif stored.share_of_texts(fts5_query(question)) * _TEXT_WALK_PAGES < 1:
-                return None
-        length = _TEXT_WALK_PAGES * wanted
+            else:
+                share = stored.share_of_texts(fts5_query(question))
+                if share * _RAREST_WALKED < 1:
+                    return None
+                pages = max(pages, round(2 / share))  # on average half of them fill the page
+        length = pages * wanted
         beside = index.find(others, answer_key(others))
         if beside.most * length < wanted * index.size:
             return None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import re2
+from docstore_sqlite import posting_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,3 +95,19 @@ def test_a_pattern_and_a_list_of_names_look_at_few(filter: dict[str, Any], tmp_p
         store.documents.add_many({"filename": f"b-{number}.txt"} for number in range(200))
         assert ["b-17.txt"] == [document.filename for document in store.documents.find({"filename": filter})]
         assert "1 to be looked at" in str(store.documents.explain({"filename": filter}))
+
+
+@pytest.mark.parametrize(("every", "is_walked"), [(40, True), (100, False)])
+def test_a_name_of_one_in_sixty_four_is_found_by_a_short_scan(
+    every: int, is_walked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of rarer ones the text index lists all; the page is the same (rule 19)."""
+    monkeypatch.setattr(posting_store, "_SAMPLED_TEXTS", 2)
+    names = [f"{number}.{'md' if number % every == 0 else 'txt'}" for number in range(1, 401)]
+    with docstore.open(f"sqlite:///{tmp_path / 's.db'}") as store:
+        store.documents.add_many({"filename": name} for name in names)
+        asked = {"filename": {"$glob": "*.md"}}
+        expected = ["400.md", f"{400 - every}.md"]
+        found = store.documents.find(asked, limit=2)
+        assert expected == [document.filename for document in found.items]
+        assert is_walked == ("walk the first rows" in str(store.documents.explain(asked, limit=2)))

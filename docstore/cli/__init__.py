@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Looking for plugins of Pydantic reads the metadata of every installed package: a tenth of a second.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if arguments is None:
+        prepare_streams()
         # Imports make 70,000 objects that stay. Looking through them for garbage, 160 times, took a
         # tenth of the CPU of `docstore count` (0.07 of 0.7 s).
         gc.set_threshold(50_000, 20, 20)
@@ -49,6 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error.__cause__, KeyboardInterrupt):
             return 130
         raise
+
+
+def prepare_streams() -> None:
+    """Let streams that the shell closed lead nowhere, and write what an encoding lacks as escapes.
+
+    Without the first a file of the store would get the number of a stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _missing(error: ImportError) -> int:

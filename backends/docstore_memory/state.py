@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop
 from itertools import islice
 from threading import Lock
 from typing import Any, NamedTuple
@@ -282,7 +283,7 @@ def _rounds(
         high, slack = snapshot.after(high, query.order, after)
     wanted = query.offset + (query.limit or 0) + slack
     behind = behind_of(query)
-    changed = sorted(filter(behind, _records(view, query, answer.tail.upper)), key=key_of(query.order))
+    changed = in_order(list(filter(behind, _records(view, query, answer.tail.upper))), query.order)
     found = [*found, *islice(passing(changed, query), wanted)]
     beside, seen, size = len(found), EMPTY, _FIRST_ROUND + 2 * wanted
     while size <= _LAST_ROUND:
@@ -319,6 +320,22 @@ def behind_of(query: Query) -> Callable[[Record], bool] | None:
         return lambda record: (record.get(name), record.number) > (value, number)
     is_behind = after_function(after, query.order)
     return lambda record: is_behind(record.facts)
+
+
+def in_order(records: Sequence[Record], order: Sequence[SortKey]) -> Iterator[Record]:
+    """Yield records, given by ascending number, in an order; of one by numbers only what is asked for is
+    sorted.
+    """
+    if not records or not is_ordered(order):
+        yield from sorted(records, key=key_of(order))
+        return
+    # Plain integers, with the place in the lower bits: thousands of tuples would set the collector going.
+    (values,) = records[0].columns(records, (order[0].path[0],))
+    way = -1 if order[0].descending else 1
+    heap = [way * (value << 32 | place) for place, value in enumerate(values)]
+    heapify(heap)
+    while heap:
+        yield records[way * heappop(heap) & 0xFFFFFFFF]
 
 
 def key_of(order: Sequence[SortKey]) -> Callable[[Record], Any]:

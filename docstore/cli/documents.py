@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -88,7 +88,12 @@ def get_(
         found = documents_named(store, names)
         if output == "-":
             for document in found:
-                _copy_out(store, document)
+                _copy_out(store, document, sys.stdout.buffer)
+            return 0
+        if output and os.path.exists(output) and not (os.path.isfile(output) or os.path.isdir(output)):
+            with open(output, "wb") as pipe:  # or a device, such as /dev/stdout
+                for document in found:
+                    _copy_out(store, document, pipe)
             return 0
         targets = _targets(found, output)
         failed = 0
@@ -112,6 +117,8 @@ def _targets(documents: Sequence[Document], output: str | None) -> list[Path]:
     if output is not None and not os.path.isdir(output) and not output.endswith(os.sep):
         if len(documents) > 1:
             raise click.UsageError(f"{len(documents)} documents, and {output} is no folder: make it first")
+        if not output or not os.path.isdir(os.path.dirname(output) or "."):
+            raise click.UsageError(f"-o {output!r}: there is no such folder: make it first")
         return [Path(output)]
     folder = Path(output or ".")
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,11 +153,11 @@ def safe_name(filename: str) -> str:
     return f"{stem}{suffix}"
 
 
-def _copy_out(store: Any, document: Document) -> None:
+def _copy_out(store: Any, document: Document, to: BinaryIO) -> None:
     with store.documents.open(document.id) as file:
         while chunk := file.read(1 << 20):
-            sys.stdout.buffer.write(chunk)
-    sys.stdout.buffer.flush()
+            to.write(chunk)
+    to.flush()
 
 
 @click.command("cat", short_help="Print the bytes of a document.")
@@ -167,7 +174,7 @@ def cat_(name: str, tenant: str | None, owner: str | None, url: str, blobs: str)
 
     with opened(url, blobs) as opened_store:
         store = within(opened_store, tenant, owner)
-        _copy_out(store, named(store, name))
+        _copy_out(store, named(store, name), sys.stdout.buffer)
 
 
 @click.command("text", short_help="Print the text of a document.")

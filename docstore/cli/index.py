@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -337,8 +338,15 @@ def add_(
     docstore add scan.pdf --external-id invoice/4711 --on-conflict replace
     curl -s https://example.org/a.pdf | docstore add - --filename a.pdf
     """
+    from docstore.blobs.streams import is_url
     from docstore.cli.output import print_json, record
 
+    for file in files:
+        if os.path.isdir(file):
+            quoted = shlex.quote(file)
+            raise click.UsageError(f"{_quoted(file)} is a folder: put it in by  docstore index {quoted}")
+        if file != "-" and not is_url(file) and not os.path.exists(file):
+            raise click.UsageError(f"there is no file {_quoted(file)}")
     if len(files) > 1 and not (id is external_id is filename is None):
         raise click.UsageError("--id, --external-id and --filename name one document: add one FILE")
     if on_conflict is not None and id is external_id is None:

@@ -358,6 +358,25 @@ def test_streams_that_are_closed_or_narrow(
         closed.close()
 
 
+def test_places_that_are_none(command: Run, papers: Path) -> None:
+    """What is to be read or written is looked at first: nothing is added, and the line says what to write."""
+    for arguments, said in (
+        (("add", "papers/plan.txt", "nowhere"), "there is no file 'nowhere'"),
+        (("add", "papers/plan.txt", "papers"), "'papers' is a folder: put it in by docstore index papers"),
+        (("get", "papers/plan.txt", "-o", "none/x"), "-o 'none/x': there is no such folder"),
+        (("get", "papers/plan.txt", "-o", ""), "-o '': there is no such folder"),
+    ):
+        status, out, err = command(*arguments)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert said in err
+    assert command("count")[1] == "3\n"
+    ours, its = os.pipe()
+    with open(ours, "rb") as end:
+        status = command("get", "papers/plan.txt", "-o", f"/dev/fd/{its}")[0]
+        os.close(its)
+        assert (status, end.read()) == (0, b"a plan for the spring")
+
+
 def test_tags_that_are_none(command: Run, papers: Path) -> None:
     """A sign alone is no tag, and a text in their place is shown whole."""
     status, _, err = command("tag", "papers/plan.txt", "+")

@@ -80,7 +80,7 @@ def literal(character: str) -> str:
     return character if character.isascii() and character.isalnum() else _escape(ord(character))
 
 
-def bracket(ranges: CodeRanges, negated: bool = False) -> str:
+def bracket(ranges: CodeRanges, negated: bool) -> str:
     """Return the expression for one character within (``negated``: outside) ``ranges``, or for none."""
     if not ranges:
         return ANY if negated else "(?!)"

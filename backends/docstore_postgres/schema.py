@@ -38,9 +38,9 @@ def function_statements(tables: Tables) -> list[str]:
     return [_number(tables), _order(tables), _sort(tables)]
 
 
-def _function(name: str, signature: str, returns: str, body: str, language: str = "plpgsql") -> str:
+def _function(name: str, signature: str, returns: str, body: str) -> str:
     return (
-        f"CREATE OR REPLACE FUNCTION {name}({signature}) RETURNS {returns} LANGUAGE {language} "
+        f"CREATE OR REPLACE FUNCTION {name}({signature}) RETURNS {returns} LANGUAGE plpgsql "
         f"IMMUTABLE PARALLEL SAFE AS $function${body}$function$"
     )
 

@@ -540,7 +540,7 @@ class StoreContext:
 
     @contextmanager
     def taking_part(
-        self, block: AbstractContextManager[Writer], promised: list[BlobRow] | None = None
+        self, block: AbstractContextManager[Writer], promised: list[BlobRow] | None
     ) -> Iterator[Writer]:
         """Make a write block the transaction in force; the caller's exceptions arrive unchanged."""
         own: BaseException | None = None

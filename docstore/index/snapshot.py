@@ -245,15 +245,9 @@ class Snapshot:
         """
         is_kept = texts is None or not any(text_query(one) for term in terms for one in leaves(term))
         found = _without(self.bulk.find(terms, key, leaf, is_kept=is_kept), self.tail.stale)
-        return IndexMatches(found, self.find_changed(terms, key, leaf, texts))
-
-    def find_changed(
-        self, terms: Sequence[Expr], key: str, leaf: LeafSearch = leaf_sets, texts: Texts | None = None
-    ) -> MatchSets:
-        """Return what the changed records say of a conjunction."""
         if not self.tail.stale:
-            return NO_MATCHES
-        return self.tail.find(TailQuery(terms, key, self.tail.reading, leaf, texts))
+            return IndexMatches(found, NO_MATCHES)
+        return IndexMatches(found, self.tail.find(TailQuery(terms, key, self.tail.reading, leaf, texts)))
 
     # -- pages --------------------------------------------------------------------------------
 

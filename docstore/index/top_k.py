@@ -377,7 +377,7 @@ _EARLY_BITS: Final = (1 << 14, 1 << 17)
 
 
 def cut_slices(
-    slices: BitSlices, among: Bitmap, offset: int, limit: int, tie: Tie, *, largest: bool = False
+    slices: BitSlices, among: Bitmap, offset: int, limit: int, tie: Tie, *, largest: bool
 ) -> tuple[Bitmap, int]:
     """Return candidates for ``offset`` to ``offset + limit`` by value, and how many to skip.
 

@@ -26,7 +26,7 @@ class Pattern:
     """
 
     def __init__(self, line: bytes) -> None:
-        self.takes_back = line[:1] == b"!"
+        self.takes_back: bool = line[:1] == b"!"
         text = line[self.takes_back :]
         self._folders_alone = text[-1:] == b"/"
         text = text[:-1] if self._folders_alone else text

@@ -290,7 +290,8 @@ class Indexer:
         self.report = report
         self.owned: dict[str, Any] = owned_by(run.tenant, run.owner)
         # Of all shards: whether no file was met, and whether something met could not be looked at.
-        self.is_empty, self.is_broken = True, False
+        self.is_empty: bool = True
+        self.is_broken: bool = False
         self._waiting: list[tuple[IndexedFolder, FileReading, Document | None]] = []
         self._weight = 0
         self._ahead: deque[tuple[IndexedFolder, Entry, Document | None, Future[FileReading] | None]] = deque()
